@@ -1,0 +1,306 @@
+"""What flows: an ONNX file that describes itself.
+
+An :class:`Artifact` is one ``.onnx`` file with a :class:`Card` in its ``metadata_props``: which
+network it is, how to prepare its input, where the weights came from and every step that led
+here. Nothing in a card depends on the time or the place, so the same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cattrs
+import onnx
+from google.protobuf.message import DecodeError
+
+from resnet_deploy.errors import ArtifactError
+from resnet_deploy.files import sha256_of, write_atomically
+from resnet_deploy.spec import ModelSpec, Preprocess
+
+CARD_KEY = "resnet_deploy.card"
+CARD_FORMAT = 1
+
+MODULE_KEY = "resnet_deploy.module"
+"""Metadata of a node: the path of the torch module it came from."""
+
+_PROTOBUF_LIMIT = 2**31 - 1
+
+_converter = cattrs.Converter(forbid_extra_keys=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsSource:
+    """Where the weights came from.
+
+    ``kind`` is ``random`` (then ``seed``), ``file`` or ``imagenet`` (then the file's name and
+    SHA-256), ``factory`` (the factory returned them) or ``onnx`` (a foreign ONNX file).
+    """
+
+    kind: str
+    file: str | None = None
+    sha256: str | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One transformation and its options, as recorded in the card."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """Everything a receiver of the file needs to know.
+
+    ``labels`` is empty or has one name per class; ``parity`` holds the figures that ``verify``
+    measured when the file was made (``fp32_relative``, ``int8_sqnr_db``, …).
+    """
+
+    model: ModelSpec
+    preprocess: Preprocess
+    weights: WeightsSource
+    labels: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    parity: dict[str, float] = field(default_factory=dict)
+    format: int = CARD_FORMAT
+
+    def with_step(self, name: str, options: Mapping[str, Any]) -> Card:
+        """Return a card with one more step."""
+        return replace(self, steps=(*self.steps, Step(name=name, options=dict(options))))
+
+    def label(self, index: int) -> str:
+        """Return the name of class ``index``, or ``class 7`` where the card has no labels."""
+        return self.labels[index] if index < len(self.labels) else f"class {index}"
+
+    def to_json(self) -> str:
+        """Return the card as JSON with sorted keys: the same card, the same text."""
+        return json.dumps(_converter.unstructure(self), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Card:
+        """Return the card that :meth:`to_json` wrote.
+
+        Raises:
+            ArtifactError: the text is not a card of a format this version reads.
+        """
+        try:
+            data = json.loads(text)
+            if data["format"] != CARD_FORMAT:
+                raise ArtifactError(
+                    f"the model card has format {data['format']}, this version reads "
+                    f"{CARD_FORMAT}: use the resnet-deploy that wrote it, or export again"
+                )
+            return _converter.structure(data, cls)
+        except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
+            raise ArtifactError(f"the model card is damaged ({error}): export again") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorSpec:
+    """A graph input or output; None is a dynamic dimension. ``dtype`` is numpy's name."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """One ONNX file on disk. ``card`` is None when another tool wrote it."""
+
+    path: Path
+    sha256: str
+    opset: int
+    input: TensorSpec
+    output: TensorSpec
+    quantized: bool
+    card: Card | None
+
+    @property
+    def precision(self) -> str:
+        """``int8`` when the graph holds QuantizeLinear, else ``fp32``."""
+        return "int8" if self.quantized else "fp32"
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels of the input ``(N, 3, H, W)``."""
+        size = self.input.shape[-1]
+        if size is not None:
+            return size
+        return self.card.model.image_size if self.card else 224
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The card's preprocessing, or the usual one for the input size."""
+        return self.card.preprocess if self.card else Preprocess.for_size(self.image_size)
+
+
+def load(path: Path) -> Artifact:
+    """Open an ONNX image classifier without running it.
+
+    Raises:
+        ArtifactError: the file is missing, truncated, no ONNX model, or not one image in and
+            one tensor out.
+    """
+    return describe(read_model(path), path)
+
+
+def describe(model: onnx.ModelProto, path: Path) -> Artifact:
+    """Return the artifact that ``model``, read from ``path``, is."""
+    initializers = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in initializers]
+    if len(inputs) != 1 or len(model.graph.output) != 1:
+        raise ArtifactError(
+            f"{path} has {len(inputs)} inputs and {len(model.graph.output)} outputs: "
+            "an image classifier has one of each"
+        )
+    spec = tensor_spec(inputs[0])
+    if len(spec.shape) != 4:
+        raise ArtifactError(
+            f"{path} takes an input of shape {list(spec.shape)}: an image classifier takes "
+            "(N, C, H, W)"
+        )
+    text = _metadata(model).get(CARD_KEY)
+    return Artifact(
+        path=path,
+        sha256=sha256_of(path),
+        opset=opset_of(model),
+        input=spec,
+        output=tensor_spec(model.graph.output[0]),
+        quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
+        card=None if text is None else Card.from_json(text),
+    )
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """Return the ONNX model at ``path``, external data included.
+
+    External data is read from the model's own folder only.
+
+    Raises:
+        ArtifactError: the file is missing, truncated, no ONNX model, or points outside its
+            folder.
+    """
+    model = _parse(path)
+    _check_external_data(model, path)
+    try:
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ArtifactError(
+            f"{path} keeps weights in a second file that can't be read ({_one_line(error)}): "
+            "copy it beside the model"
+        ) from error
+    _check_whole(model, path)
+    return model
+
+
+def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
+    """Write ``model`` with ``card`` to ``path`` as one file, whole or not at all.
+
+    Raises:
+        ArtifactError: the file can't be written, or the model exceeds protobuf's 2 GB.
+    """
+    stamped = onnx.ModelProto()
+    stamped.CopyFrom(model)
+    onnx.helper.set_model_props(stamped, {**_metadata(stamped), CARD_KEY: card.to_json()})
+    if stamped.ByteSize() > _PROTOBUF_LIMIT:
+        raise ArtifactError(f"{path} would exceed 2 GB, the limit of one ONNX file")
+    write_atomically(path, stamped.SerializeToString(deterministic=True))
+    return describe(stamped, path)
+
+
+def check_replaceable(path: Path, *, force: bool) -> None:
+    """Refuse to replace a file that this tool did not write, unless ``force``.
+
+    Raises:
+        ArtifactError: ``path`` is a folder, or somebody else's file.
+    """
+    if path.is_dir():
+        raise ArtifactError(f"{path} is a folder: name a file, or another folder with -o")
+    if not path.exists() or force:
+        return
+    try:
+        ours = CARD_KEY in _metadata(_parse(path))
+    except ArtifactError:
+        ours = False
+    if not ours:
+        raise ArtifactError(
+            f"{path} exists and was not written by resnet-deploy: use --force to replace it"
+        )
+
+
+def tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
+    """Return name, dtype and shape of a graph input or output."""
+    tensor = value.type.tensor_type
+    dims = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    return TensorSpec(name=value.name, dtype=dtype, shape=dims)
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """Return the version of the default operator set; 0 when the model imports none."""
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    return max(versions, default=0)
+
+
+def _metadata(model: onnx.ModelProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def _parse(path: Path) -> onnx.ModelProto:
+    if not path.exists():
+        raise ArtifactError(f"{path} does not exist: check the path")
+    if not path.is_file():
+        raise ArtifactError(f"{path} is not a file: name an .onnx file")
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except DecodeError as error:
+        raise ArtifactError(
+            f"{path} is no ONNX file, or it was cut short: export or copy it again"
+        ) from error
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
+    # Protobuf accepts many files that are not its own, an empty one first of all.
+    if not model.graph.node or not model.ir_version or not opset_of(model):
+        raise ArtifactError(f"{path} holds no ONNX graph: is it the right file?")
+    return model
+
+
+def _check_external_data(model: onnx.ModelProto, path: Path) -> None:
+    folder = path.parent.resolve()
+    for tensor in model.graph.initializer:
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        location = next((e.value for e in tensor.external_data if e.key == "location"), "")
+        relative = PurePosixPath(location)
+        inside = (
+            location != ""
+            and "\\" not in location
+            and not relative.is_absolute()
+            and ".." not in relative.parts
+            and (folder / relative).resolve().is_relative_to(folder)
+        )
+        if not inside:
+            raise ArtifactError(
+                f"{path}: tensor {tensor.name!r} points outside the model's folder "
+                f"({location!r}): refused"
+            )
+
+
+def _check_whole(model: onnx.ModelProto, path: Path) -> None:
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise ArtifactError(f"{path} is not a valid ONNX model: {_one_line(error)}") from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,78 @@
+"""The ``resnet-deploy`` command: verbs loaded when called, errors turned into exit codes.
+
+Exit codes: 0 good, 1 a check failed, 2 usage or bad input, 3 an optional package is missing,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from typing import Any
+
+import click
+
+from resnet_deploy import __version__
+from resnet_deploy.errors import MissingDependencyError, ResnetDeployError
+
+VERBS = {
+    "export": "Turn a ResNet checkpoint into verified fp32 and int8 ONNX files.",
+    "quantize": "Turn an fp32 ONNX file into an int8 one.",
+    "verify": "Prove that a file computes what its reference computes.",
+    "bench": "Measure files and runners side by side.",
+    "evaluate": "Measure top-1 and top-5 accuracy on labelled images.",
+    "predict": "Name what is on pictures.",
+    "summary": "Show a network as in Table 1 of the paper.",
+    "doctor": "Show what this machine can run, and what is missing.",
+}
+"""Each verb lives in ``resnet_deploy.cli.<verb>`` as a function called ``command``."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a verb only when it is called or asked for its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order in which they are used."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb's module and return its command."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"resnet_deploy.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of verbs without importing any of them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; expected errors become one line and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except ResnetDeployError as error:
+            click.echo(f"resnet-deploy: error: {error}", err=True)
+            ctx.exit(3 if isinstance(error, MissingDependencyError) else 2)
+        except KeyboardInterrupt:
+            click.echo("resnet-deploy: interrupted; no file was left half written", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="resnet-deploy")
+def cli() -> None:
+    """Deploy a trained ResNet on CPUs: fast, small, and proven equal."""
+
+
+def configure_logging(verbosity: int) -> None:
+    """Send the package's log to stderr: -q errors only, -v details."""
+    level = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG)
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    logging.getLogger("resnet_deploy").setLevel(level)
+
+
+def main() -> None:
+    """Run the command line; the entry point of the ``resnet-deploy`` script."""
+    cli.main()

@@ -1,0 +1,159 @@
+"""Options that several verbs share, and how a verb writes its result."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from resnet_deploy.errors import ArtifactError
+from resnet_deploy.files import write_atomically
+from resnet_deploy.progress import Progress
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MODEL = click.Path(path_type=Path)
+"""A path that the library checks, so that every bad file gets the library's one line."""
+
+
+def model_argument(function: F) -> F:
+    """The positional ``MODEL.onnx``."""
+    return click.argument("model", metavar="MODEL.onnx", type=MODEL)(function)
+
+
+def data_option(*, required: bool = False) -> Callable[[F], F]:
+    """``--data``: where labelled images are."""
+    return click.option(
+        "--data",
+        type=MODEL,
+        required=required,
+        help="Image folder (DIR/<class>/*.jpg), CIFAR batches, IDX files or .npz.",
+    )
+
+
+def threads_option(function: F) -> F:
+    """``--threads``: how many threads a runner may use."""
+    return click.option(
+        "--threads",
+        type=click.IntRange(0),
+        default=0,
+        show_default="physical cores this process may use",
+        help="Threads of the runner.",
+    )(function)
+
+
+def batch_size_option(default: int) -> Callable[[F], F]:
+    """``--batch-size``: images per run."""
+    return click.option(
+        "--batch-size",
+        type=click.IntRange(1),
+        default=default,
+        show_default=True,
+        help="Images per run.",
+    )
+
+
+def seed_option(function: F) -> F:
+    """``--seed``: of everything random."""
+    return click.option(
+        "--seed", type=int, default=0, show_default=True, help="Seed of everything random."
+    )(function)
+
+
+def force_option(function: F) -> F:
+    """``--force``: replace files that this tool did not write."""
+    return click.option(
+        "--force", is_flag=True, help="Replace files that resnet-deploy did not write."
+    )(function)
+
+
+def json_option(function: F) -> F:
+    """``--json [FILE]``: the result for machines; without FILE on stdout, alone."""
+    return click.option(
+        "--json",
+        "json_file",
+        is_flag=False,
+        flag_value="-",
+        default=None,
+        metavar="[FILE]",
+        help="Write the result as JSON to FILE; without FILE to stdout.",
+    )(function)
+
+
+def verbosity_options(function: F) -> F:
+    """``-q`` and ``-v``: how much is said on stderr."""
+
+    def configure(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+        from resnet_deploy.cli.main import configure_logging
+
+        configure_logging(int(value) if parameter.name == "verbose" else -int(value))
+
+    quiet = click.option(
+        "-q", "--quiet", is_flag=True, expose_value=False, callback=configure, help="Errors only."
+    )
+    verbose = click.option(
+        "-v", "--verbose", count=True, expose_value=False, callback=configure, help="Say more."
+    )
+    return verbose(quiet(function))
+
+
+def write_json(data: Any, target: str, *, force: bool = False) -> None:
+    """Write ``data`` as indented JSON to the file ``target``, or to stdout when it is ``-``.
+
+    Raises:
+        ArtifactError: ``target`` exists and is not JSON, and ``force`` is off.
+    """
+    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    if target == "-":
+        click.echo(text, nl=False)
+        return
+    path = Path(target)
+    if path.exists() and not force and not _is_json(path):
+        raise ArtifactError(f"{path} exists and is not a JSON file: choose another name")
+    write_atomically(path, text.encode())
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def command_line() -> str:
+    """Return the command that repeats this run, quoted for a shell."""
+    return shlex.join(["resnet-deploy", *sys.argv[1:]])
+
+
+class ProgressBar:
+    """A progress bar on stderr for work of unknown length; silent when not a terminal.
+
+    Use it as a context manager; it is itself a :class:`Progress`.
+    """
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import Progress as RichProgress
+
+        console = Console(stderr=True)
+        self._bar = RichProgress(console=console, transient=True, disable=not console.is_terminal)
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show ``done`` of ``total`` in the line called ``stage``."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bar.add_task(stage, total=total or None)
+        self._bar.update(self._tasks[stage], completed=done, total=total or None)

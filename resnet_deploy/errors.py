@@ -1,0 +1,55 @@
+"""What can go wrong, as one tree.
+
+::
+
+    ResnetDeployError
+    ├── SpecError                the request contradicts itself or asks for what does not exist
+    ├── CheckpointError          weights that can't be read or don't fit the model
+    ├── DatasetError             images or labels that can't be read
+    ├── ArtifactError            an ONNX file that can't be read, or a path that may not be written
+    ├── UnsupportedGraphError    a graph that this tool can't work on
+    ├── ExportError              a PyTorch module that can't become a correct ONNX file
+    ├── RunnerError              a runtime that refused or lost a model
+    └── MissingDependencyError   an optional package is not installed
+
+Every message is one line: what is wrong, where, and what to do. A failed check (parity,
+accuracy, float operators left) is a result, not an exception.
+"""
+
+from __future__ import annotations
+
+
+class ResnetDeployError(Exception):
+    """Base of every error that the user can act upon."""
+
+
+class SpecError(ResnetDeployError):
+    """The request contradicts itself or asks for what does not exist."""
+
+
+class CheckpointError(ResnetDeployError):
+    """Weights that can't be read, or that don't fit the requested model."""
+
+
+class DatasetError(ResnetDeployError):
+    """Images or labels that can't be read."""
+
+
+class ArtifactError(ResnetDeployError):
+    """An ONNX file that can't be read, or a path that may not be written."""
+
+
+class UnsupportedGraphError(ResnetDeployError):
+    """A graph that this tool can't work on."""
+
+
+class ExportError(ResnetDeployError):
+    """A PyTorch module that can't become a correct ONNX file."""
+
+
+class RunnerError(ResnetDeployError):
+    """A runtime that refused a model, or a runner process that died."""
+
+
+class MissingDependencyError(ResnetDeployError):
+    """An optional package is not installed; the message names the install command."""

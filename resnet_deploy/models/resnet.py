@@ -1,0 +1,198 @@
+"""ResNets as in He et al., "Deep Residual Learning for Image Recognition" (arXiv:1512.03385).
+
+Table 1 of the paper (ImageNet) and section 4.2 (CIFAR-10), with the paper's names:
+``conv1``, ``layer1`` to ``layer4`` (conv2_x to conv5_x), ``downsample`` (the projection
+shortcut) and ``fc``. State-dict keys are torchvision's, so its checkpoints load unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from resnet_deploy.spec import Shortcut, Stem, Variant
+
+
+def conv3x3(in_planes: int, planes: int, stride: int = 1) -> nn.Conv2d:
+    """A 3x3 convolution with padding 1; BatchNorm follows, so it has no bias."""
+    return nn.Conv2d(in_planes, planes, kernel_size=3, stride=stride, padding=1, bias=False)
+
+
+def conv1x1(in_planes: int, planes: int, stride: int = 1) -> nn.Conv2d:
+    """A 1x1 convolution; BatchNorm follows, so it has no bias."""
+    return nn.Conv2d(in_planes, planes, kernel_size=1, stride=stride, bias=False)
+
+
+class ZeroPadShortcut(nn.Module):
+    """Option A of the paper: identity, subsampled, with extra channels of zeros.
+
+    ``(N, C, H, W) -> (N, planes, ceil(H / stride), ceil(W / stride))``. It has no parameters.
+    The zeros are split evenly before and after the channels, as the CIFAR checkpoints in
+    circulation were trained; for a net trained from scratch the split makes no difference.
+    """
+
+    def __init__(self, in_planes: int, planes: int, stride: int) -> None:
+        super().__init__()
+        before = (planes - in_planes) // 2
+        self.channel_pad = (before, planes - in_planes - before)
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x[:, :, :: self.stride, :: self.stride]
+        return F.pad(x, (0, 0, 0, 0, *self.channel_pad))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around an identity (Fig. 5, left)."""
+
+    expansion = 1
+
+    def __init__(
+        self,
+        in_planes: int,
+        planes: int,
+        stride: int,
+        downsample: nn.Module | None,
+        *,
+        variant: Variant = Variant.V1_5,
+        plain: bool = False,
+    ) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(in_planes, planes, stride)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = conv3x3(planes, planes)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = downsample
+        self.plain = plain
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        if self.plain:
+            return self.relu(out)
+        identity = x if self.downsample is None else self.downsample(x)
+        return self.relu(out + identity)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 convolutions; the last has four times the channels (Fig. 5, right).
+
+    v1 (the paper) strides the first 1x1; v1.5 (torchvision, NVIDIA) strides the 3x3.
+    """
+
+    expansion = 4
+
+    def __init__(
+        self,
+        in_planes: int,
+        planes: int,
+        stride: int,
+        downsample: nn.Module | None,
+        *,
+        variant: Variant = Variant.V1_5,
+        plain: bool = False,
+    ) -> None:
+        super().__init__()
+        stride1, stride2 = (stride, 1) if variant is Variant.V1 else (1, stride)
+        self.conv1 = conv1x1(in_planes, planes, stride1)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = conv3x3(planes, planes, stride2)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = conv1x1(planes, planes * self.expansion)
+        self.bn3 = nn.BatchNorm2d(planes * self.expansion)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = downsample
+        self.plain = plain
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.relu(self.bn2(self.conv2(out)))
+        out = self.bn3(self.conv3(out))
+        if self.plain:
+            return self.relu(out)
+        identity = x if self.downsample is None else self.downsample(x)
+        return self.relu(out + identity)
+
+
+Block = type[BasicBlock] | type[Bottleneck]
+
+
+class ResNet(nn.Module):
+    """A residual network: stem, stages of blocks, global average pooling, linear classifier.
+
+    Args:
+        block: ``BasicBlock`` or ``Bottleneck``.
+        blocks: number of blocks in each stage; stages after the first halve the resolution.
+        num_classes: outputs of ``fc``.
+        base_planes: channels of the first stage (64 on ImageNet, 16 on CIFAR); each further
+            stage doubles them.
+        stem: ``imagenet`` is 7x7/2 and max-pool; ``cifar`` is one 3x3/1.
+        shortcut: A, B or C of the paper, section 4.1.
+        variant: where a Bottleneck strides.
+        plain: the paper's plain net, the same layers without any shortcut.
+
+    Input ``(N, 3, H, W)`` float32, normalised; output ``(N, num_classes)`` float32 logits.
+    """
+
+    def __init__(
+        self,
+        block: Block,
+        blocks: Sequence[int],
+        *,
+        num_classes: int = 1000,
+        base_planes: int = 64,
+        stem: Stem = Stem.IMAGENET,
+        shortcut: Shortcut = Shortcut.B,
+        variant: Variant = Variant.V1_5,
+        plain: bool = False,
+    ) -> None:
+        super().__init__()
+        if stem is Stem.IMAGENET:
+            self.conv1 = nn.Conv2d(3, base_planes, kernel_size=7, stride=2, padding=3, bias=False)
+            self.maxpool: nn.Module | None = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        else:
+            self.conv1 = conv3x3(3, base_planes)
+            self.maxpool = None
+        self.bn1 = nn.BatchNorm2d(base_planes)
+        self.relu = nn.ReLU(inplace=True)
+
+        in_planes = base_planes
+        self.stage_names = tuple(f"layer{i + 1}" for i in range(len(blocks)))
+        for i, (name, count) in enumerate(zip(self.stage_names, blocks, strict=True)):
+            planes, stride = base_planes * 2**i, 1 if i == 0 else 2
+            stage = nn.Sequential()
+            for _ in range(count):
+                downsample = None
+                if not plain:
+                    downsample = _shortcut(shortcut, in_planes, planes * block.expansion, stride)
+                stage.append(
+                    block(in_planes, planes, stride, downsample, variant=variant, plain=plain)
+                )
+                in_planes, stride = planes * block.expansion, 1
+            self.add_module(name, stage)
+
+        self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
+        self.fc = nn.Linear(in_planes, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.relu(self.bn1(self.conv1(x)))
+        if self.maxpool is not None:
+            x = self.maxpool(x)
+
+        for name in self.stage_names:
+            x = self.get_submodule(name)(x)
+
+        x = torch.flatten(self.avgpool(x), 1)
+        return self.fc(x)
+
+
+def _shortcut(kind: Shortcut, in_planes: int, planes: int, stride: int) -> nn.Module | None:
+    """Return what the shortcut of a block applies to its input; None is the identity."""
+    changes_shape = stride != 1 or in_planes != planes
+    if kind is Shortcut.C or (kind is Shortcut.B and changes_shape):
+        return nn.Sequential(conv1x1(in_planes, planes, stride), nn.BatchNorm2d(planes))
+    return ZeroPadShortcut(in_planes, planes, stride) if changes_shape else None

@@ -1,0 +1,64 @@
+"""What every runner can do, and how to feed one more images than it takes at once."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_deploy.artifact import TensorSpec
+from resnet_deploy.errors import RunnerError
+
+Array = NDArray[Any]
+
+
+class Runner(Protocol):
+    """An open model: one image batch in, one tensor of logits out.
+
+    Runners are context managers; after leaving, :meth:`infer` must not be called.
+    """
+
+    @property
+    def name(self) -> str:
+        """The runner's name on the command line, such as ``ort``."""
+
+    @property
+    def input(self) -> TensorSpec:
+        """What :meth:`infer` takes; a first dimension of None takes any batch size."""
+
+    def infer(self, batch: Array) -> Array:
+        """Return the logits ``(N, classes)`` of ``batch``, which matches :attr:`input`."""
+
+    def __enter__(self) -> Runner: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+def infer_any(runner: Runner, batch: Array) -> Array:
+    """Return the logits of ``batch``, whatever batch size the model is fixed to.
+
+    A model of fixed batch size runs in pieces; the last one is filled with copies of the last
+    image, whose logits are dropped.
+
+    Raises:
+        RunnerError: ``batch`` is empty.
+    """
+    if len(batch) == 0:
+        raise RunnerError("there are no images to run")
+    size = runner.input.shape[0]
+    if size is None or size == len(batch):
+        return runner.infer(batch)
+    pieces = []
+    for start in range(0, len(batch), size):
+        piece = batch[start : start + size]
+        missing = size - len(piece)
+        filled = np.concatenate([piece, np.repeat(piece[-1:], missing, axis=0)])
+        pieces.append(runner.infer(filled)[: len(piece)])
+    return np.concatenate(pieces)

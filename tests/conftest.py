@@ -1,0 +1,58 @@
+"""What every test may use: deterministic property tests and the real data, where it is present."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+settings.register_profile(
+    "project",
+    deadline=None,
+    derandomize=True,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("project")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real checkpoints and images; tests that need it are skipped without it."""
+    folder = Path(os.environ.get("RESNET_DEPLOY_TEST_DATA", SHARED_DATA))
+    if not folder.is_dir():
+        pytest.skip(f"real data is not at {folder} (set RESNET_DEPLOY_TEST_DATA)")
+    return folder
+
+
+def _extracted(archive: Path, target: Path) -> Path:
+    with tarfile.open(archive) as tar:
+        tar.extractall(target, filter="data")
+    return target
+
+
+@pytest.fixture(scope="session")
+def cifar10_test(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Image folder with the 5,000 CIFAR-10 test images: ``<class>/NNNN.jpg``."""
+    root = _extracted(shared_data / "cifar10/test.tar.xz", tmp_path_factory.mktemp("cifar-test"))
+    return root / "test"
+
+
+@pytest.fixture(scope="session")
+def cifar10_train(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Image folder with the 50,000 CIFAR-10 training images: ``<class>/NNNN.jpg``."""
+    root = _extracted(shared_data / "cifar10/train.tar.xz", tmp_path_factory.mktemp("cifar-train"))
+    return root / "train"
+
+
+@pytest.fixture(scope="session")
+def photos(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 125 photos of ImageNet classes, of many sizes, a few of them grayscale."""
+    return _extracted(
+        shared_data / "imagenet-sample/images.tar", tmp_path_factory.mktemp("photos")
+    )
