@@ -1,0 +1,69 @@
+"""Conv -> BatchNormalization  =>  Conv.
+
+With s = gamma / sqrt(var + eps), computed in float64 and rounded once:
+``BN(W * x + b) = (s W) * x + (s (b - mean) + beta)``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from resnet_deploy.passes.constants import Array, constant, new_initializer
+
+_DEFAULT_EPSILON = 1e-5
+
+
+def fold_batchnorm(model: ir.Model) -> int:
+    """Fold every BatchNormalization whose input is a convolution with constant weights.
+
+    Refuses when the convolution's output has another consumer or is a graph output, or when
+    any parameter is computed at run time.
+    """
+    folded = 0
+    for bn in list(model.graph):
+        if bn.op_type == "BatchNormalization" and _fold(model.graph, bn):
+            folded += 1
+    return folded
+
+
+def _fold(graph: ir.Graph, bn: ir.Node) -> bool:
+    x = bn.inputs[0]
+    conv = None if x is None else x.producer()
+    if x is None or conv is None or conv.op_type != "Conv":
+        return False
+    if len(x.uses()) != 1 or x.is_graph_output():
+        return False
+    weight = constant(conv.inputs[1])
+    bias = constant(conv.inputs[2]) if len(conv.inputs) > 2 else None
+    statistics = [constant(value) for value in bn.inputs[1:5]]
+    computed_bias = len(conv.inputs) > 2 and conv.inputs[2] is not None and bias is None
+    if weight is None or computed_bias or any(array is None for array in statistics):
+        return False
+
+    gamma, beta, mean, var = (np.asarray(array, np.float64) for array in statistics)
+    epsilon = bn.attributes["epsilon"].as_float() if "epsilon" in bn.attributes else None
+    scale = gamma / np.sqrt(var + (_DEFAULT_EPSILON if epsilon is None else epsilon))
+    new_weight: Array = weight * scale[:, None, None, None]
+    new_bias: Array = ((0.0 if bias is None else bias) - mean) * scale + beta
+
+    name = str(conv.inputs[1].name if conv.inputs[1] is not None else conv.name)
+    stem = name.removesuffix(".weight")
+    inputs = [
+        conv.inputs[0],
+        new_initializer(graph, f"{stem}.weight", new_weight.astype(weight.dtype)),
+        new_initializer(graph, f"{stem}.bias", new_bias.astype(weight.dtype)),
+    ]
+    replacement = ir.node(
+        "Conv",
+        inputs,
+        attributes=conv.attributes,
+        name=conv.name,
+        metadata_props=dict(conv.metadata_props),
+    )
+    output, y = replacement.outputs[0], bn.outputs[0]
+    output.name, output.type, output.shape = y.name, y.type, y.shape
+    graph.insert_before(bn, replacement)
+    ir.convenience.replace_all_uses_with(y, output, replace_graph_outputs=True)
+    graph.remove([bn, conv], safe=True)
+    return True

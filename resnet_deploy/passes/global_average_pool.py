@@ -1,0 +1,51 @@
+"""ReduceMean over height and width  =>  GlobalAveragePool.
+
+torch's exporter writes ``AdaptiveAvgPool2d(1)`` as ReduceMean. Both compute the mean over
+(H, W), but ONNX Runtime has an int8 kernel for GlobalAveragePool only.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from resnet_deploy.passes.constants import constant
+
+
+def mean_to_global_average_pool(model: ir.Model) -> int:
+    """Replace every ReduceMean over axes (2, 3) of a 4-D tensor.
+
+    With ``keepdims=0`` a Flatten follows. Refuses other axes and tensors of unknown rank.
+    """
+    replaced = 0
+    for node in list(model.graph):
+        if node.op_type == "ReduceMean" and _is_spatial_mean(node):
+            _replace(model.graph, node)
+            replaced += 1
+    return replaced
+
+
+def _is_spatial_mean(node: ir.Node) -> bool:
+    x = node.inputs[0]
+    if x is None or x.shape is None or len(x.shape) != 4:
+        return False
+    if len(node.inputs) > 1:  # axes became an input in opset 18
+        array = constant(node.inputs[1])
+        axes = [] if array is None else [int(axis) for axis in array]
+    else:
+        axes = list(node.attributes["axes"].as_ints()) if "axes" in node.attributes else []
+    return sorted(axis % 4 for axis in axes) == [2, 3]
+
+
+def _replace(graph: ir.Graph, node: ir.Node) -> None:
+    keepdims = node.attributes["keepdims"].as_int() if "keepdims" in node.attributes else 1
+    metadata = dict(node.metadata_props)
+    pool = ir.node("GlobalAveragePool", [node.inputs[0]], metadata_props=metadata)
+    new = [pool]
+    if not keepdims:
+        new.append(ir.node("Flatten", [pool.outputs[0]], metadata_props=metadata))
+        pool.outputs[0].type = node.outputs[0].type
+    last, y = new[-1].outputs[0], node.outputs[0]
+    last.name, last.type, last.shape = y.name, y.type, y.shape
+    graph.insert_before(node, new)
+    ir.convenience.replace_all_uses_with(y, last, replace_graph_outputs=True)
+    graph.remove(node, safe=True)

@@ -1,0 +1,114 @@
+"""Option A's shortcut, Slice(::s) and Pad(channels)  =>  a 1x1 convolution of stride s.
+
+The convolution's weights are ones and zeros, so it copies: ``y[c + before] = x[c, ::s, ::s]``. In
+int8 it is exact (the code 127 times the scale 1/127), while Pad has no int8 kernel in ONNX Runtime
+and would drag the shortcut through float.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from resnet_deploy.artifact import MODULE_KEY
+from resnet_deploy.passes.constants import constant, new_initializer
+
+COPIES_KEY = "resnet_deploy.copies"
+"""Metadata of a convolution that only copies: its output keeps the range of its input."""
+
+
+def zero_pad_shortcut(model: ir.Model) -> int:
+    """Rewrite every Pad of channels with zeros, and the strided Slices in front of it.
+
+    Refuses padding of height, width or batch, non-zero filling, negative pads, and slices that
+    do not take every s-th pixel from the first on.
+    """
+    rewritten = 0
+    for node in list(model.graph):
+        if node.op_type == "Pad":
+            rewritten += _rewrite(model.graph, node)
+    return rewritten
+
+
+def _rewrite(graph: ir.Graph, pad: ir.Node) -> bool:
+    padding = _channel_padding(pad)
+    source, y = pad.inputs[0], pad.outputs[0]
+    if padding is None or source is None:
+        return False
+    strides = [1, 1]
+    slices = []
+    while (producer := source.producer()) is not None and producer.op_type == "Slice":
+        steps = _spatial_steps(producer)
+        if steps is None or len(source.uses()) != 1 or source.is_graph_output():
+            break
+        strides = [strides[0] * steps[0], strides[1] * steps[1]]
+        slices.append(producer)
+        following = producer.inputs[0]
+        assert following is not None, "Slice has an input"
+        source = following
+    channels = source.shape[1] if source.shape is not None else None
+    if not isinstance(channels, int):
+        return False
+
+    before, after = padding
+    weight = np.zeros((before + channels + after, channels, 1, 1), np.float32)
+    weight[before + np.arange(channels), np.arange(channels)] = 1.0
+    module = pad.metadata_props.get(MODULE_KEY, "")
+    name = str(pad.name)
+    conv = ir.node(
+        "Conv",
+        [
+            source,
+            new_initializer(graph, f"{name}.weight", weight),
+            new_initializer(graph, f"{name}.bias", np.zeros(len(weight), np.float32)),
+        ],
+        attributes={"kernel_shape": [1, 1], "strides": strides},
+        name=name,
+        metadata_props={MODULE_KEY: module, COPIES_KEY: "1"},
+    )
+    output = conv.outputs[0]
+    output.name, output.type, output.shape = y.name, y.type, y.shape
+    graph.insert_before(pad, conv)
+    ir.convenience.replace_all_uses_with(y, output, replace_graph_outputs=True)
+    graph.remove([pad, *slices], safe=True)
+    return True
+
+
+def _channel_padding(pad: ir.Node) -> tuple[int, int] | None:
+    """Return the zeros before and after the channels of a 4-D tensor, or None."""
+    mode = pad.attributes["mode"].as_string() if "mode" in pad.attributes else "constant"
+    pads = constant(pad.inputs[1])
+    filler = constant(pad.inputs[2]) if len(pad.inputs) > 2 else None
+    axes = constant(pad.inputs[3]) if len(pad.inputs) > 3 else None
+    if mode != "constant" or pads is None or (filler is not None and float(filler) != 0.0):
+        return None
+    if axes is None:
+        axes = np.arange(len(pads) // 2)
+    full = np.zeros((4, 2), np.int64)
+    for axis, begin, end in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
+        full[int(axis)] = (begin, end)
+    others = np.delete(full, 1, axis=0)
+    if others.any() or full.min() < 0:
+        return None
+    return int(full[1, 0]), int(full[1, 1])
+
+
+def _spatial_steps(node: ir.Node) -> tuple[int, int] | None:
+    """Return (row step, column step) of a Slice that starts at 0 and runs to the end."""
+    starts, ends, axes, steps = (
+        constant(node.inputs[i]) if i < len(node.inputs) else None for i in range(1, 5)
+    )
+    shape = node.inputs[0].shape if node.inputs[0] is not None else None
+    if starts is None or ends is None or axes is None or steps is None or shape is None:
+        return None
+    result = [1, 1]
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        dim = shape[int(axis)]
+        to_the_end = end >= (dim if isinstance(dim, int) else 2**31 - 1)
+        if start != 0 or not to_the_end or step < 1:
+            return None
+        if int(axis) % 4 in (2, 3):
+            result[int(axis) % 4 - 2] = int(step)
+        elif step != 1:
+            return None
+    return result[0], result[1]

@@ -1,0 +1,127 @@
+"""onnxsim, in a child process because it can crash, and only kept if it did no harm."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+
+from resnet_deploy.artifact import MODULE_KEY, tensor_spec
+from resnet_deploy.runtime.ort_runner import open_session
+from resnet_deploy.spec import SessionSpec
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT_SECONDS = 300
+_MAX_RELATIVE = 1e-5
+_CHILD = (
+    "import sys, onnx, onnxsim; "
+    "model, checked = onnxsim.simplify(onnx.load(sys.argv[1])); "
+    "onnx.save(model, sys.argv[2])"
+)
+
+
+def simplify(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
+    """Return ``model`` simplified by onnxsim, and what became of it in a few words.
+
+    The result is dropped, with a warning in the log, when onnxsim fails or crashes, changes the
+    inputs or outputs, adds nodes, or moves any logit by more than 1e-5 of the largest.
+    """
+    simplified, problem = _run_onnxsim(model)
+    if simplified is not None:
+        _restore_modules(model, simplified)
+        problem = _harm(model, simplified)
+        if problem is None:
+            removed = len(model.graph.node) - len(simplified.graph.node)
+            return simplified, f"onnxsim removed {removed} nodes"
+    logger.warning("onnxsim's result is not used: %s", problem)
+    return model, f"onnxsim not used: {problem}"
+
+
+def _run_onnxsim(model: onnx.ModelProto) -> tuple[onnx.ModelProto | None, str | None]:
+    with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
+        source, target = Path(folder, "in.onnx"), Path(folder, "out.onnx")
+        source.write_bytes(model.SerializeToString())
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", _CHILD, str(source), str(target)],
+                capture_output=True,
+                text=True,
+                timeout=_TIMEOUT_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return None, f"it took more than {_TIMEOUT_SECONDS} s"
+        if done.returncode != 0:
+            lines = done.stderr.strip().splitlines()
+            reason = lines[-1] if lines else "no message"
+            how = "crashed" if done.returncode < 0 else "failed"
+            return None, f"it {how} ({reason[:200]})"
+        simplified = onnx.ModelProto()
+        try:
+            simplified.ParseFromString(target.read_bytes())
+        except (OSError, DecodeError):
+            return None, "it wrote no model"
+        return simplified, None
+
+
+def _restore_modules(model: onnx.ModelProto, simplified: onnx.ModelProto) -> None:
+    """Put back the torch modules, which onnxsim drops; drop the notes that it leaves."""
+    modules = {
+        node.name: entry.value
+        for node in model.graph.node
+        for entry in node.metadata_props
+        if entry.key == MODULE_KEY
+    }
+    for node in simplified.graph.node:
+        del node.metadata_props[:]
+        if node.name in modules:
+            node.metadata_props.add(key=MODULE_KEY, value=modules[node.name])
+    del simplified.metadata_props[:]
+    simplified.metadata_props.extend(model.metadata_props)
+    simplified.producer_name = model.producer_name
+    simplified.producer_version = model.producer_version
+
+
+def _harm(model: onnx.ModelProto, simplified: onnx.ModelProto) -> str | None:
+    """Return why ``simplified`` is worse than ``model``, or None when it is not."""
+    for before, after in (
+        (model.graph.input, simplified.graph.input),
+        (model.graph.output, simplified.graph.output),
+    ):
+        if [tensor_spec(value) for value in before] != [tensor_spec(value) for value in after]:
+            return "it changed an input or output (a dynamic batch size made fixed?)"
+    if len(simplified.graph.node) > len(model.graph.node):
+        return "it added nodes"
+    known = Counter(node.op_type for node in model.graph.node)
+    new = Counter(node.op_type for node in simplified.graph.node) - known
+    if new:
+        return f"it added {', '.join(new)}"
+    try:
+        onnx.checker.check_model(simplified)
+    except onnx.checker.ValidationError as error:
+        return f"it is not valid ONNX ({' '.join(str(error).split())[:200]})"
+    difference = _max_relative(model, simplified)
+    if not difference <= _MAX_RELATIVE:
+        return f"it moved the output by {difference:.2g} of the largest value"
+    return None
+
+
+def _max_relative(model: onnx.ModelProto, simplified: onnx.ModelProto) -> float:
+    """Return max |difference| over max |output| of both models on the same noise."""
+    spec = tensor_spec(model.graph.input[0])
+    shape = [2 if size is None else size for size in spec.shape]
+    feed = np.random.default_rng(0).standard_normal(shape).astype(spec.dtype)
+    outputs = [
+        open_session(one.SerializeToString(), SessionSpec()).run(None, {spec.name: feed})[0]
+        for one in (model, simplified)
+    ]
+    largest = float(np.abs(outputs[0]).max())
+    return float(np.abs(outputs[0] - outputs[1]).max()) / (largest or 1.0)
