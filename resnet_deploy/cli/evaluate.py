@@ -1,0 +1,77 @@
+"""``resnet-deploy evaluate``: accuracy on labelled images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from resnet_deploy.cli.options import (
+    MODEL,
+    ProgressBar,
+    batch_size_option,
+    command_line,
+    data_option,
+    json_option,
+    model_argument,
+    threads_option,
+    verbosity_options,
+    write_json,
+)
+
+
+@click.command("evaluate")
+@model_argument
+@data_option(required=True)
+@click.option(
+    "--against", type=MODEL, metavar="OTHER.onnx", help="Compare with this model, image by image."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    help="Take this many images, spread evenly over the classes.",
+)
+@batch_size_option(32)
+@threads_option
+@json_option
+@verbosity_options
+def command(
+    model: Path,
+    data: Path,
+    against: Path | None,
+    limit: int | None,
+    batch_size: int,
+    threads: int,
+    json_file: str | None,
+) -> None:
+    """Measure top-1 and top-5 accuracy of MODEL.onnx on labelled images.
+
+    Images are prepared as the model's card says. Classes are matched by name, by WordNet id for
+    ImageNet models, or else by position. A folder with test/ or val/ below it stands for that.
+    """
+    from resnet_deploy.data.datasets import open_dataset
+    from resnet_deploy.evaluate import score
+    from resnet_deploy.results import to_dict
+    from resnet_deploy.runtime.cpu import environment
+
+    dataset = open_dataset(data)
+    with ProgressBar() as progress:
+        result = score(
+            model,
+            dataset,
+            against=against,
+            threads=threads,
+            batch_size=batch_size,
+            limit=limit,
+            progress=progress,
+        )
+    result = replace(result, environment=environment(command_line()))
+    if json_file != "-":
+        from rich.console import Console
+
+        from resnet_deploy.report.evaluation import evaluation_report
+
+        Console().print(evaluation_report(result))
+    if json_file is not None:
+        write_json(to_dict(result), json_file)

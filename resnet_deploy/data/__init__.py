@@ -1,0 +1,1 @@
+"""Pictures and datasets: decoding, preprocessing, reading, sampling; numpy and Pillow only."""

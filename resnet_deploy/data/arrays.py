@@ -1,0 +1,116 @@
+"""A dataset that is one array of pixels in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from resnet_deploy.data.images import to_rgb
+from resnet_deploy.errors import DatasetError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ArrayDataset:
+    """Images ``(N, H, W)`` or ``(N, H, W, C)`` in uint8, C being 1, 3 or 4.
+
+    ``labels`` holds one class index per image, or is None.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None = None
+    classes: tuple[str, ...] = ()
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the class of each image is known."""
+        return self.labels is not None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def image(self, index: int) -> Image.Image:
+        """Return one picture in RGB."""
+        pixels = self.images[index]
+        flat = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
+        return to_rgb(Image.fromarray(np.ascontiguousarray(flat)))
+
+    def label(self, index: int) -> int:
+        """Return the class index of one picture.
+
+        Raises:
+            DatasetError: there are no labels.
+        """
+        if self.labels is None:
+            raise DatasetError(f"{self.name} has no labels")
+        return int(self.labels[index])
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of pixels, labels and class names."""
+        digest = hashlib.sha256()
+        for array in (self.images, self.labels):
+            if array is not None:
+                digest.update(f"{array.shape}{array.dtype}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        digest.update("\n".join(self.classes).encode())
+        return digest.hexdigest()
+
+
+def array_dataset(
+    name: str,
+    images: NDArray[Any],
+    labels: NDArray[Any] | None,
+    classes: Sequence[str] = (),
+) -> ArrayDataset:
+    """Return a checked dataset; ``name`` is also what errors call it.
+
+    ``images`` has the layout of :class:`ArrayDataset`. Without ``classes``, labels name
+    themselves: ``0`` to the highest one.
+
+    Raises:
+        DatasetError: no images, another shape, counts that differ, or labels that are no class.
+    """
+    depth_ok = images.ndim == 3 or (images.ndim == 4 and images.shape[-1] in (1, 3, 4))
+    if not depth_ok or 0 in images.shape[1:]:
+        raise DatasetError(
+            f"{name} holds an array of shape {list(images.shape)}: images are (N, H, W), "
+            "(N, H, W, C) or (N, C, H, W)"
+        )
+    if len(images) == 0:
+        raise DatasetError(f"{name} holds no images")
+    if labels is None:
+        return ArrayDataset(name=name, images=images)
+    labels = _class_indices(name, labels)
+    if len(labels) != len(images):
+        raise DatasetError(
+            f"{name} has {len(images)} images but {len(labels)} labels: they must be paired"
+        )
+    names = tuple(classes) or tuple(str(index) for index in range(int(labels.max()) + 1))
+    if labels.max() >= len(names):
+        raise DatasetError(f"{name} has a label {labels.max()} but only {len(names)} class names")
+    return ArrayDataset(name=name, images=images, labels=labels, classes=names)
+
+
+def _class_indices(name: str, labels: NDArray[Any]) -> NDArray[np.int64]:
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "iuf":
+        raise DatasetError(
+            f"{name} has labels of shape {list(labels.shape)} and type {labels.dtype}: give one "
+            "class index per image"
+        )
+    whole = labels.astype(np.int64) if np.isfinite(labels).all() else np.full(1, -1)
+    # A million classes is beyond every image classifier: such a "label" is something else.
+    if not np.array_equal(whole, labels) or not all(0 <= x < 10**6 for x in _ends(whole)):
+        raise DatasetError(f"{name} has labels that are no class index (0, 1, 2, …)")
+    return whole
+
+
+def _ends(values: NDArray[np.int64]) -> tuple[int, ...]:
+    return (int(values.min()), int(values.max())) if len(values) else ()

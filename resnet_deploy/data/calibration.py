@@ -1,0 +1,111 @@
+"""The images that activation ranges are estimated from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_deploy.data.datasets import Dataset, open_dataset
+from resnet_deploy.data.loader import prepared_batches
+from resnet_deploy.data.sampling import spread_sample
+from resnet_deploy.data.synthetic import SyntheticDataset
+from resnet_deploy.errors import DatasetError
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.spec import Preprocess
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationImages:
+    """A sample of a dataset; iterating gives float32 batches ``(N, 3, H, W)``.
+
+    It can be iterated more than once, with the same batches each time; images are decoded anew,
+    so that two batches at most are in memory. ``len()`` is the number of images.
+    """
+
+    dataset: Dataset
+    indices: tuple[int, ...]
+    preprocess: Preprocess
+    batch_size: int
+    progress: Progress = silent
+
+    @property
+    def name(self) -> str:
+        """What to call the data in a card."""
+        return self.dataset.name
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the images are made up."""
+        return isinstance(self.dataset, SyntheticDataset)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the dataset and of which images were taken."""
+        text = f"{self.dataset.fingerprint()} {self.indices}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        done = 0
+        for batch in prepared_batches(
+            self.dataset, self.indices, [self.preprocess], batch_size=self.batch_size
+        ):
+            yield batch.inputs[0]
+            done += len(batch.indices)
+            self.progress("calibrating", done, len(self))
+
+
+def calibration_images(
+    path: Path,
+    preprocess: Preprocess,
+    *,
+    samples: int = 512,
+    seed: int = 0,
+    batch_size: int = 32,
+    progress: Progress = silent,
+) -> CalibrationImages:
+    """Return ``samples`` images of the dataset at ``path``, spread over all its classes.
+
+    Labels are not needed. Where there are training images, those are taken. A smaller dataset
+    is taken whole. The same data and seed give the same images in the same order.
+
+    Raises:
+        DatasetError: the dataset can't be read, or ``samples`` is not positive; while iterating:
+            an image can't be read.
+    """
+    if samples < 1:
+        raise DatasetError(f"cannot calibrate on {samples} images: ask for at least one")
+    dataset = open_dataset(path, train=True)
+    indices = spread_sample(dataset, samples, seed)
+    return CalibrationImages(
+        dataset=dataset,
+        indices=indices,
+        preprocess=preprocess,
+        batch_size=batch_size,
+        progress=progress,
+    )
+
+
+def synthetic_calibration(
+    preprocess: Preprocess,
+    *,
+    samples: int = 512,
+    seed: int = 0,
+    batch_size: int = 32,
+    progress: Progress = silent,
+) -> CalibrationImages:
+    """Return made-up pictures, for when there are no images; see ``data/synthetic.py``."""
+    dataset = SyntheticDataset(count=samples, image_size=preprocess.crop, seed=seed)
+    return CalibrationImages(
+        dataset=dataset,
+        indices=tuple(range(samples)),
+        preprocess=preprocess,
+        batch_size=batch_size,
+        progress=progress,
+    )

@@ -1,0 +1,121 @@
+"""Decoding one image file into RGB, whatever it was saved as."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from resnet_deploy.errors import DatasetError
+
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
+)
+"""File names that count as images inside a folder, in lower case."""
+
+# Pillow knows 40 more formats, some of which start other programs (EPS runs Ghostscript).
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""From EXIF 2.32 section 4.6.4, tag Orientation, to what makes the picture upright."""
+
+_warnings_lock = threading.Lock()
+
+
+def read_image(path: Path) -> Image.Image:
+    """Return the picture in ``path`` as 8-bit RGB, upright.
+
+    The EXIF orientation is applied. Grayscale, palette and CMYK become RGB; transparent pixels
+    are laid on white, as most viewers show them; 16-bit gray keeps its upper 8 bits, rounded.
+    Of an animation the first frame counts.
+
+    Raises:
+        DatasetError: the file is missing, truncated, no image, has more pixels than Pillow
+            thinks safe (179 million), or holds pixels that have no obvious RGB value.
+    """
+    if not path.is_file():
+        raise DatasetError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
+    try:
+        with path.open("rb") as stream:
+            with _pillow_silenced():
+                image: Image.Image = Image.open(stream, formats=_FORMATS)
+            # Only the TIFF decoder warns while decoding; the others may run side by side.
+            with _pillow_silenced() if image.format == "TIFF" else contextlib.nullcontext():
+                image.load()
+            # After load(): the TIFF decoder has by then turned the picture itself.
+            turn = _UPRIGHT.get(_orientation(image))
+        rgb = to_rgb(image)
+        return rgb if turn is None else rgb.transpose(turn)
+    except Exception as error:  # a broken file can make Pillow raise almost anything
+        raise DatasetError(
+            f"cannot read image {path}: {_reason(error)}; replace or remove it"
+        ) from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return ``image`` in mode RGB, transparent pixels laid on white.
+
+    Raises:
+        ValueError: a pixel format without an obvious RGB value, such as 32-bit floats.
+    """
+    if image.mode.startswith("I"):
+        return _from_16_bit(image).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("its pixels are 32-bit floats of unknown range")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    """Scale 0..65535 to 0..255; Pillow's own conversion clips at 255 or drops bits."""
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("its pixels are 32-bit integers of unknown range")
+    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, or 1 (upright) where there is none that can be read."""
+    try:
+        with _pillow_silenced():
+            value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # damaged metadata does not spoil the picture
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+@contextlib.contextmanager
+def _pillow_silenced() -> Iterator[None]:
+    """Keep Pillow's remarks on odd metadata from the user; what matters, it raises.
+
+    ``catch_warnings`` changes the whole process, so only one thread may be inside.
+    """
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "it is no JPEG, PNG, BMP, WebP, TIFF, GIF or PPM, or it is damaged"
+    if isinstance(error, Image.DecompressionBombError):
+        return "it has more pixels than is safe to decode"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,104 @@
+"""Datasets in numpy's ``.npz``, as Keras, MedMNIST and scikit-learn users save them."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_deploy.data.arrays import ArrayDataset, array_dataset
+from resnet_deploy.errors import DatasetError
+
+_PLAIN = (
+    ("images", "image", "x", "X", "data", "arr_0"),
+    ("labels", "label", "y", "target", "arr_1"),
+)
+_TEST = (("x_test", "X_test", "test_images"), ("y_test", "test_labels"))
+_TRAIN = (("x_train", "X_train", "train_images"), ("y_train", "train_labels"))
+_CLASSES = ("classes", "class_names", "label_names", "target_names")
+
+_FLOAT_RANGES = (1, 16, 255, 65535)
+"""What "white" can be: a share, scikit-learn's digits, 8 bits, 16 bits."""
+
+
+def open_npz(path: Path, *, train: bool = False) -> ArrayDataset:
+    """Open images and labels in an ``.npz`` file.
+
+    Images (keys ``x_test``, ``test_images``, ``images``, ``x``, ``data``, …) are ``(N, H, W)``,
+    ``(N, H, W, C)`` or ``(N, C, H, W)``. uint8 is taken as it is; for other types white is the
+    lowest of 1, 16, 255 and 65535 that no value exceeds. Labels (``y_test``, ``labels``, ``y``,
+    ``target``, …) are class indices and may be missing. Pickled objects are never loaded.
+
+    Raises:
+        DatasetError: no npz file, no images, pixels outside every known range, or counts that
+            differ.
+    """
+    groups = (_TRAIN, _PLAIN, _TEST) if train else (_TEST, _PLAIN)
+    try:
+        # numpy leaves the file open when it is damaged, unless it is opened here.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            images, labels = _find(path, archive, groups)
+            classes = _class_names(archive)
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DatasetError(
+            f"{path} is no .npz file that can be read ({reason}): save plain arrays with "
+            "numpy.savez"
+        ) from error
+    except (MemoryError, NotImplementedError, RuntimeError) as error:
+        raise DatasetError(f"{path} can't be unpacked: {error}") from error
+    return array_dataset(path.name, _pixels(path, _channels_last(images)), labels, classes)
+
+
+def _find(
+    path: Path,
+    archive: Mapping[str, NDArray[Any]],
+    groups: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...],
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    for image_keys, label_keys in groups:
+        image_key = next((key for key in image_keys if key in archive), None)
+        if image_key is not None:
+            label_key = next((key for key in label_keys if key in archive), None)
+            labels = None if label_key is None else _array(archive, label_key)
+            return _array(archive, image_key), labels
+    found = ", ".join(archive) or "nothing"
+    raise DatasetError(f"{path} holds {found}: name the arrays 'images' and 'labels'")
+
+
+def _array(archive: Mapping[str, NDArray[Any]], key: str) -> NDArray[Any]:
+    """Return one array; numpy gives members that are none as bytes."""
+    value = archive[key]
+    if not isinstance(value, np.ndarray):
+        raise ValueError(f"{key!r} is no array")
+    return value
+
+
+def _class_names(archive: Mapping[str, NDArray[Any]]) -> tuple[str, ...]:
+    key = next((key for key in _CLASSES if key in archive), None)
+    return () if key is None else tuple(str(name) for name in _array(archive, key).reshape(-1))
+
+
+def _channels_last(images: NDArray[Any]) -> NDArray[Any]:
+    nchw = images.ndim == 4 and images.shape[-1] not in (1, 3, 4) and images.shape[1] in (1, 3, 4)
+    return images.transpose(0, 2, 3, 1) if nchw else images
+
+
+def _pixels(path: Path, images: NDArray[Any]) -> NDArray[np.uint8]:
+    if images.dtype == np.uint8 or images.size == 0:
+        return images.astype(np.uint8, copy=False)
+    if images.dtype.kind not in "biuf":
+        raise DatasetError(f"{path} holds images of type {images.dtype}: pixels are numbers")
+    low, high = float(images.min()), float(images.max())
+    white = next((white for white in _FLOAT_RANGES if high <= white), None)
+    if white is None or not low >= 0:
+        raise DatasetError(
+            f"{path} holds pixels from {low:.4g} to {high:.4g}: give 0..255 or 0..1, not "
+            "normalised (the model's own preprocessing is applied)"
+        )
+    scale = 255 / white
+    return np.stack([np.rint(image * scale).astype(np.uint8) for image in images])

@@ -1,0 +1,121 @@
+"""What is on a picture: the most likely classes with their probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from resnet_deploy.artifact import Artifact, load
+from resnet_deploy.data.images import read_image
+from resnet_deploy.data.loader import prepared_batches
+from resnet_deploy.data.preprocess import input_preprocess
+from resnet_deploy.errors import DatasetError, RunnerError, SpecError
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.results import Prediction, ScoredClass
+from resnet_deploy.runtime.base import infer_any
+from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.spec import SessionSpec
+
+_BATCH_SIZE = 8
+
+
+def classify(
+    path: Path,
+    images: Sequence[Path],
+    *,
+    top_k: int = 5,
+    threads: int = 0,
+    progress: Progress = silent,
+) -> tuple[Prediction, ...]:
+    """Return the ``top_k`` classes of each image file, most likely first.
+
+    Probabilities are the softmax of the logits, in float64. A model of fewer classes gives all
+    of them. One unreadable image refuses the whole call.
+
+    Raises:
+        ArtifactError, RunnerError: the model can't be read or run, or gives NaN.
+        UnsupportedGraphError: the model does not take RGB pictures in float32.
+        DatasetError: no images, or one that can't be read.
+        SpecError: ``top_k`` is not positive.
+    """
+    if top_k < 1:
+        raise SpecError(f"top-k is {top_k}: ask for at least one class")
+    if not images:
+        raise DatasetError("there are no images to classify: name image files or a folder")
+    artifact = load(path)
+    spec = input_preprocess(artifact)
+    files = _Files(tuple(images))
+    found: list[Prediction] = []
+    with OrtRunner(path, SessionSpec(threads=threads)) as runner:
+        indices = range(len(images))
+        for batch in prepared_batches(files, indices, [spec], batch_size=_BATCH_SIZE):
+            logits = infer_any(runner, batch.inputs[0])
+            for index, row in zip(batch.indices, logits.reshape(len(logits), -1), strict=True):
+                image = str(images[index])
+                found.append(_prediction(artifact, image, row.astype(np.float64), top_k))
+            progress("classifying", len(found), len(images))
+    return tuple(found)
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return probabilities ``(classes,)`` of logits ``(classes,)``."""
+    # Subtracting the maximum changes nothing but keeps exp() from overflowing.
+    powers = np.exp(logits - logits.max())
+    result: NDArray[np.float64] = powers / powers.sum()
+    return result
+
+
+def _prediction(
+    artifact: Artifact, image: str, logits: NDArray[np.float64], top_k: int
+) -> Prediction:
+    if not np.isfinite(logits).all():
+        raise RunnerError(
+            f"{artifact.path} gives NaN or infinity for {image}: its weights or its quantization "
+            "are broken"
+        )
+    probabilities = softmax(logits)
+    # By descending logit; of equal ones the lower class first, as argmax has it.
+    best = np.argsort(-logits, kind="stable")[:top_k]
+    return Prediction(
+        image=image,
+        classes=tuple(
+            ScoredClass(
+                index=int(index),
+                label=_label(artifact, int(index)),
+                probability=float(probabilities[index]),
+                logit=float(logits[index]),
+            )
+            for index in best
+        ),
+    )
+
+
+def _label(artifact: Artifact, index: int) -> str:
+    return artifact.card.label(index) if artifact.card else f"class {index}"
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Some image files as an unlabelled dataset."""
+
+    paths: tuple[Path, ...]
+    name: str = "images"
+    classes: tuple[str, ...] = ()
+    labelled: bool = False
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def image(self, index: int) -> Image.Image:
+        return read_image(self.paths[index])
+
+    def label(self, index: int) -> int:
+        raise DatasetError(f"{self.paths[index]} has no label")
+
+    def fingerprint(self) -> str:
+        raise DatasetError("single image files have no fingerprint")

@@ -1,0 +1,1 @@
+"""Pure renderers: a result becomes a table, or words."""

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from resnet_deploy.cli.main import cli
+from tests.data.tiny_model import COLOURS, save_colour_model
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for colour, seen in zip(COLOURS, ("red", "lime", "red"), strict=True):
+        folder = tmp_path / "data" / colour
+        folder.mkdir(parents=True)
+        for index in range(4):
+            Image.new("RGB", (9, 9), seen).save(folder / f"{index}.png")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return save_colour_model(tmp_path / "model.onnx").path
+
+
+def test_table(model, data):
+    result = CliRunner().invoke(cli, ["evaluate", str(model), "--data", str(data)])
+    assert result.exit_code == 0, result.output
+    assert "66.67%" in result.stdout
+    assert "12 images" in result.stdout
+    assert result.stderr == ""
+
+
+def test_json_alone_on_stdout(model, data, tmp_path):
+    other = save_colour_model(tmp_path / "other.onnx", np.eye(3) * 2).path
+    arguments = ["evaluate", str(model), "--data", str(data), "--against", str(other), "--json"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    assert content["samples"] == 12
+    assert content["top1"] == pytest.approx(2 / 3)
+    assert content["top5"] == 1.0
+    assert content["against"]["top1"] == pytest.approx(2 / 3)
+    assert content["against"]["agreement"] == 1.0
+    assert content["against"]["sqnr_db"] == pytest.approx(20 * np.log10(2), abs=1e-3)
+    assert content["environment"]["command"].startswith("resnet-deploy ")
+
+
+def test_json_file_and_limit(model, data, tmp_path):
+    target = tmp_path / "result.json"
+    arguments = [str(model), "--data", str(data), "--limit", "6", "--json", str(target)]
+    result = CliRunner().invoke(cli, ["evaluate", *arguments])
+    assert result.exit_code == 0, result.output
+    assert "6 images" in result.stdout
+    assert json.loads(target.read_text())["samples"] == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.onnx", "--data", "data"], "missing.onnx does not exist"),
+        (["model.onnx", "--data", "missing"], "missing does not exist"),
+        (["model.onnx", "--data", "data/red"], "has no labels"),
+        (["model.onnx", "--data", "model.onnx"], "is no dataset"),
+        (["model.onnx", "--data", "data", "--against", "data/red/0.png"], "no ONNX file"),
+    ],
+)
+def test_bad_input_is_one_line(model, data, monkeypatch, arguments, message):
+    monkeypatch.chdir(model.parent)
+    result = CliRunner().invoke(cli, ["evaluate", *arguments])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("resnet-deploy: error: ")
+    assert message in result.stderr

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from resnet_deploy.data.datasets import Dataset, open_dataset
+from resnet_deploy.errors import DatasetError
+
+RGB = np.random.default_rng(0).integers(0, 256, (5, 6, 7, 3), dtype=np.uint8)
+LABELS = np.array([0, 1, 2, 1, 0])
+
+
+def _open(tmp_path: Path, *, train: bool = False, **arrays: Any) -> Dataset:
+    path = tmp_path / "data.npz"
+    np.savez(path, **arrays)
+    return open_dataset(path, train=train)
+
+
+@pytest.mark.parametrize(
+    "images", [RGB, RGB.transpose(0, 3, 1, 2), RGB.astype(float) / 255, RGB.astype(np.int64)]
+)
+def test_layouts_and_types(tmp_path, images):
+    dataset = _open(tmp_path, images=images, labels=LABELS)
+    assert [dataset.label(i) for i in range(5)] == LABELS.tolist()
+    for index in range(5):
+        assert np.array_equal(np.asarray(dataset.image(index)), RGB[index])
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 7), (5, 6, 7, 1), (5, 1, 6, 7)])
+def test_gray_layouts(tmp_path, shape):
+    gray = RGB[..., 0].reshape(shape)
+    dataset = _open(tmp_path, x=gray, y=LABELS[:, None])
+    assert np.array_equal(np.asarray(dataset.image(3))[..., 2], RGB[3, ..., 0])
+
+
+def test_alpha_is_laid_on_white(tmp_path):
+    rgba = np.zeros((1, 2, 2, 4), dtype=np.uint8)
+    assert np.asarray(_open(tmp_path, images=rgba).image(0)).min() == 255
+
+
+def test_splits(tmp_path):
+    arrays: dict[str, Any] = {
+        "x_train": RGB,
+        "y_train": LABELS,
+        "x_test": RGB[:2],
+        "y_test": LABELS[:2],
+    }
+    assert len(_open(tmp_path, **arrays)) == 2
+    assert len(_open(tmp_path, train=True, **arrays)) == 5
+
+
+def test_labels_may_be_missing_and_classes_named(tmp_path):
+    assert not _open(tmp_path, images=RGB).labelled
+    dataset = _open(tmp_path, images=RGB, labels=LABELS, classes=np.array(["a", "b", "c", "d"]))
+    assert dataset.classes == ("a", "b", "c", "d")
+
+
+def test_sklearn_digits(tmp_path):
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    dataset = _open(
+        tmp_path,
+        data=digits.data,
+        images=digits.images,
+        target=digits.target,
+        target_names=digits.target_names,
+    )
+    assert len(dataset) == 1797
+    assert dataset.classes == tuple("0123456789")
+    assert dataset.label(1796) == digits.target[1796]
+    pixels = np.asarray(dataset.image(0))
+    assert (pixels.shape, pixels.max()) == ((8, 8, 3), 239)
+    assert np.array_equal(pixels[..., 0], np.rint(digits.images[0] * 255 / 16))
+
+
+def test_fingerprint_changes_with_content_only(tmp_path):
+    first = _open(tmp_path, images=RGB, labels=LABELS).fingerprint()
+    assert _open(tmp_path, x=RGB, y=LABELS).fingerprint() == first
+    changed = RGB.copy()
+    changed[0, 0, 0, 0] ^= 1
+    assert _open(tmp_path, images=changed, labels=LABELS).fingerprint() != first
+    assert _open(tmp_path, images=RGB, labels=LABELS + 1).fingerprint() != first
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"pictures": RGB}, "holds pictures: name the arrays 'images' and 'labels'"),
+        ({"images": RGB, "labels": LABELS[:3]}, "5 images but 3 labels"),
+        ({"images": RGB.reshape(5, -1)}, r"shape \[5, 126\]"),
+        ({"images": RGB[:0]}, "holds no images"),
+        ({"images": RGB[:, :0]}, r"shape \[5, 0, 7, 3\]"),
+        ({"images": (RGB - 127.0) / 64}, "not normalised"),
+        ({"images": np.full((1, 2, 2), np.nan)}, "pixels from nan"),
+        ({"images": np.full((1, 2, 2), 1e9)}, "pixels from"),
+        ({"images": np.full((1, 2, 2), "a")}, "pixels are numbers"),
+        ({"images": np.full((1, 2, 2), None)}, "can be read .*allow_pickle"),
+        ({"images": RGB, "labels": np.eye(5)}, "one class index per image"),
+        ({"images": RGB, "labels": LABELS - 1}, "no class index"),
+        ({"images": RGB, "labels": LABELS + 0.5}, "no class index"),
+        ({"images": RGB, "labels": LABELS * np.nan}, "no class index"),
+        ({"images": RGB, "labels": LABELS, "classes": np.array(["a"])}, "only 1 class names"),
+        ({"images": RGB, "labels": LABELS[:0]}, "5 images but 0 labels"),
+    ],
+)
+def test_malformed_arrays(tmp_path, arrays, message):
+    with pytest.raises(DatasetError, match=message) as caught:
+        _open(tmp_path, **arrays)
+    assert "data.npz" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_malformed_archives(tmp_path):
+    path = tmp_path / "data.npz"
+    np.savez(path, images=RGB)
+    whole = path.read_bytes()
+    for data in (whole[:200], whole[:-10], whole.replace(b"NUMPY", b"DUMPY")):
+        path.write_bytes(data)
+        with pytest.raises(DatasetError, match=r"data\.npz"):
+            open_dataset(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("images.npy", b"no array")
+    with pytest.raises(DatasetError, match=r"data\.npz"):
+        open_dataset(path)
+
+
+def test_other_files_are_refused(tmp_path):
+    for name, data in (("data.tar", b"\x37\x7a"), ("photo.jpg", b"\xff\xd8\xff"), ("empty", b"")):
+        path = tmp_path / name
+        path.write_bytes(data)
+        with pytest.raises(DatasetError, match=rf"{name} is no dataset"):
+            open_dataset(path)
