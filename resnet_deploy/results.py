@@ -117,6 +117,22 @@ class OutputDiff:
         norm = math.sqrt(self.signal_power * self.candidate_power)
         return self.dot / norm if norm > 0 else float(self.noise_power == 0)
 
+    def failures(self, tolerance: Tolerance) -> tuple[str, ...]:
+        """Return in words which bounds of ``tolerance`` the difference breaks."""
+        found = []
+        if not math.isfinite(self.max_abs):
+            found.append("NaN or infinity")
+        largest = tolerance.max_relative
+        if largest is not None and not self.relative <= largest:
+            found.append(f"relative difference {self.relative:.3g} > {largest:.3g}")
+        decibels = tolerance.min_sqnr_db
+        if decibels is not None and not self.sqnr_db >= decibels:
+            found.append(f"SQNR {self.sqnr_db:.1f} dB < {decibels:.1f} dB")
+        cosine = tolerance.min_cosine
+        if cosine is not None and not self.cosine >= cosine:
+            found.append(f"cosine {self.cosine:.5f} < {cosine:.5f}")
+        return tuple(found)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ParityCase:
@@ -143,26 +159,18 @@ class ParityCase:
     @property
     def failures(self) -> tuple[str, ...]:
         """Which tolerances do not hold, in words; empty when the case passes."""
-        t, d = self.tolerance, self.logits
-        found = []
-        if not math.isfinite(d.max_abs):
-            found.append("the logits hold NaN or infinity")
-        if t.max_relative is not None and not d.relative <= t.max_relative:
-            found.append(f"relative difference {d.relative:.3g} > {t.max_relative:.3g}")
-        if t.min_sqnr_db is not None and not d.sqnr_db >= t.min_sqnr_db:
-            found.append(f"SQNR {d.sqnr_db:.1f} dB < {t.min_sqnr_db:.1f} dB")
-        if t.min_cosine is not None and not d.cosine >= t.min_cosine:
-            found.append(f"cosine {d.cosine:.5f} < {t.min_cosine:.5f}")
-        if t.min_agreement is not None and not self.agreement >= t.min_agreement:
-            found.append(f"top-1 agreement {self.agreement:.2%} < {t.min_agreement:.2%}")
-        return tuple(found)
+        found = self.logits.failures(self.tolerance)
+        wanted = self.tolerance.min_agreement
+        if wanted is not None and not self.agreement >= wanted:
+            found = (*found, f"top-1 agreement {self.agreement:.2%} < {wanted:.2%}")
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParityReport:
     """All comparisons of one artifact, and its layers in graph order when asked for."""
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("passed", "samples")
+    STATISTICS: ClassVar[tuple[str, ...]] = ("passed", "samples", "first_drift")
 
     model: str
     data: str
@@ -179,6 +187,17 @@ class ParityReport:
     def samples(self) -> int:
         """The most samples that any case compared."""
         return max(case.logits.samples for case in self.cases)
+
+    @property
+    def first_drift(self) -> str | None:
+        """The first layer, in graph order, outside the tolerance of the cases."""
+        tolerance = self.cases[0].tolerance
+        return next((one.name for one in self.layers if one.failures(tolerance)), None)
+
+    def worst(self, optimization: str | None = None) -> ParityCase:
+        """Return the case of the largest relative difference, of one optimisation if given."""
+        cases = [one for one in self.cases if optimization in (None, one.optimization)]
+        return max(cases, key=lambda case: case.logits.relative)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,11 +319,17 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchSubject:
-    """What is measured: a runner on a model file; ``label`` is its name in the table."""
+    """What is measured: a runner on a model file; ``label`` is its name in the table.
+
+    ``input_shape`` is one image's, ``(C, H, W)``; ``input_dtype`` is numpy's name.
+    """
 
     label: str
     runner: str
     model: str
+    precision: str
+    input_shape: tuple[int, ...]
+    input_dtype: str
     batch_size: int
     threads: int
 
@@ -313,8 +338,10 @@ class BenchSubject:
 class BenchSamples:
     """Everything measured of one subject. Times in nanoseconds, memory in bytes.
 
-    ``rounds_ns[r][i]`` is run i of round r. ``relative`` and ``top1_equal`` compare its
-    logits with the first subject's on the same input.
+    ``rounds_ns[r][i]`` is run i of round r. ``peak_rss_bytes`` is the whole process's, Python
+    and the runtime's libraries included. ``logits`` and ``top1_equal`` compare its output with
+    the first subject's on the same input, and are None for the first itself and where inputs or
+    outputs have different shapes.
     """
 
     STATISTICS: ClassVar[tuple[str, ...]] = (
@@ -323,6 +350,7 @@ class BenchSamples:
         "p90_ms",
         "p99_ms",
         "images_per_second",
+        "agreement",
     )
 
     subject: BenchSubject
@@ -332,9 +360,13 @@ class BenchSamples:
     first_run_ns: int
     peak_rss_bytes: int
     file_bytes: int
-    relative: float
-    sqnr_db: float
-    top1_equal: float
+    logits: OutputDiff | None = None
+    top1_equal: tuple[bool, ...] = ()
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of samples with the first subject's top-1; None where nothing was compared."""
+        return sum(self.top1_equal) / len(self.top1_equal) if self.top1_equal else None
 
     @property
     def all_ns(self) -> list[int]:
@@ -375,21 +407,69 @@ class BenchSamples:
 class Ratio:
     """How many times faster a subject is than the reference: paired, round by round.
 
-    ``low`` and ``high`` bound the 95 % confidence interval of the median ratio.
-    ``minima`` is the ratio of the fastest runs.
+    ``rounds[r]`` is the reference's median run of round r over the subject's; ``minima`` is
+    the same of the fastest runs of all rounds.
     """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("median", "low", "high", "differs")
 
     subject: str
     reference: str
-    median: float
-    low: float
-    high: float
+    rounds: tuple[float, ...]
     minima: float
+
+    @property
+    def median(self) -> float:
+        """The median over the rounds."""
+        return statistics.median(self.rounds)
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % confidence interval of the median."""
+        return median_interval(self.rounds)[0]
+
+    @property
+    def high(self) -> float:
+        """Upper end of the 95 % confidence interval of the median."""
+        return median_interval(self.rounds)[1]
+
+    @property
+    def differs(self) -> bool:
+        """False when the interval contains 1: no difference can be told."""
+        return not self.low <= 1 <= self.high
+
+
+def median_interval(values: tuple[float, ...], confidence: float = 0.95) -> tuple[float, float]:
+    """Return an interval that holds the true median with at least ``confidence``.
+
+    It runs from the k-th smallest to the k-th largest value. Each value is below the true
+    median with probability 1/2, so the interval misses with probability 2 P(B < k), B being
+    binomial(n, 1/2); k is the largest that keeps this within 1 - ``confidence``. Nothing is
+    assumed about how times are distributed. Below 6 values even the extremes are not enough:
+    the interval is then (0, inf).
+
+    Source: H. A. David, H. N. Nagaraja, Order Statistics, 3rd ed., section 7.1.
+    """
+    count = len(values)
+    below, missed = -1, 0.0
+    while True:
+        missed += 2 * math.comb(count, below + 1) / 2**count
+        if missed > 1 - confidence:
+            break
+        below += 1
+    if below < 0:
+        return 0.0, math.inf
+    ordered = sorted(values)
+    return ordered[below], ordered[count - 1 - below]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkResult:
-    """A side-by-side run of several subjects; the first is the reference of all ratios."""
+    """A side-by-side run of several subjects; the first is the reference of parity.
+
+    ``ratios`` compares each with the first, and with ONNX Runtime on the first fp32 file.
+    ``skipped`` holds the label of each subject that could not run, and why.
+    """
 
     spec: BenchSpec
     environment: Environment
@@ -441,7 +521,10 @@ class ModelSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What ``export`` made: the files, and the proof of each."""
+    """What ``export`` or ``quantize`` made: the files, and the proof of each.
+
+    By precision (``fp32``, ``int8``): paths, SHA-256 and parity. Without files a check failed.
+    """
 
     STATISTICS: ClassVar[tuple[str, ...]] = ("passed",)
 
@@ -449,12 +532,12 @@ class Deployment:
     sha256: dict[str, str]
     parity: dict[str, ParityReport]
     inspection: Inspection | None
+    allowed_float_ops: bool
     notices: tuple[str, ...]
     seconds: float
     environment: Environment
 
     @property
     def passed(self) -> bool:
-        """True when every check that was run passed."""
-        parity = all(report.passed for report in self.parity.values())
-        return parity and (self.inspection is None or self.inspection.passed)
+        """True when every check that was run passed, and the files were written."""
+        return bool(self.files)

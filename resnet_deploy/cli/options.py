@@ -7,13 +7,18 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.files import write_atomically
 from resnet_deploy.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from resnet_deploy.results import Deployment
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -124,6 +129,25 @@ def _is_json(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def show(report: RenderableType, data: Any, json_file: str | None) -> None:
+    """Print ``report``, unless JSON goes to stdout; write ``data`` where ``--json`` says."""
+    if json_file != "-":
+        from rich.console import Console
+
+        Console().print(report)
+    if json_file is not None:
+        write_json(data, json_file)
+
+
+def show_deployment(deployment: Deployment, json_file: str | None) -> None:
+    """Show what was made and proven; exit with 1 when a check failed."""
+    from resnet_deploy.report.deployment import deployment_report
+    from resnet_deploy.results import to_dict
+
+    show(deployment_report(deployment), to_dict(deployment), json_file)
+    click.get_current_context().exit(0 if deployment.passed else 1)
 
 
 def command_line() -> str:

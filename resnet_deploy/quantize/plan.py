@@ -15,6 +15,7 @@ import onnx_ir as ir
 from resnet_deploy.artifact import MODULE_KEY
 from resnet_deploy.errors import SpecError
 from resnet_deploy.passes.constants import constant
+from resnet_deploy.passes.layers import absorbed_output
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 
 OWN_RANGE = frozenset(
@@ -79,19 +80,6 @@ def make_plan(model: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
     return plan
 
 
-def absorbed_output(node: ir.Node) -> ir.Value:
-    """Return the output of ``node``, or of the ReLU that its int8 kernel takes in."""
-    output = node.outputs[0]
-    if node.op_type not in ("Conv", "Gemm", "Add") or output.is_graph_output():
-        return output
-    uses = output.uses()
-    if len(uses) == 1 and next(iter(uses)).node.op_type in ("Relu", "Clip"):
-        follower = next(iter(uses)).node
-        if follower.op_type == "Relu" or _starts_at_zero(follower):
-            return follower.outputs[0]
-    return output
-
-
 def activation_inputs(node: ir.Node) -> list[ir.Value]:
     """Return the inputs of an int8 operator that are activations, not parameters."""
     if node.op_type in ("Add", "Mul", "Concat"):
@@ -103,12 +91,6 @@ def _input(node: ir.Node) -> ir.Value:
     value = node.inputs[0]
     assert value is not None, f"{node.name} has no first input"
     return value
-
-
-def _starts_at_zero(clip: ir.Node) -> bool:
-    """ONNX Runtime drops a Clip before Q only if the Q's own range makes it redundant."""
-    low = constant(clip.inputs[1]) if len(clip.inputs) > 1 else None
-    return low is not None and float(low) == 0.0
 
 
 def _computes_from_activations(node: ir.Node) -> bool:

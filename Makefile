@@ -1,0 +1,49 @@
+# `make demo` shows what the project does, `make test` proves it. Each target sets up .venv itself
+# when it is missing or older than what it is made from.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+MODEL  := artifacts/resnet34.onnx
+SOURCE := $(shell find resnet_deploy -name '*.py')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+demo: $(MODEL)  ## export ResNet-34 to verified fp32 and int8 files, then bench them
+	$(BIN)/resnet-deploy bench $(MODEL)
+
+test: $(READY)  ## run all tests
+	$(BIN)/pytest
+
+lint: $(READY)  ## check style, types, layers and spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell
+
+format: $(READY)  ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## measure ResNet-34 and ResNet-50 side by side, record under bench/results
+	$(BIN)/python bench/int8_speed.py
+
+clean:  ## remove everything that can be made again
+	rm -rf $(VENV) build dist *.egg-info .*_cache .hypothesis artifacts/*.onnx
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(MODEL): $(READY) $(SOURCE)
+	$(BIN)/resnet-deploy export --depth 34
+
+# pip is upgraded first: older ones resolve extras with pinned constraints badly.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@

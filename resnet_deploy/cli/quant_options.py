@@ -1,0 +1,79 @@
+"""The options of quantization, shared by ``export`` and ``quantize``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from resnet_deploy.cli.options import MODEL
+from resnet_deploy.spec import CalibrationMethod, QuantSpec
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def quant_options(function: F) -> F:
+    """``--calibration`` to ``--allow-float-ops``; the verb gets a :class:`QuantSpec` ``quant``."""
+
+    @functools.wraps(function)
+    def with_spec(
+        *arguments: Any,
+        calibration_method: str,
+        calibration_samples: int,
+        exclude: tuple[str, ...],
+        **others: Any,
+    ) -> Any:
+        quant = QuantSpec(
+            calibration_method=CalibrationMethod(calibration_method),
+            samples=calibration_samples,
+            exclude=exclude,
+        )
+        return function(*arguments, quant=quant, **others)
+
+    decorated: Any = with_spec
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    typed: F = decorated
+    return typed
+
+
+_OPTIONS = (
+    click.option(
+        "--calibration",
+        type=MODEL,
+        metavar="DIR|FILE",
+        help="Images that set the int8 ranges: a folder, CIFAR batches, IDX or .npz.",
+    ),
+    click.option(
+        "--calibration-method",
+        type=click.Choice([method.value for method in CalibrationMethod]),
+        default=CalibrationMethod.MSE.value,
+        show_default=True,
+        help="Range of an activation: its extremes, or the least squared error.",
+    ),
+    click.option(
+        "--calibration-samples",
+        type=click.IntRange(1),
+        default=512,
+        show_default=True,
+        help="How many images are taken, spread over the classes.",
+    ),
+    click.option(
+        "--exclude",
+        multiple=True,
+        metavar="GLOB",
+        help="Torch modules that stay float, as 'layer4.*'; may be repeated.",
+    ),
+    click.option(
+        "--verify/--no-verify",
+        default=True,
+        help="Compare the files with their source.  [default: verify]",
+    ),
+    click.option(
+        "--allow-float-ops",
+        is_flag=True,
+        help="Accept an int8 file in which ONNX Runtime leaves operators in float.",
+    ),
+)

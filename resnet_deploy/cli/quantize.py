@@ -1,0 +1,74 @@
+"""``resnet-deploy quantize``: an fp32 ONNX file becomes an int8 one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from resnet_deploy.cli.options import (
+    MODEL,
+    ProgressBar,
+    command_line,
+    force_option,
+    json_option,
+    model_argument,
+    seed_option,
+    show_deployment,
+    threads_option,
+    verbosity_options,
+)
+from resnet_deploy.cli.quant_options import quant_options
+from resnet_deploy.spec import QuantSpec
+
+
+@click.command("quantize")
+@model_argument
+@click.option(
+    "-o", "--out", type=MODEL, help="File or folder.  [default: NAME.int8.onnx beside the model]"
+)
+@quant_options
+@seed_option
+@threads_option
+@force_option
+@json_option
+@verbosity_options
+def command(
+    model: Path,
+    out: Path | None,
+    quant: QuantSpec,
+    calibration: Path | None,
+    verify: bool,
+    allow_float_ops: bool,
+    seed: int,
+    threads: int,
+    force: bool,
+    json_file: str | None,
+) -> None:
+    """Turn an fp32 ONNX classifier, of this tool or any other, into an int8 file.
+
+    Activations become u8, weights s8 per channel, biases int32. The result is compared with
+    MODEL.onnx and must run in int8 throughout; nothing is written unless every check holds.
+    """
+    from resnet_deploy.pipeline import quantize_file
+    from resnet_deploy.runtime.cpu import environment
+
+    name = f"{model.stem}.int8.onnx"
+    target = model.with_name(name) if out is None else out
+    if target.suffix != ".onnx":
+        target /= name
+    with ProgressBar() as progress:
+        deployment = quantize_file(
+            model,
+            target,
+            calibration=calibration,
+            spec=replace(quant, seed=seed),
+            environment=environment(command_line()),
+            verify=verify,
+            allow_float_ops=allow_float_ops,
+            force=force,
+            threads=threads,
+            progress=progress,
+        )
+    show_deployment(deployment, json_file)

@@ -1,0 +1,51 @@
+"""``resnet-deploy summary``: a network as in Table 1 of the paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from resnet_deploy.cli.model_options import model_request_options
+from resnet_deploy.cli.options import (
+    MODEL,
+    force_option,
+    json_option,
+    verbosity_options,
+    write_json,
+)
+from resnet_deploy.models.request import ModelRequest
+
+
+@click.command("summary")
+@click.argument("file", metavar="[FILE.onnx]", type=MODEL, required=False)
+@model_request_options
+@json_option
+@force_option
+@verbosity_options
+def command(file: Path | None, request: ModelRequest, json_file: str | None, force: bool) -> None:
+    """Show a network, or an ONNX file, as in Table 1 of the paper.
+
+    Stage, output size, layers, parameters and multiply-accumulates; the paper's FLOPs beside
+    ours. For a file also precision, opset, size, operators and where it came from.
+    """
+    from resnet_deploy.results import to_dict
+    from resnet_deploy.summary import summarize_artifact, summarize_spec
+
+    if file is not None:
+        if request != ModelRequest():
+            raise click.UsageError("name a network or FILE.onnx, not both")
+        summary = summarize_artifact(file)
+    elif request.depth is None and request.model is None:
+        raise click.UsageError("name a network (--depth 34, --model vgg19) or FILE.onnx")
+    else:
+        summary = summarize_spec(request.spec())
+
+    if json_file is not None:
+        write_json(to_dict(summary), json_file, force=force)
+    if json_file != "-":
+        from rich.console import Console
+
+        from resnet_deploy.report.summary import render
+
+        Console().print(render(summary))

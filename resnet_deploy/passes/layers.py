@@ -1,0 +1,96 @@
+"""The layers of a graph as their owner knows them: torch modules and the tensors they give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from resnet_deploy.passes.constants import Array, constant
+from resnet_deploy.passes.module_names import module_of
+
+LAYERS = frozenset(
+    {"Conv", "Gemm", "MatMul", "Add", "MaxPool", "AveragePool", "GlobalAveragePool", "Concat"}
+)
+"""Operators whose result counts as a layer's."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer and the tensor that holds its result.
+
+    ``name`` is the torch module (``layer3.0.conv2``; the block, ``layer3.0``, for its sum).
+    ``activated``: the tensor is behind the layer's ReLU. In an int8 graph ``observed`` is the u8
+    tensor to look at, with its ``scale`` and ``zero_point``; in fp32 it is ``tensor`` itself.
+    """
+
+    name: str
+    tensor: str
+    activated: bool
+    observed: str
+    scale: float = 1.0
+    zero_point: int = 0
+
+    def value(self, observed: Mapping[str, Array]) -> Array:
+        """Return the layer's result in float32 from the tensors that were observed."""
+        codes = observed[self.observed]
+        if self.observed == self.tensor:
+            return codes
+        return ((codes.astype(np.float32) - self.zero_point) * self.scale).astype(np.float32)
+
+
+def absorbed_output(node: ir.Node) -> ir.Value:
+    """Return the output of ``node``, or of the ReLU that is computed together with it."""
+    output = node.outputs[0]
+    if node.op_type not in ("Conv", "Gemm", "Add") or output.is_graph_output():
+        return output
+    uses = list(output.uses())
+    if len(uses) == 1 and _is_relu(uses[0].node):
+        return uses[0].node.outputs[0]
+    return output
+
+
+def _is_relu(node: ir.Node) -> bool:
+    """A Clip from zero (ReLU6) counts: its upper end is the end of the u8 range."""
+    if node.op_type == "Clip":
+        low = constant(node.inputs[1]) if len(node.inputs) > 1 else None
+        return low is not None and float(low) == 0.0
+    return node.op_type == "Relu"
+
+
+def layers_of(model: onnx.ModelProto) -> tuple[Layer, ...]:
+    """Return the layers of an fp32 or QDQ graph in graph order, the logits excepted."""
+    graph = ir.from_proto(model).graph
+    layers: dict[str, Layer] = {}
+    for node in graph:
+        if node.op_type not in LAYERS:
+            continue
+        output = absorbed_output(node)
+        if output.is_graph_output() or not output.name:
+            continue
+        name = module_of(node) or str(node.name)
+        if name in layers:
+            name = str(node.name)
+        layers[name] = _layer(name, output, activated=output is not node.outputs[0])
+    return tuple(layers.values())
+
+
+def _layer(name: str, output: ir.Value, *, activated: bool) -> Layer:
+    tensor = str(output.name)
+    uses = list(output.uses())
+    if len(uses) == 1 and uses[0].node.op_type == "QuantizeLinear":
+        quantize = uses[0].node
+        scale, zero_point = constant(quantize.inputs[1]), constant(quantize.inputs[2])
+        if scale is not None and zero_point is not None and scale.ndim == 0:
+            return Layer(
+                name=name,
+                tensor=tensor,
+                activated=activated,
+                observed=str(quantize.outputs[0].name),
+                scale=float(scale),
+                zero_point=int(zero_point),
+            )
+    return Layer(name=name, tensor=tensor, activated=activated, observed=tensor)

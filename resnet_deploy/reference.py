@@ -1,0 +1,154 @@
+"""What an artifact is compared with: another file on a runtime, or the module of a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from resnet_deploy.artifact import Artifact, load, read_model
+from resnet_deploy.errors import ArtifactError, MissingDependencyError
+from resnet_deploy.passes.layers import Layer, layers_of
+from resnet_deploy.runtime.base import Array, Runner, infer_any
+from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.runtime.registry import open_runner
+from resnet_deploy.spec import Optimization, SessionSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Reference(Protocol):
+    """Something that knows the right answer."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in a report."""
+
+    def logits(self, images: Array) -> Array:
+        """Return ``(N, classes)`` float32 for images ``(N, C, H, W)``."""
+
+    def layer_values(self, images: Array, layers: Sequence[Layer]) -> dict[str, Array]:
+        """Return by layer name the results of those ``layers`` that it has."""
+
+
+class FileReference:
+    """An ONNX file on a runner.
+
+    Args:
+        path: the file.
+        runner: ``torch`` (eager, the module rebuilt from the file) or ``ort`` (ONNX Runtime, all
+            optimisations off for single layers).
+        threads: 0 means the physical cores allowed here.
+    """
+
+    def __init__(self, path: Path, *, runner: str, threads: int = 0) -> None:
+        self.name = f"{path.name} on {runner}"
+        self._path = path
+        self._session = SessionSpec(threads=threads)
+        self._runner: Runner = open_runner(runner, path, self._session)
+        self._runner_name = runner
+
+    def logits(self, images: Array) -> Array:
+        """Return ``(N, classes)`` float32 for images ``(N, C, H, W)``."""
+        return infer_any(self._runner, images)
+
+    def layer_values(self, images: Array, layers: Sequence[Layer]) -> dict[str, Array]:
+        """Return by layer name the results of those ``layers`` that the file has."""
+        own = {layer.tensor: layer for layer in layers_of(read_model(self._path))}
+        wanted = {layer.name: own[layer.tensor] for layer in layers if layer.tensor in own}
+        tensors = [layer.observed for layer in wanted.values()]
+        if not tensors:
+            return {}
+        if self._runner_name == "torch":
+            from resnet_deploy.runtime.torch_runner import TorchRunner
+
+            observed = TorchRunner(self._path, self._session).trace(images, tensors)
+        else:
+            plain = SessionSpec(threads=self._session.threads, optimization=Optimization.OFF)
+            observed = OrtRunner(self._path, plain).trace(images, tensors)
+        return {name: layer.value(observed) for name, layer in wanted.items()}
+
+
+class ModuleReference:
+    """A PyTorch module in eval mode, BatchNorm not folded, as it was trained."""
+
+    def __init__(self, module: nn.Module, name: str) -> None:
+        self.name = name
+        self._module = module
+
+    def logits(self, images: Array) -> Array:
+        """Return ``(N, classes)`` float32 for images ``(N, C, H, W)``."""
+        import torch
+
+        with torch.inference_mode():
+            result: Array = self._module(torch.from_numpy(images)).float().numpy()
+        return result
+
+    def layer_values(self, images: Array, layers: Sequence[Layer]) -> dict[str, Array]:
+        """Return by layer name the results of those ``layers`` that are modules here.
+
+        A convolution's result in the file is behind its BatchNorm, so a folded copy is watched.
+        """
+        import torch
+
+        from resnet_deploy.models.fold import fold_batchnorm
+
+        folded, _ = fold_batchnorm(self._module)
+        modules = dict(folded.named_modules())
+        values: dict[str, Array] = {}
+        handles = []
+        for layer in layers:
+            if layer.name not in modules:
+                continue
+
+            def keep(
+                module: nn.Module, inputs: object, output: object, layer: Layer = layer
+            ) -> None:
+                if isinstance(output, torch.Tensor):
+                    value = output.clamp(min=0) if layer.activated else output
+                    values[layer.name] = np.array(value.numpy())
+
+            handles.append(modules[layer.name].register_forward_hook(keep))
+        try:
+            with torch.inference_mode():
+                folded(torch.from_numpy(images))
+        finally:
+            for handle in handles:
+                handle.remove()
+        return values
+
+
+def default_reference(artifact: Artifact, *, threads: int = 0) -> Reference:
+    """Return PyTorch on the fp32 file: the artifact itself, or the one beside an int8 file.
+
+    Raises:
+        ArtifactError: the fp32 file is not there.
+        MissingDependencyError: torch is not installed.
+    """
+    path = artifact.path if not artifact.quantized else fp32_beside(artifact)
+    try:
+        return FileReference(path, runner="torch", threads=threads)
+    except MissingDependencyError as error:
+        raise MissingDependencyError(
+            f"comparing with PyTorch needs torch: pip install 'resnet-deploy[export]', or name "
+            f"another file: --against {path}"
+        ) from error
+
+
+def fp32_beside(artifact: Artifact) -> Path:
+    """Return ``resnet34.onnx`` for ``resnet34.int8.onnx``.
+
+    Raises:
+        ArtifactError: there is no such file; the message says how to name it.
+    """
+    path = artifact.path.with_name(artifact.path.name.replace(".int8.onnx", ".onnx"))
+    if path == artifact.path or not path.exists():
+        raise ArtifactError(
+            f"the fp32 file that {artifact.path} was made from is not beside it: name it with "
+            "--against"
+        )
+    load(path)
+    return path

@@ -1,0 +1,106 @@
+"""Table 1 of the paper on a terminal."""
+
+from __future__ import annotations
+
+import re
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from resnet_deploy.results import ModelSummary, Stage
+
+_LINE_BREAK = re.compile(r"; (?![^\[]*\])")
+"""Between two parts of a stage, not inside the brackets of a block."""
+
+
+def render(summary: ModelSummary) -> Group:
+    """Return the stages as a table; below it the paper's FLOPs, and a file's own facts."""
+    table = Table(
+        title=Text(summary.name), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False
+    )
+    # A graph without module names has one row per operator: no output sizes to show.
+    sized = any(stage.output_size for stage in summary.stages)
+    table.add_column("stage" if sized else "operator", no_wrap=True)
+    if sized:
+        table.add_column("output", justify="right", no_wrap=True)
+    table.add_column("layers", overflow="fold")
+    table.add_column("parameters", justify="right", no_wrap=True)
+    table.add_column("MACs", justify="right", no_wrap=True)
+    for stage in summary.stages:
+        # Square brackets around a block are not markup.
+        table.add_row(*map(Text, _cells(stage, sized=sized)))
+    table.add_section()
+    total = ["total", *([""] if sized else []), "", f"{summary.parameters:,}", macs(summary.macs)]
+    table.add_row(*total, style="bold")
+    return Group(table, *(Text(f"  {line}") for line in notes(summary)))
+
+
+def notes(summary: ModelSummary) -> list[str]:
+    """Return what is known beyond the table, one line each."""
+    lines = []
+    if summary.paper_flops is not None:
+        ratio = summary.macs / summary.paper_flops - 1
+        lines.append(
+            f"the paper gives {summary.paper_flops / 1e9:.1f} billion FLOPs (multiply-adds), "
+            f"counted here {summary.macs / 1e9:.3f} ({ratio:+.1%})"
+        )
+    if summary.file_bytes is not None:
+        lines.append(
+            f"{summary.precision}, opset {summary.opset}, {summary.file_bytes / 1e6:.2f} MB"
+        )
+    if summary.op_counts:
+        lines.append(
+            "operators: " + ", ".join(f"{count} {op}" for op, count in summary.op_counts.items())
+        )
+    return lines + _card_lines(summary)
+
+
+def macs(count: int) -> str:
+    """Return multiply-accumulates in the unit that suits them: ``3.664 G``, ``40.6 M``."""
+    if count >= 1e9:
+        return f"{count / 1e9:.3f} G"
+    return f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count:,}"
+
+
+def _cells(stage: Stage, *, sized: bool) -> list[str]:
+    size = [stage.output_size] if sized else []
+    layers = _LINE_BREAK.sub("\n", stage.layers).replace(" x ", " \N{MULTIPLICATION SIGN}")
+    return [
+        stage.name,
+        *size,
+        _LINE_BREAK.sub("\n", stage.layers),
+        f"{stage.parameters:,}",
+        macs(stage.macs),
+    ]
+
+
+def _card_lines(summary: ModelSummary) -> list[str]:
+    card = summary.card
+    if card is None:
+        return ["no card: another tool wrote this file"] if summary.file_bytes is not None else []
+    weights, preprocess, steps = card["weights"], card["preprocess"], card["steps"]
+    origin = {
+        "random": f"random, seed {weights['seed']}",
+        "factory": "made by the factory",
+        "onnx": f"from {weights['file']}",
+    }.get(weights["kind"], f"{weights['file']}, SHA-256 {str(weights['sha256'])[:12]}…")
+    lines = [
+        f"weights: {origin}",
+        f"classes: {card['model']['num_classes']}"
+        + (f" ({', '.join(card['labels'][:3])}, …)" if card["labels"] else ""),
+        f"input: resize {preprocess['resize']}, centre crop {preprocess['crop']}, "
+        f"mean {_numbers(preprocess['mean'])}, std {_numbers(preprocess['std'])}",
+    ]
+    if steps:
+        lines.append("steps: " + ", ".join(step["name"] for step in steps))
+    if card["parity"]:
+        lines.append(
+            "parity: " + ", ".join(f"{key} {value:.3g}" for key, value in card["parity"].items())
+        )
+    return lines
+
+
+def _numbers(values: list[float]) -> str:
+    return " ".join(f"{value:g}" for value in values)

@@ -1,0 +1,198 @@
+"""Proves that a file computes what its reference computes.
+
+Every comparison is made on ONNX Runtime with all optimisations and with none, at several batch
+sizes: optimisers, fused kernels and exporters have all been seen to change answers, and each of
+these cases alone would have hidden it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from resnet_deploy.artifact import Artifact, load, read_model
+from resnet_deploy.errors import RunnerError
+from resnet_deploy.passes.layers import layers_of
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.reference import Reference
+from resnet_deploy.results import Environment, OutputDiff, ParityCase, ParityReport
+from resnet_deploy.runtime.base import Array, infer_any
+from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.spec import (
+    ENOUGH_FOR_AGREEMENT,
+    FP32_TOLERANCE,
+    INT8_MIN_AGREEMENT,
+    INT8_TOLERANCE,
+    Optimization,
+    SessionSpec,
+    Tolerance,
+)
+
+BATCH_SIZES = (1, 2, 5)
+"""One image, the exporter's own example batch, and a size that nobody traced."""
+
+IMAGES_NEEDED = sum(BATCH_SIZES)
+"""Each batch size gets images of its own."""
+
+
+def compare(
+    path: Path,
+    reference: Reference,
+    images: Array,
+    *,
+    data: str,
+    real: bool,
+    tolerance: Tolerance | None = None,
+    per_layer: bool = False,
+    threads: int = 0,
+    environment: Environment | None = None,
+    progress: Progress = silent,
+) -> ParityReport:
+    """Compare the file at ``path`` with ``reference`` on ``images``.
+
+    Args:
+        path: fp32 or int8 ONNX file.
+        reference: what has the right answer.
+        images: preprocessed, float32 ``(N, C, H, W)``.
+        data: where the images come from, for the report.
+        real: whether they are photos; top-1 agreement of int8 means nothing on made-up pictures.
+        tolerance: None takes the default of the file's precision.
+        per_layer: also compare every layer, in graph order.
+        threads: 0 means the physical cores allowed here.
+        environment: recorded in the report.
+        progress: called after every case.
+
+    Raises:
+        RunnerError: there is nothing to compare, or the shapes of the logits differ.
+    """
+    if len(images) == 0:
+        raise RunnerError("there is nothing to compare: give at least one image")
+    artifact = load(path)
+    tolerance = tolerance or default_tolerance(artifact, len(images), real=real)
+    plan = _plan(artifact, len(images))
+    expected = _batched(reference.logits, images, BATCH_SIZES[-1])
+    cases = []
+    for number, (optimization, batch_size, chosen) in enumerate(plan):
+        session = SessionSpec(threads=threads, optimization=optimization)
+        with OrtRunner(path, session) as runner:
+            got = _batched(partial(infer_any, runner), images[chosen], batch_size)
+        cases.append(
+            ParityCase(
+                reference=reference.name,
+                candidate=f"{path.name} on ort",
+                batch_size=batch_size,
+                optimization=optimization.value,
+                logits=difference(artifact.output.name, expected[chosen], got),
+                top1_equal=top1_equal(expected[chosen], got),
+                tolerance=_tolerance_of_case(tolerance, len(chosen), len(images)),
+            )
+        )
+        progress("verifying", number + 1, len(plan))
+    layers: tuple[OutputDiff, ...] = ()
+    if per_layer:
+        layers = compare_layers(artifact, reference, images[: BATCH_SIZES[-1]], threads=threads)
+    return ParityReport(
+        model=str(path), data=data, cases=tuple(cases), layers=layers, environment=environment
+    )
+
+
+def default_tolerance(artifact: Artifact, samples: int, *, real: bool) -> Tolerance:
+    """Return the tolerance for the file's precision."""
+    if not artifact.quantized:
+        return FP32_TOLERANCE
+    if real and samples >= ENOUGH_FOR_AGREEMENT:
+        return replace(INT8_TOLERANCE, min_agreement=INT8_MIN_AGREEMENT)
+    return INT8_TOLERANCE
+
+
+def compare_layers(
+    artifact: Artifact, reference: Reference, images: Array, *, threads: int = 0
+) -> tuple[OutputDiff, ...]:
+    """Compare every layer that both sides have, in graph order.
+
+    An int8 file runs with all optimisations, so that its real kernels are seen; an fp32 file
+    with none, because fused operators have no results of their own.
+
+    Raises:
+        RunnerError: the two have no layer in common.
+    """
+    layers = layers_of(read_model(artifact.path))
+    expected = reference.layer_values(images, layers)
+    common = [layer for layer in layers if layer.name in expected]
+    if not common:
+        raise RunnerError(
+            f"{artifact.path} and {reference.name} have no layer in common: compare a file with "
+            "the one it was made from"
+        )
+    optimization = Optimization.ALL if artifact.quantized else Optimization.OFF
+    with OrtRunner(artifact.path, SessionSpec(threads=threads, optimization=optimization)) as run:
+        observed = run.trace(images, [layer.observed for layer in common])
+    return tuple(
+        difference(layer.name, expected[layer.name], layer.value(observed)) for layer in common
+    )
+
+
+def difference(name: str, expected: Array, got: Array) -> OutputDiff:
+    """Return how far ``got`` is from ``expected``, both ``(N, …)`` float.
+
+    Raises:
+        RunnerError: the shapes differ, or there are no values.
+    """
+    if expected.shape != got.shape or expected.size == 0:
+        raise RunnerError(
+            f"{name} has shape {list(got.shape)} instead of {list(expected.shape)}: the files "
+            "are not of the same network"
+        )
+    reference, candidate = expected.astype(np.float64), got.astype(np.float64)
+    error = candidate - reference
+    return OutputDiff(
+        name=name,
+        samples=len(expected),
+        max_abs=float(np.abs(error).max()),
+        max_reference=float(np.abs(reference).max()),
+        signal_power=float((reference**2).sum()),
+        noise_power=float((error**2).sum()),
+        dot=float((reference * candidate).sum()),
+        candidate_power=float((candidate**2).sum()),
+    )
+
+
+def top1_equal(expected: Array, got: Array) -> tuple[bool, ...]:
+    """Return, sample by sample, whether both pick the same class; logits ``(N, classes)``."""
+    same = expected.reshape(len(expected), -1).argmax(1) == got.reshape(len(got), -1).argmax(1)
+    return tuple(bool(one) for one in same)
+
+
+def _tolerance_of_case(tolerance: Tolerance, samples: int, all_samples: int) -> Tolerance:
+    """A share of agreement needs all samples; full agreement can be asked of any number."""
+    if tolerance.min_agreement in (None, 1.0) or samples == all_samples:
+        return tolerance
+    return replace(tolerance, min_agreement=None)
+
+
+def _plan(artifact: Artifact, count: int) -> list[tuple[Optimization, int, list[int]]]:
+    """Return (optimisation, batch size, which images) of every case.
+
+    With more images than the batch sizes need, one more case compares them all.
+    """
+    fixed = artifact.input.shape[0]
+    sizes = BATCH_SIZES if fixed is None else (fixed,)
+    plan = []
+    for optimization in (Optimization.OFF, Optimization.ALL):
+        start = 0
+        for size in sizes:
+            plan.append((optimization, size, [(start + i) % count for i in range(size)]))
+            start += size
+    if count > sum(sizes):
+        plan.append((Optimization.ALL, sizes[-1], list(range(count))))
+    return plan
+
+
+def _batched(logits: Callable[[Array], Array], images: Array, batch_size: int) -> Array:
+    """Return the logits of all ``images``, ``batch_size`` at a time."""
+    starts = range(0, len(images), batch_size)
+    return np.concatenate([logits(images[start : start + batch_size]) for start in starts])

@@ -1,0 +1,26 @@
+import numpy as np
+
+from resnet_deploy.passes.private_bias import private_bias
+from tests.passes.graphs import noise, parse, run, to_ir
+
+SHARED = """
+g (float[N,4,3,3] x) => (float[N,4,3,3] y) {
+  a = Conv<kernel_shape=[1,1]>(x, first.weight, shared)
+  b = Conv<kernel_shape=[1,1]>(a, second.weight, shared)
+  y = Conv<kernel_shape=[1,1]>(b, third.weight)
+}
+"""
+
+
+def test_every_convolution_gets_a_bias_of_its_own() -> None:
+    weights = {f"{name}.weight": noise(4, 4, 1, 1) for name in ("first", "second", "third")}
+    model = parse(SHARED, {**weights, "shared": noise(4)})
+    graph = to_ir(model)
+
+    assert private_bias(graph) == 2
+
+    biases = [node.inputs[2] for node in graph.graph]
+    assert len({bias.name for bias in biases if bias is not None}) == 3
+    x = noise(2, 4, 3, 3)
+    np.testing.assert_array_equal(run(graph, x), run(model, x))
+    assert private_bias(graph) == 0
