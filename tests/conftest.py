@@ -53,6 +53,4 @@ def cifar10_train(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="session")
 def photos(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with 125 photos of ImageNet classes, of many sizes, a few of them grayscale."""
-    return _extracted(
-        shared_data / "imagenet-sample/images.tar", tmp_path_factory.mktemp("photos")
-    )
+    return _extracted(shared_data / "imagenet-sample/images.tar", tmp_path_factory.mktemp("photos"))

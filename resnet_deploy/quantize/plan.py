@@ -36,11 +36,13 @@ WEIGHTED = frozenset({"Conv", "Gemm"})
 class Plan:
     """What is quantized.
 
+    ``kept_float`` are the convolutions and linear layers that were excluded.
     ``nodes`` are the int8 operators; ``outputs`` maps each to the tensor that its kernel
     writes (behind the ReLU it absorbs). ``tensors`` maps every quantized tensor to the tensor
     whose range it uses: itself, or the one it is moved from.
     """
 
+    kept_float: set[ir.Node] = field(default_factory=set)
     nodes: set[ir.Node] = field(default_factory=set)
     outputs: dict[ir.Node, ir.Value] = field(default_factory=dict)
     tensors: dict[ir.Value, ir.Value] = field(default_factory=dict)
@@ -57,8 +59,8 @@ def make_plan(model: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
     Raises:
         SpecError: a glob matches no operator.
     """
-    plan = Plan()
     skipped = _excluded(model, exclude)
+    plan = Plan(kept_float={node for node in skipped if node.op_type in WEIGHTED})
     for node in model.graph:
         if node in skipped:
             continue

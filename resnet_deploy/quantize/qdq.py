@@ -30,10 +30,32 @@ def write_qdq(model: ir.Model, plan: Plan, ranges: Mapping[str, Range]) -> None:
     for value, source in plan.tensors.items():
         scale, zero_point = parameters[source]
         dequantized[value] = _insert_pair(graph, plan, value, scale, zero_point)
+    for node in plan.kept_float:
+        _keep_float(graph, node)
     for node in list(graph):
         if node in plan.nodes and node.op_type in WEIGHTED:
             source = plan.tensors[_original(activation_inputs(node)[0], dequantized)]
             _quantize_parameters(graph, node, ranges[str(source.name)].scale)
+
+
+def _keep_float(graph: ir.Graph, node: ir.Node) -> None:
+    """Put a Clip that clips nothing in front of an excluded layer.
+
+    Between a DQ and a Q, ONNX Runtime would quantize the layer's float weights by itself
+    (WeightBiasQuantization) and run it in int8 all the same.
+    """
+    source = node.inputs[0]
+    assert source is not None, f"{node.name} has no first input"
+    lowest = np.asarray(np.finfo(np.float32).min, np.float32)
+    clip = ir.node(
+        "Clip",
+        [source, new_initializer(graph, f"{node.name}.lowest", lowest)],
+        name=f"{node.name}.keep_float",
+        metadata_props=dict(node.metadata_props),
+    )
+    clip.outputs[0].name, clip.outputs[0].type = str(clip.name), source.type
+    graph.insert_before(node, clip)
+    node.replace_input_with(0, clip.outputs[0])
 
 
 def _parameters(graph: ir.Graph, value: ir.Value, chosen: Range) -> tuple[ir.Value, ir.Value]:

@@ -76,8 +76,10 @@ class Histogram:
         self._widen(exponent)
         assert self.exponent is not None
         step = np.float32(math.ldexp(_HALF, -self.exponent))
-        bins = (flat * step + np.float32(_HALF)).astype(np.int32)
-        np.clip(bins, 0, BINS - 1, out=bins)
+        # Multiplying by a power of two is exact and floor agrees with halving, so a value falls
+        # into the same bin whether it is counted before or after the histogram was widened.
+        bins = np.floor(flat * step).astype(np.int32)
+        bins += _HALF
         self.counts += np.bincount(bins, minlength=BINS)
         self.counts[_HALF] -= flat.size - nonzero
 

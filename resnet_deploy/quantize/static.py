@@ -53,9 +53,9 @@ def quantize_static(
         raise UnsupportedGraphError(
             "the model is int8 already: quantize the fp32 file it came from"
         )
-    if opset_of(model) < MIN_OPSET:
-        model = set_opset(model, DEFAULT_OPSET)
-    graph = ir.from_proto(model)
+    # A copy, because onnx_ir renames the tensors of the model that it was made from.
+    opset = opset_of(model)
+    graph = ir.from_proto(set_opset(model, opset if opset >= MIN_OPSET else DEFAULT_OPSET))
     counts = run_passes(graph)
     counts["space_to_depth_stem"] = space_to_depth_stem(graph)
     counts["zero_pad_shortcut"] = zero_pad_shortcut(graph)

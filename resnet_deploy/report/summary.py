@@ -44,7 +44,7 @@ def notes(summary: ModelSummary) -> list[str]:
         ratio = summary.macs / summary.paper_flops - 1
         lines.append(
             f"the paper gives {summary.paper_flops / 1e9:.1f} billion FLOPs (multiply-adds), "
-            f"counted here {summary.macs / 1e9:.3f} ({ratio:+.1%})"
+            f"we count {summary.macs / 1e9:.3f} ({ratio:+.1%})"
         )
     if summary.file_bytes is not None:
         lines.append(
@@ -67,13 +67,7 @@ def macs(count: int) -> str:
 def _cells(stage: Stage, *, sized: bool) -> list[str]:
     size = [stage.output_size] if sized else []
     layers = _LINE_BREAK.sub("\n", stage.layers).replace(" x ", " \N{MULTIPLICATION SIGN}")
-    return [
-        stage.name,
-        *size,
-        _LINE_BREAK.sub("\n", stage.layers),
-        f"{stage.parameters:,}",
-        macs(stage.macs),
-    ]
+    return [stage.name, *size, layers, f"{stage.parameters:,}", macs(stage.macs)]
 
 
 def _card_lines(summary: ModelSummary) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -28,6 +29,10 @@ class Runner(Protocol):
     def input(self) -> TensorSpec:
         """What :meth:`infer` takes; a first dimension of None takes any batch size."""
 
+    @property
+    def load_ns(self) -> int:
+        """Nanoseconds from the file to a model that can run, library import not counted."""
+
     def infer(self, batch: Array) -> Array:
         """Return the logits ``(N, classes)`` of ``batch``, which matches :attr:`input`."""
 
@@ -39,6 +44,13 @@ class Runner(Protocol):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None: ...
+
+
+class Tracer(Protocol):
+    """A runner that also tells the values inside the graph."""
+
+    def trace(self, batch: Array, tensors: Sequence[str]) -> Mapping[str, Array]:
+        """Return the values of ``tensors``, by their names in the ONNX file."""
 
 
 def infer_any(runner: Runner, batch: Array) -> Array:

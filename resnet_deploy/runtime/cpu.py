@@ -2,9 +2,192 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import math
 import os
+import platform
+from pathlib import Path
+
+from resnet_deploy.results import Environment
+
+_ROOT = Path("/")
+
+_EXTENSIONS = {
+    "sse4_1": "sse4.1",
+    "avx2": "avx2",
+    "avx_vnni": "avx_vnni",
+    "avx512f": "avx512f",
+    "avx512_vnni": "avx512_vnni",
+    "avx512_bf16": "avx512_bf16",
+    "amx_int8": "amx_int8",
+    "asimd": "asimd",
+    "asimddp": "asimddp",
+    "i8mm": "i8mm",
+    "sve": "sve",
+}
+"""The kernel's (and archspec's) name of each extension that a kernel for int8 or float32 uses."""
+
+_DOT_PRODUCTS = frozenset({"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"})
+
+_PACKAGES = ("resnet-deploy", "onnxruntime", "onnx", "numpy", "torch")
 
 
-def default_threads() -> int:
-    """Return the number of physical cores that this process may use, at least 1."""
-    return len(os.sched_getaffinity(0))
+def default_threads(root: Path = _ROOT) -> int:
+    """Return the number of physical cores that this process may use, at least 1.
+
+    That is the CPUs of its affinity mask, two hyperthreads of one core counting once (both
+    share the core's vector units), and no more than the cgroup's CPU quota. A quota of 1.5
+    cores gives 1: a second thread would be throttled in the middle of a run.
+    """
+    quota = cgroup_quota(root)
+    limit = math.inf if quota is None else max(1, math.floor(quota))
+    return int(min(physical_cores(root), limit))
+
+
+def allowed_cpus() -> frozenset[int]:
+    """Return the logical CPUs in this process's affinity mask; all of them on macOS."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    import psutil
+
+    process = psutil.Process()
+    if hasattr(process, "cpu_affinity"):
+        return frozenset(process.cpu_affinity())
+    return frozenset(range(os.cpu_count() or 1))
+
+
+def physical_cores(root: Path = _ROOT, cpus: frozenset[int] | None = None) -> int:
+    """Return how many physical cores the logical ``cpus`` (default: those allowed) lie on.
+
+    Linux tells which CPUs share a core; elsewhere the machine's core count is the upper bound.
+    """
+    cpus = allowed_cpus() if cpus is None else cpus
+    topology = root / "sys/devices/system/cpu"
+    if topology.is_dir():
+        return max(1, len({_core_of(topology, cpu) for cpu in cpus}))
+    import psutil
+
+    return max(1, min(len(cpus), psutil.cpu_count(logical=False) or len(cpus)))
+
+
+def _core_of(topology: Path, cpu: int) -> str:
+    """Return the list of CPUs on the core of ``cpu``, which is the same for all of them."""
+    for name in ("core_cpus_list", "thread_siblings_list"):  # the second is the older name
+        text = _read(topology / f"cpu{cpu}/topology/{name}")
+        if text:
+            return text.strip()
+    return str(cpu)
+
+
+def cgroup_quota(root: Path = _ROOT) -> float | None:
+    """Return the CPU quota in cores of this process's control group, or None without one.
+
+    Both cgroup versions are read; the smallest quota on the way up to the root holds. Inside a
+    container the path in ``/proc/self/cgroup`` may not exist, then the mount itself is read.
+    """
+    quotas = []
+    for line in (_read(root / "proc/self/cgroup") or "").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            mounts = [root / "sys/fs/cgroup", root / "sys/fs/cgroup/unified"]
+        elif "cpu" in controllers.split(","):
+            mounts = [root / "sys/fs/cgroup" / controllers, root / "sys/fs/cgroup/cpu"]
+        else:
+            continue
+        for mount in mounts:
+            quotas += [_quota_of(mount / part) for part in _upwards(path)]
+    found = [quota for quota in quotas if quota is not None]
+    return min(found, default=None)
+
+
+def _upwards(path: str) -> list[str]:
+    parts = [part for part in path.split("/") if part not in ("", "..")]
+    return ["/".join(parts[:count]) for count in range(len(parts), -1, -1)]
+
+
+def _quota_of(group: Path) -> float | None:
+    """Read ``cpu.max`` (version 2: "quota period") or the two files of version 1."""
+    words = (_read(group / "cpu.max") or "").split()
+    if not words:
+        words = (
+            (_read(group / "cpu.cfs_quota_us") or "") + (_read(group / "cpu.cfs_period_us") or "")
+        ).split()
+    try:
+        quota, period = (int(word) for word in words)
+    except ValueError:  # "max 100000", or no such files
+        return None
+    return quota / period if quota > 0 and period > 0 else None  # version 1 says -1 for no limit
+
+
+def isa(root: Path = _ROOT) -> tuple[str, ...]:
+    """Return the vector extensions that matter for int8 and float32, oldest first."""
+    features = _cpuinfo(root).get("flags") or _cpuinfo(root).get("Features")
+    flags = set(features.split()) if features else _archspec_features()
+    return tuple(name for flag, name in _EXTENSIONS.items() if flag in flags)
+
+
+def has_vnni(extensions: tuple[str, ...]) -> bool:
+    """Return whether int8 products are added up in 32 bits by one instruction.
+
+    True for VNNI and AMX on x86 and for the dot product on ARM.
+    """
+    return not _DOT_PRODUCTS.isdisjoint(extensions)
+
+
+def cpu_name(root: Path = _ROOT) -> str:
+    """Return the processor's marketing name, or its microarchitecture where it has none."""
+    name = _cpuinfo(root).get("model name")
+    if name:
+        return " ".join(name.split())
+    import archspec.cpu
+
+    return platform.processor() or str(archspec.cpu.host().name)
+
+
+def environment(command: str) -> Environment:
+    """Return where this runs; ``command`` is what repeats the measurement.
+
+    Packages are asked for their version without being imported.
+    """
+    return Environment(
+        command=command,
+        cpu=cpu_name(),
+        isa=isa(),
+        cores=default_threads(),
+        os=f"{platform.system()} {platform.release()} {platform.machine()}",
+        python=platform.python_version(),
+        versions=versions(_PACKAGES),
+    )
+
+
+def versions(packages: tuple[str, ...]) -> dict[str, str]:
+    """Return the version of each of ``packages`` that is installed."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpuinfo(root: Path) -> dict[str, str]:
+    """Return the fields of the first processor in ``/proc/cpuinfo``; empty off Linux."""
+    first = (_read(root / "proc/cpuinfo") or "").split("\n\n", maxsplit=1)[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _archspec_features() -> set[str]:
+    # On Linux /proc/cpuinfo is preferred: archspec names the nearest microarchitecture it
+    # knows, and drops what that one lacks (avx_vnni and amx_int8 on a Sapphire Rapids guest).
+    import archspec.cpu
+
+    return set(archspec.cpu.host().features)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from resnet_deploy.artifact import TensorSpec, load
+import onnx
+
+from resnet_deploy.artifact import TensorSpec, load, read_model
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.runtime.base import Array
 from resnet_deploy.runtime.cpu import default_threads
@@ -15,26 +19,65 @@ from resnet_deploy.spec import Optimization, SessionSpec
 if TYPE_CHECKING:
     import onnxruntime
 
+_NUMPY_NAMES = {"float": "float32", "double": "float64"}
+
 
 class OrtRunner:
     """Runs an ONNX file with ONNX Runtime on this CPU.
 
+    The session is opened before anything else reads the file: a copy of the model in Python
+    would count in the process's peak memory.
+
     Raises:
-        ArtifactError: the file is no ONNX model.
+        ArtifactError: the file is missing or no ONNX image classifier.
         RunnerError: ONNX Runtime refuses the model.
     """
 
     name = "ort"
 
     def __init__(self, path: Path, spec: SessionSpec | None = None) -> None:
-        self.input: TensorSpec = load(path).input
-        self._session = open_session(path, spec or SessionSpec())
+        import onnxruntime  # noqa: F401 - importing the library is not loading the model
+
+        self._path = path
+        self._spec = spec or SessionSpec()
+        start = time.perf_counter_ns()
+        try:
+            self._session = open_session(path, self._spec)
+        except RunnerError:
+            load(path)  # says what is wrong with the file, if it is the file
+            raise
+        self.load_ns = time.perf_counter_ns() - start
+        self.input = _input_of(self._session, path)
+        self._traced: tuple[tuple[str, ...], onnxruntime.InferenceSession] | None = None
 
     def infer(self, batch: Array) -> Array:
-        """Return the logits ``(N, classes)`` of ``batch``."""
-        outputs = self._session.run(None, {self.input.name: batch})
-        logits: Array = outputs[0]
-        return logits
+        """Return the logits ``(N, classes)`` of ``batch``.
+
+        Raises:
+            RunnerError: ONNX Runtime can't run this batch, a wrong shape for instance.
+        """
+        return _run(self._session, None, {self.input.name: batch}, self._path)[0]
+
+    def trace(self, batch: Array, tensors: Sequence[str]) -> dict[str, Array]:
+        """Return the values of ``tensors``, by their names in the ONNX file.
+
+        They become outputs of a copy of the graph, which is opened with this runner's options.
+        With all optimisations on, an operator whose result is asked for is not fused with the
+        next one; what is computed before it stays as it is.
+
+        Raises:
+            RunnerError: the graph has no such tensor.
+        """
+        names = tuple(dict.fromkeys(tensors))
+        if self._traced is None or self._traced[0] != names:
+            self._traced = (names, self._open_traced(names))
+        values = _run(self._traced[1], list(names), {self.input.name: batch}, self._path)
+        return dict(zip(names, values, strict=True))
+
+    def _open_traced(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
+        model = read_model(self._path)
+        add_outputs(model, names, self._path)
+        return open_session(model.SerializeToString(), self._spec)
 
     def __enter__(self) -> OrtRunner:
         return self
@@ -46,6 +89,30 @@ class OrtRunner:
         traceback: TracebackType | None,
     ) -> None:
         del self._session
+        self._traced = None
+
+
+def add_outputs(model: onnx.ModelProto, names: Sequence[str], path: Path) -> None:
+    """Make the tensors ``names`` graph outputs of ``model`` (read from ``path``), in place.
+
+    Raises:
+        RunnerError: no operator of the graph computes one of them.
+    """
+    computed = {name for node in model.graph.node for name in node.output if name}
+    present = {output.name for output in model.graph.output}
+    for name in names:
+        if name not in computed:
+            raise RunnerError(f"{path} has no tensor {name!r}: name an output of one of its nodes")
+        if name not in present:
+            # ONNX Runtime infers the type; the operator's own output may be any.
+            model.graph.output.append(onnx.ValueInfoProto(name=name))
+
+
+def execution_providers() -> tuple[str, ...]:
+    """Return the execution providers that the installed ONNX Runtime was built with."""
+    import onnxruntime as ort
+
+    return tuple(ort.get_available_providers())
 
 
 def session_options(spec: SessionSpec) -> onnxruntime.SessionOptions:
@@ -79,5 +146,35 @@ def open_session(model: Path | bytes, spec: SessionSpec) -> onnxruntime.Inferenc
         )
     except Exception as error:  # onnxruntime's exceptions share no base class
         where = model if isinstance(model, Path) else "the model"
-        reason = " ".join(str(error).split())[:300]
-        raise RunnerError(f"ONNX Runtime {ort.__version__} refuses {where}: {reason}") from error
+        raise RunnerError(
+            f"ONNX Runtime {ort.__version__} refuses {where}: {_one_line(error)}"
+        ) from error
+
+
+def _input_of(session: onnxruntime.InferenceSession, path: Path) -> TensorSpec:
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or len(session.get_outputs()) != 1:
+        return load(path).input  # raises, and says so
+    kind = inputs[0].type.removeprefix("tensor(").removesuffix(")")
+    dims = tuple(dim if isinstance(dim, int) else None for dim in inputs[0].shape)
+    return TensorSpec(name=inputs[0].name, dtype=_NUMPY_NAMES.get(kind, kind), shape=dims)
+
+
+def _run(
+    session: onnxruntime.InferenceSession,
+    names: list[str] | None,
+    feed: dict[str, Array],
+    path: Path,
+) -> list[Array]:
+    try:
+        values: list[Array] = session.run(names, feed)
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        shapes = ", ".join(f"{list(batch.shape)} {batch.dtype}" for batch in feed.values())
+        raise RunnerError(
+            f"ONNX Runtime can't run {path} on an input of {shapes}: {_one_line(error)}"
+        ) from error
+    return values
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from resnet_deploy.spec import Optimization, SessionSpec
 _DOTTED = re.compile(r"\b[a-z]\w*(\.\w+)+")
 
 
-def parse(text: str, weights: dict[str, NDArray[Any]] | None = None, *, opset: int = 17) -> Any:
+def parse(text: str, weights: Mapping[str, Any] | None = None, *, opset: int = 17) -> Any:
     """Return the model of an ONNX text graph, with ``weights`` as initializers.
 
     The text format knows no dots in names; they are written as two underscores for the parser.
@@ -26,7 +27,7 @@ def parse(text: str, weights: dict[str, NDArray[Any]] | None = None, *, opset: i
     for node in model.graph.node:
         node.input[:] = [name.replace("__", ".") for name in node.input]
     for name, array in (weights or {}).items():
-        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(array), name))
     onnx.checker.check_model(model)
     return onnx.shape_inference.infer_shapes(model, strict_mode=True)
 

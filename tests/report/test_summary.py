@@ -49,7 +49,7 @@ def test_table_keeps_brackets_and_breaks_between_parts() -> None:
 
 def test_notes_of_a_net_compare_with_the_paper() -> None:
     assert notes(NET) == [
-        "the paper gives 1.8 billion FLOPs (multiply-adds), counted here 0.462 (-74.3%)"
+        "the paper gives 1.8 billion FLOPs (multiply-adds), we count 0.462 (-74.3%)"
     ]
 
 

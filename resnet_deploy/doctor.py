@@ -1,0 +1,128 @@
+"""What this machine can run, what that means for int8, and what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import ClassVar
+
+from resnet_deploy.results import Environment
+from resnet_deploy.runtime.cpu import (
+    allowed_cpus,
+    cgroup_quota,
+    environment,
+    has_vnni,
+    physical_cores,
+)
+from resnet_deploy.runtime.ort_runner import execution_providers
+
+OPTIONAL = {
+    "torch": ("building and exporting models, and the torch runner", "export"),
+    "onnxscript": ("exporting models", "export"),
+    "onnxsim": ("simplifying exported graphs", "export"),
+    "safetensors": ("reading .safetensors checkpoints", "export"),
+}
+"""Module -> what needs it, and the extra that installs it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """An optional package that is not installed."""
+
+    package: str
+    needed_for: str
+    install: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """This machine: CPUs, memory in bytes, runtimes, and what is missing.
+
+    ``quota`` is the control group's limit in cores, None without one.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("vnni", "int8")
+
+    environment: Environment
+    allowed_cpus: int
+    physical_cores: int
+    quota: float | None
+    memory_bytes: int
+    available_bytes: int
+    execution_providers: tuple[str, ...]
+    missing: tuple[Missing, ...]
+
+    @property
+    def vnni(self) -> bool:
+        """Whether one instruction adds up int8 products in 32 bits."""
+        return has_vnni(self.environment.isa)
+
+    @property
+    def int8(self) -> str:
+        """What an int8 file can be expected to do here, in one sentence."""
+        if self.vnni:
+            return "fast and exact: int8 products are added up in 32 bits (VNNI or dot product)"
+        if "avx2" in self.environment.isa:
+            return (
+                "works, gains little: no VNNI, so pairs of u8*s8 products are added in 16 bits "
+                "and may saturate; compare accuracy and speed with fp32 before you ship it"
+            )
+        return "not worth it: neither VNNI, dot product nor AVX2; use the fp32 file"
+
+
+def diagnose(command: str) -> Diagnosis:
+    """Look at this machine; ``command`` is what repeats that. Nothing heavy is imported."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return Diagnosis(
+        environment=environment(command),
+        allowed_cpus=len(allowed_cpus()),
+        physical_cores=physical_cores(),
+        quota=cgroup_quota(),
+        memory_bytes=memory.total,
+        available_bytes=memory.available,
+        execution_providers=execution_providers(),
+        missing=missing_packages(),
+    )
+
+
+def missing_packages() -> tuple[Missing, ...]:
+    """Return the optional packages that are not installed, found without importing them."""
+    return tuple(
+        Missing(
+            package=package,
+            needed_for=needed_for,
+            install=f"pip install 'resnet-deploy[{extra}]'",
+        )
+        for package, (needed_for, extra) in OPTIONAL.items()
+        if importlib.util.find_spec(package) is None
+    )
+
+
+def rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    """Return the diagnosis in words: what, and what was found."""
+    env = diagnosis.environment
+    quota = "no cgroup quota" if diagnosis.quota is None else f"cgroup quota {diagnosis.quota:g}"
+    return [
+        ("CPU", env.cpu),
+        ("vector extensions", " ".join(env.isa) or "none that matter"),
+        ("int8", diagnosis.int8),
+        (
+            "cores to use",
+            f"{env.cores} ({diagnosis.physical_cores} physical of {diagnosis.allowed_cpus} "
+            f"logical CPUs allowed, {quota})",
+        ),
+        (
+            "memory",
+            f"{diagnosis.memory_bytes / 1e9:.1f} GB, "
+            f"{diagnosis.available_bytes / 1e9:.1f} GB available",
+        ),
+        ("system", f"{env.os}, Python {env.python}"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in env.versions.items())),
+        ("execution providers", ", ".join(diagnosis.execution_providers)),
+        *(
+            (f"missing: {one.package}", f"needed for {one.needed_for}: {one.install}")
+            for one in diagnosis.missing
+        ),
+    ]

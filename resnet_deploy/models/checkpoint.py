@@ -1,0 +1,230 @@
+"""From a request and a weights file to a loaded network: every layout, no surprises.
+
+:func:`resolve` is the only door: random, published or own weights, inferred or stated nets.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from resnet_deploy.artifact import WeightsSource
+from resnet_deploy.errors import CheckpointError, SpecError
+from resnet_deploy.files import sha256_of
+from resnet_deploy.models.imagenet import fetch
+from resnet_deploy.models.infer import infer_spec
+from resnet_deploy.models.layouts import (
+    State,
+    is_hugging_face,
+    strip_prefixes,
+    to_torchvision,
+    unwrap,
+)
+from resnet_deploy.models.reading import read_weights
+from resnet_deploy.models.registry import build, build_custom, skeleton
+from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.spec import ModelSpec, Variant
+
+_PLACEHOLDER_LABEL = re.compile(r"LABEL_\d+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A network with its weights: eval mode, CPU, float32.
+
+    ``labels`` is empty or has one name per class; ``notices`` are lines worth telling a user.
+    """
+
+    module: nn.Module
+    spec: ModelSpec
+    source: WeightsSource
+    labels: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _SiblingConfig:
+    """What Hugging Face's ``config.json`` beside the weights tells."""
+
+    variant: Variant | None = None
+    labels: tuple[str, ...] = ()
+
+
+def resolve(
+    request: ModelRequest,
+    weights: str = "random",
+    *,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> LoadedModel:
+    """Return the network of ``request`` with ``weights``.
+
+    Args:
+        request: what is known of the network; the rest is inferred from the weights.
+        weights: ``random``, ``imagenet`` (torchvision's published file, downloaded once), or
+            the path of a checkpoint. A factory keeps the weights it made when this is ``random``.
+        seed: of random weights.
+        progress: told about the download.
+
+    Raises:
+        SpecError: the request contradicts itself, or its factory fails.
+        CheckpointError: the weights can't be read, or don't fit.
+        MissingDependencyError: the file needs a package that is not installed.
+    """
+    request.check()
+    if weights == "random":
+        return _without_file(request, seed)
+    if weights == "imagenet":
+        if request.is_custom:
+            raise SpecError("--weights imagenet is for the paper's nets, not for --model factories")
+        return _from_file(request, fetch(request.spec(), progress=progress), kind="imagenet")
+    path = Path(weights)
+    if request.is_custom:
+        return _into_factory(request, path, seed)
+    return _from_file(request, path, kind="file")
+
+
+def _without_file(request: ModelRequest, seed: int) -> LoadedModel:
+    spec = request.spec()
+    if request.is_custom:
+        module, spec = build_custom(spec, seed=seed)
+        return LoadedModel(module=module, spec=spec, source=WeightsSource(kind="factory"))
+    return LoadedModel(
+        module=build(spec, seed=seed),
+        spec=spec,
+        source=WeightsSource(kind="random", seed=seed),
+        notices=(
+            f"weights are random (seed {seed}): good for speed, not for accuracy; "
+            "use --weights FILE or imagenet",
+        ),
+    )
+
+
+def _from_file(request: ModelRequest, path: Path, *, kind: str) -> LoadedModel:
+    raw, notices = _tensors(path)
+    config = _SiblingConfig()
+    if is_hugging_face(raw):
+        config = _read_config(path.parent / "config.json")
+    if None not in (request.variant, config.variant) and request.variant is not config.variant:
+        assert config.variant is not None
+        raise CheckpointError(
+            f"{path.name} is a {config.variant.value} net by the config.json beside it: "
+            "drop --variant"
+        )
+    state = to_torchvision(raw)
+    spec = infer_spec(state, request, path.name, config.variant)
+    state, cast = _checked(state, path.name)
+    module = skeleton(spec)
+    # Keys and shapes were compared; only num_batches_tracked, which eval mode never reads, may
+    # be missing.
+    module.load_state_dict(state, strict=False)
+    labels = config.labels if len(config.labels) == spec.num_classes else ()
+    return LoadedModel(
+        module=module,
+        spec=spec,
+        source=_source(path, kind),
+        labels=labels,
+        notices=(*notices, *cast),
+    )
+
+
+def _into_factory(request: ModelRequest, path: Path, seed: int) -> LoadedModel:
+    """Load a checkpoint into a user's own net, key by key."""
+    raw, notices = _tensors(path)
+    module, spec = build_custom(request.spec(), seed=seed)
+    expected = module.state_dict()
+    state, cast = _checked(strip_prefixes(raw, expected), path.name)
+    counters = {key for key in expected if key.endswith(".num_batches_tracked")}
+    for problem, keys in (
+        ("lacks", [key for key in expected if key not in state and key not in counters]),
+        ("has the unknown", [key for key in state if key not in expected]),
+    ):
+        if keys:
+            raise CheckpointError(
+                f"{path.name} does not fit {request.model}: it {problem} {keys[0]!r}"
+                f"{f' and {len(keys) - 1} more' if len(keys) > 1 else ''}"
+            )
+    for key, tensor in state.items():
+        if tensor.shape != expected[key].shape:
+            raise CheckpointError(
+                f"{path.name} does not fit {request.model}: {key} is {tuple(tensor.shape)} "
+                f"instead of {tuple(expected[key].shape)}"
+            )
+    module.load_state_dict(state, strict=False)
+    return LoadedModel(
+        module=module, spec=spec, source=_source(path, "file"), notices=(*notices, *cast)
+    )
+
+
+def _tensors(path: Path) -> tuple[State, tuple[str, ...]]:
+    content = read_weights(path)
+    state, notices = unwrap(content)
+    if not state:
+        held = type(content).__name__
+        if isinstance(content, dict):
+            held = f"a dict of {', '.join(map(str, list(content)[:4])) or 'nothing'}"
+        raise CheckpointError(f"{path} holds no weights ({held}): save model.state_dict()")
+    return state, notices
+
+
+def _checked(state: State, name: str) -> tuple[State, tuple[str, ...]]:
+    """Return the tensors as float32; refuse what is no number, and negative variances."""
+    cast: set[str] = set()
+    result: State = {}
+    for key, stored in state.items():
+        if key.endswith(".num_batches_tracked"):
+            result[key] = stored
+            continue
+        if stored.layout != torch.strided or stored.is_meta or stored.is_quantized:
+            raise CheckpointError(f"{name}: {key} is not a plain tensor; save a float model")
+        if not stored.is_floating_point():
+            # A user's own net may have integer buffers.
+            result[key] = stored
+            continue
+        if stored.dtype != torch.float32:
+            cast.add(str(stored.dtype).removeprefix("torch."))
+        tensor = result[key] = stored.float()
+        broken = int((~torch.isfinite(tensor)).sum())
+        if broken:
+            raise CheckpointError(
+                f"{name}: {key} holds {broken} NaN or infinite values; the training diverged or "
+                "the file is damaged"
+            )
+        if key.endswith(".running_var") and bool((tensor < 0).any()):
+            raise CheckpointError(f"{name}: {key} holds negative variances; the file is damaged")
+    notices = (f"{name} holds {', '.join(sorted(cast))} weights: cast to float32",) if cast else ()
+    return result, notices
+
+
+def _read_config(path: Path) -> _SiblingConfig:
+    """Read Hugging Face's config; a missing one tells nothing.
+
+    Raises:
+        CheckpointError: it is there but is no JSON object.
+    """
+    if not path.is_file():
+        return _SiblingConfig()
+    try:
+        config: Any = json.loads(path.read_text(encoding="utf-8"))
+        names = config.get("id2label") or {}
+        labels = tuple(str(names[key]) for key in sorted(names, key=int))
+        strides_first = bool(config.get("downsample_in_bottleneck", False))
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} beside the weights is no valid config ({type(error).__name__}): "
+            "repair or remove it"
+        ) from error
+    if any(_PLACEHOLDER_LABEL.fullmatch(label) for label in labels):
+        labels = ()
+    return _SiblingConfig(Variant.V1 if strides_first else Variant.V1_5, labels)
+
+
+def _source(path: Path, kind: str) -> WeightsSource:
+    return WeightsSource(kind=kind, file=path.name, sha256=sha256_of(path))

@@ -1,0 +1,181 @@
+"""BatchNorm folded into the convolution before it.
+
+At inference BatchNorm is an affine map per channel, so that with ``s = gamma / sqrt(var + eps)``
+
+    BN(conv(x; W, b)) = conv(x; s W, s (b - mean) + beta)
+
+(Ioffe and Szegedy, arXiv:1502.03167, and Jacob et al., arXiv:1712.05877, section 3.2). The
+product is computed in float64 and rounded once.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+def fold_weights(
+    weight: Tensor,
+    bias: Tensor | None,
+    mean: Tensor,
+    var: Tensor,
+    eps: float,
+    gamma: Tensor | None = None,
+    beta: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return weight and bias, in float64, of the convolution that includes its BatchNorm.
+
+    Args:
+        weight: ``(out_channels, in_channels / groups, *kernel)``.
+        bias: ``(out_channels,)``; None is zero.
+        mean: running mean, ``(out_channels,)``.
+        var: running variance, ``(out_channels,)``.
+        eps: added to the variance.
+        gamma: scale, ``(out_channels,)``; None is one.
+        beta: offset, ``(out_channels,)``; None is zero.
+    """
+    scale = 1 / torch.sqrt(var.double() + eps)
+    if gamma is not None:
+        scale = scale * gamma.double()
+    shift = -mean.double() if bias is None else bias.double() - mean.double()
+    folded_bias = shift * scale
+    if beta is not None:
+        folded_bias = folded_bias + beta.double()
+    folded_weight = weight.double() * scale.reshape(-1, *(1,) * (weight.ndim - 1))
+    return folded_weight, folded_bias
+
+
+def fold_batchnorm(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
+    """Return a copy of ``module`` in eval mode without the BatchNorms that could be folded.
+
+    Classes and names stay as they are: a folded BatchNorm becomes an ``nn.Identity``, and the
+    convolution before it gains a bias. The second value names every BatchNorm that is left,
+    with the reason, such as ``layer1.0.bn1: its convolution feeds 2 consumers``.
+    """
+    folded = copy.deepcopy(module).eval()
+    names = [name for name, child in folded.named_modules() if isinstance(child, _BatchNorm)]
+    if not names:
+        return folded, ()
+    try:
+        graph = _Tracer().trace(folded)
+    except Exception as error:  # tracing runs the module's own code on stand-ins
+        reason = " ".join(str(error).split())[:120]
+        return folded, tuple(f"{name}: torch.fx can't trace the model ({reason})" for name in names)
+    uses = _Uses(folded, graph)
+    left = []
+    for name in names:
+        try:
+            convolution = uses.convolution_before(name)
+        except _CannotFoldError as error:
+            left.append(f"{name}: {error}")
+        else:
+            _fold_into(convolution, folded.get_submodule(name))
+            folded.set_submodule(name, nn.Identity().eval())
+    return folded, tuple(left)
+
+
+class _Tracer(fx.Tracer):
+    """Keeps subclasses of BatchNorm and convolutions whole; their code may not be traceable."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, (_BatchNorm, *_CONVOLUTIONS)) or super().is_leaf_module(
+            m, module_qualified_name
+        )
+
+
+class _CannotFoldError(Exception):
+    """Why one BatchNorm has to stay."""
+
+
+class _Uses:
+    """How often and by whom the parts of a traced module are used."""
+
+    def __init__(self, module: nn.Module, graph: fx.Graph) -> None:
+        self._module = module
+        self._calls = {str(node.target): node for node in graph.nodes if node.op == "call_module"}
+        # Counted by identity: one module may have two names, one weight two modules.
+        self._call_counts = Counter(
+            id(module.get_submodule(str(node.target)))
+            for node in graph.nodes
+            if node.op == "call_module"
+        )
+        self._owners = Counter(
+            id(parameter)
+            for child in module.modules()
+            for parameter in child.parameters(recurse=False)
+        )
+        self._read = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
+
+    def convolution_before(self, name: str) -> nn.Module:
+        """Return the convolution that the BatchNorm called ``name`` can be folded into.
+
+        Raises:
+            _CannotFoldError: there is none.
+        """
+        norm = self._module.get_submodule(name)
+        # A subclass may do more than its base, such as apply an activation.
+        if type(norm) not in _BATCH_NORMS:
+            raise _CannotFoldError(f"{type(norm).__name__} is not a plain BatchNorm")
+        assert isinstance(norm, _BatchNorm)
+        if norm.running_mean is None or norm.running_var is None:
+            raise _CannotFoldError("it keeps no running statistics")
+        call = self._calls.get(name)
+        if call is None:
+            raise _CannotFoldError("it is never called as a module")
+        self._check_single_use(norm, name, "it")
+
+        before = call.args[0] if call.args else None
+        if not isinstance(before, fx.Node) or before.op != "call_module":
+            what = before.target if isinstance(before, fx.Node) else "no tensor"
+            raise _CannotFoldError(f"its input is {_name_of(what)}, not a convolution")
+        convolution = self._module.get_submodule(str(before.target))
+        if type(convolution) not in _CONVOLUTIONS:
+            raise _CannotFoldError(
+                f"its input is a {type(convolution).__name__}, not a convolution that it folds into"
+            )
+        if len(before.users) != 1:
+            raise _CannotFoldError(f"its convolution feeds {len(before.users)} consumers")
+        self._check_single_use(convolution, str(before.target), "its convolution")
+        return convolution
+
+    def _check_single_use(self, child: nn.Module, name: str, what: str) -> None:
+        calls = self._call_counts[id(child)]
+        if calls != 1:
+            raise _CannotFoldError(f"{what} is called {calls} times")
+        if child._forward_hooks or child._forward_pre_hooks:
+            raise _CannotFoldError(f"{what} has hooks, which may change its weights or values")
+        for parameter_name, parameter in child.named_parameters(recurse=False):
+            if self._owners[id(parameter)] != 1 or f"{name}.{parameter_name}" in self._read:
+                raise _CannotFoldError(f"{what} shares its {parameter_name} with other code")
+
+
+def _fold_into(convolution: nn.Module, norm: nn.Module) -> None:
+    assert isinstance(convolution, _CONVOLUTIONS)
+    assert isinstance(norm, _BatchNorm)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    dtype = convolution.weight.dtype
+    with torch.no_grad():
+        weight, bias = fold_weights(
+            convolution.weight,
+            convolution.bias,
+            norm.running_mean,
+            norm.running_var,
+            norm.eps,
+            norm.weight,
+            norm.bias,
+        )
+        convolution.weight = nn.Parameter(weight.to(dtype))
+        convolution.bias = nn.Parameter(bias.to(dtype))
+
+
+def _name_of(target: object) -> str:
+    """Return a function's or placeholder's name as a reader knows it."""
+    return str(getattr(target, "__name__", target))

@@ -1,0 +1,133 @@
+"""torchvision's published ImageNet weights (V1), downloaded when asked for, kept and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+
+from resnet_deploy.errors import ArtifactError, CheckpointError, SpecError
+from resnet_deploy.files import sha256_of, write_atomically
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant
+
+BASE_URL = "https://download.pytorch.org/models/"
+URL_VARIABLE = "RESNET_DEPLOY_WEIGHTS_URL"
+CACHE_VARIABLE = "RESNET_DEPLOY_CACHE"
+
+FILES = {
+    (Family.IMAGENET, 18): "resnet18-f37072fd.pth",
+    (Family.IMAGENET, 34): "resnet34-b627a593.pth",
+    (Family.IMAGENET, 50): "resnet50-0676ba61.pth",
+    (Family.IMAGENET, 101): "resnet101-63fe2227.pth",
+    (Family.IMAGENET, 152): "resnet152-394f9c45.pth",
+    (Family.VGG, 19): "vgg19-dcbb9e9d.pth",
+}
+"""Each name ends in the first eight digits of the file's SHA-256."""
+
+_TIMEOUT_SECONDS = 30
+_CHUNK_BYTES = 1 << 20
+
+
+def fetch(spec: ModelSpec, *, progress: Progress = silent) -> Path:
+    """Return the path of the published weights of ``spec``, downloaded if not in the cache.
+
+    A file in the cache is used only while its hash is right. The base address can be set by the
+    environment variable ``RESNET_DEPLOY_WEIGHTS_URL``, the cache by ``RESNET_DEPLOY_CACHE``.
+
+    Raises:
+        SpecError: nothing is published for this network.
+        CheckpointError: no connection, no such file, or its hash is wrong. No file is left.
+    """
+    name = published_file(spec)
+    path = cache_folder() / name
+    if path.is_file() and _hash_fits(sha256_of(path), name):
+        return path
+    base = os.environ.get(URL_VARIABLE, BASE_URL)
+    url = f"{base.rstrip('/')}/{name}"
+    data = _download(url, progress)
+    if not _hash_fits(hashlib.sha256(data).hexdigest(), name):
+        raise CheckpointError(
+            f"{url} is not the published file: its SHA-256 does not begin with "
+            f"{_expected_hash(name)}; try again, or use --weights FILE"
+        )
+    try:
+        write_atomically(path, data)
+    except ArtifactError as error:
+        raise CheckpointError(f"{error}; set {CACHE_VARIABLE} to a writable folder") from error
+    return path
+
+
+def published_file(spec: ModelSpec) -> str:
+    """Return the name of the published file of ``spec``.
+
+    Raises:
+        SpecError: there is none; the message says which property is in the way.
+    """
+    name = FILES.get((spec.family, spec.depth))
+    if name is None:
+        raise SpecError(
+            f"no ImageNet weights are published for {spec.name}: use depth 18, 34, 50, 101, 152 "
+            "or --model vgg19"
+        )
+    bottleneck = spec.family is Family.IMAGENET and spec.depth >= 50
+    for wanted, option in (
+        (not spec.plain, "--plain"),
+        (spec.shortcut is Shortcut.B, f"--shortcut {spec.shortcut.value}"),
+        (spec.stem is Stem.IMAGENET, f"--stem {spec.stem.value}"),
+        (spec.variant is Variant.V1_5 or not bottleneck, f"--variant {spec.variant.value}"),
+        (spec.num_classes == 1000, f"--num-classes {spec.num_classes}"),
+    ):
+        if not wanted:
+            raise SpecError(
+                f"no ImageNet weights are published for {option}: drop it, or use --weights FILE"
+            )
+    return name
+
+
+def cache_folder() -> Path:
+    """Return where downloads are kept: ``$RESNET_DEPLOY_CACHE``, or the XDG cache folder."""
+    own = os.environ.get(CACHE_VARIABLE)
+    if own:
+        return Path(own)
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "resnet-deploy"
+
+
+def _download(url: str, progress: Progress) -> bytes:
+    """Return the whole file; it is hashed before anything is written."""
+    if not url.startswith(("https://", "http://")):
+        raise CheckpointError(f"{URL_VARIABLE} must be an http(s) address, not {url}")
+    chunks: list[bytes] = []
+    done = 0
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+            total = int(response.headers.get("Content-Length") or 0)
+            while chunk := response.read(_CHUNK_BYTES):
+                chunks.append(chunk)
+                done += len(chunk)
+                progress("download", done, total)
+    except urllib.error.HTTPError as error:
+        error.close()  # it is the response too, and holds the connection
+        raise CheckpointError(
+            f"{url}: the server answers {error.code} {error.reason}; use --weights FILE"
+        ) from error
+    except (OSError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise CheckpointError(
+            f"cannot download {url} ({reason}): go online, or use --weights FILE"
+        ) from error
+    if total and done != total:
+        raise CheckpointError(f"{url} broke off after {done} of {total} bytes: try again")
+    return b"".join(chunks)
+
+
+def _expected_hash(name: str) -> str:
+    return Path(name).stem.rpartition("-")[2]
+
+
+def _hash_fits(sha256: str, name: str) -> bool:
+    return sha256.startswith(_expected_hash(name))

@@ -1,0 +1,193 @@
+"""Which network a state dict belongs to, told from its keys and shapes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from torch import Tensor
+
+from resnet_deploy.errors import CheckpointError
+from resnet_deploy.models.layouts import State
+from resnet_deploy.models.registry import BLOCKS, skeleton
+from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.models.resnet import BasicBlock, Bottleneck
+from resnet_deploy.spec import (
+    Family,
+    ModelSpec,
+    Shortcut,
+    Stem,
+    Variant,
+    resnet_spec,
+    vgg19_spec,
+)
+
+_BLOCK = re.compile(r"layer(\d+)\.(\d+)\.conv1\.weight")
+_OWN_NET = "load it with --model package.module:factory"
+_IGNORED = ".num_batches_tracked"
+
+
+def infer_spec(
+    state: State, request: ModelRequest, name: str, variant: Variant | None = None
+) -> ModelSpec:
+    """Return the spec of the net that ``state``, with torchvision's keys, belongs to.
+
+    What tensors can't tell is taken from ``request``, else ``variant``, else the default: where
+    a Bottleneck strides, the image size, and whether a net without projections is plain.
+
+    Raises:
+        CheckpointError: no ResNet or VGG-19 has these tensors, or they contradict ``request``;
+            ``name`` is the checkpoint's name in the message.
+    """
+    if "features.0.weight" in state:
+        return _infer_vgg(state, request, name)
+    blocks = _count_blocks(state)
+    stem_weight = state.get("conv1.weight")
+    if stem_weight is None or stem_weight.ndim != 4 or not blocks:
+        raise CheckpointError(_unknown(state, name))
+    if request.is_vgg:
+        raise CheckpointError(f"{name} is a ResNet, not {request.model}: drop --model")
+
+    bottleneck = "layer1.0.conv3.weight" in state
+    depth = _infer_depth(blocks, bottleneck, name)
+    asked = request.resnet_depth
+    if asked not in (None, depth):
+        raise CheckpointError(
+            f"{name} is a ResNet-{depth} ({_describe(blocks, bottleneck)}), not {asked}"
+        )
+    # Without these keys there is nothing to infer from; the check against the net's own tensors
+    # names whatever else is missing.
+    if "fc.weight" not in state or state["fc.weight"].ndim != 2:
+        raise CheckpointError(
+            f"{name} has no classifier (fc.weight): it is a backbone; use the full checkpoint"
+        )
+    spec = resnet_spec(
+        depth,
+        num_classes=_infer_classes(state["fc.weight"], request, name),
+        image_size=request.image_size,
+        variant=request.variant or variant or Variant.V1_5,
+        shortcut=_infer_shortcut(state, blocks, request, name),
+        stem=_infer_stem(stem_weight, request, name),
+        plain=request.is_plain,
+    )
+    _check_tensors(state, spec, name)
+    return spec
+
+
+def _count_blocks(state: State) -> tuple[int, ...]:
+    """Return the number of blocks in each stage, such as (3, 4, 6, 3)."""
+    found = [match for match in map(_BLOCK.fullmatch, state) if match]
+    stages = Counter(int(match[1]) for match in found)
+    return tuple(stages[i + 1] for i in range(max(stages, default=0)))
+
+
+def _infer_depth(blocks: tuple[int, ...], bottleneck: bool, name: str) -> int:
+    kind = Bottleneck if bottleneck else BasicBlock
+    for depth, known in BLOCKS.items():
+        if known == (kind, blocks):
+            return depth
+    if len(blocks) == 3 and len(set(blocks)) == 1 and not bottleneck:
+        return 6 * blocks[0] + 2
+    raise CheckpointError(
+        f"{name} has {_describe(blocks, bottleneck)}, which is no ResNet of the paper: {_OWN_NET}"
+    )
+
+
+def _infer_stem(weight: Tensor, request: ModelRequest, name: str) -> Stem:
+    stems = {(7, 7): Stem.IMAGENET, (3, 3): Stem.CIFAR}
+    kernel = tuple(weight.shape[2:])
+    if kernel not in stems:
+        raise CheckpointError(
+            f"{name} has a {kernel[0]}x{kernel[1]} conv1, the paper's nets have 7x7 or 3x3: "
+            f"{_OWN_NET}"
+        )
+    stem = stems[kernel]
+    if request.stem not in (None, stem):
+        raise CheckpointError(
+            f"{name} has a {kernel[0]}x{kernel[1]} conv1 (--stem {stem.value}), "
+            f"not --stem {request.stem.value}"
+        )
+    return stem
+
+
+def _infer_shortcut(
+    state: State, blocks: tuple[int, ...], request: ModelRequest, name: str
+) -> Shortcut | None:
+    """Return the option of section 4.1; None (any) for a plain net."""
+    projections = sum(key.endswith(".downsample.0.weight") for key in state)
+    if request.is_plain:
+        if projections:
+            raise CheckpointError(f"{name} has projection shortcuts, so it is not plain")
+        return None
+    if projections == 0:
+        found, text = Shortcut.A, "no projection shortcuts (option A)"
+    elif projections == sum(blocks):
+        found, text = Shortcut.C, "a projection in every block (option C)"
+    else:
+        found, text = Shortcut.B, "projections where the shape changes (option B)"
+    if request.shortcut not in (None, found):
+        raise CheckpointError(f"{name} has {text}, not option {request.shortcut.value}")
+    return found
+
+
+def _infer_classes(weight: Tensor, request: ModelRequest, name: str) -> int:
+    classes = weight.shape[0]
+    if request.num_classes not in (None, classes):
+        raise CheckpointError(
+            f"{name} has {classes} classes, not {request.num_classes}: drop --num-classes"
+        )
+    return classes
+
+
+def _infer_vgg(state: State, request: ModelRequest, name: str) -> ModelSpec:
+    head = state.get("classifier.6.weight")
+    if head is None or head.ndim != 2:
+        raise CheckpointError(_unknown(state, name))
+    if request.resnet_depth is not None:
+        raise CheckpointError(f"{name} is a VGG, not a ResNet-{request.resnet_depth}")
+    given = (request.variant, request.shortcut, request.stem, request.plain or None)
+    if any(option is not None for option in given):
+        raise CheckpointError(
+            f"{name} is a VGG: --variant, --shortcut, --stem and --plain are for ResNets"
+        )
+    spec = vgg19_spec(
+        num_classes=_infer_classes(head, request, name), image_size=request.image_size
+    )
+    _check_tensors(state, spec, name)
+    return spec
+
+
+def _check_tensors(state: State, spec: ModelSpec, name: str) -> None:
+    """Compare every key and shape with those of the net."""
+    expected = skeleton(spec, device="meta").state_dict()
+    net = "VGG-19" if spec.family is Family.VGG else f"ResNet-{spec.depth}"
+    for key, tensor in state.items():
+        if key not in expected and not key.endswith(_IGNORED):
+            raise CheckpointError(
+                f"{name} looks like a {net} but has {key!r}, which that net has not: {_OWN_NET}"
+            )
+        if key in expected and tensor.shape != expected[key].shape:
+            raise CheckpointError(
+                f"{name} looks like a {net} but {key} is {tuple(tensor.shape)} instead of "
+                f"{tuple(expected[key].shape)}; wide, grouped and other kinds: {_OWN_NET}"
+            )
+    for key in expected:
+        if key not in state and not key.endswith(_IGNORED):
+            raise CheckpointError(
+                f"{name} looks like a {net} but lacks {key!r}: is it complete? "
+                f"For another architecture, {_OWN_NET}"
+            )
+
+
+def _describe(blocks: tuple[int, ...], bottleneck: bool) -> str:
+    kind = "bottleneck" if bottleneck else "basic"
+    return f"{kind} blocks {'-'.join(map(str, blocks))}"
+
+
+def _unknown(state: State, name: str) -> str:
+    first = next((key for key in state if not _looks_known(key)), next(iter(state)))
+    return f"{name} holds no ResNet or VGG-19 (it has {first!r}): {_OWN_NET}"
+
+
+def _looks_known(key: str) -> bool:
+    return key.startswith(("bn1.", "layer", "fc.", "conv1.weight"))

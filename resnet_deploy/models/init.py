@@ -1,0 +1,92 @@
+"""He initialisation (He et al., arXiv:1502.01852), and made-up BatchNorm statistics.
+
+An untrained net is for measuring speed and for tests. A freshly built one has BatchNorms that
+do nothing and biases that are all zero, so that wrong folding or mixed-up biases would go
+unseen. Here each is drawn at random, in a range that keeps the signal alive through 152 layers:
+running variances are near what the layer really produces, residual branches end in small scales.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from resnet_deploy.models.resnet import BasicBlock, Bottleneck
+
+_SECOND_MOMENT = 0.5
+"""E[x^2] after a ReLU of a standard normal: what a convolution's input is taken to be."""
+
+_LOGIT_GAIN = 4.0
+"""Scale of the last linear layer; makes logits of a few units."""
+
+
+def initialize(module: nn.Module, seed: int) -> None:
+    """Draw every parameter and BatchNorm statistic of ``module`` from ``seed``, in place.
+
+    Convolutions: normal with variance 2 / fan_out, as in the paper's code and torchvision. The
+    global random state is neither used nor changed.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    blocks = [m for m in module.modules() if isinstance(m, BasicBlock | Bottleneck)]
+    residual = any(not block.plain for block in blocks)
+    branch_ends = {id(_last_norm(block)) for block in blocks if not block.plain}
+    linears = [m for m in module.modules() if isinstance(m, nn.Linear)]
+
+    # Shortcuts carry the input through, so a residual net bears larger offsets than a plain
+    # one, where they would pile up until all inputs give the same logits.
+    offset = 0.1 if residual else 0.01
+    produced = 1.0
+    with torch.no_grad():
+        for layer in module.modules():
+            if isinstance(layer, nn.Conv2d):
+                produced = _initialize_conv(layer, generator, centred=residual, offset=offset)
+            elif isinstance(layer, nn.BatchNorm2d):
+                scale = (0.2, 0.4) if id(layer) in branch_ends else (0.8, 1.2)
+                _initialize_norm(layer, generator, produced, scale, offset)
+            elif isinstance(layer, nn.Linear):
+                gain = _LOGIT_GAIN if layer is linears[-1] else math.sqrt(2)
+                layer.weight.normal_(0, gain / math.sqrt(layer.in_features), generator=generator)
+                layer.bias.uniform_(-offset, offset, generator=generator)
+
+
+def _last_norm(block: BasicBlock | Bottleneck) -> nn.Module:
+    return block.bn3 if isinstance(block, Bottleneck) else block.bn2
+
+
+def _initialize_conv(
+    conv: nn.Conv2d, generator: torch.Generator, *, centred: bool, offset: float
+) -> float:
+    """Fill ``conv`` and return the variance of its output that is to be expected."""
+    weight = conv.weight
+    taps = weight[0, 0].numel()
+    variance = 2 / (conv.out_channels // conv.groups * taps)
+    weight.normal_(0, math.sqrt(variance), generator=generator)
+    if centred:
+        # Inputs after a ReLU have a positive mean; filters that sum to zero don't see it, so
+        # the logits tell inputs apart. A plain net would turn chaotic by this: rounding errors
+        # would grow from layer to layer.
+        weight -= weight.mean(dim=(1, 2, 3), keepdim=True)
+    if conv.bias is not None:
+        conv.bias.uniform_(-offset, offset, generator=generator)
+    moment = 1.0 if conv.in_channels == 3 else _SECOND_MOMENT
+    return weight[0].numel() * variance * moment
+
+
+def _initialize_norm(
+    norm: nn.BatchNorm2d,
+    generator: torch.Generator,
+    produced: float,
+    scale: tuple[float, float],
+    offset: float,
+) -> None:
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.empty(norm.num_features).uniform_(low, high, generator=generator)
+
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    norm.running_var.copy_(produced * uniform(0.8, 1.25))
+    norm.running_mean.copy_(norm.running_var.sqrt() * uniform(-offset, offset))
+    norm.weight.copy_(uniform(*scale))
+    norm.bias.copy_(uniform(-offset, offset))

@@ -1,0 +1,179 @@
+"""Reading a weights file as plain data, whatever it is called, without running code from it."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import pickletools
+import re
+import struct
+import warnings
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from google.protobuf.message import DecodeError
+
+from resnet_deploy.errors import CheckpointError
+from resnet_deploy.models.dependencies import require
+
+_MAGIC = (
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"\x89HDF", "an HDF5 file, as Keras writes: convert it to PyTorch first"),
+    (b"%PDF", "a PDF document"),
+    (b"\x1f\x8b", "a gzip archive: unpack it first"),
+    (b"\xfd7zXZ", "an xz archive: unpack it first"),
+)
+
+_UNSAFE_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+_WEIGHTS_FILE = "give a .pt, .pth, .th or .safetensors file"
+
+
+def read_weights(path: Path) -> Any:
+    """Return what the checkpoint at ``path`` holds: a dict, for any file of use.
+
+    The kind of file is told from its content, not its name. Pickles are read with PyTorch's
+    restricted unpickler (``weights_only=True``), which runs no code of the file's.
+
+    Raises:
+        CheckpointError: the file is missing, a folder, empty, cut short, of another kind, or
+            a pickle that asks for code.
+        MissingDependencyError: it is a safetensors file and that package is not installed.
+    """
+    head = _head(path)
+    if head.startswith(b"PK\x03\x04"):
+        _check_torch_archive(path)
+        return _torch_load(path)
+    if head.startswith(b"\x80"):
+        return _torch_load(path)
+    if _is_safetensors(head):
+        return _safetensors_load(path, head)
+    raise CheckpointError(f"{path} is {_kind(path, head)}: {_WEIGHTS_FILE}")
+
+
+def _head(path: Path) -> bytes:
+    if not path.exists():
+        raise CheckpointError(f"the weights file {path} does not exist: check the path")
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder: name the weights file in it")
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(512)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    if not head:
+        raise CheckpointError(f"{path} is empty: download or copy it again")
+    return head
+
+
+def _check_torch_archive(path: Path) -> None:
+    """Tell PyTorch's zip files from all others, TorchScript and broken ones."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or was cut short: download or copy it again"
+        ) from error
+    if any(name.endswith("/constants.pkl") for name in names):
+        raise CheckpointError(
+            f"{path} is a TorchScript archive, a compiled model: save model.state_dict() of the "
+            "original model instead"
+        )
+    if not any(name.endswith("/data.pkl") for name in names):
+        raise CheckpointError(f"{path} is a zip archive, not a PyTorch checkpoint: {_WEIGHTS_FILE}")
+
+
+def _torch_load(path: Path) -> Any:
+    # Training scripts keep their flags beside the weights; a Namespace only holds attributes.
+    with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+        # torch warns of pickles it did not write, then refuses them in its own way.
+        warnings.simplefilter("ignore")
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise CheckpointError(_refused_pickle(path, str(error))) from error
+        except Exception as error:  # damaged archives surface as anything from KeyError up
+            raise CheckpointError(
+                f"{path} is damaged or was cut short ({type(error).__name__}): download or copy "
+                "it again"
+            ) from error
+
+
+def _refused_pickle(path: Path, reason: str) -> str:
+    match = _UNSAFE_GLOBAL.search(reason)
+    wanted = match[1] if match else _first_global(path)
+    if wanted is None:
+        return f"{path} is damaged, or no PyTorch checkpoint: save model.state_dict() again"
+    if wanted.startswith(("torch.nn.", "timm.")) or ".models." in wanted:
+        return (
+            f"{path} holds a whole pickled model ({wanted}), which needs its code to load: "
+            "save model.state_dict() instead"
+        )
+    return (
+        f"{path} holds code, not only tensors: {wanted}; it was not run. "
+        "Save model.state_dict() alone, with torch.save"
+    )
+
+
+def _first_global(path: Path) -> str | None:
+    """Return the first thing that a plain pickle would import, read without running it."""
+    strings: list[str] = []
+    with path.open("rb") as stream, suppress(ValueError):
+        for opcode, argument, _ in pickletools.genops(stream):
+            if opcode.name == "GLOBAL":
+                return str(argument).replace(" ", ".")
+            if opcode.name == "STACK_GLOBAL":
+                return ".".join(strings[-2:])
+            if isinstance(argument, str):
+                strings.append(argument)
+    return None
+
+
+def _is_safetensors(head: bytes) -> bool:
+    """Eight bytes of length, then a JSON header."""
+    return len(head) > 9 and head[8:9] == b"{" and head[5:8] == b"\0\0\0"
+
+
+def _safetensors_load(path: Path, head: bytes) -> dict[str, torch.Tensor]:
+    (header_bytes,) = struct.unpack("<Q", head[:8])
+    if header_bytes + 8 > path.stat().st_size:
+        raise CheckpointError(f"{path} was cut short: download or copy it again")
+    require("safetensors", f"reading {path.name}")
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, KeyError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path} is damaged ({reason}): download or copy it again") from error
+
+
+def _kind(path: Path, head: bytes) -> str:
+    """Say what a file that holds no weights is."""
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    if head[:1] == b"\x08" and _is_onnx(path):
+        return "an ONNX model, which needs no export (quantize, verify and bench take it)"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file itself: run git lfs pull"
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError:
+        return "no checkpoint"
+    return "a text file" if b"\0" not in head else "no checkpoint"
+
+
+def _is_onnx(path: Path) -> bool:
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except (DecodeError, OSError):
+        return path.suffix == ".onnx"
+    return bool(model.graph.node)

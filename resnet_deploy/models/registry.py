@@ -1,0 +1,202 @@
+"""From a spec to a PyTorch module: the paper's nets by depth, any other by its factory."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resnet_deploy.errors import SpecError
+from resnet_deploy.models.init import initialize
+from resnet_deploy.models.resnet import BasicBlock, Block, Bottleneck, ResNet
+from resnet_deploy.models.vgg import VGG19
+from resnet_deploy.spec import Family, ModelSpec
+
+BLOCKS: dict[int, tuple[Block, tuple[int, ...]]] = {
+    18: (BasicBlock, (2, 2, 2, 2)),
+    34: (BasicBlock, (3, 4, 6, 3)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+    101: (Bottleneck, (3, 4, 23, 3)),
+    152: (Bottleneck, (3, 8, 36, 3)),
+}
+"""Table 1 of the paper: the block and how many of it each of conv2_x to conv5_x has."""
+
+_VGG_SMALLEST_IMAGE = 32
+
+
+def blocks_of(spec: ModelSpec) -> tuple[Block, tuple[int, ...]]:
+    """Return the block of a ResNet, and how many of it each stage has.
+
+    Raises:
+        SpecError: no ResNet has this depth.
+    """
+    if spec.family is Family.CIFAR:
+        return BasicBlock, ((spec.depth - 2) // 6,) * 3
+    if spec.depth not in BLOCKS:
+        raise SpecError(f"no ImageNet ResNet has depth {spec.depth}: use one of {list(BLOCKS)}")
+    return BLOCKS[spec.depth]
+
+
+def build(spec: ModelSpec, *, seed: int = 0) -> nn.Module:
+    """Return the module of ``spec`` in eval mode, on the CPU, in float32.
+
+    Our nets are initialised from ``seed``; a factory is called with PyTorch's random state set
+    to ``seed`` (and put back after), so that its untrained weights repeat as well.
+
+    Raises:
+        SpecError: the spec has no module (a foreign ONNX file), the factory can't be called, or
+            what it returns is no image classifier of ``spec.num_classes`` (0: of any number).
+    """
+    if spec.family is Family.CUSTOM:
+        return build_custom(spec, seed=seed)[0]
+    module = skeleton(spec)
+    initialize(module, seed)
+    return module
+
+
+def skeleton(spec: ModelSpec, device: str = "cpu") -> nn.Module:
+    """Return the module of ``spec`` with all weights zero, to be filled by a checkpoint.
+
+    On ``device`` ``meta`` it has shapes only. Not for factories.
+
+    Raises:
+        SpecError: the image is too small for the net.
+    """
+    with torch.device("meta"):
+        module = _architecture(spec).eval()
+    if device == "meta":
+        return module
+    module.to_empty(device=device)
+    with torch.no_grad():
+        for tensor in (*module.parameters(), *module.buffers()):
+            tensor.zero_()
+    return module
+
+
+def build_custom(spec: ModelSpec, *, seed: int = 0) -> tuple[nn.Module, ModelSpec]:
+    """Call the factory of ``spec``; return its module and the spec with its class count.
+
+    Raises:
+        SpecError: see :func:`build`.
+    """
+    if spec.factory is None:
+        raise SpecError("the model came as an ONNX file: it has no PyTorch module to build")
+    factory = load_factory(spec.factory)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            module = factory()
+        except Exception as error:
+            raise SpecError(f"{spec.factory} failed with {_one_line(error)}") from error
+    if not isinstance(module, nn.Module):
+        raise SpecError(
+            f"{spec.factory} returned a {type(module).__name__}: it must return a torch.nn.Module"
+        )
+    module = module.to(device="cpu", dtype=torch.float32).eval()
+    classes = count_classes(module, spec.image_size, spec.factory)
+    if spec.num_classes not in (0, classes):
+        raise SpecError(
+            f"{spec.factory} has {classes} classes, not {spec.num_classes}: drop --num-classes"
+        )
+    return module, replace(spec, num_classes=classes)
+
+
+def load_factory(path: str) -> Callable[[], Any]:
+    """Import ``package.module:factory``; modules in the current folder are found too.
+
+    Raises:
+        SpecError: the path is malformed, the module can't be imported, or it has no such
+            callable.
+    """
+    module_name, separator, attribute = path.partition(":")
+    if not separator or not module_name or not attribute:
+        raise SpecError(f"{path!r} is no factory: write package.module:factory")
+    with _current_folder_on_path():
+        try:
+            module = importlib.import_module(module_name)
+        except (Exception, SystemExit) as error:  # importing runs the user's code
+            raise SpecError(
+                f"cannot import {module_name} of --model {path}: {_one_line(error)}; "
+                "install it, or run in its folder"
+            ) from error
+    factory = module
+    for name in attribute.split("."):
+        if not hasattr(factory, name):
+            raise SpecError(f"the module {module_name} has no {attribute!r}: check --model {path}")
+        factory = getattr(factory, name)
+    if not callable(factory):
+        raise SpecError(
+            f"{path} is a {type(factory).__name__}, not callable: name a function or a class"
+        )
+    return factory
+
+
+def count_classes(module: nn.Module, image_size: int, name: str) -> int:
+    """Run a batch of two black images and return the number of logits.
+
+    Raises:
+        SpecError: the module fails, or doesn't return one float tensor ``(2, classes)``.
+    """
+    try:
+        with torch.no_grad():
+            logits = module(torch.zeros(2, 3, image_size, image_size))
+    except Exception as error:  # user code may raise anything
+        raise SpecError(
+            f"{name} fails on a batch of shape (2, 3, {image_size}, {image_size}): "
+            f"{_one_line(error)}; another size is set by --image-size"
+        ) from error
+    if not isinstance(logits, Tensor):
+        raise SpecError(
+            f"{name} returns a {type(logits).__name__}: an image classifier returns one tensor "
+            "of logits (N, classes); wrap it in a module that does"
+        )
+    if logits.ndim != 2 or logits.shape[0] != 2 or not logits.is_floating_point():
+        raise SpecError(
+            f"{name} returns {logits.dtype} of shape {tuple(logits.shape)} for two images: an "
+            "image classifier returns floats of shape (2, classes)"
+        )
+    return logits.shape[1]
+
+
+def _architecture(spec: ModelSpec) -> nn.Module:
+    if spec.family is Family.VGG:
+        if spec.image_size < _VGG_SMALLEST_IMAGE:
+            raise SpecError(
+                f"VGG-19 halves its input five times: --image-size {spec.image_size} is too "
+                f"small, use at least {_VGG_SMALLEST_IMAGE}"
+            )
+        return VGG19(spec.num_classes)
+    block, blocks = blocks_of(spec)
+    return ResNet(
+        block,
+        blocks,
+        num_classes=spec.num_classes,
+        base_planes=16 if spec.family is Family.CIFAR else 64,
+        stem=spec.stem,
+        shortcut=spec.shortcut,
+        variant=spec.variant,
+        plain=spec.plain,
+    )
+
+
+@contextmanager
+def _current_folder_on_path() -> Iterator[None]:
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # the imported module may have removed it itself
+            sys.path.remove(folder)
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())[:200]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,140 @@
+"""Which network a user asks for; what is left open is read from the checkpoint.
+
+Nothing here imports torch, so the command line can build a request at once.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from resnet_deploy.errors import SpecError
+from resnet_deploy.spec import (
+    Family,
+    ModelSpec,
+    Shortcut,
+    Stem,
+    Variant,
+    resnet_spec,
+    vgg19_spec,
+)
+
+_RESNET_NAME = re.compile(r"(?P<kind>resnet|plain)-?(?P<depth>\d+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRequest:
+    """A network by its properties; None is "not said".
+
+    ``model`` is ``vgg19``, a name such as ``resnet34`` or ``plain34``, or
+    ``package.module:factory`` for any callable that returns an image classifier.
+    """
+
+    depth: int | None = None
+    model: str | None = None
+    variant: Variant | None = None
+    shortcut: Shortcut | None = None
+    stem: Stem | None = None
+    plain: bool = False
+    num_classes: int | None = None
+    image_size: int | None = None
+
+    @property
+    def is_custom(self) -> bool:
+        """True when ``model`` names a factory."""
+        return self.model is not None and ":" in self.model
+
+    @property
+    def is_vgg(self) -> bool:
+        """True when ``model`` is VGG-19."""
+        return self.model is not None and self.model.lower() in ("vgg19", "vgg-19")
+
+    @property
+    def resnet_depth(self) -> int | None:
+        """The depth that ``depth`` or ``model`` names, None when neither does.
+
+        Raises:
+            SpecError: the two differ.
+        """
+        named = self._named_resnet()
+        if named is None:
+            return self.depth
+        named_depth = int(named["depth"])
+        if self.depth not in (None, named_depth):
+            raise SpecError(f"--model {self.model} and --depth {self.depth} differ: give one")
+        return named_depth
+
+    @property
+    def is_plain(self) -> bool:
+        """True for the paper's nets without shortcuts."""
+        named = self._named_resnet()
+        return self.plain or (named is not None and named["kind"] == "plain")
+
+    def check(self) -> None:
+        """Refuse contradictions.
+
+        Raises:
+            SpecError: the model's name is unknown, options that only a ResNet has were given
+                for another net, or a shortcut was chosen for a plain net.
+        """
+        for option, value in (("classes", self.num_classes), ("image size", self.image_size)):
+            if value is not None and value < 1:
+                raise SpecError(f"the {option} must be at least 1, not {value}")
+        if self.is_vgg or self.is_custom:
+            given = [
+                option
+                for option, value in (
+                    ("--depth", self.depth),
+                    ("--variant", self.variant),
+                    ("--shortcut", self.shortcut),
+                    ("--stem", self.stem),
+                    ("--plain", self.plain or None),
+                )
+                if value is not None
+            ]
+            if given:
+                raise SpecError(f"{given[0]} is for ResNets: drop it, or drop --model {self.model}")
+        elif self.model is not None and self._named_resnet() is None:
+            raise SpecError(
+                f"no model is called {self.model!r}: use resnet18 to resnet152, vgg19, or "
+                "package.module:factory for a model of your own"
+            )
+        if self.is_plain and self.shortcut is not None:
+            raise SpecError("a plain net has no shortcuts: drop --shortcut or --plain")
+
+    def spec(self) -> ModelSpec:
+        """Return the network's spec with everything left open at its default.
+
+        The spec of a factory has ``num_classes`` 0 until the module has been run.
+
+        Raises:
+            SpecError: the request names no network, or contradicts itself.
+        """
+        self.check()
+        if self.is_custom:
+            return ModelSpec(
+                family=Family.CUSTOM,
+                num_classes=self.num_classes or 0,
+                image_size=self.image_size or 224,
+                factory=self.model,
+            )
+        if self.is_vgg:
+            return vgg19_spec(num_classes=self.num_classes, image_size=self.image_size)
+        depth = self.resnet_depth
+        if depth is None:
+            raise SpecError(
+                "no network was named: use --depth 34, --model vgg19, "
+                "--model package.module:factory, or --weights FILE"
+            )
+        return resnet_spec(
+            depth,
+            num_classes=self.num_classes,
+            image_size=self.image_size,
+            variant=self.variant or Variant.V1_5,
+            shortcut=self.shortcut,
+            stem=self.stem,
+            plain=self.is_plain,
+        )
+
+    def _named_resnet(self) -> re.Match[str] | None:
+        return _RESNET_NAME.fullmatch(self.model.lower()) if self.model is not None else None
