@@ -110,7 +110,7 @@ class _Subject:
         self.artifact: Artifact = load(path)
         self.preprocess: Preprocess = input_preprocess(self.artifact)
         self.ranks: list[int] = []
-        self._runner: Runner = OrtRunner(path, SessionSpec(threads=threads))
+        self._runner: Runner = OrtRunner(path, SessionSpec(threads=threads, spin=False))
         # One empty picture tells the number of classes, which the file need not declare, and
         # finds a model that can't run before thousands of images are read.
         size = self.preprocess.crop

@@ -34,6 +34,7 @@ from resnet_deploy.data.calibration import (
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.files import sha256_of, write_atomically
+from resnet_deploy.models.dependencies import require
 from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.passes.opset import choose_opset
 from resnet_deploy.progress import Progress, silent
@@ -101,10 +102,12 @@ def deploy(
     Raises:
         ResnetDeployError: of every kind; nothing is written then.
     """
-    from resnet_deploy.models.checkpoint import resolve
-
     start = time.perf_counter()
     opset = choose_opset(request.opset, request.target_ort)
+    require("torch", "exporting")
+    require("onnxscript", "exporting")
+    from resnet_deploy.models.checkpoint import resolve
+
     progress("loading", 0, 1)
     loaded = resolve(request.model, request.weights, seed=request.seed, progress=progress)
     progress("loading", 1, 1)
@@ -255,6 +258,7 @@ def reference_for(artifact: Artifact, against: Path | None, *, threads: int = 0)
         return default_reference(artifact, threads=threads)
     if against.suffix == ".onnx":
         return FileReference(against, runner="ort", threads=threads)
+    require("torch", f"comparing with the checkpoint {against.name}")
     from resnet_deploy.models.checkpoint import resolve
 
     request = ModelRequest() if artifact.card is None else _request_of(artifact.card.model)

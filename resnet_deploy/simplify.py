@@ -21,11 +21,14 @@ logger = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = 300
 _MAX_RELATIVE = 1e-5
-_CHILD = (
-    "import sys, onnx, onnxsim; "
-    "model, checked = onnxsim.simplify(onnx.load(sys.argv[1])); "
-    "onnx.save(model, sys.argv[2])"
-)
+_CHILD = """
+import sys
+sys.modules["torch"] = None
+import onnx, onnxsim
+model, checked = onnxsim.simplify(onnx.load(sys.argv[1]))
+onnx.save(model, sys.argv[2])
+"""
+"""onnxsim imports torch, which takes longer than its work, and needs it for nothing done here."""
 
 
 def simplify(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:

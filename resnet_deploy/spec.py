@@ -183,9 +183,14 @@ class QuantSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class SessionSpec:
-    """How ONNX Runtime opens a file; ``threads`` 0 means the physical cores allowed here."""
+    """How ONNX Runtime opens a file.
+
+    ``threads`` 0 means the physical cores allowed here. ``spin``: idle threads wait actively,
+    which is fastest when nothing else wants the cores.
+    """
 
     threads: int = 0
+    spin: bool = True
     optimization: Optimization = Optimization.ALL
 
 

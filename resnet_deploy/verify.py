@@ -77,7 +77,7 @@ def compare(
     expected = _batched(reference.logits, images, BATCH_SIZES[-1])
     cases = []
     for number, (optimization, batch_size, chosen) in enumerate(plan):
-        session = SessionSpec(threads=threads, optimization=optimization)
+        session = SessionSpec(threads=threads, optimization=optimization, spin=False)
         with OrtRunner(path, session) as runner:
             got = _batched(partial(infer_any, runner), images[chosen], batch_size)
         cases.append(
@@ -129,7 +129,9 @@ def compare_layers(
             "the one it was made from"
         )
     optimization = Optimization.ALL if artifact.quantized else Optimization.OFF
-    with OrtRunner(artifact.path, SessionSpec(threads=threads, optimization=optimization)) as run:
+    with OrtRunner(
+        artifact.path, SessionSpec(threads=threads, optimization=optimization, spin=False)
+    ) as run:
         observed = run.trace(images, [layer.observed for layer in common])
     return tuple(
         difference(layer.name, expected[layer.name], layer.value(observed)) for layer in common

@@ -11,6 +11,7 @@ from resnet_deploy.cli.options import (
     MODEL,
     ProgressBar,
     command_line,
+    console,
     json_option,
     seed_option,
     verbosity_options,
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from resnet_deploy.results import BenchmarkResult
 
 _NARROWEST = 80
-_PIPED = 200
 """Columns: what the two narrow tables take, and enough for one table in a pipe."""
 
 
@@ -126,11 +126,8 @@ def command(
 
 
 def _show(result: BenchmarkResult) -> None:
-    from rich.console import Console
-
     from resnet_deploy.report.bench import render
 
-    terminal = Console()
-    width = max(_NARROWEST, terminal.width) if terminal.is_terminal else _PIPED
-    console = Console(highlight=False, width=width)
-    console.print(render(result, width))
+    out = console()
+    out.width = max(_NARROWEST, out.width)
+    out.print(render(result, out.width))

@@ -15,9 +15,9 @@ from resnet_deploy.cli.options import (
     data_option,
     json_option,
     model_argument,
+    show,
     threads_option,
     verbosity_options,
-    write_json,
 )
 
 
@@ -52,6 +52,7 @@ def command(
     """
     from resnet_deploy.data.datasets import open_dataset
     from resnet_deploy.evaluate import score
+    from resnet_deploy.report.evaluation import evaluation_report
     from resnet_deploy.results import to_dict
     from resnet_deploy.runtime.cpu import environment
 
@@ -67,11 +68,4 @@ def command(
             progress=progress,
         )
     result = replace(result, environment=environment(command_line()))
-    if json_file != "-":
-        from rich.console import Console
-
-        from resnet_deploy.report.evaluation import evaluation_report
-
-        Console().print(evaluation_report(result))
-    if json_file is not None:
-        write_json(to_dict(result), json_file)
+    show(evaluation_report(result), to_dict(result), json_file)

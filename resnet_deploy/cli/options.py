@@ -16,11 +16,14 @@ from resnet_deploy.files import write_atomically
 from resnet_deploy.progress import Progress
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from resnet_deploy.results import Deployment
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_PIPED_WIDTH = 240
+"""Columns when nobody's terminal sets them: no table of this tool is wider."""
 
 MODEL = click.Path(path_type=Path)
 """A path that the library checks, so that every bad file gets the library's one line."""
@@ -131,14 +134,20 @@ def _is_json(path: Path) -> bool:
     return True
 
 
-def show(report: RenderableType, data: Any, json_file: str | None) -> None:
+def console() -> Console:
+    """Return stdout for rich: as wide as the terminal, or wide enough for every table."""
+    from rich.console import Console
+
+    terminal = Console(highlight=False)
+    return terminal if terminal.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
+
+
+def show(report: RenderableType, data: Any, json_file: str | None, *, force: bool = False) -> None:
     """Print ``report``, unless JSON goes to stdout; write ``data`` where ``--json`` says."""
     if json_file != "-":
-        from rich.console import Console
-
-        Console().print(report)
+        console().print(report)
     if json_file is not None:
-        write_json(data, json_file)
+        write_json(data, json_file, force=force)
 
 
 def show_deployment(deployment: Deployment, json_file: str | None) -> None:

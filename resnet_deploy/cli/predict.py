@@ -12,9 +12,9 @@ from resnet_deploy.cli.options import (
     command_line,
     json_option,
     model_argument,
+    show,
     threads_option,
     verbosity_options,
-    write_json,
 )
 
 
@@ -41,23 +41,17 @@ def command(
     from resnet_deploy.data.folder import image_files
     from resnet_deploy.files import sha256_of
     from resnet_deploy.predict import classify
+    from resnet_deploy.report.prediction import prediction_table
     from resnet_deploy.results import to_dict
     from resnet_deploy.runtime.cpu import environment
 
     files = [file for path in images for file in (image_files(path) if path.is_dir() else [path])]
     with ProgressBar() as progress:
         predictions = classify(model, files, top_k=top_k, threads=threads, progress=progress)
-    if json_file != "-":
-        from rich.console import Console
-
-        from resnet_deploy.report.prediction import prediction_table
-
-        Console().print(prediction_table(predictions))
-    if json_file is not None:
-        data = {
-            "model": model.name,
-            "sha256": sha256_of(model),
-            "predictions": [to_dict(prediction) for prediction in predictions],
-            "environment": to_dict(environment(command_line())),
-        }
-        write_json(data, json_file)
+    data = {
+        "model": model.name,
+        "sha256": sha256_of(model),
+        "predictions": [to_dict(prediction) for prediction in predictions],
+        "environment": to_dict(environment(command_line())),
+    }
+    show(prediction_table(predictions), data, json_file)

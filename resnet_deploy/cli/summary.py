@@ -11,8 +11,8 @@ from resnet_deploy.cli.options import (
     MODEL,
     force_option,
     json_option,
+    show,
     verbosity_options,
-    write_json,
 )
 from resnet_deploy.models.request import ModelRequest
 
@@ -29,6 +29,7 @@ def command(file: Path | None, request: ModelRequest, json_file: str | None, for
     Stage, output size, layers, parameters and multiply-accumulates; the paper's FLOPs beside
     ours. For a file also precision, opset, size, operators and where it came from.
     """
+    from resnet_deploy.report.summary import render
     from resnet_deploy.results import to_dict
     from resnet_deploy.summary import summarize_artifact, summarize_spec
 
@@ -41,11 +42,4 @@ def command(file: Path | None, request: ModelRequest, json_file: str | None, for
     else:
         summary = summarize_spec(request.spec())
 
-    if json_file is not None:
-        write_json(to_dict(summary), json_file, force=force)
-    if json_file != "-":
-        from rich.console import Console
-
-        from resnet_deploy.report.summary import render
-
-        Console().print(render(summary))
+    show(render(summary), to_dict(summary), json_file, force=force)

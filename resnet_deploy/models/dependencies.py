@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 
 from resnet_deploy.errors import MissingDependencyError
 
 
 def require(package: str, purpose: str) -> None:
-    """Check that ``package`` of the ``export`` extra is installed, without importing it.
+    """Import ``package`` of the ``export`` extra; a broken installation counts as none.
 
     Raises:
         MissingDependencyError: it is not; the message names the install command.
     """
-    if importlib.util.find_spec(package) is None:
+    try:
+        importlib.import_module(package)
+    except ImportError as error:
         raise MissingDependencyError(
             f"{purpose} needs the package {package}: pip install 'resnet-deploy[export]'"
-        )
+        ) from error

@@ -15,6 +15,7 @@ from resnet_deploy.passes.flatten import reshape_to_flatten
 from resnet_deploy.passes.flush_denormals import flush_denormals
 from resnet_deploy.passes.fold_batchnorm import fold_batchnorm
 from resnet_deploy.passes.global_average_pool import mean_to_global_average_pool
+from resnet_deploy.passes.identity_pool import remove_identity_pool
 from resnet_deploy.passes.module_names import name_by_module
 from resnet_deploy.passes.private_bias import private_bias
 
@@ -38,6 +39,7 @@ DEFAULT_PASSES: tuple[Pass, ...] = (
     clean,
     fold_batchnorm,
     mean_to_global_average_pool,
+    remove_identity_pool,
     reshape_to_flatten,
     private_bias,
     flush_denormals,

@@ -17,7 +17,7 @@ from resnet_deploy.artifact import tensor_spec
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantize.ranges import Histogram
 from resnet_deploy.runtime.cpu import default_threads
-from resnet_deploy.runtime.ort_runner import open_session
+from resnet_deploy.runtime.ort_runner import add_outputs, open_session
 from resnet_deploy.spec import SessionSpec
 
 Array = NDArray[Any]
@@ -49,7 +49,11 @@ def observe(
     """
     spec = tensor_spec(model.graph.input[0])
     names = [name for name in tensors if name != spec.name]
-    session = open_session(_exposing(model, names), SessionSpec(threads=threads))
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(model)
+    add_outputs(exposed, names, "the model")
+    # Spinning threads would take the cores from the histograms.
+    session = open_session(exposed.SerializeToString(), SessionSpec(threads=threads, spin=False))
     histograms = {name: Histogram() for name in tensors}
     done = 0
     with ThreadPoolExecutor(threads or default_threads()) as pool:
@@ -63,17 +67,6 @@ def observe(
             done += len(batch)
             progress("calibrating", done, images)
     return histograms
-
-
-def _exposing(model: onnx.ModelProto, names: Sequence[str]) -> bytes:
-    """Return ``model`` with ``names`` as further outputs, serialised."""
-    exposed = onnx.ModelProto()
-    exposed.CopyFrom(model)
-    present = {output.name for output in exposed.graph.output}
-    exposed.graph.output.extend(
-        onnx.ValueInfoProto(name=name) for name in names if name not in present
-    )
-    return exposed.SerializeToString()
 
 
 def _filled(batch: Array, size: int | None) -> Array:

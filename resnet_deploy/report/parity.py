@@ -39,14 +39,22 @@ def parity_report(report: ParityReport) -> RenderableType:
 def parity_verdict(report: ParityReport) -> Text:
     """Return one line: PASS, or FAIL and every tolerance that does not hold."""
     if report.passed:
-        worst = report.worst().logits
-        return Text(
-            f"PASS  {len(report.cases)} cases on {report.data}: max relative difference "
-            f"{worst.relative:.2g}, {decibels(worst)} dB"
-        )
+        return Text(f"PASS  {len(report.cases)} cases on {report.data}: {_essence(report)}")
     failures = dict.fromkeys(failure for case in report.cases for failure in case.failures)
     drift = f"; the first layer that drifts is {report.first_drift}" if report.first_drift else ""
     return Text(f"FAIL  on {report.data}: {'; '.join(failures)}{drift}", style="bold")
+
+
+def _essence(report: ParityReport) -> str:
+    """Return the figure that counts: the worst difference of fp32, the noise of int8."""
+    if report.cases[0].tolerance.max_relative is not None:
+        return f"max relative difference {report.worst().logits.relative:.2g}"
+    largest = max(report.cases, key=lambda case: case.logits.samples)
+    samples = f"{largest.logits.samples} image{'s' if largest.logits.samples > 1 else ''}"
+    return (
+        f"SQNR {decibels(largest.logits)} dB, cosine {largest.logits.cosine:.5f}, "
+        f"top-1 equal on {largest.agreement:.1%} of {samples}"
+    )
 
 
 def decibels(diff: OutputDiff) -> str:

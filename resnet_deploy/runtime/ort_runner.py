@@ -92,7 +92,7 @@ class OrtRunner:
         self._traced = None
 
 
-def add_outputs(model: onnx.ModelProto, names: Sequence[str], path: Path) -> None:
+def add_outputs(model: onnx.ModelProto, names: Sequence[str], path: Path | str) -> None:
     """Make the tensors ``names`` graph outputs of ``model`` (read from ``path``), in place.
 
     Raises:
@@ -123,6 +123,7 @@ def session_options(spec: SessionSpec) -> onnxruntime.SessionOptions:
     options.intra_op_num_threads = spec.threads or default_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spec.spin else "0")
     options.graph_optimization_level = (
         ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         if spec.optimization is Optimization.ALL
