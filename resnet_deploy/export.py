@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 import onnx
 import onnx_ir as ir
@@ -94,28 +95,28 @@ def _reason(error: BaseException) -> str:
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    text = str(cause)
-    if "specialized" in text or ("batch" in text and "constraint" in text.lower()):
-        return (
-            "the module fixes the batch size (a view or reshape with a constant first dimension?):"
-            " use torch.flatten(x, 1) or x.reshape(x.size(0), -1)"
-        )
-    first = next((line.strip() for line in text.splitlines() if line.strip()), type(cause).__name__)
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    first = lines[0] if lines else type(cause).__name__
     return f"torch can't trace the module: {first[:300]}"
 
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Hold back the exporter's warnings about itself (torchvision operators, deprecations)."""
-    exporter = logging.getLogger("torch.onnx")
-    level = exporter.level
-    exporter.setLevel(logging.ERROR)
+    """Hold back what the exporter says about itself: torchvision operators, deprecations, dumps.
+
+    What matters to a user is in its exceptions.
+    """
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with (
+            warnings.catch_warnings(),
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:
-        exporter.setLevel(level)
+        logging.disable(logging.NOTSET)
 
 
 def _set_batch(model: onnx.ModelProto, batch_size: int | None) -> None:
@@ -124,8 +125,8 @@ def _set_batch(model: onnx.ModelProto, batch_size: int | None) -> None:
         first = value.type.tensor_type.shape.dim[0]
         if first.HasField("dim_value"):
             raise ExportError(
-                f"the exporter fixed the batch size of {value.name} to {first.dim_value}: the "
-                "module must work for any batch size"
+                f"the module fixes the batch size to {first.dim_value} (a view or reshape with a "
+                "constant first dimension?): use torch.flatten(x, 1) or x.reshape(x.size(0), -1)"
             )
         if batch_size is None:
             first.dim_param = "batch"

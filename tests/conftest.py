@@ -54,3 +54,21 @@ def cifar10_train(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -
 def photos(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with 125 photos of ImageNet classes, of many sizes, a few of them grayscale."""
     return _extracted(shared_data / "imagenet-sample/images.tar", tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="session")
+def tiny_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``resnet8.onnx`` and ``resnet8.int8.onnx``, as ``export`` writes them.
+
+    Random weights, 10 classes, 32 pixels. Tests must not change it: copy what they change.
+    """
+    from resnet_deploy.models.request import ModelRequest
+    from resnet_deploy.pipeline import ExportRequest, deploy
+    from resnet_deploy.runtime.cpu import environment
+
+    out = tmp_path_factory.mktemp("tiny")
+    deployment = deploy(
+        ExportRequest(model=ModelRequest(depth=8), out=out), environment("make the test model")
+    )
+    assert deployment.passed
+    return out

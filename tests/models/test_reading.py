@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import collections
-import importlib.util
 import io
 import os
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,6 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 def test_safetensors_package_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "weights.safetensors"
     save_file(STATE, path)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'resnet-deploy\[export\]'"):
         read_weights(path)
