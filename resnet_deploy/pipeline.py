@@ -283,6 +283,11 @@ def _request_of(spec: ModelSpec) -> ModelRequest:
     )
 
 
+def is_trained(artifact: Artifact) -> bool:
+    """Return whether the weights are known to be other than random."""
+    return artifact.card is None or artifact.card.weights.kind != "random"
+
+
 def verification_images(
     data: Path | None, preprocess: Preprocess, *, seed: int = 0, samples: int = _VERIFY_SAMPLES
 ) -> tuple[Array, str, bool]:
@@ -441,7 +446,7 @@ class _Maker:
             self.reference,
             images,
             data=name,
-            real=real,
+            meaningful=real and is_trained(artifact),
             threads=self.request.threads,
             progress=self.progress,
         )

@@ -45,7 +45,7 @@ def compare(
     images: Array,
     *,
     data: str,
-    real: bool,
+    meaningful: bool,
     tolerance: Tolerance | None = None,
     per_layer: bool = False,
     threads: int = 0,
@@ -59,7 +59,8 @@ def compare(
         reference: what has the right answer.
         images: preprocessed, float32 ``(N, C, H, W)``.
         data: where the images come from, for the report.
-        real: whether they are photos; top-1 agreement of int8 means nothing on made-up pictures.
+        meaningful: whether the top-1 is: a trained net on real images. Made-up pictures and
+            untrained nets give near ties, which any rounding decides.
         tolerance: None takes the default of the file's precision.
         per_layer: also compare every layer, in graph order.
         threads: 0 means the physical cores allowed here.
@@ -72,7 +73,7 @@ def compare(
     if len(images) == 0:
         raise RunnerError("there is nothing to compare: give at least one image")
     artifact = load(path)
-    tolerance = tolerance or default_tolerance(artifact, len(images), real=real)
+    tolerance = tolerance or default_tolerance(artifact, len(images), meaningful=meaningful)
     plan = _plan(artifact, len(images))
     expected = _batched(reference.logits, images, BATCH_SIZES[-1])
     cases = []
@@ -100,11 +101,11 @@ def compare(
     )
 
 
-def default_tolerance(artifact: Artifact, samples: int, *, real: bool) -> Tolerance:
+def default_tolerance(artifact: Artifact, samples: int, *, meaningful: bool) -> Tolerance:
     """Return the tolerance for the file's precision."""
     if not artifact.quantized:
         return FP32_TOLERANCE
-    if real and samples >= ENOUGH_FOR_AGREEMENT:
+    if meaningful and samples >= ENOUGH_FOR_AGREEMENT:
         return replace(INT8_TOLERANCE, min_agreement=INT8_MIN_AGREEMENT)
     return INT8_TOLERANCE
 

@@ -48,7 +48,7 @@ def test_pytorch_and_onnx_runtime_agree(tiny_export: Path) -> None:
     for path in (fp32(tiny_export), int8(tiny_export)):
         reference = default_reference(load(path))
         assert "torch" in reference.name
-        report = compare(path, reference, IMAGES, data="noise", real=False, per_layer=True)
+        report = compare(path, reference, IMAGES, data="noise", meaningful=False, per_layer=True)
         assert report.passed
         assert {(case.optimization, case.batch_size) for case in report.cases} == {
             (optimization, size) for optimization in ("off", "all") for size in (1, 2, 5)
@@ -64,14 +64,14 @@ def test_just_under_and_just_over_the_tolerance(
     tiny_export: Path, share: float, passes: bool
 ) -> None:
     path = fp32(tiny_export)
-    report = compare(path, Shifted(path, share), IMAGES, data="noise", real=False)
+    report = compare(path, Shifted(path, share), IMAGES, data="noise", meaningful=False)
     assert report.passed is passes
 
 
 def test_nothing_to_compare(tiny_export: Path) -> None:
     path = fp32(tiny_export)
     with pytest.raises(RunnerError, match="nothing to compare"):
-        compare(path, Shifted(path, 0), IMAGES[:0], data="none", real=False)
+        compare(path, Shifted(path, 0), IMAGES[:0], data="none", meaningful=False)
 
 
 def test_a_broken_layer_is_named(tiny_export: Path, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_broken_layer_is_named(tiny_export: Path, tmp_path: Path) -> None:
         reference,
         IMAGES,
         data="noise",
-        real=False,
+        meaningful=False,
         tolerance=Tolerance(min_sqnr_db=15),
         per_layer=True,
     )
@@ -108,7 +108,7 @@ def test_nan_logits_fail(tiny_export: Path, tmp_path: Path) -> None:
     path = tmp_path / "nan.onnx"
     onnx.save(model, path)
     reference = FileReference(fp32(tiny_export), runner="ort")
-    report = compare(path, reference, IMAGES, data="noise", real=False)
+    report = compare(path, reference, IMAGES, data="noise", meaningful=False)
     assert not report.passed
 
 
@@ -135,15 +135,15 @@ def test_an_int8_file_alone_has_no_reference(tiny_export: Path, tmp_path: Path) 
 
 def test_agreement_is_asked_of_enough_real_images_only(tiny_export: Path) -> None:
     artifact: Artifact = load(int8(tiny_export))
-    assert default_tolerance(artifact, 100, real=True).min_agreement == 0.95
-    assert default_tolerance(artifact, 99, real=True).min_agreement is None
-    assert default_tolerance(artifact, 1000, real=False).min_agreement is None
-    assert default_tolerance(load(fp32(tiny_export)), 1, real=False) == FP32_TOLERANCE
+    assert default_tolerance(artifact, 100, meaningful=True).min_agreement == 0.9
+    assert default_tolerance(artifact, 99, meaningful=True).min_agreement is None
+    assert default_tolerance(artifact, 1000, meaningful=False).min_agreement is None
+    assert default_tolerance(load(fp32(tiny_export)), 1, meaningful=False) == FP32_TOLERANCE
 
 
 def test_many_images_get_a_case_of_their_own(tiny_export: Path) -> None:
     path = fp32(tiny_export)
-    report = compare(path, Shifted(path, 0), noise(20, 3, 32, 32), data="noise", real=False)
+    report = compare(path, Shifted(path, 0), noise(20, 3, 32, 32), data="noise", meaningful=False)
     assert [case.logits.samples for case in report.cases] == [1, 2, 5, 1, 2, 5, 20]
     assert report.samples == 20
 

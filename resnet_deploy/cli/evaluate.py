@@ -50,12 +50,14 @@ def command(
     Images are prepared as the model's card says. Classes are matched by name, by WordNet id for
     ImageNet models, or else by position. A folder with test/ or val/ below it stands for that.
     """
+    from resnet_deploy.artifact import load
     from resnet_deploy.data.datasets import open_dataset
     from resnet_deploy.evaluate import score
     from resnet_deploy.report.evaluation import evaluation_report
     from resnet_deploy.results import to_dict
     from resnet_deploy.runtime.cpu import environment
 
+    load(model)  # a wrong model is named before a large dataset is listed
     dataset = open_dataset(data)
     with ProgressBar() as progress:
         result = score(

@@ -1,0 +1,82 @@
+"""The main job on real weights and real images: CIFAR-10 ResNets of He et al., section 4.2."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from resnet_deploy.data.datasets import open_dataset
+from resnet_deploy.data.preprocess import prepare_batch
+from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.spec import Preprocess
+
+CHECKPOINTS = {20: "resnet20-12fca82f.th", 32: "resnet32-d509ac18.th"}
+
+
+def cli(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "resnet_deploy", *(str(one) for one in arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def evaluated(model: Path, data: Path, against: Path, folder: Path) -> dict[str, Any]:
+    report = folder / "evaluation.json"
+    done = cli("evaluate", model, "--data", data, "--against", against, "--json", report)
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(report.read_text())
+    return result
+
+
+def pytorch_top1(checkpoint: Path, data: Path) -> float:
+    """Top-1 of the original net, BatchNorm not folded, in PyTorch."""
+    module = resolve(ModelRequest(), str(checkpoint)).module
+    dataset = open_dataset(data)
+    right = 0
+    for start in range(0, len(dataset), 250):
+        chunk = range(start, min(start + 250, len(dataset)))
+        batch = prepare_batch((dataset.image(i) for i in chunk), Preprocess.for_size(32))
+        with torch.inference_mode():
+            found = module(torch.from_numpy(batch)).argmax(1).numpy()
+        right += int((found == np.array([dataset.label(i) for i in chunk])).sum())
+    return right / len(dataset)
+
+
+@pytest.mark.parametrize("depth", CHECKPOINTS)
+def test_accuracy_survives(
+    depth: int, shared_data: Path, cifar10_train: Path, cifar10_test: Path, tmp_path: Path
+) -> None:
+    checkpoint = shared_data / "cifar10/checkpoints" / CHECKPOINTS[depth]
+    # The depth is read from the weights for one of the two.
+    name = ("--depth", depth) if depth == 20 else ()
+    done = cli(
+        "export", *name, "--weights", checkpoint, "--calibration", cifar10_train, "-o", tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    fp32, int8 = tmp_path / f"resnet{depth}.onnx", tmp_path / f"resnet{depth}.int8.onnx"
+
+    result = evaluated(int8, cifar10_test, fp32, tmp_path)
+
+    assert result["samples"] == 5000
+    assert result["against"]["top1"] == pytorch_top1(checkpoint, cifar10_test)
+    assert abs(result["top1"] - result["against"]["top1"]) <= 0.003
+    assert result["against"]["agreement"] >= 0.98
+    assert result["against"]["sqnr_db"] > 27
+    assert cli("verify", fp32, "--against", checkpoint, "--per-layer").returncode == 0
+    assert cli("verify", int8, "--data", cifar10_test).returncode == 0
+
+
+def test_photos_through_resnet18(photos: Path, tmp_path: Path) -> None:
+    """Untrained weights, real photos: decoding, calibration and the fast graph at 224 pixels."""
+    done = cli("export", "--depth", 18, "--calibration", photos, "-o", tmp_path, "--no-simplify")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "18 QLinearConv" not in done.stdout  # 20 with the projections
+    assert "20 QLinearConv" in done.stdout
+    names = sorted(photos.iterdir())[:3]
+    done = cli("predict", tmp_path / "resnet18.int8.onnx", *names)
+    assert done.returncode == 0, done.stderr
+    assert names[0].name in done.stdout

@@ -1,0 +1,243 @@
+"""The whole job: what is written, and above all what is not."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from PIL import Image
+
+import resnet_deploy.pipeline as pipeline
+from resnet_deploy.artifact import load, read_model, save
+from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
+from resnet_deploy.files import sha256_of
+from resnet_deploy.models.registry import build
+from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file, reference_for
+from resnet_deploy.quantize.inspect import inspect_int8
+from resnet_deploy.results import Deployment, Environment, FloatOp, Inspection
+from resnet_deploy.spec import INT8_TOLERANCE, QuantSpec, Tolerance, resnet_spec
+from tests.passes.graphs import noise, parse
+
+HERE = Environment(command="test", cpu="", isa=(), cores=1, os="", python="", versions={})
+
+
+def export(out: Path, **options: object) -> Deployment:
+    values = {"model": ModelRequest(depth=8), "out": out, "simplify": False}
+    return deploy(ExportRequest(**{**values, **options}), HERE)  # type: ignore[arg-type]
+
+
+def images(folder: Path, classes: tuple[str, ...] = ("cat", "dog")) -> Path:
+    random = np.random.default_rng(0)
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for number in range(4):
+            pixels = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
+
+
+def test_both_files_describe_themselves(tiny_export: Path) -> None:
+    fp32, int8 = load(tiny_export / "resnet8.onnx"), load(tiny_export / "resnet8.int8.onnx")
+    assert fp32.card is not None
+    assert int8.card is not None
+    assert (fp32.precision, int8.precision) == ("fp32", "int8")
+    assert fp32.card.weights.kind == "random"
+    assert [step.name for step in int8.card.steps] == [
+        "fold_batchnorm",
+        "export",
+        "simplify",
+        "quantize",
+    ]
+    quantized = int8.card.steps[-1].options
+    assert quantized["fp32_sha256"] == fp32.sha256
+    assert quantized["synthetic"] is True
+    assert fp32.card.parity["fp32_relative"] < 1e-5
+    assert int8.card.parity["int8_sqnr_db"] > 15
+
+
+def test_a_checkpoint_with_calibration_images(tmp_path: Path) -> None:
+    module = build(resnet_spec(8, num_classes=2), seed=1)
+    torch.save(module.state_dict(), tmp_path / "net.pth")
+    data = images(tmp_path / "images")
+
+    made = export(
+        tmp_path / "out",
+        model=ModelRequest(),
+        weights=str(tmp_path / "net.pth"),
+        calibration=data,
+        quant=QuantSpec(samples=6),
+    )
+
+    assert made.passed
+    card = load(Path(made.files["int8"])).card
+    assert card is not None
+    assert (card.model.depth, card.labels) == (8, ("cat", "dog"))
+    assert card.weights.sha256 == sha256_of(tmp_path / "net.pth")
+    assert card.steps[-1].options["samples"] == 6
+    assert any("class names are those of the calibration images" in one for one in made.notices)
+
+
+def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
+    first, second = (export(tmp_path / name) for name in ("a", "b"))
+    assert first.sha256 == second.sha256
+    assert sha256_of(tmp_path / "a/resnet8.onnx") == sha256_of(tmp_path / "b/resnet8.onnx")
+
+
+def test_nothing_is_written_when_parity_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resnet_deploy.verify.FP32_TOLERANCE", Tolerance(max_relative=1e-12))
+    made = export(tmp_path)
+    assert not made.passed
+    assert made.parity["fp32"].cases[0].failures
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_written_when_int8_is_too_noisy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resnet_deploy.verify.INT8_TOLERANCE", Tolerance(min_sqnr_db=99))
+    assert INT8_TOLERANCE.min_sqnr_db == 15
+    assert not export(tmp_path).passed
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_float_operators_are_refused_unless_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = FloatOp(layer="layer1.0.conv1", op_type="FusedConv", reason="because")
+
+    def with_float(path: Path) -> Inspection:
+        found = inspect_int8(path)
+        return Inspection(model=found.model, op_counts=found.op_counts, float_ops=(left,))
+
+    monkeypatch.setattr(pipeline, "inspect_int8", with_float)
+    assert not export(tmp_path).passed
+    assert list(tmp_path.iterdir()) == []
+    made = export(tmp_path, allow_float_ops=True)
+    assert made.passed
+    assert made.inspection is not None
+    assert made.inspection.float_ops == (left,)
+
+
+def test_somebody_elses_file_stays(tmp_path: Path) -> None:
+    foreign = tmp_path / "resnet8.int8.onnx"
+    foreign.write_bytes(b"precious")
+    with pytest.raises(ArtifactError, match="use --force"):
+        export(tmp_path)
+    assert foreign.read_bytes() == b"precious"
+    assert [one.name for one in tmp_path.iterdir()] == ["resnet8.int8.onnx"]
+    assert export(tmp_path, force=True).passed
+
+
+def test_a_stale_int8_file_is_mentioned(tiny_export: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_export / "resnet8.int8.onnx", tmp_path)
+    made = export(tmp_path, int8=False)
+    assert list(made.files) == ["fp32"]
+    assert any("of an earlier export" in notice for notice in made.notices)
+
+
+def test_labels_must_fit(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="names 2 classes, the model has 10"):
+        export(tmp_path, labels=("a", "b"))
+
+
+def test_a_fixed_batch_size(tmp_path: Path) -> None:
+    made = export(tmp_path, batch_size=4)
+    assert made.passed
+    assert load(tmp_path / "resnet8.int8.onnx").input.shape[0] == 4
+
+
+FOREIGN = """
+g (float[N,3,40,40] data) => (float[N,5] prob) {
+  a = Conv<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]>(data, w1)
+  b = BatchNormalization(a, one, zero, zero, one)
+  c = Relu(b)
+  d = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(c, w2)
+  e = Add(d, c)
+  f = Clip(e, low, high)
+  m = ReduceMean<axes=[2,3], keepdims=0>(f)
+  prob = Gemm<transB=1>(m, w3)
+}
+"""
+
+
+def foreign(folder: Path, *, opset: int = 13) -> Path:
+    weights = {
+        "w1": noise(16, 3, 3, 3) / 5,
+        "w2": noise(16, 16, 3, 3) / 12,
+        "w3": noise(5, 16),
+        "one": np.ones(16, np.float32),
+        "zero": np.zeros(16, np.float32),
+        "low": np.float32(0),
+        "high": np.float32(6),
+    }
+    path = folder / "theirs.onnx"
+    onnx.save(parse(FOREIGN, weights, opset=opset), path)
+    return path
+
+
+@pytest.mark.parametrize("opset", [12, 13, 17])
+def test_a_file_of_another_tool_is_quantized(tmp_path: Path, opset: int) -> None:
+    path = foreign(tmp_path, opset=opset)
+    out = tmp_path / "theirs.int8.onnx"
+
+    made = quantize_file(path, out, calibration=None, spec=QuantSpec(), environment=HERE)
+
+    assert made.passed, made.inspection
+    artifact = load(out)
+    assert artifact.card is not None
+    assert artifact.card.weights.kind == "onnx"
+    assert (artifact.input.name, artifact.output.name) == ("data", "prob")
+    assert artifact.card.model.num_classes == 5
+    assert "ranges come from made-up pictures" in made.notices[0]
+
+
+def test_quantizing_onto_itself_or_twice(tiny_export: Path, tmp_path: Path) -> None:
+    path = tiny_export / "resnet8.onnx"
+    with pytest.raises(SpecError, match="choose another name"):
+        quantize_file(path, path, calibration=None, spec=QuantSpec(), environment=HERE)
+    with pytest.raises(UnsupportedGraphError, match="int8 already"):
+        quantize_file(
+            tiny_export / "resnet8.int8.onnx",
+            tmp_path / "x.onnx",
+            calibration=None,
+            spec=QuantSpec(),
+            environment=HERE,
+        )
+
+
+def test_a_checkpoint_is_a_reference(tiny_export: Path, tmp_path: Path) -> None:
+    artifact = load(tiny_export / "resnet8.onnx")
+    torch.save(build(resnet_spec(8), seed=0).state_dict(), tmp_path / "same.pth")
+    reference = reference_for(artifact, tmp_path / "same.pth")
+    x = noise(2, 3, 32, 32)
+    own = reference_for(artifact, artifact.path)
+    np.testing.assert_allclose(reference.logits(x), own.logits(x), atol=1e-4)
+
+
+def test_unfolded_export_folds_in_the_graph(tmp_path: Path) -> None:
+    made = export(tmp_path, fold=False, int8=False)
+    assert made.passed
+    kinds = {node.op_type for node in read_model(tmp_path / "resnet8.onnx").graph.node}
+    assert "BatchNormalization" not in kinds
+
+
+def test_json_of_a_deployment(tiny_export: Path, tmp_path: Path) -> None:
+    from resnet_deploy.results import from_dict, to_dict
+
+    made = export(tmp_path, int8=False)
+    data = json.loads(json.dumps(to_dict(made)))
+    assert data["passed"] is True
+    assert from_dict(Deployment, data) == made
+
+
+def test_cards_do_not_grow_when_a_file_is_saved_again(tiny_export: Path, tmp_path: Path) -> None:
+    artifact = load(tiny_export / "resnet8.onnx")
+    assert artifact.card is not None
+    again = save(read_model(artifact.path), tmp_path / "copy.onnx", artifact.card)
+    assert again.sha256 == artifact.sha256
