@@ -39,6 +39,7 @@ from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.passes.opset import choose_opset
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantize.inspect import inspect_int8
+from resnet_deploy.quantize.kernels import resolve_target
 from resnet_deploy.quantize.static import quantize_static
 from resnet_deploy.reference import FileReference, ModuleReference, Reference, default_reference
 from resnet_deploy.results import Deployment, Environment, Inspection, ParityReport
@@ -50,6 +51,7 @@ from resnet_deploy.spec import (
     ModelSpec,
     Preprocess,
     QuantSpec,
+    TargetIsa,
 )
 from resnet_deploy.verify import IMAGES_NEEDED, compare
 
@@ -103,6 +105,7 @@ def deploy(
         ResnetDeployError: of every kind; nothing is written then.
     """
     start = time.perf_counter()
+    request = replace(request, quant=_for_cpu(request.quant, environment))
     opset = choose_opset(request.opset, request.target_ort)
     require("torch", "exporting")
     require("onnxscript", "exporting")
@@ -154,8 +157,8 @@ def deploy(
     stale = request.out / f"{name}.int8.onnx"
     if not request.int8 and stale.exists():
         notices.append(f"{stale} is of an earlier export: delete it, or export without --no-int8")
-    if request.int8 and calibration.synthetic:
-        notices.append(SYNTHETIC_NOTICE)
+    if request.int8:
+        notices.extend(_int8_notices(calibration, request.quant))
     return Deployment(
         files={kind: str(paths[kind]) for kind in made} if passed else {},
         sha256={kind: one.sha256 for kind, one in made.items()} if passed else {},
@@ -168,10 +171,24 @@ def deploy(
     )
 
 
-SYNTHETIC_NOTICE = (
-    "no calibration images: int8 ranges come from made-up pictures, which measures speed, not "
-    "accuracy; use --calibration DIR before you ship"
-)
+def _for_cpu(quant: QuantSpec, environment: Environment) -> QuantSpec:
+    return replace(quant, target_isa=resolve_target(quant.target_isa, environment.isa))
+
+
+def _int8_notices(calibration: CalibrationImages, quant: QuantSpec) -> list[str]:
+    """Return what the user of an int8 file must know about how it was made."""
+    notices = []
+    if calibration.synthetic:
+        notices.append(
+            "no calibration images: int8 ranges come from made-up pictures, which measures speed, "
+            "not accuracy; use --calibration DIR before you ship"
+        )
+    if quant.target_isa is TargetIsa.X86_AMX:
+        notices.append(
+            "the int8 kernels are those for CPUs with AMX; other CPUs give the same answers, but "
+            "faster from a file made with --target-isa portable"
+        )
+    return notices
 
 
 def quantize_file(
@@ -193,6 +210,7 @@ def quantize_file(
         ResnetDeployError: of every kind; nothing is written then.
     """
     start = time.perf_counter()
+    spec = _for_cpu(spec, environment)
     source = load(path)
     if source.quantized:
         raise UnsupportedGraphError(f"{path} is int8 already: give the fp32 file it came from")
@@ -227,7 +245,7 @@ def quantize_file(
         parity=maker.parity,
         inspection=inspection,
         allowed_float_ops=allow_float_ops,
-        notices=(SYNTHETIC_NOTICE,) if images.synthetic else (),
+        notices=tuple(_int8_notices(images, spec)),
         seconds=time.perf_counter() - start,
         environment=environment,
     )
@@ -410,6 +428,7 @@ class _Maker:
             {
                 "fp32_sha256": sha256_of(fp32.path),
                 "method": spec.calibration_method.value,
+                "target_isa": spec.target_isa.value,
                 "exclude": list(spec.exclude),
                 "data": images.name,
                 "data_sha256": images.fingerprint(),

@@ -53,6 +53,18 @@ class CalibrationMethod(str, enum.Enum):
     MSE = "mse"
 
 
+class TargetIsa(str, enum.Enum):
+    """Which CPUs the int8 kernels are chosen for. The answers are the same on all of them.
+
+    ``portable`` suits every CPU; ``x86-amx`` is faster with Intel's AMX and slower without;
+    ``auto`` is the CPU that the file is made on.
+    """
+
+    AUTO = "auto"
+    PORTABLE = "portable"
+    X86_AMX = "x86-amx"
+
+
 class Optimization(str, enum.Enum):
     """ONNX Runtime's graph optimisation level: everything, or nothing."""
 
@@ -176,6 +188,7 @@ class QuantSpec:
     """How to quantize: u8 activations per tensor, s8 weights per channel, int32 biases."""
 
     calibration_method: CalibrationMethod = CalibrationMethod.MSE
+    target_isa: TargetIsa = TargetIsa.PORTABLE
     samples: int = 512
     seed: int = 0
     exclude: tuple[str, ...] = ()

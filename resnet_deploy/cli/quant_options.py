@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from resnet_deploy.cli.options import MODEL
-from resnet_deploy.spec import CalibrationMethod, QuantSpec
+from resnet_deploy.spec import CalibrationMethod, QuantSpec, TargetIsa
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,12 +22,14 @@ def quant_options(function: F) -> F:
         *arguments: Any,
         calibration_method: str,
         calibration_samples: int,
+        target_isa: str,
         exclude: tuple[str, ...],
         **others: Any,
     ) -> Any:
         quant = QuantSpec(
             calibration_method=CalibrationMethod(calibration_method),
             samples=calibration_samples,
+            target_isa=TargetIsa(target_isa),
             exclude=exclude,
         )
         return function(*arguments, quant=quant, **others)
@@ -59,6 +61,13 @@ _OPTIONS = (
         default=512,
         show_default=True,
         help="How many images are taken, spread over the classes.",
+    ),
+    click.option(
+        "--target-isa",
+        type=click.Choice([isa.value for isa in TargetIsa]),
+        default=TargetIsa.AUTO.value,
+        show_default="this CPU's",
+        help="Choose int8 kernels for every CPU or for one kind; the answers stay the same.",
     ),
     click.option(
         "--exclude",

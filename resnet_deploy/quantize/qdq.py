@@ -8,19 +8,27 @@ import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.artifact import MODULE_KEY
-from resnet_deploy.passes.constants import constant, new_initializer
+from resnet_deploy.passes.constants import Array, constant, new_initializer
+from resnet_deploy.quantize.kernels import weight_zero_point
 from resnet_deploy.quantize.plan import WEIGHTED, Plan, activation_inputs
 from resnet_deploy.quantize.ranges import Range
 from resnet_deploy.quantize.weights import quantize_weights
+from resnet_deploy.spec import TargetIsa
 
 
-def write_qdq(model: ir.Model, plan: Plan, ranges: Mapping[str, Range]) -> None:
+def write_qdq(
+    model: ir.Model,
+    plan: Plan,
+    ranges: Mapping[str, Range],
+    target: TargetIsa = TargetIsa.PORTABLE,
+) -> None:
     """Insert the Q/DQ pairs of ``plan`` in place.
 
     Args:
         model: the fp32 graph that ``plan`` was made for.
         plan: which operators and tensors.
         ranges: by name, the range of every tensor in ``plan.ranged``.
+        target: which CPUs the kernels are chosen for; not ``auto``.
     """
     graph = model.graph
     parameters = {
@@ -35,7 +43,7 @@ def write_qdq(model: ir.Model, plan: Plan, ranges: Mapping[str, Range]) -> None:
     for node in list(graph):
         if node in plan.nodes and node.op_type in WEIGHTED:
             source = plan.tensors[_original(activation_inputs(node)[0], dequantized)]
-            _quantize_parameters(graph, node, ranges[str(source.name)].scale)
+            _quantize_parameters(graph, node, ranges[str(source.name)].scale, target)
 
 
 def _keep_float(graph: ir.Graph, node: ir.Node) -> None:
@@ -115,7 +123,9 @@ def _original(value: ir.Value, dequantized: Mapping[ir.Value, ir.Value]) -> ir.V
     return next(original for original, output in dequantized.items() if output is value)
 
 
-def _quantize_parameters(graph: ir.Graph, node: ir.Node, input_scale: np.float32) -> None:
+def _quantize_parameters(
+    graph: ir.Graph, node: ir.Node, input_scale: np.float32, target: TargetIsa
+) -> None:
     weight_value = node.inputs[1]
     weight = constant(weight_value)
     assert weight_value is not None, "the plan takes nodes with constant weights only"
@@ -128,12 +138,18 @@ def _quantize_parameters(graph: ir.Graph, node: ir.Node, input_scale: np.float32
     bias = constant(bias_value)
     channels = weight.shape[axis]
     flat_bias = np.zeros(channels) if bias is None else np.broadcast_to(bias, (channels,))
-    quantized = quantize_weights(weight, flat_bias, input_scale, axis)
+    zero_point = weight_zero_point(node, target)
+    quantized = quantize_weights(weight, flat_bias, input_scale, axis, zero_point)
 
     prefix = str(weight_value.name)
-    weight_dq = _dequantize(graph, node, prefix, quantized.weight, quantized.scale, axis)
+    weight_dq = _dequantize(
+        graph, node, prefix, (quantized.weight, quantized.scale, quantized.zero_point), axis
+    )
     stem = prefix.removesuffix(".weight")
-    bias_dq = _dequantize(graph, node, f"{stem}.bias", quantized.bias, quantized.bias_scale, 0)
+    zeros = np.zeros(channels, np.int32)
+    bias_dq = _dequantize(
+        graph, node, f"{stem}.bias", (quantized.bias, quantized.bias_scale, zeros), 0
+    )
     node.replace_input_with(1, weight_dq)
     if len(node.inputs) < 3:
         node.resize_inputs(3)
@@ -144,20 +160,16 @@ def _quantize_parameters(graph: ir.Graph, node: ir.Node, input_scale: np.float32
 
 
 def _dequantize(
-    graph: ir.Graph,
-    node: ir.Node,
-    name: str,
-    codes: np.ndarray[tuple[int, ...], np.dtype[np.int8 | np.int32]],
-    scale: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-    axis: int,
+    graph: ir.Graph, node: ir.Node, name: str, tensors: tuple[Array, Array, Array], axis: int
 ) -> ir.Value:
-    zeros = np.zeros(scale.shape, codes.dtype)
+    """Put a DQ over constant ``tensors`` (codes, scale, zero point) in front of ``node``."""
+    codes, scale, zero_point = tensors
     dequantize = ir.node(
         "DequantizeLinear",
         [
             new_initializer(graph, f"{name}.quantized", codes),
             new_initializer(graph, f"{name}.scale", scale),
-            new_initializer(graph, f"{name}.zero_point", zeros),
+            new_initializer(graph, f"{name}.zero_point", zero_point),
         ],
         attributes={"axis": axis},
         name=f"{name}.dequantize",

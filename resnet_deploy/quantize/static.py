@@ -71,7 +71,7 @@ def quantize_static(
     ranges = {
         name: histogram.choose(spec.calibration_method) for name, histogram in histograms.items()
     }
-    write_qdq(graph, plan, ranges)
+    write_qdq(graph, plan, ranges, spec.target_isa)
     quantized = ir.to_proto(graph)
     # The rewritten stem changed inner shapes; they are inferred anew.
     del quantized.graph.value_info[:]
