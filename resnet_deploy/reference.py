@@ -10,11 +10,13 @@ import numpy as np
 
 from resnet_deploy.artifact import Artifact, load, read_model
 from resnet_deploy.errors import ArtifactError, MissingDependencyError
+from resnet_deploy.models.dependencies import require
+from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.passes.layers import Layer, layers_of
 from resnet_deploy.runtime.base import Array, Runner, infer_any
 from resnet_deploy.runtime.ort_runner import OrtRunner
 from resnet_deploy.runtime.registry import open_runner
-from resnet_deploy.spec import Optimization, SessionSpec
+from resnet_deploy.spec import Family, ModelSpec, Optimization, SessionSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -152,3 +154,38 @@ def fp32_beside(artifact: Artifact) -> Path:
         )
     load(path)
     return path
+
+
+def reference_for(artifact: Artifact, against: Path | None, *, threads: int = 0) -> Reference:
+    """Return what ``artifact`` is verified against: an ONNX file, a checkpoint, or PyTorch.
+
+    Raises:
+        ResnetDeployError: the reference can't be read, or is of another network.
+    """
+    if against is None:
+        return default_reference(artifact, threads=threads)
+    if against.suffix == ".onnx":
+        return FileReference(against, runner="ort", threads=threads)
+    require("torch", f"comparing with the checkpoint {against.name}")
+    from resnet_deploy.models.checkpoint import resolve
+
+    request = ModelRequest() if artifact.card is None else _request_of(artifact.card.model)
+    loaded = resolve(request, str(against))
+    return ModuleReference(loaded.module, f"{against.name} in PyTorch")
+
+
+def _request_of(spec: ModelSpec) -> ModelRequest:
+    """Return the request that leads to ``spec``; the checkpoint must fit it."""
+    if spec.family is Family.CUSTOM:
+        return ModelRequest(model=spec.factory, image_size=spec.image_size)
+    if spec.family is Family.VGG:
+        return ModelRequest(model=spec.name, image_size=spec.image_size)
+    return ModelRequest(
+        depth=spec.depth,
+        variant=spec.variant,
+        shortcut=None if spec.plain else spec.shortcut,
+        stem=spec.stem,
+        plain=spec.plain,
+        num_classes=spec.num_classes,
+        image_size=spec.image_size,
+    )

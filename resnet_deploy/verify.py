@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.artifact import Artifact, load, read_model
+from resnet_deploy.data.calibration import calibration_images, synthetic_calibration
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.passes.layers import layers_of
 from resnet_deploy.progress import Progress, silent
@@ -28,6 +29,7 @@ from resnet_deploy.spec import (
     INT8_MIN_AGREEMENT,
     INT8_TOLERANCE,
     Optimization,
+    Preprocess,
     SessionSpec,
     Tolerance,
 )
@@ -37,6 +39,9 @@ BATCH_SIZES = (1, 2, 5)
 
 IMAGES_NEEDED = sum(BATCH_SIZES)
 """Each batch size gets images of its own."""
+
+REAL_IMAGES = 128
+"""How many real images are compared when a file is made: top-1 agreement is a statistic."""
 
 
 def compare(
@@ -99,6 +104,23 @@ def compare(
     return ParityReport(
         model=str(path), data=data, cases=tuple(cases), layers=layers, environment=environment
     )
+
+
+def is_trained(artifact: Artifact) -> bool:
+    """Return whether the weights are known to be other than random."""
+    return artifact.card is None or artifact.card.weights.kind != "random"
+
+
+def verification_images(
+    data: Path | None, preprocess: Preprocess, *, seed: int = 0, samples: int = REAL_IMAGES
+) -> tuple[Array, str, bool]:
+    """Return images to compare on, where they come from, and whether they are real."""
+    # Another seed than calibration's: ranges always fit the images they were taken from.
+    if data is None:
+        images = synthetic_calibration(preprocess, samples=IMAGES_NEEDED, seed=seed + 1)
+    else:
+        images = calibration_images(data, preprocess, samples=samples, seed=seed + 1)
+    return np.concatenate(list(images)), images.name, not images.synthetic
 
 
 def default_tolerance(artifact: Artifact, samples: int, *, meaningful: bool) -> Tolerance:

@@ -10,14 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
-import resnet_deploy.pipeline as pipeline
+import resnet_deploy.pipeline.maker as maker
 from resnet_deploy.artifact import load, read_model, save
 from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
 from resnet_deploy.files import sha256_of
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.request import ModelRequest
-from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file, reference_for
+from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file
 from resnet_deploy.quantize.inspect import inspect_int8
+from resnet_deploy.reference import reference_for
 from resnet_deploy.results import Deployment, Environment, FloatOp, Inspection
 from resnet_deploy.spec import INT8_TOLERANCE, QuantSpec, Tolerance, resnet_spec
 from tests.passes.graphs import noise, parse
@@ -115,7 +116,7 @@ def test_float_operators_are_refused_unless_allowed(
         found = inspect_int8(path)
         return Inspection(model=found.model, op_counts=found.op_counts, float_ops=(left,))
 
-    monkeypatch.setattr(pipeline, "inspect_int8", with_float)
+    monkeypatch.setattr(maker, "inspect_int8", with_float)
     assert not export(tmp_path).passed
     assert list(tmp_path.iterdir()) == []
     made = export(tmp_path, allow_float_ops=True)

@@ -72,11 +72,16 @@ def command(
 
     from resnet_deploy.artifact import load
     from resnet_deploy.data.preprocess import input_preprocess
-    from resnet_deploy.pipeline import is_trained, reference_for, verification_images
+    from resnet_deploy.reference import reference_for
     from resnet_deploy.report.parity import parity_report
     from resnet_deploy.results import to_dict
     from resnet_deploy.runtime.cpu import environment
-    from resnet_deploy.verify import compare, default_tolerance
+    from resnet_deploy.verify import (
+        compare,
+        default_tolerance,
+        is_trained,
+        verification_images,
+    )
 
     artifact = load(model)
     if against is not None and against.resolve() == model.resolve():

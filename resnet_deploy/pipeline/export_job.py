@@ -1,0 +1,157 @@
+"""``export``: a checkpoint becomes verified fp32 and int8 ONNX files."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+
+from resnet_deploy import __version__
+from resnet_deploy.artifact import Card, WeightsSource, check_replaceable
+from resnet_deploy.data.calibration import CalibrationImages
+from resnet_deploy.data.labels import imagenet_labels
+from resnet_deploy.errors import SpecError
+from resnet_deploy.files import write_atomically
+from resnet_deploy.models.dependencies import require
+from resnet_deploy.passes.opset import choose_opset
+from resnet_deploy.pipeline.maker import MAKERS, Maker, calibration_of, for_cpu, int8_notices
+from resnet_deploy.pipeline.request import ExportRequest
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.reference import ModuleReference
+from resnet_deploy.results import Deployment, Environment
+from resnet_deploy.runtime.cpu import versions
+from resnet_deploy.simplify import simplify
+from resnet_deploy.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def deploy(
+    request: ExportRequest, environment: Environment, *, progress: Progress = silent
+) -> Deployment:
+    """Export, quantize and verify what ``request`` asks for; write the files if all checks hold.
+
+    Raises:
+        ResnetDeployError: of every kind; nothing is written then.
+    """
+    start = time.perf_counter()
+    request = replace(request, quant=for_cpu(request.quant, environment))
+    opset = choose_opset(request.opset, request.target_ort)
+    require("torch", "exporting")
+    require("onnxscript", "exporting")
+    from resnet_deploy.models.checkpoint import resolve
+
+    progress("loading", 0, 1)
+    loaded = resolve(request.model, request.weights, seed=request.seed, progress=progress)
+    progress("loading", 1, 1)
+    preprocess = request.preprocess(loaded.spec.image_size)
+    name = request.name or loaded.spec.name
+    paths = {"fp32": request.out / f"{name}.onnx"}
+    if request.int8:
+        paths["int8"] = request.out / f"{name}.int8.onnx"
+    for path in paths.values():
+        check_replaceable(path, force=request.force)
+    calibration = calibration_of(request, preprocess)
+    labels, label_notices = _labels(request, loaded.spec, loaded.source, loaded.labels, calibration)
+    notices = [*loaded.notices, *label_notices]
+
+    card = Card(
+        model=loaded.spec,
+        preprocess=preprocess,
+        weights=loaded.source,
+        labels=labels,
+        versions={"resnet-deploy": __version__, **versions(MAKERS)},
+    )
+    reference = ModuleReference(loaded.module, f"{loaded.spec.name} in PyTorch")
+    with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
+        maker = Maker(
+            request=request,
+            staging=Path(folder),
+            reference=reference,
+            calibration=calibration,
+            environment=environment,
+            progress=progress,
+        )
+        progress("exporting", 0, 1)
+        graph, card = _export(request, loaded.module, card, opset, notices)
+        progress("exporting", 1, 1)
+        fp32 = maker.fp32(graph, card, paths["fp32"].name)
+        made = {"fp32": fp32}
+        inspection = None
+        if request.int8 and maker.sound:
+            made["int8"], inspection = maker.int8(fp32, paths["int8"].name)
+        passed = maker.sound
+        if passed:
+            for precision, artifact in made.items():
+                write_atomically(paths[precision], artifact.path.read_bytes())
+    stale = request.out / f"{name}.int8.onnx"
+    if not request.int8 and stale.exists():
+        notices.append(f"{stale} is of an earlier export: delete it, or export without --no-int8")
+    if request.int8:
+        notices.extend(int8_notices(calibration, request.quant))
+    return Deployment(
+        files={kind: str(paths[kind]) for kind in made} if passed else {},
+        sha256={kind: one.sha256 for kind, one in made.items()} if passed else {},
+        parity=maker.parity,
+        inspection=inspection,
+        allowed_float_ops=request.allow_float_ops,
+        notices=tuple(notices),
+        seconds=time.perf_counter() - start,
+        environment=environment,
+    )
+
+
+def _labels(
+    request: ExportRequest,
+    spec: ModelSpec,
+    source: WeightsSource,
+    own: tuple[str, ...],
+    calibration: CalibrationImages,
+) -> tuple[tuple[str, ...], list[str]]:
+    """Return the class names: given, the checkpoint's, ImageNet's, or the folder's."""
+    if request.labels:
+        if len(request.labels) != spec.num_classes:
+            raise SpecError(
+                f"--labels names {len(request.labels)} classes, the model has {spec.num_classes}"
+            )
+        return request.labels, []
+    if own:
+        return own, []
+    if source.kind == "imagenet":
+        return imagenet_labels(), []
+    classes = calibration.dataset.classes
+    if source.kind == "file" and len(classes) == spec.num_classes:
+        return classes, [
+            f"class names are those of the calibration images, sorted: {', '.join(classes[:3])}, "
+            "…; --labels FILE overrides them"
+        ]
+    return (), []
+
+
+def _export(
+    request: ExportRequest, module: nn.Module, card: Card, opset: int, notices: list[str]
+) -> tuple[onnx.ModelProto, Card]:
+    from resnet_deploy.export import export_graph
+    from resnet_deploy.models.fold import fold_batchnorm
+
+    if request.fold:
+        module, left = fold_batchnorm(module)
+        notices.extend(f"not folded: {reason}" for reason in left)
+        card = card.with_step("fold_batchnorm", {"not_folded": list(left)})
+    graph = export_graph(
+        module,
+        image_size=card.model.image_size,
+        opset=opset,
+        batch_size=request.batch_size,
+    )
+    options = {"exporter": "dynamo", "opset": opset, "batch_size": request.batch_size}
+    card = card.with_step("export", options)
+    if request.simplify:
+        graph, outcome = simplify(graph)
+        card = card.with_step("simplify", {"outcome": outcome})
+    return graph, card

@@ -1,0 +1,40 @@
+"""What ``resnet-deploy export`` can be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.spec import Preprocess, QuantSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRequest:
+    """Everything ``resnet-deploy export`` can be asked for.
+
+    ``preprocess`` is called with the model's image size, which may only be known from the
+    checkpoint. ``name`` defaults to the model's own. ``calibration`` None means made-up pictures.
+    ``allow_float_ops`` accepts layers that ONNX Runtime leaves in float.
+    """
+
+    model: ModelRequest
+    weights: str = "random"
+    out: Path = Path("artifacts")
+    name: str | None = None
+    labels: tuple[str, ...] = ()
+    preprocess: Callable[[int], Preprocess] = Preprocess.for_size
+    batch_size: int | None = None
+    opset: int | None = None
+    target_ort: str | None = None
+    fold: bool = True
+    simplify: bool = True
+    int8: bool = True
+    calibration: Path | None = None
+    quant: QuantSpec = field(default_factory=QuantSpec)
+    verify: bool = True
+    allow_float_ops: bool = False
+    force: bool = False
+    seed: int = 0
+    threads: int = 0

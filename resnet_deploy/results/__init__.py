@@ -1,0 +1,50 @@
+"""What was learned: frozen results that keep the raw data; statistics are properties.
+
+Nothing is rounded here; that is the report's business.
+"""
+
+from __future__ import annotations
+
+from resnet_deploy.results.benchmark import (
+    BenchmarkResult,
+    BenchSamples,
+    BenchSubject,
+    Ratio,
+    median_interval,
+)
+from resnet_deploy.results.deployment import Deployment, ModelSummary, Stage
+from resnet_deploy.results.environment import Environment
+from resnet_deploy.results.evaluation import Agreement, EvalResult, Prediction, ScoredClass
+from resnet_deploy.results.parity import (
+    FloatOp,
+    Inspection,
+    OutputDiff,
+    ParityCase,
+    ParityReport,
+    sqnr_db,
+)
+from resnet_deploy.results.serialize import from_dict, to_dict
+
+__all__ = [
+    "Agreement",
+    "BenchSamples",
+    "BenchSubject",
+    "BenchmarkResult",
+    "Deployment",
+    "Environment",
+    "EvalResult",
+    "FloatOp",
+    "Inspection",
+    "ModelSummary",
+    "OutputDiff",
+    "ParityCase",
+    "ParityReport",
+    "Prediction",
+    "Ratio",
+    "ScoredClass",
+    "Stage",
+    "from_dict",
+    "median_interval",
+    "sqnr_db",
+    "to_dict",
+]

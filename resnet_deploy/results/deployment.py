@@ -1,0 +1,74 @@
+"""What a network looks like, and what was made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from resnet_deploy.results.environment import Environment
+from resnet_deploy.results.parity import Inspection, ParityReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One row of the paper's Table 1."""
+
+    name: str
+    output_size: str
+    layers: str
+    parameters: int
+    macs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSummary:
+    """Table 1 of the paper for one net, or the same for an ONNX file.
+
+    ``paper_flops`` are the paper's multiply-adds, None where it gives none. The fields after
+    it are known for files only.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("parameters", "macs")
+
+    name: str
+    stages: tuple[Stage, ...]
+    paper_flops: float | None = None
+    precision: str | None = None
+    opset: int | None = None
+    file_bytes: int | None = None
+    op_counts: dict[str, int] = field(default_factory=dict)
+    card: dict[str, Any] | None = None
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases, BatchNorm's affine ones included, running statistics not."""
+        return sum(stage.parameters for stage in self.stages)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of convolutions and linear layers for one image."""
+        return sum(stage.macs for stage in self.stages)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """What ``export`` or ``quantize`` made: the files, and the proof of each.
+
+    By precision (``fp32``, ``int8``): paths, SHA-256 and parity. Without files a check failed.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("passed",)
+
+    files: dict[str, str]
+    sha256: dict[str, str]
+    parity: dict[str, ParityReport]
+    inspection: Inspection | None
+    allowed_float_ops: bool
+    notices: tuple[str, ...]
+    seconds: float
+    environment: Environment
+
+    @property
+    def passed(self) -> bool:
+        """True when every check that was run passed, and the files were written."""
+        return bool(self.files)

@@ -1,0 +1,164 @@
+"""How far a file is from its reference, and what ONNX Runtime makes of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from resnet_deploy.results.environment import Environment
+from resnet_deploy.spec import Tolerance
+
+
+def sqnr_db(signal_power: float, noise_power: float) -> float:
+    """Return 10 log10(signal / noise); infinite when there is no noise."""
+    if noise_power == 0:
+        return math.inf
+    return 10 * math.log10(signal_power / noise_power) if signal_power > 0 else -math.inf
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputDiff:
+    """How far one tensor of a candidate is from its reference, over all samples compared.
+
+    ``name`` is the torch module (``layer3.0.conv2``) or the output; powers are sums of squares.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("relative", "sqnr_db", "cosine")
+
+    name: str
+    samples: int
+    max_abs: float
+    max_reference: float
+    signal_power: float
+    noise_power: float
+    dot: float
+    candidate_power: float
+
+    @property
+    def relative(self) -> float:
+        """Max |difference| over max |reference|."""
+        if self.max_reference == 0:
+            return 0.0 if self.max_abs == 0 else math.inf
+        return self.max_abs / self.max_reference
+
+    @property
+    def sqnr_db(self) -> float:
+        """Signal to quantization noise ratio in dB."""
+        return sqnr_db(self.signal_power, self.noise_power)
+
+    @property
+    def cosine(self) -> float:
+        """Cosine of the angle between the two tensors, seen as vectors."""
+        norm = math.sqrt(self.signal_power * self.candidate_power)
+        return self.dot / norm if norm > 0 else float(self.noise_power == 0)
+
+    def failures(self, tolerance: Tolerance) -> tuple[str, ...]:
+        """Return in words which bounds of ``tolerance`` the difference breaks."""
+        found = []
+        if not math.isfinite(self.max_abs):
+            found.append("NaN or infinity")
+        largest = tolerance.max_relative
+        if largest is not None and not self.relative <= largest:
+            found.append(f"relative difference {self.relative:.3g} > {largest:.3g}")
+        decibels = tolerance.min_sqnr_db
+        if decibels is not None and not self.sqnr_db >= decibels:
+            found.append(f"SQNR {self.sqnr_db:.1f} dB < {decibels:.1f} dB")
+        cosine = tolerance.min_cosine
+        if cosine is not None and not self.cosine >= cosine:
+            found.append(f"cosine {self.cosine:.5f} < {cosine:.5f}")
+        return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityCase:
+    """One comparison: a reference, a candidate, a batch size, an optimisation level.
+
+    ``top1_equal`` says, sample by sample, whether both picked the same class.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("agreement", "failures")
+
+    reference: str
+    candidate: str
+    batch_size: int
+    optimization: str
+    logits: OutputDiff
+    top1_equal: tuple[bool, ...]
+    tolerance: Tolerance
+
+    @property
+    def agreement(self) -> float:
+        """Share of samples with the same top-1."""
+        return sum(self.top1_equal) / len(self.top1_equal)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Which tolerances do not hold, in words; empty when the case passes."""
+        found = self.logits.failures(self.tolerance)
+        wanted = self.tolerance.min_agreement
+        if wanted is not None and not self.agreement >= wanted:
+            found = (*found, f"top-1 agreement {self.agreement:.2%} < {wanted:.2%}")
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityReport:
+    """All comparisons of one artifact, and its layers in graph order when asked for."""
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("passed", "samples", "first_drift")
+
+    model: str
+    data: str
+    cases: tuple[ParityCase, ...]
+    layers: tuple[OutputDiff, ...] = ()
+    environment: Environment | None = None
+
+    @property
+    def passed(self) -> bool:
+        """True when there is at least one case and all hold."""
+        return bool(self.cases) and not any(case.failures for case in self.cases)
+
+    @property
+    def samples(self) -> int:
+        """The most samples that any case compared."""
+        return max(case.logits.samples for case in self.cases)
+
+    @property
+    def first_drift(self) -> str | None:
+        """The first layer, in graph order, outside the tolerance of the cases."""
+        tolerance = self.cases[0].tolerance
+        return next((one.name for one in self.layers if one.failures(tolerance)), None)
+
+    def worst(self, optimization: str | None = None) -> ParityCase:
+        """Return the case of the largest relative difference, of one optimisation if given."""
+        cases = [one for one in self.cases if optimization in (None, one.optimization)]
+        return max(cases, key=lambda case: case.logits.relative)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatOp:
+    """An operator of the optimised graph that does not run in int8, and why."""
+
+    layer: str
+    op_type: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """The graph that ONNX Runtime really runs, after all its optimisations.
+
+    ``op_counts`` counts its operators; ``float_ops`` are those that should be int8 and aren't.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("passed",)
+
+    model: str
+    op_counts: dict[str, int]
+    float_ops: tuple[FloatOp, ...]
+
+    @property
+    def passed(self) -> bool:
+        """True when every operator that should run in int8 does."""
+        return not self.float_ops
