@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from resnet_deploy.errors import ArtifactError
@@ -29,23 +30,46 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         ArtifactError: the folder or the file can't be written.
     """
+    write_together({path: data})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write several files; none is moved into place before all are on disk.
+
+    Raises:
+        ArtifactError: a folder or a file can't be written; all are as they were before.
+    """
+    staged: dict[Path, Path] = {}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    except OSError as error:
-        raise ArtifactError(_cannot_write(path, error)) from error
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except OSError as error:
-        raise ArtifactError(_cannot_write(path, error)) from error
+        for path, data in contents.items():
+            try:
+                staged[path] = _temporary_beside(path)
+                _fill(staged[path], data)
+            except OSError as error:
+                raise ArtifactError(_cannot_write(path, error)) from error
+        for path, temporary in staged.items():
+            try:
+                temporary.replace(path)
+            except OSError as error:
+                raise ArtifactError(_cannot_write(path, error)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        for temporary in staged.values():
+            temporary.unlink(missing_ok=True)
+
+
+def _temporary_beside(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    return Path(name)
+
+
+def _fill(temporary: Path, data: bytes) -> None:
+    with temporary.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.chmod(0o666 & ~_umask())
 
 
 def _cannot_write(path: Path, error: OSError) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from resnet_deploy.errors import ArtifactError
-from resnet_deploy.files import sha256_of, write_atomically
+from resnet_deploy.files import sha256_of, write_atomically, write_together
 
 
 def test_writes_the_bytes_and_makes_the_folder(tmp_path: Path) -> None:
@@ -58,3 +58,25 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ArtifactError, match="cannot write"):
         write_atomically(tmp_path / "file" / "below", b"")
+
+
+def test_several_files_are_replaced_together_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    write_together({first: b"1", second: b"2"})
+    assert (first.read_bytes(), second.read_bytes()) == (b"1", b"2")
+
+    real, calls = os.fsync, []
+
+    def full_at_the_second(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full_at_the_second)
+    with pytest.raises(ArtifactError, match=r"cannot write .*second"):
+        write_together({first: b"new", second: b"new"})
+    assert (first.read_bytes(), second.read_bytes()) == (b"1", b"2")
+    assert len(list(tmp_path.iterdir())) == 2

@@ -15,7 +15,7 @@ from resnet_deploy.artifact import Card, WeightsSource, check_replaceable
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import SpecError
-from resnet_deploy.files import write_atomically
+from resnet_deploy.files import write_together
 from resnet_deploy.models.dependencies import require
 from resnet_deploy.passes.opset import choose_opset
 from resnet_deploy.pipeline.maker import MAKERS, Maker, calibration_of, for_cpu, int8_notices
@@ -87,13 +87,12 @@ def deploy(
             made["int8"], inspection = maker.int8(fp32, paths["int8"].name)
         passed = maker.sound
         if passed:
-            for precision, artifact in made.items():
-                write_atomically(paths[precision], artifact.path.read_bytes())
+            write_together({paths[kind]: one.path.read_bytes() for kind, one in made.items()})
     stale = request.out / f"{name}.int8.onnx"
     if not request.int8 and stale.exists():
         notices.append(f"{stale} is of an earlier export: delete it, or export without --no-int8")
     if request.int8:
-        notices.extend(int8_notices(calibration, request.quant))
+        notices.extend(int8_notices(calibration, amx=maker.amx))
     return Deployment(
         files={kind: str(paths[kind]) for kind in made} if passed else {},
         sha256={kind: one.sha256 for kind, one in made.items()} if passed else {},

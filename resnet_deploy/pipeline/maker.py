@@ -17,11 +17,11 @@ from resnet_deploy.files import sha256_of
 from resnet_deploy.pipeline.request import ExportRequest
 from resnet_deploy.progress import Progress
 from resnet_deploy.quantize.inspect import inspect_int8
-from resnet_deploy.quantize.kernels import resolve_target
+from resnet_deploy.quantize.kernels import resolve_target, uses_matrix_product
 from resnet_deploy.quantize.static import quantize_static
 from resnet_deploy.reference import Reference
 from resnet_deploy.results import Environment, Inspection, ParityReport
-from resnet_deploy.spec import Preprocess, QuantSpec, TargetIsa
+from resnet_deploy.spec import Preprocess, QuantSpec
 from resnet_deploy.verify import compare, is_trained, verification_images
 
 SYNTHETIC_SAMPLES = 32
@@ -36,7 +36,7 @@ def for_cpu(quant: QuantSpec, environment: Environment) -> QuantSpec:
     return replace(quant, target_isa=resolve_target(quant.target_isa, environment.isa))
 
 
-def int8_notices(calibration: CalibrationImages, quant: QuantSpec) -> list[str]:
+def int8_notices(calibration: CalibrationImages, *, amx: bool) -> list[str]:
     """Return what the user of an int8 file must know about how it was made."""
     notices = []
     if calibration.synthetic:
@@ -44,7 +44,7 @@ def int8_notices(calibration: CalibrationImages, quant: QuantSpec) -> list[str]:
             "no calibration images: int8 ranges come from made-up pictures, which measures speed, "
             "not accuracy; use --calibration DIR before you ship"
         )
-    if quant.target_isa is TargetIsa.X86_AMX:
+    if amx:
         notices.append(
             "the int8 kernels are those for CPUs with AMX; other CPUs give the same answers, but "
             "faster from a file made with --target-isa portable"
@@ -85,6 +85,7 @@ class Maker:
     progress: Progress
     parity: dict[str, ParityReport] = field(default_factory=dict)
     sound: bool = True
+    amx: bool = False
 
     def fp32(self, graph: onnx.ModelProto, card: Card, name: str) -> Artifact:
         """Save the fp32 graph, compare it with PyTorch, and save its figures with it."""
@@ -108,6 +109,7 @@ class Maker:
             threads=self.request.threads,
             progress=self.progress,
         )
+        self.amx = uses_matrix_product(graph)
         card = fp32.card.with_step(
             "quantize",
             {

@@ -75,7 +75,7 @@ def quantize_file(
         parity=maker.parity,
         inspection=inspection,
         allowed_float_ops=allow_float_ops,
-        notices=tuple(int8_notices(images, spec)),
+        notices=tuple(int8_notices(images, amx=maker.amx)),
         seconds=time.perf_counter() - start,
         environment=environment,
     )

@@ -16,7 +16,9 @@ the whole output. Measured on a Xeon with AMX, two threads, microseconds direct 
 
 from __future__ import annotations
 
+import onnx
 import onnx_ir as ir
+from onnx import numpy_helper
 
 from resnet_deploy.passes.constants import constant
 from resnet_deploy.spec import TargetIsa
@@ -47,3 +49,18 @@ def weight_zero_point(node: ir.Node, target: TargetIsa) -> int:
     depth = int(weight[0].size)
     single_pixel = weight.shape[2:] == (1, 1)
     return -1 if depth >= (_DEEP_1X1 if single_pixel else _DEEP) else 0
+
+
+def uses_matrix_product(model: onnx.ModelProto) -> bool:
+    """Return whether any weights of an int8 file have a zero point other than 0."""
+    weights = {node.input[1] for node in model.graph.node if node.op_type == "Conv"}
+    zero_points = {
+        node.input[2]
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and node.output[0] in weights
+    }
+    return any(
+        numpy_helper.to_array(tensor).any()
+        for tensor in model.graph.initializer
+        if tensor.name in zero_points
+    )

@@ -47,7 +47,7 @@ def test_json_alone_on_stdout(model, data, tmp_path):
     assert content["against"]["top1"] == pytest.approx(2 / 3)
     assert content["against"]["agreement"] == 1.0
     assert content["against"]["sqnr_db"] == pytest.approx(20 * np.log10(2), abs=1e-3)
-    assert content["environment"]["command"].startswith("resnet-deploy ")
+    assert content["environment"]["command"].startswith("resnet-deploy")
 
 
 def test_json_file_and_limit(model, data, tmp_path):

@@ -15,6 +15,7 @@ from resnet_deploy.files import sha256_of
 
 def export(folder: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "resnet_deploy", "export", "--depth", "8", "-o", str(folder)]
+    command += ["--target-isa", "portable"]  # as the files that are there
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

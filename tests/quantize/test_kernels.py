@@ -6,7 +6,7 @@ import onnx_ir as ir
 import pytest
 
 from resnet_deploy.quantize.inspect import inspect_int8
-from resnet_deploy.quantize.kernels import resolve_target, weight_zero_point
+from resnet_deploy.quantize.kernels import resolve_target, uses_matrix_product, weight_zero_point
 from resnet_deploy.quantize.static import quantize_static
 from resnet_deploy.spec import QuantSpec, TargetIsa
 from tests.passes.graphs import noise, parse, run, to_ir
@@ -49,6 +49,8 @@ def test_only_deep_convolutions_go_to_the_matrix_product() -> None:
         "fc.weight.zero_point": {0},
     }
     assert set.union(*zero_points(quantized(TargetIsa.PORTABLE)).values()) == {0}
+    assert uses_matrix_product(quantized(TargetIsa.X86_AMX))
+    assert not uses_matrix_product(quantized(TargetIsa.PORTABLE))
 
 
 def test_both_kinds_of_file_give_the_same_bits(tmp_path: Path) -> None:
