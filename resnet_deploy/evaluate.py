@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def score(
     start = time.perf_counter()
     with ExitStack() as stack:
         model, *others = [
-            stack.enter_context(_Subject(each, dataset, threads))
+            stack.enter_context(closing(_Subject(each, dataset, threads)))
             for each in ([path] if against is None else [path, against])
         ]
         other = others[0] if others else None
@@ -123,11 +123,9 @@ class _Subject:
             raise DatasetError(f"{path.name} on {dataset.name}: {error}") from error
         self._outputs = np.array(matched, dtype=np.int64)
 
-    def __enter__(self) -> _Subject:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._runner.__exit__(None, None, None)
+    def close(self) -> None:
+        """Free the model."""
+        self._runner.close()
 
     def run(self, batch: NDArray[np.float32], truth: NDArray[np.int64]) -> Logits:
         """Return the logits of ``batch``, and remember the ranks of the true classes."""

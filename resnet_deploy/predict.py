@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def classify(
     spec = input_preprocess(artifact)
     files = _Files(tuple(images))
     found: list[Prediction] = []
-    with OrtRunner(path, SessionSpec(threads=threads, spin=False)) as runner:
+    with closing(OrtRunner(path, SessionSpec(threads=threads, spin=False))) as runner:
         indices = range(len(images))
         for batch in prepared_batches(files, indices, [spec], batch_size=_BATCH_SIZE):
             logits = infer_any(runner, batch.inputs[0])

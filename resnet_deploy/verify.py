@@ -8,6 +8,7 @@ these cases alone would have hidden it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -84,7 +85,7 @@ def compare(
     cases = []
     for number, (optimization, batch_size, chosen) in enumerate(plan):
         session = SessionSpec(threads=threads, optimization=optimization, spin=False)
-        with OrtRunner(path, session) as runner:
+        with closing(OrtRunner(path, session)) as runner:
             got = _batched(partial(infer_any, runner), images[chosen], batch_size)
         cases.append(
             ParityCase(
@@ -152,10 +153,9 @@ def compare_layers(
             "the one it was made from"
         )
     optimization = Optimization.ALL if artifact.quantized else Optimization.OFF
-    with OrtRunner(
-        artifact.path, SessionSpec(threads=threads, optimization=optimization, spin=False)
-    ) as run:
-        observed = run.trace(images, [layer.observed for layer in common])
+    session = SessionSpec(threads=threads, optimization=optimization, spin=False)
+    with closing(OrtRunner(artifact.path, session)) as runner:
+        observed = runner.trace(images, [layer.observed for layer in common])
     return tuple(
         difference(layer.name, expected[layer.name], layer.value(observed)) for layer in common
     )

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from resnet_deploy.cli.options import add_options
 from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.spec import Shortcut, Stem, Variant
 
@@ -42,10 +43,7 @@ def model_request_options(function: F) -> F:
         )
         return function(*arguments, request=request, **others)
 
-    decorated: Any = with_request
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    typed: F = decorated
+    typed: F = add_options(with_request, _OPTIONS)
     return typed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +27,13 @@ _PIPED_WIDTH = 240
 
 MODEL = click.Path(path_type=Path)
 """A path that the library checks, so that every bad file gets the library's one line."""
+
+
+def add_options(function: Any, options: Sequence[Callable[[Any], Any]]) -> Any:
+    """Return ``function`` with ``options``, which its help lists in this order."""
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 def model_argument(function: F) -> F:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from resnet_deploy.cli.options import MODEL
+from resnet_deploy.cli.options import MODEL, add_options
 from resnet_deploy.spec import CalibrationMethod, QuantSpec, TargetIsa
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,10 +34,7 @@ def quant_options(function: F) -> F:
         )
         return function(*arguments, quant=quant, **others)
 
-    decorated: Any = with_spec
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    typed: F = decorated
+    typed: F = add_options(with_spec, _OPTIONS)
     return typed
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +17,7 @@ Array = NDArray[Any]
 class Runner(Protocol):
     """An open model: one image batch in, one tensor of logits out.
 
-    Runners are context managers; after leaving, :meth:`infer` must not be called.
+    ``with contextlib.closing(runner)`` frees it at the end.
     """
 
     @property
@@ -36,14 +35,8 @@ class Runner(Protocol):
     def infer(self, batch: Array) -> Array:
         """Return the logits ``(N, classes)`` of ``batch``, which matches :attr:`input`."""
 
-    def __enter__(self) -> Runner: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+    def close(self) -> None:
+        """Free the model; :meth:`infer` must not be called again."""
 
 
 class Tracer(Protocol):

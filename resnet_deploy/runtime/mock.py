@@ -66,16 +66,8 @@ class MockRunner:
         self.runs += 1
         return np.repeat(self._logits[None], len(batch), axis=0)
 
-    def __enter__(self) -> MockRunner:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        return None
+    def close(self) -> None:
+        """Nothing to free."""
 
 
 class MockProcess:

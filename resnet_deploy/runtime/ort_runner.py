@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import onnx
@@ -79,15 +78,8 @@ class OrtRunner:
         add_outputs(model, names, self._path)
         return open_session(model.SerializeToString(), self._spec)
 
-    def __enter__(self) -> OrtRunner:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Free the model."""
         del self._session
         self._traced = None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from resnet_deploy.artifact import describe, read_model
@@ -97,14 +96,7 @@ class TorchRunner:
             f"{batch.dtype}: {reason}"
         )
 
-    def __enter__(self) -> TorchRunner:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Free the model."""
         del self._module
         self._traced = None

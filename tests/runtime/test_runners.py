@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ ONE = SessionSpec(threads=1)
 @pytest.mark.parametrize("name", RUNNERS)
 def test_every_runner_opens_and_describes_its_input(name, tmp_path: Path):
     path = cnn(tmp_path / "m.onnx")
-    with open_runner(name, path, ONE) as runner:
+    with closing(open_runner(name, path, ONE)) as runner:
         assert runner.name == name
         assert runner.input == load(path).input
         assert runner.load_ns > 0
@@ -38,8 +39,8 @@ def test_an_unknown_runner_lists_the_known_ones(tmp_path: Path):
 def test_a_fixed_batch_runs_in_pieces(name, tmp_path: Path):
     images = random(5, 3, 8, 8)
     with (
-        open_runner(name, cnn(tmp_path / "fixed.onnx", batch=2), ONE) as fixed,
-        open_runner(name, cnn(tmp_path / "any.onnx"), ONE) as free,
+        closing(open_runner(name, cnn(tmp_path / "fixed.onnx", batch=2), ONE)) as fixed,
+        closing(open_runner(name, cnn(tmp_path / "any.onnx"), ONE)) as free,
     ):
         np.testing.assert_allclose(infer_any(fixed, images), infer_any(free, images), rtol=1e-5)
         with pytest.raises(RunnerError, match="no images"):
@@ -51,7 +52,7 @@ def test_both_trace_the_same_tensors(optimization, tmp_path: Path):
     path = cnn(tmp_path / "m.onnx")
     images, tensors = random(2, 3, 8, 8), ["c", "r", "y"]
     spec = SessionSpec(threads=1, optimization=optimization)
-    with OrtRunner(path, spec) as ort, TorchRunner(path, spec) as torch:
+    with closing(OrtRunner(path, spec)) as ort, closing(TorchRunner(path, spec)) as torch:
         expected, found = ort.trace(images, tensors), torch.trace(images, tensors)
         assert list(found) == tensors
         for tensor in tensors:
@@ -63,7 +64,7 @@ def test_both_trace_the_same_tensors(optimization, tmp_path: Path):
 @pytest.mark.parametrize("name", RUNNERS)
 def test_errors_are_one_line_that_names_the_file(name, tmp_path: Path):
     path = cnn(tmp_path / "m.onnx")
-    with open_runner(name, path, ONE) as runner:
+    with closing(open_runner(name, path, ONE)) as runner:
         with pytest.raises(RunnerError, match=r"m\.onnx on an input of \[1, 4, 8, 8\]") as caught:
             runner.infer(random(1, 4, 8, 8))
         assert "\n" not in str(caught.value)
