@@ -50,6 +50,8 @@ class CalibrationMethod(str, enum.Enum):
     """How an activation range is chosen from what was observed."""
 
     MINMAX = "minmax"
+    PERCENTILE = "percentile"
+    ENTROPY = "entropy"
     MSE = "mse"
 
 

@@ -50,7 +50,7 @@ _OPTIONS = (
         type=click.Choice([method.value for method in CalibrationMethod]),
         default=CalibrationMethod.MSE.value,
         show_default=True,
-        help="Range of an activation: its extremes, or the least squared error.",
+        help="How the range of an activation is chosen from what was seen.",
     ),
     click.option(
         "--calibration-samples",

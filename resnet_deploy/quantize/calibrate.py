@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from resnet_deploy.artifact import tensor_spec
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantize.ranges import Histogram
+from resnet_deploy.quantize.histogram import Histogram
 from resnet_deploy.runtime.cpu import default_threads
 from resnet_deploy.runtime.ort_runner import add_outputs, open_session
 from resnet_deploy.spec import SessionSpec

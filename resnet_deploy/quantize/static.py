@@ -20,6 +20,7 @@ from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantize.calibrate import observe
 from resnet_deploy.quantize.plan import WEIGHTED, make_plan
 from resnet_deploy.quantize.qdq import write_qdq
+from resnet_deploy.quantize.ranges import choose_range
 from resnet_deploy.spec import QuantSpec
 
 logger = logging.getLogger(__name__)
@@ -69,7 +70,8 @@ def quantize_static(
         ir.to_proto(graph), names, batches, images=images, threads=threads, progress=progress
     )
     ranges = {
-        name: histogram.choose(spec.calibration_method) for name, histogram in histograms.items()
+        name: choose_range(histogram, spec.calibration_method)
+        for name, histogram in histograms.items()
     }
     write_qdq(graph, plan, ranges, spec.target_isa)
     quantized = ir.to_proto(graph)
