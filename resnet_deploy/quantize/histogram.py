@@ -85,8 +85,7 @@ class Histogram:
     @property
     def centers(self) -> NDArray[np.float64]:
         """The middle of each bin."""
-        centers: NDArray[np.float64] = (np.arange(BINS) - _HALF + 0.5) * self.width
-        return centers
+        return np.asarray((np.arange(BINS) - _HALF + 0.5) * self.width, np.float64)
 
 
 def _coarsened(counts: NDArray[np.int64], doublings: int) -> NDArray[np.int64]:
