@@ -1,105 +1,26 @@
 """What flows: an ONNX file that describes itself.
 
-An :class:`Artifact` is one ``.onnx`` file with a :class:`Card` in its ``metadata_props``: which
-network it is, how to prepare its input, where the weights came from and every step that led
-here. Nothing in a card depends on the time or the place, so the same input gives the same bytes.
+An :class:`Artifact` is one ``.onnx`` file with a :class:`~resnet_deploy.card.Card` in its
+``metadata_props``.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-import cattrs
 import onnx
 from google.protobuf.message import DecodeError
 
+from resnet_deploy.card import CARD_KEY, Card
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.files import sha256_of, write_atomically
-from resnet_deploy.spec import ModelSpec, Preprocess
-
-CARD_KEY = "resnet_deploy.card"
-CARD_FORMAT = 1
+from resnet_deploy.spec import Preprocess
 
 MODULE_KEY = "resnet_deploy.module"
 """Metadata of a node: the path of the torch module it came from."""
 
 _PROTOBUF_LIMIT = 2**31 - 1
-
-_converter = cattrs.Converter(forbid_extra_keys=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class WeightsSource:
-    """Where the weights came from.
-
-    ``kind`` is ``random`` (then ``seed``), ``file`` or ``imagenet`` (then the file's name and
-    SHA-256), ``factory`` (the factory returned them) or ``onnx`` (a foreign ONNX file).
-    """
-
-    kind: str
-    file: str | None = None
-    sha256: str | None = None
-    seed: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One transformation and its options, as recorded in the card."""
-
-    name: str
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """Everything a receiver of the file needs to know.
-
-    ``labels`` is empty or has one name per class; ``parity`` holds the figures that ``verify``
-    measured when the file was made (``fp32_relative``, ``int8_sqnr_db``, …).
-    """
-
-    model: ModelSpec
-    preprocess: Preprocess
-    weights: WeightsSource
-    labels: tuple[str, ...] = ()
-    steps: tuple[Step, ...] = ()
-    versions: dict[str, str] = field(default_factory=dict)
-    parity: dict[str, float] = field(default_factory=dict)
-    format: int = CARD_FORMAT
-
-    def with_step(self, name: str, options: Mapping[str, Any]) -> Card:
-        """Return a card with one more step."""
-        return replace(self, steps=(*self.steps, Step(name=name, options=dict(options))))
-
-    def label(self, index: int) -> str:
-        """Return the name of class ``index``, or ``class 7`` where the card has no labels."""
-        return self.labels[index] if index < len(self.labels) else f"class {index}"
-
-    def to_json(self) -> str:
-        """Return the card as JSON with sorted keys: the same card, the same text."""
-        return json.dumps(_converter.unstructure(self), sort_keys=True, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Card:
-        """Return the card that :meth:`to_json` wrote.
-
-        Raises:
-            ArtifactError: the text is not a card of a format this version reads.
-        """
-        try:
-            data = json.loads(text)
-            if data["format"] != CARD_FORMAT:
-                raise ArtifactError(
-                    f"the model card has format {data['format']}, this version reads "
-                    f"{CARD_FORMAT}: use the resnet-deploy that wrote it, or export again"
-                )
-            return _converter.structure(data, cls)
-        except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
-            raise ArtifactError(f"the model card is damaged ({error}): export again") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,15 +4,8 @@ import numpy as np
 import onnx
 import pytest
 
-from resnet_deploy.artifact import (
-    Artifact,
-    Card,
-    WeightsSource,
-    check_replaceable,
-    load,
-    read_model,
-    save,
-)
+from resnet_deploy.artifact import Artifact, check_replaceable, load, read_model, save
+from resnet_deploy.card import Card, WeightsSource
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.spec import Preprocess, resnet_spec
 from tests.passes.graphs import noise, parse

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from resnet_deploy.artifact import WeightsSource
+from resnet_deploy.card import WeightsSource
 from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.files import sha256_of
 from resnet_deploy.models.imagenet import fetch

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import onnx
 
 from resnet_deploy import __version__
-from resnet_deploy.artifact import Card, WeightsSource, check_replaceable
+from resnet_deploy.artifact import check_replaceable
+from resnet_deploy.card import Card, WeightsSource
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import SpecError

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import onnx
 
-from resnet_deploy.artifact import Artifact, Card, read_model, save
+from resnet_deploy.artifact import Artifact, read_model, save
+from resnet_deploy.card import Card
 from resnet_deploy.data.calibration import (
     CalibrationImages,
     calibration_images,

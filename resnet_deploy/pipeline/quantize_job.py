@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from resnet_deploy import __version__
-from resnet_deploy.artifact import Artifact, Card, WeightsSource, check_replaceable, load
+from resnet_deploy.artifact import Artifact, check_replaceable, load
+from resnet_deploy.card import Card, WeightsSource
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.files import write_atomically
 from resnet_deploy.models.request import ModelRequest

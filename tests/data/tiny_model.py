@@ -8,7 +8,8 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from resnet_deploy import artifact
-from resnet_deploy.artifact import Artifact, Card, WeightsSource
+from resnet_deploy.artifact import Artifact
+from resnet_deploy.card import Card, WeightsSource
 from resnet_deploy.spec import Family, ModelSpec, Preprocess
 
 COLOURS = ("red", "green", "blue")
