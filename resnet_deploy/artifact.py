@@ -6,6 +6,7 @@ An :class:`Artifact` is one ``.onnx`` file with a :class:`~resnet_deploy.card.Ca
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -197,7 +198,7 @@ def _parse(path: Path) -> onnx.ModelProto:
 
 def _check_external_data(model: onnx.ModelProto, path: Path) -> None:
     folder = path.parent.resolve()
-    for tensor in model.graph.initializer:
+    for tensor in _tensors_of(model.graph):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
         location = next((e.value for e in tensor.external_data if e.key == "location"), "")
@@ -214,6 +215,16 @@ def _check_external_data(model: onnx.ModelProto, path: Path) -> None:
                 f"{path}: tensor {tensor.name!r} points outside the model's folder "
                 f"({location!r}): refused"
             )
+
+
+def _tensors_of(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Yield every tensor of ``graph``: initializers, attributes, and those of subgraphs."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for subgraph in (attribute.g, *attribute.graphs):
+                yield from _tensors_of(subgraph)
 
 
 def _check_whole(model: onnx.ModelProto, path: Path) -> None:

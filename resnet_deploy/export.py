@@ -106,6 +106,7 @@ def _quiet_exporter() -> Iterator[None]:
 
     What matters to a user is in its exceptions.
     """
+    before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with (
@@ -116,7 +117,7 @@ def _quiet_exporter() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
 
 
 def _set_batch(model: onnx.ModelProto, batch_size: int | None) -> None:

@@ -37,7 +37,8 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
     """Write several files; none is moved into place before all are on disk.
 
     Raises:
-        ArtifactError: a folder or a file can't be written; all are as they were before.
+        ArtifactError: a folder or a file can't be written. All are as they were before, unless
+            moving failed between two files; the message names the one that was not replaced.
     """
     staged: dict[Path, Path] = {}
     try:

@@ -110,7 +110,7 @@ class ModuleReference:
                 module: nn.Module, inputs: object, output: object, layer: Layer = layer
             ) -> None:
                 if isinstance(output, torch.Tensor):
-                    value = output.clamp(min=0) if layer.activated else output
+                    value = output.clamp(0, layer.ceiling) if layer.activated else output
                     values[layer.name] = np.array(value.numpy())
 
             handles.append(modules[layer.name].register_forward_hook(keep))

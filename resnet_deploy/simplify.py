@@ -13,7 +13,9 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
-from resnet_deploy.artifact import MODULE_KEY, tensor_spec
+from resnet_deploy.artifact import tensor_spec
+from resnet_deploy.errors import RunnerError
+from resnet_deploy.passes.module_names import restore_modules
 from resnet_deploy.runtime.ort_runner import open_session
 from resnet_deploy.spec import SessionSpec
 
@@ -39,7 +41,7 @@ def simplify(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
     """
     simplified, problem = _run_onnxsim(model)
     if simplified is not None:
-        _restore_modules(model, simplified)
+        _restore(model, simplified)
         problem = _harm(model, simplified)
         if problem is None:
             removed = len(model.graph.node) - len(simplified.graph.node)
@@ -58,6 +60,7 @@ def _run_onnxsim(model: onnx.ModelProto) -> tuple[onnx.ModelProto | None, str | 
                 capture_output=True,
                 text=True,
                 timeout=_TIMEOUT_SECONDS,
+                cwd=folder,  # python -c imports from here first: not from the user's folder
                 check=False,
             )
         except subprocess.TimeoutExpired:
@@ -75,18 +78,9 @@ def _run_onnxsim(model: onnx.ModelProto) -> tuple[onnx.ModelProto | None, str | 
         return simplified, None
 
 
-def _restore_modules(model: onnx.ModelProto, simplified: onnx.ModelProto) -> None:
+def _restore(model: onnx.ModelProto, simplified: onnx.ModelProto) -> None:
     """Put back the torch modules, which onnxsim drops; drop the notes that it leaves."""
-    modules = {
-        node.name: entry.value
-        for node in model.graph.node
-        for entry in node.metadata_props
-        if entry.key == MODULE_KEY
-    }
-    for node in simplified.graph.node:
-        del node.metadata_props[:]
-        if node.name in modules:
-            node.metadata_props.add(key=MODULE_KEY, value=modules[node.name])
+    restore_modules(model, simplified)
     del simplified.metadata_props[:]
     simplified.metadata_props.extend(model.metadata_props)
     simplified.producer_name = model.producer_name
@@ -95,6 +89,23 @@ def _restore_modules(model: onnx.ModelProto, simplified: onnx.ModelProto) -> Non
 
 def _harm(model: onnx.ModelProto, simplified: onnx.ModelProto) -> str | None:
     """Return why ``simplified`` is worse than ``model``, or None when it is not."""
+    problem = _structural_harm(model, simplified)
+    if problem is not None:
+        return problem
+    try:
+        onnx.checker.check_model(simplified)
+        difference = _max_relative(model, simplified)
+    except onnx.checker.ValidationError as error:
+        return f"it is not valid ONNX ({' '.join(str(error).split())[:200]})"
+    except RunnerError as error:
+        return str(error)
+    if not difference <= _MAX_RELATIVE:
+        return f"it moved the output by {difference:.2g} of the largest value"
+    return None
+
+
+def _structural_harm(model: onnx.ModelProto, simplified: onnx.ModelProto) -> str | None:
+    """Return what ``simplified`` has that ``model`` has not, or None."""
     for before, after in (
         (model.graph.input, simplified.graph.input),
         (model.graph.output, simplified.graph.output),
@@ -107,13 +118,6 @@ def _harm(model: onnx.ModelProto, simplified: onnx.ModelProto) -> str | None:
     new = Counter(node.op_type for node in simplified.graph.node) - known
     if new:
         return f"it added {', '.join(new)}"
-    try:
-        onnx.checker.check_model(simplified)
-    except onnx.checker.ValidationError as error:
-        return f"it is not valid ONNX ({' '.join(str(error).split())[:200]})"
-    difference = _max_relative(model, simplified)
-    if not difference <= _MAX_RELATIVE:
-        return f"it moved the output by {difference:.2g} of the largest value"
     return None
 
 

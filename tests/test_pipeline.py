@@ -112,7 +112,7 @@ def test_float_operators_are_refused_unless_allowed(
 ) -> None:
     left = FloatOp(layer="layer1.0.conv1", op_type="FusedConv", reason="because")
 
-    def with_float(path: Path) -> Inspection:
+    def with_float(path: Path, exclude: tuple[str, ...]) -> Inspection:
         found = inspect_int8(path)
         return Inspection(model=found.model, op_counts=found.op_counts, float_ops=(left,))
 

@@ -24,7 +24,7 @@ from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.spec import Preprocess, QuantSpec
 
 
-class RgbType(click.ParamType[tuple[float, float, float]]):
+class RgbType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
     """Three comma-separated numbers, such as ``0.485,0.456,0.406``."""
 
     name = "R,G,B"

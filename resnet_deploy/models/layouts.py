@@ -26,6 +26,9 @@ from torch import Tensor
 State = dict[str, Tensor]
 
 # In the order of preference: averaged weights are the ones that were evaluated.
+_DEEPEST_WRAPPING = 8
+"""More wrappers than any framework nests; a dict that holds itself has no end."""
+
 _WRAPPERS = (
     "state_dict_ema",
     "model_ema",
@@ -64,7 +67,9 @@ def unwrap(content: Any) -> tuple[State, tuple[str, ...]]:
     tensors found gives an empty dict.
     """
     notices: list[str] = []
-    while isinstance(content, Mapping):
+    for _ in range(_DEEPEST_WRAPPING):
+        if not isinstance(content, Mapping):
+            break
         inner = [key for key in _WRAPPERS if isinstance(content.get(key), Mapping) and content[key]]
         if not inner:
             break

@@ -16,6 +16,7 @@ from resnet_deploy.passes.flush_denormals import flush_denormals
 from resnet_deploy.passes.fold_batchnorm import fold_batchnorm
 from resnet_deploy.passes.global_average_pool import mean_to_global_average_pool
 from resnet_deploy.passes.identity_pool import remove_identity_pool
+from resnet_deploy.passes.matmul_to_gemm import matmul_to_gemm
 from resnet_deploy.passes.module_names import name_by_module
 from resnet_deploy.passes.private_bias import private_bias
 
@@ -41,6 +42,7 @@ DEFAULT_PASSES: tuple[Pass, ...] = (
     mean_to_global_average_pool,
     remove_identity_pool,
     reshape_to_flatten,
+    matmul_to_gemm,
     private_bias,
     flush_denormals,
     clean,

@@ -32,7 +32,8 @@ def _fold(graph: ir.Graph, bn: ir.Node) -> bool:
     conv = None if x is None else x.producer()
     if x is None or conv is None or conv.op_type != "Conv":
         return False
-    if len(x.uses()) != 1 or x.is_graph_output():
+    training = "training_mode" in bn.attributes and bn.attributes["training_mode"].as_int()
+    if len(x.uses()) != 1 or x.is_graph_output() or training:
         return False
     weight = constant(conv.inputs[1])
     bias = constant(conv.inputs[2]) if len(conv.inputs) > 2 else None
@@ -44,7 +45,7 @@ def _fold(graph: ir.Graph, bn: ir.Node) -> bool:
     gamma, beta, mean, var = (np.asarray(array, np.float64) for array in statistics)
     epsilon = bn.attributes["epsilon"].as_float() if "epsilon" in bn.attributes else None
     scale = gamma / np.sqrt(var + (_DEFAULT_EPSILON if epsilon is None else epsilon))
-    new_weight: Array = weight * scale[:, None, None, None]
+    new_weight: Array = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
     new_bias: Array = ((0.0 if bias is None else bias) - mean) * scale + beta
 
     name = str(conv.inputs[1].name if conv.inputs[1] is not None else conv.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -23,7 +23,8 @@ class Layer:
     """One layer and the tensor that holds its result.
 
     ``name`` is the torch module (``layer3.0.conv2``; the block, ``layer3.0``, for its sum).
-    ``activated``: the tensor is behind the layer's ReLU. In an int8 graph ``observed`` is the u8
+    ``activated``: the tensor is behind the layer's ReLU, which ends at ``ceiling`` if it is a
+    ReLU6. In an int8 graph ``observed`` is the u8
     tensor to look at, with its ``scale`` and ``zero_point``; in fp32 it is ``tensor`` itself.
     """
 
@@ -31,6 +32,7 @@ class Layer:
     tensor: str
     activated: bool
     observed: str
+    ceiling: float | None = None
     scale: float = 1.0
     zero_point: int = 0
 
@@ -74,23 +76,36 @@ def layers_of(model: onnx.ModelProto) -> tuple[Layer, ...]:
         name = module_of(node) or str(node.name)
         if name in layers:
             name = str(node.name)
-        layers[name] = _layer(name, output, activated=output is not node.outputs[0])
+        layers[name] = _layer(name, node, output)
     return tuple(layers.values())
 
 
-def _layer(name: str, output: ir.Value, *, activated: bool) -> Layer:
-    tensor = str(output.name)
+def _layer(name: str, node: ir.Node, output: ir.Value) -> Layer:
+    plain = Layer(
+        name=name,
+        tensor=str(output.name),
+        activated=output is not node.outputs[0],
+        observed=str(output.name),
+        ceiling=_ceiling(output),
+    )
     uses = list(output.uses())
     if len(uses) == 1 and uses[0].node.op_type == "QuantizeLinear":
         quantize = uses[0].node
         scale, zero_point = constant(quantize.inputs[1]), constant(quantize.inputs[2])
         if scale is not None and zero_point is not None and scale.ndim == 0:
-            return Layer(
-                name=name,
-                tensor=tensor,
-                activated=activated,
+            return replace(
+                plain,
                 observed=str(quantize.outputs[0].name),
                 scale=float(scale),
                 zero_point=int(zero_point),
             )
-    return Layer(name=name, tensor=tensor, activated=activated, observed=tensor)
+    return plain
+
+
+def _ceiling(output: ir.Value) -> float | None:
+    """Return the upper end of the Clip that ``output`` comes from, if it has one."""
+    clip = output.producer()
+    if clip is None or clip.op_type != "Clip" or len(clip.inputs) < 3:
+        return None
+    high = constant(clip.inputs[2])
+    return None if high is None else float(high)

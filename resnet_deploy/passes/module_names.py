@@ -8,7 +8,9 @@ else that torch's exporter left there is dropped: stack traces hold paths of the
 from __future__ import annotations
 
 import ast
+from contextlib import suppress
 
+import onnx
 import onnx_ir as ir
 
 from resnet_deploy.artifact import MODULE_KEY
@@ -54,8 +56,9 @@ def module_of(node: ir.Node) -> str:
         if dot and leaf == "weight":
             return owner
     if _SCOPES_KEY in node.metadata_props:
-        scopes = ast.literal_eval(node.metadata_props[_SCOPES_KEY])
-        return str(scopes[-2]) if len(scopes) > 1 else ""
+        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            scopes = ast.literal_eval(node.metadata_props[_SCOPES_KEY])
+            return str(scopes[-2]) if len(scopes) > 1 else ""
     return _torchscript_module(node.name or "") or node.name or node.op_type.lower()
 
 
@@ -97,3 +100,16 @@ def _name_weights(graph: ir.Graph) -> None:
             name = f"{node.name}.{leaf}"
             if value.name != name and name not in graph.initializers:
                 value.name = name
+
+
+def restore_modules(before: onnx.ModelProto, after: onnx.ModelProto) -> None:
+    """Put the torch modules back that a tool dropped, by the names of the nodes."""
+    metadata = {
+        node.name: [(entry.key, entry.value) for entry in node.metadata_props]
+        for node in before.graph.node
+        if node.name
+    }
+    for node in after.graph.node:
+        del node.metadata_props[:]
+        for key, value in metadata.get(node.name, ()):
+            node.metadata_props.add(key=key, value=value)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import onnx
 
+from resnet_deploy.artifact import opset_of
 from resnet_deploy.errors import ExportError, SpecError
+from resnet_deploy.passes.module_names import restore_modules
 
 DEFAULT_OPSET = 17
 """Read by ONNX Runtime 1.12 and later; nothing newer is needed by a convolutional network."""
@@ -40,6 +42,7 @@ _UNCHANGED = frozenset(
         "Add",
         "AveragePool",
         "BatchNormalization",
+        "Clip",
         "Concat",
         "Conv",
         "DequantizeLinear",
@@ -94,9 +97,11 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     """
     converted = onnx.ModelProto()
     converted.CopyFrom(model)
+    changed = {node.op_type for node in model.graph.node} - _UNCHANGED
     try:
-        if not {node.op_type for node in model.graph.node} <= _UNCHANGED:
+        if changed and opset_of(model) != opset:
             converted = onnx.version_converter.convert_version(model, opset)
+            restore_modules(model, converted)
         del converted.opset_import[:]
         converted.opset_import.append(onnx.helper.make_opsetid("", opset))
         converted.ir_version = onnx.helper.find_min_ir_version_for(list(converted.opset_import))

@@ -76,6 +76,9 @@ def _rewrite(graph: ir.Graph, pad: ir.Node) -> bool:
 
 def _channel_padding(pad: ir.Node) -> tuple[int, int] | None:
     """Return the zeros before and after the channels of a 4-D tensor, or None."""
+    source = pad.inputs[0]
+    if source is None or source.shape is None or len(source.shape) != 4:
+        return None
     mode = pad.attributes["mode"].as_string() if "mode" in pad.attributes else "constant"
     pads = constant(pad.inputs[1])
     filler = constant(pad.inputs[2]) if len(pad.inputs) > 2 else None

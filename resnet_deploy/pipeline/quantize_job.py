@@ -10,6 +10,7 @@ from pathlib import Path
 from resnet_deploy import __version__
 from resnet_deploy.artifact import Artifact, check_replaceable, load
 from resnet_deploy.card import Card, WeightsSource
+from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.files import write_atomically
 from resnet_deploy.models.request import ModelRequest
@@ -57,7 +58,7 @@ def quantize_file(
         seed=spec.seed,
         threads=threads,
     )
-    images = calibration_of(request, source.preprocess)
+    images = calibration_of(request, input_preprocess(source))
     with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
         maker = Maker(
             request=request,

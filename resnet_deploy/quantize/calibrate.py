@@ -5,20 +5,24 @@ Memory does not grow with the number of images: one batch of activations is coun
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from resnet_deploy.artifact import tensor_spec
+from resnet_deploy.errors import RunnerError
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantize.histogram import Histogram
 from resnet_deploy.runtime.cpu import default_threads
 from resnet_deploy.runtime.ort_runner import add_outputs, open_session
 from resnet_deploy.spec import SessionSpec
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 Array = NDArray[Any]
 
@@ -37,8 +41,8 @@ def observe(
     Args:
         model: fp32 graph with one image input.
         tensors: names of float tensors in the graph, the input among them if wanted.
-        batches: float32 ``(N, C, H, W)``; a model of fixed batch size gets the last one filled
-            up with its own images again, which widens no range.
+        batches: float32 ``(N, C, H, W)``; a model of fixed batch size gets them in pieces of
+            that size.
         images: how many images the batches hold, for the progress.
         threads: of the runner; 0 means the physical cores allowed here.
         progress: called after every batch.
@@ -58,18 +62,48 @@ def observe(
     done = 0
     with ThreadPoolExecutor(threads or default_threads()) as pool:
         for batch in batches:
-            feed = _filled(batch, spec.shape[0])
-            outputs = session.run(names, {spec.name: feed}) if names else []
-            observed = dict(zip(names, outputs, strict=True))
-            if spec.name in histograms:
-                observed[spec.name] = batch
-            list(pool.map(lambda item: histograms[item[0]].add(item[1], item[0]), observed.items()))
+            for piece in _pieces(batch, spec.shape[0]):
+                observed = {spec.name: piece} if spec.name in histograms else {}
+                observed.update(zip(names, _run(session, names, {spec.name: piece}), strict=True))
+                list(
+                    pool.map(
+                        lambda item: histograms[item[0]].add(item[1], item[0]), observed.items()
+                    )
+                )
+                # Before the next run makes its own: two sets of activations never live together.
+                observed.clear()
             done += len(batch)
             progress("calibrating", done, images)
     return histograms
 
 
-def _filled(batch: Array, size: int | None) -> Array:
-    if size is None or len(batch) == size:
-        return batch
-    return np.resize(batch, (size, *batch.shape[1:]))
+def _run(
+    session: onnxruntime.InferenceSession, names: list[str], feed: dict[str, Array]
+) -> list[Array]:
+    """Return the tensors ``names``; nothing to run gives nothing.
+
+    Raises:
+        RunnerError: ONNX Runtime can't run the model on this input.
+    """
+    if not names:
+        return []
+    try:
+        values: list[Array] = session.run(names, feed)
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        shapes = ", ".join(f"{list(batch.shape)} {batch.dtype}" for batch in feed.values())
+        reason = " ".join(str(error).split())[:300]
+        raise RunnerError(f"ONNX Runtime can't run the model on {shapes}: {reason}") from error
+    return values
+
+
+def _pieces(batch: Array, size: int | None) -> Iterator[Array]:
+    """Yield ``batch`` whole, or in pieces of the model's fixed ``size``, the last one filled up.
+
+    It is filled with its own images again: that widens no range.
+    """
+    if size is None:
+        yield batch
+        return
+    for start in range(0, len(batch), size):
+        piece = batch[start : start + size]
+        yield piece if len(piece) == size else np.resize(piece, (size, *batch.shape[1:]))

@@ -19,6 +19,9 @@ BINS = 8192
 
 _HALF = BINS // 2
 
+_SMALLEST_EXPONENT = -100
+"""Below 2^-100 the bins per unit would overflow float32; such values count as next to zero."""
+
 
 class Histogram:
     """Counts of one tensor's values over [-2^exponent, 2^exponent), extremes and zeros apart."""
@@ -50,7 +53,7 @@ class Histogram:
             return
         # 2^exponent is above the largest magnitude, so that every value falls into a bin.
         _, exponent = math.frexp(max(-low, high))
-        self._widen(exponent)
+        self._widen(max(exponent, _SMALLEST_EXPONENT))
         assert self.exponent is not None
         step = np.float32(math.ldexp(_HALF, -self.exponent))
         # Multiplying by a power of two is exact and floor agrees with halving, so a value falls

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import onnx
 from onnx import numpy_helper
 
 from resnet_deploy.artifact import MODULE_KEY
+from resnet_deploy.errors import RunnerError
 from resnet_deploy.quantize.plan import INPUT_RANGE, OWN_RANGE
 from resnet_deploy.results import FloatOp, Inspection
 from resnet_deploy.runtime.ort_runner import session_options
@@ -26,20 +28,24 @@ _FLOAT_COMPUTE = frozenset({"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", 
 _SUFFIX = re.compile(r"(_token_\d+|_nchwc|_nhwc|_quant)+$")
 
 
-def inspect_int8(path: Path) -> Inspection:
+def inspect_int8(path: Path, exclude: tuple[str, ...] = ()) -> Inspection:
     """Return what ONNX Runtime runs for the int8 file at ``path``, with all optimisations.
 
     Reported are: float compute operators, DequantizeLinear and QuantizeLinear between int8
     operators, other float operators between them, and a Transpose between two int8 operators. Float
     work before the first QuantizeLinear and after the last int8 operator is not: it prepares the
-    image and serves the logits.
+    image and serves the logits. ``exclude`` are the globs of the layers that were asked to stay
+    float: what runs in float together with them is marked as requested.
+
+    Raises:
+        RunnerError: ONNX Runtime refuses the file.
     """
     source = onnx.load(str(path))
     optimised = _optimised(path)
     return Inspection(
         model=str(path),
         op_counts=dict(Counter(node.op_type for node in optimised.graph.node).most_common()),
-        float_ops=tuple(_float_ops(optimised, source)),
+        float_ops=tuple(_float_ops(optimised, source, exclude)),
     )
 
 
@@ -50,7 +56,11 @@ def _optimised(path: Path) -> onnx.ModelProto:
         target = Path(folder, "optimised.onnx")
         options = session_options(SessionSpec(threads=1))
         options.optimized_model_filepath = str(target)
-        ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        try:
+            ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            reason = " ".join(str(error).split())[:300]
+            raise RunnerError(f"ONNX Runtime refuses the int8 graph: {reason}") from error
         return onnx.load(str(target))
 
 
@@ -61,7 +71,9 @@ def _is_int8(node: onnx.NodeProto) -> bool:
     )
 
 
-def _float_ops(optimised: onnx.ModelProto, source: onnx.ModelProto) -> list[FloatOp]:
+def _float_ops(
+    optimised: onnx.ModelProto, source: onnx.ModelProto, exclude: tuple[str, ...]
+) -> list[FloatOp]:
     nodes = list(optimised.graph.node)
     producer = {name: node for node in nodes for name in node.output}
     consumers: dict[str, list[onnx.NodeProto]] = {}
@@ -71,20 +83,54 @@ def _float_ops(optimised: onnx.ModelProto, source: onnx.ModelProto) -> list[Floa
     behind = _reached(nodes, producer)
     before = _reaching(nodes, consumers)
     explain = _Explain(source)
+    asked = [
+        node
+        for node in nodes
+        if not _is_int8(node) and any(fnmatchcase(explain.layer(node), glob) for glob in exclude)
+    ]
+    requested = _float_neighbours(asked, producer, consumers)
 
     found = []
     for node in nodes:
         if _is_int8(node):
             continue
         between = node.output[0] in behind and node.output[0] in before
+        stray = all(_is_int8(one) for one in consumers.get(node.output[0], []))
         if node.op_type in _FLOAT_COMPUTE or (between and node.op_type not in INPUT_RANGE):
-            found.append(explain.float_op(node))
-        elif between and node.op_type == "Transpose":
-            stray = all(_is_int8(one) for one in consumers.get(node.output[0], []))
-            if stray:
-                reason = "the layout changes between two int8 operators"
-                found.append(FloatOp(layer=explain.layer(node), op_type="Transpose", reason=reason))
+            reason = explain.reason(node)
+        elif between and node.op_type == "Transpose" and stray:
+            reason = "the layout changes between two int8 operators"
+        else:
+            continue
+        found.append(
+            FloatOp(
+                layer=explain.layer(node),
+                op_type=node.op_type,
+                reason=reason,
+                # Where a float layer puts its changes of layout is ONNX Runtime's choice.
+                requested=node.output[0] in requested
+                or (bool(exclude) and node.op_type == "Transpose"),
+            )
+        )
     return found
+
+
+def _float_neighbours(
+    asked: list[onnx.NodeProto],
+    producer: dict[str, onnx.NodeProto],
+    consumers: dict[str, list[onnx.NodeProto]],
+) -> set[str]:
+    """Return the outputs of ``asked`` and of all operators joined to them without int8 between."""
+    reached: set[str] = set()
+    waiting = list(asked)
+    while waiting:
+        node = waiting.pop()
+        if node.output[0] in reached or _is_int8(node):
+            continue
+        reached.update(node.output)
+        waiting.extend(producer[name] for name in node.input if name in producer)
+        waiting.extend(one for name in node.output for one in consumers.get(name, ()))
+    return reached
 
 
 def _reached(nodes: list[onnx.NodeProto], producer: dict[str, onnx.NodeProto]) -> set[str]:
@@ -132,15 +178,12 @@ class _Explain:
                 return entry.value
         return original.name
 
-    def float_op(self, node: onnx.NodeProto) -> FloatOp:
-        """Return ``node`` as a finding."""
-        return FloatOp(layer=self.layer(node), op_type=node.op_type, reason=self._reason(node))
-
     def _original(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
         stem = _SUFFIX.sub("", node.name)
         return self._nodes.get(node.name) or self._nodes.get(stem) or self._producer.get(stem)
 
-    def _reason(self, node: onnx.NodeProto) -> str:
+    def reason(self, node: onnx.NodeProto) -> str:
+        """Return in words why ``node`` did not become an int8 operator."""
         original = self._original(node)
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             return "a Q/DQ pair is left: the operators on its two sides do not both run in int8"

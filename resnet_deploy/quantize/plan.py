@@ -42,7 +42,7 @@ class Plan:
     whose range it uses: itself, or the one it is moved from.
     """
 
-    kept_float: set[ir.Node] = field(default_factory=set)
+    kept_float: list[ir.Node] = field(default_factory=list)
     nodes: set[ir.Node] = field(default_factory=set)
     outputs: dict[ir.Node, ir.Value] = field(default_factory=dict)
     tensors: dict[ir.Value, ir.Value] = field(default_factory=dict)
@@ -60,7 +60,9 @@ def make_plan(model: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
         SpecError: a glob matches no operator.
     """
     skipped = _excluded(model, exclude)
-    plan = Plan(kept_float={node for node in skipped if node.op_type in WEIGHTED})
+    # In graph order: the same request must give the same bytes.
+    kept = [node for node in model.graph if node in skipped and node.op_type in WEIGHTED]
+    plan = Plan(kept_float=kept)
     for node in model.graph:
         if node in skipped:
             continue
@@ -103,10 +105,11 @@ def _computes_from_activations(node: ir.Node) -> bool:
             and constant(_input(node)) is None
             and (node.op_type == "Conv" or _plain_gemm(node))
         )
-    if node.op_type == "Concat":
-        # Concat of shapes (int64) is arithmetic on sizes, not on activations.
-        return _input(node).dtype in (ir.DataType.FLOAT, None)
-    return all(constant(value) is None for value in activation_inputs(node))
+    # Mul, Add and Concat also do arithmetic on shapes (int64).
+    return all(
+        constant(value) is None and value.dtype is ir.DataType.FLOAT
+        for value in activation_inputs(node)
+    )
 
 
 def _plain_gemm(node: ir.Node) -> bool:

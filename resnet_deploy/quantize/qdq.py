@@ -141,14 +141,16 @@ def _quantize_parameters(
     zero_point = weight_zero_point(node, target)
     quantized = quantize_weights(weight, flat_bias, input_scale, axis, zero_point)
 
-    prefix = str(weight_value.name)
     weight_dq = _dequantize(
-        graph, node, prefix, (quantized.weight, quantized.scale, quantized.zero_point), axis
+        graph,
+        node,
+        f"{node.name}.weight",  # not the weight's own name: two layers may share it
+        (quantized.weight, quantized.scale, quantized.zero_point),
+        axis,
     )
-    stem = prefix.removesuffix(".weight")
     zeros = np.zeros(channels, np.int32)
     bias_dq = _dequantize(
-        graph, node, f"{stem}.bias", (quantized.bias, quantized.bias_scale, zeros), 0
+        graph, node, f"{node.name}.bias", (quantized.bias, quantized.bias_scale, zeros), 0
     )
     node.replace_input_with(1, weight_dq)
     if len(node.inputs) < 3:

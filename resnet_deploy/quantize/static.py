@@ -56,7 +56,8 @@ def quantize_static(
         )
     # A copy, because onnx_ir renames the tensors of the model that it was made from.
     opset = opset_of(model)
-    graph = ir.from_proto(set_opset(model, opset if opset >= MIN_OPSET else DEFAULT_OPSET))
+    model = set_opset(model, opset if opset >= MIN_OPSET else DEFAULT_OPSET)
+    graph = ir.from_proto(onnx.shape_inference.infer_shapes(model))
     counts = run_passes(graph)
     counts["space_to_depth_stem"] = space_to_depth_stem(graph)
     counts["zero_pad_shortcut"] = zero_pad_shortcut(graph)
@@ -77,5 +78,9 @@ def quantize_static(
     quantized = ir.to_proto(graph)
     # The rewritten stem changed inner shapes; they are inferred anew.
     del quantized.graph.value_info[:]
-    onnx.checker.check_model(quantized)
+    try:
+        onnx.checker.check_model(quantized)
+    except onnx.checker.ValidationError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UnsupportedGraphError(f"the int8 graph is not valid ONNX: {reason}") from error
     return quantized

@@ -41,13 +41,15 @@ def quantize_weights(
         axis: 0 for Conv and Gemm with transB, 1 for Gemm without.
         zero_point: 0 or -1, the code of 0.0; see :mod:`resnet_deploy.quantize.kernels`.
 
-    The weight scale is max|w| / 127, symmetric. It is raised where the bias would otherwise not
-    fit into int32 (channels of almost zero weight). The bias scale is exactly the float32 product
-    of both scales: ONNX Runtime checks it, and runs the layer in float if it is off.
+    The weight scale is max|w| / 127, symmetric. In channels of almost zero weight it is raised
+    until the bias fits into int32 together with the largest sum that the products can reach. The
+    bias scale is exactly the float32 product of both scales: ONNX Runtime checks it, and runs the
+    layer in float if it is off.
     """
     w = np.moveaxis(np.asarray(weight, np.float64), axis, 0)
     largest = np.abs(w.reshape(len(w), -1)).max(axis=1)
-    needed_by_bias = np.abs(bias.astype(np.float64)) / (float(input_scale) * _INT32_MAX) * 1.0001
+    room = max(_INT32_MAX - 255 * 128 * w[0].size, _INT32_MAX // 2)
+    needed_by_bias = np.abs(bias.astype(np.float64)) / (float(input_scale) * room)
     scale = np.maximum(largest / 127, needed_by_bias)
     scale = np.where(scale > 1e-30, scale, 1.0).astype(np.float32)
     per_channel = scale.astype(np.float64).reshape(-1, *([1] * (w.ndim - 1)))

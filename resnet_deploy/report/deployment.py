@@ -32,13 +32,16 @@ def deployment_report(deployment: Deployment) -> RenderableType:
 
 def _inspection(inspection: Inspection, *, allowed: bool) -> Text:
     counts = ", ".join(f"{count} {op}" for op, count in inspection.op_counts.items())
-    if inspection.passed:
-        return Text(f"int8 in ONNX Runtime: PASS  {counts}")
+    found = [one for one in inspection.float_ops if not one.requested]
+    asked = len(inspection.float_ops) - len(found)
+    suffix = f"; {asked} more in float for the excluded layers" if asked else ""
+    if not found:
+        return Text(f"int8 in ONNX Runtime: PASS  {counts}{suffix}")
     head = "allowed" if allowed else "FAIL"
-    text = Text(f"int8 in ONNX Runtime: {head}  {len(inspection.float_ops)} operators in float")
-    for one in inspection.float_ops[:_SHOWN_FLOAT_OPS]:
+    text = Text(f"int8 in ONNX Runtime: {head}  {len(found)} operators in float{suffix}")
+    for one in found[:_SHOWN_FLOAT_OPS]:
         text.append(f"\n      {one.layer}: {one.op_type}, {one.reason}")
-    hidden = len(inspection.float_ops) - _SHOWN_FLOAT_OPS
+    hidden = len(found) - _SHOWN_FLOAT_OPS
     if hidden > 0:
         text.append(f"\n      and {hidden} more: see --json")
     if not allowed:

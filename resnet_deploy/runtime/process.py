@@ -60,6 +60,7 @@ class WorkerProcess:
             text=True,
             encoding="utf-8",
             errors="replace",
+            cwd=folder,  # python -m imports from here first: not from the user's folder
         )
         self._answers: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -76,7 +77,7 @@ class WorkerProcess:
             self._ask(
                 "load",
                 runner=subject.runner,
-                model=subject.model,
+                model=str(Path(subject.model).absolute()),
                 threads=subject.threads,
                 batch_size=subject.batch_size,
                 samples=str(samples),

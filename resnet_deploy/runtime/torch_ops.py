@@ -70,6 +70,7 @@ CONVERTERS: dict[str, Callable[[Node], Converted]] = {
     "Sigmoid": _first_input(torch.sigmoid),
     "Slice": torch_shapes.convert_slice,
     "Softmax": torch_math.convert_softmax,
+    "SpaceToDepth": torch_shapes.convert_space_to_depth,
     "Squeeze": torch_shapes.convert_squeeze,
     "Sub": _all_inputs(operator.sub),
     "Sum": _all_inputs(_sum),

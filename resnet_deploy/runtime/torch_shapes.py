@@ -56,6 +56,19 @@ def convert_unsqueeze(node: Node) -> Converted:
     return unsqueeze, node.inputs[:1]
 
 
+def convert_space_to_depth(node: Node) -> Converted:
+    """Move blocks of pixels into channels, ordered (row, column, channel)."""
+    size = int(node.attributes["blocksize"])
+
+    def space_to_depth(x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        blocks = x.reshape(batch, channels, height // size, size, width // size, size)
+        moved = blocks.permute(0, 3, 5, 1, 2, 4)
+        return moved.reshape(batch, channels * size * size, height // size, width // size)
+
+    return space_to_depth, node.inputs[:1]
+
+
 def convert_transpose(node: Node) -> Converted:
     """Permute dimensions; without an order, reverse them."""
     order = node.attributes.get("perm")

@@ -39,3 +39,16 @@ def test_a_quantized_layer_is_read_from_its_codes() -> None:
     assert (layer.name, layer.observed, layer.tensor) == ("conv1", "q", "a")
     codes = np.array([3, 4, 0], np.uint8)
     np.testing.assert_array_equal(layer.value({"q": codes}), np.array([0.0, 0.5, -1.5]))
+
+
+def test_a_relu6_has_a_ceiling() -> None:
+    text = """
+    g (float[N,4,3,3] x) => (float[N,4,1,1] y) {
+      a = Conv<kernel_shape=[1,1]>(x, conv1.weight)
+      b = Clip(a, low, high)
+      y = GlobalAveragePool(b)
+    }
+    """
+    values = {"conv1.weight": noise(4, 4, 1, 1), "low": np.float32(0), "high": np.float32(6)}
+    (layer,) = layers_of(parse(text, values))
+    assert (layer.tensor, layer.activated, layer.ceiling) == ("b", True, 6.0)

@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
+from resnet_deploy.quantize.calibrate import observe
 from resnet_deploy.quantize.inspect import inspect_int8
 from resnet_deploy.quantize.static import quantize_static
 from resnet_deploy.results import sqnr_db
@@ -181,3 +182,75 @@ def test_the_broken_pattern_is_explained(tmp_path: Path) -> None:
     inspection = inspect_int8(saved(quantized, tmp_path))
     reasons = [one.reason for one in inspection.float_ops if "Conv" in one.op_type]
     assert any("zero point other than 0" in reason for reason in reasons)
+
+
+def test_every_image_counts_for_a_model_of_batch_size_1() -> None:
+    text = "g (float[1,3,4,4] x) => (float[1,3,4,4] y) { c = Conv(x, w)\n y = Relu(c) }"
+    batch = np.zeros((4, 3, 4, 4), np.float32)
+    batch[3] = 100.0
+    model = parse(text, {"w": noise(3, 3, 1, 1)})
+    histograms = observe(model, ["x", "y"], [batch], images=4)
+    assert histograms["x"].high == 100.0
+    assert histograms["y"].high > 10.0
+
+
+def test_excluded_layers_give_the_same_bytes_every_time() -> None:
+    spec = QuantSpec(exclude=("layer1.0.conv2", "conv1", "layer1.0.conv1"))
+    models = {
+        quantize(parse(BLOCK, WEIGHTS), (3, 16, 16), spec).SerializeToString(deterministic=True)
+        for _ in range(4)
+    }
+    assert len(models) == 1
+
+
+def test_only_what_was_excluded_may_run_in_float(tmp_path: Path) -> None:
+    text = BLOCK.replace("dr = Relu(d)", "dr = Elu(d)")
+    spec = QuantSpec(exclude=("conv1",))
+    path = saved(quantize(parse(text, WEIGHTS), (3, 16, 16), spec), tmp_path)
+    inspection = inspect_int8(path, spec.exclude)
+    assert not inspection.passed
+    assert {one.op_type for one in inspection.float_ops if not one.requested} >= {"Elu"}
+    assert any(one.layer == "conv1" and one.requested for one in inspection.float_ops)
+    path = saved(quantize(parse(BLOCK, WEIGHTS), (3, 16, 16), spec), tmp_path)
+    assert inspect_int8(path, spec.exclude).passed
+
+
+def test_a_weight_of_two_layers(tmp_path: Path) -> None:
+    text = """
+    g (float[N,4,8,8] x) => (float[N,4] y) {
+      a = Conv<kernel_shape=[1,1]>(x, w)
+      r = Relu(a)
+      b = Conv<kernel_shape=[1,1]>(r, w)
+      p = GlobalAveragePool(b)
+      f = Flatten(p)
+      y = Gemm<transB=1>(f, v)
+    }
+    """
+    model = parse(text, {"w": noise(4, 4, 1, 1), "v": noise(4, 4)})
+    assert inspect_int8(saved(quantize(model, (4, 8, 8)), tmp_path)).passed
+
+
+def test_arithmetic_on_shapes_is_left_alone(tmp_path: Path) -> None:
+    text = """
+    g (float[N,4,2,2] x) => (float[a,b] y) {
+      c = Conv<kernel_shape=[1,1]>(x, w)
+      shape = Shape(c)
+      n = Gather(shape, zero)
+      d = Gather(shape, one)
+      four = Mul(d, d4)
+      target = Concat<axis=0>(n, minus)
+      r = Reshape(c, target)
+      y = Gemm<transB=1>(r, v)
+    }
+    """
+    weights = {
+        "w": noise(4, 4, 1, 1),
+        "v": noise(3, 16),
+        "zero": np.array([0], np.int64),
+        "one": np.array([1], np.int64),
+        "d4": np.array([4], np.int64),
+        "minus": np.array([-1], np.int64),
+    }
+    model = parse(text, weights)
+    x = noise(2, 4, 2, 2)
+    assert run(quantize(model, (4, 2, 2)), x).shape == run(model, x).shape

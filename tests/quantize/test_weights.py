@@ -45,3 +45,12 @@ def test_channels_of_a_gemm_without_transb_are_columns() -> None:
     weight = np.array([[1.0, 100.0], [-0.5, 50.0]])
     got = quantize_weights(weight, np.zeros(2), np.float32(1.0), axis=1)
     np.testing.assert_array_equal(got.weight, [[127, 127], [-64, 64]])
+
+
+def test_a_nearly_dead_channel_leaves_room_for_its_sum() -> None:
+    """With the bias alone at the end of int32, adding the products would wrap around."""
+    weight = np.full((1, 512, 3, 3), 1e-8, np.float32)
+    weight[0, 0, 0, 0] = 1e-7
+    got = quantize_weights(weight, np.array([0.1]), np.float32(0.01))
+    largest_sum = 255 * np.abs(got.weight.astype(np.int64)).sum()
+    assert abs(int(got.bias[0])) + largest_sum < 2**31

@@ -1,0 +1,56 @@
+"""MatMul with constant weights and Add of a constant bias  =>  Gemm.
+
+Other exporters write a linear layer as two operators. ONNX Runtime has one int8 kernel for both,
+and it takes Gemm.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from resnet_deploy.passes.constants import constant
+
+
+def matmul_to_gemm(model: ir.Model) -> int:
+    """Replace every MatMul of a matrix by a constant matrix, with the bias that follows if any.
+
+    Refuses inputs of other than two dimensions: Gemm takes matrices only.
+    """
+    replaced = 0
+    for node in list(model.graph):
+        if node.op_type == "MatMul" and _is_linear(node):
+            _replace(model.graph, node)
+            replaced += 1
+    return replaced
+
+
+def _is_linear(node: ir.Node) -> bool:
+    x, weight = node.inputs[0], constant(node.inputs[1])
+    if x is None or x.shape is None or len(x.shape) != 2 or weight is None:
+        return False
+    return weight.ndim == 2 and constant(x) is None
+
+
+def _replace(graph: ir.Graph, matmul: ir.Node) -> None:
+    inputs, last = [*matmul.inputs], matmul
+    add = _bias_add(matmul)
+    if add is not None:
+        bias = next(value for value in add.inputs if value is not matmul.outputs[0])
+        inputs, last = [*inputs, bias], add
+    gemm = ir.node("Gemm", inputs, name=matmul.name, metadata_props=dict(matmul.metadata_props))
+    output, y = gemm.outputs[0], last.outputs[0]
+    output.name, output.type, output.shape = y.name, y.type, y.shape
+    graph.insert_before(last, gemm)
+    ir.convenience.replace_all_uses_with(y, output, replace_graph_outputs=True)
+    graph.remove([matmul] if last is matmul else [last, matmul], safe=True)
+
+
+def _bias_add(matmul: ir.Node) -> ir.Node | None:
+    """Return the Add of one constant per output that is the only reader of ``matmul``."""
+    y, weight = matmul.outputs[0], constant(matmul.inputs[1])
+    uses = list(y.uses())
+    if y.is_graph_output() or len(uses) != 1 or uses[0].node.op_type != "Add" or weight is None:
+        return None
+    biases = [constant(value) for value in uses[0].node.inputs if value is not y]
+    fits = len(biases) == 1 and biases[0] is not None and biases[0].shape == weight.shape[1:]
+    return uses[0].node if fits else None
