@@ -15,7 +15,6 @@ from resnet_deploy.data.loader import prepared_batches
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.data.synthetic import SyntheticDataset
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.progress import Progress, silent
 from resnet_deploy.spec import Preprocess
 
 
@@ -31,7 +30,6 @@ class CalibrationImages:
     indices: tuple[int, ...]
     preprocess: Preprocess
     batch_size: int
-    progress: Progress = silent
 
     @property
     def name(self) -> str:
@@ -52,13 +50,10 @@ class CalibrationImages:
         return len(self.indices)
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        done = 0
         for batch in prepared_batches(
             self.dataset, self.indices, [self.preprocess], batch_size=self.batch_size
         ):
             yield batch.inputs[0]
-            done += len(batch.indices)
-            self.progress("calibrating", done, len(self))
 
 
 def calibration_images(
@@ -68,7 +63,6 @@ def calibration_images(
     samples: int = 512,
     seed: int = 0,
     batch_size: int = 32,
-    progress: Progress = silent,
 ) -> CalibrationImages:
     """Return ``samples`` images of the dataset at ``path``, spread over all its classes.
 
@@ -88,7 +82,6 @@ def calibration_images(
         indices=indices,
         preprocess=preprocess,
         batch_size=batch_size,
-        progress=progress,
     )
 
 
@@ -98,7 +91,6 @@ def synthetic_calibration(
     samples: int = 512,
     seed: int = 0,
     batch_size: int = 32,
-    progress: Progress = silent,
 ) -> CalibrationImages:
     """Return made-up pictures, for when there are no images; see ``data/synthetic.py``."""
     dataset = SyntheticDataset(count=samples, image_size=preprocess.crop, seed=seed)
@@ -107,5 +99,4 @@ def synthetic_calibration(
         indices=tuple(range(samples)),
         preprocess=preprocess,
         batch_size=batch_size,
-        progress=progress,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,13 +36,6 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Free the model; :meth:`infer` must not be called again."""
-
-
-class Tracer(Protocol):
-    """A runner that also tells the values inside the graph."""
-
-    def trace(self, batch: Array, tensors: Sequence[str]) -> Mapping[str, Array]:
-        """Return the values of ``tensors``, by their names in the ONNX file."""
 
 
 def infer_any(runner: Runner, batch: Array) -> Array:
