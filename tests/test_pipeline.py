@@ -198,6 +198,55 @@ def test_a_file_of_another_tool_is_quantized(tmp_path: Path, opset: int) -> None
     assert "ranges come from made-up pictures" in made.notices[0]
 
 
+def test_a_foreign_operator_in_float_is_named_not_refused(tmp_path: Path) -> None:
+    model = onnx.load(foreign(tmp_path))
+    for node in model.graph.node:
+        if node.op_type == "Clip":
+            node.op_type = "Elu"
+            del node.input[1:]
+    path, out = tmp_path / "elu.onnx", tmp_path / "elu.int8.onnx"
+    onnx.save(model, path)
+
+    made = quantize_file(path, out, calibration=None, spec=QuantSpec(), environment=HERE)
+    assert made.passed
+    assert made.inspection is not None
+    assert any(one.op_type == "Elu" for one in made.inspection.float_ops)
+
+    strict = quantize_file(
+        path,
+        tmp_path / "strict.onnx",
+        calibration=None,
+        spec=QuantSpec(),
+        environment=HERE,
+        allow_float_ops=False,
+    )
+    assert not strict.passed
+    assert not (tmp_path / "strict.onnx").exists()
+
+
+def test_logits_of_a_convolution_are_int8_too(tmp_path: Path) -> None:
+    text = """
+    g (float[N,3,8,8] x) => (float[N,5,1,1] y) {
+      a = Conv<kernel_shape=[3,3]>(x, w1)
+      r = Relu(a)
+      p = GlobalAveragePool(r)
+      y = Conv<kernel_shape=[1,1]>(p, w2)
+    }
+    """
+    path = tmp_path / "conv.onnx"
+    onnx.save(parse(text, {"w1": noise(8, 3, 3, 3), "w2": noise(5, 8, 1, 1)}), path)
+    made = quantize_file(
+        path,
+        tmp_path / "conv.int8.onnx",
+        calibration=None,
+        spec=QuantSpec(),
+        environment=HERE,
+        allow_float_ops=False,
+    )
+    assert made.passed, made.inspection
+    assert load(tmp_path / "conv.int8.onnx").output.name == "y"
+
+
 def test_quantizing_onto_itself_or_twice(tiny_export: Path, tmp_path: Path) -> None:
     path = tiny_export / "resnet8.onnx"
     with pytest.raises(SpecError, match="choose another name"):

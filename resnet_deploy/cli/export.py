@@ -80,6 +80,11 @@ class RgbType(click.ParamType):  # type: ignore[type-arg]  # generic only from c
 @click.option("--simplify/--no-simplify", default=True, help="Run onnxsim.  [default: simplify]")
 @click.option("--int8/--no-int8", default=True, help="Also write the int8 file.  [default: int8]")
 @quant_options
+@click.option(
+    "--allow-float-ops",
+    is_flag=True,
+    help="Accept an int8 file in which ONNX Runtime leaves operators in float.",
+)
 @seed_option
 @threads_option
 @force_option

@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def quant_options(function: F) -> F:
-    """``--calibration`` to ``--allow-float-ops``; the verb gets a :class:`QuantSpec` ``quant``."""
+    """``--calibration`` to ``--verify``; the verb gets a :class:`QuantSpec` ``quant``."""
 
     @functools.wraps(function)
     def with_spec(
@@ -76,10 +76,5 @@ _OPTIONS = (
         "--verify/--no-verify",
         default=True,
         help="Compare the files with their source.  [default: verify]",
-    ),
-    click.option(
-        "--allow-float-ops",
-        is_flag=True,
-        help="Accept an int8 file in which ONNX Runtime leaves operators in float.",
     ),
 )

@@ -97,9 +97,10 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     """
     converted = onnx.ModelProto()
     converted.CopyFrom(model)
-    changed = {node.op_type for node in model.graph.node} - _UNCHANGED
+    before = opset_of(model)
+    unchanged = _UNCHANGED if before >= MIN_OPSET else frozenset()
     try:
-        if changed and opset_of(model) != opset:
+        if before != opset and not {node.op_type for node in model.graph.node} <= unchanged:
             converted = onnx.version_converter.convert_version(model, opset)
             restore_modules(model, converted)
         del converted.opset_import[:]

@@ -31,7 +31,7 @@ def quantize_file(
     spec: QuantSpec,
     environment: Environment,
     verify: bool = True,
-    allow_float_ops: bool = False,
+    allow_float_ops: bool = True,
     force: bool = False,
     threads: int = 0,
     progress: Progress = silent,

@@ -73,7 +73,8 @@ def make_plan(model: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
             plan.outputs[node] = output
             if COPIES_KEY in node.metadata_props:
                 plan.tensors[output] = plan.tensors[_input(node)]
-            elif not (node.op_type in WEIGHTED and output.is_graph_output()):
+            elif not (node.op_type == "Gemm" and output.is_graph_output()):
+                # QGemm writes float logits by itself; every other kernel needs its Q.
                 plan.tensors[output] = output
         elif node.op_type in INPUT_RANGE and _moves_int8(plan, node, skipped):
             source, output = _input(node), node.outputs[0]

@@ -37,7 +37,7 @@ def _inspection(inspection: Inspection, *, allowed: bool) -> Text:
     suffix = f"; {asked} more in float for the excluded layers" if asked else ""
     if not found:
         return Text(f"int8 in ONNX Runtime: PASS  {counts}{suffix}")
-    head = "allowed" if allowed else "FAIL"
+    head = "in part," if allowed else "FAIL"
     text = Text(f"int8 in ONNX Runtime: {head}  {len(found)} operators in float{suffix}")
     for one in found[:_SHOWN_FLOAT_OPS]:
         text.append(f"\n      {one.layer}: {one.op_type}, {one.reason}")
