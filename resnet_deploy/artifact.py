@@ -35,7 +35,10 @@ class TensorSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """One ONNX file on disk. ``card`` is None when another tool wrote it."""
+    """One ONNX file on disk. ``card`` is None when another tool wrote it.
+
+    ``gives_probabilities``: the graph ends in a Softmax of its own.
+    """
 
     path: Path
     sha256: str
@@ -43,6 +46,7 @@ class Artifact:
     input: TensorSpec
     output: TensorSpec
     quantized: bool
+    gives_probabilities: bool
     card: Card | None
 
     @property
@@ -97,6 +101,10 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
         input=spec,
         output=tensor_spec(model.graph.output[0]),
         quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
+        gives_probabilities=any(
+            node.op_type == "Softmax" and model.graph.output[0].name in node.output
+            for node in model.graph.node
+        ),
         card=None if text is None else Card.from_json(text),
     )
 

@@ -19,7 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.artifact import Artifact, load
-from resnet_deploy.errors import MissingDependencyError, SpecError, UnsupportedGraphError
+from resnet_deploy.errors import (
+    ArtifactError,
+    MissingDependencyError,
+    SpecError,
+    UnsupportedGraphError,
+)
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import (
     BenchmarkResult,
@@ -58,8 +63,24 @@ def open_models(models: Sequence[Path]) -> list[Artifact]:
     artifacts = [load(path) for path in models]
     sibling = models[0].with_suffix(".int8.onnx")
     if len(models) == 1 and not artifacts[0].quantized and sibling.exists():
-        artifacts.append(load(sibling))
+        artifacts.append(_made_from(load(sibling), artifacts[0]))
     return artifacts
+
+
+def _made_from(int8: Artifact, fp32: Artifact) -> Artifact:
+    """Return ``int8`` if its card does not say that it was made from another file.
+
+    Raises:
+        ArtifactError: it was: a comparison would mean nothing.
+    """
+    steps = int8.card.steps if int8.card else ()
+    sources = [step.options.get("fp32_sha256") for step in steps if step.name == "quantize"]
+    if sources and sources[-1] != fp32.sha256:
+        raise ArtifactError(
+            f"{int8.path} was not made from {fp32.path}: quantize it again, or name the files "
+            "to be measured one by one"
+        )
+    return int8
 
 
 def natural_batch_size(artifacts: Sequence[Artifact]) -> int:

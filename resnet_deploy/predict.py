@@ -35,7 +35,8 @@ def classify(
 ) -> tuple[Prediction, ...]:
     """Return the ``top_k`` classes of each image file, most likely first.
 
-    Probabilities are the softmax of the logits, in float64. A model of fewer classes gives all
+    Probabilities are the softmax of the logits, in float64, or what the net itself gives when
+    it ends in a softmax. A model of fewer classes gives all
     of them. One unreadable image refuses the whole call.
 
     Raises:
@@ -79,7 +80,7 @@ def _prediction(
             f"{artifact.path} gives NaN or infinity for {image}: its weights or its quantization "
             "are broken"
         )
-    probabilities = softmax(logits)
+    probabilities = logits if artifact.gives_probabilities else softmax(logits)
     # By descending logit; of equal ones the lower class first, as argmax has it.
     best = np.argsort(-logits, kind="stable")[:top_k]
     return Prediction(

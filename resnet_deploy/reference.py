@@ -59,8 +59,9 @@ class FileReference:
 
     def layer_values(self, images: Array, layers: Sequence[Layer]) -> dict[str, Array]:
         """Return by layer name the results of those ``layers`` that the file has."""
-        own = {layer.tensor: layer for layer in layers_of(read_model(self._path))}
-        wanted = {layer.name: own[layer.tensor] for layer in layers if layer.tensor in own}
+        # By name, not by tensor: the passes rename the tensors of foreign files.
+        own = {layer.name: layer for layer in layers_of(read_model(self._path))}
+        wanted = {layer.name: own[layer.name] for layer in layers if layer.name in own}
         tensors = [layer.observed for layer in wanted.values()]
         if not tensors:
             return {}

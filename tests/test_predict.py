@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import helper
 from PIL import Image
 
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
@@ -47,6 +48,18 @@ def test_top_k_and_missing_labels(tmp_path, pictures):
 def test_fixed_batch_size(tmp_path, pictures):
     model = save_colour_model(tmp_path / "m.onnx", shape=(5, 3, 8, 8)).path
     assert [each.classes[0].index for each in classify(model, pictures)] == [0, 1, 2] * 4
+
+
+def test_a_softmax_inside_the_net_is_not_repeated(tmp_path, pictures):
+    model = colour_model()
+    model.graph.node[-1].output[0] = "scores"
+    model.graph.node.append(helper.make_node("Softmax", ["scores"], ["logits"]))
+    onnx.save(model, tmp_path / "softmax.onnx")
+    (found,) = classify(tmp_path / "softmax.onnx", pictures[:1], top_k=3)
+    assert found.classes[0].index == 0
+    # As the net gives them; a second softmax would flatten them.
+    assert [one.probability for one in found.classes] == [one.logit for one in found.classes]
+    assert sum(one.probability for one in found.classes) == pytest.approx(1, abs=1e-6)
 
 
 def test_softmax_does_not_overflow():

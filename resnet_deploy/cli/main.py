@@ -6,6 +6,7 @@ Exit codes: 0 good, 1 a check failed, 2 usage or bad input, 3 an optional packag
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import sys
@@ -50,11 +51,18 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; expected errors become one line and an exit code."""
+        logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
         try:
             return super().invoke(ctx)
         except ResnetDeployError as error:
             click.echo(f"resnet-deploy: error: {error}", err=True)
             ctx.exit(3 if isinstance(error, MissingDependencyError) else 2)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # click ends quietly when nobody reads the output any more
+            where = f" ({error.filename})" if error.filename else ""
+            click.echo(f"resnet-deploy: error: {error.strerror or error}{where}", err=True)
+            ctx.exit(2)
         except KeyboardInterrupt:
             click.echo("resnet-deploy: interrupted; no file was left half written", err=True)
             ctx.exit(130)
@@ -68,8 +76,7 @@ def cli() -> None:
 
 def configure_logging(verbosity: int) -> None:
     """Send the package's log to stderr: -q errors only, -v details."""
-    level = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG)
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    level = {-1: logging.ERROR, 1: logging.INFO}.get(verbosity, logging.DEBUG)
     logging.getLogger("resnet_deploy").setLevel(level)
 
 

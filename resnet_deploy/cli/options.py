@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_MOST_THREADS = 1024
+"""More threads than any CPU of today has; asking for thousands only hangs."""
+
 _PIPED_WIDTH = 240
 """Columns when nobody's terminal sets them: no table of this tool is wider."""
 
@@ -55,7 +58,7 @@ def threads_option(function: F) -> F:
     """``--threads``: how many threads a runner may use."""
     return click.option(
         "--threads",
-        type=click.IntRange(0),
+        type=click.IntRange(0, _MOST_THREADS),
         default=0,
         show_default="physical cores this process may use",
         help="Threads of the runner.",
@@ -76,7 +79,11 @@ def batch_size_option(default: int) -> Callable[[F], F]:
 def seed_option(function: F) -> F:
     """``--seed``: of everything random."""
     return click.option(
-        "--seed", type=int, default=0, show_default=True, help="Seed of everything random."
+        "--seed",
+        type=click.IntRange(0, 2**63 - 1),
+        default=0,
+        show_default=True,
+        help="Seed of everything random.",
     )(function)
 
 
@@ -89,6 +96,13 @@ def force_option(function: F) -> F:
 
 def json_option(function: F) -> F:
     """``--json [FILE]``: the result for machines; without FILE on stdout, alone."""
+
+    def check(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+        if value not in (None, "-"):
+            # Before the work, not after it.
+            check_json_target(Path(str(value)))
+        return value
+
     return click.option(
         "--json",
         "json_file",
@@ -96,6 +110,7 @@ def json_option(function: F) -> F:
         flag_value="-",
         default=None,
         metavar="[FILE]",
+        callback=check,
         help="Write the result as JSON to FILE; without FILE to stdout.",
     )(function)
 
@@ -106,7 +121,8 @@ def verbosity_options(function: F) -> F:
     def configure(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
         from resnet_deploy.cli.main import configure_logging
 
-        configure_logging(int(value) if parameter.name == "verbose" else -int(value))
+        if value:  # the option that was not given must not undo the one that was
+            configure_logging(int(value) if parameter.name == "verbose" else -1)
 
     quiet = click.option(
         "-q", "--quiet", is_flag=True, expose_value=False, callback=configure, help="Errors only."
@@ -117,28 +133,30 @@ def verbosity_options(function: F) -> F:
     return verbose(quiet(function))
 
 
-def write_json(data: Any, target: str, *, force: bool = False) -> None:
-    """Write ``data`` as indented JSON to the file ``target``, or to stdout when it is ``-``.
-
-    Raises:
-        ArtifactError: ``target`` exists and is not JSON, and ``force`` is off.
-    """
+def write_json(data: Any, target: str) -> None:
+    """Write ``data`` as indented JSON to the file ``target``, or to stdout when it is ``-``."""
     text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
     if target == "-":
         click.echo(text, nl=False)
         return
-    path = Path(target)
-    if path.exists() and not force and not _is_json(path):
-        raise ArtifactError(f"{path} exists and is not a JSON file: choose another name")
-    write_atomically(path, text.encode())
+    check_json_target(Path(target))
+    write_atomically(Path(target), text.encode())
 
 
-def _is_json(path: Path) -> bool:
+def check_json_target(path: Path) -> None:
+    """Refuse to replace anything but JSON.
+
+    Raises:
+        ArtifactError: ``path`` exists and is something else.
+    """
+    if not path.exists():
+        return
     try:
         json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return True
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"--json {path} exists and is not a JSON file: choose another name"
+        ) from error
 
 
 def console() -> Console:
@@ -154,7 +172,7 @@ def show(report: RenderableType, data: Any, json_file: str | None, *, force: boo
     if json_file != "-":
         console().print(report)
     if json_file is not None:
-        write_json(data, json_file, force=force)
+        write_json(data, json_file)
 
 
 def show_deployment(deployment: Deployment, json_file: str | None) -> None:

@@ -9,7 +9,6 @@ import click
 from resnet_deploy.cli.model_options import model_request_options
 from resnet_deploy.cli.options import (
     MODEL,
-    force_option,
     json_option,
     show,
     verbosity_options,
@@ -21,9 +20,8 @@ from resnet_deploy.models.request import ModelRequest
 @click.argument("file", metavar="[FILE.onnx]", type=MODEL, required=False)
 @model_request_options
 @json_option
-@force_option
 @verbosity_options
-def command(file: Path | None, request: ModelRequest, json_file: str | None, force: bool) -> None:
+def command(file: Path | None, request: ModelRequest, json_file: str | None) -> None:
     """Show a network, or an ONNX file, as in Table 1 of the paper.
 
     Stage, output size, layers, parameters and multiply-accumulates; the paper's FLOPs beside
@@ -42,4 +40,4 @@ def command(file: Path | None, request: ModelRequest, json_file: str | None, for
     else:
         summary = summarize_spec(request.spec())
 
-    show(render(summary), to_dict(summary), json_file, force=force)
+    show(render(summary), to_dict(summary), json_file)

@@ -95,6 +95,7 @@ def _without_file(request: ModelRequest, seed: int) -> LoadedModel:
     spec = request.spec()
     if request.is_custom:
         module, spec = build_custom(spec, seed=seed)
+        _checked(dict(module.state_dict()), str(request.model))
         return LoadedModel(module=module, spec=spec, source=WeightsSource(kind="factory"))
     return LoadedModel(
         module=build(spec, seed=seed),

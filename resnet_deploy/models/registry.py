@@ -99,6 +99,13 @@ def build_custom(spec: ModelSpec, *, seed: int = 0) -> tuple[nn.Module, ModelSpe
         raise SpecError(
             f"{spec.factory} returned a {type(module).__name__}: it must return a torch.nn.Module"
         )
+    if isinstance(module, nn.DataParallel):
+        module = module.module  # the wrapper is for training on several devices
+    if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
+        raise SpecError(
+            f"{spec.factory} returned a module on the meta device, without weights: build it on "
+            "the CPU"
+        )
     module = module.to(device="cpu", dtype=torch.float32).eval()
     classes = count_classes(module, spec.image_size, spec.factory)
     if spec.num_classes not in (0, classes):

@@ -95,7 +95,11 @@ def _float_ops(
         if _is_int8(node):
             continue
         between = node.output[0] in behind and node.output[0] in before
-        stray = all(_is_int8(one) for one in consumers.get(node.output[0], []))
+        # In front of the pool the picture may be one pixel, whose layout costs nothing.
+        stray = all(
+            _is_int8(one) and one.op_type != "QLinearGlobalAveragePool"
+            for one in consumers.get(node.output[0], [])
+        )
         if node.op_type in _FLOAT_COMPUTE or (between and node.op_type not in INPUT_RANGE):
             reason = explain.reason(node)
         elif between and node.op_type == "Transpose" and stray:

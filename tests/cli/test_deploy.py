@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from resnet_deploy.artifact import load
 from resnet_deploy.cli.main import cli
 from resnet_deploy.models.registry import build
 from resnet_deploy.spec import resnet_spec
+from tests.passes.graphs import noise, parse
 
 
 def run(*arguments: object) -> Result:
@@ -217,3 +220,71 @@ def test_json_does_not_replace_another_file(tiny_export: Path, tmp_path: Path) -
     precious.write_text("precious")
     refused(run("summary", tiny_export / "resnet8.onnx", "--json", precious), "not a JSON file")
     assert precious.read_text() == "precious"
+
+
+def test_a_json_target_is_checked_before_the_work(tmp_path: Path) -> None:
+    precious = tmp_path / "notes.txt"
+    precious.write_text("precious")
+    refused(run("export", "--depth", 8, "-o", tmp_path / "out", "--json", precious), "not a JSON")
+    assert not (tmp_path / "out").exists()
+
+
+def test_factories_without_usable_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "def nan():\n"
+        "    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
+        "    net[0].weight.data[0] = float('nan')\n"
+        "    return net\n"
+        "def meta():\n"
+        "    with torch.device('meta'):\n"
+        "        return nn.Sequential(nn.Flatten(), nn.Linear(3072, 4))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    refused(run("export", "--model", "broken:nan", "--image-size", 32), "0.weight", "NaN")
+    refused(run("export", "--model", "broken:meta", "--image-size", 32), "meta device")
+
+
+def test_verbosity(tiny_export: Path, tmp_path: Path) -> None:
+    def stderr(*options: str) -> str:
+        command = [sys.executable, "-m", "resnet_deploy", "quantize", *options]
+        command += [str(tiny_export / "resnet8.onnx"), "-o", str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stderr
+
+    assert stderr() == ""
+    assert "before int8" in stderr("-v")
+    assert stderr("-q") == ""
+
+
+def test_layers_of_a_foreign_file_are_compared_by_name(tmp_path: Path) -> None:
+    text = """
+    g (float[N,3,8,8] x) => (float[N,4] y) {
+      a = Conv<kernel_shape=[3,3]>(x, conv1.weight)
+      r = Relu(a)
+      p = GlobalAveragePool(r)
+      f = Flatten(p)
+      y = Gemm<transB=1>(f, fc.weight)
+    }
+    """
+    model = tmp_path / "theirs.onnx"
+    onnx.save(parse(text, {"conv1.weight": noise(8, 3, 3, 3), "fc.weight": noise(4, 8)}), model)
+    assert run("quantize", model).exit_code == 0
+    int8 = tmp_path / "theirs.int8.onnx"
+    result = run("verify", int8, "--against", model, "--per-layer", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["layers"][0]["name"] == "conv1"
+
+
+def test_an_int8_file_of_another_net_is_not_benched(tiny_export: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_export / "resnet8.int8.onnx", tmp_path)
+    made = run("export", "--depth", 8, "--seed", 5, "--no-int8", "--no-simplify", "-o", tmp_path)
+    assert made.exit_code == 0
+    refused(run("bench", tmp_path / "resnet8.onnx"), "was not made from")
+
+
+def test_small_pictures_at_the_end_of_a_deep_net(tmp_path: Path) -> None:
+    result = run(
+        "export", "--depth", 18, "--image-size", 32, "-o", tmp_path, "--no-simplify", "--no-verify"
+    )
+    assert result.exit_code == 0, result.output
