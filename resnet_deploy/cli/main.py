@@ -9,7 +9,10 @@ from __future__ import annotations
 import errno
 import importlib
 import logging
+import signal
 import sys
+import threading
+from types import FrameType
 from typing import Any
 
 import click
@@ -52,20 +55,46 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; expected errors become one line and an exit code."""
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+        interrupts = _Interrupts()
         try:
-            return super().invoke(ctx)
-        except ResnetDeployError as error:
-            click.echo(f"resnet-deploy: error: {error}", err=True)
-            ctx.exit(3 if isinstance(error, MissingDependencyError) else 2)
-        except OSError as error:
-            if error.errno == errno.EPIPE:
+            with interrupts:
+                return super().invoke(ctx)
+        except (ResnetDeployError, OSError, KeyboardInterrupt) as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click ends quietly when nobody reads the output any more
-            where = f" ({error.filename})" if error.filename else ""
-            click.echo(f"resnet-deploy: error: {error.strerror or error}{where}", err=True)
-            ctx.exit(2)
-        except KeyboardInterrupt:
-            click.echo("resnet-deploy: interrupted; no file was left half written", err=True)
-            ctx.exit(130)
+            code, message = _verdict(error, interrupted=interrupts.seen)
+            click.echo(f"resnet-deploy: {message}", err=True)
+            ctx.exit(code)
+
+
+def _verdict(error: BaseException, *, interrupted: bool) -> tuple[int, str]:
+    """Return the exit code and the line that ``error`` becomes."""
+    if interrupted or isinstance(error, KeyboardInterrupt):
+        return 130, "interrupted; no file was left half written"
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        return 2, f"error: {error.strerror or error}{where}"
+    return 3 if isinstance(error, MissingDependencyError) else 2, f"error: {error}"
+
+
+class _Interrupts:
+    """Remembers Ctrl-C: torch swallows it while importing itself, and fails later with nonsense."""
+
+    def __init__(self) -> None:
+        self.seen = False
+
+    def __enter__(self) -> None:
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._previous = signal.signal(signal.SIGINT, self._note)
+
+    def __exit__(self, *exception: object) -> None:
+        if self._main:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.seen = True
+        raise KeyboardInterrupt
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
