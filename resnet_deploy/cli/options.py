@@ -167,7 +167,7 @@ def console() -> Console:
     return terminal if terminal.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
 
 
-def show(report: RenderableType, data: Any, json_file: str | None, *, force: bool = False) -> None:
+def show(report: RenderableType, data: Any, json_file: str | None) -> None:
     """Print ``report``, unless JSON goes to stdout; write ``data`` where ``--json`` says."""
     if json_file != "-":
         console().print(report)
