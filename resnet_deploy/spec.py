@@ -55,15 +55,28 @@ class CalibrationMethod(str, enum.Enum):
     MSE = "mse"
 
 
-class TargetIsa(str, enum.Enum):
-    """Which CPUs the int8 kernels are chosen for. The answers are the same on all of them.
+class Effort(str, enum.Enum):
+    """How long accuracy is looked for; neither costs anything at run time.
 
-    ``portable`` suits every CPU; ``x86-amx`` is faster with Intel's AMX and slower without;
-    ``auto`` is the CPU that the file is made on.
+    ``fast`` takes seconds and no PyTorch; ``best`` also learns how weights are rounded, in minutes.
+    """
+
+    FAST = "fast"
+    BEST = "best"
+
+
+class TargetIsa(str, enum.Enum):
+    """Which CPUs the int8 kernels are chosen for.
+
+    ``portable`` suits every CPU with VNNI or ARM's dot product; ``x86-amx`` gives the same answers
+    and is faster with Intel's AMX, slower without; ``x86-avx2`` keeps every pair of products
+    within int16, which x86 CPUs without VNNI need to give the same answers; ``auto`` is the CPU
+    that the file is made on.
     """
 
     AUTO = "auto"
     PORTABLE = "portable"
+    X86_AVX2 = "x86-avx2"
     X86_AMX = "x86-amx"
 
 
@@ -190,6 +203,7 @@ class QuantSpec:
     """How to quantize: u8 activations per tensor, s8 weights per channel, int32 biases."""
 
     calibration_method: CalibrationMethod = CalibrationMethod.MSE
+    effort: Effort = Effort.FAST
     target_isa: TargetIsa = TargetIsa.PORTABLE
     samples: int = 512
     seed: int = 0
