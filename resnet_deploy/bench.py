@@ -7,7 +7,6 @@ each, while the others are stopped: a slow minute hits all, and ratios are forme
 from __future__ import annotations
 
 import random
-import statistics
 import tempfile
 import time
 from collections import Counter
@@ -32,9 +31,10 @@ from resnet_deploy.results import (
     BenchSubject,
     Environment,
     OutputDiff,
-    Ratio,
+    paired_ratios,
 )
 from resnet_deploy.runtime.base import Array
+from resnet_deploy.runtime.compare import difference, top1_equal
 from resnet_deploy.runtime.cpu import default_threads
 from resnet_deploy.runtime.process import WorkerProcess
 from resnet_deploy.runtime.registry import check_runner
@@ -193,7 +193,7 @@ def measure(
         spec=spec,
         environment=environment,
         subjects=samples,
-        ratios=_ratios(samples),
+        ratios=paired_ratios(samples),
         skipped=skipped,
     )
 
@@ -267,7 +267,7 @@ def _run_rounds(entries: list[_Entry], spec: BenchSpec, progress: Progress, cloc
 
 
 def _finish(entry: _Entry, first: _Entry) -> BenchSamples:
-    logits, top1_equal = _parity(entry, first)
+    logits, same = _parity(entry, first)
     return BenchSamples(
         subject=entry.subject,
         rounds_ns=tuple(entry.rounds),
@@ -277,7 +277,7 @@ def _finish(entry: _Entry, first: _Entry) -> BenchSamples:
         peak_rss_bytes=entry.process.peak_rss_bytes(),
         file_bytes=Path(entry.subject.model).stat().st_size,
         logits=logits,
-        top1_equal=top1_equal,
+        top1_equal=same,
     )
 
 
@@ -285,37 +285,5 @@ def _parity(entry: _Entry, first: _Entry) -> tuple[OutputDiff | None, tuple[bool
     same_input = entry.samples == first.samples
     if entry is first or not same_input or entry.logits.shape != first.logits.shape:
         return None, ()
-    reference = first.logits.reshape(len(first.logits), -1).astype(np.float64)
-    candidate = entry.logits.reshape(len(entry.logits), -1).astype(np.float64)
-    difference = candidate - reference
-    diff = OutputDiff(
-        name="logits",
-        samples=len(reference),
-        max_abs=float(np.abs(difference).max()),
-        max_reference=float(np.abs(reference).max()),
-        signal_power=float((reference**2).sum()),
-        noise_power=float((difference**2).sum()),
-        dot=float((reference * candidate).sum()),
-        candidate_power=float((candidate**2).sum()),
-    )
-    return diff, tuple((reference.argmax(1) == candidate.argmax(1)).tolist())
-
-
-def _ratios(samples: Sequence[BenchSamples]) -> tuple[Ratio, ...]:
-    """Compare all with the first, and those on ONNX Runtime with its first fp32 file."""
-    found = [_ratio(one, samples[0]) for one in samples[1:]]
-    on_ort = [one for one in samples if one.subject.runner == "ort"]
-    base = next((one for one in on_ort if one.subject.precision == "fp32"), None)
-    if base is not None and base is not samples[0]:
-        found += [_ratio(one, base) for one in on_ort if one is not base]
-    return tuple(found)
-
-
-def _ratio(one: BenchSamples, reference: BenchSamples) -> Ratio:
-    paired = zip(reference.rounds_ns, one.rounds_ns, strict=True)
-    return Ratio(
-        subject=one.subject.label,
-        reference=reference.subject.label,
-        rounds=tuple(statistics.median(a) / statistics.median(b) for a, b in paired),
-        minima=reference.min_ms / one.min_ms,
-    )
+    diff = difference("logits", first.logits, entry.logits)
+    return diff, top1_equal(first.logits, entry.logits)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from resnet_deploy.artifact import Artifact, load
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.labels import match_classes
-from resnet_deploy.data.loader import prepared_batches
+from resnet_deploy.data.loader import image_name, prepared_batches
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
@@ -23,6 +23,8 @@ from resnet_deploy.results import Agreement, EvalResult
 from resnet_deploy.runtime.base import Runner, infer_any
 from resnet_deploy.runtime.ort_runner import OrtRunner
 from resnet_deploy.spec import Preprocess, SessionSpec
+
+logger = logging.getLogger(__name__)
 
 Logits = NDArray[np.float64]
 
@@ -35,18 +37,27 @@ def score(
     threads: int = 0,
     batch_size: int = 32,
     limit: int | None = None,
+    skip_bad: bool = False,
     progress: Progress = silent,
 ) -> EvalResult:
     """Classify the images of ``dataset`` with the model at ``path`` and count what is right.
 
-    ``limit`` takes that many images, spread evenly over the classes, the same ones every time.
-    The model ``against`` sees the same images, prepared as its own card says.
+    Args:
+        path: the ONNX file to evaluate.
+        dataset: labelled images.
+        against: another model; it sees the same images, prepared as its own card says.
+        threads: of ONNX Runtime; 0 means the physical cores allowed here.
+        batch_size: images per run.
+        limit: take that many images, spread evenly over the classes, the same ones every time.
+        skip_bad: leave out images that can't be read instead of stopping; the result names them.
+        progress: told after each batch.
 
     Raises:
         ArtifactError, RunnerError: a model can't be read or run, or gives NaN.
         UnsupportedGraphError: a model does not take RGB pictures in float32.
-        DatasetError: no labels, an unreadable image, or classes that don't fit the model.
-        SpecError: ``limit`` or ``batch_size`` is not positive.
+        DatasetError: no labels, an unreadable image (or, with ``skip_bad``, no readable one),
+            or classes that don't fit the model.
+        SpecError: ``limit`` or ``batch_size`` is not positive, or the two models' classes differ.
     """
     if batch_size < 1 or (limit is not None and limit < 1):
         raise SpecError(f"batch size ({batch_size}) and limit ({limit}) must be positive")
@@ -56,31 +67,50 @@ def score(
             "(DIR/<class>/*.jpg) or a labels file"
         )
     indices = _indices(dataset, limit)
-    truth = np.array([dataset.label(i) for i in indices], dtype=np.int64)
+    data = f"{dataset.name} (sha256 {dataset.fingerprint()[:12]})"
+    left_out = _LeftOut(dataset)
+    truth: list[int] = []
     start = time.perf_counter()
     with ExitStack() as stack:
-        model, *others = [
+        subjects = [
             stack.enter_context(closing(_Subject(each, dataset, threads)))
             for each in ([path] if against is None else [path, against])
         ]
-        other = others[0] if others else None
-        comparison = None if other is None else _Comparison(model, other)
-        done = 0
-        for rows, inputs in _batches(dataset, indices, [model, *others], batch_size):
+        model = subjects[0]
+        comparison = None if against is None else _Comparison(model, subjects[1])
+        batches = prepared_batches(
+            dataset,
+            indices,
+            [subject.preprocess for subject in subjects],
+            batch_size=batch_size,
+            leave_out=left_out if skip_bad else None,
+        )
+        for batch in batches:
+            labels = [dataset.label(index) for index in batch.indices]
             logits = [
-                subject.run(batch, truth[rows])
-                for subject, batch in zip([model, *others], inputs, strict=True)
+                subject.run(inputs, batch.indices, labels)
+                for subject, inputs in zip(subjects, batch.inputs, strict=True)
             ]
             if comparison is not None:
                 comparison.add(*logits)
-            done += len(logits[0])
-            progress("evaluating", done, len(indices))
+            truth += labels
+            progress("evaluating", len(truth) + len(left_out.names), len(indices))
+    if not truth:
+        raise DatasetError(
+            f"not one of the {len(indices)} images of {dataset.name} can be read; the first: "
+            f"{left_out.first}"
+        )
     return EvalResult(
         model=path.name,
         sha256=model.artifact.sha256,
-        data=f"{dataset.name} (sha256 {dataset.fingerprint()[:12]})",
         ranks=tuple(model.ranks),
+        predicted=tuple(model.predicted),
+        confidences=tuple(model.confidences),
+        data=data,
         seconds=time.perf_counter() - start,
+        classes=model.classes,
+        truth=tuple(truth),
+        skipped=tuple(left_out.names),
         against=None if comparison is None else comparison.result(),
     )
 
@@ -91,53 +121,80 @@ def _indices(dataset: Dataset, limit: int | None) -> tuple[int, ...]:
     return tuple(sorted(spread_sample(dataset, limit, seed=0)))
 
 
-def _batches(
-    dataset: Dataset, indices: tuple[int, ...], subjects: list[_Subject], batch_size: int
-) -> Iterator[tuple[slice, tuple[NDArray[np.float32], ...]]]:
-    """Yield which samples a batch holds, and its input for each subject."""
-    specs = [subject.preprocess for subject in subjects]
-    first = 0
-    for batch in prepared_batches(dataset, indices, specs, batch_size=batch_size):
-        last = first + len(batch.indices)
-        yield slice(first, last), batch.inputs
-        first = last
+class _LeftOut:
+    """Collects the names of images that can't be read."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self.names: list[str] = []
+        self.first: DatasetError | None = None
+
+    def __call__(self, index: int, error: DatasetError) -> None:
+        self.names.append(image_name(self._dataset, index))
+        self.first = self.first or error
+        logger.info("left out: %s", error)
 
 
 class _Subject:
-    """An open model, the output each class of the data is, and the ranks found so far."""
+    """An open model, which of its outputs each class is, and its answers so far.
+
+    Classes are those of the dataset, in its order, then the outputs that are none of them:
+    ``order[c]`` is the output of class c; the first ``matched`` ones are the dataset's.
+    """
 
     def __init__(self, path: Path, dataset: Dataset, threads: int) -> None:
         self.artifact: Artifact = load(path)
         self.preprocess: Preprocess = input_preprocess(self.artifact)
         self.ranks: list[int] = []
+        self.predicted: list[int] = []
+        self.confidences: list[float] = []
+        self._dataset = dataset
         self._runner: Runner = OrtRunner(path, SessionSpec(threads=threads, spin=False))
         # One empty picture tells the number of classes, which the file need not declare, and
         # finds a model that can't run before thousands of images are read.
         size = self.preprocess.crop
         blank = np.zeros((1, 3, size, size), dtype=np.float32)
-        self.num_classes = _flat(infer_any(self._runner, blank)).shape[1]
-        labels = self.artifact.card.labels if self.artifact.card else ()
+        outputs = _flat(infer_any(self._runner, blank)).shape[1]
+        card = self.artifact.card
         try:
-            matched = match_classes(dataset.classes, labels, self.num_classes)
+            matched = match_classes(dataset.classes, card.labels if card else (), outputs)
         except DatasetError as error:
             raise DatasetError(f"{path.name} on {dataset.name}: {error}") from error
-        self._outputs = np.array(matched, dtype=np.int64)
+        self.matched = len(matched)
+        rest = sorted(set(range(outputs)) - set(matched))
+        self.order = np.array([*matched, *rest], dtype=np.int64)
+        # Backwards, so that of two folders that are one class (Cat and cat) the first counts.
+        self._class_of = np.zeros(outputs, dtype=np.int64)
+        self._class_of[self.order[::-1]] = np.arange(len(self.order))[::-1]
+        self.classes: tuple[str, ...] = (
+            *dataset.classes,
+            *(card.label(output) if card else f"class {output}" for output in rest),
+        )
 
     def close(self) -> None:
         """Free the model."""
         self._runner.close()
 
-    def run(self, batch: NDArray[np.float32], truth: NDArray[np.int64]) -> Logits:
-        """Return the logits of ``batch``, and remember the ranks of the true classes."""
+    def run(
+        self, batch: NDArray[np.float32], indices: Sequence[int], labels: Sequence[int]
+    ) -> Logits:
+        """Remember the answers to ``batch``, images ``indices`` of classes ``labels``.
+
+        Returns:
+            the logits ``(N, classes)`` in the order of :attr:`classes`.
+        """
         logits = _flat(infer_any(self._runner, batch))
-        if not np.isfinite(logits).all():
+        broken = ~np.isfinite(logits).all(axis=1)
+        if broken.any():
+            image = image_name(self._dataset, indices[int(broken.argmax())])
             raise RunnerError(
-                f"{self.artifact.path} gives NaN or infinity for one of images "
-                f"{len(self.ranks) + 1} to {len(self.ranks) + len(batch)}: its weights or its "
+                f"{self.artifact.path} gives NaN or infinity for {image}: its weights or its "
                 "quantization are broken"
             )
-        self.ranks += ranks(logits, self._outputs[truth])
-        return logits
+        self.ranks += ranks(logits, self.order[labels])
+        self.predicted += self._class_of[logits.argmax(axis=1)].tolist()
+        self.confidences += confidences(logits, probabilities=self.artifact.gives_probabilities)
+        return logits[:, self.order]
 
 
 def ranks(logits: Logits, truth: NDArray[np.int64]) -> list[int]:
@@ -151,39 +208,60 @@ def ranks(logits: Logits, truth: NDArray[np.int64]) -> list[int]:
     return [int(count) for count in ahead.sum(axis=1)]
 
 
-@dataclass
+def confidences(logits: Logits, *, probabilities: bool) -> list[float]:
+    """Return the probability of the top class of each row of ``(N, classes)``, to 6 decimals.
+
+    That is its softmax, or the value itself when the model gives ``probabilities``.
+    """
+    top = logits.max(axis=1)
+    if not probabilities:
+        # The largest power is exp(0).
+        top = 1 / np.exp(logits - top[:, None]).sum(axis=1)
+    return [round(float(value), 6) for value in top]
+
+
 class _Comparison:
     """Sums up how far the logits of ``model`` are from those of ``reference``."""
 
-    model: _Subject
-    reference: _Subject
-    top1_equal: list[bool] = field(default_factory=list)
-    signal_power: float = 0.0
-    noise_power: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.model.num_classes != self.reference.num_classes:
-            raise SpecError(
-                f"{self.model.artifact.path.name} has {self.model.num_classes} classes, "
-                f"{self.reference.artifact.path.name} has {self.reference.num_classes}: only "
-                "models of the same classes can be compared"
-            )
+    def __init__(self, model: _Subject, reference: _Subject) -> None:
+        _check_same_classes(model, reference)
+        self._model = model
+        self._reference = reference
+        self._signal_power = 0.0
+        self._noise_power = 0.0
 
     def add(self, logits: Logits, reference: Logits) -> None:
         """Compare the logits of one batch."""
-        self.top1_equal += [bool(x) for x in logits.argmax(axis=1) == reference.argmax(axis=1)]
-        self.signal_power += float(np.square(reference).sum())
-        self.noise_power += float(np.square(logits - reference).sum())
+        self._signal_power += float(np.square(reference).sum())
+        self._noise_power += float(np.square(logits - reference).sum())
 
     def result(self) -> Agreement:
         """Return everything that was compared."""
+        model, other = self._model, self._reference
         return Agreement(
-            model=self.reference.artifact.path.name,
-            sha256=self.reference.artifact.sha256,
-            ranks=tuple(self.reference.ranks),
-            top1_equal=tuple(self.top1_equal),
-            signal_power=self.signal_power,
-            noise_power=self.noise_power,
+            model=other.artifact.path.name,
+            sha256=other.artifact.sha256,
+            ranks=tuple(other.ranks),
+            predicted=tuple(other.predicted),
+            confidences=tuple(other.confidences),
+            top1_equal=tuple(a == b for a, b in zip(model.predicted, other.predicted, strict=True)),
+            signal_power=self._signal_power,
+            noise_power=self._noise_power,
+        )
+
+
+def _check_same_classes(model: _Subject, reference: _Subject) -> None:
+    names = [subject.artifact.path.name for subject in (model, reference)]
+    if len(model.order) != len(reference.order):
+        raise SpecError(
+            f"{names[0]} has {len(model.order)} classes, {names[1]} has "
+            f"{len(reference.order)}: only models of the same classes can be compared"
+        )
+    matched = model.matched
+    if matched < len(model.order) and (model.order != reference.order).any():
+        raise SpecError(
+            f"{names[0]} and {names[1]} order their classes differently, and the data has only "
+            f"{matched} of {len(model.order)} to match them by: evaluate each without --against"
         )
 
 

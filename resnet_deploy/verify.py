@@ -23,6 +23,7 @@ from resnet_deploy.progress import Progress, silent
 from resnet_deploy.reference import Reference
 from resnet_deploy.results import Environment, OutputDiff, ParityCase, ParityReport
 from resnet_deploy.runtime.base import Array, infer_any
+from resnet_deploy.runtime.compare import difference, top1_equal
 from resnet_deploy.runtime.ort_runner import OrtRunner
 from resnet_deploy.spec import (
     ENOUGH_FOR_AGREEMENT,
@@ -159,37 +160,6 @@ def compare_layers(
     return tuple(
         difference(layer.name, expected[layer.name], layer.value(observed)) for layer in common
     )
-
-
-def difference(name: str, expected: Array, got: Array) -> OutputDiff:
-    """Return how far ``got`` is from ``expected``, both ``(N, …)`` float.
-
-    Raises:
-        RunnerError: the shapes differ, or there are no values.
-    """
-    if expected.shape != got.shape or expected.size == 0:
-        raise RunnerError(
-            f"{name} has shape {list(got.shape)} instead of {list(expected.shape)}: the files "
-            "are not of the same network"
-        )
-    reference, candidate = expected.astype(np.float64), got.astype(np.float64)
-    error = candidate - reference
-    return OutputDiff(
-        name=name,
-        samples=len(expected),
-        max_abs=float(np.abs(error).max()),
-        max_reference=float(np.abs(reference).max()),
-        signal_power=float((reference**2).sum()),
-        noise_power=float((error**2).sum()),
-        dot=float((reference * candidate).sum()),
-        candidate_power=float((candidate**2).sum()),
-    )
-
-
-def top1_equal(expected: Array, got: Array) -> tuple[bool, ...]:
-    """Return, sample by sample, whether both pick the same class; logits ``(N, classes)``."""
-    same = expected.reshape(len(expected), -1).argmax(1) == got.reshape(len(got), -1).argmax(1)
-    return tuple(bool(one) for one in same)
 
 
 def _tolerance_of_case(tolerance: Tolerance, samples: int, all_samples: int) -> Tolerance:

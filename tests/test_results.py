@@ -103,14 +103,21 @@ def test_the_first_layer_that_drifts_is_named() -> None:
 EVALUATION = EvalResult(
     model="m.int8.onnx",
     sha256="0" * 64,
-    data="test",
     ranks=(0, 4, 5, 0),
+    predicted=(0, 2, 0, 1),
+    confidences=(0.75, 0.5, 0.5, 0.25),
+    data="test",
     seconds=0.5,
+    classes=("cat", "dog", "frog"),
+    truth=(0, 1, 1, 1),
+    skipped=("dog/4.jpg",),
     against=Agreement(
         model="m.onnx",
         sha256="1" * 64,
         ranks=(0, 0, 0, 0),
-        top1_equal=(True, True, True, False),
+        predicted=(0, 1, 1, 1),
+        confidences=(0.75, 0.75, 0.75, 0.75),
+        top1_equal=(True, False, False, True),
         signal_power=1000.0,
         noise_power=1.0,
     ),
@@ -121,6 +128,19 @@ def test_json_of_an_evaluation_is_the_recorded_one() -> None:
     recorded = json.loads((GOLDEN / "evaluation.json").read_text(encoding="utf-8"))
     assert to_dict(EVALUATION) == recorded
     assert from_dict(EvalResult, recorded) == EVALUATION
+
+
+def test_json_of_an_earlier_version_still_loads() -> None:
+    recorded = json.loads((GOLDEN / "evaluation.json").read_text(encoding="utf-8"))
+    newer = ("predicted", "confidences", "classes", "truth", "skipped")
+    for part in (recorded, recorded["against"]):
+        for name in newer:
+            part.pop(name, None)
+    old = from_dict(EvalResult, recorded)
+    data = to_dict(old)
+    assert (old.top1, old.per_class, old.confusion_changes) == (0.5, (), ())
+    assert data["paired"] == recorded["paired"]
+    assert data["calibration_drift"] is None
 
 
 def test_json_of_a_parity_report_comes_back_equal() -> None:

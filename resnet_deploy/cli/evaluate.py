@@ -32,6 +32,11 @@ from resnet_deploy.cli.options import (
     type=click.IntRange(1),
     help="Take this many images, spread evenly over the classes.",
 )
+@click.option(
+    "--skip-bad",
+    is_flag=True,
+    help="Leave out images that can't be read, and name them, instead of stopping.",
+)
 @batch_size_option(32)
 @threads_option
 @json_option
@@ -41,14 +46,19 @@ def command(
     data: Path,
     against: Path | None,
     limit: int | None,
+    skip_bad: bool,
     batch_size: int,
     threads: int,
     json_file: str | None,
 ) -> None:
-    """Measure top-1 and top-5 accuracy of MODEL.onnx on labelled images.
+    """Measure the accuracy of MODEL.onnx on labelled images.
 
     Images are prepared as the model's card says. Classes are matched by name, by WordNet id for
     ImageNet models, or else by position. A folder with test/ or val/ below it stands for that.
+
+    With --against: the difference in top-1 with its confidence interval and the exact McNemar
+    test, class by class, and what is mistaken for what else. 50,000 images tell differences of
+    about 0.1 points, 1,000 images of about 1 point.
     """
     from resnet_deploy.artifact import load
     from resnet_deploy.data.datasets import open_dataset
@@ -67,6 +77,7 @@ def command(
             threads=threads,
             batch_size=batch_size,
             limit=limit,
+            skip_bad=skip_bad,
             progress=progress,
         )
     result = replace(result, environment=environment(command_line()))

@@ -1,7 +1,7 @@
 """The ``resnet-deploy`` command: verbs loaded when called, errors turned into exit codes.
 
 Exit codes: 0 good, 1 a check failed, 2 usage or bad input, 3 an optional package is missing,
-130 interrupted.
+130 interrupted by Ctrl-C, 143 ended by SIGTERM.
 """
 
 from __future__ import annotations
@@ -62,15 +62,18 @@ class LazyGroup(click.Group):
         except (ResnetDeployError, OSError, KeyboardInterrupt) as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click ends quietly when nobody reads the output any more
-            code, message = _verdict(error, interrupted=interrupts.seen)
+            code, message = _verdict(error, interrupts.seen)
             click.echo(f"resnet-deploy: {message}", err=True)
             ctx.exit(code)
 
 
-def _verdict(error: BaseException, *, interrupted: bool) -> tuple[int, str]:
+def _verdict(error: BaseException, stopped_by: signal.Signals | None) -> tuple[int, str]:
     """Return the exit code and the line that ``error`` becomes."""
-    if interrupted or isinstance(error, KeyboardInterrupt):
-        return 130, "interrupted; no file was left half written"
+    if stopped_by is not None or isinstance(error, KeyboardInterrupt):
+        how = "terminated" if stopped_by is signal.SIGTERM else "interrupted"
+        # 128 + the signal's number, as a shell reports it.
+        code = 128 + (stopped_by or signal.SIGINT)
+        return code, f"{how}; no file was left half written"
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         return 2, f"error: {error.strerror or error}{where}"
@@ -78,22 +81,28 @@ def _verdict(error: BaseException, *, interrupted: bool) -> tuple[int, str]:
 
 
 class _Interrupts:
-    """Remembers Ctrl-C: torch swallows it while importing itself, and fails later with nonsense."""
+    """Makes SIGTERM clean up as Ctrl-C does, and remembers which of the two came.
+
+    torch swallows the exception while importing itself, and fails later with nonsense.
+    """
+
+    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
-        self.seen = False
+        self.seen: signal.Signals | None = None
 
     def __enter__(self) -> None:
         self._main = threading.current_thread() is threading.main_thread()
         if self._main:
-            self._previous = signal.signal(signal.SIGINT, self._note)
+            self._previous = [signal.signal(number, self._note) for number in self._SIGNALS]
 
     def __exit__(self, *exception: object) -> None:
         if self._main:
-            signal.signal(signal.SIGINT, self._previous)
+            for number, previous in zip(self._SIGNALS, self._previous, strict=True):
+                signal.signal(number, previous)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.seen = True
+        self.seen = signal.Signals(number)
         raise KeyboardInterrupt
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,17 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_deploy.data.datasets import Dataset
+from resnet_deploy.data.folder import ImageFolder
 from resnet_deploy.data.preprocess import prepare
+from resnet_deploy.errors import DatasetError
 from resnet_deploy.spec import Preprocess
 
 Tensors = tuple[NDArray[np.float32], ...]
+
+LeaveOut = Callable[[int, DatasetError], None]
+"""Called with the index of an image that can't be read, and why."""
 
 _BATCHES_AHEAD = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Some images, prepared once per :class:`Preprocess`: ``inputs[k]`` is ``(N, 3, H, W)``."""
+    """Some images, prepared once per :class:`Preprocess`: ``inputs[k]`` is ``(N, 3, H, W)``.
+
+    Equal preparations share one array.
+    """
 
     indices: tuple[int, ...]
     inputs: Tensors
@@ -34,37 +42,74 @@ def prepared_batches(
     specs: Sequence[Preprocess],
     *,
     batch_size: int,
+    leave_out: LeaveOut | None = None,
 ) -> Iterator[Batch]:
-    """Yield the images ``indices`` of ``dataset`` in batches of ``batch_size``.
+    """Yield the images ``indices`` of ``dataset``, in this order, in batches of ``batch_size``.
 
-    Two batches at most are in memory. Pillow releases the interpreter lock while it decodes and
-    resizes, so the next batch is prepared while this one is used.
+    However many images there are, two batches are in memory: the one in use and the next one,
+    and copies of these while they are put together. Pillow releases the interpreter lock while
+    it decodes and resizes, so the next batch is prepared while this one is used.
+
+    Args:
+        dataset: where the images come from.
+        indices: which images to take.
+        specs: how to prepare each image; a batch has one input for each.
+        batch_size: images per batch; the last one may be smaller.
+        leave_out: told of images that can't be read, in order. They are missing from their
+            batch, and a batch without any image is not yielded. None makes them errors.
 
     Raises:
-        DatasetError: an image can't be read.
+        DatasetError: an image can't be read, and ``leave_out`` is None.
     """
+    distinct = tuple(dict.fromkeys(specs))
     chunks = [tuple(indices[i : i + batch_size]) for i in range(0, len(indices), batch_size)]
     pending: deque[tuple[tuple[int, ...], list[Future[Tensors]]]] = deque()
     pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
+
+    def oldest() -> Iterator[Batch]:
+        kept, stacked = _collect(*pending.popleft(), leave_out)
+        if kept:
+            by_spec = dict(zip(distinct, stacked, strict=True))
+            yield Batch(indices=kept, inputs=tuple(by_spec[spec] for spec in specs))
+
     try:
         for chunk in chunks:
-            pending.append((chunk, [pool.submit(_prepare, dataset, i, specs) for i in chunk]))
+            pending.append((chunk, [pool.submit(_prepare, dataset, i, distinct) for i in chunk]))
             if len(pending) > _BATCHES_AHEAD:
-                yield _collect(*pending.popleft())
+                yield from oldest()
         while pending:
-            yield _collect(*pending.popleft())
+            yield from oldest()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
+def image_name(dataset: Dataset, index: int) -> str:
+    """Return what to call one image: its path inside the folder, or its place in the array."""
+    if isinstance(dataset, ImageFolder):
+        return dataset.files[index]
+    return f"{dataset.name}[{index}]"
+
+
 def _prepare(dataset: Dataset, index: int, specs: Sequence[Preprocess]) -> Tensors:
     image = dataset.image(index)
-    done = {spec: prepare(image, spec) for spec in dict.fromkeys(specs)}
-    return tuple(done[spec] for spec in specs)
+    try:
+        return tuple(prepare(image, spec) for spec in specs)
+    except DatasetError as error:
+        raise DatasetError(f"{image_name(dataset, index)}: {error}") from error
 
 
-def _collect(chunk: tuple[int, ...], futures: list[Future[Tensors]]) -> Batch:
-    rows = [future.result() for future in futures]
-    return Batch(
-        indices=chunk, inputs=tuple(np.stack(column) for column in zip(*rows, strict=True))
-    )
+def _collect(
+    chunk: tuple[int, ...], futures: list[Future[Tensors]], leave_out: LeaveOut | None
+) -> tuple[tuple[int, ...], Tensors]:
+    """Wait for one batch; return the images that could be read, and their tensors stacked."""
+    kept, rows = [], []
+    for index, future in zip(chunk, futures, strict=True):
+        try:
+            rows.append(future.result())
+        except DatasetError as error:
+            if leave_out is None:
+                raise
+            leave_out(index, error)
+        else:
+            kept.append(index)
+    return tuple(kept), tuple(np.stack(column) for column in zip(*rows, strict=True))

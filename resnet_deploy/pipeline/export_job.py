@@ -15,7 +15,7 @@ from resnet_deploy.artifact import check_replaceable
 from resnet_deploy.card import Card, WeightsSource
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.labels import imagenet_labels
-from resnet_deploy.errors import SpecError
+from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.files import write_together
 from resnet_deploy.models.dependencies import require
 from resnet_deploy.passes.opset import choose_opset
@@ -41,6 +41,7 @@ def deploy(
         ResnetDeployError: of every kind; nothing is written then.
     """
     start = time.perf_counter()
+    _check_folder(request.out)
     request = replace(request, quant=for_cpu(request.quant, environment))
     opset = choose_opset(request.opset, request.target_ort)
     require("torch", "exporting")
@@ -104,6 +105,17 @@ def deploy(
         seconds=time.perf_counter() - start,
         environment=environment,
     )
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse an output folder that can't be made, before the work and not after it.
+
+    Raises:
+        ArtifactError: ``out``, or what is above it, is a file.
+    """
+    existing = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise ArtifactError(f"-o {out}: {existing} is a file, not a folder: name another folder")
 
 
 def _labels(

@@ -11,10 +11,13 @@ from resnet_deploy.results.benchmark import (
     BenchSubject,
     Ratio,
     median_interval,
+    paired_ratios,
 )
 from resnet_deploy.results.deployment import Deployment, ModelSummary, Stage
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.evaluation import Agreement, EvalResult, Prediction, ScoredClass
+from resnet_deploy.results.isa import IsaReport, IsaRun
+from resnet_deploy.results.paired import ClassAccuracy, ConfusionChange, PairedTop1
 from resnet_deploy.results.parity import (
     FloatOp,
     Inspection,
@@ -23,6 +26,7 @@ from resnet_deploy.results.parity import (
     ParityReport,
     sqnr_db,
 )
+from resnet_deploy.results.saturation import LayerSaturation, SaturationReport
 from resnet_deploy.results.serialize import from_dict, to_dict
 
 __all__ = [
@@ -30,21 +34,29 @@ __all__ = [
     "BenchSamples",
     "BenchSubject",
     "BenchmarkResult",
+    "ClassAccuracy",
+    "ConfusionChange",
     "Deployment",
     "Environment",
     "EvalResult",
     "FloatOp",
     "Inspection",
+    "IsaReport",
+    "IsaRun",
+    "LayerSaturation",
     "ModelSummary",
     "OutputDiff",
+    "PairedTop1",
     "ParityCase",
     "ParityReport",
     "Prediction",
     "Ratio",
+    "SaturationReport",
     "ScoredClass",
     "Stage",
     "from_dict",
     "median_interval",
+    "paired_ratios",
     "sqnr_db",
     "to_dict",
 ]

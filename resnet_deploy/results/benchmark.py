@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -156,6 +157,26 @@ def median_interval(values: tuple[float, ...], confidence: float = 0.95) -> tupl
         return 0.0, math.inf
     ordered = sorted(values)
     return ordered[below], ordered[count - 1 - below]
+
+
+def paired_ratios(samples: Sequence[BenchSamples]) -> tuple[Ratio, ...]:
+    """Compare all with the first, and those on ONNX Runtime with its first fp32 file."""
+    found = [_ratio(one, samples[0]) for one in samples[1:]]
+    on_ort = [one for one in samples if one.subject.runner == "ort"]
+    base = next((one for one in on_ort if one.subject.precision == "fp32"), None)
+    if base is not None and base is not samples[0]:
+        found += [_ratio(one, base) for one in on_ort if one is not base]
+    return tuple(found)
+
+
+def _ratio(one: BenchSamples, reference: BenchSamples) -> Ratio:
+    paired = zip(reference.rounds_ns, one.rounds_ns, strict=True)
+    return Ratio(
+        subject=one.subject.label,
+        reference=reference.subject.label,
+        rounds=tuple(statistics.median(a) / statistics.median(b) for a, b in paired),
+        minima=reference.min_ms / one.min_ms,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,32 +5,88 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from resnet_deploy.results.accuracy import Interval, expected_calibration_error, wilson_interval
 from resnet_deploy.results.environment import Environment
+from resnet_deploy.results.paired import (
+    ClassAccuracy,
+    ConfusionChange,
+    PairedTop1,
+    class_accuracies,
+    confusion_changes,
+    paired_top1,
+)
 from resnet_deploy.results.parity import sqnr_db
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreement:
-    """Another model on the same samples: its ranks and how close the logits are."""
+class Answers:
+    """What one model said to each sample.
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("top1", "top5", "agreement", "sqnr_db")
+    ``ranks[i]`` is the rank of sample i's true class among its logits, 0 being the top;
+    ``predicted[i]`` the index in ``EvalResult.classes`` of the class on top; ``confidences[i]``
+    its probability to 6 decimals, about what float32 logits determine. Results of earlier
+    versions have ranks only.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = (
+        "top1",
+        "top1_interval",
+        "top5",
+        "mean_confidence",
+        "calibration_error",
+    )
 
     model: str
     sha256: str
     ranks: tuple[int, ...]
-    top1_equal: tuple[bool, ...]
-    signal_power: float
-    noise_power: float
+    predicted: tuple[int, ...] = ()
+    confidences: tuple[float, ...] = ()
+
+    @property
+    def right(self) -> tuple[bool, ...]:
+        """Whether the true class has the highest logit, sample by sample."""
+        return tuple(rank == 0 for rank in self.ranks)
 
     @property
     def top1(self) -> float:
         """Share of samples whose true class has the highest logit."""
-        return _share_below(self.ranks, 1)
+        return self._share_below(1)
+
+    @property
+    def top1_interval(self) -> Interval:
+        """95 % confidence interval of top-1, the images being a sample of all there could be."""
+        return wilson_interval(sum(self.right), len(self.ranks))
 
     @property
     def top5(self) -> float:
         """Share of samples whose true class is among the five highest logits."""
-        return _share_below(self.ranks, 5)
+        return self._share_below(5)
+
+    @property
+    def mean_confidence(self) -> float | None:
+        """Mean probability of the predicted class."""
+        return sum(self.confidences) / len(self.confidences) if self.confidences else None
+
+    @property
+    def calibration_error(self) -> float | None:
+        """Expected calibration error of the predicted classes' probabilities."""
+        if not self.confidences:
+            return None
+        return expected_calibration_error(self.confidences, self.right)
+
+    def _share_below(self, k: int) -> float:
+        return sum(rank < k for rank in self.ranks) / len(self.ranks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement(Answers):
+    """Another model's answers to the same samples, and how close the logits are."""
+
+    STATISTICS: ClassVar[tuple[str, ...]] = (*Answers.STATISTICS, "agreement", "sqnr_db")
+
+    top1_equal: tuple[bool, ...]
+    signal_power: float
+    noise_power: float
 
     @property
     def agreement(self) -> float:
@@ -44,19 +100,29 @@ class Agreement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvalResult:
-    """Accuracy on a dataset.
+class EvalResult(Answers):
+    """Accuracy on a dataset, and beside another model's.
 
-    ``ranks[i]`` is the rank of sample i's true class among its logits, 0 being the top.
+    ``classes`` names the dataset's classes, then what else the model can answer; ``truth[i]`` is
+    the index of sample i's class. ``skipped`` names the images that could not be read and were
+    left out.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("samples", "top1", "top5")
+    STATISTICS: ClassVar[tuple[str, ...]] = (
+        "samples",
+        *Answers.STATISTICS,
+        "per_class",
+        "paired",
+        "confusion_changes",
+        "calibration_drift",
+        "confidence_drift",
+    )
 
-    model: str
-    sha256: str
     data: str
-    ranks: tuple[int, ...]
     seconds: float
+    classes: tuple[str, ...] = ()
+    truth: tuple[int, ...] = ()
+    skipped: tuple[str, ...] = ()
     against: Agreement | None = None
     environment: Environment | None = None
 
@@ -66,18 +132,40 @@ class EvalResult:
         return len(self.ranks)
 
     @property
-    def top1(self) -> float:
-        """Share of samples whose true class has the highest logit."""
-        return _share_below(self.ranks, 1)
+    def per_class(self) -> tuple[ClassAccuracy, ...]:
+        """The accuracy of each class that has samples."""
+        if not self.truth:
+            return ()
+        other = None if self.against is None else self.against.right
+        return class_accuracies(self.classes, self.truth, self.right, other)
 
     @property
-    def top5(self) -> float:
-        """Share of samples whose true class is among the five highest logits."""
-        return _share_below(self.ranks, 5)
+    def paired(self) -> PairedTop1 | None:
+        """The difference in top-1 from the other model, its interval and its significance."""
+        return None if self.against is None else paired_top1(self.right, self.against.right)
+
+    @property
+    def confusion_changes(self) -> tuple[ConfusionChange, ...]:
+        """The most frequent changes of the predicted class from the other model to this one."""
+        if self.against is None:
+            return ()
+        return confusion_changes(self.classes, self.truth, self.against.predicted, self.predicted)
+
+    @property
+    def calibration_drift(self) -> float | None:
+        """The model's expected calibration error minus the other's."""
+        other = None if self.against is None else self.against.calibration_error
+        return _minus(self.calibration_error, other)
+
+    @property
+    def confidence_drift(self) -> float | None:
+        """The model's mean confidence minus the other's."""
+        other = None if self.against is None else self.against.mean_confidence
+        return _minus(self.mean_confidence, other)
 
 
-def _share_below(ranks: tuple[int, ...], k: int) -> float:
-    return sum(rank < k for rank in ranks) / len(ranks)
+def _minus(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ def from_dict(kind: type[R], data: Mapping[str, Any]) -> R:
 
 def _add_statistics(result: Any, data: dict[str, Any]) -> None:
     for name in getattr(result, "STATISTICS", ()):
-        data[name] = _finite(getattr(result, name))
+        data[name] = _finite(_converter.unstructure(getattr(result, name)))
     for name, value in data.items():
         child = getattr(result, name)
         if isinstance(value, dict) and hasattr(child, "STATISTICS"):

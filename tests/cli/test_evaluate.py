@@ -59,6 +59,34 @@ def test_json_file_and_limit(model, data, tmp_path):
     assert json.loads(target.read_text())["samples"] == 6
 
 
+def test_against_says_what_changed(model, data, tmp_path):
+    # The other model takes everything for red.
+    other = save_colour_model(tmp_path / "other.onnx", np.array([[1, 1, 1], [0] * 3, [0] * 3])).path
+    arguments = ["evaluate", str(model), "--data", str(data), "--against", str(other)]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    assert "top-1 +33.33 points (95 % CI " in result.stdout
+    assert "McNemar p = 0.12): not significant" in result.stdout
+    assert "changed answers: 4 (4 newly right, 0 newly wrong, 0 wrong in another way)" in (
+        result.stdout
+    )
+    changes = result.stdout.partition("most frequent changes of the answer")[2]
+    assert changes.split()[-4:] == ["green", "red", "green", "4"]
+
+
+def test_skip_bad(model, data, tmp_path):
+    (data / "red/4.png").write_bytes(b"broken")
+    target = tmp_path / "result.json"
+    arguments = ["evaluate", str(model), "--data", str(data), "--json", str(target)]
+    stopped = CliRunner().invoke(cli, arguments)
+    assert stopped.exit_code == 2
+    assert "red/4.png" in stopped.stderr
+    result = CliRunner().invoke(cli, [*arguments, "--skip-bad"])
+    assert result.exit_code == 0, result.output
+    assert "1 image left out, as they can't be read: red/4.png" in result.stdout
+    assert json.loads(target.read_text())["skipped"] == ["red/4.png"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

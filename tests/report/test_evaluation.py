@@ -1,31 +1,55 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from rich.console import Console, RenderableType
 
-from resnet_deploy.report.evaluation import decibels, evaluation_report, percent
+from resnet_deploy.report.evaluation import (
+    decibels,
+    difference,
+    evaluation_report,
+    percent,
+    points,
+)
 from resnet_deploy.report.prediction import prediction_table
-from resnet_deploy.results import Agreement, EvalResult, Prediction, ScoredClass
+from resnet_deploy.results import Agreement, EvalResult, PairedTop1, Prediction, ScoredClass
 
 
 def _text(table: RenderableType) -> str:
     console = Console(width=100, force_terminal=False)
     with console.capture() as capture:
         console.print(table)
-    return capture.get()
+    return capture.get().replace("\N{MINUS SIGN}", "-")
 
 
-def _result(against: Agreement | None) -> EvalResult:
-    return EvalResult(
-        model="net[red].int8.onnx",
-        sha256="0" * 64,
-        data="test",
-        ranks=(0, 0, 0, 4, 9),
-        seconds=1.25,
-        against=against,
-    )
+def _result(against: Agreement | None, **changed: object) -> EvalResult:
+    values: dict[str, object] = {
+        "model": "net[red].int8.onnx",
+        "sha256": "0" * 64,
+        "ranks": (0, 0, 0, 4, 9),
+        "predicted": (0, 1, 0, 1, 0),
+        "confidences": (0.9, 0.9, 0.8, 0.4, 0.5),
+        "data": "test",
+        "seconds": 1.25,
+        "classes": ("a[b]", "c"),
+        "truth": (0, 1, 0, 0, 1),
+        "against": against,
+    }
+    return EvalResult(**{**values, **changed})  # type: ignore[arg-type]
+
+
+OTHER = Agreement(
+    model="net.onnx",
+    sha256="1" * 64,
+    ranks=(0, 0, 0, 0, 9),
+    predicted=(0, 1, 0, 0, 0),
+    confidences=(0.9, 0.9, 0.9, 0.9, 0.5),
+    top1_equal=(True, True, True, False, True),
+    signal_power=100.0,
+    noise_power=0.1,
+)
 
 
 def test_one_model():
@@ -33,22 +57,78 @@ def test_one_model():
     assert "test: 5 images, 1.2 s" in text
     assert "net[red].int8.onnx" in text
     assert "60.00%" in text
+    assert "23.07% to 88.24%" in text
     assert "80.00%" in text
-    assert "SQNR" not in text
+    assert "a[b]" in text
+    for word in ("SQNR", "McNemar", "reference", "left out"):
+        assert word not in text
 
 
 def test_two_models():
-    other = Agreement(
-        model="net.onnx",
-        sha256="1" * 64,
-        ranks=(0, 0, 0, 0, 9),
-        top1_equal=(True, True, True, True, False),
-        signal_power=100.0,
-        noise_power=0.1,
-    )
-    rows = _text(evaluation_report(_result(other))).splitlines()
+    text = _text(evaluation_report(_result(OTHER)))
+    rows = text.splitlines()
     assert any("int8" in row and "60.00%" in row and "30.0 dB" in row for row in rows)
     assert any("net.onnx" in row and "80.00%" in row and "reference" in row for row in rows)
+    assert "top-1 -20.00 points (95 % CI -61.61 to +33.04; McNemar p = 1): not significant" in text
+    assert "changed answers: 1 (0 newly right, 1 newly wrong, 0 wrong in another way)" in text
+    assert any(row.split() == ["a[b]", "3", "66.67%", "100.00%", "-33.33"] for row in rows)
+    assert any(row.split() == ["c", "2", "50.00%", "50.00%", "0.00"] for row in rows)
+    assert rows[-2].split() == ["a[b]", "a[b]", "c", "1"]
+
+
+def test_of_many_classes_those_that_lost_most():
+    names = tuple(f"class{index}" for index in range(30))
+    truth = tuple(range(30)) * 2
+    # Of its two images the reference gets both right, the model one of each odd class.
+    wrong = tuple(5 if index >= 30 and index % 2 else 0 for index in range(60))
+    result = _result(
+        replace(OTHER, ranks=(0,) * 60, predicted=truth, confidences=(), top1_equal=(True,) * 60),
+        ranks=wrong,
+        predicted=truth,
+        confidences=(),
+        classes=names,
+        truth=truth,
+    )
+    text = _text(evaluation_report(result))
+    assert "the 10 of 30 classes that lost most" in text
+    assert text.count("-50.00") == 10
+    assert "class2 " not in text
+    alone = _text(evaluation_report(replace(result, against=None)))
+    assert "the 10 of 30 classes that are hardest" in alone
+    assert "class1 " in alone
+
+
+def test_a_result_of_an_earlier_version_has_its_table():
+    old = replace(OTHER, predicted=(), confidences=())
+    new = _result(old, predicted=(), confidences=(), classes=(), truth=())
+    text = _text(evaluation_report(new))
+    assert "30.0 dB" in text
+    assert "McNemar" in text
+    assert "confusion" not in text
+
+
+def test_images_left_out_are_counted_and_the_first_named():
+    names = tuple(f"a/{index}[x].png" for index in range(1200))
+    text = _text(evaluation_report(_result(None, skipped=names)))
+    assert "1,200 images left out, as they can't be read: a/0[x].png, a/1[x].png" in text
+    assert "a/3[x]" not in text
+
+
+def test_the_difference_in_words():
+    def words(right: int, wrong: int) -> str:
+        paired = PairedTop1(samples=5000, newly_right=right, newly_wrong=wrong)
+        return difference(paired).replace("\N{MINUS SIGN}", "-")
+
+    assert words(9, 18) == (
+        "top-1 -0.18 points (95 % CI -0.39 to +0.03; McNemar p = 0.12): not significant"
+    )
+    assert words(0, 0).startswith("top-1 0.00 points (95 % CI -0.06 to +0.06; McNemar p = 1)")
+    assert words(10, 100).endswith("McNemar p < 0.001): significant")
+
+
+def test_points_are_signed_unless_they_round_to_nothing():
+    assert [points(x) for x in (0.0123, 0.00001, -0.00001)] == ["+1.23", "0.00", "0.00"]
+    assert points(-0.5) == "\N{MINUS SIGN}50.00"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,94 @@
+"""What the kernels of other CPUs make of a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from resnet_deploy.results.environment import Environment
+from resnet_deploy.results.parity import OutputDiff
+from resnet_deploy.spec import Tolerance
+
+
+@dataclass(frozen=True, kw_only=True)
+class IsaRun:
+    """One file on the kernels of one instruction set, against this CPU's run of the same file.
+
+    ``emulator`` is None where this CPU has the kernels itself; ``seconds`` are those of this
+    call, next to nothing when ``cached``. ``identical_samples`` have the same logits to the last
+    bit. ``top1_equal`` and ``reference_top1_equal`` say, sample
+    by sample, whether both pick the same class; ``reference`` is None without a reference.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = (
+        "samples",
+        "bit_identical",
+        "agreement",
+        "reference_agreement",
+        "failures",
+    )
+
+    isa: str
+    emulator: str | None
+    seconds: float
+    cached: bool
+    identical_samples: int
+    logits: OutputDiff
+    top1_equal: tuple[bool, ...]
+    tolerance: Tolerance
+    reference: OutputDiff | None = None
+    reference_top1_equal: tuple[bool, ...] = ()
+
+    @property
+    def samples(self) -> int:
+        """How many images were compared."""
+        return self.logits.samples
+
+    @property
+    def bit_identical(self) -> bool:
+        """Whether all logits are equal to the last bit."""
+        return self.identical_samples == self.samples
+
+    @property
+    def agreement(self) -> float:
+        """Share of samples with the same top-1 as on this CPU."""
+        return sum(self.top1_equal) / len(self.top1_equal)
+
+    @property
+    def reference_agreement(self) -> float | None:
+        """Share of samples with the same top-1 as the reference; None without one."""
+        if not self.reference_top1_equal:
+            return None
+        return sum(self.reference_top1_equal) / len(self.reference_top1_equal)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Which tolerances do not hold, in words; empty when the run passes."""
+        found = self.logits.failures(self.tolerance)
+        wanted = self.tolerance.min_agreement
+        if wanted is not None and not self.agreement >= wanted:
+            found = (*found, f"top-1 agreement {self.agreement:.2%} < {wanted:.2%}")
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class IsaReport:
+    """One file on several instruction sets; ``reference`` names what has the right answer."""
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("passed", "proven")
+
+    model: str
+    data: str
+    runs: tuple[IsaRun, ...]
+    reference: str | None = None
+    environment: Environment | None = None
+
+    @property
+    def passed(self) -> bool:
+        """True when there is at least one run and all hold."""
+        return bool(self.runs) and len(self.proven) == len(self.runs)
+
+    @property
+    def proven(self) -> tuple[str, ...]:
+        """The instruction sets on which the file computes what it computes on this CPU."""
+        return tuple(run.isa for run in self.runs if not run.failures)
