@@ -14,6 +14,8 @@ from resnet_deploy.runtime.cpu import (
     has_vnni,
     physical_cores,
 )
+from resnet_deploy.runtime.isa import ISAS
+from resnet_deploy.runtime.isa_tools import FETCH_COMMAND, NOT_FETCHED, status
 from resnet_deploy.runtime.ort_runner import execution_providers
 
 OPTIONAL = {
@@ -27,7 +29,7 @@ OPTIONAL = {
 
 @dataclass(frozen=True, kw_only=True)
 class Missing:
-    """An optional package that is not installed."""
+    """Something optional that is not installed, and the command that installs it."""
 
     package: str
     needed_for: str
@@ -38,7 +40,8 @@ class Missing:
 class Diagnosis:
     """This machine: CPUs, memory in bytes, runtimes, and what is missing.
 
-    ``quota`` is the control group's limit in cores, None without one.
+    ``quota`` is the control group's limit in cores, None without one. ``isas`` says of each
+    instruction set how ``verify --isa`` can run its kernels here.
     """
 
     STATISTICS: ClassVar[tuple[str, ...]] = ("vnni", "int8")
@@ -50,6 +53,7 @@ class Diagnosis:
     memory_bytes: int
     available_bytes: int
     execution_providers: tuple[str, ...]
+    isas: dict[str, str]
     missing: tuple[Missing, ...]
 
     @property
@@ -75,6 +79,8 @@ def diagnose(command: str) -> Diagnosis:
     import psutil
 
     memory = psutil.virtual_memory()
+    isas = {name: status(isa) for name, isa in ISAS.items()}
+    emulators = Missing(package="emulators", needed_for="verify --isa", install=FETCH_COMMAND)
     return Diagnosis(
         environment=environment(command),
         allowed_cpus=len(allowed_cpus()),
@@ -83,7 +89,8 @@ def diagnose(command: str) -> Diagnosis:
         memory_bytes=memory.total,
         available_bytes=memory.available,
         execution_providers=execution_providers(),
-        missing=missing_packages(),
+        isas=isas,
+        missing=missing_packages() + (emulators,) * (NOT_FETCHED in isas.values()),
     )
 
 
@@ -121,6 +128,7 @@ def rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
         ("system", f"{env.os}, Python {env.python}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in env.versions.items())),
         ("execution providers", ", ".join(diagnosis.execution_providers)),
+        ("kernels for --isa", "; ".join(f"{name}: {how}" for name, how in diagnosis.isas.items())),
         *(
             (f"missing: {one.package}", f"needed for {one.needed_for}: {one.install}")
             for one in diagnosis.missing

@@ -42,3 +42,12 @@ def test_missing_packages_come_with_the_command_that_installs_them(monkeypatch):
     assert {one.install for one in missing} == {"pip install 'resnet-deploy[export]'"}
     words = dict(rows(replace(diagnose("x"), missing=missing)))
     assert "pip install" in words["missing: torch"]
+
+
+def test_kernels_that_could_be_fetched_are_missing(monkeypatch):
+    monkeypatch.setattr("resnet_deploy.doctor.status", lambda isa: "not fetched")
+    found = diagnose("x")
+    assert found.isas["arm64"] == "not fetched"
+    words = dict(rows(found))
+    assert words["kernels for --isa"].startswith("x86-avx2: not fetched")
+    assert words["missing: emulators"].endswith("resnet-deploy doctor --fetch-isa-tools")

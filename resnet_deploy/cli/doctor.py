@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import click
 
-from resnet_deploy.cli.options import command_line, json_option, show, verbosity_options
+from resnet_deploy.cli.options import (
+    ProgressBar,
+    command_line,
+    json_option,
+    show,
+    verbosity_options,
+)
 
 
 @click.command()
+@click.option(
+    "--fetch-isa-tools",
+    is_flag=True,
+    help="First fetch the emulators of `verify --isa` (needs Debian on x86-64).",
+)
 @json_option
 @verbosity_options
-def command(json_file: str | None) -> None:
+def command(fetch_isa_tools: bool, json_file: str | None) -> None:
     """Show what this machine can run, what that means for int8, and what is missing."""
     from resnet_deploy.doctor import diagnose, rows
     from resnet_deploy.report.doctor import render
     from resnet_deploy.results import to_dict
+    from resnet_deploy.runtime.isa_tools import fetch_tools
 
+    if fetch_isa_tools:
+        with ProgressBar() as progress:
+            fetch_tools(progress)
     diagnosis = diagnose(command_line())
     show(render(rows(diagnosis)), to_dict(diagnosis), json_file)

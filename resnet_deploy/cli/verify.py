@@ -38,6 +38,11 @@ from resnet_deploy.errors import SpecError
     help="How many images of --data.",
 )
 @click.option("--per-layer", is_flag=True, help="Also compare every layer, by torch module.")
+@click.option(
+    "--isa",
+    metavar="ISA,...",
+    help="Compare the kernels of other CPUs with this one's: x86-avx2, x86-vnni, arm64.",
+)
 @click.option("--max-relative", type=click.FloatRange(0), help="Max |difference| / max |logit|.")
 @click.option("--min-sqnr", type=float, help="Least signal to noise of the logits, in dB.")
 @click.option("--min-cosine", type=click.FloatRange(0, 1), help="Least cosine of the logits.")
@@ -54,6 +59,7 @@ def command(
     data: Path | None,
     samples: int,
     per_layer: bool,
+    isa: str | None,
     max_relative: float | None,
     min_sqnr: float | None,
     min_cosine: float | None,
@@ -67,12 +73,17 @@ def command(
     Optimisations off and all, batch sizes 1, 2 and 5. Without --data on made-up pictures. Exit code
     1 when a tolerance does not hold: fp32 1e-5 of the largest logit and equal top-1; int8 15 dB,
     cosine 0.98 and, for trained nets on 100 real images or more, 90 % equal top-1.
+
+    With --isa the file runs on the real kernels of other CPUs, emulated where this one lacks them,
+    and must give what it gives here: the same tolerances and, for trained nets on real images,
+    99.9 % equal top-1.
     """
     from dataclasses import replace
 
     from resnet_deploy.artifact import load
     from resnet_deploy.data.preprocess import input_preprocess
     from resnet_deploy.reference import reference_for
+    from resnet_deploy.report.isa import isa_report
     from resnet_deploy.report.parity import parity_report
     from resnet_deploy.results import to_dict
     from resnet_deploy.runtime.cpu import environment
@@ -82,11 +93,20 @@ def command(
         is_trained,
         verification_images,
     )
+    from resnet_deploy.verify_isa import (
+        compare_isas,
+        isa_tolerance,
+        optional_reference,
+        runnable_isas,
+    )
 
     artifact = load(model)
     if against is not None and against.resolve() == model.resolve():
         raise SpecError(f"{model} equals itself: name another file with --against")
-    reference = reference_for(artifact, against, threads=threads)
+    if isa is not None and per_layer:
+        raise SpecError("--per-layer looks at this CPU's kernels: drop it or --isa")
+    # Before the work, not after it.
+    isas = None if isa is None else runnable_isas(isa.split(","))
     images, name, real = verification_images(
         data, input_preprocess(artifact), seed=seed, samples=samples
     )
@@ -97,21 +117,38 @@ def command(
         "min_cosine": min_cosine,
         "min_agreement": min_agreement,
     }
-    tolerance = replace(
-        default_tolerance(artifact, len(images), meaningful=meaningful),
-        **{key: value for key, value in given.items() if value is not None},
+    default = (default_tolerance if isas is None else isa_tolerance)(
+        artifact, len(images), meaningful=meaningful
     )
+    tolerance = replace(
+        default, **{key: value for key, value in given.items() if value is not None}
+    )
+    where = environment(command_line())
     with ProgressBar() as progress:
+        if isas is not None:
+            on_isas = compare_isas(
+                model,
+                isas,
+                images,
+                data=name,
+                tolerance=tolerance,
+                reference=optional_reference(artifact, against, threads=threads),
+                threads=threads,
+                environment=where,
+                progress=progress,
+            )
+            show(isa_report(on_isas), to_dict(on_isas), json_file)
+            ctx.exit(0 if on_isas.passed else 1)
         report = compare(
             model,
-            reference,
+            reference_for(artifact, against, threads=threads),
             images,
             data=name,
             meaningful=meaningful,
             tolerance=tolerance,
             per_layer=per_layer,
             threads=threads,
-            environment=environment(command_line()),
+            environment=where,
             progress=progress,
         )
     show(parity_report(report), to_dict(report), json_file)

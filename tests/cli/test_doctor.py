@@ -5,6 +5,7 @@ import json
 from click.testing import CliRunner
 
 from resnet_deploy.cli.main import cli
+from resnet_deploy.errors import MissingDependencyError
 
 
 def test_doctor_in_words():
@@ -20,3 +21,20 @@ def test_doctor_as_json():
     data = json.loads(done.stdout)
     assert data["environment"]["cores"] >= 1
     assert isinstance(data["int8"], str)
+
+
+def test_tools_are_fetched_first(monkeypatch):
+    fetched: list[object] = []
+    monkeypatch.setattr("resnet_deploy.runtime.isa_tools.fetch_tools", fetched.append)
+    assert CliRunner().invoke(cli, ["doctor", "--fetch-isa-tools"]).exit_code == 0
+    assert len(fetched) == 1
+
+
+def test_tools_that_can_not_be_fetched(monkeypatch):
+    def fail(progress: object) -> None:
+        raise MissingDependencyError("no network: connect, then try again")
+
+    monkeypatch.setattr("resnet_deploy.runtime.isa_tools.fetch_tools", fail)
+    done = CliRunner().invoke(cli, ["doctor", "--fetch-isa-tools"])
+    assert done.exit_code == 3
+    assert done.stderr.strip() == "resnet-deploy: error: no network: connect, then try again"
