@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from pathlib import Path
 
 from resnet_deploy.errors import SpecError
 
@@ -58,7 +59,8 @@ class CalibrationMethod(str, enum.Enum):
 class Effort(str, enum.Enum):
     """How long accuracy is looked for; neither costs anything at run time.
 
-    ``fast`` takes seconds and no PyTorch; ``best`` also learns how weights are rounded, in minutes.
+    ``fast`` rounds each weight alone, in seconds; ``best`` rounds the weights of a layer together,
+    so that their errors cancel on the calibration images, in minutes.
     """
 
     FAST = "fast"
@@ -200,7 +202,14 @@ def vgg19_spec(*, num_classes: int | None = None, image_size: int | None = None)
 
 @dataclass(frozen=True, kw_only=True)
 class QuantSpec:
-    """How to quantize: u8 activations per tensor, s8 weights per channel, int32 biases."""
+    """How to quantize: u8 activations per tensor, s8 weights per channel, int32 biases.
+
+    ``workers`` processes share the calibration images; ``calibration_cache`` is the folder where
+    their statistics are kept, or None. Neither changes the result.
+
+    Raises:
+        SpecError: there are no workers.
+    """
 
     calibration_method: CalibrationMethod = CalibrationMethod.MSE
     effort: Effort = Effort.FAST
@@ -208,6 +217,12 @@ class QuantSpec:
     samples: int = 512
     seed: int = 0
     exclude: tuple[str, ...] = ()
+    workers: int = 1
+    calibration_cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise SpecError(f"cannot calibrate with {self.workers} workers: ask for at least one")
 
 
 @dataclass(frozen=True, kw_only=True)

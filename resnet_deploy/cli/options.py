@@ -28,6 +28,9 @@ _MOST_THREADS = 1024
 _PIPED_WIDTH = 240
 """Columns when nobody's terminal sets them: no table of this tool is wider."""
 
+_COUNTS_IMAGES = frozenset({"calibrating", "evaluating", "classifying"})
+"""Stages whose progress is a number of images."""
+
 MODEL = click.Path(path_type=Path)
 """A path that the library checks, so that every bad file gets the library's one line."""
 
@@ -197,10 +200,20 @@ class ProgressBar:
 
     def __init__(self) -> None:
         from rich.console import Console
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
         console = Console(stderr=True)
-        self._bar = RichProgress(console=console, transient=True, disable=not console.is_terminal)
+        self._bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
         self._tasks: dict[str, Any] = {}
 
     def __enter__(self) -> Progress:
@@ -213,5 +226,12 @@ class ProgressBar:
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show ``done`` of ``total`` in the line called ``stage``."""
         if stage not in self._tasks:
-            self._tasks[stage] = self._bar.add_task(stage, total=total or None)
-        self._bar.update(self._tasks[stage], completed=done, total=total or None)
+            # Work that goes on where an earlier run stopped does not begin at 0.
+            self._tasks[stage] = self._bar.add_task(
+                stage, completed=done, total=total or None, rate=""
+            )
+        number = self._tasks[stage]
+        self._bar.update(number, completed=done, total=total or None)
+        speed = next(task.speed for task in self._bar.tasks if task.id == number)
+        if speed and stage in _COUNTS_IMAGES:
+            self._bar.update(number, rate=f"{speed:.1f} images/s")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from resnet_deploy.cli.options import MODEL, add_options
-from resnet_deploy.spec import CalibrationMethod, QuantSpec, TargetIsa
+from resnet_deploy.spec import CalibrationMethod, Effort, QuantSpec, TargetIsa
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_MOST_WORKERS = 256
+"""Each has the model in memory."""
 
 
 def quant_options(function: F) -> F:
@@ -22,15 +26,26 @@ def quant_options(function: F) -> F:
         *arguments: Any,
         calibration_method: str,
         calibration_samples: int,
+        effort: str,
         target_isa: str,
         exclude: tuple[str, ...],
+        workers: int,
+        calibration_cache: Path | None,
+        no_calibration_cache: bool,
         **others: Any,
     ) -> Any:
+        if calibration_cache is None:
+            from resnet_deploy.models.imagenet import cache_folder
+
+            calibration_cache = cache_folder() / "calibration"
         quant = QuantSpec(
             calibration_method=CalibrationMethod(calibration_method),
+            effort=Effort(effort),
             samples=calibration_samples,
             target_isa=TargetIsa(target_isa),
             exclude=exclude,
+            workers=workers,
+            calibration_cache=None if no_calibration_cache else calibration_cache,
         )
         return function(*arguments, quant=quant, **others)
 
@@ -58,6 +73,30 @@ _OPTIONS = (
         default=512,
         show_default=True,
         help="How many images are taken, spread over the classes.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(1, _MOST_WORKERS),
+        default=1,
+        show_default=True,
+        help="Processes that share the calibration images; same result.",
+    ),
+    click.option(
+        "--calibration-cache",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Where what was seen is kept, for a run that was stopped or another method.  "
+        "[default: the user's cache folder]",
+    ),
+    click.option(
+        "--no-calibration-cache", is_flag=True, help="Keep nothing, and use nothing kept."
+    ),
+    click.option(
+        "--effort",
+        type=click.Choice([effort.value for effort in Effort]),
+        default=Effort.FAST.value,
+        show_default=True,
+        help="fast: seconds; best: weights rounded together, layer by layer, in minutes.",
     ),
     click.option(
         "--target-isa",

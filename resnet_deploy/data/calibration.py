@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resnet_deploy.data.datasets import Dataset, open_dataset
+from resnet_deploy.data.folder import ImageFolder
 from resnet_deploy.data.loader import prepared_batches
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.data.synthetic import SyntheticDataset
 from resnet_deploy.errors import DatasetError
+from resnet_deploy.files import sha256_of
 from resnet_deploy.spec import Preprocess
 
 
@@ -45,6 +47,29 @@ class CalibrationImages:
         """Return the SHA-256 of the dataset and of which images were taken."""
         text = f"{self.dataset.fingerprint()} {self.indices}"
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def content_key(self) -> str:
+        """Return a SHA-256 that changes with what iterating gives: pixels and preprocessing.
+
+        Unlike :meth:`fingerprint`, which is quick and goes by names and sizes, it reads the image
+        files of a folder.
+
+        Raises:
+            DatasetError: an image file can't be read.
+        """
+        try:
+            digest = hashlib.sha256(f"{self.fingerprint()} {self.preprocess}".encode())
+            if isinstance(self.dataset, ImageFolder):
+                for index in self.indices:
+                    path = self.dataset.root / self.dataset.files[index]
+                    digest.update(sha256_of(path).encode())
+        except OSError as error:
+            raise DatasetError(f"cannot read image {error.filename}: {error.strerror}") from error
+        return digest.hexdigest()
+
+    def after(self, images: int) -> CalibrationImages:
+        """Return what is left without the first ``images``."""
+        return replace(self, indices=self.indices[images:])
 
     def __len__(self) -> int:
         return len(self.indices)

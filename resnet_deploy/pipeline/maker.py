@@ -113,9 +113,10 @@ class Maker:
             spec,
             images,
             images=len(images),
+            preprocess=images.preprocess,
             threads=self.request.threads,
             progress=self.progress,
-        )
+        ).write(spec.exclude)
         self.amx = uses_matrix_product(graph)
         card = fp32.card.with_step(
             "quantize",

@@ -1,30 +1,31 @@
 """Runs the float model over calibration images and keeps one histogram per tensor.
 
-Memory does not grow with the number of images: one batch of activations is counted and dropped.
+Memory does not grow with the number of images: activations are counted and dropped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from resnet_deploy.artifact import tensor_spec
-from resnet_deploy.errors import RunnerError
+from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantize.calibration_cache import CalibrationCache, cache_key
+from resnet_deploy.quantize.crew import Crew, ThreadCrew
 from resnet_deploy.quantize.histogram import Histogram
+from resnet_deploy.quantize.process_crew import ProcessCrew
+from resnet_deploy.quantize.statistics import Statistics
 from resnet_deploy.runtime.cpu import default_threads
-from resnet_deploy.runtime.ort_runner import add_outputs, open_session
-from resnet_deploy.spec import SessionSpec
-
-if TYPE_CHECKING:
-    import onnxruntime
+from resnet_deploy.runtime.ort_runner import add_outputs
 
 Array = NDArray[Any]
+
+logger = logging.getLogger(__name__)
 
 
 def observe(
@@ -34,9 +35,13 @@ def observe(
     *,
     images: int,
     threads: int = 0,
+    workers: int = 1,
+    cache: CalibrationCache | None = None,
     progress: Progress = silent,
 ) -> dict[str, Histogram]:
     """Return a histogram of each of ``tensors`` over all ``batches``.
+
+    The same images give the same histograms, whatever their order, ``threads`` and ``workers``.
 
     Args:
         model: fp32 graph with one image input.
@@ -44,66 +49,60 @@ def observe(
         batches: float32 ``(N, C, H, W)``; a model of fixed batch size gets them in pieces of
             that size.
         images: how many images the batches hold, for the progress.
-        threads: of the runner; 0 means the physical cores allowed here.
+        threads: of all workers together; 0 means the physical cores allowed here.
+        workers: how many processes share the images; 1 means this one.
+        cache: where statistics are kept, and unfinished ones are taken up; used when ``batches``
+            are :class:`CalibrationImages`, which can tell what they hold.
         progress: called after every batch.
 
     Raises:
         DatasetError: an activation is NaN or infinite.
         RunnerError: ONNX Runtime can't run the model.
     """
-    spec = tensor_spec(model.graph.input[0])
-    names = [name for name in tensors if name != spec.name]
-    exposed = onnx.ModelProto()
-    exposed.CopyFrom(model)
-    add_outputs(exposed, names, "the model")
-    # Spinning threads would take the cores from the histograms.
-    session = open_session(exposed.SerializeToString(), SessionSpec(threads=threads, spin=False))
-    histograms = {name: Histogram() for name in tensors}
-    done = 0
-    with ThreadPoolExecutor(threads or default_threads()) as pool:
+    exposed = _exposed(model, tensors)
+    key = ""
+    total = Statistics.of(tensors)
+    if cache is not None and isinstance(batches, CalibrationImages):
+        key = cache_key(exposed, tensors, batches.content_key())
+        total = cache.load(key, tensors, images) or total
+        if total.images:
+            logger.info("%d of %d images are in the calibration cache", total.images, images)
+            progress("calibrating", total.images, images)
+        if total.images == images:
+            return total.histograms
+        batches = batches.after(total.images)
+    started = saved = time.monotonic()
+    done = resumed = total.images
+    with _crew(exposed, tensors, threads or default_threads(), workers) as crew:
+        del exposed
         for batch in batches:
-            for piece in _pieces(batch, spec.shape[0]):
-                observed = {spec.name: piece} if spec.name in histograms else {}
-                observed.update(zip(names, _run(session, names, {spec.name: piece}), strict=True))
-                list(
-                    pool.map(
-                        lambda item: histograms[item[0]].add(item[1], item[0]), observed.items()
-                    )
-                )
-                # Before the next run makes its own: two sets of activations never live together.
-                observed.clear()
+            crew.add(batch)
             done += len(batch)
             progress("calibrating", done, images)
-    return histograms
+            if cache is not None and key and time.monotonic() - saved > cache.checkpoint_seconds:
+                total.merge(crew.collect())
+                cache.save(key, total)
+                saved = time.monotonic()
+        total.merge(crew.collect())
+    long = cache is not None and time.monotonic() - started >= cache.worthwhile_seconds
+    if cache is not None and key and (long or resumed):
+        cache.save(key, total)
+    return total.histograms
 
 
-def _run(
-    session: onnxruntime.InferenceSession, names: list[str], feed: dict[str, Array]
-) -> list[Array]:
-    """Return the tensors ``names``; nothing to run gives nothing.
+def _crew(model: bytes, tensors: Sequence[str], threads: int, workers: int) -> Crew:
+    if workers == 1:
+        return ThreadCrew(model, tensors, threads)
+    return ProcessCrew(model, tensors, threads, workers)
 
-    Raises:
-        RunnerError: ONNX Runtime can't run the model on this input.
-    """
-    if not names:
-        return []
+
+def _exposed(model: onnx.ModelProto, tensors: Sequence[str]) -> bytes:
+    """Return ``model``, serialised, with ``tensors`` among its outputs."""
+    present = len(model.graph.output)
+    names = [name for name in tensors if name != model.graph.input[0].name]
+    add_outputs(model, names, "the model")
     try:
-        values: list[Array] = session.run(names, feed)
-    except Exception as error:  # onnxruntime's exceptions share no base class
-        shapes = ", ".join(f"{list(batch.shape)} {batch.dtype}" for batch in feed.values())
-        reason = " ".join(str(error).split())[:300]
-        raise RunnerError(f"ONNX Runtime can't run the model on {shapes}: {reason}") from error
-    return values
-
-
-def _pieces(batch: Array, size: int | None) -> Iterator[Array]:
-    """Yield ``batch`` whole, or in pieces of the model's fixed ``size``, the last one filled up.
-
-    It is filled with its own images again: that widens no range.
-    """
-    if size is None:
-        yield batch
-        return
-    for start in range(0, len(batch), size):
-        piece = batch[start : start + size]
-        yield piece if len(piece) == size else np.resize(piece, (size, *batch.shape[1:]))
+        return model.SerializeToString(deterministic=True)
+    finally:
+        # In place and back, because a copy of the weights would count in the peak memory.
+        del model.graph.output[present:]

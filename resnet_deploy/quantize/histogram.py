@@ -33,8 +33,18 @@ class Histogram:
         self.low = math.inf
         self.high = -math.inf
 
-    def add(self, values: NDArray[np.float32], name: str = "tensor") -> None:
+    def add(
+        self,
+        values: NDArray[np.float32],
+        name: str = "tensor",
+        sample: NDArray[np.float32] | None = None,
+    ) -> None:
         """Count ``values`` (any shape).
+
+        Args:
+            values: what the extremes are taken from.
+            name: what an error calls them.
+            sample: a part of ``values`` that stands for them in the bins; default all.
 
         Raises:
             DatasetError: they hold NaN or infinity.
@@ -46,22 +56,24 @@ class Histogram:
                 "images and the weights"
             )
         self.low, self.high = min(self.low, low), max(self.high, high)
-        flat = values.reshape(-1)
-        nonzero = int(np.count_nonzero(flat))
-        self.zeros += flat.size - nonzero
-        if nonzero == 0:
+        flat = (values if sample is None else sample).reshape(-1)
+        zeros = int(np.count_nonzero(flat == 0))
+        self.zeros += zeros
+        if low == high == 0:
             return
         # 2^exponent is above the largest magnitude, so that every value falls into a bin.
         _, exponent = math.frexp(max(-low, high))
         self._widen(max(exponent, _SMALLEST_EXPONENT))
         assert self.exponent is not None
-        step = np.float32(math.ldexp(_HALF, -self.exponent))
         # Multiplying by a power of two is exact and floor agrees with halving, so a value falls
         # into the same bin whether it is counted before or after the histogram was widened.
-        bins = np.floor(flat * step).astype(np.int32)
-        bins += _HALF
-        self.counts += np.bincount(bins, minlength=BINS)
-        self.counts[_HALF] -= flat.size - nonzero
+        bins = flat * np.float32(math.ldexp(_HALF, -self.exponent))
+        if low < 0:  # the cast cuts towards zero, which is the same for the others
+            np.floor(bins, out=bins)
+        codes = bins.astype(np.intp)
+        codes += _HALF
+        self.counts += np.bincount(codes, minlength=BINS)
+        self.counts[_HALF] -= zeros
 
     def merge(self, other: Histogram) -> None:
         """Add everything that ``other`` has counted."""

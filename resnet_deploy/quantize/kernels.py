@@ -12,15 +12,21 @@ the whole output. Measured on a Xeon with AMX, two threads, microseconds direct 
     3x3, 128 -> 128 at 28x28    198 -> 155      1x1, 256 -> 64 at 56x56       93 ->  95
     3x3, 256 -> 256 at 14x14    205 -> 117      1x1, 512 -> 128 at 28x28      98 ->  72
     3x3, 512 -> 512 at 7x7      320 -> 149      1x1, 2048 -> 512 at 7x7      153 ->  87
+
+x86 CPUs without VNNI have neither: :mod:`resnet_deploy.quantize.saturation` says what they need.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import onnx_ir as ir
+from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from resnet_deploy.passes.constants import constant
+from resnet_deploy.passes.constants import Array, constant
+from resnet_deploy.quantize.saturation import safe_scale
+from resnet_deploy.runtime.cpu import has_vnni
 from resnet_deploy.spec import TargetIsa
 
 _DEEP_1X1 = 512
@@ -32,7 +38,11 @@ def resolve_target(target: TargetIsa, extensions: tuple[str, ...]) -> TargetIsa:
     """Return ``target``; ``auto`` becomes what a CPU with these vector ``extensions`` wants."""
     if target is not TargetIsa.AUTO:
         return target
-    return TargetIsa.X86_AMX if "amx_int8" in extensions else TargetIsa.PORTABLE
+    if "amx_int8" in extensions:
+        return TargetIsa.X86_AMX
+    # AVX-512 without VNNI adds up pairs in int16 just as AVX2 does, and so does SSE 4.1.
+    x86 = any(extension.startswith(("sse", "avx")) for extension in extensions)
+    return TargetIsa.X86_AVX2 if x86 and not has_vnni(extensions) else TargetIsa.PORTABLE
 
 
 def weight_zero_point(node: ir.Node, target: TargetIsa) -> int:
@@ -43,12 +53,36 @@ def weight_zero_point(node: ir.Node, target: TargetIsa) -> int:
     if target is not TargetIsa.X86_AMX or node.op_type != "Conv":
         return 0
     weight = constant(node.inputs[1])
-    group = node.attributes["group"].as_int() if "group" in node.attributes else 1
-    if weight is None or weight.ndim != 4 or group != 1:
+    if weight is None or weight.ndim != 4 or group_of(node) != 1:
         return 0
     depth = int(weight[0].size)
     single_pixel = weight.shape[2:] == (1, 1)
     return -1 if depth >= (_DEEP_1X1 if single_pixel else _DEEP) else 0
+
+
+def smallest_weight_scale(
+    node: ir.Node, weight: Array, axis: int, target: TargetIsa
+) -> NDArray[np.float32] | None:
+    """Return the scale, per output channel, below which ``target`` adds up ``weight`` wrongly.
+
+    None: every scale is good. ``axis`` is that of the output channels.
+    """
+    if target is not TargetIsa.X86_AVX2 or is_depthwise(node, weight):
+        return None
+    return safe_scale(weight, axis)
+
+
+def is_depthwise(node: ir.Node, weight: Array) -> bool:
+    """Return whether ``node`` runs in the kernel that computes each channel from itself alone.
+
+    That kernel adds up in 32 bits on every CPU.
+    """
+    return node.op_type == "Conv" and weight.shape[1] == 1 and len(weight) == group_of(node)
+
+
+def group_of(node: ir.Node) -> int:
+    """Return the number of groups of a convolution."""
+    return node.attributes["group"].as_int() if "group" in node.attributes else 1
 
 
 def uses_matrix_product(model: onnx.ModelProto) -> bool:

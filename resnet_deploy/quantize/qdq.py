@@ -9,41 +9,39 @@ import onnx_ir as ir
 
 from resnet_deploy.artifact import MODULE_KEY
 from resnet_deploy.passes.constants import Array, constant, new_initializer
-from resnet_deploy.quantize.kernels import weight_zero_point
-from resnet_deploy.quantize.plan import WEIGHTED, Plan, activation_inputs
-from resnet_deploy.quantize.ranges import Range
-from resnet_deploy.quantize.weights import quantize_weights
-from resnet_deploy.spec import TargetIsa
+from resnet_deploy.passes.pixel_input import PIXELS_KEY
+from resnet_deploy.quantize.codes import Codes
+from resnet_deploy.quantize.layer_weights import channel_axis
+from resnet_deploy.quantize.plan import WEIGHTED, Plan
+from resnet_deploy.quantize.weights import QuantizedWeights
 
 
 def write_qdq(
     model: ir.Model,
     plan: Plan,
-    ranges: Mapping[str, Range],
-    target: TargetIsa = TargetIsa.PORTABLE,
+    codes: Mapping[str, Codes],
+    weights: Mapping[str, QuantizedWeights],
 ) -> None:
     """Insert the Q/DQ pairs of ``plan`` in place.
 
     Args:
         model: the fp32 graph that ``plan`` was made for.
         plan: which operators and tensors.
-        ranges: by name, the range of every tensor in ``plan.ranged``.
-        target: which CPUs the kernels are chosen for; not ``auto``.
+        codes: by name, the codes of every tensor in ``plan.ranged``.
+        weights: by node name, the parameters of every int8 convolution and linear layer.
     """
     graph = model.graph
     parameters = {
-        source: _parameters(graph, source, ranges[str(source.name)]) for source in plan.ranged
+        source: _parameters(graph, source, codes[str(source.name)]) for source in plan.ranged
     }
-    dequantized: dict[ir.Value, ir.Value] = {}
     for value, source in plan.tensors.items():
         scale, zero_point = parameters[source]
-        dequantized[value] = _insert_pair(graph, plan, value, scale, zero_point)
+        _insert_pair(graph, plan, value, scale, zero_point)
     for node in plan.kept_float:
         _keep_float(graph, node)
     for node in list(graph):
         if node in plan.nodes and node.op_type in WEIGHTED:
-            source = plan.tensors[_original(activation_inputs(node)[0], dequantized)]
-            _quantize_parameters(graph, node, ranges[str(source.name)].scale, target)
+            _quantize_parameters(graph, node, weights[str(node.name)])
 
 
 def _keep_float(graph: ir.Graph, node: ir.Node) -> None:
@@ -66,7 +64,7 @@ def _keep_float(graph: ir.Graph, node: ir.Node) -> None:
     node.replace_input_with(0, clip.outputs[0])
 
 
-def _parameters(graph: ir.Graph, value: ir.Value, chosen: Range) -> tuple[ir.Value, ir.Value]:
+def _parameters(graph: ir.Graph, value: ir.Value, chosen: Codes) -> tuple[ir.Value, ir.Value]:
     scale = new_initializer(graph, f"{value.name}.scale", np.asarray(chosen.scale))
     zero = new_initializer(graph, f"{value.name}.zero_point", np.asarray(chosen.zero_point))
     return scale, zero
@@ -90,6 +88,8 @@ def _insert_pair(
         name=f"{value.name}.quantize",
         metadata_props={MODULE_KEY: module},
     )
+    if producer is not None and PIXELS_KEY in producer.metadata_props:
+        _quantize_by_channel(graph, quantize, producer, scale, zero_point)
     dequantize = ir.node(
         "DequantizeLinear",
         [quantize.outputs[0], scale, zero_point],
@@ -118,29 +118,34 @@ def _keep_output_name(graph: ir.Graph, value: ir.Value, output: ir.Value) -> Non
     value.name, output.name = f"{name}.float", name
 
 
-def _original(value: ir.Value, dequantized: Mapping[ir.Value, ir.Value]) -> ir.Value:
-    """Return the tensor of the fp32 graph whose DQ output is ``value``."""
-    return next(original for original, output in dequantized.items() if output is value)
-
-
-def _quantize_parameters(
-    graph: ir.Graph, node: ir.Node, input_scale: np.float32, target: TargetIsa
+def _quantize_by_channel(
+    graph: ir.Graph, quantize: ir.Node, pixels: ir.Node, scale: ir.Value, zero_point: ir.Value
 ) -> None:
-    weight_value = node.inputs[1]
-    weight = constant(weight_value)
-    assert weight_value is not None, "the plan takes nodes with constant weights only"
-    assert weight is not None, "the plan takes nodes with constant weights only"
-    transposed = node.op_type == "Conv" or (
-        "transB" in node.attributes and node.attributes["transB"].as_int() == 1
-    )
-    axis = 0 if transposed else 1
-    bias_value = node.inputs[2] if len(node.inputs) > 2 else None
-    bias = constant(bias_value)
-    channels = weight.shape[axis]
-    flat_bias = np.zeros(channels) if bias is None else np.broadcast_to(bias, (channels,))
-    zero_point = weight_zero_point(node, target)
-    quantized = quantize_weights(weight, flat_bias, input_scale, axis, zero_point)
+    """Let ``quantize`` do the work of the Mul and Add in front of it: p = slope x + offset.
 
+    ``round(p / scale) + zero = round(x / (scale / slope) + offset / scale) + zero``, and the offset
+    in whole codes moves into the zero point. What its fraction would add is less than rounding
+    makes of it: pixels are whole numbers.
+    """
+    multiply = pixels.inputs[0].producer() if pixels.inputs[0] is not None else None
+    assert multiply is not None, "passes/pixel_input.py writes Mul, then Add"
+    slope, offset = constant(multiply.inputs[1]), constant(pixels.inputs[1])
+    step, zero = constant(scale), constant(zero_point)
+    assert slope is not None, "the slope is an initializer"
+    assert offset is not None, "the offset is an initializer"
+    assert step is not None, "the scale is an initializer"
+    assert zero is not None, "the zero point is an initializer"
+    name = str(quantize.name)
+    scales = (float(step) / slope.astype(np.float64)).astype(np.float32).ravel()
+    zeros = np.clip(np.rint(offset / step) + float(zero), 0, 255).astype(np.uint8).ravel()
+    quantize.replace_input_with(0, multiply.inputs[0])
+    quantize.replace_input_with(1, new_initializer(graph, f"{name}.scale", scales))
+    quantize.replace_input_with(2, new_initializer(graph, f"{name}.zero_point", zeros))
+    quantize.attributes["axis"] = ir.AttrInt64("axis", 1)
+
+
+def _quantize_parameters(graph: ir.Graph, node: ir.Node, quantized: QuantizedWeights) -> None:
+    axis = channel_axis(node)
     weight_dq = _dequantize(
         graph,
         node,
@@ -148,17 +153,18 @@ def _quantize_parameters(
         (quantized.weight, quantized.scale, quantized.zero_point),
         axis,
     )
-    zeros = np.zeros(channels, np.int32)
+    zeros = np.zeros(len(quantized.bias), np.int32)
     bias_dq = _dequantize(
         graph, node, f"{node.name}.bias", (quantized.bias, quantized.bias_scale, zeros), 0
     )
+    old = node.inputs[1:]
     node.replace_input_with(1, weight_dq)
     if len(node.inputs) < 3:
         node.resize_inputs(3)
     node.replace_input_with(2, bias_dq)
-    for old in (weight_value, bias_value):
-        if old is not None and not old.uses():
-            graph.initializers.pop(str(old.name), None)
+    for one in old:
+        if one is not None and not one.uses():
+            graph.initializers.pop(str(one.name), None)
 
 
 def _dequantize(

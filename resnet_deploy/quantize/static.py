@@ -1,9 +1,11 @@
-"""An fp32 graph becomes an int8 graph: rewrite, plan, observe, choose ranges, write Q/DQ."""
+"""An fp32 graph becomes an int8 graph: rewrite, plan, observe, choose codes, write Q/DQ."""
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import onnx
@@ -12,36 +14,86 @@ from numpy.typing import NDArray
 
 from resnet_deploy.artifact import opset_of
 from resnet_deploy.errors import UnsupportedGraphError
-from resnet_deploy.passes import run_passes
+from resnet_deploy.passes import clean, run_passes
 from resnet_deploy.passes.opset import DEFAULT_OPSET, MIN_OPSET, set_opset
+from resnet_deploy.passes.pixel_input import PIXELS_KEY, pixel_input
 from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
 from resnet_deploy.passes.zero_pad_shortcut import zero_pad_shortcut
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantize.calibrate import observe
-from resnet_deploy.quantize.plan import WEIGHTED, make_plan
+from resnet_deploy.quantize.calibration_cache import CalibrationCache
+from resnet_deploy.quantize.codes import Codes
+from resnet_deploy.quantize.exact_sums import align_sums
+from resnet_deploy.quantize.layer_weights import layer_inputs, quantize_layers, weighted_layers
+from resnet_deploy.quantize.moments import Moments, layer_moments
+from resnet_deploy.quantize.plan import Plan, make_plan
 from resnet_deploy.quantize.qdq import write_qdq
-from resnet_deploy.quantize.ranges import choose_range
-from resnet_deploy.spec import QuantSpec
+from resnet_deploy.quantize.ranges import Range, choose_range
+from resnet_deploy.quantize.weights import QuantizedWeights
+from resnet_deploy.spec import Effort, Preprocess, QuantSpec
 
 logger = logging.getLogger(__name__)
+
+Batches = Iterable[NDArray[Any]]
+"""Preprocessed calibration images, float32 ``(N, C, H, W)``; it is iterated more than once."""
+
+_PIXELS = Range(0.0, 255.0)
+
+_ENOUGH_FOR_MEANS = 128
+"""Images from which the means of the layers' inputs are taken; covariances take all."""
+
+
+@dataclass(frozen=True)
+class QuantizedNet:
+    """A network with the int8 parameters of all its layers; any of them can stay in float.
+
+    ``prepared`` is the fp32 graph rewritten for int8; ``codes`` go by tensor, ``weights`` by node.
+    """
+
+    prepared: onnx.ModelProto
+    codes: Mapping[str, Codes]
+    weights: Mapping[str, QuantizedWeights]
+
+    def write(self, exclude: tuple[str, ...] = ()) -> onnx.ModelProto:
+        """Return the int8 graph in QDQ form, with the layers that match ``exclude`` in float.
+
+        Raises:
+            SpecError: a glob matches no layer.
+            UnsupportedGraphError: there is nothing left to quantize.
+        """
+        graph = _graph(self.prepared)
+        plan = _plan(graph, exclude)
+        write_qdq(graph, plan, self.codes, self.weights)
+        quantized = ir.to_proto(graph)
+        # The rewritten stem changed inner shapes; they are inferred anew.
+        del quantized.graph.value_info[:]
+        try:
+            onnx.checker.check_model(quantized)
+        except onnx.checker.ValidationError as error:
+            reason = " ".join(str(error).split())[:300]
+            raise UnsupportedGraphError(f"the int8 graph is not valid ONNX: {reason}") from error
+        return quantized
 
 
 def quantize_static(
     model: onnx.ModelProto,
     spec: QuantSpec,
-    batches: Iterable[NDArray[Any]],
+    batches: Batches,
     *,
     images: int,
+    preprocess: Preprocess | None = None,
     threads: int = 0,
     progress: Progress = silent,
-) -> onnx.ModelProto:
-    """Return ``model`` in int8, QDQ form, same inputs and outputs.
+) -> QuantizedNet:
+    """Return the int8 parameters of ``model``; :meth:`QuantizedNet.write` makes the graph.
 
     Args:
         model: fp32; a foreign file is cleaned by the default passes first.
-        spec: how ranges are chosen, and what stays float.
-        batches: preprocessed calibration images, float32 ``(N, C, H, W)``.
-        images: how many they are, for the progress.
+        spec: how ranges are chosen, how weights are rounded, and what stays float.
+        batches: preprocessed calibration images.
+        images: how many they are.
+        preprocess: how they were made from pixels; the input's codes are then the pixels
+            themselves. None: the input gets a range like any other tensor.
         threads: of the calibration; 0 means the physical cores allowed here.
         progress: called after every batch.
 
@@ -50,6 +102,37 @@ def quantize_static(
         SpecError: ``spec.exclude`` names a layer that does not exist.
         DatasetError: an activation is NaN or infinite.
     """
+    prepared = _prepare(model, preprocess)
+    graph = _graph(prepared)
+    _plan(graph, spec.exclude)  # a wrong glob is named before the work
+    plan = _plan(graph)
+    known = {str(value.name): _PIXELS for value in plan.ranged if _are_pixels(value)}
+    names = [str(value.name) for value in plan.ranged if str(value.name) not in known]
+    histograms = observe(
+        prepared,
+        names,
+        batches,
+        images=images,
+        threads=threads,
+        workers=spec.workers,
+        cache=CalibrationCache(folder=spec.calibration_cache) if spec.calibration_cache else None,
+        progress=progress,
+    )
+    ranges = {
+        name: choose_range(histogram, spec.calibration_method)
+        for name, histogram in histograms.items()
+    }
+    codes = {name: Codes.of(one) for name, one in (ranges | known).items()}
+    codes = align_sums(graph, plan, codes)
+    moments = _moments(prepared, graph, plan, codes, spec, batches, images, threads, progress)
+    weights = quantize_layers(graph, plan, codes, spec.target_isa, moments)
+    # A tensor that moves the codes of another needs its own when that other one stays in float.
+    every = {str(value.name): codes[str(source.name)] for value, source in plan.tensors.items()}
+    return QuantizedNet(prepared, every, weights)
+
+
+def _prepare(model: onnx.ModelProto, preprocess: Preprocess | None) -> onnx.ModelProto:
+    """Return ``model`` cleaned and rewritten for int8; it computes the same in fp32."""
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         raise UnsupportedGraphError(
             "the model is int8 already: quantize the fp32 file it came from"
@@ -61,26 +144,61 @@ def quantize_static(
     counts = run_passes(graph)
     counts["space_to_depth_stem"] = space_to_depth_stem(graph)
     counts["zero_pad_shortcut"] = zero_pad_shortcut(graph)
+    if preprocess is not None:
+        counts["pixel_input"] = pixel_input(graph, preprocess)
+    clean(graph)
     logger.info("before int8: %s", ", ".join(f"{name} {n}" for name, n in counts.items() if n))
+    return ir.to_proto(graph)
 
-    plan = make_plan(graph, spec.exclude)
-    if not any(node.op_type in WEIGHTED for node in plan.nodes):
+
+def _graph(prepared: onnx.ModelProto) -> ir.Model:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(prepared)
+    return ir.from_proto(copy)
+
+
+def _plan(graph: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
+    plan = make_plan(graph, exclude)
+    if not weighted_layers(graph, plan):
         raise UnsupportedGraphError("the model has no convolution or linear layer to quantize")
-    names = [str(value.name) for value in plan.ranged]
-    histograms = observe(
-        ir.to_proto(graph), names, batches, images=images, threads=threads, progress=progress
+    return plan
+
+
+def _are_pixels(value: ir.Value) -> bool:
+    producer = value.producer()
+    return producer is not None and PIXELS_KEY in producer.metadata_props
+
+
+def _moments(
+    prepared: onnx.ModelProto,
+    graph: ir.Model,
+    plan: Plan,
+    codes: Mapping[str, Codes],
+    spec: QuantSpec,
+    batches: Batches,
+    images: int,
+    threads: int,
+    progress: Progress,
+) -> Iterator[tuple[str, Moments]]:
+    best = spec.effort is Effort.BEST
+    stride = 1 if best else max(1, images // _ENOUGH_FOR_MEANS)
+    return layer_moments(
+        prepared,
+        layer_inputs(graph, plan, codes),
+        _EveryNth(batches, stride),
+        images=-(-images // stride),
+        covariance=best,
+        threads=threads,
+        progress=progress,
     )
-    ranges = {
-        name: choose_range(histogram, spec.calibration_method)
-        for name, histogram in histograms.items()
-    }
-    write_qdq(graph, plan, ranges, spec.target_isa)
-    quantized = ir.to_proto(graph)
-    # The rewritten stem changed inner shapes; they are inferred anew.
-    del quantized.graph.value_info[:]
-    try:
-        onnx.checker.check_model(quantized)
-    except onnx.checker.ValidationError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UnsupportedGraphError(f"the int8 graph is not valid ONNX: {reason}") from error
-    return quantized
+
+
+@dataclass(frozen=True)
+class _EveryNth:
+    """Every ``stride``-th batch; like them, it can be iterated more than once."""
+
+    batches: Batches
+    stride: int
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return itertools.islice(self.batches, 0, None, self.stride)

@@ -125,3 +125,30 @@ def test_cifar10_calibration(cifar10_test):
     labels = Counter(images.dataset.label(i) for i in images.indices)
     assert set(labels.values()) <= {51, 52}
     assert [batch.shape for batch in images] == [(64, 3, 32, 32)] * 8
+
+
+def test_the_content_key_covers_pixels_and_preprocessing(tmp_path):
+    images = calibration_images(_folder(tmp_path / "data"), SPEC, samples=7)
+    key = images.content_key()
+    assert calibration_images(tmp_path / "data", SPEC, samples=7).content_key() == key
+    other = Preprocess(resize=9, crop=8)
+    assert calibration_images(tmp_path / "data", other, samples=7).content_key() != key
+    path = images.dataset.root / images.dataset.files[images.indices[0]]  # type: ignore[attr-defined]
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))  # of the same size, so that the fingerprint stays
+    changed = calibration_images(tmp_path / "data", SPEC, samples=7)
+    assert changed.fingerprint() == images.fingerprint()
+    assert changed.content_key() != key
+    path.unlink()
+    with pytest.raises(DatasetError, match="cannot read image"):
+        images.content_key()
+
+
+def test_what_is_left_after_some_images(tmp_path):
+    images = calibration_images(_folder(tmp_path / "data"), SPEC, samples=7, batch_size=3)
+    everything = np.concatenate(list(images))
+    for done in (0, 2, 3, 7):
+        left = images.after(done)
+        assert len(left) == 7 - done
+        assert np.array_equal(np.concatenate([everything[:0], *left]), everything[done:])

@@ -41,7 +41,9 @@ WEIGHTS = {
 
 def quantize(model: onnx.ModelProto, shape: tuple[int, ...], spec: QuantSpec | None = None):
     batches = [noise(8, *shape, seed=seed) for seed in range(2)]
-    return quantize_static(model, spec or QuantSpec(), batches, images=16)
+    return quantize_static(model, spec or QuantSpec(), batches, images=16).write(
+        spec.exclude if spec else ()
+    )
 
 
 def saved(model: onnx.ModelProto, folder: Path) -> Path:

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from resnet_deploy.quantize.saturation import can_overflow, safe_scale, weight_pairs
 from resnet_deploy.quantize.weights import quantize_weights
 
 FLOATS = st.floats(-100, 100, width=32)
@@ -54,3 +55,17 @@ def test_a_nearly_dead_channel_leaves_room_for_its_sum() -> None:
     got = quantize_weights(weight, np.array([0.1]), np.float32(0.01))
     largest_sum = 255 * np.abs(got.weight.astype(np.int64)).sum()
     assert abs(int(got.bias[0])) + largest_sum < 2**31
+
+
+def test_no_channel_gets_a_smaller_scale_than_asked() -> None:
+    weight = np.array([[1.0, 0.5], [1.0, -1.0]])
+    smallest = np.array([0.02, 0.001], np.float32)
+    got = quantize_weights(weight, np.zeros(2), np.float32(1.0), smallest_scale=smallest)
+    np.testing.assert_array_equal(got.scale, np.array([0.02, 1 / 127], np.float32))
+    np.testing.assert_array_equal(got.weight, [[50, 25], [127, -127]])
+
+
+@given(arrays(np.float32, (4, 6, 3, 3), elements=FLOATS))
+def test_at_the_safe_scale_no_pair_of_codes_overflows(weight: np.ndarray) -> None:
+    got = quantize_weights(weight, np.zeros(4), np.float32(1.0), smallest_scale=safe_scale(weight))
+    assert not can_overflow(weight_pairs(got.weight)).any()

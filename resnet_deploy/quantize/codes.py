@@ -1,0 +1,30 @@
+"""u8 codes for real numbers: a scale and a zero point per tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_deploy.quantize.ranges import Range
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Code ``q`` in 0..255 stands for ``(q - zero_point) * scale``."""
+
+    scale: np.float32
+    zero_point: np.uint8
+
+    @classmethod
+    def of(cls, chosen: Range) -> Codes:
+        """Return the codes that cover ``chosen``."""
+        return cls(chosen.scale, chosen.zero_point)
+
+    def rounded(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """Return ``x`` as its codes stand for it, float32."""
+        steps = np.rint(x / self.scale)
+        low, high = -float(self.zero_point), 255 - float(self.zero_point)
+        return np.asarray(np.clip(steps, low, high) * self.scale, np.float32)

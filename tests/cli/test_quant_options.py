@@ -1,0 +1,120 @@
+"""The options of calibration, and what ``quantize`` says to images that it can't calibrate on."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from resnet_deploy.cli.main import cli
+from resnet_deploy.cli.quant_options import quant_options
+from resnet_deploy.quantize import static
+from resnet_deploy.quantize.calibration_cache import CalibrationCache
+from resnet_deploy.spec import QuantSpec
+
+
+def parsed(*arguments: str) -> QuantSpec:
+    seen: list[QuantSpec] = []
+
+    @click.command()
+    @quant_options
+    def command(quant: QuantSpec, calibration: Path | None, verify: bool) -> None:
+        seen.append(quant)
+
+    result = CliRunner().invoke(command, arguments, standalone_mode=False)
+    assert result.exception is None, result.exception
+    return seen[0]
+
+
+def test_the_cache_lies_in_the_users_cache_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESNET_DEPLOY_CACHE", str(tmp_path / "own"))
+    assert parsed().calibration_cache == tmp_path / "own/calibration"
+    monkeypatch.delenv("RESNET_DEPLOY_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert parsed().calibration_cache == tmp_path / "xdg/resnet-deploy/calibration"
+    assert parsed("--calibration-cache", "here").calibration_cache == Path("here")
+    assert parsed("--no-calibration-cache").calibration_cache is None
+
+
+def test_workers() -> None:
+    assert parsed().workers == 1
+    assert parsed("--workers", "3").workers == 3
+
+
+def quantize(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["quantize", *(str(argument) for argument in arguments)])
+
+
+def pictures(folder: Path, count: int = 12) -> Path:
+    folder.mkdir()
+    for index in range(count):
+        pixels = np.random.default_rng(index).integers(0, 256, (32, 32, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index:02}.png")
+    return folder
+
+
+def test_workers_and_cache_change_no_byte(
+    tiny_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def eager(folder: Path) -> CalibrationCache:
+        return CalibrationCache(folder=folder, worthwhile_seconds=0)
+
+    monkeypatch.setattr(static, "CalibrationCache", eager)
+    images = pictures(tmp_path / "images")
+    cache = tmp_path / "cache"
+    made = []
+    runs: list[list[object]] = [
+        ["--no-calibration-cache"],
+        ["--calibration-cache", cache, "--workers", 2],
+        ["--calibration-cache", cache],
+    ]
+    for number, options in enumerate(runs):
+        out = tmp_path / f"{number}.int8.onnx"
+        model = tiny_export / "resnet8.onnx"
+        result = quantize(model, "--calibration", images, "-o", out, "--no-verify", *options)
+        assert result.exit_code == 0, result.output
+        made.append(out.read_bytes())
+    assert made[0] == made[1] == made[2]
+    assert len(list(cache.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [("empty", "holds no images"), ("unreadable", "cannot read image"), ("gone", "does not exist")],
+)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_bad_images_are_one_line(
+    damage: str, says: str, workers: int, tiny_export: Path, tmp_path: Path
+) -> None:
+    images = pictures(tmp_path / "images")
+    if damage == "empty":
+        shutil.rmtree(images)
+        images.mkdir()
+    if damage == "unreadable":
+        (images / "05.png").write_bytes(b"no picture")
+    if damage == "gone":
+        shutil.rmtree(images)
+    out = tmp_path / "out.onnx"
+    result = quantize(
+        tiny_export / "resnet8.onnx", "--calibration", images, "-o", out, "--workers", workers
+    )
+    assert result.exit_code == 2
+    message = result.stderr.strip()
+    assert message.startswith("resnet-deploy: error: ")
+    assert says in message
+    assert "\n" not in message
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("option", [("--workers", "0"), ("--calibration-cache", __file__)])
+def test_bad_options(option: tuple[str, str], tiny_export: Path) -> None:
+    result = quantize(tiny_export / "resnet8.onnx", *option)
+    assert result.exit_code == 2
+    assert option[0] in result.stderr

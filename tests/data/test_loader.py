@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from resnet_deploy.data.arrays import ArrayDataset
+from resnet_deploy.data.folder import open_folder
+from resnet_deploy.data.loader import image_name, prepared_batches
+from resnet_deploy.data.preprocess import prepare
+from resnet_deploy.errors import DatasetError
+from resnet_deploy.spec import Preprocess
+
+SPEC = Preprocess(resize=8, crop=8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Seven gray pictures, of which 2, 3 and 5 are broken: with batches of 2, 2-3 is all bad."""
+    (tmp_path / "a").mkdir()
+    for index in range(7):
+        Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / f"a/{index}.png")
+    for index in (2, 3, 5):
+        (tmp_path / f"a/{index}.png").write_bytes(b"broken")
+    return open_folder(tmp_path)
+
+
+def test_bad_images_are_left_out_in_order(folder):
+    left_out: list[tuple[int, str]] = []
+    batches = list(
+        prepared_batches(
+            folder,
+            range(7),
+            [SPEC],
+            batch_size=2,
+            leave_out=lambda index, error: left_out.append((index, str(error))),
+        )
+    )
+    assert [batch.indices for batch in batches] == [(0, 1), (4,), (6,)]
+    assert np.array_equal(batches[1].inputs[0][0], prepare(folder.image(4), SPEC))
+    assert [index for index, _ in left_out] == [2, 3, 5]
+    assert all(f"a/{index}.png" in message for index, message in left_out)
+
+
+def test_a_bad_image_stops_the_run_without_leave_out(folder):
+    with pytest.raises(DatasetError, match=r"a/2\.png"):
+        list(prepared_batches(folder, range(7), [SPEC], batch_size=2))
+
+
+def test_a_picture_that_can_not_be_resized_is_named(tmp_path):
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (1, 10000)).save(tmp_path / "a/strip.png")
+    spec = Preprocess(resize=300, crop=300)
+    with pytest.raises(DatasetError, match=r"^a/strip\.png: .* too elongated"):
+        list(prepared_batches(open_folder(tmp_path), [0], [spec], batch_size=1))
+
+
+def test_the_order_does_not_depend_on_which_thread_is_done_first():
+    class Slow(ArrayDataset):
+        def image(self, index: int) -> Image.Image:
+            time.sleep(0.02 if index % 2 == 0 else 0)
+            return super().image(index)
+
+    pixels = np.arange(12, dtype=np.uint8)[:, None, None] * np.ones((1, 8, 8), np.uint8)
+    batches = list(
+        prepared_batches(Slow(name="slow", images=pixels), range(12), [SPEC], batch_size=5)
+    )
+    assert [index for batch in batches for index in batch.indices] == list(range(12))
+    values = np.concatenate([batch.inputs[0] for batch in batches])[:, 0, 0, 0]
+    assert (np.diff(values) > 0).all()
+
+
+def test_equal_preparations_share_one_array():
+    dataset = ArrayDataset(name="one", images=np.zeros((1, 8, 8), np.uint8))
+    (batch,) = prepared_batches(dataset, [0], [SPEC, SPEC], batch_size=1)
+    assert batch.inputs[0] is batch.inputs[1]
+
+
+def test_closing_early_ends_the_threads():
+    dataset = ArrayDataset(name="many", images=np.zeros((50, 8, 8), np.uint8))
+    before = threading.active_count()
+    batches = prepared_batches(dataset, range(50), [SPEC], batch_size=5)
+    next(batches)
+    batches.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+def test_names(folder):
+    assert image_name(folder, 4) == "a/4.png"
+    assert image_name(ArrayDataset(name="x", images=np.zeros((1, 8, 8), np.uint8)), 0) == "x[0]"
