@@ -9,7 +9,7 @@ Like the histograms, moments are sums: they stream, and memory does not grow wit
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,12 @@ Array = NDArray[Any]
 LARGEST_DEPTH = 8192
 """Values per row beyond which no covariance is kept: its square would fill the memory."""
 
-_ENOUGH_ROWS = 32768
+_ENOUGH_ROWS = 16384
 """Rows per layer; at least four times the depth are taken where there are as many."""
+
+_ROWS_AT_ONCE = 2048
+
+_GOLDEN = (5**0.5 - 1) / 2
 
 _MEMORY = 320e6
 """Bytes of covariance matrices collected at once; a net that needs more is run several times."""
@@ -65,60 +69,84 @@ class LayerInput:
         return grouped.transpose(1, 0, 3, 2, 4).reshape(self.groups, -1, self.depth)
 
 
-@dataclass
 class Moments:
     """Sums over the rows of one layer, by group.
 
-    ``exact`` and ``rounded`` are the sums of the rows before and after their quantization to u8,
-    ``(groups, depth)``; ``square`` are the products of the rounded rows among each other,
-    ``(groups, depth, depth)``, or without covariance their squares, ``(groups, depth)``.
+    Args:
+        covariance: whether the products of the rows' values are summed as well as their squares.
     """
 
-    rows: int = 0
-    exact: Array = field(default_factory=lambda: np.zeros(0))
-    rounded: Array = field(default_factory=lambda: np.zeros(0))
-    square: Array = field(default_factory=lambda: np.zeros(0))
+    def __init__(self, *, covariance: bool) -> None:
+        self.rows = 0
+        self._covariance = covariance
+        self._waiting: list[tuple[Array, Array]] = []
+        # Products are summed around a value near the mean: no digits cancel, even in float32.
+        self._origin: Array = np.zeros(0)
+        self._exact: Array = np.zeros(0)
+        self._rounded: Array = np.zeros(0)
+        self._square: Array = np.zeros(0)
 
-    def add(self, x: Array, x_rounded: Array, *, covariance: bool) -> None:
-        """Add the rows ``(groups, R, depth)``."""
-        square = (
-            np.matmul(x_rounded.transpose(0, 2, 1), x_rounded)
-            if covariance
-            else np.square(x_rounded).sum(axis=1)
-        )
-        sums = x.sum(axis=1, dtype=np.float64), x_rounded.sum(axis=1, dtype=np.float64)
+    def add(self, exact: Array, rounded: Array) -> None:
+        """Add rows ``(groups, R, depth)`` before and after their quantization to u8."""
+        self._waiting.append((exact, rounded))
+        if sum(one.shape[1] for one, _ in self._waiting) >= _ROWS_AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sum up what is waiting: large matrix products are the fast ones."""
+        if not self._waiting:
+            return
+        exact, rounded = (np.concatenate(part, axis=1) for part in zip(*self._waiting, strict=True))
+        self._waiting.clear()
         if self.rows == 0:
-            self.exact, self.rounded, self.square = *sums, square
+            groups, _, depth = rounded.shape
+            self._origin = rounded.mean(axis=1, keepdims=True)
+            self._exact = np.zeros((groups, depth))
+            self._rounded = np.zeros((groups, depth))
+            shape = (groups, depth, depth) if self._covariance else (groups, depth)
+            self._square = np.zeros(shape, np.float32)
+        self.rows += exact.shape[1]
+        self._exact += exact.sum(axis=1, dtype=np.float64)
+        rounded = rounded - self._origin
+        self._rounded += rounded.sum(axis=1, dtype=np.float64)
+        if self._covariance:
+            self._square += np.matmul(rounded.transpose(0, 2, 1), rounded)
         else:
-            self.exact += sums[0]
-            self.rounded += sums[1]
-            self.square += square
-        self.rows += x.shape[1]
+            self._square += np.square(rounded).sum(axis=1)
+
+    @property
+    def groups(self) -> int:
+        """How many groups the layer has."""
+        return len(self._exact)
 
     @property
     def mean_exact(self) -> Array:
         """The mean row before quantization, ``(groups, depth)``."""
-        return np.asarray(self.exact / self.rows)
+        return np.asarray(self._exact / self.rows)
 
     @property
     def mean(self) -> Array:
         """The mean row as the int8 kernel sees it, ``(groups, depth)``."""
-        return np.asarray(self.rounded / self.rows)
+        return np.asarray(self._rounded / self.rows + self._origin[:, 0])
 
     @property
     def variance(self) -> Array:
         """The variance of each value of a row, ``(groups, depth)``."""
-        square = self.square
-        if square.ndim == 3:
+        square = self._square
+        if self._covariance:
             square = np.diagonal(square, axis1=1, axis2=2)
-        return np.asarray(np.maximum(square / self.rows - self.mean**2, 0.0))
+        shifted = self._rounded / self.rows
+        return np.asarray(np.maximum(square / self.rows - shifted**2, 0.0))
 
     def covariance(self, group: int) -> Array | None:
         """Return ``(depth, depth)`` in float64, or None where it was not collected."""
-        if self.square.ndim != 3:
+        if not self._covariance:
             return None
-        mean = self.mean[group]
-        return np.asarray(self.square[group].astype(np.float64) / self.rows - np.outer(mean, mean))
+        shifted = self._rounded[group] / self.rows
+        result: Array = self._square[group].astype(np.float64)
+        result /= self.rows
+        result -= np.outer(shifted, shifted)
+        return result
 
 
 def layer_moments(
@@ -144,7 +172,10 @@ def layer_moments(
     """
     groups = list(_affordable(inputs, covariance=covariance))
     for number, layers in enumerate(groups):
-        found = {name: Moments() for name in layers}
+        found = {
+            name: Moments(covariance=covariance and inputs[name].depth <= LARGEST_DEPTH)
+            for name in layers
+        }
         tensors = list(dict.fromkeys(inputs[name].tensor for name in layers))
         rows_per_image = {
             name: max(1, -(-max(_ENOUGH_ROWS, 4 * inputs[name].depth) // images)) for name in layers
@@ -154,19 +185,27 @@ def layer_moments(
             for name in layers:
                 one = inputs[name]
                 rows = _spread(one.rows(values[one.tensor]), rows_per_image[name] * count)
-                wanted = covariance and one.depth <= LARGEST_DEPTH
-                found[name].add(rows, one.codes.rounded(rows), covariance=wanted)
+                found[name].add(rows, one.codes.rounded(rows))
             done += count
             progress("weighing layers", done, images * len(groups))
-        yield from found.items()
+        while found:
+            name, moments = found.popitem()
+            moments.flush()
+            yield name, moments
 
 
 def _spread(rows: Array, most: int) -> Array:
-    """Return about ``most`` of the rows, evenly spread."""
+    """Return about ``most`` of the rows, one from each of as many equal parts.
+
+    Where in its part a row is taken follows the golden ratio: equal steps would stay in a few
+    columns of the picture, its border among them.
+    """
     count = rows.shape[1]
     if count <= most:
         return rows
-    return np.ascontiguousarray(rows[:, np.arange(most) * count // most])
+    number = np.arange(most)
+    chosen = (number + number * _GOLDEN % 1) * count / most
+    return np.ascontiguousarray(rows[:, chosen.astype(np.int64)])
 
 
 def _affordable(inputs: Mapping[str, LayerInput], *, covariance: bool) -> Iterator[list[str]]:

@@ -3,9 +3,9 @@
 Rounding each weight to its nearest code is best for the weight, not for the sum: errors of weights
 whose inputs rise and fall together add up. The mean square error of the output is ``D C D^T`` for a
 weight error ``D`` and input covariance ``C``. This is the objective that AdaRound (Nagel et al.,
-"Up or Down?", ICML 2020) derives and then relaxes. Here it is solved one column at a time, each
-column's error being compensated by the columns that are still free: optimal brain quantization with
-a fixed order (Frantar et al., "GPTQ", ICLR 2023, algorithm 1).
+"Up or Down?", ICML 2020) derives and then relaxes. Here it is solved one weight at a time, each
+making up for the errors in front of it: GPTQ (Frantar et al., ICLR 2023), which is Babai's nearest
+plane algorithm of 1986. It needs neither gradients nor PyTorch; `bench/accuracy.py` compares both.
 """
 
 from __future__ import annotations
@@ -34,40 +34,52 @@ def nearest_codes(steps: Array) -> Array:
 class Compensation:
     """Rounds the weights of one layer (or group) together.
 
+    With ``C = R R^T`` and ``R`` upper triangular, the objective is the squared length of ``D R``,
+    whose column ``k`` knows the errors of the weights up to ``k`` only. So each weight in turn
+    takes the code that makes its column smallest, given the codes in front of it.
+
     Args:
         covariance: of the inputs, ``(K, K)`` float64.
     """
 
     def __init__(self, covariance: Array) -> None:
         variance = np.diagonal(covariance)
-        damping = _DAMPING * float(variance.mean())
-        # An input that never varies is the bias's affair.
-        self._alike = damping <= 0
-        if self._alike:
-            return
         # The inputs that vary most come first, while everything can still make up for them.
         self._order = np.argsort(-variance, kind="stable")
-        ordered = covariance[np.ix_(self._order, self._order)]
-        inverse = np.linalg.inv(ordered + damping * np.eye(len(ordered)))
-        # Row k of U holds how the columns behind k make up for an error in k.
-        self._upper = np.linalg.cholesky((inverse + inverse.T) / 2).T.astype(np.float32)
+        self._factor = _factor(covariance[np.ix_(self._order, self._order)])
 
     def codes(self, steps: Array) -> Array:
         """Return the codes of the weights ``(O, K)``, given in steps of their channel's scale."""
-        if self._alike:
+        factor = self._factor
+        if factor is None:
             return nearest_codes(steps)
-        upper, depth = self._upper, len(self._upper)
-        free = np.array(steps[:, self._order], np.float32)
-        codes = np.empty_like(free)
-        for start in range(0, depth, _BLOCK):
-            stop = min(start + _BLOCK, depth)
-            block, errors = free[:, start:stop], np.empty((len(free), stop - start), np.float32)
-            for k in range(stop - start):
-                codes[:, start + k] = nearest_codes(block[:, k])
-                row = upper[start + k, start + k : stop]
-                errors[:, k] = (block[:, k] - codes[:, start + k]) / row[0]
-                block[:, k:] -= errors[:, k, None] * row
-            free[:, stop:] -= errors @ upper[start:stop, stop:]
+        exact = steps[:, self._order].astype(np.float32)
+        codes, errors = np.empty_like(exact), np.empty_like(exact)
+        for start in range(0, len(factor), _BLOCK):
+            stop = min(start + _BLOCK, len(factor))
+            # What the errors so far add to the columns of this block.
+            carried = errors[:, :start] @ factor[:start, start:stop]
+            for k in range(start, stop):
+                owed = carried[:, k - start] / factor[k, k]
+                codes[:, k] = nearest_codes(exact[:, k] - owed)
+                errors[:, k] = codes[:, k] - exact[:, k]
+                carried += errors[:, k, None] * factor[k, start:stop]
         result = np.empty_like(codes)
         result[:, self._order] = codes
         return result
+
+
+def _factor(covariance: Array) -> NDArray[np.float32] | None:
+    """Return upper triangular ``R``, ``R R^T`` = ``covariance``, damped; None if that is zero."""
+    damping = _DAMPING * float(np.diagonal(covariance).mean())
+    if damping <= 0:  # inputs that never vary are the bias's affair
+        return None
+    reversed_ = covariance[::-1, ::-1].copy()
+    while True:
+        reversed_.flat[:: len(reversed_) + 1] += damping
+        try:
+            lower = np.linalg.cholesky(reversed_)
+        except np.linalg.LinAlgError:  # fewer rows than weights, and rounding
+            damping *= 10
+            continue
+        return np.ascontiguousarray(lower[::-1, ::-1], np.float32)

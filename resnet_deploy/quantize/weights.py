@@ -122,7 +122,7 @@ def _rounders(moments: Moments | None) -> list[Rounder]:
     """Return what rounds the weights of each group."""
     if moments is None:
         return [nearest_codes]
-    covariances = [moments.covariance(group) for group in range(len(moments.mean))]
+    covariances = [moments.covariance(group) for group in range(moments.groups)]
     return [nearest_codes if one is None else Compensation(one).codes for one in covariances]
 
 
