@@ -43,6 +43,11 @@ from resnet_deploy.errors import SpecError
     metavar="ISA,...",
     help="Compare the kernels of other CPUs with this one's: x86-avx2, x86-vnni, arm64.",
 )
+@click.option(
+    "--saturation",
+    is_flag=True,
+    help="Count which products overflow on x86 CPUs without VNNI.",
+)
 @click.option("--max-relative", type=click.FloatRange(0), help="Max |difference| / max |logit|.")
 @click.option("--min-sqnr", type=float, help="Least signal to noise of the logits, in dB.")
 @click.option("--min-cosine", type=click.FloatRange(0, 1), help="Least cosine of the logits.")
@@ -60,6 +65,7 @@ def command(
     samples: int,
     per_layer: bool,
     isa: str | None,
+    saturation: bool,
     max_relative: float | None,
     min_sqnr: float | None,
     min_cosine: float | None,
@@ -77,14 +83,19 @@ def command(
     With --isa the file runs on the real kernels of other CPUs, emulated where this one lacks them,
     and must give what it gives here: the same tolerances and, for trained nets on real images,
     99.9 % equal top-1.
+
+    With --saturation no such CPU is needed: exit code 1 when sums of products overflow on the
+    images, layer by layer.
     """
     from dataclasses import replace
 
     from resnet_deploy.artifact import load
     from resnet_deploy.data.preprocess import input_preprocess
+    from resnet_deploy.quantize.count_saturation import count_saturation
     from resnet_deploy.reference import reference_for
     from resnet_deploy.report.isa import isa_report
     from resnet_deploy.report.parity import parity_report
+    from resnet_deploy.report.saturation import saturation_report
     from resnet_deploy.results import to_dict
     from resnet_deploy.runtime.cpu import environment
     from resnet_deploy.verify import (
@@ -105,11 +116,27 @@ def command(
         raise SpecError(f"{model} equals itself: name another file with --against")
     if isa is not None and per_layer:
         raise SpecError("--per-layer looks at this CPU's kernels: drop it or --isa")
+    if saturation and (isa is not None or per_layer):
+        raise SpecError("--saturation counts overflows and compares nothing: use it alone")
     # Before the work, not after it.
     isas = None if isa is None else runnable_isas(isa.split(","))
     images, name, real = verification_images(
         data, input_preprocess(artifact), seed=seed, samples=samples
     )
+    where = environment(command_line())
+    if saturation:
+        with ProgressBar() as progress:
+            counted = count_saturation(
+                model,
+                [images],
+                data=name,
+                images=len(images),
+                threads=threads,
+                environment=where,
+                progress=progress,
+            )
+        show(saturation_report(counted), to_dict(counted), json_file)
+        ctx.exit(0 if counted.safe else 1)
     meaningful = real and is_trained(artifact)
     given = {
         "max_relative": max_relative,
@@ -123,7 +150,6 @@ def command(
     tolerance = replace(
         default, **{key: value for key, value in given.items() if value is not None}
     )
-    where = environment(command_line())
     with ProgressBar() as progress:
         if isas is not None:
             on_isas = compare_isas(

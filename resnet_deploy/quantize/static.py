@@ -64,6 +64,7 @@ class QuantizedNet:
         graph = _graph(self.prepared)
         plan = _plan(graph, exclude)
         write_qdq(graph, plan, self.codes, self.weights)
+        clean(graph)  # what QuantizeLinear now does by itself
         quantized = ir.to_proto(graph)
         # The rewritten stem changed inner shapes; they are inferred anew.
         del quantized.graph.value_info[:]
