@@ -198,7 +198,7 @@ def measure(checkpoint: Path, train: Path, test: Path, nncf: Path | None) -> lis
                     "agreement": result.against.agreement,
                     "top1": result.top1,
                     "fp32_top1": result.against.top1,
-                    "drop": difference(result.paired).plain,
+                    "drop": difference(result.paired),
                     "p_value": result.paired.p_value,
                     "samples": result.samples,
                     "seconds": seconds,

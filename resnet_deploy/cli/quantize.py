@@ -11,6 +11,7 @@ from resnet_deploy.cli.options import (
     MODEL,
     ProgressBar,
     command_line,
+    data_option,
     force_option,
     json_option,
     model_argument,
@@ -34,6 +35,24 @@ from resnet_deploy.spec import QuantSpec
     is_flag=True,
     help="Fail, and write nothing, when ONNX Runtime leaves operators in float.",
 )
+@click.option(
+    "--sensitivity",
+    is_flag=True,
+    help="Rank the layers: what each would gain and cost in float.",
+)
+@click.option(
+    "--max-drop",
+    type=float,
+    metavar="POINTS",
+    help="Top-1 that int8 may lose on labelled --data; layers stay float until it holds.",
+)
+@click.option(
+    "--min-agreement",
+    type=float,
+    metavar="SHARE",
+    help="Share of images, 0 to 1, that must keep the top-1 of fp32; needs no labels.",
+)
+@data_option()
 @seed_option
 @threads_option
 @force_option
@@ -46,6 +65,10 @@ def command(
     calibration: Path | None,
     verify: bool,
     no_float_ops: bool,
+    sensitivity: bool,
+    max_drop: float | None,
+    min_agreement: float | None,
+    data: Path | None,
     seed: int,
     threads: int,
     force: bool,
@@ -56,14 +79,23 @@ def command(
     Activations become u8, weights s8 per channel, biases int32. The result is compared with
     MODEL.onnx; nothing is written unless it is close. Operators that ONNX Runtime leaves in float
     are named with the reason.
+
+    With --max-drop or --min-agreement: layers stay float, those first that remove most noise from
+    the logits for the time they cost, until the budget holds on all images of --data (without it:
+    on other images of --calibration). The best file so far is always in place; the exit code is 1
+    when the budget was missed.
     """
     from resnet_deploy.pipeline import quantize_file
+    from resnet_deploy.pipeline.budget import Budget
     from resnet_deploy.runtime.cpu import environment
 
     name = f"{model.stem}.int8.onnx"
     target = model.with_name(name) if out is None else out
     if target.suffix != ".onnx":
         target /= name
+    budget = None
+    if max_drop is not None or min_agreement is not None:
+        budget = Budget(max_drop=max_drop, min_agreement=min_agreement)
     with ProgressBar() as progress:
         deployment = quantize_file(
             model,
@@ -75,6 +107,9 @@ def command(
             allow_float_ops=not no_float_ops,
             force=force,
             threads=threads,
+            data=data,
+            sensitivity=sensitivity,
+            budget=budget,
             progress=progress,
         )
     show_deployment(deployment, json_file)

@@ -60,25 +60,34 @@ def fold_batchnorm(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     with the reason, such as ``layer1.0.bn1: its convolution feeds 2 consumers``.
     """
     folded = copy.deepcopy(module).eval()
-    names = [name for name, child in folded.named_modules() if isinstance(child, _BatchNorm)]
+    pairs, left = pair_batchnorms(folded)
+    for name, convolution in pairs.items():
+        _fold_into(folded.get_submodule(convolution), folded.get_submodule(name))
+        folded.set_submodule(name, nn.Identity().eval())
+    return folded, left
+
+
+def pair_batchnorms(module: nn.Module) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return, by the path of each BatchNorm, the path of the convolution it can be folded into.
+
+    The second value names every other BatchNorm, with the reason.
+    """
+    names = [name for name, child in module.named_modules() if isinstance(child, _BatchNorm)]
     if not names:
-        return folded, ()
+        return {}, ()
     try:
-        graph = _Tracer().trace(folded)
+        graph = _Tracer().trace(module)
     except Exception as error:  # tracing runs the module's own code on stand-ins
         reason = " ".join(str(error).split())[:120]
-        return folded, tuple(f"{name}: torch.fx can't trace the model ({reason})" for name in names)
-    uses = _Uses(folded, graph)
-    left = []
+        return {}, tuple(f"{name}: torch.fx can't trace the model ({reason})" for name in names)
+    uses = _Uses(module, graph)
+    pairs, left = {}, []
     for name in names:
         try:
-            convolution = uses.convolution_before(name)
+            pairs[name] = uses.convolution_before(name)
         except _CannotFoldError as error:
             left.append(f"{name}: {error}")
-        else:
-            _fold_into(convolution, folded.get_submodule(name))
-            folded.set_submodule(name, nn.Identity().eval())
-    return folded, tuple(left)
+    return pairs, tuple(left)
 
 
 class _Tracer(fx.Tracer):
@@ -113,8 +122,8 @@ class _Uses:
         )
         self._read = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
 
-    def convolution_before(self, name: str) -> nn.Module:
-        """Return the convolution that the BatchNorm called ``name`` can be folded into.
+    def convolution_before(self, name: str) -> str:
+        """Return the path of the convolution that the BatchNorm at ``name`` can be folded into.
 
         Raises:
             _CannotFoldError: there is none.
@@ -143,7 +152,7 @@ class _Uses:
         if len(before.users) != 1:
             raise _CannotFoldError(f"its convolution feeds {len(before.users)} consumers")
         self._check_single_use(convolution, str(before.target), "its convolution")
-        return convolution
+        return str(before.target)
 
     def _check_single_use(self, child: nn.Module, name: str, what: str) -> None:
         calls = self._call_counts[id(child)]

@@ -17,6 +17,7 @@ from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.files import write_together
+from resnet_deploy.models.channel_statistics import ChannelStatistics
 from resnet_deploy.models.dependencies import require
 from resnet_deploy.passes.opset import choose_opset
 from resnet_deploy.pipeline.maker import MAKERS, Maker, calibration_of, for_cpu, int8_notices
@@ -78,6 +79,7 @@ def deploy(
             calibration=calibration,
             environment=environment,
             progress=progress,
+            statistics=_statistics(request, loaded.module, loaded.source),
         )
         progress("exporting", 0, 1)
         graph, card = _export(request, loaded.module, card, opset, notices)
@@ -94,7 +96,7 @@ def deploy(
     if not request.int8 and stale.exists():
         notices.append(f"{stale} is of an earlier export: delete it, or export without --no-int8")
     if request.int8:
-        notices.extend(int8_notices(calibration, amx=maker.amx))
+        notices.extend(int8_notices(calibration, amx=maker.amx, data_free=maker.data_free))
     return Deployment(
         files={kind: str(paths[kind]) for kind in made} if passed else {},
         sha256={kind: one.sha256 for kind, one in made.items()} if passed else {},
@@ -104,6 +106,7 @@ def deploy(
         notices=tuple(notices),
         seconds=time.perf_counter() - start,
         environment=environment,
+        verdict=maker.verdict,
     )
 
 
@@ -143,6 +146,20 @@ def _labels(
             "…; --labels FILE overrides them"
         ]
     return (), []
+
+
+def _statistics(
+    request: ExportRequest, module: nn.Module, source: WeightsSource
+) -> dict[str, ChannelStatistics]:
+    """Return what the BatchNorms of a trained net say about its activations, without images only.
+
+    An untrained net's BatchNorms are made up.
+    """
+    if not request.int8 or request.calibration is not None or source.kind == "random":
+        return {}
+    from resnet_deploy.models.batchnorm_statistics import batchnorm_statistics
+
+    return batchnorm_statistics(module)
 
 
 def _export(

@@ -14,11 +14,14 @@ from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.files import write_atomically
 from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.pipeline.budget import Budget
 from resnet_deploy.pipeline.maker import MAKERS, Maker, calibration_of, for_cpu, int8_notices
+from resnet_deploy.pipeline.mixed import FloatLayers
 from resnet_deploy.pipeline.request import ExportRequest
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantize.inspect import inspect_int8
 from resnet_deploy.reference import FileReference
-from resnet_deploy.results import Deployment, Environment
+from resnet_deploy.results import BudgetReport, Deployment, Environment
 from resnet_deploy.runtime.cpu import versions
 from resnet_deploy.spec import Family, ModelSpec, QuantSpec
 
@@ -34,12 +37,33 @@ def quantize_file(
     allow_float_ops: bool = True,
     force: bool = False,
     threads: int = 0,
+    data: Path | None = None,
+    sensitivity: bool = False,
+    budget: Budget | None = None,
     progress: Progress = silent,
 ) -> Deployment:
     """Write the int8 file ``out`` of the fp32 file ``path``, checked against it. No torch.
 
+    Args:
+        path: the fp32 file.
+        out: the int8 file.
+        calibration: images that set the ranges; None means made-up pictures.
+        spec: how to quantize.
+        environment: where this runs.
+        verify: compare ``out`` with ``path``; without, it is written as it comes.
+        allow_float_ops: accept layers that ONNX Runtime leaves in float.
+        force: replace a file that this tool did not write.
+        threads: of ONNX Runtime; 0 means the physical cores allowed here.
+        data: images on which accuracy is measured for the next two; None means other images of
+            the calibration data.
+        sensitivity: measure what each layer would gain and cost in float.
+        budget: keep layers in float until this holds. The best file so far is always at ``out``,
+            even when the budget is missed in the end.
+        progress: told about every stage.
+
     Raises:
-        ResnetDeployError: of every kind; nothing is written then.
+        ResnetDeployError: of every kind; nothing is written then, but with ``budget`` the best
+            file so far.
     """
     start = time.perf_counter()
     spec = for_cpu(spec, environment)
@@ -59,6 +83,16 @@ def quantize_file(
         threads=threads,
     )
     images = calibration_of(request, input_preprocess(source))
+    layers = FloatLayers(
+        path,
+        images,
+        data,
+        spec,
+        sensitivity=sensitivity,
+        budget=budget,
+        threads=threads,
+        progress=progress,
+    )
     with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
         maker = Maker(
             request=request,
@@ -68,18 +102,33 @@ def quantize_file(
             environment=environment,
             progress=progress,
         )
-        artifact, inspection = maker.int8(replace(source, card=_card_of(source)), out.name)
-        if maker.sound:
+        fp32 = replace(source, card=_card_of(source))
+        net = maker.quantize(fp32)
+
+        def keep(report: BudgetReport) -> None:
+            best = maker.save_int8(fp32, net, out.name, report)
+            if allow_float_ops or inspect_int8(best.path, maker.exclude(report)).passed:
+                write_atomically(out, best.path.read_bytes())
+
+        ranking, kept = layers.find(net, keep)
+        artifact = maker.save_int8(fp32, net, out.name, kept)
+        artifact, inspection = maker.check_int8(fp32, artifact, kept)
+        # What was asked for with a budget is the best file there is, so that one is written.
+        wanted = maker.sound if budget is None else inspection.passed or allow_float_ops
+        if wanted:
             write_atomically(out, artifact.path.read_bytes())
     return Deployment(
-        files={"int8": str(out)} if maker.sound else {},
-        sha256={"int8": artifact.sha256} if maker.sound else {},
+        files={"int8": str(out)} if wanted else {},
+        sha256={"int8": artifact.sha256} if wanted else {},
         parity=maker.parity,
         inspection=inspection,
         allowed_float_ops=allow_float_ops,
         notices=tuple(int8_notices(images, amx=maker.amx)),
         seconds=time.perf_counter() - start,
         environment=environment,
+        sensitivity=ranking,
+        budget=kept,
+        verdict=maker.verdict,
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from resnet_deploy.artifact import opset_of
 from resnet_deploy.errors import UnsupportedGraphError
+from resnet_deploy.models.channel_statistics import ChannelStatistics
 from resnet_deploy.passes import clean, run_passes
 from resnet_deploy.passes.opset import DEFAULT_OPSET, MIN_OPSET, set_opset
 from resnet_deploy.passes.pixel_input import PIXELS_KEY, pixel_input
@@ -23,6 +24,7 @@ from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantize.calibrate import observe
 from resnet_deploy.quantize.calibration_cache import CalibrationCache
 from resnet_deploy.quantize.codes import Codes
+from resnet_deploy.quantize.data_free import expected_histograms, expected_moments
 from resnet_deploy.quantize.exact_sums import align_sums
 from resnet_deploy.quantize.layer_weights import layer_inputs, quantize_layers, weighted_layers
 from resnet_deploy.quantize.moments import Moments, layer_moments
@@ -83,6 +85,7 @@ def quantize_static(
     *,
     images: int,
     preprocess: Preprocess | None = None,
+    statistics: Mapping[str, ChannelStatistics] | None = None,
     threads: int = 0,
     progress: Progress = silent,
 ) -> QuantizedNet:
@@ -95,11 +98,14 @@ def quantize_static(
         images: how many they are.
         preprocess: how they were made from pixels; the input's codes are then the pixels
             themselves. None: the input gets a range like any other tensor.
+        statistics: by torch module, what BatchNorm tells about the layers; given, only tensors
+            in front of the first layer are observed on ``batches``.
         threads: of the calibration; 0 means the physical cores allowed here.
         progress: called after every batch.
 
     Raises:
-        UnsupportedGraphError: the model is int8 already, or has nothing to quantize.
+        UnsupportedGraphError: the model is int8 already, or has nothing to quantize, or
+            ``statistics`` don't say enough about it.
         SpecError: ``spec.exclude`` names a layer that does not exist.
         DatasetError: an activation is NaN or infinite.
     """
@@ -108,24 +114,33 @@ def quantize_static(
     _plan(graph, spec.exclude)  # a wrong glob is named before the work
     plan = _plan(graph)
     known = {str(value.name): _PIXELS for value in plan.ranged if _are_pixels(value)}
-    names = [str(value.name) for value in plan.ranged if str(value.name) not in known]
-    histograms = observe(
-        prepared,
-        names,
-        batches,
-        images=images,
-        threads=threads,
-        workers=spec.workers,
-        cache=CalibrationCache(folder=spec.calibration_cache) if spec.calibration_cache else None,
-        progress=progress,
-    )
+    histograms = {} if statistics is None else expected_histograms(graph, plan, statistics)
+    names = [
+        name for value in plan.ranged if (name := str(value.name)) not in {**known, **histograms}
+    ]
+    if names:
+        histograms |= observe(
+            prepared,
+            names,
+            batches,
+            images=images,
+            threads=threads,
+            workers=spec.workers,
+            cache=CalibrationCache(folder=spec.calibration_cache)
+            if spec.calibration_cache
+            else None,
+            progress=progress,
+        )
     ranges = {
         name: choose_range(histogram, spec.calibration_method)
         for name, histogram in histograms.items()
     }
     codes = {name: Codes.of(one) for name, one in (ranges | known).items()}
     codes = align_sums(graph, plan, codes)
-    moments = _moments(prepared, graph, plan, codes, spec, batches, images, threads, progress)
+    if statistics is None:
+        moments = _moments(prepared, graph, plan, codes, spec, batches, images, threads, progress)
+    else:
+        moments = expected_moments(graph, plan, statistics, layer_inputs(graph, plan, codes))
     weights = quantize_layers(graph, plan, codes, spec.target_isa, moments)
     # A tensor that moves the codes of another needs its own when that other one stays in float.
     every = {str(value.name): codes[str(source.name)] for value, source in plan.tensors.items()}

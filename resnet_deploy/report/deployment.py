@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from resnet_deploy.report.parity import parity_verdict
+from resnet_deploy.report.sensitivity import budget_verdict, sensitivity_report
 from resnet_deploy.results import Deployment, Inspection
 
 _SHOWN_FLOAT_OPS = 12
@@ -21,6 +22,12 @@ def deployment_report(deployment: Deployment) -> RenderableType:
         lines.append(Text(f"{precision} against {against}: ") + parity_verdict(report))
     if deployment.inspection is not None:
         lines.append(_inspection(deployment.inspection, allowed=deployment.allowed_float_ops))
+    if deployment.sensitivity is not None:
+        lines.append(sensitivity_report(deployment.sensitivity))
+    if deployment.budget is not None:
+        lines.append(budget_verdict(deployment.budget))
+    if deployment.verdict is not None:
+        lines.append(Text(f"verdict: {deployment.verdict.text}"))
     for precision, path in deployment.files.items():
         size = Path(path).stat().st_size / 1e6
         lines.append(Text(f"wrote {path}  {precision}, {size:.1f} MB"))

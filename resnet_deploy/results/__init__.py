@@ -27,25 +27,39 @@ from resnet_deploy.results.parity import (
     sqnr_db,
 )
 from resnet_deploy.results.saturation import LayerSaturation, SaturationReport
+from resnet_deploy.results.sensitivity import (
+    BudgetReport,
+    Fidelity,
+    LayerSensitivity,
+    MixedTrial,
+    PairedTimes,
+    SensitivityReport,
+)
 from resnet_deploy.results.serialize import from_dict, to_dict
+from resnet_deploy.results.verdict import Verdict
 
 __all__ = [
     "Agreement",
     "BenchSamples",
     "BenchSubject",
     "BenchmarkResult",
+    "BudgetReport",
     "ClassAccuracy",
     "ConfusionChange",
     "Deployment",
     "Environment",
     "EvalResult",
+    "Fidelity",
     "FloatOp",
     "Inspection",
     "IsaReport",
     "IsaRun",
     "LayerSaturation",
+    "LayerSensitivity",
+    "MixedTrial",
     "ModelSummary",
     "OutputDiff",
+    "PairedTimes",
     "PairedTop1",
     "ParityCase",
     "ParityReport",
@@ -53,7 +67,9 @@ __all__ = [
     "Ratio",
     "SaturationReport",
     "ScoredClass",
+    "SensitivityReport",
     "Stage",
+    "Verdict",
     "from_dict",
     "median_interval",
     "paired_ratios",

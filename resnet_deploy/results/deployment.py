@@ -7,6 +7,8 @@ from typing import Any, ClassVar
 
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.parity import Inspection, ParityReport
+from resnet_deploy.results.sensitivity import BudgetReport, SensitivityReport
+from resnet_deploy.results.verdict import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,7 @@ class Deployment:
     """What ``export`` or ``quantize`` made: the files, and the proof of each.
 
     By precision (``fp32``, ``int8``): paths, SHA-256 and parity. Without files a check failed.
+    Where an accuracy ``budget`` was asked for, the best file is there even when a check failed.
     """
 
     STATISTICS: ClassVar[tuple[str, ...]] = ("passed",)
@@ -67,8 +70,12 @@ class Deployment:
     notices: tuple[str, ...]
     seconds: float
     environment: Environment
+    sensitivity: SensitivityReport | None = None
+    budget: BudgetReport | None = None
+    verdict: Verdict | None = None
 
     @property
     def passed(self) -> bool:
         """True when every check that was run passed, and the files were written."""
-        return bool(self.files)
+        kept = self.budget is None or self.budget.held
+        return bool(self.files) and kept and all(one.passed for one in self.parity.values())

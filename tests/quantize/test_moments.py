@@ -24,7 +24,9 @@ def test_means_and_covariances_are_those_of_numpy() -> None:
     for group in range(2):
         np.testing.assert_allclose(moments.mean[group], rows[group].mean(axis=0), rtol=1e-5)
         expected = np.cov(rows[group].T, bias=True)
-        np.testing.assert_allclose(moments.covariance(group), expected, atol=1e-3)
+        covariance = moments.covariance(group)
+        assert covariance is not None
+        np.testing.assert_allclose(covariance, expected, atol=1e-3)
         np.testing.assert_allclose(moments.variance[group], np.diagonal(expected), rtol=1e-3)
 
 

@@ -1,0 +1,223 @@
+"""What each layer costs in int8: accuracy that would come back in float, time that float takes."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import ClassVar
+
+from resnet_deploy.results.benchmark import median_interval
+from resnet_deploy.results.paired import PairedTop1
+from resnet_deploy.results.parity import sqnr_db
+
+RESOLUTION = 0.005
+"""Share of a run's time below which two files count as equally fast."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fidelity:
+    """How close a file is to the fp32 one on ``samples`` images of ``data``.
+
+    ``agreeing`` images have the same top-1; powers are sums of squares over all logits. ``paired``
+    compares with the labels, where there are some.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("sqnr_db", "agreement", "drop")
+
+    data: str
+    samples: int
+    agreeing: int
+    signal_power: float
+    noise_power: float
+    paired: PairedTop1 | None = None
+
+    @property
+    def sqnr_db(self) -> float:
+        """Signal to noise of the logits in dB, the fp32 file's being the signal."""
+        return sqnr_db(self.signal_power, self.noise_power)
+
+    @property
+    def agreement(self) -> float:
+        """Share of images with the top-1 of the fp32 file."""
+        return self.agreeing / self.samples
+
+    @property
+    def drop(self) -> float | None:
+        """Points of top-1 lost against the fp32 file; None without labels."""
+        if self.paired is None:
+            return None
+        return 100 * (self.paired.newly_wrong - self.paired.newly_right) / self.paired.samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedTimes:
+    """The int8 file and one with float layers, run in turns.
+
+    ``int8_ns[r]`` and ``mixed_ns[r]`` are the fastest runs of round r, in nanoseconds.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("slowdown", "interval", "lost_ms")
+
+    int8_ns: tuple[int, ...]
+    mixed_ns: tuple[int, ...]
+
+    @property
+    def slowdown(self) -> float:
+        """How many times as long the float layers make a run: the median over the rounds."""
+        return statistics.median(self._ratios)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % confidence interval of the slowdown."""
+        return median_interval(self._ratios)
+
+    @property
+    def int8_ms(self) -> float:
+        """Milliseconds of a run of the int8 file."""
+        return statistics.median(self.int8_ns) / 1e6
+
+    @property
+    def lost_ms(self) -> float:
+        """Milliseconds per run that the float layers cost; below zero they are faster."""
+        return (self.slowdown - 1) * self.int8_ms
+
+    @property
+    def _ratios(self) -> tuple[float, ...]:
+        return tuple(b / a for a, b in zip(self.int8_ns, self.mixed_ns, strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerSensitivity:
+    """What stays to gain, and is lost, when one more layer stays in float.
+
+    ``name`` is the torch module; ``modules`` are all that go to float: the layer, and the residual
+    sum that its result is added to. ``int8`` is the file without them in float, ``mixed`` with.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = (
+        "sqnr_gain_db",
+        "agreement_gain",
+        "top1_gain",
+        "noise_removed",
+        "gain_per_ms",
+    )
+
+    name: str
+    modules: tuple[str, ...]
+    int8: Fidelity
+    mixed: Fidelity
+    times: PairedTimes
+
+    @property
+    def sqnr_gain_db(self) -> float:
+        """Signal to noise gained, in dB."""
+        if self.int8.noise_power == self.mixed.noise_power:
+            return 0.0  # and not infinity minus infinity
+        return self.mixed.sqnr_db - self.int8.sqnr_db
+
+    @property
+    def agreement_gain(self) -> float:
+        """Points of agreement with fp32 gained."""
+        return 100 * (self.mixed.agreement - self.int8.agreement)
+
+    @property
+    def top1_gain(self) -> float | None:
+        """Points of top-1 gained; None without labels."""
+        if self.int8.drop is None or self.mixed.drop is None:
+            return None
+        return self.int8.drop - self.mixed.drop
+
+    @property
+    def noise_removed(self) -> float:
+        """Share of the noise in the logits that is gone; below zero there is more of it."""
+        if self.int8.noise_power == 0:
+            return 0.0
+        return 1 - self.mixed.noise_power / self.int8.noise_power
+
+    @property
+    def gain_per_ms(self) -> float:
+        """Share of the noise removed per millisecond lost.
+
+        What is lost is taken from the upper end of the interval, and is at least 0.5 % of a run:
+        a layer whose cost can't be told on a busy machine must not pass for free.
+        """
+        slowdown = max(self.times.interval[1] - 1, RESOLUTION)
+        return self.noise_removed / (slowdown * self.times.int8_ms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SensitivityReport:
+    """All layers that run in int8, the one that gives most for its time first.
+
+    ``batch_size`` and ``threads`` are those of the times; empty ``layers``: there is one only.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("method",)
+
+    model: str
+    layers: tuple[LayerSensitivity, ...]
+    batch_size: int
+    threads: int
+    seconds: float
+
+    @property
+    def method(self) -> str:
+        """How it was measured, in words."""
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return (
+            "ONNX Runtime with all optimisations; time at batch size "
+            f"{self.batch_size} on {threads} without spinning: both files in turns in one process, "
+            "the fastest run of each round, the median ratio of the rounds"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixedTrial:
+    """A file with ``float_layers`` in float: how close it is to fp32, and what they cost.
+
+    ``times`` is None when there are none.
+    """
+
+    float_layers: tuple[str, ...]
+    fidelity: Fidelity
+    times: PairedTimes | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetReport:
+    """The search for a file that keeps an accuracy budget; its first trial is all int8.
+
+    ``max_drop`` is in points of top-1, ``min_agreement`` a share; None is not asked for.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("held", "float_layers")
+
+    max_drop: float | None
+    min_agreement: float | None
+    trials: tuple[MixedTrial, ...]
+
+    @property
+    def best(self) -> MixedTrial:
+        """The trial that misses the budget least; of equals, the one with fewest float layers."""
+        return min(self.trials, key=lambda trial: (self.missed(trial), len(trial.float_layers)))
+
+    @property
+    def held(self) -> bool:
+        """Whether the best trial keeps the budget."""
+        return self.missed(self.best) == 0
+
+    @property
+    def float_layers(self) -> tuple[str, ...]:
+        """The layers that the best trial has in float."""
+        return self.best.float_layers
+
+    def missed(self, trial: MixedTrial) -> float:
+        """Return by how many points ``trial`` misses the budget; 0 when it keeps it."""
+        found, missed = trial.fidelity, 0.0
+        if self.max_drop is not None:
+            assert found.drop is not None, "a drop in top-1 is asked for on labelled images only"
+            missed += max(0.0, found.drop - self.max_drop)
+        if self.min_agreement is not None:
+            missed += 100 * max(0.0, self.min_agreement - found.agreement)
+        # A share of images times 100 is not exact: 0.29 * 100 is 28.999999999999996.
+        return missed if missed > 1e-9 else 0.0

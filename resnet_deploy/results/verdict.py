@@ -1,0 +1,125 @@
+"""Whether an int8 file is worth it on the CPU where it was made."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import ClassVar
+
+from resnet_deploy.results.benchmark import median_interval
+from resnet_deploy.results.saturation import SaturationReport
+
+WORTH_IT = 1.5
+"""How many times as fast int8 must be, by the lower end of the interval."""
+
+SMALL_MACS = 20_000_000
+"""Below, the fixed cost of every operator outweighs its arithmetic."""
+
+_NAMED = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What int8 brings and costs.
+
+    ``fp32_ns[r]`` and ``int8_ns[r]`` are the fastest runs of round r, the two files in turns, batch
+    size 1. ``sqnr_db`` and ``agreement`` compare the logits with fp32 on ``samples`` images, None
+    where nothing was compared. ``float_layers`` stayed in float, whoever wanted it.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("ratio", "interval", "worth_it", "text")
+
+    cpu: str
+    vnni: bool
+    threads: int
+    fp32_ns: tuple[int, ...]
+    int8_ns: tuple[int, ...]
+    fp32_bytes: int
+    int8_bytes: int
+    macs: int
+    sqnr_db: float | None = None
+    agreement: float | None = None
+    samples: int = 0
+    float_layers: tuple[str, ...] = ()
+    saturation: SaturationReport | None = None
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast int8 is: the median over the rounds."""
+        return statistics.median(self._ratios)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % confidence interval of the ratio."""
+        return median_interval(self._ratios)
+
+    @property
+    def worth_it(self) -> bool:
+        """True when int8 is surely well faster."""
+        return self.interval[0] >= WORTH_IT
+
+    @property
+    def text(self) -> str:
+        """One paragraph for the user."""
+        low, high = self.interval
+        speed = (
+            f"{'worth it' if self.worth_it else 'not worth it'} on this CPU ({self.cpu}): "
+            f"{min(self.int8_ns) / 1e6:.2f} ms instead of {min(self.fp32_ns) / 1e6:.2f} ms, "
+            f"{self.ratio:.2f} times as fast (95 % interval {low:.2f} to {high:.2f}, batch 1, "
+            f"{self.threads} threads), {self.int8_bytes / 1e6:.1f} MB instead of "
+            f"{self.fp32_bytes / 1e6:.1f} MB"
+        )
+        why = () if self.worth_it else (f"why: {self._reason()}",)
+        return ". ".join((speed, *why, *self._accuracy(), *self._elsewhere())) + "."
+
+    @property
+    def lasting(self) -> str:
+        """The same without what was timed: equal for every file made in the same way."""
+        if self.macs < SMALL_MACS:
+            start = "a small model: measure on the target whether int8 is faster there"
+        elif self.worth_it:
+            start = f"worth it where it was made: well over {WORTH_IT} times as fast as fp32"
+        else:
+            start = f"not worth it where it was made: {self._reason()}"
+        return ". ".join((start, *self._accuracy(), *self._elsewhere())) + "."
+
+    @property
+    def _ratios(self) -> tuple[float, ...]:
+        return tuple(a / b for a, b in zip(self.fp32_ns, self.int8_ns, strict=True))
+
+    def _reason(self) -> str:
+        if not self.vnni:
+            return "the CPU has no int8 dot product (VNNI, or ARM's), where most of the gain is"
+        if self.float_layers:
+            more = len(self.float_layers) - _NAMED
+            named = ", ".join(self.float_layers[:_NAMED]) + (f" and {more} more" * (more > 0))
+            return f"these layers run in float: {named}"
+        if self.macs < SMALL_MACS:
+            return (
+                f"the model is small, {self.macs / 1e6:.0f} million multiply-accumulates: what "
+                "every operator costs outweighs its arithmetic"
+            )
+        return "no single cause; see `resnet-deploy bench` with more rounds on a quiet machine"
+
+    def _accuracy(self) -> tuple[str, ...]:
+        if self.sqnr_db is None or self.agreement is None:
+            return ()
+        return (
+            f"it cost: logits {self.sqnr_db:.1f} dB above the noise, the class of fp32 on "
+            f"{self.agreement:.1%} of {self.samples} images",
+        )
+
+    def _elsewhere(self) -> tuple[str, ...]:
+        if self.saturation is None:
+            return ()
+        if self.saturation.always_safe:
+            return ("x86 CPUs without VNNI give the same answers",)
+        layers = [layer.name for layer in self.saturation.unsafe_layers]
+        if not layers:
+            images = self.saturation.images
+            return (f"x86 CPUs without VNNI give the same answers on all {images} images tried",)
+        more = f" and {len(layers) - _NAMED} more" if len(layers) > _NAMED else ""
+        return (
+            "x86 CPUs without VNNI give other answers: products overflow in "
+            f"{', '.join(layers[:_NAMED])}{more}; --target-isa x86-avx2 makes a file for them",
+        )

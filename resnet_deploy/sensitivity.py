@@ -1,0 +1,300 @@
+"""Measures what each layer of a network loses in int8, and what it would cost in float.
+
+Everything runs as it will be shipped: on ONNX Runtime's fused int8 kernels, all optimisations on.
+"""
+
+from __future__ import annotations
+
+import glob
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from resnet_deploy.artifact import MODULE_KEY, load
+from resnet_deploy.data.calibration import CalibrationImages, synthetic_calibration
+from resnet_deploy.data.datasets import open_dataset
+from resnet_deploy.data.labels import match_classes
+from resnet_deploy.data.sampling import spread_sample
+from resnet_deploy.errors import DatasetError
+from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantize.static import QuantizedNet
+from resnet_deploy.results import (
+    Fidelity,
+    LayerSensitivity,
+    MixedTrial,
+    PairedTimes,
+    SensitivityReport,
+)
+from resnet_deploy.results.paired import paired_top1
+from resnet_deploy.runtime.base import Array, Runner, infer_any
+from resnet_deploy.runtime.cpu import default_threads
+from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.runtime.stopwatch import Stopwatch
+from resnet_deploy.spec import Preprocess, SessionSpec
+
+PROBE_IMAGES = 512
+"""Images on which layers are ranked."""
+
+_KEPT_BYTES = 512 << 20
+"""Preprocessed images up to this size are decoded once and kept, more are decoded every time."""
+
+_UNSEEN_IMAGES = 2048
+"""Images taken from the calibration data where there are no others."""
+
+_SYNTHETIC_IMAGES = 64
+_BATCH_SIZE = 32
+_ROUNDS = 20
+_TIMED_SECONDS = 0.5
+"""For all rounds of one comparison together, the untimed run of each round not counted."""
+
+_MOST_RUNS = 100
+
+
+def all_images(data: Path, preprocess: Preprocess, *, seed: int) -> CalibrationImages:
+    """Return all images of the dataset at ``data``, in an order whose start has every class.
+
+    Raises:
+        DatasetError: the dataset can't be read.
+    """
+    dataset = open_dataset(data)
+    return CalibrationImages(
+        dataset=dataset,
+        indices=spread_sample(dataset, len(dataset), seed),
+        preprocess=preprocess,
+        batch_size=_BATCH_SIZE,
+    )
+
+
+def unseen_images(calibration: CalibrationImages, *, seed: int) -> CalibrationImages:
+    """Return other images of the calibration data: ranges always fit those they are taken from."""
+    if calibration.synthetic:
+        return synthetic_calibration(
+            calibration.preprocess, samples=_SYNTHETIC_IMAGES, seed=seed + 1
+        )
+    indices = spread_sample(calibration.dataset, _UNSEEN_IMAGES, seed + 1)
+    return replace(calibration, indices=indices, batch_size=_BATCH_SIZE)
+
+
+class Yardstick:
+    """The fp32 file's answers on some images, to hold other files against.
+
+    Args:
+        fp32: the file.
+        images: on which it is run, once.
+        labelled: also compare with the labels of the images.
+        threads: of ONNX Runtime; 0 means the physical cores allowed here.
+        progress: told after each batch, here and in :meth:`measure`.
+
+    Raises:
+        DatasetError: an image can't be read, or the classes don't fit the model.
+        RunnerError: ONNX Runtime can't run the file.
+    """
+
+    def __init__(
+        self,
+        fp32: Path,
+        images: CalibrationImages,
+        *,
+        labelled: bool,
+        threads: int = 0,
+        progress: Progress = silent,
+    ) -> None:
+        self.data = images.name
+        self.samples = len(images)
+        self._progress = progress
+        self._batches: Iterable[Array] = images
+        if self.samples * 3 * images.preprocess.crop**2 * 4 <= _KEPT_BYTES:
+            self._batches = tuple(images)
+        with closing(OrtRunner(fp32, _session(threads))) as runner:
+            self._expected = self._logits(runner)
+        self._top1 = self._expected.argmax(axis=1)
+        self._truth = _truth(fp32, images, self._expected.shape[1]) if labelled else None
+
+    def first(self, count: int) -> Array:
+        """Return an image ``count`` times, ``(count, 3, H, W)``."""
+        return np.repeat(next(iter(self._batches))[:1], count, axis=0)
+
+    def measure(self, runner: Runner) -> Fidelity:
+        """Return how close the file that ``runner`` has open is to the fp32 one."""
+        logits = self._logits(runner)
+        top1 = logits.argmax(axis=1)
+        paired = None
+        if self._truth is not None:
+            paired = paired_top1(
+                (top1 == self._truth).tolist(), (self._top1 == self._truth).tolist()
+            )
+        signal = np.square(self._expected, dtype=np.float64).sum()
+        noise = np.square(logits.astype(np.float64) - self._expected).sum()
+        return Fidelity(
+            data=self.data,
+            samples=self.samples,
+            agreeing=int((top1 == self._top1).sum()),
+            signal_power=float(signal),
+            noise_power=float(noise),
+            paired=paired,
+        )
+
+    def _logits(self, runner: Runner) -> Array:
+        pieces: list[Array] = []
+        done = 0
+        for batch in self._batches:
+            # Some models keep the 1x1 of their last pooling.
+            pieces.append(infer_any(runner, batch).reshape(len(batch), -1))
+            done += len(batch)
+            self._progress("evaluating", done, self.samples)
+        return np.concatenate(pieces)
+
+
+def _truth(fp32: Path, images: CalibrationImages, outputs: int) -> Array:
+    """Return which output of the model is right for each image."""
+    dataset, card = images.dataset, load(fp32).card
+    try:
+        matched = match_classes(dataset.classes, card.labels if card else (), outputs)
+    except DatasetError as error:
+        raise DatasetError(f"{fp32.name} on {dataset.name}: {error}") from error
+    return np.array([matched[dataset.label(index)] for index in images.indices])
+
+
+class Workbench:
+    """Writes a network with some layers in float and measures it; a context manager.
+
+    Args:
+        net: the quantized network.
+        exclude: globs of the layers that stay float in every file.
+        folder: where the files go; existing, and emptied by somebody else.
+        threads: of ONNX Runtime; 0 means the physical cores allowed here.
+    """
+
+    def __init__(
+        self, net: QuantizedNet, exclude: tuple[str, ...], folder: Path, *, threads: int = 0
+    ) -> None:
+        self.threads = threads or default_threads()
+        self.layers = int8_layers(net, exclude)
+        self._net = net
+        self._exclude = exclude
+        self._folder = folder
+        self._int8 = self._open("all.onnx", ())
+        self.batch_size = self._int8.input.shape[0] or 1
+
+    def __enter__(self) -> Workbench:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._int8.close()
+
+    def measure(self, layers: tuple[str, ...], yardstick: Yardstick) -> MixedTrial:
+        """Return how close and how fast the file with ``layers`` in float is.
+
+        Args:
+            layers: some of :attr:`layers`; their sums stay in float with them.
+            yardstick: says how close.
+
+        Raises:
+            RunnerError: ONNX Runtime refuses the file.
+        """
+        if not layers:
+            return MixedTrial(float_layers=(), fidelity=yardstick.measure(self._int8))
+        modules = tuple(dict.fromkeys(one for layer in layers for one in self.layers[layer]))
+        with closing(self._open("mixed.onnx", modules)) as mixed:
+            fidelity = yardstick.measure(mixed)
+            times = self._times(mixed, yardstick.first(self.batch_size))
+            return MixedTrial(float_layers=modules, fidelity=fidelity, times=times)
+
+    def _open(self, name: str, float_layers: tuple[str, ...]) -> OrtRunner:
+        path = self._folder / name
+        path.write_bytes(self._net.write(globs(self._exclude, float_layers)).SerializeToString())
+        return OrtRunner(path, _session(self.threads))
+
+    def _times(self, mixed: Runner, images: Array) -> PairedTimes:
+        watches = [Stopwatch(one, images, len(images)) for one in (self._int8, mixed)]
+        # The last of a few runs: the first ones allocate.
+        once = max(watch.run(2)[-1] for watch in watches)
+        runs = int(_TIMED_SECONDS * 1e9 / (2 * _ROUNDS * once))
+        runs = min(max(1, runs), _MOST_RUNS)
+        rounds = [[min(watch.run(runs)) for watch in watches] for _ in range(_ROUNDS)]
+        int8, float_ = zip(*rounds, strict=True)
+        return PairedTimes(int8_ns=int8, mixed_ns=float_)
+
+
+def rank_layers(
+    bench: Workbench, yardstick: Yardstick, *, model: str, progress: Progress = silent
+) -> SensitivityReport:
+    """Return what each int8 layer would gain and cost in float, all others staying as they are.
+
+    Args:
+        bench: writes and times the files.
+        yardstick: says how close they are.
+        model: the name of the fp32 file, for the report.
+        progress: called after every layer.
+    """
+    start = time.perf_counter()
+    layers = []
+    # The last int8 layer must stay: without it there would be nothing to compare.
+    candidates = tuple(bench.layers) if len(bench.layers) > 1 else ()
+    int8 = bench.measure((), yardstick).fidelity
+    for number, name in enumerate(candidates):
+        trial = bench.measure((name,), yardstick)
+        assert trial.times is not None, "a layer in float is timed"
+        layers.append(
+            LayerSensitivity(
+                name=name,
+                modules=trial.float_layers,
+                int8=int8,
+                mixed=trial.fidelity,
+                times=trial.times,
+            )
+        )
+        progress("measuring layers", number + 1, len(candidates))
+    return SensitivityReport(
+        model=model,
+        layers=tuple(sorted(layers, key=lambda one: -one.gain_per_ms)),
+        batch_size=bench.batch_size,
+        threads=bench.threads,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def globs(exclude: tuple[str, ...], float_layers: Iterable[str]) -> tuple[str, ...]:
+    """Return the globs ``exclude`` and those that match ``float_layers`` literally."""
+    return (*exclude, *(glob.escape(name) for name in float_layers))
+
+
+def int8_layers(net: QuantizedNet, exclude: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return the layers with weights that run in int8, in graph order, and what goes with each.
+
+    Names are torch modules. With a convolution goes the residual sum that its result is added to:
+    an int8 sum would round the result again, so the convolution in float alone gains little.
+    A convolution that only copies, as a shortcut without weights becomes, loses nothing in int8.
+    """
+    nodes = net.prepared.graph.node
+    sums = {name: node for node in nodes if node.op_type == "Add" for name in node.input}
+    layers: dict[str, tuple[str, ...]] = {}
+    for node in nodes:
+        name = _module(node)
+        if node.name not in net.weights or COPIES_KEY in _metadata(node):
+            continue
+        if not any(fnmatchcase(name, one) for one in exclude):
+            added = [_module(sums[one]) for one in node.output if one in sums]
+            # A module that is called twice is two nodes.
+            layers[name] = tuple(dict.fromkeys((*layers.get(name, (name,)), *added)))
+    return layers
+
+
+def _module(node: onnx.NodeProto) -> str:
+    return _metadata(node).get(MODULE_KEY, node.name)
+
+
+def _metadata(node: onnx.NodeProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in node.metadata_props}
+
+
+def _session(threads: int) -> SessionSpec:
+    # Threads of one file that wait actively would take the cores from the other one's.
+    return SessionSpec(threads=threads, spin=False)

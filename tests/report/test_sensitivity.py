@@ -1,0 +1,67 @@
+"""The words of a ranking and of a budget."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console, RenderableType
+
+from resnet_deploy.report.sensitivity import budget_verdict, sensitivity_report
+from resnet_deploy.results import BudgetReport, LayerSensitivity, MixedTrial, SensitivityReport
+from tests.results.test_sensitivity import fidelity, layer, times
+
+
+def text(renderable: RenderableType) -> str:
+    console = Console(width=200, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get()
+
+
+def report(*layers: LayerSensitivity) -> SensitivityReport:
+    return SensitivityReport(model="net.onnx", layers=layers, batch_size=1, threads=1, seconds=2.0)
+
+
+def test_a_ranking() -> None:
+    shown = text(sensitivity_report(report(layer("conv1", 0.1), layer("fc", 1.2, slowdown=1.0))))
+    assert "100 images of test" in shown
+    rows = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
+    assert "+10.00 dB" in rows["conv1"]
+    assert "+0.200" in rows["conv1"]
+    assert "+450%" in rows["conv1"]
+    assert "about 0" in rows["fc"]
+    assert "1 thread without spinning:" in shown
+
+
+def test_twenty_layers_are_shown() -> None:
+    shown = text(sensitivity_report(report(*(layer(f"layer{n}", 0.5) for n in range(25)))))
+    assert "layer19" in shown
+    assert "layer20" not in shown
+    assert "and 5 more: see --json" in shown
+
+
+def test_a_net_of_one_layer() -> None:
+    assert "nothing to rank" in text(sensitivity_report(report()))
+
+
+def test_a_missed_budget_says_what_was_reached() -> None:
+    trials = (
+        MixedTrial(float_layers=(), fidelity=fidelity(wrong=9)),
+        MixedTrial(float_layers=tuple("abcdefg"), fidelity=fidelity(wrong=4), times=times(1.5)),
+    )
+    missed = BudgetReport(max_drop=1.0, min_agreement=0.9999, trials=trials)
+    line = budget_verdict(missed).plain
+    assert "\n" not in line
+    assert "at most 1 points of top-1 lost and same top-1 on 99.99%" in line
+    assert "FAIL  the best file reaches top-1 \N{MINUS SIGN}4.00 points" in line
+    assert "7 layers in float: a, b, c and 4 more (+1 ms, 1.50x)" in line
+
+
+def test_a_budget_that_int8_holds() -> None:
+    held = BudgetReport(
+        max_drop=None,
+        min_agreement=0.5,
+        trials=(MixedTrial(float_layers=(), fidelity=fidelity()),),
+    )
+    line = budget_verdict(held).plain
+    assert "PASS  SQNR 30.0 dB, same top-1 90.00% on 100 images of test; all int8" in line
