@@ -52,8 +52,9 @@ def test_both_files_describe_themselves(tiny_export: Path) -> None:
         "export",
         "simplify",
         "quantize",
+        "verdict",
     ]
-    quantized = int8.card.steps[-1].options
+    quantized = int8.card.steps[-2].options
     assert quantized["fp32_sha256"] == fp32.sha256
     assert quantized["synthetic"] is True
     assert fp32.card.parity["fp32_relative"] < 1e-5
@@ -78,7 +79,9 @@ def test_a_checkpoint_with_calibration_images(tmp_path: Path) -> None:
     assert card is not None
     assert (card.model.depth, card.labels) == (8, ("cat", "dog"))
     assert card.weights.sha256 == sha256_of(tmp_path / "net.pth")
-    assert card.steps[-1].options["samples"] == 6
+    quantize, verdict = card.steps[-2:]
+    assert quantize.options["samples"] == 6
+    assert verdict.options["text"].startswith("a small model")
     assert any("class names are those of the calibration images" in one for one in made.notices)
 
 

@@ -1,17 +1,18 @@
 """Scales at which an int8 Add gives the same bits on every CPU.
 
-ONNX Runtime's QLinearAdd computes ``a * (sa / sc) + b * (sb / sc) + constant`` in float32, then
-rounds. Some CPUs also round between product and sum (x86), others do not (ARM64's fused
-multiply-add), so a value half way between two codes may go either way. A ratio with 16 significant
-bits or fewer makes the products exact: nothing is rounded in between, and all CPUs agree.
+ONNX Runtime's QLinearAdd computes ``(a - za) sa / sc + (b - zb) sb / sc + zc`` and rounds: x86 in
+float32, halves to even; ARM64 in fixed point with 22 bits, halves upwards. Values close to a half
+may go either way. So the ratios ``sa / sc`` and ``sb / sc`` are made multiples of a power of two
+that both kinds of arithmetic hold exactly, and chosen so that no pair of codes gives a half.
 
-Each scale changes by less than 0.2 %, upwards, so that nothing is clipped that was not before.
+Each scale changes by 1 % at most, upwards, so that nothing is clipped that was not before.
+Source: onnxruntime/core/mlas/lib/qladd.cpp.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -20,17 +21,18 @@ import onnx_ir as ir
 from resnet_deploy.quantize.codes import Codes
 from resnet_deploy.quantize.plan import Plan, activation_inputs
 
-_BITS = 16
-"""A u8 code has 8 bits, a float32 24."""
+_FRACTION = 15
+"""Bits behind the point, of ratios below 2. With 9 bits in front of it (all partial sums of two
+codes) and 15 behind, float32 is exact."""
 
-_TRIES = 64
+_WIDEST = 1.01
 
 
 def align_sums(model: ir.Model, plan: Plan, codes: Mapping[str, Codes]) -> dict[str, Codes]:
     """Return ``codes`` with the scales of addends changed as above.
 
-    From the last Add backwards: its sum keeps its scale, the addends follow. A tensor that two Adds
-    read follows the last one.
+    From the last Add backwards: its sum keeps its scale, the addends follow. Left alone is an Add
+    that reads a tensor whose scale another one has settled.
     """
     aligned = dict(codes)
     settled: set[str] = set()
@@ -38,24 +40,46 @@ def align_sums(model: ir.Model, plan: Plan, codes: Mapping[str, Codes]) -> dict[
         if node not in plan.nodes or node.op_type != "Add":
             continue
         total = str(plan.tensors[plan.outputs[node]].name)
-        settled.add(total)
-        for value in activation_inputs(node):
-            addend = str(plan.tensors[value].name)
-            if addend not in settled:
-                settled.add(addend)
-                scale = short_multiple(aligned[addend].scale, aligned[total].scale)
-                aligned[addend] = replace(aligned[addend], scale=scale)
+        first, second = (str(plan.tensors[value].name) for value in activation_inputs(node))
+        free = len({first, second, total}) == 3 and settled.isdisjoint((first, second))
+        settled.update((first, second, total))
+        pair = exact_pair(aligned[first], aligned[second], aligned[total]) if free else None
+        if pair is not None:
+            aligned[first], aligned[second] = pair
     return aligned
 
 
-def short_multiple(scale: np.float32, unit: np.float32) -> np.float32:
-    """Return the next scale whose float32 quotient by ``unit`` has 16 significant bits."""
-    ratio = float(scale) / float(unit)
-    step = math.ldexp(1.0, math.frexp(ratio)[1] - _BITS)
-    first = math.ceil(ratio / step)
-    for multiple in range(first, first + _TRIES):
-        candidate = np.float32(multiple * step * float(unit))
-        # The product is rounded to float32, so its quotient may miss the ratio by the last bit.
-        if candidate / unit == np.float32(multiple * step):
-            return candidate
-    return scale
+def exact_pair(first: Codes, second: Codes, total: Codes) -> tuple[Codes, Codes] | None:
+    """Return both addends with scales that no CPU rounds differently, or None: there are none."""
+    largest = max(first.scale, second.scale) * _WIDEST / total.scale
+    bits = _FRACTION - max(0, math.frexp(float(largest))[1] - 1)
+    for k_first, scale_first in _candidates(first.scale, total.scale, bits):
+        for k_second, scale_second in _candidates(second.scale, total.scale, bits):
+            if not has_half((k_first, k_second), bits, (first, second), total):
+                return replace(first, scale=scale_first), replace(second, scale=scale_second)
+    return None
+
+
+def _candidates(scale: np.float32, unit: np.float32, bits: int) -> Iterator[tuple[int, np.float32]]:
+    """Yield ``k`` and the float32 scale whose quotient by ``unit`` is exactly ``k / 2^bits``."""
+    start = math.ceil(float(scale) / float(unit) * 2**bits)
+    stop = float(scale) * _WIDEST / float(unit) * 2**bits
+    for k in range(start, math.floor(stop) + 1):
+        candidate = np.float32(math.ldexp(k, -bits) * float(unit))
+        # The product is rounded to float32, so its quotient may miss by the last bit.
+        if candidate / unit == np.float32(math.ldexp(k, -bits)):
+            yield k, candidate
+
+
+def has_half(
+    multiples: tuple[int, int], bits: int, addends: tuple[Codes, Codes], total: Codes
+) -> bool:
+    """Return whether two codes have a sum half way between two codes of ``total``."""
+    a, b = (
+        (np.arange(256) - int(codes.zero_point)) * k
+        for k, codes in zip(multiples, addends, strict=True)
+    )
+    sums = a[:, None] + b + (int(total.zero_point) << bits)
+    halves = sums & ((1 << bits) - 1) == 1 << (bits - 1)
+    inside = (sums >= 0) & (sums < 255 << bits)
+    return bool((halves & inside).any())
