@@ -21,7 +21,7 @@ from resnet_deploy.quantize.histogram import Histogram
 from resnet_deploy.quantize.process_crew import ProcessCrew
 from resnet_deploy.quantize.statistics import Statistics
 from resnet_deploy.runtime.cpu import default_threads
-from resnet_deploy.runtime.ort_runner import add_outputs
+from resnet_deploy.runtime.ort_runner import serialized_with_outputs
 
 Array = NDArray[Any]
 
@@ -59,7 +59,8 @@ def observe(
         DatasetError: an activation is NaN or infinite.
         RunnerError: ONNX Runtime can't run the model.
     """
-    exposed = _exposed(model, tensors)
+    names = [name for name in tensors if name != model.graph.input[0].name]
+    exposed = serialized_with_outputs(model, names)
     key = ""
     total = Statistics.of(tensors)
     if cache is not None and isinstance(batches, CalibrationImages):
@@ -94,15 +95,3 @@ def _crew(model: bytes, tensors: Sequence[str], threads: int, workers: int) -> C
     if workers == 1:
         return ThreadCrew(model, tensors, threads)
     return ProcessCrew(model, tensors, threads, workers)
-
-
-def _exposed(model: onnx.ModelProto, tensors: Sequence[str]) -> bytes:
-    """Return ``model``, serialised, with ``tensors`` among its outputs."""
-    present = len(model.graph.output)
-    names = [name for name in tensors if name != model.graph.input[0].name]
-    add_outputs(model, names, "the model")
-    try:
-        return model.SerializeToString(deterministic=True)
-    finally:
-        # In place and back, because a copy of the weights would count in the peak memory.
-        del model.graph.output[present:]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantize.codes import Codes
 from resnet_deploy.quantize.windows import windows_of
-from resnet_deploy.runtime.ort_runner import add_outputs, open_session
+from resnet_deploy.runtime.ort_runner import open_session, serialized_with_outputs
 from resnet_deploy.spec import SessionSpec
 
 Array = NDArray[Any]
@@ -230,11 +230,9 @@ def _traced(
     """Yield the number of images and the values of ``tensors``, batch by batch."""
     source = model.graph.input[0].name
     names = [name for name in tensors if name != source]
-    exposed = onnx.ModelProto()
-    exposed.CopyFrom(model)
-    add_outputs(exposed, names, "the model")
-    session = open_session(exposed.SerializeToString(), SessionSpec(threads=threads, spin=False))
-    del exposed
+    session = open_session(
+        serialized_with_outputs(model, names), SessionSpec(threads=threads, spin=False)
+    )
     fixed = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
     for batch in batches:
         size = fixed or len(batch)

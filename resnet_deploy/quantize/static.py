@@ -110,6 +110,7 @@ def quantize_static(
         DatasetError: an activation is NaN or infinite.
     """
     prepared = _prepare(model, preprocess)
+    del model  # copies of the weights count in the peak memory
     graph = _graph(prepared)
     _plan(graph, spec.exclude)  # a wrong glob is named before the work
     plan = _plan(graph)

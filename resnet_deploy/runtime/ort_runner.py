@@ -100,6 +100,21 @@ def add_outputs(model: onnx.ModelProto, names: Sequence[str], path: Path | str) 
             model.graph.output.append(onnx.ValueInfoProto(name=name))
 
 
+def serialized_with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> bytes:
+    """Return ``model``, serialised, with the tensors ``names`` among its outputs.
+
+    Raises:
+        RunnerError: no operator of the graph computes one of them.
+    """
+    present = len(model.graph.output)
+    try:
+        add_outputs(model, names, "the model")
+        return model.SerializeToString(deterministic=True)
+    finally:
+        # In place and back, because a copy of the weights would count in the peak memory.
+        del model.graph.output[present:]
+
+
 def execution_providers() -> tuple[str, ...]:
     """Return the execution providers that the installed ONNX Runtime was built with."""
     import onnxruntime as ort

@@ -1,0 +1,80 @@
+"""The paragraph says what was measured, and why where int8 does not pay."""
+
+from dataclasses import replace
+
+import pytest
+
+from resnet_deploy.results import LayerSaturation, SaturationReport, Verdict, from_dict, to_dict
+
+FASTER = Verdict(
+    cpu="Some CPU",
+    vnni=True,
+    threads=2,
+    fp32_ns=(23_000_000, 24_000_000, 23_500_000) * 4,
+    int8_ns=(5_000_000, 5_200_000, 5_100_000) * 4,
+    fp32_bytes=87_200_000,
+    int8_bytes=22_000_000,
+    macs=3_664_000_000,
+    sqnr_db=31.27,
+    agreement=0.992,
+    samples=128,
+)
+
+
+def saturation(**layer: int) -> SaturationReport:
+    layers = (LayerSaturation(name="conv1", weight_pairs=9, **layer),)
+    return SaturationReport(model="m", data="d", images=8, layers=layers)
+
+
+def test_a_file_that_pays() -> None:
+    assert FASTER.worth_it
+    assert FASTER.text.startswith(
+        "worth it on this CPU (Some CPU): 5.00 ms instead of 23.00 ms, 4.61 times as fast"
+    )
+    assert "22.0 MB instead of 87.2 MB" in FASTER.text
+    assert "the class of fp32 on 99.2% of 128 images" in FASTER.text
+    assert "why" not in FASTER.text
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"vnni": False}, "no int8 dot product"),
+        ({"float_layers": ("layer1.0.conv1",)}, "these layers run in float: layer1.0.conv1"),
+        ({"float_layers": tuple("abcde")}, "a, b, c and 2 more"),
+        ({"macs": 4_000_000}, "the model is small, 4 million"),
+        ({}, "no single cause"),
+    ],
+)
+def test_a_file_that_does_not_pay_says_why(change: dict[str, object], reason: str) -> None:
+    slow = replace(FASTER, int8_ns=FASTER.fp32_ns, **change)  # type: ignore[arg-type]
+    assert not slow.worth_it
+    assert slow.text.startswith("not worth it on this CPU")
+    assert reason in slow.text
+
+
+@pytest.mark.parametrize(
+    ("report", "words"),
+    [
+        (saturation(risky=0), "x86 CPUs without VNNI give the same answers."),
+        (saturation(risky=3), "the same answers on all 8 images tried"),
+        (saturation(risky=3, sums=9, overflows=1, outputs=9, touched=1), "overflow in conv1;"),
+    ],
+)
+def test_other_cpus_are_spoken_of(report: SaturationReport, words: str) -> None:
+    verdict = replace(FASTER, saturation=report)
+    assert words in verdict.text
+    assert words in verdict.lasting
+
+
+def test_what_the_card_keeps_has_no_times() -> None:
+    again = replace(FASTER, int8_ns=tuple(ns + 77_777 for ns in FASTER.int8_ns))
+    assert again.text != FASTER.text
+    assert again.lasting == FASTER.lasting
+    small = replace(FASTER, macs=1_000_000)
+    assert small.lasting == replace(small, int8_ns=FASTER.fp32_ns).lasting
+
+
+def test_it_survives_json() -> None:
+    verdict = replace(FASTER, saturation=saturation(risky=3))
+    assert from_dict(Verdict, to_dict(verdict)) == verdict
