@@ -20,7 +20,8 @@ from resnet_deploy.files import write_together
 from resnet_deploy.models.channel_statistics import ChannelStatistics
 from resnet_deploy.models.dependencies import require
 from resnet_deploy.passes.opset import choose_opset
-from resnet_deploy.pipeline.maker import MAKERS, Maker, calibration_of, for_cpu, int8_notices
+from resnet_deploy.pipeline.facts import int8_notices
+from resnet_deploy.pipeline.maker import MAKERS, Maker, calibration_of, for_cpu
 from resnet_deploy.pipeline.request import ExportRequest
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.reference import ModuleReference

@@ -15,7 +15,8 @@ from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.files import write_atomically
 from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.pipeline.budget import Budget
-from resnet_deploy.pipeline.maker import MAKERS, Maker, calibration_of, for_cpu, int8_notices
+from resnet_deploy.pipeline.facts import int8_notices
+from resnet_deploy.pipeline.maker import MAKERS, Maker, calibration_of, for_cpu
 from resnet_deploy.pipeline.mixed import FloatLayers
 from resnet_deploy.pipeline.request import ExportRequest
 from resnet_deploy.progress import Progress, silent

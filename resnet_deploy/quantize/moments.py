@@ -31,7 +31,8 @@ LARGEST_DEPTH = 8192
 _ENOUGH_ROWS = 16384
 """Rows per layer; at least four times the depth are taken where there are as many."""
 
-_ROWS_AT_ONCE = 2048
+_WAITING_BYTES = 8e6
+"""Of rows per layer that wait to be multiplied with each other."""
 
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -54,19 +55,26 @@ class LayerInput:
     depth: int
     groups: int = 1
 
-    def rows(self, x: Array) -> Array:
-        """Return the im2col rows ``(groups, R, depth)`` of ``x``, in the order of the weights.
+    def rows(self, x: Array, most: int) -> Array:
+        """Return im2col rows ``(groups, R, depth)`` of ``x``, in the order of the weights.
 
-        ``x`` is ``(N, C, ...)``, or ``(N, depth)`` for a Gemm.
+        ``x`` is ``(N, C, ...)``, or ``(N, depth)`` for a Gemm. Of its output pixels about ``most``
+        are taken, one from each of as many equal parts. Where in its part follows the golden
+        ratio: equal steps would stay in a few columns of the picture, its border among them.
         """
         if not self.kernel:
             return x[None]
         view = windows_of(self.node, x, self.kernel, 0)  # (N, C, *output, *kernel)
-        pixels = view.shape[2 : 2 + len(self.kernel)]
-        grouped = view.reshape(
-            len(x), self.groups, -1, int(np.prod(pixels)), int(np.prod(self.kernel))
-        )
-        return grouped.transpose(1, 0, 3, 2, 4).reshape(self.groups, -1, self.depth)
+        places = (len(x), *view.shape[2 : 2 + len(self.kernel)])
+        count = int(np.prod(places))
+        number = np.arange(min(most, count))
+        part = count / len(number)
+        chosen = ((number + (number * _GOLDEN % 1 if part > 1 else 0)) * part).astype(np.int64)
+        image, *pixel = np.unravel_index(chosen, places)
+        where: tuple[Any, ...] = (image, slice(None), *pixel)
+        taken = view[where]  # (R, C, *kernel): only these are copied
+        grouped = taken.reshape(len(chosen), self.groups, self.depth)
+        return np.ascontiguousarray(grouped.transpose(1, 0, 2))
 
 
 class Moments:
@@ -79,7 +87,8 @@ class Moments:
     def __init__(self, *, covariance: bool) -> None:
         self.rows = 0
         self._covariance = covariance
-        self._waiting: list[tuple[Array, Array]] = []
+        self._waiting: list[Array] = []
+        self._waiting_bytes = 0
         # Products are summed around a value near the mean: no digits cancel, even in float32.
         self._origin: Array = np.zeros(0)
         self._exact: Array = np.zeros(0)
@@ -88,16 +97,6 @@ class Moments:
 
     def add(self, exact: Array, rounded: Array) -> None:
         """Add rows ``(groups, R, depth)`` before and after their quantization to u8."""
-        self._waiting.append((exact, rounded))
-        if sum(one.shape[1] for one, _ in self._waiting) >= _ROWS_AT_ONCE:
-            self.flush()
-
-    def flush(self) -> None:
-        """Sum up what is waiting: large matrix products are the fast ones."""
-        if not self._waiting:
-            return
-        exact, rounded = (np.concatenate(part, axis=1) for part in zip(*self._waiting, strict=True))
-        self._waiting.clear()
         if self.rows == 0:
             groups, _, depth = rounded.shape
             self._origin = rounded.mean(axis=1, keepdims=True)
@@ -109,10 +108,21 @@ class Moments:
         self._exact += exact.sum(axis=1, dtype=np.float64)
         rounded = rounded - self._origin
         self._rounded += rounded.sum(axis=1, dtype=np.float64)
-        if self._covariance:
-            self._square += np.matmul(rounded.transpose(0, 2, 1), rounded)
-        else:
+        if not self._covariance:
             self._square += np.square(rounded).sum(axis=1)
+            return
+        self._waiting.append(rounded)
+        self._waiting_bytes += rounded.nbytes
+        if self._waiting_bytes >= _WAITING_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sum up the products of the rows that wait: large matrix products are the fast ones."""
+        if self._waiting:
+            rows = np.concatenate(self._waiting, axis=1)
+            self._waiting.clear()
+            self._waiting_bytes = 0
+            self._square += np.matmul(rows.transpose(0, 2, 1), rows)
 
     @property
     def groups(self) -> int:
@@ -184,7 +194,7 @@ def layer_moments(
         for count, values in _traced(model, tensors, batches, threads):
             for name in layers:
                 one = inputs[name]
-                rows = _spread(one.rows(values[one.tensor]), rows_per_image[name] * count)
+                rows = one.rows(values[one.tensor], rows_per_image[name] * count)
                 found[name].add(rows, one.codes.rounded(rows))
             done += count
             progress("weighing layers", done, images * len(groups))
@@ -192,20 +202,6 @@ def layer_moments(
             name, moments = found.popitem()
             moments.flush()
             yield name, moments
-
-
-def _spread(rows: Array, most: int) -> Array:
-    """Return about ``most`` of the rows, one from each of as many equal parts.
-
-    Where in its part a row is taken follows the golden ratio: equal steps would stay in a few
-    columns of the picture, its border among them.
-    """
-    count = rows.shape[1]
-    if count <= most:
-        return rows
-    number = np.arange(most)
-    chosen = (number + number * _GOLDEN % 1) * count / most
-    return np.ascontiguousarray(rows[:, chosen.astype(np.int64)])
 
 
 def _affordable(inputs: Mapping[str, LayerInput], *, covariance: bool) -> Iterator[list[str]]:

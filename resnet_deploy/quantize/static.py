@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ from resnet_deploy.quantize.calibration_cache import CalibrationCache
 from resnet_deploy.quantize.codes import Codes
 from resnet_deploy.quantize.data_free import expected_histograms, expected_moments
 from resnet_deploy.quantize.exact_sums import align_sums
+from resnet_deploy.quantize.histogram import Histogram
 from resnet_deploy.quantize.layer_weights import layer_inputs, quantize_layers, weighted_layers
 from resnet_deploy.quantize.moments import Moments, layer_moments
 from resnet_deploy.quantize.plan import Plan, make_plan
@@ -111,27 +113,11 @@ def quantize_static(
     """
     prepared = _prepare(model, preprocess)
     del model  # copies of the weights count in the peak memory
+    _plan(_graph(prepared), spec.exclude)  # a wrong glob is named before the work
+    histograms = _histograms(prepared, spec, batches, images, statistics, threads, progress)
     graph = _graph(prepared)
-    _plan(graph, spec.exclude)  # a wrong glob is named before the work
     plan = _plan(graph)
     known = {str(value.name): _PIXELS for value in plan.ranged if _are_pixels(value)}
-    histograms = {} if statistics is None else expected_histograms(graph, plan, statistics)
-    names = [
-        name for value in plan.ranged if (name := str(value.name)) not in {**known, **histograms}
-    ]
-    if names:
-        histograms |= observe(
-            prepared,
-            names,
-            batches,
-            images=images,
-            threads=threads,
-            workers=spec.workers,
-            cache=CalibrationCache(folder=spec.calibration_cache)
-            if spec.calibration_cache
-            else None,
-            progress=progress,
-        )
     ranges = {
         name: choose_range(histogram, spec.calibration_method)
         for name, histogram in histograms.items()
@@ -179,6 +165,40 @@ def _plan(graph: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
     if not weighted_layers(graph, plan):
         raise UnsupportedGraphError("the model has no convolution or linear layer to quantize")
     return plan
+
+
+def _histograms(
+    prepared: onnx.ModelProto,
+    spec: QuantSpec,
+    batches: Batches,
+    images: int,
+    statistics: Mapping[str, ChannelStatistics] | None,
+    threads: int,
+    progress: Progress,
+) -> dict[str, Histogram]:
+    """Return a histogram of every tensor that gets a range, except of pixels."""
+    graph = _graph(prepared)
+    plan = _plan(graph)
+    found = {} if statistics is None else expected_histograms(graph, plan, statistics)
+    names = [
+        str(value.name)
+        for value in plan.ranged
+        if str(value.name) not in found and not _are_pixels(value)
+    ]
+    del graph, plan
+    gc.collect()  # graphs are full of cycles, and each has the weights
+    if not names:
+        return found
+    return found | observe(
+        prepared,
+        names,
+        batches,
+        images=images,
+        threads=threads,
+        workers=spec.workers,
+        cache=CalibrationCache(folder=spec.calibration_cache) if spec.calibration_cache else None,
+        progress=progress,
+    )
 
 
 def _are_pixels(value: ir.Value) -> bool:

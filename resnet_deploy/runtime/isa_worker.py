@@ -22,6 +22,7 @@ def main() -> None:
 
     _tell(_cpu_features(np))
     # As ort_runner.session_options does: spinning threads cost an emulator dearly.
+    ort.disable_telemetry_events()
     options = ort.SessionOptions()
     options.intra_op_num_threads = request["threads"]
     options.inter_op_num_threads = 1

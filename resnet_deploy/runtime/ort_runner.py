@@ -126,6 +126,7 @@ def session_options(spec: SessionSpec) -> onnxruntime.SessionOptions:
     """Return ONNX Runtime's options for ``spec``: sequential, and without a log of its own."""
     import onnxruntime as ort
 
+    ort.disable_telemetry_events()  # nothing is sent anywhere
     options = ort.SessionOptions()
     options.intra_op_num_threads = spec.threads or default_threads()
     options.inter_op_num_threads = 1

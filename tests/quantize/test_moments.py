@@ -51,7 +51,7 @@ def test_rows_times_weights_are_the_convolution(groups: int) -> None:
     [(_, layer)] = layer_inputs(graph, make_plan(graph), {"x": FINE, "y": FINE}).items()
     x = noise(2, 4, 9, 9, seed=1)
 
-    rows = layer.rows(x)  # (groups, N * 25, depth)
+    rows = layer.rows(x, 1000)  # (groups, N * 25, depth)
 
     by_group = weight.reshape(groups, 4 // groups, -1)
     y = np.concatenate([r @ w.T for r, w in zip(rows, by_group, strict=True)], axis=1)
@@ -93,3 +93,16 @@ def test_layers_are_met_at_their_own_inputs() -> None:
     stem = next(one for one in found.values() if one.mean.shape == (1, 3))
     every = np.concatenate(batches).transpose(0, 2, 3, 1).reshape(-1, 3)
     np.testing.assert_allclose(stem.mean_exact[0], every.mean(axis=0), atol=1e-5)
+
+
+def test_some_rows_are_taken_from_everywhere() -> None:
+    text = "g (float[N,1,32,32] x) => (float[N,1,32,32] y) { y = Conv<kernel_shape=[1,1]>(x, w) }"
+    graph = to_ir(parse(text, {"w": noise(1, 1, 1, 1)}))
+    [(_, layer)] = layer_inputs(graph, make_plan(graph), {"x": FINE, "y": FINE}).items()
+    number = np.arange(2 * 32 * 32, dtype=np.float32).reshape(2, 1, 32, 32)
+
+    taken = layer.rows(number, 64).ravel().astype(int)
+
+    assert len(set(taken)) == 64
+    assert len(set(taken % 32)) > 24  # columns
+    assert np.ptp(np.histogram(taken, 8, (0, 2048))[0]) <= 1
