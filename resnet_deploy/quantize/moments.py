@@ -31,6 +31,9 @@ LARGEST_DEPTH = 8192
 _ENOUGH_ROWS = 16384
 """Rows per layer; at least four times the depth are taken where there are as many."""
 
+_MOST_FOR_MEANS = 256
+"""Rows per image and layer where only means and variances are wanted."""
+
 _WAITING_BYTES = 8e6
 """Of rows per layer that wait to be multiplied with each other."""
 
@@ -190,6 +193,8 @@ def layer_moments(
         rows_per_image = {
             name: max(1, -(-max(_ENOUGH_ROWS, 4 * inputs[name].depth) // images)) for name in layers
         }
+        if not covariance:
+            rows_per_image = {name: min(n, _MOST_FOR_MEANS) for name, n in rows_per_image.items()}
         done = number * images
         for count, values in _traced(model, tensors, batches, threads):
             for name in layers:

@@ -103,11 +103,12 @@ def _usable(scale: Array) -> NDArray[np.float32]:
 
 def _scales(w: Array, moments: Moments | None) -> Array:
     """Return the scale of each row of ``w`` ``(O, K)``: that of least error of the output."""
+    w = w.astype(np.float32)  # twice as fast, and exact enough to compare errors
     largest = np.abs(w).max(axis=1) / LARGEST_CODE
     if moments is None:
-        return np.asarray(largest)
+        return np.asarray(largest, np.float64)
     # A little of everything: inputs that were always the same here may vary elsewhere.
-    variance = _by_channel(moments.variance, len(w))
+    variance = _by_channel(moments.variance.astype(np.float32), len(w))
     importance = variance + 1e-3 * variance.mean(axis=1, keepdims=True)
     best, least = largest, np.full(len(w), np.inf)
     for share in _SHARES:
@@ -115,7 +116,7 @@ def _scales(w: Array, moments: Moments | None) -> Array:
         error = (importance * (nearest_codes(w / scale) * scale - w) ** 2).sum(axis=1)
         best = np.where(error < least, largest * share, best)
         least = np.minimum(error, least)
-    return np.asarray(best)
+    return np.asarray(best, np.float64)
 
 
 def _rounders(moments: Moments | None) -> list[Rounder]:
