@@ -36,7 +36,7 @@ from resnet_deploy.results.paired import paired_top1
 from resnet_deploy.runtime.base import Array, Runner, infer_any
 from resnet_deploy.runtime.cpu import default_threads
 from resnet_deploy.runtime.ort_runner import OrtRunner
-from resnet_deploy.runtime.stopwatch import Stopwatch
+from resnet_deploy.runtime.stopwatch import Stopwatch, take_turns
 from resnet_deploy.spec import Preprocess, SessionSpec
 
 PROBE_IMAGES = 512
@@ -214,12 +214,9 @@ class Workbench:
 
     def _times(self, mixed: Runner, images: Array) -> PairedTimes:
         watches = [Stopwatch(one, images, len(images)) for one in (self._int8, mixed)]
-        # The last of a few runs: the first ones allocate.
-        once = max(watch.run(2)[-1] for watch in watches)
-        runs = int(_TIMED_SECONDS * 1e9 / (2 * _ROUNDS * once))
-        runs = min(max(1, runs), _MOST_RUNS)
-        rounds = [[min(watch.run(runs)) for watch in watches] for _ in range(_ROUNDS)]
-        int8, float_ = zip(*rounds, strict=True)
+        int8, float_ = take_turns(
+            watches, rounds=_ROUNDS, seconds=_TIMED_SECONDS, most_runs=_MOST_RUNS
+        )
         return PairedTimes(int8_ns=int8, mixed_ns=float_)
 
 

@@ -13,7 +13,7 @@ from resnet_deploy.results import Environment, Inspection, ParityReport, Verdict
 from resnet_deploy.runtime.base import Array
 from resnet_deploy.runtime.cpu import default_threads, has_vnni
 from resnet_deploy.runtime.ort_runner import OrtRunner
-from resnet_deploy.runtime.stopwatch import Stopwatch
+from resnet_deploy.runtime.stopwatch import Stopwatch, take_turns
 from resnet_deploy.spec import SessionSpec
 
 _ROUNDS = 11
@@ -82,9 +82,7 @@ def _times(
         size = first.input.shape[0] or 1
         batch = np.resize(images, (size, *images.shape[1:]))
         watches = [Stopwatch(runner, batch, size) for runner in (first, second)]
-        # The last of a few runs: the first ones allocate.
-        once = sum(watch.run(2)[-1] for watch in watches)
-        runs = min(max(1, int(_TIMED_SECONDS * 1e9 / (_ROUNDS * once))), _MOST_RUNS)
-        rounds = [[min(watch.run(runs)) for watch in watches] for _ in range(_ROUNDS)]
-    fp32_ns, int8_ns = zip(*rounds, strict=True)
+        fp32_ns, int8_ns = take_turns(
+            watches, rounds=_ROUNDS, seconds=_TIMED_SECONDS, most_runs=_MOST_RUNS
+        )
     return fp32_ns, int8_ns

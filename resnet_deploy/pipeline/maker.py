@@ -29,7 +29,7 @@ from resnet_deploy.quantize.static import QuantizedNet, quantize_static
 from resnet_deploy.reference import Reference
 from resnet_deploy.results import BudgetReport, Environment, Inspection, ParityReport, Verdict
 from resnet_deploy.sensitivity import globs
-from resnet_deploy.spec import Preprocess, QuantSpec, Tolerance
+from resnet_deploy.spec import Preprocess, QuantSpec
 from resnet_deploy.summary import summarize_artifact
 from resnet_deploy.verdict import judge
 from resnet_deploy.verify import compare, is_trained, verification_images
@@ -44,11 +44,6 @@ _BATCH_PIXELS = 2 * 224 * 224
 image of 224x224 for ResNet-50."""
 
 _LARGEST_BATCH = 32
-
-_DATA_FREE_TOLERANCE = Tolerance(min_sqnr_db=10.0, min_cosine=0.95)
-"""Of int8 files whose ranges come from BatchNorm statistics. They are compared on made-up pictures,
-which the statistics do not describe: ResNet-20 and -32 reach 20 and 18 dB there, but 30 and 29 dB
-on real images."""
 
 _JUDGED_PIXELS = 8 * 224 * 224
 _MOST_JUDGED = 128
@@ -240,7 +235,6 @@ class Maker:
             images,
             data=name,
             meaningful=real and is_trained(artifact),
-            tolerance=_DATA_FREE_TOLERANCE if precision == "int8" and self.data_free else None,
             threads=self.request.threads,
             progress=self.progress,
         )

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantize.codes import Codes
+from resnet_deploy.quantize.crew import pieces
 from resnet_deploy.quantize.windows import windows_of
 from resnet_deploy.runtime.ort_runner import open_session, serialized_with_outputs
 from resnet_deploy.spec import SessionSpec
@@ -236,8 +237,8 @@ def _traced(
     )
     fixed = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
     for batch in batches:
-        size = fixed or len(batch)
-        for start in range(0, len(batch) - len(batch) % size, size):
-            piece = batch[start : start + size]
-            values = dict(zip(names, session.run(names, {source: piece}), strict=True))
-            yield len(piece), {source: piece, **values}
+        for piece, count in pieces(batch, fixed or len(batch)):
+            # Asked for nothing, ONNX Runtime would give all outputs.
+            values = [piece, *(session.run(names, {source: piece}) if names else ())]
+            real = (one[:count] for one in values)
+            yield count, dict(zip((source, *names), real, strict=True))

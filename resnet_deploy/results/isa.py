@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from resnet_deploy.results.environment import Environment
-from resnet_deploy.results.parity import OutputDiff
+from resnet_deploy.results.parity import OutputDiff, broken_bounds
 from resnet_deploy.spec import Tolerance
 
 
@@ -64,11 +64,7 @@ class IsaRun:
     @property
     def failures(self) -> tuple[str, ...]:
         """Which tolerances do not hold, in words; empty when the run passes."""
-        found = self.logits.failures(self.tolerance)
-        wanted = self.tolerance.min_agreement
-        if wanted is not None and not self.agreement >= wanted:
-            found = (*found, f"top-1 agreement {self.agreement:.2%} < {wanted:.2%}")
-        return found
+        return broken_bounds(self.logits, self.agreement, self.tolerance)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,6 +70,15 @@ class OutputDiff:
         return tuple(found)
 
 
+def broken_bounds(logits: OutputDiff, agreement: float, tolerance: Tolerance) -> tuple[str, ...]:
+    """Return in words which bounds of ``tolerance`` logits and top-1 ``agreement`` break."""
+    found = logits.failures(tolerance)
+    wanted = tolerance.min_agreement
+    if wanted is not None and not agreement >= wanted:
+        found = (*found, f"top-1 agreement {agreement:.2%} < {wanted:.2%}")
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class ParityCase:
     """One comparison: a reference, a candidate, a batch size, an optimisation level.
@@ -95,11 +104,7 @@ class ParityCase:
     @property
     def failures(self) -> tuple[str, ...]:
         """Which tolerances do not hold, in words; empty when the case passes."""
-        found = self.logits.failures(self.tolerance)
-        wanted = self.tolerance.min_agreement
-        if wanted is not None and not self.agreement >= wanted:
-            found = (*found, f"top-1 agreement {self.agreement:.2%} < {wanted:.2%}")
-        return found
+        return broken_bounds(self.logits, self.agreement, self.tolerance)
 
 
 @dataclass(frozen=True, kw_only=True)

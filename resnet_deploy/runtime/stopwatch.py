@@ -6,7 +6,7 @@ import gc
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -120,6 +120,20 @@ class Stopwatch:
         start = self._clock()
         self._runner.infer(self._batch)
         return self._clock() - start
+
+
+def take_turns(
+    watches: Sequence[Stopwatch], *, rounds: int, seconds: float, most_runs: int
+) -> list[tuple[int, ...]]:
+    """Return per watch the fastest run of each round, in nanoseconds; all run in every round.
+
+    Rounds together last about ``seconds``, each with ``most_runs`` runs per watch at most.
+    """
+    # The last of a few runs: the first ones allocate.
+    once = sum(watch.run(2)[-1] for watch in watches)
+    runs = min(max(1, int(seconds * 1e9 / (rounds * once))), most_runs)
+    taken = [[min(watch.run(runs)) for watch in watches] for _ in range(rounds)]
+    return list(zip(*taken, strict=True))
 
 
 def _is_stable(taken: list[int]) -> bool:

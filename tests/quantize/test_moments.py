@@ -106,3 +106,19 @@ def test_some_rows_are_taken_from_everywhere() -> None:
     assert len(set(taken)) == 64
     assert len(set(taken % 32)) > 24  # columns
     assert np.ptp(np.histogram(taken, 8, (0, 2048))[0]) <= 1
+
+
+def test_a_fixed_batch_size_larger_than_the_batches() -> None:
+    text = "g (float[8,3,4,4] x) => (float[8,2,4,4] y) { y = Conv<kernel_shape=[1,1]>(x, w) }"
+    model = parse(text, {"w": noise(2, 3, 1, 1)})
+    graph = to_ir(model)
+    run_passes(graph)
+    plan = make_plan(graph)
+    inputs = layer_inputs(graph, plan, {"x": FINE, "y": FINE})
+    batches = [noise(2, 3, 4, 4, seed=seed) for seed in range(2)]
+
+    [(_, found)] = layer_moments(ir.to_proto(graph), inputs, batches, images=4, covariance=False)
+
+    assert found.rows == 4 * 16
+    every = np.concatenate(batches).transpose(0, 2, 3, 1).reshape(-1, 3)
+    np.testing.assert_allclose(found.mean_exact[0], every.mean(axis=0), atol=1e-5)
