@@ -1,0 +1,70 @@
+"""What is asked for: frozen requests, with the paper's and the field's names."""
+
+from resnet_deploy.spec.bench import (
+    BenchSpec,
+)
+from resnet_deploy.spec.model import (
+    IMAGENET_DEPTHS,
+    Family,
+    ModelSpec,
+    Shortcut,
+    Stem,
+    Variant,
+    resnet_spec,
+    vgg19_spec,
+)
+from resnet_deploy.spec.output import OutputKind, OutputSpec
+from resnet_deploy.spec.preprocess import (
+    CENTER_CROP_RATIO,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    InputFormat,
+    Preprocess,
+)
+from resnet_deploy.spec.quant import (
+    CalibrationMethod,
+    Effort,
+    QuantSpec,
+    TargetIsa,
+)
+from resnet_deploy.spec.session import (
+    Optimization,
+    SessionSpec,
+)
+from resnet_deploy.spec.tolerance import (
+    ENOUGH_FOR_AGREEMENT,
+    FP32_TOLERANCE,
+    INT8_MIN_AGREEMENT,
+    INT8_TOLERANCE,
+    Tolerance,
+)
+
+__all__ = [
+    "CENTER_CROP_RATIO",
+    "ENOUGH_FOR_AGREEMENT",
+    "FP32_TOLERANCE",
+    "IMAGENET_DEPTHS",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "INT8_MIN_AGREEMENT",
+    "INT8_TOLERANCE",
+    "BenchSpec",
+    "CalibrationMethod",
+    "Effort",
+    "Family",
+    "InputFormat",
+    "ModelSpec",
+    "Optimization",
+    "OutputKind",
+    "OutputSpec",
+    "Preprocess",
+    "QuantSpec",
+    "SessionSpec",
+    "Shortcut",
+    "Stem",
+    "TargetIsa",
+    "Tolerance",
+    "Variant",
+    "resnet_spec",
+    "vgg19_spec",
+]

@@ -1,0 +1,127 @@
+"""Which network: the paper's families, depths and variants."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from resnet_deploy.errors import SpecError
+
+IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
+
+
+class Family(str, enum.Enum):
+    """Which architecture a model belongs to; ``custom`` is any module or ONNX file."""
+
+    IMAGENET = "imagenet"
+    CIFAR = "cifar"
+    VGG = "vgg"
+    CUSTOM = "custom"
+
+
+class Variant(str, enum.Enum):
+    """Where a Bottleneck strides: v1 (the paper) in the first 1x1, v1.5 in the 3x3."""
+
+    V1 = "v1"
+    V1_5 = "v1.5"
+
+
+class Stem(str, enum.Enum):
+    """``imagenet``: 7x7/2 and 3x3/2 max-pool; ``cifar``: one 3x3/1."""
+
+    IMAGENET = "imagenet"
+    CIFAR = "cifar"
+
+
+class Shortcut(str, enum.Enum):
+    """Section 4.1 of the paper: A zero-padded identity, B projection on a change, C always."""
+
+    A = "A"
+    B = "B"
+    C = "C"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """Which network: enough to build its PyTorch module again.
+
+    ``factory`` is ``package.module:callable`` for family ``custom``; it is None when the model
+    came as a foreign ONNX file, which has no PyTorch module of its own.
+    """
+
+    family: Family
+    depth: int = 0
+    num_classes: int = 1000
+    image_size: int = 224
+    variant: Variant = Variant.V1_5
+    shortcut: Shortcut = Shortcut.B
+    stem: Stem = Stem.IMAGENET
+    plain: bool = False
+    factory: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The stem of the files this model is written to, such as ``resnet34``."""
+        if self.family is Family.CUSTOM:
+            return "model" if self.factory is None else self.factory.rpartition(":")[2]
+        if self.family is Family.VGG:
+            return f"vgg{self.depth}"
+        kind = "plain" if self.plain else "resnet"
+        bottleneck = self.family is Family.IMAGENET and self.depth >= 50
+        suffix = "-v1" if bottleneck and self.variant is Variant.V1 else ""
+        return f"{kind}{self.depth}{suffix}"
+
+
+def resnet_spec(
+    depth: int,
+    *,
+    num_classes: int | None = None,
+    image_size: int | None = None,
+    variant: Variant = Variant.V1_5,
+    shortcut: Shortcut | None = None,
+    stem: Stem | None = None,
+    plain: bool = False,
+) -> ModelSpec:
+    """Return the spec of a ResNet; ``depth`` alone chooses the family.
+
+    18, 34, 50, 101 and 152 are the ImageNet nets of Table 1 (1000 classes, 224 pixels, option
+    B); any other 6n+2 is a CIFAR net of section 4.2 (10 classes, 32 pixels, option A).
+
+    Raises:
+        SpecError: no ResNet has this depth, or a size is not positive.
+    """
+    if depth in IMAGENET_DEPTHS:
+        family, classes, size = Family.IMAGENET, 1000, 224
+        stem = stem or Stem.IMAGENET
+        if stem is Stem.CIFAR:
+            size = 32
+        shortcut = shortcut or Shortcut.B
+    elif depth >= 8 and (depth - 2) % 6 == 0:
+        family, classes, size = Family.CIFAR, 10, 32
+        stem = stem or Stem.CIFAR
+        shortcut = shortcut or Shortcut.A
+    else:
+        raise SpecError(
+            f"no ResNet has depth {depth}: use 18, 34, 50, 101 or 152 (ImageNet), "
+            "or 6n+2 (CIFAR: 20, 32, 44, 56, 110)"
+        )
+    classes = num_classes if num_classes is not None else classes
+    size = image_size if image_size is not None else size
+    if classes < 1 or size < 1:
+        raise SpecError(f"number of classes ({classes}) and image size ({size}) must be positive")
+    return ModelSpec(
+        family=family,
+        depth=depth,
+        num_classes=classes,
+        image_size=size,
+        variant=variant,
+        shortcut=shortcut,
+        stem=stem,
+        plain=plain,
+    )
+
+
+def vgg19_spec(*, num_classes: int | None = None, image_size: int | None = None) -> ModelSpec:
+    """Return the spec of VGG-19, the reference net of the paper's Fig. 3 (left)."""
+    classes = 1000 if num_classes is None else num_classes
+    return ModelSpec(family=Family.VGG, depth=19, num_classes=classes, image_size=image_size or 224)

@@ -1,0 +1,69 @@
+"""How to quantize to int8."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+
+from resnet_deploy.errors import SpecError
+
+
+class CalibrationMethod(str, enum.Enum):
+    """How an activation range is chosen from what was observed."""
+
+    MINMAX = "minmax"
+    PERCENTILE = "percentile"
+    ENTROPY = "entropy"
+    MSE = "mse"
+
+
+class Effort(str, enum.Enum):
+    """How long accuracy is looked for; neither costs anything at run time.
+
+    ``fast`` rounds each weight alone, in seconds; ``best`` rounds the weights of a layer together,
+    so that their errors cancel on the calibration images, in minutes.
+    """
+
+    FAST = "fast"
+    BEST = "best"
+
+
+class TargetIsa(str, enum.Enum):
+    """Which CPUs the int8 kernels are chosen for.
+
+    ``portable`` suits every CPU with VNNI or ARM's dot product; ``x86-amx`` gives the same answers
+    and is faster with Intel's AMX, slower without; ``x86-avx2`` keeps every pair of products
+    within int16, which x86 CPUs without VNNI need to give the same answers; ``auto`` is the CPU
+    that the file is made on.
+    """
+
+    AUTO = "auto"
+    PORTABLE = "portable"
+    X86_AVX2 = "x86-avx2"
+    X86_AMX = "x86-amx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantSpec:
+    """How to quantize: u8 activations per tensor, s8 weights per channel, int32 biases.
+
+    ``workers`` processes share the calibration images; ``calibration_cache`` is the folder where
+    their statistics are kept, or None. Neither changes the result.
+
+    Raises:
+        SpecError: there are no workers.
+    """
+
+    calibration_method: CalibrationMethod = CalibrationMethod.MSE
+    effort: Effort = Effort.FAST
+    target_isa: TargetIsa = TargetIsa.PORTABLE
+    samples: int = 512
+    seed: int = 0
+    exclude: tuple[str, ...] = ()
+    workers: int = 1
+    calibration_cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise SpecError(f"cannot calibrate with {self.workers} workers: ask for at least one")

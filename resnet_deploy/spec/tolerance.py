@@ -1,0 +1,32 @@
+"""When two runs of a model count as equal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """When two runs of a model count as equal.
+
+    ``max_relative`` bounds max |difference| over max |reference|; ``min_sqnr_db`` and
+    ``min_cosine`` bound signal to noise and direction of the logits; ``min_agreement`` is the
+    share of samples with the same top-1. None: not checked.
+    """
+
+    max_relative: float | None = None
+    min_sqnr_db: float | None = None
+    min_cosine: float | None = None
+    min_agreement: float | None = None
+
+
+FP32_TOLERANCE = Tolerance(max_relative=1e-5, min_agreement=1.0)
+"""Two float32 implementations of the same graph; only the order of sums differs."""
+
+INT8_TOLERANCE = Tolerance(min_sqnr_db=15.0, min_cosine=0.98)
+"""Int8 against fp32. A sound int8 ResNet has 25 to 45 dB; a broken layer leaves a few."""
+
+INT8_MIN_AGREEMENT = 0.9
+"""Top-1 agreement of int8 with fp32, asked of trained nets on at least 100 real images."""
+
+ENOUGH_FOR_AGREEMENT = 100
