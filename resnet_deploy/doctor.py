@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from resnet_deploy.errors import ResnetDeployError
 from resnet_deploy.results import Environment
 from resnet_deploy.runtime.cpu import (
     allowed_cpus,
     cgroup_quota,
+    cpu_vendor,
     environment,
     has_vnni,
     physical_cores,
 )
 from resnet_deploy.runtime.isa import ISAS
 from resnet_deploy.runtime.isa_tools import FETCH_COMMAND, NOT_FETCHED, status
+from resnet_deploy.runtime.ort_openvino_runner import openvino_devices
 from resnet_deploy.runtime.ort_runner import execution_providers
+from resnet_deploy.runtime.registry import RunnerStatus, runner_status
 
 OPTIONAL = {
     "torch": ("building and exporting models, and the torch runner", "export"),
@@ -25,6 +29,8 @@ OPTIONAL = {
     "safetensors": ("reading .safetensors checkpoints", "export"),
 }
 """Module -> what needs it, and the extra that installs it."""
+
+_INTEL = "GenuineIntel"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +47,8 @@ class Diagnosis:
     """This machine: CPUs, memory in bytes, runtimes, and what is missing.
 
     ``quota`` is the control group's limit in cores, None without one. ``isas`` says of each
-    instruction set how ``verify --isa`` can run its kernels here.
+    instruction set how ``verify --isa`` can run its kernels here; ``runners`` which of the
+    runners of ``bench`` can run.
     """
 
     STATISTICS: ClassVar[tuple[str, ...]] = ("vnni", "int8")
@@ -53,6 +60,7 @@ class Diagnosis:
     memory_bytes: int
     available_bytes: int
     execution_providers: tuple[str, ...]
+    runners: tuple[RunnerStatus, ...]
     isas: dict[str, str]
     missing: tuple[Missing, ...]
 
@@ -75,7 +83,7 @@ class Diagnosis:
 
 
 def diagnose(command: str) -> Diagnosis:
-    """Look at this machine; ``command`` is what repeats that. Nothing heavy is imported."""
+    """Look at this machine; ``command`` is what repeats that. PyTorch is not imported."""
     import psutil
 
     memory = psutil.virtual_memory()
@@ -89,9 +97,35 @@ def diagnose(command: str) -> Diagnosis:
         memory_bytes=memory.total,
         available_bytes=memory.available,
         execution_providers=execution_providers(),
+        runners=runners_here(),
         isas=isas,
         missing=missing_packages() + (emulators,) * (NOT_FETCHED in isas.values()),
     )
+
+
+def runners_here() -> tuple[RunnerStatus, ...]:
+    """Return every runner, and what keeps it from running here.
+
+    OpenVINO's plugin is asked for its devices where it is installed; elsewhere the CPU's vendor
+    tells what it would say.
+    """
+    return tuple(
+        _with_device(status) if status.name == "ort-openvino" else status
+        for status in runner_status()
+    )
+
+
+def _with_device(status: RunnerStatus) -> RunnerStatus:
+    lists_none = "lists no device here, it does on Intel CPUs only"
+    if not status.installed:
+        if cpu_vendor() == _INTEL:
+            return status
+        return replace(status, problem=f"{status.problem}; {lists_none}")
+    try:
+        devices = openvino_devices()
+    except ResnetDeployError as error:
+        return replace(status, problem=str(error))
+    return status if devices else replace(status, problem=f"installed, but {lists_none}")
 
 
 def missing_packages() -> tuple[Missing, ...]:
@@ -128,6 +162,7 @@ def rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
         ("system", f"{env.os}, Python {env.python}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in env.versions.items())),
         ("execution providers", ", ".join(diagnosis.execution_providers)),
+        *((f"runner {one.name}", one.problem or "ready") for one in diagnosis.runners),
         ("kernels for --isa", "; ".join(f"{name}: {how}" for name, how in diagnosis.isas.items())),
         *(
             (f"missing: {one.package}", f"needed for {one.needed_for}: {one.install}")

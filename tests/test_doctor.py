@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from resnet_deploy.doctor import diagnose, missing_packages, rows
+from resnet_deploy.doctor import diagnose, missing_packages, rows, runners_here
+from resnet_deploy.errors import RunnerError
 from resnet_deploy.results import to_dict
+from resnet_deploy.runtime.registry import RUNNERS
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,41 @@ def test_missing_packages_come_with_the_command_that_installs_them(monkeypatch):
     assert {one.install for one in missing} == {"pip install 'resnet-deploy[export]'"}
     words = dict(rows(replace(diagnose("x"), missing=missing)))
     assert "pip install" in words["missing: torch"]
+
+
+def test_every_runner_is_listed_with_its_state():
+    words = dict(rows(diagnose("x")))
+    assert words["runner ort"] == "ready"
+    assert {key for key in words if key.startswith("runner ")} == {f"runner {n}" for n in RUNNERS}
+
+
+def plugin_problem() -> str:
+    return next(status.problem for status in runners_here() if status.name == "ort-openvino")
+
+
+def test_the_plugin_lists_no_device_on_other_cpus(monkeypatch):
+    monkeypatch.setattr("resnet_deploy.doctor.cpu_vendor", lambda: "AuthenticAMD")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert plugin_problem() == (
+        "not installed: pip install 'resnet-deploy[openvino]'; "
+        "lists no device here, it does on Intel CPUs only"
+    )
+    monkeypatch.setattr("resnet_deploy.doctor.cpu_vendor", lambda: "GenuineIntel")
+    assert plugin_problem() == "not installed: pip install 'resnet-deploy[openvino]'"
+
+
+def test_an_installed_plugin_is_asked(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr("resnet_deploy.doctor.openvino_devices", lambda: [object()])
+    assert plugin_problem() == ""
+    monkeypatch.setattr("resnet_deploy.doctor.openvino_devices", list)
+    assert plugin_problem().startswith("installed, but lists no device here")
+
+    def broken() -> None:
+        raise RunnerError("the plugin can't be loaded")
+
+    monkeypatch.setattr("resnet_deploy.doctor.openvino_devices", broken)
+    assert plugin_problem() == "the plugin can't be loaded"
 
 
 def test_kernels_that_could_be_fetched_are_missing(monkeypatch):

@@ -29,7 +29,15 @@ _EXTENSIONS = {
 
 _DOT_PRODUCTS = frozenset({"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"})
 
-_PACKAGES = ("resnet-deploy", "onnxruntime", "onnx", "numpy", "torch")
+_PACKAGES = (
+    "resnet-deploy",
+    "onnxruntime",
+    "onnxruntime-ep-openvino",
+    "openvino",
+    "onnx",
+    "numpy",
+    "torch",
+)
 
 
 def default_threads(root: Path = _ROOT) -> int:
@@ -68,6 +76,18 @@ def physical_cores(root: Path = _ROOT, cpus: frozenset[int] | None = None) -> in
     import psutil
 
     return max(1, min(len(cpus), psutil.cpu_count(logical=False) or len(cpus)))
+
+
+def one_cpu_per_core(root: Path = _ROOT, cpus: frozenset[int] | None = None) -> tuple[int, ...]:
+    """Return the first of the logical ``cpus`` (default: those allowed) on each physical core.
+
+    Where the system does not tell which CPUs share a core, all of them are returned.
+    """
+    topology = root / "sys/devices/system/cpu"
+    first: dict[str, int] = {}
+    for cpu in sorted(allowed_cpus() if cpus is None else cpus):
+        first.setdefault(_core_of(topology, cpu), cpu)
+    return tuple(first.values())
 
 
 def _core_of(topology: Path, cpu: int) -> str:
@@ -142,6 +162,16 @@ def cpu_name(root: Path = _ROOT) -> str:
     import archspec.cpu
 
     return platform.processor() or str(archspec.cpu.host().name)
+
+
+def cpu_vendor(root: Path = _ROOT) -> str:
+    """Return who made the processor, such as ``GenuineIntel`` or ``AuthenticAMD``."""
+    found = _cpuinfo(root).get("vendor_id")
+    if found:
+        return found
+    import archspec.cpu
+
+    return str(archspec.cpu.host().vendor)
 
 
 def environment(command: str) -> Environment:

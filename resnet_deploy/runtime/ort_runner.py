@@ -10,9 +10,15 @@ from typing import TYPE_CHECKING
 import onnx
 
 from resnet_deploy.artifact import TensorSpec, load, read_model
-from resnet_deploy.errors import RunnerError
+from resnet_deploy.errors import RunnerError, SpecError
 from resnet_deploy.runtime.base import Array
 from resnet_deploy.runtime.cpu import default_threads
+from resnet_deploy.runtime.session_options import (
+    ATTRIBUTES,
+    attribute_value,
+    check_option,
+    is_openvino_property,
+)
 from resnet_deploy.spec import Optimization, SessionSpec
 
 if TYPE_CHECKING:
@@ -24,12 +30,15 @@ _NUMPY_NAMES = {"float": "float32", "double": "float64"}
 class OrtRunner:
     """Runs an ONNX file with ONNX Runtime on this CPU.
 
+    ``spec.options`` are session options, see ``runtime.session_options``.
+
     The session is opened before anything else reads the file: a copy of the model in Python
     would count in the process's peak memory.
 
     Raises:
         ArtifactError: the file is missing or no ONNX image classifier.
         RunnerError: ONNX Runtime refuses the model.
+        SpecError: there is no such session option.
     """
 
     name = "ort"
@@ -41,21 +50,30 @@ class OrtRunner:
         self._spec = spec or SessionSpec()
         start = time.perf_counter_ns()
         try:
-            self._session = open_session(path, self._spec)
+            self._session = self._open(path, self._spec)
         except RunnerError:
             load(path)  # says what is wrong with the file, if it is the file
             raise
         self.load_ns = time.perf_counter_ns() - start
         self.input = _input_of(self._session, path)
+        self.outputs = tuple(map(_spec_of, self._session.get_outputs()))
         self._traced: tuple[tuple[str, ...], onnxruntime.InferenceSession] | None = None
 
     def infer(self, batch: Array) -> Array:
-        """Return the logits ``(N, classes)`` of ``batch``.
+        """Return the first output, such as logits ``(N, classes)``, of ``batch``.
 
         Raises:
             RunnerError: ONNX Runtime can't run this batch, a wrong shape for instance.
         """
-        return _run(self._session, None, {self.input.name: batch}, self._path)[0]
+        return self.infer_all(batch)[0]
+
+    def infer_all(self, batch: Array) -> tuple[Array, ...]:
+        """Return every output for ``batch``.
+
+        Raises:
+            RunnerError: see :meth:`infer`.
+        """
+        return tuple(_run(self._session, None, {self.input.name: batch}, self._path))
 
     def trace(self, batch: Array, tensors: Sequence[str]) -> dict[str, Array]:
         """Return the values of ``tensors``, by their names in the ONNX file.
@@ -76,7 +94,10 @@ class OrtRunner:
     def _open_traced(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
         model = read_model(self._path)
         add_outputs(model, names, self._path)
-        return open_session(model.SerializeToString(), self._spec)
+        return self._open(model.SerializeToString(), self._spec)
+
+    def _open(self, model: Path | bytes, spec: SessionSpec) -> onnxruntime.InferenceSession:
+        return open_session(model, spec)
 
     def close(self) -> None:
         """Free the model."""
@@ -123,7 +144,11 @@ def execution_providers() -> tuple[str, ...]:
 
 
 def session_options(spec: SessionSpec) -> onnxruntime.SessionOptions:
-    """Return ONNX Runtime's options for ``spec``: sequential, and without a log of its own."""
+    """Return ONNX Runtime's options for ``spec``: sequential, and without a log of its own.
+
+    Raises:
+        SpecError: ``spec`` has an option that does not exist, or that can't have its value.
+    """
     import onnxruntime as ort
 
     ort.disable_telemetry_events()  # nothing is sent anywhere
@@ -131,13 +156,39 @@ def session_options(spec: SessionSpec) -> onnxruntime.SessionOptions:
     options.intra_op_num_threads = spec.threads or default_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spec.spin else "0")
     options.graph_optimization_level = (
         ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         if spec.optimization is Optimization.ALL
         else ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     )
+    entries = {"session.intra_op.allow_spinning": "1" if spec.spin else "0"}
+    for key, value in spec.options:
+        check_option(key, value)
+        if is_openvino_property(key):
+            raise SpecError(
+                f"{key} is a property of OpenVINO: give it to the runner openvino or ort-openvino"
+            )
+        if key in ATTRIBUTES:
+            _set_attribute(options, key, value)
+        else:
+            entries[key] = value
+    for key, value in entries.items():
+        options.add_session_config_entry(key, value)
     return options
+
+
+def _set_attribute(options: onnxruntime.SessionOptions, key: str, value: str) -> None:
+    import onnxruntime as ort
+
+    found = attribute_value(key, value)
+    try:
+        kind = type(getattr(options, key))  # an enumeration, where the value is a number of one
+        setattr(options, key, kind(found))
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        raise SpecError(
+            f"ONNX Runtime {ort.__version__} refuses the session option {key}={value}: "
+            f"{_one_line(error)}"
+        ) from error
 
 
 def open_session(model: Path | bytes, spec: SessionSpec) -> onnxruntime.InferenceSession:
@@ -145,14 +196,14 @@ def open_session(model: Path | bytes, spec: SessionSpec) -> onnxruntime.Inferenc
 
     Raises:
         RunnerError: ONNX Runtime refuses the model.
+        SpecError: as :func:`session_options`.
     """
     import onnxruntime as ort
 
     source = str(model) if isinstance(model, Path) else model
+    options = session_options(spec)
     try:
-        return ort.InferenceSession(
-            source, session_options(spec), providers=["CPUExecutionProvider"]
-        )
+        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base class
         where = model if isinstance(model, Path) else "the model"
         raise RunnerError(
@@ -162,11 +213,15 @@ def open_session(model: Path | bytes, spec: SessionSpec) -> onnxruntime.Inferenc
 
 def _input_of(session: onnxruntime.InferenceSession, path: Path) -> TensorSpec:
     inputs = session.get_inputs()
-    if len(inputs) != 1 or len(session.get_outputs()) != 1:
+    if len(inputs) != 1:
         return load(path).input  # raises, and says so
-    kind = inputs[0].type.removeprefix("tensor(").removesuffix(")")
-    dims = tuple(dim if isinstance(dim, int) else None for dim in inputs[0].shape)
-    return TensorSpec(name=inputs[0].name, dtype=_NUMPY_NAMES.get(kind, kind), shape=dims)
+    return _spec_of(inputs[0])
+
+
+def _spec_of(tensor: onnxruntime.NodeArg) -> TensorSpec:
+    kind = tensor.type.removeprefix("tensor(").removesuffix(")")
+    dims = tuple(dim if isinstance(dim, int) else None for dim in tensor.shape)
+    return TensorSpec(name=tensor.name, dtype=_NUMPY_NAMES.get(kind, kind), shape=dims)
 
 
 def _run(

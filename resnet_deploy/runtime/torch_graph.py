@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from resnet_deploy.artifact import MODULE_KEY, opset_of
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.runtime.torch_node import Call, Node
-from resnet_deploy.runtime.torch_ops import CONVERTERS
+from resnet_deploy.runtime.torch_ops import CONVERTERS, SEVERAL_OUTPUTS
 
 _FRESH = frozenset({"Conv", "Add", "BatchNormalization"})
 """Operators whose result is new memory, which a following ReLU may overwrite."""
@@ -29,12 +29,19 @@ _FRESH = frozenset({"Conv", "Add", "BatchNormalization"})
 
 @dataclass(frozen=True)
 class _Step:
-    """``values[output] = call(*values[inputs])``, after which the slots in ``done`` are free."""
+    """``values[outputs] = call(*values[inputs])``, after which the slots in ``done`` are free."""
 
     call: Call
     inputs: tuple[int, ...]
-    output: int
+    outputs: tuple[int, ...]
     done: tuple[int, ...]
+
+    def run(self, values: list[Any]) -> None:
+        """Call, and keep the result; a tuple goes to one slot each."""
+        result = self.call(*[values[slot] for slot in self.inputs])
+        results = result if isinstance(result, tuple) else (result,)
+        for slot, value in zip(self.outputs, results, strict=True):
+            values[slot] = value
 
 
 class OnnxModule(nn.Module):
@@ -44,28 +51,32 @@ class OnnxModule(nn.Module):
     (``layer3.0.conv2``), or under their ONNX node's name in a foreign file.
 
     Args:
-        names: the tensor in each slot.
+        names: the tensor in each slot; the graph's input is the first.
+        outputs: the slots of the graph's outputs, in their order.
         constants: slots that hold initializers, set before the first step.
     """
 
     def __init__(
-        self, steps: Sequence[_Step], names: Sequence[str], constants: dict[int, Tensor]
+        self,
+        steps: Sequence[_Step],
+        names: Sequence[str],
+        outputs: Sequence[int],
+        constants: dict[int, Tensor],
     ) -> None:
         super().__init__()
         self._steps = tuple(steps)
         self._names = tuple(names)
+        self._outputs = tuple(outputs)
         self._constants = constants
-        self._input, self._output = 0, 1
 
-    def forward(self, batch: Tensor) -> Tensor:
-        """Return the graph's output for ``batch``; intermediate values are freed at once."""
+    def forward(self, batch: Tensor) -> tuple[Tensor, ...]:
+        """Return the graph's outputs for ``batch``; intermediate values are freed at once."""
         values = self._slots(batch)
         for step in self._steps:
-            values[step.output] = step.call(*[values[slot] for slot in step.inputs])
+            step.run(values)
             for slot in step.done:
                 values[slot] = None
-        result: Tensor = values[self._output]
-        return result
+        return tuple(values[slot] for slot in self._outputs)
 
     def trace(self, batch: Tensor, tensors: Sequence[str]) -> dict[str, Tensor]:
         """Return the values of ``tensors``, by their names in the ONNX file.
@@ -77,7 +88,7 @@ class OnnxModule(nn.Module):
         wanted = {slots[name]: name for name in tensors}
         values = self._slots(batch)
         for step in self._steps:
-            values[step.output] = step.call(*[values[slot] for slot in step.inputs])
+            step.run(values)
             for slot in step.done:
                 if slot not in wanted:
                     values[slot] = None
@@ -85,7 +96,7 @@ class OnnxModule(nn.Module):
 
     def _slots(self, batch: Tensor) -> list[Any]:
         values: list[Any] = [None] * len(self._names)
-        values[self._input] = batch
+        values[0] = batch
         for slot, constant in self._constants.items():
             values[slot] = constant
         return values
@@ -99,7 +110,7 @@ def module_from_onnx(model: onnx.ModelProto, *, inplace: bool = True) -> OnnxMod
     here, once.
 
     Args:
-        model: weights included; one input, one output.
+        model: weights included; one input, one output or several.
         inplace: let a ReLU overwrite its input where nothing else reads it, as the networks of
             torchvision do. Off for a module whose intermediate values are wanted.
 
@@ -120,11 +131,11 @@ class _Builder:
         self._inplace = inplace
         self._constants = {tensor.name: _tensor(tensor) for tensor in graph.initializer}
         self._input = next(v.name for v in graph.input if v.name not in self._constants)
-        self._output = graph.output[0].name
+        self._outputs = tuple(value.name for value in graph.output)
         self._uses = Counter(name for node in graph.node for name in node.input if name)
-        self._uses[self._output] += 1
+        self._uses.update(self._outputs)
         self._producers = {name: node.op_type for node in graph.node for name in node.output}
-        self._calls: list[tuple[Call, tuple[str, ...], str]] = []
+        self._calls: list[tuple[Call, tuple[str, ...], tuple[str, ...]]] = []
         self._modules: dict[str, nn.Module] = {}
 
     def add(self, proto: onnx.NodeProto) -> None:
@@ -145,31 +156,37 @@ class _Builder:
             inplace=self._may_overwrite(proto),
         )
         call, inputs = CONVERTERS[proto.op_type](node)
+        # Only what gives a tuple has a use for the other names: BatchNormalization lists some, too.
+        outputs = tuple(proto.output if proto.op_type in SEVERAL_OUTPUTS else proto.output[:1])
         if all(name in self._constants for name in inputs):
             with torch.inference_mode(mode=False), torch.no_grad():
-                self._constants[proto.output[0]] = call(*[self._constants[n] for n in inputs])
+                result = call(*[self._constants[name] for name in inputs])
+            results = result if isinstance(result, tuple) else (result,)
+            self._constants.update(zip(outputs, results, strict=True))
             return
         if isinstance(call, nn.Module):
             self._modules[self._free_path(_path_of(proto))] = call
-        self._calls.append((call, inputs, proto.output[0]))
+        self._calls.append((call, inputs, outputs))
 
     def finish(self) -> OnnxModule:
         """Number the tensors and say after which step each is needed no more."""
-        names = [self._input, self._output]
+        read_or_written = [
+            self._input,
+            *(name for _, inputs, outputs in self._calls for name in (*inputs, *outputs)),
+            *self._outputs,
+        ]
+        names = list(dict.fromkeys(read_or_written))
         slots = {name: slot for slot, name in enumerate(names)}
-        for _, inputs, output in self._calls:
-            for name in (*inputs, output):
-                if name not in slots:
-                    slots[name] = len(names)
-                    names.append(name)
+        kept = {slots[name] for name in self._outputs}
         constants = {slots[n]: value for n, value in self._constants.items() if n in slots}
         last_use = {slots[n]: i for i, (_, inputs, _) in enumerate(self._calls) for n in inputs}
         steps = []
-        for index, (call, inputs, output) in enumerate(self._calls):
+        for index, (call, inputs, outputs) in enumerate(self._calls):
             read = tuple(slots[name] for name in inputs)
-            done = {slot for slot in read if last_use[slot] == index and slot != 1}
-            steps.append(_Step(call, read, slots[output], tuple(sorted(done - constants.keys()))))
-        module = OnnxModule(steps, names, constants)
+            written = tuple(slots[name] for name in outputs)
+            done = {slot for slot in read if last_use[slot] == index} - kept - constants.keys()
+            steps.append(_Step(call, read, written, tuple(sorted(done))))
+        module = OnnxModule(steps, names, [slots[name] for name in self._outputs], constants)
         for path, child in self._modules.items():
             _add_submodule(module, path, child)
         return module

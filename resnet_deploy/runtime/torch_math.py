@@ -118,6 +118,23 @@ def convert_softmax(node: Node) -> Converted:
     return (lambda x: torch.softmax(x.flatten(axis), dim=-1).reshape(x.shape)), node.inputs[:1]
 
 
+def convert_top_k(node: Node) -> Converted:
+    """The K largest (or smallest) along one axis, in order, and where they were.
+
+    The lower index comes first among equals, which ``torch.topk`` does not promise.
+    """
+    count = node.ints("k", 1) if node.has(1) else [int(node.attributes["k"])]
+    assert count is not None, "both kinds of K are there"
+    axis = node.attributes.get("axis", -1)
+    largest = bool(node.attributes.get("largest", 1))
+
+    def top_k(x: Tensor) -> tuple[Tensor, Tensor]:
+        values, places = torch.sort(x, dim=axis, descending=largest, stable=True)
+        return values.narrow(axis, 0, count[0]), places.narrow(axis, 0, count[0])
+
+    return top_k, node.inputs[:1]
+
+
 def convert_global_average_pool(node: Node) -> Converted:
     """The mean over height and width, dimensions kept."""
     return nn.AdaptiveAvgPool2d(1), node.inputs[:1]

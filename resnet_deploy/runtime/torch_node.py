@@ -10,7 +10,7 @@ from torch import Tensor
 
 from resnet_deploy.errors import UnsupportedGraphError
 
-Call = Callable[..., Tensor]
+Call = Callable[..., Tensor | tuple[Tensor, ...]]
 """A module or function; its arguments are tensors only, options are bound."""
 
 Converted = tuple[Call, tuple[str, ...]]

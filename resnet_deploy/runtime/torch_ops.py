@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -31,11 +32,9 @@ def _divide(a: Tensor, b: Tensor) -> Tensor:
     return torch.div(a, b, rounding_mode="trunc")
 
 
-def _sum(*terms: Tensor) -> Tensor:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
+def _pairwise(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Node], Converted]:
+    """One operator over any number of inputs, two at a time."""
+    return lambda node: ((lambda *terms: reduce(function, terms)), node.inputs)
 
 
 CONVERTERS: dict[str, Callable[[Node], Converted]] = {
@@ -50,6 +49,7 @@ CONVERTERS: dict[str, Callable[[Node], Converted]] = {
     "DequantizeLinear": torch_quantize.convert_dequantize,
     "Div": _all_inputs(_divide),
     "Dropout": _first_input(identity),
+    "Expand": torch_shapes.convert_expand,
     "Flatten": torch_shapes.convert_flatten,
     "Gather": torch_shapes.convert_gather,
     "Gemm": torch_math.convert_gemm,
@@ -59,7 +59,9 @@ CONVERTERS: dict[str, Callable[[Node], Converted]] = {
     "Identity": _first_input(identity),
     "LeakyRelu": torch_math.convert_leaky_relu,
     "MatMul": torch_math.convert_mat_mul,
+    "Max": _pairwise(torch.maximum),
     "MaxPool": torch_math.convert_max_pool,
+    "Min": _pairwise(torch.minimum),
     "Mul": _all_inputs(operator.mul),
     "Pad": torch_shapes.convert_pad,
     "QuantizeLinear": torch_quantize.convert_quantize,
@@ -73,8 +75,12 @@ CONVERTERS: dict[str, Callable[[Node], Converted]] = {
     "SpaceToDepth": torch_shapes.convert_space_to_depth,
     "Squeeze": torch_shapes.convert_squeeze,
     "Sub": _all_inputs(operator.sub),
-    "Sum": _all_inputs(_sum),
+    "Sum": _pairwise(operator.add),
+    "TopK": torch_math.convert_top_k,
     "Transpose": torch_shapes.convert_transpose,
     "Unsqueeze": torch_shapes.convert_unsqueeze,
 }
 """Every operator that can be rebuilt."""
+
+SEVERAL_OUTPUTS = frozenset({"TopK"})
+"""Those whose call returns a tuple, one tensor per output of the node."""

@@ -7,13 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from resnet_deploy.artifact import describe, read_model
-from resnet_deploy.errors import MissingDependencyError, RunnerError
+from resnet_deploy.errors import MissingDependencyError, RunnerError, SpecError
 from resnet_deploy.runtime.base import Array
 from resnet_deploy.runtime.cpu import default_threads
 from resnet_deploy.spec import SessionSpec
 
 if TYPE_CHECKING:
+    import onnx
+    from torch import Tensor
+
     from resnet_deploy.runtime.torch_graph import OnnxModule
 
 
@@ -26,31 +31,46 @@ class TorchRunner:
     Raises:
         ArtifactError: the file is no ONNX image classifier.
         MissingDependencyError: torch is not installed.
+        SpecError: ``spec`` has session options, which are ONNX Runtime's.
         UnsupportedGraphError: an operator can't be rebuilt.
     """
 
     name = "torch"
 
     def __init__(self, path: Path, spec: SessionSpec | None = None) -> None:
+        spec = spec or SessionSpec()
+        if spec.options:
+            raise SpecError(
+                f"the {self.name} runner has no session option {spec.options[0][0]!r}: "
+                "give it to ort, ort-openvino or openvino"
+            )
         try:
             import torch
         except ImportError as error:
             raise MissingDependencyError(
-                "the torch runner needs PyTorch: pip install 'resnet-deploy[export]'"
+                f"the {self.name} runner needs PyTorch: pip install 'resnet-deploy[export]'"
             ) from error
-        from resnet_deploy.runtime.torch_graph import module_from_onnx
 
         self._path = path
-        torch.set_num_threads((spec or SessionSpec()).threads or default_threads())
+        torch.set_num_threads(spec.threads or default_threads())
         start = time.perf_counter_ns()
         model = read_model(path)
-        self._module: OnnxModule = module_from_onnx(model)
+        self._module = self._rebuild(model, inplace=True)
         self.load_ns = time.perf_counter_ns() - start
-        self.input = describe(model, path).input
+        artifact = describe(model, path)
+        self.input, self.outputs = artifact.input, artifact.outputs
         self._traced: OnnxModule | None = None
 
     def infer(self, batch: Array) -> Array:
-        """Return the logits ``(N, classes)`` of ``batch``.
+        """Return the first output for ``batch``, usually the logits ``(N, classes)``.
+
+        Raises:
+            RunnerError: PyTorch can't run this batch, a wrong shape for instance.
+        """
+        return self.infer_all(batch)[0]
+
+    def infer_all(self, batch: Array) -> tuple[Array, ...]:
+        """Return every output for ``batch``, in the order of :attr:`outputs`.
 
         Raises:
             RunnerError: PyTorch can't run this batch, a wrong shape for instance.
@@ -59,10 +79,10 @@ class TorchRunner:
 
         try:
             with torch.inference_mode():
-                logits: Array = self._module(torch.from_numpy(batch)).numpy()
+                results = self._run(self._tensor(batch))
+                return tuple(result.contiguous().numpy() for result in results)
         except RuntimeError as error:
             raise self._failed(batch, error) from error
-        return logits
 
     def trace(self, batch: Array, tensors: Sequence[str]) -> dict[str, Array]:
         """Return the values of ``tensors``, by their names in the ONNX file.
@@ -74,20 +94,37 @@ class TorchRunner:
         """
         import torch
 
-        from resnet_deploy.runtime.torch_graph import module_from_onnx
-
         if self._traced is None:
-            self._traced = module_from_onnx(read_model(self._path), inplace=False)
+            self._traced = self._rebuild(read_model(self._path), inplace=False)
         try:
             with torch.inference_mode():
-                values = self._traced.trace(torch.from_numpy(batch), tensors)
+                values = self._traced.trace(self._tensor(batch), tensors)
         except KeyError as error:
             raise RunnerError(
                 f"{self._path} has no tensor {error}: name an output of one of its nodes"
             ) from error
         except RuntimeError as error:
             raise self._failed(batch, error) from error
-        return {name: value.numpy() for name, value in values.items()}
+        return {name: value.contiguous().numpy() for name, value in values.items()}
+
+    def close(self) -> None:
+        """Free the model."""
+        del self._module
+        self._traced = None
+
+    def _rebuild(self, model: onnx.ModelProto, *, inplace: bool) -> OnnxModule:
+        from resnet_deploy.runtime.torch_graph import module_from_onnx
+
+        return module_from_onnx(model, inplace=inplace)
+
+    def _tensor(self, batch: Array) -> Tensor:
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(batch))  # torch has no negative strides
+
+    def _run(self, batch: Tensor) -> tuple[Tensor, ...]:
+        results: tuple[Tensor, ...] = self._module(batch)
+        return results
 
     def _failed(self, batch: Array, error: RuntimeError) -> RunnerError:
         reason = " ".join(str(error).split())[:300]
@@ -96,7 +133,25 @@ class TorchRunner:
             f"{batch.dtype}: {reason}"
         )
 
-    def close(self) -> None:
-        """Free the model."""
-        del self._module
-        self._traced = None
+
+class TorchChannelsLastRunner(TorchRunner):
+    """Eager PyTorch with module and input in ``torch.channels_last``.
+
+    Tensors keep their shape and lie in memory as NHWC, the order that oneDNN's convolutions work
+    in. Bringing a float batch into that order is part of each run; bytes are left to the graph.
+    """
+
+    name = "torch-channels-last"
+
+    def _rebuild(self, model: onnx.ModelProto, *, inplace: bool) -> OnnxModule:
+        import torch
+
+        return super()._rebuild(model, inplace=inplace).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def _tensor(self, batch: Array) -> Tensor:
+        import torch
+
+        tensor = super()._tensor(batch)
+        if not tensor.is_floating_point() or tensor.ndim != 4:
+            return tensor
+        return tensor.contiguous(memory_format=torch.channels_last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -28,11 +29,27 @@ def convert_reshape(node: Node) -> Converted:
     """0 copies the input's dimension, unless ``allowzero``; -1 is what remains."""
     copy = not node.attributes.get("allowzero", 0)
 
-    def reshape(x: Tensor, shape: Tensor) -> Tensor:
-        dims = [x.shape[i] if copy and d == 0 else d for i, d in enumerate(shape.tolist())]
-        return x.reshape(dims)
+    def reshape(x: Tensor, shape: list[int]) -> Tensor:
+        return x.reshape([x.shape[i] if copy and d == 0 else d for i, d in enumerate(shape)])
 
-    return reshape, node.inputs
+    return _by_shape(node, reshape)
+
+
+def convert_expand(node: Node) -> Converted:
+    """Repeat along dimensions of size one; a 1 in the shape keeps the input's dimension."""
+
+    def expand(x: Tensor, shape: list[int]) -> Tensor:
+        return x.expand(torch.broadcast_shapes(x.shape, shape))  # type: ignore[no-untyped-call]
+
+    return _by_shape(node, expand)
+
+
+def _by_shape(node: Node, call: Callable[[Tensor, list[int]], Tensor]) -> Converted:
+    """Bind a shape that is known: reading it from a tensor interrupts a compiled graph."""
+    if node.inputs[1] in node.constants:
+        known = node.constant(1).tolist()
+        return (lambda x: call(x, known)), node.inputs[:1]
+    return (lambda x, shape: call(x, shape.tolist())), node.inputs
 
 
 def convert_squeeze(node: Node) -> Converted:
@@ -142,8 +159,16 @@ def convert_gather(node: Node) -> Converted:
 
 
 def convert_cast(node: Node) -> Converted:
-    """Between the integer and float types that shape arithmetic uses; floats are float32."""
-    kinds = {1: torch.float32, 6: torch.int32, 7: torch.int64, 10: torch.float32, 11: torch.float32}
+    """Between bytes, the integers that shape arithmetic uses, and floats, which are float32."""
+    kinds = {
+        1: torch.float32,
+        2: torch.uint8,
+        3: torch.int8,
+        6: torch.int32,
+        7: torch.int64,
+        10: torch.float32,
+        11: torch.float32,
+    }
     kind = kinds.get(node.attributes["to"])
     if kind is None:
         raise node.unsupported(f"a cast to ONNX type {node.attributes['to']}")

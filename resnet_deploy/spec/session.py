@@ -15,12 +15,14 @@ class Optimization(str, enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class SessionSpec:
-    """How ONNX Runtime opens a file.
+    """How a runtime opens a file; the words are ONNX Runtime's.
 
     ``threads`` 0 means the physical cores allowed here. ``spin``: idle threads wait actively,
-    which is fastest when nothing else wants the cores. ``options`` are further session config
-    entries by ONNX Runtime's own keys, such as ``("session.dynamic_block_base", "4")``; they win
-    over the fields.
+    which is fastest when nothing else wants the cores. ``options`` are further options by the
+    runtime's own names; they win over the fields. ONNX Runtime has session config entries, such as
+    ``("session.dynamic_block_base", "4")``, and attributes of its ``SessionOptions``, such as
+    ``("enable_mem_pattern", "0")``; OpenVINO has properties in capitals, such as
+    ``("INFERENCE_PRECISION_HINT", "bf16")``. PyTorch has none.
     """
 
     threads: int = 0

@@ -15,6 +15,7 @@ from resnet_deploy.errors import ArtifactError, RunnerError
 from resnet_deploy.results import BenchSubject
 from resnet_deploy.runtime.process import WorkerProcess
 from tests.runtime.graphs import cnn, random
+from tests.runtime.here import RUNNERS_HERE
 
 
 def subject(path: Path, runner: str = "ort") -> BenchSubject:
@@ -45,7 +46,7 @@ def gone(pid: int) -> bool:
     return not psutil.pid_exists(pid)
 
 
-@pytest.mark.parametrize("runner", ["ort", "torch"])
+@pytest.mark.parametrize("runner", RUNNERS_HERE)
 def test_a_worker_loads_runs_and_answers(runner, tmp_path: Path, samples: Path):
     one = subject(cnn(tmp_path / "m.onnx"), runner)
     with WorkerProcess(one, tmp_path) as worker:
@@ -150,7 +151,7 @@ def test_what_a_library_prints_does_not_garble_the_answers(tmp_path: Path):
     code = (
         "import os, resnet_deploy.runtime.worker as w\n"
         "real = w.serve\n"
-        "w.serve = lambda r, a: (os.write(1, b'noise\\n'), print('more'), real(r, a))\n"
+        "w.serve = lambda *a: (os.write(1, b'noise\\n'), print('more'), real(*a))\n"
         "w.main()"
     )
     done = subprocess.run(

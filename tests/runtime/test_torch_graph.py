@@ -25,7 +25,7 @@ def assert_same(model: onnx.ModelProto, x: np.ndarray) -> None:
     expected = open_session(model.SerializeToString(), PLAIN).run(None, {"x": x})[0]
     given_x = torch.from_numpy(x.copy())
     with torch.inference_mode():
-        found = module_from_onnx(model)(given_x).numpy()
+        found = module_from_onnx(model)(given_x)[0].numpy()
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(given_x.numpy(), x)
@@ -78,6 +78,14 @@ CASES: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], int]] = {
     "pad": (one("Pad", "p", "v"), {"p": ints(0, 1, 2, 0, 0, 3, 0, 1), "v": np.float32(2)}, 20),
     "pad-axes": (one("Pad", "p", "", "a"), {"p": ints(1, 2), "a": ints(1)}, 20),
     "pad-opset-2": (one("Pad", pads=[0, 0, 1, 1, 0, 0, 1, 1], value=1.5), {}, 10),
+    "expand": (one("Expand", "s"), {"s": ints(3, 1, 1, 6, 1)}, 20),
+    "expand-computed": (
+        [helper.make_node("Shape", ["c"], ["s"]), *one("Expand", "s")],
+        {"c": np.zeros((2, 2, 4, 6, 7), np.float32)},
+        20,
+    ),
+    "max": (one("Max", "c", "x"), {"c": random(4, 1, 1)}, 20),
+    "min": (one("Min", "c"), {"c": random(4, 1, 1)}, 20),
     "identity": (one("Identity"), {}, 20),
     "dropout": (one("Dropout"), {}, 20),
     "gather": (one("Gather", "i", axis=1), {"i": ints(2, -1, 0)}, 20),
@@ -207,6 +215,85 @@ def test_ceil_mode(op, size):
     assert_same(graph(nodes, [1, 2, size, size]), random(1, 2, size, size))
 
 
+def outputs(model: onnx.ModelProto, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return what PyTorch gives, having compared it with ONNX Runtime."""
+    expected = open_session(model.SerializeToString(), PLAIN).run(None, {"x": x})
+    with torch.inference_mode():
+        found = tuple(one.numpy() for one in module_from_onnx(model)(torch.from_numpy(x)))
+    for value, other in zip(found, expected, strict=True):
+        assert value.dtype == other.dtype
+        np.testing.assert_allclose(value, other, rtol=1e-5, atol=1e-5)
+    return found
+
+
+def typed_graph(
+    nodes: list[onnx.NodeProto], x: np.ndarray, ends: dict[str, int], constants: dict[str, Any]
+) -> onnx.ModelProto:
+    """Return a model from ``x`` to the tensors in ``ends``, of these ONNX types."""
+    model = graph(nodes, x.shape, constants)
+    model.graph.input[0].type.tensor_type.elem_type = helper.np_dtype_to_tensor_dtype(x.dtype)
+    del model.graph.output[:]
+    model.graph.output.extend(
+        helper.make_tensor_value_info(name, kind, None) for name, kind in ends.items()
+    )
+    return model
+
+
+def test_several_outputs_of_any_kind():
+    # An output that others read, one that is the same as another, the input, and a constant.
+    nodes = [
+        helper.make_node("Add", ["x", "c"], ["a"]),
+        helper.make_node("Relu", ["a"], ["r"]),
+        helper.make_node("Identity", ["r"], ["same"]),
+        helper.make_node("Mul", ["c", "c"], ["square"]),
+    ]
+    x = random(2, 3)
+    ends = dict.fromkeys(["r", "a", "same", "square"], 1)
+    model = typed_graph(nodes, x, ends, {"c": random(3, seed=1) - 1})
+    found = outputs(model, x)
+    assert found[1].min() < 0  # the ReLU did not overwrite an output
+
+
+@pytest.mark.parametrize("attributes", [{}, {"largest": 0}, {"axis": 0}, {"axis": -2}])
+def test_top_k_takes_the_lower_index_of_equals(attributes):
+    x = np.array([[3, 1, 3, 2], [0, 0, 0, 0], [5, 5, 6, 4]], np.float32)
+    nodes = [helper.make_node("TopK", ["x", "k"], ["v", "i"], **attributes)]
+    outputs(typed_graph(nodes, x, {"v": 1, "i": 7}, {"k": ints(3)}), x)
+
+
+def test_top_k_whose_values_nobody_reads():
+    x = random(2, 9)
+    nodes = [helper.make_node("TopK", ["x", "k"], ["unread", "i"])]
+    outputs(typed_graph(nodes, x, {"i": 7}, {"k": ints(3)}), x)
+
+
+def test_bytes_are_moved_about_as_bytes():
+    nodes = [
+        helper.make_node("Pad", ["x", "p", "v"], ["padded"]),
+        helper.make_node("Slice", ["padded", "s", "e", "a"], ["row"]),
+        helper.make_node("Min", ["row", "fill"], ["low"]),
+        helper.make_node("Max", ["low", "fill"], ["strip"]),
+        helper.make_node("Expand", ["strip", "one"], ["wide"]),
+        helper.make_node("Concat", ["wide", "padded"], ["c"], axis=1),
+        helper.make_node("Transpose", ["c"], ["t"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["t"], ["f"], to=1),
+        helper.make_node("SpaceToDepth", ["f"], ["d"], blocksize=2),
+        helper.make_node("Cast", ["d"], ["bytes"], to=2),
+    ]
+    constants = {
+        "p": ints(0, 0, 1, 0, 0, 0, 2, 0),
+        "v": np.uint8(200),
+        "s": ints(0),
+        "e": ints(2),
+        "a": ints(1),
+        "fill": np.array([1, 128, 255], np.uint8).reshape(1, 1, 1, 3),
+        "one": ints(1, 1, 1, 1),
+    }
+    x = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3), dtype=np.uint8)
+    found = outputs(typed_graph(nodes, x, {"bytes": 2, "c": 2}, constants), x)
+    assert found[0].shape == (2, 12, 3, 4)
+
+
 def test_an_int8_file_is_emulated(tmp_path: Path):
     model = onnx.load(quantized_cnn(tmp_path / "q.onnx"))
     assert_same(model, random(2, 3, 8, 8) * 3)  # some values saturate
@@ -218,7 +305,7 @@ def test_rounding_is_half_to_even():
         helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
     ]
     model = graph(nodes, [1, 6], {"s": np.float32(1), "z": np.int8(0)})
-    found = module_from_onnx(model)(torch.tensor([[0.5, 1.5, 2.5, -0.5, -1.5, 500.0]]))
+    (found,) = module_from_onnx(model)(torch.tensor([[0.5, 1.5, 2.5, -0.5, -1.5, 500.0]]))
     assert found.tolist() == [[0, 2, 2, 0, -2, 127]]
 
 
