@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from resnet_deploy.results import BenchmarkResult, BenchSamples, Ratio
+from resnet_deploy.results.interval import FEWEST_PROCESSES, ONE_PROCESS_LUCK
 
 _PARITY_WARNING = 1e-3
 
@@ -25,8 +26,7 @@ def render(result: BenchmarkResult, width: int) -> Group:
     """Return one table where ``width`` columns hold it, else two; then verdicts and notes."""
     latency, costs = _latency_columns(result), _cost_columns(result)
     files = ", ".join(dict.fromkeys(Path(one.subject.model).name for one in result.subjects))
-    threads = _plural(result.subjects[0].subject.threads, "thread")
-    title = f"{files}: batch size {result.spec.batch_size}, {threads}"
+    title = f"{files}: {shape_of(result)}"
     tables = [_table(title, (*latency, *costs), result)]
     if _width(tables[0]) > width:
         tables = [_table(title, latency, result), _table("", costs, result)]
@@ -34,6 +34,16 @@ def render(result: BenchmarkResult, width: int) -> Group:
     cautions = [Text(f"  {one}", style="yellow") for one in warnings(result)]
     rest = [Text(f"  {note}", style="dim") for note in notes(result)]
     return Group(*tables, *verdicts, *cautions, Text(""), *rest)
+
+
+def shape_of(result: BenchmarkResult) -> str:
+    """Return batch size, instances and threads in words."""
+    first = result.subjects[0].subject
+    counts = sorted({one.subject.threads for one in result.subjects})
+    threads = _plural(counts[0], "thread") if len(counts) == 1 else f"{counts} threads"
+    if result.spec.throughput:
+        threads = f"throughput of {_plural(first.instances, 'instance')} x {threads}"
+    return f"batch size {result.spec.batch_size}, {threads}"
 
 
 def verdict(result: BenchmarkResult) -> list[str]:
@@ -45,23 +55,31 @@ def _sentence(ratio: Ratio) -> str:
     if not math.isfinite(ratio.high):
         return (
             f"{ratio.subject} against {ratio.reference}: {len(ratio.rounds)} rounds are too few "
-            f"to tell (median {ratio.median:.2f}x, minima {ratio.minima:.2f}x): use --rounds 6 "
+            f"to tell (median {ratio.median:.2f}x, minima {ratio.minima:.2f}x): use --rounds 8 "
             "or more"
         )
-    interval = f"95 % CI {ratio.low:.2f}-{ratio.high:.2f}, minima {ratio.minima:.2f}x"
+    confidence = f"{ratio.confidence:.0%}".replace("%", " % CI")
+    interval = f"{confidence} {ratio.low:.2f}-{ratio.high:.2f}, minima {ratio.minima:.2f}x"
     if not ratio.differs:
         return (
             f"no difference can be told between {ratio.subject} and {ratio.reference} ({interval})"
         )
     if ratio.median > 1:
         return f"{ratio.subject} is {ratio.median:.2f}x faster than {ratio.reference} ({interval})"
-    slower = f"95 % CI {1 / ratio.high:.2f}-{1 / ratio.low:.2f}, minima {1 / ratio.minima:.2f}x"
+    slower = (
+        f"{confidence} {1 / ratio.high:.2f}-{1 / ratio.low:.2f}, minima {1 / ratio.minima:.2f}x"
+    )
     return f"{ratio.subject} is {1 / ratio.median:.2f}x slower than {ratio.reference} ({slower})"
 
 
 def warnings(result: BenchmarkResult) -> list[str]:
     """Return what makes these numbers doubtful, and what to do about it."""
-    busy = [one for one in result.subjects if one.p50_ms > _BUSY * one.min_ms]
+    # Instances that run at once do slow each other down.
+    busy = [
+        one
+        for one in result.subjects
+        if one.p50_ms > _BUSY * one.min_ms and not result.spec.throughput
+    ]
     return [
         f"the machine was busy: half the runs of {one.subject.label} took more than "
         f"{one.p50_ms / one.min_ms:.1f}x its fastest; trust the minima, or repeat it when idle"
@@ -72,24 +90,63 @@ def warnings(result: BenchmarkResult) -> list[str]:
 def notes(result: BenchmarkResult) -> list[str]:
     """Return where and how it was measured, what was skipped, and the command to repeat it."""
     env, first = result.environment, result.subjects[0]
-    rounds, runs = len(first.rounds_ns), len(first.rounds_ns[0])
     warm_up = ", ".join(str(one.warmup_runs) for one in result.subjects)
     versions = ", ".join(f"{name} {version}" for name, version in env.versions.items())
     lines = [f"skipped {label}: {reason}" for label, reason in result.skipped.items()]
-    if rounds < result.spec.rounds or runs < result.spec.runs_per_round:
-        lines.append(
-            f"shortened to {_plural(rounds, 'round')} of {_plural(runs, 'run')} by the time "
-            f"limit of {result.spec.time_limit:g} s"
-        )
     lines += [
         f"{env.cpu}, {_plural(env.cores, 'core')} allowed ({' '.join(env.isa)})",
-        f"{_plural(rounds, 'round')} of {_plural(runs, 'run')} each, order shuffled with seed "
-        f"{result.spec.seed}; warm-up runs: {warm_up}",
+        f"{_amount(result)}, order shuffled with seed {result.spec.seed}; warm-up runs: {warm_up}",
         "one process per subject, the others stopped; peak RSS is the whole process's",
+    ]
+    if result.ratios:
+        lines.append(_ended(result))
+        if len(result.ratios[0].processes) < FEWEST_PROCESSES:
+            lines.append(
+                f"too few rounds or too little time for {FEWEST_PROCESSES} processes each: the "
+                f"intervals hold {ONE_PROCESS_LUCK - 1:.0%} for the luck of a single one"
+            )
+    if result.spec.pin:
+        cpus = " ".join(str(cpu) for cpu in first.subject.cpus)
+        lines.append(f"pinned to CPUs {cpus}, each a physical core")
+    options = {entry for one in result.subjects for entry in one.subject.session_options}
+    if options:
+        entries = ", ".join(f"{key}={value}" for key, value in sorted(options))
+        lines.append(f"session options: {entries}")
+    if result.spec.cold_starts > 1:
+        lines.append(
+            f"start, load and first run: medians of {result.spec.cold_starts} cold starts; start "
+            "is the interpreter and the runtime's libraries"
+        )
+    return [
+        *lines,
         f"{env.os}, Python {env.python}, {versions}",
         f"repeat: {env.command}",
     ]
-    return lines
+
+
+def _amount(result: BenchmarkResult) -> str:
+    first = result.subjects[0]
+    rounds = _plural(len(first.rounds_ns), "round")
+    if result.spec.throughput:
+        each = f"{rounds} of {result.spec.slice_seconds:g} s each"
+    else:
+        each = f"{rounds} of {_plural(len(first.rounds_ns[0]), 'run')} each"
+    return f"{each}, in {len(first.processes)} processes" if first.processes else each
+
+
+def _ended(result: BenchmarkResult) -> str:
+    """Say why it ended, and how narrow the widest interval is."""
+    spec = result.spec
+    widest = max(ratio.precision for ratio in result.ratios)
+    reached = f"+-{widest:.1%}" if math.isfinite(widest) else "open"
+    if len(result.subjects[0].rounds_ns) >= spec.rounds:
+        return f"ended after all {spec.rounds} rounds; the widest interval is {reached}"
+    if result.ratios[0].processes and widest <= spec.precision:
+        return f"ended when all intervals were within +-{spec.precision:.1%}"
+    return (
+        f"ended by the time limit of {spec.time_limit:g} s; the widest interval is {reached}, "
+        f"not the +-{spec.precision:.1%} asked for"
+    )
 
 
 def _latency_columns(result: BenchmarkResult) -> tuple[Column, ...]:
@@ -114,9 +171,13 @@ def _cost_columns(result: BenchmarkResult) -> tuple[Column, ...]:
     def parity(one: BenchSamples) -> str:
         return "reference" if one is result.subjects[0] else _parity_text(one)
 
+    startup: tuple[Column, ...] = ()
+    if result.spec.cold_starts > 1:
+        startup = (("start ms", lambda one: f"{one.startup_ms or 0:.0f}"),)
     return (
-        ("load ms", lambda one: f"{one.load_ns / 1e6:.0f}"),
-        ("1st run", lambda one: _ms(one.first_run_ns / 1e6)),
+        *startup,
+        ("load ms", lambda one: f"{one.load_ms:.0f}"),
+        ("1st run", lambda one: _ms(one.first_run_ms)),
         ("peak RSS", lambda one: _megabytes(one.peak_rss_bytes)),
         ("file", lambda one: _megabytes(one.file_bytes)),
         ("parity", parity),

@@ -10,6 +10,8 @@ from typing import ClassVar
 
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.parity import OutputDiff
+from resnet_deploy.results.profile import Profile
+from resnet_deploy.results.ratio import Ratio
 from resnet_deploy.spec import BenchSpec
 
 
@@ -17,7 +19,10 @@ from resnet_deploy.spec import BenchSpec
 class BenchSubject:
     """What is measured: a runner on a model file; ``label`` is its name in the table.
 
-    ``input_shape`` is one image's, ``(C, H, W)``; ``input_dtype`` is numpy's name.
+    ``input_shape`` is one image's as the file takes it, batch dimension left out;
+    ``input_dtype`` is numpy's name. ``session_options`` are the runtime's own keys and values.
+    ``instances`` processes of it run at once (throughput), with ``threads`` each. ``cpus`` are
+    the logical CPUs that all of them are tied to, in equal parts; empty leaves it to the system.
     """
 
     label: str
@@ -28,16 +33,34 @@ class BenchSubject:
     input_dtype: str
     batch_size: int
     threads: int
+    session_options: tuple[tuple[str, str], ...] = ()
+    instances: int = 1
+    cpus: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColdStart:
+    """One fresh process, in nanoseconds.
+
+    ``startup_ns``: the interpreter and the runtime's libraries. ``load_ns``: from the file to a
+    model that can run. ``first_run_ns``: its first run, allocation and lazy set-up included.
+    """
+
+    startup_ns: int
+    load_ns: int
+    first_run_ns: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchSamples:
     """Everything measured of one subject. Times in nanoseconds, memory in bytes.
 
-    ``rounds_ns[r][i]`` is run i of round r. ``peak_rss_bytes`` is the whole process's, Python
-    and the runtime's libraries included. ``logits`` and ``top1_equal`` compare its output with
-    the first subject's on the same input, and are None for the first itself and where inputs or
-    outputs have different shapes.
+    ``rounds_ns[r][i]`` is run i of round r. ``processes`` holds how many of the rounds each
+    process made in turn; empty means one process. ``images_per_slice[r]`` is what all instances
+    together did per second in round r, empty when latency was measured. ``peak_rss_bytes`` is
+    the whole process's, Python and the runtime's libraries included, summed over instances.
+    ``logits`` and ``top1_equal`` compare its output with the first subject's on the same input,
+    and are None for the first itself and where inputs or outputs have different shapes.
     """
 
     STATISTICS: ClassVar[tuple[str, ...]] = (
@@ -47,6 +70,9 @@ class BenchSamples:
         "p99_ms",
         "images_per_second",
         "agreement",
+        "startup_ms",
+        "load_ms",
+        "first_run_ms",
     )
 
     subject: BenchSubject
@@ -58,6 +84,9 @@ class BenchSamples:
     file_bytes: int
     logits: OutputDiff | None = None
     top1_equal: tuple[bool, ...] = ()
+    processes: tuple[int, ...] = ()
+    images_per_slice: tuple[float, ...] = ()
+    cold_starts: tuple[ColdStart, ...] = ()
 
     @property
     def agreement(self) -> float | None:
@@ -91,72 +120,41 @@ class BenchSamples:
 
     @property
     def images_per_second(self) -> float:
-        """Throughput at the median latency."""
+        """The median slice's, or that of the median latency where latency was measured."""
+        if self.images_per_slice:
+            return statistics.median(self.images_per_slice)
         return self.subject.batch_size * 1e3 / self.p50_ms
+
+    @property
+    def costs(self) -> tuple[float, ...]:
+        """What an image cost in each round, in nanoseconds: by throughput, or by median run."""
+        if self.images_per_slice:
+            return tuple(1e9 / rate for rate in self.images_per_slice)
+        size = self.subject.batch_size
+        return tuple(statistics.median(one) / size for one in self.rounds_ns)
+
+    @property
+    def startup_ms(self) -> float | None:
+        """The median cold start's interpreter and libraries in milliseconds; None without one."""
+        return _median_ms([one.startup_ns for one in self.cold_starts])
+
+    @property
+    def load_ms(self) -> float:
+        """The median load in milliseconds."""
+        return _median_ms([one.load_ns for one in self.cold_starts]) or self.load_ns / 1e6
+
+    @property
+    def first_run_ms(self) -> float:
+        """The median first run in milliseconds."""
+        return _median_ms([one.first_run_ns for one in self.cold_starts]) or self.first_run_ns / 1e6
 
     def _percentile(self, share: float) -> float:
         values = self.all_ns
         return values[max(0, math.ceil(share * len(values)) - 1)] / 1e6
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ratio:
-    """How many times faster a subject is than the reference: paired, round by round.
-
-    ``rounds[r]`` is the reference's median run of round r over the subject's; ``minima`` is
-    the same of the fastest runs of all rounds.
-    """
-
-    STATISTICS: ClassVar[tuple[str, ...]] = ("median", "low", "high", "differs")
-
-    subject: str
-    reference: str
-    rounds: tuple[float, ...]
-    minima: float
-
-    @property
-    def median(self) -> float:
-        """The median over the rounds."""
-        return statistics.median(self.rounds)
-
-    @property
-    def low(self) -> float:
-        """Lower end of the 95 % confidence interval of the median."""
-        return median_interval(self.rounds)[0]
-
-    @property
-    def high(self) -> float:
-        """Upper end of the 95 % confidence interval of the median."""
-        return median_interval(self.rounds)[1]
-
-    @property
-    def differs(self) -> bool:
-        """False when the interval contains 1: no difference can be told."""
-        return not self.low <= 1 <= self.high
-
-
-def median_interval(values: tuple[float, ...], confidence: float = 0.95) -> tuple[float, float]:
-    """Return an interval that holds the true median with at least ``confidence``.
-
-    It runs from the k-th smallest to the k-th largest value. Each value is below the true
-    median with probability 1/2, so the interval misses with probability 2 P(B < k), B being
-    binomial(n, 1/2); k is the largest that keeps this within 1 - ``confidence``. Nothing is
-    assumed about how times are distributed. Below 6 values even the extremes are not enough:
-    the interval is then (0, inf).
-
-    Source: H. A. David, H. N. Nagaraja, Order Statistics, 3rd ed., section 7.1.
-    """
-    count = len(values)
-    below, missed = -1, 0.0
-    while True:
-        missed += 2 * math.comb(count, below + 1) / 2**count
-        if missed > 1 - confidence:
-            break
-        below += 1
-    if below < 0:
-        return 0.0, math.inf
-    ordered = sorted(values)
-    return ordered[below], ordered[count - 1 - below]
+def _median_ms(times_ns: Sequence[int]) -> float | None:
+    return statistics.median(times_ns) / 1e6 if times_ns else None
 
 
 def paired_ratios(samples: Sequence[BenchSamples]) -> tuple[Ratio, ...]:
@@ -170,13 +168,19 @@ def paired_ratios(samples: Sequence[BenchSamples]) -> tuple[Ratio, ...]:
 
 
 def _ratio(one: BenchSamples, reference: BenchSamples) -> Ratio:
-    paired = zip(reference.rounds_ns, one.rounds_ns, strict=True)
+    paired = zip(reference.costs, one.costs, strict=True)
     return Ratio(
         subject=one.subject.label,
         reference=reference.subject.label,
-        rounds=tuple(statistics.median(a) / statistics.median(b) for a, b in paired),
-        minima=reference.min_ms / one.min_ms,
+        rounds=tuple(a / b for a, b in paired),
+        minima=_least_cost(reference) / _least_cost(one),
+        processes=one.processes,
     )
+
+
+def _least_cost(one: BenchSamples) -> float:
+    """Of an image: with throughput the best slice, else the fastest run."""
+    return min(one.costs) if one.images_per_slice else one.min_ms / one.subject.batch_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +188,8 @@ class BenchmarkResult:
     """A side-by-side run of several subjects; the first is the reference of parity.
 
     ``ratios`` compares each with the first, and with ONNX Runtime on the first fp32 file.
-    ``skipped`` holds the label of each subject that could not run, and why.
+    ``skipped`` holds the label of each subject that could not run, and why. ``profiles`` are
+    those that were asked for.
     """
 
     spec: BenchSpec
@@ -192,3 +197,4 @@ class BenchmarkResult:
     subjects: tuple[BenchSamples, ...]
     ratios: tuple[Ratio, ...]
     skipped: dict[str, str] = field(default_factory=dict)
+    profiles: tuple[Profile, ...] = ()

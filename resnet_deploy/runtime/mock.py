@@ -56,6 +56,9 @@ class MockRunner:
         self._latency = 0
         self._logits = np.arange(4, dtype=np.float32) if logits is None else logits
         self.input = input or TensorSpec(name="input", dtype="float32", shape=(None, 3, 8, 8))
+        self.outputs = (
+            TensorSpec(name="logits", dtype="float32", shape=(None, len(self._logits))),
+        )
         self.load_ns = 1_000
         self.runs = 0
 
@@ -65,6 +68,10 @@ class MockRunner:
         self._clock.advance(self._latency)
         self.runs += 1
         return np.repeat(self._logits[None], len(batch), axis=0)
+
+    def infer_all(self, batch: Array) -> tuple[Array, ...]:
+        """Return the logits alone, as :meth:`infer` does."""
+        return (self.infer(batch),)
 
     def close(self) -> None:
         """Nothing to free."""
@@ -103,6 +110,11 @@ class MockProcess:
         """See ``Process.run``."""
         self._log.append(self._subject.label)
         return self._watch.run(count)
+
+    def saturate(self, seconds: float) -> list[list[int]]:
+        """See ``Process.saturate``."""
+        self._log.append(self._subject.label)
+        return self._watch.saturate(seconds)
 
     def logits(self) -> Array:
         """See ``Process.logits``."""

@@ -19,6 +19,7 @@ import numpy as np
 from resnet_deploy import errors
 from resnet_deploy.errors import ResnetDeployError, RunnerError
 from resnet_deploy.results import BenchSubject
+from resnet_deploy.runtime.affinity import tie
 from resnet_deploy.runtime.base import Array
 
 WORKER = (sys.executable, "-m", "resnet_deploy.runtime.worker")
@@ -62,6 +63,9 @@ class WorkerProcess:
             errors="replace",
             cwd=folder,  # python -m imports from here first: not from the user's folder
         )
+        if subject.cpus:
+            # Before it starts a thread of its own: threads inherit it.
+            tie(self._process.pid, subject.cpus)
         self._answers: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -79,6 +83,7 @@ class WorkerProcess:
                 runner=subject.runner,
                 model=str(Path(subject.model).absolute()),
                 threads=subject.threads,
+                options=subject.session_options,
                 batch_size=subject.batch_size,
                 samples=str(samples),
             )
@@ -95,6 +100,10 @@ class WorkerProcess:
     def run(self, count: int) -> list[int]:
         """See ``Process.run``."""
         return [int(ns) for ns in self._ask("run", count=count)]
+
+    def saturate(self, seconds: float) -> list[list[int]]:
+        """See ``Process.saturate``."""
+        return [[int(ns) for ns in one] for one in self._ask("saturate", seconds=seconds)]
 
     def logits(self) -> Array:
         """See ``Process.logits``."""

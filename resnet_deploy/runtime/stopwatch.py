@@ -6,7 +6,8 @@ import gc
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -41,6 +42,12 @@ class Process(Protocol):
 
     def run(self, count: int) -> list[int]:
         """Run once untimed, then ``count`` times, and return the nanoseconds of each."""
+
+    def saturate(self, seconds: float) -> list[list[int]]:
+        """Run once untimed, then without a pause for ``seconds``.
+
+        Return the nanoseconds of each run, one list per instance; at least one run each.
+        """
 
     def logits(self) -> Array:
         """Return the output for every sample, ``(samples, classes)``."""
@@ -99,13 +106,18 @@ class Stopwatch:
         The untimed run refills the caches that another subject has used since the last round.
         """
         self._runner.infer(self._batch)
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
+        with _no_collection():
             return [self._time_one() for _ in range(count)]
-        finally:
-            if collecting:
-                gc.enable()
+
+    def saturate(self, seconds: float) -> list[list[int]]:
+        """See :meth:`Process.saturate`; this is one instance."""
+        self._runner.infer(self._batch)
+        end = self._clock() + int(seconds * 1e9)
+        with _no_collection():
+            taken = [self._time_one()]
+            while self._clock() < end:
+                taken.append(self._time_one())
+        return [taken]
 
     def logits(self) -> Array:
         """See :meth:`Process.logits`."""
@@ -134,6 +146,18 @@ def take_turns(
     runs = min(max(1, int(seconds * 1e9 / (rounds * once))), most_runs)
     taken = [[min(watch.run(runs)) for watch in watches] for _ in range(rounds)]
     return list(zip(*taken, strict=True))
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep Python's garbage collector out of the timed runs."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _is_stable(taken: list[int]) -> bool:

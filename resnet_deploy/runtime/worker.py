@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,13 +25,17 @@ from resnet_deploy.runtime.registry import open_runner
 from resnet_deploy.runtime.stopwatch import Stopwatch, peak_rss_bytes
 from resnet_deploy.spec import SessionSpec
 
+Opener = Callable[[str, Path, SessionSpec], Runner]
+"""Opens the model at a path with the runner of a name."""
+
 _PR_SET_PDEATHSIG = 1
 
 
 class Worker:
-    """Answers requests; the first must be ``load``."""
+    """Answers requests; the first must be ``load``, which calls ``opener``."""
 
-    def __init__(self) -> None:
+    def __init__(self, opener: Opener = open_runner) -> None:
+        self._open = opener
         self._runner: Runner | None = None
         self._stopwatch: Stopwatch | None = None
 
@@ -42,26 +47,30 @@ class Worker:
             return {"error": type(error).__name__, "message": str(error)}
 
     def _do(self, request: dict[str, Any]) -> Any:
+        answer: Any = None
         match request["do"]:
             case "load":
-                return self._load(request)
+                answer = self._load(request)
             case "first_run":
-                return self._watch.first_run()
+                answer = self._watch.first_run()
             case "warm_up":
-                return self._watch.warm_up(request["seconds"])
+                answer = self._watch.warm_up(request["seconds"])
             case "run":
-                return self._watch.run(request["count"])
+                answer = self._watch.run(request["count"])
+            case "saturate":
+                answer = self._watch.saturate(request["seconds"])
             case "logits":
                 np.save(request["file"], self._watch.logits(), allow_pickle=False)
-                return None
             case "peak_rss":
-                return peak_rss_bytes()
+                answer = peak_rss_bytes()
             case unknown:
                 raise ValueError(f"unknown request {unknown!r}")
+        return answer
 
     def _load(self, request: dict[str, Any]) -> int:
-        spec = SessionSpec(threads=request["threads"])
-        self._runner = open_runner(request["runner"], Path(request["model"]), spec)
+        options = tuple((str(key), str(value)) for key, value in request["options"])
+        spec = SessionSpec(threads=request["threads"], options=options)
+        self._runner = self._open(request["runner"], Path(request["model"]), spec)
         samples = np.load(request["samples"], allow_pickle=False)
         self._stopwatch = Stopwatch(self._runner, samples, request["batch_size"])
         return self._runner.load_ns
@@ -73,22 +82,22 @@ class Worker:
         return self._stopwatch
 
 
-def serve(requests: TextIO, answers: TextIO) -> None:
+def serve(requests: TextIO, answers: TextIO, opener: Opener = open_runner) -> None:
     """Answer each line of ``requests`` until they end."""
-    worker = Worker()
+    worker = Worker(opener)
     for line in requests:
         answers.write(json.dumps(worker.answer(json.loads(line))) + "\n")
         answers.flush()
 
 
-def main() -> None:
-    """Serve stdin and stdout."""
+def main(opener: Opener = open_runner) -> None:
+    """Serve stdin and stdout; other runners than this tool's come with an ``opener``."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which then ends us
     _die_with_parent()
     # A library that prints must not garble the answers: its stdout becomes our stderr.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    serve(sys.stdin, answers)
+    serve(sys.stdin, answers, opener)
 
 
 def _die_with_parent() -> None:

@@ -3,17 +3,17 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from resnet_deploy.bench import (
+    Start,
     default_subjects,
     measure,
-    natural_batch_size,
     open_models,
 )
 from resnet_deploy.errors import (
@@ -26,14 +26,13 @@ from resnet_deploy.results import (
     BenchmarkResult,
     BenchSubject,
     Environment,
-    Ratio,
     from_dict,
-    median_interval,
     to_dict,
 )
 from resnet_deploy.runtime.mock import FakeClock, MockProcess, MockRunner
+from resnet_deploy.runtime.stopwatch import Process
 from resnet_deploy.spec import BenchSpec
-from tests.runtime.graphs import cnn, quantized_cnn
+from tests.runtime.graphs import cnn
 
 HERE = Environment(
     command="resnet-deploy bench m.onnx",
@@ -165,7 +164,7 @@ def test_a_time_limit_first_takes_runs_then_rounds(tmp_path: Path):
     assert {len(one) for one in result.subjects[0].rounds_ns} == {3}
     spec = BenchSpec(batch_size=2, rounds=50, runs_per_round=10, time_limit=0.1)
     result, _ = run(tmp_path, {"a": [10.0], "b": [20.0]}, spec=spec)
-    assert [len(one) for one in result.subjects[0].rounds_ns] == [1] * 6
+    assert [len(one) for one in result.subjects[0].rounds_ns] == [1] * 8
 
 
 def test_what_cannot_run_is_skipped_unless_it_was_asked_for(tmp_path: Path):
@@ -203,52 +202,6 @@ def test_impossible_specs_are_refused(wrong):
         BenchSpec(**wrong)
 
 
-def test_the_default_subjects_of_a_file_with_its_int8_sibling(tmp_path: Path):
-    cnn(tmp_path / "net.onnx")
-    quantized_cnn(tmp_path / "net.int8.onnx")
-    artifacts = open_models([tmp_path / "net.onnx"])
-    subjects = default_subjects(artifacts, (), BenchSpec(threads=1))
-    assert [(s.label, s.runner, Path(s.model).name) for s in subjects] == [
-        ("PyTorch fp32", "torch", "net.onnx"),
-        ("ONNX Runtime fp32", "ort", "net.onnx"),
-        ("ONNX Runtime int8", "ort", "net.int8.onnx"),
-    ]
-    assert subjects[0].input_shape == (3, 8, 8)
-    only = default_subjects(artifacts, ("ort",), BenchSpec())
-    assert [s.label for s in only] == ["ONNX Runtime fp32", "ONNX Runtime int8"]
-    assert only[0].threads >= 1
-
-
-def test_subjects_of_several_files_are_told_apart(tmp_path: Path):
-    one, two = cnn(tmp_path / "a.onnx"), cnn(tmp_path / "b.onnx")
-    subjects = default_subjects(open_models([one, two, one]), (), BenchSpec())
-    assert [s.label for s in subjects] == [
-        "PyTorch a",
-        "ONNX Runtime a",
-        "ONNX Runtime b",
-        "ONNX Runtime a #2",
-    ]
-
-
-def test_an_int8_file_alone_runs_on_onnxruntime(tmp_path: Path):
-    artifacts = open_models([quantized_cnn(tmp_path / "q.onnx")])
-    assert [s.runner for s in default_subjects(artifacts, (), BenchSpec())] == ["ort"]
-    assert [s.runner for s in default_subjects(artifacts, ("torch",), BenchSpec())] == ["torch"]
-
-
-def test_a_fixed_batch_size_is_kept_or_refused(tmp_path: Path):
-    artifacts = open_models([cnn(tmp_path / "fixed.onnx", batch=4)])
-    assert natural_batch_size(artifacts) == 4
-    with pytest.raises(SpecError, match=r"fixed to batch size 4 and can't run 1: use --batch-size"):
-        default_subjects(artifacts, (), BenchSpec(batch_size=1))
-    assert natural_batch_size(open_models([cnn(tmp_path / "any.onnx")])) == 1
-
-
-def test_an_unknown_runner_is_refused(tmp_path: Path):
-    with pytest.raises(SpecError, match="no runner 'tvm'"):
-        default_subjects(open_models([cnn(tmp_path / "m.onnx")]), ("tvm",), BenchSpec())
-
-
 def test_real_processes_agree_with_each_other(tmp_path: Path):
     artifacts = open_models([cnn(tmp_path / "m.onnx")])
     spec = BenchSpec(threads=1, rounds=6, runs_per_round=2, warmup_seconds=0.01)
@@ -272,31 +225,180 @@ def test_a_model_that_a_runner_refuses_is_an_error(tmp_path: Path):
     assert not isinstance(caught.value, (UnsupportedGraphError, RunnerError))
 
 
+def test_processes_are_started_anew_and_pooled(tmp_path: Path):
+    spec = BenchSpec(batch_size=2, rounds=12, runs_per_round=2, warmup_seconds=0.0)
+    result, lab = run(tmp_path, {"a": [2.0], "b": [1.0]}, spec=spec)
+    assert len(lab.processes) == 2 * 4
+    for one in result.subjects:
+        assert one.processes == (3, 3, 3, 3)
+        assert len(one.rounds_ns) == 12
+    assert result.ratios[0].processes == (3, 3, 3, 3)
+    assert result.ratios[0].median == pytest.approx(2.0)
+    assert result.ratios[0].confidence == 0.99
+    assert from_dict(BenchmarkResult, to_dict(result)) == result
+
+
+def test_processes_start_in_another_order_each_time(tmp_path: Path):
+    spec = BenchSpec(batch_size=2, rounds=60, warmup_seconds=0.0, precision=1e-9)
+    lab = Lab({"a": [2.0, 2.1, 2.2, 1.9], "b": [1.0, 1.1, 1.5]}, {})
+    started: list[str] = []
+
+    def start(one: BenchSubject, folder: Path) -> MockProcess:
+        started.append(one.label)
+        return lab.start(one, folder)
+
+    pair = [subject(label, tmp_path) for label in "ab"]
+    measure(pair, spec, environment=HERE, start=start, clock=lab.clock)
+    assert started[:2] == ["a", "b"]
+    assert {"".join(started[i : i + 2]) for i in range(0, len(started), 2)} == {"ab", "ba"}
+
+
+def test_narrow_intervals_end_it_and_differences_do_not(tmp_path: Path):
+    spec = BenchSpec(batch_size=2, runs_per_round=1, warmup_seconds=0.0)
+    steady, _ = run(tmp_path, {"a": [3.0], "b": [1.0]}, spec=spec)
+    assert len(steady.subjects[0].processes) == 6
+    noise = [1.0, 1.3, 0.8, 1.1, 1.6, 0.9, 1.2]
+    shaky, _ = run(tmp_path, {"a": [9.0], "b": noise}, spec=spec)
+    assert len(shaky.subjects[0].processes) > 6
+    assert shaky.ratios[0].differs
+
+
+def test_throughput_sums_up_instances(tmp_path: Path):
+    lab = Lab({"a": [2.0], "b": [1.0]}, {})
+    subjects = [replace(subject(label, tmp_path), instances=1) for label in "ab"]
+    spec = BenchSpec(batch_size=2, throughput=True, rounds=6, slice_seconds=0.01)
+    result = measure(subjects, spec, environment=HERE, start=lab.start, clock=lab.clock)
+    one, other = result.subjects
+    assert one.images_per_slice == pytest.approx((1000.0,) * 6)
+    assert one.images_per_second == pytest.approx(1000.0)
+    assert len(one.rounds_ns[0]) == 5
+    assert other.images_per_second == pytest.approx(2000.0)
+    assert result.ratios[0].median == pytest.approx(2.0)
+    assert result.ratios[0].minima == pytest.approx(2.0)
+
+
+def test_each_cold_start_is_a_process_of_its_own(tmp_path: Path):
+    spec = BenchSpec(batch_size=2, rounds=6, cold_starts=3, warmup_seconds=0.0)
+    result, lab = run(tmp_path, {"a": [2.0], "b": [1.0]}, spec=spec)
+    assert len(lab.processes) == 2 * 3
+    cold = result.subjects[1].cold_starts
+    assert [one.first_run_ns for one in cold] == [1 * MS] * 3
+    assert [one.load_ns for one in cold] == [1000] * 3
+    assert result.subjects[1].first_run_ms == 1.0
+
+
+def test_a_subject_has_its_own_batch_size_and_threads(tmp_path: Path):
+    lab = Lab({"a": [4.0], "b": [4.0]}, {})
+    small, large = subject("a", tmp_path), replace(subject("b", tmp_path), batch_size=8, threads=2)
+    spec = BenchSpec(batch_size=2, rounds=6)
+    result = measure([small, large], spec, environment=HERE, start=lab.start, clock=lab.clock)
+    assert result.ratios[0].median == 4.0  # of an image
+    assert [one.subject.batch_size for one in result.subjects] == [2, 8]
+
+
+class NoisyLab:
+    """Processes as real ones are: each with lasting luck, all with drift, noise and spikes."""
+
+    def __init__(self, seed: int, luck: Callable[[np.random.Generator], float]) -> None:
+        self.clock = FakeClock()
+        self._draw = np.random.default_rng(seed)
+        self._luck = luck
+        self._phase = self._draw.uniform(0, 6)
+
+    def start(self, subject: BenchSubject, folder: Path) -> MockProcess:
+        self.clock.advance(round(self._draw.uniform(0.2, 0.4) * 1e9))
+        runner = MockRunner(self.clock, self._latencies(5 * MS * self._luck(self._draw)))
+        return MockProcess(subject, runner, self.clock, [])
+
+    def _latencies(self, base: float) -> Iterator[int]:
+        while True:
+            drift = 1 + 0.1 * math.sin(self.clock.now / 3e9 + self._phase)
+            spike = 1 + self._draw.exponential() * (self._draw.random() < 0.03)
+            yield round(base * drift * spike * math.exp(self._draw.normal(0, 0.02)))
+
+
 @pytest.mark.parametrize(
-    ("count", "low", "high"),
-    [(6, 0, 5), (8, 0, 7), (9, 1, 7), (10, 1, 8), (12, 2, 9), (20, 5, 14), (30, 9, 20)],
+    "luck",
+    [
+        lambda draw: 1.0,
+        lambda draw: math.exp(draw.normal(0, 0.01)),
+        lambda draw: 1.05 if draw.random() < 0.5 else 1.0,
+    ],
+    ids=["no luck", "lognormal luck", "good or bad luck"],
 )
-def test_the_interval_of_a_median_has_the_textbook_ranks(count, low, high):
-    # Ranks of the sign test's 95 % interval, counted from 0.
-    values = tuple(float(i) for i in range(count))
-    assert median_interval(values) == (low, high)
+def test_the_same_thing_twice_shows_no_difference_in_95_of_100_trials(luck, tmp_path: Path):
+    pair = [subject(label, tmp_path) for label in "ab"]
+    wrong = 0
+    for seed in range(100):
+        lab = NoisyLab(seed, luck)
+        spec = BenchSpec(batch_size=2, warmup_seconds=0.2, seed=seed, time_limit=6.0)
+        result = measure(pair, spec, environment=HERE, start=lab.start, clock=lab.clock)
+        assert result.ratios[0].processes
+        wrong += result.ratios[0].differs
+    assert wrong <= 5
 
 
-def test_below_six_values_there_is_no_interval():
-    assert median_interval((1.0, 1.1, 1.2, 1.3, 1.4)) == (0.0, math.inf)
-    assert not Ratio(subject="a", reference="b", rounds=(2.0,) * 5, minima=2.0).differs
+def test_the_time_limit_ends_it_between_processes(tmp_path: Path):
+    lab = NoisyLab(0, lambda draw: 1.0)
+    spec = BenchSpec(batch_size=2, warmup_seconds=0.1, time_limit=10.0, precision=1e-9)
+    pair = [subject(label, tmp_path) for label in "ab"]
+    result = measure(pair, spec, environment=HERE, start=lab.start, clock=lab.clock)
+    assert 4 < len(result.subjects[0].processes) < 20
+    assert 7e9 < lab.clock.now < 10.5e9
 
 
-@given(st.lists(st.floats(0.1, 10), min_size=6, max_size=40), st.randoms())
-def test_the_interval_holds_the_median_and_ignores_order(values, random):
-    low, high = median_interval(tuple(values))
-    assert low <= float(np.median(values)) <= high
-    random.shuffle(values)
-    assert median_interval(tuple(values)) == (low, high)
+def test_a_machine_that_slows_down_is_not_waited_for_forever(tmp_path: Path):
+    lab = NoisyLab(0, lambda draw: 1.0)
+    started = 0
+
+    def start(one: BenchSubject, folder: Path) -> MockProcess:
+        nonlocal started
+        started += 1
+        lab.clock.advance(0 if started <= 2 else 4_000_000_000)
+        return lab.start(one, folder)
+
+    pair = [subject(label, tmp_path) for label in "ab"]
+    spec = BenchSpec(batch_size=2, warmup_seconds=0.1, time_limit=10.0, precision=1e-9)
+    result = measure(pair, spec, environment=HERE, start=start, clock=lab.clock)
+    assert result.subjects[0].processes == (3, 3, 3)
+    assert lab.clock.now < 20e9
+    assert 0 < result.ratios[0].low < 1 < result.ratios[0].high < 1.2
 
 
-def test_the_interval_misses_no_more_often_than_it_says():
-    generator = np.random.default_rng(0)
-    draws = np.exp(generator.standard_normal((2000, 10)))  # skewed, true median 1
-    intervals = [median_interval(tuple(draw)) for draw in draws.tolist()]
-    assert sum(low <= 1 <= high for low, high in intervals) / len(intervals) >= 0.95
+def test_a_difference_of_ten_percent_is_found_despite_the_luck(tmp_path: Path):
+    pair = [subject(label, tmp_path) for label in ("slow", "fast")]
+    found = 0
+    for seed in range(20):
+        lab = NoisyLab(seed, lambda draw: math.exp(draw.normal(0, 0.01)))
+        start = lab.start
+
+        def slower(
+            one: BenchSubject, folder: Path, lab: NoisyLab = lab, start: Start = start
+        ) -> Process:
+            lab._luck = lambda draw: (
+                math.exp(draw.normal(0, 0.01)) * (1.1 if one.label == "slow" else 1.0)
+            )
+            return start(one, folder)
+
+        spec = BenchSpec(batch_size=2, warmup_seconds=0.2, seed=seed)
+        result = measure(pair, spec, environment=HERE, start=slower, clock=lab.clock)
+        found += result.ratios[0].low > 1
+    assert found == 20
+
+
+def test_real_instances_run_at_once(tmp_path: Path):
+    artifacts = open_models([cnn(tmp_path / "m.onnx")])
+    spec = BenchSpec(
+        threads=1,
+        rounds=6,
+        warmup_seconds=0.01,
+        throughput=True,
+        instances=2,
+        slice_seconds=0.02,
+    )
+    subjects = default_subjects(artifacts, ("ort",), spec)
+    result = measure(subjects, spec, environment=HERE)
+    (one,) = result.subjects
+    assert one.subject.instances == 2
+    assert len(one.images_per_slice) == 6
+    assert one.peak_rss_bytes > 6e7

@@ -1,0 +1,172 @@
+"""The gate for continuous integration: a recorded benchmark against a later one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cattrs
+
+from resnet_deploy.errors import ArtifactError, SpecError
+from resnet_deploy.results import BenchmarkResult, BenchSamples, from_dict
+from resnet_deploy.results.interval import FEWEST_PROCESSES
+from resnet_deploy.results.ratio import group_medians
+from resnet_deploy.results.regression import Change, RegressionReport
+
+_Key = tuple[str, int, int, int, bool]
+"""Label, batch size, threads, instances, and whether it is throughput."""
+
+
+def load_results(path: Path) -> list[BenchmarkResult]:
+    """Return the results in a file that ``bench --json`` wrote.
+
+    Raises:
+        ArtifactError: it can't be read, or is something else.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ArtifactError(f"{path} is not JSON: name a file of bench --json") from error
+    try:
+        results = [from_dict(BenchmarkResult, _without_parity(one)) for one in _each(data)]
+    except (KeyError, TypeError, ValueError, AttributeError, cattrs.BaseValidationError) as error:
+        raise ArtifactError(
+            f"{path} is JSON, but not of bench --json: name a file that it wrote"
+        ) from error
+    if not any(result.subjects for result in results):
+        raise ArtifactError(f"{path} holds no measurement: name a file of bench --json")
+    return results
+
+
+def _each(data: Any) -> list[Any]:
+    return list(data["results"]) if "results" in data else [data]
+
+
+def _without_parity(data: dict[str, Any]) -> dict[str, Any]:
+    """Drop what is not compared: a NaN among the logits is null in JSON and no number."""
+    subjects = [{**one, "logits": None} for one in data["subjects"]]
+    return {**data, "subjects": subjects}
+
+
+def compare_runs(
+    old: Path, new: Path, *, max_regress: float, relative_to: str | None = None
+) -> RegressionReport:
+    """Compare the costs of all subjects that both files hold.
+
+    Subjects are the same when label, batch size, threads and instances are.
+
+    Args:
+        old: what is good enough.
+        new: what must not be slower.
+        max_regress: how much slower is accepted, 0.05 for 5 %.
+        relative_to: label of the subject, such as PyTorch, whose own change is the machine's.
+
+    Raises:
+        ArtifactError: a file is not of ``bench --json``.
+        SpecError: the files have no subject in common, or not the reference.
+    """
+    before, after = load_results(old), load_results(new)
+    first, second = dict(_samples(before)), dict(_samples(after))
+    common = [key for key in first if key in second and key[0] != relative_to]
+    if not common:
+        raise SpecError(
+            f"{old} and {new} have no subject in common ({_names(first)} and {_names(second)}): "
+            "measure the same files with the same batch size and threads"
+        )
+    changes = []
+    for key in common:
+        pair = first[key], second[key]
+        references = _reference(first, key, relative_to), _reference(second, key, relative_to)
+        by_process = all(len(one.processes) >= FEWEST_PROCESSES for one in pair)
+        label, batch_size, threads, instances, throughput = key
+        changes.append(
+            Change(
+                subject=label,
+                batch_size=batch_size,
+                threads=threads,
+                instances=instances,
+                throughput=throughput,
+                max_regress=max_regress,
+                by_process=by_process,
+                before=_costs(pair[0], references[0], by_process=by_process),
+                after=_costs(pair[1], references[1], by_process=by_process),
+            )
+        )
+    return RegressionReport(
+        old=str(old),
+        new=str(new),
+        max_regress=max_regress,
+        relative_to=relative_to,
+        changes=tuple(changes),
+        unmatched=tuple(_unmatched(first, second, old) + _unmatched(second, first, new)),
+        differences=tuple(_differences(before[0], after[0])),
+    )
+
+
+def _samples(results: Sequence[BenchmarkResult]) -> Iterator[tuple[_Key, BenchSamples]]:
+    for result in results:
+        for one in result.subjects:
+            subject = one.subject
+            shape = subject.batch_size, subject.threads, subject.instances
+            yield (subject.label, *shape, bool(one.images_per_slice)), one
+
+
+def _reference(
+    samples: dict[_Key, BenchSamples], key: _Key, relative_to: str | None
+) -> BenchSamples | None:
+    if relative_to is None:
+        return None
+    found = samples.get((relative_to, *key[1:]))
+    if found is None:
+        raise SpecError(
+            f"--relative-to {relative_to!r}: both runs must hold it with batch size {key[1]} and "
+            f"{key[2]} threads; there are {_names(samples)}"
+        )
+    return found
+
+
+def _costs(
+    one: BenchSamples, reference: BenchSamples | None, *, by_process: bool
+) -> tuple[float, ...]:
+    costs = one.costs
+    if reference is not None:
+        costs = tuple(a / b for a, b in zip(costs, reference.costs, strict=True))
+    return group_medians(costs, one.processes) if by_process else costs
+
+
+def _names(samples: dict[_Key, BenchSamples]) -> str:
+    return ", ".join(_name(key) for key in samples)
+
+
+def _name(key: _Key) -> str:
+    instances = f"{key[3]} x " if key[3] > 1 else ""
+    mode = ", throughput" if key[4] else ""
+    return f"{key[0]} (batch {key[1]}, {instances}{key[2]} threads{mode})"
+
+
+def _unmatched(
+    samples: dict[_Key, BenchSamples], other: dict[_Key, BenchSamples], path: Path
+) -> list[str]:
+    return [f"{_name(key)} is only in {path}" for key in samples if key not in other]
+
+
+def _differences(old: BenchmarkResult, new: BenchmarkResult) -> Iterator[str]:
+    before, after = old.environment, new.environment
+    for name, first, second in (
+        ("CPU", before.cpu, after.cpu),
+        ("ISA", " ".join(before.isa), " ".join(after.isa)),
+        ("cores allowed", before.cores, after.cores),
+        ("system", before.os, after.os),
+        ("Python", before.python, after.python),
+        ("--pin", old.spec.pin, new.spec.pin),
+    ):
+        if first != second:
+            yield f"{name}: {first} before, {second} after"
+    for package in sorted({*before.versions, *after.versions}):
+        versions = before.versions.get(package, "none"), after.versions.get(package, "none")
+        if versions[0] != versions[1]:
+            yield f"{package}: {versions[0]} before, {versions[1]} after"

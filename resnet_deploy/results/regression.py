@@ -1,0 +1,107 @@
+"""Two benchmarks of different days: is the later one slower?"""
+
+from __future__ import annotations
+
+import enum
+import math
+import statistics
+from dataclasses import dataclass
+from typing import ClassVar
+
+from resnet_deploy.results.interval import CONFIDENCE, difference_interval
+
+
+class ChangeVerdict(str, enum.Enum):
+    """What the interval of a slowdown says about the limit."""
+
+    REGRESSION = "regression"
+    UNCLEAR = "can't be told"
+    FINE = "no regression"
+    FASTER = "faster"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """How one subject's cost of an image changed.
+
+    ``before`` and ``after`` hold one cost per process (per round where the processes were never
+    started anew: ``by_process`` is False then), in nanoseconds, or as a share of what the
+    reference took in the same process. Rounds of different runs can't be paired, so the interval
+    is Welch's on logarithms: the spread within both runs is in it, a change of the machine
+    between them is not, unless a reference takes it out.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("slowdown", "low", "high", "confidence", "verdict")
+
+    subject: str
+    batch_size: int
+    threads: int
+    instances: int
+    throughput: bool
+    max_regress: float
+    by_process: bool
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+
+    @property
+    def slowdown(self) -> float:
+        """After over before, of geometric means: 1.05 is 5 % slower."""
+        return statistics.geometric_mean(self.after) / statistics.geometric_mean(self.before)
+
+    @property
+    def low(self) -> float:
+        """Lower end of the slowdown's interval."""
+        return self._interval[0]
+
+    @property
+    def high(self) -> float:
+        """Upper end of the slowdown's interval."""
+        return self._interval[1]
+
+    @property
+    def confidence(self) -> float:
+        """Of the interval."""
+        return CONFIDENCE
+
+    @property
+    def verdict(self) -> ChangeVerdict:
+        """A regression only when the whole interval is beyond the limit."""
+        limit = 1 + self.max_regress
+        if self.low > limit:
+            return ChangeVerdict.REGRESSION
+        if self.high > limit:
+            return ChangeVerdict.UNCLEAR
+        return ChangeVerdict.FASTER if self.high < 1 else ChangeVerdict.FINE
+
+    @property
+    def _interval(self) -> tuple[float, float]:
+        if min(len(self.before), len(self.after)) < 2:
+            return 0.0, math.inf
+        low, high = difference_interval(
+            [math.log(one) for one in self.before], [math.log(one) for one in self.after]
+        )
+        return math.exp(low), math.exp(high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionReport:
+    """Every subject that both runs measured, and in what else the runs differ.
+
+    ``relative_to`` is the subject whose own change was taken out, or None. ``unmatched`` are the
+    subjects of one run only, ``differences`` what makes the runs hard to compare.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("passed",)
+
+    old: str
+    new: str
+    max_regress: float
+    relative_to: str | None
+    changes: tuple[Change, ...]
+    unmatched: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether no subject got slower beyond doubt; one that can't be told does not fail."""
+        return all(one.verdict is not ChangeVerdict.REGRESSION for one in self.changes)

@@ -1,0 +1,90 @@
+"""The renderers of ``bench/peers``, which is no package of this project's: loaded by path."""
+
+from __future__ import annotations
+
+import importlib.util
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "peers.md"
+
+
+def module(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(
+        f"peers_{name}", ROOT / "bench" / "peers" / f"{name}.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def row(milliseconds: float, times: float | None = None, **more: float) -> dict[str, Any]:
+    against = {"median": times, "low": 1.5, "high": None, "minima": times}
+    return {"min_ms": milliseconds, **({"against_ours": against} if times else {}), **more}
+
+
+def record() -> dict[str, Any]:
+    """Two nets and three subjects, one of which can't be had and one only in part."""
+    missing = {"error": "install: no matching version"}
+    slow = {"error": "its process died"}
+    subjects = {"ours": row(3.25, share_of_peak=0.9), "peer": row(6.5, 2.0), "lost": missing}
+    costs = {"ours": {"seconds": 4.2, "peak_mb": 300.4, "bytes": 11_800_000}}
+    return {
+        "environment": {"cpu": "A CPU", "isa": ["avx2", "avx512_vnni"]},
+        "clock_ghz": 3.5,
+        "peak_gmacs_per_core": 224.0,
+        "labels": {"ours": ["ours", "int8"], "peer": ["a peer", "fp32"], "lost": ["lost", "int8"]},
+        "products_of": {"ours": "ours", "peer": "made", "lost": "lost"},
+        "products": {"resnet18": costs | {"made": {"bytes": 46_800_000}}},
+        "runs": [
+            {"net": "resnet18", "batch": 1, "threads": 2, "subjects": subjects},
+            {"net": "resnet34", "batch": 1, "threads": 2, "subjects": subjects | {"peer": slow}},
+        ],
+        "agreement": [
+            {
+                "net": "resnet20",
+                "images": 5000,
+                "subjects": {
+                    "ours": {"agreement": 0.9888, "sqnr_db": 31.52},
+                    "peer": {"agreement": 1.0, "sqnr_db": None},
+                    "lost": missing,
+                },
+            }
+        ],
+    }
+
+
+def test_both_tables_are_as_recorded_by_hand() -> None:
+    table = module("table")
+    text = f"{table.short(record())}\n\n# full\n\n{table.full(record())}\n"
+    assert text == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_a_block_replaces_what_is_between_the_markers_and_nothing_else() -> None:
+    table = module("table")
+    once = table.replace_block(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n", "new\n")
+    assert once == f"before\n{table.BEGIN}\nnew\n{table.END}\nafter\n"
+    assert table.replace_block(once, "new") == once
+    with pytest.raises(ValueError, match="between"):
+        table.replace_block(f"only {table.BEGIN}", "new")
+
+
+def test_the_readmes_have_the_markers() -> None:
+    table = module("table")
+    for path in (ROOT / "README.md", ROOT / "bench" / "README.md"):
+        table.replace_block(path.read_text(encoding="utf-8"), "new")
+
+
+def test_the_plot_has_a_bar_for_every_time_and_none_for_what_could_not_be_had() -> None:
+    svg = ET.fromstring(module("plot").draw(record()))
+    texts = [one.text for one in svg.iter("{http://www.w3.org/2000/svg}text")]
+    assert len(list(svg.iter("{http://www.w3.org/2000/svg}rect"))) == 1 + 3
+    assert texts.count("3.2") == 2
+    assert "a peer, fp32" in texts
+    assert "lost, int8" not in texts
