@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from resnet_deploy.data.datasets import Dataset, open_dataset
@@ -22,7 +22,7 @@ from resnet_deploy.spec import Preprocess
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationImages:
-    """A sample of a dataset; iterating gives float32 batches ``(N, 3, H, W)``.
+    """A sample of a dataset; iterating gives batches as ``preprocess`` says.
 
     It can be iterated more than once, with the same batches each time; images are decoded anew,
     so that two batches at most are in memory. ``len()`` is the number of images.
@@ -74,7 +74,7 @@ class CalibrationImages:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+    def __iter__(self) -> Iterator[NDArray[Any]]:
         for batch in prepared_batches(
             self.dataset, self.indices, [self.preprocess], batch_size=self.batch_size
         ):

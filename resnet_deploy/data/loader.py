@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.spec import Preprocess
 
-Tensors = tuple[NDArray[np.float32], ...]
+Tensors = tuple[NDArray[Any], ...]
 
 LeaveOut = Callable[[int, DatasetError], None]
 """Called with the index of an image that can't be read, and why."""
@@ -27,7 +28,7 @@ _BATCHES_AHEAD = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Some images, prepared once per :class:`Preprocess`: ``inputs[k]`` is ``(N, 3, H, W)``.
+    """Some images, prepared once per :class:`Preprocess`: ``inputs[k]`` is a batch of N inputs.
 
     Equal preparations share one array.
     """

@@ -7,14 +7,15 @@ Follows ``torchvision.transforms``: ``Resize`` on PIL images (antialiased), ``Ce
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from resnet_deploy.data.formats import encode, input_shape
 from resnet_deploy.errors import DatasetError, SpecError, UnsupportedGraphError
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputFormat, Preprocess
 
 if TYPE_CHECKING:
     from resnet_deploy.artifact import Artifact
@@ -30,22 +31,20 @@ _MAX_PIXELS = 89_478_485
 """Resizing may not exceed what Pillow would call a decompression bomb: a 1x10000 strip."""
 
 
-def prepare(image: Image.Image, spec: Preprocess) -> NDArray[np.float32]:
-    """Return the input tensor ``(3, crop, crop)`` in float32 of an RGB picture.
+def prepare(image: Image.Image, spec: Preprocess) -> NDArray[Any]:
+    """Return one RGB picture as the input tensor that ``spec.format`` names, without a batch.
+
+    That is ``(3, crop, crop)`` in float32, or uint8 in one of three orders.
 
     Raises:
-        SpecError: ``spec`` names an unknown interpolation.
+        SpecError: ``spec`` names an unknown interpolation, or a format that does not fit the size.
         DatasetError: the picture is so elongated that resizing it would fill the memory.
     """
-    pixels = np.asarray(_crop(_resize(image, spec), spec.crop), dtype=np.float32)
-    mean = np.array(spec.mean, dtype=np.float32)
-    std = np.array(spec.std, dtype=np.float32)
-    normal = (pixels / np.float32(255) - mean) / std
-    return np.ascontiguousarray(normal.transpose(2, 0, 1))
+    return encode(np.asarray(_crop(_resize(image, spec), spec.crop), dtype=np.uint8), spec)
 
 
-def prepare_batch(images: Iterable[Image.Image], spec: Preprocess) -> NDArray[np.float32]:
-    """Return the input tensor ``(N, 3, crop, crop)`` in float32 of N RGB pictures.
+def prepare_batch(images: Iterable[Image.Image], spec: Preprocess) -> NDArray[Any]:
+    """Return the input tensor of N RGB pictures: one of :func:`prepare` for each.
 
     Raises:
         SpecError, DatasetError: as :func:`prepare`; or there are no pictures.
@@ -60,26 +59,25 @@ def input_preprocess(artifact: Artifact) -> Preprocess:
     """Return how pictures become the input of ``artifact``.
 
     Raises:
-        UnsupportedGraphError: the input is not float32 ``(N, 3, H, W)``, or its size is not
-            the one its card prepares pictures for.
+        UnsupportedGraphError: the input is neither float32 ``(N, 3, H, W)`` nor bytes of pixels, or
+            its size is not the one its card prepares pictures for.
     """
     spec, entry = artifact.preprocess, artifact.input
-    if entry.dtype != "float32":
+    expected = "float32" if spec.format is InputFormat.FLOAT_NCHW else "uint8"
+    if entry.dtype != expected:
         raise UnsupportedGraphError(
-            f"{artifact.path} takes {entry.dtype} input {entry.name!r}: pictures are fed as "
-            "float32, export the model with float32 input"
+            f"{artifact.path} takes {entry.dtype} input {entry.name!r} of shape "
+            f"{list(entry.shape)}: pictures are fed as float32 (N, 3, H, W) or as uint8 "
+            "(N, H, W, 3) or (N, 3, H, W), export the model with one of these"
         )
-    channels, height, width = entry.shape[1:]
-    if channels not in (None, 3):
-        hint = " (is it NHWC? export it as NCHW)" if width in (1, 3) else ""
+    wanted, found = input_shape(spec), entry.shape[1:]
+    if any(size not in (None, want) for size, want in zip(found, wanted, strict=True)):
+        width = found[-1]
+        hint = " (is it NHWC? export it as NCHW)" if width in (1, 3) and expected[0] == "f" else ""
         raise UnsupportedGraphError(
-            f"{artifact.path} takes {channels} channels, pictures have 3{hint}: use a model "
-            "with input (N, 3, H, W)"
-        )
-    if (height or spec.crop, width or spec.crop) != (spec.crop, spec.crop):
-        raise UnsupportedGraphError(
-            f"{artifact.path} takes {height}x{width} pixels, but pictures are prepared as "
-            f"{spec.crop}x{spec.crop}: export it again with a square, matching image size"
+            f"{artifact.path} takes images of shape {list(found)}, but pictures are prepared as "
+            f"{list(wanted)}{hint}: export it again with three channels and a square, matching "
+            "image size"
         )
     return spec
 

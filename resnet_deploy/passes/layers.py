@@ -18,6 +18,10 @@ LAYERS = frozenset(
 """Operators whose result counts as a layer's."""
 
 
+LAYOUT_KEY = "resnet_deploy.layout"
+"""Marks operators that only lay out memory for the layer they belong to: no layers of their own."""
+
+
 @dataclass(frozen=True)
 class Layer:
     """One layer and the tensor that holds its result.
@@ -68,7 +72,7 @@ def layers_of(model: onnx.ModelProto) -> tuple[Layer, ...]:
     graph = ir.from_proto(model).graph
     layers: dict[str, Layer] = {}
     for node in graph:
-        if node.op_type not in LAYERS:
+        if node.op_type not in LAYERS or LAYOUT_KEY in node.metadata_props:
             continue
         output = absorbed_output(node)
         if output.is_graph_output() or not output.name:
@@ -81,12 +85,14 @@ def layers_of(model: onnx.ModelProto) -> tuple[Layer, ...]:
 
 
 def _layer(name: str, node: ir.Node, output: ir.Value) -> Layer:
+    activated, ceiling = output is not node.outputs[0], _ceiling(output)
+    output = _usual_shape(output)
     plain = Layer(
         name=name,
         tensor=str(output.name),
-        activated=output is not node.outputs[0],
+        activated=activated,
         observed=str(output.name),
-        ceiling=_ceiling(output),
+        ceiling=ceiling,
     )
     uses = list(output.uses())
     if len(uses) == 1 and uses[0].node.op_type == "QuantizeLinear":
@@ -100,6 +106,19 @@ def _layer(name: str, node: ir.Node, output: ir.Value) -> Layer:
                 zero_point=int(zero_point),
             )
     return plain
+
+
+def _usual_shape(output: ir.Value) -> ir.Value:
+    """Return ``output`` behind what gives a widened convolution's result its usual shape."""
+    value = output
+    while len(uses := list(value.uses())) == 1:
+        node = uses[0].node
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+            if LAYOUT_KEY not in node.metadata_props:
+                break
+            output = node.outputs[0]
+        value = node.outputs[0]
+    return output
 
 
 def _ceiling(output: ir.Value) -> float | None:

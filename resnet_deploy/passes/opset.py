@@ -59,8 +59,10 @@ _UNCHANGED = frozenset(
         "Reshape",
         "Sigmoid",
         "Slice",
+        "Softmax",
         "SpaceToDepth",
         "Sub",
+        "TopK",
         "Transpose",
     }
 )

@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.artifact import MODULE_KEY
+from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.passes.constants import Array, constant, new_initializer
 
 _BLOCK = 2
@@ -31,6 +32,25 @@ def space_to_depth_stem(model: ir.Model) -> int:
             _rewrite(model.graph, node)
             rewritten += 1
     return rewritten
+
+
+def split_stem(graph: ir.Graph, conv: ir.Node) -> None:
+    """Rewrite ``conv`` for an input that comes in blocks of 2x2 pixels, ``(N, 12, H/2, W/2)``.
+
+    Raises:
+        UnsupportedGraphError: as :func:`space_to_depth_stem` refuses.
+    """
+    x = conv.inputs[0]
+    if x is None or not _is_stem(conv, graph):
+        raise UnsupportedGraphError(
+            f"blocks of 2x2 pixels need an even image size and a first convolution of stride 2, "
+            f"which {conv.name} is not: use --input uint8-nhwc"
+        )
+    _rewrite(graph, conv)
+    depth = next(use.node for use in x.uses())
+    blocks = depth.outputs[0]
+    ir.convenience.replace_all_uses_with(blocks, x)
+    graph.remove(depth, safe=True)
 
 
 def _ints(node: ir.Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]:

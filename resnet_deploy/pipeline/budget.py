@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from resnet_deploy.errors import SpecError
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import BudgetReport, SensitivityReport
-from resnet_deploy.sensitivity import Workbench, Yardstick
+from resnet_deploy.sensitivity import Workbench
+from resnet_deploy.yardstick import Yardstick
 
 
 @dataclass(frozen=True, kw_only=True)

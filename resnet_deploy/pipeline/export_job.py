@@ -19,6 +19,7 @@ from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.files import write_together
 from resnet_deploy.models.channel_statistics import ChannelStatistics
 from resnet_deploy.models.dependencies import require
+from resnet_deploy.passes.bake_input import bake_input
 from resnet_deploy.passes.opset import choose_opset
 from resnet_deploy.pipeline.facts import int8_notices
 from resnet_deploy.pipeline.maker import MAKERS, Maker, calibration_of, for_cpu
@@ -49,11 +50,13 @@ def deploy(
     require("torch", "exporting")
     require("onnxscript", "exporting")
     from resnet_deploy.models.checkpoint import resolve
+    from resnet_deploy.models.outputs import shape_output
 
     progress("loading", 0, 1)
     loaded = resolve(request.model, request.weights, seed=request.seed, progress=progress)
+    shape_output(loaded.module, loaded.spec, request.output)
     progress("loading", 1, 1)
-    preprocess = request.preprocess(loaded.spec.image_size)
+    preprocess = replace(request.preprocess(loaded.spec.image_size), format=request.input)
     name = request.name or loaded.spec.name
     paths = {"fp32": request.out / f"{name}.onnx"}
     if request.int8:
@@ -68,10 +71,11 @@ def deploy(
         model=loaded.spec,
         preprocess=preprocess,
         weights=loaded.source,
+        output=request.output,
         labels=labels,
         versions={"resnet-deploy": __version__, **versions(MAKERS)},
     )
-    reference = ModuleReference(loaded.module, f"{loaded.spec.name} in PyTorch")
+    reference = ModuleReference(loaded.module, f"{loaded.spec.name} in PyTorch", request.output)
     with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
         maker = Maker(
             request=request,
@@ -84,6 +88,7 @@ def deploy(
         )
         progress("exporting", 0, 1)
         graph, card = _export(request, loaded.module, card, opset, notices)
+        graph = bake_input(graph, preprocess)
         progress("exporting", 1, 1)
         fp32 = maker.fp32(graph, card, paths["fp32"].name)
         made = {"fp32": fp32}
@@ -130,6 +135,10 @@ def _labels(
     calibration: CalibrationImages,
 ) -> tuple[tuple[str, ...], list[str]]:
     """Return the class names: given, the checkpoint's, ImageNet's, or the folder's."""
+    if not request.output.kind.has_classes:
+        if request.labels:
+            raise SpecError(f"--output {request.output.name} has no classes to name: drop --labels")
+        return (), []
     if request.labels:
         if len(request.labels) != spec.num_classes:
             raise SpecError(
@@ -178,6 +187,7 @@ def _export(
         image_size=card.model.image_size,
         opset=opset,
         batch_size=request.batch_size,
+        output=request.output,
     )
     options = {"exporter": "dynamo", "opset": opset, "batch_size": request.batch_size}
     card = card.with_step("export", options)

@@ -18,7 +18,6 @@ from resnet_deploy.data.calibration import (
     synthetic_calibration,
 )
 from resnet_deploy.errors import UnsupportedGraphError
-from resnet_deploy.files import sha256_of
 from resnet_deploy.models.channel_statistics import ChannelStatistics
 from resnet_deploy.pipeline.facts import budget_figures, lasting_verdict, rounded
 from resnet_deploy.pipeline.request import ExportRequest
@@ -106,7 +105,7 @@ class Maker:
         artifact = save(graph, self.staging / name, card)
         report = self._verify(artifact, "fp32")
         if report is not None:
-            worst = report.worst().logits.relative
+            worst = report.worst().relative
             card = replace(card, parity={"fp32_relative": rounded(worst)})
             artifact = save(graph, artifact.path, card)
         return artifact
@@ -155,7 +154,7 @@ class Maker:
         card = fp32.card.with_step(
             "quantize",
             {
-                "fp32_sha256": sha256_of(fp32.path),
+                "fp32_sha256": fp32.sha256,
                 "method": spec.calibration_method.value,
                 "effort": spec.effort.value,
                 "target_isa": spec.target_isa.value,
@@ -190,10 +189,11 @@ class Maker:
         if report is not None:
             last = report.cases[-1]
             figures = {
-                "int8_sqnr_db": rounded(last.logits.sqnr_db),
-                "int8_agreement": rounded(last.agreement),
-                "int8_samples": float(last.logits.samples),
+                "int8_sqnr_db": rounded(last.worst.sqnr_db),
+                "int8_samples": float(last.samples),
             }
+            if last.agreement is not None:
+                figures["int8_agreement"] = rounded(last.agreement)
             card = replace(artifact.card, parity={**artifact.card.parity, **figures})
             self.verdict = self._judge(fp32, artifact, inspection, report)
             card = card.with_step("verdict", lasting_verdict(self.verdict, self.environment))

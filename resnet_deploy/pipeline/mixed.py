@@ -16,12 +16,11 @@ from resnet_deploy.results import BudgetReport, SensitivityReport
 from resnet_deploy.sensitivity import (
     PROBE_IMAGES,
     Workbench,
-    Yardstick,
-    all_images,
     rank_layers,
     unseen_images,
 )
 from resnet_deploy.spec import QuantSpec
+from resnet_deploy.yardstick import Yardstick, all_images
 
 
 class FloatLayers:

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
-from resnet_deploy import __version__
-from resnet_deploy.artifact import Artifact, check_replaceable, load
-from resnet_deploy.card import Card, WeightsSource
+from resnet_deploy.artifact import check_replaceable
 from resnet_deploy.data.preprocess import input_preprocess
-from resnet_deploy.errors import SpecError, UnsupportedGraphError
+from resnet_deploy.errors import SpecError
 from resnet_deploy.files import write_atomically
 from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.pipeline.budget import Budget
 from resnet_deploy.pipeline.facts import int8_notices
-from resnet_deploy.pipeline.maker import MAKERS, Maker, calibration_of, for_cpu
+from resnet_deploy.pipeline.maker import Maker, calibration_of, for_cpu
 from resnet_deploy.pipeline.mixed import FloatLayers
 from resnet_deploy.pipeline.request import ExportRequest
+from resnet_deploy.pipeline.source import fp32_source, with_input
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantize.inspect import inspect_int8
 from resnet_deploy.reference import FileReference
 from resnet_deploy.results import BudgetReport, Deployment, Environment
-from resnet_deploy.runtime.cpu import versions
-from resnet_deploy.spec import Family, ModelSpec, QuantSpec
+from resnet_deploy.spec import InputFormat, QuantSpec
 
 
 def quantize_file(
@@ -38,6 +35,7 @@ def quantize_file(
     allow_float_ops: bool = True,
     force: bool = False,
     threads: int = 0,
+    input_format: InputFormat | None = None,
     data: Path | None = None,
     sensitivity: bool = False,
     budget: Budget | None = None,
@@ -55,6 +53,8 @@ def quantize_file(
         allow_float_ops: accept layers that ONNX Runtime leaves in float.
         force: replace a file that this tool did not write.
         threads: of ONNX Runtime; 0 means the physical cores allowed here.
+        input_format: what ``out`` takes; None means what ``path`` does. Normalised floats can
+            become bytes, not the other way round.
         data: images on which accuracy is measured for the next two; None means other images of
             the calibration data.
         sensitivity: measure what each layer would gain and cost in float.
@@ -68,9 +68,12 @@ def quantize_file(
     """
     start = time.perf_counter()
     spec = for_cpu(spec, environment)
-    source = load(path)
-    if source.quantized:
-        raise UnsupportedGraphError(f"{path} is int8 already: give the fp32 file it came from")
+    source = fp32_source(path)
+    if (sensitivity or budget is not None) and not source.output_kind.has_classes:
+        raise SpecError(
+            f"--sensitivity, --max-drop and --min-agreement compare classes, and {path} gives "
+            f"{source.output_kind.value}: quantize without them, or export with --output logits"
+        )
     if out.resolve() == path.resolve():
         raise SpecError(f"{out} is the file to be quantized: choose another name with -o")
     check_replaceable(out, force=force)
@@ -83,18 +86,19 @@ def quantize_file(
         seed=spec.seed,
         threads=threads,
     )
-    images = calibration_of(request, input_preprocess(source))
-    layers = FloatLayers(
-        path,
-        images,
-        data,
-        spec,
-        sensitivity=sensitivity,
-        budget=budget,
-        threads=threads,
-        progress=progress,
-    )
     with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
+        fp32 = with_input(source, input_format, Path(folder))
+        images = calibration_of(request, input_preprocess(fp32))
+        layers = FloatLayers(
+            fp32.path,
+            images,
+            data,
+            spec,
+            sensitivity=sensitivity,
+            budget=budget,
+            threads=threads,
+            progress=progress,
+        )
         maker = Maker(
             request=request,
             staging=Path(folder),
@@ -103,7 +107,6 @@ def quantize_file(
             environment=environment,
             progress=progress,
         )
-        fp32 = replace(source, card=_card_of(source))
         net = maker.quantize(fp32)
 
         def keep(report: BudgetReport) -> None:
@@ -130,19 +133,4 @@ def quantize_file(
         sensitivity=ranking,
         budget=kept,
         verdict=maker.verdict,
-    )
-
-
-def _card_of(source: Artifact) -> Card:
-    """Return the card of ``source``, or a first one for a foreign file."""
-    if source.card is not None:
-        return source.card
-    classes = source.output.shape[-1]
-    return Card(
-        model=ModelSpec(
-            family=Family.CUSTOM, num_classes=classes or 0, image_size=source.image_size
-        ),
-        preprocess=source.preprocess,
-        weights=WeightsSource(kind="onnx", file=source.path.name, sha256=source.sha256),
-        versions={"resnet-deploy": __version__, **versions(MAKERS[1:])},
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resnet_deploy.models.request import ModelRequest
-from resnet_deploy.spec import Preprocess, QuantSpec
+from resnet_deploy.spec import InputFormat, OutputSpec, Preprocess, QuantSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,8 @@ class ExportRequest:
     name: str | None = None
     labels: tuple[str, ...] = ()
     preprocess: Callable[[int], Preprocess] = Preprocess.for_size
+    output: OutputSpec = field(default_factory=OutputSpec)
+    input: InputFormat = InputFormat.FLOAT_NCHW
     batch_size: int | None = None
     opset: int | None = None
     target_ort: str | None = None

@@ -151,7 +151,7 @@ def pieces(batch: Array, size: int | None) -> Iterator[tuple[Array, int]]:
     with its own images again.
     """
     if size is None:
-        pixels = batch[0, 0].size
+        pixels = batch[0].size // 3
         size = max(1, min(_MOST_IMAGES_PER_RUN, _PIXELS_PER_RUN // pixels))
     for start in range(0, len(batch), size):
         piece = batch[start : start + size]

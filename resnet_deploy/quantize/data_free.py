@@ -33,6 +33,7 @@ from resnet_deploy.artifact import MODULE_KEY
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.models.channel_statistics import ChannelStatistics
 from resnet_deploy.passes.constants import constant
+from resnet_deploy.passes.layers import LAYOUT_KEY
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.quantize.histogram import Histogram
 from resnet_deploy.quantize.moments import LayerInput, Moments
@@ -268,6 +269,10 @@ def _window(node: ir.Node, x: Samples) -> Iterator[Samples]:
         yield np.roll(x, place * SAMPLES // _INDEPENDENT, axis=1)
 
 
+def _same_memory(node: ir.Node, inputs: list[Samples]) -> Samples | None:
+    return inputs[0] if LAYOUT_KEY in node.metadata_props else None
+
+
 _OPERATORS: dict[str, Callable[[ir.Node, list[Samples]], Samples | None]] = {
     "Add": _binary,
     "AveragePool": _average,
@@ -279,6 +284,8 @@ _OPERATORS: dict[str, Callable[[ir.Node, list[Samples]], Samples | None]] = {
     "MaxPool": _largest,
     "Mul": _binary,
     "Relu": _relu,
+    "Reshape": _same_memory,
     "Sigmoid": _sigmoid,
+    "Transpose": _same_memory,
 }
 """What is computed from samples; None where the operator's attributes rule it out."""

@@ -73,7 +73,7 @@ def make_plan(model: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
             plan.outputs[node] = output
             if COPIES_KEY in node.metadata_props:
                 plan.tensors[output] = plan.tensors[_input(node)]
-            elif not (node.op_type == "Gemm" and output.is_graph_output()):
+            elif not (node.op_type == "Gemm" and _wanted_in_float(output)):
                 # QGemm writes float logits by itself; every other kernel needs its Q.
                 plan.tensors[output] = output
         elif node.op_type in INPUT_RANGE and _moves_int8(plan, node, skipped):
@@ -90,6 +90,11 @@ def activation_inputs(node: ir.Node) -> list[ir.Value]:
     if node.op_type in ("Add", "Mul", "Concat"):
         return [value for value in node.inputs if value is not None]
     return [_input(node)]
+
+
+def _wanted_in_float(value: ir.Value) -> bool:
+    """True for logits, also where a Softmax or anything else without an int8 kernel follows."""
+    return not any(use.node.op_type in OWN_RANGE | INPUT_RANGE for use in value.uses())
 
 
 def _input(node: ir.Node) -> ir.Value:

@@ -82,38 +82,66 @@ def _insert_pair(
     uses = list(value.uses())
     from_int8 = value in plan.outputs.values()
     module = "" if producer is None else producer.metadata_props.get(MODULE_KEY, "")
-    quantize = ir.node(
-        "QuantizeLinear",
-        [value, scale, zero_point],
-        name=f"{value.name}.quantize",
-        metadata_props={MODULE_KEY: module},
-    )
-    if producer is not None and PIXELS_KEY in producer.metadata_props:
-        _quantize_by_channel(graph, quantize, producer, scale, zero_point)
+    pair = []
+    codes = _bytes_behind(producer)
+    if codes is None:
+        quantize = ir.node(
+            "QuantizeLinear",
+            [value, scale, zero_point],
+            name=f"{value.name}.quantize",
+            metadata_props={MODULE_KEY: module},
+        )
+        if producer is not None and PIXELS_KEY in producer.metadata_props:
+            _quantize_by_channel(graph, quantize, producer, scale, zero_point)
+        codes = quantize.outputs[0]
+        codes.name = f"{value.name}.quantized"
+        pair.append(quantize)
     dequantize = ir.node(
         "DequantizeLinear",
-        [quantize.outputs[0], scale, zero_point],
+        [codes, scale, zero_point],
         name=f"{value.name}.dequantize",
         metadata_props={MODULE_KEY: module},
     )
-    quantize.outputs[0].name = f"{value.name}.quantized"
+    pair.append(dequantize)
     output = dequantize.outputs[0]
     output.name, output.type, output.shape = f"{value.name}.dequantized", value.type, value.shape
     if producer is None:
-        graph.insert_before(graph[0], [quantize, dequantize])
+        graph.insert_before(graph[0], pair)
     else:
-        graph.insert_after(producer, [quantize, dequantize])
+        graph.insert_after(producer, pair)
     for use in uses:
         if from_int8 or use.node in plan.nodes:
             use.node.replace_input_with(use.idx, output)
-    if value.is_graph_output():
-        _keep_output_name(graph, value, output)
+    if from_int8 and value.is_graph_output():
+        _keep_output_name(graph, value, dequantize)
     return output
 
 
-def _keep_output_name(graph: ir.Graph, value: ir.Value, output: ir.Value) -> None:
-    """A graph output that is quantized is read behind its DQ, under its own name."""
+def _bytes_behind(producer: ir.Node | None) -> ir.Value | None:
+    """Return the bytes that ``producer`` casts to pixels in float: codes of scale 1 already."""
+    if producer is None or producer.op_type != "Cast" or PIXELS_KEY not in producer.metadata_props:
+        return None
+    return producer.inputs[0]
+
+
+def _keep_output_name(graph: ir.Graph, value: ir.Value, dequantize: ir.Node) -> None:
+    """A graph output that is quantized is read behind a DQ, under its own name.
+
+    Where int8 operators read it too, they keep a DQ for themselves: ONNX Runtime fuses none that
+    the outside reads.
+    """
     name = str(value.name)
+    output = dequantize.outputs[0]
+    if output.uses():
+        own = ir.node(
+            "DequantizeLinear",
+            dequantize.inputs,
+            name=f"{name}.output",
+            metadata_props=dict(dequantize.metadata_props),
+        )
+        graph.insert_after(dequantize, own)
+        output = own.outputs[0]
+        output.type, output.shape = value.type, value.shape
     graph.outputs[graph.outputs.index(value)] = output
     value.name, output.name = f"{name}.float", name
 

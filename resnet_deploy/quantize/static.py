@@ -17,6 +17,7 @@ from resnet_deploy.artifact import opset_of
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.models.channel_statistics import ChannelStatistics
 from resnet_deploy.passes import clean, run_passes
+from resnet_deploy.passes.byte_input import byte_input
 from resnet_deploy.passes.opset import DEFAULT_OPSET, MIN_OPSET, set_opset
 from resnet_deploy.passes.pixel_input import PIXELS_KEY, pixel_input
 from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
@@ -34,7 +35,7 @@ from resnet_deploy.quantize.plan import Plan, make_plan
 from resnet_deploy.quantize.qdq import write_qdq
 from resnet_deploy.quantize.ranges import Range, choose_range
 from resnet_deploy.quantize.weights import QuantizedWeights
-from resnet_deploy.spec import Effort, Preprocess, QuantSpec
+from resnet_deploy.spec import Effort, InputFormat, Preprocess, QuantSpec
 
 logger = logging.getLogger(__name__)
 
@@ -145,9 +146,10 @@ def _prepare(model: onnx.ModelProto, preprocess: Preprocess | None) -> onnx.Mode
     model = set_opset(model, opset if opset >= MIN_OPSET else DEFAULT_OPSET)
     graph = ir.from_proto(onnx.shape_inference.infer_shapes(model))
     counts = run_passes(graph)
+    counts["byte_input"] = byte_input(graph)
     counts["space_to_depth_stem"] = space_to_depth_stem(graph)
     counts["zero_pad_shortcut"] = zero_pad_shortcut(graph)
-    if preprocess is not None:
+    if preprocess is not None and preprocess.format is InputFormat.FLOAT_NCHW:
         counts["pixel_input"] = pixel_input(graph, preprocess)
     clean(graph)
     logger.info("before int8: %s", ", ".join(f"{name} {n}" for name, n in counts.items() if n))

@@ -150,10 +150,10 @@ def test_input_preprocess_comes_from_the_card(tmp_path):
 @pytest.mark.parametrize(
     ("shape", "dtype", "message"),
     [
-        (("N", 1, 8, 8), TensorProto.FLOAT, "takes 1 channels, pictures have 3"),
+        (("N", 1, 8, 8), TensorProto.FLOAT, r"shape \[1, 8, 8\], but.*three channels"),
         (("N", 8, 8, 3), TensorProto.FLOAT, "is it NHWC"),
-        (("N", 3, 8, 8), TensorProto.UINT8, "takes uint8 input 'input'"),
-        (("N", 3, 6, 8), TensorProto.FLOAT, "takes 6x8 pixels"),
+        (("N", 3, 8, 8), TensorProto.INT8, "takes int8 input 'input'"),
+        (("N", 3, 6, 8), TensorProto.FLOAT, r"shape \[3, 6, 8\], but.*matching image size"),
     ],
 )
 def test_inputs_that_are_no_pictures_are_refused(tmp_path, shape, dtype, message):

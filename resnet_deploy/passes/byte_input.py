@@ -1,0 +1,255 @@
+"""Bytes normalised in float  =>  a first convolution over the bytes themselves, for int8.
+
+:mod:`resnet_deploy.passes.bake_input` leaves ``Cast, Sub(255 mean), Conv``. For int8 the
+subtraction moves into the bias, so that the convolution's codes are the bytes and nothing is
+rounded. Where the convolution padded with zeros there must now be the mean grey level; whole bytes
+are put there, which is at most half a grey level off, at the border only.
+
+ONNX Runtime's direct int8 convolution needs input channels in multiples of four, and three send a
+stem through im2col. But four neighbouring pixels of a row *are* 12 channels, without moving a
+byte: ``(N, H, W, 3)`` and ``(N, H, W/4, 12)`` are the same memory. A convolution over these, with
+stride ``s``, computes the ``4/s`` results of one group of pixels as so many groups of output
+channels, and ``(N, H', W'/m, m C)`` is ``(N, H', W', C)`` in memory again:
+
+``y[m j + r] = sum_k w[k] x[s (m j + r) + k - p]`` reads group ``j + g`` at pixel ``4g + q``, with
+``4g + q = s r + k - p``. The kernel of output group ``r`` holds ``w[k]`` there and zeros elsewhere.
+
+Measured on a Xeon with VNNI, two threads, the 7x7/2 stem of ResNet-34 with its pooling, from
+bytes: im2col 0.82 ms, blocks of 2x2 pixels moved in the graph 0.75 ms, moved by the host 0.51 ms,
+this 0.49 ms.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx_ir as ir
+
+from resnet_deploy.artifact import MODULE_KEY
+from resnet_deploy.passes.constants import Array, constant, new_initializer
+from resnet_deploy.passes.layers import LAYOUT_KEY, absorbed_output
+from resnet_deploy.passes.pixel_input import PIXELS_KEY
+
+_RGB = 3
+_GROUP = 4
+"""Pixels in a group: the fewest whose RGB values are a multiple of four."""
+
+_LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+"""Orders of Transpose: channels last, and back in front of the rows."""
+
+
+def byte_input(model: ir.Model) -> int:
+    """Rewrite the front that ``bake_input`` wrote; other graphs stay as they are."""
+    graph = model.graph
+    x = graph.inputs[0]
+    if x.dtype is not ir.DataType.UINT8 or x.shape is None or len(x.shape) != 4:
+        return 0
+    chain = _front(x)
+    if chain is None:
+        return 0
+    *before, cast, subtract, conv = chain
+    levels = constant(subtract.inputs[1])
+    weight = constant(conv.inputs[1])
+    if levels is None or weight is None or not _plain(conv, weight):
+        return 0
+    module = conv.metadata_props.get(MODULE_KEY, "")
+    build = _Builder(graph, before[0] if before else cast, str(conv.name), module)
+    value = x if before else build.add("Transpose", [x], perm=_LAST)  # nchw: to rows of pixels
+    levels = levels.ravel()
+    pads = list(conv.attributes["pads"].as_ints()) if "pads" in conv.attributes else [0] * 4
+    stride = _ints(conv, "strides", (1, 1))
+    wide = _widened(weight, stride, pads, _width(x, last=bool(before)))
+    group = 1
+    if wide is not None:
+        weight, pads, group = wide
+        shape = build.integers("group", [0, 0, -1, _GROUP * _RGB])
+        value = build.add("Reshape", [value, shape])
+        stride = (stride[0], 1)
+    channels = weight.shape[1]
+    border = np.rint(np.resize(levels, channels)).astype(np.uint8)
+    value = build.bordered(value, border, pads)
+    value = build.add("Transpose", [value], perm=_FIRST)
+    value = build.add("Cast", [value], to=int(ir.DataType.FLOAT))
+    producer = value.producer()
+    assert producer is not None, "it was just inserted"
+    producer.metadata_props[PIXELS_KEY] = "1"
+    _rewrite(graph, conv, value, weight, np.resize(levels, channels), stride, group)
+    for node in (subtract, cast, *before):
+        if not any(output.uses() for output in node.outputs):
+            graph.remove(node, safe=True)
+    if group > 1:
+        _narrow_again(graph, conv, group)
+    return 1
+
+
+def _front(x: ir.Value) -> list[ir.Node] | None:
+    """Return [Transpose], Cast, Sub and Conv behind the input, if that is what there is."""
+    found: list[ir.Node] = []
+    value = x
+    for op in ("Transpose", "Cast", "Sub", "Conv"):
+        uses = list(value.uses())
+        if len(uses) != 1 or uses[0].idx != 0:
+            return None
+        node = uses[0].node
+        if op == "Transpose" and node.op_type == "Cast":
+            continue
+        if node.op_type != op:
+            return None
+        if op == "Transpose" and tuple(node.attributes["perm"].as_ints()) != _FIRST:
+            return None
+        found.append(node)
+        value = node.outputs[0]
+    return found
+
+
+def _plain(conv: ir.Node, weight: Array) -> bool:
+    auto_pad = conv.attributes["auto_pad"].as_string() if "auto_pad" in conv.attributes else ""
+    group = conv.attributes["group"].as_int() if "group" in conv.attributes else 1
+    bias = len(conv.inputs) < 3 or constant(conv.inputs[2]) is not None
+    plain = group == 1 and auto_pad in ("", "NOTSET") and weight.ndim == 4 and bias
+    return plain and _ints(conv, "dilations", (1, 1)) == (1, 1)
+
+
+def _ints(node: ir.Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(node.attributes[name].as_ints()) if name in node.attributes else default
+
+
+def _width(x: ir.Value, *, last: bool) -> int:
+    """Return the image's width in pixels, or 0 if it is dynamic."""
+    assert x.shape is not None, "byte_input wants a shape"
+    width = x.shape[2 if last else 3]
+    return width if isinstance(width, int) else 0
+
+
+def _widened(
+    weight: Array, stride: tuple[int, ...], pads: list[int], width: int
+) -> tuple[Array, list[int], int] | None:
+    """Return the kernel over groups of pixels, its pads, and how many results a group has.
+
+    None where the pixels don't fall into groups, or the results don't.
+    """
+    out, channels, height, taps = weight.shape
+    step = stride[1]
+    top, left, bottom, right = pads
+    results = (width + left + right - taps) // step + 1
+    if channels != _RGB or not width or width % _GROUP or _GROUP % step:
+        return None
+    copies = _GROUP // step
+    if copies == 1 or results % copies:
+        return None
+    first = math.floor(-left / _GROUP)
+    end = math.floor((step * (copies - 1) + taps - 1 - left) / _GROUP) + 1
+    after = results // copies - 1 + end - width // _GROUP  # groups behind the image that are read
+    if after < 0:
+        return None
+    kernel = np.zeros((copies, out, end - first, _GROUP, channels, height), weight.dtype)
+    for copy in range(copies):
+        for tap in range(taps):
+            group, pixel = divmod(step * copy + tap - left, _GROUP)
+            kernel[copy, :, group - first, pixel] = weight[:, :, :, tap]
+    # (copy, O, g, q, C, h) -> (copy O, q C, h, g)
+    wide = kernel.transpose(0, 1, 3, 4, 5, 2).reshape(copies * out, -1, height, end - first)
+    return np.ascontiguousarray(wide), [top, -first, bottom, after], copies
+
+
+def _rewrite(
+    graph: ir.Graph,
+    conv: ir.Node,
+    value: ir.Value,
+    weight: Array,
+    levels: Array,
+    stride: tuple[int, ...],
+    copies: int,
+) -> None:
+    bias = constant(conv.inputs[2]) if len(conv.inputs) > 2 else None
+    own = 0.0 if bias is None else np.tile(bias.astype(np.float64), copies)
+    shifted = own - np.einsum("oihw,i->o", weight.astype(np.float64), levels.astype(np.float64))
+    old = conv.inputs[1:]
+    if len(conv.inputs) < 3:
+        conv.resize_inputs(3)
+    conv.replace_input_with(0, value)
+    name = f"{conv.name}.levels"
+    conv.replace_input_with(1, new_initializer(graph, f"{name}.weight", weight))
+    conv.replace_input_with(2, new_initializer(graph, f"{name}.bias", shifted.astype(np.float32)))
+    conv.attributes["kernel_shape"] = ir.AttrInt64s("kernel_shape", weight.shape[2:])
+    conv.attributes["strides"] = ir.AttrInt64s("strides", stride)
+    conv.attributes["pads"] = ir.AttrInt64s("pads", [0] * 4)
+    for one in old:
+        if one is not None and not one.uses():
+            graph.initializers.pop(str(one.name), None)
+
+
+def _narrow_again(graph: ir.Graph, conv: ir.Node, copies: int) -> None:
+    """Behind ``conv`` and its ReLU: ``(N, m C, H', W'/m)`` to ``(N, C, H', W')``."""
+    wide = absorbed_output(conv)
+    uses = list(wide.uses())
+    weight = constant(conv.inputs[1])
+    assert weight is not None, "it was just written"
+    module = conv.metadata_props.get(MODULE_KEY, "")
+    for value in {conv.outputs[0], wide}:
+        value.shape = None
+    build = _Builder(graph, uses[0].node, f"{conv.name}.wide", module)
+    last = build.add("Transpose", [wide], perm=_LAST)
+    shape = build.integers("shape", [0, 0, -1, len(weight) // copies])
+    narrow = build.add("Reshape", [last, shape])
+    result = build.add("Transpose", [narrow], perm=_FIRST)
+    for use in uses:
+        use.node.replace_input_with(use.idx, result)
+
+
+class _Builder:
+    """Inserts nodes in front of ``anchor``, numbered under one name."""
+
+    def __init__(self, graph: ir.Graph, anchor: ir.Node, name: str, module: str) -> None:
+        self._graph, self._anchor, self._name, self._count = graph, anchor, name, 0
+        self._metadata = {MODULE_KEY: module, LAYOUT_KEY: "1"}
+
+    def add(self, op: str, inputs: list[ir.Value], **attributes: int | tuple[int, ...]) -> ir.Value:
+        name = f"{self._name}.{op.lower()}_{self._count}"
+        self._count += 1
+        node = ir.node(
+            op,
+            inputs,
+            attributes={
+                key: list(v) if isinstance(v, tuple) else v for key, v in attributes.items()
+            },
+            name=name,
+            metadata_props=dict(self._metadata),
+        )
+        output = node.outputs[0]
+        output.name = name
+        dtype = inputs[0].dtype or ir.DataType.FLOAT
+        output.type = ir.TensorType(ir.DataType.FLOAT if op == "Cast" else dtype)
+        self._graph.insert_before(self._anchor, node)
+        return output
+
+    def integers(self, what: str, values: list[int]) -> ir.Value:
+        return new_initializer(self._graph, f"{self._name}.{what}", np.array(values, np.int64))
+
+    def bordered(self, value: ir.Value, level: Array, pads: list[int]) -> ir.Value:
+        """Put ``level`` (one byte per channel) around ``value``, ``(N, H, W, C)``.
+
+        Pad knows one value for all channels. Strips cut off the image and clamped to
+        ``[level, level]`` have the batch size of the day, and Concat copies whole rows.
+        """
+        top, left, bottom, right = pads
+        fill = new_initializer(self._graph, f"{self._name}.border", level.reshape(1, 1, 1, -1))
+        for axis, before, after in ((2, left, right), (1, top, bottom)):
+            strips = {n: self._strip(value, fill, axis, n) for n in sorted({before, after} - {0})}
+            parts = [value]
+            if before:
+                parts.insert(0, strips[before])
+            if after:
+                parts.append(strips[after])
+            if len(parts) > 1:
+                value = self.add("Concat", parts, axis=axis)
+        return value
+
+    def _strip(self, value: ir.Value, fill: ir.Value, axis: int, width: int) -> ir.Value:
+        bounds = [
+            self.integers(f"strip_{axis}_{width}_{what}", [number])
+            for what, number in (("start", 0), ("end", width), ("axis", axis))
+        ]
+        strip = self.add("Slice", [value, *bounds])
+        return self.add("Max", [self.add("Min", [strip, fill]), fill])
