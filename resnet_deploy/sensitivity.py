@@ -13,37 +13,28 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import numpy as np
 import onnx
 
-from resnet_deploy.artifact import MODULE_KEY, load
+from resnet_deploy.artifact import MODULE_KEY
 from resnet_deploy.data.calibration import CalibrationImages, synthetic_calibration
-from resnet_deploy.data.datasets import open_dataset
-from resnet_deploy.data.labels import match_classes
 from resnet_deploy.data.sampling import spread_sample
-from resnet_deploy.errors import DatasetError
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantize.static import QuantizedNet
 from resnet_deploy.results import (
-    Fidelity,
     LayerSensitivity,
     MixedTrial,
     PairedTimes,
     SensitivityReport,
 )
-from resnet_deploy.results.paired import paired_top1
-from resnet_deploy.runtime.base import Array, Runner, infer_any
+from resnet_deploy.runtime.base import Array, Runner
 from resnet_deploy.runtime.cpu import default_threads
 from resnet_deploy.runtime.ort_runner import OrtRunner
 from resnet_deploy.runtime.stopwatch import Stopwatch, take_turns
-from resnet_deploy.spec import Preprocess, SessionSpec
+from resnet_deploy.yardstick import Yardstick, quiet_session
 
 PROBE_IMAGES = 512
 """Images on which layers are ranked."""
-
-_KEPT_BYTES = 512 << 20
-"""Preprocessed images up to this size are decoded once and kept, more are decoded every time."""
 
 _UNSEEN_IMAGES = 2048
 """Images taken from the calibration data where there are no others."""
@@ -57,21 +48,6 @@ _TIMED_SECONDS = 0.5
 _MOST_RUNS = 100
 
 
-def all_images(data: Path, preprocess: Preprocess, *, seed: int) -> CalibrationImages:
-    """Return all images of the dataset at ``data``, in an order whose start has every class.
-
-    Raises:
-        DatasetError: the dataset can't be read.
-    """
-    dataset = open_dataset(data)
-    return CalibrationImages(
-        dataset=dataset,
-        indices=spread_sample(dataset, len(dataset), seed),
-        preprocess=preprocess,
-        batch_size=_BATCH_SIZE,
-    )
-
-
 def unseen_images(calibration: CalibrationImages, *, seed: int) -> CalibrationImages:
     """Return other images of the calibration data: ranges always fit those they are taken from."""
     if calibration.synthetic:
@@ -80,86 +56,6 @@ def unseen_images(calibration: CalibrationImages, *, seed: int) -> CalibrationIm
         )
     indices = spread_sample(calibration.dataset, _UNSEEN_IMAGES, seed + 1)
     return replace(calibration, indices=indices, batch_size=_BATCH_SIZE)
-
-
-class Yardstick:
-    """The fp32 file's answers on some images, to hold other files against.
-
-    Args:
-        fp32: the file.
-        images: on which it is run, once.
-        labelled: also compare with the labels of the images.
-        threads: of ONNX Runtime; 0 means the physical cores allowed here.
-        progress: told after each batch, here and in :meth:`measure`.
-
-    Raises:
-        DatasetError: an image can't be read, or the classes don't fit the model.
-        RunnerError: ONNX Runtime can't run the file.
-    """
-
-    def __init__(
-        self,
-        fp32: Path,
-        images: CalibrationImages,
-        *,
-        labelled: bool,
-        threads: int = 0,
-        progress: Progress = silent,
-    ) -> None:
-        self.data = images.name
-        self.samples = len(images)
-        self._progress = progress
-        self._batches: Iterable[Array] = images
-        if self.samples * 3 * images.preprocess.crop**2 * 4 <= _KEPT_BYTES:
-            self._batches = tuple(images)
-        with closing(OrtRunner(fp32, _session(threads))) as runner:
-            self._expected = self._logits(runner)
-        self._top1 = self._expected.argmax(axis=1)
-        self._truth = _truth(fp32, images, self._expected.shape[1]) if labelled else None
-
-    def first(self, count: int) -> Array:
-        """Return an image ``count`` times, ``(count, 3, H, W)``."""
-        return np.repeat(next(iter(self._batches))[:1], count, axis=0)
-
-    def measure(self, runner: Runner) -> Fidelity:
-        """Return how close the file that ``runner`` has open is to the fp32 one."""
-        logits = self._logits(runner)
-        top1 = logits.argmax(axis=1)
-        paired = None
-        if self._truth is not None:
-            paired = paired_top1(
-                (top1 == self._truth).tolist(), (self._top1 == self._truth).tolist()
-            )
-        signal = np.square(self._expected, dtype=np.float64).sum()
-        noise = np.square(logits.astype(np.float64) - self._expected).sum()
-        return Fidelity(
-            data=self.data,
-            samples=self.samples,
-            agreeing=int((top1 == self._top1).sum()),
-            signal_power=float(signal),
-            noise_power=float(noise),
-            paired=paired,
-        )
-
-    def _logits(self, runner: Runner) -> Array:
-        pieces: list[Array] = []
-        done = 0
-        for batch in self._batches:
-            # Some models keep the 1x1 of their last pooling.
-            pieces.append(infer_any(runner, batch).reshape(len(batch), -1))
-            done += len(batch)
-            self._progress("evaluating", done, self.samples)
-        return np.concatenate(pieces)
-
-
-def _truth(fp32: Path, images: CalibrationImages, outputs: int) -> Array:
-    """Return which output of the model is right for each image."""
-    dataset, card = images.dataset, load(fp32).card
-    try:
-        matched = match_classes(dataset.classes, card.labels if card else (), outputs)
-    except DatasetError as error:
-        raise DatasetError(f"{fp32.name} on {dataset.name}: {error}") from error
-    return np.array([matched[dataset.label(index)] for index in images.indices])
 
 
 class Workbench:
@@ -210,7 +106,7 @@ class Workbench:
     def _open(self, name: str, float_layers: tuple[str, ...]) -> OrtRunner:
         path = self._folder / name
         path.write_bytes(self._net.write(globs(self._exclude, float_layers)).SerializeToString())
-        return OrtRunner(path, _session(self.threads))
+        return OrtRunner(path, quiet_session(self.threads))
 
     def _times(self, mixed: Runner, images: Array) -> PairedTimes:
         watches = [Stopwatch(one, images, len(images)) for one in (self._int8, mixed)]
@@ -290,8 +186,3 @@ def _module(node: onnx.NodeProto) -> str:
 
 def _metadata(node: onnx.NodeProto) -> dict[str, str]:
     return {entry.key: entry.value for entry in node.metadata_props}
-
-
-def _session(threads: int) -> SessionSpec:
-    # Threads of one file that wait actively would take the cores from the other one's.
-    return SessionSpec(threads=threads, spin=False)

@@ -12,16 +12,9 @@ from resnet_deploy.artifact import read_model
 from resnet_deploy.data.calibration import calibration_images
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.quantize.static import QuantizedNet, quantize_static
-from resnet_deploy.sensitivity import (
-    Workbench,
-    Yardstick,
-    all_images,
-    globs,
-    int8_layers,
-    rank_layers,
-    unseen_images,
-)
+from resnet_deploy.sensitivity import Workbench, globs, int8_layers, rank_layers, unseen_images
 from resnet_deploy.spec import Preprocess, QuantSpec
+from resnet_deploy.yardstick import Yardstick, all_images
 from tests.passes.graphs import noise, parse
 from tests.results.test_sensitivity import times
 from tests.ruined_net import RUINED, SIZE, ruined_net
@@ -100,7 +93,7 @@ def test_large_data_is_decoded_every_time(ruined: Path, monkeypatch: pytest.Monk
     test = all_images(ruined / "data", PREPROCESS, seed=0)
     runner = OrtRunner(ruined / "net.onnx")
     kept = Yardstick(ruined / "net.onnx", test, labelled=True).measure(runner)
-    monkeypatch.setattr("resnet_deploy.sensitivity._KEPT_BYTES", 0)
+    monkeypatch.setattr("resnet_deploy.yardstick._KEPT_BYTES", 0)
     assert Yardstick(ruined / "net.onnx", test, labelled=True).measure(runner) == kept
 
 

@@ -38,6 +38,7 @@ from resnet_deploy.spec.tolerance import (
     INT8_TOLERANCE,
     Tolerance,
 )
+from resnet_deploy.spec.tuning import Objective, TuneSpec
 
 __all__ = [
     "CENTER_CROP_RATIO",
@@ -54,6 +55,7 @@ __all__ = [
     "Family",
     "InputFormat",
     "ModelSpec",
+    "Objective",
     "Optimization",
     "OutputKind",
     "OutputSpec",
@@ -64,6 +66,7 @@ __all__ = [
     "Stem",
     "TargetIsa",
     "Tolerance",
+    "TuneSpec",
     "Variant",
     "resnet_spec",
     "vgg19_spec",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 
 from resnet_deploy.errors import SpecError
@@ -20,6 +21,11 @@ class OutputKind(str, enum.Enum):
     TOP_K = "top-k"
     EMBEDDING = "embedding"
     FEATURES = "features"
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the answer says which class a picture is of."""
+        return self in (OutputKind.LOGITS, OutputKind.SOFTMAX, OutputKind.TOP_K)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,3 +49,41 @@ class OutputSpec:
             raise SpecError(f"{self.kind.value} with k = {self.k}: top-k, and only it, needs a k")
         if self.stride not in (8, 16, 32):
             raise SpecError(f"there is no output stride {self.stride}: use 8, 16 or 32")
+
+    @classmethod
+    def parse(cls, text: str, *, stride: int = 32) -> OutputSpec:
+        """Return the spec that ``text`` names: ``logits``, ``softmax``, ``top-5``, ….
+
+        Raises:
+            SpecError: it names none.
+        """
+        top = re.fullmatch(r"top-?([1-9]\d*)", text.lower())
+        if top is not None:
+            return cls(kind=OutputKind.TOP_K, k=int(top[1]), stride=stride)
+        plain = {kind.value: kind for kind in OutputKind if kind is not OutputKind.TOP_K}
+        if text.lower() not in plain:
+            raise SpecError(
+                f"there is no output {text!r}: use logits, softmax, top-K with a number such as "
+                "top-5, embedding or features"
+            )
+        return cls(kind=plain[text.lower()], stride=stride)
+
+    @property
+    def name(self) -> str:
+        """What :meth:`parse` takes, such as ``top-5``."""
+        return f"top-{self.k}" if self.kind is OutputKind.TOP_K else self.kind.value
+
+    def tensor_names(self, stages: int = 4) -> tuple[str, ...]:
+        """Return the names of the graph's outputs, in order; ``stages`` counts feature maps.
+
+        ``logits`` and ``probabilities`` ``(N, classes)``; for top-K ``probabilities`` ``(N, K)``
+        and ``classes`` ``(N, K)`` int64, most likely first; ``embedding`` ``(N, C)``; ``c2`` to
+        ``c5`` ``(N, C, H, W)``, the paper's conv2_x to conv5_x (CIFAR nets end with ``c4``).
+        """
+        return {
+            OutputKind.LOGITS: ("logits",),
+            OutputKind.SOFTMAX: ("probabilities",),
+            OutputKind.TOP_K: ("probabilities", "classes"),
+            OutputKind.EMBEDDING: ("embedding",),
+            OutputKind.FEATURES: tuple(f"c{stage + 2}" for stage in range(stages)),
+        }[self.kind]

@@ -1,0 +1,190 @@
+"""What tuning tried, what each try was worth, and which one to ship."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from resnet_deploy.results.environment import Environment
+from resnet_deploy.results.ratio import Ratio
+from resnet_deploy.results.sensitivity import Fidelity
+from resnet_deploy.spec import (
+    CalibrationMethod,
+    Effort,
+    InputFormat,
+    Objective,
+    TargetIsa,
+    TuneSpec,
+)
+
+_AS_FAST = 0.98
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a file is made from the fp32 one. Without ``int8`` only ``input`` says anything.
+
+    ``float_layers`` are torch modules that stay in float.
+    """
+
+    input: InputFormat
+    int8: bool = True
+    method: CalibrationMethod = CalibrationMethod.MSE
+    effort: Effort = Effort.FAST
+    target_isa: TargetIsa = TargetIsa.PORTABLE
+    float_layers: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Such as ``int8-mse-best-x86-amx-uint8-nhwc``; good for a file name."""
+        if not self.int8:
+            return f"fp32-{self.input.value}"
+        mixed = f"-{len(self.float_layers)}float" if self.float_layers else ""
+        return (
+            f"int8-{self.method.value}-{self.effort.value}-{self.target_isa.value}-"
+            f"{self.input.value}{mixed}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """How a file is run: ``instances`` processes of ``threads`` each, ``options`` the runtime's."""
+
+    runner: str
+    threads: int
+    instances: int = 1
+    batch_size: int = 1
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Such as ``ort, 2 threads, session.intra_op.allow_spinning=0``."""
+        plural = "s" * (self.threads != 1)
+        parts = [self.runner, f"{self.threads} thread{plural}"]
+        if self.instances > 1:
+            parts.append(f"{self.instances} instances")
+        if self.batch_size > 1:
+            parts.append(f"batch {self.batch_size}")
+        parts += [f"{key}={value}" for key, value in self.options]
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One file run in one way.
+
+    ``ratio`` is how many times faster it is than the reference trial, measured in turns with it;
+    the reference itself has none. ``rounds_ms`` are its median run (or its milliseconds per image,
+    for throughput) in each round, ``file_bytes`` its size. ``fidelity`` was measured on ``runner``
+    as it is; where only threads or ONNX Runtime's options differ from a trial whose outputs are
+    bit for bit the same, it is that trial's.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("speed",)
+
+    recipe: Recipe
+    setting: Setting
+    file: str
+    sha256: str
+    file_bytes: int
+    fidelity: Fidelity
+    rounds_ms: tuple[float, ...]
+    ratio: Ratio | None = None
+
+    @property
+    def name(self) -> str:
+        """The file and the way it runs."""
+        return f"{self.recipe.name} on {self.setting.name}"
+
+    @property
+    def speed(self) -> float:
+        """Times as fast as the reference."""
+        return 1.0 if self.ratio is None else self.ratio.median
+
+    @property
+    def speed_interval(self) -> tuple[float, float]:
+        """The confidence interval of :attr:`speed`."""
+        return (1.0, 1.0) if self.ratio is None else (self.ratio.low, self.ratio.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningReport:
+    """Everything that was tried; the first trial is the reference of all speeds.
+
+    ``reference_ms`` is the reference's fastest median round: absolute times are made of it.
+    ``data`` names the images and their SHA-256. ``skipped`` holds what could not run here, and
+    why. ``complete``: nothing was left out for want of time.
+    """
+
+    STATISTICS: ClassVar[tuple[str, ...]] = ("passed",)
+
+    model: str
+    sha256: str
+    data: str
+    spec: TuneSpec
+    environment: Environment
+    trials: tuple[Trial, ...] = ()
+    skipped: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    complete: bool = False
+
+    @property
+    def reference_ms(self) -> float:
+        """Milliseconds of the reference trial: its fastest median round."""
+        return min(self.trials[0].rounds_ms)
+
+    def latency_ms(self, trial: Trial) -> float:
+        """Return the milliseconds of ``trial``, by its paired speed against the reference."""
+        return self.reference_ms / trial.speed
+
+    def holds(self, trial: Trial) -> bool:
+        """Return whether ``trial`` loses no more than was allowed."""
+        spec, fidelity = self.spec, trial.fidelity
+        drop, allowed = fidelity.drop, spec.max_drop
+        if allowed is not None and (drop is None or drop > allowed):
+            return False
+        return spec.min_agreement is None or fidelity.agreement >= spec.min_agreement
+
+    @property
+    def best(self) -> Trial | None:
+        """What to ship, of the trials that keep the budget; None when none does.
+
+        For latency and throughput the leader is the one with the highest speed. Of those within
+        2 % of it whose speed can't be told apart from its (their intervals overlap), the one
+        closest to fp32 is taken. For size the smallest file is, and of equal ones the fastest.
+        """
+        good = [trial for trial in self.trials if self.holds(trial)]
+        if not good:
+            return None
+        if self.spec.objective is Objective.SIZE:
+            smallest = min(trial.file_bytes for trial in good)
+            # Names in a card take some bytes: a hundredth more is no larger file.
+            good = [trial for trial in good if trial.file_bytes <= 1.01 * smallest]
+        leader = max(good, key=lambda trial: trial.speed)
+        equal = [
+            trial
+            for trial in good
+            if trial.speed >= _AS_FAST * leader.speed
+            and trial.speed_interval[1] >= leader.speed_interval[0]
+        ]
+        return max(equal, key=lambda trial: (trial.fidelity.agreement, trial.speed))
+
+    @property
+    def passed(self) -> bool:
+        """Whether something keeps the budget."""
+        return self.best is not None
+
+    @property
+    def front(self) -> tuple[Trial, ...]:
+        """The trials that no other one beats in speed, closeness to fp32 and size at once."""
+        return tuple(t for t in self.trials if not any(_beats(o, t) for o in self.trials))
+
+
+def _beats(one: Trial, other: Trial) -> bool:
+    mine, its = _merits(one), _merits(other)
+    return mine != its and all(a >= b for a, b in zip(mine, its, strict=True))
+
+
+def _merits(trial: Trial) -> Sequence[float]:
+    return trial.speed, trial.fidelity.agreement, -trial.file_bytes

@@ -1,0 +1,344 @@
+"""The search: files, then ways to run them, then float layers, then the leaders once more."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from resnet_deploy.artifact import Artifact, load
+from resnet_deploy.data.calibration import CalibrationImages, calibration_images
+from resnet_deploy.data.preprocess import input_preprocess
+from resnet_deploy.errors import DatasetError, ResnetDeployError, SpecError
+from resnet_deploy.pipeline.source import fp32_source
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantize.kernels import resolve_target
+from resnet_deploy.results import Environment, Fidelity, Recipe, Setting, Trial, TuningReport
+from resnet_deploy.runtime.base import Array, infer_any
+from resnet_deploy.runtime.cpu import default_threads
+from resnet_deploy.runtime.registry import open_runner, runner_status
+from resnet_deploy.spec import Objective, SessionSpec, TargetIsa, TuneSpec
+from resnet_deploy.tune.kitchen import Kitchen
+from resnet_deploy.tune.space import (
+    first_recipe,
+    first_setting,
+    main_recipes,
+    more_recipes,
+    settings,
+)
+from resnet_deploy.tune.store import Store
+from resnet_deploy.tune.track import Entrant, race
+from resnet_deploy.yardstick import Yardstick, all_images
+
+logger = logging.getLogger(__name__)
+
+_RUNTIMES = ("openvino", "ort-openvino")
+"""Runtimes that read an ONNX file, besides ONNX Runtime: a program can ship these."""
+
+_RACE_SECONDS = 6.0
+"""Per file that is timed in turns with the reference."""
+
+_FINAL_SECONDS = 10.0
+"""Per leader, in the last race."""
+
+_FINAL_SHARE = 0.15
+"""Of the time limit that is kept for the last race."""
+
+_FINALISTS = 3
+_LEAST_SECONDS = 3.0
+"""With less time left, nothing new is begun."""
+
+_PROBE_IMAGES = 16
+"""On which two ways to run a file are compared bit by bit."""
+
+
+def tune(
+    path: Path,
+    out: Path,
+    spec: TuneSpec,
+    *,
+    data: Path,
+    calibration: Path | None = None,
+    environment: Environment,
+    progress: Progress = silent,
+) -> TuningReport:
+    """Look for the best file that loses no more than ``spec`` allows, and for how to run it.
+
+    Args:
+        path: the fp32 file.
+        out: folder of the result: ``NAME.tuned.onnx``, ``tune.json`` and every file tried. A
+            search that was interrupted goes on there.
+        spec: what to look for.
+        data: images on which accuracy is measured; labelled, if a drop in top-1 is bounded.
+        calibration: images that set the int8 ranges; None takes some of ``data``, and measures
+            accuracy on the others.
+        environment: where this runs.
+        progress: told about every stage.
+
+    Raises:
+        ResnetDeployError: the file or the images can't be used. Candidates that can't run here
+            are named in the report instead.
+    """
+    source = fp32_source(path)
+    if not source.output_kind.has_classes:
+        raise SpecError(
+            f"tuning compares classes, and {path} gives {source.output_kind.value}: export it with "
+            "--output logits"
+        )
+    store = Store(out, path.stem)
+    images, calibration, samples = _images(source, data, calibration, spec)
+    labelled = images.dataset.labelled
+    if spec.max_drop is not None and not labelled:
+        raise DatasetError(
+            f"--max-drop needs to know what is right, and {images.name} has no labels: give "
+            "DIR/<class>/*.jpg, or use --min-agreement"
+        )
+    report = TuningReport(
+        model=path.name,
+        sha256=source.sha256,
+        data=f"{images.name} (sha256 {images.fingerprint()[:12]})",
+        spec=spec,
+        environment=environment,
+    )
+    report = store.resume(report)
+    threads = spec.threads or default_threads()
+    yardstick = Yardstick(path, images, labelled=labelled, threads=threads, progress=progress)
+    kitchen = Kitchen(source, store, calibration, samples, data, spec, environment, progress)
+    return _Search(source, store, kitchen, yardstick, report, threads, progress).run()
+
+
+def _images(
+    source: Artifact, data: Path, calibration: Path | None, spec: TuneSpec
+) -> tuple[CalibrationImages, Path, int]:
+    """Return the images for accuracy, where those for the ranges come from, and how many of them.
+
+    No image is in both.
+    """
+    preprocess = input_preprocess(source)
+    images = all_images(data, preprocess, seed=spec.seed)
+    samples = spec.calibration_samples
+    if calibration is None:
+        calibration, samples = data, max(1, min(samples, len(images) // 2))
+    taken = calibration_images(calibration, preprocess, samples=samples, seed=spec.seed)
+    indices = images.indices
+    if taken.dataset.fingerprint() == images.dataset.fingerprint():
+        used = set(taken.indices)
+        indices = tuple(index for index in indices if index not in used)
+    if not indices:
+        raise DatasetError(
+            f"{images.name} has no image that is not needed for calibration: give more, or other "
+            "ones with --calibration"
+        )
+    return replace(images, indices=indices[: spec.samples]), calibration, samples
+
+
+class _Search:
+    """One search; ``report`` grows, and is on disk after every step."""
+
+    def __init__(
+        self,
+        source: Artifact,
+        store: Store,
+        kitchen: Kitchen,
+        yardstick: Yardstick,
+        report: TuningReport,
+        threads: int,
+        progress: Progress,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._kitchen = kitchen
+        self._yardstick = yardstick
+        self._report = report
+        self._threads = threads
+        self._progress = progress
+        self._begin = time.monotonic()
+        self._in_time = True
+        self._done = 0
+
+    def run(self) -> TuningReport:
+        """Try everything that there is time for."""
+        spec, environment = self._report.spec, self._report.environment
+        own = self._source.preprocess.format
+        target = resolve_target(TargetIsa.AUTO, environment.isa)
+        usual = first_setting(spec.objective, self._threads)
+        self._reference(first_recipe(own, target), usual)
+        for recipe in main_recipes(own, target, keep_input=spec.keep_input):
+            self._try(recipe, usual)
+        if all(trial.recipe.int8 is False for trial in self._good()):
+            self._try_float_layers(usual)
+        self._try_settings()
+        for recipe in more_recipes(own, target, keep_input=spec.keep_input):
+            self._try(recipe, usual)
+        self._final()
+        self._keep(complete=self._in_time)
+        return self._report
+
+    def _reference(self, recipe: Recipe, setting: Setting) -> None:
+        """The first trial: made and measured even if the time is up."""
+        if self._report.trials:
+            return
+        file, fidelity = self._prepare(recipe, setting)
+        entrant = Entrant(recipe, setting, file, fidelity)
+        self._add(race([entrant], self._report, seconds=_RACE_SECONDS))
+
+    def _try(self, recipe: Recipe, setting: Setting) -> None:
+        """Make one file, measure its accuracy, and race it against the reference."""
+        if self._is_known(recipe, setting) or not self._has_time(f"{recipe.name}"):
+            return
+        try:
+            file, fidelity = self._prepare(recipe, setting)
+            entrant = Entrant(recipe, setting, file, fidelity)
+            self._add(race([entrant], self._report, seconds=self._slice(_RACE_SECONDS)))
+        except ResnetDeployError as error:
+            self._skip(f"{recipe.name} on {setting.name}", error)
+
+    def _prepare(self, recipe: Recipe, setting: Setting) -> tuple[Path, Fidelity]:
+        self._progress(f"trying {recipe.name}", self._done, 0)
+        file = self._kitchen.make(recipe)
+        return file, self._fidelity(file, setting)
+
+    def _fidelity(self, file: Path, setting: Setting) -> Fidelity:
+        session = SessionSpec(threads=self._threads, options=setting.options)
+        with closing(open_runner(setting.runner, file, session)) as runner:
+            return self._yardstick.measure(runner, load(file))
+
+    def _try_settings(self) -> None:
+        installed = {one.name for one in runner_status() if one.installed}
+        runners = tuple(name for name in _RUNTIMES if name in installed)
+        fixed = self._source.input.shape[0] is not None
+        choices = settings(self._report.spec.objective, self._threads, runners, fixed_batch=fixed)
+        for setting in choices:
+            for trial in self._worth_running(setting):
+                self._try_setting(trial, setting)
+
+    def _worth_running(self, setting: Setting) -> list[Trial]:
+        """Return the files that ``setting`` is tried on.
+
+        On ONNX Runtime the best one; another runtime may prefer the file without kernels for
+        AMX, and other methods make no difference to its speed.
+        """
+        best = self._report.best or self._closest()
+        if setting.runner == "ort":
+            return [best]
+        files = [best]
+        if best.recipe.target_isa is TargetIsa.X86_AMX:
+            portable = replace(best.recipe, target_isa=TargetIsa.PORTABLE)
+            files.append(replace(best, recipe=portable))
+        return files
+
+    def _try_setting(self, trial: Trial, setting: Setting) -> None:
+        recipe = trial.recipe
+        if self._is_known(recipe, setting) or not self._has_time(
+            f"{recipe.name} on {setting.name}"
+        ):
+            return
+        self._progress(f"trying {setting.name}", self._done, 0)
+        try:
+            file = self._kitchen.make(recipe)
+            known = next((one for one in self._report.trials if one.recipe == recipe), None)
+            if setting.runner == "ort" and known and self._same_bits(file, known.setting, setting):
+                fidelity = known.fidelity
+            else:
+                fidelity = self._fidelity(file, setting)
+            entrant = Entrant(recipe, setting, file, fidelity)
+            self._add(race([entrant], self._report, seconds=self._slice(_RACE_SECONDS)))
+        except ResnetDeployError as error:
+            self._skip(f"{recipe.name} on {setting.name}", error)
+
+    def _same_bits(self, file: Path, one: Setting, other: Setting) -> bool:
+        """Return whether two ways to run ``file`` on ONNX Runtime give the same bits."""
+        if one.runner != other.runner:
+            return False
+        artifact = load(file)
+        random = np.random.default_rng(0)
+        shape = (_PROBE_IMAGES, *artifact.image_shape)
+        images = random.integers(0, 256, shape).astype(artifact.input.dtype)
+        first, second = (_answer(file, setting, images) for setting in (one, other))
+        return bool(np.array_equal(first, second))
+
+    def _try_float_layers(self, setting: Setting) -> None:
+        """No int8 file keeps the budget: leave layers in float until one does."""
+        if not self._has_time("float layers"):
+            return
+        try:
+            recipe, file = self._kitchen.mixed(self._closest().recipe)
+            fidelity = self._fidelity(file, setting)
+            entrant = Entrant(recipe, setting, file, fidelity)
+            self._add(race([entrant], self._report, seconds=self._slice(_RACE_SECONDS)))
+        except ResnetDeployError as error:
+            self._skip("float layers", error)
+
+    def _closest(self) -> Trial:
+        int8 = [trial for trial in self._report.trials if trial.recipe.int8]
+        return max(int8, key=lambda trial: (trial.fidelity.agreement, trial.fidelity.sqnr_db))
+
+    def _final(self) -> None:
+        """Race the leaders again, longer, and all at once: what follows rests on it."""
+        # The reference runs along in every race.
+        first = self._report.trials[0]
+        rivals = [trial for trial in self._good() if trial is not first]
+        leaders = sorted(rivals, key=lambda trial: -trial.speed)[:_FINALISTS]
+        if self._report.spec.objective is Objective.SIZE or not leaders:
+            return
+        self._progress("the final", self._done, 0)
+        entrants = [Entrant.of(trial, self._store.file(trial.recipe.name)) for trial in leaders]
+        seconds = max(_RACE_SECONDS, self._left()) / len(entrants)
+        self._add(race(entrants, self._report, seconds=min(seconds, _FINAL_SECONDS)))
+
+    def _good(self) -> list[Trial]:
+        return [trial for trial in self._report.trials if self._report.holds(trial)]
+
+    def _is_known(self, recipe: Recipe, setting: Setting) -> bool:
+        return any(
+            trial.recipe == recipe and trial.setting == setting for trial in self._report.trials
+        )
+
+    def _has_time(self, what: str) -> bool:
+        if self._left() > _LEAST_SECONDS + self._reserve:
+            return True
+        logger.info("no time left for %s", what)
+        self._in_time = False
+        return False
+
+    def _left(self) -> float:
+        return self._report.spec.time_limit - (time.monotonic() - self._begin)
+
+    @property
+    def _reserve(self) -> float:
+        """Seconds that are kept for the final."""
+        return min(_FINALISTS * _FINAL_SECONDS, _FINAL_SHARE * self._report.spec.time_limit)
+
+    def _slice(self, seconds: float) -> float:
+        return max(1.0, min(seconds, self._left()))
+
+    def _add(self, trials: Sequence[Trial]) -> None:
+        """Keep ``trials``, each in place of what was known of it."""
+        self._done += 1
+        new = {(trial.recipe, trial.setting): trial for trial in trials}
+        kept = [new.pop((one.recipe, one.setting), one) for one in self._report.trials]
+        self._keep(trials=(*kept, *new.values()))
+
+    def _skip(self, name: str, error: ResnetDeployError) -> None:
+        logger.info("skipped %s: %s", name, error)
+        self._report = replace(self._report, skipped={**self._report.skipped, name: str(error)})
+
+    def _keep(self, *, trials: tuple[Trial, ...] | None = None, complete: bool = False) -> None:
+        self._report = replace(
+            self._report,
+            trials=self._report.trials if trials is None else trials,
+            seconds=time.monotonic() - self._begin,
+            complete=complete,
+        )
+        self._store.save(self._report)
+
+
+def _answer(file: Path, setting: Setting, images: Array) -> Array:
+    session = SessionSpec(threads=setting.threads, options=setting.options)
+    with closing(open_runner(setting.runner, file, session)) as runner:
+        return infer_any(runner, images)

@@ -1,0 +1,53 @@
+from resnet_deploy.results import Recipe
+from resnet_deploy.spec import InputFormat, Objective, TargetIsa
+from resnet_deploy.tune.space import (
+    first_recipe,
+    first_setting,
+    main_recipes,
+    more_recipes,
+    settings,
+)
+
+
+def all_recipes(own: InputFormat, target: TargetIsa, *, keep_input: bool = False) -> list[Recipe]:
+    return [
+        first_recipe(own, target),
+        *main_recipes(own, target, keep_input=keep_input),
+        *more_recipes(own, target, keep_input=keep_input),
+    ]
+
+
+def test_no_recipe_comes_twice() -> None:
+    for target in (TargetIsa.X86_AMX, TargetIsa.PORTABLE, TargetIsa.X86_AVX2):
+        for own in InputFormat:
+            found = all_recipes(own, target)
+            assert len(found) == len(set(found))
+
+
+def test_kernels_for_another_cpu_are_not_tried() -> None:
+    targets = {one.target_isa for one in all_recipes(InputFormat.FLOAT_NCHW, TargetIsa.X86_AVX2)}
+    assert targets == {TargetIsa.X86_AVX2, TargetIsa.PORTABLE}  # the second one is fp32's default
+    int8 = [one for one in all_recipes(InputFormat.FLOAT_NCHW, TargetIsa.X86_AVX2) if one.int8]
+    assert {one.target_isa for one in int8} == {TargetIsa.X86_AVX2}
+
+
+def test_the_input_stays_when_it_must_or_can_only_stay() -> None:
+    kept = all_recipes(InputFormat.FLOAT_NCHW, TargetIsa.PORTABLE, keep_input=True)
+    assert {one.input for one in kept} == {InputFormat.FLOAT_NCHW}
+    bytes_ = all_recipes(InputFormat.UINT8_NCHW, TargetIsa.PORTABLE)
+    assert {one.input for one in bytes_} == {InputFormat.UINT8_NCHW}
+
+
+def test_latency_takes_one_image_and_fewer_threads_too() -> None:
+    found = list(settings(Objective.LATENCY, 6, ("openvino",), fixed_batch=False))
+    assert {one.batch_size for one in found} == {1}
+    assert [one.threads for one in found if one.runner == "openvino"] == [6, 4, 2, 1]
+    assert first_setting(Objective.LATENCY, 6) not in found
+
+
+def test_throughput_shares_the_cores_among_processes() -> None:
+    found = list(settings(Objective.THROUGHPUT, 2, (), fixed_batch=False))
+    assert all(one.threads * one.instances == 2 for one in found)
+    assert {one.batch_size for one in found} == {1, 4, 8}
+    fixed = settings(Objective.THROUGHPUT, 2, (), fixed_batch=True)
+    assert {one.batch_size for one in fixed} == {1}
