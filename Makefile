@@ -31,8 +31,8 @@ format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## measure ResNet-34 and ResNet-50 side by side, record under bench/results
-	$(BIN)/python bench/int8_speed.py
+bench: $(READY)  ## measure beside the peers, record, draw; PEERS='--photos DIR …' as bench/README.md
+	PYTHONPATH=bench $(BIN)/python -m peers $(PEERS)
 
 clean:  ## remove everything that can be made again
 	rm -rf $(VENV) build dist *.egg-info .*_cache .hypothesis artifacts/*.onnx

@@ -1,8 +1,8 @@
 """ResNet-34 and ResNet-50, fp32 and int8, PyTorch and ONNX Runtime: side by side, recorded.
 
-Run it as ``make bench`` on a machine that does nothing else. It exports both networks (random
-weights: speed does not depend on their values), measures each with ``resnet-deploy bench``, and
-writes one JSON file per network to ``bench/results``.
+Run it as ``python bench/int8_speed.py`` on a machine that does nothing else. It exports both
+networks (random weights: speed does not depend on their values), measures each with
+``resnet-deploy bench``, and writes one JSON file per network to ``bench/results``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
             resnet_deploy("bench", f"{folder}/resnet{depth}.onnx", "--rounds", 20, "--json", target)
             result = json.loads(target.read_text(encoding="utf-8"))
             # The folder is gone after the run; the file's name is what counts.
-            result["environment"]["command"] = "make bench"
+            result["environment"]["command"] = "python bench/int8_speed.py"
             for one in result["subjects"]:
                 one["subject"]["model"] = Path(one["subject"]["model"]).name
             target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -7,7 +7,7 @@ An :class:`Artifact` is one ``.onnx`` file with a :class:`~resnet_deploy.card.Ca
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import onnx
@@ -16,12 +16,13 @@ from google.protobuf.message import DecodeError
 from resnet_deploy.card import CARD_KEY, Card
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.files import sha256_of, write_atomically
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputFormat, OutputKind, Preprocess
 
 MODULE_KEY = "resnet_deploy.module"
 """Metadata of a node: the path of the torch module it came from."""
 
 _PROTOBUF_LIMIT = 2**31 - 1
+_RGB = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,21 +33,28 @@ class TensorSpec:
     dtype: str
     shape: tuple[int | None, ...]
 
+    def __str__(self) -> str:
+        """Return the tensor in words: ``c2 (N, 256, 56, 56) float32``."""
+        sizes = ["?" if size is None else str(size) for size in self.shape]
+        if self.shape and self.shape[0] is None:
+            sizes[0] = "N"
+        return f"{self.name} ({', '.join(sizes)}) {self.dtype}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
     """One ONNX file on disk. ``card`` is None when another tool wrote it.
 
-    ``gives_probabilities``: the graph ends in a Softmax of its own.
+    ``output_kind`` is what the end of the graph looks like; an embedding is known by its card.
     """
 
     path: Path
     sha256: str
     opset: int
     input: TensorSpec
-    output: TensorSpec
+    outputs: tuple[TensorSpec, ...]
+    output_kind: OutputKind
     quantized: bool
-    gives_probabilities: bool
     card: Card | None
 
     @property
@@ -55,25 +63,50 @@ class Artifact:
         return "int8" if self.quantized else "fp32"
 
     @property
+    def output(self) -> TensorSpec:
+        """The first output; most files have no other."""
+        return self.outputs[0]
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the values by class are probabilities already, not logits."""
+        return self.output_kind in (OutputKind.SOFTMAX, OutputKind.TOP_K)
+
+    @property
     def image_size(self) -> int:
-        """Height and width in pixels of the input ``(N, 3, H, W)``."""
-        size = self.input.shape[-1]
+        """Height and width of the image in pixels."""
+        if self.card is not None and self.card.preprocess.format is not InputFormat.FLOAT_NCHW:
+            return self.card.preprocess.crop
+        size = self.input.shape[2]  # (N, 3, H, W) and (N, H, W, 3) both have one here
         if size is not None:
             return size
         return self.card.model.image_size if self.card else 224
 
     @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one image's input; what is dynamic is taken from the image size."""
+        size = self.image_size
+        usual = (size, size, _RGB) if self.input.shape[-1] == _RGB else (_RGB, size, size)
+        shape = zip(self.input.shape[1:], usual, strict=True)
+        return tuple(size or likely for size, likely in shape)
+
+    @property
     def preprocess(self) -> Preprocess:
-        """The card's preprocessing, or the usual one for the input size."""
-        return self.card.preprocess if self.card else Preprocess.for_size(self.image_size)
+        """The card's preprocessing, or the usual one for the input's size and type."""
+        if self.card is not None:
+            return self.card.preprocess
+        usual = Preprocess.for_size(self.image_size)
+        if self.input.dtype != "uint8":
+            return usual
+        rows = self.input.shape[-1] == _RGB
+        return replace(usual, format=InputFormat.UINT8_NHWC if rows else InputFormat.UINT8_NCHW)
 
 
 def load(path: Path) -> Artifact:
-    """Open an ONNX image classifier without running it.
+    """Open an ONNX image network without running it.
 
     Raises:
-        ArtifactError: the file is missing, truncated, no ONNX model, or not one image in and
-            one tensor out.
+        ArtifactError: the file is missing, truncated, no ONNX model, or does not take one image.
     """
     return describe(read_model(path), path)
 
@@ -82,10 +115,10 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
     """Return the artifact that ``model``, read from ``path``, is."""
     initializers = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in initializers]
-    if len(inputs) != 1 or len(model.graph.output) != 1:
+    if len(inputs) != 1 or not model.graph.output:
         raise ArtifactError(
             f"{path} has {len(inputs)} inputs and {len(model.graph.output)} outputs: "
-            "an image classifier has one of each"
+            "an image classifier has one input, and answers something"
         )
     spec = tensor_spec(inputs[0])
     if len(spec.shape) != 4:
@@ -94,18 +127,16 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
             "(N, C, H, W)"
         )
     text = _metadata(model).get(CARD_KEY)
+    card = None if text is None else Card.from_json(text)
     return Artifact(
         path=path,
         sha256=sha256_of(path),
         opset=opset_of(model),
         input=spec,
-        output=tensor_spec(model.graph.output[0]),
+        outputs=tuple(tensor_spec(value) for value in model.graph.output),
+        output_kind=_output_kind(model.graph, card),
         quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
-        gives_probabilities=any(
-            node.op_type == "Softmax" and model.graph.output[0].name in node.output
-            for node in model.graph.node
-        ),
-        card=None if text is None else Card.from_json(text),
+        card=card,
     )
 
 
@@ -178,6 +209,22 @@ def opset_of(model: onnx.ModelProto) -> int:
     """Return the version of the default operator set; 0 when the model imports none."""
     versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     return max(versions, default=0)
+
+
+def _output_kind(graph: onnx.GraphProto, card: Card | None) -> OutputKind:
+    """Return what a graph answers; only a card can tell an embedding from logits.
+
+    The graph is believed, because other tools put a Softmax behind our files.
+    """
+    if card is not None and card.output.kind is OutputKind.EMBEDDING:
+        return OutputKind.EMBEDDING
+    operators = {name: node.op_type for node in graph.node for name in node.output}
+    found = [operators.get(value.name) for value in graph.output]
+    if found == ["Softmax"]:
+        return OutputKind.SOFTMAX
+    if found == ["TopK", "TopK"]:
+        return OutputKind.TOP_K
+    return OutputKind.LOGITS if len(found) == 1 else OutputKind.FEATURES
 
 
 def _metadata(model: onnx.ModelProto) -> dict[str, str]:

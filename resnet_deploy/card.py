@@ -13,12 +13,15 @@ from typing import Any
 import cattrs
 
 from resnet_deploy.errors import ArtifactError
-from resnet_deploy.spec import ModelSpec, Preprocess
+from resnet_deploy.spec import ModelSpec, OutputSpec, Preprocess
 
 CARD_KEY = "resnet_deploy.card"
 """Its key in the model's ``metadata_props``."""
 
-CARD_FORMAT = 1
+CARD_FORMAT = 2
+
+_READABLE = (1, CARD_FORMAT)
+"""Format 1 had neither outputs nor input formats: logits of normalised float images."""
 
 _converter = cattrs.Converter(forbid_extra_keys=True)
 
@@ -49,13 +52,15 @@ class Step:
 class Card:
     """Everything a receiver of the file needs to know.
 
-    ``labels`` is empty or has one name per class; ``parity`` holds the figures that ``verify``
+    ``output`` is what the graph answers. ``labels`` is empty or has one name per class, and is
+    empty where the answer has no classes; ``parity`` holds the figures that ``verify``
     measured when the file was made (``fp32_relative``, ``int8_sqnr_db``, …).
     """
 
     model: ModelSpec
     preprocess: Preprocess
     weights: WeightsSource
+    output: OutputSpec = field(default_factory=OutputSpec)
     labels: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
@@ -83,11 +88,12 @@ class Card:
         """
         try:
             data = json.loads(text)
-            if data["format"] != CARD_FORMAT:
+            if data["format"] not in _READABLE:
                 raise ArtifactError(
-                    f"the model card has format {data['format']}, this version reads "
+                    f"the model card has format {data['format']}, this version reads up to "
                     f"{CARD_FORMAT}: use the resnet-deploy that wrote it, or export again"
                 )
-            return _converter.structure(data, cls)
+            # What is made of an old file gets a card of today.
+            return _converter.structure({**data, "format": CARD_FORMAT}, cls)
         except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
             raise ArtifactError(f"the model card is damaged ({error}): export again") from error

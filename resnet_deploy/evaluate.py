@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from resnet_deploy.artifact import Artifact, load
 from resnet_deploy.data.datasets import Dataset
+from resnet_deploy.data.formats import input_shape
 from resnet_deploy.data.labels import match_classes
 from resnet_deploy.data.loader import image_name, prepared_batches
 from resnet_deploy.data.preprocess import input_preprocess
@@ -20,7 +21,8 @@ from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Agreement, EvalResult
-from resnet_deploy.runtime.base import Runner, infer_any
+from resnet_deploy.runtime.base import Runner
+from resnet_deploy.runtime.classes import check_has_classes, class_scores, listed_classes
 from resnet_deploy.runtime.ort_runner import OrtRunner
 from resnet_deploy.spec import Preprocess, SessionSpec
 
@@ -54,7 +56,7 @@ def score(
 
     Raises:
         ArtifactError, RunnerError: a model can't be read or run, or gives NaN.
-        UnsupportedGraphError: a model does not take RGB pictures in float32.
+        UnsupportedGraphError: a model does not take RGB pictures in float32, or gives features.
         DatasetError: no labels, an unreadable image (or, with ``skip_bad``, no readable one),
             or classes that don't fit the model.
         SpecError: ``limit`` or ``batch_size`` is not positive, or the two models' classes differ.
@@ -106,6 +108,7 @@ def score(
         ranks=tuple(model.ranks),
         predicted=tuple(model.predicted),
         confidences=tuple(model.confidences),
+        listed=listed_classes(model.artifact),
         data=data,
         seconds=time.perf_counter() - start,
         classes=model.classes,
@@ -144,6 +147,7 @@ class _Subject:
 
     def __init__(self, path: Path, dataset: Dataset, threads: int) -> None:
         self.artifact: Artifact = load(path)
+        check_has_classes(self.artifact)
         self.preprocess: Preprocess = input_preprocess(self.artifact)
         self.ranks: list[int] = []
         self.predicted: list[int] = []
@@ -152,9 +156,9 @@ class _Subject:
         self._runner: Runner = OrtRunner(path, SessionSpec(threads=threads, spin=False))
         # One empty picture tells the number of classes, which the file need not declare, and
         # finds a model that can't run before thousands of images are read.
-        size = self.preprocess.crop
-        blank = np.zeros((1, 3, size, size), dtype=np.float32)
-        outputs = _flat(infer_any(self._runner, blank)).shape[1]
+        shape = (1, *input_shape(self.preprocess))
+        blank = np.zeros(shape, self.artifact.input.dtype)
+        outputs = class_scores(self.artifact, self._runner, blank).shape[1]
         card = self.artifact.card
         try:
             matched = match_classes(dataset.classes, card.labels if card else (), outputs)
@@ -183,7 +187,7 @@ class _Subject:
         Returns:
             the logits ``(N, classes)`` in the order of :attr:`classes`.
         """
-        logits = _flat(infer_any(self._runner, batch))
+        logits = class_scores(self.artifact, self._runner, batch).astype(np.float64)
         broken = ~np.isfinite(logits).all(axis=1)
         if broken.any():
             image = image_name(self._dataset, indices[int(broken.argmax())])
@@ -244,6 +248,7 @@ class _Comparison:
             ranks=tuple(other.ranks),
             predicted=tuple(other.predicted),
             confidences=tuple(other.confidences),
+            listed=listed_classes(other.artifact),
             top1_equal=tuple(a == b for a, b in zip(model.predicted, other.predicted, strict=True)),
             signal_power=self._signal_power,
             noise_power=self._noise_power,
@@ -263,8 +268,3 @@ def _check_same_classes(model: _Subject, reference: _Subject) -> None:
             f"{names[0]} and {names[1]} order their classes differently, and the data has only "
             f"{matched} of {len(model.order)} to match them by: evaluate each without --against"
         )
-
-
-def _flat(logits: NDArray[np.float32]) -> Logits:
-    """Return ``(N, classes)``: some models keep the 1x1 of their last pooling."""
-    return logits.reshape(len(logits), -1).astype(np.float64)

@@ -14,13 +14,16 @@ import torch
 from torch import nn
 
 from resnet_deploy.errors import ExportError, MissingDependencyError
+from resnet_deploy.models.outputs import tensor_names
 from resnet_deploy.passes import run_passes
 from resnet_deploy.passes.opset import set_opset
+from resnet_deploy.passes.output_head import output_head
+from resnet_deploy.spec import OutputSpec
 
 logger = logging.getLogger(__name__)
 
 INPUT_NAME = "input"
-OUTPUT_NAME = "logits"
+LOGITS = OutputSpec()
 
 _EXAMPLE_BATCH = 2
 """An example batch of 1 makes the exporter fix the batch size (pytorch #157621)."""
@@ -30,16 +33,23 @@ _NATIVE_OPSET = 18
 
 
 def export_graph(
-    module: nn.Module, *, image_size: int, opset: int, batch_size: int | None = None
+    module: nn.Module,
+    *,
+    image_size: int,
+    opset: int,
+    batch_size: int | None = None,
+    output: OutputSpec = LOGITS,
 ) -> onnx.ModelProto:
     """Return the ONNX graph of ``module``, cleaned by the default passes.
 
     Args:
         module: in eval mode; takes ``(N, 3, image_size, image_size)`` float32 and returns
-            ``(N, classes)``. Fold BatchNorm first: see ``models.fold``.
+            ``(N, classes)``, or what ``models.outputs.shape_output`` made of it. Fold BatchNorm
+            first: see ``models.fold``.
         image_size: height and width of the input in pixels.
         opset: of the result.
         batch_size: fixed first dimension; None keeps it dynamic.
+        output: names the graph's outputs; softmax and top-K are put behind the logits here.
 
     Every node carries the path of its torch module. Weights are inside the graph.
 
@@ -49,9 +59,10 @@ def export_graph(
         MissingDependencyError: onnxscript is not installed.
     """
     example = torch.zeros(_EXAMPLE_BATCH, 3, image_size, image_size)
-    program = _trace(module, example)
+    program = _trace(module, example, tensor_names(module, output))
     model = program.model
     counts = run_passes(model)
+    counts["output_head"] = output_head(model, output)
     logger.info("graph passes: %s", ", ".join(f"{name} {n}" for name, n in counts.items() if n))
     proto = set_opset(ir.to_proto(model), opset)
     _set_batch(proto, batch_size)
@@ -65,7 +76,9 @@ def export_graph(
     return proto
 
 
-def _trace(module: nn.Module, example: torch.Tensor) -> torch.onnx.ONNXProgram:
+def _trace(
+    module: nn.Module, example: torch.Tensor, names: tuple[str, ...]
+) -> torch.onnx.ONNXProgram:
     batch = torch.export.Dim("batch")
     with _quiet_exporter():
         try:
@@ -77,7 +90,7 @@ def _trace(module: nn.Module, example: torch.Tensor) -> torch.onnx.ONNXProgram:
                 opset_version=_NATIVE_OPSET,
                 dynamic_shapes=({0: batch},),
                 input_names=[INPUT_NAME],
-                output_names=[OUTPUT_NAME],
+                output_names=names,
                 verbose=False,
             )
         except ImportError as error:

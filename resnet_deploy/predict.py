@@ -18,7 +18,7 @@ from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Prediction, ScoredClass
-from resnet_deploy.runtime.base import infer_any
+from resnet_deploy.runtime.classes import check_has_classes, class_scores, listed_classes
 from resnet_deploy.runtime.ort_runner import OrtRunner
 from resnet_deploy.spec import SessionSpec
 
@@ -36,12 +36,12 @@ def classify(
     """Return the ``top_k`` classes of each image file, most likely first.
 
     Probabilities are the softmax of the logits, in float64, or what the net itself gives when
-    it ends in a softmax. A model of fewer classes gives all
-    of them. One unreadable image refuses the whole call.
+    it ends in a softmax. A model of fewer classes gives all of them, and one that names its best
+    K classes no more than those. One unreadable image refuses the whole call.
 
     Raises:
         ArtifactError, RunnerError: the model can't be read or run, or gives NaN.
-        UnsupportedGraphError: the model does not take RGB pictures in float32.
+        UnsupportedGraphError: the model does not take RGB pictures in float32, or gives features.
         DatasetError: no images, or one that can't be read.
         SpecError: ``top_k`` is not positive.
     """
@@ -50,14 +50,16 @@ def classify(
     if not images:
         raise DatasetError("there are no images to classify: name image files or a folder")
     artifact = load(path)
+    check_has_classes(artifact)
+    top_k = min(top_k, listed_classes(artifact) or top_k)
     spec = input_preprocess(artifact)
     files = _Files(tuple(images))
     found: list[Prediction] = []
     with closing(OrtRunner(path, SessionSpec(threads=threads, spin=False))) as runner:
         indices = range(len(images))
         for batch in prepared_batches(files, indices, [spec], batch_size=_BATCH_SIZE):
-            logits = infer_any(runner, batch.inputs[0])
-            for index, row in zip(batch.indices, logits.reshape(len(logits), -1), strict=True):
+            logits = class_scores(artifact, runner, batch.inputs[0])
+            for index, row in zip(batch.indices, logits, strict=True):
                 image = str(images[index])
                 found.append(_prediction(artifact, image, row.astype(np.float64), top_k))
             progress("classifying", len(found), len(images))

@@ -13,10 +13,10 @@ from resnet_deploy.errors import ArtifactError, MissingDependencyError
 from resnet_deploy.models.dependencies import require
 from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.passes.layers import Layer, layers_of
-from resnet_deploy.runtime.base import Array, Runner, infer_any
+from resnet_deploy.runtime.base import Array, Runner, infer_every
 from resnet_deploy.runtime.ort_runner import OrtRunner
 from resnet_deploy.runtime.registry import open_runner
-from resnet_deploy.spec import Family, ModelSpec, Optimization, SessionSpec
+from resnet_deploy.spec import Family, InputFormat, ModelSpec, Optimization, OutputSpec, SessionSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,8 +29,12 @@ class Reference(Protocol):
     def name(self) -> str:
         """What to call it in a report."""
 
-    def logits(self, images: Array) -> Array:
-        """Return ``(N, classes)`` float32 for images ``(N, C, H, W)``."""
+    @property
+    def format(self) -> InputFormat:
+        """What its input holds; its preprocessing is that of what is compared with it."""
+
+    def outputs(self, images: Array) -> tuple[Array, ...]:
+        """Return every output, ``(N, ...)`` each, for images ``(N, C, H, W)``."""
 
     def layer_values(self, images: Array, layers: Sequence[Layer]) -> dict[str, Array]:
         """Return by layer name the results of those ``layers`` that it has."""
@@ -48,14 +52,15 @@ class FileReference:
 
     def __init__(self, path: Path, *, runner: str, threads: int = 0) -> None:
         self.name = f"{path.name} on {runner}"
+        self.format = load(path).preprocess.format
         self._path = path
         self._session = SessionSpec(threads=threads)
         self._runner: Runner = open_runner(runner, path, self._session)
         self._runner_name = runner
 
-    def logits(self, images: Array) -> Array:
-        """Return ``(N, classes)`` float32 for images ``(N, C, H, W)``."""
-        return infer_any(self._runner, images)
+    def outputs(self, images: Array) -> tuple[Array, ...]:
+        """Return every output of the file, in its order, for images ``(N, C, H, W)``."""
+        return infer_every(self._runner, images)
 
     def layer_values(self, images: Array, layers: Sequence[Layer]) -> dict[str, Array]:
         """Return by layer name the results of those ``layers`` that the file has."""
@@ -76,19 +81,30 @@ class FileReference:
 
 
 class ModuleReference:
-    """A PyTorch module in eval mode, BatchNorm not folded, as it was trained."""
+    """A PyTorch module in eval mode, BatchNorm not folded, as it was trained.
 
-    def __init__(self, module: nn.Module, name: str) -> None:
+    Args:
+        module: gives what ``output`` is made of; see ``models.outputs``.
+        name: what to call it in a report.
+        output: what is answered.
+    """
+
+    format = InputFormat.FLOAT_NCHW
+
+    def __init__(self, module: nn.Module, name: str, output: OutputSpec | None = None) -> None:
         self.name = name
         self._module = module
+        self._output = output or OutputSpec()
 
-    def logits(self, images: Array) -> Array:
-        """Return ``(N, classes)`` float32 for images ``(N, C, H, W)``."""
+    def outputs(self, images: Array) -> tuple[Array, ...]:
+        """Return every output, ``(N, ...)`` each, for images ``(N, C, H, W)``."""
         import torch
 
+        from resnet_deploy.models.outputs import answers
+
         with torch.inference_mode():
-            result: Array = self._module(torch.from_numpy(images)).float().numpy()
-        return result
+            found = answers(self._module(torch.from_numpy(images)), self._output)
+        return tuple(one.numpy() for one in found)
 
     def layer_values(self, images: Array, layers: Sequence[Layer]) -> dict[str, Array]:
         """Return by layer name the results of those ``layers`` that are modules here.
@@ -169,10 +185,13 @@ def reference_for(artifact: Artifact, against: Path | None, *, threads: int = 0)
         return FileReference(against, runner="ort", threads=threads)
     require("torch", f"comparing with the checkpoint {against.name}")
     from resnet_deploy.models.checkpoint import resolve
+    from resnet_deploy.models.outputs import shape_output
 
-    request = ModelRequest() if artifact.card is None else _request_of(artifact.card.model)
-    loaded = resolve(request, str(against))
-    return ModuleReference(loaded.module, f"{against.name} in PyTorch")
+    card = artifact.card
+    loaded = resolve(ModelRequest() if card is None else _request_of(card.model), str(against))
+    output = OutputSpec() if card is None else card.output
+    shape_output(loaded.module, loaded.spec, output)
+    return ModuleReference(loaded.module, f"{against.name} in PyTorch", output)
 
 
 def _request_of(spec: ModelSpec) -> ModelRequest:

@@ -21,8 +21,9 @@ from resnet_deploy.artifact import MODULE_KEY, Artifact, describe, read_model
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.models.dependencies import require
 from resnet_deploy.models.layers import Layer, conv_text, layers_of_module, pool_text
+from resnet_deploy.passes.resize_front import without_front
 from resnet_deploy.results import ModelSummary, Stage
-from resnet_deploy.spec import Family, ModelSpec, Stem
+from resnet_deploy.spec import Family, ModelSpec, OutputSpec, Stem
 
 PAPER_FLOPS = {18: 1.8e9, 34: 3.6e9, 50: 3.8e9, 101: 7.6e9, 152: 11.3e9}
 """Table 1 of the paper: multiply-adds at 224x224, by depth."""
@@ -86,27 +87,30 @@ def summarize_artifact(path: Path) -> ModelSummary:
     model = read_model(path)
     artifact = describe(model, path)
     layers = _layers_of_graph(model, artifact)
-    spec = artifact.card.model if artifact.card else None
+    card = artifact.card
     named = any(_module_of(node) for node in model.graph.node)
     if named:
-        stages = _stages(layers, spec.family if spec else Family.CUSTOM)
+        stages = _stages(layers, card.model.family if card else Family.CUSTOM)
     else:
         stages = _rows_by_operator(layers)
     return ModelSummary(
         name=path.name,
         stages=stages,
-        paper_flops=_paper_flops(spec) if spec else None,
+        paper_flops=_paper_flops(card.model, card.output) if card else None,
         precision=artifact.precision,
         opset=artifact.opset,
         file_bytes=path.stat().st_size,
         op_counts=dict(Counter(node.op_type for node in model.graph.node).most_common()),
-        card=json.loads(artifact.card.to_json()) if artifact.card else None,
+        outputs=tuple(str(tensor) for tensor in artifact.outputs),
+        card=json.loads(card.to_json()) if card else None,
     )
 
 
-def _paper_flops(spec: ModelSpec) -> float | None:
-    """Return the paper's figure where it gives one: ImageNet nets on 224 pixels."""
+def _paper_flops(spec: ModelSpec, output: OutputSpec | None = None) -> float | None:
+    """Return the paper's figure where it gives one: whole ImageNet nets on 224 pixels."""
     if spec.image_size != 224 or spec.stem is not Stem.IMAGENET:
+        return None
+    if output is not None and (output.stride != 32 or not output.kind.has_classes):
         return None
     if spec.family is Family.VGG:
         return PAPER_FLOPS_VGG19
@@ -227,12 +231,12 @@ def _layers_of_graph(model: onnx.ModelProto, artifact: Artifact) -> list[Layer]:
 def _with_shapes(model: onnx.ModelProto, artifact: Artifact) -> onnx.ModelProto:
     """Return the model with the shape of every tensor, for one image."""
     fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
-    size = artifact.image_size
-    image = next(value for value in fixed.graph.input if value.name == artifact.input.name)
-    channels = artifact.input.shape[1] or 3
+    # A picture's size is not known, and nothing of what resizes it is a layer.
+    fixed.CopyFrom(without_front(model))
+    initializers = {tensor.name for tensor in fixed.graph.initializer}
+    image = next(value for value in fixed.graph.input if value.name not in initializers)
     for dim, length in zip(
-        image.type.tensor_type.shape.dim, (1, channels, size, size), strict=True
+        image.type.tensor_type.shape.dim, (1, *artifact.image_shape), strict=True
     ):
         dim.dim_value = length
     # What was written for a dynamic batch would stand against what is inferred for one image.

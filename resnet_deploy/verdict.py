@@ -62,9 +62,9 @@ def judge(
         fp32_bytes=fp32.stat().st_size,
         int8_bytes=int8.stat().st_size,
         macs=macs,
-        sqnr_db=None if last is None else last.logits.sqnr_db,
+        sqnr_db=None if last is None else last.worst.sqnr_db,
         agreement=None if last is None else last.agreement,
-        samples=0 if last is None else last.logits.samples,
+        samples=0 if last is None else last.samples,
         float_layers=tuple(dict.fromkeys(one.layer for one in inspection.float_ops)),
         saturation=count_saturation(
             int8, images, data=data, images=sum(len(one) for one in images), threads=threads

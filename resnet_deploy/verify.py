@@ -17,13 +17,14 @@ import numpy as np
 
 from resnet_deploy.artifact import Artifact, load, read_model
 from resnet_deploy.data.calibration import calibration_images, synthetic_calibration
-from resnet_deploy.errors import RunnerError
+from resnet_deploy.data.formats import convert
+from resnet_deploy.errors import RunnerError, SpecError
 from resnet_deploy.passes.layers import layers_of
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.reference import Reference
 from resnet_deploy.results import Environment, OutputDiff, ParityCase, ParityReport
-from resnet_deploy.runtime.base import Array, infer_any
-from resnet_deploy.runtime.compare import difference, top1_equal
+from resnet_deploy.runtime.base import Array, infer_every
+from resnet_deploy.runtime.compare import difference, output_differences, same_class
 from resnet_deploy.runtime.ort_runner import OrtRunner
 from resnet_deploy.spec import (
     ENOUGH_FOR_AGREEMENT,
@@ -41,6 +42,10 @@ BATCH_SIZES = (1, 2, 5)
 
 IMAGES_NEEDED = sum(BATCH_SIZES)
 """Each batch size gets images of its own."""
+
+FP32_PROBABILITIES = replace(FP32_TOLERANCE, max_relative=1e-4)
+"""Softmax makes a relative difference of probabilities from an absolute one of logits, which are
+often 10 to 30."""
 
 REAL_IMAGES = 128
 """How many real images are compared when a file is made: top-1 agreement is a statistic."""
@@ -64,7 +69,7 @@ def compare(
     Args:
         path: fp32 or int8 ONNX file.
         reference: what has the right answer.
-        images: preprocessed, float32 ``(N, C, H, W)``.
+        images: prepared as the file's card says.
         data: where the images come from, for the report.
         meaningful: whether the top-1 is: a trained net on real images. Made-up pictures and
             untrained nets give near ties, which any rounding decides.
@@ -75,27 +80,29 @@ def compare(
         progress: called after every case.
 
     Raises:
-        RunnerError: there is nothing to compare, or the shapes of the logits differ.
+        RunnerError: there is nothing to compare, or the shapes of the outputs differ.
     """
     if len(images) == 0:
         raise RunnerError("there is nothing to compare: give at least one image")
     artifact = load(path)
     tolerance = tolerance or default_tolerance(artifact, len(images), meaningful=meaningful)
     plan = _plan(artifact, len(images))
-    expected = _batched(reference.logits, images, BATCH_SIZES[-1])
+    theirs = _converted(images, artifact, reference)
+    expected = _batched(reference.outputs, theirs, BATCH_SIZES[-1])
     cases = []
     for number, (optimization, batch_size, chosen) in enumerate(plan):
         session = SessionSpec(threads=threads, optimization=optimization, spin=False)
         with closing(OrtRunner(path, session)) as runner:
-            got = _batched(partial(infer_any, runner), images[chosen], batch_size)
+            got = _batched(partial(infer_every, runner), images[chosen], batch_size)
+        right = tuple(one[chosen] for one in expected)
         cases.append(
             ParityCase(
                 reference=reference.name,
                 candidate=f"{path.name} on ort",
                 batch_size=batch_size,
                 optimization=optimization.value,
-                logits=difference(artifact.output.name, expected[chosen], got),
-                top1_equal=top1_equal(expected[chosen], got),
+                outputs=output_differences(artifact, right, got),
+                top1_equal=same_class(artifact, right, got),
                 tolerance=_tolerance_of_case(tolerance, len(chosen), len(images)),
             )
         )
@@ -117,6 +124,11 @@ def verification_images(
     data: Path | None, preprocess: Preprocess, *, seed: int = 0, samples: int = REAL_IMAGES
 ) -> tuple[Array, str, bool]:
     """Return images to compare on, where they come from, and whether they are real."""
+    if preprocess.resize_in_graph:
+        raise SpecError(
+            "a file that resizes pictures itself can't be fed prepared images: verify the one that "
+            "export writes without --resize-in-graph"
+        )
     # Another seed than calibration's: ranges always fit the images they were taken from.
     if data is None:
         images = synthetic_calibration(preprocess, samples=IMAGES_NEEDED, seed=seed + 1)
@@ -128,7 +140,7 @@ def verification_images(
 def default_tolerance(artifact: Artifact, samples: int, *, meaningful: bool) -> Tolerance:
     """Return the tolerance for the file's precision."""
     if not artifact.quantized:
-        return FP32_TOLERANCE
+        return FP32_PROBABILITIES if artifact.gives_probabilities else FP32_TOLERANCE
     if meaningful and samples >= ENOUGH_FOR_AGREEMENT:
         return replace(INT8_TOLERANCE, min_agreement=INT8_MIN_AGREEMENT)
     return INT8_TOLERANCE
@@ -146,7 +158,7 @@ def compare_layers(
         RunnerError: the two have no layer in common.
     """
     layers = layers_of(read_model(artifact.path))
-    expected = reference.layer_values(images, layers)
+    expected = reference.layer_values(_converted(images, artifact, reference), layers)
     common = [layer for layer in layers if layer.name in expected]
     if not common:
         raise RunnerError(
@@ -160,6 +172,12 @@ def compare_layers(
     return tuple(
         difference(layer.name, expected[layer.name], layer.value(observed)) for layer in common
     )
+
+
+def _converted(images: Array, artifact: Artifact, reference: Reference) -> Array:
+    """Return ``images``, prepared for ``artifact``, as ``reference`` takes them."""
+    own = artifact.preprocess
+    return convert(images, own, replace(own, format=reference.format))
 
 
 def _tolerance_of_case(tolerance: Tolerance, samples: int, all_samples: int) -> Tolerance:
@@ -187,7 +205,10 @@ def _plan(artifact: Artifact, count: int) -> list[tuple[Optimization, int, list[
     return plan
 
 
-def _batched(logits: Callable[[Array], Array], images: Array, batch_size: int) -> Array:
-    """Return the logits of all ``images``, ``batch_size`` at a time."""
+def _batched(
+    infer: Callable[[Array], tuple[Array, ...]], images: Array, batch_size: int
+) -> tuple[Array, ...]:
+    """Return every output for all ``images``, ``batch_size`` at a time."""
     starts = range(0, len(images), batch_size)
-    return np.concatenate([logits(images[start : start + batch_size]) for start in starts])
+    pieces = [infer(images[start : start + batch_size]) for start in starts]
+    return tuple(np.concatenate(parts) for parts in zip(*pieces, strict=True))

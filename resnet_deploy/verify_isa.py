@@ -20,12 +20,12 @@ from resnet_deploy.progress import Progress, silent
 from resnet_deploy.reference import Reference, reference_for
 from resnet_deploy.results import Environment, IsaReport, IsaRun
 from resnet_deploy.runtime.base import Array
-from resnet_deploy.runtime.compare import difference, top1_equal
+from resnet_deploy.runtime.compare import difference, side_by_side, top1_equal
 from resnet_deploy.runtime.emulated import EmulatedLogits, emulate, filled
 from resnet_deploy.runtime.isa import Isa, is_native, isa_named
 from resnet_deploy.runtime.isa_tools import find_tools
 from resnet_deploy.runtime.ort_runner import OrtRunner
-from resnet_deploy.spec import SessionSpec, Tolerance
+from resnet_deploy.spec import OutputKind, SessionSpec, Tolerance
 from resnet_deploy.verify import BATCH_SIZES, default_tolerance
 
 logger = logging.getLogger(__name__)
@@ -83,10 +83,10 @@ def compare_isas(
     artifact = load(path)
     batch_size = artifact.input.shape[0] or BATCH_SIZES[-1]
     with closing(OrtRunner(path, SessionSpec(threads=threads, spin=False))) as runner:
-        here = _logits(runner.infer, images, batch_size)
+        here = _values(runner.infer_all, images, batch_size)
     right = None
     if reference is not None:
-        right = _logits(reference.logits, images, batch_size)
+        right = _values(reference.outputs, images, batch_size)
     runs = []
     for isa in isas:
         there = None
@@ -138,9 +138,11 @@ def _compared(
     right: Array | None,
     tolerance: Tolerance,
 ) -> IsaRun:
-    """Compare logits ``(N, classes)``; without ``emulated`` ones this CPU is the ISA."""
+    """Compare outputs, side by side; without ``emulated`` ones this CPU is the ISA."""
     there = here if emulated is None else emulated.logits
-    name = artifact.output.name
+    name = ", ".join(spec.name for spec in artifact.outputs)
+    # Classes of a top-K file are no numbers to compare; where two are a tie they change.
+    by_class = artifact.output_kind in (OutputKind.LOGITS, OutputKind.SOFTMAX)
     return IsaRun(
         isa=isa.name,
         emulator=None if emulated is None else emulated.emulator,
@@ -150,16 +152,16 @@ def _compared(
         identical_samples=sum(
             one.tobytes() == two.tobytes() for one, two in zip(here, there, strict=True)
         ),
-        top1_equal=top1_equal(here, there),
+        top1_equal=top1_equal(here, there) if by_class else (),
         tolerance=tolerance,
         reference=None if right is None else difference(name, right, there),
-        reference_top1_equal=() if right is None else top1_equal(right, there),
+        reference_top1_equal=(() if right is None or not by_class else top1_equal(right, there)),
     )
 
 
-def _logits(infer: Callable[[Array], Array], images: Array, batch_size: int) -> Array:
-    """Return ``(N, classes)``, from the same batches as the emulated CPU sees."""
+def _values(infer: Callable[[Array], tuple[Array, ...]], images: Array, batch_size: int) -> Array:
+    """Return all outputs side by side, from the same batches as the emulated CPU sees."""
     whole = filled(images, batch_size)
     starts = range(0, len(whole), batch_size)
-    logits = [infer(whole[start : start + batch_size]) for start in starts]
-    return np.concatenate(logits)[: len(images)]
+    pieces = [side_by_side(infer(whole[start : start + batch_size])) for start in starts]
+    return np.concatenate(pieces)[: len(images)]

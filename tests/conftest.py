@@ -72,3 +72,27 @@ def tiny_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert deployment.passed
     return out
+
+
+@pytest.fixture(scope="session")
+def output_exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``NAME.onnx`` and ``NAME.int8.onnx`` of ResNet-8, as ``tiny_export`` else.
+
+    NAME is ``softmax``, ``top-3``, ``embedding`` and ``features``. Tests must not change it.
+    """
+    from resnet_deploy.models.request import ModelRequest
+    from resnet_deploy.pipeline import ExportRequest, deploy
+    from resnet_deploy.runtime.cpu import environment
+    from resnet_deploy.spec import OutputSpec
+
+    out = tmp_path_factory.mktemp("outputs")
+    for name in ("softmax", "top-3", "embedding", "features"):
+        request = ExportRequest(
+            model=ModelRequest(depth=8),
+            out=out,
+            name=name,
+            output=OutputSpec.parse(name),
+            simplify=name == "features",
+        )
+        assert deploy(request, environment("make the test model")).passed
+    return out

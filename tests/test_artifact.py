@@ -55,6 +55,11 @@ def test_the_card_in_the_file_is_the_recorded_one() -> None:
     assert Card.from_json(recorded) == card()
 
 
+def test_a_card_of_format_1_is_one_of_logits_and_floats() -> None:
+    recorded = (GOLDEN / "card-format-1.json").read_text(encoding="utf-8").strip()
+    assert Card.from_json(recorded) == card()
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = (save(tiny(), tmp_path / name, card()) for name in ("a.onnx", "b.onnx"))
     assert first.sha256 == second.sha256
@@ -92,8 +97,8 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 
 
 def test_a_card_of_another_format_says_what_to_do() -> None:
-    text = card().to_json().replace('"format": 1', '"format": 2')
-    with pytest.raises(ArtifactError, match="format 2, this version reads 1"):
+    text = card().to_json().replace('"format": 2', '"format": 3')
+    with pytest.raises(ArtifactError, match="format 3, this version reads up to 2"):
         Card.from_json(text)
 
 

@@ -63,7 +63,7 @@ def test_fp32_parity_with_pytorch(name: str, tmp_path: Path) -> None:
 
 def exported(module: nn.Module | None = None, **options: int) -> onnx.ModelProto:
     net = module or fold_batchnorm(build(resnet_spec(8)))[0]
-    return export_graph(net.eval(), **{"image_size": 32, "opset": 17, **options})
+    return export_graph(net.eval(), **{"image_size": 32, "opset": 17, **options})  # type: ignore[arg-type]
 
 
 def test_the_graph_holds_only_what_it_needs() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def case(tolerance: Tolerance, logits: OutputDiff | None = None) -> ParityCase:
         candidate="b",
         batch_size=1,
         optimization="all",
-        logits=logits or diff(),
+        outputs=(logits or diff(),),
         top1_equal=(True, False),
         tolerance=tolerance,
     )
@@ -78,6 +79,18 @@ def test_nan_fails_whatever_the_tolerance() -> None:
 
 def test_a_report_without_cases_has_not_passed() -> None:
     assert not ParityReport(model="m", data="d", cases=()).passed
+
+
+def test_failures_of_several_outputs_are_named() -> None:
+    several = replace(
+        case(Tolerance(min_sqnr_db=25.0, min_agreement=0.9)),
+        outputs=(replace(diff(), name="c2"), replace(diff(noise_power=1.0), name="c3")),
+        top1_equal=(),
+    )
+    assert several.failures == ("c3: SQNR 20.0 dB < 25.0 dB",)
+    assert (several.worst.name, several.agreement, several.samples) == ("c3", None, 2)
+    broken = replace(several, outputs=(*several.outputs, diff(noise_power=math.nan)))
+    assert broken.worst.name == "logits"
 
 
 def test_the_first_layer_that_drifts_is_named() -> None:
@@ -132,7 +145,7 @@ def test_json_of_an_evaluation_is_the_recorded_one() -> None:
 
 def test_json_of_an_earlier_version_still_loads() -> None:
     recorded = json.loads((GOLDEN / "evaluation.json").read_text(encoding="utf-8"))
-    newer = ("predicted", "confidences", "classes", "truth", "skipped")
+    newer = ("predicted", "confidences", "listed", "classes", "truth", "skipped")
     for part in (recorded, recorded["against"]):
         for name in newer:
             part.pop(name, None)

@@ -271,7 +271,12 @@ class _Session:
     def _samples_of(self, entry: _Entry) -> BenchSamples:
         first = self._entries[0]
         same_input = entry is not first and entry.samples.pictures == first.samples.pictures
-        logits, top1 = parity(entry.logits, first.logits, same_input=same_input)
+        logits, top1 = parity(
+            entry.logits,
+            first.logits,
+            same_input=same_input,
+            classes=entry.samples.classes,
+        )
         return BenchSamples(
             subject=entry.subject,
             rounds_ns=tuple(entry.rounds),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact import Artifact, load
 from resnet_deploy.data.formats import encode
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError
@@ -21,10 +21,14 @@ _PARITY_SAMPLES = 8
 
 @dataclass(frozen=True)
 class Samples:
-    """A ``.npy`` file of images; those of equal ``pictures`` show the same."""
+    """A ``.npy`` file of images; those of equal ``pictures`` show the same.
+
+    ``classes``: what the subject answers to them is by class.
+    """
 
     file: Path
     pictures: str
+    classes: bool = True
 
 
 def samples_for(subject: BenchSubject, spec: BenchSpec, folder: Path) -> Samples:
@@ -36,7 +40,9 @@ def samples_for(subject: BenchSubject, spec: BenchSpec, folder: Path) -> Samples
     """
     count = -(-_PARITY_SAMPLES // subject.batch_size) * subject.batch_size
     generator = np.random.default_rng(spec.seed)
-    preprocess = _preprocess_of(subject)
+    artifact = _artifact_of(subject)
+    classes = artifact is None or artifact.output_kind.has_classes
+    preprocess = None if artifact is None else _preprocess_of(artifact, subject)
     if preprocess is not None:
         size = preprocess.crop
         pictures = f"{count}x{size}x{size}"
@@ -46,7 +52,7 @@ def samples_for(subject: BenchSubject, spec: BenchSpec, folder: Path) -> Samples
         if not file.exists():
             pixels = generator.integers(0, 256, (count, size, size, 3)).astype(np.uint8)
             np.save(file, encode(pixels, preprocess), allow_pickle=False)
-        return Samples(file, pictures)
+        return Samples(file, pictures, classes)
     shape = "x".join(str(size) for size in subject.input_shape)
     file = folder / f"samples-{count}x{shape}-{subject.input_dtype}.npy"
     if not file.exists():
@@ -56,22 +62,31 @@ def samples_for(subject: BenchSubject, spec: BenchSpec, folder: Path) -> Samples
         else:
             array = generator.standard_normal(whole, np.float32).astype(subject.input_dtype)
         np.save(file, array, allow_pickle=False)
-    return Samples(file, file.name)
+    return Samples(file, file.name, classes)
 
 
-def _preprocess_of(subject: BenchSubject) -> Preprocess | None:
-    """Return how pictures become the input of an ONNX file; None for anything else."""
+def _artifact_of(subject: BenchSubject) -> Artifact | None:
     try:
-        artifact = load(Path(subject.model))
-        return input_preprocess(artifact) if artifact.image_shape == subject.input_shape else None
-    except (ArtifactError, UnsupportedGraphError):
+        return load(Path(subject.model))
+    except ArtifactError:  # a peer's model, of another kind than ONNX
+        return None
+
+
+def _preprocess_of(artifact: Artifact, subject: BenchSubject) -> Preprocess | None:
+    """Return how pictures become the input of the file; None where that is not known."""
+    if artifact.image_shape != subject.input_shape:
+        return None
+    try:
+        return input_preprocess(artifact)
+    except UnsupportedGraphError:
         return None
 
 
 def parity(
-    logits: Array, reference: Array, *, same_input: bool
+    logits: Array, reference: Array, *, same_input: bool, classes: bool
 ) -> tuple[OutputDiff | None, tuple[bool, ...]]:
-    """Compare the logits ``(samples, classes)`` of two subjects; (None, ()) where they can't be."""
+    """Compare two outputs, and the top-1 of ``classes``; (None, ()) without the same input."""
     if not same_input or logits.shape != reference.shape:
         return None, ()
-    return difference("logits", reference, logits), top1_equal(reference, logits)
+    same = top1_equal(reference, logits) if classes else ()
+    return difference("logits", reference, logits), same

@@ -19,6 +19,7 @@ from resnet_deploy.cli.options import (
     threads_option,
     verbosity_options,
 )
+from resnet_deploy.cli.report_option import report_option, write_report
 
 
 @click.command("evaluate")
@@ -40,6 +41,7 @@ from resnet_deploy.cli.options import (
 @batch_size_option(32)
 @threads_option
 @json_option
+@report_option
 @verbosity_options
 def command(
     model: Path,
@@ -50,6 +52,7 @@ def command(
     batch_size: int,
     threads: int,
     json_file: str | None,
+    report_file: Path | None,
 ) -> None:
     """Measure the accuracy of MODEL.onnx on labelled images.
 
@@ -82,3 +85,7 @@ def command(
         )
     result = replace(result, environment=environment(command_line()))
     show(evaluation_report(result), to_dict(result), json_file)
+    if report_file is not None:
+        from resnet_deploy.report.html.evaluation import evaluation_page
+
+        write_report(evaluation_page(result), report_file)

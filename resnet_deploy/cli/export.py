@@ -12,6 +12,7 @@ from resnet_deploy.cli.options import (
     ProgressBar,
     command_line,
     force_option,
+    input_option,
     json_option,
     seed_option,
     show_deployment,
@@ -21,7 +22,7 @@ from resnet_deploy.cli.options import (
 from resnet_deploy.cli.quant_options import quant_options
 from resnet_deploy.errors import SpecError
 from resnet_deploy.models.request import ModelRequest
-from resnet_deploy.spec import Preprocess, QuantSpec
+from resnet_deploy.spec import InputFormat, OutputSpec, Preprocess, QuantSpec
 
 
 class RgbType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
@@ -71,6 +72,28 @@ class RgbType(click.ParamType):  # type: ignore[type-arg]  # generic only from c
     show_default=True,
     help="Of the resize.",
 )
+@input_option(InputFormat.FLOAT_NCHW)
+@click.option(
+    "--resize-in-graph",
+    is_flag=True,
+    help="Let the files resize and crop pictures of any size; needs --input uint8-nhwc.",
+)
+@click.option(
+    "--output",
+    "output_name",
+    default="logits",
+    show_default=True,
+    metavar="[logits|softmax|top-K|embedding|features]",
+    help="What the files answer: top-5 gives classes and probabilities, embedding the pooled "
+    "features, features the maps C2 to C5.",
+)
+@click.option(
+    "--output-stride",
+    type=click.Choice(["8", "16", "32"]),
+    default="32",
+    show_default=True,
+    help="Pixels of the image per pixel of the last map; below 32, convolutions dilate.",
+)
 @click.option("--batch-size", type=click.IntRange(1), help="Fix the batch size.  [default: any]")
 @click.option("--opset", type=int, help="ONNX operator set.  [default: 17]")
 @click.option(
@@ -104,6 +127,10 @@ def command(
     std: tuple[float, float, float] | None,
     resize: int | None,
     interpolation: str,
+    input_format: str,
+    resize_in_graph: bool,
+    output_name: str,
+    output_stride: str,
     batch_size: int | None,
     opset: int | None,
     target_ort: str | None,
@@ -131,6 +158,7 @@ def command(
         raise SpecError(f"--std must be positive, not {min(std):g}")
     if name is not None and (Path(name).name != name or name in ("", ".", "..")):
         raise SpecError(f"--name {name!r} must be a file name without folders: use -o for those")
+    output = OutputSpec.parse(output_name, stride=int(output_stride))
     with ProgressBar() as progress:
         deployment = deploy(
             ExportRequest(
@@ -140,6 +168,9 @@ def command(
                 name=name,
                 labels=read_labels_file(labels_file) if labels_file else (),
                 preprocess=lambda size: _preprocess(size, mean, std, resize, interpolation),
+                input=InputFormat(input_format),
+                resize_in_graph=resize_in_graph,
+                output=output,
                 batch_size=batch_size,
                 opset=opset,
                 target_ort=target_ort,

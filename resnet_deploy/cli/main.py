@@ -23,6 +23,7 @@ from resnet_deploy.errors import MissingDependencyError, ResnetDeployError
 VERBS = {
     "export": "Turn a ResNet checkpoint into verified fp32 and int8 ONNX files.",
     "quantize": "Turn an fp32 ONNX file into an int8 one.",
+    "tune": "Find the fastest file within an accuracy budget.",
     "verify": "Prove that a file computes what its reference computes.",
     "bench": "Measure files and runners side by side.",
     "evaluate": "Measure top-1 and top-5 accuracy on labelled images.",

@@ -14,6 +14,7 @@ import click
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.files import write_atomically
 from resnet_deploy.progress import Progress
+from resnet_deploy.spec import InputFormat
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -88,6 +89,18 @@ def seed_option(function: F) -> F:
         show_default=True,
         help="Seed of everything random.",
     )(function)
+
+
+def input_option(default: InputFormat | None) -> Callable[[F], F]:
+    """``--input``: what the files take; None is what the source takes."""
+    return click.option(
+        "--input",
+        "input_format",
+        type=click.Choice([one.value for one in InputFormat]),
+        default=None if default is None else default.value,
+        show_default=default is not None or "as the model",
+        help="What the files take: normalised floats, or the bytes of RGB pixels.",
+    )
 
 
 def force_option(function: F) -> F:

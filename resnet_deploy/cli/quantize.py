@@ -13,6 +13,7 @@ from resnet_deploy.cli.options import (
     command_line,
     data_option,
     force_option,
+    input_option,
     json_option,
     model_argument,
     seed_option,
@@ -21,7 +22,9 @@ from resnet_deploy.cli.options import (
     verbosity_options,
 )
 from resnet_deploy.cli.quant_options import quant_options
-from resnet_deploy.spec import QuantSpec
+from resnet_deploy.cli.report_option import report_option, write_report
+from resnet_deploy.errors import SpecError
+from resnet_deploy.spec import InputFormat, QuantSpec
 
 
 @click.command("quantize")
@@ -29,6 +32,7 @@ from resnet_deploy.spec import QuantSpec
 @click.option(
     "-o", "--out", type=MODEL, help="File or folder.  [default: NAME.int8.onnx beside the model]"
 )
+@input_option(None)
 @quant_options
 @click.option(
     "--no-float-ops",
@@ -57,10 +61,12 @@ from resnet_deploy.spec import QuantSpec
 @threads_option
 @force_option
 @json_option
+@report_option
 @verbosity_options
 def command(
     model: Path,
     out: Path | None,
+    input_format: str | None,
     quant: QuantSpec,
     calibration: Path | None,
     verify: bool,
@@ -73,6 +79,7 @@ def command(
     threads: int,
     force: bool,
     json_file: str | None,
+    report_file: Path | None,
 ) -> None:
     """Turn an fp32 ONNX classifier, of this tool or any other, into an int8 file.
 
@@ -89,6 +96,8 @@ def command(
     from resnet_deploy.pipeline.budget import Budget
     from resnet_deploy.runtime.cpu import environment
 
+    if report_file is not None and not sensitivity:
+        raise SpecError("--report shows the ranking of the layers: add --sensitivity")
     name = f"{model.stem}.int8.onnx"
     target = model.with_name(name) if out is None else out
     if target.suffix != ".onnx":
@@ -107,9 +116,14 @@ def command(
             allow_float_ops=not no_float_ops,
             force=force,
             threads=threads,
+            input_format=None if input_format is None else InputFormat(input_format),
             data=data,
             sensitivity=sensitivity,
             budget=budget,
             progress=progress,
         )
+    if report_file is not None:
+        from resnet_deploy.report.html.sensitivity import sensitivity_page
+
+        write_report(sensitivity_page(deployment), report_file)
     show_deployment(deployment, json_file)

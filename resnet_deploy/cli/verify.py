@@ -18,6 +18,7 @@ from resnet_deploy.cli.options import (
     threads_option,
     verbosity_options,
 )
+from resnet_deploy.cli.report_option import report_option, write_report
 from resnet_deploy.errors import SpecError
 
 
@@ -55,6 +56,7 @@ from resnet_deploy.errors import SpecError
 @seed_option
 @threads_option
 @json_option
+@report_option
 @verbosity_options
 @click.pass_context
 def command(
@@ -73,6 +75,7 @@ def command(
     seed: int,
     threads: int,
     json_file: str | None,
+    report_file: Path | None,
 ) -> None:
     """Compare MODEL.onnx on ONNX Runtime with PyTorch, another file or a checkpoint.
 
@@ -93,6 +96,8 @@ def command(
     from resnet_deploy.data.preprocess import input_preprocess
     from resnet_deploy.quantize.count_saturation import count_saturation
     from resnet_deploy.reference import reference_for
+    from resnet_deploy.report.html.elsewhere import isa_page, saturation_page
+    from resnet_deploy.report.html.parity import parity_page
     from resnet_deploy.report.isa import isa_report
     from resnet_deploy.report.parity import parity_report
     from resnet_deploy.report.saturation import saturation_report
@@ -136,6 +141,8 @@ def command(
                 progress=progress,
             )
         show(saturation_report(counted), to_dict(counted), json_file)
+        if report_file is not None:
+            write_report(saturation_page(counted), report_file)
         ctx.exit(0 if counted.safe else 1)
     meaningful = real and is_trained(artifact)
     given = {
@@ -164,6 +171,8 @@ def command(
                 progress=progress,
             )
             show(isa_report(on_isas), to_dict(on_isas), json_file)
+            if report_file is not None:
+                write_report(isa_page(on_isas), report_file)
             ctx.exit(0 if on_isas.passed else 1)
         report = compare(
             model,
@@ -178,4 +187,6 @@ def command(
             progress=progress,
         )
     show(parity_report(report), to_dict(report), json_file)
+    if report_file is not None:
+        write_report(parity_page(report), report_file)
     ctx.exit(0 if report.passed else 1)

@@ -49,9 +49,9 @@ def pixels_of(inputs: Array, spec: Preprocess) -> Pixels:
         case InputFormat.FLOAT_NCHW:
             mean, std = np.array(spec.mean), np.array(spec.std)
             levels = (inputs.transpose(0, 2, 3, 1) * std + mean) * 255
-            return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+            return np.asarray(np.clip(np.rint(levels), 0, 255), np.uint8)
         case InputFormat.UINT8_NHWC:
-            return inputs
+            return np.asarray(inputs, np.uint8)
         case InputFormat.UINT8_NCHW:
             return inputs.transpose(0, 2, 3, 1)
         case InputFormat.UINT8_S2D:

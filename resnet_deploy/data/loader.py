@@ -63,6 +63,8 @@ def prepared_batches(
         DatasetError: an image can't be read, and ``leave_out`` is None.
     """
     distinct = tuple(dict.fromkeys(specs))
+    if any(spec.resize_in_graph for spec in specs):
+        batch_size = 1  # pictures of different sizes don't stack
     chunks = [tuple(indices[i : i + batch_size]) for i in range(0, len(indices), batch_size)]
     pending: deque[tuple[tuple[int, ...], list[Future[Tensors]]]] = deque()
     pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))

@@ -34,12 +34,15 @@ _MAX_PIXELS = 89_478_485
 def prepare(image: Image.Image, spec: Preprocess) -> NDArray[Any]:
     """Return one RGB picture as the input tensor that ``spec.format`` names, without a batch.
 
-    That is ``(3, crop, crop)`` in float32, or uint8 in one of three orders.
+    That is ``(3, crop, crop)`` in float32, or uint8 in one of three orders; the whole picture,
+    ``(H, W, 3)`` in uint8, for a graph that resizes itself.
 
     Raises:
         SpecError: ``spec`` names an unknown interpolation, or a format that does not fit the size.
         DatasetError: the picture is so elongated that resizing it would fill the memory.
     """
+    if spec.resize_in_graph:
+        return np.asarray(image, dtype=np.uint8)
     return encode(np.asarray(_crop(_resize(image, spec), spec.crop), dtype=np.uint8), spec)
 
 
@@ -70,7 +73,8 @@ def input_preprocess(artifact: Artifact) -> Preprocess:
             f"{list(entry.shape)}: pictures are fed as float32 (N, 3, H, W) or as uint8 "
             "(N, H, W, 3) or (N, 3, H, W), export the model with one of these"
         )
-    wanted, found = input_shape(spec), entry.shape[1:]
+    wanted = (None, None, 3) if spec.resize_in_graph else input_shape(spec)
+    found = entry.shape[1:]
     if any(size not in (None, want) for size, want in zip(found, wanted, strict=True)):
         width = found[-1]
         hint = " (is it NHWC? export it as NCHW)" if width in (1, 3) and expected[0] == "f" else ""

@@ -135,7 +135,8 @@ class ResNet(nn.Module):
         variant: where a Bottleneck strides.
         plain: the paper's plain net, the same layers without any shortcut.
 
-    Input ``(N, 3, H, W)`` float32, normalised; output ``(N, num_classes)`` float32 logits.
+    Input ``(N, 3, H, W)`` float32, normalised; output ``(N, num_classes)`` float32 logits, or,
+    with ``gives_maps`` set, what :meth:`feature_maps` returns.
     """
 
     def __init__(
@@ -176,18 +177,59 @@ class ResNet(nn.Module):
             self.add_module(name, stage)
 
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
-        self.fc = nn.Linear(in_planes, num_classes)
+        self.fc: nn.Module = nn.Linear(in_planes, num_classes)
+        self.gives_maps = False
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
+        maps = self.feature_maps(x)
+        if self.gives_maps:
+            return maps
+        return self.fc(torch.flatten(self.avgpool(maps[-1]), 1))
+
+    def feature_maps(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the output of every stage, ``(N, C, H, W)`` each: C2 to C5 (CIFAR: to C4)."""
         x = self.relu(self.bn1(self.conv1(x)))
         if self.maxpool is not None:
             x = self.maxpool(x)
 
+        maps = []
         for name in self.stage_names:
             x = self.get_submodule(name)(x)
+            maps.append(x)
+        return tuple(maps)
 
-        x = torch.flatten(self.avgpool(x), 1)
-        return self.fc(x)
+    def dilate(self, output_stride: int) -> None:
+        """Let the last stages dilate their 3x3 convolutions instead of striding, in place.
+
+        A pixel of the last map then stands for ``output_stride`` pixels of the image: 8, 16, or 32
+        for the net as it is. The weights stay the same.
+
+        As torchvision's ``replace_stride_with_dilation``: the first block of such a stage keeps the
+        dilation of the stage before it, the others dilate twice as much. Every 3x3 convolution of
+        a block dilates; torchvision refuses ``BasicBlock``, whose two do here.
+
+        Source: L.-C. Chen et al., Rethinking Atrous Convolution (arXiv:1706.05587), section 3.
+        """
+        stride, dilation = (4 if self.maxpool is not None else 1), 1
+        for name in self.stage_names[1:]:
+            stride *= 2
+            if stride <= output_stride:
+                continue
+            for i, block in enumerate(self.get_submodule(name).children()):
+                _dilate_block(block, dilation if i == 0 else 2 * dilation)
+            dilation *= 2
+
+
+def _dilate_block(block: nn.Module, dilation: int) -> None:
+    for child in block.modules():
+        if isinstance(child, ZeroPadShortcut):
+            child.stride = 1
+        elif isinstance(child, nn.Conv2d):
+            child.stride = (1, 1)
+            if child.kernel_size == (3, 3):
+                child.dilation = child.padding = (dilation, dilation)
+                # Conv2d prepares this list from its padding at construction.
+                child._reversed_padding_repeated_twice = [dilation] * 4
 
 
 def _shortcut(kind: Shortcut, in_planes: int, planes: int, stride: int) -> nn.Module | None:

@@ -21,9 +21,11 @@ from resnet_deploy.models.channel_statistics import ChannelStatistics
 from resnet_deploy.models.dependencies import require
 from resnet_deploy.passes.bake_input import bake_input
 from resnet_deploy.passes.opset import choose_opset
+from resnet_deploy.passes.resize_front import RESIZE_OPSET, check_resizable
 from resnet_deploy.pipeline.facts import int8_notices
 from resnet_deploy.pipeline.maker import MAKERS, Maker, calibration_of, for_cpu
 from resnet_deploy.pipeline.request import ExportRequest
+from resnet_deploy.pipeline.resizing import check_resize, with_resize
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.reference import ModuleReference
 from resnet_deploy.results import Deployment, Environment
@@ -46,7 +48,7 @@ def deploy(
     start = time.perf_counter()
     _check_folder(request.out)
     request = replace(request, quant=for_cpu(request.quant, environment))
-    opset = choose_opset(request.opset, request.target_ort)
+    opset = _opset(request)
     require("torch", "exporting")
     require("onnxscript", "exporting")
     from resnet_deploy.models.checkpoint import resolve
@@ -57,6 +59,8 @@ def deploy(
     shape_output(loaded.module, loaded.spec, request.output)
     progress("loading", 1, 1)
     preprocess = replace(request.preprocess(loaded.spec.image_size), format=request.input)
+    if request.resize_in_graph:
+        check_resizable(preprocess)
     name = request.name or loaded.spec.name
     paths = {"fp32": request.out / f"{name}.onnx"}
     if request.int8:
@@ -96,6 +100,10 @@ def deploy(
         if request.int8 and maker.sound:
             made["int8"], inspection = maker.int8(fp32, paths["int8"].name)
         passed = maker.sound
+        if passed and request.resize_in_graph:
+            check = check_resize(preprocess, calibration)
+            made = with_resize(made, check)
+            notices.append(str(check))
         if passed:
             write_together({paths[kind]: one.path.read_bytes() for kind, one in made.items()})
     stale = request.out / f"{name}.int8.onnx"
@@ -114,6 +122,22 @@ def deploy(
         environment=environment,
         verdict=maker.verdict,
     )
+
+
+def _opset(request: ExportRequest) -> int:
+    """Return the operator set of the files.
+
+    Raises:
+        SpecError: there is no such one, or it can't do what was asked for.
+    """
+    least = RESIZE_OPSET if request.resize_in_graph else None
+    opset = choose_opset(request.opset or least, request.target_ort)
+    if least is not None and opset < least:
+        raise SpecError(
+            f"--resize-in-graph needs opset {least}, which ONNX Runtime 1.14 is the first to read: "
+            "use a later --opset or --target-ort"
+        )
+    return opset
 
 
 def _check_folder(out: Path) -> None:

@@ -27,6 +27,7 @@ class ExportRequest:
     preprocess: Callable[[int], Preprocess] = Preprocess.for_size
     output: OutputSpec = field(default_factory=OutputSpec)
     input: InputFormat = InputFormat.FLOAT_NCHW
+    resize_in_graph: bool = False
     batch_size: int | None = None
     opset: int | None = None
     target_ort: str | None = None

@@ -25,6 +25,11 @@ def fp32_source(path: Path) -> Artifact:
     source = load(path)
     if source.quantized:
         raise UnsupportedGraphError(f"{path} is int8 already: give the fp32 file it came from")
+    if source.preprocess.resize_in_graph:
+        raise UnsupportedGraphError(
+            f"{path} resizes pictures itself: quantize the file that export writes without "
+            "--resize-in-graph"
+        )
     return replace(source, card=_card_of(source))
 
 

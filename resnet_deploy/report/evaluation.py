@@ -27,6 +27,12 @@ def evaluation_report(result: EvalResult) -> Group:
     if result.skipped:
         parts.append(Text(_skipped(result.skipped), style="yellow", overflow="fold"))
     parts.append(evaluation_table(result))
+    for one in (result, result.against):
+        if one is not None and one.top5 is None:
+            noun = "class" if one.listed == 1 else "classes"
+            parts.append(
+                Text(f"  {one.model} names {one.listed} {noun} per image: its top-5 is not known")
+            )
     if result.paired is not None:
         parts.append(Text(f"  {difference(result.paired)}", style="bold"))
         parts.append(Text(f"  {_changes(result, result.paired)}"))
@@ -90,7 +96,7 @@ def _accuracy(one: EvalResult | Agreement) -> tuple[str, str, str, str, str]:
     return (
         percent(one.top1),
         f"{low:.2%} to {high:.2%}",
-        percent(one.top5),
+        _optional(one.top5),
         _optional(one.mean_confidence),
         _optional(one.calibration_error),
     )

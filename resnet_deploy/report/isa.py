@@ -42,7 +42,7 @@ def _cells(run: IsaRun, *, with_reference: bool) -> list[str]:
         str(run.samples),
         "all" if run.bit_identical else str(run.identical_samples),
         decibels(run.logits),
-        f"{run.agreement:.2%}",
+        "-" if run.agreement is None else f"{run.agreement:.2%}",
     ]
     if with_reference:
         has = run.reference is not None and run.reference_agreement is not None

@@ -17,18 +17,26 @@ def parity_report(report: ParityReport) -> RenderableType:
     """Return all cases, the layers if compared, and the verdict."""
     first = report.cases[0]
     table = Table(title=f"{first.candidate} against {first.reference}", title_justify="left")
-    for heading in ("optimisations", "batch", "images", "max rel.", "SQNR dB", "cosine", "top-1 ="):
-        table.add_column(heading, justify="left" if heading == "optimisations" else "right")
+    several = any(len(case.outputs) > 1 for case in report.cases)
+    classes = any(case.agreement is not None for case in report.cases)
+    table.add_column("optimisations")
+    for heading in ("batch", "images", *(["output"] if several else [])):
+        table.add_column(heading, justify="right")
+    for heading in ("max rel.", "SQNR dB", "cosine", *(["top-1 ="] if classes else [])):
+        table.add_column(heading, justify="right")
     table.add_column("")
     for case in report.cases:
-        table.add_row(
-            _OPTIMIZATION[case.optimization],
-            str(case.batch_size),
-            str(case.logits.samples),
-            *_figures(case.logits),
-            f"{case.agreement:.2%}",
-            _verdict(not case.failures),
-        )
+        for number, output in enumerate(case.outputs):
+            first_row = number == 0
+            row: list[str | Text] = [_OPTIMIZATION[case.optimization], str(case.batch_size)]
+            row.append(str(case.samples))
+            if not first_row:
+                row = [""] * len(row)
+            row += [*([output.name] if several else []), *_figures(output)]
+            if classes:
+                row.append(_share(case.agreement) if first_row else "")
+            row.append(_verdict(not case.failures) if first_row else "")
+            table.add_row(*row)
     parts: list[RenderableType] = [table]
     if report.layers:
         parts.append(_layers(report))
@@ -48,13 +56,19 @@ def parity_verdict(report: ParityReport) -> Text:
 def _essence(report: ParityReport) -> str:
     """Return the figure that counts: the worst difference of fp32, the noise of int8."""
     if report.cases[0].tolerance.max_relative is not None:
-        return f"max relative difference {report.worst().logits.relative:.2g}"
-    largest = max(report.cases, key=lambda case: case.logits.samples)
-    samples = f"{largest.logits.samples} image{'s' if largest.logits.samples > 1 else ''}"
-    return (
-        f"SQNR {decibels(largest.logits)} dB, cosine {largest.logits.cosine:.5f}, "
-        f"top-1 equal on {largest.agreement:.1%} of {samples}"
-    )
+        return f"max relative difference {report.worst().relative:.2g}"
+    largest = max(report.cases, key=lambda case: case.samples)
+    samples = f"{largest.samples} image{'s' if largest.samples > 1 else ''}"
+    worst = largest.worst
+    name = f" ({worst.name})" if len(largest.outputs) > 1 else ""
+    text = f"SQNR {decibels(worst)} dB, cosine {worst.cosine:.5f}{name}"
+    if largest.agreement is None:
+        return f"{text} on {samples}"
+    return f"{text}, top-1 equal on {largest.agreement:.1%} of {samples}"
+
+
+def _share(agreement: float | None) -> str:
+    return "" if agreement is None else f"{agreement:.2%}"
 
 
 def decibels(diff: OutputDiff) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from rich import box
 from rich.console import Group
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from resnet_deploy.results import ModelSummary, Stage
+from resnet_deploy.spec import OutputKind
 
 _LINE_BREAK = re.compile(r"; (?![^\[]*\])")
 """Between two parts of a stage, not inside the brackets of a block."""
@@ -50,6 +52,8 @@ def notes(summary: ModelSummary) -> list[str]:
         lines.append(
             f"{summary.precision}, opset {summary.opset}, {summary.file_bytes / 1e6:.2f} MB"
         )
+    if summary.outputs:
+        lines.append(f"outputs: {', '.join(summary.outputs)}")
     if summary.op_counts:
         lines.append(
             "operators: " + ", ".join(f"{count} {op}" for op, count in summary.op_counts.items())
@@ -82,8 +86,7 @@ def _card_lines(summary: ModelSummary) -> list[str]:
     }.get(weights["kind"], f"{weights['file']}, SHA-256 {str(weights['sha256'])[:12]}…")
     lines = [
         f"weights: {origin}",
-        f"classes: {card['model']['num_classes']}"
-        + (f" ({', '.join(card['labels'][:3])}, …)" if card["labels"] else ""),
+        *_class_line(card),
         f"input: resize {preprocess['resize']}, centre crop {preprocess['crop']}, "
         f"mean {_numbers(preprocess['mean'])}, std {_numbers(preprocess['std'])}",
     ]
@@ -94,6 +97,13 @@ def _card_lines(summary: ModelSummary) -> list[str]:
             "parity: " + ", ".join(f"{key} {value:.3g}" for key, value in card["parity"].items())
         )
     return lines
+
+
+def _class_line(card: dict[str, Any]) -> list[str]:
+    if not OutputKind(card["output"]["kind"]).has_classes:
+        return []
+    names = f" ({', '.join(card['labels'][:3])}, …)" if card["labels"] else ""
+    return [f"classes: {card['model']['num_classes']}{names}"]
 
 
 def _numbers(values: list[float]) -> str:

@@ -9,13 +9,13 @@ from resnet_deploy.results.benchmark import (
     BenchmarkResult,
     BenchSamples,
     BenchSubject,
-    Ratio,
-    median_interval,
+    ColdStart,
     paired_ratios,
 )
 from resnet_deploy.results.deployment import Deployment, ModelSummary, Stage
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.evaluation import Agreement, EvalResult, Prediction, ScoredClass
+from resnet_deploy.results.interval import median_interval
 from resnet_deploy.results.isa import IsaReport, IsaRun
 from resnet_deploy.results.paired import ClassAccuracy, ConfusionChange, PairedTop1
 from resnet_deploy.results.parity import (
@@ -26,6 +26,9 @@ from resnet_deploy.results.parity import (
     ParityReport,
     sqnr_db,
 )
+from resnet_deploy.results.profile import OperatorKind, OperatorTime, Profile
+from resnet_deploy.results.ratio import Ratio
+from resnet_deploy.results.regression import Change, ChangeVerdict, RegressionReport
 from resnet_deploy.results.saturation import LayerSaturation, SaturationReport
 from resnet_deploy.results.sensitivity import (
     BudgetReport,
@@ -36,6 +39,7 @@ from resnet_deploy.results.sensitivity import (
     SensitivityReport,
 )
 from resnet_deploy.results.serialize import from_dict, to_dict
+from resnet_deploy.results.tuning import Recipe, Setting, Trial, TuningReport
 from resnet_deploy.results.verdict import Verdict
 
 __all__ = [
@@ -44,7 +48,10 @@ __all__ = [
     "BenchSubject",
     "BenchmarkResult",
     "BudgetReport",
+    "Change",
+    "ChangeVerdict",
     "ClassAccuracy",
+    "ColdStart",
     "ConfusionChange",
     "Deployment",
     "Environment",
@@ -58,17 +65,25 @@ __all__ = [
     "LayerSensitivity",
     "MixedTrial",
     "ModelSummary",
+    "OperatorKind",
+    "OperatorTime",
     "OutputDiff",
     "PairedTimes",
     "PairedTop1",
     "ParityCase",
     "ParityReport",
     "Prediction",
+    "Profile",
     "Ratio",
+    "Recipe",
+    "RegressionReport",
     "SaturationReport",
     "ScoredClass",
     "SensitivityReport",
+    "Setting",
     "Stage",
+    "Trial",
+    "TuningReport",
     "Verdict",
     "from_dict",
     "median_interval",

@@ -25,7 +25,8 @@ class Answers:
     ``ranks[i]`` is the rank of sample i's true class among its logits, 0 being the top;
     ``predicted[i]`` the index in ``EvalResult.classes`` of the class on top; ``confidences[i]``
     its probability to 6 decimals, about what float32 logits determine. Results of earlier
-    versions have ranks only.
+    versions have ranks only. ``listed`` is how many classes the model names per sample, None if it
+    has a value for each; ranks from there on are not known.
     """
 
     STATISTICS: ClassVar[tuple[str, ...]] = (
@@ -41,6 +42,7 @@ class Answers:
     ranks: tuple[int, ...]
     predicted: tuple[int, ...] = ()
     confidences: tuple[float, ...] = ()
+    listed: int | None = None
 
     @property
     def right(self) -> tuple[bool, ...]:
@@ -58,9 +60,12 @@ class Answers:
         return wilson_interval(sum(self.right), len(self.ranks))
 
     @property
-    def top5(self) -> float:
-        """Share of samples whose true class is among the five highest logits."""
-        return self._share_below(5)
+    def top5(self) -> float | None:
+        """Share of samples whose true class is among the five highest logits.
+
+        None where the model names fewer classes.
+        """
+        return None if self.listed is not None and self.listed < 5 else self._share_below(5)
 
     @property
     def mean_confidence(self) -> float | None:

@@ -50,9 +50,9 @@ class IsaRun:
         return self.identical_samples == self.samples
 
     @property
-    def agreement(self) -> float:
-        """Share of samples with the same top-1 as on this CPU."""
-        return sum(self.top1_equal) / len(self.top1_equal)
+    def agreement(self) -> float | None:
+        """Share of samples with the same top-1 as on this CPU; None without values by class."""
+        return sum(self.top1_equal) / len(self.top1_equal) if self.top1_equal else None
 
     @property
     def reference_agreement(self) -> float | None:
@@ -64,7 +64,7 @@ class IsaRun:
     @property
     def failures(self) -> tuple[str, ...]:
         """Which tolerances do not hold, in words; empty when the run passes."""
-        return broken_bounds(self.logits, self.agreement, self.tolerance)
+        return broken_bounds((self.logits,), self.agreement, self.tolerance)
 
 
 @dataclass(frozen=True, kw_only=True)

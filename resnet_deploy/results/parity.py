@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,10 +12,12 @@ from resnet_deploy.spec import Tolerance
 
 
 def sqnr_db(signal_power: float, noise_power: float) -> float:
-    """Return 10 log10(signal / noise); infinite when there is no noise."""
+    """Return 10 log10(signal / noise): infinite without noise, minus infinite with nothing else."""
     if noise_power == 0:
         return math.inf
-    return 10 * math.log10(signal_power / noise_power) if signal_power > 0 else -math.inf
+    if noise_power == math.inf or signal_power <= 0:
+        return -math.inf
+    return 10 * math.log10(signal_power / noise_power)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,20 +73,26 @@ class OutputDiff:
         return tuple(found)
 
 
-def broken_bounds(logits: OutputDiff, agreement: float, tolerance: Tolerance) -> tuple[str, ...]:
-    """Return in words which bounds of ``tolerance`` logits and top-1 ``agreement`` break."""
-    found = logits.failures(tolerance)
+def broken_bounds(
+    outputs: Sequence[OutputDiff], agreement: float | None, tolerance: Tolerance
+) -> tuple[str, ...]:
+    """Return in words which bounds of ``tolerance`` outputs and top-1 ``agreement`` break."""
+    found = []
+    for one in outputs:
+        name = f"{one.name}: " if len(outputs) > 1 else ""
+        found += [f"{name}{failure}" for failure in one.failures(tolerance)]
     wanted = tolerance.min_agreement
-    if wanted is not None and not agreement >= wanted:
-        found = (*found, f"top-1 agreement {agreement:.2%} < {wanted:.2%}")
-    return found
+    if wanted is not None and agreement is not None and not agreement >= wanted:
+        found.append(f"top-1 agreement {agreement:.2%} < {wanted:.2%}")
+    return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParityCase:
     """One comparison: a reference, a candidate, a batch size, an optimisation level.
 
-    ``top1_equal`` says, sample by sample, whether both picked the same class.
+    ``outputs`` are all that hold numbers, in the order of the file. ``top1_equal`` says, sample by
+    sample, whether both picked the same class; it is empty where there are no classes.
     """
 
     STATISTICS: ClassVar[tuple[str, ...]] = ("agreement", "failures")
@@ -92,19 +101,36 @@ class ParityCase:
     candidate: str
     batch_size: int
     optimization: str
-    logits: OutputDiff
+    outputs: tuple[OutputDiff, ...]
     top1_equal: tuple[bool, ...]
     tolerance: Tolerance
 
     @property
-    def agreement(self) -> float:
-        """Share of samples with the same top-1."""
-        return sum(self.top1_equal) / len(self.top1_equal)
+    def samples(self) -> int:
+        """How many samples were compared."""
+        return self.outputs[0].samples
+
+    @property
+    def worst(self) -> OutputDiff:
+        """The output with the most noise; NaN counts as most."""
+        return min(
+            self.outputs, key=lambda one: -math.inf if math.isnan(one.sqnr_db) else one.sqnr_db
+        )
+
+    @property
+    def relative(self) -> float:
+        """The largest relative difference of any output."""
+        return max(one.relative for one in self.outputs)
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of samples with the same top-1; None where there are no classes."""
+        return sum(self.top1_equal) / len(self.top1_equal) if self.top1_equal else None
 
     @property
     def failures(self) -> tuple[str, ...]:
         """Which tolerances do not hold, in words; empty when the case passes."""
-        return broken_bounds(self.logits, self.agreement, self.tolerance)
+        return broken_bounds(self.outputs, self.agreement, self.tolerance)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +153,7 @@ class ParityReport:
     @property
     def samples(self) -> int:
         """The most samples that any case compared."""
-        return max(case.logits.samples for case in self.cases)
+        return max(case.samples for case in self.cases)
 
     @property
     def first_drift(self) -> str | None:
@@ -138,7 +164,7 @@ class ParityReport:
     def worst(self, optimization: str | None = None) -> ParityCase:
         """Return the case of the largest relative difference, of one optimisation if given."""
         cases = [one for one in self.cases if optimization in (None, one.optimization)]
-        return max(cases, key=lambda case: case.logits.relative)
+        return max(cases, key=lambda case: case.relative)
 
 
 @dataclass(frozen=True, kw_only=True)

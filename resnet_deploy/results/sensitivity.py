@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import ClassVar
 
-from resnet_deploy.results.benchmark import median_interval
+from resnet_deploy.results.interval import median_interval
 from resnet_deploy.results.paired import PairedTop1
 from resnet_deploy.results.parity import sqnr_db
 

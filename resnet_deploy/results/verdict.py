@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import ClassVar
 
-from resnet_deploy.results.benchmark import median_interval
+from resnet_deploy.results.interval import median_interval
 from resnet_deploy.results.saturation import SaturationReport
 
 WORTH_IT = 1.5
@@ -23,8 +23,9 @@ class Verdict:
     """What int8 brings and costs.
 
     ``fp32_ns[r]`` and ``int8_ns[r]`` are the fastest runs of round r, the two files in turns, batch
-    size 1. ``sqnr_db`` and ``agreement`` compare the logits with fp32 on ``samples`` images, None
-    where nothing was compared. ``float_layers`` stayed in float, whoever wanted it.
+    size 1. ``sqnr_db`` and ``agreement`` compare the outputs with fp32 on ``samples`` images, None
+    where nothing was compared; there is no agreement without classes. ``float_layers`` stayed in
+    float, whoever wanted it.
     """
 
     STATISTICS: ClassVar[tuple[str, ...]] = ("ratio", "interval", "worth_it", "text")
@@ -102,10 +103,12 @@ class Verdict:
         return "no single cause; see `resnet-deploy bench` with more rounds on a quiet machine"
 
     def _accuracy(self) -> tuple[str, ...]:
-        if self.sqnr_db is None or self.agreement is None:
+        if self.sqnr_db is None:
             return ()
+        if self.agreement is None:
+            return (f"it cost: outputs {self.sqnr_db:.1f} dB above the noise",)
         return (
-            f"it cost: logits {self.sqnr_db:.1f} dB above the noise, the class of fp32 on "
+            f"it cost: outputs {self.sqnr_db:.1f} dB above the noise, the class of fp32 on "
             f"{self.agreement:.1%} of {self.samples} images",
         )
 

@@ -33,7 +33,8 @@ class Preprocess:
 
     The shorter side is resized to ``resize`` pixels (antialiased), the centre ``crop`` x
     ``crop`` pixels are kept, RGB is scaled to [0, 1], then ``(x - mean) / std`` per channel.
-    A ``format`` of bytes ends after the crop: the graph does the rest.
+    A ``format`` of bytes ends after the crop: the graph does the rest. With ``resize_in_graph`` it
+    resizes and crops as well, and the input is the picture as it is.
     """
 
     resize: int = 256
@@ -42,6 +43,7 @@ class Preprocess:
     std: tuple[float, float, float] = IMAGENET_STD
     interpolation: str = "bilinear"
     format: InputFormat = InputFormat.FLOAT_NCHW
+    resize_in_graph: bool = False
 
     @classmethod
     def for_size(cls, image_size: int) -> Preprocess:

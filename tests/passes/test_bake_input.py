@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +17,7 @@ PHOTO = Preprocess(resize=16, crop=16)
 BYTES = [one for one in InputFormat if one is not InputFormat.FLOAT_NCHW]
 
 
-def stem(pads: list[int], stride: int = 2, kernel: int = 3) -> onnx.ModelProto:
+def stem(pads: list[int], stride: int = 2, kernel: int = 3) -> Any:
     text = f"""
     g (float[N,3,16,16] x) => (float[N,5,h,w] y) {{
       y = Conv<kernel_shape=[{kernel},{kernel}], pads={pads}, strides=[{stride},{stride}]>(x, w, b)

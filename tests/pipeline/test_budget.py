@@ -19,8 +19,9 @@ from resnet_deploy.results import (
     SensitivityReport,
 )
 from resnet_deploy.runtime.cpu import environment
-from resnet_deploy.sensitivity import Workbench, Yardstick
+from resnet_deploy.sensitivity import Workbench
 from resnet_deploy.spec import Effort, QuantSpec
+from resnet_deploy.yardstick import Yardstick
 from tests.results.test_sensitivity import fidelity, layer, times
 from tests.ruined_net import RUINED, ruined_net
 

@@ -21,6 +21,7 @@ STAGES = (
 NET = ModelSummary(name="resnet18", stages=STAGES, paper_flops=1.8e9)
 CARD = {
     "model": {"num_classes": 10},
+    "output": {"kind": "logits", "k": 0, "stride": 32},
     "labels": ["cat [x]", "dog", "frog", "car"],
     "weights": {"kind": "file", "file": "net.pth", "sha256": "0123456789abcdef", "seed": None},
     "preprocess": {"resize": 256, "crop": 224, "mean": [0.485, 0.456, 0.406], "std": [0.2] * 3},

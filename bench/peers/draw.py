@@ -1,0 +1,24 @@
+"""Write the recorded run into both READMEs and the plot: ``python -m peers.draw`` in ``bench/``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from peers.plot import draw
+from peers.table import full, replace_block, short
+
+BENCH = Path(__file__).parents[1]
+
+
+def write_all(record: dict[str, Any]) -> None:
+    """Rewrite the marked blocks and ``docs/peers.svg``."""
+    root = BENCH.parent
+    for path, block in ((root / "README.md", short(record)), (BENCH / "README.md", full(record))):
+        path.write_text(replace_block(path.read_text(encoding="utf-8"), block), encoding="utf-8")
+    (root / "docs" / "peers.svg").write_text(draw(record), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_all(json.loads((BENCH / "results" / "peers.json").read_text(encoding="utf-8")))
