@@ -18,10 +18,9 @@ from pathlib import Path
 import onnx
 
 from resnet_deploy.artifact import MODULE_KEY, Artifact, describe, read_model
-from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.models.dependencies import require
 from resnet_deploy.models.layers import Layer, conv_text, layers_of_module, pool_text
-from resnet_deploy.passes.resize_front import without_front
+from resnet_deploy.passes.static_shapes import with_shapes
 from resnet_deploy.results import ModelSummary, Stage
 from resnet_deploy.spec import Family, ModelSpec, OutputSpec, Stem
 
@@ -203,7 +202,7 @@ class _Tensors:
 
 
 def _layers_of_graph(model: onnx.ModelProto, artifact: Artifact) -> list[Layer]:
-    graph = _with_shapes(model, artifact).graph
+    graph = with_shapes(model, artifact).graph
     tensors = _Tensors.of(graph)
     layers = []
     owned: set[str] = set()
@@ -226,30 +225,6 @@ def _layers_of_graph(model: onnx.ModelProto, artifact: Artifact) -> list[Layer]:
                 )
             )
     return layers
-
-
-def _with_shapes(model: onnx.ModelProto, artifact: Artifact) -> onnx.ModelProto:
-    """Return the model with the shape of every tensor, for one image."""
-    fixed = onnx.ModelProto()
-    # A picture's size is not known, and nothing of what resizes it is a layer.
-    fixed.CopyFrom(without_front(model))
-    initializers = {tensor.name for tensor in fixed.graph.initializer}
-    image = next(value for value in fixed.graph.input if value.name not in initializers)
-    for dim, length in zip(
-        image.type.tensor_type.shape.dim, (1, *artifact.image_shape), strict=True
-    ):
-        dim.dim_value = length
-    # What was written for a dynamic batch would stand against what is inferred for one image.
-    del fixed.graph.value_info[:]
-    for value in fixed.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    try:
-        return onnx.shape_inference.infer_shapes(fixed, data_prop=True)
-    except (onnx.shape_inference.InferenceError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UnsupportedGraphError(
-            f"{artifact.path}: the shapes of its tensors can't be inferred ({reason})"
-        ) from error
 
 
 def _node_macs(node: onnx.NodeProto, tensors: _Tensors) -> int:

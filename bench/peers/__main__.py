@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from peers.agreement import BATCH, agree_all
-from peers.catalog import CIFAR_DEPTHS, IMAGENET_DEPTHS, PRODUCTS, SUBJECTS, Subject
+from peers.catalog import (
+    CIFAR_DEPTHS,
+    IMAGENET_DEPTHS,
+    PRODUCTS,
+    SUBJECTS,
+    WITHOUT_AMX,
+    Subject,
+)
 from peers.draw import write_all
 from peers.environments import BENCH, variables
 from peers.nets import WORK, Net, prepare
@@ -30,6 +37,7 @@ from resnet_deploy.spec import BenchSpec
 
 RECORD = BENCH / "results" / "peers.json"
 QUICK = WORK / "quick.json"
+RECORD_WITHOUT_AMX = BENCH / "results" / "peers-vnni.json"
 
 
 def say(text: str) -> None:
@@ -83,12 +91,19 @@ def main() -> None:
     os.environ.update(variables())
     chosen = [one for one in SUBJECTS if not given.only or one.key in ("ours", *given.only)]
     target = QUICK if given.quick or given.only else RECORD
+    if given.without_amx:
+        # oneDNN, and with it OpenVINO and PyTorch; ONNX Runtime uses AMX only in our own files.
+        os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE_VNNI"
+        chosen = [one for one in SUBJECTS if one.key in WITHOUT_AMX]
+        target = RECORD_WITHOUT_AMX
     peak = measure_peak()
     record = fresh(peak)
     if given.resume and target.exists():
         record = json.loads(target.read_text(encoding="utf-8"))
     depths = given.depth or ((18,) if given.quick else IMAGENET_DEPTHS)
     batches, threads = ((1,), (2,)) if given.quick else ((1, 8), (1, 2))
+    if given.without_amx:
+        batches = (1,)
     if not given.only_agreement:
         for depth, batch in itertools.product(depths, batches):
             net = prepare(depth, given.photos, None, None)
@@ -140,6 +155,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="ResNet-18, batch 1, 2 threads")
     parser.add_argument("--make", action="store_true", help="set up and produce, measure nothing")
     parser.add_argument("--only-agreement", action="store_true", help="measure no speed")
+    parser.add_argument(
+        "--without-amx",
+        action="store_true",
+        help="as on a CPU with VNNI alone, batch size 1: results/peers-vnni.json",
+    )
     parser.add_argument("--only", nargs="+", metavar="KEY", help="these subjects, beside ours")
     parser.add_argument("--depth", nargs="+", type=int, help="18, 34 or 50; default: all")
     parser.add_argument("--seconds", type=float, default=80, help="for each setting, about")

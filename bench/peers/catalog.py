@@ -45,6 +45,7 @@ PRODUCTS = (
     Product(key="ours", options=("--target-isa", "auto")),
     Product(key="portable", options=("--target-isa", "portable")),
     Product(key="bytes", options=("--target-isa", "auto", "--input", "uint8-nhwc")),
+    Product(key="bytes-portable", options=("--target-isa", "portable", "--input", "uint8-nhwc")),
     Product(key="fp32", given="fp32"),
     Product(key="pytorch", venv="torch", given="weights"),
     Product(key="torchao", venv="torch", module="peers.torchao", per_batch=True),
@@ -102,7 +103,16 @@ SUBJECTS = (
     Subject(key="ours", label="resnet-deploy", product="ours", precision="int8"),
     Subject(key="portable", label="resnet-deploy, portable", product="portable", precision="int8"),
     Subject(key="bytes", label="resnet-deploy, byte input", product="bytes", precision="int8"),
+    Subject(
+        key="bytes-portable",
+        label="resnet-deploy, byte input, portable",
+        product="bytes-portable",
+        precision="int8",
+    ),
     _openvino("ours-ov", "resnet-deploy, portable, OpenVINO", "portable", "int8", "dynamic"),
+    _openvino(
+        "bytes-ov", "resnet-deploy, byte input, OpenVINO", "bytes-portable", "int8", "dynamic"
+    ),
     _openvino("nncf", "NNCF on OpenVINO", "nncf", "int8", "dynamic"),
     _torch("torchao", "torchao PT2E, X86 Inductor", "torchao", "int8", "exported"),
     Subject(key="optimum", label="Optimum avx512_vnni static", product="optimum", precision="int8"),
@@ -125,3 +135,19 @@ SUBJECTS = (
     _torch("eager", "PyTorch, eager", "pytorch", "fp32", "eager"),
 )
 """Int8 first, then fp32; the first is what all are compared with."""
+
+WITHOUT_AMX = (
+    "portable",
+    "bytes-portable",
+    "ours-ov",
+    "bytes-ov",
+    "nncf",
+    "torchao",
+    "optimum",
+    "quantize_static",
+    "olive",
+    "inc",
+    "openvino-f32",
+    "ort-fp32",
+)
+"""What is measured once more as on a CPU that has VNNI but not AMX."""

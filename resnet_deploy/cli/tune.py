@@ -101,9 +101,10 @@ def command(
     Tries input formats, int8 kernels, calibration methods, effort, runtimes, threads, session
     options and, where nothing else keeps the budget, float layers. Accuracy is measured on --data,
     speed in turns with the default int8 file. The best so far is always OUT/NAME.tuned.onnx, its
-    evidence OUT/tune.json; the same command goes on after an interruption. Exit code 1: nothing
-    keeps the budget.
+    evidence OUT/tune.json; in the end OUT/tune.html (or --report) draws the Pareto front. The same
+    command goes on after an interruption. Exit code 1: nothing keeps the budget.
     """
+    from resnet_deploy.report.html.tuning import tuning_page
     from resnet_deploy.report.tuning import render_tuning
     from resnet_deploy.results import to_dict
     from resnet_deploy.runtime.cpu import environment
@@ -130,11 +131,7 @@ def command(
             progress=progress,
         )
     best = str(folder / f"{model.stem}.tuned.onnx")
-    if report_file is not None:
-        from resnet_deploy.report.html.tuning import tuning_page
-
-        write_report(tuning_page(report, best), report_file)
-    show(
-        render_tuning(report, str(folder / f"{model.stem}.tuned.onnx")), to_dict(report), json_file
-    )
+    page = report_file or folder / "tune.html"
+    write_report(tuning_page(report, best), page)
+    show(render_tuning(report, best, str(page)), to_dict(report), json_file)
     click.get_current_context().exit(0 if report.passed else 1)

@@ -14,8 +14,8 @@ from resnet_deploy.results import Trial, TuningReport
 from resnet_deploy.spec import Objective
 
 
-def render_tuning(report: TuningReport, file: str) -> Group:
-    """Return the table of trials, the verdict, and the command that runs ``file``."""
+def render_tuning(report: TuningReport, file: str, page: str) -> Group:
+    """Return the table of trials, the verdict, the command that runs ``file``, and the ``page``."""
     table = Table(
         box=box.SIMPLE_HEAD,
         title=f"{report.model} on {report.data}",
@@ -35,7 +35,8 @@ def render_tuning(report: TuningReport, file: str) -> Group:
     lines = [Text(f"  {line}") for line in tuning_notes(report)]
     verdict = Text(f"  {tuning_verdict(report)}", style="bold")
     how = [] if best is None else [Text(f"  {line}") for line in shipping(best, file)]
-    return Group(table, verdict, *how, Text(""), *lines)
+    drawn = Text(f"  see    {page}: the Pareto front, and all of this")
+    return Group(table, verdict, *how, drawn, Text(""), *lines)
 
 
 def tuning_verdict(report: TuningReport) -> str:

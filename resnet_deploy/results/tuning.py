@@ -114,7 +114,8 @@ class TuningReport:
 
     ``reference_ms`` is the reference's fastest median round: absolute times are made of it.
     ``data`` names the images and their SHA-256. ``skipped`` holds what could not run here, and
-    why. ``complete``: nothing was left out for want of time.
+    why. ``seconds`` count interrupted searches too. ``complete``: nothing was left out for want of
+    time.
     """
 
     STATISTICS: ClassVar[tuple[str, ...]] = ("passed",)

@@ -7,6 +7,6 @@ accuracy and timed in turns with one reference; the best so far is on disk after
 
 from __future__ import annotations
 
-from resnet_deploy.tune.search import tune
+from resnet_deploy.tune.tuning import tune
 
 __all__ = ["tune"]

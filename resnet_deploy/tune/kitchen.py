@@ -13,6 +13,7 @@ from resnet_deploy.pipeline import quantize_file
 from resnet_deploy.pipeline.budget import Budget
 from resnet_deploy.progress import Progress
 from resnet_deploy.results import Environment, Recipe
+from resnet_deploy.sensitivity import globs
 from resnet_deploy.spec import QuantSpec, TuneSpec
 from resnet_deploy.tune.store import Store
 
@@ -100,6 +101,7 @@ class Kitchen:
                 calibration_method=recipe.method,
                 effort=recipe.effort,
                 target_isa=recipe.target_isa,
+                exclude=globs((), recipe.float_layers),
                 samples=self._samples,
                 seed=self._spec.seed,
                 calibration_cache=self._store.cache,

@@ -12,17 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.artifact import Artifact, load
-from resnet_deploy.data.calibration import CalibrationImages, calibration_images
-from resnet_deploy.data.preprocess import input_preprocess
-from resnet_deploy.errors import DatasetError, ResnetDeployError, SpecError
-from resnet_deploy.pipeline.source import fp32_source
-from resnet_deploy.progress import Progress, silent
+from resnet_deploy.errors import ResnetDeployError
+from resnet_deploy.progress import Progress
 from resnet_deploy.quantize.kernels import resolve_target
-from resnet_deploy.results import Environment, Fidelity, Recipe, Setting, Trial, TuningReport
+from resnet_deploy.results import Fidelity, Recipe, Setting, Trial, TuningReport
 from resnet_deploy.runtime.base import Array, infer_any
-from resnet_deploy.runtime.cpu import default_threads
 from resnet_deploy.runtime.registry import open_runner, runner_status
-from resnet_deploy.spec import Objective, SessionSpec, TargetIsa, TuneSpec
+from resnet_deploy.spec import Objective, SessionSpec, TargetIsa
 from resnet_deploy.tune.kitchen import Kitchen
 from resnet_deploy.tune.space import (
     first_recipe,
@@ -33,7 +29,7 @@ from resnet_deploy.tune.space import (
 )
 from resnet_deploy.tune.store import Store
 from resnet_deploy.tune.track import Entrant, race
-from resnet_deploy.yardstick import Yardstick, all_images
+from resnet_deploy.yardstick import Yardstick
 
 logger = logging.getLogger(__name__)
 
@@ -57,87 +53,7 @@ _PROBE_IMAGES = 16
 """On which two ways to run a file are compared bit by bit."""
 
 
-def tune(
-    path: Path,
-    out: Path,
-    spec: TuneSpec,
-    *,
-    data: Path,
-    calibration: Path | None = None,
-    environment: Environment,
-    progress: Progress = silent,
-) -> TuningReport:
-    """Look for the best file that loses no more than ``spec`` allows, and for how to run it.
-
-    Args:
-        path: the fp32 file.
-        out: folder of the result: ``NAME.tuned.onnx``, ``tune.json`` and every file tried. A
-            search that was interrupted goes on there.
-        spec: what to look for.
-        data: images on which accuracy is measured; labelled, if a drop in top-1 is bounded.
-        calibration: images that set the int8 ranges; None takes some of ``data``, and measures
-            accuracy on the others.
-        environment: where this runs.
-        progress: told about every stage.
-
-    Raises:
-        ResnetDeployError: the file or the images can't be used. Candidates that can't run here
-            are named in the report instead.
-    """
-    source = fp32_source(path)
-    if not source.output_kind.has_classes:
-        raise SpecError(
-            f"tuning compares classes, and {path} gives {source.output_kind.value}: export it with "
-            "--output logits"
-        )
-    store = Store(out, path.stem)
-    images, calibration, samples = _images(source, data, calibration, spec)
-    labelled = images.dataset.labelled
-    if spec.max_drop is not None and not labelled:
-        raise DatasetError(
-            f"--max-drop needs to know what is right, and {images.name} has no labels: give "
-            "DIR/<class>/*.jpg, or use --min-agreement"
-        )
-    report = TuningReport(
-        model=path.name,
-        sha256=source.sha256,
-        data=f"{images.name} (sha256 {images.fingerprint()[:12]})",
-        spec=spec,
-        environment=environment,
-    )
-    report = store.resume(report)
-    threads = spec.threads or default_threads()
-    yardstick = Yardstick(path, images, labelled=labelled, threads=threads, progress=progress)
-    kitchen = Kitchen(source, store, calibration, samples, data, spec, environment, progress)
-    return _Search(source, store, kitchen, yardstick, report, threads, progress).run()
-
-
-def _images(
-    source: Artifact, data: Path, calibration: Path | None, spec: TuneSpec
-) -> tuple[CalibrationImages, Path, int]:
-    """Return the images for accuracy, where those for the ranges come from, and how many of them.
-
-    No image is in both.
-    """
-    preprocess = input_preprocess(source)
-    images = all_images(data, preprocess, seed=spec.seed)
-    samples = spec.calibration_samples
-    if calibration is None:
-        calibration, samples = data, max(1, min(samples, len(images) // 2))
-    taken = calibration_images(calibration, preprocess, samples=samples, seed=spec.seed)
-    indices = images.indices
-    if taken.dataset.fingerprint() == images.dataset.fingerprint():
-        used = set(taken.indices)
-        indices = tuple(index for index in indices if index not in used)
-    if not indices:
-        raise DatasetError(
-            f"{images.name} has no image that is not needed for calibration: give more, or other "
-            "ones with --calibration"
-        )
-    return replace(images, indices=indices[: spec.samples]), calibration, samples
-
-
-class _Search:
+class Search:
     """One search; ``report`` grows, and is on disk after every step."""
 
     def __init__(
@@ -158,6 +74,7 @@ class _Search:
         self._threads = threads
         self._progress = progress
         self._begin = time.monotonic()
+        self._earlier = report.seconds
         self._in_time = True
         self._done = 0
 
@@ -332,7 +249,7 @@ class _Search:
         self._report = replace(
             self._report,
             trials=self._report.trials if trials is None else trials,
-            seconds=time.monotonic() - self._begin,
+            seconds=self._earlier + time.monotonic() - self._begin,
             complete=complete,
         )
         self._store.save(self._report)

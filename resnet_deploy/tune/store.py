@@ -78,6 +78,7 @@ class Store:
             report,
             trials=tuple(trial for trial in earlier.trials if self._is_there(trial)),
             skipped=earlier.skipped,
+            seconds=earlier.seconds,
         )
 
     def _is_there(self, trial: Trial) -> bool:

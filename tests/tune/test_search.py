@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from resnet_deploy.artifact import load, read_model
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
 from resnet_deploy.results import Ratio, Trial, TuningReport
 from resnet_deploy.runtime.ort_config import ORT_CONFIG_KEY
-from resnet_deploy.spec import InputFormat, TuneSpec
+from resnet_deploy.spec import InputFormat, TargetIsa, TuneSpec
 from resnet_deploy.tune import tune
 from resnet_deploy.tune.track import Entrant
 from tests.results.test_tuning import HERE
@@ -188,3 +189,12 @@ def test_a_drop_needs_labels(net: Path, tmp_path: Path) -> None:
         (flat / f"{number}{image.suffix}").write_bytes(image.read_bytes())
     with pytest.raises(DatasetError, match=r"has no labels.*--min-agreement"):
         tune(net / "net.onnx", tmp_path / "out", SPEC, data=flat, environment=HERE)
+
+
+def test_a_cpu_without_vnni_gets_files_that_cannot_overflow(
+    net: Path, track: Track, tmp_path: Path
+) -> None:
+    old = replace(HERE, isa=("sse4.1", "avx2"))
+    report = tune(net / "net.onnx", tmp_path, SPEC, data=net / "data", environment=old)
+    int8 = {trial.recipe.target_isa for trial in report.trials if trial.recipe.int8}
+    assert int8 == {TargetIsa.X86_AVX2}

@@ -1,0 +1,67 @@
+"""``tune`` as a user runs it, and killed in the middle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from resnet_deploy.artifact import load
+from resnet_deploy.data.synthetic import synthetic_images
+from resnet_deploy.runtime.ort_runner import OrtRunner
+
+
+@pytest.fixture
+def folder(tiny_export: Path, tmp_path: Path) -> Path:
+    shutil.copy(tiny_export / "resnet8.onnx", tmp_path)
+    for number, pixels in enumerate(synthetic_images(20, 32, 3)):
+        target = tmp_path / "images" / str(number % 10) / f"{number}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(target)
+    return tmp_path
+
+
+def start(folder: Path, seconds: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "resnet_deploy", "tune", "resnet8.onnx", "--data", "images"]
+    command += ["--min-agreement", "0.5", "--time-limit", f"{seconds}s"]
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_a_killed_search_goes_on_and_ends_with_what_to_ship(folder: Path) -> None:
+    evidence = folder / "resnet8.tuned/tune.json"
+    best = folder / "resnet8.tuned/resnet8.tuned.onnx"
+    process = start(folder, 600)
+    end = time.monotonic() + 120
+    while not evidence.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+
+    assert load(best).quantized
+    OrtRunner(best).close()
+    known = len(json.loads(evidence.read_text())["trials"])
+    assert known >= 1
+
+    process = start(folder, 12)
+    stdout, stderr = process.communicate(timeout=120)
+
+    assert process.returncode == 0, stdout + stderr
+    assert "PASS" in stdout
+    assert "resnet-deploy bench" in stdout
+    assert "ended the search early" in stdout
+    report = json.loads(evidence.read_text())
+    assert len(report["trials"]) > known
+    page = (folder / "resnet8.tuned/tune.html").read_text()
+    assert "What to ship" in page
+    card = load(best).card
+    assert card is not None
+    assert card.steps[-1].name == "tune"
