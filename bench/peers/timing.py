@@ -50,7 +50,7 @@ def bench_subject(
     subject: Subject, net: Net, model: str, *, batch: int, threads: int
 ) -> BenchSubject:
     size = net.image_size
-    takes_bytes = subject.product == "bytes"
+    takes_bytes = subject.product.startswith("bytes")
     return BenchSubject(
         label=subject.key,
         runner=subject.runner,
@@ -117,7 +117,7 @@ def time_all(
 
 
 def _row(samples: BenchSamples, ratio: Ratio | None, net: Net, peak: Peak) -> dict[str, Any]:
-    """``against_ours`` is the time over ours: above 1 is slower, with its 95 % interval."""
+    """``against_ours`` is the time over ours: above 1 is slower, with its interval."""
     row: dict[str, Any] = {
         "min_ms": samples.min_ms,
         "p50_ms": samples.p50_ms,

@@ -2,9 +2,11 @@
 
 ONNX's ``Resize`` with ``antialias`` and ``exclude_outside`` (weights outside the picture are left
 out and the others share the rest) is Pillow's filter; on uint8 ONNX Runtime also rounds between the
-two directions, as Pillow does. Sizes follow torchvision: the shorter side becomes ``resize``
-pixels, the longer one ``int(resize * long / short)``; the crop begins at half the rest, rounded to
-even.
+two directions, as Pillow does. On 125 photos it is never more than one grey level off, in at most
+0.8 % of the values; of 3,000 pictures of white noise 4 are two levels off somewhere.
+
+Sizes follow torchvision: the shorter side becomes ``resize`` pixels, the longer one
+``int(resize * long / short)``; the crop begins at half the rest, rounded to even.
 """
 
 from __future__ import annotations
