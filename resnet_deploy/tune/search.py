@@ -137,8 +137,8 @@ class Search:
     def _worth_running(self, setting: Setting) -> list[Recipe]:
         """Return the files that ``setting`` is tried on.
 
-        On ONNX Runtime the fastest one there. Another runtime may be slower with kernels for AMX or with
-        bytes: OpenVINO takes 2.3 times as long for ResNet-18 over bytes as over floats.
+        On ONNX Runtime the fastest one there. Another runtime may be slower with kernels for AMX
+        or with bytes: OpenVINO takes 2.3 times as long for ResNet-18 over bytes as over floats.
         """
         if setting.runner == "ort":
             mine = [trial for trial in self._good() if trial.setting.runner == "ort"]
