@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-WIDTH, LEFT, ROW, TOP = 960, 260, 22, 56
+WIDTH, LEFT, ROW, TOP = 980, 284, 22, 56
 COLOURS = {"int8": "#1f77b4", "bf16": "#9467bd", "fp32": "#7f7f7f"}
 OURS = "#d62728"
 
