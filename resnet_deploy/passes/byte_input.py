@@ -27,7 +27,7 @@ import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.artifact import MODULE_KEY
-from resnet_deploy.passes.constants import Array, constant, new_initializer
+from resnet_deploy.passes.constants import Array, constant, ints, new_initializer
 from resnet_deploy.passes.layers import LAYOUT_KEY, absorbed_output
 from resnet_deploy.passes.pixel_input import PIXELS_KEY
 
@@ -58,7 +58,7 @@ def byte_input(model: ir.Model) -> int:
     value = x if before else build.add("Transpose", [x], perm=_LAST)  # nchw: to rows of pixels
     levels = levels.ravel()
     pads = list(conv.attributes["pads"].as_ints()) if "pads" in conv.attributes else [0] * 4
-    stride = _ints(conv, "strides", (1, 1))
+    stride = ints(conv, "strides", (1, 1))
     wide = _widened(weight, stride, pads, _width(x, last=bool(before)))
     group = 1
     if wide is not None:
@@ -108,11 +108,7 @@ def _plain(conv: ir.Node, weight: Array) -> bool:
     group = conv.attributes["group"].as_int() if "group" in conv.attributes else 1
     bias = len(conv.inputs) < 3 or constant(conv.inputs[2]) is not None
     plain = group == 1 and auto_pad in ("", "NOTSET") and weight.ndim == 4 and bias
-    return plain and _ints(conv, "dilations", (1, 1)) == (1, 1)
-
-
-def _ints(node: ir.Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(node.attributes[name].as_ints()) if name in node.attributes else default
+    return plain and ints(conv, "dilations", (1, 1)) == (1, 1)
 
 
 def _width(x: ir.Value, *, last: bool) -> int:

@@ -19,6 +19,11 @@ def constant(value: ir.Value | None) -> Array | None:
     return None if tensor is None else tensor.numpy()
 
 
+def ints(node: ir.Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the integers of attribute ``name`` of ``node``, or ``default`` where it has none."""
+    return tuple(node.attributes[name].as_ints()) if name in node.attributes else default
+
+
 def new_initializer(graph: ir.Graph, name: str, array: Array) -> ir.Value:
     """Add ``array`` to ``graph`` as an initializer; a taken ``name`` gets a number."""
     unique, number = name, 0

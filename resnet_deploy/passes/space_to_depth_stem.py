@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from resnet_deploy.artifact import MODULE_KEY
 from resnet_deploy.errors import UnsupportedGraphError
-from resnet_deploy.passes.constants import Array, constant, new_initializer
+from resnet_deploy.passes.constants import Array, constant, ints, new_initializer
 
 _BLOCK = 2
 
@@ -53,10 +53,6 @@ def split_stem(graph: ir.Graph, conv: ir.Node) -> None:
     graph.remove(depth, safe=True)
 
 
-def _ints(node: ir.Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(node.attributes[name].as_ints()) if name in node.attributes else default
-
-
 def _is_stem(node: ir.Node, graph: ir.Graph) -> bool:
     x, weight = node.inputs[0], constant(node.inputs[1])
     if x is None or x not in graph.inputs or x.shape is None or weight is None:
@@ -71,8 +67,8 @@ def _is_stem(node: ir.Node, graph: ir.Graph) -> bool:
         and weight.shape[1] % 4 != 0
         and group == 1
         and auto_pad in ("", "NOTSET")
-        and _ints(node, "strides", (1, 1)) == (_BLOCK, _BLOCK)
-        and _ints(node, "dilations", (1, 1)) == (1, 1)
+        and ints(node, "strides", (1, 1)) == (_BLOCK, _BLOCK)
+        and ints(node, "dilations", (1, 1)) == (1, 1)
     )
 
 
@@ -81,7 +77,7 @@ def _rewrite(graph: ir.Graph, conv: ir.Node) -> None:
     x, y = conv.inputs[0], conv.outputs[0]
     assert weight is not None, "_is_stem takes constant weights only"
     assert x is not None, "_is_stem takes convolutions of the graph's input only"
-    top, left, bottom, right = _ints(conv, "pads", (0, 0, 0, 0))
+    top, left, bottom, right = ints(conv, "pads", (0, 0, 0, 0))
     kernel, pads = _split_kernel(weight, (top, bottom), (left, right))
 
     module = conv.metadata_props.get(MODULE_KEY, "")

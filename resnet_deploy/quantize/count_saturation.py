@@ -209,7 +209,7 @@ def _observed(runner: OrtRunner, batch: Array, names: list[str]) -> Iterator[dic
 
     A model of fixed batch size gets its last piece filled up; what that gives is dropped.
     """
-    size = runner.input.shape[0] or max(1, _PIXELS_AT_ONCE // batch[0].size // 3)
+    size = runner.input.shape[0] or max(1, _PIXELS_AT_ONCE // (batch[0].size // 3))
     for start in range(0, len(batch), size):
         piece = batch[start : start + size]
         missing = size - len(piece) if runner.input.shape[0] else 0

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.lib.stride_tricks import sliding_window_view
 
-from resnet_deploy.passes.constants import Array
+from resnet_deploy.passes.constants import Array, ints
 
 
 def windows_of(node: ir.Node, codes: Array, kernel: tuple[int, ...], zero_point: int) -> Array:
@@ -19,8 +19,8 @@ def windows_of(node: ir.Node, codes: Array, kernel: tuple[int, ...], zero_point:
         zero_point: the code that stands around the image.
     """
     axes = len(kernel)
-    strides = _ints(node, "strides", (1,) * axes)
-    dilations = _ints(node, "dilations", (1,) * axes)
+    strides = ints(node, "strides", (1,) * axes)
+    dilations = ints(node, "dilations", (1,) * axes)
     reach = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
     before, after = _pads(node, codes.shape[2:], reach, strides)
     around = [(0, 0), (0, 0), *zip(before, after, strict=True)]
@@ -36,7 +36,7 @@ def _pads(
     """Return the pixels put before and after the image by spatial axis, as the operator says."""
     auto = node.attributes["auto_pad"].as_string() if "auto_pad" in node.attributes else "NOTSET"
     if not auto.startswith("SAME"):
-        pads = list(_ints(node, "pads", (0,) * (2 * len(size))))
+        pads = list(ints(node, "pads", (0,) * (2 * len(size))))
         return pads[: len(size)], pads[len(size) :]
     total = [
         max(0, (-(-one // step) - 1) * step + far - one)
@@ -44,7 +44,3 @@ def _pads(
     ]
     smaller, larger = [one // 2 for one in total], [one - one // 2 for one in total]
     return (smaller, larger) if auto == "SAME_UPPER" else (larger, smaller)
-
-
-def _ints(node: ir.Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(node.attributes[name].as_ints()) if name in node.attributes else default

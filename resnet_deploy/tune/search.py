@@ -98,27 +98,33 @@ class Search:
 
     def _reference(self, recipe: Recipe, setting: Setting) -> None:
         """The first trial: made and measured even if the time is up."""
-        if self._report.trials:
-            return
-        file, fidelity = self._prepare(recipe, setting)
-        entrant = Entrant(recipe, setting, file, fidelity)
-        self._add(race([entrant], self._report, seconds=_RACE_SECONDS))
+        if not self._report.trials:
+            self._progress(f"trying {recipe.name}", self._done, 0)
+            file = self._kitchen.make(recipe)
+            self._race(recipe, setting, file, self._fidelity(file, setting), _RACE_SECONDS)
 
     def _try(self, recipe: Recipe, setting: Setting) -> None:
         """Make one file, measure its accuracy, and race it against the reference."""
-        if self._is_known(recipe, setting) or not self._has_time(f"{recipe.name}"):
+        name = f"{recipe.name} on {setting.name}"
+        if self._is_known(recipe, setting) or not self._has_time(name):
             return
+        self._progress(f"trying {name}", self._done, 0)
         try:
-            file, fidelity = self._prepare(recipe, setting)
-            entrant = Entrant(recipe, setting, file, fidelity)
-            self._add(race([entrant], self._report, seconds=self._slice(_RACE_SECONDS)))
+            file = self._kitchen.make(recipe)
+            known = next((one for one in self._report.trials if one.recipe == recipe), None)
+            if known is not None and self._same_bits(file, known.setting, setting):
+                fidelity = known.fidelity
+            else:
+                fidelity = self._fidelity(file, setting)
+            self._race(recipe, setting, file, fidelity, self._slice(_RACE_SECONDS))
         except ResnetDeployError as error:
-            self._skip(f"{recipe.name} on {setting.name}", error)
+            self._skip(name, error)
 
-    def _prepare(self, recipe: Recipe, setting: Setting) -> tuple[Path, Fidelity]:
-        self._progress(f"trying {recipe.name}", self._done, 0)
-        file = self._kitchen.make(recipe)
-        return file, self._fidelity(file, setting)
+    def _race(
+        self, recipe: Recipe, setting: Setting, file: Path, fidelity: Fidelity, seconds: float
+    ) -> None:
+        entrant = Entrant(recipe, setting, file, fidelity)
+        self._add(race([entrant], self._report, seconds=seconds))
 
     def _fidelity(self, file: Path, setting: Setting) -> Fidelity:
         session = SessionSpec(threads=self._threads, options=setting.options)
@@ -132,7 +138,7 @@ class Search:
         choices = settings(self._report.spec.objective, self._threads, runners, fixed_batch=fixed)
         for setting in choices:
             for recipe in self._worth_running(setting):
-                self._try_setting(recipe, setting)
+                self._try(recipe, setting)
 
     def _worth_running(self, setting: Setting) -> list[Recipe]:
         """Return the files that ``setting`` is tried on.
@@ -150,27 +156,9 @@ class Search:
         inputs = dict.fromkeys((own, best.input))
         return [replace(best, target_isa=plain, input=one) for one in inputs]
 
-    def _try_setting(self, recipe: Recipe, setting: Setting) -> None:
-        if self._is_known(recipe, setting) or not self._has_time(
-            f"{recipe.name} on {setting.name}"
-        ):
-            return
-        self._progress(f"trying {setting.name}", self._done, 0)
-        try:
-            file = self._kitchen.make(recipe)
-            known = next((one for one in self._report.trials if one.recipe == recipe), None)
-            if setting.runner == "ort" and known and self._same_bits(file, known.setting, setting):
-                fidelity = known.fidelity
-            else:
-                fidelity = self._fidelity(file, setting)
-            entrant = Entrant(recipe, setting, file, fidelity)
-            self._add(race([entrant], self._report, seconds=self._slice(_RACE_SECONDS)))
-        except ResnetDeployError as error:
-            self._skip(f"{recipe.name} on {setting.name}", error)
-
     def _same_bits(self, file: Path, one: Setting, other: Setting) -> bool:
         """Return whether two ways to run ``file`` on ONNX Runtime give the same bits."""
-        if one.runner != other.runner:
+        if not one.runner == other.runner == "ort":
             return False
         artifact = load(file)
         random = np.random.default_rng(0)
@@ -186,8 +174,7 @@ class Search:
         try:
             recipe, file = self._kitchen.mixed(self._closest().recipe)
             fidelity = self._fidelity(file, setting)
-            entrant = Entrant(recipe, setting, file, fidelity)
-            self._add(race([entrant], self._report, seconds=self._slice(_RACE_SECONDS)))
+            self._race(recipe, setting, file, fidelity, self._slice(_RACE_SECONDS))
         except ResnetDeployError as error:
             self._skip("float layers", error)
 
