@@ -29,6 +29,7 @@ VERBS = {
     "evaluate": "Measure top-1 and top-5 accuracy on labelled images.",
     "predict": "Name what is on pictures.",
     "summary": "Show a network as in Table 1 of the paper.",
+    "bundle": "Pack a file with the code that runs it in an app, and its self-test.",
     "doctor": "Show what this machine can run, and what is missing.",
 }
 """Each verb lives in ``resnet_deploy.cli.<verb>`` as a function called ``command``."""

@@ -12,6 +12,7 @@ from resnet_deploy.results.benchmark import (
     ColdStart,
     paired_ratios,
 )
+from resnet_deploy.results.bundle import BundleReport
 from resnet_deploy.results.deployment import Deployment, ModelSummary, Stage
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.evaluation import Agreement, EvalResult, Prediction, ScoredClass
@@ -48,6 +49,7 @@ __all__ = [
     "BenchSubject",
     "BenchmarkResult",
     "BudgetReport",
+    "BundleReport",
     "Change",
     "ChangeVerdict",
     "ClassAccuracy",

@@ -1,0 +1,91 @@
+"""What code around a network must do: from a picture to the input, from the output to classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from resnet_deploy.artifact import Artifact
+from resnet_deploy.data.preprocess import input_preprocess
+from resnet_deploy.errors import UnsupportedGraphError
+from resnet_deploy.runtime.classes import check_has_classes
+from resnet_deploy.spec import OutputKind, Preprocess
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """The input and output of one network, as the code in a bundle needs them.
+
+    ``input_shape`` is that of one image, without the batch; empty where the graph resizes, and so
+    takes ``(H, W, 3)`` of any size. ``batch`` is None where the file takes any number of images.
+    ``k`` is how many classes a top-K net names, else 0. ``labels`` has one line per class.
+    """
+
+    name: str
+    precision: str
+    preprocess: Preprocess
+    input_name: str
+    input_dtype: str
+    input_shape: tuple[int, ...]
+    batch: int | None
+    output_names: tuple[str, ...]
+    output_kind: OutputKind
+    num_classes: int
+    k: int
+    labels: tuple[str, ...]
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the scores are probabilities already, not logits."""
+        return self.output_kind in (OutputKind.SOFTMAX, OutputKind.TOP_K)
+
+    @property
+    def scores_per_image(self) -> int:
+        """How many values the first output has for one image."""
+        return self.k or self.num_classes
+
+
+def contract_of(artifact: Artifact) -> Contract:
+    """Return the contract of ``artifact``.
+
+    Raises:
+        UnsupportedGraphError: it does not take RGB pictures, gives features instead of classes, or
+            does not say how many classes there are.
+    """
+    check_has_classes(artifact)
+    preprocess = input_preprocess(artifact)
+    k = artifact.output.shape[-1] if artifact.output_kind is OutputKind.TOP_K else 0
+    classes = _classes_of(artifact)
+    if not classes or k is None:
+        raise UnsupportedGraphError(
+            f"{artifact.path} does not say how many classes it has: bundle a file exported by "
+            "resnet-deploy"
+        )
+    labels = artifact.card.labels if artifact.card is not None else ()
+    return Contract(
+        name=artifact.path.stem,
+        precision=artifact.precision,
+        preprocess=preprocess,
+        input_name=artifact.input.name,
+        input_dtype=artifact.input.dtype,
+        input_shape=() if preprocess.resize_in_graph else artifact.image_shape,
+        batch=artifact.input.shape[0],
+        output_names=tuple(tensor.name for tensor in artifact.outputs),
+        output_kind=artifact.output_kind,
+        num_classes=classes,
+        k=k,
+        labels=tuple(_one_line(label) for label in labels)
+        or tuple(f"class {index}" for index in range(classes)),
+    )
+
+
+def _classes_of(artifact: Artifact) -> int:
+    if artifact.output_kind is OutputKind.TOP_K:
+        return artifact.card.model.num_classes if artifact.card is not None else 0
+    # Some models keep the 1x1 of their last pooling behind the classes.
+    shape = artifact.output.shape
+    return (shape[1] if len(shape) > 1 else None) or 0
+
+
+def _one_line(label: str) -> str:
+    """A label file has one label per line, so a label has no line breaks."""
+    return " ".join(label.split())

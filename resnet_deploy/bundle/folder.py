@@ -1,0 +1,56 @@
+"""Writing a bundle into a folder without losing what somebody else put there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from resnet_deploy.bundle.manifest import MANIFEST_FILE, listed_files
+from resnet_deploy.errors import ArtifactError
+from resnet_deploy.files import sha256_of, write_together
+
+
+def check_folder(folder: Path, *, force: bool) -> None:
+    """Refuse a folder in which a bundle would replace somebody's work, unless ``force``.
+
+    An older bundle is replaced when its files are as they were written. Other files, such as what a
+    build made, stay as they are.
+
+    Raises:
+        ArtifactError: ``folder`` is a file, holds something that is no bundle, or holds a bundle
+            whose files were changed by hand.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ArtifactError(f"{folder} is a file: name a folder with -o")
+    if force or not folder.exists() or not any(folder.iterdir()):
+        return
+    listed = listed_files(folder)
+    if listed is None:
+        raise ArtifactError(
+            f"{folder} is not empty and holds no bundle: name another folder with -o, or --force "
+            "to write into it"
+        )
+    changed = [
+        name
+        for name, digest in listed.items()
+        if (folder / name).is_file() and sha256_of(folder / name) != digest
+    ]
+    if changed:
+        raise ArtifactError(
+            f"{folder / sorted(changed)[0]} was changed since it was written: move your changes "
+            "away, or --force to replace them"
+        )
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write ``files``, the manifest among them, and remove what an older bundle leaves behind.
+
+    Raises:
+        ArtifactError: a file can't be written; the older bundle is then as it was.
+    """
+    stale = set(listed_files(folder) or ()) - set(files) if folder.is_dir() else set()
+    # The manifest comes last: a folder with a manifest holds all that it lists.
+    ordered = sorted(files, key=lambda name: (name == MANIFEST_FILE, name))
+    write_together({folder / name: files[name] for name in ordered})
+    for name in stale:
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,18 @@
+"""What a bundle is for."""
+
+from __future__ import annotations
+
+import enum
+
+
+class BundleTarget(str, enum.Enum):
+    """``cpp``: C++17 and C; ``mobile``: Android and iOS; ``node``: Node.js.
+
+    ``web``: a static page; ``triton``: a model repository for a server.
+    """
+
+    CPP = "cpp"
+    MOBILE = "mobile"
+    NODE = "node"
+    WEB = "web"
+    TRITON = "triton"
