@@ -14,10 +14,9 @@ from resnet_deploy.data.arrays import array_dataset
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.evaluate import score
 from resnet_deploy.pipeline import quantize_file
-from resnet_deploy.pipeline.budget import Budget
 from resnet_deploy.predict import classify
 from resnet_deploy.report.evaluation import evaluation_report
-from resnet_deploy.spec import OutputKind, QuantSpec
+from resnet_deploy.spec import Budget, OutputKind, QuantSpec
 from tests.test_outputs import HERE, paths, rendered
 
 

@@ -24,7 +24,7 @@ from resnet_deploy.cli.options import (
 from resnet_deploy.cli.quant_options import quant_options
 from resnet_deploy.cli.report_option import report_option, write_report
 from resnet_deploy.errors import SpecError
-from resnet_deploy.spec import InputFormat, QuantSpec
+from resnet_deploy.spec import Budget, InputFormat, QuantSpec
 
 
 @click.command("quantize")
@@ -93,7 +93,6 @@ def command(
     when the budget was missed.
     """
     from resnet_deploy.pipeline import quantize_file
-    from resnet_deploy.pipeline.budget import Budget
     from resnet_deploy.runtime.cpu import environment
 
     if report_file is not None and not sensitivity:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import DatasetError, SpecError
-from resnet_deploy.pipeline.budget import Budget, keep_budget
+from resnet_deploy.pipeline.budget import keep_budget
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantize.static import QuantizedNet
 from resnet_deploy.results import BudgetReport, SensitivityReport
@@ -19,7 +19,7 @@ from resnet_deploy.sensitivity import (
     rank_layers,
     unseen_images,
 )
-from resnet_deploy.spec import QuantSpec
+from resnet_deploy.spec import Budget, QuantSpec
 from resnet_deploy.yardstick import Yardstick, all_images
 
 

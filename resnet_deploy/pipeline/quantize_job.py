@@ -11,7 +11,6 @@ from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import SpecError
 from resnet_deploy.files import write_atomically
 from resnet_deploy.models.request import ModelRequest
-from resnet_deploy.pipeline.budget import Budget
 from resnet_deploy.pipeline.facts import int8_notices
 from resnet_deploy.pipeline.maker import Maker, calibration_of, for_cpu
 from resnet_deploy.pipeline.mixed import FloatLayers
@@ -21,7 +20,7 @@ from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantize.inspect import inspect_int8
 from resnet_deploy.reference import FileReference
 from resnet_deploy.results import BudgetReport, Deployment, Environment
-from resnet_deploy.spec import InputFormat, QuantSpec
+from resnet_deploy.spec import Budget, InputFormat, QuantSpec
 
 
 def quantize_file(

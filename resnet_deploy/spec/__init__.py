@@ -3,6 +3,7 @@
 from resnet_deploy.spec.bench import (
     BenchSpec,
 )
+from resnet_deploy.spec.budget import Budget
 from resnet_deploy.spec.bundle import BundleTarget
 from resnet_deploy.spec.model import (
     IMAGENET_DEPTHS,
@@ -51,6 +52,7 @@ __all__ = [
     "INT8_MIN_AGREEMENT",
     "INT8_TOLERANCE",
     "BenchSpec",
+    "Budget",
     "BundleTarget",
     "CalibrationMethod",
     "Effort",

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from resnet_deploy.errors import SpecError
+from resnet_deploy.spec.budget import Budget
 
 
 class Objective(str, enum.Enum):
@@ -40,16 +41,14 @@ class TuneSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.max_drop is None and self.min_agreement is None:
-            raise SpecError(
-                "tuning needs a bound of what may be lost: --max-drop or --min-agreement"
-            )
-        if self.max_drop is not None and not 0 <= self.max_drop <= 100:
-            raise SpecError(f"--max-drop {self.max_drop:g} must be 0 to 100 points of top-1")
-        if self.min_agreement is not None and not 0 <= self.min_agreement <= 1:
-            raise SpecError(f"--min-agreement {self.min_agreement:g} must be a share from 0 to 1")
+        _ = self.budget  # checks the bounds
         if self.time_limit <= 0 or self.samples < 1 or self.calibration_samples < 1:
             raise SpecError(
                 f"a time limit of {self.time_limit:g} s, {self.samples} images for accuracy and "
                 f"{self.calibration_samples} for calibration: all must be positive"
             )
+
+    @property
+    def budget(self) -> Budget:
+        """What may be lost."""
+        return Budget(max_drop=self.max_drop, min_agreement=self.min_agreement)

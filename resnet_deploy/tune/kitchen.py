@@ -10,11 +10,10 @@ from resnet_deploy.artifact import Artifact, read_model, save
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.passes.bake_input import bake_input
 from resnet_deploy.pipeline import quantize_file
-from resnet_deploy.pipeline.budget import Budget
 from resnet_deploy.progress import Progress
 from resnet_deploy.results import Environment, Recipe
 from resnet_deploy.sensitivity import globs
-from resnet_deploy.spec import QuantSpec, TuneSpec
+from resnet_deploy.spec import Budget, QuantSpec, TuneSpec
 from resnet_deploy.tune.store import Store
 
 
@@ -69,10 +68,9 @@ class Kitchen:
         Raises:
             RunnerError: all layers in float don't keep it either, or the search found none.
         """
-        budget = Budget(max_drop=self._spec.max_drop, min_agreement=self._spec.min_agreement)
         with tempfile.TemporaryDirectory(dir=self._store.folder) as folder:
             made = Path(folder) / "mixed.onnx"
-            kept = self._quantize(recipe, made, budget)
+            kept = self._quantize(recipe, made, self._spec.budget)
             if not kept:
                 raise RunnerError("no layer in float brought the accuracy back")
             found = replace(recipe, float_layers=kept)

@@ -11,7 +11,7 @@ import pytest
 from resnet_deploy.artifact import load
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.pipeline import quantize_file
-from resnet_deploy.pipeline.budget import Budget, keep_budget
+from resnet_deploy.pipeline.budget import keep_budget
 from resnet_deploy.results import (
     BudgetReport,
     Deployment,
@@ -20,7 +20,7 @@ from resnet_deploy.results import (
 )
 from resnet_deploy.runtime.cpu import environment
 from resnet_deploy.sensitivity import Workbench
-from resnet_deploy.spec import Effort, QuantSpec
+from resnet_deploy.spec import Budget, Effort, QuantSpec
 from resnet_deploy.yardstick import Yardstick
 from tests.results.test_sensitivity import fidelity, layer, times
 from tests.ruined_net import RUINED, ruined_net
@@ -93,7 +93,7 @@ def test_a_missed_budget_keeps_the_best_and_one_int8_layer() -> None:
         ({"max_drop": -1.0}, "--max-drop -1 must be"),
         ({"max_drop": float("nan")}, "--max-drop nan must be"),
         ({"min_agreement": 99.5}, "--min-agreement 99.5 must be a share"),
-        ({}, "needs a largest drop"),
+        ({}, "needs --max-drop"),
     ],
 )
 def test_budgets_that_mean_nothing(values: dict[str, float], says: str) -> None:
