@@ -17,8 +17,9 @@ help:  ## this list
 demo: $(MODEL)  ## export ResNet-34 to verified fp32 and int8 files, then bench them
 	$(BIN)/resnet-deploy bench $(MODEL)
 
+# A file stays with one worker: what its fixtures made is made once.
 test: $(READY)  ## run all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 lint: $(READY)  ## check style, types, layers and spelling
 	$(BIN)/ruff check .

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from resnet_deploy.errors import MissingDependencyError
+from resnet_deploy.models.dependencies import interrupts_deferred, require
+
+
+def test_a_missing_package_is_named_with_its_command():
+    with pytest.raises(MissingDependencyError, match=r"drawing needs .*pip install"):
+        require("no_such_package", "drawing")
+
+
+def test_an_interrupt_waits_for_the_end_of_the_block():
+    done = False
+    with pytest.raises(KeyboardInterrupt), interrupts_deferred():  # noqa: PT012
+        signal.raise_signal(signal.SIGINT)
+        done = True
+    assert done
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_without_an_interrupt_nothing_changes():
+    before = signal.getsignal(signal.SIGTERM)
+    with interrupts_deferred():
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
