@@ -46,6 +46,11 @@ PRODUCTS = (
     Product(key="portable", options=("--target-isa", "portable")),
     Product(key="bytes", options=("--target-isa", "auto", "--input", "uint8-nhwc")),
     Product(key="bytes-portable", options=("--target-isa", "portable", "--input", "uint8-nhwc")),
+    Product(key="plain", options=("--target-isa", "portable", "--first-conv", "plain")),
+    Product(
+        key="bytes-plain",
+        options=("--target-isa", "portable", "--first-conv", "plain", "--input", "uint8-nhwc"),
+    ),
     Product(key="fp32", given="fp32"),
     Product(key="pytorch", venv="torch", given="weights"),
     Product(key="torchao", venv="torch", module="peers.torchao", per_batch=True),
@@ -113,6 +118,14 @@ SUBJECTS = (
     _openvino(
         "bytes-ov", "resnet-deploy, byte input, OpenVINO", "bytes-portable", "int8", "dynamic"
     ),
+    _openvino("plain-ov", "resnet-deploy, plain stem, OpenVINO", "plain", "int8", "dynamic"),
+    _openvino(
+        "bytes-plain-ov",
+        "resnet-deploy, byte input, plain stem, OpenVINO",
+        "bytes-plain",
+        "int8",
+        "dynamic",
+    ),
     _openvino("nncf", "NNCF on OpenVINO", "nncf", "int8", "dynamic"),
     _torch("torchao", "torchao PT2E, X86 Inductor", "torchao", "int8", "exported"),
     Subject(key="optimum", label="Optimum avx512_vnni static", product="optimum", precision="int8"),
@@ -141,6 +154,8 @@ WITHOUT_AMX = (
     "bytes-portable",
     "ours-ov",
     "bytes-ov",
+    "plain-ov",
+    "bytes-plain-ov",
     "nncf",
     "torchao",
     "optimum",

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from resnet_deploy.cli.options import MODEL, add_options
-from resnet_deploy.spec import CalibrationMethod, Effort, QuantSpec, TargetIsa
+from resnet_deploy.spec import CalibrationMethod, Effort, FirstConv, QuantSpec, TargetIsa
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,6 +28,7 @@ def quant_options(function: F) -> F:
         calibration_samples: int,
         effort: str,
         target_isa: str,
+        first_conv: str,
         exclude: tuple[str, ...],
         workers: int,
         calibration_cache: Path | None,
@@ -43,6 +44,7 @@ def quant_options(function: F) -> F:
             effort=Effort(effort),
             samples=calibration_samples,
             target_isa=TargetIsa(target_isa),
+            first_conv=FirstConv(first_conv),
             exclude=exclude,
             workers=workers,
             calibration_cache=None if no_calibration_cache else calibration_cache,
@@ -104,6 +106,14 @@ _OPTIONS = (
         default=TargetIsa.AUTO.value,
         show_default="this CPU's",
         help="Choose int8 kernels for every CPU or for one kind; the answers stay the same.",
+    ),
+    click.option(
+        "--first-conv",
+        type=click.Choice([one.value for one in FirstConv]),
+        default=FirstConv.AUTO.value,
+        show_default=True,
+        help="auto: twelve channels instead of three, for ONNX Runtime; plain: as it is, for "
+        "OpenVINO.",
     ),
     click.option(
         "--exclude",

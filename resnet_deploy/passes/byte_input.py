@@ -31,6 +31,13 @@ from resnet_deploy.passes.constants import Array, constant, ints, new_initialize
 from resnet_deploy.passes.layers import LAYOUT_KEY, absorbed_output
 from resnet_deploy.passes.pixel_input import PIXELS_KEY
 
+_LEVEL = 1 / 256
+"""What a grey level is to the convolution: a power of two, so that no bit of a result changes.
+
+Not 1, because OpenVINO takes a scale of 1 for none, and runs the convolution in float then: 2.6 ms
+for the stem of ResNet-50 instead of 0.4 ms.
+"""
+
 _RGB = 3
 _GROUP = 4
 """Pixels in a group: the fewest whose RGB values are a multiple of four."""
@@ -39,8 +46,11 @@ _LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 """Orders of Transpose: channels last, and back in front of the rows."""
 
 
-def byte_input(model: ir.Model) -> int:
-    """Rewrite the front that ``bake_input`` wrote; other graphs stay as they are."""
+def byte_input(model: ir.Model, *, widen: bool = True) -> int:
+    """Rewrite the front that ``bake_input`` wrote; other graphs stay as they are.
+
+    Without ``widen``, the convolution keeps its kernel and its three channels.
+    """
     graph = model.graph
     x = graph.inputs[0]
     if x.dtype is not ir.DataType.UINT8 or x.shape is None or len(x.shape) != 4:
@@ -59,7 +69,7 @@ def byte_input(model: ir.Model) -> int:
     levels = levels.ravel()
     pads = list(conv.attributes["pads"].as_ints()) if "pads" in conv.attributes else [0] * 4
     stride = ints(conv, "strides", (1, 1))
-    wide = _widened(weight, stride, pads, _width(x, last=bool(before)))
+    wide = _widened(weight, stride, pads, _width(x, last=bool(before))) if widen else None
     group = 1
     if wide is not None:
         weight, pads, group = wide
@@ -71,9 +81,10 @@ def byte_input(model: ir.Model) -> int:
     value = build.bordered(value, border, pads)
     value = build.add("Transpose", [value], perm=_FIRST)
     value = build.add("Cast", [value], to=int(ir.DataType.FLOAT))
+    value = build.add("Mul", [value, build.constant("level", np.array(_LEVEL, np.float32))])
     producer = value.producer()
     assert producer is not None, "it was just inserted"
-    producer.metadata_props[PIXELS_KEY] = "1"
+    producer.metadata_props[PIXELS_KEY] = str(_LEVEL)
     _rewrite(graph, conv, value, weight, np.resize(levels, channels), stride, group)
     for node in (subtract, cast, *before):
         if not any(output.uses() for output in node.outputs):
@@ -166,7 +177,8 @@ def _rewrite(
         conv.resize_inputs(3)
     conv.replace_input_with(0, value)
     name = f"{conv.name}.levels"
-    conv.replace_input_with(1, new_initializer(graph, f"{name}.weight", weight))
+    wider = (weight / _LEVEL).astype(np.float32)
+    conv.replace_input_with(1, new_initializer(graph, f"{name}.weight", wider))
     conv.replace_input_with(2, new_initializer(graph, f"{name}.bias", shifted.astype(np.float32)))
     conv.attributes["kernel_shape"] = ir.AttrInt64s("kernel_shape", weight.shape[2:])
     conv.attributes["strides"] = ir.AttrInt64s("strides", stride)
@@ -215,22 +227,25 @@ class _Builder:
         )
         output = node.outputs[0]
         output.name = name
-        dtype = inputs[0].dtype or ir.DataType.FLOAT
-        output.type = ir.TensorType(ir.DataType.FLOAT if op == "Cast" else dtype)
+        own = {"Cast": ir.DataType.FLOAT, "Shape": ir.DataType.INT64}.get(op)
+        output.type = ir.TensorType(own or inputs[0].dtype or ir.DataType.FLOAT)
         self._graph.insert_before(self._anchor, node)
         return output
 
+    def constant(self, what: str, value: Array) -> ir.Value:
+        return new_initializer(self._graph, f"{self._name}.{what}", value)
+
     def integers(self, what: str, values: list[int]) -> ir.Value:
-        return new_initializer(self._graph, f"{self._name}.{what}", np.array(values, np.int64))
+        return self.constant(what, np.array(values, np.int64))
 
     def bordered(self, value: ir.Value, level: Array, pads: list[int]) -> ir.Value:
         """Put ``level`` (one byte per channel) around ``value``, ``(N, H, W, C)``.
 
-        Pad knows one value for all channels. Strips cut off the image and clamped to
-        ``[level, level]`` have the batch size of the day, and Concat copies whole rows.
+        Pad knows one value for all channels. A strip of the image has the shape of the border, the
+        batch size of the day included, and Concat copies whole rows.
         """
         top, left, bottom, right = pads
-        fill = new_initializer(self._graph, f"{self._name}.border", level.reshape(1, 1, 1, -1))
+        fill = self.constant("border", level.reshape(1, 1, 1, -1))
         for axis, before, after in ((2, left, right), (1, top, bottom)):
             strips = {n: self._strip(value, fill, axis, n) for n in sorted({before, after} - {0})}
             parts = [value]
@@ -248,4 +263,4 @@ class _Builder:
             for what, number in (("start", 0), ("end", width), ("axis", axis))
         ]
         strip = self.add("Slice", [value, *bounds])
-        return self.add("Max", [self.add("Min", [strip, fill]), fill])
+        return self.add("Expand", [fill, self.add("Shape", [strip])])

@@ -21,7 +21,9 @@ from resnet_deploy.passes.constants import Array, constant, new_initializer
 from resnet_deploy.spec import Preprocess
 
 PIXELS_KEY = "resnet_deploy.pixels"
-"""Marks the Add whose result are pixels; its Mul is in front of it."""
+"""Marks the node whose result are pixels, and says what one grey level is there.
+
+Here this is the Add, with its Mul in front of it."""
 
 _RGB = 3
 

@@ -82,27 +82,25 @@ def _insert_pair(
     uses = list(value.uses())
     from_int8 = value in plan.outputs.values()
     module = "" if producer is None else producer.metadata_props.get(MODULE_KEY, "")
-    pair = []
-    codes = _bytes_behind(producer)
-    if codes is None:
-        quantize = ir.node(
-            "QuantizeLinear",
-            [value, scale, zero_point],
-            name=f"{value.name}.quantize",
-            metadata_props={MODULE_KEY: module},
-        )
-        if producer is not None and PIXELS_KEY in producer.metadata_props:
-            _quantize_by_channel(graph, quantize, producer, scale, zero_point)
-        codes = quantize.outputs[0]
-        codes.name = f"{value.name}.quantized"
-        pair.append(quantize)
+    transpose = _transposed_bytes(producer)
+    quantize = ir.node(
+        "QuantizeLinear",
+        [value if transpose is None else transpose.outputs[0], scale, zero_point],
+        name=f"{value.name}.quantize",
+        metadata_props={MODULE_KEY: module},
+    )
+    if transpose is not None:
+        _dequantize_in_front(graph, transpose, scale, zero_point)
+    elif producer is not None and PIXELS_KEY in producer.metadata_props:
+        _quantize_by_channel(graph, quantize, producer, scale, zero_point)
+    quantize.outputs[0].name = f"{value.name}.quantized"
     dequantize = ir.node(
         "DequantizeLinear",
-        [codes, scale, zero_point],
+        [quantize.outputs[0], scale, zero_point],
         name=f"{value.name}.dequantize",
         metadata_props={MODULE_KEY: module},
     )
-    pair.append(dequantize)
+    pair = [quantize, dequantize]
     output = dequantize.outputs[0]
     output.name, output.type, output.shape = f"{value.name}.dequantized", value.type, value.shape
     if producer is None:
@@ -117,11 +115,34 @@ def _insert_pair(
     return output
 
 
-def _bytes_behind(producer: ir.Node | None) -> ir.Value | None:
-    """Return the bytes that ``producer`` casts to pixels in float: codes of scale 1 already."""
-    if producer is None or producer.op_type != "Cast" or PIXELS_KEY not in producer.metadata_props:
+def _transposed_bytes(producer: ir.Node | None) -> ir.Node | None:
+    """Return the Transpose of bytes that ``producer`` scales to pixels in float."""
+    if producer is None or producer.op_type != "Mul" or PIXELS_KEY not in producer.metadata_props:
         return None
-    return producer.inputs[0]
+    cast = producer.inputs[0].producer() if producer.inputs[0] is not None else None
+    source = None if cast is None else cast.inputs[0]
+    return None if source is None else source.producer()
+
+
+def _dequantize_in_front(
+    graph: ir.Graph, transpose: ir.Node, scale: ir.Value, zero_point: ir.Value
+) -> None:
+    """Let ``transpose`` move what its bytes stand for, not bytes.
+
+    ONNX Runtime takes the pairs on its two sides away and moves bytes all the same. OpenVINO knows
+    a scale only right behind the bytes; it moves a Transpose to the other side of what follows.
+    """
+    dequantize = ir.node(
+        "DequantizeLinear",
+        [transpose.inputs[0], scale, zero_point],
+        name=f"{transpose.name}.dequantize",
+        metadata_props=dict(transpose.metadata_props),
+    )
+    output, moved = dequantize.outputs[0], transpose.outputs[0]
+    output.name = f"{transpose.name}.dequantized"
+    output.type = moved.type = ir.TensorType(ir.DataType.FLOAT)
+    graph.insert_before(transpose, dequantize)
+    transpose.replace_input_with(0, output)
 
 
 def _keep_output_name(graph: ir.Graph, value: ir.Value, dequantize: ir.Node) -> None:

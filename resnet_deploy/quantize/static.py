@@ -35,14 +35,12 @@ from resnet_deploy.quantize.plan import Plan, make_plan
 from resnet_deploy.quantize.qdq import write_qdq
 from resnet_deploy.quantize.ranges import Range, choose_range
 from resnet_deploy.quantize.weights import QuantizedWeights
-from resnet_deploy.spec import Effort, InputFormat, Preprocess, QuantSpec
+from resnet_deploy.spec import Effort, FirstConv, InputFormat, Preprocess, QuantSpec
 
 logger = logging.getLogger(__name__)
 
 Batches = Iterable[NDArray[Any]]
 """Preprocessed calibration images, float32 ``(N, C, H, W)``; it is iterated more than once."""
-
-_PIXELS = Range(0.0, 255.0)
 
 _ENOUGH_FOR_MEANS = 128
 """Images from which the means of the layers' inputs are taken; covariances take all."""
@@ -112,13 +110,14 @@ def quantize_static(
         SpecError: ``spec.exclude`` names a layer that does not exist.
         DatasetError: an activation is NaN or infinite.
     """
-    prepared = _prepare(model, preprocess)
+    prepared = _prepare(model, preprocess, spec.first_conv)
     del model  # copies of the weights count in the peak memory
     _plan(_graph(prepared), spec.exclude)  # a wrong glob is named before the work
     histograms = _histograms(prepared, spec, batches, images, statistics, threads, progress)
     graph = _graph(prepared)
     plan = _plan(graph)
-    known = {str(value.name): _PIXELS for value in plan.ranged if _are_pixels(value)}
+    pixels = {str(value.name): _pixel_range(value) for value in plan.ranged}
+    known = {name: one for name, one in pixels.items() if one is not None}
     ranges = {
         name: choose_range(histogram, spec.calibration_method)
         for name, histogram in histograms.items()
@@ -135,7 +134,9 @@ def quantize_static(
     return QuantizedNet(prepared, every, weights)
 
 
-def _prepare(model: onnx.ModelProto, preprocess: Preprocess | None) -> onnx.ModelProto:
+def _prepare(
+    model: onnx.ModelProto, preprocess: Preprocess | None, first_conv: FirstConv
+) -> onnx.ModelProto:
     """Return ``model`` cleaned and rewritten for int8; it computes the same in fp32."""
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         raise UnsupportedGraphError(
@@ -146,8 +147,9 @@ def _prepare(model: onnx.ModelProto, preprocess: Preprocess | None) -> onnx.Mode
     model = set_opset(model, opset if opset >= MIN_OPSET else DEFAULT_OPSET)
     graph = ir.from_proto(onnx.shape_inference.infer_shapes(model))
     counts = run_passes(graph)
-    counts["byte_input"] = byte_input(graph)
-    counts["space_to_depth_stem"] = space_to_depth_stem(graph)
+    widen = first_conv is FirstConv.AUTO
+    counts["byte_input"] = byte_input(graph, widen=widen)
+    counts["space_to_depth_stem"] = space_to_depth_stem(graph) if widen else 0
     counts["zero_pad_shortcut"] = zero_pad_shortcut(graph)
     if preprocess is not None and preprocess.format is InputFormat.FLOAT_NCHW:
         counts["pixel_input"] = pixel_input(graph, preprocess)
@@ -185,7 +187,7 @@ def _histograms(
     names = [
         str(value.name)
         for value in plan.ranged
-        if str(value.name) not in found and not _are_pixels(value)
+        if str(value.name) not in found and _pixel_range(value) is None
     ]
     del graph, plan
     gc.collect()  # graphs are full of cycles, and each has the weights
@@ -203,9 +205,11 @@ def _histograms(
     )
 
 
-def _are_pixels(value: ir.Value) -> bool:
+def _pixel_range(value: ir.Value) -> Range | None:
+    """Return the range that makes the codes of ``value`` its pixels, or None where it has none."""
     producer = value.producer()
-    return producer is not None and PIXELS_KEY in producer.metadata_props
+    level = None if producer is None else producer.metadata_props.get(PIXELS_KEY)
+    return None if level is None else Range(0.0, 255 * float(level))
 
 
 def _moments(

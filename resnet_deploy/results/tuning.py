@@ -12,6 +12,7 @@ from resnet_deploy.results.sensitivity import Fidelity
 from resnet_deploy.spec import (
     CalibrationMethod,
     Effort,
+    FirstConv,
     InputFormat,
     Objective,
     TargetIsa,
@@ -33,6 +34,7 @@ class Recipe:
     method: CalibrationMethod = CalibrationMethod.MSE
     effort: Effort = Effort.FAST
     target_isa: TargetIsa = TargetIsa.PORTABLE
+    first_conv: FirstConv = FirstConv.AUTO
     float_layers: tuple[str, ...] = ()
 
     @property
@@ -41,9 +43,10 @@ class Recipe:
         if not self.int8:
             return f"fp32-{self.input.value}"
         mixed = f"-{len(self.float_layers)}float" if self.float_layers else ""
+        plain = "-plain" if self.first_conv is FirstConv.PLAIN else ""
         return (
             f"int8-{self.method.value}-{self.effort.value}-{self.target_isa.value}-"
-            f"{self.input.value}{mixed}"
+            f"{self.input.value}{plain}{mixed}"
         )
 
 

@@ -26,6 +26,7 @@ from resnet_deploy.spec.preprocess import (
 from resnet_deploy.spec.quant import (
     CalibrationMethod,
     Effort,
+    FirstConv,
     QuantSpec,
     TargetIsa,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "CalibrationMethod",
     "Effort",
     "Family",
+    "FirstConv",
     "InputFormat",
     "ModelSpec",
     "Objective",

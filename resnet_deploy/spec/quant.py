@@ -44,6 +44,18 @@ class TargetIsa(str, enum.Enum):
     X86_AMX = "x86-amx"
 
 
+class FirstConv(str, enum.Enum):
+    """What int8 does to the convolution that reads the image.
+
+    ``auto`` makes twelve channels of its three where that is possible: ONNX Runtime's direct
+    kernel wants multiples of four. ``plain`` keeps the kernel and the channels as they are:
+    OpenVINO is fast with three, and slow in moving pixels. Both see exact pixels.
+    """
+
+    AUTO = "auto"
+    PLAIN = "plain"
+
+
 @dataclass(frozen=True, kw_only=True)
 class QuantSpec:
     """How to quantize: u8 activations per tensor, s8 weights per channel, int32 biases.
@@ -58,6 +70,7 @@ class QuantSpec:
     calibration_method: CalibrationMethod = CalibrationMethod.MSE
     effort: Effort = Effort.FAST
     target_isa: TargetIsa = TargetIsa.PORTABLE
+    first_conv: FirstConv = FirstConv.AUTO
     samples: int = 512
     seed: int = 0
     exclude: tuple[str, ...] = ()

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from resnet_deploy.results import Recipe, Setting
-from resnet_deploy.spec import CalibrationMethod, Effort, InputFormat, Objective, TargetIsa
+from resnet_deploy.spec import (
+    CalibrationMethod,
+    Effort,
+    FirstConv,
+    InputFormat,
+    Objective,
+    TargetIsa,
+)
 
 _OPTIONS = (
     ("session.intra_op.allow_spinning", "0"),
@@ -49,6 +56,24 @@ def more_recipes(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> It
         yield replace(usual, input=InputFormat.UINT8_NCHW)
         yield replace(usual, input=InputFormat.UINT8_S2D)
         yield Recipe(int8=False, input=usual.input)
+
+
+def recipes_elsewhere(best: Recipe, own: InputFormat, *, strided_stem: bool) -> Iterator[Recipe]:
+    """Yield the ways to make ``best`` for a runtime that is not ONNX Runtime.
+
+    Kernels for AMX are ONNX Runtime's. Another runtime may be slower with bytes, and with a first
+    convolution of twelve channels; that one is large enough to matter where its stride is not 1.
+
+    Args:
+        best: what is best so far, on any runtime.
+        own: what the fp32 file takes.
+        strided_stem: the first convolution has a stride.
+    """
+    target = TargetIsa.PORTABLE if best.target_isa is TargetIsa.X86_AMX else best.target_isa
+    plain = (FirstConv.PLAIN,) if best.int8 and strided_stem else ()
+    for way in (*plain, FirstConv.AUTO):
+        for input_ in dict.fromkeys((own, best.input)):
+            yield replace(best, target_isa=target, input=input_, first_conv=way)
 
 
 def _usual(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> Recipe:

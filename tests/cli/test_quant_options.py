@@ -11,11 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from resnet_deploy.artifact import load
 from resnet_deploy.cli.main import cli
 from resnet_deploy.cli.quant_options import quant_options
 from resnet_deploy.quantize import static
 from resnet_deploy.quantize.calibration_cache import CalibrationCache
-from resnet_deploy.spec import QuantSpec
+from resnet_deploy.spec import FirstConv, QuantSpec
 
 
 def parsed(*arguments: str) -> QuantSpec:
@@ -41,6 +42,17 @@ def test_the_cache_lies_in_the_users_cache_folder(
     assert parsed().calibration_cache == tmp_path / "xdg/resnet-deploy/calibration"
     assert parsed("--calibration-cache", "here").calibration_cache == Path("here")
     assert parsed("--no-calibration-cache").calibration_cache is None
+
+
+def test_first_conv_is_in_the_card(tiny_export: Path, tmp_path: Path) -> None:
+    assert parsed().first_conv is FirstConv.AUTO
+    assert parsed("--first-conv", "plain").first_conv is FirstConv.PLAIN
+    out = tmp_path / "plain.int8.onnx"
+    done = quantize(tiny_export / "resnet8.onnx", "--first-conv", "plain", "--no-verify", "-o", out)
+    assert done.exit_code == 0, done.output
+    card = load(out).card
+    assert card is not None
+    assert card.steps[-1].options["first_conv"] == "plain"
 
 
 def test_workers() -> None:

@@ -34,10 +34,10 @@ def pictures(width: int = 16) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (2, 16, width, 3)).astype(np.uint8)
 
 
-def compare(model: onnx.ModelProto, spec: Preprocess) -> ir.Model:
+def compare(model: onnx.ModelProto, spec: Preprocess, *, widen: bool = True) -> ir.Model:
     """Rewrite ``model`` for bytes, compare with the original, return the rewritten graph."""
     graph = to_ir(bake_input(model, spec))
-    assert byte_input(graph) == 1
+    assert byte_input(graph, widen=widen) == 1
     expected = run(model, encode(pictures(), LEVELS))
     got = run(graph, encode(pictures(), spec))
     assert got.shape == expected.shape
@@ -74,6 +74,16 @@ def test_four_pixels_are_twelve_channels_without_moving_a_byte(stride: int, copi
     assert weight.shape is not None
     assert list(weight.shape)[:2] == [5 * copies, 12]
     assert op_types(graph)[0] == "Reshape"
+
+
+def test_a_plain_convolution_keeps_its_kernel() -> None:
+    spec = replace(LEVELS, format=InputFormat.UINT8_NHWC)
+    graph = compare(stem([3, 3, 3, 3], 2, 7), spec, widen=False)
+    conv = next(node for node in graph.graph if node.op_type == "Conv")
+    weight = conv.inputs[1]
+    assert weight is not None
+    assert weight.shape is not None
+    assert list(weight.shape) == [5, 3, 7, 7]
 
 
 @pytest.mark.parametrize("width", [14, 15])

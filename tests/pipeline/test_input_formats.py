@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,24 @@ def test_a_float_file_is_quantized_for_bytes(exported: Path, images: Path, tmp_p
     pixels = synthetic_images(4, 32, 9)
     direct = exported / "bytes/resnet8.int8.onnx"
     assert (logits(same, pixels) == logits(direct, pixels)).all()
+
+
+def test_openvino_has_int8_kernels_for_all_layers_over_bytes(exported: Path) -> None:
+    pytest.importorskip("openvino")
+    if platform.machine() != "x86_64":
+        pytest.skip("OpenVINO names its int8 kernels so on x86 only")
+    from resnet_deploy.runtime.openvino_runner import OpenVinoRunner
+
+    with closing(OpenVinoRunner(exported / "bytes/resnet8.int8.onnx")) as runner:
+        graph = runner._request.get_compiled_model().get_runtime_model()
+        facts = [node.get_rt_info() for node in graph.get_ordered_ops()]
+        kernels = [
+            str(one["primitiveType"].value)
+            for one in facts
+            if str(one["layerType"].value) == "Convolution"
+        ]
+    assert len(kernels) == 9
+    assert all(kernel.lower().endswith("i8") for kernel in kernels), kernels
 
 
 def test_every_verb_takes_a_file_over_bytes(exported: Path, images: Path, tmp_path: Path) -> None:

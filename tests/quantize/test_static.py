@@ -11,7 +11,7 @@ from resnet_deploy.quantize.calibrate import observe
 from resnet_deploy.quantize.inspect import inspect_int8
 from resnet_deploy.quantize.static import quantize_static
 from resnet_deploy.results import sqnr_db
-from resnet_deploy.spec import QuantSpec
+from resnet_deploy.spec import FirstConv, Preprocess, QuantSpec
 from tests.passes.graphs import noise, parse, run
 
 BLOCK = """
@@ -256,3 +256,39 @@ def test_arithmetic_on_shapes_is_left_alone(tmp_path: Path) -> None:
     model = parse(text, weights)
     x = noise(2, 4, 2, 2)
     assert run(quantize(model, (4, 2, 2)), x).shape == run(model, x).shape
+
+
+STEM = """
+g (float[N,3,32,32] x) => (float[N,8] y) {
+  c = Conv<kernel_shape=[7,7], pads=[3,3,3,3], strides=[2,2]>(x, conv1.weight, b)
+  r = Relu(c)
+  p = GlobalAveragePool(r)
+  y = Flatten(p)
+}
+"""
+
+
+def test_a_plain_first_convolution_stays_as_it_is(tmp_path: Path) -> None:
+    model = parse(STEM, {"conv1.weight": noise(8, 3, 7, 7) / 12, "b": noise(8, seed=1)})
+    net = quantize_static(
+        model,
+        QuantSpec(first_conv=FirstConv.PLAIN),
+        [noise(8, 3, 32, 32)],
+        images=8,
+        preprocess=Preprocess.for_size(32),
+    )
+    quantized = net.write()
+
+    front = [node.op_type for node in quantized.graph.node][:3]
+    assert front == ["Pad", "QuantizeLinear", "DequantizeLinear"]  # the border, exact pixels
+    arrays = {one.name: onnx.numpy_helper.to_array(one) for one in quantized.graph.initializer}
+    dequantize = quantized.graph.node[2]
+    assert arrays[dequantize.input[1]] == 1  # a code is a pixel
+    assert arrays[dequantize.input[2]] == 0
+    assert any(array.shape == (8, 3, 7, 7) for array in arrays.values())
+    inspection = inspect_int8(saved(quantized, tmp_path))
+    assert inspection.passed, inspection.float_ops
+    x = noise(8, 3, 32, 32, seed=7)
+    expected = run(model, x)
+    error = run(quantized, x) - expected
+    assert sqnr_db(float((expected**2).sum()), float((error**2).sum())) > 25

@@ -1,10 +1,11 @@
 from resnet_deploy.results import Recipe
-from resnet_deploy.spec import InputFormat, Objective, TargetIsa
+from resnet_deploy.spec import FirstConv, InputFormat, Objective, TargetIsa
 from resnet_deploy.tune.space import (
     first_recipe,
     first_setting,
     main_recipes,
     more_recipes,
+    recipes_elsewhere,
     settings,
 )
 
@@ -36,6 +37,31 @@ def test_the_input_stays_when_it_must_or_can_only_stay() -> None:
     assert {one.input for one in kept} == {InputFormat.FLOAT_NCHW}
     bytes_ = all_recipes(InputFormat.UINT8_NCHW, TargetIsa.PORTABLE)
     assert {one.input for one in bytes_} == {InputFormat.UINT8_NCHW}
+
+
+def test_another_runtime_gets_no_amx_and_a_plain_first_convolution_too() -> None:
+    best = Recipe(input=InputFormat.UINT8_NHWC, target_isa=TargetIsa.X86_AMX)
+    floats, bytes_ = InputFormat.FLOAT_NCHW, InputFormat.UINT8_NHWC
+    found = list(recipes_elsewhere(best, floats, strided_stem=True))
+    assert {one.target_isa for one in found} == {TargetIsa.PORTABLE}
+    assert [(one.input, one.first_conv) for one in found] == [
+        (floats, FirstConv.PLAIN),
+        (bytes_, FirstConv.PLAIN),
+        (floats, FirstConv.AUTO),
+        (bytes_, FirstConv.AUTO),
+    ]
+    assert found[1].name.endswith("uint8-nhwc-plain")
+    assert list(recipes_elsewhere(found[1], floats, strided_stem=True)) == found
+
+
+def test_a_plain_first_convolution_is_tried_only_where_it_matters() -> None:
+    for recipe in (
+        Recipe(input=InputFormat.FLOAT_NCHW),
+        Recipe(input=InputFormat.UINT8_NHWC),
+        Recipe(input=InputFormat.FLOAT_NCHW, int8=False),
+    ):
+        strided = not recipe.int8
+        assert list(recipes_elsewhere(recipe, recipe.input, strided_stem=strided)) == [recipe]
 
 
 def test_latency_takes_one_image_and_fewer_threads_too() -> None:
