@@ -6,7 +6,7 @@ An :class:`Artifact` is one ``.onnx`` file with a :class:`~resnet_deploy.card.Ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +14,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from resnet_deploy.card import CARD_KEY, Card
+from resnet_deploy.compatibility import min_onnxruntime
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.files import sha256_of, write_atomically
 from resnet_deploy.spec import InputFormat, OutputKind, Preprocess
@@ -56,6 +57,11 @@ class Artifact:
     output_kind: OutputKind
     quantized: bool
     card: Card | None
+
+    @property
+    def made_sha256(self) -> str:
+        """SHA-256 of the file as it was made, whatever was recorded in its card since then."""
+        return (self.card.made_sha256 if self.card is not None else None) or self.sha256
 
     @property
     def precision(self) -> str:
@@ -165,9 +171,12 @@ def read_model(path: Path) -> onnx.ModelProto:
 def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
     """Write ``model`` with ``card`` to ``path`` as one file, whole or not at all.
 
+    The card gets the first ONNX Runtime that loads the file.
+
     Raises:
         ArtifactError: the file can't be written, or the model exceeds protobuf's 2 GB.
     """
+    card = replace(card, min_onnxruntime=min_onnxruntime(model))
     stamped = onnx.ModelProto()
     stamped.CopyFrom(model)
     onnx.helper.set_model_props(stamped, {**_metadata(stamped), CARD_KEY: card.to_json()})
@@ -175,6 +184,39 @@ def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
         raise ArtifactError(f"{path} would exceed 2 GB, the limit of one ONNX file")
     write_atomically(path, stamped.SerializeToString(deterministic=True))
     return describe(stamped, path)
+
+
+def record(path: Path, sha256: str, change: Callable[[Card], Card]) -> Artifact:
+    """Change the card of the file at ``path`` and nothing else, whole or not at all.
+
+    Args:
+        path: a file with a card.
+        sha256: of the file that the change is about.
+        change: returns the new card.
+
+    Raises:
+        ArtifactError: the file has no card, is another one by now, or can't be written.
+    """
+    artifact = load(path)
+    check_recordable(artifact)
+    assert artifact.card is not None
+    if artifact.sha256 != sha256:
+        raise ArtifactError(f"{path} was replaced meanwhile, nothing is recorded: run this again")
+    card = replace(change(artifact.card), made_sha256=artifact.made_sha256)
+    return save(read_model(path), path, card)
+
+
+def check_recordable(artifact: Artifact) -> None:
+    """Refuse a file that has no card to record something in.
+
+    Raises:
+        ArtifactError: another tool wrote it.
+    """
+    if artifact.card is None:
+        raise ArtifactError(
+            f"{artifact.path} has no card to record in: another tool wrote it; quantize or export "
+            "it with resnet-deploy"
+        )
 
 
 def check_replaceable(path: Path, *, force: bool) -> None:

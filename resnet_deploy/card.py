@@ -6,22 +6,27 @@ Nothing in a card depends on the time or the place, so the same input gives the 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cattrs
 
-from resnet_deploy.errors import ArtifactError
+from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.spec import ModelSpec, OutputSpec, Preprocess
 
 CARD_KEY = "resnet_deploy.card"
 """Its key in the model's ``metadata_props``."""
 
-CARD_FORMAT = 2
+CARD_FORMAT = 3
 
-_READABLE = (1, CARD_FORMAT)
-"""Format 1 had neither outputs nor input formats: logits of normalised float images."""
+_READABLE = (1, 2, CARD_FORMAT)
+"""Format 1 had neither outputs nor input formats: logits of normalised float images. Format 2 had
+neither licence, ``min_onnxruntime`` nor what is recorded later; the verdict's step named the ISAs.
+"""
+
+_SPDX = re.compile(r"\(*[A-Za-z0-9.+:-]+\)*( (AND|OR|WITH) \(*[A-Za-z0-9.+:-]+\)*)*")
 
 _converter = cattrs.Converter(forbid_extra_keys=True)
 
@@ -49,12 +54,33 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """What ``evaluate`` or ``tune`` measured on ``samples`` labelled images.
+
+    ``data`` is the name of the dataset, ``data_sha256`` its fingerprint and ``of`` how many images
+    it has, where known. ``top1`` and ``top5`` are shares.
+    """
+
+    data: str
+    samples: int
+    top1: float
+    top5: float | None = None
+    of: int | None = None
+    data_sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card:
     """Everything a receiver of the file needs to know.
 
     ``output`` is what the graph answers. ``labels`` is empty or has one name per class, and is
     empty where the answer has no classes; ``parity`` holds the figures that ``verify``
     measured when the file was made (``fp32_relative``, ``int8_sqnr_db``, …).
+
+    ``licence`` is an SPDX expression, empty where nobody gave one. ``min_onnxruntime`` is the first
+    release that loads the file; saving sets it. ``proven_isas`` are the instruction sets on which
+    the file is known to give the same answers. ``made_sha256`` is that of the file as it was made,
+    once something was recorded in it later.
     """
 
     model: ModelSpec
@@ -65,11 +91,31 @@ class Card:
     steps: tuple[Step, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     parity: dict[str, float] = field(default_factory=dict)
+    accuracy: tuple[Accuracy, ...] = ()
+    proven_isas: tuple[str, ...] = ()
+    licence: str = ""
+    min_onnxruntime: str | None = None
+    made_sha256: str | None = None
     format: int = CARD_FORMAT
 
     def with_step(self, name: str, options: Mapping[str, Any]) -> Card:
         """Return a card with one more step."""
         return replace(self, steps=(*self.steps, Step(name=name, options=dict(options))))
+
+    def remade(self) -> Card:
+        """Return the card of another file made from this one, about which nothing is known yet."""
+        return replace(self, accuracy=(), proven_isas=(), made_sha256=None)
+
+    def with_accuracy(self, found: Accuracy) -> Card:
+        """Return a card with ``found``, in place of an earlier figure of the same data."""
+        same = (found.data, found.data_sha256)
+        others = (one for one in self.accuracy if (one.data, one.data_sha256) != same)
+        return replace(self, accuracy=(*others, found))
+
+    def with_isas(self, proven: Iterable[str], refuted: Iterable[str] = ()) -> Card:
+        """Return a card that names the instruction sets ``proven``, and no longer ``refuted``."""
+        known = {*self.proven_isas, *proven} - set(refuted)
+        return replace(self, proven_isas=tuple(sorted(known)))
 
     def label(self, index: int) -> str:
         """Return the name of class ``index``, or ``class 7`` where the card has no labels."""
@@ -94,6 +140,26 @@ class Card:
                     f"{CARD_FORMAT}: use the resnet-deploy that wrote it, or export again"
                 )
             # What is made of an old file gets a card of today.
-            return _converter.structure({**data, "format": CARD_FORMAT}, cls)
+            card = _converter.structure({**data, "format": CARD_FORMAT}, cls)
+            return card if data["format"] == CARD_FORMAT else card.with_isas(_isas_of(card.steps))
         except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
             raise ArtifactError(f"the model card is damaged ({error}): export again") from error
+
+
+def check_licence(text: str) -> None:
+    """Refuse a licence that is no SPDX expression, such as ``Apache-2.0 OR MIT``; empty is none.
+
+    Raises:
+        SpecError: it isn't.
+    """
+    if text and not _SPDX.fullmatch(text):
+        raise SpecError(
+            f"--licence {text!r} is no SPDX expression: name it as Apache-2.0, MIT or "
+            "LicenseRef-MyTerms, joined by AND, OR and WITH"
+        )
+
+
+def _isas_of(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Return the instruction sets that the verdict of a card of format 2 names."""
+    found = (step.options.get("proven_isas", ()) for step in steps if step.name == "verdict")
+    return tuple(name for names in found for name in names)

@@ -5,22 +5,62 @@ from __future__ import annotations
 import onnx
 
 _RELEASES = (
+    ("1.7", 13, 7),
+    ("1.8", 14, 7),
+    ("1.9", 15, 8),
+    ("1.11", 16, 8),
     ("1.12", 17, 8),
     ("1.14", 18, 8),
     ("1.15", 19, 9),
     ("1.17", 20, 9),
     ("1.18", 21, 10),
-    ("1.20", 21, 10),
-    ("1.22", 22, 10),
+    ("1.21", 22, 10),
     ("1.23", 23, 11),
+    ("1.24", 25, 13),
+    ("1.25", 26, 13),
 )
-"""First release of ONNX Runtime with an operator set and an IR version, from its documentation."""
+"""First release of ONNX Runtime with an operator set and an IR version.
+
+Its documentation ("Compatibility") up to 1.20, but for the IR version of 1.15, which it gives as 8:
+1.15.1 loads 9. From there on what the released packages load.
+"""
+
+_BYTES = (onnx.TensorProto.UINT8, onnx.TensorProto.INT8)
+_BYTE_MIN_MAX = "1.24"
+"""First release that has Min and Max of bytes; earlier versions of this tool wrote such files."""
 
 
 def min_onnxruntime(model: onnx.ModelProto) -> str:
-    """Return the first release of ONNX Runtime that loads ``model``, such as ``1.14``."""
+    """Return the first release of ONNX Runtime that loads ``model``, such as ``1.14``.
+
+    Never less than 1.7, nor more than the newest release that is known here. Operators such as
+    QLinearAdd, QGemm and NhwcMaxPool don't count: each release makes its own while it loads a file.
+    """
     opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
-    for release, known_opset, known_ir in _RELEASES:
-        if opset <= known_opset and model.ir_version <= known_ir:
-            return release
-    return _RELEASES[-1][0]
+    first = next(
+        (
+            release
+            for release, known_opset, known_ir in _RELEASES
+            if opset <= known_opset and model.ir_version <= known_ir
+        ),
+        _RELEASES[-1][0],
+    )
+    return max(first, _BYTE_MIN_MAX, key=release_numbers) if _compares_bytes(model) else first
+
+
+def release_numbers(release: str) -> tuple[int, ...]:
+    """Return major and minor of a release as numbers that can be compared: 1.9 is before 1.12."""
+    return tuple(int(part) for part in release.split(".")[:2])
+
+
+def _compares_bytes(model: onnx.ModelProto) -> bool:
+    """Both inputs of Min and Max are of one type, so one input with a known type is enough."""
+    inputs = {
+        value.name for value in model.graph.input if value.type.tensor_type.elem_type in _BYTES
+    }
+    constants = {tensor.name for tensor in model.graph.initializer if tensor.data_type in _BYTES}
+    known = inputs | constants
+    return any(
+        node.op_type in ("Min", "Max") and not known.isdisjoint(node.input)
+        for node in model.graph.node
+    )

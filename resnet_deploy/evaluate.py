@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_deploy.artifact import Artifact, load
+from resnet_deploy.artifact import Artifact, load, record
+from resnet_deploy.card import Accuracy
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.formats import input_shape
 from resnet_deploy.data.labels import match_classes
@@ -116,6 +117,23 @@ def score(
         skipped=tuple(left_out.names),
         against=None if comparison is None else comparison.result(),
     )
+
+
+def record_accuracy(path: Path, result: EvalResult, dataset: Dataset) -> Artifact:
+    """Write ``result``, measured on ``dataset``, into the card of the file at ``path``.
+
+    Raises:
+        ArtifactError: the file has no card, is another one by now, or can't be written.
+    """
+    found = Accuracy(
+        data=dataset.name,
+        samples=result.samples,
+        top1=round(result.top1, 6),
+        top5=None if result.top5 is None else round(result.top5, 6),
+        of=len(dataset),
+        data_sha256=dataset.fingerprint(),
+    )
+    return record(path, result.sha256, lambda card: card.with_accuracy(found))
 
 
 def _indices(dataset: Dataset, limit: int | None) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from pathlib import Path
 import onnx
 
 from resnet_deploy.artifact import MODULE_KEY, Artifact, describe, read_model
+from resnet_deploy.compatibility import min_onnxruntime
 from resnet_deploy.models.dependencies import require
 from resnet_deploy.models.layers import Layer, conv_text, layers_of_module, pool_text
 from resnet_deploy.passes.static_shapes import with_shapes
@@ -100,7 +101,9 @@ def summarize_artifact(path: Path) -> ModelSummary:
         opset=artifact.opset,
         file_bytes=path.stat().st_size,
         op_counts=dict(Counter(node.op_type for node in model.graph.node).most_common()),
+        input=str(artifact.input),
         outputs=tuple(str(tensor) for tensor in artifact.outputs),
+        min_onnxruntime=min_onnxruntime(model),
         card=json.loads(card.to_json()) if card else None,
     )
 

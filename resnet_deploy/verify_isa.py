@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_deploy.artifact import Artifact, load
+from resnet_deploy.artifact import Artifact, load, record
 from resnet_deploy.errors import ArtifactError, MissingDependencyError, RunnerError, SpecError
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.reference import Reference, reference_for
@@ -101,6 +101,20 @@ def compare_isas(
         runs=tuple(runs),
         reference=None if reference is None else reference.name,
         environment=environment,
+    )
+
+
+def record_isas(artifact: Artifact, report: IsaReport) -> Artifact:
+    """Write into the card of ``artifact``'s file on which instruction sets it proved right.
+
+    One that failed is no longer named there.
+
+    Raises:
+        ArtifactError: the file has no card, is another one by now, or can't be written.
+    """
+    failed = [run.isa for run in report.runs if run.failures]
+    return record(
+        artifact.path, artifact.sha256, lambda card: card.with_isas(report.proven, failed)
     )
 
 

@@ -93,11 +93,11 @@ class Yardstick:
         """
         logits = self._logits(runner, artifact or self._artifact)
         top1 = logits.argmax(axis=1)
-        paired = None
+        paired, right = None, None
         if self._truth is not None:
-            paired = paired_top1(
-                (top1 == self._truth).tolist(), (self._top1 == self._truth).tolist()
-            )
+            hits = top1 == self._truth
+            paired = paired_top1(hits.tolist(), (self._top1 == self._truth).tolist())
+            right = int(hits.sum())
         signal = np.square(self._expected, dtype=np.float64).sum()
         noise = np.square(logits.astype(np.float64) - self._expected).sum()
         return Fidelity(
@@ -107,6 +107,7 @@ class Yardstick:
             signal_power=float(signal),
             noise_power=float(noise),
             paired=paired,
+            right=right,
         )
 
     def _logits(self, runner: Runner, artifact: Artifact) -> Array:

@@ -1,12 +1,13 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 
-from resnet_deploy.artifact import Artifact, check_replaceable, load, read_model, save
-from resnet_deploy.card import Card, WeightsSource
-from resnet_deploy.errors import ArtifactError
+from resnet_deploy.artifact import Artifact, check_replaceable, load, read_model, record, save
+from resnet_deploy.card import Accuracy, Card, Step, WeightsSource, check_licence
+from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.spec import Preprocess, resnet_spec
 from tests.passes.graphs import noise, parse
 
@@ -40,7 +41,7 @@ def test_a_card_comes_back_as_it_was(tmp_path: Path) -> None:
     artifact = saved(tmp_path)
     again = load(artifact.path)
     assert again == artifact
-    assert again.card == card()
+    assert again.card == card(min_onnxruntime="1.12")
     assert (again.input.name, again.input.shape, again.precision) == (
         "input",
         (None, 3, 4, 4),
@@ -51,13 +52,70 @@ def test_a_card_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_the_card_in_the_file_is_the_recorded_one() -> None:
     """Files in the field hold this text: reading it must keep working."""
     recorded = (GOLDEN / "card.json").read_text(encoding="utf-8").strip()
-    assert card().to_json() == recorded
+    accuracy = Accuracy(data="test", samples=500, of=5000, top1=0.83, data_sha256="cd")
+    full = card(accuracy=(accuracy,), proven_isas=("arm64",), licence="MIT", min_onnxruntime="1.12")
+    assert full.to_json() == recorded
+    assert Card.from_json(recorded) == full
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_card_of_an_older_format_is_read(number: int) -> None:
+    """Format 1 is of logits and floats, format 2 has no licence and no record."""
+    recorded = (GOLDEN / f"card-format-{number}.json").read_text(encoding="utf-8").strip()
     assert Card.from_json(recorded) == card()
 
 
-def test_a_card_of_format_1_is_one_of_logits_and_floats() -> None:
-    recorded = (GOLDEN / "card-format-1.json").read_text(encoding="utf-8").strip()
-    assert Card.from_json(recorded) == card()
+def test_the_isas_of_format_2_are_in_its_verdict() -> None:
+    verdict = Step(name="verdict", options={"text": "t", "proven_isas": ["x86-vnni", "arm64"]})
+    text = replace(card(steps=(verdict,)), format=2).to_json()
+    assert Card.from_json(text).proven_isas == ("arm64", "x86-vnni")
+
+
+def test_recording_changes_the_card_alone(tmp_path: Path) -> None:
+    made = saved(tmp_path)
+    accuracy = Accuracy(data="test", samples=500, top1=0.8, data_sha256="cd")
+    once = record(made.path, made.sha256, lambda card: card.with_accuracy(accuracy))
+    better = replace(accuracy, top1=0.9)
+    other = replace(accuracy, data_sha256="ef")
+    twice = record(
+        made.path, once.sha256, lambda card: card.with_accuracy(other).with_accuracy(better)
+    )
+    assert twice == load(made.path)
+    assert twice.card is not None
+    assert twice.card.accuracy == (other, better)
+    assert once.made_sha256 == twice.made_sha256 == made.sha256 != twice.sha256
+    assert read_model(made.path).graph == tiny().graph
+    assert replace(twice.card.remade(), min_onnxruntime=None) == card()
+
+
+def test_a_file_replaced_meanwhile_is_not_recorded_in(tmp_path: Path) -> None:
+    path = saved(tmp_path).path
+    before = path.read_bytes()
+    with pytest.raises(ArtifactError, match="was replaced meanwhile"):
+        record(path, "0" * 64, lambda card: card.with_isas(["arm64"]))
+    assert path.read_bytes() == before
+    onnx.save(tiny(), path)
+    with pytest.raises(ArtifactError, match="no card to record in"):
+        record(path, load(path).sha256, lambda card: card)
+
+
+def test_isas_that_fail_later_are_taken_back() -> None:
+    proven = card().with_isas(["x86-vnni", "arm64"])
+    assert proven.proven_isas == ("arm64", "x86-vnni")
+    assert proven.with_isas(["x86-avx2"], ["arm64"]).proven_isas == ("x86-avx2", "x86-vnni")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "MIT", "Apache-2.0", "GPL-2.0-or-later WITH X", "(MIT OR 0BSD) AND LicenseRef-a.b"]
+)
+def test_licences_are_spdx_expressions(text: str) -> None:
+    check_licence(text)
+
+
+@pytest.mark.parametrize("text", [" ", "MIT OR", "Apache License 2.0", "MIT\n", "MIT, BSD", "©"])
+def test_other_licences_are_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="is no SPDX expression"):
+        check_licence(text)
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -97,8 +155,8 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 
 
 def test_a_card_of_another_format_says_what_to_do() -> None:
-    text = card().to_json().replace('"format": 2', '"format": 3')
-    with pytest.raises(ArtifactError, match="format 3, this version reads up to 2"):
+    text = card().to_json().replace('"format": 3', '"format": 4')
+    with pytest.raises(ArtifactError, match="format 4, this version reads up to 3"):
         Card.from_json(text)
 
 

@@ -49,7 +49,7 @@ def _made_from(int8: Artifact, fp32: Artifact) -> Artifact:
     """
     steps = int8.card.steps if int8.card else ()
     sources = [step.options.get("fp32_sha256") for step in steps if step.name == "quantize"]
-    if sources and sources[-1] != fp32.sha256:
+    if sources and sources[-1] != fp32.made_sha256:
         raise ArtifactError(
             f"{int8.path} was not made from {fp32.path}: quantize it again, or name the files "
             "to be measured one by one"

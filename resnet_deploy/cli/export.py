@@ -60,6 +60,12 @@ class RgbType(click.ParamType):  # type: ignore[type-arg]  # generic only from c
 )
 @click.option("--name", help="Stem of the files.  [default: the model's, as resnet34]")
 @click.option("--labels", "labels_file", type=MODEL, help="Text file with one class name a line.")
+@click.option(
+    "--licence",
+    default="",
+    metavar="SPDX",
+    help="Licence of the weights, as Apache-2.0, for the files' card.",
+)
 @click.option("--mean", type=RgbType(), help="Mean of the input, on [0, 1].  [default: ImageNet's]")
 @click.option("--std", type=RgbType(), help="Its standard deviation.  [default: ImageNet's]")
 @click.option(
@@ -123,6 +129,7 @@ def command(
     out: Path,
     name: str | None,
     labels_file: Path | None,
+    licence: str,
     mean: tuple[float, float, float] | None,
     std: tuple[float, float, float] | None,
     resize: int | None,
@@ -167,6 +174,7 @@ def command(
                 out=out,
                 name=name,
                 labels=read_labels_file(labels_file) if labels_file else (),
+                licence=licence,
                 preprocess=lambda size: _preprocess(size, mean, std, resize, interpolation),
                 input=InputFormat(input_format),
                 resize_in_graph=resize_in_graph,

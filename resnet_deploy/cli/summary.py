@@ -25,7 +25,8 @@ def command(file: Path | None, request: ModelRequest, json_file: str | None) -> 
     """Show a network, or an ONNX file, as in Table 1 of the paper.
 
     Stage, output size, layers, parameters and multiply-accumulates; the paper's FLOPs beside
-    ours. For a file also precision, opset, size, operators and where it came from.
+    ours. For a file also precision, opset, size, operators, the ONNX Runtime it needs, and its
+    card: weights, licence, preprocessing, calibration, accuracy, the ISAs it proved right on.
     """
     from resnet_deploy.report.summary import render
     from resnet_deploy.results import to_dict

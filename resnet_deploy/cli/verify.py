@@ -45,6 +45,9 @@ from resnet_deploy.errors import SpecError
     help="Compare the kernels of other CPUs with this one's: x86-avx2, x86-vnni, arm64.",
 )
 @click.option(
+    "--record", is_flag=True, help="Write the ISAs that pass --isa on --data into the card."
+)
+@click.option(
     "--saturation",
     is_flag=True,
     help="Count which products overflow on x86 CPUs without VNNI.",
@@ -67,6 +70,7 @@ def command(
     samples: int,
     per_layer: bool,
     isa: str | None,
+    record: bool,
     saturation: bool,
     max_relative: float | None,
     min_sqnr: float | None,
@@ -92,7 +96,7 @@ def command(
     """
     from dataclasses import replace
 
-    from resnet_deploy.artifact import load
+    from resnet_deploy.artifact import check_recordable, load
     from resnet_deploy.data.preprocess import input_preprocess
     from resnet_deploy.quantize.count_saturation import count_saturation
     from resnet_deploy.reference import reference_for
@@ -113,16 +117,16 @@ def command(
         compare_isas,
         isa_tolerance,
         optional_reference,
+        record_isas,
         runnable_isas,
     )
 
     artifact = load(model)
     if against is not None and against.resolve() == model.resolve():
         raise SpecError(f"{model} equals itself: name another file with --against")
-    if isa is not None and per_layer:
-        raise SpecError("--per-layer looks at this CPU's kernels: drop it or --isa")
-    if saturation and (isa is not None or per_layer):
-        raise SpecError("--saturation counts overflows and compares nothing: use it alone")
+    _check(per_layer=per_layer, isa=isa, saturation=saturation, record=record, data=data)
+    if record:
+        check_recordable(artifact)
     # Before the work, not after it.
     isas = None if isa is None else runnable_isas(isa.split(","))
     images, name, real = verification_images(
@@ -170,6 +174,8 @@ def command(
                 environment=where,
                 progress=progress,
             )
+            if record:
+                record_isas(artifact, on_isas)
             show(isa_report(on_isas), to_dict(on_isas), json_file)
             if report_file is not None:
                 write_report(isa_page(on_isas), report_file)
@@ -190,3 +196,19 @@ def command(
     if report_file is not None:
         write_report(parity_page(report), report_file)
     ctx.exit(0 if report.passed else 1)
+
+
+def _check(
+    *, per_layer: bool, isa: str | None, saturation: bool, record: bool, data: Path | None
+) -> None:
+    """Refuse options that exclude each other, or need another one.
+
+    Raises:
+        SpecError: some do.
+    """
+    if isa is not None and per_layer:
+        raise SpecError("--per-layer looks at this CPU's kernels: drop it or --isa")
+    if saturation and (isa is not None or per_layer):
+        raise SpecError("--saturation counts overflows and compares nothing: use it alone")
+    if record and (isa is None or data is None):
+        raise SpecError("--record writes what --isa proves on real pictures: add --isa and --data")

@@ -77,6 +77,7 @@ def deploy(
         weights=loaded.source,
         output=request.output,
         labels=labels,
+        licence=request.licence,
         versions={"resnet-deploy": __version__, **versions(MAKERS)},
     )
     reference = ModuleReference(loaded.module, f"{loaded.spec.name} in PyTorch", request.output)

@@ -39,14 +39,14 @@ def rounded(value: float) -> float:
 
 def lasting_verdict(verdict: Verdict, environment: Environment) -> dict[str, Any]:
     """Return what the card says of ``verdict``: nothing that was timed, for equal bytes."""
-    proven = [name for name, isa in ISAS.items() if is_native(isa)]
-    if verdict.saturation is not None and verdict.saturation.always_safe:
-        proven.append("x86-avx2")
-    return {
-        "text": verdict.lasting,
-        "isa": list(environment.isa),
-        "proven_isas": sorted(set(proven)),
-    }
+    return {"text": verdict.lasting, "isa": list(environment.isa)}
+
+
+def proven_isas(verdict: Verdict) -> tuple[str, ...]:
+    """Return the ISAs that a file proved right on: this CPU's, and where nothing can overflow."""
+    here = tuple(name for name, isa in ISAS.items() if is_native(isa))
+    safe = verdict.saturation is not None and verdict.saturation.always_safe
+    return (*here, "x86-avx2") if safe else here
 
 
 def budget_figures(budget: BudgetReport) -> dict[str, Any]:

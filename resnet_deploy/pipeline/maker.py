@@ -19,7 +19,7 @@ from resnet_deploy.data.calibration import (
 )
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.models.channel_statistics import ChannelStatistics
-from resnet_deploy.pipeline.facts import budget_figures, lasting_verdict, rounded
+from resnet_deploy.pipeline.facts import budget_figures, lasting_verdict, proven_isas, rounded
 from resnet_deploy.pipeline.request import ExportRequest
 from resnet_deploy.progress import Progress
 from resnet_deploy.quantize.inspect import inspect_int8
@@ -151,13 +151,14 @@ class Maker:
         spec = self.request.quant
         graph = net.write(self.exclude(budget))
         self.amx = uses_matrix_product(graph)
-        card = fp32.card.with_step(
+        card = fp32.card.remade().with_step(
             "quantize",
             {
-                "fp32_sha256": fp32.sha256,
+                "fp32_sha256": fp32.made_sha256,
                 "method": spec.calibration_method.value,
                 "effort": spec.effort.value,
                 "target_isa": spec.target_isa.value,
+                "first_conv": spec.first_conv.value,
                 "exclude": list(spec.exclude),
                 **self._data(),
                 **({} if budget is None else budget_figures(budget)),
@@ -197,6 +198,7 @@ class Maker:
             card = replace(artifact.card, parity={**artifact.card.parity, **figures})
             self.verdict = self._judge(fp32, artifact, inspection, report)
             card = card.with_step("verdict", lasting_verdict(self.verdict, self.environment))
+            card = card.with_isas(proven_isas(self.verdict))
             artifact = save(read_model(artifact.path), artifact.path, card)
         return artifact, inspection
 

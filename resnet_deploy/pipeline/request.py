@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from resnet_deploy.card import check_licence
 from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.spec import InputFormat, OutputSpec, Preprocess, QuantSpec
 
@@ -16,7 +17,11 @@ class ExportRequest:
 
     ``preprocess`` is called with the model's image size, which may only be known from the
     checkpoint. ``name`` defaults to the model's own. ``calibration`` None means made-up pictures.
-    ``allow_float_ops`` accepts layers that ONNX Runtime leaves in float.
+    ``allow_float_ops`` accepts layers that ONNX Runtime leaves in float. ``licence`` is an SPDX
+    expression.
+
+    Raises:
+        SpecError: ``licence`` is something else.
     """
 
     model: ModelRequest
@@ -24,6 +29,7 @@ class ExportRequest:
     out: Path = Path("artifacts")
     name: str | None = None
     labels: tuple[str, ...] = ()
+    licence: str = ""
     preprocess: Callable[[int], Preprocess] = Preprocess.for_size
     output: OutputSpec = field(default_factory=OutputSpec)
     input: InputFormat = InputFormat.FLOAT_NCHW
@@ -41,3 +47,6 @@ class ExportRequest:
     force: bool = False
     seed: int = 0
     threads: int = 0
+
+    def __post_init__(self) -> None:
+        check_licence(self.licence)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from rich import box
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from resnet_deploy.report.card import card_lines
 from resnet_deploy.results import ModelSummary, Stage
-from resnet_deploy.spec import OutputKind
 
 _LINE_BREAK = re.compile(r"; (?![^\[]*\])")
 """Between two parts of a stage, not inside the brackets of a block."""
@@ -50,15 +49,20 @@ def notes(summary: ModelSummary) -> list[str]:
         )
     if summary.file_bytes is not None:
         lines.append(
-            f"{summary.precision}, opset {summary.opset}, {summary.file_bytes / 1e6:.2f} MB"
+            f"{summary.precision}, opset {summary.opset}, {summary.file_bytes / 1e6:.2f} MB, "
+            f"ONNX Runtime {summary.min_onnxruntime} or later"
         )
     if summary.outputs:
-        lines.append(f"outputs: {', '.join(summary.outputs)}")
+        lines += [f"takes: {summary.input}", f"outputs: {', '.join(summary.outputs)}"]
     if summary.op_counts:
         lines.append(
             "operators: " + ", ".join(f"{count} {op}" for op, count in summary.op_counts.items())
         )
-    return lines + _card_lines(summary)
+    if summary.card is not None:
+        return lines + card_lines(summary.card)
+    if summary.file_bytes is not None:
+        lines.append("no card: another tool wrote this file")
+    return lines
 
 
 def macs(count: int) -> str:
@@ -72,39 +76,3 @@ def _cells(stage: Stage, *, sized: bool) -> list[str]:
     size = [stage.output_size] if sized else []
     layers = _LINE_BREAK.sub("\n", stage.layers).replace(" x ", " \N{MULTIPLICATION SIGN}")
     return [stage.name, *size, layers, f"{stage.parameters:,}", macs(stage.macs)]
-
-
-def _card_lines(summary: ModelSummary) -> list[str]:
-    card = summary.card
-    if card is None:
-        return ["no card: another tool wrote this file"] if summary.file_bytes is not None else []
-    weights, preprocess, steps = card["weights"], card["preprocess"], card["steps"]
-    origin = {
-        "random": f"random, seed {weights['seed']}",
-        "factory": "made by the factory",
-        "onnx": f"from {weights['file']}",
-    }.get(weights["kind"], f"{weights['file']}, SHA-256 {str(weights['sha256'])[:12]}…")
-    lines = [
-        f"weights: {origin}",
-        *_class_line(card),
-        f"input: resize {preprocess['resize']}, centre crop {preprocess['crop']}, "
-        f"mean {_numbers(preprocess['mean'])}, std {_numbers(preprocess['std'])}",
-    ]
-    if steps:
-        lines.append("steps: " + ", ".join(step["name"] for step in steps))
-    if card["parity"]:
-        lines.append(
-            "parity: " + ", ".join(f"{key} {value:.3g}" for key, value in card["parity"].items())
-        )
-    return lines
-
-
-def _class_line(card: dict[str, Any]) -> list[str]:
-    if not OutputKind(card["output"]["kind"]).has_classes:
-        return []
-    names = f" ({', '.join(card['labels'][:3])}, …)" if card["labels"] else ""
-    return [f"classes: {card['model']['num_classes']}{names}"]
-
-
-def _numbers(values: list[float]) -> str:
-    return " ".join(f"{value:g}" for value in values)

@@ -27,8 +27,8 @@ class ModelSummary:
     """Table 1 of the paper for one net, or the same for an ONNX file.
 
     ``paper_flops`` are the paper's multiply-adds, None where it gives none. The fields after
-    it are known for files only; ``outputs`` are the tensors that the graph gives, as
-    ``c2 (N, 256, 56, 56) float32``.
+    it are known for files only; ``input`` and ``outputs`` are the tensors of the graph, as
+    ``c2 (N, 256, 56, 56) float32``; ``min_onnxruntime`` is the first release that loads the file.
     """
 
     STATISTICS: ClassVar[tuple[str, ...]] = ("parameters", "macs")
@@ -40,7 +40,9 @@ class ModelSummary:
     opset: int | None = None
     file_bytes: int | None = None
     op_counts: dict[str, int] = field(default_factory=dict)
+    input: str | None = None
     outputs: tuple[str, ...] = ()
+    min_onnxruntime: str | None = None
     card: dict[str, Any] | None = None
 
     @property

@@ -19,10 +19,10 @@ class Fidelity:
     """How close a file is to the fp32 one on ``samples`` images of ``data``.
 
     ``agreeing`` images have the same top-1; powers are sums of squares over all logits. ``paired``
-    compares with the labels, where there are some.
+    compares with the labels, where there are some; ``right`` images have the class of their label.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("sqnr_db", "agreement", "drop")
+    STATISTICS: ClassVar[tuple[str, ...]] = ("sqnr_db", "agreement", "top1", "drop")
 
     data: str
     samples: int
@@ -30,6 +30,7 @@ class Fidelity:
     signal_power: float
     noise_power: float
     paired: PairedTop1 | None = None
+    right: int | None = None
 
     @property
     def sqnr_db(self) -> float:
@@ -40,6 +41,11 @@ class Fidelity:
     def agreement(self) -> float:
         """Share of images with the top-1 of the fp32 file."""
         return self.agreeing / self.samples
+
+    @property
+    def top1(self) -> float | None:
+        """Share of images whose label has the highest logit; None without labels."""
+        return None if self.right is None else self.right / self.samples
 
     @property
     def drop(self) -> float | None:

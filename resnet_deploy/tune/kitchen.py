@@ -79,7 +79,8 @@ class Kitchen:
     def _fp32(self, recipe: Recipe) -> Path:
         card = self._source.card
         assert card is not None, "fp32_source gives one"
-        card = replace(card, preprocess=replace(card.preprocess, format=recipe.input))
+        preprocess = replace(card.preprocess, format=recipe.input)
+        card = replace(card.remade(), preprocess=preprocess)
         model = read_model(self._source.path)
         if recipe.input is not self._source.preprocess.format:
             model = bake_input(model, card.preprocess)
@@ -99,6 +100,7 @@ class Kitchen:
                 calibration_method=recipe.method,
                 effort=recipe.effort,
                 target_isa=recipe.target_isa,
+                first_conv=recipe.first_conv,
                 exclude=globs((), recipe.float_layers),
                 samples=self._samples,
                 seed=self._spec.seed,

@@ -10,6 +10,7 @@ from pathlib import Path
 import cattrs
 
 from resnet_deploy.artifact import load, read_model, save
+from resnet_deploy.card import Accuracy
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.files import sha256_of, write_atomically
 from resnet_deploy.results import Trial, TuningReport, from_dict, to_dict
@@ -118,6 +119,10 @@ class Store:
                 "drop": None if best.fidelity.drop is None else round(best.fidelity.drop, 4),
             },
         )
+        top1 = best.fidelity.top1
+        if top1 is not None:
+            data, samples = best.fidelity.data, best.fidelity.samples
+            card = card.with_accuracy(Accuracy(data=data, samples=samples, top1=round(top1, 6)))
         save(model, self.best, card)
 
     def adopt(self, made: Path, name: str) -> Path:

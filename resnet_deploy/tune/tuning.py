@@ -63,7 +63,7 @@ def tune(
         )
     report = TuningReport(
         model=path.name,
-        sha256=source.sha256,
+        sha256=source.made_sha256,
         data=f"{images.name} (sha256 {images.fingerprint()[:12]})",
         spec=spec,
         environment=environment,

@@ -13,7 +13,8 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact import load, record
+from resnet_deploy.bench.subjects import open_models
 from resnet_deploy.cli.main import cli
 from resnet_deploy.models.registry import build
 from resnet_deploy.spec import resnet_spec
@@ -139,6 +140,7 @@ def test_bad_options(tmp_path: Path) -> None:
     refused(run("export", "--depth", 19), "no ResNet has depth 19")
     refused(run("export", "--depth", 8, "--opset", 5), "--opset 5")
     refused(run("export", "--depth", 8, "--target-ort", "new"), "--target-ort")
+    refused(run("export", "--depth", 8, "--licence", "my own"), "no SPDX expression")
     refused(run("export", "--depth", 8, "--name", "../evil"), "--name")
     refused(run("export", "--depth", 8, "--std", "0,1,1"), "--std must be positive")
     refused(run("export", "--model", "nothing_here:f"), "nothing_here")
@@ -281,6 +283,35 @@ def test_an_int8_file_of_another_net_is_not_benched(tiny_export: Path, tmp_path:
     made = run("export", "--depth", 8, "--seed", 5, "--no-int8", "--no-simplify", "-o", tmp_path)
     assert made.exit_code == 0
     refused(run("bench", tmp_path / "resnet8.onnx"), "was not made from")
+
+
+def test_a_recorded_file_is_still_what_its_int8_file_is_made_from(
+    tiny_export: Path, tmp_path: Path
+) -> None:
+    for name in ("resnet8.onnx", "resnet8.int8.onnx"):
+        shutil.copy(tiny_export / name, tmp_path)
+    fp32 = load(tmp_path / "resnet8.onnx")
+    record(fp32.path, fp32.sha256, lambda card: card.with_isas(["arm64"]))
+    assert [one.path.name for one in open_models([fp32.path])] == [
+        "resnet8.onnx",
+        "resnet8.int8.onnx",
+    ]
+    made = run("quantize", fp32.path, "--no-verify", "-o", tmp_path / "again.onnx")
+    assert made.exit_code == 0, made.output
+    card = load(tmp_path / "again.onnx").card
+    assert card is not None
+    assert card.steps[-1].options["fp32_sha256"] == fp32.sha256
+    assert card.proven_isas == ()
+
+
+def test_the_licence_goes_along_and_old_runtimes_are_kept_in_mind(tmp_path: Path) -> None:
+    options = ("--licence", "MIT OR 0BSD", "--input", "uint8-nhwc", "--target-ort", "1.12")
+    fast = ("--no-simplify", "--no-verify")
+    assert run("export", "--depth", 8, "-o", tmp_path, *options, *fast).exit_code == 0
+    for name in ("resnet8.onnx", "resnet8.int8.onnx"):
+        card = load(tmp_path / name).card
+        assert card is not None
+        assert (card.licence, card.min_onnxruntime) == ("MIT OR 0BSD", "1.12")
 
 
 def test_small_pictures_at_the_end_of_a_deep_net(tmp_path: Path) -> None:

@@ -4,12 +4,16 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from resnet_deploy.artifact import load
+from resnet_deploy.card import Accuracy
 from resnet_deploy.cli.main import cli
-from tests.data.tiny_model import COLOURS, save_colour_model
+from resnet_deploy.data.datasets import open_dataset
+from tests.data.tiny_model import COLOURS, colour_model, save_colour_model
 
 
 @pytest.fixture
@@ -57,6 +61,39 @@ def test_json_file_and_limit(model, data, tmp_path):
     assert result.exit_code == 0, result.output
     assert "6 images" in result.stdout
     assert json.loads(target.read_text())["samples"] == 6
+
+
+def test_record_writes_into_the_card(model, data):
+    made = load(model)
+    arguments = ["evaluate", str(model), "--data", str(data), "--record"]
+    for more in ([], ["--limit", "6"]):
+        result = CliRunner().invoke(cli, [*arguments, *more])
+        assert result.exit_code == 0, result.output
+        artifact = load(model)
+        assert artifact.card is not None
+        assert artifact.card.accuracy == (
+            Accuracy(
+                data="data",
+                samples=6 if more else 12,
+                of=12,
+                top1=0.666667,
+                top5=1.0,
+                data_sha256=open_dataset(data).fingerprint(),
+            ),
+        )
+        assert artifact.made_sha256 == made.sha256 != artifact.sha256
+    shown = CliRunner().invoke(cli, ["summary", str(model)])
+    assert "accuracy: top-1 66.67%, top-5 100.00% on 6 of the 12 images of data" in shown.stdout
+
+
+def test_record_needs_a_card(data, tmp_path):
+    foreign = tmp_path / "foreign.onnx"
+    onnx.save(colour_model(), foreign)
+    before = foreign.read_bytes()
+    result = CliRunner().invoke(cli, ["evaluate", str(foreign), "--data", str(data), "--record"])
+    assert result.exit_code == 2
+    assert "foreign.onnx has no card to record in" in result.stderr
+    assert foreign.read_bytes() == before
 
 
 def test_against_says_what_changed(model, data, tmp_path):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from resnet_deploy import verify_isa
+from resnet_deploy.artifact import load
 from resnet_deploy.cli.main import cli
 
 
@@ -28,9 +31,23 @@ def test_on_this_cpu(tiny_export, monkeypatch):
     assert "PASS" in failed.output
 
 
+def test_what_is_proven_goes_into_the_card(tiny_export, tmp_path, monkeypatch):
+    shutil.copy(tiny_export / "resnet8.int8.onnx", tmp_path)
+    model, data = tmp_path / "resnet8.int8.onnx", tmp_path / "data.npz"
+    np.savez(data, images=np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8))
+    monkeypatch.setattr(verify_isa, "is_native", lambda isa: True)
+    proven = run(model, "--isa", "arm64", "--data", data, "--record")
+    assert proven.exit_code == 0, proven.output
+    card = load(model).card
+    assert card is not None
+    assert "arm64" in card.proven_isas
+    assert "arm64" in CliRunner().invoke(cli, ["summary", str(model)]).stdout
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (("--isa", "arm64", "--record"), "add --isa and --data"),
         (("--isa", "arm64,vax"), "there is no ISA 'vax'"),
         (("--isa", "arm64", "--per-layer"), "drop it or --isa"),
     ],

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
+from resnet_deploy.card import Card, WeightsSource
 from resnet_deploy.report.summary import macs, notes, render
 from resnet_deploy.results import ModelSummary, Stage
+from resnet_deploy.spec import Preprocess, resnet_spec
 
 STAGES = (
     Stage(
@@ -19,17 +22,24 @@ STAGES = (
     Stage(name="fc", output_size="1x1", layers="10-d fc", parameters=5_130, macs=5_120),
 )
 NET = ModelSummary(name="resnet18", stages=STAGES, paper_flops=1.8e9)
-CARD = {
-    "model": {"num_classes": 10},
-    "output": {"kind": "logits", "k": 0, "stride": 32},
-    "labels": ["cat [x]", "dog", "frog", "car"],
-    "weights": {"kind": "file", "file": "net.pth", "sha256": "0123456789abcdef", "seed": None},
-    "preprocess": {"resize": 256, "crop": 224, "mean": [0.485, 0.456, 0.406], "std": [0.2] * 3},
-    "steps": [{"name": "fold"}, {"name": "export"}],
-    "parity": {"fp32_relative": 1.5e-7},
-}
+CARD = json.loads(
+    Card(
+        model=resnet_spec(20),
+        preprocess=Preprocess.for_size(224),
+        weights=WeightsSource(kind="file", file="net.pth", sha256="0123456789abcdef"),
+        labels=("cat [x]", "dog"),
+    ).to_json()
+)
 FILE = replace(
-    NET, precision="fp32", opset=18, file_bytes=1_234_567, op_counts={"Conv": 20}, card=CARD
+    NET,
+    precision="fp32",
+    opset=18,
+    file_bytes=1_234_567,
+    op_counts={"Conv": 20},
+    input="x (N, 3, 224, 224) float32",
+    outputs=("logits (N, 10) float32",),
+    min_onnxruntime="1.14",
+    card=CARD,
 )
 
 
@@ -55,14 +65,12 @@ def test_notes_of_a_net_compare_with_the_paper() -> None:
 
 
 def test_notes_of_a_file() -> None:
-    assert notes(FILE)[1:] == [
-        "fp32, opset 18, 1.23 MB",
+    assert notes(FILE)[1:6] == [
+        "fp32, opset 18, 1.23 MB, ONNX Runtime 1.14 or later",
+        "takes: x (N, 3, 224, 224) float32",
+        "outputs: logits (N, 10) float32",
         "operators: 20 Conv",
         "weights: net.pth, SHA-256 0123456789ab…",
-        "classes: 10 (cat [x], dog, frog, …)",
-        "input: resize 256, centre crop 224, mean 0.485 0.456 0.406, std 0.2 0.2 0.2",
-        "steps: fold, export",
-        "parity: fp32_relative 1.5e-07",
     ]
     assert "cat [x]" in text_of(FILE)
 
@@ -70,7 +78,7 @@ def test_notes_of_a_file() -> None:
 def test_foreign_file_has_no_sizes_and_no_card() -> None:
     stages = (Stage(name="Conv", output_size="", layers="2 nodes", parameters=1, macs=2),)
     text = text_of(replace(FILE, stages=stages, card=None))
-    assert "output" not in text
+    assert "stage" not in text
     assert "no card: another tool wrote this file" in text
 
 

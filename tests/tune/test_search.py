@@ -90,6 +90,9 @@ def test_the_best_file_is_there_with_what_it_is_run_with(
     step = artifact.card.steps[-1]
     assert step.name == "tune"
     assert step.options["runner"] == "ort"
+    (accuracy,) = artifact.card.accuracy
+    assert (accuracy.data, accuracy.samples) == (best.fidelity.data, best.fidelity.samples)
+    assert accuracy.top1 == pytest.approx(best.fidelity.top1, abs=1e-6)
     properties = {entry.key: entry.value for entry in read_model(file).metadata_props}
     assert json.loads(properties[ORT_CONFIG_KEY]) == {
         "session_options": {"intra_op_num_threads": 1}
