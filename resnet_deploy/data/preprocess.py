@@ -102,6 +102,9 @@ def _resize(image: Image.Image, spec: Preprocess) -> Image.Image:
             f"a picture of {width}x{height} pixels is too elongated to be resized: remove it"
         )
     size = (spec.resize, new_long) if width <= height else (new_long, spec.resize)
+    if height - size[1] > max(2 * (width - size[0]), 0):
+        # Pillow 13 resizes down first here, older ones across: the rounding would differ.
+        image = image.resize((width, size[1]), _FILTERS[spec.interpolation])
     return image.resize(size, _FILTERS[spec.interpolation])
 
 

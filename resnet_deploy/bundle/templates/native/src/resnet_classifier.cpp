@@ -1,0 +1,161 @@
+// The C interface: every call of the C++ class, with exceptions turned into numbers and words.
+#include "resnet_classifier.h"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <initializer_list>
+#include <new>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "resnet_classifier.hpp"
+
+struct resnet_classifier {
+  template <typename... Arguments>
+  explicit resnet_classifier(Arguments &&...arguments)
+      : classifier(std::forward<Arguments>(arguments)...) {}
+  resnet::Classifier classifier;
+};
+
+namespace {
+
+// No allocation: there may be no memory left.
+thread_local char last_error[1024] = "";
+
+std::int32_t fail(std::int32_t code, const char *message) noexcept {
+  const std::size_t length = std::min(std::strlen(message), sizeof last_error - 1);
+  std::memcpy(last_error, message, length);
+  last_error[length] = '\0';
+  return code;
+}
+
+template <typename Work>
+std::int32_t guarded(Work work) noexcept {
+  last_error[0] = '\0';
+  try {
+    work();
+    return RESNET_OK;
+  } catch (const resnet::Error &error) {
+    return fail(static_cast<std::int32_t>(error.code()), error.what());
+  } catch (const std::bad_alloc &) {
+    return fail(RESNET_NO_MEMORY, "there is not enough memory");
+  } catch (const std::exception &error) {
+    return fail(RESNET_INTERNAL, error.what());
+  } catch (...) {
+    return fail(RESNET_INTERNAL, "an unknown error");
+  }
+}
+
+void need(std::initializer_list<const void *> pointers) {
+  if (std::find(pointers.begin(), pointers.end(), nullptr) != pointers.end()) {
+    throw resnet::Error(resnet::Code::bad_argument, "a pointer that is needed is null");
+  }
+}
+
+std::filesystem::path path_of(const char *text) {
+#ifdef _WIN32
+  return std::filesystem::u8path(text);
+#else
+  return text;
+#endif
+}
+
+resnet::Options options_of(const resnet_options *options) {
+  resnet::Options made;
+  if (options != nullptr) {
+    made.threads = options->threads;
+    made.spin = options->spin != 0;
+    if (options->model != nullptr) made.model = options->model;
+  }
+  return made;
+}
+
+/// Copies `count` values where they fit.
+void hand_over(const void *values, std::size_t count, std::size_t size, void *to,
+               std::size_t capacity, std::size_t *needed) {
+  *needed = count;
+  if (capacity < count) {
+    throw resnet::Error(resnet::Code::bad_argument,
+                        "the buffer is too small: " + std::to_string(count) + " is needed");
+  }
+  std::memcpy(to, values, count * size);
+}
+
+}  // namespace
+
+const char *resnet_last_error(void) { return last_error; }
+
+int32_t resnet_open(const char *folder, const resnet_options *options, resnet_classifier **made) {
+  return guarded([&] {
+    need({made});
+    *made = nullptr;
+    need({folder});
+    *made = new resnet_classifier(path_of(folder), options_of(options));
+  });
+}
+
+int32_t resnet_open_memory(const void *model, size_t model_size, const char *labels,
+                           size_t labels_size, const resnet_options *options,
+                           resnet_classifier **made) {
+  return guarded([&] {
+    need({made});
+    *made = nullptr;
+    need({model, labels});
+    const resnet::Files files{std::string_view(static_cast<const char *>(model), model_size),
+                              std::string_view(labels, labels_size)};
+    *made = new resnet_classifier(files, options_of(options));
+  });
+}
+
+void resnet_close(resnet_classifier *classifier) { delete classifier; }
+
+int32_t resnet_classify(resnet_classifier *classifier, const uint8_t *rgb, size_t size,
+                        int32_t width, int32_t height, size_t stride, int32_t k,
+                        resnet_prediction *top, int32_t *found) {
+  return guarded([&] {
+    need({found});
+    *found = 0;
+    need({classifier, top});
+    const resnet::Picture picture{rgb, size, width, height, stride};
+    *found = static_cast<int32_t>(classifier->classifier.classify(
+        picture, top, static_cast<std::size_t>(std::max(k, int32_t{0}))));
+  });
+}
+
+int32_t resnet_class_count(const resnet_classifier *classifier) {
+  return classifier == nullptr ? 0 : static_cast<int32_t>(classifier->classifier.labels().size());
+}
+
+const char *resnet_label(const resnet_classifier *classifier, int32_t index) {
+  if (index < 0 || index >= resnet_class_count(classifier)) return nullptr;
+  return classifier->classifier.labels()[static_cast<std::size_t>(index)].c_str();
+}
+
+int32_t resnet_prepare(resnet_classifier *classifier, const uint8_t *rgb, size_t size,
+                       int32_t width, int32_t height, size_t stride, void *tensor, size_t capacity,
+                       size_t *needed) {
+  return guarded([&] {
+    need({classifier, tensor, needed});
+    classifier->classifier.prepare(
+        {rgb, size, width, height, stride}, [&](const resnet::Tensor &made) {
+          hand_over(made.data(), made.byte_count(), 1, tensor, capacity, needed);
+        });
+  });
+}
+
+int32_t resnet_scores(resnet_classifier *classifier, const uint8_t *rgb, size_t size, int32_t width,
+                      int32_t height, size_t stride, float *scores, size_t capacity,
+                      size_t *needed) {
+  return guarded([&] {
+    need({classifier, scores, needed});
+    classifier->classifier.scores(
+        {rgb, size, width, height, stride}, [&](const float *values, std::size_t count) {
+          hand_over(values, count, sizeof(float), scores, capacity, needed);
+        });
+  });
+}
+
+const char *resnet_onnxruntime_version(void) { return resnet::onnxruntime_version(); }

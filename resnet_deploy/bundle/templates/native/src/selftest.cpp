@@ -1,0 +1,197 @@
+// Runs every golden case: is the input the recorded one, to the last bit, and are the answers as
+// close to the recorded ones as the bundle promises? Prints PASS, or FAIL and the first case that
+// differs.
+//
+//   selftest [FOLDER OF THE BUNDLE]
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "resnet/contract.hpp"
+#include "resnet/files.hpp"
+#include "resnet/golden.hpp"
+#include "resnet/netpbm.hpp"
+#include "resnet_classifier.h"
+
+#ifndef RESNET_BUNDLE_FOLDER
+#define RESNET_BUNDLE_FOLDER "."
+#endif
+
+namespace {
+
+class Failure : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.6g", value);
+  return text;
+}
+
+/// A classifier that is closed whatever happens.
+class Opened {
+ public:
+  Opened(const std::filesystem::path &folder, const char *model) {
+    const resnet_options options{0, 0, model};
+    check(resnet_open(resnet::utf8(folder).c_str(), &options, &classifier_));
+  }
+  ~Opened() { resnet_close(classifier_); }
+  Opened(const Opened &) = delete;
+  Opened &operator=(const Opened &) = delete;
+
+  std::string input(const resnet::OwnedPicture &picture, std::size_t bytes) const {
+    std::string made(bytes, '\0');
+    std::size_t needed = 0;
+    const int32_t code =
+        resnet_prepare(classifier_, picture.rgb.data(), picture.rgb.size(), picture.width,
+                       picture.height, 0, made.data(), made.size(), &needed);
+    if (needed > bytes)
+      throw Failure("the input has " + std::to_string(needed) + " bytes, not " +
+                    std::to_string(bytes));
+    check(code);
+    made.resize(needed);
+    return made;
+  }
+
+  std::vector<float> scores(const resnet::OwnedPicture &picture) const {
+    std::vector<float> made(static_cast<std::size_t>(resnet::bundle_contract.classes));
+    std::size_t needed = 0;
+    check(resnet_scores(classifier_, picture.rgb.data(), picture.rgb.size(), picture.width,
+                        picture.height, 0, made.data(), made.size(), &needed));
+    made.resize(needed);
+    return made;
+  }
+
+  int top1(const resnet::OwnedPicture &picture) const {
+    resnet_prediction best;
+    int32_t found = 0;
+    check(resnet_classify(classifier_, picture.rgb.data(), picture.rgb.size(), picture.width,
+                          picture.height, 0, 1, &best, &found));
+    return best.index;
+  }
+
+  std::string label(int index) const {
+    const char *text = resnet_label(classifier_, index);
+    return text == nullptr ? "no class" : text;
+  }
+
+ private:
+  static void check(int32_t code) {
+    if (code != RESNET_OK) throw Failure(resnet_last_error());
+  }
+
+  resnet_classifier *classifier_ = nullptr;
+};
+
+std::vector<float> floats(const std::string &bytes) {
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+  return values;
+}
+
+/// Throws Failure: the input is not the recorded one. Says which element differs, and how.
+void compare_inputs(const std::string &found, const std::string &recorded) {
+  if (found.size() != recorded.size()) {
+    throw Failure("the input has " + std::to_string(found.size()) + " bytes, not " +
+                  std::to_string(recorded.size()));
+  }
+  const auto differs = std::mismatch(found.begin(), found.end(), recorded.begin());
+  if (differs.first == found.end()) return;
+  auto element = static_cast<std::size_t>(differs.first - found.begin());
+  double is = static_cast<unsigned char>(*differs.first);
+  double should = static_cast<unsigned char>(*differs.second);
+  if (resnet::bundle_contract.preprocess.format == resnet::Format::float_nchw) {
+    element /= sizeof(float);
+    is = floats(found)[element];
+    should = floats(recorded)[element];
+  }
+  throw Failure("input element " + std::to_string(element) + " is " + number(is) + ", recorded " +
+                number(should));
+}
+
+/// Returns max |difference| / max |recorded|. Throws Failure: it is above the tolerance.
+double compare_scores(const std::vector<float> &found, const std::vector<float> &recorded,
+                      const resnet::Model &model) {
+  if (found.size() != recorded.size()) {
+    throw Failure("there are " + std::to_string(found.size()) + " scores, recorded " +
+                  std::to_string(recorded.size()));
+  }
+  double scale = 0, worst = 0;
+  std::size_t where = 0;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    scale = std::max(scale, std::fabs(static_cast<double>(recorded[i])));
+    const double difference = std::fabs(static_cast<double>(found[i]) - recorded[i]);
+    if (difference > worst) {
+      worst = difference;
+      where = i;
+    }
+  }
+  const double relative = worst == 0 ? 0 : worst / scale;
+  if (relative <= model.tolerance) return relative;
+  std::string message = "score " + std::to_string(where) + " is " + number(found[where]) +
+                        ", recorded " + number(recorded[where]) + ": " + number(relative) +
+                        " of the largest score, allowed " + number(model.tolerance);
+  if (std::strcmp(model.precision, "int8") == 0) {
+    message +=
+        ". The inputs match: this CPU's int8 arithmetic may differ from the recording one's "
+        "(x86 without VNNI saturates; export with --target-isa x86-avx2 for it)";
+  }
+  throw Failure(message);
+}
+
+void run_model(const std::filesystem::path &folder, std::size_t index) {
+  const resnet::Model &model = resnet::models[index];
+  const Opened classifier(folder, model.file);
+  double worst = 0;
+  std::size_t decided = 0;
+  for (std::size_t i = 0; i < resnet::golden::case_count; ++i) {
+    const resnet::golden::Case &one = resnet::golden::cases[i];
+    const resnet::golden::Answer &answer = resnet::golden::answers[index][i];
+    try {
+      const resnet::OwnedPicture picture =
+          resnet::read_netpbm(resnet::read_file(folder / one.picture), one.picture);
+      const std::string input = resnet::read_file(folder / one.input);
+      compare_inputs(classifier.input(picture, input.size()), input);
+      const std::vector<float> recorded = floats(resnet::read_file(folder / answer.scores));
+      worst = std::max(worst, compare_scores(classifier.scores(picture), recorded, model));
+      const int top1 = classifier.top1(picture);
+      if (answer.top1_is_decided && top1 != answer.top1) {
+        throw Failure("the class is " + classifier.label(top1) + ", recorded " +
+                      classifier.label(answer.top1));
+      }
+      decided += answer.top1_is_decided ? 1 : 0;
+    } catch (const std::exception &error) {
+      throw Failure("case " + std::string(one.name) + ": " + error.what());
+    }
+  }
+  std::printf(
+      "PASS %s: %zu cases, inputs equal, scores within %.2g of the largest (allowed %.2g), "
+      "%zu classes equal; ONNX Runtime %s\n",
+      model.file, resnet::golden::case_count, worst, model.tolerance, decided,
+      resnet_onnxruntime_version());
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  if (argc > 2) {
+    std::fprintf(stderr, "usage: selftest [FOLDER OF THE BUNDLE]\n");
+    return 2;
+  }
+  try {
+    for (std::size_t i = 0; i < std::size(resnet::models); ++i) {
+      run_model(argc > 1 ? argv[1] : RESNET_BUNDLE_FOLDER, i);
+    }
+  } catch (const std::exception &error) {
+    std::printf("FAIL %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,51 @@
+"""The real network of the bundles' end-to-end tests, made once, and pictures to compare it on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resnet_deploy.bundle.pictures import Pixels
+from resnet_deploy.data.datasets import open_dataset
+from resnet_deploy.data.sampling import spread_sample
+from resnet_deploy.data.synthetic import synthetic_images
+from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.pipeline import ExportRequest, deploy
+from resnet_deploy.runtime.cpu import environment
+from resnet_deploy.spec import InputFormat
+from tests.conftest import SHARED_DATA
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+_REAL = Path(os.environ.get("RESNET_DEPLOY_TEST_DATA", SHARED_DATA))
+
+
+@pytest.fixture(scope="session")
+def resnet20_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``resnet20.onnx`` and ``resnet20.int8.onnx`` that take the bytes of pixels.
+
+    The weights are the trained ones where the real data is, else random. Tests must not change it.
+    """
+    trained = _REAL / "cifar10/checkpoints/resnet20-12fca82f.th"
+    out = tmp_path_factory.mktemp("resnet20")
+    request = ExportRequest(
+        model=ModelRequest(depth=20, num_classes=10, image_size=32),
+        weights=str(trained) if trained.is_file() else "random",
+        labels=CLASSES,
+        input=InputFormat.UINT8_NHWC,
+        out=out,
+    )
+    assert deploy(request, environment("make the test model")).passed
+    return out
+
+
+@pytest.fixture(scope="session")
+def cifar_pictures(request: pytest.FixtureRequest) -> Pixels:
+    """200 RGB pictures, ``(200, 32, 32, 3)``: CIFAR-10 test images, or made up without them."""
+    if not _REAL.is_dir():
+        return synthetic_images(200, 32, 0)
+    dataset = open_dataset(request.getfixturevalue("cifar10_test"))
+    return np.stack([np.asarray(dataset.image(at)) for at in spread_sample(dataset, 200, 0)])

@@ -1,0 +1,160 @@
+"""What compiles native bundles here: tools of the machine, ONNX Runtime's headers and library."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+import resnet_deploy
+from resnet_deploy.errors import MissingDependencyError
+from resnet_deploy.models.imagenet import cache_folder
+from resnet_deploy.runtime.debian import unpack
+
+NATIVE_TEMPLATES = Path(resnet_deploy.__file__).parent / "bundle/templates/native"
+"""The headers that no contract changes can be compiled where they lie."""
+
+STRICT = "-Wall -Wextra -Wpedantic -Werror"
+
+_SUITE = "trixie"
+"""Debian's first release with ONNX Runtime's headers (1.21); a newer library is fine with them."""
+
+_LIBRARY = re.compile(r"libonnxruntime\.so\.(\d+)\.\d+\.\d+")
+
+
+def unavailable(reason: str) -> NoReturn:
+    """Skip the test, or fail it where CI should have what is missing."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def tool(name: str, package: str) -> str:
+    """Return the path of a program; ``package`` is Debian's that has it."""
+    found = shutil.which(name)
+    if found is None:
+        unavailable(f"{name} is not installed: apt-get install {package}")
+    return found
+
+
+def wheel_library() -> Path:
+    """Return the ONNX Runtime library of the installed wheel."""
+    package = Path(str(importlib.metadata.distribution("onnxruntime").locate_file("onnxruntime")))
+    for one in sorted((package / "capi").iterdir()):
+        if _LIBRARY.fullmatch(one.name):
+            return one
+    unavailable(f"the wheel of ONNX Runtime in {package} has no libonnxruntime.so: use Linux")
+
+
+@cache
+def headers() -> Path:
+    """Return the folder of ONNX Runtime's C and C++ headers; fetched once and kept."""
+    kept = cache_folder() / "native" / f"onnxruntime-headers-{_SUITE}"
+    if not kept.is_dir():
+        try:
+            _fetch_headers(kept)
+        except MissingDependencyError as error:
+            unavailable(f"ONNX Runtime's headers can't be fetched: {error}")
+    return kept
+
+
+def ort_root(folder: Path, library: Path | None = None) -> Path:
+    """Make ``folder`` look like an unpacked release of ONNX Runtime, and return it.
+
+    ``library`` is that of the wheel unless another is given, such as one for another CPU.
+    """
+    library = library or wheel_library()
+    (folder / "lib").mkdir(parents=True)
+    (folder / "include").symlink_to(headers(), target_is_directory=True)
+    for name in ("libonnxruntime.so", "libonnxruntime.so.1", library.name):
+        (folder / "lib" / name).symlink_to(library)
+    return folder
+
+
+def run(command: list[str], folder: Path, seconds: int = 300, **variables: str) -> str:
+    """Run ``command`` in ``folder`` and return what it says; a failure shows all of it."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=seconds,
+        check=False,
+        env={**os.environ, **variables},
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def _fetch_headers(kept: Path) -> None:
+    """Unpack the headers into ``kept``, from the machine's own sources, looked at as ``_SUITE``."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".fetch-") as name:
+        scratch = Path(name)
+        for each in ("sources", "lists/partial", "cache/archives/partial"):
+            (scratch / each).mkdir(parents=True)
+        _write_sources(scratch / "sources")
+        _apt(scratch, "update")
+        # The package alone: its library is that of Debian, ours is the wheel's.
+        _apt(scratch, "download", "libonnxruntime-dev")
+        unpack(sorted(scratch.glob("*.deb")), scratch / "root")
+        try:
+            (scratch / "root/usr/include/onnxruntime").rename(kept)
+        except OSError:
+            if not kept.is_dir():  # else another process put it there meanwhile
+                raise
+
+
+def _write_sources(folder: Path) -> None:
+    release = Path("/etc/os-release")
+    text = release.read_text(encoding="utf-8") if release.is_file() else ""
+    found = re.search(r"^VERSION_CODENAME=(\w+)$", text, re.MULTILINE)
+    if found is None:
+        raise MissingDependencyError("this is no Debian")
+    suite = re.compile(rf"(?<![\w-]){found[1]}\b")
+    etc = Path("/etc/apt")
+    sources = [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))]
+    for number, source in enumerate(one for one in sources if one.is_file()):
+        entries = source.read_text(encoding="utf-8")
+        if suite.search(entries):
+            name = folder / f"{number}{source.suffix}"
+            name.write_text(suite.sub(_SUITE, entries), encoding="utf-8")
+
+
+def _apt(folder: Path, *arguments: str) -> None:
+    options = {
+        "Dir::Etc::SourceList": "/dev/null",
+        "Dir::Etc::SourceParts": folder / "sources",
+        "Dir::State::Lists": folder / "lists",
+        "Dir::Cache": folder / "cache",
+        "APT::Sandbox::User": "root",
+        "Acquire::Languages": "none",
+    }
+    apt = shutil.which("apt-get")
+    if apt is None:
+        raise MissingDependencyError("this is no Debian")
+    done = subprocess.run(
+        [apt, "-q", *(f"-o{key}={value}" for key, value in options.items()), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    complaints = [line for line in done.stderr.splitlines() if line.startswith("E:")]
+    if done.returncode != 0:
+        raise MissingDependencyError(f"apt-get {' '.join(arguments)} fails: {complaints[:1]}")
+
+
+if __name__ == "__main__":
+    ort_root(Path(sys.argv[1]))

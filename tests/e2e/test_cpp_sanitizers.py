@@ -1,0 +1,55 @@
+"""The C++ bundle under the sanitizers of the compiler, and its benchmark."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from resnet_deploy.bundle.bundling import pack
+from resnet_deploy.spec import BundleTarget
+from tests.e2e.native_toolchain import STRICT, ort_root, run, tool
+
+NATIVE = Path(__file__).parent / "native"
+LATENCY = Path(__file__).parents[2] / "bench/cpp_latency.py"
+
+
+@pytest.fixture(scope="module")
+def ort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return ort_root(tmp_path_factory.mktemp("ort"))
+
+
+@pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
+def test_sanitizers_find_nothing(
+    sanitizers: str, resnet20_export: Path, ort: Path, tmp_path: Path
+) -> None:
+    """In an app that takes the fp32 bundle in by ``add_subdirectory``."""
+    pack(resnet20_export / "resnet20.onnx", BundleTarget.CPP, tmp_path / "bundle")
+    flags = f"-O1 -g1 {STRICT} -DWITHOUT_HOOK -fsanitize={sanitizers} -fno-sanitize-recover=all"
+    run(
+        [
+            *(tool("cmake", "cmake"), "-S", str(NATIVE), "-B", "build", f"-DORT_ROOT={ort}"),
+            *(f"-DBUNDLE={tmp_path / 'bundle'}", f"-DCMAKE_CXX_FLAGS={flags}"),
+            "-DCMAKE_BUILD_TYPE=None",
+        ],
+        tmp_path,
+    )
+    targets = ("stress", "selftest") if "address" in sanitizers else ("stress",)
+    run(["cmake", "--build", "build", "-j2", "--target", *targets], tmp_path)
+    run(["build/stress", "bundle", "200"], tmp_path)
+    if "selftest" in targets:
+        assert run(["build/bundle/selftest"], tmp_path).startswith("PASS ")
+
+
+def test_latency_is_compared_with_pythons(tiny_export: Path, ort: Path, tmp_path: Path) -> None:
+    tool("c++", "g++")
+    record = tmp_path / "latency.json"
+    command = [sys.executable, str(LATENCY), str(tiny_export / "resnet8.int8.onnx")]
+    few = ("--threads", "1", "--seconds", "0.5", "--rounds", "1")
+    said = run([*command, "--ort-root", str(ort), "--json", str(record), *few], tmp_path)
+    (found,) = json.loads(record.read_text())["runs"]
+    assert found["cpp_over_python"]["median"] > 0
+    assert [one["subject"]["label"] for one in found["subjects"]] == ["Python", "C++"]
+    assert "of Python's time" in said
