@@ -62,7 +62,7 @@ def contract_of(artifact: Artifact) -> Contract:
         )
     labels = artifact.card.labels if artifact.card is not None else ()
     return Contract(
-        name=artifact.path.stem,
+        name=_one_line(artifact.path.stem),
         precision=artifact.precision,
         preprocess=preprocess,
         input_name=artifact.input.name,
@@ -87,5 +87,5 @@ def _classes_of(artifact: Artifact) -> int:
 
 
 def _one_line(label: str) -> str:
-    """A label file has one label per line, so a label has no line breaks."""
+    """A label file has one label per line, and a name stands in headings: no line breaks."""
     return " ".join(label.split())

@@ -1,0 +1,79 @@
+import type { InferenceSession } from 'onnxruntime-common';
+
+import type {
+  Answer,
+  Contract,
+  Input,
+  Network,
+  Picture,
+  Prediction,
+} from './lib/types.d.mts';
+
+export type { Answer, Contract, Input, Network, Picture, Prediction };
+
+/** An error that one line explains: what is wrong, where, what to do. */
+export declare class ClassifierError extends Error {}
+
+/**
+ * Tells what is on a picture.
+ *
+ * Calls may overlap: the network runs them one after the other, and only the one that runs takes
+ * memory. So a picture must stay as it is until its call has answered.
+ */
+export declare class Classifier {
+  private constructor();
+
+  /** What goes in and comes out. */
+  readonly contract: Contract;
+  readonly network: Network;
+  /** The names of the classes. */
+  readonly labels: readonly string[];
+  /** Whether the model file was found to be the one of this bundle, byte for byte. */
+  readonly modelVerified: boolean;
+
+  /**
+   * Returns the `k` likeliest classes (5 if not given), best first.
+   *
+   * Rejects with a {@link ClassifierError} when the picture's size does not fit its bytes.
+   */
+  classify(picture: Picture, k?: number): Promise<Prediction[]>;
+
+  /** Returns what the network says to a picture: a score per class. */
+  answer(picture: Picture): Promise<Answer>;
+
+  /** Returns the input that a picture becomes, without running the network. */
+  prepare(picture: Picture): Input;
+
+  /** Returns what the network says to an input that `prepare` made. */
+  run(input: Input): Promise<Answer>;
+
+  /** Returns the `k` likeliest classes of an answer, best first. */
+  rank(answer: Answer, k?: number): Prediction[];
+
+  /** Frees the network, after the calls that wait. */
+  close(): Promise<void>;
+}
+
+/** How to open a classifier; everything may be left out. */
+export interface OpenOptions {
+  /** Where the model and the labels are, if not beside the module. */
+  folder?: string;
+  /** For ONNX Runtime, such as `{ intraOpNumThreads: 1 }`. */
+  sessionOptions?: InferenceSession.SessionOptions;
+}
+
+/** What goes into the network of this bundle, and what comes out. */
+export declare const contract: Contract;
+
+/**
+ * Opens the classifier of this bundle.
+ *
+ * Rejects with a {@link ClassifierError} when a file is missing, damaged or does not fit the others.
+ */
+export declare function openClassifier(options?: OpenOptions): Promise<Classifier>;
+
+/** Reads a file with a binary PPM or PGM picture. */
+export declare function readPicture(path: string): Promise<Picture>;
+
+/** Returns the picture in the bytes of a binary PPM or PGM file. */
+export declare function readNetpbm(bytes: Uint8Array, name?: string): Picture;
