@@ -16,7 +16,7 @@ from PIL import Image
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _SECONDS = 60
 
-_QUIET = (
+QUIET = (
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
@@ -27,8 +27,9 @@ _QUIET = (
     "--no-first-run",
     "--hide-scrollbars",
     # The browser itself looks for updates all the same: nothing is to leave the machine.
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
+"""Flags of a browser that shows nothing and asks nobody."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def look(browser: str, page: Path, folder: Path, *, dark: bool = False, height: 
     log, screenshot, pdf = folder / "net.json", folder / "page.png", folder / "page.pdf"
     command = [
         browser,
-        *_QUIET,
+        *QUIET,
         f"--user-data-dir={folder / 'profile'}",
         f"--blink-settings=preferredColorScheme={0 if dark else 1}",
         f"--log-net-log={log}",

@@ -1,0 +1,54 @@
+import { Classifier } from '../lib/classifier.mjs';
+import { contract } from '../lib/contract.mjs';
+import { parseLabels } from '../lib/labels.mjs';
+import { read, readText } from './files.mjs';
+import { openRuntime } from './runtime.mjs';
+
+/**
+ * @typedef {object} Opened
+ * @property {Classifier[]} classifiers One for each network, in the order of the contract.
+ * @property {number} threads
+ * @property {string} version Of ONNX Runtime Web.
+ */
+
+/**
+ * Loads all networks of the bundle.
+ *
+ * @param {(message: string) => void} say Told what is going on.
+ * @returns {Promise<Opened>}
+ * @throws {import('../lib/errors.mjs').ClassifierError} A file is missing or damaged.
+ */
+export async function openBundle(say) {
+  say('Loading ONNX Runtime…');
+  const ort = await openRuntime();
+  const labels = parseLabels(await readText(contract.labelsFile), contract);
+  const classifiers = [];
+  for (const network of contract.networks) {
+    say(`Loading ${network.file} (${(network.bytes / 1e6).toFixed(1)} MB)…`);
+    const model = await read(network.file);
+    const sessionOptions = { executionProviders: ['wasm'] };
+    classifiers.push(
+      await Classifier.open({ ort, model, contract, labels, network, sessionOptions }),
+    );
+  }
+  return {
+    classifiers,
+    threads: ort.env.wasm.numThreads ?? 1,
+    version: ort.env.versions.web ?? ort.env.versions.common,
+  };
+}
+
+/**
+ * Returns what to tell about networks whose bytes could not be checked; empty where all were.
+ *
+ * @param {readonly Classifier[]} classifiers
+ * @returns {string}
+ */
+export function unverified(classifiers) {
+  const files = classifiers.filter((one) => !one.modelVerified).map((one) => one.network.file);
+  if (files.length === 0) return '';
+  return (
+    `Not checked for damage: ${files.join(', ')}. Browsers compute SHA-256 only on pages that ` +
+    'came by https or from this machine.'
+  );
+}

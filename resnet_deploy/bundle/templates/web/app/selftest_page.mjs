@@ -1,0 +1,104 @@
+// Runs the golden cases on every network of the bundle.
+
+import { contract } from '../lib/contract.mjs';
+import { goldenResults, verdict } from '../lib/selftest.mjs';
+import { openBundle, unverified } from './bundle.mjs';
+import { brief, element, made, reason, show } from './elements.mjs';
+import { read, readText } from './files.mjs';
+import { chosen, explained, measured } from './speed.mjs';
+
+/** @typedef {import('../lib/classifier.mjs').Classifier} Classifier */
+/** @typedef {import('../lib/types.d.mts').CaseResult} CaseResult */
+/** @typedef {import('../lib/types.d.mts').Verdict} Verdict */
+
+const say = (/** @type {string} */ message) => show('verdict', message);
+
+element('late').hidden = true;
+run().catch((error) => finish(false, `FAIL ${reason(error)}`, '', {}));
+
+async function run() {
+  const { classifiers, threads, version } = await openBundle(say);
+  const manifest = JSON.parse(await readText('manifest.json'));
+  /** @type {CaseResult[]} */
+  const results = [];
+  /** @type {Verdict[]} */
+  const verdicts = [];
+  for (const classifier of classifiers) {
+    const own = [];
+    for await (const one of goldenResults(classifier, manifest, read)) {
+      own.push(one);
+      element('cases').append(row(one));
+      say(`${own.length} of ${manifest.golden.length} cases of ${classifier.network.file}…`);
+    }
+    results.push(...own);
+    verdicts.push(verdict(own, classifier));
+  }
+  say('Measuring how fast this is…');
+  const input = classifiers[0].prepare(grey());
+  const speed = chosen(await measured(classifiers, input));
+  const first = verdicts.find((one) => !one.passed);
+  const message = first?.message ?? verdicts.map((one) => one.message).join('\n');
+  show('speed', told(speed, threads, version));
+  finish(first === undefined, message, first?.hint || unverified(classifiers), {
+    runtime: { version, threads, isolated: globalThis.crossOriginIsolated },
+    networks: contract.networks.map(({ file, precision }, index) => ({
+      file,
+      precision,
+      tolerance: contract.networks[index].tolerance,
+      median_ms: speed.medians[index],
+      ...verdicts[index],
+    })),
+    speed,
+    cases: results,
+  });
+}
+
+/** A picture that needs no resizing. */
+function grey() {
+  const side = contract.preprocess.crop;
+  return { data: new Uint8Array(side * side * 3).fill(128), width: side, height: side };
+}
+
+/**
+ * @param {import('./speed.mjs').Speed} speed
+ * @param {number} threads
+ * @param {string} version
+ */
+function told(speed, threads, version) {
+  const names = contract.networks.map((network) => network.precision);
+  const times = names.map((name, index) => `${name} ${brief(speed.medians[index])}`).join(', ');
+  const runtime = `ONNX Runtime Web ${version}, ${threads === 1 ? '1 thread' : `${threads} threads`}`;
+  return `${runtime}: ${times} per picture.${names.length > 1 ? ` ${explained(speed, names)}` : ''}`;
+}
+
+/** @param {CaseResult} one */
+function row({ name, network, ok, inputDifference, scoreDifference, message }) {
+  const line = document.createElement('tr');
+  const result = made('td', ok ? 'PASS' : `FAIL ${message}`);
+  result.className = ok ? 'good' : 'bad';
+  line.append(
+    made('td', name),
+    made('td', network),
+    made('td', inputDifference === 0 ? 'equal' : `differs by ${inputDifference}`),
+    made('td', scoreDifference === 0 ? 'equal' : `differ by ${scoreDifference.toExponential(1)}`),
+    result,
+  );
+  return line;
+}
+
+/**
+ * Shows the verdict, for people and for programs: `<html data-verdict="PASS">` or `FAIL`.
+ *
+ * @param {boolean} passed
+ * @param {string} message
+ * @param {string} hint
+ * @param {object} report
+ */
+function finish(passed, message, hint, report) {
+  say(message);
+  show('hint', hint);
+  element('verdict').classList.add(passed ? 'good' : 'bad');
+  // JSON has no infinity: a case without figures gets null.
+  element('report').textContent = JSON.stringify({ passed, message, hint, ...report }, null, 1);
+  document.documentElement.dataset.verdict = passed ? 'PASS' : 'FAIL';
+}
