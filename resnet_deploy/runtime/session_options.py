@@ -32,6 +32,7 @@ _SWITCHES = (
     "session.disable_quant_qdq",
     "session.enable_dq_matmulnbits_fusion",
     "session.enable_quant_qdq_cleanup",
+    "session.enable_saved_runtime_optimizations",
     "session.force_spinning_stop",
     "session.inter_op.allow_spinning",
     "session.intra_op.allow_spinning",

@@ -1,0 +1,266 @@
+// What Java calls: arrays in, numbers out. The work is done by the C interface, and exceptions are
+// made in ResnetClassifier.java from the code and the message that are returned here.
+#include <jni.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <vector>
+
+#include "resnet_classifier.h"
+
+namespace {
+
+// The elements of a Java array for reading, given back when this goes out of scope.
+class Bytes {
+ public:
+  Bytes(JNIEnv *env, jbyteArray array)
+      : env_(env),
+        array_(array),
+        size_(array != nullptr ? static_cast<std::size_t>(env->GetArrayLength(array)) : 0),
+        data_(array != nullptr ? env->GetByteArrayElements(array, nullptr) : nullptr) {
+    if (array != nullptr && data_ == nullptr) throw std::bad_alloc();
+  }
+  ~Bytes() {
+    if (data_ != nullptr) env_->ReleaseByteArrayElements(array_, data_, JNI_ABORT);
+  }
+  Bytes(const Bytes &) = delete;
+  Bytes &operator=(const Bytes &) = delete;
+
+  const std::uint8_t *data() const { return reinterpret_cast<const std::uint8_t *>(data_); }
+  const char *text() const { return reinterpret_cast<const char *>(data_); }
+  std::size_t size() const { return size_; }
+
+ private:
+  JNIEnv *env_;
+  jbyteArray array_;
+  std::size_t size_;
+  jbyte *data_;
+};
+
+// Text goes as UTF-8 bytes: JNI's own strings have another encoding for characters such as emoji.
+jbyteArray bytes_of(JNIEnv *env, const void *data, std::size_t size) {
+  jbyteArray made = env->NewByteArray(static_cast<jsize>(size));
+  if (made != nullptr) {
+    env->SetByteArrayRegion(made, 0, static_cast<jsize>(size), static_cast<const jbyte *>(data));
+  }
+  return made;
+}
+
+jbyteArray bytes_of(JNIEnv *env, const char *text) {
+  return text != nullptr ? bytes_of(env, text, std::strlen(text)) : nullptr;
+}
+
+// Runs `work`, which returns a code of the C interface or a number from 0 up. The message of a
+// failure goes into message[0].
+template <class Work>
+jint guarded(JNIEnv *env, jobjectArray message, Work work) {
+  jint code = RESNET_INTERNAL;
+  const char *reason = "out of memory";
+  try {
+    code = work();
+    reason = code < 0 ? resnet_last_error() : nullptr;
+  } catch (const std::bad_alloc &) {
+    code = RESNET_NO_MEMORY;
+  } catch (...) {
+    reason = "unknown error";
+  }
+  // An exception of Java that is pending already says more.
+  if (reason != nullptr && !env->ExceptionCheck()) {
+    env->SetObjectArrayElement(message, 0, bytes_of(env, reason));
+  }
+  return code;
+}
+
+resnet_classifier *classifier_of(jlong handle) {
+  return reinterpret_cast<resnet_classifier *>(static_cast<std::intptr_t>(handle));
+}
+
+resnet_options options_of(jint threads, const char *model) {
+  resnet_options options{};
+  options.threads = threads;
+  options.spin = 0;  // threads that wait actively would empty the battery
+  options.model = model;
+  return options;
+}
+
+void keep_handle(JNIEnv *env, jlongArray handle, resnet_classifier *made) {
+  const jlong value = static_cast<jlong>(reinterpret_cast<std::intptr_t>(made));
+  env->SetLongArrayRegion(handle, 0, 1, &value);
+}
+
+jint name_best(JNIEnv *env, jlong handle, const std::uint8_t *rgb, std::size_t size, jint width,
+               jint height, jintArray index, jfloatArray score, jfloatArray probability) {
+  const jsize k = env->GetArrayLength(index);
+  std::vector<resnet_prediction> top(static_cast<std::size_t>(k));
+  std::int32_t found = 0;
+  const std::int32_t code = resnet_classify(classifier_of(handle), rgb, size, width, height, 0, k,
+                                            top.data(), &found);
+  if (code != RESNET_OK) return code;
+  for (jsize place = 0; place < found; ++place) {
+    const resnet_prediction &one = top[static_cast<std::size_t>(place)];
+    const jint number = one.index;
+    env->SetIntArrayRegion(index, place, 1, &number);
+    env->SetFloatArrayRegion(score, place, 1, &one.score);
+    env->SetFloatArrayRegion(probability, place, 1, &one.probability);
+  }
+  return found;
+}
+
+// Calls get(values, how many fit, how many are needed), again where too few fit.
+template <class Value, class Get>
+std::int32_t fill(std::vector<Value> &values, Get get) {
+  values.resize(1);
+  std::size_t needed = 0;
+  std::int32_t code = get(values.data(), values.size(), &needed);
+  if (needed > values.size()) {
+    values.resize(needed);
+    code = get(values.data(), values.size(), &needed);
+  }
+  return code;
+}
+
+// The RGB bytes of 0xAARRGGBB pixels, turned clockwise by a multiple of 90 degrees. Java has
+// checked that there are width * height of them.
+std::vector<std::uint8_t> upright(const jint *pixels, std::size_t width, std::size_t height,
+                                  jint degrees) {
+  std::vector<std::uint8_t> rgb(width * height * 3);
+  for (std::size_t y = 0; y < height; ++y) {
+    for (std::size_t x = 0; x < width; ++x) {
+      std::size_t place = y * width + x;
+      if (degrees == 90) place = x * height + (height - 1 - y);
+      if (degrees == 180) place = (height - 1 - y) * width + (width - 1 - x);
+      if (degrees == 270) place = (width - 1 - x) * height + y;
+      const auto pixel = static_cast<std::uint32_t>(pixels[y * width + x]);
+      rgb[place * 3] = static_cast<std::uint8_t>(pixel >> 16);
+      rgb[place * 3 + 1] = static_cast<std::uint8_t>(pixel >> 8);
+      rgb[place * 3 + 2] = static_cast<std::uint8_t>(pixel);
+    }
+  }
+  return rgb;
+}
+
+}  // namespace
+
+extern "C" {
+
+JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeOpen(
+    JNIEnv *env, jclass, jbyteArray folder, jbyteArray model, jint threads, jlongArray handle,
+    jobjectArray message) {
+  return guarded(env, message, [&] {
+    const Bytes folder_text(env, folder);
+    const Bytes model_text(env, model);
+    const resnet_options options = options_of(threads, model_text.text());
+    resnet_classifier *made = nullptr;
+    const std::int32_t code = resnet_open(folder_text.text(), &options, &made);
+    keep_handle(env, handle, made);
+    return code;
+  });
+}
+
+JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeOpenMemory(
+    JNIEnv *env, jclass, jbyteArray model, jbyteArray labels, jint threads, jlongArray handle,
+    jobjectArray message) {
+  return guarded(env, message, [&] {
+    const Bytes model_bytes(env, model);
+    const Bytes labels_bytes(env, labels);
+    const resnet_options options = options_of(threads, nullptr);
+    resnet_classifier *made = nullptr;
+    const std::int32_t code =
+        resnet_open_memory(model_bytes.data(), model_bytes.size(), labels_bytes.text(),
+                           labels_bytes.size(), &options, &made);
+    keep_handle(env, handle, made);
+    return code;
+  });
+}
+
+JNIEXPORT void JNICALL Java_resnetdeploy_ResnetClassifier_nativeClose(JNIEnv *, jclass,
+                                                                      jlong handle) {
+  resnet_close(classifier_of(handle));
+}
+
+JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeClassCount(JNIEnv *, jclass,
+                                                                           jlong handle) {
+  return resnet_class_count(classifier_of(handle));
+}
+
+JNIEXPORT jbyteArray JNICALL Java_resnetdeploy_ResnetClassifier_nativeLabel(JNIEnv *env, jclass,
+                                                                            jlong handle,
+                                                                            jint index) {
+  return bytes_of(env, resnet_label(classifier_of(handle), index));
+}
+
+JNIEXPORT jbyteArray JNICALL
+Java_resnetdeploy_ResnetClassifier_nativeOnnxRuntimeVersion(JNIEnv *env, jclass) {
+  return bytes_of(env, resnet_onnxruntime_version());
+}
+
+JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeClassify(
+    JNIEnv *env, jclass, jlong handle, jbyteArray rgb, jint width, jint height, jintArray index,
+    jfloatArray score, jfloatArray probability, jobjectArray message) {
+  return guarded(env, message, [&] {
+    const Bytes picture(env, rgb);
+    return name_best(env, handle, picture.data(), picture.size(), width, height, index, score,
+                     probability);
+  });
+}
+
+JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeClassifyArgb(
+    JNIEnv *env, jclass, jlong handle, jintArray argb, jint width, jint height, jint degrees,
+    jintArray index, jfloatArray score, jfloatArray probability, jobjectArray message) {
+  return guarded(env, message, [&] {
+    jint *pixels = env->GetIntArrayElements(argb, nullptr);
+    if (pixels == nullptr) throw std::bad_alloc();
+    std::vector<std::uint8_t> rgb;
+    try {
+      rgb = upright(pixels, static_cast<std::size_t>(width), static_cast<std::size_t>(height),
+                    degrees);
+    } catch (...) {
+      env->ReleaseIntArrayElements(argb, pixels, JNI_ABORT);
+      throw;
+    }
+    env->ReleaseIntArrayElements(argb, pixels, JNI_ABORT);
+    const bool lies = degrees == 90 || degrees == 270;
+    return name_best(env, handle, rgb.data(), rgb.size(), lies ? height : width,
+                     lies ? width : height, index, score, probability);
+  });
+}
+
+JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativePrepare(
+    JNIEnv *env, jclass, jlong handle, jbyteArray rgb, jint width, jint height,
+    jobjectArray tensor, jobjectArray message) {
+  return guarded(env, message, [&] {
+    const Bytes picture(env, rgb);
+    std::vector<std::uint8_t> values;
+    const std::int32_t code = fill(values, [&](void *to, std::size_t capacity, std::size_t *needed) {
+      return resnet_prepare(classifier_of(handle), picture.data(), picture.size(), width, height, 0,
+                            to, capacity, needed);
+    });
+    if (code != RESNET_OK) return code;
+    env->SetObjectArrayElement(tensor, 0, bytes_of(env, values.data(), values.size()));
+    return code;
+  });
+}
+
+JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeScores(
+    JNIEnv *env, jclass, jlong handle, jbyteArray rgb, jint width, jint height,
+    jobjectArray scores, jobjectArray message) {
+  return guarded(env, message, [&] {
+    const Bytes picture(env, rgb);
+    std::vector<float> values;
+    const std::int32_t code = fill(values, [&](float *to, std::size_t capacity, std::size_t *needed) {
+      return resnet_scores(classifier_of(handle), picture.data(), picture.size(), width, height, 0,
+                           to, capacity, needed);
+    });
+    if (code != RESNET_OK) return code;
+    const auto count = static_cast<jsize>(values.size());
+    jfloatArray made = env->NewFloatArray(count);
+    if (made == nullptr) return static_cast<std::int32_t>(RESNET_NO_MEMORY);
+    env->SetFloatArrayRegion(made, 0, count, values.data());
+    env->SetObjectArrayElement(scores, 0, made);
+    return code;
+  });
+}
+
+}  // extern "C"
