@@ -1,0 +1,220 @@
+"""Triton bundles on Triton's own server.
+
+The onnxruntime backend is in no package, so Triton's Python backend stands in for it: a few lines
+that run the same ONNX file. Everything else is the real thing: the parser and the checks of
+``config.pbtxt``, HTTP, the batcher, warm-up and labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from resnet_deploy.bundle.bundling import pack
+from resnet_deploy.spec import BundleTarget
+from tests.bundle.test_triton import resizing_model, top_2_model
+from tests.bundle.triton_packages import server
+from tests.data.tiny_model import save_colour_model
+
+STAND_IN = """
+import json
+import sys
+from pathlib import Path
+
+sys.path[:0] = {paths!r}
+import numpy as np
+import onnxruntime
+import triton_python_backend_utils as triton
+
+
+class TritonPythonModel:
+    def initialize(self, arguments):
+        config = json.loads(arguments["model_config"])
+        self.batched = config["max_batch_size"] > 0
+        self.input = config["input"][0]["name"]
+        self.outputs = [one["name"] for one in config["output"]]
+        self.session = onnxruntime.InferenceSession(str(Path(__file__).with_name("model.onnx")))
+        self.seen = Path(arguments["model_repository"]) / "batches.txt"
+
+    def execute(self, requests):
+        tensors = [triton.get_input_tensor_by_name(one, self.input).as_numpy() for one in requests]
+        batches = [np.concatenate(tensors)] if self.batched else tensors
+        with self.seen.open("a") as stream:
+            stream.writelines(f"{{len(batch)}}\\n" for batch in batches)
+        found = [self.session.run(self.outputs, {{self.input: batch}}) for batch in batches]
+        whole = [np.concatenate(parts) for parts in zip(*found)]
+        ends = np.cumsum([len(one) for one in tensors])[:-1]
+        split = [np.split(values, ends) for values in whole]
+        return [
+            triton.InferenceResponse(
+                [triton.Tensor(name, parts[i]) for name, parts in zip(self.outputs, split)]
+            )
+            for i in range(len(requests))
+        ]
+"""
+
+
+@dataclass(frozen=True)
+class Served:
+    """Bundles by name, whose models are on the server at ``url``."""
+
+    bundles: Mapping[str, Path]
+    repository: Path
+    url: str
+    log: Path
+
+
+@pytest.fixture(scope="module")
+def served(resnet20_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    if platform.machine() != "x86_64" or sys.platform != "linux" or sys.version_info >= (3, 13):
+        pytest.skip("Triton's Python backend is for Linux on x86-64 and Python up to 3.12")
+    packages, folder = server(), tmp_path_factory.mktemp("triton")
+    models = {
+        "int8": resnet20_export / "resnet20.int8.onnx",
+        "top-2": top_2_model(folder / "top-2.onnx"),
+        "fixed batch": save_colour_model(folder / "fixed.onnx", shape=(2, 3, 8, 8)).path,
+        "any size": resizing_model(folder / "any-size.onnx"),
+    }
+    bundles = {name: folder / name for name in models}
+    for name, model in models.items():
+        pack(model, BundleTarget.TRITON, bundles[name])
+    repository = stand_in(bundles, folder / "repository")
+    backends = folder / "backends"
+    shutil.copytree(packages / "pytriton/tritonserver/backends", backends)
+    stubs = packages / "pytriton/tritonserver/python_backend_stubs"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    shutil.copy(stubs / version / "triton_python_backend_stub", backends / "python")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = folder / "server.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [
+                str(packages / "pytriton/tritonserver/bin/tritonserver"),
+                f"--model-repository={repository}",
+                f"--backend-directory={backends}",
+                "--http-address=127.0.0.1",
+                f"--http-port={port}",
+                "--allow-grpc=false",
+                "--allow-metrics=false",
+                "--exit-timeout-secs=1",
+            ],
+            stdout=stream,
+            stderr=stream,
+            env={**os.environ, "LD_LIBRARY_PATH": str(packages / "nvidia_pytriton.libs")},
+        )
+        try:
+            yield Served(bundles, repository, f"http://127.0.0.1:{port}", log)
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def stand_in(bundles: Mapping[str, Path], repository: Path) -> Path:
+    """Return one repository of all ``bundles``, on the Python backend."""
+    site = Path(np.__file__).parents[1]
+    for bundle in bundles.values():
+        shutil.copytree(bundle / "model_repository", repository, dirs_exist_ok=True)
+    for config in repository.glob("*/config.pbtxt"):
+        text = config.read_text()
+        assert 'backend: "onnxruntime"\ndefault_model_filename: "model.onnx"\n' in text
+        text = text.replace('default_model_filename: "model.onnx"\n', "")
+        config.write_text(text.replace('backend: "onnxruntime"', 'backend: "python"'))
+        model = STAND_IN.format(paths=[str(server()), str(site)])
+        config.with_name("1").joinpath("model.py").write_text(model)
+    return repository
+
+
+def client(bundle: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(bundle / "client.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd="/",
+    )
+
+
+@pytest.mark.parametrize("name", ["int8", "top-2", "fixed batch", "any size"])
+def test_the_self_test_passes(served: Served, name: str) -> None:
+    done = client(served.bundles[name], "--self-test", "--url", served.url)
+    assert done.returncode == 0, done.stderr + served.log.read_text(errors="replace")[-5000:]
+    assert done.stdout.startswith("PASS 7 cases; largest difference of a score ")
+    assert "7 inputs made here are equal" in done.stdout
+
+
+def test_requests_ran_together_and_instances_were_warm(served: Served) -> None:
+    assert client(served.bundles["int8"], "--self-test", "--url", served.url).returncode == 0
+    batches = (served.repository / "resnet20-int8/batches.txt").read_text().split()
+    assert batches[0] == "1"
+    assert batches.count("8") == 2  # the warm-up of each instance
+    assert set(batches) & {"2", "3", "4", "5", "6", "7"}
+
+
+def test_pictures_are_named(served: Served, tmp_path: Path) -> None:
+    bundle = served.bundles["top-2"]
+    pictures = [bundle / "golden/photo-like.ppm", bundle / "golden/grey.pgm"]
+    done = client(bundle, *pictures, "--top", 2, "--url", served.url)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 6
+    assert lines[0] == str(pictures[0])
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    answers = {case["name"]: case["answers"][0]["label"] for case in manifest["golden"]}
+    assert lines[1].endswith(f"  {answers['photo-like']}")
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    failed = client(bundle, tmp_path / "bad.jpg", "--url", served.url)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: cannot read ")
+    assert failed.stderr.count("\n") == 1
+
+
+def test_what_differs_is_said(served: Served, tmp_path: Path) -> None:
+    def failure(change: str) -> str:
+        bundle = tmp_path / change
+        shutil.copytree(served.bundles["int8"], bundle)
+        manifest = json.loads((bundle / "manifest.json").read_text())
+        case = manifest["golden"][1]
+        scores = bundle / case["answers"][0]["scores"]
+        if change == "scores":
+            values = np.frombuffer(scores.read_bytes(), "<f4").copy()
+            values[3] += 1
+            scores.write_bytes(values.tobytes())
+            digest = hashlib.sha256(scores.read_bytes()).hexdigest()
+            manifest["files"][case["answers"][0]["scores"]] = digest
+        elif change == "file":
+            scores.write_bytes(scores.read_bytes()[:-1])
+        elif change == "outputs":
+            manifest["output"]["names"] = ["other"]
+        (bundle / "manifest.json").write_text(json.dumps(manifest))
+        done = client(bundle, "--self-test", "--url", served.url)
+        assert done.returncode == 1
+        assert done.stderr.startswith("FAIL ")
+        assert done.stderr.count("\n") == 1
+        return done.stderr
+
+    assert "as-is, alone: score 3 is " in (said := failure("scores"))
+    assert "--target-isa x86-avx2" in said
+    assert "as-is.model.scores was changed since the bundle was made" in failure("file")
+    assert "is another model" in failure("outputs")
+
+
+def test_no_server_is_one_line(served: Served) -> None:
+    done = client(served.bundles["int8"], "--self-test", "--url", "http://127.0.0.1:9", "--wait", 0)
+    assert done.returncode == 1
+    assert done.stderr.startswith("FAIL no answer from http://127.0.0.1:9 (")
+    assert done.stderr.count("\n") == 1
