@@ -13,7 +13,7 @@ from resnet_deploy.bundle.golden import GoldenCase, answers, golden_cases
 from resnet_deploy.bundle.kit import ALTERNATIVE_FILE, MODEL_FILE, Kit, Network
 from resnet_deploy.bundle.manifest import MANIFEST_FILE, manifest
 from resnet_deploy.bundle.tolerances import tolerance
-from resnet_deploy.compatibility import min_onnxruntime
+from resnet_deploy.compatibility import min_onnxruntime, release_numbers
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
 from resnet_deploy.progress import Progress, silent
@@ -71,7 +71,7 @@ def pack(
         ),
         cases=cases,
         min_onnxruntime=max(
-            (min_onnxruntime(read_model(one.path)) for one in artifacts), key=_numbers
+            (min_onnxruntime(read_model(one.path)) for one in artifacts), key=release_numbers
         ),
         max_onnxruntime=importlib.metadata.version("onnxruntime"),
     )
@@ -131,7 +131,3 @@ def _alternative(path: Path, contract: Contract, target: BundleTarget) -> Artifa
             "network, exported with the same --input and --output"
         )
     return artifact
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))

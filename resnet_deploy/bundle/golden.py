@@ -107,8 +107,12 @@ def golden_cases(
     )
 
 
-def answers(artifact: Artifact, cases: Sequence[GoldenCase]) -> tuple[Answer, ...]:
+def answers(
+    artifact: Artifact, cases: Sequence[GoldenCase], options: tuple[tuple[str, str], ...] = ()
+) -> tuple[Answer, ...]:
     """Return what ONNX Runtime answers to each case, run alone on one thread.
+
+    ``options`` are further session options.
 
     Raises:
         RunnerError: the model can't be run, or gives NaN.
@@ -116,7 +120,8 @@ def answers(artifact: Artifact, cases: Sequence[GoldenCase]) -> tuple[Answer, ..
     # A batch of one each, as an app runs it; a fixed batch gets the same picture in every place.
     size = artifact.input.shape[0] or 1
     found = []
-    with closing(OrtRunner(artifact.path, SessionSpec(threads=1, spin=False))) as runner:
+    spec = SessionSpec(threads=1, spin=False, options=options)
+    with closing(OrtRunner(artifact.path, spec)) as runner:
         for case in cases:
             outputs = infer_every(runner, np.repeat(case.tensor[None], size, axis=0))
             scores = np.asarray(outputs[0][0], dtype=np.float32).reshape(-1)

@@ -25,7 +25,7 @@ def manifest(kit: Kit, files: Mapping[str, bytes]) -> bytes:
         "format": MANIFEST_FORMAT,
         "tool": {"name": _TOOL, "version": __version__},
         "target": kit.target.value,
-        "networks": [_network(kit, network) for network in kit.networks],
+        "networks": [_network(network, files) for network in kit.networks],
         "input": {
             "name": contract.input_name,
             "dtype": contract.input_dtype,
@@ -44,9 +44,9 @@ def manifest(kit: Kit, files: Mapping[str, bytes]) -> bytes:
             "classes": contract.num_classes,
             "k": contract.k,
         },
-        "labels": LABELS_FILE if LABELS_FILE in files else None,
+        "labels": _place(LABELS_FILE, files),
         "onnxruntime": {"min": kit.min_onnxruntime, "max_tested": kit.max_onnxruntime},
-        "golden": [_case(kit, index) for index in range(len(kit.cases))],
+        "golden": [_case(kit, index, files) for index in range(len(kit.cases))],
         "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
     }
     return (json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
@@ -80,10 +80,16 @@ def listed_files(folder: Path) -> dict[str, str] | None:
     }
 
 
-def _network(kit: Kit, network: Network) -> dict[str, Any]:
+def _place(name: str, files: Mapping[str, bytes]) -> str | None:
+    """Return where a bundle has the file called ``name``: a server wants it in a folder."""
+    ends = (path for path in sorted(files) if path == name or path.endswith(f"/{name}"))
+    return min(ends, key=len, default=None)
+
+
+def _network(network: Network, files: Mapping[str, bytes]) -> dict[str, Any]:
     card = network.artifact.card
     return {
-        "file": network.file,
+        "file": _place(network.file, files),
         "source": network.artifact.path.name,
         "sha256": network.sha256,
         "precision": network.artifact.precision,
@@ -93,7 +99,7 @@ def _network(kit: Kit, network: Network) -> dict[str, Any]:
     }
 
 
-def _case(kit: Kit, index: int) -> dict[str, Any]:
+def _case(kit: Kit, index: int, files: Mapping[str, bytes]) -> dict[str, Any]:
     case = kit.cases[index]
     return {
         "name": case.name,
@@ -104,7 +110,7 @@ def _case(kit: Kit, index: int) -> dict[str, Any]:
         "input_shape": list(case.tensor.shape),
         "answers": [
             {
-                "network": network.file,
+                "network": _place(network.file, files),
                 "scores": network.scores_file(case),
                 "top1": network.answers[index].top1,
                 "label": kit.contract.labels[network.answers[index].top1],

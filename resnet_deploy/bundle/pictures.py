@@ -32,7 +32,7 @@ def made_up_pictures(spec: Preprocess) -> Mapping[str, Pixels]:
     return {
         "photo-like": photo[: resize * 5 // 4],
         "as-is": synthetic_images(1, crop, _SEED + 1)[0],
-        "gradient-upright": _gradient(resize * 9 // 8 + 1, resize * 2 + 3),
+        "gradient-upright": _gradient(resize * 9 // 8 + 1, resize * 3 + 3),
         "text-lying": _text(resize * 2 + 1, resize + 7),
         "small": synthetic_images(1, max(crop // 3, 5), _SEED + 2)[0],
         "checkerboard-elongated": _checkerboard(resize * 3, resize // 2 + 1),
@@ -68,4 +68,5 @@ def _checkerboard(width: int, height: int) -> Pixels:
     """Squares of one pixel: what is resized without antialiasing gets moiré instead of grey."""
     field = (np.arange(width) + np.arange(height)[:, None]) % 2
     colours = np.array([(250, 40, 40), (20, 200, 220)], dtype=np.uint8)
-    return colours[field]
+    picture: Pixels = colours[field]
+    return picture
