@@ -6,7 +6,7 @@ An :class:`Artifact` is one ``.onnx`` file with a :class:`~resnet_deploy.card.Ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -184,39 +184,6 @@ def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
         raise ArtifactError(f"{path} would exceed 2 GB, the limit of one ONNX file")
     write_atomically(path, stamped.SerializeToString(deterministic=True))
     return describe(stamped, path)
-
-
-def record(path: Path, sha256: str, change: Callable[[Card], Card]) -> Artifact:
-    """Change the card of the file at ``path`` and nothing else, whole or not at all.
-
-    Args:
-        path: a file with a card.
-        sha256: of the file that the change is about.
-        change: returns the new card.
-
-    Raises:
-        ArtifactError: the file has no card, is another one by now, or can't be written.
-    """
-    artifact = load(path)
-    check_recordable(artifact)
-    assert artifact.card is not None
-    if artifact.sha256 != sha256:
-        raise ArtifactError(f"{path} was replaced meanwhile, nothing is recorded: run this again")
-    card = replace(change(artifact.card), made_sha256=artifact.made_sha256)
-    return save(read_model(path), path, card)
-
-
-def check_recordable(artifact: Artifact) -> None:
-    """Refuse a file that has no card to record something in.
-
-    Raises:
-        ArtifactError: another tool wrote it.
-    """
-    if artifact.card is None:
-        raise ArtifactError(
-            f"{artifact.path} has no card to record in: another tool wrote it; quantize or export "
-            "it with resnet-deploy"
-        )
 
 
 def check_replaceable(path: Path, *, force: bool) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_deploy.artifact import Artifact, load, record
+from resnet_deploy.artifact import Artifact, load
 from resnet_deploy.card import Accuracy
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.formats import input_shape
@@ -21,6 +21,7 @@ from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.recording import record
 from resnet_deploy.results import Agreement, EvalResult
 from resnet_deploy.runtime.base import Runner
 from resnet_deploy.runtime.classes import check_has_classes, class_scores, listed_classes

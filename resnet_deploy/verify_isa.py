@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_deploy.artifact import Artifact, load, record
+from resnet_deploy.artifact import Artifact, load
 from resnet_deploy.errors import ArtifactError, MissingDependencyError, RunnerError, SpecError
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.recording import record
 from resnet_deploy.reference import Reference, reference_for
 from resnet_deploy.results import Environment, IsaReport, IsaRun
 from resnet_deploy.runtime.base import Array

@@ -5,7 +5,7 @@ import numpy as np
 import onnx
 import pytest
 
-from resnet_deploy.artifact import Artifact, check_replaceable, load, read_model, record, save
+from resnet_deploy.artifact import Artifact, check_replaceable, load, read_model, save
 from resnet_deploy.card import Accuracy, Card, Step, WeightsSource, check_licence
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.spec import Preprocess, resnet_spec
@@ -69,34 +69,6 @@ def test_the_isas_of_format_2_are_in_its_verdict() -> None:
     verdict = Step(name="verdict", options={"text": "t", "proven_isas": ["x86-vnni", "arm64"]})
     text = replace(card(steps=(verdict,)), format=2).to_json()
     assert Card.from_json(text).proven_isas == ("arm64", "x86-vnni")
-
-
-def test_recording_changes_the_card_alone(tmp_path: Path) -> None:
-    made = saved(tmp_path)
-    accuracy = Accuracy(data="test", samples=500, top1=0.8, data_sha256="cd")
-    once = record(made.path, made.sha256, lambda card: card.with_accuracy(accuracy))
-    better = replace(accuracy, top1=0.9)
-    other = replace(accuracy, data_sha256="ef")
-    twice = record(
-        made.path, once.sha256, lambda card: card.with_accuracy(other).with_accuracy(better)
-    )
-    assert twice == load(made.path)
-    assert twice.card is not None
-    assert twice.card.accuracy == (other, better)
-    assert once.made_sha256 == twice.made_sha256 == made.sha256 != twice.sha256
-    assert read_model(made.path).graph == tiny().graph
-    assert replace(twice.card.remade(), min_onnxruntime=None) == card()
-
-
-def test_a_file_replaced_meanwhile_is_not_recorded_in(tmp_path: Path) -> None:
-    path = saved(tmp_path).path
-    before = path.read_bytes()
-    with pytest.raises(ArtifactError, match="was replaced meanwhile"):
-        record(path, "0" * 64, lambda card: card.with_isas(["arm64"]))
-    assert path.read_bytes() == before
-    onnx.save(tiny(), path)
-    with pytest.raises(ArtifactError, match="no card to record in"):
-        record(path, load(path).sha256, lambda card: card)
 
 
 def test_isas_that_fail_later_are_taken_back() -> None:

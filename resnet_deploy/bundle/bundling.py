@@ -12,7 +12,7 @@ from resnet_deploy.bundle.folder import check_folder, write_folder
 from resnet_deploy.bundle.golden import GoldenCase, answers, golden_cases
 from resnet_deploy.bundle.kit import ALTERNATIVE_FILE, MODEL_FILE, Kit, Network
 from resnet_deploy.bundle.manifest import MANIFEST_FILE, manifest
-from resnet_deploy.bundle.tolerances import tolerance
+from resnet_deploy.bundle.tolerances import TOLERANCES
 from resnet_deploy.compatibility import min_onnxruntime, release_numbers
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
@@ -66,7 +66,7 @@ def pack(
         target=target,
         contract=contract,
         networks=tuple(
-            _network(one, name, cases, target)
+            _network(one, name, cases)
             for one, name in zip(artifacts, (MODEL_FILE, ALTERNATIVE_FILE), strict=False)
         ),
         cases=cases,
@@ -96,9 +96,7 @@ def pack(
     )
 
 
-def _network(
-    artifact: Artifact, name: str, cases: tuple[GoldenCase, ...], target: BundleTarget
-) -> Network:
+def _network(artifact: Artifact, name: str, cases: tuple[GoldenCase, ...]) -> Network:
     try:
         # Weights in a second file become part of the one file that is shipped.
         model = read_model(artifact.path)
@@ -112,7 +110,7 @@ def _network(
         data=data,
         artifact=artifact,
         answers=answers(artifact, cases),
-        tolerance=tolerance(target, artifact.precision),
+        tolerance=TOLERANCES[artifact.precision],
     )
 
 

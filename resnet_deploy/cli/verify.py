@@ -96,9 +96,10 @@ def command(
     """
     from dataclasses import replace
 
-    from resnet_deploy.artifact import check_recordable, load
+    from resnet_deploy.artifact import load
     from resnet_deploy.data.preprocess import input_preprocess
     from resnet_deploy.quantize.count_saturation import count_saturation
+    from resnet_deploy.recording import check_recordable
     from resnet_deploy.reference import reference_for
     from resnet_deploy.report.html.elsewhere import isa_page, saturation_page
     from resnet_deploy.report.html.parity import parity_page

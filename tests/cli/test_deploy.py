@@ -13,10 +13,11 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from resnet_deploy.artifact import load, record
+from resnet_deploy.artifact import load
 from resnet_deploy.bench.subjects import open_models
 from resnet_deploy.cli.main import cli
 from resnet_deploy.models.registry import build
+from resnet_deploy.recording import record
 from resnet_deploy.spec import resnet_spec
 from tests.passes.graphs import noise, parse
 

@@ -195,7 +195,7 @@ def test_selftest_tells_the_first_difference(built: Built, tmp_path: Path) -> No
     values[3] += 0.5
     values.tofile(scores)
     assert re.match(
-        r"FAIL case grey: score 3 is .*, recorded .*: .* of the largest score, allowed 0.001. "
+        r"FAIL case grey: score 3 is .*, recorded .*: .* of the largest score, allowed 0.0001. "
         r"The inputs match: .*--target-isa x86-avx2",
         said(changed),
     )
