@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from dataclasses import replace
 from pathlib import Path
 
 from resnet_deploy.artifact import Artifact, load, read_model
@@ -122,8 +123,8 @@ def _alternative(path: Path, contract: Contract, target: BundleTarget) -> Artifa
         )
     artifact = load(path)
     other = contract_of(artifact)
-    same = (other.preprocess, other.output_kind, other.labels, other.num_classes)
-    if same != (contract.preprocess, contract.output_kind, contract.labels, contract.num_classes):
+    # What is left to differ is the precision.
+    if replace(other, name=contract.name, precision=contract.precision) != contract:
         raise UnsupportedGraphError(
             f"{path} takes or gives something else than {contract.name}.onnx: name the same "
             "network, exported with the same --input and --output"
