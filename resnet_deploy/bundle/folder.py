@@ -22,7 +22,8 @@ def check_folder(folder: Path, *, force: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ArtifactError(f"{folder} is a file: name a folder with -o")
-    if force or not folder.exists() or not any(folder.iterdir()):
+    # A full disk may have left empty folders behind.
+    if force or not any(path.is_file() for path in folder.rglob("*")):
         return
     listed = listed_files(folder)
     if listed is None:

@@ -52,6 +52,11 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path):
         check_folder(tmp_path / "thesis.txt", force=True)
 
 
+def test_empty_folders_are_nobodys(tmp_path):
+    (tmp_path / "golden/deep").mkdir(parents=True)
+    check_folder(tmp_path, force=False)
+
+
 def test_a_manifest_can_not_point_out_of_its_folder(tmp_path):
     folder = tmp_path / "bundle"
     folder.mkdir()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,6 +14,15 @@ def test_a_missing_package_is_named_with_its_command():
         require("no_such_package", "drawing")
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Makes Ctrl-C an exception also where the tests were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_an_interrupt_waits_for_the_end_of_the_block():
     done = False
     with pytest.raises(KeyboardInterrupt), interrupts_deferred():  # noqa: PT012
