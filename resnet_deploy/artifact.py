@@ -262,7 +262,7 @@ def _parse(path: Path) -> onnx.ModelProto:
 
 def _check_external_data(model: onnx.ModelProto, path: Path) -> None:
     folder = path.parent.resolve()
-    for tensor in _tensors_of(model.graph):
+    for tensor in tensors_of(model.graph):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
         location = next((e.value for e in tensor.external_data if e.key == "location"), "")
@@ -281,14 +281,14 @@ def _check_external_data(model: onnx.ModelProto, path: Path) -> None:
             )
 
 
-def _tensors_of(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+def tensors_of(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     """Yield every tensor of ``graph``: initializers, attributes, and those of subgraphs."""
     yield from graph.initializer
     for node in graph.node:
         for attribute in node.attribute:
             yield from (attribute.t, *attribute.tensors)
             for subgraph in (attribute.g, *attribute.graphs):
-                yield from _tensors_of(subgraph)
+                yield from tensors_of(subgraph)
 
 
 def _check_whole(model: onnx.ModelProto, path: Path) -> None:

@@ -19,6 +19,9 @@ from resnet_deploy.spec import ModelSpec, OutputSpec, Preprocess
 CARD_KEY = "resnet_deploy.card"
 """Its key in the model's ``metadata_props``."""
 
+_LARGEST_PICTURE = 8192
+"""Pixels of a side, far above any classifier's."""
+
 CARD_FORMAT = 3
 
 _READABLE = (1, 2, CARD_FORMAT)
@@ -133,7 +136,9 @@ class Card:
             ArtifactError: the text is not a card of a format this version reads.
         """
         try:
-            data = json.loads(text)
+            data = json.loads(text, parse_constant=_refuse_constant)
+            # Half a surrogate pair is no text that can be written anywhere.
+            json.dumps(data, ensure_ascii=False).encode()
             if data["format"] not in _READABLE:
                 raise ArtifactError(
                     f"the model card has format {data['format']}, this version reads up to "
@@ -141,9 +146,28 @@ class Card:
                 )
             # What is made of an old file gets a card of today.
             card = _converter.structure({**data, "format": CARD_FORMAT}, cls)
+            _check_sizes(card.preprocess)
             return card if data["format"] == CARD_FORMAT else card.with_isas(_isas_of(card.steps))
-        except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            RecursionError,
+            cattrs.BaseValidationError,
+        ) as error:
             raise ArtifactError(f"the model card is damaged ({error}): export again") from error
+
+
+def _refuse_constant(name: str) -> float:
+    """Refuse ``NaN`` and ``Infinity``, which Python writes into JSON and nobody else reads."""
+    raise ValueError(f"{name} is no number")
+
+
+def _check_sizes(preprocess: Preprocess) -> None:
+    """Refuse pictures of a size that no net takes, before memory for one is asked for."""
+    for size in (preprocess.resize, preprocess.crop):
+        if not 1 <= size <= _LARGEST_PICTURE:
+            raise ValueError(f"pictures of {size} pixels")
 
 
 def check_licence(text: str) -> None:

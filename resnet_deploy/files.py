@@ -45,7 +45,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
         for path, data in contents.items():
             try:
                 staged[path] = _temporary_beside(path)
-                _fill(staged[path], data)
+                _fill(staged[path], data, _mode_of(path))
             except OSError as error:
                 raise ArtifactError(_cannot_write(path, error)) from error
         for path, temporary in staged.items():
@@ -65,12 +65,17 @@ def _temporary_beside(path: Path) -> Path:
     return Path(name)
 
 
-def _fill(temporary: Path, data: bytes) -> None:
+def _mode_of(path: Path) -> int:
+    """Return who may read and write ``path``: as it is, or as a new file gets it here."""
+    return path.stat().st_mode & 0o777 if path.is_file() else 0o666 & ~_umask()
+
+
+def _fill(temporary: Path, data: bytes, mode: int) -> None:
     with temporary.open("wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-    temporary.chmod(0o666 & ~_umask())
+    temporary.chmod(mode)
 
 
 def _cannot_write(path: Path, error: OSError) -> str:

@@ -22,6 +22,7 @@ def record(path: Path, sha256: str, change: Callable[[Card], Card]) -> Artifact:
     Raises:
         ArtifactError: the file has no card, is another one by now, or can't be written.
     """
+    path = path.resolve()  # a link stays one
     artifact = load(path)
     check_recordable(artifact)
     assert artifact.card is not None

@@ -190,3 +190,21 @@ def test_a_model_that_is_no_image_classifier(tmp_path: Path) -> None:
     onnx.save(parse(text), tmp_path / "m.onnx")
     with pytest.raises(ArtifactError, match="2 inputs and 1 outputs"):
         load(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"resize": 32', '"resize": 0'),
+        ('"resize": 32', '"resize": 2000000'),
+        ('"resize": 32', '"resize": NaN'),
+        ('"proven_isas": []', '"proven_isas": ["\\ud800"]'),
+        ('"proven_isas": []', f'"proven_isas": {"[" * 100_000}'),
+    ],
+    ids=["nothing", "huge", "nan", "surrogate", "deep"],
+)
+def test_a_card_of_nonsense_is_refused_in_one_line(old: str, new: str) -> None:
+    text = card().to_json()
+    assert old in text
+    with pytest.raises(ArtifactError, match="the model card is damaged"):
+        Card.from_json(text.replace(old, new))

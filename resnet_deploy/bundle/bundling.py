@@ -6,7 +6,7 @@ import importlib.metadata
 from dataclasses import replace
 from pathlib import Path
 
-from resnet_deploy.artifact import Artifact, load, read_model
+from resnet_deploy.artifact import Artifact, load, read_model, tensors_of
 from resnet_deploy.bundle import cpp, mobile, node, triton, web
 from resnet_deploy.bundle.contract import Contract, contract_of
 from resnet_deploy.bundle.folder import check_folder, write_folder
@@ -80,7 +80,7 @@ def pack(
     made = _RENDERERS[target](kit)
     files = {**made.files, MANIFEST_FILE: manifest(kit, made.files)}
     progress("bundling", 2, 3)
-    write_folder(folder, files)
+    write_folder(folder, files, force=force)
     progress("bundling", 3, 3)
     return BundleReport(
         target=target.value,
@@ -104,7 +104,7 @@ def _network(artifact: Artifact, name: str, cases: tuple[GoldenCase, ...]) -> Ne
         data = artifact.path.read_bytes()
     except OSError as error:
         raise ArtifactError(f"cannot read {artifact.path}: {error.strerror}") from error
-    if any(tensor.HasField("data_location") for tensor in model.graph.initializer):
+    if any(tensor.HasField("data_location") for tensor in tensors_of(model.graph)):
         data = model.SerializeToString(deterministic=True)
     return Network(
         file=name,

@@ -60,7 +60,16 @@ def contract_of(artifact: Artifact) -> Contract:
             f"{artifact.path} does not say how many classes it has: bundle a file exported by "
             "resnet-deploy"
         )
+    if artifact.output.dtype != "float32":
+        raise UnsupportedGraphError(
+            f"{artifact.path} gives {artifact.output.dtype}, and bundles read float32: export it "
+            "with float32 outputs"
+        )
     labels = artifact.card.labels if artifact.card is not None else ()
+    if labels and len(labels) != classes:
+        raise UnsupportedGraphError(
+            f"{artifact.path} has {len(labels)} labels for {classes} classes: export it again"
+        )
     return Contract(
         name=_one_line(artifact.path.stem),
         precision=artifact.precision,
@@ -87,5 +96,8 @@ def _classes_of(artifact: Artifact) -> int:
 
 
 def _one_line(label: str) -> str:
-    """A label file has one label per line, and a name stands in headings: no line breaks."""
-    return " ".join(label.split())
+    """Return ``label`` without what ends a line or a string, or steers a terminal.
+
+    A label file has one label per line, and a name stands in headings.
+    """
+    return " ".join("".join(c if c.isprintable() else " " for c in label).split())

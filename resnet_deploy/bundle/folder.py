@@ -43,15 +43,37 @@ def check_folder(folder: Path, *, force: bool) -> None:
         )
 
 
-def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = False) -> None:
     """Write ``files``, the manifest among them, and remove what an older bundle leaves behind.
 
     Raises:
-        ArtifactError: a file can't be written; the older bundle is then as it was.
+        ArtifactError: a file can't be written, or would replace one that is of no bundle and
+            ``force`` is not given; the older bundle is then as it was.
     """
-    stale = set(listed_files(folder) or ()) - set(files) if folder.is_dir() else set()
+    listed = listed_files(folder) or {}
+    for name, data in files.items():
+        path = folder / name
+        foreign = name not in listed and name != MANIFEST_FILE and path.is_file()
+        if foreign and not force and path.read_bytes() != data:
+            raise ArtifactError(
+                f"{path} was not written by resnet-deploy: move it away, or --force to replace it"
+            )
+    stale = set(listed) - set(files)
     # The manifest comes last: a folder with a manifest holds all that it lists.
     ordered = sorted(files, key=lambda name: (name == MANIFEST_FILE, name))
     write_together({folder / name: files[name] for name in ordered})
     for name in stale:
-        (folder / name).unlink(missing_ok=True)
+        path = folder / name
+        if path.is_file() or path.is_symlink():
+            path.unlink()
+            _remove_empty(path.parent, folder)
+
+
+def _remove_empty(path: Path, top: Path) -> None:
+    """Remove ``path`` and the folders above it, up to ``top``, as long as they are empty.
+
+    Triton takes every folder in its repository for a model.
+    """
+    while path != top and not any(path.iterdir()):
+        path.rmdir()
+        path = path.parent

@@ -67,17 +67,16 @@ def listed_files(folder: Path) -> dict[str, str] | None:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["tool"]["name"] != _TOOL:
             return None
-        files = {str(name): str(digest) for name, digest in data["files"].items()}
+        root = folder.resolve()
+        return {
+            str(name): str(digest)
+            for name, digest in data["files"].items()
+            if (folder / name).resolve().is_relative_to(root)
+        }
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    root = folder.resolve()
-    return {
-        name: digest
-        for name, digest in files.items()
-        if (folder / name).resolve().is_relative_to(root)
-    }
 
 
 def _place(name: str, files: Mapping[str, bytes]) -> str | None:

@@ -125,8 +125,14 @@ def _crew(kit: Kit) -> tuple[int, int]:
     """Return how many instances, and threads of each: as ``tune`` measured, where it did."""
     card = kit.network.artifact.card
     for step in reversed(card.steps if card is not None else ()):
-        if step.name == "tune" and step.options["runner"] == "ort":
-            return int(step.options["instances"]), int(step.options["threads"])
+        if step.name == "tune" and step.options.get("runner") == "ort":
+            instances, threads = step.options.get("instances"), step.options.get("threads")
+            if (
+                isinstance(instances, int)
+                and isinstance(threads, int)
+                and min(instances, threads) > 0
+            ):
+                return instances, threads
     return _INSTANCES, _THREADS
 
 

@@ -92,11 +92,11 @@ def command(
             skip_bad=skip_bad,
             progress=progress,
         )
-    if record:
-        record_accuracy(model, result, dataset)
     result = replace(result, environment=environment(command_line()))
     show(evaluation_report(result), to_dict(result), json_file)
     if report_file is not None:
         from resnet_deploy.report.html.evaluation import evaluation_page
 
         write_report(evaluation_page(result), report_file)
+    if record:  # last: what was measured is on the screen by now
+        record_accuracy(model, result, dataset)

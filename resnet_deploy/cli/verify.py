@@ -175,11 +175,11 @@ def command(
                 environment=where,
                 progress=progress,
             )
-            if record:
-                record_isas(artifact, on_isas)
             show(isa_report(on_isas), to_dict(on_isas), json_file)
             if report_file is not None:
                 write_report(isa_page(on_isas), report_file)
+            if record:  # last: what was found is on the screen by now
+                record_isas(artifact, on_isas)
             ctx.exit(0 if on_isas.passed else 1)
         report = compare(
             model,

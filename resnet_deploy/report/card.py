@@ -62,7 +62,9 @@ def _calibration(options: dict[str, Any]) -> list[str]:
     data = options.get("data", "unknown data")
     if "samples" in options:
         images = "made-up pictures" if options.get("synthetic") else f"images of {data}"
-        data = f"{options['samples']:,} {images}, {_hash(str(options.get('data_sha256')))}"
+        count = options["samples"]
+        count = f"{count:,}" if isinstance(count, int) else count
+        data = f"{count} {images}, {_hash(str(options.get('data_sha256')))}"
     said = (("method", ""), ("effort", "effort "), ("target_isa", "for "))
     how = ", ".join(f"{word}{options[key]}" for key, word in said if key in options)
     return [f"calibration: {data}; {how}"]

@@ -38,8 +38,23 @@ def test_features_have_no_classes(output_exports, output):
 def test_a_label_is_one_line(tiny_export):
     artifact = load(tiny_export / "resnet8.onnx")
     assert artifact.card is not None
-    card = replace(artifact.card, labels=("a\nb", *"bcdefghij"))
+    card = replace(artifact.card, labels=("a\nb\0\x9b", *"bcdefghij"))
     assert contract_of(replace(artifact, card=card)).labels[0] == "a b"
+
+
+def test_labels_are_as_many_as_classes(tiny_export):
+    artifact = load(tiny_export / "resnet8.onnx")
+    assert artifact.card is not None
+    card = replace(artifact.card, labels=("a", "b"))
+    with pytest.raises(UnsupportedGraphError, match="2 labels for 10 classes"):
+        contract_of(replace(artifact, card=card))
+
+
+def test_other_outputs_than_float32_are_refused(tiny_export):
+    artifact = load(tiny_export / "resnet8.onnx")
+    output = replace(artifact.output, dtype="float64")
+    with pytest.raises(UnsupportedGraphError, match="gives float64"):
+        contract_of(replace(artifact, outputs=(output,)))
 
 
 def test_foreign_top_k_is_refused(output_exports):

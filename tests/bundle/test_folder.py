@@ -31,7 +31,7 @@ def test_a_newer_bundle_replaces_an_older_one_and_leaves_builds(tmp_path):
     check_folder(folder, force=False)
     _write(folder, code="new")
     assert (folder / "code").read_text() == "new"
-    assert not (folder / "golden/gone").exists()
+    assert not (folder / "golden").exists(), "Triton takes an empty folder for a model"
     assert (folder / "build/selftest").exists()
 
 
@@ -52,6 +52,17 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path):
         check_folder(tmp_path / "thesis.txt", force=True)
 
 
+def test_a_new_file_does_not_replace_one_of_a_user(tmp_path):
+    folder = tmp_path / "bundle"
+    _write(folder, code="old")
+    (folder / "package.json").write_text("my own work")
+    with pytest.raises(ArtifactError, match=r"package.json was not written by resnet-deploy"):
+        write_folder(folder, {"package.json": b"ours"})
+    assert (folder / "package.json").read_text() == "my own work"
+    write_folder(folder, {"package.json": b"ours"}, force=True)
+    assert (folder / "package.json").read_text() == "ours"
+
+
 def test_empty_folders_are_nobodys(tmp_path):
     (tmp_path / "golden/deep").mkdir(parents=True)
     check_folder(tmp_path, force=False)
@@ -69,7 +80,18 @@ def test_a_manifest_can_not_point_out_of_its_folder(tmp_path):
     assert precious.exists()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"tool": {"name": "other"}, "files": {}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"tool": {"name": "other"}, "files": {}}',
+        '{"tool": {"name": "resnet-deploy"}, "files": {"a\\u0000b": "x"}}',
+        "[" * 100_000,
+    ],
+    ids=["empty", "list", "object", "other", "nul", "deep"],
+)
 def test_other_manifests_are_not_ours(tmp_path, text):
     (tmp_path / MANIFEST_FILE).write_text(text)
     assert listed_files(tmp_path) is None

@@ -57,6 +57,10 @@ const server = createServer(async (request, response) => {
 });
 
 const port = Number(process.argv[2] ?? 8080);
+if (!(Number.isInteger(port) && port >= 0 && port < 65536)) {
+  console.error(`${process.argv[2]} is no port: name a number up to 65535, as in: npm start 8081`);
+  process.exit(2);
+}
 server.on('error', (error) => {
   const reason = error.code === 'EADDRINUSE' ? `port ${port} is taken` : error.message;
   console.error(`${reason}: name another one, as in: npm start 8081`);

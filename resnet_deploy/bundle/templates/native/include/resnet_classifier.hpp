@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <numeric>
 #include <string>
@@ -121,6 +122,10 @@ class Classifier {
   std::size_t named(const CallMemory &memory, Prediction *top, std::size_t k) const {
     const std::size_t count = std::min(k, network_.score_count());
     for (std::size_t i = 0; i < count; ++i) {
+      if (memory.classes[i] < 0 ||
+          memory.classes[i] >= static_cast<std::int64_t>(labels_.size())) {
+        throw Error(Code::onnxruntime, "the network names a class that it does not have");
+      }
       top[i] = prediction(static_cast<int>(memory.classes[i]), memory.scores[i], memory.scores[i]);
     }
     return count;

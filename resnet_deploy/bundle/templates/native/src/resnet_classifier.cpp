@@ -26,7 +26,11 @@ namespace {
 thread_local char last_error[1024] = "";
 
 std::int32_t fail(std::int32_t code, const char *message) noexcept {
-  const std::size_t length = std::min(std::strlen(message), sizeof last_error - 1);
+  std::size_t length = std::strlen(message);
+  if (length >= sizeof last_error) {
+    length = sizeof last_error - 1;
+    while ((message[length] & 0xC0) == 0x80) --length;  // not within a character
+  }
   std::memcpy(last_error, message, length);
   last_error[length] = '\0';
   return code;

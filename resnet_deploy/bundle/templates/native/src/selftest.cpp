@@ -128,12 +128,12 @@ double compare_scores(const std::vector<float> &found, const std::vector<float> 
   for (std::size_t i = 0; i < found.size(); ++i) {
     scale = std::max(scale, std::fabs(static_cast<double>(recorded[i])));
     const double difference = std::fabs(static_cast<double>(found[i]) - recorded[i]);
-    if (difference > worst) {
+    if (!(difference <= worst)) {  // so that NaN counts
       worst = difference;
       where = i;
     }
   }
-  const double relative = worst == 0 ? 0 : worst / scale;
+  const double relative = worst == 0.0 ? 0.0 : worst / scale;
   if (relative <= model.tolerance) return relative;
   std::string message = "score " + std::to_string(where) + " is " + number(found[where]) +
                         ", recorded " + number(recorded[where]) + ": " + number(relative) +

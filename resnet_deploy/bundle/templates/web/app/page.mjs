@@ -114,16 +114,18 @@ async function take(files) {
   const file = files?.[0];
   if (file === undefined) return;
   const number = ++asked;
+  last = null;
   show('error', '');
   show('status', `Reading ${file.name}…`);
   try {
     const bitmap = await decode(file);
     if (number !== asked) return;
+    const picture = pixels(bitmap, file.name);
     const canvas = /** @type {HTMLCanvasElement} */ (element('preview'));
     preview(bitmap, canvas, PREVIEW_SIDE);
     canvas.setAttribute('aria-label', `The picture ${file.name}`);
     canvas.hidden = false;
-    last = { picture: pixels(bitmap, file.name), name: file.name };
+    last = { picture, name: file.name };
     bitmap.close();
   } catch (error) {
     if (number === asked) fail(error);

@@ -55,6 +55,11 @@ inline Pixels checked(const Picture &picture) {
   if (picture.width < 1 || picture.height < 1) {
     throw Error(Code::bad_image, "a picture of " + size_of(picture) + " pixels has no content");
   }
+  // Where addresses have 32 bits, three bytes for each pixel of a row may be too many.
+  if (static_cast<std::size_t>(picture.width) > picture.size / 3) {
+    throw Error(Code::bad_image, std::to_string(picture.size) + " bytes are too few for " +
+                                     size_of(picture) + " RGB pixels: the picture is truncated");
+  }
   const std::size_t line = static_cast<std::size_t>(picture.width) * 3;
   const std::size_t stride = picture.stride == 0 ? line : picture.stride;
   if (stride < line) {
@@ -64,7 +69,7 @@ inline Pixels checked(const Picture &picture) {
   }
   // Divided instead of multiplied, which could overflow.
   const auto gaps = static_cast<std::size_t>(picture.height - 1);
-  if (picture.size < line || (picture.size - line) / stride < gaps) {
+  if ((picture.size - line) / stride < gaps) {
     throw Error(Code::bad_image, std::to_string(picture.size) + " bytes are too few for " +
                                      size_of(picture) + " RGB pixels: the picture is truncated");
   }

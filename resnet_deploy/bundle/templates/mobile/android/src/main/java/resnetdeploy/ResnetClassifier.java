@@ -37,9 +37,19 @@ public final class ResnetClassifier implements AutoCloseable {
     private ResnetClassifier(long handle) {
         this.handle = handle;
         labels = new String[nativeClassCount(handle)];
-        for (int index = 0; index < labels.length; index++) {
-            labels[index] = new String(nativeLabel(handle, index), UTF_8);
+    }
+
+    private static ResnetClassifier of(long handle) {
+        ResnetClassifier made = new ResnetClassifier(handle);
+        try {
+            for (int index = 0; index < made.labels.length; index++) {
+                made.labels[index] = new String(nativeLabel(handle, index), UTF_8);
+            }
+        } catch (RuntimeException | Error failure) {
+            made.close();
+            throw failure;
         }
+        return made;
     }
 
     /**
@@ -58,7 +68,7 @@ public final class ResnetClassifier implements AutoCloseable {
         long[] handle = new long[1];
         byte[][] message = new byte[1][];
         check(nativeOpenMemory(model, labels, threads, handle, message), message);
-        return new ResnetClassifier(handle[0]);
+        return of(handle[0]);
     }
 
     /**
@@ -74,7 +84,7 @@ public final class ResnetClassifier implements AutoCloseable {
         byte[][] message = new byte[1][];
         byte[] name = model == null ? null : cString(model);
         check(nativeOpen(cString(folder.getPath()), name, threads, handle, message), message);
-        return new ResnetClassifier(handle[0]);
+        return of(handle[0]);
     }
 
     /** The version of the ONNX Runtime that is loaded. */
@@ -223,6 +233,9 @@ public final class ResnetClassifier implements AutoCloseable {
     }
 
     private static byte[] cString(String text) {
+        if (text.indexOf('\0') >= 0) {
+            throw new IllegalArgumentException("a file name holds a NUL");
+        }
         return (text + '\0').getBytes(UTF_8);
     }
 
