@@ -94,10 +94,10 @@ GOOD = _bytes(PIXELS)
         (GOOD + b"!", "longer than it claims"),
         (_bytes(LABELS), "name the images file, not the labels"),
         (_bytes(PIXELS[:0]), "holds no images"),
-        (gzip.compress(GOOD)[:-30], "damaged gzip"),
+        (gzip.compress(GOOD, mtime=0)[:-30], "damaged gzip"),
         (b"\x1f\x8bnot gzip", "damaged gzip"),
         (struct.pack(">BBBB3I", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 9), "claims"),
-        (gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 9, 9, 9)), "is cut short"),
+        (gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 9, 9, 9), mtime=0), "is cut short"),
     ],
 )
 def test_malformed_files(tmp_path, data, message):
