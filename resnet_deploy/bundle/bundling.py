@@ -19,7 +19,7 @@ from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import BundleReport
-from resnet_deploy.spec import BundleTarget
+from resnet_deploy.spec import DEFAULT_REAL_PICTURES, BundleTarget
 
 _RENDERERS = {
     BundleTarget.CPP: cpp.render,
@@ -28,8 +28,6 @@ _RENDERERS = {
     BundleTarget.WEB: web.render,
     BundleTarget.TRITON: triton.render,
 }
-
-DEFAULT_REAL_PICTURES = 8
 
 
 def pack(

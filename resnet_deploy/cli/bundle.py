@@ -16,7 +16,7 @@ from resnet_deploy.cli.options import (
     show,
     verbosity_options,
 )
-from resnet_deploy.spec import BundleTarget
+from resnet_deploy.spec import DEFAULT_REAL_PICTURES, BundleTarget
 
 
 @click.command("bundle")
@@ -39,7 +39,7 @@ from resnet_deploy.spec import BundleTarget
     "--pictures",
     "count",
     type=click.IntRange(1, 200),
-    default=8,
+    default=DEFAULT_REAL_PICTURES,
     show_default=True,
     help="How many pictures of --data become golden cases.",
 )

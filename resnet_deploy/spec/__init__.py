@@ -4,7 +4,7 @@ from resnet_deploy.spec.bench import (
     BenchSpec,
 )
 from resnet_deploy.spec.budget import Budget
-from resnet_deploy.spec.bundle import BundleTarget
+from resnet_deploy.spec.bundle import DEFAULT_REAL_PICTURES, BundleTarget
 from resnet_deploy.spec.model import (
     IMAGENET_DEPTHS,
     Family,
@@ -45,6 +45,7 @@ from resnet_deploy.spec.tuning import Objective, TuneSpec
 
 __all__ = [
     "CENTER_CROP_RATIO",
+    "DEFAULT_REAL_PICTURES",
     "ENOUGH_FOR_AGREEMENT",
     "FP32_TOLERANCE",
     "IMAGENET_DEPTHS",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import enum
 
+DEFAULT_REAL_PICTURES = 8
+"""How many of a dataset become golden cases."""
+
 
 class BundleTarget(str, enum.Enum):
     """``cpp``: C++17 and C; ``mobile``: Android and iOS; ``node``: Node.js.
