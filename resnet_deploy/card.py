@@ -6,6 +6,7 @@ Nothing in a card depends on the time or the place, so the same input gives the 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -38,8 +39,8 @@ _converter = cattrs.Converter(forbid_extra_keys=True)
 class WeightsSource:
     """Where the weights came from.
 
-    ``kind`` is ``random`` (then ``seed``), ``file`` or ``imagenet`` (then the file's name and
-    SHA-256), ``factory`` (the factory returned them) or ``onnx`` (a foreign ONNX file).
+    ``kind`` is ``random`` (then ``seed``), ``file``, ``imagenet`` or ``cifar10`` (then the file's
+    name and SHA-256), ``factory`` (the factory returned them) or ``onnx`` (a foreign ONNX file).
     """
 
     kind: str
@@ -136,9 +137,7 @@ class Card:
             ArtifactError: the text is not a card of a format this version reads.
         """
         try:
-            data = json.loads(text, parse_constant=_refuse_constant)
-            # Half a surrogate pair is no text that can be written anywhere.
-            json.dumps(data, ensure_ascii=False).encode()
+            data = strict_json(text)
             if data["format"] not in _READABLE:
                 raise ArtifactError(
                     f"the model card has format {data['format']}, this version reads up to "
@@ -146,7 +145,7 @@ class Card:
                 )
             # What is made of an old file gets a card of today.
             card = _converter.structure({**data, "format": CARD_FORMAT}, cls)
-            _check_sizes(card.preprocess)
+            check_sizes(card.preprocess)
             return card if data["format"] == CARD_FORMAT else card.with_isas(_isas_of(card.steps))
         except (
             ValueError,
@@ -158,13 +157,39 @@ class Card:
             raise ArtifactError(f"the model card is damaged ({error}): export again") from error
 
 
-def _refuse_constant(name: str) -> float:
+def strict_json(text: str) -> Any:
+    """Return what JSON ``text`` holds.
+
+    Raises:
+        ValueError: it is no JSON, or holds a number that is not finite or half a character.
+        RecursionError: it is nested too deeply.
+    """
+    data = json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+    # Half a surrogate pair is no text that can be written anywhere.
+    json.dumps(data, ensure_ascii=False).encode()
+    return data
+
+
+def _finite(digits: str) -> float:
     """Refuse ``NaN`` and ``Infinity``, which Python writes into JSON and nobody else reads."""
-    raise ValueError(f"{name} is no number")
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:20]} is no number")
+    return number
 
 
-def _check_sizes(preprocess: Preprocess) -> None:
-    """Refuse pictures of a size that no net takes, before memory for one is asked for."""
+def _whole(digits: str) -> int:
+    """Refuse whole numbers too large for a float, which fields of floats would choke on."""
+    _finite(digits)
+    return int(digits)
+
+
+def check_sizes(preprocess: Preprocess) -> None:
+    """Refuse pictures of a size that no net takes, before memory for one is asked for.
+
+    Raises:
+        ValueError: the size is one.
+    """
     for size in (preprocess.resize, preprocess.crop):
         if not 1 <= size <= _LARGEST_PICTURE:
             raise ValueError(f"pictures of {size} pixels")

@@ -10,6 +10,7 @@ from resnet_deploy.cli.model_options import model_request_options
 from resnet_deploy.cli.options import (
     MODEL,
     ProgressBar,
+    RgbType,
     command_line,
     force_option,
     input_option,
@@ -22,23 +23,7 @@ from resnet_deploy.cli.options import (
 from resnet_deploy.cli.quant_options import quant_options
 from resnet_deploy.errors import SpecError
 from resnet_deploy.models.request import ModelRequest
-from resnet_deploy.spec import InputFormat, OutputSpec, Preprocess, QuantSpec
-
-
-class RgbType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
-    """Three comma-separated numbers, such as ``0.485,0.456,0.406``."""
-
-    name = "R,G,B"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, float, float]:
-        """Return the three numbers."""
-        try:
-            red, green, blue = (float(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not three numbers such as 0.5,0.5,0.5", param, ctx)
-        return red, green, blue
+from resnet_deploy.spec import InputFormat, OutputSpec, PreprocessOverrides, QuantSpec
 
 
 @click.command("export")
@@ -47,8 +32,9 @@ class RgbType(click.ParamType):  # type: ignore[type-arg]  # generic only from c
     "--weights",
     default="random",
     show_default=True,
-    metavar="[random|imagenet|FILE]",
-    help="Random, torchvision's published file (downloaded), or a checkpoint.",
+    metavar="[random|imagenet|cifar10|FILE]",
+    help="Random, torchvision's published file (downloaded), the ResNet-20 that comes with the "
+    "package, a checkpoint, or the folder of a training run.",
 )
 @click.option(
     "-o",
@@ -59,24 +45,37 @@ class RgbType(click.ParamType):  # type: ignore[type-arg]  # generic only from c
     help="Folder of the files.",
 )
 @click.option("--name", help="Stem of the files.  [default: the model's, as resnet34]")
-@click.option("--labels", "labels_file", type=MODEL, help="Text file with one class name a line.")
+@click.option(
+    "--labels",
+    "labels_file",
+    type=MODEL,
+    help="Text file with one class name a line.  [default: the weights' own]",
+)
 @click.option(
     "--licence",
     default="",
     metavar="SPDX",
-    help="Licence of the weights, as Apache-2.0, for the files' card.",
+    help="Licence of the weights, as Apache-2.0, for the files' card.  [default: the weights' own]",
 )
-@click.option("--mean", type=RgbType(), help="Mean of the input, on [0, 1].  [default: ImageNet's]")
-@click.option("--std", type=RgbType(), help="Its standard deviation.  [default: ImageNet's]")
 @click.option(
-    "--resize", type=click.IntRange(1), help="Shorter side before the crop.  [default: size/0.875]"
+    "--mean",
+    type=RgbType(),
+    help="Mean of the input, on [0, 1].  [default: the weights' own, or ImageNet's]",
+)
+@click.option(
+    "--std",
+    type=RgbType(),
+    help="Its standard deviation.  [default: the weights' own, or ImageNet's]",
+)
+@click.option(
+    "--resize",
+    type=click.IntRange(1),
+    help="Shorter side before the crop.  [default: the weights' own, or size/0.875]",
 )
 @click.option(
     "--interpolation",
     type=click.Choice(["bilinear", "bicubic"]),
-    default="bilinear",
-    show_default=True,
-    help="Of the resize.",
+    help="Of the resize.  [default: the weights' own, or bilinear]",
 )
 @input_option(InputFormat.FLOAT_NCHW)
 @click.option(
@@ -133,7 +132,7 @@ def command(
     mean: tuple[float, float, float] | None,
     std: tuple[float, float, float] | None,
     resize: int | None,
-    interpolation: str,
+    interpolation: str | None,
     input_format: str,
     resize_in_graph: bool,
     output_name: str,
@@ -175,7 +174,9 @@ def command(
                 name=name,
                 labels=read_labels_file(labels_file) if labels_file else (),
                 licence=licence,
-                preprocess=lambda size: _preprocess(size, mean, std, resize, interpolation),
+                preprocess=PreprocessOverrides(
+                    mean=mean, std=std, resize=resize, interpolation=interpolation
+                ),
                 input=InputFormat(input_format),
                 resize_in_graph=resize_in_graph,
                 output=output,
@@ -197,20 +198,3 @@ def command(
             progress=progress,
         )
     show_deployment(deployment, json_file)
-
-
-def _preprocess(
-    image_size: int,
-    mean: tuple[float, float, float] | None,
-    std: tuple[float, float, float] | None,
-    resize: int | None,
-    interpolation: str,
-) -> Preprocess:
-    usual = Preprocess.for_size(image_size)
-    return Preprocess(
-        resize=resize or usual.resize,
-        crop=image_size,
-        mean=mean or usual.mean,
-        std=std or usual.std,
-        interpolation=interpolation,
-    )

@@ -36,6 +36,22 @@ MODEL = click.Path(path_type=Path)
 """A path that the library checks, so that every bad file gets the library's one line."""
 
 
+class RgbType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
+    """Three comma-separated numbers, such as ``0.485,0.456,0.406``."""
+
+    name = "R,G,B"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float, float]:
+        """Return the three numbers."""
+        try:
+            red, green, blue = (float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not three numbers such as 0.5,0.5,0.5", param, ctx)
+        return red, green, blue
+
+
 def add_options(function: Any, options: Sequence[Callable[[Any], Any]]) -> Any:
     """Return ``function`` with ``options``, which its help lists in this order."""
     for option in reversed(options):

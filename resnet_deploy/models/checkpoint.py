@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -26,35 +23,38 @@ from resnet_deploy.models.layouts import (
     to_torchvision,
     unwrap,
 )
+from resnet_deploy.models.pretrained import pretrained_cifar10
 from resnet_deploy.models.reading import read_weights
 from resnet_deploy.models.registry import build, build_custom, skeleton
 from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.models.stated import (
+    NOTHING_STATED,
+    check_card,
+    stated_by_card,
+    stated_by_config,
+)
+from resnet_deploy.models.weights_file import MODEL_FILE, card_of
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.spec import ModelSpec, Variant
+from resnet_deploy.spec import ModelSpec
+from resnet_deploy.weights_card import WeightsCard
 
-_PLACEHOLDER_LABEL = re.compile(r"LABEL_\d+")
+_PUBLISHED = ("imagenet", "cifar10")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedModel:
     """A network with its weights: eval mode, CPU, float32.
 
-    ``labels`` is empty or has one name per class; ``notices`` are lines worth telling a user.
+    ``labels`` is empty or has one name per class; ``card`` is what training wrote beside the
+    weights; ``notices`` are lines worth telling a user.
     """
 
     module: nn.Module
     spec: ModelSpec
     source: WeightsSource
     labels: tuple[str, ...] = ()
+    card: WeightsCard | None = None
     notices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _SiblingConfig:
-    """What Hugging Face's ``config.json`` beside the weights tells."""
-
-    variant: Variant | None = None
-    labels: tuple[str, ...] = ()
 
 
 def resolve(
@@ -68,8 +68,10 @@ def resolve(
 
     Args:
         request: what is known of the network; the rest is inferred from the weights.
-        weights: ``random``, ``imagenet`` (torchvision's published file, downloaded once), or
-            the path of a checkpoint. A factory keeps the weights it made when this is ``random``.
+        weights: ``random``, ``imagenet`` (torchvision's published file, downloaded once),
+            ``cifar10`` (the ResNet-20 that comes with the package), or the path of a checkpoint
+            or of a training run's folder. A factory keeps the weights it made when this is
+            ``random``.
         seed: of random weights.
         progress: told about the download.
 
@@ -81,11 +83,13 @@ def resolve(
     request.check()
     if weights == "random":
         return _without_file(request, seed)
+    if weights in _PUBLISHED and request.is_custom:
+        raise SpecError(f"--weights {weights} is for the paper's nets, not for --model factories")
     if weights == "imagenet":
-        if request.is_custom:
-            raise SpecError("--weights imagenet is for the paper's nets, not for --model factories")
-        return _from_file(request, fetch(request.spec(), progress=progress), kind="imagenet")
-    path = Path(weights)
+        return _from_file(request, fetch(request.spec(), progress=progress), kind=weights)
+    if weights == "cifar10":
+        return _from_file(request, pretrained_cifar10(), kind=weights)
+    path = _located(weights)
     if request.is_custom:
         return _into_factory(request, path, seed)
     return _from_file(request, path, kind="file")
@@ -103,43 +107,43 @@ def _without_file(request: ModelRequest, seed: int) -> LoadedModel:
         source=WeightsSource(kind="random", seed=seed),
         notices=(
             f"weights are random (seed {seed}): good for speed, not for accuracy; "
-            "use --weights FILE or imagenet",
+            "use --weights FILE, imagenet or cifar10",
         ),
     )
 
 
 def _from_file(request: ModelRequest, path: Path, *, kind: str) -> LoadedModel:
-    raw, notices = _tensors(path)
-    config = _SiblingConfig()
-    if is_hugging_face(raw):
-        config = _read_config(path.parent / "config.json")
-    if None not in (request.variant, config.variant) and request.variant is not config.variant:
-        assert config.variant is not None
-        raise CheckpointError(
-            f"{path.name} is a {config.variant.value} net by the config.json beside it: "
-            "drop --variant"
-        )
+    raw, card, notices = _tensors(path)
+    stated = NOTHING_STATED
+    if card is not None:
+        stated = stated_by_card(card, request, path.name)
+    elif is_hugging_face(raw):
+        stated = stated_by_config(path, request)
     state = to_torchvision(raw)
-    spec = infer_spec(state, request, path.name, config.variant)
+    spec = infer_spec(state, request, path.name, stated)
+    deviations = () if card is None else check_card(card, spec, path.name)
     state, cast = _checked(state, path.name)
     module = skeleton(spec)
     # Keys and shapes were compared; only num_batches_tracked, which eval mode never reads, may
     # be missing.
     module.load_state_dict(state, strict=False)
-    labels = config.labels if len(config.labels) == spec.num_classes else ()
+    labels = stated.labels if len(stated.labels) == spec.num_classes else ()
     return LoadedModel(
         module=module,
         spec=spec,
         source=_source(path, kind),
         labels=labels,
-        notices=(*notices, *cast),
+        card=card,
+        notices=(*notices, *cast, *deviations),
     )
 
 
 def _into_factory(request: ModelRequest, path: Path, seed: int) -> LoadedModel:
     """Load a checkpoint into a user's own net, key by key."""
-    raw, notices = _tensors(path)
-    module, spec = build_custom(request.spec(), seed=seed)
+    raw, card, notices = _tensors(path)
+    stated = NOTHING_STATED if card is None else stated_by_card(card, request, path.name)
+    wanted = replace(request, image_size=request.image_size or stated.image_size)
+    module, spec = build_custom(wanted.spec(), seed=seed)
     expected = module.state_dict()
     state, cast = _checked(strip_prefixes(raw, expected), path.name)
     counters = {key for key in expected if key.endswith(".num_batches_tracked")}
@@ -158,13 +162,19 @@ def _into_factory(request: ModelRequest, path: Path, seed: int) -> LoadedModel:
                 f"{path.name} does not fit {request.model}: {key} is {tuple(tensor.shape)} "
                 f"instead of {tuple(expected[key].shape)}"
             )
+    deviations = () if card is None else check_card(card, spec, path.name)
     module.load_state_dict(state, strict=False)
     return LoadedModel(
-        module=module, spec=spec, source=_source(path, "file"), notices=(*notices, *cast)
+        module=module,
+        spec=spec,
+        source=_source(path, "file"),
+        labels=stated.labels,
+        card=card,
+        notices=(*notices, *cast, *deviations),
     )
 
 
-def _tensors(path: Path) -> tuple[State, tuple[str, ...]]:
+def _tensors(path: Path) -> tuple[State, WeightsCard | None, tuple[str, ...]]:
     content = read_weights(path)
     state, notices = unwrap(content)
     if not state:
@@ -172,7 +182,7 @@ def _tensors(path: Path) -> tuple[State, tuple[str, ...]]:
         if isinstance(content, dict):
             held = f"a dict of {', '.join(map(str, list(content)[:4])) or 'nothing'}"
         raise CheckpointError(f"{path} holds no weights ({held}): save model.state_dict()")
-    return state, notices
+    return state, card_of(path, content), notices
 
 
 def _checked(state: State, name: str) -> tuple[State, tuple[str, ...]]:
@@ -204,27 +214,11 @@ def _checked(state: State, name: str) -> tuple[State, tuple[str, ...]]:
     return result, notices
 
 
-def _read_config(path: Path) -> _SiblingConfig:
-    """Read Hugging Face's config; a missing one tells nothing.
-
-    Raises:
-        CheckpointError: it is there but is no JSON object.
-    """
-    if not path.is_file():
-        return _SiblingConfig()
-    try:
-        config: Any = json.loads(path.read_text(encoding="utf-8"))
-        names = config.get("id2label") or {}
-        labels = tuple(str(names[key]) for key in sorted(names, key=int))
-        strides_first = bool(config.get("downsample_in_bottleneck", False))
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} beside the weights is no valid config ({type(error).__name__}): "
-            "repair or remove it"
-        ) from error
-    if any(_PLACEHOLDER_LABEL.fullmatch(label) for label in labels):
-        labels = ()
-    return _SiblingConfig(Variant.V1 if strides_first else Variant.V1_5, labels)
+def _located(weights: str) -> Path:
+    """Return the file that ``weights`` names; the folder of a training run stands for its own."""
+    path = Path(weights)
+    inside = path / MODEL_FILE
+    return inside if inside.is_file() else path
 
 
 def _source(path: Path, kind: str) -> WeightsSource:

@@ -12,6 +12,7 @@ from resnet_deploy.models.layouts import State
 from resnet_deploy.models.registry import BLOCKS, skeleton
 from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck
+from resnet_deploy.models.stated import NOTHING_STATED, Stated
 from resnet_deploy.spec import (
     Family,
     ModelSpec,
@@ -28,11 +29,11 @@ _IGNORED = ".num_batches_tracked"
 
 
 def infer_spec(
-    state: State, request: ModelRequest, name: str, variant: Variant | None = None
+    state: State, request: ModelRequest, name: str, stated: Stated = NOTHING_STATED
 ) -> ModelSpec:
     """Return the spec of the net that ``state``, with torchvision's keys, belongs to.
 
-    What tensors can't tell is taken from ``request``, else ``variant``, else the default: where
+    What tensors can't tell is taken from ``request``, else ``stated``, else the default: where
     a Bottleneck strides, the image size, and whether a net without projections is plain.
 
     Raises:
@@ -40,7 +41,7 @@ def infer_spec(
             ``name`` is the checkpoint's name in the message.
     """
     if "features.0.weight" in state:
-        return _infer_vgg(state, request, name)
+        return _infer_vgg(state, request, name, stated)
     blocks = _count_blocks(state)
     stem_weight = state.get("conv1.weight")
     if stem_weight is None or stem_weight.ndim != 4 or not blocks:
@@ -61,14 +62,15 @@ def infer_spec(
         raise CheckpointError(
             f"{name} has no classifier (fc.weight): it is a backbone; use the full checkpoint"
         )
+    plain = request.is_plain or stated.plain
     spec = resnet_spec(
         depth,
         num_classes=_infer_classes(state["fc.weight"], request, name),
-        image_size=request.image_size,
-        variant=request.variant or variant or Variant.V1_5,
-        shortcut=_infer_shortcut(state, blocks, request, name),
+        image_size=request.image_size or stated.image_size,
+        variant=request.variant or stated.variant or Variant.V1_5,
+        shortcut=_infer_shortcut(state, blocks, request, name, plain=plain),
         stem=_infer_stem(stem_weight, request, name),
-        plain=request.is_plain,
+        plain=plain,
     )
     _check_tensors(state, spec, name)
     return spec
@@ -111,11 +113,11 @@ def _infer_stem(weight: Tensor, request: ModelRequest, name: str) -> Stem:
 
 
 def _infer_shortcut(
-    state: State, blocks: tuple[int, ...], request: ModelRequest, name: str
+    state: State, blocks: tuple[int, ...], request: ModelRequest, name: str, *, plain: bool
 ) -> Shortcut | None:
     """Return the option of section 4.1; None (any) for a plain net."""
     projections = sum(key.endswith(".downsample.0.weight") for key in state)
-    if request.is_plain:
+    if plain:
         if projections:
             raise CheckpointError(f"{name} has projection shortcuts, so it is not plain")
         return None
@@ -139,7 +141,7 @@ def _infer_classes(weight: Tensor, request: ModelRequest, name: str) -> int:
     return classes
 
 
-def _infer_vgg(state: State, request: ModelRequest, name: str) -> ModelSpec:
+def _infer_vgg(state: State, request: ModelRequest, name: str, stated: Stated) -> ModelSpec:
     head = state.get("classifier.6.weight")
     if head is None or head.ndim != 2:
         raise CheckpointError(_unknown(state, name))
@@ -151,7 +153,8 @@ def _infer_vgg(state: State, request: ModelRequest, name: str) -> ModelSpec:
             f"{name} is a VGG: --variant, --shortcut, --stem and --plain are for ResNets"
         )
     spec = vgg19_spec(
-        num_classes=_infer_classes(head, request, name), image_size=request.image_size
+        num_classes=_infer_classes(head, request, name),
+        image_size=request.image_size or stated.image_size,
     )
     _check_tensors(state, spec, name)
     return spec

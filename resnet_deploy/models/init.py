@@ -51,7 +51,40 @@ def initialize(module: nn.Module, seed: int) -> None:
                 layer.bias.uniform_(-offset, offset, generator=generator)
 
 
-def _last_norm(block: BasicBlock | Bottleneck) -> nn.Module:
+def initialize_for_training(module: nn.Module, seed: int, *, zero_init: bool = False) -> None:
+    """Draw every parameter of ``module`` from ``seed`` as at the start of a training, in place.
+
+    Convolutions: normal with variance 2 / fan_out; BatchNorms do nothing yet; linear layers as
+    PyTorch draws them. With ``zero_init`` the last BatchNorm of every residual branch starts with a
+    gamma of 0, so that every block starts as the identity (Goyal et al., arXiv:1706.02677, 5.1).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for layer in module.modules():
+            if isinstance(layer, nn.Conv2d):
+                fan_out = layer.out_channels // layer.groups * layer.weight[0, 0].numel()
+                layer.weight.normal_(0, math.sqrt(2 / fan_out), generator=generator)
+                if layer.bias is not None:
+                    layer.bias.zero_()
+            elif isinstance(layer, nn.BatchNorm2d):
+                layer.reset_parameters()
+            elif isinstance(layer, nn.Linear):
+                initialize_head(layer, generator)
+        if zero_init:
+            for block in module.modules():
+                if isinstance(block, BasicBlock | Bottleneck) and not block.plain:
+                    nn.init.zeros_(_last_norm(block).weight)
+
+
+def initialize_head(linear: nn.Linear, generator: torch.Generator) -> None:
+    """Draw a linear layer uniformly within 1 / sqrt(in_features), as PyTorch does, in place."""
+    bound = 1 / math.sqrt(linear.in_features)
+    with torch.no_grad():
+        linear.weight.uniform_(-bound, bound, generator=generator)
+        linear.bias.uniform_(-bound, bound, generator=generator)
+
+
+def _last_norm(block: BasicBlock | Bottleneck) -> nn.BatchNorm2d:
     return block.bn3 if isinstance(block, Bottleneck) else block.bn2
 
 

@@ -19,6 +19,8 @@ from google.protobuf.message import DecodeError
 
 from resnet_deploy.errors import CheckpointError
 from resnet_deploy.models.dependencies import require
+from resnet_deploy.models.weights_file import CARD_ENTRY
+from resnet_deploy.weights_card import WEIGHTS_CARD_KEY
 
 _MAGIC = (
     (b"\xff\xd8\xff", "a JPEG picture"),
@@ -36,6 +38,9 @@ _WEIGHTS_FILE = "give a .pt, .pth, .th or .safetensors file"
 def read_weights(path: Path) -> Any:
     """Return what the checkpoint at ``path`` holds: a dict, for any file of use.
 
+    A safetensors file with a :class:`~resnet_deploy.weights_card.WeightsCard` reads like a training
+    checkpoint: the tensors as ``model``, the JSON text as ``card``.
+
     The kind of file is told from its content, not its name. Pickles are read with PyTorch's
     restricted unpickler (``weights_only=True``), which runs no code of the file's.
 
@@ -48,10 +53,11 @@ def read_weights(path: Path) -> Any:
     if head.startswith(b"PK\x03\x04"):
         _check_torch_archive(path)
         return _torch_load(path)
-    if head.startswith(b"\x80"):
-        return _torch_load(path)
+    # Before pickles: the length that a safetensors file begins with may be 0x80 as well.
     if _is_safetensors(head):
         return _safetensors_load(path, head)
+    if head.startswith(b"\x80"):
+        return _torch_load(path)
     raise CheckpointError(f"{path} is {_kind(path, head)}: {_WEIGHTS_FILE}")
 
 
@@ -139,16 +145,19 @@ def _is_safetensors(head: bytes) -> bool:
     return len(head) > 9 and head[8:9] == b"{" and head[5:8] == b"\0\0\0"
 
 
-def _safetensors_load(path: Path, head: bytes) -> dict[str, torch.Tensor]:
+def _safetensors_load(path: Path, head: bytes) -> dict[str, Any]:
     (header_bytes,) = struct.unpack("<Q", head[:8])
     if header_bytes + 8 > path.stat().st_size:
         raise CheckpointError(f"{path} was cut short: download or copy it again")
     require("safetensors", f"reading {path.name}")
-    from safetensors import SafetensorError
+    from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        with safe_open(path, framework="pt") as file:
+            card = (file.metadata() or {}).get(WEIGHTS_CARD_KEY)
+        tensors = load_file(path)
+        return tensors if card is None else {"model": tensors, CARD_ENTRY: card}
     except (SafetensorError, KeyError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{path} is damaged ({reason}): download or copy it again") from error

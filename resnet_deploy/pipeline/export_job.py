@@ -31,10 +31,13 @@ from resnet_deploy.reference import ModuleReference
 from resnet_deploy.results import Deployment, Environment
 from resnet_deploy.runtime.cpu import versions
 from resnet_deploy.simplify import simplify
-from resnet_deploy.spec import ModelSpec
+from resnet_deploy.spec import ModelSpec, OutputSpec, Preprocess
+from resnet_deploy.weights_card import WeightsCard
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from resnet_deploy.models.checkpoint import LoadedModel
 
 
 def deploy(
@@ -58,7 +61,7 @@ def deploy(
     loaded = resolve(request.model, request.weights, seed=request.seed, progress=progress)
     shape_output(loaded.module, loaded.spec, request.output)
     progress("loading", 1, 1)
-    preprocess = replace(request.preprocess(loaded.spec.image_size), format=request.input)
+    preprocess = _preprocess(request, loaded)
     if request.resize_in_graph:
         check_resizable(preprocess)
     name = request.name or loaded.spec.name
@@ -70,16 +73,8 @@ def deploy(
     calibration = calibration_of(request, preprocess)
     labels, label_notices = _labels(request, loaded.spec, loaded.source, loaded.labels, calibration)
     notices = [*loaded.notices, *label_notices]
-
-    card = Card(
-        model=loaded.spec,
-        preprocess=preprocess,
-        weights=loaded.source,
-        output=request.output,
-        labels=labels,
-        licence=request.licence,
-        versions={"resnet-deploy": __version__, **versions(MAKERS)},
-    )
+    measured = _measured(request, loaded.card, preprocess)
+    card = _card(request, loaded, preprocess, labels, measured)
     reference = ModuleReference(loaded.module, f"{loaded.spec.name} in PyTorch", request.output)
     with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
         maker = Maker(
@@ -90,6 +85,8 @@ def deploy(
             environment=environment,
             progress=progress,
             statistics=_statistics(request, loaded.module, loaded.source),
+            trained=loaded.card.activation_ranges if loaded.card else {},
+            int8_accuracy=measured.int8_accuracy if measured else (),
         )
         progress("exporting", 0, 1)
         graph, card = _export(request, loaded.module, card, opset, notices)
@@ -111,7 +108,14 @@ def deploy(
     if not request.int8 and stale.exists():
         notices.append(f"{stale} is of an earlier export: delete it, or export without --no-int8")
     if request.int8:
-        notices.extend(int8_notices(calibration, amx=maker.amx, data_free=maker.data_free))
+        notices.extend(
+            int8_notices(
+                calibration,
+                amx=maker.amx,
+                data_free=maker.data_free,
+                trained=bool(maker.trained),
+            )
+        )
     return Deployment(
         files={kind: str(paths[kind]) for kind in made} if passed else {},
         sha256={kind: one.sha256 for kind, one in made.items()} if passed else {},
@@ -150,6 +154,43 @@ def _check_folder(out: Path) -> None:
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise ArtifactError(f"-o {out}: {existing} is a file, not a folder: name another folder")
+
+
+def _preprocess(request: ExportRequest, loaded: LoadedModel) -> Preprocess:
+    """Return what was said of the preprocessing, over that of the training, or the usual."""
+    size, known = loaded.spec.image_size, loaded.card
+    usual = Preprocess.for_size(size) if known is None else known.preprocess_for(size)
+    return replace(request.preprocess.over(usual), format=request.input)
+
+
+def _measured(
+    request: ExportRequest, known: WeightsCard | None, preprocess: Preprocess
+) -> WeightsCard | None:
+    """Return ``known`` if the accuracy in it is the files': same input and answer, and proven."""
+    if known is None or not request.verify or request.resize_in_graph:
+        return None
+    same_input = replace(preprocess, format=known.preprocess.format) == known.preprocess
+    same_answer = request.output.kind.has_classes and request.output.stride == OutputSpec().stride
+    return known if same_input and same_answer else None
+
+
+def _card(
+    request: ExportRequest,
+    loaded: LoadedModel,
+    preprocess: Preprocess,
+    labels: tuple[str, ...],
+    measured: WeightsCard | None,
+) -> Card:
+    return Card(
+        model=loaded.spec,
+        preprocess=preprocess,
+        weights=loaded.source,
+        output=request.output,
+        labels=labels,
+        accuracy=measured.accuracy if measured else (),
+        licence=request.licence or (loaded.card.licence if loaded.card else ""),
+        versions={"resnet-deploy": __version__, **versions(MAKERS)},
+    )
 
 
 def _labels(

@@ -10,11 +10,17 @@ from resnet_deploy.runtime.isa import ISAS, is_native
 
 
 def int8_notices(
-    calibration: CalibrationImages, *, amx: bool, data_free: bool = False
+    calibration: CalibrationImages, *, amx: bool, data_free: bool = False, trained: bool = False
 ) -> list[str]:
     """Return what the user of an int8 file must know about how it was made."""
     notices = []
-    if data_free:
+    if trained:
+        if not calibration.synthetic:
+            notices.append(
+                "int8 ranges are those of quantization-aware training: the images of --calibration "
+                "set none"
+            )
+    elif data_free:
         notices.append(
             "no calibration images: int8 ranges come from the BatchNorm statistics, which costs "
             "1 to 2 dB (ResNet-20 and -32 on CIFAR-10); --calibration DIR is better"

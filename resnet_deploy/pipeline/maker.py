@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 
 from resnet_deploy.artifact import Artifact, read_model, save
-from resnet_deploy.card import Card
+from resnet_deploy.card import Accuracy, Card
 from resnet_deploy.data.calibration import (
     CalibrationImages,
     calibration_images,
@@ -84,6 +84,8 @@ class Maker:
 
     ``statistics`` are the network's BatchNorm statistics; where there are any, and they say
     enough, they set the int8 ranges instead of ``calibration``. ``data_free`` then becomes True.
+    ``trained`` are the ranges of quantization-aware training, by tensor, which go before both.
+    ``int8_accuracy`` is what training measured of the int8 network, for its card.
     """
 
     request: ExportRequest
@@ -93,6 +95,8 @@ class Maker:
     environment: Environment
     progress: Progress
     statistics: Mapping[str, ChannelStatistics] = field(default_factory=dict)
+    trained: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    int8_accuracy: tuple[Accuracy, ...] = ()
     parity: dict[str, ParityReport] = field(default_factory=dict)
     sound: bool = True
     amx: bool = False
@@ -118,7 +122,7 @@ class Maker:
         """Return the int8 parameters of ``fp32``."""
         # First, while little is in memory: inferring shapes copies the weights.
         self.macs = summarize_artifact(fp32.path).macs
-        if self.statistics:
+        if self.statistics and not self.trained:
             try:
                 net = self._quantized(fp32, self.statistics)
             except UnsupportedGraphError as error:
@@ -139,6 +143,7 @@ class Maker:
             images=len(images),
             preprocess=images.preprocess,
             statistics=statistics,
+            trained=self.trained or None,
             threads=self.request.threads,
             progress=self.progress,
         )
@@ -164,10 +169,12 @@ class Maker:
                 **({} if budget is None else budget_figures(budget)),
             },
         )
-        return save(graph, self.staging / name, card)
+        return save(graph, self.staging / name, replace(card, accuracy=self.int8_accuracy))
 
     def _data(self) -> dict[str, Any]:
         """Return what the card says about where the ranges come from."""
+        if self.trained:
+            return {"data": "quantization-aware training", "method": "as trained"}
         if self.data_free:
             return {"data": "batchnorm statistics"}
         images = self.calibration

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from resnet_deploy.card import check_licence
 from resnet_deploy.models.request import ModelRequest
-from resnet_deploy.spec import InputFormat, OutputSpec, Preprocess, QuantSpec
+from resnet_deploy.spec import InputFormat, OutputSpec, PreprocessOverrides, QuantSpec
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportRequest:
     """Everything ``resnet-deploy export`` can be asked for.
 
-    ``preprocess`` is called with the model's image size, which may only be known from the
-    checkpoint. ``name`` defaults to the model's own. ``calibration`` None means made-up pictures.
-    ``allow_float_ops`` accepts layers that ONNX Runtime leaves in float. ``licence`` is an SPDX
-    expression.
+    ``labels``, ``licence`` (an SPDX expression) and ``preprocess`` go before what the card of the
+    weights says, if they have one. ``name`` defaults to the model's own. ``calibration`` None means
+    made-up pictures. ``allow_float_ops`` accepts layers that ONNX Runtime leaves in float.
 
     Raises:
         SpecError: ``licence`` is something else.
@@ -30,7 +28,7 @@ class ExportRequest:
     name: str | None = None
     labels: tuple[str, ...] = ()
     licence: str = ""
-    preprocess: Callable[[int], Preprocess] = Preprocess.for_size
+    preprocess: PreprocessOverrides = field(default_factory=PreprocessOverrides)
     output: OutputSpec = field(default_factory=OutputSpec)
     input: InputFormat = InputFormat.FLOAT_NCHW
     resize_in_graph: bool = False

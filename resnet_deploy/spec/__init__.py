@@ -22,6 +22,7 @@ from resnet_deploy.spec.preprocess import (
     IMAGENET_STD,
     InputFormat,
     Preprocess,
+    PreprocessOverrides,
 )
 from resnet_deploy.spec.quant import (
     CalibrationMethod,
@@ -67,6 +68,7 @@ __all__ = [
     "OutputKind",
     "OutputSpec",
     "Preprocess",
+    "PreprocessOverrides",
     "QuantSpec",
     "SessionSpec",
     "Shortcut",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -54,3 +54,25 @@ class Preprocess:
         """
         resize = image_size if image_size < 64 else round(image_size / CENTER_CROP_RATIO)
         return cls(resize=resize, crop=image_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessOverrides:
+    """What a user says of the preprocessing; None leaves it as it is otherwise.
+
+    Args:
+        mean: of red, green and blue on [0, 1].
+        std: their standard deviations.
+        resize: pixels of the shorter side before the crop.
+        interpolation: ``bilinear`` or ``bicubic``.
+    """
+
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    resize: int | None = None
+    interpolation: str | None = None
+
+    def over(self, usual: Preprocess) -> Preprocess:
+        """Return ``usual`` with what was said in place of its own."""
+        said = {one.name: getattr(self, one.name) for one in fields(self)}
+        return replace(usual, **{key: value for key, value in said.items() if value is not None})

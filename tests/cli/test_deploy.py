@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,12 @@ from resnet_deploy.artifact import load
 from resnet_deploy.bench.subjects import open_models
 from resnet_deploy.cli.main import cli
 from resnet_deploy.models.registry import build
+from resnet_deploy.models.weights_file import write_weights
 from resnet_deploy.recording import record
 from resnet_deploy.spec import resnet_spec
+from tests.models.states import state_of
 from tests.passes.graphs import noise, parse
+from tests.test_weights_card import full_card
 
 
 def run(*arguments: object) -> Result:
@@ -63,6 +67,23 @@ def test_preprocessing_goes_into_the_card(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     spec = load(tmp_path / "net.onnx").preprocess
     assert (spec.mean, spec.std, spec.resize, spec.crop) == ((0.5,) * 3, (0.25,) * 3, 40, 32)
+
+
+def test_the_card_of_the_weights_is_the_default(tmp_path: Path) -> None:
+    trained = full_card(activation_ranges={})
+    weights = tmp_path / "run" / "model.safetensors"
+    write_weights(weights, state_of(trained.model), trained)
+    options = ("--weights", weights.parent, "-o", tmp_path, "--no-int8", "--no-simplify")
+    result = run("export", *options, "--interpolation", "bilinear", "--mean", "0,0,0")
+    assert result.exit_code == 0, result.output
+    card = load(tmp_path / "resnet8.onnx").card
+    assert card is not None
+    assert card.labels == trained.labels
+    said = {"mean": (0.0, 0.0, 0.0), "interpolation": "bilinear"}
+    assert card.preprocess == replace(trained.preprocess, **said)  # type: ignore[arg-type]
+    assert run("verify", tmp_path / "resnet8.onnx", "--against", weights).exit_code == 0
+
+    refused(run("export", "--depth", 34, "--weights", "cifar10"), "is a ResNet-20", "not 34")
 
 
 def test_quantize_and_verify(tiny_export: Path, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ from torch import nn
 
 from resnet_deploy.errors import CheckpointError, MissingDependencyError
 from resnet_deploy.models.reading import read_weights
+from resnet_deploy.models.weights_file import CARD_ENTRY
+from resnet_deploy.weights_card import WEIGHTS_CARD_KEY
 
 STATE = {"conv1.weight": torch.ones(64, 3, 7, 7), "fc.bias": torch.zeros(2)}
 
@@ -121,3 +123,12 @@ def test_safetensors_package_missing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'resnet-deploy\[export\]'"):
         read_weights(path)
+
+
+def test_the_length_of_a_safetensors_header_may_look_like_a_pickle(tmp_path: Path) -> None:
+    path, first = tmp_path / "weights.safetensors", set()
+    for length in range(0, 256, 8):
+        save_file(STATE, path, metadata={WEIGHTS_CARD_KEY: "1" * length})
+        first.add(path.read_bytes()[0])
+        assert read_weights(path)[CARD_ENTRY] == "1" * length
+    assert 0x80 in first

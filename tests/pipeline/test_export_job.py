@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from resnet_deploy.artifact import load
+from resnet_deploy.card import Card
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.models.weights_file import write_weights
 from resnet_deploy.pipeline import ExportRequest, deploy
 from resnet_deploy.results import Environment
-from resnet_deploy.spec import resnet_spec
+from resnet_deploy.spec import InputFormat, OutputSpec, PreprocessOverrides, resnet_spec
+from tests.models.states import state_of
+from tests.test_weights_card import full_card
 
 HERE = Environment(command="test", cpu="", isa=(), cores=1, os="", python="", versions={})
 
@@ -53,3 +59,59 @@ def test_without_images_a_trained_net_is_quantized_by_its_batchnorms(trained, tm
     data = card.steps[-1].options["data"]
     assert ("BatchNorm statistics" in notice) == (data == "batchnorm statistics") == trained
     assert ("made-up pictures" in notice) == (data == "synthetic") == (not trained)
+
+
+TRAINED = full_card(activation_ranges={})
+"""What training says of a ResNet-8 with 3 classes on 16 pixels."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training run; tests must not change it."""
+    folder = tmp_path_factory.mktemp("run")
+    write_weights(folder / "model.safetensors", state_of(TRAINED.model), TRAINED)
+    return folder
+
+
+def cards(run: Path, out: Path, **options: Any) -> dict[str, Card | None]:
+    """Export the run, and return the cards of the files."""
+    values = {"model": ModelRequest(), "simplify": False, **options}
+    made = deploy(ExportRequest(weights=str(run), out=out, **values), HERE)
+    return {kind: load(Path(path)).card for kind, path in made.files.items()}
+
+
+def test_what_training_knows_is_in_both_files(run, tmp_path):
+    found = cards(run, tmp_path, input=InputFormat.UINT8_NHWC)
+    for kind, accuracy in (("fp32", TRAINED.accuracy), ("int8", TRAINED.int8_accuracy)):
+        card = found[kind]
+        assert card is not None
+        assert (card.model, card.labels) == (TRAINED.model, TRAINED.labels)
+        assert card.preprocess == replace(TRAINED.preprocess, format=InputFormat.UINT8_NHWC)
+        assert card.licence == TRAINED.licence
+        assert card.accuracy == accuracy
+        assert card.weights.file == "model.safetensors"
+
+
+def test_what_the_user_says_goes_first(run, tmp_path):
+    said = PreprocessOverrides(std=(1.0, 1.0, 1.0), resize=16)
+    labels = ("a", "b", "c")
+    card = cards(run, tmp_path, int8=False, preprocess=said, labels=labels, licence="MIT")["fp32"]
+    assert card is not None
+    assert card.preprocess == replace(TRAINED.preprocess, std=(1.0, 1.0, 1.0), resize=16)
+    assert (card.labels, card.licence) == (labels, "MIT")
+    assert card.accuracy == (), "that was measured on other inputs"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"verify": False},
+        {"output": OutputSpec.parse("embedding")},
+        {"model": ModelRequest(image_size=24)},
+    ],
+    ids=["unproven", "classless", "resized"],
+)
+def test_accuracy_that_may_not_hold_is_not_claimed(run, tmp_path, options):
+    card = cards(run, tmp_path, int8=False, **options)["fp32"]
+    assert card is not None
+    assert (card.accuracy, card.licence) == ((), TRAINED.licence)

@@ -1,0 +1,139 @@
+"""What a file says of its net beside the tensors: a weights card, or Hugging Face's config.json."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from resnet_deploy.errors import CheckpointError
+from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.spec import Family, ModelSpec, Shortcut, Variant
+from resnet_deploy.weights_card import WeightsCard
+
+_FACTORY = re.compile(r"[\w.]+:[\w.]+", re.ASCII)
+_PLACEHOLDER_LABEL = re.compile(r"LABEL_\d+")
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What tensors can't tell; None and empty are "not said"."""
+
+    variant: Variant | None = None
+    image_size: int | None = None
+    plain: bool = False
+    labels: tuple[str, ...] = ()
+
+
+NOTHING_STATED = Stated()
+
+
+def stated_by_card(card: WeightsCard, request: ModelRequest, name: str) -> Stated:
+    """Return what ``card``, of the file called ``name``, says of its net.
+
+    Raises:
+        CheckpointError: ``request`` says otherwise, or does not name the factory of a net that only
+            its owner's code can build.
+    """
+    contradiction = next(_contradictions(card.model, request), None)
+    if contradiction is not None:
+        raise CheckpointError(f"{name} is {contradiction}")
+    model = card.model
+    return Stated(model.variant, model.image_size, model.plain, card.labels)
+
+
+def _contradictions(model: ModelSpec, request: ModelRequest) -> Iterator[str]:
+    """Yield what a card says of its net and the request does not; tensors tell the rest."""
+    custom = model.family is Family.CUSTOM
+    if custom and not request.is_custom:
+        # A file may say anything, and this goes to a terminal.
+        readable = model.factory is not None and _FACTORY.fullmatch(model.factory)
+        origin = model.factory if readable else "package.module:factory"
+        yield f"of somebody's own net by its card: add --model {origin} if you trust that code"
+    if request.is_custom and not custom:
+        yield f"a {model.name} by its card: drop --model {request.model}"
+    if _has_bottlenecks(model) and request.variant not in (None, model.variant):
+        yield f"a {model.variant.value} net by its card: drop --variant"
+    if request.is_plain and not model.plain:
+        yield f"a {model.name} by its card, not plain: drop --plain, or name that model"
+    if model.plain and (request.shortcut is not None or _names_residual(request)):
+        yield f"a {model.name} by its card, without shortcuts: drop --model and --shortcut"
+
+
+def _has_bottlenecks(model: ModelSpec) -> bool:
+    """Whether the net has blocks of three layers; only these have variants."""
+    return model.family is Family.IMAGENET and model.depth >= 50
+
+
+def _names_residual(request: ModelRequest) -> bool:
+    return request.model is not None and not request.is_plain
+
+
+def check_card(card: WeightsCard, spec: ModelSpec, name: str) -> tuple[str, ...]:
+    """Refuse a ``card`` that is of another net than the tensors of the file called ``name``.
+
+    Returns:
+        What is worth telling: a net works on pictures of any size, but not equally well.
+
+    Raises:
+        CheckpointError: ``spec``, which they have, differs from the card's.
+    """
+    found, said = _comparable(spec), _comparable(card.model)
+    if found != said:
+        raise CheckpointError(
+            f"the card in {name} is of a {_words(said)}, the tensors are of a {_words(found)}: "
+            "one of them is another file's; copy or train it again"
+        )
+    trained = card.model.image_size
+    if spec.image_size == trained:
+        return ()
+    return (f"{name} was trained on pictures of {trained} pixels, not {spec.image_size}",)
+
+
+def _comparable(spec: ModelSpec) -> ModelSpec:
+    """Return ``spec`` without what means nothing for its net, or is the user's to choose."""
+    spec = replace(spec, image_size=0)
+    if spec.family is Family.CUSTOM:
+        # Code moves; what it builds was compared tensor by tensor.
+        return replace(spec, factory=None)
+    variant = spec.variant if _has_bottlenecks(spec) else Variant.V1_5
+    return replace(spec, variant=variant, shortcut=Shortcut.A if spec.plain else spec.shortcut)
+
+
+def _words(spec: ModelSpec) -> str:
+    if spec.family is Family.CUSTOM:
+        return f"net of {spec.num_classes} classes"
+    options = f"shortcut {spec.shortcut.value}, stem {spec.stem.value}"
+    return f"{spec.name} of {spec.num_classes} classes ({options})"
+
+
+def stated_by_config(weights: Path, request: ModelRequest) -> Stated:
+    """Return what Hugging Face's config.json beside ``weights`` says; a missing one says nothing.
+
+    Raises:
+        CheckpointError: it is there but is no JSON object, or ``request`` says otherwise.
+    """
+    path = weights.with_name("config.json")
+    if not path.is_file():
+        return NOTHING_STATED
+    try:
+        config: Any = json.loads(path.read_text(encoding="utf-8"))
+        names = config.get("id2label") or {}
+        labels = tuple(str(names[key]) for key in sorted(names, key=int))
+        strides_first = bool(config.get("downsample_in_bottleneck", False))
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} beside the weights is no valid config ({type(error).__name__}): "
+            "repair or remove it"
+        ) from error
+    if any(_PLACEHOLDER_LABEL.fullmatch(label) for label in labels):
+        labels = ()
+    variant = Variant.V1 if strides_first else Variant.V1_5
+    if request.variant not in (None, variant):
+        raise CheckpointError(
+            f"{weights.name} is a {variant.value} net by the config.json beside it: drop --variant"
+        )
+    return Stated(variant=variant, labels=labels)
