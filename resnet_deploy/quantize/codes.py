@@ -23,6 +23,12 @@ class Codes:
         """Return the codes that cover ``chosen``."""
         return cls(chosen.scale, chosen.zero_point)
 
+    @property
+    def covered(self) -> tuple[float, float]:
+        """The numbers that the first and the last code stand for; :meth:`of` them is ``self``."""
+        zero, scale = int(self.zero_point), float(self.scale)
+        return -zero * scale, (255 - zero) * scale
+
     def rounded(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Return ``x`` as its codes stand for it, float32."""
         steps = np.rint(x / self.scale)

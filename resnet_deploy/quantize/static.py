@@ -14,7 +14,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from resnet_deploy.artifact import opset_of
-from resnet_deploy.errors import UnsupportedGraphError
+from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError
 from resnet_deploy.models.channel_statistics import ChannelStatistics
 from resnet_deploy.passes import clean, run_passes
 from resnet_deploy.passes.byte_input import byte_input
@@ -35,7 +35,7 @@ from resnet_deploy.quantize.plan import Plan, make_plan
 from resnet_deploy.quantize.qdq import write_qdq
 from resnet_deploy.quantize.ranges import Range, choose_range
 from resnet_deploy.quantize.weights import QuantizedWeights
-from resnet_deploy.spec import Effort, FirstConv, InputFormat, Preprocess, QuantSpec
+from resnet_deploy.spec import Effort, FirstConv, InputFormat, Preprocess, QuantSpec, TargetIsa
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +87,7 @@ def quantize_static(
     images: int,
     preprocess: Preprocess | None = None,
     statistics: Mapping[str, ChannelStatistics] | None = None,
+    trained: Mapping[str, tuple[float, float]] | None = None,
     threads: int = 0,
     progress: Progress = silent,
 ) -> QuantizedNet:
@@ -101,18 +102,24 @@ def quantize_static(
             themselves. None: the input gets a range like any other tensor.
         statistics: by torch module, what BatchNorm tells about the layers; given, only tensors
             in front of the first layer are observed on ``batches``.
+        trained: by tensor, the range that quantization-aware training used. Given, they are taken
+            as they are, each weight is rounded alone as it was there, and nothing is observed.
         threads: of the calibration; 0 means the physical cores allowed here.
         progress: called after every batch.
 
     Raises:
         UnsupportedGraphError: the model is int8 already, or has nothing to quantize, or
             ``statistics`` don't say enough about it.
-        SpecError: ``spec.exclude`` names a layer that does not exist.
+        SpecError: ``spec.exclude`` names a layer that does not exist, or ``spec`` asks for other
+            weights than were trained.
+        CheckpointError: ``trained`` has no range for a tensor.
         DatasetError: an activation is NaN or infinite.
     """
     prepared = _prepare(model, preprocess, spec.first_conv)
     del model  # copies of the weights count in the peak memory
     _plan(_graph(prepared), spec.exclude)  # a wrong glob is named before the work
+    if trained is not None:
+        return _as_trained(prepared, spec, trained)
     histograms = _histograms(prepared, spec, batches, images, statistics, threads, progress)
     graph = _graph(prepared)
     plan = _plan(graph)
@@ -129,9 +136,44 @@ def quantize_static(
     else:
         moments = expected_moments(graph, plan, statistics, layer_inputs(graph, plan, codes))
     weights = quantize_layers(graph, plan, codes, spec.target_isa, moments)
-    # A tensor that moves the codes of another needs its own when that other one stays in float.
-    every = {str(value.name): codes[str(source.name)] for value, source in plan.tensors.items()}
-    return QuantizedNet(prepared, every, weights)
+    return QuantizedNet(prepared, _of_every_tensor(plan, codes), weights)
+
+
+def _as_trained(
+    prepared: onnx.ModelProto, spec: QuantSpec, trained: Mapping[str, tuple[float, float]]
+) -> QuantizedNet:
+    """Return the int8 parameters that quantization-aware training computed with.
+
+    Scales of Adds were aligned before the training.
+    """
+    if spec.target_isa is TargetIsa.X86_AVX2:
+        raise SpecError(
+            "int8 for x86-avx2 has other weights than quantization-aware training gave: use "
+            "--target-isa portable"
+        )
+    if spec.effort is Effort.BEST:
+        raise SpecError(
+            "--effort best rounds weights anew, and those of quantization-aware training are "
+            "right as they are: leave it out"
+        )
+    graph = _graph(prepared)
+    plan = _plan(graph)
+    codes = {}
+    for value in plan.ranged:
+        name, known = str(value.name), _pixel_range(value)
+        if known is None and name not in trained:
+            raise CheckpointError(
+                f"the weights' card has no trained range for {name}: it is of another network or "
+                "output; export what was trained"
+            )
+        codes[name] = Codes.of(known or Range(*trained[name]))
+    weights = quantize_layers(graph, plan, codes, spec.target_isa)
+    return QuantizedNet(prepared, _of_every_tensor(plan, codes), weights)
+
+
+def _of_every_tensor(plan: Plan, codes: Mapping[str, Codes]) -> dict[str, Codes]:
+    """A tensor that moves the codes of another needs its own when that other stays in float."""
+    return {str(value.name): codes[str(source.name)] for value, source in plan.tensors.items()}
 
 
 def _prepare(
