@@ -18,9 +18,10 @@ from typing import Any
 import click
 
 from resnet_deploy import __version__
-from resnet_deploy.errors import MissingDependencyError, ResnetDeployError
+from resnet_deploy.errors import MissingDependencyError, ResnetDeployError, ToldError
 
 VERBS = {
+    "train": "Train a ResNet, or fine-tune one, for export.",
     "export": "Turn a ResNet checkpoint into verified fp32 and int8 ONNX files.",
     "quantize": "Turn an fp32 ONNX file into an int8 one.",
     "tune": "Find the fastest file within an accuracy budget.",
@@ -61,6 +62,8 @@ class LazyGroup(click.Group):
         try:
             with interrupts:
                 return super().invoke(ctx)
+        except ToldError:
+            ctx.exit(2)
         except (ResnetDeployError, OSError, KeyboardInterrupt) as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click ends quietly when nobody reads the output any more

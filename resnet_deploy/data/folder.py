@@ -12,8 +12,10 @@ from PIL import Image
 from resnet_deploy.data.images import IMAGE_SUFFIXES, read_image
 from resnet_deploy.errors import DatasetError
 
-_EVALUATION_SPLITS = ("test", "val", "valid", "validation")
-_TRAINING_SPLITS = ("train", *reversed(_EVALUATION_SPLITS))
+EVALUATION_SPLITS = ("test", "val", "valid", "validation")
+"""Folders of test images beside ``train``, the first one that is there counts."""
+
+_TRAINING_SPLITS = ("train", *reversed(EVALUATION_SPLITS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,7 @@ def open_folder(root: Path, *, train: bool = False) -> ImageFolder:
     """
     name = root.resolve().name
     found = [split for split in _TRAINING_SPLITS if _is_split(root, root / split)]
-    for split in _TRAINING_SPLITS if train else _EVALUATION_SPLITS:
+    for split in _TRAINING_SPLITS if train else EVALUATION_SPLITS:
         if split in found:
             return _open(root / split, f"{name}/{split}")
     if found:

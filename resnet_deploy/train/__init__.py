@@ -1,0 +1,1 @@
+"""Training: a recipe, a network and labelled images become weights that ``export`` takes."""

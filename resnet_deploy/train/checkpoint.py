@@ -1,0 +1,140 @@
+"""Everything that a run needs to go on, in one file that is whole or not there.
+
+``last.pt`` is a plain dict that PyTorch's restricted unpickler reads. Its ``model`` (or ``ema``) is
+a state dict, so that a run that was stopped can be exported like any other checkpoint.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from resnet_deploy.errors import CheckpointError
+from resnet_deploy.files import write_atomically
+from resnet_deploy.results.training import Epoch
+
+FORMAT = 1
+
+State = dict[str, Tensor]
+
+
+@dataclass(kw_only=True)
+class Position:
+    """Where a run is: ``epoch`` (from 0) and ``step`` in it are the next ones to do.
+
+    ``loss``, ``right`` and ``images`` are the sums of the epoch so far, ``seconds`` and ``waited``
+    its times.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    right: float = 0.0
+    images: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
+
+
+@dataclass(kw_only=True)
+class Best:
+    """The weights with the highest test accuracy so far, and the epoch (from 1) they are of."""
+
+    epoch: int
+    top1: float
+    state: State
+
+
+@dataclass(kw_only=True)
+class Checkpoint:
+    """One moment of a run.
+
+    ``network`` is the state of the module that is trained, ``average`` that of its moving average;
+    ``model`` and ``ema`` are the float weights in them. ``settings`` are what must be equal for the
+    run to go on; ``crew`` is (threads, processes), on which its last digits depend.
+    """
+
+    settings: dict[str, Any]
+    card: str
+    position: Position
+    network: State
+    model: State
+    optimizer: dict[str, Any]
+    average: State | None
+    ema: State | None
+    best: Best | None
+    crew: tuple[int, int]
+    epochs: list[Epoch] = field(default_factory=list)
+    rng: Tensor = field(default_factory=torch.get_rng_state)
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write ``checkpoint`` to ``path`` atomically.
+
+    Raises:
+        ArtifactError: it can't be written; what was at ``path`` is still there.
+    """
+    best = checkpoint.best
+    content = {
+        "format": FORMAT,
+        "settings": checkpoint.settings,
+        "card": checkpoint.card,
+        "position": asdict(checkpoint.position),
+        "network": checkpoint.network,
+        "model": checkpoint.model,
+        "optimizer": checkpoint.optimizer,
+        "average": checkpoint.average,
+        "best": None if best is None else vars(best),
+        "crew": list(checkpoint.crew),
+        "epochs": [asdict(epoch) for epoch in checkpoint.epochs],
+        "rng": checkpoint.rng,
+    }
+    if checkpoint.ema is not None:
+        content["ema"] = checkpoint.ema
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read what :func:`save_checkpoint` wrote; no code in it is run.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or no checkpoint of a run.
+    """
+    try:
+        # All of it first: PyTorch gives an OSError for damage as well.
+        content = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+        if content["format"] != FORMAT:
+            raise CheckpointError(
+                f"{path} has format {content['format']}, this version reads {FORMAT}: continue "
+                "with the resnet-deploy that wrote it"
+            )
+        best = content["best"]
+        return Checkpoint(
+            settings=dict(content["settings"]),
+            card=content["card"],
+            position=Position(**content["position"]),
+            network=content["network"],
+            model=content["model"],
+            optimizer=content["optimizer"],
+            average=content["average"],
+            ema=content.get("ema"),
+            best=None if best is None else Best(**best),
+            crew=tuple(content["crew"]),
+            epochs=[Epoch(**epoch) for epoch in content["epochs"]],
+            rng=content["rng"],
+        )
+    except CheckpointError:
+        raise
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:  # damaged archives surface as anything from KeyError up
+        raise CheckpointError(
+            f"{path} is damaged, or no checkpoint of a training ({type(error).__name__}): remove "
+            "it to start anew"
+        ) from error

@@ -1,0 +1,231 @@
+"""Opening what a network is trained on: the training pictures, the test pictures, their classes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from resnet_deploy.data.datasets import Dataset, open_dataset
+from resnet_deploy.data.folder import EVALUATION_SPLITS, ImageFolder
+from resnet_deploy.data.loader import image_name, prepared_batches
+from resnet_deploy.data.preprocess import prepare
+from resnet_deploy.data.sampling import spread_sample
+from resnet_deploy.errors import DatasetError, SpecError
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.spec import InputFormat, Preprocess
+
+Pixels = NDArray[np.uint8]
+
+MEMORY = 1 << 30
+"""Bytes of pixels, of both parts together, up to which all pictures are kept in memory."""
+
+_LAYOUT = "DIR/train/<class>/*.jpg, and DIR/test/ or DIR/val/ with the same classes"
+_DECODED_AT_ONCE = 256
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pictures:
+    """Labelled pictures, decoded once and kept in memory or decoded when asked for.
+
+    Args:
+        dataset: where they come from.
+        places: which pictures of ``dataset`` these are, int64 ``(N,)``.
+        labels: the class of each, int64 ``(N,)``.
+        preprocess: how a picture is evaluated.
+        kept: all pictures as :meth:`evaluated` returns them, uint8 ``(N, S, S, 3)``; or None.
+    """
+
+    dataset: Dataset
+    places: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    preprocess: Preprocess
+    kept: Pixels | None = None
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def name(self) -> str:
+        """What to call them."""
+        return self.dataset.name
+
+    def name_of(self, index: int) -> str:
+        """Return what to call one picture: its path in the folder, or its place in the array."""
+        return image_name(self.dataset, int(self.places[index]))
+
+    def original(self, index: int) -> Image.Image:
+        """Return one picture in RGB, in the size it was saved.
+
+        Raises:
+            DatasetError: it can't be read.
+        """
+        return self.dataset.image(int(self.places[index]))
+
+    def evaluated(self, index: int) -> Pixels:
+        """Return one picture, resized and cropped as for evaluation: uint8 ``(S, S, 3)``.
+
+        Raises:
+            DatasetError: it can't be read or resized.
+        """
+        if self.kept is not None:
+            one: Pixels = self.kept[index]
+            return one
+        image = self.original(index)
+        try:
+            return prepare(image, as_bytes(self.preprocess))
+        except DatasetError as error:
+            raise DatasetError(f"{self.name_of(index)}: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingData:
+    """What a network is trained on and what it is tested on.
+
+    ``classes`` are those of the training pictures; the labels of both parts point into them.
+    ``fingerprint`` is a SHA-256 that changes with the pictures of either part.
+    """
+
+    train: Pictures
+    test: Pictures
+    classes: tuple[str, ...]
+    name: str
+    fingerprint: str
+
+
+def open_training_data(
+    path: Path,
+    preprocess: Preprocess,
+    *,
+    progress: Progress = silent,
+    limit: int | None = None,
+    memory: int = MEMORY,
+) -> TrainingData:
+    """Open a dataset that has a training and a test part.
+
+    An image folder with ``train/`` and ``test/`` or ``val/``, the CIFAR python batches, a folder
+    of IDX files, or an ``.npz`` file with both. Pictures that fit in ``memory`` are decoded now,
+    so that a damaged one is found before the training begins.
+
+    Args:
+        path: the folder or file.
+        preprocess: how a picture is evaluated; only sizes, mean and std matter.
+        progress: told how many pictures are decoded.
+        limit: take this many pictures of each part, spread evenly over the classes.
+        memory: see :data:`MEMORY`.
+
+    Raises:
+        DatasetError: nothing there, not both parts, no labels, one class only, an empty class
+            folder, a test class that is not trained, or a picture that can't be read.
+        SpecError: ``limit`` is less than 1.
+    """
+    if limit is not None and limit < 1:
+        raise SpecError(f"{limit} pictures are too few to train on: take at least 1")
+    train, test = _open_parts(path)
+    for part in (train, test):
+        if not part.labelled:
+            raise DatasetError(f"{path}: the images of {part.name} have no labels")
+        _refuse_empty_classes(part)
+    trained = {train.label(index) for index in range(len(train))}
+    if len(trained) < 2:
+        raise DatasetError(
+            f"{path}: {train.name} has images of one class only "
+            f"({train.classes[trained.pop()]!r}): a classifier needs two"
+        )
+    to_class = _class_map(path, train, test)
+    parts = [
+        _choose(train, range(len(train.classes)), preprocess, limit),
+        _choose(test, to_class, preprocess, limit),
+    ]
+    if 3 * preprocess.crop**2 * sum(map(len, parts)) <= memory:
+        parts = _decoded(parts, progress)
+    digest = hashlib.sha256(f"{train.fingerprint()} {test.fingerprint()} {limit}".encode())
+    return TrainingData(
+        train=parts[0],
+        test=parts[1],
+        classes=train.classes,
+        name=path.resolve().name,
+        fingerprint=digest.hexdigest(),
+    )
+
+
+def as_bytes(preprocess: Preprocess) -> Preprocess:
+    """Return the same preparation up to the crop, as pixels."""
+    return replace(preprocess, format=InputFormat.UINT8_NHWC, resize_in_graph=False)
+
+
+def _open_parts(path: Path) -> tuple[Dataset, Dataset]:
+    train = open_dataset(path, train=True)
+    if isinstance(train, ImageFolder):
+        if train.root == path:
+            raise DatasetError(f"{path} is one set of images: training needs {_LAYOUT}")
+        if train.root != path / "train":
+            raise DatasetError(
+                f"{path} holds {train.root.name}/ but no train/ with class folders: training "
+                f"needs {_LAYOUT}"
+            )
+        if not any((path / split).is_dir() for split in EVALUATION_SPLITS):
+            raise DatasetError(
+                f"{path} holds train/ but no test/ or val/ with class folders: training needs "
+                f"{_LAYOUT}"
+            )
+    test = open_dataset(path)
+    if not isinstance(train, ImageFolder) and train.fingerprint() == test.fingerprint():
+        raise DatasetError(
+            f"{path} holds the same images for training and for testing ({test.name}): name a "
+            "folder or .npz file that has both parts"
+        )
+    return train, test
+
+
+def _refuse_empty_classes(part: Dataset) -> None:
+    """A class folder without images is a copy that went wrong: the class would vanish."""
+    if not isinstance(part, ImageFolder):
+        return
+    folders = (one.name for one in part.root.iterdir() if one.is_dir())
+    for name in sorted(folders):
+        if not name.startswith(".") and name not in part.classes:
+            raise DatasetError(f"{part.root / name} holds no images: fill or remove the folder")
+
+
+def _class_map(path: Path, train: Dataset, test: Dataset) -> tuple[int, ...]:
+    """Return which class of ``train`` each class of ``test`` is, by name."""
+    known = {name: index for index, name in enumerate(train.classes)}
+    for name in test.classes:
+        if name not in known:
+            raise DatasetError(
+                f"{path}: {test.name} has a class {name!r} that {train.name} has not: rename or "
+                "remove it"
+            )
+    return tuple(known[name] for name in test.classes)
+
+
+def _choose(
+    dataset: Dataset, to_class: Sequence[int], preprocess: Preprocess, limit: int | None
+) -> Pictures:
+    chosen = range(len(dataset)) if limit is None else sorted(spread_sample(dataset, limit, seed=0))
+    places = np.array(chosen, dtype=np.int64)
+    labels = np.array([to_class[dataset.label(int(one))] for one in places], dtype=np.int64)
+    return Pictures(dataset=dataset, places=places, labels=labels, preprocess=preprocess)
+
+
+def _decoded(parts: Sequence[Pictures], progress: Progress) -> list[Pictures]:
+    done, total, result = 0, sum(map(len, parts)), []
+    for part in parts:
+        size, start = part.preprocess.crop, 0
+        kept = np.empty((len(part), size, size, 3), dtype=np.uint8)
+        places = [int(place) for place in part.places]
+        for batch in prepared_batches(
+            part.dataset, places, [as_bytes(part.preprocess)], batch_size=_DECODED_AT_ONCE
+        ):
+            kept[start : start + len(batch.indices)] = batch.inputs[0]
+            start += len(batch.indices)
+            done += len(batch.indices)
+            progress("decoding", done, total)
+        result.append(replace(part, kept=kept))
+    return result

@@ -1,0 +1,71 @@
+"""The folder of a run: what may lie in it before, and what goes when a run starts anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from resnet_deploy.errors import ArtifactError, SpecError
+from resnet_deploy.models.weights_file import MODEL_FILE
+from resnet_deploy.train.request import TrainRequest
+
+RUN_FILE = "run.json"
+LAST_FILE = "last.pt"
+METRICS_FILE = "metrics.jsonl"
+BEST_FILE = "best.safetensors"
+BOARD_FOLDER = "tensorboard"
+
+_WEIGHTS = (LAST_FILE, MODEL_FILE, BEST_FILE)
+_ALL = (*_WEIGHTS, RUN_FILE, METRICS_FILE)
+
+
+def check_folder(request: TrainRequest) -> None:
+    """Refuse a folder that can't be the run's, before the work and not after it.
+
+    Raises:
+        ArtifactError: it can't be made.
+        SpecError: it holds a run already, or what the run would replace.
+    """
+    out = request.out
+    existing = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise ArtifactError(f"-o {out}: {existing} is a file, not a folder: name another folder")
+    held = [name for name in _ALL if (out / name).exists()]
+    if held and not (request.resume or request.force):
+        raise SpecError(
+            f"{out} holds a run already ({held[0]}): --resume continues it, --force starts anew in "
+            "its place"
+        )
+    if request.resume and LAST_FILE not in held and set(held) & set(_WEIGHTS):
+        raise SpecError(
+            f"{out} holds {held[0]} but no {LAST_FILE} to go on from: --force starts anew in its "
+            "place; or choose another folder"
+        )
+    weights = Path(request.weights)
+    if weights.exists() and out.resolve() in (weights.resolve(), *weights.resolve().parents):
+        raise SpecError(
+            f"--weights {weights} lies in -o {out}, where the run would replace it: choose another "
+            "folder"
+        )
+
+
+def start_anew(out: Path) -> None:
+    """Remove what an earlier run left in ``out``, so that nothing of it passes for the new one's.
+
+    Raises:
+        OSError: a file can't be removed.
+    """
+    for name in _ALL:
+        (out / name).unlink(missing_ok=True)
+    for events in (out / BOARD_FOLDER).glob("events.out.tfevents.*"):
+        events.unlink()
+
+
+def remove_halves(out: Path) -> None:
+    """Remove the unfinished files that a killed process left; each is as large as a checkpoint.
+
+    Raises:
+        OSError: a file can't be removed.
+    """
+    for name in _ALL:
+        for half in out.glob(f".{name}.*.tmp"):
+            half.unlink(missing_ok=True)

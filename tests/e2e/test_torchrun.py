@@ -1,0 +1,99 @@
+"""``torchrun``: the curve of one process, and a run that survives the loss of a worker."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from resnet_deploy.train.checkpoint import load_checkpoint
+
+EPOCHS = 2
+COUNT = 240
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def start(data: Path, out: Path, *options: str, together: bool) -> subprocess.Popen[str]:
+    words = ["-m", "resnet_deploy", "train", "--depth", "8", "--image-size", "16"]
+    words += ["--data", str(data), "--recipe", "cifar-fast", "--batch-size", "12", "--lr", "0.02"]
+    words += ["--precision", "float32", "--threads", "1", "--epochs", str(EPOCHS), "-o", str(out)]
+    return subprocess.Popen(
+        [sys.executable, *(TORCHRUN if together else ()), *words, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def curve(out: Path) -> list[tuple[float, ...]]:
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    names = ("steps", "train_loss", "train_top1", "test_loss", "test_top1")
+    return [tuple(line[name] for name in names) for line in lines if line["kind"] == "epoch"]
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noise, in which the colour tells the class."""
+    random = np.random.RandomState(0)
+    arrays: dict[str, Any] = {}
+    for part, count in (("train", COUNT), ("test", 30)):
+        labels = np.arange(count) % 3
+        images = random.randint(0, 200, (count, 16, 16, 3))
+        images[np.arange(count), :, :, labels] += 20
+        arrays |= {f"x_{part}": images.astype(np.uint8), f"y_{part}": labels}
+    path = tmp_path_factory.mktemp("data") / "noise.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="module")
+def alone(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[float, ...]]:
+    """The curve of one process."""
+    out = tmp_path_factory.mktemp("alone")
+    process = start(data, out, together=False)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return curve(out)
+
+
+@pytest.mark.slow
+def test_a_lost_worker_ends_the_run_and_resume_reaches_the_curve_of_one(
+    data: Path, alone: list[tuple[float, ...]], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    torchrun = start(data, out, "--save-seconds", "0", together=True)
+    wait_for(out / "last.pt", torchrun)
+    _, worker = sorted(psutil.Process(torchrun.pid).children(), key=lambda one: one.pid)
+    worker.send_signal(signal.SIGKILL)
+    _, errors = torchrun.communicate(timeout=60)
+    assert torchrun.returncode != 0
+    said = [line for line in errors.splitlines() if line.startswith("resnet-deploy: ")]
+    assert len(said) == 1, errors
+    assert "lost another one: the last checkpoint is whole; --resume continues" in said[0]
+
+    stopped_at = load_checkpoint(out / "last.pt").position
+    assert (stopped_at.epoch, stopped_at.step) != (0, 0)
+    assert stopped_at.epoch < EPOCHS
+    again = start(data, out, "--resume", together=True)
+    printed, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, errors
+    assert printed.count("deploy it:") == 1  # one process talks
+    together = curve(out)
+    assert len(together) == len(alone) == EPOCHS
+    assert together == [pytest.approx(line, rel=1e-3, abs=1e-3) for line in alone]
