@@ -18,8 +18,6 @@ from resnet_deploy.runtime.cpu import environment
 from resnet_deploy.spec import InputFormat
 from tests.conftest import SHARED_DATA
 
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-
 _REAL = Path(os.environ.get("RESNET_DEPLOY_TEST_DATA", SHARED_DATA))
 
 
@@ -27,14 +25,12 @@ _REAL = Path(os.environ.get("RESNET_DEPLOY_TEST_DATA", SHARED_DATA))
 def resnet20_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``resnet20.onnx`` and ``resnet20.int8.onnx`` that take the bytes of pixels.
 
-    The weights are the trained ones where the real data is, else random. Tests must not change it.
+    The weights are those in the box. Tests must not change it.
     """
-    trained = _REAL / "cifar10/checkpoints/resnet20-12fca82f.th"
     out = tmp_path_factory.mktemp("resnet20")
     request = ExportRequest(
-        model=ModelRequest(depth=20, num_classes=10, image_size=32),
-        weights=str(trained) if trained.is_file() else "random",
-        labels=CLASSES,
+        model=ModelRequest(),
+        weights="cifar10",
         input=InputFormat.UINT8_NHWC,
         out=out,
     )

@@ -25,8 +25,10 @@ FORKS: ForkServerContext = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["resnet_deploy.train.run", "tests.e2e.test_train"])
 
 KILLS = 10
-OPTIONS = ("--depth", "8", "--image-size", "16", "--recipe", "cifar-fast", "--epochs", "3")
-OPTIONS += ("--batch-size", "4", "--ema", "0.9", "--threads", "1", "--save-seconds", "0")
+OPTIONS = [
+    *("--depth", "8", "--image-size", "16", "--recipe", "cifar-fast", "--epochs", "3"),
+    *("--batch-size", "4", "--ema", "0.9", "--threads", "1", "--save-seconds", "0"),
+]
 
 
 def work(arguments: list[str], log: Path, most_bytes: int | None) -> None:
@@ -63,7 +65,7 @@ class Run:
     def end(self, number: signal.Signals | None = None) -> int | None:
         if number is not None and self.process.pid is not None and self.process.is_alive():
             os.kill(self.process.pid, number)
-        self.process.join(60)
+        self.process.join(240)
         return self.process.exitcode
 
     def _inode(self) -> int:

@@ -1,12 +1,13 @@
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec.training import RECIPE_FIELDS, Recipe, Schedule
 
-WRONG = [
+WRONG: list[tuple[str, Any]] = [
     ("epochs", 0),
     ("epochs", 10**400),
     ("batch_size", 0),
@@ -33,7 +34,7 @@ WRONG = [
 @pytest.mark.parametrize(
     ("field", "value"), WRONG, ids=[f"{field}-{str(value)[:5]}" for field, value in WRONG]
 )
-def test_a_wrong_value_is_named(field: str, value: float) -> None:
+def test_a_wrong_value_is_named(field: str, value: Any) -> None:
     with pytest.raises(SpecError, match=f"^recipe: {field} = "):
         replace(Recipe(), **{field: value})
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.progress import Progress
 from resnet_deploy.results.training import TrainingResult
 from resnet_deploy.runtime.cpu import environment
 from resnet_deploy.spec.training import Augment, Recipe
@@ -58,9 +59,7 @@ def run(asked: TrainRequest, *, stop_at: int | None = None) -> TrainingResult:
     return train(asked, environment("made up"), progress=at_step(stop_at, asked.recipe.batch_size))
 
 
-def at_step(
-    step: int | None, batch_size: int, do: Callable[[], None] | None = None
-) -> Callable[[str, int, int], None]:
+def at_step(step: int | None, batch_size: int, do: Callable[[], None] | None = None) -> Progress:
     """Return a progress callback that does something after ``step`` updates: Ctrl-C, usually."""
 
     def progress(stage: str, done: int, total: int) -> None:

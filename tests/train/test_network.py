@@ -89,8 +89,8 @@ def test_frozen_parts_keep_weights_and_statistics() -> None:
     frozen = {name for name, one in net.named_parameters() if not one.requires_grad}
     assert {name.split(".")[0] for name in frozen} == {"conv1", "bn1", "layer1"}
     assert not net.bn1.training
-    assert not net.layer1.training
-    assert net.layer2.training
+    assert not net.get_submodule("layer1").training
+    assert net.get_submodule("layer2").training
     assert net.fc.training
     groups = parameter_groups(trainee, Recipe(freeze=2))
     assert sum(len(group["params"]) for group in groups) == sum(

@@ -23,7 +23,7 @@ from resnet_deploy.errors import (
 from resnet_deploy.models.checkpoint import resolve
 from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.spec.training import Augment, Precision
-from resnet_deploy.train.checkpoint import load_checkpoint
+from resnet_deploy.train.checkpoint import Position, load_checkpoint, save_checkpoint
 from tests.train.runs import (
     CLASSES,
     NET,
@@ -99,20 +99,17 @@ def test_a_run_goes_on_from_a_save_in_the_middle_as_after_a_kill(
     class KilledError(Exception):
         pass
 
-    saves = []
+    saves: list[Position] = []
 
     def save(path: Path, checkpoint: Any) -> None:
         if len(saves) == 4:
             raise KilledError
         saves.append(checkpoint.position)
-        write(path, checkpoint)
+        save_checkpoint(path, checkpoint)
 
-    import resnet_deploy.train.run as module
-
-    write = module.save_checkpoint
     asked = request(data, tmp_path, save_seconds=0.0)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "save_checkpoint", save)
+        patch.setattr("resnet_deploy.train.run.save_checkpoint", save)
         with pytest.raises(KilledError):
             run(asked)
     # Steps 1 to 3, the end of the epoch; then the lines of later ones, and half a line.
@@ -315,7 +312,7 @@ def test_a_loss_that_is_no_number_names_epoch_step_and_batch(
     seconds: float, data: Path, tmp_path: Path
 ) -> None:
     recipe = replace(RECIPE, lr=1e30)
-    with pytest.raises(TrainingError, match="in epoch 1, (after )?step") as caught:
+    with pytest.raises(TrainingError, match=r"in epoch 1, (after )?step") as caught:
         run(request(data, tmp_path, recipe=recipe, save_seconds=seconds))
     assert "\n" not in str(caught.value)
     if seconds:

@@ -55,8 +55,9 @@ class ResNet18(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.blocks(F.relu(self.conv1(x)))
-        x = F.adaptive_avg_pool2d(x, [1, 1])
-        return self.outlayer(x.view(x.size(0), -1))
+        x = F.adaptive_avg_pool2d(x, (1, 1))
+        logits: Tensor = self.outlayer(x.view(x.size(0), -1))
+        return logits
 
 
 def make() -> nn.Module:
