@@ -23,6 +23,9 @@ WEIGHTS_CARD_KEY = "resnet_deploy.card"
 
 WEIGHTS_CARD_FORMAT = 1
 
+_LARGEST = 1e38
+"""Beyond it a scale is no float32."""
+
 # Nested errors would hide the message of the one that matters.
 _converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
 
@@ -41,8 +44,8 @@ class WeightsCard:
         recipe: the fields of the :class:`~resnet_deploy.spec.training.Recipe`, as JSON values.
         training: how it went, as JSON values: name and SHA-256 of the data, images, epochs, seed,
             command, …
-        activation_ranges: least and largest value of each tensor that quantization-aware training
-            settled; empty otherwise.
+        activation_ranges: least and largest value, 0 between them, of each tensor whose codes
+            quantization-aware training settled; empty otherwise.
         versions: of the packages that training used.
         format: of this card.
 
@@ -139,5 +142,5 @@ def _problems(card: WeightsCard) -> Iterator[str]:
         if one.samples < 1 or not all(0 <= share <= 1 for share in shares):
             yield f"an accuracy of {one.top1:g} on {one.samples} images"
     for name, (least, largest) in card.activation_ranges.items():
-        if not -math.inf < least <= largest < math.inf:
+        if not -_LARGEST <= least <= 0 <= largest <= _LARGEST:
             yield f"a range of {least:g} to {largest:g} for {name}"

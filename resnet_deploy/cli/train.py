@@ -72,8 +72,12 @@ _SMALL = 64
     type=click.Choice([one.value for one in Precision]),
     help="In what forward and backward passes compute.",
 )
-@click.option("--mean", type=RgbType(), help="Mean of the input, on [0, 1].  [default: ImageNet's]")
-@click.option("--std", type=RgbType(), help="Its standard deviation.  [default: ImageNet's]")
+@click.option(
+    "--mean",
+    type=RgbType(),
+    help="Mean of the input, on [0, 1].  [default: that of --weights, or ImageNet's]",
+)
+@click.option("--std", type=RgbType(), help="Its standard deviation.  [default: as of --mean]")
 @click.option("--limit", type=click.IntRange(1), help="Take this many images of each part.")
 @click.option("--licence", default="", metavar="SPDX", help="Licence of the trained weights.")
 @click.option("--resume", is_flag=True, help="Go on with the run in RUN_DIR, to the same bits.")

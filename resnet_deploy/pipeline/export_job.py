@@ -12,7 +12,7 @@ import onnx
 
 from resnet_deploy import __version__
 from resnet_deploy.artifact import check_replaceable
-from resnet_deploy.card import Card, WeightsSource
+from resnet_deploy.card import Accuracy, Card, WeightsSource
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import ArtifactError, SpecError
@@ -86,7 +86,7 @@ def deploy(
             progress=progress,
             statistics=_statistics(request, loaded.module, loaded.source),
             trained=loaded.card.activation_ranges if loaded.card else {},
-            int8_accuracy=measured.int8_accuracy if measured else (),
+            int8_accuracy=_int8_measured(request, measured),
         )
         progress("exporting", 0, 1)
         graph, card = _export(request, loaded.module, card, opset, notices)
@@ -172,6 +172,13 @@ def _measured(
     same_input = replace(preprocess, format=known.preprocess.format) == known.preprocess
     same_answer = request.output.kind.has_classes and request.output.stride == OutputSpec().stride
     return known if same_input and same_answer else None
+
+
+def _int8_measured(request: ExportRequest, measured: WeightsCard | None) -> tuple[Accuracy, ...]:
+    """Return the accuracy of the int8 network of training, if the int8 file will be that one."""
+    if measured is None or not measured.activation_ranges or request.quant.exclude:
+        return ()
+    return measured.int8_accuracy
 
 
 def _card(

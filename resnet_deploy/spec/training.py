@@ -27,8 +27,9 @@ class Augment(str, enum.Enum):
     """What training pictures go through; evaluation pictures never do.
 
     ``crop-flip`` pads by :attr:`Recipe.pad` and crops at random, then mirrors half of the pictures
-    (He et al., section 4.2); ``resized-crop`` crops 8 to 100 % of the area at an aspect ratio of
-    3/4 to 4/3, resizes, and mirrors half (Szegedy et al., arXiv:1409.4842; torchvision's default).
+    (He et al., section 4.2); ``crop`` mirrors none; ``resized-crop`` crops 8 to 100 %
+    of the area at an aspect ratio of 3/4 to 4/3, resizes, and mirrors half (Szegedy et al.,
+    arXiv:1409.4842; torchvision's default).
     """
 
     NONE = "none"

@@ -115,6 +115,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
                 "with the resnet-deploy that wrote it"
             )
         best = content["best"]
+        threads, world = content["crew"]
         return Checkpoint(
             settings=dict(content["settings"]),
             card=content["card"],
@@ -125,7 +126,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             average=content["average"],
             ema=content.get("ema"),
             best=None if best is None else Best(**best),
-            crew=tuple(content["crew"]),
+            crew=(int(threads), int(world)),
             epochs=[Epoch(**epoch) for epoch in content["epochs"]],
             rng=content["rng"],
         )

@@ -51,13 +51,18 @@ def check_folder(request: TrainRequest) -> None:
 def start_anew(out: Path) -> None:
     """Remove what an earlier run left in ``out``, so that nothing of it passes for the new one's.
 
+    Where no run was, TensorBoard's files are somebody else's.
+
     Raises:
         OSError: a file can't be removed.
     """
-    for name in _ALL:
-        (out / name).unlink(missing_ok=True)
+    held = [out / name for name in _ALL if (out / name).exists()]
+    if not held:
+        return
     for events in (out / BOARD_FOLDER).glob("events.out.tfevents.*"):
         events.unlink()
+    for path in held:
+        path.unlink()
 
 
 def remove_halves(out: Path) -> None:

@@ -214,16 +214,21 @@ class Training:
         try:
             with self._autocast():
                 logits = self._wrapped(images)
-        except ValueError as error:
-            # BatchNorm refuses a single value per channel, which it can't normalise.
+        except (RuntimeError, ValueError) as error:
+            if self.crew.world > 1 and isinstance(error, RuntimeError):
+                raise  # this is how the loss of a process shows
+            # BatchNorm refuses a single value per channel; a user's own net refuses anything.
+            reason = " ".join(str(error).split())[:200]
             raise SpecError(
-                f"{name} can't be trained on batches of shape {shape} ({error}): choose larger "
-                "ones, with --batch-size or --image-size"
+                f"{name} can't be trained on batches of shape {shape} ({reason}): choose others, "
+                "with --batch-size or --image-size"
             ) from error
-        if not isinstance(logits, Tensor):
+        wanted = (len(images), self.trainee.spec.num_classes)
+        if not isinstance(logits, Tensor) or logits.shape != wanted:
+            found = tuple(getattr(logits, "shape", ())) or type(logits).__name__
             raise SpecError(
-                f"{name} returns a {type(logits).__name__} in train mode: it must return one "
-                "tensor of logits (N, classes), as in eval mode"
+                f"{name} returns {found} in train mode: it must return one tensor of logits, "
+                f"{wanted}, as in eval mode"
             )
         return logits.float()
 
@@ -273,10 +278,10 @@ class Training:
         )
 
     def _check_weights(self) -> None:
-        # A gradient may overflow under a finite loss: the loss would tell at the next step, and
-        # a checkpoint of the moment in between would be of no use.
-        for name, weight in self.network.named_parameters():
-            if not bool(torch.isfinite(weight).all()):
+        # A gradient, or BatchNorm's statistics, may overflow under a finite loss: a checkpoint of
+        # the moment before the loss tells would be of no use.
+        for name, tensor in self.network.state_dict().items():
+            if not bool(torch.isfinite(tensor).all()):
                 raise TrainingError(
                     f"{name} is no number in epoch {self.position.epoch + 1}, after step "
                     f"{self.position.step} of {self.steps_per_epoch}: what was saved before is "

@@ -18,6 +18,11 @@ from resnet_deploy.models.resnet import ResNet
 from resnet_deploy.spec import ModelSpec
 from resnet_deploy.spec.training import Recipe
 
+_NEW_AND_SLOW = (
+    "the weights are new, and the recipe freezes parts of them or slows them down, which is for "
+    "trained ones: name some with --weights"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trainee:
@@ -53,7 +58,8 @@ def new_network(
         spec = replace(request, num_classes=len(classes)).spec()
         module = skeleton(spec)
         initialize_for_training(module, seed, zero_init=recipe.zero_init)
-    return _trainee(module, spec, recipe)
+    slow = isinstance(module, ResNet) and (recipe.freeze > 0 or recipe.stage_decay != 1)
+    return _trainee(module, spec, recipe, None, *((_NEW_AND_SLOW,) if slow else ()))
 
 
 def trained_network(

@@ -24,10 +24,11 @@ _MAKERS = ("torch", "numpy", "pillow")
 
 
 def weights_card(training: Training, request: TrainRequest, preprocess: Preprocess) -> WeightsCard:
-    """Return the card of the weights as they are now; its accuracy is that of the last epoch."""
+    """Return the card of the weights as they are now: without accuracy inside an epoch."""
     data, network = training.data, training.evaluated
     quantized = isinstance(network, FakeQuantized)
-    found = tuple(_accuracy(training, epoch.test_top1) for epoch in training.epochs[-1:])
+    evaluated = training.epochs[-1:] if training.position.step == 0 else ()
+    found = tuple(_accuracy(training, epoch.test_top1) for epoch in evaluated)
     loaded = training.trainee.loaded
     new = WeightsSource(kind="factory" if request.model.is_custom else "random", seed=request.seed)
     start = new if loaded is None else loaded.source

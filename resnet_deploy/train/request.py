@@ -10,7 +10,7 @@ from pathlib import Path
 from resnet_deploy.card import check_licence
 from resnet_deploy.errors import SpecError
 from resnet_deploy.models.request import ModelRequest
-from resnet_deploy.spec.training import Recipe
+from resnet_deploy.spec.training import Precision, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,13 @@ class TrainRequest:
             raise SpecError(
                 "--qat trains all layers, as they are: freeze, stage_decay and compile "
                 "are not for it"
+            )
+        if self.qat and self.recipe.precision is Precision.BFLOAT16:
+            raise SpecError("--qat computes in float32: leave precision = bfloat16 out")
+        if self.recipe.zero_init and self.weights != "random":
+            raise SpecError(
+                "zero_init is for new networks: leave it out, or --weights, whose last gammas it "
+                "would lose"
             )
 
 

@@ -96,7 +96,7 @@ def train(
             recipe=request.recipe,
             seed=request.seed,
             crew=crew,
-            precision=_precision(request.recipe.precision),
+            precision=_precision(request),
             qat=qat,
         )
         run = _Run(request=request, training=training, preprocess=preprocess, progress=progress)
@@ -185,7 +185,7 @@ class _Run:
             epochs=tuple(training.epochs),
             files={role: str(path) for role, path in files.items()},
             export=export_command(
-                self.request, files.get("model", self.last), quantized=bool(card.int8_accuracy)
+                self.request, files.get("model", self.last), quantized=self.request.qat
             ),
             interrupted=_name_of(interrupts) if stopped else None,
             notices=(*training.trainee.notices, *self.notices),
@@ -250,15 +250,20 @@ class _Run:
 def _load(request: TrainRequest, progress: Progress) -> LoadedModel | None:
     if request.weights == "random":
         return None
-    return resolve(replace(request.model, num_classes=None), request.weights, progress=progress)
+    loaded = resolve(replace(request.model, num_classes=None), request.weights, progress=progress)
+    if loaded.card is not None and loaded.card.activation_ranges and not request.qat:
+        raise SpecError(
+            f"--weights {request.weights} were trained with --qat, which leaves no BatchNorm to "
+            "train with: add --qat, or start from the weights that it started from"
+        )
+    return loaded
 
 
 def _preprocess(request: TrainRequest, loaded: LoadedModel | None) -> Preprocess:
     """Return how pictures are evaluated: as asked for, as the weights' card says, or as usual."""
     size = request.model.spec().image_size if loaded is None else loaded.spec.image_size
-    usual = Preprocess.for_size(size)
-    if loaded is not None and loaded.card is not None and loaded.card.preprocess.crop == size:
-        usual = loaded.card.preprocess
+    card = None if loaded is None else loaded.card
+    usual = Preprocess.for_size(size) if card is None else card.preprocess_for(size)
     return replace(usual, mean=request.mean or usual.mean, std=request.std or usual.std)
 
 
@@ -288,10 +293,11 @@ def _fake_quantized(
     )
 
 
-def _precision(asked: Precision) -> Precision:
-    if asked is Precision.AUTO:
-        return Precision.BFLOAT16 if _BFLOAT16 & set(isa()) else Precision.FLOAT32
-    return asked
+def _precision(request: TrainRequest) -> Precision:
+    if request.recipe.precision is not Precision.AUTO:
+        return request.recipe.precision
+    fits = not request.qat and _BFLOAT16 & set(isa())
+    return Precision.BFLOAT16 if fits else Precision.FLOAT32
 
 
 def _name_of(interrupts: Interrupts) -> str:

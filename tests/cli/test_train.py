@@ -144,6 +144,8 @@ def test_ctrl_c_while_decoding_leaves_nothing(
         (("--num-classes", 7), ["--num-classes has 7 classes, the data 3"]),
         (("--qat",), ["--qat fine-tunes a trained network: name it with --weights"]),
         (("--resume", "--force"), ["choose one"]),
+        (("--weights", "cifar10", "--zero-init"), ["zero_init is for new networks"]),
+        (("--weights", "cifar10", "--qat", "--precision", "bfloat16"), ["computes in float32"]),
         (("--std", "0,1,1"), ["std must be three positive numbers, not 0,1,1"]),
         (("--mean", "nan,0,0"), ["mean must be three finite numbers"]),
         (("--licence", "my own"), ["licence"]),

@@ -82,7 +82,8 @@ def cards(run: Path, out: Path, **options: Any) -> dict[str, Card | None]:
 
 def test_what_training_knows_is_in_both_files(run, tmp_path):
     found = cards(run, tmp_path, input=InputFormat.UINT8_NHWC)
-    for kind, accuracy in (("fp32", TRAINED.accuracy), ("int8", TRAINED.int8_accuracy)):
+    # Without ranges of its own the training's int8 network is not the one that is written.
+    for kind, accuracy in (("fp32", TRAINED.accuracy), ("int8", ())):
         card = found[kind]
         assert card is not None
         assert (card.model, card.labels) == (TRAINED.model, TRAINED.labels)

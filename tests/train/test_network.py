@@ -132,6 +132,12 @@ def test_other_nets_have_one_rate_and_say_so() -> None:
     assert {group["scale"] for group in parameter_groups(trainee, Recipe(stage_decay=0.7))} == {1}
 
 
+@pytest.mark.parametrize("recipe", [Recipe(freeze=1), Recipe(stage_decay=0.7)])
+def test_new_weights_that_hardly_learn_are_told(recipe: Recipe) -> None:
+    assert [one.split(",")[0] for one in fresh(recipe).notices] == ["the weights are new"]
+    assert fresh(Recipe()).notices == ()
+
+
 def tiny() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 3))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_deploy.artifact import load, read_model
+from resnet_deploy.card import Accuracy
 from resnet_deploy.data.calibration import synthetic_calibration
 from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError
 from resnet_deploy.export import export_graph
@@ -263,18 +264,28 @@ def test_export_takes_the_ranges_from_the_card_of_the_weights(tmp_path: Path) ->
     spec = resnet_spec(8, num_classes=3, image_size=SIZE)
     net = prepare_qat(trained(build(spec, seed=0)), spec, PREPROCESS, CALIBRATION, threads=1)
     weights = tmp_path / "model.safetensors"
-    card = WeightsCard(model=spec, preprocess=PREPROCESS, activation_ranges=net.activation_ranges())
-    write_weights(weights, net.float_state(), card)
-    request = ExportRequest(
-        model=ModelRequest(), weights=str(weights), out=tmp_path, verify=False, threads=1
+    found = (Accuracy(data="test", samples=24, top1=0.5),)
+    card = WeightsCard(
+        model=spec,
+        preprocess=PREPROCESS,
+        int8_accuracy=found,
+        activation_ranges=net.activation_ranges(),
     )
+    write_weights(weights, net.float_state(), card)
+    request = ExportRequest(model=ModelRequest(), weights=str(weights), out=tmp_path, threads=1)
     made = deploy(request, environment("test"))
     assert not any("int8 ranges" in notice for notice in made.notices)
     artifact = load(tmp_path / "resnet8.int8.onnx")
     assert artifact.card is not None
-    step = artifact.card.steps[-1].options
+    assert artifact.card.accuracy == found
+    (step,) = (one.options for one in artifact.card.steps if one.name == "quantize")
     assert (step["data"], step["method"]) == ("quantization-aware training", "as trained")
     with torch.no_grad():
         assert np.array_equal(
             run(read_model(artifact.path), IMAGES, optimise=True), net(BATCH).numpy()
         )
+    quant = QuantSpec(exclude=("layer1.*",))
+    deploy(replace(request, name="mixed", quant=quant, allow_float_ops=True), environment("test"))
+    mixed = load(tmp_path / "mixed.int8.onnx").card
+    assert mixed is not None
+    assert mixed.accuracy == (), "that was measured with all layers in int8"

@@ -88,6 +88,10 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_bits(
     assert first.interrupted == "SIGINT"
     assert len(first.epochs) == (step - 1) // STEPS
     assert not (tmp_path / "model.safetensors").exists()
+    # The weights have moved on since the last evaluation.
+    card = resolve(ModelRequest(), str(tmp_path / "last.pt")).card
+    assert card is not None
+    assert card.accuracy == ()
     second = run(replace(asked, resume=True))
     assert second.interrupted is None
     assert same(tmp_path, expected)
@@ -210,6 +214,16 @@ class TwoAnswers(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> Any:
         y = self.net(x)
         return (y, y) if self.training else y
+
+
+class Narrow(TwoAnswers):
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.net(x)[:, : 2 if self.training else 3]
+
+
+class Refusing(TwoAnswers):
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.net(x[:, : 2 if self.training else 3])
 
 
 class Changing(torch.nn.Module):
@@ -350,6 +364,46 @@ def test_force_leaves_nothing_of_the_old_run(data: Path, finished: Path, tmp_pat
     assert (out / "metrics.jsonl").read_bytes() == b""
 
 
+def test_tensorboard_files_of_somebody_else_stay(data: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "tensorboard" / "events.out.tfevents.1"
+    theirs.parent.mkdir()
+    theirs.write_bytes(b"theirs")
+    run(request(data, tmp_path, force=True), stop_at=1)
+    assert theirs.read_bytes() == b"theirs"
+
+
+def test_weights_keep_their_preprocessing_at_another_size(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "first"
+    run(request(data, out, mean=(0.1, 0.2, 0.3)))
+    larger = request(data, tmp_path / "second", model=ModelRequest(image_size=24))
+    run(replace(larger, weights=str(out)))
+    card = resolve(ModelRequest(), str(tmp_path / "second")).card
+    assert card is not None
+    assert (card.preprocess.mean, card.preprocess.crop) == ((0.1, 0.2, 0.3), 24)
+
+
+def test_int8_aware_runs_go_on_to_the_same_bits(data: Path, finished: Path, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, ema=0.9, precision=Precision.AUTO)
+    asked = request(data, tmp_path / "one", recipe=recipe, weights=str(finished), qat=True)
+    result = run(asked)
+    assert (result.precision, "--calibration" in result.export) == ("float32", False)
+    asked = replace(asked, out=tmp_path / "two")
+    stopped = run(asked, stop_at=2)
+    # Nothing is evaluated yet, but the ranges are settled.
+    assert "--calibration" not in stopped.export
+    run(replace(asked, resume=True))
+    assert same(tmp_path / "one", tmp_path / "two")
+    for path in (tmp_path / "two").glob("*.safetensors"):
+        card = resolve(ModelRequest(), str(path)).card
+        assert card is not None
+        number = card.training["epochs"]
+        assert card.int8_accuracy[0].top1 == round(result.epochs[number - 1].test_top1, 6)
+        assert card.activation_ranges
+    afresh = request(data, tmp_path / "three", weights=str(tmp_path / "two"))
+    with pytest.raises(SpecError, match="leaves no BatchNorm to train with: add --qat"):
+        run(afresh)
+
+
 def test_weights_in_the_folder_of_the_run_are_not_replaced(
     data: Path, finished: Path, tmp_path: Path
 ) -> None:
@@ -378,7 +432,12 @@ def custom(name: str) -> ModelRequest:
         ({"model": replace(NET, num_classes=7)}, "--num-classes has 7 classes, the data 3"),
         ({"model": custom("with_seven")}, "with_seven has 7 classes, the data 3"),
         ({"model": custom("frozen")}, "nothing to train"),
-        ({"model": custom("TwoAnswers")}, "returns a tuple in train mode"),
+        (
+            {"model": custom("TwoAnswers")},
+            "returns tuple in train mode: .* logits, .8, 3., as",
+        ),
+        ({"model": custom("Narrow")}, r"returns \(8, 2\) in train mode"),
+        ({"model": custom("Refusing")}, "can't be trained on batches .* to have 3 channels"),
         ({"recipe": replace(RECIPE, batch_size=26)}, "batch_size = 26, but .* has only 25 images"),
         ({"recipe": replace(RECIPE, freeze=5)}, "leaves nothing to train: resnet8 has 5 parts"),
         (
@@ -399,6 +458,8 @@ def custom(name: str) -> ModelRequest:
         "factory",
         "frozen",
         "tuple",
+        "narrow",
+        "refusing",
         "batch",
         "freeze",
         "freeze-custom",
