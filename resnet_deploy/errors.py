@@ -9,7 +9,7 @@
     ├── ArtifactError            an ONNX file that can't be read, or a path that may not be written
     ├── UnsupportedGraphError    a graph that this tool can't work on
     ├── ExportError              a PyTorch module that can't become a correct ONNX file
-    ├── TrainingError            a training that can't go on: a loss that is no number, a lost process
+    ├── TrainingError            a loss that is no number, a lost process
     │   └── ToldError            another process of the same training failed first, and tells why
     ├── RunnerError              a runtime that refused or lost a model
     └── MissingDependencyError   an optional package is not installed

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resnet_deploy.errors import SpecError, TrainingError
@@ -25,6 +24,7 @@ from resnet_deploy.train.compiling import compiled
 from resnet_deploy.train.data import TrainingData
 from resnet_deploy.train.distributed import Crew
 from resnet_deploy.train.evaluation import evaluate
+from resnet_deploy.train.loss import mixed_cross_entropy
 from resnet_deploy.train.network import Trainee, parameter_groups, to_train_mode
 from resnet_deploy.train.schedule import learning_rate
 
@@ -188,7 +188,7 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         logits = self._logits(batch.images)
-        loss = self._loss(logits, batch)
+        loss = mixed_cross_entropy(logits, batch, self.recipe.label_smoothing)
         mean, right, count = self.crew.total(
             loss.item() * len(batch.labels),
             float((logits.detach().argmax(1) == batch.labels).sum()),
@@ -231,14 +231,6 @@ class Training:
                 f"{wanted}, as in eval mode"
             )
         return logits.float()
-
-    def _loss(self, logits: Tensor, batch: TrainingBatch) -> Tensor:
-        smoothing = self.recipe.label_smoothing
-        loss = F.cross_entropy(logits, batch.labels, label_smoothing=smoothing)
-        if batch.partners is None:
-            return loss
-        other = F.cross_entropy(logits, batch.partners, label_smoothing=smoothing)
-        return batch.mix * loss + (1 - batch.mix) * other
 
     def _finish_epoch(self) -> None:
         position = self.position

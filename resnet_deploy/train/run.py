@@ -6,21 +6,17 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 
 import torch
 
 from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.files import write_atomically
-from resnet_deploy.models.checkpoint import LoadedModel, resolve
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Environment
 from resnet_deploy.results.training import Epoch, TrainingResult
-from resnet_deploy.runtime.cpu import default_threads, isa
-from resnet_deploy.spec import Preprocess
-from resnet_deploy.spec.training import Precision
+from resnet_deploy.runtime.cpu import default_threads
 from resnet_deploy.train.checkpoint import load_checkpoint, save_checkpoint
-from resnet_deploy.train.data import TrainingData, open_training_data
 from resnet_deploy.train.distributed import Crew, crew_of_environment
 from resnet_deploy.train.folder import (
     LAST_FILE,
@@ -33,16 +29,11 @@ from resnet_deploy.train.folder import (
 from resnet_deploy.train.interrupts import Interrupts
 from resnet_deploy.train.loop import Training
 from resnet_deploy.train.metrics import Metrics
-from resnet_deploy.train.network import Trainee, new_network, trained_network
 from resnet_deploy.train.outcome import export_command, weights_card, write_outcome
-from resnet_deploy.train.qat import QatNet, calibration_sample, prepare_qat
+from resnet_deploy.train.preparing import prepare
 from resnet_deploy.train.recipe import to_values
 from resnet_deploy.train.request import TrainRequest
 from resnet_deploy.train.settings import differences, settings_of
-from resnet_deploy.train.whole_batchnorm import synchronize_batchnorm
-
-_BFLOAT16 = frozenset(("avx512_bf16", "amx_int8"))
-"""Extensions of CPUs that compute in bfloat16; those with AMX have it for both types."""
 
 _STEPS_PER_LINE = 50
 """Updates between two ``step`` lines in the metrics."""
@@ -83,26 +74,11 @@ def train(
             progress = silent
         torch.manual_seed(request.seed)  # for nets with Dropout
         check_folder(request)
-        loaded = _load(request, progress)
-        preprocess = _preprocess(request, loaded)
-        data = open_training_data(request.data, preprocess, progress=progress, limit=request.limit)
-        trainee = _trainee(request, loaded, data)
-        qat = _fake_quantized(request, trainee, preprocess, data, progress)
-        if crew.world > 1 and request.recipe.sync_batchnorm:
-            trainee = synchronize_batchnorm(trainee)
-        training = Training(
-            trainee=trainee,
-            data=data,
-            recipe=request.recipe,
-            seed=request.seed,
-            crew=crew,
-            precision=_precision(request),
-            qat=qat,
-        )
-        run = _Run(request=request, training=training, preprocess=preprocess, progress=progress)
+        training = prepare(request, crew, progress)
+        run = _Run(request=request, training=training, progress=progress)
         if request.resume and run.last.exists():
             run.restore()
-        crew.check_equal("data", int(data.fingerprint[:6], 16))
+        crew.check_equal("data", int(training.data.fingerprint[:6], 16))
         crew.check_equal("checkpoints", training.steps)
         return run.go(environment, on_epoch)
 
@@ -113,7 +89,6 @@ class _Run:
 
     request: TrainRequest
     training: Training
-    preprocess: Preprocess
     progress: Progress
     notices: list[str] = field(default_factory=list)
 
@@ -121,6 +96,7 @@ class _Run:
         self.out = self.request.out
         self.last = self.out / LAST_FILE
         self.crew: Crew = self.training.crew
+        self.preprocess = self.training.data.train.preprocess
         self.settings = settings_of(self.request, self.training, self.preprocess)
         self.resumed = False
         self._saved = time.monotonic()
@@ -245,59 +221,6 @@ class _Run:
         if self._metrics is not None:
             figures = {**asdict(epoch), "images_per_second": epoch.images_per_second}
             self._metrics.write("epoch", figures.pop("steps"), figures)
-
-
-def _load(request: TrainRequest, progress: Progress) -> LoadedModel | None:
-    if request.weights == "random":
-        return None
-    loaded = resolve(replace(request.model, num_classes=None), request.weights, progress=progress)
-    if loaded.card is not None and loaded.card.activation_ranges and not request.qat:
-        raise SpecError(
-            f"--weights {request.weights} were trained with --qat, which leaves no BatchNorm to "
-            "train with: add --qat, or start from the weights that it started from"
-        )
-    return loaded
-
-
-def _preprocess(request: TrainRequest, loaded: LoadedModel | None) -> Preprocess:
-    """Return how pictures are evaluated: as asked for, as the weights' card says, or as usual."""
-    size = request.model.spec().image_size if loaded is None else loaded.spec.image_size
-    card = None if loaded is None else loaded.card
-    usual = Preprocess.for_size(size) if card is None else card.preprocess_for(size)
-    return replace(usual, mean=request.mean or usual.mean, std=request.std or usual.std)
-
-
-def _trainee(request: TrainRequest, loaded: LoadedModel | None, data: TrainingData) -> Trainee:
-    model, recipe = request.model, request.recipe
-    if loaded is None:
-        return new_network(model, data.classes, recipe, request.seed)
-    return trained_network(loaded, model, data.classes, recipe, request.seed)
-
-
-def _fake_quantized(
-    request: TrainRequest,
-    trainee: Trainee,
-    preprocess: Preprocess,
-    data: TrainingData,
-    progress: Progress,
-) -> QatNet | None:
-    if not request.qat:
-        return None
-    return prepare_qat(
-        trainee.module,
-        trainee.spec,
-        preprocess,
-        calibration_sample(data.train, request.seed),
-        threads=torch.get_num_threads(),
-        progress=progress,
-    )
-
-
-def _precision(request: TrainRequest) -> Precision:
-    if request.recipe.precision is not Precision.AUTO:
-        return request.recipe.precision
-    fits = not request.qat and _BFLOAT16 & set(isa())
-    return Precision.BFLOAT16 if fits else Precision.FLOAT32
 
 
 def _name_of(interrupts: Interrupts) -> str:

@@ -18,6 +18,9 @@ from resnet_deploy.runtime.cpu import environment
 from resnet_deploy.spec import InputFormat
 from tests.conftest import SHARED_DATA
 
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+"""What the network tells apart."""
+
 _REAL = Path(os.environ.get("RESNET_DEPLOY_TEST_DATA", SHARED_DATA))
 
 
