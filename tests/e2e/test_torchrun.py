@@ -17,6 +17,8 @@ from resnet_deploy.train.checkpoint import load_checkpoint
 
 EPOCHS = 2
 COUNT = 240
+TEST_COUNT = 30
+
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
@@ -52,7 +54,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Noise, in which the colour tells the class."""
     random = np.random.RandomState(0)
     arrays: dict[str, Any] = {}
-    for part, count in (("train", COUNT), ("test", 30)):
+    for part, count in (("train", COUNT), ("test", TEST_COUNT)):
         labels = np.arange(count) % 3
         images = random.randint(0, 200, (count, 16, 16, 3))
         images[np.arange(count), :, :, labels] += 20
@@ -96,4 +98,9 @@ def test_a_lost_worker_ends_the_run_and_resume_reaches_the_curve_of_one(
     assert printed.count("deploy it:") == 1  # one process talks
     together = curve(out)
     assert len(together) == len(alone) == EPOCHS
-    assert together == [pytest.approx(line, rel=1e-3, abs=1e-3) for line in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert one[0] == other[0]
+        # Rounding differs; a picture on the edge may change sides.
+        assert (one[1], one[3]) == pytest.approx((other[1], other[3]), rel=5e-3)
+        assert one[2] == pytest.approx(other[2], abs=1.5 / COUNT)
+        assert one[4] == pytest.approx(other[4], abs=1.5 / TEST_COUNT)
