@@ -36,7 +36,7 @@ bench: $(READY)  ## measure beside the peers, record, draw; PEERS='--photos DIR 
 	PYTHONPATH=bench $(BIN)/python -m peers $(PEERS)
 
 clean:  ## remove everything that can be made again
-	rm -rf $(VENV) build dist *.egg-info .*_cache .hypothesis artifacts/*.onnx
+	rm -rf $(VENV) build dist *.egg-info .*_cache .hypothesis artifacts/resnet34*.onnx
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(MODEL): $(READY) $(SOURCE)
