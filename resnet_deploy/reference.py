@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from resnet_deploy.artifact import Artifact, load, read_model
-from resnet_deploy.errors import ArtifactError, MissingDependencyError
+from resnet_deploy.errors import ArtifactError, MissingDependencyError, SpecError
 from resnet_deploy.models.dependencies import require
 from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.passes.layers import Layer, layers_of
@@ -173,8 +173,13 @@ def fp32_beside(artifact: Artifact) -> Path:
     return path
 
 
-def reference_for(artifact: Artifact, against: Path | None, *, threads: int = 0) -> Reference:
+def reference_for(
+    artifact: Artifact, against: Path | None, *, factory: str | None = None, threads: int = 0
+) -> Reference:
     """Return what ``artifact`` is verified against: an ONNX file, a checkpoint, or PyTorch.
+
+    ``factory`` builds the network of a checkpoint that is none of this package's; the one that the
+    card names is not imported because a file says so.
 
     Raises:
         ResnetDeployError: the reference can't be read, or is of another network.
@@ -188,16 +193,29 @@ def reference_for(artifact: Artifact, against: Path | None, *, threads: int = 0)
     from resnet_deploy.models.outputs import shape_output
 
     card = artifact.card
-    loaded = resolve(ModelRequest() if card is None else _request_of(card.model), str(against))
+    request = ModelRequest(model=factory) if card is None else _request_of(card.model, factory)
+    loaded = resolve(request, str(against))
     output = OutputSpec() if card is None else card.output
     shape_output(loaded.module, loaded.spec, output)
     return ModuleReference(loaded.module, f"{against.name} in PyTorch", output)
 
 
-def _request_of(spec: ModelSpec) -> ModelRequest:
-    """Return the request that leads to ``spec``; the checkpoint must fit it."""
-    if spec.family is Family.CUSTOM:
-        return ModelRequest(model=spec.factory, image_size=spec.image_size)
+def _request_of(spec: ModelSpec, factory: str | None) -> ModelRequest:
+    """Return the request that leads to ``spec``; the checkpoint must fit it.
+
+    Raises:
+        SpecError: the network is not of this package and nobody named its factory, or the reverse.
+    """
+    custom = spec.family is Family.CUSTOM
+    if custom and factory is None:
+        raise SpecError(
+            "the file is of a net of somebody's own: name what builds it with --model "
+            "package.module:factory, if you trust that code"
+        )
+    if factory is not None and not custom:
+        raise SpecError(f"the file is of a {spec.name}: drop --model {factory}")
+    if custom:
+        return ModelRequest(model=factory, image_size=spec.image_size)
     if spec.family is Family.VGG:
         return ModelRequest(model=spec.name, image_size=spec.image_size)
     return ModelRequest(

@@ -129,7 +129,7 @@ def isa_tolerance(artifact: Artifact, samples: int, *, meaningful: bool) -> Tole
 
 
 def optional_reference(
-    artifact: Artifact, against: Path | None, *, threads: int = 0
+    artifact: Artifact, against: Path | None, *, factory: str | None = None, threads: int = 0
 ) -> Reference | None:
     """Return what has the right answer; None where nobody named it and it is not at hand.
 
@@ -137,7 +137,7 @@ def optional_reference(
         ResnetDeployError: the file ``against`` can't be read, or is of another network.
     """
     try:
-        return reference_for(artifact, against, threads=threads)
+        return reference_for(artifact, against, factory=factory, threads=threads)
     except (ArtifactError, MissingDependencyError) as error:
         if against is not None:
             raise

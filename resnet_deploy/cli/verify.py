@@ -27,8 +27,14 @@ from resnet_deploy.errors import SpecError
 @click.option(
     "--against",
     type=MODEL,
-    metavar="OTHER.onnx|CHECKPOINT",
+    metavar="OTHER.onnx|cifar10|CHECKPOINT",
     help="What has the right answer.  [default: PyTorch on the fp32 file]",
+)
+@click.option(
+    "--model",
+    "factory",
+    metavar="package.module:factory",
+    help="What builds the net of a CHECKPOINT of your own kind.",
 )
 @data_option()
 @click.option(
@@ -66,6 +72,7 @@ def command(
     ctx: click.Context,
     model: Path,
     against: Path | None,
+    factory: str | None,
     data: Path | None,
     samples: int,
     per_layer: bool,
@@ -170,7 +177,7 @@ def command(
                 images,
                 data=name,
                 tolerance=tolerance,
-                reference=optional_reference(artifact, against, threads=threads),
+                reference=optional_reference(artifact, against, factory=factory, threads=threads),
                 threads=threads,
                 environment=where,
                 progress=progress,
@@ -183,7 +190,7 @@ def command(
             ctx.exit(0 if on_isas.passed else 1)
         report = compare(
             model,
-            reference_for(artifact, against, threads=threads),
+            reference_for(artifact, against, factory=factory, threads=threads),
             images,
             data=name,
             meaningful=meaningful,

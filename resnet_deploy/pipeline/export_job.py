@@ -27,6 +27,7 @@ from resnet_deploy.pipeline.maker import MAKERS, Maker, calibration_of, for_cpu
 from resnet_deploy.pipeline.request import ExportRequest
 from resnet_deploy.pipeline.resizing import check_resize, with_resize
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantize.static import check_as_trained
 from resnet_deploy.reference import ModuleReference
 from resnet_deploy.results import Deployment, Environment
 from resnet_deploy.runtime.cpu import versions
@@ -52,15 +53,7 @@ def deploy(
     _check_folder(request.out)
     request = replace(request, quant=for_cpu(request.quant, environment))
     opset = _opset(request)
-    require("torch", "exporting")
-    require("onnxscript", "exporting")
-    from resnet_deploy.models.checkpoint import resolve
-    from resnet_deploy.models.outputs import shape_output
-
-    progress("loading", 0, 1)
-    loaded = resolve(request.model, request.weights, seed=request.seed, progress=progress)
-    shape_output(loaded.module, loaded.spec, request.output)
-    progress("loading", 1, 1)
+    loaded = _load(request, progress)
     preprocess = _preprocess(request, loaded)
     if request.resize_in_graph:
         check_resizable(preprocess)
@@ -154,6 +147,22 @@ def _check_folder(out: Path) -> None:
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise ArtifactError(f"-o {out}: {existing} is a file, not a folder: name another folder")
+
+
+def _load(request: ExportRequest, progress: Progress) -> LoadedModel:
+    """Return the network, which gives what was asked for, with its weights."""
+    require("torch", "exporting")
+    require("onnxscript", "exporting")
+    from resnet_deploy.models.checkpoint import resolve
+    from resnet_deploy.models.outputs import shape_output
+
+    progress("loading", 0, 1)
+    loaded = resolve(request.model, request.weights, seed=request.seed, progress=progress)
+    if request.int8 and loaded.card is not None and loaded.card.activation_ranges:
+        check_as_trained(request.quant)
+    shape_output(loaded.module, loaded.spec, request.output)
+    progress("loading", 1, 1)
+    return loaded
 
 
 def _preprocess(request: ExportRequest, loaded: LoadedModel) -> Preprocess:

@@ -146,6 +146,28 @@ def _as_trained(
 
     Scales of Adds were aligned before the training.
     """
+    check_as_trained(spec)
+    graph = _graph(prepared)
+    plan = _plan(graph)
+    codes = {}
+    for value in plan.ranged:
+        name, known = str(value.name), _pixel_range(value)
+        if known is None and name not in trained:
+            raise CheckpointError(
+                f"the weights' card has no trained range for {name}: it is of another network or "
+                "output; export what was trained, or add --no-int8"
+            )
+        codes[name] = Codes.of(known or Range(*trained[name]))
+    weights = quantize_layers(graph, plan, codes, spec.target_isa)
+    return QuantizedNet(prepared, _of_every_tensor(plan, codes), weights)
+
+
+def check_as_trained(spec: QuantSpec) -> None:
+    """Refuse what would change the int8 parameters of quantization-aware training.
+
+    Raises:
+        SpecError: ``spec`` asks for other weights than were trained.
+    """
     if spec.target_isa is TargetIsa.X86_AVX2:
         raise SpecError(
             "int8 for x86-avx2 has other weights than quantization-aware training gave: use "
@@ -156,19 +178,6 @@ def _as_trained(
             "--effort best rounds weights anew, and those of quantization-aware training are "
             "right as they are: leave it out"
         )
-    graph = _graph(prepared)
-    plan = _plan(graph)
-    codes = {}
-    for value in plan.ranged:
-        name, known = str(value.name), _pixel_range(value)
-        if known is None and name not in trained:
-            raise CheckpointError(
-                f"the weights' card has no trained range for {name}: it is of another network or "
-                "output; export what was trained"
-            )
-        codes[name] = Codes.of(known or Range(*trained[name]))
-    weights = quantize_layers(graph, plan, codes, spec.target_isa)
-    return QuantizedNet(prepared, _of_every_tensor(plan, codes), weights)
 
 
 def _of_every_tensor(plan: Plan, codes: Mapping[str, Codes]) -> dict[str, Codes]:

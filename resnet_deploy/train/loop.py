@@ -227,8 +227,7 @@ class Training:
         if not isinstance(logits, Tensor) or logits.shape != wanted:
             found = tuple(getattr(logits, "shape", ())) or type(logits).__name__
             raise SpecError(
-                f"{name} returns {found} in train mode: it must return one tensor of logits, "
-                f"{wanted}, as in eval mode"
+                f"{name} returns {found} in train mode: it must return logits {wanted} as in eval"
             )
         return logits.float()
 
