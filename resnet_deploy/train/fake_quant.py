@@ -9,6 +9,7 @@ clipping stops them; both as in Jacob et al., arXiv:1712.05877.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,15 +27,15 @@ CodesByTensor = Mapping[str, Codes]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
+class Step(ABC):
     """One operator: reads tensors, gives one, all by their names in the graph."""
 
     reads: tuple[str, ...]
     gives: str
 
+    @abstractmethod
     def run(self, inputs: Sequence[Tensor], codes: CodesByTensor) -> Tensor:
         """Return the result for ``inputs``, which are in the order of ``reads``."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
