@@ -22,6 +22,17 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def check_folder(out: Path) -> None:
+    """Refuse an output folder that can't be made, before the work and not after it.
+
+    Raises:
+        ArtifactError: ``out``, or what is above it, is a file.
+    """
+    existing = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise ArtifactError(f"-o {out}: {existing} is a file, not a folder: name another folder")
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` under a temporary name and move it into place.
 

@@ -19,6 +19,12 @@ from resnet_deploy.errors import DatasetError
 from resnet_deploy.files import sha256_of
 from resnet_deploy.spec import Preprocess
 
+_BATCH_PIXELS = 2 * 224 * 224
+"""Pixels per calibration batch: all activations of a batch are in memory at once, about 60 MB per
+image of 224x224 for ResNet-50."""
+
+_LARGEST_BATCH = 32
+
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationImages:
@@ -79,6 +85,11 @@ class CalibrationImages:
             self.dataset, self.indices, [self.preprocess], batch_size=self.batch_size
         ):
             yield batch.inputs[0]
+
+
+def calibration_batch_size(image_size: int) -> int:
+    """Return how many pictures of ``image_size`` pixels a side are calibrated on at once."""
+    return max(1, min(_LARGEST_BATCH, _BATCH_PIXELS // image_size**2))
 
 
 def calibration_images(

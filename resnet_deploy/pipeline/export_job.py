@@ -15,8 +15,8 @@ from resnet_deploy.artifact import check_replaceable
 from resnet_deploy.card import Accuracy, Card, WeightsSource
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.labels import imagenet_labels
-from resnet_deploy.errors import ArtifactError, SpecError
-from resnet_deploy.files import write_together
+from resnet_deploy.errors import SpecError
+from resnet_deploy.files import check_folder, write_together
 from resnet_deploy.models.channel_statistics import ChannelStatistics
 from resnet_deploy.models.dependencies import require
 from resnet_deploy.passes.bake_input import bake_input
@@ -50,7 +50,7 @@ def deploy(
         ResnetDeployError: of every kind; nothing is written then.
     """
     start = time.perf_counter()
-    _check_folder(request.out)
+    check_folder(request.out)
     request = replace(request, quant=for_cpu(request.quant, environment))
     opset = _opset(request)
     loaded = _load(request, progress)
@@ -136,17 +136,6 @@ def _opset(request: ExportRequest) -> int:
             "use a later --opset or --target-ort"
         )
     return opset
-
-
-def _check_folder(out: Path) -> None:
-    """Refuse an output folder that can't be made, before the work and not after it.
-
-    Raises:
-        ArtifactError: ``out``, or what is above it, is a file.
-    """
-    existing = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        raise ArtifactError(f"-o {out}: {existing} is a file, not a folder: name another folder")
 
 
 def _load(request: ExportRequest, progress: Progress) -> LoadedModel:

@@ -14,6 +14,7 @@ from resnet_deploy.artifact import Artifact, read_model, save
 from resnet_deploy.card import Accuracy, Card
 from resnet_deploy.data.calibration import (
     CalibrationImages,
+    calibration_batch_size,
     calibration_images,
     synthetic_calibration,
 )
@@ -38,12 +39,6 @@ logger = logging.getLogger(__name__)
 SYNTHETIC_SAMPLES = 32
 """Made-up pictures differ little; more of them move no range."""
 
-_BATCH_PIXELS = 2 * 224 * 224
-"""Pixels per calibration batch: all activations of a batch are in memory at once, about 60 MB per
-image of 224x224 for ResNet-50."""
-
-_LARGEST_BATCH = 32
-
 _JUDGED_PIXELS = 8 * 224 * 224
 _MOST_JUDGED = 128
 """Of the images on which overflows are counted."""
@@ -63,7 +58,7 @@ def calibration_of(request: ExportRequest, preprocess: Preprocess) -> Calibratio
     Raises:
         DatasetError: the images can't be read.
     """
-    batch_size = max(1, min(_LARGEST_BATCH, _BATCH_PIXELS // preprocess.crop**2))
+    batch_size = calibration_batch_size(preprocess.crop)
     if request.calibration is None:
         samples = min(request.quant.samples, SYNTHETIC_SAMPLES)
         return synthetic_calibration(

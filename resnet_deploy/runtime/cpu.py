@@ -29,6 +29,9 @@ _EXTENSIONS = {
 
 _DOT_PRODUCTS = frozenset({"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"})
 
+_BFLOAT16 = frozenset({"avx512_bf16", "amx_int8"})
+"""CPUs with AMX have it for both types."""
+
 _PACKAGES = (
     "resnet-deploy",
     "onnxruntime",
@@ -152,6 +155,11 @@ def has_vnni(extensions: tuple[str, ...]) -> bool:
     True for VNNI and AMX on x86 and for the dot product on ARM.
     """
     return not _DOT_PRODUCTS.isdisjoint(extensions)
+
+
+def has_bfloat16(extensions: tuple[str, ...]) -> bool:
+    """Return whether products of bfloat16 are computed by one instruction, on x86."""
+    return not _BFLOAT16.isdisjoint(extensions)
 
 
 def cpu_name(root: Path = _ROOT) -> str:

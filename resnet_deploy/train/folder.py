@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from resnet_deploy.errors import ArtifactError, SpecError
+from resnet_deploy.errors import SpecError
+from resnet_deploy.files import check_folder
 from resnet_deploy.models.weights_file import MODEL_FILE
 from resnet_deploy.train.request import TrainRequest
 
@@ -18,7 +19,7 @@ _WEIGHTS = (LAST_FILE, MODEL_FILE, BEST_FILE)
 _ALL = (*_WEIGHTS, RUN_FILE, METRICS_FILE)
 
 
-def check_folder(request: TrainRequest) -> None:
+def check_run_folder(request: TrainRequest) -> None:
     """Refuse a folder that can't be the run's, before the work and not after it.
 
     Raises:
@@ -26,9 +27,7 @@ def check_folder(request: TrainRequest) -> None:
         SpecError: it holds a run already, or what the run would replace.
     """
     out = request.out
-    existing = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        raise ArtifactError(f"-o {out}: {existing} is a file, not a folder: name another folder")
+    check_folder(out)
     held = [name for name in _ALL if (out / name).exists()]
     if held and not (request.resume or request.force):
         raise SpecError(

@@ -13,7 +13,6 @@ from resnet_deploy.card import Accuracy, WeightsSource
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.weights_file import MODEL_FILE, write_weights
 from resnet_deploy.runtime.cpu import versions
-from resnet_deploy.spec import Preprocess
 from resnet_deploy.train.folder import BEST_FILE
 from resnet_deploy.train.loop import FakeQuantized, Training, float_state
 from resnet_deploy.train.recipe import to_values
@@ -23,7 +22,7 @@ from resnet_deploy.weights_card import WeightsCard
 _MAKERS = ("torch", "numpy", "pillow")
 
 
-def weights_card(training: Training, request: TrainRequest, preprocess: Preprocess) -> WeightsCard:
+def weights_card(training: Training, request: TrainRequest) -> WeightsCard:
     """Return the card of the weights as they are now: without accuracy inside an epoch."""
     data, network = training.data, training.evaluated
     quantized = isinstance(network, FakeQuantized)
@@ -34,7 +33,7 @@ def weights_card(training: Training, request: TrainRequest, preprocess: Preproce
     start = new if loaded is None else loaded.source
     return WeightsCard(
         model=training.trainee.spec,
-        preprocess=preprocess,
+        preprocess=data.train.preprocess,
         labels=data.classes,
         accuracy=() if quantized else found,
         int8_accuracy=found if quantized else (),
@@ -91,12 +90,12 @@ def write_outcome(
     return files
 
 
-def export_command(request: TrainRequest, weights: Path, *, quantized: bool) -> str:
+def export_command(request: TrainRequest, weights: Path) -> str:
     """Return the command that makes ONNX files of ``weights``."""
     words = ["resnet-deploy", "export", "--weights", str(weights)]
     if request.model.is_custom:
         words += ["--model", str(request.model.model)]
-    if not quantized:
+    if not request.qat:
         words += ["--calibration", str(request.data)]
     return shlex.join([*words, "-o", str(request.out / "deployed")])
 

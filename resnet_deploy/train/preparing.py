@@ -9,7 +9,7 @@ import torch
 from resnet_deploy.errors import SpecError
 from resnet_deploy.models.checkpoint import LoadedModel, resolve
 from resnet_deploy.progress import Progress
-from resnet_deploy.runtime.cpu import isa
+from resnet_deploy.runtime.cpu import has_bfloat16, isa
 from resnet_deploy.spec import Preprocess
 from resnet_deploy.spec.training import Precision
 from resnet_deploy.train.data import TrainingData, open_training_data
@@ -19,9 +19,6 @@ from resnet_deploy.train.network import Trainee, new_network, trained_network
 from resnet_deploy.train.qat import QatNet, calibration_sample, prepare_qat
 from resnet_deploy.train.request import TrainRequest
 from resnet_deploy.train.whole_batchnorm import synchronize_batchnorm
-
-_BFLOAT16 = frozenset(("avx512_bf16", "amx_int8"))
-"""Extensions of CPUs that compute in bfloat16; those with AMX have it for both types."""
 
 
 def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
@@ -100,5 +97,5 @@ def _fake_quantized(
 def _precision(request: TrainRequest) -> Precision:
     if request.recipe.precision is not Precision.AUTO:
         return request.recipe.precision
-    fits = not request.qat and _BFLOAT16 & set(isa())
+    fits = not request.qat and has_bfloat16(isa())
     return Precision.BFLOAT16 if fits else Precision.FLOAT32

@@ -17,7 +17,7 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
-from resnet_deploy.data.calibration import CalibrationImages
+from resnet_deploy.data.calibration import CalibrationImages, calibration_batch_size
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.export import export_graph
@@ -33,9 +33,6 @@ from resnet_deploy.train.data import Pictures
 from resnet_deploy.train.fake_quant import Step
 from resnet_deploy.train.quant_graph import steps_of
 from resnet_deploy.train.unfold import FoldedNorm, State, folded_norms, unfold
-
-_BATCH_PIXELS = 2 * 224 * 224
-"""Pixels per calibration batch: all activations of a batch are in memory at once."""
 
 
 class QatNet(nn.Module):
@@ -128,7 +125,7 @@ def calibration_sample(pictures: Pictures, seed: int) -> CalibrationImages:
         dataset=pictures.dataset,
         indices=spread_sample(pictures.dataset, QuantSpec().samples, seed),
         preprocess=pictures.preprocess,
-        batch_size=max(1, min(32, _BATCH_PIXELS // pictures.preprocess.crop**2)),
+        batch_size=calibration_batch_size(pictures.preprocess.crop),
     )
 
 

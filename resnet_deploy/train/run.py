@@ -22,7 +22,7 @@ from resnet_deploy.train.folder import (
     LAST_FILE,
     METRICS_FILE,
     RUN_FILE,
-    check_folder,
+    check_run_folder,
     remove_halves,
     start_anew,
 )
@@ -73,7 +73,7 @@ def train(
         if not crew.leads:
             progress = silent
         torch.manual_seed(request.seed)  # for nets with Dropout
-        check_folder(request)
+        check_run_folder(request)
         training = prepare(request, crew, progress)
         run = _Run(request=request, training=training, progress=progress)
         if request.resume and run.last.exists():
@@ -96,8 +96,7 @@ class _Run:
         self.out = self.request.out
         self.last = self.out / LAST_FILE
         self.crew: Crew = self.training.crew
-        self.preprocess = self.training.data.train.preprocess
-        self.settings = settings_of(self.request, self.training, self.preprocess)
+        self.settings = settings_of(self.request, self.training)
         self.resumed = False
         self._saved = time.monotonic()
         self._metrics: Metrics | None = None
@@ -147,7 +146,7 @@ class _Run:
                 if not stopped and self.crew.leads:
                     on_epoch(training.epochs[-1], training.recipe.epochs)
         files = {"run": self.out / RUN_FILE, "last": self.last, "metrics": self.out / METRICS_FILE}
-        card = weights_card(training, self.request, self.preprocess)
+        card = weights_card(training, self.request)
         if training.finished:
             files |= write_outcome(training, card, self.out, writes=self.crew.leads)
         return TrainingResult(
@@ -160,9 +159,7 @@ class _Run:
             parameters=sum(one.numel() for one in training.trainee.module.parameters()),
             epochs=tuple(training.epochs),
             files={role: str(path) for role, path in files.items()},
-            export=export_command(
-                self.request, files.get("model", self.last), quantized=self.request.qat
-            ),
+            export=export_command(self.request, files.get("model", self.last)),
             interrupted=_name_of(interrupts) if stopped else None,
             notices=(*training.trainee.notices, *self.notices),
             environment=environment,
@@ -213,7 +210,7 @@ class _Run:
 
     def _save(self) -> None:
         if self.crew.leads:
-            card = weights_card(self.training, self.request, self.preprocess)
+            card = weights_card(self.training, self.request)
             save_checkpoint(self.last, self.training.checkpoint(self.settings, card.to_json()))
         self._saved = time.monotonic()
 

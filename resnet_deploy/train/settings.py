@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from resnet_deploy.spec import Preprocess
 from resnet_deploy.train.loop import Training
 from resnet_deploy.train.recipe import to_values
 from resnet_deploy.train.request import TrainRequest
@@ -16,9 +15,7 @@ _LONGEST = 40
 """Characters of a value in a message."""
 
 
-def settings_of(
-    request: TrainRequest, training: Training, preprocess: Preprocess
-) -> dict[str, Any]:
+def settings_of(request: TrainRequest, training: Training) -> dict[str, Any]:
     """Return the settings of ``training`` as JSON values."""
     loaded = training.trainee.loaded
     settings = {
@@ -26,7 +23,7 @@ def settings_of(
         "weights": None if loaded is None else loaded.source.sha256,
         "data": training.data.fingerprint,
         "classes": list(training.data.classes),
-        "preprocessing": asdict(preprocess),
+        "preprocessing": asdict(training.data.train.preprocess),
         "recipe": to_values(training.recipe),
         "precision": training.precision.value,
         "seed": request.seed,

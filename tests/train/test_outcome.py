@@ -34,7 +34,7 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
 def outcome(training: Training, out: Path, best: int) -> dict[str, Path]:
     state = {key: torch.full_like(one, 1) for key, one in training.network.state_dict().items()}
     training.best = Best(epoch=best, top1=0.5, state=state)
-    card = weights_card(training, request(Path("d"), out), Preprocess.for_size(SIZE))
+    card = weights_card(training, request(Path("d"), out))
     return write_outcome(training, card, out)
 
 
@@ -52,14 +52,14 @@ def test_an_earlier_better_epoch_has_a_file_of_its_own(training: Training, tmp_p
 
 
 def test_only_the_leading_process_writes(training: Training, tmp_path: Path) -> None:
-    card = weights_card(training, request(Path("d"), tmp_path), Preprocess.for_size(SIZE))
+    card = weights_card(training, request(Path("d"), tmp_path))
     assert write_outcome(training, card, tmp_path, writes=False) == {}
     assert not list(tmp_path.iterdir())
 
 
 def test_the_card_tells_how_it_was_trained(training: Training, tmp_path: Path) -> None:
     asked = request(Path("d"), tmp_path, licence="MIT", seed=3)
-    card = weights_card(training, asked, Preprocess.for_size(SIZE))
+    card = weights_card(training, asked)
     assert card.labels == CLASSES
     assert card.licence == "MIT"
     assert card.recipe["batch_size"] == RECIPE.batch_size
@@ -68,7 +68,7 @@ def test_the_card_tells_how_it_was_trained(training: Training, tmp_path: Path) -
     assert card.training["start"]["seed"] == 3
     assert card.accuracy[0].samples == card.accuracy[0].of == 9
     own = replace(asked, model=ModelRequest(model="mine:net"))
-    kind = weights_card(training, own, Preprocess.for_size(SIZE)).training["start"]["kind"]
+    kind = weights_card(training, own).training["start"]["kind"]
     assert kind == "factory"
 
 
@@ -76,20 +76,20 @@ def test_the_test_images_are_hashed_once(
     training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = request(Path("d"), tmp_path)
-    weights_card(training, asked, Preprocess.for_size(SIZE))
+    weights_card(training, asked)
 
     def never(self: object) -> str:
         raise AssertionError
 
     monkeypatch.setattr(type(training.data.test.dataset), "fingerprint", never)
-    assert weights_card(training, asked, Preprocess.for_size(SIZE)).accuracy
+    assert weights_card(training, asked).accuracy
 
 
 def test_the_command_that_deploys_it() -> None:
     asked = request(Path("my data"), Path("runs/r"), recipe=Recipe())
-    words = shlex.split(export_command(asked, Path("runs/r/model.safetensors"), quantized=False))
+    words = shlex.split(export_command(asked, Path("runs/r/model.safetensors")))
     assert words[:4] == ["resnet-deploy", "export", "--weights", "runs/r/model.safetensors"]
     assert words[4:] == ["--calibration", "my data", "-o", "runs/r/deployed"]
-    own = replace(asked, model=ModelRequest(model="mine:net"))
-    command = export_command(own, Path("w"), quantized=True)
+    own = replace(asked, model=ModelRequest(model="mine:net"), weights="w", qat=True)
+    command = export_command(own, Path("w"))
     assert command == "resnet-deploy export --weights w --model mine:net -o runs/r/deployed"
