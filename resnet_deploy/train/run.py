@@ -28,6 +28,7 @@ from resnet_deploy.train.folder import (
 )
 from resnet_deploy.train.interrupts import Interrupts
 from resnet_deploy.train.loop import Training
+from resnet_deploy.train.memory import keep_freed_memory
 from resnet_deploy.train.metrics import Metrics
 from resnet_deploy.train.outcome import export_command, weights_card, write_outcome
 from resnet_deploy.train.preparing import prepare
@@ -70,6 +71,7 @@ def train(
     """
     with crew_of_environment() as crew, torch.random.fork_rng(devices=[]):
         torch.set_num_threads(request.threads or max(1, default_threads() // crew.local))
+        keep_freed_memory()
         if not crew.leads:
             progress = silent
         torch.manual_seed(request.seed)  # for nets with Dropout
