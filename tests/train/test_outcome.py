@@ -91,5 +91,6 @@ def test_the_command_that_deploys_it() -> None:
     assert words[:4] == ["resnet-deploy", "export", "--weights", "runs/r/model.safetensors"]
     assert words[4:] == ["--calibration", "my data", "-o", "runs/r/deployed"]
     own = replace(asked, model=ModelRequest(model="mine:net"), weights="w", qat=True)
-    command = export_command(own, Path("w"))
-    assert command == "resnet-deploy export --weights w --model mine:net -o runs/r/deployed"
+    words = shlex.split(export_command(own, Path("w")))
+    assert words[2:] == ["--weights", "w", "--model", "mine:net", *words[-4:]]
+    assert words[-4:] == ["--calibration", "my data", "-o", "runs/r/deployed"]
