@@ -89,7 +89,8 @@ def crew_of_environment(environment: Mapping[str, str] = os.environ) -> Iterator
     Of several processes the first one to fail tells why; the others fail because of it.
 
     Raises:
-        SpecError: the environment variables are not those that ``torchrun`` sets.
+        SpecError: the environment variables are not those that ``torchrun`` sets, or the network
+            has parameters without gradients, for which the others would wait.
         TrainingError: another process was lost, or can't be reached.
         ToldError: another process failed before.
     """
@@ -107,6 +108,11 @@ def crew_of_environment(environment: Mapping[str, str] = os.environ) -> Iterator
             raise TrainingError(
                 f"process {crew.rank} of {crew.world} lost another one: the last checkpoint is "
                 "whole; --resume continues from it"
+            ) from error
+        if _is_of_idle_parameters(error):
+            raise SpecError(
+                "the network has parameters that its logits do not depend on: several processes "
+                "can't train it; set requires_grad = False on them, or train in one process"
             ) from error
         raise
     finally:
@@ -173,6 +179,11 @@ def _is_loss(error: BaseException) -> bool:
     return isinstance(error, dist.DistError) or (
         isinstance(error, RuntimeError) and "gloo" in str(error)
     )
+
+
+def _is_of_idle_parameters(error: BaseException) -> bool:
+    # DistributedDataParallel tells of them at the second step, by a plain RuntimeError.
+    return isinstance(error, RuntimeError) and "finished reduction in the prior" in str(error)
 
 
 def _first_line(error: BaseException) -> str:

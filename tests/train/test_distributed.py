@@ -81,6 +81,29 @@ def disagree(rank: int) -> str:
     return "nothing"
 
 
+class IdleParameters(nn.Module):
+    """A net with a layer that it does not use."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.idle = nn.Linear(2, 2), nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.used(x)
+        return logits
+
+
+def leave_idle(rank: int) -> str:
+    try:
+        with crew_of_environment() as crew:
+            network = crew.wrap(IdleParameters())
+            for _ in range(2):
+                network(torch.ones(1, 2)).sum().backward()
+    except (SpecError, ToldError) as error:
+        return f"{type(error).__name__}: {error}"
+    return "nothing"
+
+
 def work(rank: int, ports: list[int], out: Path) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(ports[0])}
@@ -90,6 +113,8 @@ def work(rank: int, ports: list[int], out: Path) -> None:
     said = [disagree(rank)]
     os.environ["MASTER_PORT"] = str(ports[2])
     said.append(fail(rank))
+    os.environ["MASTER_PORT"] = str(ports[3])
+    said.append(leave_idle(rank))
     torch.save({"results": results, "said": said}, out / f"{rank}.pt")
 
 
@@ -105,7 +130,7 @@ def free_ports(count: int) -> list[int]:
 def processes(tmp_path_factory: pytest.TempPathFactory):
     """What two processes found, each."""
     out = tmp_path_factory.mktemp("processes")
-    spawn(work, (free_ports(3), out), nprocs=2)  # type: ignore[no-untyped-call]
+    spawn(work, (free_ports(4), out), nprocs=2)  # type: ignore[no-untyped-call]
     return [torch.load(out / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
@@ -143,6 +168,12 @@ def test_the_first_process_to_fail_tells_why(processes) -> None:
 
 def test_processes_that_see_other_files_stop(processes) -> None:
     assert sorted(one["said"][0] for one in processes) == ["SpecError", "ToldError"]
+
+
+def test_parameters_that_no_logit_depends_on_are_told_of(processes) -> None:
+    said = sorted(one["said"][2] for one in processes)
+    assert said[0].startswith("SpecError: the network has parameters")
+    assert said[1].startswith("ToldError")
 
 
 def test_without_torchrun_there_is_one_process() -> None:
