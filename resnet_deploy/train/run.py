@@ -17,6 +17,7 @@ from resnet_deploy.results import Environment
 from resnet_deploy.results.training import Epoch, TrainingResult
 from resnet_deploy.runtime.cpu import default_threads
 from resnet_deploy.train.checkpoint import load_checkpoint, save_checkpoint
+from resnet_deploy.train.claim import Claim
 from resnet_deploy.train.distributed import Crew, crew_of_environment
 from resnet_deploy.train.folder import (
     LAST_FILE,
@@ -63,21 +64,28 @@ def train(
     Ctrl-C and SIGTERM stop the run between two steps, with everything saved.
 
     Raises:
-        SpecError: the request contradicts itself, its data, or the run it continues.
+        SpecError: the request contradicts itself, its data, or the run it continues; or another
+            training is writing to its folder.
         DatasetError: the pictures can't be used.
         CheckpointError: weights or checkpoint can't be read, or don't fit.
         TrainingError: the loss is no number, or another process was lost.
         ArtifactError: the folder can't be written; the last checkpoint is whole.
     """
-    with crew_of_environment() as crew, torch.random.fork_rng(devices=[]):
+    with (
+        crew_of_environment() as crew,
+        torch.random.fork_rng(devices=[]),
+        Claim(request.out) as claim,
+    ):
         torch.set_num_threads(request.threads or max(1, default_threads() // crew.local))
         keep_freed_memory()
         if not crew.leads:
             progress = silent
         torch.manual_seed(request.seed)  # for nets with Dropout
         check_run_folder(request)
+        if crew.leads:
+            claim.take()
         training = prepare(request, crew, progress)
-        run = _Run(request=request, training=training, progress=progress)
+        run = _Run(request=request, training=training, progress=progress, claim=claim)
         if request.resume and run.last.exists():
             run.restore()
         crew.check_equal("data", int(training.data.fingerprint[:6], 16))
@@ -92,6 +100,7 @@ class _Run:
     request: TrainRequest
     training: Training
     progress: Progress
+    claim: Claim
     notices: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -182,6 +191,7 @@ class _Run:
         content = {"command": environment.command, "settings": self.settings}
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         write_atomically(self.out / RUN_FILE, text.encode())
+        self.claim.take()  # the folder may be a new one
         self._metrics = Metrics(
             self.out / METRICS_FILE, steps=self.training.steps, epochs=len(self.training.epochs)
         )

@@ -19,12 +19,16 @@ from resnet_deploy.errors import (
     TrainingError,
 )
 from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.runtime.cpu import environment
 from resnet_deploy.spec.training import Augment, Precision
 from resnet_deploy.train.checkpoint import load_checkpoint
+from resnet_deploy.train.run import train
 from tests.train.nets import Changing
 from tests.train.runs import (
     NET,
     RECIPE,
+    STEPS,
+    at_step,
     copied,
     request,
     run,
@@ -142,6 +146,27 @@ def test_a_folder_with_a_run_is_not_touched(data: Path, finished: Path, tmp_path
         run(request(data, out, resume=True))
     (tmp_path / "last.pt").rename(out / "last.pt")
     assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders can't be locked there")
+@pytest.mark.parametrize("changes", [{"resume": True}, {"force": True}], ids=str)
+def test_a_folder_that_another_training_writes_to(
+    changes: dict[str, Any], data: Path, finished: Path, tmp_path: Path
+) -> None:
+    asked = request(data, tmp_path / "run")
+    said = []
+
+    def start_another() -> None:
+        with pytest.raises(SpecError) as caught:
+            run(replace(asked, **changes))
+        said.append(str(caught.value))
+
+    train(asked, environment("made up"), progress=at_step(STEPS + 1, 8, start_another))
+    assert said == [
+        f"another training is writing to {asked.out}: wait for it, or choose another folder"
+    ]
+    assert same(asked.out, finished)
+    run(replace(asked, force=True))  # the first one has left
 
 
 def test_force_leaves_nothing_of_the_old_run(data: Path, finished: Path, tmp_path: Path) -> None:
