@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from rich.console import Console
 from rich.table import Table
 
+from resnet_deploy.errors import ResnetDeployError
 from resnet_deploy.files import write_atomically
 from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.runtime.cpu import default_threads
@@ -31,6 +32,7 @@ from resnet_deploy.spec.training import Recipe
 from resnet_deploy.train.batches import TrainingBatch, training_batches
 from resnet_deploy.train.data import TrainingData, open_training_data
 from resnet_deploy.train.loop import Training
+from resnet_deploy.train.memory import keep_freed_memory
 from resnet_deploy.train.network import new_network
 from resnet_deploy.train.recipe import read_recipe
 
@@ -102,8 +104,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write all rounds into this file")
     asked = parser.parse_args()
+    try:
+        result = measure(asked)
+    except ResnetDeployError as problem:
+        parser.error(str(problem))
+    show(result)
+    if asked.json:
+        write_atomically(asked.json, (json.dumps(result, indent=1) + "\n").encode())
 
+
+def measure(asked: argparse.Namespace) -> dict[str, Any]:
+    """Return what was seen in all rounds, and the medians."""
     torch.set_num_threads(asked.threads or default_threads())
+    keep_freed_memory()  # as train() does
     recipe = read_recipe(asked.recipe)
     data = open_training_data(asked.data, Preprocess.for_size(asked.image_size), limit=asked.limit)
     request = ModelRequest(depth=asked.depth, image_size=asked.image_size)
@@ -125,7 +138,7 @@ def main() -> None:
         }
         for epoch in range(asked.rounds + 1)
     ][1:]
-    result = {
+    return {
         "depth": asked.depth,
         "image_size": asked.image_size,
         "recipe": asked.recipe,
@@ -138,9 +151,6 @@ def main() -> None:
         "medians": {key: statistics.median(one[key] for one in rounds) for key in rounds[0]},
         "rounds": rounds,
     }
-    show(result)
-    if asked.json:
-        write_atomically(asked.json, (json.dumps(result, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":
