@@ -1,7 +1,7 @@
 """The paper's figures 1 and 6: what depth does to plain nets, and to residual ones.
 
-Trains plain-20, plain-56, ResNet-20 and ResNet-56 on CIFAR-10 with one schedule, the paper's over
-fewer epochs (``bench/degradation.toml``), two at a time with one thread each. Every net has a
+Trains plain-20, plain-56, ResNet-20 and ResNet-56 on CIFAR-10 with one recipe, the paper's in fewer
+epochs (``bench/degradation.toml``), two at a time with one thread each. Every net has a
 folder in ``--runs``; started again, finished ones are taken as they are and others go on where they
 stopped. Run it as ``python bench/degradation.py --data CIFAR`` with CIFAR-10 as ``resnet-deploy
 train`` takes it. It prints the last errors, writes ``bench/results/degradation.json`` and
@@ -39,6 +39,7 @@ COMMAND = "python bench/degradation.py --data CIFAR"
 PAPER = {
     "steps": 64_000,
     "epochs": 164,
+    "schedule": "steps",
     "train_images": 50_000,
     "test_images": 10_000,
     "precision": "float32",
@@ -82,6 +83,7 @@ def record(asked: list[TrainRequest], results: list[TrainingResult]) -> dict[str
     facts = {
         "steps": first.epochs[-1].steps,
         "epochs": len(first.epochs),
+        "schedule": first.recipe["schedule"],
         "train_images": first.train_images,
         "test_images": first.test_images,
         "precision": first.precision,

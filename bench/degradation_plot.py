@@ -95,10 +95,10 @@ def _findings(record: dict[str, Any]) -> list[str]:
 
 def _caption(record: dict[str, Any], steps: int) -> list[str]:
     recipe, paper = record["recipe"], record["paper"]
-    shares = " and ".join(f"{share:g}" for share in recipe["milestones"])
     return [
-        f"One schedule for all: {recipe['epochs']} epochs, {steps:,} steps (the paper: "
-        f"{paper['steps']:,}), rate / 10 at {shares} of them, {record['precision']}.",
+        f"One recipe for all: {recipe['epochs']} epochs, {steps:,} steps (the paper: "
+        f"{paper['steps']:,}), schedule {recipe['schedule']} (the paper: {paper['schedule']}), "
+        f"{record['precision']}.",
         "Dashed: training error, the mean of an epoch's augmented pictures. Bold: test error after "
         "the epoch.",
     ]

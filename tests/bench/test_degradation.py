@@ -43,7 +43,7 @@ PAPERS = {"plain56": (25, 27), "resnet56": (12, 15), "plain20": (20, 22), "resne
 def record(script: Any) -> dict[str, Any]:
     found = nets(**PAPERS)
     return {
-        "recipe": {"epochs": 2, "milestones": [0.5, 0.75]},
+        "recipe": {"epochs": 2, "schedule": "one-cycle"},
         "paper": script.PAPER,
         "precision": "float32",
         "reduced": ["steps: 20, in the paper 64000"],
