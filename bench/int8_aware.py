@@ -58,8 +58,10 @@ def trained_network(out: Path, loaded: LoadedModel, data: TrainingData) -> QatNe
     return network.eval()
 
 
-def answers(pictures: Pictures, start: torch.nn.Module, network: QatNet, file: Path) -> Any:
-    """Return everybody's logits, float32 ``(N, classes)``, and the labels."""
+def answers(
+    pictures: Pictures, start: torch.nn.Module, network: QatNet, file: Path
+) -> dict[str, np.ndarray]:
+    """Return everybody's logits, float32 ``(N, classes)``."""
     kernels = OrtRunner(file)
     unfused = OrtRunner(file, SessionSpec(optimization=Optimization.OFF))
     found: dict[str, list[np.ndarray]] = {}

@@ -19,12 +19,7 @@ from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file
 from resnet_deploy.quantize.inspect import inspect_int8
 from resnet_deploy.results import Deployment, Environment, FloatOp, Inspection
-from resnet_deploy.spec import (
-    INT8_TOLERANCE,
-    QuantSpec,
-    Tolerance,
-    resnet_spec,
-)
+from resnet_deploy.spec import INT8_TOLERANCE, QuantSpec, Tolerance, resnet_spec
 from tests.passes.graphs import noise, parse
 
 HERE = Environment(command="test", cpu="", isa=(), cores=1, os="", python="", versions={})
