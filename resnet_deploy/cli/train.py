@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from resnet_deploy.cli.last_words import last_words
 from resnet_deploy.cli.model_options import model_request_options
 from resnet_deploy.cli.options import (
     MODEL,
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 _SMALL = 64
 """Pixels below which a picture is CIFAR's kind rather than ImageNet's."""
+_PATIENCE = 20.0
+"""Seconds between a signal and the last words; torchrun kills after 30."""
 
 
 @click.command("train")
@@ -160,7 +165,7 @@ def command(
     from resnet_deploy.train.request import TrainRequest
     from resnet_deploy.train.run import train
 
-    with ProgressBar() as progress:
+    with ProgressBar() as progress, _patience_of_torchrun():
         result = train(
             TrainRequest(
                 model=request,
@@ -196,6 +201,17 @@ def _default_recipe(request: ModelRequest, weights: str, *, qat: bool) -> str:
     if weights != "random":
         return "transfer"
     return "cifar-fast" if request.spec().image_size < _SMALL else "nvidia"
+
+
+def _patience_of_torchrun() -> AbstractContextManager[None]:
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return nullcontext()
+    return last_words(
+        f"resnet-deploy: error: process {os.environ.get('RANK')} was told to end and still waits "
+        "for another one, which may be lost: the last checkpoint is whole; --resume continues "
+        "from it",
+        seconds=_PATIENCE,
+    )
 
 
 def _show_epoch(epoch: Epoch, epochs: int) -> None:

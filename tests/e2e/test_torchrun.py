@@ -87,7 +87,9 @@ def test_a_lost_worker_ends_the_run_and_resume_reaches_the_curve_of_one(
     assert torchrun.returncode != 0
     said = [line for line in errors.splitlines() if line.startswith("resnet-deploy: ")]
     assert len(said) == 1, errors
-    assert "lost another one: the last checkpoint is whole; --resume continues" in said[0]
+    # gloo may not notice the loss while it sends; then it takes torchrun's signal, and patience.
+    assert "lost" in said[0]
+    assert "the last checkpoint is whole; --resume continues from it" in said[0]
 
     stopped_at = load_checkpoint(out / "last.pt").position
     assert (stopped_at.epoch, stopped_at.step) != (0, 0)
