@@ -23,6 +23,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from resnet_deploy.errors import ResnetDeployError
 from resnet_deploy.files import sha256_of, write_atomically
 from resnet_deploy.models.checkpoint import LoadedModel, resolve
 from resnet_deploy.models.request import ModelRequest
@@ -80,14 +81,15 @@ def answers(
 
 def measure(given: argparse.Namespace, out: Path) -> dict[str, Any]:
     """Train, export, and return the figures as JSON has them."""
+    loaded = resolve(ModelRequest(), given.weights)
+    if loaded.card is None:
+        raise SystemExit(f"--weights {given.weights} have no card: name some of resnet-deploy's")
+
     options = ("--weights", given.weights, "--data", str(given.data), "-o", str(out))
     run("train", "--qat", "--epochs", str(given.epochs), *options)
     weights = ("--weights", str(out), "--calibration", str(given.data), "--name", "net")
     run("export", *weights, "-o", str(out / "deployed"))
 
-    loaded = resolve(ModelRequest(), given.weights)
-    if loaded.card is None:
-        raise SystemExit(f"--weights {given.weights} have no card: name some of resnet-deploy's")
     data = open_training_data(given.data, loaded.card.preprocess)
     network = trained_network(out, loaded, data)
     logits = answers(data.test, loaded.module, network, out / "deployed" / "net.int8.onnx")
@@ -131,8 +133,11 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("-o", "--out", type=Path, default=RESULT)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        result = measure(given, Path(folder) / "run")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            result = measure(given, Path(folder) / "run")
+    except ResnetDeployError as problem:
+        parser.error(str(problem))
     write_atomically(given.out, (json.dumps(result, indent=1) + "\n").encode())
     Console().print(table(result))
     found = result["answers"]
