@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from resnet_deploy.models.resnet import BasicBlock, Bottleneck
+from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ZeroPadShortcut
 
 _SECOND_MOMENT = 0.5
 """E[x^2] after a ReLU of a standard normal: what a convolution's input is taken to be."""
@@ -56,7 +56,8 @@ def initialize_for_training(module: nn.Module, seed: int, *, zero_init: bool = F
 
     Convolutions: normal with variance 2 / fan_out; BatchNorms do nothing yet; linear layers as
     PyTorch draws them. With ``zero_init`` the last BatchNorm of every residual branch starts with a
-    gamma of 0, so that every block starts as the identity (Goyal et al., arXiv:1706.02677, 5.1).
+    gamma of 0, so that every block starts as the identity (Goyal et al., arXiv:1706.02677, 5.1);
+    but where option A adds channels of zeros, the branch is all that gives them a signal.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -72,7 +73,7 @@ def initialize_for_training(module: nn.Module, seed: int, *, zero_init: bool = F
                 initialize_head(layer, generator)
         if zero_init:
             for block in module.modules():
-                if isinstance(block, BasicBlock | Bottleneck) and not block.plain:
+                if isinstance(block, BasicBlock | Bottleneck) and _bears_zero_init(block):
                     nn.init.zeros_(_last_norm(block).weight)
 
 
@@ -82,6 +83,11 @@ def initialize_head(linear: nn.Linear, generator: torch.Generator) -> None:
     with torch.no_grad():
         linear.weight.uniform_(-bound, bound, generator=generator)
         linear.bias.uniform_(-bound, bound, generator=generator)
+
+
+def _bears_zero_init(block: BasicBlock | Bottleneck) -> bool:
+    # A channel that is zero everywhere stays so: ReLU has no gradient at 0.
+    return not (block.plain or isinstance(block.downsample, ZeroPadShortcut))
 
 
 def _last_norm(block: BasicBlock | Bottleneck) -> nn.BatchNorm2d:

@@ -82,7 +82,8 @@ class Recipe:
         ema: decay per step of the moving average of the weights that is evaluated and kept; 0 is
             none.
         clip_norm: largest norm of the gradient; 0 is no limit.
-        zero_init: start every residual branch with a last gamma of 0 (arXiv:1706.02677, 5.1).
+        zero_init: start residual branches with a last gamma of 0 (arXiv:1706.02677, 5.1), except
+            where option A adds channels.
         freeze: how many parts stay as they are, counted from the image: 1 the stem, 2 layer1 too, …
         stage_decay: factor on the learning rate for each part further from the classifier; 1 is
             the same rate everywhere.

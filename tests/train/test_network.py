@@ -10,8 +10,8 @@ from resnet_deploy.models.checkpoint import LoadedModel
 from resnet_deploy.models.init import initialize_for_training
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.request import ModelRequest
-from resnet_deploy.models.resnet import BasicBlock, ResNet
-from resnet_deploy.spec import resnet_spec
+from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ResNet
+from resnet_deploy.spec import Shortcut, resnet_spec
 from resnet_deploy.spec.training import Recipe
 from resnet_deploy.train.network import (
     Trainee,
@@ -45,13 +45,30 @@ def test_a_new_network_is_drawn_from_its_seed() -> None:
     assert (one["layer1.0.bn1.weight"] == 1).all()
 
 
-def test_zero_init_makes_every_block_the_identity() -> None:
-    module = fresh(Recipe(zero_init=True)).module
-    blocks = [one for one in module.modules() if isinstance(one, BasicBlock)]
-    assert len(blocks) == 3
-    assert all((one.bn2.weight == 0).all() and (one.bn1.weight == 1).all() for one in blocks)
-    x = torch.rand(2, 16, 8, 8)
-    assert torch.equal(blocks[0].eval()(x), x)
+def test_zero_init_makes_blocks_the_identity() -> None:
+    module = build(resnet_spec(20))
+    initialize_for_training(module, 0, zero_init=True)
+    for name in ("layer1.0", "layer1.2", "layer2.1", "layer3.2"):
+        block = module.get_submodule(name)
+        assert isinstance(block, BasicBlock)
+        assert (block.bn1.weight == 1).all()
+        x = torch.rand(2, block.conv1.in_channels, 8, 8)
+        assert torch.equal(block.eval()(x), x)
+
+
+@pytest.mark.parametrize("shortcut", list(Shortcut))
+@pytest.mark.parametrize("depth", [20, 50], ids=["basic", "bottleneck"])
+def test_zero_init_leaves_no_channel_without_a_gradient(depth: int, shortcut: Shortcut) -> None:
+    module = build(resnet_spec(depth, shortcut=shortcut)).train()
+    initialize_for_training(module, 0, zero_init=True)
+    random = torch.Generator().manual_seed(0)
+    images = torch.randn(8, 3, 64, 64, generator=random)
+    module(images).square().sum().backward()
+    for name, block in module.named_modules():
+        if isinstance(block, BasicBlock | Bottleneck):
+            last = block.bn3 if isinstance(block, Bottleneck) else block.bn2
+            assert last.weight.grad is not None
+            assert (last.weight.grad != 0).all(), name
 
 
 def test_zero_init_leaves_plain_nets_alone() -> None:
