@@ -46,11 +46,11 @@ def test_a_new_network_is_drawn_from_its_seed() -> None:
 
 
 def test_zero_init_makes_blocks_the_identity() -> None:
-    module = build(resnet_spec(20))
-    initialize_for_training(module, 0, zero_init=True)
+    module = new_network(ModelRequest(depth=20), CLASSES, Recipe(zero_init=True), 0).module
     for name in ("layer1.0", "layer1.2", "layer2.1", "layer3.2"):
         block = module.get_submodule(name)
         assert isinstance(block, BasicBlock)
+        assert (block.bn2.weight == 0).all()
         assert (block.bn1.weight == 1).all()
         x = torch.rand(2, block.conv1.in_channels, 8, 8)
         assert torch.equal(block.eval()(x), x)
