@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from resnet_deploy.artifact import load, read_model
+from resnet_deploy.artifact.onnx_file import load, read_model
 from resnet_deploy.cli.main import cli
 from resnet_deploy.data.calibration import CalibrationImages, calibration_images
 from resnet_deploy.data.datasets import open_dataset
@@ -37,7 +37,7 @@ from resnet_deploy.evaluate import score
 from resnet_deploy.quantize import ranges, static, weights
 from resnet_deploy.report.evaluation import difference
 from resnet_deploy.results import to_dict
-from resnet_deploy.runtime.cpu import environment
+from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import CalibrationMethod, Effort, QuantSpec, TargetIsa
 
 RESULT = Path(__file__).parent / "results" / "accuracy.json"

@@ -27,12 +27,12 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from resnet_deploy.artifact import load, read_model
+from resnet_deploy.artifact.onnx_file import load, read_model
 from resnet_deploy.data.calibration import CalibrationImages, calibration_images
 from resnet_deploy.data.preprocess import input_preprocess
-from resnet_deploy.runtime.cpu import default_threads, environment
-from resnet_deploy.runtime.ort_runner import open_session
-from resnet_deploy.runtime.stopwatch import peak_rss_bytes
+from resnet_deploy.measure.stopwatch import peak_rss_bytes
+from resnet_deploy.runners.cpu import default_threads, environment
+from resnet_deploy.runners.ort_runner import open_session
 from resnet_deploy.spec import CalibrationMethod, QuantSpec, SessionSpec
 
 RESULTS = Path(__file__).parent / "results"

@@ -22,14 +22,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.files import write_atomically
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.bench import default_subjects, measure
 from resnet_deploy.bundle.bundling import pack
-from resnet_deploy.files import write_atomically
+from resnet_deploy.measure.process import WORKER, WorkerProcess
+from resnet_deploy.measure.stopwatch import Process
 from resnet_deploy.results import BenchSubject
-from resnet_deploy.runtime.cpu import environment
-from resnet_deploy.runtime.process import WORKER, WorkerProcess
-from resnet_deploy.runtime.stopwatch import Process
+from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import BenchSpec, BundleTarget
 
 RESULTS = Path(__file__).parent / "results" / "cpp_latency.json"

@@ -21,14 +21,14 @@ from rich.console import Console
 from rich.table import Table
 from train_runs import train_all
 
+from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import ResnetDeployError
-from resnet_deploy.files import write_atomically
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.results import to_dict
 from resnet_deploy.results.training import TrainingResult
-from resnet_deploy.runtime.cpu import environment
+from resnet_deploy.runners.cpu import environment
+from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.train.recipe import read_recipe
-from resnet_deploy.train.request import TrainRequest
 
 HERE = Path(__file__).parent
 RECIPE = HERE / "degradation.toml"

@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from resnet_deploy.runtime.ort_runner import add_outputs, open_session
+from resnet_deploy.runners.ort_runner import add_outputs, open_session
 from resnet_deploy.spec import SessionSpec
 
 SHARED = frozenset({"Relu", "Add", "MaxPool", "GlobalAveragePool", "Flatten"})

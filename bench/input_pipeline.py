@@ -23,11 +23,11 @@ import torch.nn.functional as F
 from rich.console import Console
 from rich.table import Table
 
+from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import ResnetDeployError
-from resnet_deploy.files import write_atomically
-from resnet_deploy.models.request import ModelRequest
-from resnet_deploy.runtime.cpu import default_threads
+from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Recipe
 from resnet_deploy.train.batches import TrainingBatch, training_batches
 from resnet_deploy.train.data import TrainingData, open_training_data

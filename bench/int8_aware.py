@@ -23,14 +23,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from resnet_deploy.artifact.files import sha256_of, write_atomically
 from resnet_deploy.errors import ResnetDeployError
-from resnet_deploy.files import sha256_of, write_atomically
 from resnet_deploy.models.checkpoint import LoadedModel, resolve
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.results import to_dict
-from resnet_deploy.runtime.cpu import environment
-from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.runners.cpu import environment
+from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import Optimization, SessionSpec
+from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.train.batches import evaluation_batches
 from resnet_deploy.train.checkpoint import load_checkpoint
 from resnet_deploy.train.data import Pictures, TrainingData, open_training_data

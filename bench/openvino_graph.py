@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet_deploy.runtime.openvino_runner import import_openvino, properties
+from resnet_deploy.runners.openvino_runner import import_openvino, properties
 from resnet_deploy.spec import SessionSpec
 
 _NO_WORK = frozenset({"Const", "Input", "Output"})

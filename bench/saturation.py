@@ -26,18 +26,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.cli.main import cli
 from resnet_deploy.data.calibration import calibration_images
 from resnet_deploy.data.preprocess import input_preprocess
+from resnet_deploy.isa.emulated import emulate
+from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.quantize import kernels
 from resnet_deploy.quantize.count_saturation import count_saturation
 from resnet_deploy.results import sqnr_db, to_dict
-from resnet_deploy.runtime.base import infer_any
-from resnet_deploy.runtime.cpu import environment
-from resnet_deploy.runtime.emulated import emulate
-from resnet_deploy.runtime.isa import ISAS
-from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.runners.base import infer_any
+from resnet_deploy.runners.cpu import environment
+from resnet_deploy.runners.ort_runner import OrtRunner
 
 RESULT = Path(__file__).parent / "results" / "saturation.json"
 BATCH = 100

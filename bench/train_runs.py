@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from multiprocessing import connection
 from typing import Any
 
+from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import ResnetDeployError
-from resnet_deploy.files import write_atomically
 from resnet_deploy.report.training import epoch_line
 from resnet_deploy.results import from_dict, to_dict
 from resnet_deploy.results.training import Epoch, TrainingResult
-from resnet_deploy.runtime.cpu import environment
-from resnet_deploy.train.request import TrainRequest
+from resnet_deploy.runners.cpu import environment
+from resnet_deploy.spec.train_request import TrainRequest
 
 RESULT_FILE = "result.json"
 

@@ -31,14 +31,14 @@ from rich.table import Table
 from sklearn.datasets import load_digits
 from train_runs import train_all
 
-from resnet_deploy.files import write_atomically
-from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.results import to_dict
 from resnet_deploy.results.training import TrainingResult
-from resnet_deploy.runtime.cpu import environment
+from resnet_deploy.runners.cpu import environment
+from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.spec.training import Recipe
 from resnet_deploy.train.recipe import read_recipe, to_values
-from resnet_deploy.train.request import TrainRequest
 
 RESULT = Path(__file__).parent / "results" / "transfer.json"
 FASHION = Path("/usr/share/datasets/fashion-mnist")

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from resnet_deploy.errors import ResnetDeployError
+from resnet_deploy.isa.instruction_sets import ISAS
+from resnet_deploy.isa.tools import FETCH_COMMAND, NOT_FETCHED, status
 from resnet_deploy.results import Environment
-from resnet_deploy.runtime.cpu import (
+from resnet_deploy.runners.cpu import (
     allowed_cpus,
     cgroup_quota,
     cpu_vendor,
@@ -16,11 +18,9 @@ from resnet_deploy.runtime.cpu import (
     has_vnni,
     physical_cores,
 )
-from resnet_deploy.runtime.isa import ISAS
-from resnet_deploy.runtime.isa_tools import FETCH_COMMAND, NOT_FETCHED, status
-from resnet_deploy.runtime.ort_openvino_runner import openvino_devices
-from resnet_deploy.runtime.ort_runner import execution_providers
-from resnet_deploy.runtime.registry import RunnerStatus, runner_status
+from resnet_deploy.runners.ort_openvino_runner import openvino_devices
+from resnet_deploy.runners.ort_runner import execution_providers
+from resnet_deploy.runners.registry import RunnerStatus, runner_status
 
 OPTIONAL = {
     "torch": ("building and exporting models, and the torch runner", "export"),

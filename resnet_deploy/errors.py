@@ -63,3 +63,21 @@ class RunnerError(ResnetDeployError):
 
 class MissingDependencyError(ResnetDeployError):
     """An optional package is not installed; the message names the install command."""
+
+
+def one_line(error: BaseException | str, most: int = 300) -> str:
+    """Return what ``error`` says in one line of at most ``most`` characters.
+
+    Libraries underneath raise pages of text, or nothing at all: then the kind of error is named.
+    """
+    text = " ".join(str(error).split())[:most]
+    return text or type(error).__name__
+
+
+def last_line(text: str, otherwise: str = "", most: int = 300) -> str:
+    """Return the last line of ``text`` that says something, or ``otherwise``.
+
+    That is where a process that died says why.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:most] if lines else otherwise

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_deploy.artifact import Artifact, load
-from resnet_deploy.card import Accuracy
+from resnet_deploy.artifact.card import Accuracy
+from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.artifact.recording import record
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.formats import input_shape
 from resnet_deploy.data.labels import match_classes
@@ -21,11 +22,10 @@ from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.recording import record
 from resnet_deploy.results import Agreement, EvalResult
-from resnet_deploy.runtime.base import Runner
-from resnet_deploy.runtime.classes import check_has_classes, class_scores, listed_classes
-from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.runners.base import Runner
+from resnet_deploy.runners.classes import check_has_classes, class_scores, listed_classes
+from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import Preprocess, SessionSpec
 
 logger = logging.getLogger(__name__)

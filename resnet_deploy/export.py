@@ -16,8 +16,8 @@ from torch import nn
 from resnet_deploy.errors import ExportError, MissingDependencyError
 from resnet_deploy.models.outputs import tensor_names
 from resnet_deploy.passes import run_passes
-from resnet_deploy.passes.opset import set_opset
-from resnet_deploy.passes.output_head import output_head
+from resnet_deploy.rewrites.opset import set_opset
+from resnet_deploy.rewrites.output_head import output_head
 from resnet_deploy.spec import OutputSpec
 
 logger = logging.getLogger(__name__)

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from resnet_deploy.artifact import Artifact, load
+from resnet_deploy.artifact.onnx_file import Artifact, load
 from resnet_deploy.data.images import read_image
 from resnet_deploy.data.loader import prepared_batches
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Prediction, ScoredClass
-from resnet_deploy.runtime.classes import check_has_classes, class_scores, listed_classes
-from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.runners.classes import check_has_classes, class_scores, listed_classes
+from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import SessionSpec
 
 _BATCH_SIZE = 8

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from resnet_deploy.artifact import Artifact, load, read_model
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import Artifact, load, read_model
 from resnet_deploy.errors import ArtifactError, MissingDependencyError, SpecError
+from resnet_deploy.graph.layers import Layer, layers_of
 from resnet_deploy.models.dependencies import require
-from resnet_deploy.models.request import ModelRequest
-from resnet_deploy.passes.layers import Layer, layers_of
-from resnet_deploy.runtime.base import Array, Runner, infer_every
-from resnet_deploy.runtime.ort_runner import OrtRunner
-from resnet_deploy.runtime.registry import open_runner
+from resnet_deploy.runners.base import Runner, infer_every
+from resnet_deploy.runners.ort_runner import OrtRunner
+from resnet_deploy.runners.registry import open_runner
 from resnet_deploy.spec import Family, InputFormat, ModelSpec, Optimization, OutputSpec, SessionSpec
+from resnet_deploy.spec.model_request import ModelRequest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,7 +72,7 @@ class FileReference:
         if not tensors:
             return {}
         if self._runner_name == "torch":
-            from resnet_deploy.runtime.torch_runner import TorchRunner
+            from resnet_deploy.runners.torch_runner import TorchRunner
 
             observed = TorchRunner(self._path, self._session).trace(images, tensors)
         else:

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import onnx
 
-from resnet_deploy.artifact import MODULE_KEY
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.data.calibration import CalibrationImages, synthetic_calibration
 from resnet_deploy.data.sampling import spread_sample
+from resnet_deploy.measure.stopwatch import Stopwatch, take_turns
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantize.static import QuantizedNet
@@ -27,10 +29,9 @@ from resnet_deploy.results import (
     PairedTimes,
     SensitivityReport,
 )
-from resnet_deploy.runtime.base import Array, Runner
-from resnet_deploy.runtime.cpu import default_threads
-from resnet_deploy.runtime.ort_runner import OrtRunner
-from resnet_deploy.runtime.stopwatch import Stopwatch, take_turns
+from resnet_deploy.runners.base import Runner
+from resnet_deploy.runners.cpu import default_threads
+from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.yardstick import Yardstick, quiet_session
 
 PROBE_IMAGES = 512

@@ -13,10 +13,10 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
-from resnet_deploy.artifact import tensor_spec
-from resnet_deploy.errors import RunnerError
-from resnet_deploy.passes.module_names import restore_modules
-from resnet_deploy.runtime.ort_runner import open_session
+from resnet_deploy.artifact.onnx_file import tensor_spec
+from resnet_deploy.errors import RunnerError, one_line
+from resnet_deploy.graph.module_names import restore_modules
+from resnet_deploy.runners.ort_runner import open_session
 from resnet_deploy.spec import SessionSpec
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def _harm(model: onnx.ModelProto, simplified: onnx.ModelProto) -> str | None:
         onnx.checker.check_model(simplified)
         difference = _max_relative(model, simplified)
     except onnx.checker.ValidationError as error:
-        return f"it is not valid ONNX ({' '.join(str(error).split())[:200]})"
+        return f"it is not valid ONNX ({one_line(error)})"
     except RunnerError as error:
         return str(error)
     if not difference <= _MAX_RELATIVE:

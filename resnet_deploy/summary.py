@@ -17,11 +17,11 @@ from pathlib import Path
 
 import onnx
 
-from resnet_deploy.artifact import MODULE_KEY, Artifact, describe, read_model
-from resnet_deploy.compatibility import min_onnxruntime
+from resnet_deploy.artifact.onnx_file import MODULE_KEY, Artifact, describe, read_model
+from resnet_deploy.graph.releases import min_onnxruntime
+from resnet_deploy.rewrites.static_shapes import with_shapes
 from resnet_deploy.models.dependencies import require
 from resnet_deploy.models.layers import Layer, conv_text, layers_of_module, pool_text
-from resnet_deploy.passes.static_shapes import with_shapes
 from resnet_deploy.results import ModelSummary, Stage
 from resnet_deploy.spec import Family, ModelSpec, OutputSpec, Stem
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from resnet_deploy.arrays import Array
+from resnet_deploy.measure.stopwatch import Stopwatch, take_turns
 from resnet_deploy.quantize.count_saturation import count_saturation
 from resnet_deploy.results import Environment, Inspection, ParityReport, Verdict
-from resnet_deploy.runtime.base import Array
-from resnet_deploy.runtime.cpu import default_threads, has_vnni
-from resnet_deploy.runtime.ort_runner import OrtRunner
-from resnet_deploy.runtime.stopwatch import Stopwatch, take_turns
+from resnet_deploy.runners.cpu import default_threads, has_vnni
+from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import SessionSpec
 
 _ROUNDS = 11

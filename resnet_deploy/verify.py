@@ -15,17 +15,18 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_deploy.artifact import Artifact, load, read_model
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import Artifact, load, read_model
 from resnet_deploy.data.calibration import calibration_images, synthetic_calibration
 from resnet_deploy.data.formats import convert
 from resnet_deploy.errors import RunnerError, SpecError
-from resnet_deploy.passes.layers import layers_of
+from resnet_deploy.graph.layers import layers_of
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.reference import Reference
 from resnet_deploy.results import Environment, OutputDiff, ParityCase, ParityReport
-from resnet_deploy.runtime.base import Array, infer_every
-from resnet_deploy.runtime.compare import difference, output_differences, same_class
-from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.runners.base import infer_every
+from resnet_deploy.runners.compare import difference, output_differences, same_class
+from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import (
     ENOUGH_FOR_AGREEMENT,
     FP32_TOLERANCE,

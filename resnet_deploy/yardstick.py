@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_deploy.artifact import Artifact, load
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import Artifact, load
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.data.formats import convert
@@ -18,9 +19,9 @@ from resnet_deploy.errors import DatasetError
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Fidelity
 from resnet_deploy.results.paired import paired_top1
-from resnet_deploy.runtime.base import Array, Runner
-from resnet_deploy.runtime.classes import class_scores
-from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.runners.base import Runner
+from resnet_deploy.runners.classes import class_scores
+from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import Preprocess, SessionSpec
 
 _KEPT_BYTES = 512 << 20

@@ -62,9 +62,9 @@ def tiny_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Random weights, 10 classes, 32 pixels. Tests must not change it: copy what they change.
     """
-    from resnet_deploy.models.request import ModelRequest
     from resnet_deploy.pipeline import ExportRequest, deploy
-    from resnet_deploy.runtime.cpu import environment
+    from resnet_deploy.runners.cpu import environment
+    from resnet_deploy.spec.model_request import ModelRequest
 
     out = tmp_path_factory.mktemp("tiny")
     deployment = deploy(
@@ -80,10 +80,10 @@ def output_exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     NAME is ``softmax``, ``top-3``, ``embedding`` and ``features``. Tests must not change it.
     """
-    from resnet_deploy.models.request import ModelRequest
     from resnet_deploy.pipeline import ExportRequest, deploy
-    from resnet_deploy.runtime.cpu import environment
+    from resnet_deploy.runners.cpu import environment
     from resnet_deploy.spec import OutputSpec
+    from resnet_deploy.spec.model_request import ModelRequest
 
     out = tmp_path_factory.mktemp("outputs")
     for name in ("softmax", "top-3", "embedding", "features"):

@@ -8,7 +8,7 @@ import pytest
 from resnet_deploy.doctor import diagnose, missing_packages, rows, runners_here
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.results import to_dict
-from resnet_deploy.runtime.registry import RUNNERS
+from resnet_deploy.runners.registry import RUNNERS
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from resnet_deploy.artifact import opset_of, save
-from resnet_deploy.card import Card, WeightsSource
+from resnet_deploy.artifact.card import Card, WeightsSource
+from resnet_deploy.artifact.onnx_file import opset_of, save
 from resnet_deploy.errors import ExportError
 from resnet_deploy.export import export_graph
 from resnet_deploy.models.fold import fold_batchnorm

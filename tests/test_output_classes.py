@@ -9,7 +9,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from resnet_deploy.artifact import load, read_model
+from resnet_deploy.artifact.onnx_file import load, read_model
 from resnet_deploy.data.arrays import array_dataset
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.evaluate import score

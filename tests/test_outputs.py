@@ -12,22 +12,23 @@ import onnx
 import pytest
 from rich.console import Console, RenderableType
 
-from resnet_deploy import verify_isa
-from resnet_deploy.artifact import load, read_model, save
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import load, read_model, save
 from resnet_deploy.errors import RunnerError, SpecError
-from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.isa import verify as verify_isa
+from resnet_deploy.isa import worker as isa_worker
+from resnet_deploy.isa.emulated import EmulatedLogits
+from resnet_deploy.isa.instruction_sets import ISAS, Isa
 from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file
-from resnet_deploy.quantize.inspect import inspect_int8
+from resnet_deploy.quantize.inspection import inspect_int8
 from resnet_deploy.reference import FileReference, default_reference
 from resnet_deploy.report.isa import isa_report
 from resnet_deploy.report.parity import parity_report
 from resnet_deploy.results import Environment, from_dict, to_dict
-from resnet_deploy.runtime import isa_worker
-from resnet_deploy.runtime.base import Array, infer_every
-from resnet_deploy.runtime.emulated import EmulatedLogits
-from resnet_deploy.runtime.isa import ISAS, Isa
-from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.runners.base import infer_every
+from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import OutputSpec, QuantSpec
+from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.summary import summarize_artifact
 from resnet_deploy.verify import compare, default_tolerance
 from tests.passes.graphs import noise

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import SpecError
 from resnet_deploy.models.registry import build
 from resnet_deploy.reference import reference_for

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.files import sha256_of
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.synthetic import synthetic_images
-from resnet_deploy.files import sha256_of
 from resnet_deploy.models.checkpoint import resolve
 from resnet_deploy.models.pretrained import pretrained_cifar10
-from resnet_deploy.models.request import ModelRequest
-from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.runners.ort_runner import OrtRunner
+from resnet_deploy.spec.model_request import ModelRequest
 
 FOLDER = Path(__file__).resolve().parents[1] / "artifacts"
 LISTED = re.findall(

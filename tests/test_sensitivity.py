@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from resnet_deploy.artifact import read_model
+from resnet_deploy.artifact.onnx_file import read_model
 from resnet_deploy.data.calibration import calibration_images
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.quantize.static import QuantizedNet, quantize_static
@@ -78,7 +78,7 @@ def test_the_ruined_layer_comes_first(
 
 
 def test_the_fp32_file_is_its_own_equal(ruined: Path) -> None:
-    from resnet_deploy.runtime.ort_runner import OrtRunner
+    from resnet_deploy.runners.ort_runner import OrtRunner
 
     test = all_images(ruined / "data", PREPROCESS, seed=0)
     yardstick = Yardstick(ruined / "net.onnx", test, labelled=True)
@@ -88,7 +88,7 @@ def test_the_fp32_file_is_its_own_equal(ruined: Path) -> None:
 
 
 def test_large_data_is_decoded_every_time(ruined: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from resnet_deploy.runtime.ort_runner import OrtRunner
+    from resnet_deploy.runners.ort_runner import OrtRunner
 
     test = all_images(ruined / "data", PREPROCESS, seed=0)
     runner = OrtRunner(ruined / "net.onnx")

@@ -8,11 +8,11 @@ import numpy as np
 import onnx
 import pytest
 
-from resnet_deploy.artifact import Artifact, load, read_model
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import Artifact, load, read_model
 from resnet_deploy.errors import ArtifactError, RunnerError
-from resnet_deploy.passes.layers import Layer
+from resnet_deploy.graph.layers import Layer
 from resnet_deploy.reference import FileReference, default_reference, fp32_beside
-from resnet_deploy.runtime.base import Array
 from resnet_deploy.spec import FP32_TOLERANCE, Tolerance
 from resnet_deploy.verify import compare, compare_layers, default_tolerance
 from tests.passes.graphs import noise

@@ -30,9 +30,9 @@ from peers.nets import WORK, Net, prepare
 from peers.peak import Peak, measure_peak
 from peers.produce import produce
 from peers.timing import Products, time_all
-from resnet_deploy.files import write_atomically
+from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.results import to_dict
-from resnet_deploy.runtime.cpu import environment
+from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import BenchSpec
 
 RECORD = BENCH / "results" / "peers.json"

@@ -13,9 +13,9 @@ from peers.catalog import Subject
 from peers.environments import last_line
 from peers.nets import Net
 from peers.timing import Products, logits_of
+from resnet_deploy.arrays import Array
 from resnet_deploy.errors import ResnetDeployError
-from resnet_deploy.runtime.base import Array
-from resnet_deploy.runtime.compare import difference, top1_equal
+from resnet_deploy.runners.compare import difference, top1_equal
 
 BATCH = 50
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from peers.catalog import IMAGENET_DEPTHS
 from peers.environments import BENCH
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.calibration import CalibrationImages, calibration_images
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.data.loader import prepared_batches
@@ -86,7 +86,7 @@ def _prepare(
     import torch
 
     from resnet_deploy.models.checkpoint import resolve
-    from resnet_deploy.models.request import ModelRequest
+    from resnet_deploy.spec.model_request import ModelRequest
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from peers.job import Job, run
-from resnet_deploy.runtime.openvino_runner import OpenVinoRunner
+from resnet_deploy.runners.openvino_runner import OpenVinoRunner
 from resnet_deploy.spec import SessionSpec
 
 

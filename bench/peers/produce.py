@@ -16,7 +16,7 @@ from peers.catalog import Product
 from peers.environments import last_line, python_of, set_up, variables
 from peers.job import Job
 from peers.nets import Net
-from resnet_deploy.runtime.cpu import versions
+from resnet_deploy.runners.cpu import versions
 
 _SECONDS = 1200
 _EVERY = 0.05

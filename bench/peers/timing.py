@@ -11,13 +11,13 @@ from peers.catalog import Subject
 from peers.environments import last_line, python_of
 from peers.nets import Net
 from peers.peak import Peak
+from resnet_deploy.arrays import Array
 from resnet_deploy.bench import measure
 from resnet_deploy.errors import RunnerError, UnsupportedGraphError
+from resnet_deploy.measure.process import WORKER, WorkerProcess
+from resnet_deploy.measure.stopwatch import Process
 from resnet_deploy.results import BenchSamples, BenchSubject, Environment, Ratio
-from resnet_deploy.runtime.base import Array
-from resnet_deploy.runtime.cpu import default_threads
-from resnet_deploy.runtime.process import WORKER, WorkerProcess
-from resnet_deploy.runtime.stopwatch import Process
+from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.spec import BenchSpec
 
 Products = dict[str, dict[str, Any]]

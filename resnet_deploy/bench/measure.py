@@ -10,9 +10,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from resnet_deploy.arrays import Array
 from resnet_deploy.bench.samples import Samples, parity, samples_for
 from resnet_deploy.bench.schedule import FEWEST_ROUNDS, Schedule, may_stop, plan
 from resnet_deploy.errors import MissingDependencyError, SpecError, UnsupportedGraphError
+from resnet_deploy.measure.group import ProcessGroup, at_once
+from resnet_deploy.measure.process import WorkerProcess
+from resnet_deploy.measure.stopwatch import Clock, Process
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import (
     BenchmarkResult,
@@ -23,10 +27,6 @@ from resnet_deploy.results import (
     paired_ratios,
 )
 from resnet_deploy.results.interval import FEWEST_PROCESSES
-from resnet_deploy.runtime.base import Array
-from resnet_deploy.runtime.group import ProcessGroup, at_once
-from resnet_deploy.runtime.process import WorkerProcess
-from resnet_deploy.runtime.stopwatch import Clock, Process
 from resnet_deploy.spec import BenchSpec
 
 _PATIENCE = 1.5

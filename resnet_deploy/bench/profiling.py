@@ -12,7 +12,7 @@ from resnet_deploy.bench.samples import samples_for
 from resnet_deploy.errors import SpecError
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import BenchSubject
-from resnet_deploy.results.profile import Profile
+from resnet_deploy.results.operator_times import Profile
 from resnet_deploy.spec import BenchSpec, SessionSpec
 
 PROFILED_RUNNERS = ("ort",)
@@ -43,7 +43,7 @@ def profile_subjects(
         SpecError: none of them does.
         RunnerError: ONNX Runtime refuses a file.
     """
-    from resnet_deploy.runtime.profile import profile_operators
+    from resnet_deploy.measure.operator_times import profile_operators
 
     able = profiled(subjects)
     profiles = []

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_deploy.artifact import Artifact, load
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import Artifact, load
 from resnet_deploy.data.formats import encode
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError
 from resnet_deploy.results import BenchSubject, OutputDiff
-from resnet_deploy.runtime.base import Array
-from resnet_deploy.runtime.compare import difference, top1_equal
+from resnet_deploy.runners.compare import difference, top1_equal
 from resnet_deploy.spec import BenchSpec, Preprocess
 
 _PARITY_SAMPLES = 8

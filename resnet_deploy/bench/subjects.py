@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from resnet_deploy.artifact import Artifact, load
+from resnet_deploy.artifact.onnx_file import Artifact, load
 from resnet_deploy.errors import ArtifactError, SpecError
+from resnet_deploy.measure.affinity import reserve
 from resnet_deploy.results import BenchSubject
-from resnet_deploy.runtime.affinity import reserve
-from resnet_deploy.runtime.cpu import default_threads
-from resnet_deploy.runtime.registry import check_runner, options_for
+from resnet_deploy.runners.cpu import default_threads
+from resnet_deploy.runners.registry import check_runner, options_for
 from resnet_deploy.spec import BenchSpec
 
 _RUNTIME_NAMES = {

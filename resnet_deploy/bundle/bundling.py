@@ -6,7 +6,7 @@ import importlib.metadata
 from dataclasses import replace
 from pathlib import Path
 
-from resnet_deploy.artifact import Artifact, load, read_model, tensors_of
+from resnet_deploy.artifact.onnx_file import Artifact, load, read_model, tensors_of
 from resnet_deploy.bundle import cpp, mobile, node, triton, web
 from resnet_deploy.bundle.contract import Contract, contract_of
 from resnet_deploy.bundle.folder import check_folder, write_folder
@@ -14,9 +14,9 @@ from resnet_deploy.bundle.golden import GoldenCase, answers, golden_cases
 from resnet_deploy.bundle.kit import ALTERNATIVE_FILE, MODEL_FILE, Kit, Network
 from resnet_deploy.bundle.manifest import MANIFEST_FILE, manifest
 from resnet_deploy.bundle.tolerances import TOLERANCES
-from resnet_deploy.compatibility import min_onnxruntime, release_numbers
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
+from resnet_deploy.graph.releases import min_onnxruntime, release_numbers
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import BundleReport
 from resnet_deploy.spec import DEFAULT_REAL_PICTURES, BundleTarget

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from resnet_deploy.artifact import Artifact
+from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import UnsupportedGraphError
-from resnet_deploy.runtime.classes import check_has_classes
+from resnet_deploy.runners.classes import check_has_classes
 from resnet_deploy.spec import OutputKind, Preprocess
 
 

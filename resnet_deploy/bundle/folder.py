@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from resnet_deploy.artifact.files import sha256_of, write_together
 from resnet_deploy.bundle.manifest import MANIFEST_FILE, listed_files
 from resnet_deploy.errors import ArtifactError
-from resnet_deploy.files import sha256_of, write_together
 
 
 def check_folder(folder: Path, *, force: bool) -> None:

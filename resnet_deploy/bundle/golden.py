@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from resnet_deploy.artifact import Artifact
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.bundle.contract import Contract
 from resnet_deploy.bundle.pictures import Pixels, made_up_pictures
 from resnet_deploy.data.datasets import Dataset
@@ -19,11 +19,9 @@ from resnet_deploy.data.images import to_rgb
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.errors import RunnerError
-from resnet_deploy.runtime.base import infer_every
-from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.runners.base import infer_every
+from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import OutputKind, SessionSpec
-
-Array = NDArray[Any]
 
 _LONGEST_SIDE = 1024
 """Larger pictures are made smaller: a bundle is no photo album."""

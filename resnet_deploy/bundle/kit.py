@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_deploy import __version__
-from resnet_deploy.artifact import Artifact
+from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.bundle.contract import Contract
 from resnet_deploy.bundle.golden import Answer, GoldenCase
 from resnet_deploy.bundle.rendering import render

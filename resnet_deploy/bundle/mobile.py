@@ -11,13 +11,13 @@ from typing import Final
 from resnet_deploy.bundle.golden import answers
 from resnet_deploy.bundle.kit import MODEL_FILE, Kit, Rendered
 from resnet_deploy.bundle.native import NativeModel, cpus, native_files, preparation
-from resnet_deploy.compatibility import release_numbers
-from resnet_deploy.errors import RunnerError
-from resnet_deploy.runtime.ort_format import (
+from resnet_deploy.bundle.ort_format import (
     MIN_ONNXRUNTIME,
     ORT_FORMAT_OPTIONS,
     to_ort_format,
 )
+from resnet_deploy.errors import RunnerError
+from resnet_deploy.graph.releases import release_numbers
 
 ORT_FILE: Final = "model.ort"
 OPERATORS_FILE: Final = "required_operators_and_types.config"

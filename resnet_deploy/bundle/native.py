@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from resnet_deploy.artifact import Artifact
+from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.bundle.contract import Contract
 from resnet_deploy.bundle.kit import LABELS_FILE, Kit, Network
 from resnet_deploy.spec import InputFormat

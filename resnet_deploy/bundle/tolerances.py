@@ -17,4 +17,4 @@ TOLERANCES: Final = {
     # saturates is off by more than a hundred times as much.
     "int8": 1e-4,
 }
-"""By :attr:`~resnet_deploy.artifact.Artifact.precision`."""
+"""By :attr:`~resnet_deploy.artifact.onnx_file.Artifact.precision`."""

@@ -197,8 +197,8 @@ def command(
         profiled,
     )
     from resnet_deploy.results import to_dict
-    from resnet_deploy.runtime.cpu import environment
-    from resnet_deploy.runtime.session_options import parse_session_options
+    from resnet_deploy.runners.cpu import environment
+    from resnet_deploy.runners.session_options import parse_session_options
     from resnet_deploy.spec import BenchSpec
 
     artifacts = open_models(models)
@@ -272,7 +272,7 @@ def _compare(
 
 def _show(result: BenchmarkResult) -> None:
     from resnet_deploy.report.bench import render
-    from resnet_deploy.report.profile import render_profile
+    from resnet_deploy.report.operator_times import render_profile
 
     width = max(_NARROWEST, console().width)
     _print([render(result, width), *(render_profile(one) for one in result.profiles)], width)

@@ -72,7 +72,7 @@ def command(
     The self-test runs golden cases: pictures, the exact inputs that they become, and what ONNX
     Runtime answered here. The same input gives the same bytes.
     """
-    from resnet_deploy.artifact import load
+    from resnet_deploy.artifact.onnx_file import load
     from resnet_deploy.bundle.bundling import pack
     from resnet_deploy.data.datasets import open_dataset
     from resnet_deploy.report.bundle import bundle_report

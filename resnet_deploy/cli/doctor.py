@@ -24,9 +24,9 @@ from resnet_deploy.cli.options import (
 def command(fetch_isa_tools: bool, json_file: str | None) -> None:
     """Show what this machine can run, what that means for int8, and what is missing."""
     from resnet_deploy.doctor import diagnose, rows
+    from resnet_deploy.isa.tools import fetch_tools
     from resnet_deploy.report.doctor import render
     from resnet_deploy.results import to_dict
-    from resnet_deploy.runtime.isa_tools import fetch_tools
 
     if fetch_isa_tools:
         with ProgressBar() as progress:

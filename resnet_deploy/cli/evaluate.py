@@ -69,13 +69,13 @@ def command(
 
     With --record MODEL.onnx is replaced by the same network whose card says what was measured.
     """
-    from resnet_deploy.artifact import load
+    from resnet_deploy.artifact.onnx_file import load
+    from resnet_deploy.artifact.recording import check_recordable
     from resnet_deploy.data.datasets import open_dataset
     from resnet_deploy.evaluate import record_accuracy, score
-    from resnet_deploy.recording import check_recordable
     from resnet_deploy.report.evaluation import evaluation_report
     from resnet_deploy.results import to_dict
-    from resnet_deploy.runtime.cpu import environment
+    from resnet_deploy.runners.cpu import environment
 
     artifact = load(model)  # a wrong model is named before a large dataset is listed
     if record:

@@ -22,8 +22,8 @@ from resnet_deploy.cli.options import (
 )
 from resnet_deploy.cli.quant_options import quant_options
 from resnet_deploy.errors import SpecError
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.spec import InputFormat, OutputSpec, PreprocessOverrides, QuantSpec
+from resnet_deploy.spec.model_request import ModelRequest
 
 
 @click.command("export")
@@ -158,7 +158,7 @@ def command(
 
     from resnet_deploy.data.labels import read_labels_file
     from resnet_deploy.pipeline import ExportRequest, deploy
-    from resnet_deploy.runtime.cpu import environment
+    from resnet_deploy.runners.cpu import environment
 
     if std is not None and min(std) <= 0:
         raise SpecError(f"--std must be positive, not {min(std):g}")

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from resnet_deploy.cli.options import add_options
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.spec import Shortcut, Stem, Variant
+from resnet_deploy.spec.model_request import ModelRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import ArtifactError
-from resnet_deploy.files import write_atomically
 from resnet_deploy.progress import Progress
 from resnet_deploy.spec import InputFormat
 

@@ -38,12 +38,12 @@ def command(
 
     One image that can't be read refuses the whole run, before anything is written.
     """
+    from resnet_deploy.artifact.files import sha256_of
     from resnet_deploy.data.folder import image_files
-    from resnet_deploy.files import sha256_of
     from resnet_deploy.predict import classify
     from resnet_deploy.report.prediction import prediction_table
     from resnet_deploy.results import to_dict
-    from resnet_deploy.runtime.cpu import environment
+    from resnet_deploy.runners.cpu import environment
 
     files = [file for path in images for file in (image_files(path) if path.is_dir() else [path])]
     with ProgressBar() as progress:

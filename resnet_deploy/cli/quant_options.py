@@ -36,7 +36,7 @@ def quant_options(function: F) -> F:
         **others: Any,
     ) -> Any:
         if calibration_cache is None:
-            from resnet_deploy.models.imagenet import cache_folder
+            from resnet_deploy.artifact.files import cache_folder
 
             calibration_cache = cache_folder() / "calibration"
         quant = QuantSpec(

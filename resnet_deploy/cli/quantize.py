@@ -93,7 +93,7 @@ def command(
     when the budget was missed.
     """
     from resnet_deploy.pipeline import quantize_file
-    from resnet_deploy.runtime.cpu import environment
+    from resnet_deploy.runners.cpu import environment
 
     if report_file is not None and not sensitivity:
         raise SpecError("--report shows the ranking of the layers: add --sensitivity")

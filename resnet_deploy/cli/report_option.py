@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.cli.options import MODEL
 from resnet_deploy.errors import ArtifactError
-from resnet_deploy.files import write_atomically
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -13,7 +13,7 @@ from resnet_deploy.cli.options import (
     show,
     verbosity_options,
 )
-from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.spec.model_request import ModelRequest
 
 
 @click.command("summary")

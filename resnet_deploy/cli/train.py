@@ -26,7 +26,7 @@ from resnet_deploy.cli.options import (
     verbosity_options,
 )
 from resnet_deploy.errors import SpecError
-from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Precision
 
 if TYPE_CHECKING:
@@ -161,8 +161,8 @@ def command(
     require("safetensors", "training")
     from resnet_deploy.report.training import training_report
     from resnet_deploy.results import to_dict
-    from resnet_deploy.runtime.cpu import environment
-    from resnet_deploy.train.request import TrainRequest
+    from resnet_deploy.runners.cpu import environment
+    from resnet_deploy.spec.train_request import TrainRequest
     from resnet_deploy.train.run import train
 
     with ProgressBar() as progress, _patience_of_torchrun():

@@ -107,7 +107,7 @@ def command(
     from resnet_deploy.report.html.tuning import tuning_page
     from resnet_deploy.report.tuning import render_tuning
     from resnet_deploy.results import to_dict
-    from resnet_deploy.runtime.cpu import environment
+    from resnet_deploy.runners.cpu import environment
     from resnet_deploy.tune import tune
 
     spec = TuneSpec(

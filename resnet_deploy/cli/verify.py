@@ -103,10 +103,17 @@ def command(
     """
     from dataclasses import replace
 
-    from resnet_deploy.artifact import load
+    from resnet_deploy.artifact.onnx_file import load
+    from resnet_deploy.artifact.recording import check_recordable
     from resnet_deploy.data.preprocess import input_preprocess
+    from resnet_deploy.isa.verify import (
+        compare_isas,
+        isa_tolerance,
+        optional_reference,
+        record_isas,
+        runnable_isas,
+    )
     from resnet_deploy.quantize.count_saturation import count_saturation
-    from resnet_deploy.recording import check_recordable
     from resnet_deploy.reference import reference_for
     from resnet_deploy.report.html.elsewhere import isa_page, saturation_page
     from resnet_deploy.report.html.parity import parity_page
@@ -114,19 +121,12 @@ def command(
     from resnet_deploy.report.parity import parity_report
     from resnet_deploy.report.saturation import saturation_report
     from resnet_deploy.results import to_dict
-    from resnet_deploy.runtime.cpu import environment
+    from resnet_deploy.runners.cpu import environment
     from resnet_deploy.verify import (
         compare,
         default_tolerance,
         is_trained,
         verification_images,
-    )
-    from resnet_deploy.verify_isa import (
-        compare_isas,
-        isa_tolerance,
-        optional_reference,
-        record_isas,
-        runnable_isas,
     )
 
     artifact = load(model)

@@ -10,13 +10,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.data.datasets import Dataset, open_dataset
 from resnet_deploy.data.folder import ImageFolder
 from resnet_deploy.data.loader import prepared_batches
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.data.synthetic import SyntheticDataset
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.files import sha256_of
 from resnet_deploy.spec import Preprocess
 
 _BATCH_PIXELS = 2 * 224 * 224

@@ -5,15 +5,13 @@ All formats hold whole grey levels in the end, so every way back and forth is ex
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_deploy.arrays import Array
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec import InputFormat, Preprocess
 
-Array = NDArray[Any]
 Pixels = NDArray[np.uint8]
 
 BLOCK = 2

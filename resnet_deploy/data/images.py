@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from resnet_deploy.errors import DatasetError
+from resnet_deploy.errors import DatasetError, one_line
 
 IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
@@ -118,4 +118,4 @@ def _reason(error: Exception) -> str:
         return "it has more pixels than is safe to decode"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return one_line(error)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_deploy.data.arrays import ArrayDataset, array_dataset
-from resnet_deploy.errors import DatasetError
+from resnet_deploy.errors import DatasetError, one_line
 
 _PLAIN = (
     ("images", "image", "x", "X", "data", "arr_0"),
@@ -45,7 +45,7 @@ def open_npz(path: Path, *, train: bool = False) -> ArrayDataset:
             images, labels = _find(path, archive, groups)
             classes = _class_names(archive)
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise DatasetError(
             f"{path} is no .npz file that can be read ({reason}): save plain arrays with "
             "numpy.savez"

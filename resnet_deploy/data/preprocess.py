@@ -18,7 +18,7 @@ from resnet_deploy.errors import DatasetError, SpecError, UnsupportedGraphError
 from resnet_deploy.spec import InputFormat, Preprocess
 
 if TYPE_CHECKING:
-    from resnet_deploy.artifact import Artifact
+    from resnet_deploy.artifact.onnx_file import Artifact
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,

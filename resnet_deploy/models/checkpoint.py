@@ -11,9 +11,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from resnet_deploy.card import WeightsSource
+from resnet_deploy.artifact.card import WeightsSource
+from resnet_deploy.artifact.files import sha256_of
+from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.errors import CheckpointError, SpecError
-from resnet_deploy.files import sha256_of
 from resnet_deploy.models.imagenet import fetch
 from resnet_deploy.models.infer import infer_spec
 from resnet_deploy.models.layouts import (
@@ -26,7 +27,6 @@ from resnet_deploy.models.layouts import (
 from resnet_deploy.models.pretrained import pretrained_cifar10
 from resnet_deploy.models.reading import read_weights
 from resnet_deploy.models.registry import build, build_custom, skeleton
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.models.stated import (
     NOTHING_STATED,
     check_card,
@@ -36,7 +36,7 @@ from resnet_deploy.models.stated import (
 from resnet_deploy.models.weights_file import MODEL_FILE, card_of
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.spec import ModelSpec
-from resnet_deploy.weights_card import WeightsCard
+from resnet_deploy.spec.model_request import ModelRequest
 
 _PUBLISHED = ("imagenet", "cifar10")
 

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from resnet_deploy.errors import one_line
+
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -78,7 +80,7 @@ def pair_batchnorms(module: nn.Module) -> tuple[dict[str, str], tuple[str, ...]]
     try:
         graph = _Tracer().trace(module)
     except Exception as error:  # tracing runs the module's own code on stand-ins
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, 120)
         return {}, tuple(f"{name}: torch.fx can't trace the model ({reason})" for name in names)
     uses = _Uses(module, graph)
     pairs, left = {}, []

@@ -9,14 +9,18 @@ import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 
+from resnet_deploy.artifact.files import (
+    CACHE_VARIABLE,
+    cache_folder,
+    sha256_of,
+    write_atomically,
+)
 from resnet_deploy.errors import ArtifactError, CheckpointError, SpecError
-from resnet_deploy.files import sha256_of, write_atomically
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant
 
 BASE_URL = "https://download.pytorch.org/models/"
 URL_VARIABLE = "RESNET_DEPLOY_WEIGHTS_URL"
-CACHE_VARIABLE = "RESNET_DEPLOY_CACHE"
 
 FILES = {
     (Family.IMAGENET, 18): "resnet18-f37072fd.pth",
@@ -86,15 +90,6 @@ def published_file(spec: ModelSpec) -> str:
                 f"no ImageNet weights are published for {option}: drop it, or use --weights FILE"
             )
     return name
-
-
-def cache_folder() -> Path:
-    """Return where downloads are kept: ``$RESNET_DEPLOY_CACHE``, or the XDG cache folder."""
-    own = os.environ.get(CACHE_VARIABLE)
-    if own:
-        return Path(own)
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "resnet-deploy"
 
 
 def _download(url: str, progress: Progress) -> bytes:

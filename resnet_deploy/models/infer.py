@@ -10,7 +10,6 @@ from torch import Tensor
 from resnet_deploy.errors import CheckpointError
 from resnet_deploy.models.layouts import State
 from resnet_deploy.models.registry import BLOCKS, skeleton
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck
 from resnet_deploy.models.stated import NOTHING_STATED, Stated
 from resnet_deploy.spec import (
@@ -22,6 +21,7 @@ from resnet_deploy.spec import (
     resnet_spec,
     vgg19_spec,
 )
+from resnet_deploy.spec.model_request import ModelRequest
 
 _BLOCK = re.compile(r"layer(\d+)\.(\d+)\.conv1\.weight")
 _OWN_NET = "load it with --model package.module:factory"

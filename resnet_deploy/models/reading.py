@@ -17,10 +17,10 @@ import onnx
 import torch
 from google.protobuf.message import DecodeError
 
-from resnet_deploy.errors import CheckpointError
+from resnet_deploy.artifact.weights_card import WEIGHTS_CARD_KEY
+from resnet_deploy.errors import CheckpointError, one_line
 from resnet_deploy.models.dependencies import require
 from resnet_deploy.models.weights_file import CARD_ENTRY
-from resnet_deploy.weights_card import WEIGHTS_CARD_KEY
 
 _MAGIC = (
     (b"\xff\xd8\xff", "a JPEG picture"),
@@ -38,8 +38,8 @@ _WEIGHTS_FILE = "give a .pt, .pth, .th or .safetensors file"
 def read_weights(path: Path) -> Any:
     """Return what the checkpoint at ``path`` holds: a dict, for any file of use.
 
-    A safetensors file with a :class:`~resnet_deploy.weights_card.WeightsCard` reads like a training
-    checkpoint: the tensors as ``model``, the JSON text as ``card``.
+    A safetensors file with a weights card reads like a training checkpoint: the tensors as
+    ``model``, the JSON text as ``card``.
 
     The kind of file is told from its content, not its name. Pickles are read with PyTorch's
     restricted unpickler (``weights_only=True``), which runs no code of the file's.
@@ -159,7 +159,7 @@ def _safetensors_load(path: Path, head: bytes) -> dict[str, Any]:
         tensors = load_file(path)
         return tensors if card is None else {"model": tensors, CARD_ENTRY: card}
     except (SafetensorError, KeyError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise CheckpointError(f"{path} is damaged ({reason}): download or copy it again") from error
 
 

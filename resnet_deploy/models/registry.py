@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet_deploy.errors import SpecError
+from resnet_deploy.errors import SpecError, one_line
 from resnet_deploy.models.init import initialize
 from resnet_deploy.models.resnet import BasicBlock, Block, Bottleneck, ResNet
 from resnet_deploy.models.vgg import VGG19
@@ -205,5 +205,5 @@ def _current_folder_on_path() -> Iterator[None]:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())[:200]
+    text = one_line(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

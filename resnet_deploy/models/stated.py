@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.errors import CheckpointError
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.spec import Family, ModelSpec, Shortcut, Variant
-from resnet_deploy.weights_card import WeightsCard
+from resnet_deploy.spec.model_request import ModelRequest
 
 _FACTORY = re.compile(r"[\w.]+:[\w.]+", re.ASCII)
 _PLACEHOLDER_LABEL = re.compile(r"LABEL_\d+")

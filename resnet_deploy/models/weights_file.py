@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from resnet_deploy.artifact.files import write_atomically
+from resnet_deploy.artifact.weights_card import WEIGHTS_CARD_KEY, WeightsCard
 from resnet_deploy.errors import CheckpointError
-from resnet_deploy.files import write_atomically
 from resnet_deploy.models.dependencies import require
-from resnet_deploy.weights_card import WEIGHTS_CARD_KEY, WeightsCard
 
 MODEL_FILE = "model.safetensors"
 """The weights in the folder of a training run."""

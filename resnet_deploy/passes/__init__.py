@@ -11,13 +11,13 @@ from collections.abc import Callable
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from resnet_deploy.graph.module_names import name_by_module
 from resnet_deploy.passes.flatten import reshape_to_flatten
 from resnet_deploy.passes.flush_denormals import flush_denormals
 from resnet_deploy.passes.fold_batchnorm import fold_batchnorm
 from resnet_deploy.passes.global_average_pool import mean_to_global_average_pool
 from resnet_deploy.passes.identity_pool import remove_identity_pool
 from resnet_deploy.passes.matmul_to_gemm import matmul_to_gemm
-from resnet_deploy.passes.module_names import name_by_module
 from resnet_deploy.passes.private_bias import private_bias
 
 Pass = Callable[[ir.Model], int]

@@ -1,6 +1,6 @@
 """Bytes normalised in float  =>  a first convolution over the bytes themselves, for int8.
 
-:mod:`resnet_deploy.passes.bake_input` leaves ``Cast, Sub(255 mean), Conv``. For int8 the
+:mod:`resnet_deploy.rewrites.bake_input` leaves ``Cast, Sub(255 mean), Conv``. For int8 the
 subtraction moves into the bias, so that the convolution's codes are the bytes and nothing is
 rounded. Where the convolution padded with zeros there must now be the mean grey level; whole bytes
 are put there, which is at most half a grey level off, at the border only.
@@ -26,10 +26,11 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from resnet_deploy.artifact import MODULE_KEY
-from resnet_deploy.passes.constants import Array, constant, ints, new_initializer
-from resnet_deploy.passes.layers import LAYOUT_KEY, absorbed_output
-from resnet_deploy.passes.pixel_input import PIXELS_KEY
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import MODULE_KEY
+from resnet_deploy.graph.constants import constant, ints, new_initializer
+from resnet_deploy.graph.layers import LAYOUT_KEY, absorbed_output
+from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
 
 _LEVEL = 1 / 256
 """What a grey level is to the convolution: a power of two, so that no bit of a result changes.

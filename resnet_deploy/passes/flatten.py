@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from resnet_deploy.passes.constants import constant
+from resnet_deploy.graph.constants import constant
 
 
 def reshape_to_flatten(model: ir.Model) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from resnet_deploy.passes.constants import Array, constant, new_initializer
+from resnet_deploy.arrays import Array
+from resnet_deploy.graph.constants import constant, new_initializer
 
 _DEFAULT_EPSILON = 1e-5
 

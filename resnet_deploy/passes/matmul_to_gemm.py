@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from resnet_deploy.passes.constants import constant
+from resnet_deploy.graph.constants import constant
 
 
 def matmul_to_gemm(model: ir.Model) -> int:

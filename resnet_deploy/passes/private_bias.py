@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from resnet_deploy.passes.constants import constant, new_initializer
+from resnet_deploy.graph.constants import constant, new_initializer
 
 
 def private_bias(model: ir.Model) -> int:

@@ -13,9 +13,10 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from resnet_deploy.artifact import MODULE_KEY
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.errors import UnsupportedGraphError
-from resnet_deploy.passes.constants import Array, constant, ints, new_initializer
+from resnet_deploy.graph.constants import constant, ints, new_initializer
 
 _BLOCK = 2
 

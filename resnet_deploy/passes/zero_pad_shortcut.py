@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from resnet_deploy.artifact import MODULE_KEY
-from resnet_deploy.passes.constants import constant, new_initializer
+from resnet_deploy.artifact.onnx_file import MODULE_KEY
+from resnet_deploy.graph.constants import constant, new_initializer
 
 COPIES_KEY = "resnet_deploy.copies"
 """Metadata of a convolution that only copies: its output keeps the range of its input."""

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from resnet_deploy.pipeline.export_job import deploy
 from resnet_deploy.pipeline.quantize_job import quantize_file
-from resnet_deploy.pipeline.request import ExportRequest
+from resnet_deploy.spec.export import ExportRequest
 
 __all__ = ["ExportRequest", "deploy", "quantize_file"]

@@ -11,29 +11,29 @@ from typing import TYPE_CHECKING
 import onnx
 
 from resnet_deploy import __version__
-from resnet_deploy.artifact import check_replaceable
-from resnet_deploy.card import Accuracy, Card, WeightsSource
+from resnet_deploy.artifact.card import Accuracy, Card, WeightsSource
+from resnet_deploy.artifact.files import check_folder, write_together
+from resnet_deploy.artifact.onnx_file import check_replaceable
+from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import SpecError
-from resnet_deploy.files import check_folder, write_together
 from resnet_deploy.models.channel_statistics import ChannelStatistics
 from resnet_deploy.models.dependencies import require
-from resnet_deploy.passes.bake_input import bake_input
-from resnet_deploy.passes.opset import choose_opset
-from resnet_deploy.passes.resize_front import RESIZE_OPSET, check_resizable
 from resnet_deploy.pipeline.facts import int8_notices
 from resnet_deploy.pipeline.maker import MAKERS, Maker, calibration_of, for_cpu
-from resnet_deploy.pipeline.request import ExportRequest
 from resnet_deploy.pipeline.resizing import check_resize, with_resize
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantize.static import check_as_trained
 from resnet_deploy.reference import ModuleReference
 from resnet_deploy.results import Deployment, Environment
-from resnet_deploy.runtime.cpu import versions
+from resnet_deploy.rewrites.bake_input import bake_input
+from resnet_deploy.rewrites.opset import choose_opset
+from resnet_deploy.rewrites.resize_front import RESIZE_OPSET, check_resizable
+from resnet_deploy.runners.cpu import versions
 from resnet_deploy.simplify import simplify
 from resnet_deploy.spec import ModelSpec, OutputSpec, Preprocess
-from resnet_deploy.weights_card import WeightsCard
+from resnet_deploy.spec.export import ExportRequest
 
 if TYPE_CHECKING:
     from torch import nn

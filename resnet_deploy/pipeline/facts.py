@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from resnet_deploy.data.calibration import CalibrationImages
+from resnet_deploy.isa.instruction_sets import ISAS, is_native
 from resnet_deploy.results import BudgetReport, Environment, Verdict
-from resnet_deploy.runtime.isa import ISAS, is_native
 
 
 def int8_notices(

@@ -10,8 +10,8 @@ from typing import Any
 
 import onnx
 
-from resnet_deploy.artifact import Artifact, read_model, save
-from resnet_deploy.card import Accuracy, Card
+from resnet_deploy.artifact.card import Accuracy, Card
+from resnet_deploy.artifact.onnx_file import Artifact, read_model, save
 from resnet_deploy.data.calibration import (
     CalibrationImages,
     calibration_batch_size,
@@ -21,15 +21,15 @@ from resnet_deploy.data.calibration import (
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.models.channel_statistics import ChannelStatistics
 from resnet_deploy.pipeline.facts import budget_figures, lasting_verdict, proven_isas, rounded
-from resnet_deploy.pipeline.request import ExportRequest
 from resnet_deploy.progress import Progress
-from resnet_deploy.quantize.inspect import inspect_int8
+from resnet_deploy.quantize.inspection import inspect_int8
 from resnet_deploy.quantize.kernels import resolve_target, uses_matrix_product
 from resnet_deploy.quantize.static import QuantizedNet, quantize_static
 from resnet_deploy.reference import Reference
 from resnet_deploy.results import BudgetReport, Environment, Inspection, ParityReport, Verdict
 from resnet_deploy.sensitivity import globs
 from resnet_deploy.spec import Preprocess, QuantSpec
+from resnet_deploy.spec.export import ExportRequest
 from resnet_deploy.summary import summarize_artifact
 from resnet_deploy.verdict import judge
 from resnet_deploy.verify import compare, is_trained, verification_images

@@ -6,21 +6,21 @@ import tempfile
 import time
 from pathlib import Path
 
-from resnet_deploy.artifact import check_replaceable
+from resnet_deploy.artifact.files import write_atomically
+from resnet_deploy.artifact.onnx_file import check_replaceable
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import SpecError
-from resnet_deploy.files import write_atomically
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.pipeline.facts import int8_notices
 from resnet_deploy.pipeline.maker import Maker, calibration_of, for_cpu
 from resnet_deploy.pipeline.mixed import FloatLayers
-from resnet_deploy.pipeline.request import ExportRequest
 from resnet_deploy.pipeline.source import fp32_source, with_input
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantize.inspect import inspect_int8
+from resnet_deploy.quantize.inspection import inspect_int8
 from resnet_deploy.reference import FileReference
 from resnet_deploy.results import BudgetReport, Deployment, Environment
 from resnet_deploy.spec import Budget, InputFormat, QuantSpec
+from resnet_deploy.spec.export import ExportRequest
+from resnet_deploy.spec.model_request import ModelRequest
 
 
 def quantize_file(

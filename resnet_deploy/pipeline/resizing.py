@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from resnet_deploy.artifact import Artifact, read_model, save
-from resnet_deploy.card import Card
+from resnet_deploy.artifact.card import Card
+from resnet_deploy.artifact.onnx_file import Artifact, read_model, save
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.data.synthetic import synthetic_images
 from resnet_deploy.errors import ExportError
-from resnet_deploy.passes.resize_front import front_alone, resize_front
-from resnet_deploy.runtime.ort_runner import open_session
+from resnet_deploy.rewrites.resize_front import front_alone, resize_front
+from resnet_deploy.runners.ort_runner import open_session
 from resnet_deploy.spec import Preprocess, SessionSpec
 
 _LEVELS = 1

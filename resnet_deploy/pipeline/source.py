@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from resnet_deploy import __version__
-from resnet_deploy.artifact import Artifact, load, read_model, save
-from resnet_deploy.card import Card, WeightsSource
+from resnet_deploy.artifact.card import Card, WeightsSource
+from resnet_deploy.artifact.onnx_file import Artifact, load, read_model, save
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
-from resnet_deploy.passes.bake_input import bake_input
 from resnet_deploy.pipeline.maker import MAKERS
-from resnet_deploy.runtime.cpu import versions
+from resnet_deploy.rewrites.bake_input import bake_input
+from resnet_deploy.runners.cpu import versions
 from resnet_deploy.spec import Family, InputFormat, ModelSpec, OutputKind, OutputSpec
 
 

@@ -8,22 +8,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import onnx
-from numpy.typing import NDArray
 
+from resnet_deploy.arrays import Array
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantize.activation_statistics import Statistics
 from resnet_deploy.quantize.calibration_cache import CalibrationCache, cache_key
 from resnet_deploy.quantize.crew import Crew, ThreadCrew
 from resnet_deploy.quantize.histogram import Histogram
 from resnet_deploy.quantize.process_crew import ProcessCrew
-from resnet_deploy.quantize.statistics import Statistics
-from resnet_deploy.runtime.cpu import default_threads
-from resnet_deploy.runtime.ort_runner import serialized_with_outputs
-
-Array = NDArray[Any]
+from resnet_deploy.runners.cpu import default_threads
+from resnet_deploy.runners.ort_runner import serialized_with_outputs
 
 logger = logging.getLogger(__name__)
 

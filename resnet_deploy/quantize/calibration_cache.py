@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import ArtifactError
-from resnet_deploy.files import write_atomically
+from resnet_deploy.quantize.activation_statistics import Statistics
 from resnet_deploy.quantize.histogram import BINS
 from resnet_deploy.quantize.sampling import ENOUGH_VALUES
-from resnet_deploy.quantize.statistics import Statistics
 
 logger = logging.getLogger(__name__)
 

@@ -15,16 +15,17 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from resnet_deploy.artifact import read_model
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import read_model
 from resnet_deploy.errors import RunnerError
-from resnet_deploy.passes.constants import Array, constant
-from resnet_deploy.passes.module_names import module_of
+from resnet_deploy.graph.constants import constant
+from resnet_deploy.graph.module_names import module_of
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantize.kernels import group_of, is_depthwise
 from resnet_deploy.quantize.saturation import INT16, can_overflow, weight_pairs
 from resnet_deploy.quantize.windows import windows_of
 from resnet_deploy.results import Environment, LayerSaturation, SaturationReport
-from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import SessionSpec
 
 _PIXELS_AT_ONCE = 4 * 224 * 224

@@ -8,18 +8,16 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from resnet_deploy.errors import RunnerError
+from resnet_deploy.arrays import Array
+from resnet_deploy.errors import RunnerError, one_line
+from resnet_deploy.quantize.activation_statistics import Statistics
 from resnet_deploy.quantize.sampling import sample_rows
-from resnet_deploy.quantize.statistics import Statistics
-from resnet_deploy.runtime.ort_runner import open_session
+from resnet_deploy.runners.ort_runner import open_session
 from resnet_deploy.spec import SessionSpec
-
-Array = NDArray[Any]
 
 _PIXELS_PER_RUN = 224 * 224
 _MOST_IMAGES_PER_RUN = 32
@@ -125,7 +123,7 @@ class ThreadCrew:
         try:
             values: list[Array] = self._session.run(self._outputs, {self._input: piece})
         except Exception as error:  # onnxruntime's exceptions share no base class
-            reason = " ".join(str(error).split())[:300]
+            reason = one_line(error)
             raise RunnerError(
                 f"ONNX Runtime can't run the model on {list(piece.shape)} {piece.dtype}: {reason}"
             ) from error

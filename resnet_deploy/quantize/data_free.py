@@ -29,11 +29,11 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from resnet_deploy.artifact import MODULE_KEY
+from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.errors import UnsupportedGraphError
+from resnet_deploy.graph.constants import constant
+from resnet_deploy.graph.layers import LAYOUT_KEY
 from resnet_deploy.models.channel_statistics import ChannelStatistics
-from resnet_deploy.passes.constants import constant
-from resnet_deploy.passes.layers import LAYOUT_KEY
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.quantize.histogram import Histogram
 from resnet_deploy.quantize.moments import LayerInput, Moments

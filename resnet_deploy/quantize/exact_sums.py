@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from resnet_deploy.quantize.codes import Codes
+from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.plan import Plan, activation_inputs
 
 _FRACTION = 15
@@ -28,7 +28,9 @@ codes) and 15 behind, float32 is exact."""
 _WIDEST = 1.01
 
 
-def align_sums(model: ir.Model, plan: Plan, codes: Mapping[str, Codes]) -> dict[str, Codes]:
+def align_sums(
+    model: ir.Model, plan: Plan, codes: Mapping[str, QuantizationParameters]
+) -> dict[str, QuantizationParameters]:
     """Return ``codes`` with the scales of addends changed as above.
 
     From the last Add backwards: its sum keeps its scale, the addends follow. Left alone is an Add
@@ -49,7 +51,9 @@ def align_sums(model: ir.Model, plan: Plan, codes: Mapping[str, Codes]) -> dict[
     return aligned
 
 
-def exact_pair(first: Codes, second: Codes, total: Codes) -> tuple[Codes, Codes] | None:
+def exact_pair(
+    first: QuantizationParameters, second: QuantizationParameters, total: QuantizationParameters
+) -> tuple[QuantizationParameters, QuantizationParameters] | None:
     """Return both addends with scales that no CPU rounds differently, or None: there are none."""
     largest = max(first.scale, second.scale) * _WIDEST / total.scale
     bits = _FRACTION - max(0, math.frexp(float(largest))[1] - 1)
@@ -72,7 +76,10 @@ def _candidates(scale: np.float32, unit: np.float32, bits: int) -> Iterator[tupl
 
 
 def has_half(
-    multiples: tuple[int, int], bits: int, addends: tuple[Codes, Codes], total: Codes
+    multiples: tuple[int, int],
+    bits: int,
+    addends: tuple[QuantizationParameters, QuantizationParameters],
+    total: QuantizationParameters,
 ) -> bool:
     """Return whether two codes have a sum half way between two codes of ``total``."""
     a, b = (

@@ -24,9 +24,10 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from resnet_deploy.passes.constants import Array, constant
+from resnet_deploy.arrays import Array
+from resnet_deploy.graph.constants import constant
 from resnet_deploy.quantize.saturation import safe_scale
-from resnet_deploy.runtime.cpu import has_vnni
+from resnet_deploy.runners.cpu import has_vnni
 from resnet_deploy.spec import TargetIsa
 
 _DEEP_1X1 = 512
@@ -48,7 +49,7 @@ def resolve_target(target: TargetIsa, extensions: tuple[str, ...]) -> TargetIsa:
 def weight_zero_point(node: ir.Node, target: TargetIsa) -> int:
     """Return the zero point of the s8 weights of ``node``: 0, or -1 for the matrix product.
 
-    Codes lie in [-127, 127] around it, so that -1 needs no wider type.
+    QuantizationParameters lie in [-127, 127] around it, so that -1 needs no wider type.
     """
     if target is not TargetIsa.X86_AMX or node.op_type != "Conv":
         return 0

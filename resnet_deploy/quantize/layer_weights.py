@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import onnx_ir as ir
 
-from resnet_deploy.passes.constants import constant
+from resnet_deploy.graph.constants import constant
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
-from resnet_deploy.quantize.codes import Codes
 from resnet_deploy.quantize.kernels import group_of, smallest_weight_scale, weight_zero_point
 from resnet_deploy.quantize.moments import LayerInput, Moments
+from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.plan import WEIGHTED, Plan, activation_inputs
 from resnet_deploy.quantize.weights import QuantizedWeights, quantize_weights
 from resnet_deploy.spec import TargetIsa
@@ -26,7 +26,9 @@ def weighted_layers(model: ir.Model, plan: Plan) -> dict[str, ir.Node]:
     }
 
 
-def layer_inputs(model: ir.Model, plan: Plan, codes: Mapping[str, Codes]) -> dict[str, LayerInput]:
+def layer_inputs(
+    model: ir.Model, plan: Plan, codes: Mapping[str, QuantizationParameters]
+) -> dict[str, LayerInput]:
     """Return how each layer reads its input, by node name.
 
     Left out are convolutions that only copy: their weights are exact.
@@ -41,7 +43,7 @@ def layer_inputs(model: ir.Model, plan: Plan, codes: Mapping[str, Codes]) -> dic
 def quantize_layers(
     model: ir.Model,
     plan: Plan,
-    codes: Mapping[str, Codes],
+    codes: Mapping[str, QuantizationParameters],
     target: TargetIsa,
     moments: Iterable[tuple[str, Moments]] = (),
 ) -> dict[str, QuantizedWeights]:
@@ -92,7 +94,7 @@ def _quantized(
     )
 
 
-def _layer_input(node: ir.Node, codes: Codes) -> LayerInput:
+def _layer_input(node: ir.Node, codes: QuantizationParameters) -> LayerInput:
     weight = constant(node.inputs[1])
     assert weight is not None, "the plan takes nodes with constant weights only"
     tensor = str(activation_inputs(node)[0].name)

@@ -15,16 +15,14 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
-from numpy.typing import NDArray
 
+from resnet_deploy.arrays import Array
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantize.codes import Codes
 from resnet_deploy.quantize.crew import pieces
+from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.windows import windows_of
-from resnet_deploy.runtime.ort_runner import open_session, serialized_with_outputs
+from resnet_deploy.runners.ort_runner import open_session, serialized_with_outputs
 from resnet_deploy.spec import SessionSpec
-
-Array = NDArray[Any]
 
 LARGEST_DEPTH = 8192
 """Values per row beyond which no covariance is kept: its square would fill the memory."""
@@ -54,7 +52,7 @@ class LayerInput:
 
     node: ir.Node
     tensor: str
-    codes: Codes
+    codes: QuantizationParameters
     kernel: tuple[int, ...]
     depth: int
     groups: int = 1

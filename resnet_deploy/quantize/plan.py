@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from resnet_deploy.artifact import MODULE_KEY
+from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.errors import SpecError
-from resnet_deploy.passes.constants import constant
-from resnet_deploy.passes.layers import absorbed_output
+from resnet_deploy.graph.constants import constant
+from resnet_deploy.graph.layers import absorbed_output
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 
 OWN_RANGE = frozenset(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from resnet_deploy import errors
 from resnet_deploy.errors import ResnetDeployError, RunnerError
-from resnet_deploy.quantize.statistics import Statistics
+from resnet_deploy.quantize.activation_statistics import Statistics
 from resnet_deploy.quantize.worker import read_message, write_message
 
 WORKER = (sys.executable, "-m", "resnet_deploy.quantize.worker")

@@ -7,19 +7,20 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from resnet_deploy.artifact import MODULE_KEY
-from resnet_deploy.passes.constants import Array, constant, new_initializer
-from resnet_deploy.passes.pixel_input import PIXELS_KEY
-from resnet_deploy.quantize.codes import Codes
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import MODULE_KEY
+from resnet_deploy.graph.constants import constant, new_initializer
 from resnet_deploy.quantize.layer_weights import channel_axis
+from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.plan import WEIGHTED, Plan
 from resnet_deploy.quantize.weights import QuantizedWeights
+from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
 
 
 def write_qdq(
     model: ir.Model,
     plan: Plan,
-    codes: Mapping[str, Codes],
+    codes: Mapping[str, QuantizationParameters],
     weights: Mapping[str, QuantizedWeights],
 ) -> None:
     """Insert the Q/DQ pairs of ``plan`` in place.
@@ -64,7 +65,9 @@ def _keep_float(graph: ir.Graph, node: ir.Node) -> None:
     node.replace_input_with(0, clip.outputs[0])
 
 
-def _parameters(graph: ir.Graph, value: ir.Value, chosen: Codes) -> tuple[ir.Value, ir.Value]:
+def _parameters(
+    graph: ir.Graph, value: ir.Value, chosen: QuantizationParameters
+) -> tuple[ir.Value, ir.Value]:
     scale = new_initializer(graph, f"{value.name}.scale", np.asarray(chosen.scale))
     zero = new_initializer(graph, f"{value.name}.zero_point", np.asarray(chosen.zero_point))
     return scale, zero
@@ -177,7 +180,7 @@ def _quantize_by_channel(
     makes of it: pixels are whole numbers.
     """
     multiply = pixels.inputs[0].producer() if pixels.inputs[0] is not None else None
-    assert multiply is not None, "passes/pixel_input.py writes Mul, then Add"
+    assert multiply is not None, "rewrites/pixel_input.py writes Mul, then Add"
     slope, offset = constant(multiply.inputs[1]), constant(pixels.inputs[1])
     step, zero = constant(scale), constant(zero_point)
     assert slope is not None, "the slope is an initializer"

@@ -10,12 +10,10 @@ plane algorithm of 1986. It needs neither gradients nor PyTorch; `bench/accuracy
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from resnet_deploy.arrays import Array
 
 LARGEST_CODE = 127
 

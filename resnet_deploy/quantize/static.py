@@ -13,28 +13,28 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from resnet_deploy.artifact import opset_of
-from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError
+from resnet_deploy.artifact.onnx_file import opset_of
+from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError, one_line
 from resnet_deploy.models.channel_statistics import ChannelStatistics
 from resnet_deploy.passes import clean, run_passes
 from resnet_deploy.passes.byte_input import byte_input
-from resnet_deploy.passes.opset import DEFAULT_OPSET, MIN_OPSET, set_opset
-from resnet_deploy.passes.pixel_input import PIXELS_KEY, pixel_input
 from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
 from resnet_deploy.passes.zero_pad_shortcut import zero_pad_shortcut
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantize.calibrate import observe
 from resnet_deploy.quantize.calibration_cache import CalibrationCache
-from resnet_deploy.quantize.codes import Codes
 from resnet_deploy.quantize.data_free import expected_histograms, expected_moments
 from resnet_deploy.quantize.exact_sums import align_sums
 from resnet_deploy.quantize.histogram import Histogram
 from resnet_deploy.quantize.layer_weights import layer_inputs, quantize_layers, weighted_layers
 from resnet_deploy.quantize.moments import Moments, layer_moments
+from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.plan import Plan, make_plan
 from resnet_deploy.quantize.qdq import write_qdq
 from resnet_deploy.quantize.ranges import Range, choose_range
 from resnet_deploy.quantize.weights import QuantizedWeights
+from resnet_deploy.rewrites.opset import DEFAULT_OPSET, MIN_OPSET, set_opset
+from resnet_deploy.rewrites.pixel_input import PIXELS_KEY, pixel_input
 from resnet_deploy.spec import Effort, FirstConv, InputFormat, Preprocess, QuantSpec, TargetIsa
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class QuantizedNet:
     """
 
     prepared: onnx.ModelProto
-    codes: Mapping[str, Codes]
+    codes: Mapping[str, QuantizationParameters]
     weights: Mapping[str, QuantizedWeights]
 
     def write(self, exclude: tuple[str, ...] = ()) -> onnx.ModelProto:
@@ -74,7 +74,7 @@ class QuantizedNet:
         try:
             onnx.checker.check_model(quantized)
         except onnx.checker.ValidationError as error:
-            reason = " ".join(str(error).split())[:300]
+            reason = one_line(error)
             raise UnsupportedGraphError(f"the int8 graph is not valid ONNX: {reason}") from error
         return quantized
 
@@ -129,7 +129,7 @@ def quantize_static(
         name: choose_range(histogram, spec.calibration_method)
         for name, histogram in histograms.items()
     }
-    codes = {name: Codes.of(one) for name, one in (ranges | known).items()}
+    codes = {name: QuantizationParameters.of(one) for name, one in (ranges | known).items()}
     codes = align_sums(graph, plan, codes)
     if statistics is None:
         moments = _moments(prepared, graph, plan, codes, spec, batches, images, threads, progress)
@@ -157,7 +157,7 @@ def _as_trained(
                 f"the weights' card has no trained range for {name}: it is of another network or "
                 "output; export what was trained, or add --no-int8"
             )
-        codes[name] = Codes.of(known or Range(*trained[name]))
+        codes[name] = QuantizationParameters.of(known or Range(*trained[name]))
     weights = quantize_layers(graph, plan, codes, spec.target_isa)
     return QuantizedNet(prepared, _of_every_tensor(plan, codes), weights)
 
@@ -180,7 +180,9 @@ def check_as_trained(spec: QuantSpec) -> None:
         )
 
 
-def _of_every_tensor(plan: Plan, codes: Mapping[str, Codes]) -> dict[str, Codes]:
+def _of_every_tensor(
+    plan: Plan, codes: Mapping[str, QuantizationParameters]
+) -> dict[str, QuantizationParameters]:
     """A tensor that moves the codes of another needs its own when that other stays in float."""
     return {str(value.name): codes[str(source.name)] for value, source in plan.tensors.items()}
 
@@ -267,7 +269,7 @@ def _moments(
     prepared: onnx.ModelProto,
     graph: ir.Model,
     plan: Plan,
-    codes: Mapping[str, Codes],
+    codes: Mapping[str, QuantizationParameters],
     spec: QuantSpec,
     batches: Batches,
     images: int,

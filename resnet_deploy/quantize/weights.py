@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_deploy.arrays import Array
 from resnet_deploy.quantize.moments import Moments
 from resnet_deploy.quantize.rounding import LARGEST_CODE, Compensation, nearest_codes
 from resnet_deploy.quantize.saturation import can_overflow, weight_pairs
-
-Array = NDArray[Any]
 
 Rounder = Callable[[Array], Array]
 """From weights ``(O, K)`` in steps to codes."""

@@ -6,7 +6,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.lib.stride_tricks import sliding_window_view
 
-from resnet_deploy.passes.constants import Array, ints
+from resnet_deploy.arrays import Array
+from resnet_deploy.graph.constants import ints
 
 
 def windows_of(node: ir.Node, codes: Array, kernel: tuple[int, ...], zero_point: int) -> Array:

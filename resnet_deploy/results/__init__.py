@@ -18,6 +18,7 @@ from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.evaluation import Agreement, EvalResult, Prediction, ScoredClass
 from resnet_deploy.results.interval import median_interval
 from resnet_deploy.results.isa import IsaReport, IsaRun
+from resnet_deploy.results.operator_times import OperatorKind, OperatorTime, Profile
 from resnet_deploy.results.paired import ClassAccuracy, ConfusionChange, PairedTop1
 from resnet_deploy.results.parity import (
     FloatOp,
@@ -27,7 +28,6 @@ from resnet_deploy.results.parity import (
     ParityReport,
     sqnr_db,
 )
-from resnet_deploy.results.profile import OperatorKind, OperatorTime, Profile
 from resnet_deploy.results.ratio import Ratio
 from resnet_deploy.results.regression import Change, ChangeVerdict, RegressionReport
 from resnet_deploy.results.saturation import LayerSaturation, SaturationReport

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from resnet_deploy.results.environment import Environment
+from resnet_deploy.results.operator_times import Profile
 from resnet_deploy.results.parity import OutputDiff
-from resnet_deploy.results.profile import Profile
 from resnet_deploy.results.ratio import Ratio
 from resnet_deploy.spec import BenchSpec
 

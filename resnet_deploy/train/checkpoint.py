@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import CheckpointError
-from resnet_deploy.files import write_atomically
 from resnet_deploy.results.training import Epoch
 
 FORMAT = 1

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_deploy.errors import MissingDependencyError
-from resnet_deploy.runtime.cpp_compiler import what_is_missing
+from resnet_deploy.runners.cpp_compiler import what_is_missing
 
 
 def compiled(network: nn.Module) -> nn.Module:

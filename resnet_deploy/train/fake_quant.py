@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_deploy.quantize.codes import Codes
+from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.weights import quantize_weights
 
-CodesByTensor = Mapping[str, Codes]
+CodesByTensor = Mapping[str, QuantizationParameters]
 """The codes of every tensor that has a range of its own, by its name in the graph."""
 
 
@@ -89,7 +89,7 @@ class Weighted(Step):
         if bias is None:
             bias = torch.zeros(len(weight))
         if self.slope is not None and self.offset is not None:
-            # As passes/pixel_input.py does it: in float64, rounded once.
+            # As rewrites/pixel_input.py does it: in float64, rounded once.
             scaled = weight.double() / self.slope.reshape(1, -1, 1, 1)
             bias = (bias.double() - torch.einsum("oihw,i->o", scaled, self.offset)).float()
             weight = scaled.float()
@@ -190,7 +190,7 @@ class Dequantize(Step):
         return inputs[0] * float(codes[self.tensor].scale)
 
 
-def _to_codes(steps: Tensor, codes: Codes, relu: bool = False) -> Tensor:
+def _to_codes(steps: Tensor, codes: QuantizationParameters, relu: bool = False) -> Tensor:
     zero = float(codes.zero_point)
     rounded: Tensor = _Rounded.apply(steps, 0.0 if relu else -zero, 255 - zero)  # type: ignore[no-untyped-call]
     return rounded

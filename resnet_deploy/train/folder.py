@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from resnet_deploy.artifact.files import check_folder
 from resnet_deploy.errors import SpecError
-from resnet_deploy.files import check_folder
 from resnet_deploy.models.weights_file import MODEL_FILE
-from resnet_deploy.train.request import TrainRequest
+from resnet_deploy.spec.train_request import TrainRequest
 
 RUN_FILE = "run.json"
 LAST_FILE = "last.pt"

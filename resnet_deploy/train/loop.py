@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from resnet_deploy.errors import SpecError, TrainingError
+from resnet_deploy.errors import SpecError, TrainingError, one_line
 from resnet_deploy.results.training import Epoch
 from resnet_deploy.spec.training import Precision, Recipe
 from resnet_deploy.train.average import MovingAverage
@@ -218,7 +218,7 @@ class Training:
             if self.crew.world > 1 and isinstance(error, RuntimeError):
                 raise  # this is how the loss of a process shows
             # BatchNorm refuses a single value per channel; a user's own net refuses anything.
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)
             raise SpecError(
                 f"{name} can't be trained on batches of shape {shape} ({reason}): choose others, "
                 "with --batch-size or --image-size"

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import ArtifactError
-from resnet_deploy.files import write_atomically
 from resnet_deploy.train.folder import BOARD_FOLDER
 
 

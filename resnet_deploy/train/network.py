@@ -13,9 +13,9 @@ from resnet_deploy.errors import SpecError
 from resnet_deploy.models.checkpoint import LoadedModel
 from resnet_deploy.models.init import initialize_for_training, initialize_head
 from resnet_deploy.models.registry import build_custom, skeleton
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.models.resnet import ResNet
 from resnet_deploy.spec import ModelSpec
+from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Recipe
 
 _NEW_AND_SLOW = (

@@ -9,15 +9,15 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from resnet_deploy import __version__
-from resnet_deploy.card import Accuracy, WeightsSource
+from resnet_deploy.artifact.card import Accuracy, WeightsSource
+from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.weights_file import MODEL_FILE, write_weights
-from resnet_deploy.runtime.cpu import versions
+from resnet_deploy.runners.cpu import versions
+from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.train.folder import BEST_FILE
 from resnet_deploy.train.loop import FakeQuantized, Training, float_state
 from resnet_deploy.train.recipe import to_values
-from resnet_deploy.train.request import TrainRequest
-from resnet_deploy.weights_card import WeightsCard
 
 _MAKERS = ("torch", "numpy", "pillow")
 

@@ -9,15 +9,15 @@ import torch
 from resnet_deploy.errors import SpecError
 from resnet_deploy.models.checkpoint import LoadedModel, resolve
 from resnet_deploy.progress import Progress
-from resnet_deploy.runtime.cpu import has_bfloat16, isa
+from resnet_deploy.runners.cpu import has_bfloat16, isa
 from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.spec.training import Precision
 from resnet_deploy.train.data import TrainingData, open_training_data
 from resnet_deploy.train.distributed import Crew
 from resnet_deploy.train.loop import Training
 from resnet_deploy.train.network import Trainee, new_network, trained_network
 from resnet_deploy.train.qat import QatNet, calibration_sample, prepare_qat
-from resnet_deploy.train.request import TrainRequest
 from resnet_deploy.train.whole_batchnorm import synchronize_batchnorm
 
 

@@ -22,12 +22,12 @@ from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.export import export_graph
 from resnet_deploy.models.fold import fold_batchnorm, pair_batchnorms
-from resnet_deploy.passes.opset import DEFAULT_OPSET
-from resnet_deploy.passes.pixel_input import PIXELS_KEY
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantize.codes import Codes
+from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.plan import make_plan
 from resnet_deploy.quantize.static import quantize_static
+from resnet_deploy.rewrites.opset import DEFAULT_OPSET
+from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
 from resnet_deploy.spec import FirstConv, InputFormat, ModelSpec, Preprocess, QuantSpec, TargetIsa
 from resnet_deploy.train.data import Pictures
 from resnet_deploy.train.fake_quant import Step
@@ -60,7 +60,7 @@ class QatNet(nn.Module):
         self,
         folded: nn.Module,
         steps: Sequence[Step],
-        codes: dict[str, Codes],
+        codes: dict[str, QuantizationParameters],
         pixels: frozenset[str],
         original: State,
         norms: tuple[FoldedNorm, ...],
@@ -105,16 +105,16 @@ class QatNet(nn.Module):
     def activation_ranges(self) -> dict[str, tuple[float, float]]:
         """Return the lowest and highest number that the codes of each tensor stand for.
 
-        Codes made from both are the same again. Pixels are left out: their codes are known.
+        Parameters made from both are the same again. Pixels are left out: their codes are known.
         """
         return {
             name: one.covered for name, one in self._codes().items() if name not in self._pixels
         }
 
-    def _codes(self) -> dict[str, Codes]:
+    def _codes(self) -> dict[str, QuantizationParameters]:
         scales, zeros = self.scales.numpy(), self.zero_points.numpy()
         return {
-            name: Codes(scale, zero)
+            name: QuantizationParameters(scale, zero)
             for name, scale, zero in zip(self._tensors, scales, zeros, strict=True)
         }
 

@@ -7,14 +7,14 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
-from resnet_deploy.artifact import MODULE_KEY
+from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.errors import UnsupportedGraphError
-from resnet_deploy.passes.constants import constant, ints
-from resnet_deploy.passes.pixel_input import PIXELS_KEY
+from resnet_deploy.graph.constants import constant, ints
+from resnet_deploy.interpreter.layers import max_pool
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.quantize.kernels import group_of
 from resnet_deploy.quantize.plan import WEIGHTED, Plan, activation_inputs
-from resnet_deploy.runtime.torch_layers import max_pool
+from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
 from resnet_deploy.spec import Preprocess
 from resnet_deploy.train.fake_quant import (
     Affine,
@@ -30,7 +30,7 @@ from resnet_deploy.train.fake_quant import (
 )
 
 _FRONT = frozenset({"Pad", "Mul", "Add"})
-"""Of which ``passes/pixel_input.py`` makes pixels."""
+"""Of which ``rewrites/pixel_input.py`` makes pixels."""
 
 
 def steps_of(

@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass, field
 
 import torch
 
-from resnet_deploy.errors import CheckpointError, SpecError
-from resnet_deploy.files import write_atomically
+from resnet_deploy.artifact.files import write_atomically
+from resnet_deploy.errors import CheckpointError, SpecError, one_line
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Environment
 from resnet_deploy.results.training import Epoch, TrainingResult
-from resnet_deploy.runtime.cpu import default_threads
+from resnet_deploy.runners.cpu import default_threads
+from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.train.checkpoint import load_checkpoint, save_checkpoint
 from resnet_deploy.train.claim import Claim
 from resnet_deploy.train.distributed import Crew, crew_of_environment
@@ -34,7 +35,6 @@ from resnet_deploy.train.metrics import Metrics
 from resnet_deploy.train.outcome import export_command, weights_card, write_outcome
 from resnet_deploy.train.preparing import prepare
 from resnet_deploy.train.recipe import to_values
-from resnet_deploy.train.request import TrainRequest
 from resnet_deploy.train.settings import differences, settings_of
 
 _STEPS_PER_LINE = 50
@@ -135,7 +135,7 @@ class _Run:
             self.training.restore(checkpoint)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             # A factory's code may have changed, which settings don't tell.
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)
             raise CheckpointError(
                 f"{self.last} does not fit {self.training.trainee.spec.name} any more ({reason}): "
                 "choose another folder, or --force to start anew"

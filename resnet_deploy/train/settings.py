@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.train.loop import Training
 from resnet_deploy.train.recipe import to_values
-from resnet_deploy.train.request import TrainRequest
 
 _LONGEST = 40
 """Characters of a value in a message."""

@@ -6,12 +6,12 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from resnet_deploy.artifact import Artifact, read_model, save
+from resnet_deploy.artifact.onnx_file import Artifact, read_model, save
 from resnet_deploy.errors import RunnerError
-from resnet_deploy.passes.bake_input import bake_input
 from resnet_deploy.pipeline import quantize_file
 from resnet_deploy.progress import Progress
 from resnet_deploy.results import Environment, Recipe
+from resnet_deploy.rewrites.bake_input import bake_input
 from resnet_deploy.sensitivity import globs
 from resnet_deploy.spec import Budget, QuantSpec, TuneSpec
 from resnet_deploy.tune.store import Store

@@ -13,14 +13,15 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from resnet_deploy.artifact import Artifact, load, read_model
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import Artifact, load, read_model
 from resnet_deploy.errors import ResnetDeployError
-from resnet_deploy.passes.constants import ints
+from resnet_deploy.graph.constants import ints
 from resnet_deploy.progress import Progress
 from resnet_deploy.quantize.kernels import resolve_target
 from resnet_deploy.results import Fidelity, Recipe, Setting, Trial, TuningReport
-from resnet_deploy.runtime.base import Array, infer_any
-from resnet_deploy.runtime.registry import open_runner, runner_status
+from resnet_deploy.runners.base import infer_any
+from resnet_deploy.runners.registry import open_runner, runner_status
 from resnet_deploy.spec import Objective, SessionSpec, TargetIsa
 from resnet_deploy.tune.kitchen import Kitchen
 from resnet_deploy.tune.space import (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.bench import measure
 from resnet_deploy.results import (
     BenchSamples,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from resnet_deploy.artifact import Artifact
+from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.data.calibration import CalibrationImages, calibration_images
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.pipeline.source import fp32_source
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Environment, TuningReport
-from resnet_deploy.runtime.cpu import default_threads
+from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.spec import TuneSpec
 from resnet_deploy.tune.kitchen import Kitchen
 from resnet_deploy.tune.search import Search

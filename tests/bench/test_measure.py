@@ -22,6 +22,8 @@ from resnet_deploy.errors import (
     SpecError,
     UnsupportedGraphError,
 )
+from resnet_deploy.measure.mock import FakeClock, MockProcess, MockRunner
+from resnet_deploy.measure.stopwatch import Process
 from resnet_deploy.results import (
     BenchmarkResult,
     BenchSubject,
@@ -29,10 +31,8 @@ from resnet_deploy.results import (
     from_dict,
     to_dict,
 )
-from resnet_deploy.runtime.mock import FakeClock, MockProcess, MockRunner
-from resnet_deploy.runtime.stopwatch import Process
 from resnet_deploy.spec import BenchSpec
-from tests.runtime.graphs import cnn
+from tests.support.runner_graphs import cnn
 
 HERE = Environment(
     command="resnet-deploy bench m.onnx",

@@ -6,9 +6,9 @@ import pytest
 
 from resnet_deploy.bench import default_subjects, natural_batch_size, open_models
 from resnet_deploy.errors import SpecError
-from resnet_deploy.runtime.cpu import one_cpu_per_core
+from resnet_deploy.runners.cpu import one_cpu_per_core
 from resnet_deploy.spec import BenchSpec
-from tests.runtime.graphs import cnn, quantized_cnn
+from tests.support.runner_graphs import cnn, quantized_cnn
 
 
 def test_the_default_subjects_of_a_file_with_its_int8_sibling(tmp_path: Path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.bundle.contract import Contract, contract_of
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.bundle.contract import contract_of
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.spec import OutputKind

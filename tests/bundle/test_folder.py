@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.bundle.folder import check_folder, write_folder
 from resnet_deploy.bundle.manifest import MANIFEST_FILE, listed_files
 from resnet_deploy.errors import ArtifactError
-from resnet_deploy.files import sha256_of
 
 
 def _write(folder: Path, **files: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.bundle.contract import contract_of
 from resnet_deploy.bundle.golden import Answer, answers, golden_cases, netpbm
 from resnet_deploy.data.datasets import open_dataset

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.bundle.contract import contract_of
 from resnet_deploy.bundle.golden import answers, golden_cases
 from resnet_deploy.bundle.javascript import core_files, npm_release

@@ -8,8 +8,8 @@ import pytest
 
 from resnet_deploy.bundle import mobile
 from resnet_deploy.bundle.bundling import pack
+from resnet_deploy.bundle.ort_format import OrtFormat
 from resnet_deploy.errors import RunnerError
-from resnet_deploy.runtime.ort_format import OrtFormat
 from resnet_deploy.spec import BundleTarget
 
 

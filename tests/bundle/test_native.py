@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import resnet_deploy.bundle.native as native
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.bundle.bundling import pack
 from resnet_deploy.spec import BundleTarget
 

@@ -15,10 +15,10 @@ import pytest
 import yaml
 from google.protobuf import text_format
 
-from resnet_deploy.artifact import load, save
+from resnet_deploy.artifact.card import Card, Step, WeightsSource
+from resnet_deploy.artifact.onnx_file import load, save
 from resnet_deploy.bundle.bundling import pack
 from resnet_deploy.bundle.triton import model_name
-from resnet_deploy.card import Card, Step, WeightsSource
 from resnet_deploy.spec import (
     BundleTarget,
     Family,

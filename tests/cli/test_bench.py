@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from resnet_deploy.cli.main import cli
-from tests.runtime.graphs import cnn, quantized_cnn
+from tests.support.runner_graphs import cnn, quantized_cnn
 
 QUICK = ["--rounds", "6", "--runs", "2", "--threads", "1"]
 

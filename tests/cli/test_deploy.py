@@ -14,16 +14,16 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
+from resnet_deploy.artifact.recording import record
 from resnet_deploy.bench.subjects import open_models
 from resnet_deploy.cli.main import cli
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.weights_file import write_weights
-from resnet_deploy.recording import record
 from resnet_deploy.spec import resnet_spec
+from tests.artifact.test_weights_card import full_card
 from tests.models.states import state_of
 from tests.passes.graphs import noise, parse
-from tests.test_weights_card import full_card
 
 
 def run(*arguments: object) -> Result:

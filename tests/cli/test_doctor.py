@@ -25,7 +25,7 @@ def test_doctor_as_json():
 
 def test_tools_are_fetched_first(monkeypatch):
     fetched: list[object] = []
-    monkeypatch.setattr("resnet_deploy.runtime.isa_tools.fetch_tools", fetched.append)
+    monkeypatch.setattr("resnet_deploy.isa.tools.fetch_tools", fetched.append)
     assert CliRunner().invoke(cli, ["doctor", "--fetch-isa-tools"]).exit_code == 0
     assert len(fetched) == 1
 
@@ -34,7 +34,7 @@ def test_tools_that_can_not_be_fetched(monkeypatch):
     def fail(progress: object) -> None:
         raise MissingDependencyError("no network: connect, then try again")
 
-    monkeypatch.setattr("resnet_deploy.runtime.isa_tools.fetch_tools", fail)
+    monkeypatch.setattr("resnet_deploy.isa.tools.fetch_tools", fail)
     done = CliRunner().invoke(cli, ["doctor", "--fetch-isa-tools"])
     assert done.exit_code == 3
     assert done.stderr.strip() == "resnet-deploy: error: no network: connect, then try again"

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from resnet_deploy.artifact import load
-from resnet_deploy.card import Accuracy
+from resnet_deploy.artifact.card import Accuracy
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.cli.main import cli
 from resnet_deploy.data.datasets import open_dataset
 from tests.data.tiny_model import COLOURS, colour_model, save_colour_model

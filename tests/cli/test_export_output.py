@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
 from tests.cli.test_deploy import refused, run
 
 QUICK = ("--no-int8", "--no-simplify")

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.cli.main import cli
 from resnet_deploy.cli.quant_options import quant_options
 from resnet_deploy.quantize import static

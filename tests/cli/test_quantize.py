@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.cli.main import cli
 from resnet_deploy.sensitivity import Workbench
 from tests.results.test_sensitivity import times

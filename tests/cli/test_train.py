@@ -17,10 +17,10 @@ from PIL import Image
 from resnet_deploy.cli.main import cli
 from resnet_deploy.models.checkpoint import resolve
 from resnet_deploy.models.registry import build
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.results import from_dict
 from resnet_deploy.results.training import TrainingResult
 from resnet_deploy.spec import resnet_spec
+from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.train.loop import Training
 from tests.train.made_up import folder
 from tests.train.runs import CLASSES, made_up, weights

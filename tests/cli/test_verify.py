@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from resnet_deploy import verify_isa
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.cli.main import cli
+from resnet_deploy.isa import verify as verify_isa
 
 
 def run(*arguments: object) -> Result:
@@ -62,7 +62,7 @@ def test_bad_requests(tiny_export, options, said):
 def test_missing_tools(tiny_export, monkeypatch, tmp_path):
     monkeypatch.setenv("RESNET_DEPLOY_CACHE", str(tmp_path))
     monkeypatch.setattr(verify_isa, "is_native", lambda isa: False)
-    monkeypatch.setattr("resnet_deploy.runtime.isa_tools.machine", lambda: "x86_64")
+    monkeypatch.setattr("resnet_deploy.isa.tools.machine", lambda: "x86_64")
     monkeypatch.setattr("sys.platform", "linux")
     done = run(tiny_export / "resnet8.onnx", "--isa", "x86-avx2")
     assert done.exit_code == 3

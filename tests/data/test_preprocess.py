@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, save_model
 from PIL import Image
 
-from resnet_deploy import artifact
+from resnet_deploy.artifact import onnx_file as artifact
 from resnet_deploy.data.images import read_image
 from resnet_deploy.data.preprocess import input_preprocess, prepare, prepare_batch
 from resnet_deploy.errors import DatasetError, SpecError, UnsupportedGraphError

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from resnet_deploy import artifact
-from resnet_deploy.artifact import Artifact
-from resnet_deploy.card import Card, WeightsSource
+from resnet_deploy.artifact import onnx_file as artifact
+from resnet_deploy.artifact.card import Card, WeightsSource
+from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.spec import Family, ModelSpec, Preprocess
 
 COLOURS = ("red", "green", "blue")

@@ -16,9 +16,9 @@ from typing import NoReturn
 import pytest
 
 import resnet_deploy
+from resnet_deploy.artifact.files import cache_folder
 from resnet_deploy.errors import MissingDependencyError
-from resnet_deploy.models.imagenet import cache_folder
-from resnet_deploy.runtime.debian import unpack
+from resnet_deploy.isa.debian import unpack
 
 NATIVE_TEMPLATES = Path(resnet_deploy.__file__).parent / "bundle/templates/native"
 """The headers that no contract changes can be compiled where they lie."""

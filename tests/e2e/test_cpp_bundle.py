@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from resnet_deploy.data.preprocess import prepare
-from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import InputFormat, Preprocess, SessionSpec
 from tests.e2e.cpp_bundle import Built, block, build, commands_of
 from tests.e2e.native_classifier import (

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from resnet_deploy.artifact import load
-from resnet_deploy.files import sha256_of
+from resnet_deploy.artifact.files import sha256_of
+from resnet_deploy.artifact.onnx_file import load
 
 
 def export(folder: Path) -> subprocess.Popen[str]:

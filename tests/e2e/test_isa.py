@@ -13,11 +13,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from resnet_deploy.errors import MissingDependencyError, SpecError
-from resnet_deploy.runtime import emulated
-from resnet_deploy.runtime.emulated import emulate
-from resnet_deploy.runtime.isa import ISAS, is_native
-from resnet_deploy.runtime.isa_tools import fetch_tools
-from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.isa import emulated
+from resnet_deploy.isa.emulated import emulate
+from resnet_deploy.isa.instruction_sets import ISAS, is_native
+from resnet_deploy.isa.tools import fetch_tools
+from resnet_deploy.runners.ort_runner import OrtRunner
 
 CHANNELS = 16
 

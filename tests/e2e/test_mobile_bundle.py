@@ -12,9 +12,9 @@ import pytest
 
 from resnet_deploy.bundle.bundling import pack
 from resnet_deploy.errors import MissingDependencyError, SpecError
+from resnet_deploy.isa.instruction_sets import ISAS
+from resnet_deploy.isa.tools import Tools, fetch_tools, find_tools
 from resnet_deploy.results import BundleReport
-from resnet_deploy.runtime.isa import ISAS
-from resnet_deploy.runtime.isa_tools import Tools, fetch_tools, find_tools
 from resnet_deploy.spec import BundleTarget
 from tests.e2e.native_toolchain import ort_root, run, tool, unavailable
 

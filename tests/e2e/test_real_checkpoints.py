@@ -13,8 +13,8 @@ import torch
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.data.preprocess import prepare_batch
 from resnet_deploy.models.checkpoint import resolve
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec.model_request import ModelRequest
 
 CHECKPOINTS = {20: "resnet20-12fca82f.th", 32: "resnet32-d509ac18.th"}
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.synthetic import synthetic_images
-from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.runners.ort_runner import OrtRunner
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.errors import CheckpointError, SpecError
-from resnet_deploy.files import sha256_of
 from resnet_deploy.models.checkpoint import LoadedModel, resolve
 from resnet_deploy.models.registry import build
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant, resnet_spec, vgg19_spec
+from resnet_deploy.spec.model_request import ModelRequest
 from tests.models.states import (
     State,
     hugging_face,

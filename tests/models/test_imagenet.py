@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from resnet_deploy.artifact.files import CACHE_VARIABLE, cache_folder
 from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.models import imagenet
 from resnet_deploy.models.checkpoint import resolve
-from resnet_deploy.models.imagenet import cache_folder, fetch, published_file
-from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.models.imagenet import fetch, published_file
 from resnet_deploy.spec import (
     Family,
     ModelSpec,
@@ -23,6 +23,7 @@ from resnet_deploy.spec import (
     resnet_spec,
     vgg19_spec,
 )
+from resnet_deploy.spec.model_request import ModelRequest
 from tests.models.states import state_of
 
 SPEC = resnet_spec(18)
@@ -67,7 +68,7 @@ class Server:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
-    monkeypatch.setenv(imagenet.CACHE_VARIABLE, str(folder))
+    monkeypatch.setenv(CACHE_VARIABLE, str(folder))
     return folder
 
 
@@ -150,13 +151,13 @@ def test_cache_that_cannot_be_written(
 ) -> None:
     publish(server, b"weights", monkeypatch)
     (tmp_path / "file").write_text("no folder")
-    monkeypatch.setenv(imagenet.CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
     with pytest.raises(CheckpointError, match="to a writable folder"):
         fetch(SPEC)
 
 
 def test_cache_folder_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(imagenet.CACHE_VARIABLE, raising=False)
+    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "resnet-deploy"
     monkeypatch.delenv("XDG_CACHE_HOME")

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 import resnet_deploy.models.pretrained as pretrained
+from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.data.labels import match_classes
 from resnet_deploy.errors import CheckpointError, SpecError
-from resnet_deploy.files import sha256_of
 from resnet_deploy.models.checkpoint import resolve
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.spec import resnet_spec
+from resnet_deploy.spec.model_request import ModelRequest
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 

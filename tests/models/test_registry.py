@@ -8,8 +8,8 @@ import torch
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.models.registry import build, build_custom, load_factory
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.spec import Family, ModelSpec, vgg19_spec
+from resnet_deploy.spec.model_request import ModelRequest
 
 SOURCE = """
 import torch

@@ -10,15 +10,15 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from resnet_deploy.artifact.weights_card import WEIGHTS_CARD_KEY, WeightsCard
 from resnet_deploy.errors import ArtifactError, CheckpointError
 from resnet_deploy.models.checkpoint import LoadedModel, resolve
 from resnet_deploy.models.registry import build
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.models.weights_file import CARD_ENTRY, write_weights
 from resnet_deploy.spec import ModelSpec, Preprocess, Shortcut, Variant, resnet_spec
-from resnet_deploy.weights_card import WEIGHTS_CARD_KEY, WeightsCard
+from resnet_deploy.spec.model_request import ModelRequest
+from tests.artifact.test_weights_card import full_card
 from tests.models.states import State, same_logits, state_of
-from tests.test_weights_card import full_card
 
 TINY = resnet_spec(8, num_classes=3, image_size=16)
 

@@ -11,7 +11,7 @@ import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from resnet_deploy.runtime.ort_runner import open_session
+from resnet_deploy.runners.ort_runner import open_session
 from resnet_deploy.spec import Optimization, SessionSpec
 
 _DOTTED = re.compile(r"\b[a-z]\w*(\.\w+)+")

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_deploy.data.formats import encode
-from resnet_deploy.passes.bake_input import bake_input
+from resnet_deploy.graph.layers import layers_of
 from resnet_deploy.passes.byte_input import byte_input
-from resnet_deploy.passes.layers import layers_of
+from resnet_deploy.rewrites.bake_input import bake_input
 from resnet_deploy.spec import InputFormat, Preprocess
 from tests.passes.graphs import noise, op_types, parse, run, to_ir
 

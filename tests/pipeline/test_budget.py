@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.pipeline import quantize_file
 from resnet_deploy.pipeline.budget import keep_budget
@@ -18,7 +18,7 @@ from resnet_deploy.results import (
     MixedTrial,
     SensitivityReport,
 )
-from resnet_deploy.runtime.cpu import environment
+from resnet_deploy.runners.cpu import environment
 from resnet_deploy.sensitivity import Workbench
 from resnet_deploy.spec import Budget, Effort, QuantSpec
 from resnet_deploy.yardstick import Yardstick

@@ -13,13 +13,13 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from resnet_deploy.artifact import load, read_model
+from resnet_deploy.artifact.onnx_file import load, read_model
 from resnet_deploy.cli.main import cli
 from resnet_deploy.data.formats import convert
 from resnet_deploy.data.synthetic import synthetic_images
-from resnet_deploy.passes.resize_front import without_front
-from resnet_deploy.runtime.base import infer_any
-from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.rewrites.resize_front import without_front
+from resnet_deploy.runners.base import infer_any
+from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import InputFormat, SessionSpec
 
 
@@ -99,7 +99,7 @@ def test_openvino_has_int8_kernels_for_all_layers_over_bytes(exported: Path) -> 
     pytest.importorskip("openvino")
     if platform.machine() != "x86_64":
         pytest.skip("OpenVINO names its int8 kernels so on x86 only")
-    from resnet_deploy.runtime.openvino_runner import OpenVinoRunner
+    from resnet_deploy.runners.openvino_runner import OpenVinoRunner
 
     with closing(OpenVinoRunner(exported / "bytes/resnet8.int8.onnx")) as runner:
         graph = runner._request.get_compiled_model().get_runtime_model()

@@ -18,10 +18,10 @@ import pytest
 from resnet_deploy.data.arrays import array_dataset
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import DatasetError, RunnerError
+from resnet_deploy.quantize.activation_statistics import Statistics
 from resnet_deploy.quantize.calibrate import observe
 from resnet_deploy.quantize.calibration_cache import CalibrationCache
 from resnet_deploy.quantize.histogram import Histogram
-from resnet_deploy.quantize.statistics import Statistics
 from resnet_deploy.spec import Preprocess
 from tests.passes.graphs import noise, parse
 

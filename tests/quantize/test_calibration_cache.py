@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from resnet_deploy.quantize.activation_statistics import Statistics
 from resnet_deploy.quantize.calibration_cache import CalibrationCache, cache_key
-from resnet_deploy.quantize.statistics import Statistics
 
 
 def statistics(images: int = 3) -> Statistics:

@@ -14,18 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from resnet_deploy.artifact import MODULE_KEY
+from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.data.calibration import calibration_images
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.models.channel_statistics import ChannelStatistics
 from resnet_deploy.passes import run_passes
 from resnet_deploy.passes.zero_pad_shortcut import zero_pad_shortcut
 from resnet_deploy.quantize.calibrate import observe
-from resnet_deploy.quantize.codes import Codes
 from resnet_deploy.quantize.data_free import expected_histograms, expected_moments
 from resnet_deploy.quantize.histogram import Histogram
 from resnet_deploy.quantize.layer_weights import layer_inputs
 from resnet_deploy.quantize.moments import Moments
+from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.plan import Plan, make_plan
 from resnet_deploy.quantize.ranges import Range, choose_range
 from resnet_deploy.spec import CalibrationMethod, Preprocess
@@ -78,7 +78,9 @@ def into_last(
     """Return what is expected of ``z``: one histogram, and moments by channel."""
     last = next(node for node in graph.graph if node.metadata_props[MODULE_KEY] == "last")
     tensor = next(str(own.name) for value, own in plan.tensors.items() if value is last.inputs[0])
-    codes = {str(value.name): Codes.of(Range(-1000.0, 1000.0)) for value in plan.ranged}
+    codes = {
+        str(value.name): QuantizationParameters.of(Range(-1000.0, 1000.0)) for value in plan.ranged
+    }
     inputs = layer_inputs(graph, plan, codes)
     moments = dict(expected_moments(graph, plan, statistics, inputs))
     return expected_histograms(graph, plan, statistics)[tensor], moments[str(last.name)]
@@ -241,7 +243,7 @@ def test_a_trained_net_keeps_its_ranges(shared_data: Path, cifar10_test: Path) -
     from resnet_deploy.models.batchnorm_statistics import batchnorm_statistics
     from resnet_deploy.models.checkpoint import resolve
     from resnet_deploy.models.fold import fold_batchnorm
-    from resnet_deploy.models.request import ModelRequest
+    from resnet_deploy.spec.model_request import ModelRequest
 
     checkpoint = shared_data / "cifar10/checkpoints/resnet20-12fca82f.th"
     module = resolve(ModelRequest(), str(checkpoint), seed=0).module

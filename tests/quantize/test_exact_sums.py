@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnet_deploy.quantize.codes import Codes
 from resnet_deploy.quantize.exact_sums import align_sums, exact_pair
+from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.plan import make_plan
 from tests.passes.graphs import noise, parse, to_ir
 
@@ -15,11 +15,13 @@ ratios = st.floats(0.1, 2.5)
 zeros = st.integers(0, 255)
 
 
-def codes(scale: float, zero: int = 0) -> Codes:
-    return Codes(np.float32(scale), np.uint8(zero))
+def codes(scale: float, zero: int = 0) -> QuantizationParameters:
+    return QuantizationParameters(np.float32(scale), np.uint8(zero))
 
 
-def on_x86(first: Codes, second: Codes, total: Codes) -> np.ndarray:
+def on_x86(
+    first: QuantizationParameters, second: QuantizationParameters, total: QuantizationParameters
+) -> np.ndarray:
     """Every sum in float32, halves to even."""
     a, b = np.arange(256, dtype=np.float32)[:, None], np.arange(256, dtype=np.float32)
     ra, rb = first.scale / total.scale, second.scale / total.scale
@@ -29,7 +31,9 @@ def on_x86(first: Codes, second: Codes, total: Codes) -> np.ndarray:
     return np.asarray(np.clip(np.rint((a * ra + fixed) + b * rb), 0, 255))
 
 
-def on_arm64(first: Codes, second: Codes, total: Codes) -> np.ndarray:
+def on_arm64(
+    first: QuantizationParameters, second: QuantizationParameters, total: QuantizationParameters
+) -> np.ndarray:
     """Every sum in fixed point, the larger multiplier of 22 bits, halves upwards."""
     ra, rb = first.scale / total.scale, second.scale / total.scale
     shift = 21 - (math.frexp(float(max(ra, rb)))[1] - 1)

@@ -6,7 +6,7 @@ import onnx_ir as ir
 import pytest
 
 from resnet_deploy.quantize.count_saturation import count_saturation
-from resnet_deploy.quantize.inspect import inspect_int8
+from resnet_deploy.quantize.inspection import inspect_int8
 from resnet_deploy.quantize.kernels import (
     resolve_target,
     smallest_weight_scale,

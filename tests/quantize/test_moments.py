@@ -5,13 +5,13 @@ import torch
 from torch.nn import functional as F
 
 from resnet_deploy.passes import run_passes
-from resnet_deploy.quantize.codes import Codes
 from resnet_deploy.quantize.layer_weights import layer_inputs
 from resnet_deploy.quantize.moments import Moments, layer_moments
+from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.plan import make_plan
 from tests.passes.graphs import noise, parse, to_ir
 
-FINE = Codes(np.float32(1 / 4096), np.uint8(128))
+FINE = QuantizationParameters(np.float32(1 / 4096), np.uint8(128))
 
 
 def test_means_and_covariances_are_those_of_numpy() -> None:
@@ -75,7 +75,7 @@ def test_layers_are_met_at_their_own_inputs() -> None:
     graph = to_ir(model)
     run_passes(graph)
     plan = make_plan(graph)
-    wide = Codes(np.float32(0.05), np.uint8(128))
+    wide = QuantizationParameters(np.float32(0.05), np.uint8(128))
     codes = {str(value.name): wide for value in plan.tensors}
     batches = [noise(4, 3, 8, 8, seed=seed) for seed in range(3)]
 

@@ -8,7 +8,7 @@ import pytest
 
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.quantize.calibrate import observe
-from resnet_deploy.quantize.inspect import inspect_int8
+from resnet_deploy.quantize.inspection import inspect_int8
 from resnet_deploy.quantize.static import quantize_static
 from resnet_deploy.results import sqnr_db
 from resnet_deploy.spec import FirstConv, Preprocess, QuantSpec

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.progress import Progress
 from resnet_deploy.results.training import TrainingResult
-from resnet_deploy.runtime.cpu import environment
+from resnet_deploy.runners.cpu import environment
+from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.spec.training import Augment, Recipe
-from resnet_deploy.train.request import TrainRequest
 from resnet_deploy.train.run import train
 
 CLASSES = ("circle", "square", "triangle")

@@ -12,7 +12,7 @@ from torch import nn
 from torch.multiprocessing.spawn import spawn
 
 from resnet_deploy.errors import SpecError, ToldError, TrainingError
-from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Precision, Recipe
 from resnet_deploy.train.data import TrainingData
 from resnet_deploy.train.distributed import Crew, crew_of_environment

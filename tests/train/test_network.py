@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from resnet_deploy.card import WeightsSource
+from resnet_deploy.artifact.card import WeightsSource
 from resnet_deploy.errors import SpecError
 from resnet_deploy.models.checkpoint import LoadedModel
 from resnet_deploy.models.init import initialize_for_training
 from resnet_deploy.models.registry import build
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ResNet
 from resnet_deploy.spec import Shortcut, resnet_spec
+from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Recipe
 from resnet_deploy.train.network import (
     Trainee,

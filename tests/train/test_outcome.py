@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from resnet_deploy.models.checkpoint import resolve
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Recipe
 from resnet_deploy.train.checkpoint import Best
 from resnet_deploy.train.data import open_training_data

@@ -14,22 +14,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_deploy.artifact import load, read_model
-from resnet_deploy.card import Accuracy
+from resnet_deploy.artifact.card import Accuracy
+from resnet_deploy.artifact.onnx_file import load, read_model
+from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.data.calibration import synthetic_calibration
 from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError
 from resnet_deploy.export import export_graph
 from resnet_deploy.models.fold import fold_batchnorm, pair_batchnorms
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ResNet
 from resnet_deploy.models.weights_file import write_weights
-from resnet_deploy.passes.opset import DEFAULT_OPSET
 from resnet_deploy.pipeline import ExportRequest, deploy
-from resnet_deploy.quantize.codes import Codes
 from resnet_deploy.quantize.kernels import resolve_target
+from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.ranges import Range
 from resnet_deploy.quantize.static import quantize_static
-from resnet_deploy.runtime.cpu import environment
+from resnet_deploy.rewrites.opset import DEFAULT_OPSET
+from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import (
     Effort,
     Family,
@@ -41,9 +41,9 @@ from resnet_deploy.spec import (
     TargetIsa,
     resnet_spec,
 )
+from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.train.qat import QatNet, prepare_qat
 from resnet_deploy.train.unfold import folded_norms, unfold
-from resnet_deploy.weights_card import WeightsCard
 from tests.passes.graphs import run
 
 SIZE = 16
@@ -176,7 +176,7 @@ def test_ranges_come_back_as_the_same_codes(case: Case) -> None:
     scales = {float(scale) for scale in case.net.scales}
     assert not any(name.endswith("pixels") for name in ranges)
     for low, high in ranges.values():
-        codes = Codes.of(Range(low, high))
+        codes = QuantizationParameters.of(Range(low, high))
         assert codes.covered == (low, high)
         assert float(codes.scale) in scales
 

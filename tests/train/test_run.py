@@ -15,7 +15,7 @@ from resnet_deploy.errors import (
     SpecError,
 )
 from resnet_deploy.models.checkpoint import resolve
-from resnet_deploy.models.request import ModelRequest
+from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Precision
 from resnet_deploy.train.checkpoint import Position, save_checkpoint
 from tests.train.runs import (

@@ -18,8 +18,8 @@ from resnet_deploy.errors import (
     SpecError,
     TrainingError,
 )
-from resnet_deploy.models.request import ModelRequest
-from resnet_deploy.runtime.cpu import environment
+from resnet_deploy.runners.cpu import environment
+from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Augment, Precision
 from resnet_deploy.train.checkpoint import load_checkpoint
 from resnet_deploy.train.run import train

@@ -8,10 +8,10 @@ import pytest
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_deploy.models.request import ModelRequest
 from resnet_deploy.pipeline import ExportRequest, deploy
-from resnet_deploy.runtime.cpu import environment
+from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import Stem
+from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Augment, Recipe
 from tests.train.runs import made_up, request, run
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from resnet_deploy.artifact import load, read_model
+from resnet_deploy.artifact.onnx_file import load, read_model
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
 from resnet_deploy.results import Ratio, Trial, TuningReport
-from resnet_deploy.runtime.ort_config import ORT_CONFIG_KEY
+from resnet_deploy.runners.ort_config import ORT_CONFIG_KEY
 from resnet_deploy.spec import InputFormat, TargetIsa, TuneSpec
 from resnet_deploy.tune import tune
 from resnet_deploy.tune.track import Entrant

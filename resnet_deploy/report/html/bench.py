@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from resnet_deploy.report.bench import verdict, warnings
 from resnet_deploy.report.html.charts.distribution import Series, distributions
 from resnet_deploy.report.html.charts.forest import Estimate, forest
+from resnet_deploy.report.html.operator_times import profile_section
 from resnet_deploy.report.html.page import (
     Block,
     Figure,
@@ -19,7 +20,6 @@ from resnet_deploy.report.html.page import (
     Verdict,
     render_page,
 )
-from resnet_deploy.report.html.profile import profile_section
 from resnet_deploy.report.html.words import (
     decibels,
     file_name,

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_deploy.artifact import load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.images import read_image
 from resnet_deploy.data.preprocess import prepare
-from resnet_deploy.runtime.ort_runner import OrtRunner
+from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import SessionSpec
 from tests.e2e.browser import brightness, colours
 from tests.e2e.conftest import CLASSES

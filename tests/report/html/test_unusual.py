@@ -10,10 +10,10 @@ import pytest
 from resnet_deploy.report.html.bench import benchmark_page
 from resnet_deploy.report.html.elsewhere import saturation_page
 from resnet_deploy.report.html.evaluation import evaluation_page
+from resnet_deploy.report.html.operator_times import operator_profile
 from resnet_deploy.report.html.page import Page, Section, Verdict, render_page
 from resnet_deploy.report.html.pareto import Candidate, pareto
 from resnet_deploy.report.html.parity import parity_page
-from resnet_deploy.report.html.profile import operator_profile
 from resnet_deploy.report.html.sensitivity import sensitivity_page
 from resnet_deploy.report.html.tuning import tuning_page
 from resnet_deploy.results import paired_ratios

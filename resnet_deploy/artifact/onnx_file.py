@@ -1,0 +1,298 @@
+"""What flows: an ONNX file that describes itself.
+
+An :class:`Artifact` is one ``.onnx`` file with a :class:`~resnet_deploy.artifact.card.Card` in its
+``metadata_props``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from resnet_deploy.artifact.card import CARD_KEY, Card
+from resnet_deploy.artifact.files import sha256_of, write_atomically
+from resnet_deploy.errors import ArtifactError, one_line
+from resnet_deploy.graph.releases import min_onnxruntime
+from resnet_deploy.spec import InputFormat, OutputKind, Preprocess
+
+MODULE_KEY = "resnet_deploy.module"
+"""Metadata of a node: the path of the torch module it came from."""
+
+_PROTOBUF_LIMIT = 2**31 - 1
+_RGB = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorSpec:
+    """A graph input or output; None is a dynamic dimension. ``dtype`` is numpy's name."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        """Return the tensor in words: ``c2 (N, 256, 56, 56) float32``."""
+        sizes = ["?" if size is None else str(size) for size in self.shape]
+        if self.shape and self.shape[0] is None:
+            sizes[0] = "N"
+        return f"{self.name} ({', '.join(sizes)}) {self.dtype}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """One ONNX file on disk. ``card`` is None when another tool wrote it.
+
+    ``output_kind`` is what the end of the graph looks like; an embedding is known by its card.
+    """
+
+    path: Path
+    sha256: str
+    opset: int
+    input: TensorSpec
+    outputs: tuple[TensorSpec, ...]
+    output_kind: OutputKind
+    quantized: bool
+    card: Card | None
+
+    @property
+    def made_sha256(self) -> str:
+        """SHA-256 of the file as it was made, whatever was recorded in its card since then."""
+        return (self.card.made_sha256 if self.card is not None else None) or self.sha256
+
+    @property
+    def precision(self) -> str:
+        """``int8`` when the graph holds QuantizeLinear, else ``fp32``."""
+        return "int8" if self.quantized else "fp32"
+
+    @property
+    def output(self) -> TensorSpec:
+        """The first output; most files have no other."""
+        return self.outputs[0]
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the values by class are probabilities already, not logits."""
+        return self.output_kind in (OutputKind.SOFTMAX, OutputKind.TOP_K)
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the image in pixels."""
+        if self.card is not None and self.card.preprocess.format is not InputFormat.FLOAT_NCHW:
+            return self.card.preprocess.crop
+        size = self.input.shape[2]  # (N, 3, H, W) and (N, H, W, 3) both have one here
+        if size is not None:
+            return size
+        return self.card.model.image_size if self.card else 224
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one image's input; what is dynamic is taken from the image size."""
+        size = self.image_size
+        usual = (size, size, _RGB) if self.input.shape[-1] == _RGB else (_RGB, size, size)
+        shape = zip(self.input.shape[1:], usual, strict=True)
+        return tuple(size or likely for size, likely in shape)
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The card's preprocessing, or the usual one for the input's size and type."""
+        if self.card is not None:
+            return self.card.preprocess
+        usual = Preprocess.for_size(self.image_size)
+        if self.input.dtype != "uint8":
+            return usual
+        rows = self.input.shape[-1] == _RGB
+        return replace(usual, format=InputFormat.UINT8_NHWC if rows else InputFormat.UINT8_NCHW)
+
+
+def load(path: Path) -> Artifact:
+    """Open an ONNX image network without running it.
+
+    Raises:
+        ArtifactError: the file is missing, truncated, no ONNX model, or does not take one image.
+    """
+    return describe(read_model(path), path)
+
+
+def describe(model: onnx.ModelProto, path: Path) -> Artifact:
+    """Return the artifact that ``model``, read from ``path``, is."""
+    initializers = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in initializers]
+    if len(inputs) != 1 or not model.graph.output:
+        raise ArtifactError(
+            f"{path} has {len(inputs)} inputs and {len(model.graph.output)} outputs: "
+            "an image classifier has one input, and answers something"
+        )
+    spec = tensor_spec(inputs[0])
+    if len(spec.shape) != 4:
+        raise ArtifactError(
+            f"{path} takes an input of shape {list(spec.shape)}: an image classifier takes "
+            "(N, C, H, W)"
+        )
+    text = _metadata(model).get(CARD_KEY)
+    card = None if text is None else Card.from_json(text)
+    return Artifact(
+        path=path,
+        sha256=sha256_of(path),
+        opset=opset_of(model),
+        input=spec,
+        outputs=tuple(tensor_spec(value) for value in model.graph.output),
+        output_kind=_output_kind(model.graph, card),
+        quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
+        card=card,
+    )
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """Return the ONNX model at ``path``, external data included.
+
+    External data is read from the model's own folder only.
+
+    Raises:
+        ArtifactError: the file is missing, truncated, no ONNX model, or points outside its
+            folder.
+    """
+    model = _parse(path)
+    _check_external_data(model, path)
+    try:
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise ArtifactError(
+            f"{path} keeps weights in a second file that can't be read ({one_line(error)}): "
+            "copy it beside the model"
+        ) from error
+    _check_whole(model, path)
+    return model
+
+
+def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
+    """Write ``model`` with ``card`` to ``path`` as one file, whole or not at all.
+
+    The card gets the first ONNX Runtime that loads the file.
+
+    Raises:
+        ArtifactError: the file can't be written, or the model exceeds protobuf's 2 GB.
+    """
+    card = replace(card, min_onnxruntime=min_onnxruntime(model))
+    stamped = onnx.ModelProto()
+    stamped.CopyFrom(model)
+    onnx.helper.set_model_props(stamped, {**_metadata(stamped), CARD_KEY: card.to_json()})
+    if stamped.ByteSize() > _PROTOBUF_LIMIT:
+        raise ArtifactError(f"{path} would exceed 2 GB, the limit of one ONNX file")
+    write_atomically(path, stamped.SerializeToString(deterministic=True))
+    return describe(stamped, path)
+
+
+def check_replaceable(path: Path, *, force: bool) -> None:
+    """Refuse to replace a file that this tool did not write, unless ``force``.
+
+    Raises:
+        ArtifactError: ``path`` is a folder, or somebody else's file.
+    """
+    if path.is_dir():
+        raise ArtifactError(f"{path} is a folder: name a file, or another folder with -o")
+    if not path.exists() or force:
+        return
+    try:
+        ours = CARD_KEY in _metadata(_parse(path))
+    except ArtifactError:
+        ours = False
+    if not ours:
+        raise ArtifactError(
+            f"{path} exists and was not written by resnet-deploy: use --force to replace it"
+        )
+
+
+def tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
+    """Return name, dtype and shape of a graph input or output."""
+    tensor = value.type.tensor_type
+    dims = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    return TensorSpec(name=value.name, dtype=dtype, shape=dims)
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """Return the version of the default operator set; 0 when the model imports none."""
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    return max(versions, default=0)
+
+
+def _output_kind(graph: onnx.GraphProto, card: Card | None) -> OutputKind:
+    """Return what a graph answers; only a card can tell an embedding from logits.
+
+    The graph is believed, because other tools put a Softmax behind our files.
+    """
+    if card is not None and card.output.kind is OutputKind.EMBEDDING:
+        return OutputKind.EMBEDDING
+    operators = {name: node.op_type for node in graph.node for name in node.output}
+    found = [operators.get(value.name) for value in graph.output]
+    if found == ["Softmax"]:
+        return OutputKind.SOFTMAX
+    if found == ["TopK", "TopK"]:
+        return OutputKind.TOP_K
+    return OutputKind.LOGITS if len(found) == 1 else OutputKind.FEATURES
+
+
+def _metadata(model: onnx.ModelProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def _parse(path: Path) -> onnx.ModelProto:
+    if not path.exists():
+        raise ArtifactError(f"{path} does not exist: check the path")
+    if not path.is_file():
+        raise ArtifactError(f"{path} is not a file: name an .onnx file")
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except DecodeError as error:
+        raise ArtifactError(
+            f"{path} is no ONNX file, or it was cut short: export or copy it again"
+        ) from error
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
+    # Protobuf accepts many files that are not its own, an empty one first of all.
+    if not model.graph.node or not model.ir_version or not opset_of(model):
+        raise ArtifactError(f"{path} holds no ONNX graph: is it the right file?")
+    return model
+
+
+def _check_external_data(model: onnx.ModelProto, path: Path) -> None:
+    folder = path.parent.resolve()
+    for tensor in tensors_of(model.graph):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        location = next((e.value for e in tensor.external_data if e.key == "location"), "")
+        relative = PurePosixPath(location)
+        inside = (
+            location != ""
+            and "\\" not in location
+            and not relative.is_absolute()
+            and ".." not in relative.parts
+            and (folder / relative).resolve().is_relative_to(folder)
+        )
+        if not inside:
+            raise ArtifactError(
+                f"{path}: tensor {tensor.name!r} points outside the model's folder "
+                f"({location!r}): refused"
+            )
+
+
+def tensors_of(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Yield every tensor of ``graph``: initializers, attributes, and those of subgraphs."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for subgraph in (attribute.g, *attribute.graphs):
+                yield from tensors_of(subgraph)
+
+
+def _check_whole(model: onnx.ModelProto, path: Path) -> None:
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise ArtifactError(f"{path} is not a valid ONNX model: {one_line(error)}") from error

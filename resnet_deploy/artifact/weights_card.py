@@ -1,0 +1,147 @@
+"""The card of trained weights: what tensors can't tell, as JSON beside them in the same file.
+
+Training writes it; ``export`` takes from it what would have to be said by hand otherwise. Nothing
+in a card depends on the time or the place, so the same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import cattrs
+
+from resnet_deploy.artifact.card import Accuracy, check_sizes, strict_json
+from resnet_deploy.errors import CheckpointError, SpecError, one_line
+from resnet_deploy.spec import InputFormat, ModelSpec, Preprocess
+from resnet_deploy.spec.licence import check_licence
+
+WEIGHTS_CARD_KEY = "resnet_deploy.artifact.card"
+"""Its key in the metadata of a safetensors file."""
+
+WEIGHTS_CARD_FORMAT = 1
+
+_LARGEST = 1e38
+"""Beyond it a scale is no float32."""
+
+# Nested errors would hide the message of the one that matters.
+_converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsCard:
+    """Everything a user of trained weights needs to know.
+
+    Args:
+        model: the network. Its factory is for people: no code is imported because a file names it.
+        preprocess: from a picture to the normalised floats that the network was trained on.
+        labels: one name per class, or none.
+        accuracy: of the float network.
+        int8_accuracy: of the int8 network, where training was aware of quantization.
+        licence: an SPDX expression, empty where nobody gave one.
+        recipe: the fields of the :class:`~resnet_deploy.spec.training.Recipe`, as JSON values.
+        training: how it went, as JSON values: name and SHA-256 of the data, images, epochs, seed,
+            command, …
+        activation_ranges: least and largest value, 0 between them, of each tensor whose codes
+            quantization-aware training settled; empty otherwise.
+        versions: of the packages that training used.
+        format: of this card.
+
+    Raises:
+        SpecError: a value that no training can give, or two that contradict each other.
+    """
+
+    model: ModelSpec
+    preprocess: Preprocess
+    labels: tuple[str, ...] = ()
+    accuracy: tuple[Accuracy, ...] = ()
+    int8_accuracy: tuple[Accuracy, ...] = ()
+    licence: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    activation_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    format: int = WEIGHTS_CARD_FORMAT
+
+    def __post_init__(self) -> None:
+        problem = next(_problems(self), None)
+        if problem is not None:
+            raise SpecError(f"the weights card has {problem}")
+        check_licence(self.licence)
+
+    def preprocess_for(self, image_size: int) -> Preprocess:
+        """Return the training's preprocessing, with the usual resize if the size is another."""
+        if image_size == self.preprocess.crop:
+            return self.preprocess
+        usual = Preprocess.for_size(image_size)
+        return replace(self.preprocess, resize=usual.resize, crop=image_size)
+
+    def to_json(self) -> str:
+        """Return the card as JSON with sorted keys: the same card, the same text.
+
+        Raises:
+            ValueError: ``recipe`` or ``training`` hold a number that is not finite.
+        """
+        data = _converter.unstructure(self)
+        return json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> WeightsCard:
+        """Return the card that :meth:`to_json` wrote.
+
+        Raises:
+            CheckpointError: the text is not a card of a format this version reads.
+        """
+        try:
+            data = strict_json(text)
+            if data["format"] != WEIGHTS_CARD_FORMAT:
+                raise CheckpointError(
+                    f"the weights card has format {data['format']!r}, this version reads up to "
+                    f"{WEIGHTS_CARD_FORMAT}: use the resnet-deploy that wrote it"
+                )
+            return _converter.structure(data, cls)
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            cattrs.BaseValidationError,
+            cattrs.errors.ForbiddenExtraKeysError,
+            SpecError,
+        ) as error:
+            reason = one_line(error)
+            raise CheckpointError(
+                f"the weights card is damaged ({reason}): copy the file again, or train again"
+            ) from error
+
+
+def _problems(card: WeightsCard) -> Iterator[str]:
+    """Yield what is wrong, in words."""
+    model, preprocess = card.model, card.preprocess
+    try:
+        check_sizes(preprocess)
+    except ValueError as error:
+        yield str(error)
+    if model.image_size != preprocess.crop:
+        yield f"a net for {model.image_size} pixels and pictures of {preprocess.crop}"
+    if preprocess.format is not InputFormat.FLOAT_NCHW or preprocess.resize_in_graph:
+        yield f"an input of {preprocess.format.value}: weights are trained on float-nchw"
+    if not all(map(math.isfinite, preprocess.mean)):
+        yield f"a mean of {preprocess.mean}"
+    if not all(0 < one < math.inf for one in preprocess.std):
+        yield f"a standard deviation of {preprocess.std}"
+    if model.num_classes < 1:
+        yield f"{model.num_classes} classes"
+    if len(card.labels) not in (0, model.num_classes):
+        yield f"{len(card.labels)} class names for {model.num_classes} classes"
+    for one in (*card.accuracy, *card.int8_accuracy):
+        shares = (one.top1, one.top1 if one.top5 is None else one.top5)
+        if one.samples < 1 or not all(0 <= share <= 1 for share in shares):
+            yield f"an accuracy of {one.top1:g} on {one.samples} images"
+    for name, (least, largest) in card.activation_ranges.items():
+        if not -_LARGEST <= least <= 0 <= largest <= _LARGEST:
+            yield f"a range of {least:g} to {largest:g} for {name}"

@@ -1,0 +1,131 @@
+"""The layers of a graph as their owner knows them: torch modules and the tensors they give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from resnet_deploy.arrays import Array
+from resnet_deploy.graph.constants import constant
+from resnet_deploy.graph.module_names import module_of
+
+LAYERS = frozenset(
+    {"Conv", "Gemm", "MatMul", "Add", "MaxPool", "AveragePool", "GlobalAveragePool", "Concat"}
+)
+"""Operators whose result counts as a layer's."""
+
+
+LAYOUT_KEY = "resnet_deploy.layout"
+"""Marks operators that only lay out memory for the layer they belong to: no layers of their own."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer and the tensor that holds its result.
+
+    ``name`` is the torch module (``layer3.0.conv2``; the block, ``layer3.0``, for its sum).
+    ``activated``: the tensor is behind the layer's ReLU, which ends at ``ceiling`` if it is a
+    ReLU6. In an int8 graph ``observed`` is the u8
+    tensor to look at, with its ``scale`` and ``zero_point``; in fp32 it is ``tensor`` itself.
+    """
+
+    name: str
+    tensor: str
+    activated: bool
+    observed: str
+    ceiling: float | None = None
+    scale: float = 1.0
+    zero_point: int = 0
+
+    def value(self, observed: Mapping[str, Array]) -> Array:
+        """Return the layer's result in float32 from the tensors that were observed."""
+        codes = observed[self.observed]
+        if self.observed == self.tensor:
+            return codes
+        return ((codes.astype(np.float32) - self.zero_point) * self.scale).astype(np.float32)
+
+
+def absorbed_output(node: ir.Node) -> ir.Value:
+    """Return the output of ``node``, or of the ReLU that is computed together with it."""
+    output = node.outputs[0]
+    if node.op_type not in ("Conv", "Gemm", "Add") or output.is_graph_output():
+        return output
+    uses = list(output.uses())
+    if len(uses) == 1 and _is_relu(uses[0].node):
+        return uses[0].node.outputs[0]
+    return output
+
+
+def _is_relu(node: ir.Node) -> bool:
+    """A Clip from zero (ReLU6) counts: its upper end is the end of the u8 range."""
+    if node.op_type == "Clip":
+        low = constant(node.inputs[1]) if len(node.inputs) > 1 else None
+        return low is not None and float(low) == 0.0
+    return node.op_type == "Relu"
+
+
+def layers_of(model: onnx.ModelProto) -> tuple[Layer, ...]:
+    """Return the layers of an fp32 or QDQ graph in graph order, the logits excepted."""
+    graph = ir.from_proto(model).graph
+    layers: dict[str, Layer] = {}
+    for node in graph:
+        if node.op_type not in LAYERS or LAYOUT_KEY in node.metadata_props:
+            continue
+        output = absorbed_output(node)
+        if output.is_graph_output() or not output.name:
+            continue
+        name = module_of(node) or str(node.name)
+        if name in layers:
+            name = str(node.name)
+        layers[name] = _layer(name, node, output)
+    return tuple(layers.values())
+
+
+def _layer(name: str, node: ir.Node, output: ir.Value) -> Layer:
+    activated, ceiling = output is not node.outputs[0], _ceiling(output)
+    output = _usual_shape(output)
+    plain = Layer(
+        name=name,
+        tensor=str(output.name),
+        activated=activated,
+        observed=str(output.name),
+        ceiling=ceiling,
+    )
+    uses = list(output.uses())
+    if len(uses) == 1 and uses[0].node.op_type == "QuantizeLinear":
+        quantize = uses[0].node
+        scale, zero_point = constant(quantize.inputs[1]), constant(quantize.inputs[2])
+        if scale is not None and zero_point is not None and scale.ndim == 0:
+            return replace(
+                plain,
+                observed=str(quantize.outputs[0].name),
+                scale=float(scale),
+                zero_point=int(zero_point),
+            )
+    return plain
+
+
+def _usual_shape(output: ir.Value) -> ir.Value:
+    """Return ``output`` behind what gives a widened convolution's result its usual shape."""
+    value = output
+    while len(uses := list(value.uses())) == 1:
+        node = uses[0].node
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+            if LAYOUT_KEY not in node.metadata_props:
+                break
+            output = node.outputs[0]
+        value = node.outputs[0]
+    return output
+
+
+def _ceiling(output: ir.Value) -> float | None:
+    """Return the upper end of the Clip that ``output`` comes from, if it has one."""
+    clip = output.producer()
+    if clip is None or clip.op_type != "Clip" or len(clip.inputs) < 3:
+        return None
+    high = constant(clip.inputs[2])
+    return None if high is None else float(high)

@@ -1,0 +1,149 @@
+"""ONNX operators that compute: layers, activations, reductions."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resnet_deploy.interpreter.layers import average_pool, convolution, max_pool
+from resnet_deploy.interpreter.node import Converted, Node, identity
+
+
+def convert_conv(node: Node) -> Converted:
+    """A convolution over height and width; weight and bias must be constants."""
+    weight = node.constant(1)
+    if weight.ndim != 4:
+        raise node.unsupported(f"a convolution over {weight.ndim - 2} dimensions")
+    bias = node.constant(2) if node.has(2) else None
+    return convolution(weight, bias, node.attributes), node.inputs[:1]
+
+
+def convert_max_pool(node: Node) -> Converted:
+    """The maximum of each window."""
+    if node.outputs > 1:
+        raise node.unsupported("the indices of the maxima")
+    return max_pool(_pool_attributes(node)), node.inputs[:1]
+
+
+def convert_average_pool(node: Node) -> Converted:
+    """The mean of each window."""
+    if any(step != 1 for step in node.attributes.get("dilations", ())):
+        raise node.unsupported("a dilated average")
+    return average_pool(_pool_attributes(node)), node.inputs[:1]
+
+
+def _pool_attributes(node: Node) -> dict[str, Any]:
+    if len(node.attributes["kernel_shape"]) != 2:
+        raise node.unsupported("pooling that is not over height and width")
+    return node.attributes
+
+
+def convert_gemm(node: Node) -> Converted:
+    """A linear layer: alpha * A * B + beta * C with constant B and C."""
+    if node.attributes.get("transA", 0):
+        raise node.unsupported("transA=1")
+    weight = node.constant(1).float() * node.attributes.get("alpha", 1.0)
+    if not node.attributes.get("transB", 0):
+        weight = weight.T
+    bias = None
+    if node.has(2):
+        bias = (node.constant(2).float() * node.attributes.get("beta", 1.0)).broadcast_to(
+            (1, len(weight))
+        )[0]
+    return _linear(weight, bias), node.inputs[:1]
+
+
+def convert_mat_mul(node: Node) -> Converted:
+    """A linear layer when the second input is a constant matrix."""
+    if node.inputs[1] in node.constants and node.constant(1).ndim == 2:
+        return _linear(node.constant(1).float().T, None), node.inputs[:1]
+    return torch.matmul, node.inputs
+
+
+def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+    layer.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.contiguous(), requires_grad=False)
+    return layer
+
+
+def convert_batch_norm(node: Node) -> Converted:
+    """Evaluation mode: the stored mean and variance."""
+    scale, shift, mean, variance = (node.constant(i).float() for i in range(1, 5))
+    layer = nn.BatchNorm2d(len(scale), eps=node.attributes.get("epsilon", 1e-5))
+    layer.weight = nn.Parameter(scale, requires_grad=False)
+    layer.bias = nn.Parameter(shift, requires_grad=False)
+    layer.running_mean = mean
+    layer.running_var = variance
+    return layer.eval(), node.inputs[:1]
+
+
+def convert_relu(node: Node) -> Converted:
+    """A ReLU, in place where nothing else reads its input."""
+    return nn.ReLU(inplace=node.inplace), node.inputs[:1]
+
+
+def convert_clip(node: Node) -> Converted:
+    """Bounds are attributes until opset 10, optional inputs since."""
+    low, high = node.attributes.get("min"), node.attributes.get("max")
+    if node.has(1):
+        low = node.constant(1).item()
+    if node.has(2):
+        high = node.constant(2).item()
+    if low is None and high is None:
+        return identity, node.inputs[:1]
+    return partial(torch.clamp, min=low, max=high), node.inputs[:1]
+
+
+def convert_leaky_relu(node: Node) -> Converted:
+    """The slope below zero is alpha."""
+    return nn.LeakyReLU(node.attributes.get("alpha", 0.01)), node.inputs[:1]
+
+
+def convert_hard_sigmoid(node: Node) -> Converted:
+    """ONNX: max(0, min(1, alpha * x + beta)); PyTorch has one alpha only, 1/6."""
+    alpha, beta = node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5)
+    return (lambda x: torch.clamp(alpha * x + beta, 0, 1)), node.inputs[:1]
+
+
+def convert_softmax(node: Node) -> Converted:
+    """Along one axis since opset 13, over all dimensions from the axis on before."""
+    if node.opset >= 13:
+        return partial(torch.softmax, dim=node.attributes.get("axis", -1)), node.inputs[:1]
+    axis = node.attributes.get("axis", 1)
+    return (lambda x: torch.softmax(x.flatten(axis), dim=-1).reshape(x.shape)), node.inputs[:1]
+
+
+def convert_top_k(node: Node) -> Converted:
+    """The K largest (or smallest) along one axis, in order, and where they were.
+
+    The lower index comes first among equals, which ``torch.topk`` does not promise.
+    """
+    count = node.ints("k", 1) if node.has(1) else [int(node.attributes["k"])]
+    assert count is not None, "both kinds of K are there"
+    axis = node.attributes.get("axis", -1)
+    largest = bool(node.attributes.get("largest", 1))
+
+    def top_k(x: Tensor) -> tuple[Tensor, Tensor]:
+        values, places = torch.sort(x, dim=axis, descending=largest, stable=True)
+        return values.narrow(axis, 0, count[0]), places.narrow(axis, 0, count[0])
+
+    return top_k, node.inputs[:1]
+
+
+def convert_global_average_pool(node: Node) -> Converted:
+    """The mean over height and width, dimensions kept."""
+    return nn.AdaptiveAvgPool2d(1), node.inputs[:1]
+
+
+def convert_reduce_mean(node: Node) -> Converted:
+    """The mean over the given axes, or all."""
+    axes = node.ints("axes", 1)
+    if not axes and node.attributes.get("noop_with_empty_axes", 0):
+        return identity, node.inputs[:1]
+    keep = bool(node.attributes.get("keepdims", 1))
+    return (lambda x: torch.mean(x, dim=axes or list(range(x.ndim)), keepdim=keep)), node.inputs[:1]

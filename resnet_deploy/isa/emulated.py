@@ -1,0 +1,183 @@
+"""The logits of a file on the real kernels of another CPU, which QEMU shows to ONNX Runtime."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.files import sha256_of, write_atomically
+from resnet_deploy.errors import RunnerError
+from resnet_deploy.isa import worker as isa_worker
+from resnet_deploy.isa.instruction_sets import Isa
+from resnet_deploy.isa.tools import Tools, find_tools, isa_folder, onnxruntime_version
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.runners.cpu import default_threads
+
+_DIGEST_BYTES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmulatedLogits:
+    """``logits`` are ``(N, classes)``; ``cached`` when an earlier call made them."""
+
+    logits: Array
+    emulator: str
+    seconds: float
+    cached: bool
+
+
+def emulate(
+    isa: Isa,
+    path: Path,
+    images: Array,
+    *,
+    batch_size: int,
+    threads: int = 0,
+    progress: Progress = silent,
+) -> EmulatedLogits:
+    """Run ``images`` on the kernels that ONNX Runtime has for ``isa``.
+
+    Args:
+        isa: an instruction set that can be emulated.
+        path: the ONNX file.
+        images: float32 ``(N, C, H, W)``, preprocessed.
+        batch_size: images per run; that of the file if it is fixed. See :func:`filled`.
+        threads: 0 means the physical cores allowed here.
+        progress: called after every batch.
+
+    Raises:
+        SpecError: ``isa`` can't be emulated on this machine.
+        MissingDependencyError: the emulator was not fetched.
+        RunnerError: there are no images, ONNX Runtime refuses the file, or the emulator failed.
+    """
+    if len(images) == 0:
+        raise RunnerError("there are no images to run")
+    start = time.perf_counter_ns()
+    tools = find_tools(isa)
+    threads = threads or default_threads()
+    entry = _cache_entry(isa, path, images, batch_size, threads)
+    logits = _read_entry(entry, len(images))
+    cached = logits is not None
+    if logits is None:
+        whole = filled(images, batch_size)
+        logits = _run(isa, tools, path, whole, batch_size, threads, progress)[: len(images)]
+        _write_entry(entry, logits)
+    return EmulatedLogits(
+        logits=logits,
+        emulator=f"qemu-{isa.machine} -cpu {isa.emulated_cpu}",
+        seconds=(time.perf_counter_ns() - start) / 1e9,
+        cached=cached,
+    )
+
+
+def filled(images: Array, batch_size: int) -> Array:
+    """Return ``images`` with the last one repeated until they are whole batches."""
+    missing = -len(images) % batch_size
+    return np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+
+
+def _run(
+    isa: Isa,
+    tools: Tools,
+    path: Path,
+    images: Array,
+    batch_size: int,
+    threads: int,
+    progress: Progress,
+) -> Array:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        np.save(folder / "images.npy", images, allow_pickle=False)
+        request = {
+            "site": [str(one) for one in tools.site],
+            "model": str(path.absolute()),
+            "images": str(folder / "images.npy"),
+            "logits": str(folder / "logits.npy"),
+            "batch_size": batch_size,
+            "threads": threads,
+        }
+        (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
+        command = [*tools.command, isa_worker.__file__, str(folder / "request.json")]
+        with (
+            (folder / "stderr").open("w+", encoding="utf-8", errors="replace") as errors,
+            subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=folder
+            ) as process,
+        ):
+            assert process.stdout is not None
+            try:
+                for line in process.stdout:
+                    message = json.loads(line)
+                    if isinstance(message, list):
+                        _check_features(isa, set(message))
+                    else:
+                        progress(isa.name, message, len(images))
+            except BaseException:
+                process.kill()
+                raise
+            if process.wait() != 0:
+                errors.seek(0)
+                raise RunnerError(
+                    f"{path} does not run on an emulated {isa.name}: "
+                    f"{_reason(errors.read(), process.returncode)}"
+                )
+        logits: Array = np.load(folder / "logits.npy", allow_pickle=False)
+        return logits
+
+
+def _check_features(isa: Isa, found: set[str]) -> None:
+    """Refuse an emulator that shows another CPU than it should: its proof would be void."""
+    wrong = sorted((isa.features - found) | (isa.absent & found))
+    if wrong:
+        raise RunnerError(
+            f"the emulator of {isa.name} shows the wrong {', '.join(wrong)}: QEMU 7.2 or later is "
+            f"needed; delete {isa_folder()}, and fetch it again on Debian 12 or later"
+        )
+
+
+def _reason(errors: str, code: int) -> str:
+    # QEMU warns of every feature of the CPU that it leaves out.
+    lines = [line for line in errors.splitlines() if line.strip() and "TCG doesn't" not in line]
+    return lines[-1].strip()[:300] if lines else f"exit code {code}"
+
+
+def _cache_entry(isa: Isa, path: Path, images: Array, batch_size: int, threads: int) -> Path:
+    """Return the file for the logits, named by all that they depend on."""
+    facts = [
+        sha256_of(path),
+        hashlib.sha256(images.tobytes()).hexdigest(),
+        str((images.shape, images.dtype.str, batch_size, threads)),
+        f"{isa.name} {isa.emulated_cpu}",
+        onnxruntime_version(),
+    ]
+    key = hashlib.sha256("\n".join(facts).encode()).hexdigest()
+    return isa_folder() / "logits" / f"{key}.npy"
+
+
+def _read_entry(entry: Path, count: int) -> Array | None:
+    """Return the logits in ``entry``, None when it is not there or damaged."""
+    try:
+        content = entry.read_bytes()
+    except OSError:
+        return None
+    data, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+    if hashlib.sha256(data).digest() != digest:
+        return None
+    logits: Array = np.load(io.BytesIO(data), allow_pickle=False)
+    return logits if len(logits) == count else None
+
+
+def _write_entry(entry: Path, logits: Array) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, logits, allow_pickle=False)
+    # NumPy reads no further than the array; the digest behind it shows damage.
+    write_atomically(entry, buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())

@@ -1,0 +1,182 @@
+"""Proves that a file computes on other CPUs what it computes on this one.
+
+ONNX Runtime picks its kernels by CPUID, and the int8 kernels of CPUs without VNNI saturate: a file
+that is right here can be wrong there. So the kernels of the other CPUs run here, emulated.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.artifact.recording import record
+from resnet_deploy.errors import ArtifactError, MissingDependencyError, RunnerError, SpecError
+from resnet_deploy.isa.emulated import EmulatedLogits, emulate, filled
+from resnet_deploy.isa.instruction_sets import Isa, is_native, isa_named
+from resnet_deploy.isa.tools import find_tools
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.reference import Reference, reference_for
+from resnet_deploy.results import Environment, IsaReport, IsaRun
+from resnet_deploy.runners.compare import difference, side_by_side, top1_equal
+from resnet_deploy.runners.ort_runner import OrtRunner
+from resnet_deploy.spec import OutputKind, SessionSpec, Tolerance
+from resnet_deploy.verify import BATCH_SIZES, default_tolerance
+
+logger = logging.getLogger(__name__)
+
+ISA_MIN_AGREEMENT = 0.999
+"""Top-1 agreement of another CPU with this one, asked of trained nets on real images."""
+
+
+def runnable_isas(names: Sequence[str]) -> tuple[Isa, ...]:
+    """Return the instruction sets called ``names``, all of which can run here now.
+
+    Raises:
+        SpecError: none are named, there is no such ISA, or it can't run on this machine.
+        MissingDependencyError: the emulator was not fetched; the message says how.
+    """
+    isas = tuple(isa_named(name) for name in dict.fromkeys(names))
+    if not isas:
+        raise SpecError("no ISA is named: give --isa x86-avx2, arm64 or both")
+    for isa in isas:
+        if not is_native(isa):
+            find_tools(isa)
+    return isas
+
+
+def compare_isas(
+    path: Path,
+    isas: Sequence[Isa],
+    images: Array,
+    *,
+    data: str,
+    tolerance: Tolerance,
+    reference: Reference | None = None,
+    threads: int = 0,
+    environment: Environment | None = None,
+    progress: Progress = silent,
+) -> IsaReport:
+    """Run the file at ``path`` on the kernels of ``isas`` and on this CPU.
+
+    Args:
+        path: fp32 or int8 ONNX file.
+        isas: what :func:`runnable_isas` returned.
+        images: preprocessed, float32 ``(N, C, H, W)``.
+        data: where the images come from, for the report.
+        tolerance: how far an ISA may be from this CPU.
+        reference: what has the right answer; its figures are reported, not judged.
+        threads: 0 means the physical cores allowed here.
+        environment: recorded in the report.
+        progress: called after every emulated batch.
+
+    Raises:
+        RunnerError: there is nothing to compare, or the file does not run on an ISA.
+    """
+    if len(images) == 0:
+        raise RunnerError("there is nothing to compare: give at least one image")
+    artifact = load(path)
+    batch_size = artifact.input.shape[0] or BATCH_SIZES[-1]
+    with closing(OrtRunner(path, SessionSpec(threads=threads, spin=False))) as runner:
+        here = _values(runner.infer_all, images, batch_size)
+    right = None
+    if reference is not None:
+        right = _values(reference.outputs, images, batch_size)
+    runs = []
+    for isa in isas:
+        there = None
+        if not is_native(isa):
+            there = emulate(
+                isa, path, images, batch_size=batch_size, threads=threads, progress=progress
+            )
+        runs.append(_compared(isa, artifact, here, there, right, tolerance))
+    return IsaReport(
+        model=str(path),
+        data=data,
+        runs=tuple(runs),
+        reference=None if reference is None else reference.name,
+        environment=environment,
+    )
+
+
+def record_isas(artifact: Artifact, report: IsaReport) -> Artifact:
+    """Write into the card of ``artifact``'s file on which instruction sets it proved right.
+
+    One that failed is no longer named there.
+
+    Raises:
+        ArtifactError: the file has no card, is another one by now, or can't be written.
+    """
+    failed = [run.isa for run in report.runs if run.failures]
+    return record(
+        artifact.path, artifact.sha256, lambda card: card.with_isas(report.proven, failed)
+    )
+
+
+def isa_tolerance(artifact: Artifact, samples: int, *, meaningful: bool) -> Tolerance:
+    """Return how far an ISA may be from this CPU: as far as the file from its reference.
+
+    Where the top-1 is ``meaningful``, a trained net on real images, it must agree too.
+    """
+    tolerance = default_tolerance(artifact, samples, meaningful=meaningful)
+    return replace(tolerance, min_agreement=ISA_MIN_AGREEMENT) if meaningful else tolerance
+
+
+def optional_reference(
+    artifact: Artifact, against: Path | None, *, factory: str | None = None, threads: int = 0
+) -> Reference | None:
+    """Return what has the right answer; None where nobody named it and it is not at hand.
+
+    Raises:
+        ResnetDeployError: the file ``against`` can't be read, or is of another network.
+    """
+    try:
+        return reference_for(artifact, against, factory=factory, threads=threads)
+    except (ArtifactError, MissingDependencyError) as error:
+        if against is not None:
+            raise
+        logger.info("compared with this CPU only: %s", error)
+        return None
+
+
+def _compared(
+    isa: Isa,
+    artifact: Artifact,
+    here: Array,
+    emulated: EmulatedLogits | None,
+    right: Array | None,
+    tolerance: Tolerance,
+) -> IsaRun:
+    """Compare outputs, side by side; without ``emulated`` ones this CPU is the ISA."""
+    there = here if emulated is None else emulated.logits
+    name = ", ".join(spec.name for spec in artifact.outputs)
+    # Classes of a top-K file are no numbers to compare; where two are a tie they change.
+    by_class = artifact.output_kind in (OutputKind.LOGITS, OutputKind.SOFTMAX)
+    return IsaRun(
+        isa=isa.name,
+        emulator=None if emulated is None else emulated.emulator,
+        seconds=0.0 if emulated is None else emulated.seconds,
+        cached=emulated is not None and emulated.cached,
+        logits=difference(name, here, there),
+        identical_samples=sum(
+            one.tobytes() == two.tobytes() for one, two in zip(here, there, strict=True)
+        ),
+        top1_equal=top1_equal(here, there) if by_class else (),
+        tolerance=tolerance,
+        reference=None if right is None else difference(name, right, there),
+        reference_top1_equal=(() if right is None or not by_class else top1_equal(right, there)),
+    )
+
+
+def _values(infer: Callable[[Array], tuple[Array, ...]], images: Array, batch_size: int) -> Array:
+    """Return all outputs side by side, from the same batches as the emulated CPU sees."""
+    whole = filled(images, batch_size)
+    starts = range(0, len(whole), batch_size)
+    pieces = [side_by_side(infer(whole[start : start + batch_size])) for start in starts]
+    return np.concatenate(pieces)[: len(images)]

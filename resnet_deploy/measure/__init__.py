@@ -1,0 +1,1 @@
+"""Time, taken in processes of their own: stopwatch, affinity, groups, operators."""

@@ -1,0 +1,156 @@
+"""ONNX Runtime's profiler: the time of each operator that it runs, by torch module.
+
+ONNX Runtime runs another graph than the file's: operators are fused, renamed and put in. So the
+graph that it made is saved beside the profile, and each of its operators is traced back to one of
+the file's: by its name, by the name without what optimisers append, or by what it computes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import onnx
+
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import MODULE_KEY
+from resnet_deploy.errors import RunnerError, one_line
+from resnet_deploy.results.operator_times import OperatorKind, OperatorTime
+from resnet_deploy.runners.ort_runner import session_options
+from resnet_deploy.spec import SessionSpec
+
+_SUFFIX = re.compile(r"(_token_\d+|_nchwc|_nhwc|_quant)+$")
+_EVENT_SUFFIX = "_kernel_time"
+_COMPUTES = ("Conv", "Gemm", "MatMul")
+_CONVERTS = frozenset(
+    {"QuantizeLinear", "DequantizeLinear", "ReorderInput", "ReorderOutput", "Transpose", "Cast"}
+)
+_INT8_TYPES = frozenset({"int8", "uint8"})
+_WARMUP_RUNS = 3
+_FEWEST_RUNS = 5
+_MOST_RUNS = 200
+
+
+def profile_operators(
+    path: Path, batch: Array, spec: SessionSpec, seconds: float = 1.0
+) -> tuple[OperatorTime, ...]:
+    """Run the file at ``path`` for about ``seconds`` and return what each operator took.
+
+    Args:
+        path: any ONNX file with one input.
+        batch: what it takes.
+        spec: how to open it.
+        seconds: there are 5 runs at least, and 200 at most, whatever this says.
+
+    Raises:
+        RunnerError: ONNX Runtime refuses the file or the batch.
+    """
+    import onnxruntime as ort
+
+    with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
+        optimised = Path(folder, "optimised.onnx")
+        options = session_options(spec)
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(folder, "profile"))
+        options.optimized_model_filepath = str(optimised)
+        try:
+            session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            feed = {session.get_inputs()[0].name: batch}
+            end = perf_counter() + seconds
+            runs = 0
+            while runs < _WARMUP_RUNS + _FEWEST_RUNS or (
+                runs < _MOST_RUNS and perf_counter() < end
+            ):
+                session.run(None, feed)
+                runs += 1
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            reason = one_line(error)
+            raise RunnerError(f"ONNX Runtime can't profile {path}: {reason}") from error
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+        graph = onnx.load(str(optimised), load_external_data=False).graph
+    source = onnx.load(str(path), load_external_data=False).graph
+    return tuple(_operators(events, _Modules(source, graph)))
+
+
+def _operators(events: list[dict[str, Any]], modules: _Modules) -> Iterable[OperatorTime]:
+    taken: dict[str, list[int]] = {}
+    first: dict[str, dict[str, Any]] = {}
+    for event in sorted(events, key=lambda one: int(one.get("ts", 0))):
+        if event.get("cat") == "Node" and event["name"].endswith(_EVENT_SUFFIX):
+            node = event["name"].removesuffix(_EVENT_SUFFIX)
+            taken.setdefault(node, []).append(int(event["dur"]) * 1000)
+            first.setdefault(node, event["args"])
+    for node, times in taken.items():
+        kernel = first[node]["op_name"]
+        yield OperatorTime(
+            node=node,
+            module=modules.of(node),
+            kernel=kernel,
+            kind=_kind(kernel, first[node]),
+            runs_ns=tuple(times[_WARMUP_RUNS:]),
+        )
+
+
+def _kind(kernel: str, event: dict[str, Any]) -> OperatorKind:
+    if kernel in _CONVERTS:
+        return OperatorKind.CONVERSION
+    types = [kind for one in event.get("input_type_shape", [])[:1] for kind in one]
+    return OperatorKind.INT8 if _INT8_TYPES.intersection(types) else OperatorKind.FLOAT
+
+
+class _Modules:
+    """Finds the torch module of an operator of the optimised graph."""
+
+    def __init__(self, source: onnx.GraphProto, optimised: onnx.GraphProto) -> None:
+        self._sources = {node.name: node for node in source.node if node.name}
+        self._source_of = {name: node for node in source.node for name in node.output}
+        self._nodes = {node.name: node for node in optimised.node}
+        self._producer = {name: node for node in optimised.node for name in node.output}
+
+    def of(self, name: str) -> str:
+        """Return the module of the operator called ``name``; its own name if none is known."""
+        node = self._nodes.get(name)
+        while node is not None:
+            original = self._original(node)
+            if original is not None:
+                return _module_of(original)
+            # ONNX Runtime put it in: it belongs to what it reads.
+            node = next((self._producer[one] for one in node.input if one in self._producer), None)
+        original = self._sources.get(_SUFFIX.sub("", name))
+        return _module_of(original) if original is not None else name
+
+    def _original(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
+        stem = _SUFFIX.sub("", node.name)
+        found = (
+            self._sources.get(node.name)
+            or self._sources.get(stem)
+            or next(
+                (self._source_of[one] for one in (stem, *node.output) if one in self._source_of),
+                None,
+            )
+        )
+        if found is None or not _computes(node):
+            return found
+        # A convolution that absorbed its ReLU may go by the ReLU's name.
+        main: onnx.NodeProto | None = found
+        while main is not None and not any(kind in main.op_type for kind in _COMPUTES):
+            main = next(
+                (self._source_of[one] for one in main.input if one in self._source_of), None
+            )
+        return main if main is not None else found
+
+
+def _module_of(node: onnx.NodeProto) -> str:
+    for entry in node.metadata_props:
+        if entry.key == MODULE_KEY and entry.value:
+            return entry.value
+    return node.name or node.op_type
+
+
+def _computes(node: onnx.NodeProto) -> bool:
+    return any(kind in node.op_type for kind in _COMPUTES)

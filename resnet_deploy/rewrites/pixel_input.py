@@ -1,0 +1,125 @@
+"""A normalised input  =>  its 8-bit pixels, and a first convolution that takes them.
+
+Images are normalised as ``x = (p / 255 - mean) / std`` from pixels ``p`` of 0 to 255. One scale for
+all three channels can't hit these values: rounding them again costs about half a step each, and on
+small images that is the largest single error of an int8 network. So the graph goes back to pixels,
+``p = 255 std x + 255 mean``, and the first convolution takes the normalisation into its weights:
+the same sums, but now a u8 code per pixel is exact.
+
+Borders stay exact as well: where the convolution padded ``x`` with zeros, the graph does so itself,
+before it goes back to pixels. ``Mul`` and ``Add`` cost nothing in the end, because QuantizeLinear
+does both with a scale and a zero point per channel (:mod:`resnet_deploy.quantize.qdq`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import MODULE_KEY
+from resnet_deploy.graph.constants import constant, new_initializer
+from resnet_deploy.spec import Preprocess
+
+PIXELS_KEY = "resnet_deploy.pixels"
+"""Marks the node whose result are pixels, and says what one grey level is there.
+
+Here this is the Add, with its Mul in front of it."""
+
+_RGB = 3
+
+
+def pixel_input(model: ir.Model, preprocess: Preprocess) -> int:
+    """Rewrite the convolution that reads the graph's input, or its SpaceToDepth.
+
+    Refuses groups, ``auto_pad``, inputs that are not RGB and inputs with a second consumer.
+    """
+    graph = model.graph
+    x = graph.inputs[0]
+    if x.shape is None or len(x.shape) != 4 or x.shape[1] != _RGB:
+        return 0
+    source, consumer = _only_consumer(x)
+    if consumer is not None and consumer.op_type == "SpaceToDepth":
+        source, consumer = _only_consumer(consumer.outputs[0])
+    if consumer is None or not _takes_pixels(consumer):
+        return 0
+    _rewrite(graph, source, consumer, preprocess)
+    return 1
+
+
+def _only_consumer(value: ir.Value) -> tuple[ir.Value, ir.Node | None]:
+    uses = list(value.uses())
+    return value, uses[0].node if len(uses) == 1 else None
+
+
+def _takes_pixels(node: ir.Node) -> bool:
+    weight = constant(node.inputs[1]) if node.op_type == "Conv" else None
+    if weight is None or (len(node.inputs) > 2 and constant(node.inputs[2]) is None):
+        return False
+    auto_pad = node.attributes["auto_pad"].as_string() if "auto_pad" in node.attributes else ""
+    group = node.attributes["group"].as_int() if "group" in node.attributes else 1
+    return group == 1 and auto_pad in ("", "NOTSET") and weight.ndim == 4
+
+
+def _rewrite(graph: ir.Graph, source: ir.Value, conv: ir.Node, preprocess: Preprocess) -> None:
+    weight = constant(conv.inputs[1])
+    assert weight is not None, "_takes_pixels wants constant weights"
+    blocks = weight.shape[1] // _RGB  # SpaceToDepth orders channels (row, column, RGB)
+    slope = np.tile(255 * np.asarray(preprocess.std, np.float64), blocks)
+    offset = np.tile(255 * np.asarray(preprocess.mean, np.float64), blocks)
+
+    name, module = str(conv.name), conv.metadata_props.get(MODULE_KEY, "")
+    pads = list(conv.attributes["pads"].as_ints()) if "pads" in conv.attributes else [0] * 4
+    value = source
+    if any(pads) and offset.any():  # without an offset, a padded zero is a zero among pixels too
+        widths = np.array([0, 0, *pads[:2], 0, 0, *pads[2:]], np.int64)
+        value = _insert(graph, conv, "Pad", value, widths, f"{name}.pad", module)
+        conv.attributes["pads"] = ir.AttrInt64s("pads", [0] * len(pads))
+    value = _insert(graph, conv, "Mul", value, _channels(slope), f"{name}.slope", module)
+    value = _insert(graph, conv, "Add", value, _channels(offset), f"{name}.pixels", module)
+    producer = value.producer()
+    assert producer is not None, "it was just inserted"
+    producer.metadata_props[PIXELS_KEY] = "1"
+
+    scaled = weight.astype(np.float64) / slope.reshape(1, -1, 1, 1)
+    bias = constant(conv.inputs[2]) if len(conv.inputs) > 2 else None
+    shifted = (0.0 if bias is None else bias.astype(np.float64)) - np.einsum(
+        "oihw,i->o", scaled, offset
+    )
+    old = conv.inputs[1:]
+    if len(conv.inputs) < 3:
+        conv.resize_inputs(3)
+    conv.replace_input_with(0, value)
+    conv.replace_input_with(1, _parameter(graph, f"{name}.pixels.weight", scaled))
+    conv.replace_input_with(2, _parameter(graph, f"{name}.pixels.bias", shifted))
+    for one in old:
+        if one is not None and not one.uses():
+            graph.initializers.pop(str(one.name), None)
+
+
+def _insert(
+    graph: ir.Graph,
+    conv: ir.Node,
+    op: str,
+    value: ir.Value,
+    by: Array,
+    name: str,
+    module: str,
+) -> ir.Value:
+    node = ir.node(
+        op,
+        [value, new_initializer(graph, f"{name}.by", by)],
+        name=name,
+        metadata_props={MODULE_KEY: module},
+    )
+    node.outputs[0].name, node.outputs[0].type = name, value.type
+    graph.insert_before(conv, node)
+    return node.outputs[0]
+
+
+def _channels(values: Array) -> Array:
+    return values.astype(np.float32).reshape(1, -1, 1, 1)
+
+
+def _parameter(graph: ir.Graph, name: str, values: Array) -> ir.Value:
+    return new_initializer(graph, name, values.astype(np.float32))

@@ -1,0 +1,240 @@
+"""ONNX Runtime's CPUExecutionProvider."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import TensorSpec, load, read_model
+from resnet_deploy.errors import RunnerError, SpecError, one_line
+from resnet_deploy.runners.cpu import default_threads
+from resnet_deploy.runners.session_options import (
+    ATTRIBUTES,
+    attribute_value,
+    check_option,
+    is_openvino_property,
+)
+from resnet_deploy.spec import Optimization, SessionSpec
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_NUMPY_NAMES = {"float": "float32", "double": "float64"}
+
+
+class OrtRunner:
+    """Runs an ONNX file with ONNX Runtime on this CPU.
+
+    ``spec.options`` are session options, see ``runtime.session_options``.
+
+    The session is opened before anything else reads the file: a copy of the model in Python
+    would count in the process's peak memory.
+
+    Raises:
+        ArtifactError: the file is missing or no ONNX image classifier.
+        RunnerError: ONNX Runtime refuses the model.
+        SpecError: there is no such session option.
+    """
+
+    name = "ort"
+
+    def __init__(self, path: Path, spec: SessionSpec | None = None) -> None:
+        import onnxruntime  # noqa: F401 - importing the library is not loading the model
+
+        self._path = path
+        self._spec = spec or SessionSpec()
+        start = time.perf_counter_ns()
+        try:
+            self._session = self._open(path, self._spec)
+        except RunnerError:
+            load(path)  # says what is wrong with the file, if it is the file
+            raise
+        self.load_ns = time.perf_counter_ns() - start
+        self.input = _input_of(self._session, path)
+        self.outputs = tuple(map(_spec_of, self._session.get_outputs()))
+        self._traced: tuple[tuple[str, ...], onnxruntime.InferenceSession] | None = None
+
+    def infer(self, batch: Array) -> Array:
+        """Return the first output, such as logits ``(N, classes)``, of ``batch``.
+
+        Raises:
+            RunnerError: ONNX Runtime can't run this batch, a wrong shape for instance.
+        """
+        return self.infer_all(batch)[0]
+
+    def infer_all(self, batch: Array) -> tuple[Array, ...]:
+        """Return every output for ``batch``.
+
+        Raises:
+            RunnerError: see :meth:`infer`.
+        """
+        return tuple(_run(self._session, None, {self.input.name: batch}, self._path))
+
+    def trace(self, batch: Array, tensors: Sequence[str]) -> dict[str, Array]:
+        """Return the values of ``tensors``, by their names in the ONNX file.
+
+        They become outputs of a copy of the graph, which is opened with this runner's options.
+        With all optimisations on, an operator whose result is asked for is not fused with the
+        next one; what is computed before it stays as it is.
+
+        Raises:
+            RunnerError: the graph has no such tensor.
+        """
+        names = tuple(dict.fromkeys(tensors))
+        if self._traced is None or self._traced[0] != names:
+            self._traced = (names, self._open_traced(names))
+        values = _run(self._traced[1], list(names), {self.input.name: batch}, self._path)
+        return dict(zip(names, values, strict=True))
+
+    def _open_traced(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
+        model = read_model(self._path)
+        add_outputs(model, names, self._path)
+        return self._open(model.SerializeToString(), self._spec)
+
+    def _open(self, model: Path | bytes, spec: SessionSpec) -> onnxruntime.InferenceSession:
+        return open_session(model, spec)
+
+    def close(self) -> None:
+        """Free the model."""
+        del self._session
+        self._traced = None
+
+
+def add_outputs(model: onnx.ModelProto, names: Sequence[str], path: Path | str) -> None:
+    """Make the tensors ``names`` graph outputs of ``model`` (read from ``path``), in place.
+
+    Raises:
+        RunnerError: no operator of the graph computes one of them.
+    """
+    computed = {name for node in model.graph.node for name in node.output if name}
+    present = {output.name for output in model.graph.output}
+    for name in names:
+        if name not in computed:
+            raise RunnerError(f"{path} has no tensor {name!r}: name an output of one of its nodes")
+        if name not in present:
+            # ONNX Runtime infers the type; the operator's own output may be any.
+            model.graph.output.append(onnx.ValueInfoProto(name=name))
+
+
+def serialized_with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> bytes:
+    """Return ``model``, serialised, with the tensors ``names`` among its outputs.
+
+    Raises:
+        RunnerError: no operator of the graph computes one of them.
+    """
+    present = len(model.graph.output)
+    try:
+        add_outputs(model, names, "the model")
+        return model.SerializeToString(deterministic=True)
+    finally:
+        # In place and back, because a copy of the weights would count in the peak memory.
+        del model.graph.output[present:]
+
+
+def execution_providers() -> tuple[str, ...]:
+    """Return the execution providers that the installed ONNX Runtime was built with."""
+    import onnxruntime as ort
+
+    return tuple(ort.get_available_providers())
+
+
+def session_options(spec: SessionSpec) -> onnxruntime.SessionOptions:
+    """Return ONNX Runtime's options for ``spec``: sequential, and without a log of its own.
+
+    Raises:
+        SpecError: ``spec`` has an option that does not exist, or that can't have its value.
+    """
+    import onnxruntime as ort
+
+    ort.disable_telemetry_events()  # nothing is sent anywhere
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = spec.threads or default_threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.graph_optimization_level = (
+        ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        if spec.optimization is Optimization.ALL
+        else ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    )
+    entries = {"session.intra_op.allow_spinning": "1" if spec.spin else "0"}
+    for key, value in spec.options:
+        check_option(key, value)
+        if is_openvino_property(key):
+            raise SpecError(
+                f"{key} is a property of OpenVINO: give it to the runner openvino or ort-openvino"
+            )
+        if key in ATTRIBUTES:
+            _set_attribute(options, key, value)
+        else:
+            entries[key] = value
+    for key, value in entries.items():
+        options.add_session_config_entry(key, value)
+    return options
+
+
+def _set_attribute(options: onnxruntime.SessionOptions, key: str, value: str) -> None:
+    import onnxruntime as ort
+
+    found = attribute_value(key, value)
+    try:
+        kind = type(getattr(options, key))  # an enumeration, where the value is a number of one
+        setattr(options, key, kind(found))
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        raise SpecError(
+            f"ONNX Runtime {ort.__version__} refuses the session option {key}={value}: "
+            f"{one_line(error)}"
+        ) from error
+
+
+def open_session(model: Path | bytes, spec: SessionSpec) -> onnxruntime.InferenceSession:
+    """Open ``model`` (a file, or a serialised ModelProto) on the CPU.
+
+    Raises:
+        RunnerError: ONNX Runtime refuses the model.
+        SpecError: as :func:`session_options`.
+    """
+    import onnxruntime as ort
+
+    source = str(model) if isinstance(model, Path) else model
+    options = session_options(spec)
+    try:
+        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        where = model if isinstance(model, Path) else "the model"
+        raise RunnerError(
+            f"ONNX Runtime {ort.__version__} refuses {where}: {one_line(error)}"
+        ) from error
+
+
+def _input_of(session: onnxruntime.InferenceSession, path: Path) -> TensorSpec:
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        return load(path).input  # raises, and says so
+    return _spec_of(inputs[0])
+
+
+def _spec_of(tensor: onnxruntime.NodeArg) -> TensorSpec:
+    kind = tensor.type.removeprefix("tensor(").removesuffix(")")
+    dims = tuple(dim if isinstance(dim, int) else None for dim in tensor.shape)
+    return TensorSpec(name=tensor.name, dtype=_NUMPY_NAMES.get(kind, kind), shape=dims)
+
+
+def _run(
+    session: onnxruntime.InferenceSession,
+    names: list[str] | None,
+    feed: dict[str, Array],
+    path: Path,
+) -> list[Array]:
+    try:
+        values: list[Array] = session.run(names, feed)
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        shapes = ", ".join(f"{list(batch.shape)} {batch.dtype}" for batch in feed.values())
+        raise RunnerError(
+            f"ONNX Runtime can't run {path} on an input of {shapes}: {one_line(error)}"
+        ) from error
+    return values

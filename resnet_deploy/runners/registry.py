@@ -1,0 +1,99 @@
+"""Which runners there are, imported one by one when asked for, and which of them can run here."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from resnet_deploy.errors import SpecError
+from resnet_deploy.runners import cpp_compiler
+from resnet_deploy.runners.base import Runner
+from resnet_deploy.runners.session_options import is_openvino_property
+from resnet_deploy.spec import SessionSpec
+
+RUNNERS = {
+    "torch": "resnet_deploy.runners.torch_runner:TorchRunner",
+    "torch-channels-last": "resnet_deploy.runners.torch_runner:TorchChannelsLastRunner",
+    "torch-compile": "resnet_deploy.runners.torch_compile_runner:TorchCompileRunner",
+    "ort": "resnet_deploy.runners.ort_runner:OrtRunner",
+    "ort-openvino": "resnet_deploy.runners.ort_openvino_runner:OrtOpenVinoRunner",
+    "openvino": "resnet_deploy.runners.openvino_runner:OpenVinoRunner",
+}
+"""Name on the command line -> class that takes (path, SessionSpec)."""
+
+_PACKAGES = {
+    "torch": ("torch", "export"),
+    "torch-channels-last": ("torch", "export"),
+    "torch-compile": ("torch", "export"),
+    "ort-openvino": ("onnxruntime_ep_openvino", "openvino"),
+    "openvino": ("openvino", "openvino"),
+}
+"""Runner -> the module that it needs, and the extra that installs it; ort is always there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunnerStatus:
+    """Whether a runner can run here: ``problem`` is empty, or what is wrong and what to do."""
+
+    name: str
+    installed: bool
+    problem: str = ""
+
+
+def check_runner(name: str) -> None:
+    """Refuse the name of a runner that does not exist.
+
+    Raises:
+        SpecError: no runner is called ``name``.
+    """
+    if name not in RUNNERS:
+        raise SpecError(f"there is no runner {name!r}: choose from {', '.join(RUNNERS)}")
+
+
+def open_runner(name: str, path: Path, spec: SessionSpec) -> Runner:
+    """Open the ONNX file at ``path`` with the runner called ``name``.
+
+    Raises:
+        SpecError: no runner is called ``name``, or it has no such session option.
+        ArtifactError: the file is no ONNX image classifier.
+        MissingDependencyError: the runtime is not installed.
+        UnsupportedGraphError, RunnerError: the runtime can't take this model.
+    """
+    check_runner(name)
+    module, _, attribute = RUNNERS[name].partition(":")
+    runner: Callable[[Path, SessionSpec], Runner] = getattr(
+        importlib.import_module(module), attribute
+    )
+    return runner(path, spec)
+
+
+def options_for(runner: str, options: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """Return those of the session ``options`` that ``runner`` has, to give one list to several.
+
+    OpenVINO's properties, in capitals, are for its two runners; all other keys are ONNX Runtime's.
+    """
+    takes = {"ort": (False,), "ort-openvino": (False, True), "openvino": (True,)}.get(runner, ())
+    return tuple((key, value) for key, value in options if is_openvino_property(key) in takes)
+
+
+def runner_status() -> tuple[RunnerStatus, ...]:
+    """Return for every runner whether it is installed; none of their packages is imported.
+
+    Whether OpenVINO's plugin lists this CPU is not asked: that takes loading it.
+    """
+    return tuple(_status(name) for name in RUNNERS)
+
+
+def _status(name: str) -> RunnerStatus:
+    if name in _PACKAGES:
+        module, extra = _PACKAGES[name]
+        if importlib.util.find_spec(module) is None:
+            install = f"not installed: pip install 'resnet-deploy[{extra}]'"
+            return RunnerStatus(name=name, installed=False, problem=install)
+    missing = cpp_compiler.what_is_missing() if name == "torch-compile" else None
+    if missing is not None:
+        return RunnerStatus(name=name, installed=False, problem=f"needs {missing}")
+    return RunnerStatus(name=name, installed=True)

@@ -1,1 +1,0 @@
-"""Runners: one way to run an ONNX file on each runtime, one file per runner."""

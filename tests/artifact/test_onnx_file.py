@@ -1,0 +1,211 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from resnet_deploy.artifact.card import Accuracy, Card, Step, WeightsSource
+from resnet_deploy.artifact.onnx_file import Artifact, check_replaceable, load, read_model, save
+from resnet_deploy.errors import ArtifactError, SpecError
+from resnet_deploy.spec import Preprocess, resnet_spec
+from resnet_deploy.spec.licence import check_licence
+from tests.passes.graphs import noise, parse
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+TINY = "g (float[N,3,4,4] input) => (float[N,3,4,4] logits) { logits = Conv(input, w) }"
+
+
+def tiny() -> onnx.ModelProto:
+    model: onnx.ModelProto = parse(TINY, {"w": noise(3, 3, 1, 1)})
+    return model
+
+
+def card(**changed: object) -> Card:
+    values = {
+        "model": resnet_spec(20),
+        "preprocess": Preprocess.for_size(32),
+        "weights": WeightsSource(kind="file", file="r20.th", sha256="ab"),
+        "labels": ("cat", "Hündin"),
+        "versions": {"torch": "2.13.0"},
+        "parity": {"fp32_relative": 1e-6},
+    }
+    return Card(**{**values, **changed}).with_step("export", {"opset": 17})  # type: ignore[arg-type]
+
+
+def saved(tmp_path: Path) -> Artifact:
+    return save(tiny(), tmp_path / "tiny.onnx", card())
+
+
+def test_a_card_comes_back_as_it_was(tmp_path: Path) -> None:
+    artifact = saved(tmp_path)
+    again = load(artifact.path)
+    assert again == artifact
+    assert again.card == card(min_onnxruntime="1.12")
+    assert (again.input.name, again.input.shape, again.precision) == (
+        "input",
+        (None, 3, 4, 4),
+        "fp32",
+    )
+
+
+def test_the_card_in_the_file_is_the_recorded_one() -> None:
+    """Files in the field hold this text: reading it must keep working."""
+    recorded = (GOLDEN / "card.json").read_text(encoding="utf-8").strip()
+    accuracy = Accuracy(data="test", samples=500, of=5000, top1=0.83, data_sha256="cd")
+    full = card(accuracy=(accuracy,), proven_isas=("arm64",), licence="MIT", min_onnxruntime="1.12")
+    assert full.to_json() == recorded
+    assert Card.from_json(recorded) == full
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_card_of_an_older_format_is_read(number: int) -> None:
+    """Format 1 is of logits and floats, format 2 has no licence and no record."""
+    recorded = (GOLDEN / f"card-format-{number}.json").read_text(encoding="utf-8").strip()
+    assert Card.from_json(recorded) == card()
+
+
+def test_the_isas_of_format_2_are_in_its_verdict() -> None:
+    verdict = Step(name="verdict", options={"text": "t", "proven_isas": ["x86-vnni", "arm64"]})
+    text = replace(card(steps=(verdict,)), format=2).to_json()
+    assert Card.from_json(text).proven_isas == ("arm64", "x86-vnni")
+
+
+def test_isas_that_fail_later_are_taken_back() -> None:
+    proven = card().with_isas(["x86-vnni", "arm64"])
+    assert proven.proven_isas == ("arm64", "x86-vnni")
+    assert proven.with_isas(["x86-avx2"], ["arm64"]).proven_isas == ("x86-avx2", "x86-vnni")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "MIT", "Apache-2.0", "GPL-2.0-or-later WITH X", "(MIT OR 0BSD) AND LicenseRef-a.b"]
+)
+def test_licences_are_spdx_expressions(text: str) -> None:
+    check_licence(text)
+
+
+@pytest.mark.parametrize("text", [" ", "MIT OR", "Apache License 2.0", "MIT\n", "MIT, BSD", "©"])
+def test_other_licences_are_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="is no SPDX expression"):
+        check_licence(text)
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    first, second = (save(tiny(), tmp_path / name, card()) for name in ("a.onnx", "b.onnx"))
+    assert first.sha256 == second.sha256
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "holds no ONNX graph"),
+        (b"\xff\xd8\xff\xe0 a jpeg", "is no ONNX file|holds no ONNX graph"),
+        (b"PK\x03\x04" + bytes(100), "is no ONNX file|holds no ONNX graph"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "x.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=message):
+        load(path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_truncated_files_are_refused(tmp_path: Path, share: float) -> None:
+    path = saved(tmp_path).path
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(ArtifactError):
+        load(path)
+
+
+def test_missing_files_and_folders(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="does not exist"):
+        load(tmp_path / "none.onnx")
+    with pytest.raises(ArtifactError, match="is not a file"):
+        load(tmp_path)
+
+
+def test_a_card_of_another_format_says_what_to_do() -> None:
+    text = card().to_json().replace('"format": 3', '"format": 4')
+    with pytest.raises(ArtifactError, match="format 4, this version reads up to 3"):
+        Card.from_json(text)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', '{"format": 1, "model": 3}'])
+def test_a_damaged_card(text: str) -> None:
+    with pytest.raises(ArtifactError, match="damaged"):
+        Card.from_json(text)
+
+
+@pytest.mark.parametrize(
+    "location", ["../secret.data", "/etc/hostname", "sub/../../secret.data", "", "..\\secret"]
+)
+def test_external_data_outside_the_folder_is_refused(tmp_path: Path, location: str) -> None:
+    model = tiny()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "secret.data").write_bytes(bytes(1000))
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    path = tmp_path / "model" / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ArtifactError, match="points outside the model's folder"):
+        load(path)
+
+
+def test_external_data_in_the_folder_is_read(tmp_path: Path) -> None:
+    model = tiny()
+    weights = onnx.numpy_helper.to_array(model.graph.initializer[0])
+    path = tmp_path / "m.onnx"
+    onnx.save_model(
+        model, str(path), save_as_external_data=True, location="m.data", size_threshold=0
+    )
+    read = onnx.numpy_helper.to_array(read_model(path).graph.initializer[0])
+    np.testing.assert_array_equal(read, weights)
+    (tmp_path / "m.data").unlink()
+    with pytest.raises(ArtifactError, match="second file"):
+        read_model(path)
+
+
+def test_own_files_are_replaced_others_only_by_force(tmp_path: Path) -> None:
+    check_replaceable(tmp_path / "new.onnx", force=False)
+    check_replaceable(saved(tmp_path).path, force=False)
+    foreign = tmp_path / "foreign.onnx"
+    onnx.save(tiny(), foreign)
+    with pytest.raises(ArtifactError, match="use --force"):
+        check_replaceable(foreign, force=False)
+    check_replaceable(foreign, force=True)
+    with pytest.raises(ArtifactError, match="is a folder"):
+        check_replaceable(tmp_path, force=True)
+
+
+def test_a_model_that_is_no_image_classifier(tmp_path: Path) -> None:
+    text = "g (float[N,3] a) => (float[N,3] y) { y = Relu(a) }"
+    onnx.save(parse(text), tmp_path / "m.onnx")
+    with pytest.raises(ArtifactError, match="takes an input of shape"):
+        load(tmp_path / "m.onnx")
+    text = "g (float[N,3,2,2] a, float[N,3,2,2] b) => (float[N,3,2,2] y) { y = Add(a, b) }"
+    onnx.save(parse(text), tmp_path / "m.onnx")
+    with pytest.raises(ArtifactError, match="2 inputs and 1 outputs"):
+        load(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"resize": 32', '"resize": 0'),
+        ('"resize": 32', '"resize": 2000000'),
+        ('"resize": 32', '"resize": NaN'),
+        ('"proven_isas": []', '"proven_isas": ["\\ud800"]'),
+        ('"proven_isas": []', f'"proven_isas": {"[" * 100_000}'),
+    ],
+    ids=["nothing", "huge", "nan", "surrogate", "deep"],
+)
+def test_a_card_of_nonsense_is_refused_in_one_line(old: str, new: str) -> None:
+    text = card().to_json()
+    assert old in text
+    with pytest.raises(ArtifactError, match="the model card is damaged"):
+        Card.from_json(text.replace(old, new))
