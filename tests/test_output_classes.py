@@ -17,7 +17,9 @@ from resnet_deploy.pipeline import quantize_file
 from resnet_deploy.predict import classify
 from resnet_deploy.report.evaluation import evaluation_report
 from resnet_deploy.spec import Budget, OutputKind, QuantSpec
-from tests.test_outputs import HERE, paths, rendered
+from tests.support.environment import HERE
+from tests.support.outputs import paths
+from tests.support.terminal import rendered
 
 
 def picture(folder: Path) -> Path:

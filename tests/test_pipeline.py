@@ -20,7 +20,7 @@ from resnet_deploy.quantize.inspection import inspect_int8
 from resnet_deploy.results import Deployment, Environment, FloatOp, Inspection
 from resnet_deploy.spec import INT8_TOLERANCE, QuantSpec, Tolerance, resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
-from tests.passes.graphs import noise, parse
+from tests.support.graphs import noise, parse
 
 HERE = Environment(command="test", cpu="", isa=(), cores=1, os="", python="", versions={})
 

@@ -15,9 +15,9 @@ from resnet_deploy.quantize.static import QuantizedNet, quantize_static
 from resnet_deploy.sensitivity import Workbench, globs, int8_layers, rank_layers, unseen_images
 from resnet_deploy.spec import Preprocess, QuantSpec
 from resnet_deploy.yardstick import Yardstick, all_images
-from tests.passes.graphs import noise, parse
-from tests.results.test_sensitivity import times
-from tests.ruined_net import RUINED, SIZE, ruined_net
+from tests.support.graphs import noise, parse
+from tests.support.ruined_net import RUINED, SIZE, ruined_net
+from tests.support.sensitivity import times
 
 PREPROCESS = Preprocess.for_size(SIZE)
 

@@ -17,7 +17,7 @@ from resnet_deploy.runners.cpu import environment
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import BundleTarget, InputFormat, OutputSpec, SessionSpec
 from resnet_deploy.spec.model_request import ModelRequest
-from tests.e2e.npm import find_node, link_modules, run
+from tests.support.npm import find_node, link_modules, run
 
 PRECISIONS = {"fp32": "resnet20.onnx", "int8": "resnet20.int8.onnx"}
 

@@ -2,7 +2,7 @@ import onnx_ir as ir
 
 from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.graph.module_names import module_of, name_by_module
-from tests.passes.graphs import noise, parse, to_ir
+from tests.support.graphs import noise, parse, to_ir
 
 BLOCK = """
 g (float[N,4,3,3] x) => (float[N,4,3,3] logits) {

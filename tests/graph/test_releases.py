@@ -10,7 +10,7 @@ import pytest
 from resnet_deploy.artifact.onnx_file import read_model
 from resnet_deploy.graph.releases import min_onnxruntime, release_numbers
 from resnet_deploy.rewrites.opset import MAX_OPSET, MIN_OPSET, OPSET_OF_ORT, set_opset
-from tests.passes.graphs import noise, parse
+from tests.support.graphs import noise, parse
 
 FLOATS = "g (float[N,3,4,4] x) => (float[N,3,4,4] y) { z = Min(x, w) y = Max(z, w) }"
 BYTES = FLOATS.replace("float", "uint8")

@@ -11,8 +11,8 @@ from resnet_deploy.errors import SpecError
 from resnet_deploy.measure.affinity import reserve
 from resnet_deploy.measure.process import WorkerProcess
 from resnet_deploy.runners.cpu import allowed_cpus, one_cpu_per_core
-from tests.measure.test_process import subject
 from tests.support.runner_graphs import cnn, random
+from tests.support.subjects import subject
 
 
 def machine(root: Path, cores: list[list[int]]) -> Path:

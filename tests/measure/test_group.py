@@ -9,7 +9,7 @@ import pytest
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.measure.group import ProcessGroup, at_once
 from resnet_deploy.measure.mock import FakeClock, MockProcess, MockRunner
-from tests.measure.test_process import subject
+from tests.support.subjects import subject
 
 
 def member(ms: int) -> MockProcess:

@@ -13,22 +13,9 @@ import pytest
 
 from resnet_deploy.errors import ArtifactError, RunnerError
 from resnet_deploy.measure.process import WorkerProcess
-from resnet_deploy.results import BenchSubject
 from tests.support.here import RUNNERS_HERE
 from tests.support.runner_graphs import cnn, random
-
-
-def subject(path: Path, runner: str = "ort") -> BenchSubject:
-    return BenchSubject(
-        label="mine",
-        runner=runner,
-        model=str(path),
-        precision="fp32",
-        input_shape=(3, 8, 8),
-        input_dtype="float32",
-        batch_size=2,
-        threads=1,
-    )
+from tests.support.subjects import subject
 
 
 @pytest.fixture
@@ -128,7 +115,7 @@ def test_a_stopped_worker_does_not_outlive_a_killed_parent(tmp_path: Path, sampl
 import time
 from pathlib import Path
 from resnet_deploy.measure.process import WorkerProcess
-from tests.measure.test_process import subject
+from tests.support.subjects import subject
 one = subject(Path({str(tmp_path / "m.onnx")!r}))
 worker = WorkerProcess(one, Path({str(tmp_path)!r}))
 worker.load(one, Path({str(samples)!r}))

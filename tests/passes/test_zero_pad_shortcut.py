@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from resnet_deploy.passes.zero_pad_shortcut import zero_pad_shortcut
-from tests.passes.graphs import noise, op_types, parse, run, to_ir
+from tests.support.graphs import noise, op_types, parse, run, to_ir
 
 INT64_MAX = 2**63 - 1
 

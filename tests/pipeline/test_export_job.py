@@ -17,8 +17,8 @@ from resnet_deploy.pipeline import ExportRequest, deploy
 from resnet_deploy.results import Environment
 from resnet_deploy.spec import InputFormat, OutputSpec, PreprocessOverrides, resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
-from tests.artifact.test_weights_card import full_card
-from tests.models.states import state_of
+from tests.support.cards import full_card
+from tests.support.states import state_of
 
 HERE = Environment(command="test", cpu="", isa=(), cores=1, os="", python="", versions={})
 

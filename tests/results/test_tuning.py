@@ -9,7 +9,6 @@ import pytest
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.results import (
-    Environment,
     Ratio,
     Recipe,
     Setting,
@@ -19,11 +18,9 @@ from resnet_deploy.results import (
     to_dict,
 )
 from resnet_deploy.spec import Effort, InputFormat, Objective, TuneSpec
-from tests.results.test_sensitivity import fidelity
+from tests.support.environment import HERE
+from tests.support.sensitivity import fidelity
 
-HERE = Environment(
-    command="tune", cpu="a CPU", isa=(), cores=2, os="an OS", python="3.11", versions={}
-)
 REFERENCE = Recipe(input=InputFormat.FLOAT_NCHW)
 
 

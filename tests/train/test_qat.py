@@ -44,7 +44,7 @@ from resnet_deploy.spec import (
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.train.qat import QatNet, prepare_qat
 from resnet_deploy.train.unfold import folded_norms, unfold
-from tests.passes.graphs import run
+from tests.support.graphs import run
 
 SIZE = 16
 PREPROCESS = Preprocess.for_size(SIZE)
