@@ -14,7 +14,6 @@ from resnet_deploy.runners.cpu import (
     allowed_cpus,
     cgroup_quota,
     cpu_vendor,
-    environment,
     has_vnni,
     physical_cores,
 )
@@ -82,15 +81,15 @@ class Diagnosis:
         return "not worth it: neither VNNI, dot product nor AVX2; use the fp32 file"
 
 
-def diagnose(command: str) -> Diagnosis:
-    """Look at this machine; ``command`` is what repeats that. PyTorch is not imported."""
+def diagnose(here: Environment) -> Diagnosis:
+    """Look at this machine, which is ``here``. PyTorch is not imported."""
     import psutil
 
     memory = psutil.virtual_memory()
     isas = {name: status(isa) for name, isa in ISAS.items()}
     emulators = Missing(package="emulators", needed_for="verify --isa", install=FETCH_COMMAND)
     return Diagnosis(
-        environment=environment(command),
+        environment=here,
         allowed_cpus=len(allowed_cpus()),
         physical_cores=physical_cores(),
         quota=cgroup_quota(),

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.onnx_file import Artifact, load
-from resnet_deploy.artifact.recording import record
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.formats import input_shape
 from resnet_deploy.data.labels import match_classes
@@ -120,13 +119,9 @@ def score(
     )
 
 
-def record_accuracy(path: Path, result: EvalResult, dataset: Dataset) -> Artifact:
-    """Write ``result``, measured on ``dataset``, into the card of the file at ``path``.
-
-    Raises:
-        ArtifactError: the file has no card, is another one by now, or can't be written.
-    """
-    found = Accuracy(
+def accuracy_of(result: EvalResult, dataset: Dataset) -> Accuracy:
+    """Return what a card says of ``result``, which was measured on ``dataset``."""
+    return Accuracy(
         data=dataset.name,
         samples=result.samples,
         top1=round(result.top1, 6),
@@ -134,7 +129,6 @@ def record_accuracy(path: Path, result: EvalResult, dataset: Dataset) -> Artifac
         of=len(dataset),
         data_sha256=dataset.fingerprint(),
     )
-    return record(path, result.sha256, lambda card: card.with_accuracy(found))
 
 
 def _indices(dataset: Dataset, limit: int | None) -> tuple[int, ...]:

@@ -198,6 +198,10 @@ def environment(command: str) -> Environment:
     )
 
 
+MAKERS = ("torch", "onnx", "onnxscript", "onnxruntime", "onnxsim", "numpy")
+"""The packages whose versions go into a card."""
+
+
 def versions(packages: tuple[str, ...]) -> dict[str, str]:
     """Return the version of each of ``packages`` that is installed."""
     found = {}

@@ -16,6 +16,7 @@ import onnx_ir as ir
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import Artifact, load, read_model
 from resnet_deploy.errors import ResnetDeployError
+from resnet_deploy.fp32_baseline import Fp32Baseline
 from resnet_deploy.graph.constants import ints
 from resnet_deploy.progress import Progress
 from resnet_deploy.quantize.kernels import resolve_target
@@ -23,7 +24,7 @@ from resnet_deploy.results import Fidelity, Recipe, Setting, Trial, TuningReport
 from resnet_deploy.runners.base import infer_any
 from resnet_deploy.runners.registry import open_runner, runner_status
 from resnet_deploy.spec import Objective, SessionSpec, TargetIsa
-from resnet_deploy.tune.kitchen import Kitchen
+from resnet_deploy.tune.candidate_files import CandidateFiles
 from resnet_deploy.tune.space import (
     first_recipe,
     first_setting,
@@ -34,7 +35,6 @@ from resnet_deploy.tune.space import (
 )
 from resnet_deploy.tune.store import Store
 from resnet_deploy.tune.track import Entrant, race
-from resnet_deploy.yardstick import Yardstick
 
 logger = logging.getLogger(__name__)
 
@@ -65,16 +65,16 @@ class Search:
         self,
         source: Artifact,
         store: Store,
-        kitchen: Kitchen,
-        yardstick: Yardstick,
+        files: CandidateFiles,
+        baseline: Fp32Baseline,
         report: TuningReport,
         threads: int,
         progress: Progress,
     ) -> None:
         self._source = source
         self._store = store
-        self._kitchen = kitchen
-        self._yardstick = yardstick
+        self._files = files
+        self._baseline = baseline
         self._report = report
         self._threads = threads
         self._progress = progress
@@ -105,7 +105,7 @@ class Search:
         """The first trial: made and measured even if the time is up."""
         if not self._report.trials:
             self._progress(f"trying {recipe.name}", self._done, 0)
-            file = self._kitchen.make(recipe)
+            file = self._files.file(recipe)
             self._race(recipe, setting, file, self._fidelity(file, setting), _RACE_SECONDS)
 
     def _try(self, recipe: Recipe, setting: Setting) -> None:
@@ -115,7 +115,7 @@ class Search:
             return
         self._progress(f"trying {name}", self._done, 0)
         try:
-            file = self._kitchen.make(recipe)
+            file = self._files.file(recipe)
             known = next((one for one in self._report.trials if one.recipe == recipe), None)
             if known is not None and self._same_bits(file, known.setting, setting):
                 fidelity = known.fidelity
@@ -134,7 +134,7 @@ class Search:
     def _fidelity(self, file: Path, setting: Setting) -> Fidelity:
         session = SessionSpec(threads=self._threads, options=setting.options)
         with closing(open_runner(setting.runner, file, session)) as runner:
-            return self._yardstick.measure(runner, load(file))
+            return self._baseline.fidelity(runner, load(file))
 
     def _try_settings(self) -> None:
         installed = {one.name for one in runner_status() if one.installed}
@@ -180,7 +180,7 @@ class Search:
         if not self._has_time("float layers"):
             return
         try:
-            recipe, file = self._kitchen.mixed(self._closest().recipe)
+            recipe, file = self._files.mixed(self._closest().recipe)
             fidelity = self._fidelity(file, setting)
             self._race(recipe, setting, file, fidelity, self._slice(_RACE_SECONDS))
         except ResnetDeployError as error:

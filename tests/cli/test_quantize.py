@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.cli.main import cli
-from resnet_deploy.sensitivity import Workbench
+from resnet_deploy.sensitivity import MixedPrecision
 from tests.results.test_sensitivity import times
 from tests.ruined_net import RUINED, ruined_net
 
@@ -18,7 +18,7 @@ from tests.ruined_net import RUINED, ruined_net
 @pytest.fixture(autouse=True)
 def _same_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every layer costs the same: on a busy machine the order would be another every time."""
-    monkeypatch.setattr(Workbench, "_times", lambda *arguments: times())
+    monkeypatch.setattr(MixedPrecision, "_times", lambda *arguments: times())
 
 
 @pytest.fixture(scope="module")

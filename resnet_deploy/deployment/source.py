@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from resnet_deploy import __version__
 from resnet_deploy.artifact.card import Card, WeightsSource
-from resnet_deploy.artifact.onnx_file import Artifact, load, read_model, save
+from resnet_deploy.artifact.onnx_file import Artifact, make, read_model
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
-from resnet_deploy.pipeline.maker import MAKERS
 from resnet_deploy.rewrites.bake_input import bake_input
-from resnet_deploy.runners.cpu import versions
+from resnet_deploy.runners.cpu import MAKERS, versions
 from resnet_deploy.spec import Family, InputFormat, ModelSpec, OutputKind, OutputSpec
 
 
-def fp32_source(path: Path) -> Artifact:
-    """Open the fp32 file at ``path``; a foreign one gets a first card.
+def fp32_source(source: Artifact) -> Artifact:
+    """Return ``source``, which can be quantized; a foreign file gets a first card.
 
     Raises:
-        ArtifactError: the file can't be read.
-        UnsupportedGraphError: it is int8 already.
+        UnsupportedGraphError: it is int8 already, or resizes pictures itself.
     """
-    source = load(path)
+    path = source.path
     if source.quantized:
         raise UnsupportedGraphError(f"{path} is int8 already: give the fp32 file it came from")
     if source.preprocess.resize_in_graph:
@@ -33,8 +30,8 @@ def fp32_source(path: Path) -> Artifact:
     return replace(source, card=_card_of(source))
 
 
-def with_input(source: Artifact, wanted: InputFormat | None, folder: Path) -> Artifact:
-    """Return ``source`` with the input ``wanted``, as a file in ``folder`` if it has another one.
+def with_input(source: Artifact, wanted: InputFormat | None) -> Artifact:
+    """Return ``source`` with the input ``wanted``, as another file if it has another one.
 
     Its SHA-256 stays that of ``source``: this is what the int8 file is made from.
 
@@ -53,7 +50,7 @@ def with_input(source: Artifact, wanted: InputFormat | None, folder: Path) -> Ar
         )
     card = replace(card, preprocess=replace(card.preprocess, format=wanted))
     graph = bake_input(read_model(source.path), card.preprocess)
-    return replace(save(graph, folder / source.path.name, card), sha256=source.sha256)
+    return replace(make(graph, card, source.path.name), sha256=source.sha256)
 
 
 def _card_of(source: Artifact) -> Card:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from resnet_deploy.fp32_baseline import Fp32Baseline
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import BudgetReport, SensitivityReport
-from resnet_deploy.sensitivity import Workbench
+from resnet_deploy.sensitivity import MixedPrecision
 from resnet_deploy.spec import Budget
-from resnet_deploy.yardstick import Yardstick
 
 
 def keep_budget(
     budget: Budget,
-    bench: Workbench,
-    yardstick: Yardstick,
+    files: MixedPrecision,
+    baseline: Fp32Baseline,
     rank: Callable[[], SensitivityReport],
     keep: Callable[[BudgetReport], None],
     *,
@@ -30,8 +30,8 @@ def keep_budget(
 
     Args:
         budget: what has to hold.
-        bench: writes and measures the files.
-        yardstick: how close they are to the fp32 file.
+        files: writes and measures the files.
+        baseline: how close they are to the fp32 file.
         rank: called when all int8 is not enough; says which layers to try in which order.
         keep: called with the report so far whenever its best file has changed.
         progress: called after every file.
@@ -39,10 +39,10 @@ def keep_budget(
     Raises:
         RunnerError: ONNX Runtime refuses a file.
     """
-    search = _Search(budget, bench, yardstick, keep)
+    search = _Search(budget, files, baseline, keep)
     if search.holds(()):
         return search.report
-    order = [layer.name for layer in rank().layers][: len(bench.layers) - 1]
+    order = [layer.name for layer in rank().layers][: len(files.layers) - 1]
     chosen: tuple[str, ...] = ()
     for number, name in enumerate(order):
         progress("trying float layers", number, len(order))
@@ -65,20 +65,20 @@ class _Search:
     def __init__(
         self,
         budget: Budget,
-        bench: Workbench,
-        yardstick: Yardstick,
+        files: MixedPrecision,
+        baseline: Fp32Baseline,
         keep: Callable[[BudgetReport], None],
     ) -> None:
         self.report = BudgetReport(
             max_drop=budget.max_drop, min_agreement=budget.min_agreement, trials=()
         )
-        self._bench = bench
-        self._yardstick = yardstick
+        self._files = files
+        self._baseline = baseline
         self._keep = keep
 
     def holds(self, float_layers: tuple[str, ...]) -> bool:
         """Measure one more file and return whether it keeps the budget."""
-        trial = self._bench.measure(float_layers, self._yardstick)
+        trial = self._files.measure(float_layers, self._baseline)
         self.report = replace(self.report, trials=(*self.report.trials, trial))
         if self.report.best is trial:
             self._keep(self.report)

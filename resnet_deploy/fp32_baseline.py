@@ -11,7 +11,7 @@ import numpy as np
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import Artifact, load
 from resnet_deploy.data.calibration import CalibrationImages
-from resnet_deploy.data.datasets import open_dataset
+from resnet_deploy.data.datasets import Data, opened
 from resnet_deploy.data.formats import convert
 from resnet_deploy.data.labels import match_classes
 from resnet_deploy.data.sampling import spread_sample
@@ -30,13 +30,13 @@ _KEPT_BYTES = 512 << 20
 _BATCH_SIZE = 32
 
 
-def all_images(data: Path, preprocess: Preprocess, *, seed: int) -> CalibrationImages:
-    """Return all images of the dataset at ``data``, in an order whose start has every class.
+def all_images(data: Data, preprocess: Preprocess, *, seed: int) -> CalibrationImages:
+    """Return all images of ``data``, in an order whose start has every class.
 
     Raises:
         DatasetError: the dataset can't be read.
     """
-    dataset = open_dataset(data)
+    dataset = opened(data)
     return CalibrationImages(
         dataset=dataset,
         indices=spread_sample(dataset, len(dataset), seed),
@@ -45,7 +45,7 @@ def all_images(data: Path, preprocess: Preprocess, *, seed: int) -> CalibrationI
     )
 
 
-class Yardstick:
+class Fp32Baseline:
     """The fp32 file's answers on some images, to hold other files against.
 
     Args:
@@ -53,7 +53,7 @@ class Yardstick:
         images: on which it is run, once.
         labelled: also compare with the labels of the images.
         threads: of ONNX Runtime; 0 means the physical cores allowed here.
-        progress: told after each batch, here and in :meth:`measure`.
+        progress: told after each batch, here and in :meth:`fidelity`.
 
     Raises:
         DatasetError: an image can't be read, or the classes don't fit the model.
@@ -85,7 +85,7 @@ class Yardstick:
         """Return an image ``count`` times, as the fp32 file takes it."""
         return np.repeat(next(iter(self._batches))[:1], count, axis=0)
 
-    def measure(self, runner: Runner, artifact: Artifact | None = None) -> Fidelity:
+    def fidelity(self, runner: Runner, artifact: Artifact | None = None) -> Fidelity:
         """Return how close what ``runner`` has open is to the fp32 file on ONNX Runtime.
 
         Args:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
 from resnet_deploy.artifact.card import Card
-from resnet_deploy.artifact.onnx_file import Artifact, read_model, save
+from resnet_deploy.artifact.onnx_file import Artifact, make, read_model
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.data.synthetic import synthetic_images
@@ -78,20 +78,22 @@ def _pictures(images: CalibrationImages) -> Iterator[Image.Image]:
             yield images.dataset.image(index)
 
 
-def with_resize(made: Mapping[str, Artifact], check: ResizeCheck) -> dict[str, Artifact]:
-    """Write the files ``made``, the fp32 one first, again with the resizing in front."""
-    found: dict[str, Artifact] = {}
-    for kind, artifact in made.items():
-        card = artifact.card
-        assert card is not None, "the maker's files have one"
-        if "fp32" in found:
-            card = _made_from(card, found["fp32"])
-        preprocess = replace(card.preprocess, resize_in_graph=True)
-        step = {"worst_levels": check.worst, "pictures": check.pictures}
-        card = replace(card, preprocess=preprocess).with_step("resize_in_graph", step)
-        model = resize_front(read_model(artifact.path), preprocess)
-        found[kind] = save(model, artifact.path, card)
-    return found
+def with_resize(artifact: Artifact, check: ResizeCheck, fp32: Artifact | None = None) -> Artifact:
+    """Return ``artifact`` with the resizing in front.
+
+    Args:
+        artifact: takes bytes in rows.
+        check: what was found for its preprocessing.
+        fp32: for an int8 file, what it was made from, with the resizing in front.
+    """
+    card = artifact.card
+    assert card is not None, "what this tool made has a card"
+    if fp32 is not None:
+        card = _made_from(card, fp32)
+    preprocess = replace(card.preprocess, resize_in_graph=True)
+    step = {"worst_levels": check.worst, "pictures": check.pictures}
+    card = replace(card, preprocess=preprocess).with_step("resize_in_graph", step)
+    return make(resize_front(read_model(artifact.path), preprocess), card, artifact.path.name)
 
 
 def _made_from(card: Card, fp32: Artifact) -> Card:
