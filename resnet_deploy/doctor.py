@@ -51,7 +51,7 @@ class Diagnosis:
     runners of ``bench`` can run.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("vnni", "int8")
+    DERIVED: ClassVar[tuple[str, ...]] = ("vnni", "int8")
 
     environment: Environment
     allowed_cpus: int

@@ -1,4 +1,4 @@
-"""What was learned: frozen results that keep the raw data; statistics are properties.
+"""What was learned: frozen results that keep the raw data; what follows from it is a property.
 
 Nothing is rounded here; that is the report's business.
 """
@@ -40,7 +40,7 @@ from resnet_deploy.results.sensitivity import (
     SensitivityReport,
 )
 from resnet_deploy.results.serialize import from_dict, to_dict
-from resnet_deploy.results.tuning import Recipe, Setting, Trial, TuningReport
+from resnet_deploy.results.tuning import Trial, TuningReport
 from resnet_deploy.results.verdict import Verdict
 
 __all__ = [
@@ -77,12 +77,10 @@ __all__ = [
     "Prediction",
     "Profile",
     "Ratio",
-    "Recipe",
     "RegressionReport",
     "SaturationReport",
     "ScoredClass",
     "SensitivityReport",
-    "Setting",
     "Stage",
     "Trial",
     "TuningReport",

@@ -63,7 +63,7 @@ class BenchSamples:
     and are None for the first itself and where inputs or outputs have different shapes.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = (
+    DERIVED: ClassVar[tuple[str, ...]] = (
         "min_ms",
         "p50_ms",
         "p90_ms",

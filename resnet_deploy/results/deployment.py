@@ -31,7 +31,7 @@ class ModelSummary:
     ``c2 (N, 256, 56, 56) float32``; ``min_onnxruntime`` is the first release that loads the file.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("parameters", "macs")
+    DERIVED: ClassVar[tuple[str, ...]] = ("parameters", "macs")
 
     name: str
     stages: tuple[Stage, ...]
@@ -64,7 +64,7 @@ class Deployment:
     Where an accuracy ``budget`` was asked for, the best file is there even when a check failed.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("passed",)
+    DERIVED: ClassVar[tuple[str, ...]] = ("passed",)
 
     files: dict[str, str]
     sha256: dict[str, str]

@@ -29,7 +29,7 @@ class Answers:
     has a value for each; ranks from there on are not known.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = (
+    DERIVED: ClassVar[tuple[str, ...]] = (
         "top1",
         "top1_interval",
         "top5",
@@ -87,7 +87,7 @@ class Answers:
 class Agreement(Answers):
     """Another model's answers to the same samples, and how close the logits are."""
 
-    STATISTICS: ClassVar[tuple[str, ...]] = (*Answers.STATISTICS, "agreement", "sqnr_db")
+    DERIVED: ClassVar[tuple[str, ...]] = (*Answers.DERIVED, "agreement", "sqnr_db")
 
     top1_equal: tuple[bool, ...]
     signal_power: float
@@ -113,9 +113,9 @@ class EvalResult(Answers):
     left out.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = (
+    DERIVED: ClassVar[tuple[str, ...]] = (
         "samples",
-        *Answers.STATISTICS,
+        *Answers.DERIVED,
         "per_class",
         "paired",
         "confusion_changes",

@@ -20,7 +20,7 @@ class IsaRun:
     by sample, whether both pick the same class; ``reference`` is None without a reference.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = (
+    DERIVED: ClassVar[tuple[str, ...]] = (
         "samples",
         "bit_identical",
         "agreement",
@@ -71,7 +71,7 @@ class IsaRun:
 class IsaReport:
     """One file on several instruction sets; ``reference`` names what has the right answer."""
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("passed", "proven")
+    DERIVED: ClassVar[tuple[str, ...]] = ("passed", "proven")
 
     model: str
     data: str

@@ -25,7 +25,7 @@ class OperatorTime:
     whole microseconds: the runtime's clock has no finer ones.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("ms",)
+    DERIVED: ClassVar[tuple[str, ...]] = ("ms",)
 
     node: str
     module: str
@@ -46,7 +46,7 @@ class Profile:
     Taken in runs of its own: asking the clock between operators costs time.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("total_ms", "shares")
+    DERIVED: ClassVar[tuple[str, ...]] = ("total_ms", "shares")
 
     subject: str
     batch_size: int

@@ -23,7 +23,7 @@ class PairedTop1:
     ``newly_right`` images only the model gets right, ``newly_wrong`` only the other one.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("difference", "interval", "p_value", "significant")
+    DERIVED: ClassVar[tuple[str, ...]] = ("difference", "interval", "p_value", "significant")
 
     samples: int
     newly_right: int
@@ -62,7 +62,7 @@ def paired_top1(right: Sequence[bool], against: Sequence[bool]) -> PairedTop1:
 class ClassAccuracy:
     """How many of one class's ``samples`` the model gets right, and the other model if any."""
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("top1", "against_top1", "difference")
+    DERIVED: ClassVar[tuple[str, ...]] = ("top1", "against_top1", "difference")
 
     name: str
     samples: int

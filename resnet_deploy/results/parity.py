@@ -27,7 +27,7 @@ class OutputDiff:
     ``name`` is the torch module (``layer3.0.conv2``) or the output; powers are sums of squares.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("relative", "sqnr_db", "cosine")
+    DERIVED: ClassVar[tuple[str, ...]] = ("relative", "sqnr_db", "cosine")
 
     name: str
     samples: int
@@ -95,7 +95,7 @@ class ParityCase:
     sample, whether both picked the same class; it is empty where there are no classes.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("agreement", "failures")
+    DERIVED: ClassVar[tuple[str, ...]] = ("agreement", "failures")
 
     reference: str
     candidate: str
@@ -137,7 +137,7 @@ class ParityCase:
 class ParityReport:
     """All comparisons of one artifact, and its layers in graph order when asked for."""
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("passed", "samples", "first_drift")
+    DERIVED: ClassVar[tuple[str, ...]] = ("passed", "samples", "first_drift")
 
     model: str
     data: str
@@ -187,7 +187,7 @@ class Inspection:
     ``op_counts`` counts its operators; ``float_ops`` are those that should be int8 and aren't.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("passed",)
+    DERIVED: ClassVar[tuple[str, ...]] = ("passed",)
 
     model: str
     op_counts: dict[str, int]

@@ -34,7 +34,7 @@ class Ratio:
     Source: T. Kalibera, R. Jones, Rigorous Benchmarking in Reasonable Time, ISMM 2013.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("median", "low", "high", "confidence", "differs")
+    DERIVED: ClassVar[tuple[str, ...]] = ("median", "low", "high", "confidence", "differs")
 
     subject: str
     reference: str

@@ -31,7 +31,7 @@ class Change:
     between them is not, unless a reference takes it out.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("slowdown", "low", "high", "confidence", "verdict")
+    DERIVED: ClassVar[tuple[str, ...]] = ("slowdown", "low", "high", "confidence", "verdict")
 
     subject: str
     batch_size: int
@@ -91,7 +91,7 @@ class RegressionReport:
     subjects of one run only, ``differences`` what makes the runs hard to compare.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("passed",)
+    DERIVED: ClassVar[tuple[str, ...]] = ("passed",)
 
     old: str
     new: str

@@ -18,7 +18,7 @@ class LayerSaturation:
     sum of a risky pair that is farthest from zero. A layer without risky pairs is not counted.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("touched_share", "overflow_share")
+    DERIVED: ClassVar[tuple[str, ...]] = ("touched_share", "overflow_share")
 
     name: str
     weight_pairs: int
@@ -47,7 +47,7 @@ class SaturationReport:
     ``images`` is 0 when no weights are risky: then there was nothing to count.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("always_safe", "safe")
+    DERIVED: ClassVar[tuple[str, ...]] = ("always_safe", "safe")
 
     model: str
     data: str

@@ -22,7 +22,7 @@ class Fidelity:
     compares with the labels, where there are some; ``right`` images have the class of their label.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("sqnr_db", "agreement", "top1", "drop")
+    DERIVED: ClassVar[tuple[str, ...]] = ("sqnr_db", "agreement", "top1", "drop")
 
     data: str
     samples: int
@@ -62,7 +62,7 @@ class PairedTimes:
     ``int8_ns[r]`` and ``mixed_ns[r]`` are the fastest runs of round r, in nanoseconds.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("slowdown", "interval", "lost_ms")
+    DERIVED: ClassVar[tuple[str, ...]] = ("slowdown", "interval", "lost_ms")
 
     int8_ns: tuple[int, ...]
     mixed_ns: tuple[int, ...]
@@ -100,7 +100,7 @@ class LayerSensitivity:
     sum that its result is added to. ``int8`` is the file without them in float, ``mixed`` with.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = (
+    DERIVED: ClassVar[tuple[str, ...]] = (
         "sqnr_gain_db",
         "agreement_gain",
         "top1_gain",
@@ -158,7 +158,7 @@ class SensitivityReport:
     ``batch_size`` and ``threads`` are those of the times; empty ``layers``: there is one only.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("method",)
+    DERIVED: ClassVar[tuple[str, ...]] = ("method",)
 
     model: str
     layers: tuple[LayerSensitivity, ...]
@@ -196,7 +196,7 @@ class BudgetReport:
     ``max_drop`` is in points of top-1, ``min_agreement`` a share; None is not asked for.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("held", "float_layers")
+    DERIVED: ClassVar[tuple[str, ...]] = ("held", "float_layers")
 
     max_drop: float | None
     min_agreement: float | None

@@ -33,7 +33,7 @@ class Epoch:
         """Training speed, without the evaluation."""
         return self.images / self.seconds if self.seconds else 0.0
 
-    STATISTICS = ("images_per_second",)
+    DERIVED = ("images_per_second",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,4 +80,4 @@ class TrainingResult:
         """Time of all epochs, evaluation not included."""
         return sum(epoch.seconds for epoch in self.epochs)
 
-    STATISTICS = ("top1", "seconds")
+    DERIVED = ("top1", "seconds")

@@ -28,7 +28,7 @@ class Verdict:
     float, whoever wanted it.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("ratio", "interval", "worth_it", "text")
+    DERIVED: ClassVar[tuple[str, ...]] = ("ratio", "interval", "worth_it", "text")
 
     cpu: str
     vnni: bool

@@ -10,10 +10,10 @@ from resnet_deploy.artifact.onnx_file import Artifact, read_model, save
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.pipeline import quantize_file
 from resnet_deploy.progress import Progress
-from resnet_deploy.results import Environment, Recipe
+from resnet_deploy.results import Environment
 from resnet_deploy.rewrites.bake_input import bake_input
 from resnet_deploy.sensitivity import globs
-from resnet_deploy.spec import Budget, QuantSpec, TuneSpec
+from resnet_deploy.spec import Budget, FileOptions, QuantSpec, TuneSpec
 from resnet_deploy.tune.store import Store
 
 
@@ -51,7 +51,7 @@ class Kitchen:
         self._environment = environment
         self._progress = progress
 
-    def make(self, recipe: Recipe) -> Path:
+    def make(self, recipe: FileOptions) -> Path:
         """Return the file of ``recipe``.
 
         Raises:
@@ -62,7 +62,7 @@ class Kitchen:
             return file
         return self._int8(recipe) if recipe.int8 else self._fp32(recipe)
 
-    def mixed(self, recipe: Recipe) -> tuple[Recipe, Path]:
+    def mixed(self, recipe: FileOptions) -> tuple[FileOptions, Path]:
         """Return ``recipe`` with as many float layers as the budget needs, and its file.
 
         Raises:
@@ -76,7 +76,7 @@ class Kitchen:
             found = replace(recipe, float_layers=kept)
             return found, self._store.adopt(made, found.name)
 
-    def _fp32(self, recipe: Recipe) -> Path:
+    def _fp32(self, recipe: FileOptions) -> Path:
         card = self._source.card
         assert card is not None, "fp32_source gives one"
         preprocess = replace(card.preprocess, format=recipe.input)
@@ -86,12 +86,12 @@ class Kitchen:
             model = bake_input(model, card.preprocess)
         return save(model, self._store.file(recipe.name), card).path
 
-    def _int8(self, recipe: Recipe) -> Path:
+    def _int8(self, recipe: FileOptions) -> Path:
         file = self._store.file(recipe.name)
         self._quantize(recipe, file, None)
         return file
 
-    def _quantize(self, recipe: Recipe, out: Path, budget: Budget | None) -> tuple[str, ...]:
+    def _quantize(self, recipe: FileOptions, out: Path, budget: Budget | None) -> tuple[str, ...]:
         deployment = quantize_file(
             self._source.path,
             out,
