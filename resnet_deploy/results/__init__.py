@@ -13,6 +13,7 @@ from resnet_deploy.results.benchmark import (
     paired_ratios,
 )
 from resnet_deploy.results.bundle import BundleReport
+from resnet_deploy.results.closeness import OutputDiff, sqnr_db
 from resnet_deploy.results.deployment import Deployment, ModelSummary, Stage
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.evaluation import Agreement, EvalResult, Prediction, ScoredClass
@@ -20,14 +21,7 @@ from resnet_deploy.results.interval import median_interval
 from resnet_deploy.results.isa import IsaReport, IsaRun
 from resnet_deploy.results.operator_times import OperatorKind, OperatorTime, Profile
 from resnet_deploy.results.paired import ClassAccuracy, ConfusionChange, PairedTop1
-from resnet_deploy.results.parity import (
-    FloatOp,
-    Inspection,
-    OutputDiff,
-    ParityCase,
-    ParityReport,
-    sqnr_db,
-)
+from resnet_deploy.results.parity import FloatOp, Inspection, ParityCase, ParityReport
 from resnet_deploy.results.ratio import Ratio
 from resnet_deploy.results.regression import Change, ChangeVerdict, RegressionReport
 from resnet_deploy.results.saturation import LayerSaturation, SaturationReport

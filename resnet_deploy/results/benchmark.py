@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from resnet_deploy.results.closeness import OutputDiff, SameTop1
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.operator_times import Profile
-from resnet_deploy.results.parity import OutputDiff
 from resnet_deploy.results.ratio import Ratio
 from resnet_deploy.spec import BenchSpec
 
@@ -52,7 +52,7 @@ class ColdStart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchSamples:
+class BenchSamples(SameTop1):
     """Everything measured of one subject. Times in nanoseconds, memory in bytes.
 
     ``rounds_ns[r][i]`` is run i of round r. ``processes`` holds how many of the rounds each
@@ -87,11 +87,6 @@ class BenchSamples:
     processes: tuple[int, ...] = ()
     images_per_slice: tuple[float, ...] = ()
     cold_starts: tuple[ColdStart, ...] = ()
-
-    @property
-    def agreement(self) -> float | None:
-        """Share of samples with the first subject's top-1; None where nothing was compared."""
-        return sum(self.top1_equal) / len(self.top1_equal) if self.top1_equal else None
 
     @property
     def all_ns(self) -> list[int]:

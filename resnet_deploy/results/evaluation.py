@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from resnet_deploy.results.accuracy import Interval, expected_calibration_error, wilson_interval
+from resnet_deploy.results.closeness import SignalToNoise, share
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.paired import (
     ClassAccuracy,
@@ -15,7 +16,6 @@ from resnet_deploy.results.paired import (
     confusion_changes,
     paired_top1,
 )
-from resnet_deploy.results.parity import sqnr_db
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +84,8 @@ class Answers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreement(Answers):
-    """Another model's answers to the same samples, and how close the logits are."""
+class Agreement(Answers, SignalToNoise):
+    """Another model's answers to the same samples, and how close the evaluated one's logits are."""
 
     DERIVED: ClassVar[tuple[str, ...]] = (*Answers.DERIVED, "agreement", "sqnr_db")
 
@@ -96,12 +96,7 @@ class Agreement(Answers):
     @property
     def agreement(self) -> float:
         """Share of samples where both models pick the same class."""
-        return sum(self.top1_equal) / len(self.top1_equal)
-
-    @property
-    def sqnr_db(self) -> float:
-        """Signal to noise of the evaluated model's logits, this model being the reference."""
-        return sqnr_db(self.signal_power, self.noise_power)
+        return share(self.top1_equal)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,19 +6,19 @@ import statistics
 from dataclasses import dataclass
 from typing import ClassVar
 
+from resnet_deploy.results.closeness import SignalToNoise
 from resnet_deploy.results.interval import median_interval
 from resnet_deploy.results.paired import PairedTop1
-from resnet_deploy.results.parity import sqnr_db
 
 RESOLUTION = 0.005
 """Share of a run's time below which two files count as equally fast."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fidelity:
+class Fidelity(SignalToNoise):
     """How close a file is to the fp32 one on ``samples`` images of ``data``.
 
-    ``agreeing`` images have the same top-1; powers are sums of squares over all logits. ``paired``
+    ``agreeing`` images have the same top-1; powers are those of all logits. ``paired``
     compares with the labels, where there are some; ``right`` images have the class of their label.
     """
 
@@ -31,11 +31,6 @@ class Fidelity:
     noise_power: float
     paired: PairedTop1 | None = None
     right: int | None = None
-
-    @property
-    def sqnr_db(self) -> float:
-        """Signal to noise of the logits in dB, the fp32 file's being the signal."""
-        return sqnr_db(self.signal_power, self.noise_power)
 
     @property
     def agreement(self) -> float:
@@ -117,7 +112,7 @@ class LayerSensitivity:
     @property
     def sqnr_gain_db(self) -> float:
         """Signal to noise gained, in dB."""
-        if self.int8.noise_power == self.mixed.noise_power:
+        if self.int8.sqnr_db == self.mixed.sqnr_db:
             return 0.0  # and not infinity minus infinity
         return self.mixed.sqnr_db - self.int8.sqnr_db
 
