@@ -5,6 +5,7 @@ Nothing is rounded here; that is the report's business.
 
 from __future__ import annotations
 
+from resnet_deploy.results.base import Result
 from resnet_deploy.results.benchmark import (
     BenchmarkResult,
     BenchSamples,
@@ -15,8 +16,15 @@ from resnet_deploy.results.benchmark import (
 from resnet_deploy.results.bundle import BundleReport
 from resnet_deploy.results.closeness import OutputDiff, sqnr_db
 from resnet_deploy.results.deployment import Deployment, ModelSummary, Stage
+from resnet_deploy.results.diagnosis import Diagnosis, Missing, RunnerStatus
 from resnet_deploy.results.environment import Environment
-from resnet_deploy.results.evaluation import Agreement, EvalResult, Prediction, ScoredClass
+from resnet_deploy.results.evaluation import (
+    Agreement,
+    EvalResult,
+    Prediction,
+    Predictions,
+    ScoredClass,
+)
 from resnet_deploy.results.interval import median_interval
 from resnet_deploy.results.isa import IsaReport, IsaRun
 from resnet_deploy.results.operator_times import OperatorKind, OperatorTime, Profile
@@ -34,6 +42,7 @@ from resnet_deploy.results.sensitivity import (
     SensitivityReport,
 )
 from resnet_deploy.results.serialize import from_dict, to_dict
+from resnet_deploy.results.training import Epoch, TrainingResult
 from resnet_deploy.results.tuning import Trial, TuningReport
 from resnet_deploy.results.verdict import Verdict
 
@@ -50,7 +59,9 @@ __all__ = [
     "ColdStart",
     "ConfusionChange",
     "Deployment",
+    "Diagnosis",
     "Environment",
+    "Epoch",
     "EvalResult",
     "Fidelity",
     "FloatOp",
@@ -59,6 +70,7 @@ __all__ = [
     "IsaRun",
     "LayerSaturation",
     "LayerSensitivity",
+    "Missing",
     "MixedTrial",
     "ModelSummary",
     "OperatorKind",
@@ -69,13 +81,17 @@ __all__ = [
     "ParityCase",
     "ParityReport",
     "Prediction",
+    "Predictions",
     "Profile",
     "Ratio",
     "RegressionReport",
+    "Result",
+    "RunnerStatus",
     "SaturationReport",
     "ScoredClass",
     "SensitivityReport",
     "Stage",
+    "TrainingResult",
     "Trial",
     "TuningReport",
     "Verdict",

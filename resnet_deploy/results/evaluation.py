@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from resnet_deploy.results.accuracy import Interval, expected_calibration_error, wilson_interval
+from resnet_deploy.results.base import Result
 from resnet_deploy.results.closeness import SignalToNoise, share
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.paired import (
@@ -87,7 +88,7 @@ class Answers:
 class Agreement(Answers, SignalToNoise):
     """Another model's answers to the same samples, and how close the evaluated one's logits are."""
 
-    DERIVED: ClassVar[tuple[str, ...]] = (*Answers.DERIVED, "agreement", "sqnr_db")
+    DERIVED = (*Answers.DERIVED, "agreement", "sqnr_db")
 
     top1_equal: tuple[bool, ...]
     signal_power: float
@@ -100,7 +101,7 @@ class Agreement(Answers, SignalToNoise):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvalResult(Answers):
+class EvalResult(Answers, Result):
     """Accuracy on a dataset, and beside another model's.
 
     ``classes`` names the dataset's classes, then what else the model can answer; ``truth[i]`` is
@@ -108,7 +109,7 @@ class EvalResult(Answers):
     left out.
     """
 
-    DERIVED: ClassVar[tuple[str, ...]] = (
+    DERIVED = (
         "samples",
         *Answers.DERIVED,
         "per_class",
@@ -184,3 +185,13 @@ class Prediction:
 
     image: str
     classes: tuple[ScoredClass, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions(Result):
+    """What a model says is on each of some images."""
+
+    model: str
+    sha256: str
+    predictions: tuple[Prediction, ...]
+    environment: Environment | None = None

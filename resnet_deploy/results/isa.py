@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
+from resnet_deploy.results.base import Result
 from resnet_deploy.results.closeness import OutputDiff, SameTop1, broken_bounds, share
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.spec import Tolerance
@@ -20,7 +20,7 @@ class IsaRun(SameTop1):
     by sample, whether both pick the same class; ``reference`` is None without a reference.
     """
 
-    DERIVED: ClassVar[tuple[str, ...]] = (
+    DERIVED = (
         "samples",
         "bit_identical",
         "agreement",
@@ -61,10 +61,10 @@ class IsaRun(SameTop1):
 
 
 @dataclass(frozen=True, kw_only=True)
-class IsaReport:
+class IsaReport(Result):
     """One file on several instruction sets; ``reference`` names what has the right answer."""
 
-    DERIVED: ClassVar[tuple[str, ...]] = ("passed", "proven")
+    DERIVED = ("passed", "proven")
 
     model: str
     data: str
@@ -76,6 +76,10 @@ class IsaReport:
     def passed(self) -> bool:
         """True when there is at least one run and all hold."""
         return bool(self.runs) and len(self.proven) == len(self.runs)
+
+    def _failure(self) -> str:
+        failed = [f"{run.isa}: {', '.join(run.failures)}" for run in self.runs if run.failures]
+        return f"{self.model}: " + ("; ".join(failed) or "nothing was compared")
 
     @property
     def proven(self) -> tuple[str, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
+from resnet_deploy.results.base import Result
 from resnet_deploy.results.closeness import OutputDiff, SameTop1, broken_bounds
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.spec import Tolerance
@@ -18,7 +18,7 @@ class ParityCase(SameTop1):
     sample, whether both picked the same class; it is empty where there are no classes.
     """
 
-    DERIVED: ClassVar[tuple[str, ...]] = ("agreement", "failures")
+    DERIVED = ("agreement", "failures")
 
     reference: str
     candidate: str
@@ -41,7 +41,7 @@ class ParityCase(SameTop1):
     @property
     def relative(self) -> float:
         """The largest relative difference of any output."""
-        return max(one.relative for one in self.outputs)
+        return max(output.relative for output in self.outputs)
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -50,10 +50,10 @@ class ParityCase(SameTop1):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParityReport:
+class ParityReport(Result):
     """All comparisons of one artifact, and its layers in graph order when asked for."""
 
-    DERIVED: ClassVar[tuple[str, ...]] = ("passed", "samples", "first_drift")
+    DERIVED = ("passed", "samples", "first_drift")
 
     model: str
     data: str
@@ -66,6 +66,18 @@ class ParityReport:
         """True when there is at least one case and all hold."""
         return bool(self.cases) and not any(case.failures for case in self.cases)
 
+    def _failure(self) -> str:
+        for case in self.cases:
+            if case.failures:
+                drift = self.first_drift
+                return (
+                    f"{case.candidate} is too far from {case.reference} (batch size "
+                    f"{case.batch_size}, optimisations {case.optimization}): "
+                    + "; ".join(case.failures)
+                    + (f"; the first layer that drifts is {drift}" if drift else "")
+                )
+        return f"{self.model}: nothing was compared"
+
     @property
     def samples(self) -> int:
         """The most samples that any case compared."""
@@ -75,11 +87,11 @@ class ParityReport:
     def first_drift(self) -> str | None:
         """The first layer, in graph order, outside the tolerance of the cases."""
         tolerance = self.cases[0].tolerance
-        return next((one.name for one in self.layers if one.failures(tolerance)), None)
+        return next((layer.name for layer in self.layers if layer.failures(tolerance)), None)
 
     def worst(self, optimization: str | None = None) -> ParityCase:
         """Return the case of the largest relative difference, of one optimisation if given."""
-        cases = [one for one in self.cases if optimization in (None, one.optimization)]
+        cases = [case for case in self.cases if optimization in (None, case.optimization)]
         return max(cases, key=lambda case: case.relative)
 
 
@@ -103,7 +115,7 @@ class Inspection:
     ``op_counts`` counts its operators; ``float_ops`` are those that should be int8 and aren't.
     """
 
-    DERIVED: ClassVar[tuple[str, ...]] = ("passed",)
+    DERIVED = ("passed",)
 
     model: str
     op_counts: dict[str, int]
@@ -112,4 +124,4 @@ class Inspection:
     @property
     def passed(self) -> bool:
         """True when every operator that should run in int8 does."""
-        return all(one.requested for one in self.float_ops)
+        return all(op.requested for op in self.float_ops)

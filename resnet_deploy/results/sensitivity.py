@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from typing import ClassVar
 
+from resnet_deploy.results.base import Result
 from resnet_deploy.results.closeness import SignalToNoise
 from resnet_deploy.results.interval import median_interval
 from resnet_deploy.results.paired import PairedTop1
@@ -22,7 +22,7 @@ class Fidelity(SignalToNoise):
     compares with the labels, where there are some; ``right`` images have the class of their label.
     """
 
-    DERIVED: ClassVar[tuple[str, ...]] = ("sqnr_db", "agreement", "top1", "drop")
+    DERIVED = ("sqnr_db", "agreement", "top1", "drop")
 
     data: str
     samples: int
@@ -57,7 +57,7 @@ class PairedTimes:
     ``int8_ns[r]`` and ``mixed_ns[r]`` are the fastest runs of round r, in nanoseconds.
     """
 
-    DERIVED: ClassVar[tuple[str, ...]] = ("slowdown", "interval", "lost_ms")
+    DERIVED = ("slowdown", "interval", "lost_ms")
 
     int8_ns: tuple[int, ...]
     mixed_ns: tuple[int, ...]
@@ -95,7 +95,7 @@ class LayerSensitivity:
     sum that its result is added to. ``int8`` is the file without them in float, ``mixed`` with.
     """
 
-    DERIVED: ClassVar[tuple[str, ...]] = (
+    DERIVED = (
         "sqnr_gain_db",
         "agreement_gain",
         "top1_gain",
@@ -147,13 +147,13 @@ class LayerSensitivity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SensitivityReport:
+class SensitivityReport(Result):
     """All layers that run in int8, the one that gives most for its time first.
 
     ``batch_size`` and ``threads`` are those of the times; empty ``layers``: there is one only.
     """
 
-    DERIVED: ClassVar[tuple[str, ...]] = ("method",)
+    DERIVED = ("method",)
 
     model: str
     layers: tuple[LayerSensitivity, ...]
@@ -191,7 +191,7 @@ class BudgetReport:
     ``max_drop`` is in points of top-1, ``min_agreement`` a share; None is not asked for.
     """
 
-    DERIVED: ClassVar[tuple[str, ...]] = ("held", "float_layers")
+    DERIVED = ("held", "float_layers")
 
     max_drop: float | None
     min_agreement: float | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from resnet_deploy.results.base import Result
 from resnet_deploy.results.environment import Environment
 
 
@@ -37,7 +38,7 @@ class Epoch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingResult:
+class TrainingResult(Result):
     """A training, finished or interrupted.
 
     ``data`` is the name of the dataset, with ``train_images`` and ``test_images``. ``files`` are

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
+from resnet_deploy.results.base import Result
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.ratio import Ratio
 from resnet_deploy.results.sensitivity import Fidelity
@@ -25,7 +25,7 @@ class Trial:
     bit for bit the same, it is that trial's.
     """
 
-    DERIVED: ClassVar[tuple[str, ...]] = ("speed",)
+    DERIVED = ("speed",)
 
     recipe: FileOptions
     setting: RunOptions
@@ -53,7 +53,7 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TuningReport:
+class TuningReport(Result):
     """Everything that was tried; the first trial is the reference of all speeds.
 
     ``reference_ms`` is the reference's fastest median round: absolute times are made of it.
@@ -62,7 +62,7 @@ class TuningReport:
     time.
     """
 
-    DERIVED: ClassVar[tuple[str, ...]] = ("passed",)
+    DERIVED = ("passed",)
 
     model: str
     sha256: str
@@ -119,6 +119,9 @@ class TuningReport:
     def passed(self) -> bool:
         """Whether something keeps the budget."""
         return self.best is not None
+
+    def _failure(self) -> str:
+        return f"{self.model}: none of the {len(self.trials)} trials keeps the accuracy budget"
 
     @property
     def front(self) -> tuple[Trial, ...]:

@@ -16,7 +16,7 @@ class ExportRequest:
 
     ``labels``, ``licence`` (an SPDX expression) and ``preprocess`` go before what the card of the
     weights says, if they have one. ``name`` defaults to the model's own. ``calibration`` None means
-    made-up pictures. ``allow_float_ops`` accepts layers that ONNX Runtime leaves in float.
+    synthetic images. ``allow_float_ops`` accepts layers that ONNX Runtime leaves in float.
 
     Raises:
         SpecError: ``licence`` is something else.
