@@ -640,8 +640,8 @@ def bench(
     options = session_option
     if isinstance(options, Mapping):
         options = [f"{key}={value}" for key, value in options.items()]
-    several = isinstance(models, Sequence) and not isinstance(models, str)
-    paths = [_path(one) for one in (models if several else [models])]  # type: ignore[list-item]
+    given = models if isinstance(models, Sequence) and not isinstance(models, str) else [models]
+    paths = [_path(one) for one in given]
     results = sweep(
         open_models(paths),
         tuple(runner),

@@ -21,6 +21,7 @@ from resnet_deploy.results import Fidelity
 from resnet_deploy.results.paired import paired_top1
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import class_scores
+from resnet_deploy.runners.compare import difference_and_top1
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import Preprocess, SessionSpec
 
@@ -78,7 +79,6 @@ class Fp32Baseline:
             self._batches = tuple(images)
         with closing(OrtRunner(fp32, quiet_session(threads))) as runner:
             self._expected = self._logits(runner, self._artifact)
-        self._top1 = self._expected.argmax(axis=1)
         self._truth = _truth(fp32, images, self._expected.shape[1]) if labelled else None
 
     def first(self, count: int) -> Array:
@@ -93,20 +93,19 @@ class Fp32Baseline:
             artifact: the file that it has open, if it takes another input than the fp32 file.
         """
         logits = self._logits(runner, artifact or self._artifact)
-        top1 = logits.argmax(axis=1)
         paired, right = None, None
         if self._truth is not None:
-            hits = top1 == self._truth
-            paired = paired_top1(hits.tolist(), (self._top1 == self._truth).tolist())
+            hits = logits.argmax(axis=1) == self._truth
+            expected = self._expected.argmax(axis=1) == self._truth
+            paired = paired_top1(hits.tolist(), expected.tolist())
             right = int(hits.sum())
-        signal = np.square(self._expected, dtype=np.float64).sum()
-        noise = np.square(logits.astype(np.float64) - self._expected).sum()
+        found, same = difference_and_top1("logits", self._expected, logits)
         return Fidelity(
             data=self.data,
             samples=self.samples,
-            agreeing=int((top1 == self._top1).sum()),
-            signal_power=float(signal),
-            noise_power=float(noise),
+            agreeing=sum(same),
+            signal_power=found.signal_power,
+            noise_power=found.noise_power,
             paired=paired,
             right=right,
         )

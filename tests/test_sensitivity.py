@@ -16,8 +16,8 @@ from resnet_deploy.sensitivity import MixedPrecision, globs, int8_layers, rank_l
 from resnet_deploy.spec import Preprocess, QuantSpec
 from resnet_deploy.fp32_baseline import Fp32Baseline, all_images
 from tests.passes.graphs import noise, parse
-from tests.results.test_sensitivity import times
 from tests.ruined_net import RUINED, SIZE, ruined_net
+from tests.support.sensitivity import times
 
 PREPROCESS = Preprocess.for_size(SIZE)
 

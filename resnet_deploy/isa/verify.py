@@ -24,7 +24,7 @@ from resnet_deploy.models.network import Network
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.reference import Reference, reference_for
 from resnet_deploy.results import Environment, IsaReport, IsaRun
-from resnet_deploy.runners.compare import difference, side_by_side, top1_equal
+from resnet_deploy.runners.compare import difference_and_top1, side_by_side
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import OutputKind, SessionSpec, Tolerance
 from resnet_deploy.verify import BATCH_SIZES, default_tolerance
@@ -153,19 +153,23 @@ def _compared(
     name = ", ".join(spec.name for spec in artifact.outputs)
     # Classes of a top-K file are no numbers to compare; where two are a tie they change.
     by_class = artifact.output_kind in (OutputKind.LOGITS, OutputKind.SOFTMAX)
+    logits, same = difference_and_top1(name, here, there, classes=by_class)
+    reference, reference_same = (
+        (None, ()) if right is None else difference_and_top1(name, right, there, classes=by_class)
+    )
     return IsaRun(
         isa=isa.name,
         emulator=None if emulated is None else emulated.emulator,
         seconds=0.0 if emulated is None else emulated.seconds,
         cached=emulated is not None and emulated.cached,
-        logits=difference(name, here, there),
+        logits=logits,
         identical_samples=sum(
             one.tobytes() == two.tobytes() for one, two in zip(here, there, strict=True)
         ),
-        top1_equal=top1_equal(here, there) if by_class else (),
+        top1_equal=same,
         tolerance=tolerance,
-        reference=None if right is None else difference(name, right, there),
-        reference_top1_equal=(() if right is None or not by_class else top1_equal(right, there)),
+        reference=reference,
+        reference_top1_equal=reference_same,
     )
 
 

@@ -14,7 +14,7 @@ import onnx
 from resnet_deploy.arrays import Array
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantize.activation_statistics import Statistics
+from resnet_deploy.quantize.activation_histograms import ActivationHistograms
 from resnet_deploy.quantize.calibration_cache import CalibrationCache, cache_key
 from resnet_deploy.quantize.crew import Crew, ThreadCrew
 from resnet_deploy.quantize.histogram import Histogram
@@ -48,7 +48,7 @@ def observe(
         images: how many images the batches hold, for the progress.
         threads: of all workers together; 0 means the physical cores allowed here.
         workers: how many processes share the images; 1 means this one.
-        cache: where statistics are kept, and unfinished ones are taken up; used when ``batches``
+        cache: where histograms are kept, and unfinished ones are taken up; used when ``batches``
             are :class:`CalibrationImages`, which can tell what they hold.
         progress: called after every batch.
 
@@ -59,7 +59,7 @@ def observe(
     names = [name for name in tensors if name != model.graph.input[0].name]
     exposed = serialized_with_outputs(model, names)
     key = ""
-    total = Statistics.of(tensors)
+    total = ActivationHistograms.of(tensors)
     if cache is not None and isinstance(batches, CalibrationImages):
         key = cache_key(exposed, tensors, batches.content_key())
         total = cache.load(key, tensors, images) or total

@@ -14,7 +14,7 @@ import numpy as np
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.errors import RunnerError, one_line
-from resnet_deploy.quantize.activation_statistics import Statistics
+from resnet_deploy.quantize.activation_histograms import ActivationHistograms
 from resnet_deploy.quantize.sampling import sample_rows
 from resnet_deploy.runners.ort_runner import open_session
 from resnet_deploy.spec import SessionSpec
@@ -24,7 +24,7 @@ _MOST_IMAGES_PER_RUN = 32
 
 
 class Crew(Protocol):
-    """Runs the model over batches and gathers statistics; a context manager."""
+    """Runs the model over batches and gathers histograms; a context manager."""
 
     def add(self, batch: Array) -> None:
         """Take ``batch`` on; returns once there is room for another one.
@@ -34,8 +34,8 @@ class Crew(Protocol):
             RunnerError: ONNX Runtime can't run the model.
         """
 
-    def collect(self) -> Statistics:
-        """Wait for all batches and return the statistics since the last call.
+    def collect(self) -> ActivationHistograms:
+        """Wait for all batches and return the histograms since the last call.
 
         Raises:
             DatasetError, RunnerError: as :meth:`add`.
@@ -86,20 +86,20 @@ class ThreadCrew:
                 self._running.popleft().result()
             self._running.append(self._pool.submit(self._count, piece, count))
 
-    def collect(self) -> Statistics:
+    def collect(self) -> ActivationHistograms:
         """See :meth:`Crew.collect`."""
         while self._running:
             self._running.popleft().result()
-        total = Statistics.of(self._tensors)
+        total = ActivationHistograms.of(self._tensors)
         for part in self._parts:
             total.merge(part)
         self._reset()
         return total
 
     def _reset(self) -> None:
-        # Each thread counts into statistics of its own; they are merged when asked for.
-        self._parts = [Statistics.of(self._tensors) for _ in range(self._threads)]
-        self._free: queue.SimpleQueue[Statistics] = queue.SimpleQueue()
+        # Each thread counts into histograms of its own; they are merged when asked for.
+        self._parts = [ActivationHistograms.of(self._tensors) for _ in range(self._threads)]
+        self._free: queue.SimpleQueue[ActivationHistograms] = queue.SimpleQueue()
         for part in self._parts:
             self._free.put(part)
 

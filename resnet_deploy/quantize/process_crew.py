@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from resnet_deploy import errors
 from resnet_deploy.errors import ResnetDeployError, RunnerError
-from resnet_deploy.quantize.activation_statistics import Statistics
+from resnet_deploy.quantize.activation_histograms import ActivationHistograms
 from resnet_deploy.quantize.worker import read_message, write_message
 
 WORKER = (sys.executable, "-m", "resnet_deploy.quantize.worker")
@@ -28,7 +28,7 @@ WORKER = (sys.executable, "-m", "resnet_deploy.quantize.worker")
 class ProcessCrew:
     """Implements ``Crew`` with ``workers`` processes, each a ``ThreadCrew`` of its own.
 
-    A batch goes to whichever process is free. Statistics do not depend on which one that is.
+    A batch goes to whichever process is free. Histograms do not depend on which one that is.
 
     Args:
         model: fp32 graph, serialised, that has ``tensors`` among its outputs.
@@ -78,13 +78,13 @@ class ProcessCrew:
             self._running.popleft().result()
         self._running.append(self._pool.submit(self._send, batch))
 
-    def collect(self) -> Statistics:
+    def collect(self) -> ActivationHistograms:
         """See ``Crew.collect``."""
         while self._running:
             self._running.popleft().result()
-        total = Statistics.of(self._tensors)
+        total = ActivationHistograms.of(self._tensors)
         for data in self._pool.map(lambda one: one.ask({"do": "collect"}), self._processes):
-            total.merge(Statistics.from_bytes(data))
+            total.merge(ActivationHistograms.from_bytes(data))
         return total
 
     def _send(self, batch: NDArray[Any]) -> bytes:

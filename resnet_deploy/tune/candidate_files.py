@@ -15,9 +15,9 @@ from resnet_deploy.deployment.source import with_input
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.progress import Progress
 from resnet_deploy.quantize.quantized import Calibrated, calibrate, excluding
-from resnet_deploy.results import Environment, Recipe
+from resnet_deploy.results import Environment
 from resnet_deploy.rewrites.bake_input import bake_input
-from resnet_deploy.spec import QuantSpec, TuneSpec
+from resnet_deploy.spec import FileOptions, QuantSpec, TuneSpec
 from resnet_deploy.spec.deploy import DeploySpec
 from resnet_deploy.tune.store import Store
 
@@ -46,7 +46,7 @@ class CandidateFiles:
     environment: Environment
     progress: Progress
 
-    def file(self, recipe: Recipe) -> Path:
+    def file(self, recipe: FileOptions) -> Path:
         """Return the file of ``recipe``.
 
         Raises:
@@ -58,7 +58,7 @@ class CandidateFiles:
             write(made or self._fp32(recipe), path)
         return path
 
-    def mixed(self, recipe: Recipe) -> tuple[Recipe, Path]:
+    def mixed(self, recipe: FileOptions) -> tuple[FileOptions, Path]:
         """Return ``recipe`` with as many float layers as the budget needs, and its file.
 
         Raises:
@@ -84,7 +84,7 @@ class CandidateFiles:
         made = calibrated.quantized(budget.float_layers, facts=budget_figures(budget))
         return found, write(made.artifact, self.store.file(found.name)).path
 
-    def _fp32(self, recipe: Recipe) -> Artifact:
+    def _fp32(self, recipe: FileOptions) -> Artifact:
         card = self.source.card
         assert card is not None, "fp32_source gives one"
         preprocess = replace(card.preprocess, format=recipe.input)
@@ -94,7 +94,7 @@ class CandidateFiles:
             model = bake_input(model, card.preprocess)
         return make(model, card, f"{recipe.name}.onnx")
 
-    def _calibrated(self, recipe: Recipe) -> Calibrated:
+    def _calibrated(self, recipe: FileOptions) -> Calibrated:
         spec = QuantSpec(
             calibration_method=recipe.method,
             effort=recipe.effort,

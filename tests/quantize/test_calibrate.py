@@ -18,7 +18,7 @@ import pytest
 from resnet_deploy.data.arrays import array_dataset
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import DatasetError, RunnerError
-from resnet_deploy.quantize.activation_statistics import Statistics
+from resnet_deploy.quantize.activation_histograms import ActivationHistograms
 from resnet_deploy.quantize.calibrate import observe
 from resnet_deploy.quantize.calibration_cache import CalibrationCache
 from resnet_deploy.quantize.histogram import Histogram
@@ -55,7 +55,7 @@ def calibration(count: int = 45, seed: int = 0) -> CalibrationImages:
 
 
 def state(histograms: dict[str, Histogram]) -> bytes:
-    return Statistics(histograms).to_bytes()
+    return ActivationHistograms(histograms).to_bytes()
 
 
 def whole() -> bytes:

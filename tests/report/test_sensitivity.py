@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 
 from resnet_deploy.report.sensitivity import budget_verdict, sensitivity_report
 from resnet_deploy.results import BudgetReport, LayerSensitivity, MixedTrial, SensitivityReport
-from tests.results.test_sensitivity import fidelity, layer, times
+from tests.support.sensitivity import fidelity, layer, times
 
 
 def text(renderable: RenderableType) -> str:

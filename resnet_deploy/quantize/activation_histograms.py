@@ -1,6 +1,6 @@
 """What calibration has learned so far: a histogram per tensor, and over how many images.
 
-The same images give the same statistics, whatever their order, and however they were divided
+The same images give the same histograms, whatever their order, and however they were divided
 between processes. A range is chosen from them afterwards, by any method.
 """
 
@@ -18,18 +18,18 @@ from resnet_deploy.quantize.histogram import BINS, Histogram
 
 
 @dataclass
-class Statistics:
+class ActivationHistograms:
     """Histograms by tensor name, over ``images`` images."""
 
     histograms: dict[str, Histogram] = field(default_factory=dict)
     images: int = 0
 
     @classmethod
-    def of(cls, tensors: Sequence[str]) -> Statistics:
-        """Return the statistics of no image at all."""
+    def of(cls, tensors: Sequence[str]) -> ActivationHistograms:
+        """Return the histograms of no image at all."""
         return cls({name: Histogram() for name in tensors})
 
-    def merge(self, other: Statistics) -> None:
+    def merge(self, other: ActivationHistograms) -> None:
         """Add what ``other`` has learned from other images about the same tensors."""
         for name, histogram in other.histograms.items():
             self.histograms[name].merge(histogram)
@@ -54,7 +54,7 @@ class Statistics:
         return stream.getvalue()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Statistics:
+    def from_bytes(cls, data: bytes) -> ActivationHistograms:
         """Return what was written by :meth:`to_bytes`; nothing in ``data`` is executed.
 
         Raises:
@@ -66,7 +66,7 @@ class Statistics:
             names = [str(name) for name in arrays["names"]]
             return cls(_histograms(names, arrays), int(arrays["images"]))
         except Exception as error:  # a damaged archive can make zipfile raise almost anything
-            raise ValueError(f"no statistics: {error}") from error
+            raise ValueError(f"no histograms: {error}") from error
 
 
 def _histograms(names: list[str], arrays: dict[str, NDArray[np.generic]]) -> dict[str, Histogram]:
