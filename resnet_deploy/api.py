@@ -1087,15 +1087,30 @@ def train(
     )
 
 
-def recipe_text(name: str) -> str:
-    """Return a training recipe as TOML, to change and reuse.
+def recipe_text(
+    recipe: str | None = None,
+    *,
+    depth: int | None = None,
+    model: str | None = None,
+    image_size: int | None = None,
+    weights: StrPath = "random",
+    qat: bool = False,
+) -> str:
+    """Return the recipe that :func:`train` would use as TOML, to change and reuse.
 
     Args:
-        name: cifar, cifar-fast, nvidia, transfer, qat, or a file.
+        recipe: As of :func:`train`.
+        depth: As of :func:`load`.
+        model: As of :func:`load`.
+        image_size: As of :func:`load`.
+        weights: As of :func:`train`.
+        qat: As of :func:`train`.
     """
+    from resnet_deploy.train.recipe import default_recipe
     from resnet_deploy.train.recipe import recipe_text as text
 
-    return text(name)
+    request = ModelRequest(depth=depth, model=model, image_size=image_size)
+    return text(recipe or default_recipe(request, str(weights), qat=qat))
 
 
 def doctor(
