@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import replace
 
 from resnet_deploy.errors import ResnetDeployError
 from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.isa.tools import FETCH_COMMAND, NOT_FETCHED, status
-from resnet_deploy.results import Environment
+from resnet_deploy.results import Diagnosis, Missing, RunnerStatus
 from resnet_deploy.runners.cpu import (
     allowed_cpus,
     cgroup_quota,
@@ -20,7 +19,7 @@ from resnet_deploy.runners.cpu import (
 )
 from resnet_deploy.runners.ort_openvino_runner import openvino_devices
 from resnet_deploy.runners.ort_runner import execution_providers
-from resnet_deploy.runners.registry import RunnerStatus, runner_status
+from resnet_deploy.runners.registry import runner_status
 
 OPTIONAL = {
     "torch": ("building and exporting models, and the torch runner", "export"),
@@ -33,55 +32,6 @@ OPTIONAL = {
 _INTEL = "GenuineIntel"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Missing:
-    """Something optional that is not installed, and the command that installs it."""
-
-    package: str
-    needed_for: str
-    install: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Diagnosis:
-    """This machine: CPUs, memory in bytes, runtimes, and what is missing.
-
-    ``quota`` is the control group's limit in cores, None without one. ``isas`` says of each
-    instruction set how ``verify --isa`` can run its kernels here; ``runners`` which of the
-    runners of ``bench`` can run.
-    """
-
-    STATISTICS: ClassVar[tuple[str, ...]] = ("vnni", "int8")
-
-    environment: Environment
-    allowed_cpus: int
-    physical_cores: int
-    quota: float | None
-    memory_bytes: int
-    available_bytes: int
-    execution_providers: tuple[str, ...]
-    runners: tuple[RunnerStatus, ...]
-    isas: dict[str, str]
-    missing: tuple[Missing, ...]
-
-    @property
-    def vnni(self) -> bool:
-        """Whether one instruction adds up int8 products in 32 bits."""
-        return has_vnni(self.environment.isa)
-
-    @property
-    def int8(self) -> str:
-        """What an int8 file can be expected to do here, in one sentence."""
-        if self.vnni:
-            return "fast and exact: int8 products are added up in 32 bits (VNNI or dot product)"
-        if "avx2" in self.environment.isa:
-            return (
-                "works, gains little: no VNNI, so pairs of u8*s8 products are added in 16 bits "
-                "and may saturate; compare accuracy and speed with fp32 before you ship it"
-            )
-        return "not worth it: neither VNNI, dot product nor AVX2; use the fp32 file"
-
-
 def diagnose(command: str) -> Diagnosis:
     """Look at this machine; ``command`` is what repeats that. PyTorch is not imported."""
     import psutil
@@ -89,8 +39,10 @@ def diagnose(command: str) -> Diagnosis:
     memory = psutil.virtual_memory()
     isas = {name: status(isa) for name, isa in ISAS.items()}
     emulators = Missing(package="emulators", needed_for="verify --isa", install=FETCH_COMMAND)
+    here = environment(command)
     return Diagnosis(
-        environment=environment(command),
+        environment=here,
+        vnni=has_vnni(here.isa),
         allowed_cpus=len(allowed_cpus()),
         physical_cores=physical_cores(),
         quota=cgroup_quota(),
@@ -139,33 +91,3 @@ def missing_packages() -> tuple[Missing, ...]:
         for package, (needed_for, extra) in OPTIONAL.items()
         if importlib.util.find_spec(package) is None
     )
-
-
-def rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
-    """Return the diagnosis in words: what, and what was found."""
-    env = diagnosis.environment
-    quota = "no cgroup quota" if diagnosis.quota is None else f"cgroup quota {diagnosis.quota:g}"
-    return [
-        ("CPU", env.cpu),
-        ("vector extensions", " ".join(env.isa) or "none that matter"),
-        ("int8", diagnosis.int8),
-        (
-            "cores to use",
-            f"{env.cores} ({diagnosis.physical_cores} physical of {diagnosis.allowed_cpus} "
-            f"logical CPUs allowed, {quota})",
-        ),
-        (
-            "memory",
-            f"{diagnosis.memory_bytes / 1e9:.1f} GB, "
-            f"{diagnosis.available_bytes / 1e9:.1f} GB available",
-        ),
-        ("system", f"{env.os}, Python {env.python}"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in env.versions.items())),
-        ("execution providers", ", ".join(diagnosis.execution_providers)),
-        *((f"runner {one.name}", one.problem or "ready") for one in diagnosis.runners),
-        ("kernels for --isa", "; ".join(f"{name}: {how}" for name, how in diagnosis.isas.items())),
-        *(
-            (f"missing: {one.package}", f"needed for {one.needed_for}: {one.install}")
-            for one in diagnosis.missing
-        ),
-    ]

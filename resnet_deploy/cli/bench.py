@@ -16,6 +16,7 @@ from resnet_deploy.cli.options import (
     command_line,
     console,
     json_option,
+    rendered,
     seed_option,
     show,
     verbosity_options,
@@ -24,8 +25,6 @@ from resnet_deploy.cli.options import (
 from resnet_deploy.cli.report_option import report_option, write_report
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from resnet_deploy.results import BenchmarkResult
 
 _NARROWEST = 80
@@ -240,14 +239,14 @@ def command(
         if json_file != "-":
             _show(result)
     if json_file != "-" and len(results) > 1:
-        _show_sweep(results)
+        _show(results)
     if json_file is not None:
         data = [to_dict(result) for result in results]
         write_json(data[0] if len(data) == 1 else {"results": data}, json_file)
     if report_file is not None:
-        from resnet_deploy.report.html.bench import benchmark_page
+        from resnet_deploy.report import html
 
-        write_report(benchmark_page(results), report_file)
+        write_report(html(results), report_file)
 
 
 def _compare(
@@ -258,34 +257,20 @@ def _compare(
     report_file: Path | None,
 ) -> None:
     from resnet_deploy.bench import compare_runs
-    from resnet_deploy.report.regression import render_regression
     from resnet_deploy.results import to_dict
 
     report = compare_runs(*files, max_regress=max_regress, relative_to=relative_to)
-    show(render_regression(report), to_dict(report), json_file)
+    show(rendered(report), to_dict(report), json_file)
     if report_file is not None:
-        from resnet_deploy.report.html.regression import regression_page
+        from resnet_deploy.report import html
 
-        write_report(regression_page(report), report_file)
+        write_report(html(report), report_file)
     click.get_current_context().exit(0 if report.passed else 1)
 
 
-def _show(result: BenchmarkResult) -> None:
-    from resnet_deploy.report.bench import render
-    from resnet_deploy.report.operator_times import render_profile
+def _show(result: BenchmarkResult | Sequence[BenchmarkResult]) -> None:
+    from resnet_deploy.report import render
 
-    width = max(_NARROWEST, console().width)
-    _print([render(result, width), *(render_profile(one) for one in result.profiles)], width)
-
-
-def _show_sweep(results: Sequence[BenchmarkResult]) -> None:
-    from resnet_deploy.report.sweep import render_sweep
-
-    _print([render_sweep(results)], max(_NARROWEST, console().width))
-
-
-def _print(reports: Sequence[RenderableType], width: int) -> None:
     out = console()
-    out.width = width
-    for report in reports:
-        out.print(report)
+    out.width = max(_NARROWEST, out.width)
+    out.print(render(result, out.width))

@@ -12,6 +12,7 @@ from resnet_deploy.cli.options import (
     force_option,
     json_option,
     model_argument,
+    rendered,
     seed_option,
     show,
     verbosity_options,
@@ -75,7 +76,6 @@ def command(
     from resnet_deploy.artifact.onnx_file import load
     from resnet_deploy.bundle.bundling import pack
     from resnet_deploy.data.datasets import open_dataset
-    from resnet_deploy.report.bundle import bundle_report
     from resnet_deploy.results import to_dict
 
     load(model)  # a wrong model is named before a large dataset is listed
@@ -91,4 +91,4 @@ def command(
             force=force,
             progress=progress,
         )
-    show(bundle_report(report), to_dict(report), json_file)
+    show(rendered(report), to_dict(report), json_file)

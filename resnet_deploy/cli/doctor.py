@@ -8,6 +8,7 @@ from resnet_deploy.cli.options import (
     ProgressBar,
     command_line,
     json_option,
+    rendered,
     show,
     verbosity_options,
 )
@@ -23,13 +24,12 @@ from resnet_deploy.cli.options import (
 @verbosity_options
 def command(fetch_isa_tools: bool, json_file: str | None) -> None:
     """Show what this machine can run, what that means for int8, and what is missing."""
-    from resnet_deploy.doctor import diagnose, rows
+    from resnet_deploy.doctor import diagnose
     from resnet_deploy.isa.tools import fetch_tools
-    from resnet_deploy.report.doctor import render
     from resnet_deploy.results import to_dict
 
     if fetch_isa_tools:
         with ProgressBar() as progress:
             fetch_tools(progress)
     diagnosis = diagnose(command_line())
-    show(render(rows(diagnosis)), to_dict(diagnosis), json_file)
+    show(rendered(diagnosis), to_dict(diagnosis), json_file)

@@ -15,6 +15,7 @@ from resnet_deploy.cli.options import (
     data_option,
     json_option,
     model_argument,
+    rendered,
     show,
     threads_option,
     verbosity_options,
@@ -73,7 +74,6 @@ def command(
     from resnet_deploy.artifact.recording import check_recordable
     from resnet_deploy.data.datasets import open_dataset
     from resnet_deploy.evaluate import record_accuracy, score
-    from resnet_deploy.report.evaluation import evaluation_report
     from resnet_deploy.results import to_dict
     from resnet_deploy.runners.cpu import environment
 
@@ -93,10 +93,10 @@ def command(
             progress=progress,
         )
     result = replace(result, environment=environment(command_line()))
-    show(evaluation_report(result), to_dict(result), json_file)
+    show(rendered(result), to_dict(result), json_file)
     if report_file is not None:
-        from resnet_deploy.report.html.evaluation import evaluation_page
+        from resnet_deploy.report import html
 
-        write_report(evaluation_page(result), report_file)
+        write_report(html(result), report_file)
     if record:  # last: what was measured is on the screen by now
         record_accuracy(model, result, dataset)

@@ -199,6 +199,13 @@ def console() -> Console:
     return terminal if terminal.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
 
 
+def rendered(result: Any) -> RenderableType:
+    """Return ``result`` as the console is wide."""
+    from resnet_deploy.report import render
+
+    return render(result, console().width)
+
+
 def show(report: RenderableType, data: Any, json_file: str | None) -> None:
     """Print ``report``, unless JSON goes to stdout; write ``data`` where ``--json`` says."""
     if json_file != "-":
@@ -209,10 +216,9 @@ def show(report: RenderableType, data: Any, json_file: str | None) -> None:
 
 def show_deployment(deployment: Deployment, json_file: str | None) -> None:
     """Show what was made and proven; exit with 1 when a check failed."""
-    from resnet_deploy.report.deployment import deployment_report
     from resnet_deploy.results import to_dict
 
-    show(deployment_report(deployment), to_dict(deployment), json_file)
+    show(rendered(deployment), to_dict(deployment), json_file)
     click.get_current_context().exit(0 if deployment.passed else 1)
 
 

@@ -12,6 +12,7 @@ from resnet_deploy.cli.options import (
     command_line,
     json_option,
     model_argument,
+    rendered,
     show,
     threads_option,
     verbosity_options,
@@ -41,7 +42,6 @@ def command(
     from resnet_deploy.artifact.files import sha256_of
     from resnet_deploy.data.folder import image_files
     from resnet_deploy.predict import classify
-    from resnet_deploy.report.prediction import prediction_table
     from resnet_deploy.results import to_dict
     from resnet_deploy.runners.cpu import environment
 
@@ -54,4 +54,4 @@ def command(
         "predictions": [to_dict(prediction) for prediction in predictions],
         "environment": to_dict(environment(command_line())),
     }
-    show(prediction_table(predictions), data, json_file)
+    show(rendered(predictions), data, json_file)

@@ -122,7 +122,7 @@ def command(
             progress=progress,
         )
     if report_file is not None:
-        from resnet_deploy.report.html.sensitivity import sensitivity_page
+        from resnet_deploy.report import html
 
-        write_report(sensitivity_page(deployment), report_file)
+        write_report(html(deployment), report_file)
     show_deployment(deployment, json_file)

@@ -10,6 +10,7 @@ from resnet_deploy.cli.model_options import model_request_options
 from resnet_deploy.cli.options import (
     MODEL,
     json_option,
+    rendered,
     show,
     verbosity_options,
 )
@@ -28,7 +29,6 @@ def command(file: Path | None, request: ModelRequest, json_file: str | None) -> 
     ours. For a file also precision, opset, size, operators, the ONNX Runtime it needs, and its
     card: weights, licence, preprocessing, calibration, accuracy, the ISAs it proved right on.
     """
-    from resnet_deploy.report.summary import render
     from resnet_deploy.results import to_dict
     from resnet_deploy.summary import summarize_artifact, summarize_spec
 
@@ -41,4 +41,4 @@ def command(file: Path | None, request: ModelRequest, json_file: str | None) -> 
     else:
         summary = summarize_spec(request.spec())
 
-    show(render(summary), to_dict(summary), json_file)
+    show(rendered(summary), to_dict(summary), json_file)

@@ -20,6 +20,7 @@ from resnet_deploy.cli.options import (
     command_line,
     force_option,
     json_option,
+    rendered,
     seed_option,
     show,
     threads_option,
@@ -159,7 +160,6 @@ def command(
 
     require("torch", "training")
     require("safetensors", "training")
-    from resnet_deploy.report.training import training_report
     from resnet_deploy.results import to_dict
     from resnet_deploy.runners.cpu import environment
     from resnet_deploy.spec.train_request import TrainRequest
@@ -189,7 +189,7 @@ def command(
             on_epoch=_show_epoch,
         )
     if result.leads:
-        show(training_report(result), to_dict(result), json_file)
+        show(rendered(result), to_dict(result), json_file)
     if result.interrupted is not None:
         # 128 + the signal's number, as a shell reports it.
         click.get_current_context().exit(128 + signal.Signals[result.interrupted])
@@ -215,7 +215,7 @@ def _patience_of_torchrun() -> AbstractContextManager[None]:
 
 
 def _show_epoch(epoch: Epoch, epochs: int) -> None:
-    from resnet_deploy.report.training import epoch_line
+    from resnet_deploy.report.views.training import epoch_line
 
     if logging.getLogger("resnet_deploy").isEnabledFor(logging.WARNING):
         click.echo(epoch_line(epoch, epochs), err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from resnet_deploy.cli.options import (
     data_option,
     json_option,
     model_argument,
+    rendered,
     seed_option,
     show,
     threads_option,
@@ -104,8 +106,10 @@ def command(
     evidence OUT/tune.json; in the end OUT/tune.html (or --report) draws the Pareto front. The same
     command goes on after an interruption. Exit code 1: nothing keeps the budget.
     """
-    from resnet_deploy.report.html.tuning import tuning_page
-    from resnet_deploy.report.tuning import render_tuning
+    from rich.console import Group
+    from rich.text import Text
+
+    from resnet_deploy.report import html
     from resnet_deploy.results import to_dict
     from resnet_deploy.runners.cpu import environment
     from resnet_deploy.tune import tune
@@ -130,8 +134,9 @@ def command(
             environment=environment(command_line()),
             progress=progress,
         )
-    best = str(folder / f"{model.stem}.tuned.onnx")
+    report = replace(report, shipped=str(folder / f"{model.stem}.tuned.onnx"))
     page = report_file or folder / "tune.html"
-    write_report(tuning_page(report, best), page)
-    show(render_tuning(report, best, str(page)), to_dict(report), json_file)
+    write_report(html(report), page)
+    see = Text(f"  see    {page}: the Pareto front, and all of this")
+    show(Group(rendered(report), see), to_dict(report), json_file)
     click.get_current_context().exit(0 if report.passed else 1)

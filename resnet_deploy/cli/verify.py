@@ -13,6 +13,7 @@ from resnet_deploy.cli.options import (
     data_option,
     json_option,
     model_argument,
+    rendered,
     seed_option,
     show,
     threads_option,
@@ -115,11 +116,7 @@ def command(
     )
     from resnet_deploy.quantize.count_saturation import count_saturation
     from resnet_deploy.reference import reference_for
-    from resnet_deploy.report.html.elsewhere import isa_page, saturation_page
-    from resnet_deploy.report.html.parity import parity_page
-    from resnet_deploy.report.isa import isa_report
-    from resnet_deploy.report.parity import parity_report
-    from resnet_deploy.report.saturation import saturation_report
+    from resnet_deploy.report import html
     from resnet_deploy.results import to_dict
     from resnet_deploy.runners.cpu import environment
     from resnet_deploy.verify import (
@@ -152,9 +149,9 @@ def command(
                 environment=where,
                 progress=progress,
             )
-        show(saturation_report(counted), to_dict(counted), json_file)
+        show(rendered(counted), to_dict(counted), json_file)
         if report_file is not None:
-            write_report(saturation_page(counted), report_file)
+            write_report(html(counted), report_file)
         ctx.exit(0 if counted.safe else 1)
     meaningful = real and is_trained(artifact)
     given = {
@@ -182,9 +179,9 @@ def command(
                 environment=where,
                 progress=progress,
             )
-            show(isa_report(on_isas), to_dict(on_isas), json_file)
+            show(rendered(on_isas), to_dict(on_isas), json_file)
             if report_file is not None:
-                write_report(isa_page(on_isas), report_file)
+                write_report(html(on_isas), report_file)
             if record:  # last: what was found is on the screen by now
                 record_isas(artifact, on_isas)
             ctx.exit(0 if on_isas.passed else 1)
@@ -200,9 +197,9 @@ def command(
             environment=where,
             progress=progress,
         )
-    show(parity_report(report), to_dict(report), json_file)
+    show(rendered(report), to_dict(report), json_file)
     if report_file is not None:
-        write_report(parity_page(report), report_file)
+        write_report(html(report), report_file)
     ctx.exit(0 if report.passed else 1)
 
 

@@ -14,6 +14,7 @@ from resnet_deploy.results.benchmark import (
 )
 from resnet_deploy.results.bundle import BundleReport
 from resnet_deploy.results.deployment import Deployment, ModelSummary, Stage
+from resnet_deploy.results.diagnosis import Diagnosis, Missing, RunnerStatus
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.evaluation import Agreement, EvalResult, Prediction, ScoredClass
 from resnet_deploy.results.interval import median_interval
@@ -56,6 +57,7 @@ __all__ = [
     "ColdStart",
     "ConfusionChange",
     "Deployment",
+    "Diagnosis",
     "Environment",
     "EvalResult",
     "Fidelity",
@@ -65,6 +67,7 @@ __all__ = [
     "IsaRun",
     "LayerSaturation",
     "LayerSensitivity",
+    "Missing",
     "MixedTrial",
     "ModelSummary",
     "OperatorKind",
@@ -79,6 +82,7 @@ __all__ = [
     "Ratio",
     "Recipe",
     "RegressionReport",
+    "RunnerStatus",
     "SaturationReport",
     "ScoredClass",
     "SensitivityReport",

@@ -116,7 +116,7 @@ class TuningReport:
     """Everything that was tried; the first trial is the reference of all speeds.
 
     ``reference_ms`` is the reference's fastest median round: absolute times are made of it.
-    ``data`` names the images and their SHA-256. ``skipped`` holds what could not run here, and
+    ``data`` names the images and their SHA-256. ``shipped`` is the path of the best file. ``skipped`` holds what could not run here, and
     why. ``seconds`` count interrupted searches too. ``complete``: nothing was left out for want of
     time.
     """
@@ -132,6 +132,7 @@ class TuningReport:
     skipped: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     complete: bool = False
+    shipped: str | None = None
 
     @property
     def reference_ms(self) -> float:
