@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from resnet_deploy.report.isa import isa_report
+from resnet_deploy.report.parity import parity_report
 from rich.console import Console, RenderableType
 
 from resnet_deploy.arrays import Array
@@ -22,8 +24,6 @@ from resnet_deploy.isa.instruction_sets import ISAS, Isa
 from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file
 from resnet_deploy.quantize.inspection import inspect_int8
 from resnet_deploy.reference import FileReference, default_reference
-from resnet_deploy.report.isa import isa_report
-from resnet_deploy.report.parity import parity_report
 from resnet_deploy.results import Environment, from_dict, to_dict
 from resnet_deploy.runners.base import infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner

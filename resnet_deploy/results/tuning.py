@@ -57,7 +57,7 @@ class TuningReport(Result):
     """Everything that was tried; the first trial is the reference of all speeds.
 
     ``reference_ms`` is the reference's fastest median round: absolute times are made of it.
-    ``data`` names the images and their SHA-256. ``skipped`` holds what could not run here, and
+    ``data`` names the images and their SHA-256. ``shipped`` is the path of the best file. ``skipped`` holds what could not run here, and
     why. ``seconds`` count interrupted searches too. ``complete``: nothing was left out for want of
     time.
     """
@@ -73,6 +73,7 @@ class TuningReport(Result):
     skipped: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     complete: bool = False
+    shipped: str | None = None
 
     @property
     def reference_ms(self) -> float:
