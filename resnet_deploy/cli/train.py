@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from resnet_deploy.cli.last_words import last_words
 from resnet_deploy.cli.model_options import model_request_options
 from resnet_deploy.cli.options import (
     MODEL,
@@ -26,6 +25,7 @@ from resnet_deploy.cli.options import (
     verbosity_options,
 )
 from resnet_deploy.errors import SpecError
+from resnet_deploy.processes.interrupts import last_words
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Precision
 

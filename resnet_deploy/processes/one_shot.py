@@ -21,8 +21,10 @@ class Ended:
 
     @property
     def failure(self) -> str:
-        """Why it failed, in one line; empty when it did not."""
-        return self.code and last_line(self.stderr, otherwise=how_it_ended(self.code)) or ""
+        """Why it failed, in one line: the last of stderr; empty when it did not."""
+        if self.code == 0:
+            return ""
+        return last_line(self.stderr, otherwise=how_it_ended(self.code))
 
 
 def run(
@@ -32,6 +34,7 @@ def run(
     timeout: float | None = None,
     environment: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] | None = None,
+    noise: str | None = None,
 ) -> Ended:
     """Run ``command`` to its end; an exception meanwhile, Ctrl-C as well, kills it.
 
@@ -41,6 +44,7 @@ def run(
         timeout: seconds from the end of its output, which nobody waits for without ``on_line``.
         environment: all of its variables; None means those of this process.
         on_line: called with each line that it prints; without it, they are dropped.
+        noise: lines of stderr that have this in them say nothing.
 
     Raises:
         TimeoutError: it took longer, and was killed.
@@ -70,4 +74,5 @@ def run(
             process.kill()
             raise
         stderr.seek(0)
-        return Ended(code, stderr.read().decode(errors="replace"))
+        lines = stderr.read().decode(errors="replace").splitlines(keepends=True)
+        return Ended(code, "".join(line for line in lines if noise is None or noise not in line))
