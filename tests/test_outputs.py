@@ -15,8 +15,8 @@ from rich.console import Console, RenderableType
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import load, read_model, save
 from resnet_deploy.errors import RunnerError, SpecError
-from resnet_deploy.isa import verify as verify_isa
 from resnet_deploy.isa import guest
+from resnet_deploy.isa import verify as verify_isa
 from resnet_deploy.isa.emulated import EmulatedLogits
 from resnet_deploy.isa.instruction_sets import ISAS, Isa
 from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file

@@ -27,7 +27,7 @@ class Product:
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A row of the table: ``product`` run by ``runner``; without ``module`` by our own child process.
+    """A row of the table: ``product`` run by ``runner``; without ``module`` by our own child.
 
     ``runner`` is the name that it gets.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -76,6 +75,8 @@ def last_words(words: str, *, seconds: float) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    import socket
+
     over = threading.Event()
     heard, told = socket.socketpair()
     told.setblocking(False)

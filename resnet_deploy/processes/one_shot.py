@@ -41,7 +41,7 @@ def run(
     Args:
         command: the program and its arguments.
         folder: where it runs. A ``python -c`` imports from there first: not from the user's folder.
-        timeout: seconds from the end of its output, which nobody waits for without ``on_line``.
+        timeout: seconds; with ``on_line``, they count from the end of its output.
         environment: all of its variables; None means those of this process.
         on_line: called with each line that it prints; without it, they are dropped.
         noise: lines of stderr that have this in them say nothing.

@@ -90,8 +90,9 @@ class ChildProcess:
         if "error" not in header:
             raise self._talks_nonsense(str(header))
         kind = getattr(errors, str(header["error"]), None)
-        known = isinstance(kind, type) and issubclass(kind, ResnetDeployError)
-        raise (kind if known else RunnerError)(header.get("message", header["error"]))
+        if not (isinstance(kind, type) and issubclass(kind, ResnetDeployError)):
+            kind = RunnerError
+        raise kind(header.get("message", header["error"]))
 
     def kill(self) -> None:
         """End the process at once and collect it."""

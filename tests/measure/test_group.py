@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
 from resnet_deploy.measure.group import ProcessGroup
 from resnet_deploy.measure.mock import FakeClock, MockProcess, MockRunner
 from tests.support.bench_subjects import subject

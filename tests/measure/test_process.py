@@ -71,20 +71,11 @@ def test_the_errors_of_a_child_keep_their_class(tmp_path: Path, samples: Path):
         process.load(one, samples)
 
 
-@pytest.mark.parametrize(
-    ("code", "message"),
-    [
-        ("import sys; sys.exit('no space left')", r"died \(exit code 1\): no space left$"),
-        ("import os; os.abort()", r"died \(signal 6\)"),
-        ("input(); print('hello')", "wrote 'hello' instead of an answer"),
-        ("input(); print('[1]')", r"wrote '\[1\]' instead"),
-    ],
-)
-def test_a_child_that_dies_or_babbles_is_an_error(code, message, tmp_path: Path, samples: Path):
+def test_a_child_that_dies_is_an_error_of_its_subject(tmp_path: Path, samples: Path):
     one = subject(tmp_path / "m.onnx")
     with (
-        pytest.raises(RunnerError, match=rf"^mine.*{message}"),
-        SubjectProcess(one, tmp_path, script(code)) as process,
+        pytest.raises(RunnerError, match=r"^mine: .*died \(exit code 1\): no space left$"),
+        SubjectProcess(one, tmp_path, script("raise SystemExit('no space left')")) as process,
     ):
         process.load(one, samples)
     assert gone(process.pid)
@@ -93,7 +84,7 @@ def test_a_child_that_dies_or_babbles_is_an_error(code, message, tmp_path: Path,
 def test_a_child_that_hangs_is_ended(tmp_path: Path, samples: Path):
     one = subject(tmp_path / "m.onnx")
     with (
-        pytest.raises(RunnerError, match="did not answer within 1 s"),
+        pytest.raises(RunnerError, match="did not answer within 1 s and was ended: use a smaller batch"),
         SubjectProcess(one, tmp_path, script("import time; time.sleep(99)"), 1.0) as process,
     ):
         process.load(one, samples)

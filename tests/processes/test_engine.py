@@ -47,7 +47,7 @@ def test_workers_share_the_tasks_and_are_asked_for_all_they_know() -> None:
 
 def test_what_a_task_raises_comes_back() -> None:
     workers = [Adder(), Adder()]
-    with pytest.raises(RunnerError, match="-1 is negative"), WorkerPool(workers) as pool:
+    with pytest.raises(RunnerError, match="-1 is negative"), WorkerPool(workers) as pool:  # noqa: PT012
         pool.submit(-1)
         pool.collect()
     assert all(worker.killed.is_set() for worker in workers)
@@ -55,7 +55,7 @@ def test_what_a_task_raises_comes_back() -> None:
 
 def test_an_exception_ends_what_has_begun_and_drops_the_rest() -> None:
     worker = Waiting()
-    with pytest.raises(KeyboardInterrupt), WorkerPool([worker]) as pool:
+    with pytest.raises(KeyboardInterrupt), WorkerPool([worker]) as pool:  # noqa: PT012
         pool.submit(1)
         pool.submit(2)
         raise KeyboardInterrupt

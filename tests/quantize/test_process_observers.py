@@ -43,9 +43,7 @@ import sys
 sys.stdin.readline()
 print('{"ok": null, "bytes": 0}')
 """
-    with (
-        pytest.raises(RunnerError, match="a calibration worker: its process died"),
-        process_observers(b"", ["x"], 1, 1, [sys.executable, "-c", code]) as engine,
-    ):
+    with process_observers(b"", ["x"], 1, 1, [sys.executable, "-c", code]) as engine:
         engine.submit(np.zeros((1, 3, 4, 4), np.float32))
-        engine.collect()
+        with pytest.raises(RunnerError, match="a calibration worker: its process died"):
+            engine.collect()
