@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from resnet_deploy import api
-from resnet_deploy.cli.last_words import last_words
 from resnet_deploy.cli.options import (
     PATH,
     RgbType,
@@ -26,6 +25,7 @@ from resnet_deploy.cli.options import (
 from resnet_deploy.cli.output import here, output_options, show
 from resnet_deploy.cli.progress import ProgressBar
 from resnet_deploy.errors import SpecError
+from resnet_deploy.processes.interrupts import last_words
 from resnet_deploy.spec.training import Precision
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Runs images through an ONNX file under an emulator; the guest's side of ``emulated.py``.
+"""Runs images through an ONNX file under an emulator; the guest of ``emulated.py``.
 
 Started by path, in a Python that has NumPy and ONNX Runtime only: nothing of this package may be
 imported here. ``REQUEST.json`` names the files. A line of JSON on stdout tells what the CPU has,

@@ -1,7 +1,7 @@
-// A subject of bench/cpp_latency.py: the classifier of one bundle, told what to do line by line as
-// resnet_deploy/runtime/worker.py is. What is timed is the network on a prepared input.
+// A subject of bench/cpp_latency.py: the classifier of one bundle, told what to do as
+// resnet_deploy/measure/child.py is. What is timed is the network on a prepared input.
 //
-//   cpp_worker BUNDLE
+//   cpp_child BUNDLE
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -43,21 +43,6 @@ std::string read_npy(const std::string &file) {
   return data.substr(10 + bytes[8] + std::size_t{256} * bytes[9]);
 }
 
-void write_npy(const std::string &file, const std::vector<float> &values, std::size_t rows) {
-  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" +
-                       std::to_string(rows) + ", " + std::to_string(values.size() / rows) + "), }";
-  header.append(64 - (10 + header.size() + 1) % 64, ' ');
-  header += '\n';
-  std::ofstream stream(file, std::ios::binary);
-  stream.write("\x93NUMPY\x01\x00", 8);
-  const char length[] = {static_cast<char>(header.size() & 0xff),
-                         static_cast<char>(header.size() >> 8)};
-  stream.write(length, 2);
-  stream << header;
-  stream.write(reinterpret_cast<const char *>(values.data()),
-               static_cast<std::streamsize>(values.size() * sizeof(float)));
-}
-
 std::string peak_rss_bytes() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);) {
@@ -66,18 +51,23 @@ std::string peak_rss_bytes() {
   return "0";
 }
 
-class Worker {
- public:
-  explicit Worker(std::string bundle) : bundle_(std::move(bundle)) {}
+/// A value of JSON, and the bytes behind it.
+struct Answer {
+  std::string value, data;
+};
 
-  std::string answer(const std::string &request) {
+class Subject {
+ public:
+  explicit Subject(std::string bundle) : bundle_(std::move(bundle)) {}
+
+  Answer answer(const std::string &request) {
     const std::string what = value_of(request, "do");
-    if (what == "load") return load(request);
-    if (what == "first_run") return std::to_string(time_one());
-    if (what == "warm_up") return warm_up(std::stod(value_of(request, "seconds")));
-    if (what == "run") return run(std::stoi(value_of(request, "count")));
-    if (what == "logits") return logits(value_of(request, "file"));
-    if (what == "peak_rss") return peak_rss_bytes();
+    if (what == "load") return {load(request), {}};
+    if (what == "first_run") return {std::to_string(time_one()), {}};
+    if (what == "warm_up") return {warm_up(std::stod(value_of(request, "seconds"))), {}};
+    if (what == "run") return {run(std::stoi(value_of(request, "count"))), {}};
+    if (what == "logits") return logits();
+    if (what == "peak_rss") return {peak_rss_bytes(), {}};
     throw std::runtime_error("an unknown request: " + what);
   }
 
@@ -127,7 +117,7 @@ class Worker {
     return taken + "]";
   }
 
-  std::string logits(const std::string &file) {
+  Answer logits() {
     const std::size_t rows = samples_.size() / memory_.tensor.byte_count();
     std::vector<float> found;
     for (std::size_t row = 0; row < rows; ++row) {
@@ -136,8 +126,9 @@ class Worker {
       found.insert(found.end(), memory_.scores.begin(), memory_.scores.end());
     }
     use_sample(0);
-    write_npy(file, found, rows);
-    return "null";
+    const std::string shape = std::to_string(rows) + ", " + std::to_string(found.size() / rows);
+    return {"{\"shape\": [" + shape + "], \"dtype\": \"<f4\"}",
+            std::string(reinterpret_cast<const char *>(found.data()), found.size() * sizeof(float))};
   }
 
   std::string bundle_, samples_;
@@ -149,10 +140,12 @@ class Worker {
 
 int main(int argc, char **argv) {
   if (argc != 2) return 2;
-  Worker worker(argv[1]);
+  Subject subject(argv[1]);
   for (std::string request; std::getline(std::cin, request);) {
     try {
-      std::cout << "{\"ok\": " << worker.answer(request) << "}" << std::endl;
+      const Answer answer = subject.answer(request);
+      std::cout << "{\"ok\": " << answer.value << ", \"bytes\": " << answer.data.size() << "}\n"
+                << answer.data << std::flush;
     } catch (const std::exception &error) {
       std::cerr << error.what() << std::endl;
       return 1;

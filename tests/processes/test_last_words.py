@@ -7,7 +7,7 @@ import time
 
 SCRIPT = """
 import hashlib, signal, time
-from resnet_deploy.cli.last_words import last_words
+from resnet_deploy.processes.interrupts import last_words
 
 heard = []
 
