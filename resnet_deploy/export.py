@@ -15,7 +15,7 @@ from torch import nn
 
 from resnet_deploy.errors import ExportError, MissingDependencyError
 from resnet_deploy.models.outputs import tensor_names
-from resnet_deploy.passes import run_passes
+from resnet_deploy.passes import PassResult, counts_text, run_passes
 from resnet_deploy.rewrites.opset import set_opset
 from resnet_deploy.rewrites.output_head import output_head
 from resnet_deploy.spec import OutputSpec
@@ -61,9 +61,9 @@ def export_graph(
     example = torch.zeros(_EXAMPLE_BATCH, 3, image_size, image_size)
     program = _trace(module, example, tensor_names(module, output))
     model = program.model
-    counts = run_passes(model)
-    counts["output_head"] = output_head(model, output)
-    logger.info("graph passes: %s", ", ".join(f"{name} {n}" for name, n in counts.items() if n))
+    results = run_passes(model)
+    results["output_head"] = PassResult(output_head(model, output))
+    logger.info("graph passes: %s", counts_text(results))
     proto = set_opset(ir.to_proto(model), opset)
     _set_batch(proto, batch_size)
     _strip(proto)

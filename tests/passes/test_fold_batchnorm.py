@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from resnet_deploy.passes.fold_batchnorm import fold_batchnorm
+from resnet_deploy.passes.result import PassResult
 from tests.passes.graphs import noise, op_types, parse, run, to_ir
 
 CONV_BN = """
@@ -33,7 +34,7 @@ def test_batchnorm_goes_into_the_convolution(group: int, bias: bool) -> None:
     model = parse(text, weights(group, bias))
     graph = to_ir(model)
 
-    assert fold_batchnorm(graph) == 1
+    assert fold_batchnorm(graph) == PassResult(1)
 
     assert op_types(graph) == ["Conv"]
     x = noise(2, 4, 6, 6, seed=9)
@@ -51,7 +52,7 @@ def test_refuses_when_somebody_else_reads_the_convolution() -> None:
     small = {name: noise(4) for name in ("gamma", "beta", "mean")}
     graph = to_ir(parse(text, {"w": noise(4, 4, 1, 1), "var": noise(4) ** 2, **small}))
 
-    assert fold_batchnorm(graph) == 0
+    assert fold_batchnorm(graph) == PassResult()
     assert "BatchNormalization" in op_types(graph)
 
 

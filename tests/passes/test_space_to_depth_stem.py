@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resnet_deploy.passes.result import PassResult
 from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
 from tests.passes.graphs import noise, op_types, parse, run, to_ir
 
@@ -28,7 +29,7 @@ def test_the_rewritten_stem_computes_the_same(
     model = parse(stem(kernel, pads, size, channels), weights)
     graph = to_ir(model)
 
-    assert space_to_depth_stem(graph) == 1
+    assert space_to_depth_stem(graph) == PassResult(1)
 
     assert op_types(graph) == ["SpaceToDepth", "Conv"]
     x = noise(2, channels, *size, seed=2)
@@ -65,4 +66,4 @@ def test_refuses_other_stems(text: str) -> None:
     channels = 4 if "N,4" in text else 3
     kernel = 3 if "strides=[1,1]" in text else 7
     graph = to_ir(parse(text, {"conv1.weight": noise(5, channels, kernel, kernel), "b": noise(5)}))
-    assert space_to_depth_stem(graph) == 0
+    assert space_to_depth_stem(graph) == PassResult()

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from resnet_deploy.data.formats import encode
 from resnet_deploy.graph.layers import layers_of
-from resnet_deploy.passes.byte_input import byte_input
+from resnet_deploy.passes.result import PassResult
 from resnet_deploy.rewrites.bake_input import bake_input
+from resnet_deploy.rewrites.byte_input import byte_input
 from resnet_deploy.spec import InputFormat, Preprocess
 from tests.passes.graphs import noise, op_types, parse, run, to_ir
 
@@ -37,7 +38,7 @@ def pictures(width: int = 16) -> np.ndarray:
 def compare(model: onnx.ModelProto, spec: Preprocess, *, widen: bool = True) -> ir.Model:
     """Rewrite ``model`` for bytes, compare with the original, return the rewritten graph."""
     graph = to_ir(bake_input(model, spec))
-    assert byte_input(graph, widen=widen) == 1
+    assert byte_input(graph, widen=widen) == PassResult(1)
     expected = run(model, encode(pictures(), LEVELS))
     got = run(graph, encode(pictures(), spec))
     assert got.shape == expected.shape
@@ -98,7 +99,7 @@ def test_a_width_without_groups_keeps_three_channels(width: int) -> None:
     del baked.graph.value_info[:]
     graph = to_ir(onnx.shape_inference.infer_shapes(baked))
 
-    assert byte_input(graph) == 1
+    assert byte_input(graph) == PassResult(1)
 
     expected = run(model, encode(pictures(width), LEVELS))
     np.testing.assert_allclose(run(graph, pictures(width)), expected, rtol=1e-4, atol=1e-4)
@@ -141,5 +142,5 @@ def test_other_graphs_over_bytes_stay_as_they_are() -> None:
     }
     """
     graph = to_ir(parse(text))
-    assert byte_input(graph) == 0
+    assert byte_input(graph) == PassResult()
     assert op_types(graph) == ["Cast", "Relu"]
