@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from resnet_deploy.passes.global_average_pool import mean_to_global_average_pool
-from resnet_deploy.passes.result import PassResult
+from resnet_deploy.passes.result import PassResult, Refusal
 from tests.passes.graphs import noise, op_types, parse, run, to_ir
 
 
@@ -40,4 +40,11 @@ def test_axes_as_an_input_since_opset_18() -> None:
 
 def test_refuses_other_axes() -> None:
     text = "g (float[N,4,5,3] x) => (float[N,1,5,3] y) { y = ReduceMean<axes=[1]>(x) }"
-    assert mean_to_global_average_pool(to_ir(parse(text))) == 0
+    refusal = Refusal("y", "it is not over height and width alone")
+    assert mean_to_global_average_pool(to_ir(parse(text))) == PassResult(refusals=(refusal,))
+
+
+def test_refuses_other_than_four_dimensions() -> None:
+    text = "g (float[N,4,5] x) => (float[N,4,1] y) { y = ReduceMean<axes=[2]>(x) }"
+    refusal = Refusal("y", "its input is not known to have four dimensions")
+    assert mean_to_global_average_pool(to_ir(parse(text))) == PassResult(refusals=(refusal,))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from resnet_deploy.data.formats import encode
 from resnet_deploy.graph.layers import layers_of
-from resnet_deploy.passes.result import PassResult
+from resnet_deploy.passes.result import PassResult, Refusal
 from resnet_deploy.rewrites.bake_input import bake_input
 from resnet_deploy.rewrites.byte_input import byte_input
 from resnet_deploy.spec import InputFormat, Preprocess
@@ -18,6 +18,8 @@ from tests.passes.graphs import noise, op_types, parse, run, to_ir
 
 # Whole grey levels as means: then the border, which is made of bytes, is exact too.
 LEVELS = Preprocess(resize=16, crop=16, mean=(120 / 255, 110 / 255, 90 / 255), std=(0.2, 0.25, 0.3))
+
+LEVELS_NHWC = replace(LEVELS, format=InputFormat.UINT8_NHWC)
 
 
 def stem(pads: list[int], stride: int, kernel: int, width: int = 16) -> Any:
@@ -142,5 +144,21 @@ def test_other_graphs_over_bytes_stay_as_they_are() -> None:
     }
     """
     graph = to_ir(parse(text))
-    assert byte_input(graph) == PassResult()
+    reason = "what reads it is not one Cast, Sub and Conv (behind a Transpose or not)"
+    assert byte_input(graph) == PassResult(refusals=(Refusal("x", reason),))
     assert op_types(graph) == ["Cast", "Relu"]
+
+
+def test_refuses_a_convolution_with_dilations() -> None:
+    text = """
+    g (float[N,3,16,16] x) => (float[N,5,h,w] y) {
+      y = Conv<kernel_shape=[3,3], dilations=[2,2]>(x, w)
+    }
+    """
+    graph = to_ir(bake_input(parse(text, {"w": noise(5, 3, 3, 3)}), LEVELS_NHWC))
+    reason = "it has groups, dilations, automatic padding or parameters of run time"
+    assert byte_input(graph) == PassResult(refusals=(Refusal("y", reason),))
+
+
+def test_a_float_input_is_no_candidate() -> None:
+    assert byte_input(to_ir(stem([1, 1, 1, 1], 1, 3))) == PassResult()
