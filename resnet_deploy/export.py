@@ -22,7 +22,7 @@ from resnet_deploy.models.dependencies import require
 from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.outputs import shaped, tensor_names
-from resnet_deploy.passes import run_passes
+from resnet_deploy.passes import PassResult, counts_text, run_passes
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.rewrites.bake_input import bake_input
 from resnet_deploy.rewrites.opset import choose_opset, set_opset
@@ -140,9 +140,9 @@ def export_graph(
     example = torch.zeros(_EXAMPLE_BATCH, 3, image_size, image_size)
     program = _trace(module, example, tensor_names(module, output))
     model = program.model
-    counts = run_passes(model)
-    counts["output_head"] = output_head(model, output)
-    logger.info("graph passes: %s", ", ".join(f"{name} {n}" for name, n in counts.items() if n))
+    results = run_passes(model)
+    results["output_head"] = PassResult(output_head(model, output))
+    logger.info("graph passes: %s", counts_text(results))
     proto = set_opset(ir.to_proto(model), opset)
     _set_batch(proto, batch_size)
     _strip(proto)

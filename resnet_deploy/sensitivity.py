@@ -11,13 +11,11 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import onnx
-
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.data.calibration import CalibrationImages, synthetic_calibration
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.fp32_baseline import Fp32Baseline, quiet_session
+from resnet_deploy.graph.module_names import module_of
 from resnet_deploy.measure.stopwatch import Stopwatch, take_turns
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.progress import Progress, silent
@@ -167,19 +165,12 @@ def int8_layers(net: QuantizedNet, exclude: tuple[str, ...]) -> dict[str, tuple[
     sums = {name: node for node in nodes if node.op_type == "Add" for name in node.input}
     layers: dict[str, tuple[str, ...]] = {}
     for node in nodes:
-        name = _module(node)
-        if node.name not in net.weights or COPIES_KEY in _metadata(node):
+        name = module_of(node)
+        copies = any(entry.key == COPIES_KEY for entry in node.metadata_props)
+        if node.name not in net.weights or copies:
             continue
         if not any(fnmatchcase(name, one) for one in exclude):
-            added = [_module(sums[one]) for one in node.output if one in sums]
+            added = [module_of(sums[one]) for one in node.output if one in sums]
             # A module that is called twice is two nodes.
             layers[name] = tuple(dict.fromkeys((*layers.get(name, (name,)), *added)))
     return layers
-
-
-def _module(node: onnx.NodeProto) -> str:
-    return _metadata(node).get(MODULE_KEY, node.name)
-
-
-def _metadata(node: onnx.NodeProto) -> dict[str, str]:
-    return {entry.key: entry.value for entry in node.metadata_props}

@@ -20,9 +20,6 @@ from resnet_deploy.errors import ArtifactError, one_line
 from resnet_deploy.graph.releases import min_onnxruntime
 from resnet_deploy.spec import InputFormat, OutputKind, Preprocess
 
-MODULE_KEY = "resnet_deploy.module"
-"""Metadata of a node: the path of the torch module it came from."""
-
 _PROTOBUF_LIMIT = 2**31 - 1
 _RGB = 3
 

@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 
 from resnet_deploy.data.formats import encode
 from resnet_deploy.graph.layers import layers_of
-from resnet_deploy.passes.byte_input import byte_input
+from resnet_deploy.passes.result import PassResult, Refusal
 from resnet_deploy.rewrites.bake_input import bake_input
+from resnet_deploy.rewrites.byte_input import byte_input
 from resnet_deploy.spec import InputFormat, Preprocess
 from tests.passes.graphs import noise, op_types, parse, run, to_ir
 
 # Whole grey levels as means: then the border, which is made of bytes, is exact too.
 LEVELS = Preprocess(resize=16, crop=16, mean=(120 / 255, 110 / 255, 90 / 255), std=(0.2, 0.25, 0.3))
+
+LEVELS_NHWC = replace(LEVELS, format=InputFormat.UINT8_NHWC)
 
 
 def stem(pads: list[int], stride: int, kernel: int, width: int = 16) -> Any:
@@ -37,7 +40,7 @@ def pictures(width: int = 16) -> np.ndarray:
 def compare(model: onnx.ModelProto, spec: Preprocess, *, widen: bool = True) -> ir.Model:
     """Rewrite ``model`` for bytes, compare with the original, return the rewritten graph."""
     graph = to_ir(bake_input(model, spec))
-    assert byte_input(graph, widen=widen) == 1
+    assert byte_input(graph, widen=widen) == PassResult(1)
     expected = run(model, encode(pictures(), LEVELS))
     got = run(graph, encode(pictures(), spec))
     assert got.shape == expected.shape
@@ -98,7 +101,7 @@ def test_a_width_without_groups_keeps_three_channels(width: int) -> None:
     del baked.graph.value_info[:]
     graph = to_ir(onnx.shape_inference.infer_shapes(baked))
 
-    assert byte_input(graph) == 1
+    assert byte_input(graph) == PassResult(1)
 
     expected = run(model, encode(pictures(width), LEVELS))
     np.testing.assert_allclose(run(graph, pictures(width)), expected, rtol=1e-4, atol=1e-4)
@@ -141,5 +144,21 @@ def test_other_graphs_over_bytes_stay_as_they_are() -> None:
     }
     """
     graph = to_ir(parse(text))
-    assert byte_input(graph) == 0
+    reason = "what reads it is not one Cast, Sub and Conv (behind a Transpose or not)"
+    assert byte_input(graph) == PassResult(refusals=(Refusal("x", reason),))
     assert op_types(graph) == ["Cast", "Relu"]
+
+
+def test_refuses_a_convolution_with_dilations() -> None:
+    text = """
+    g (float[N,3,16,16] x) => (float[N,5,h,w] y) {
+      y = Conv<kernel_shape=[3,3], dilations=[2,2]>(x, w)
+    }
+    """
+    graph = to_ir(bake_input(parse(text, {"w": noise(5, 3, 3, 3)}), LEVELS_NHWC))
+    reason = "it has groups, dilations, automatic padding or parameters of run time"
+    assert byte_input(graph) == PassResult(refusals=(Refusal("y", reason),))
+
+
+def test_a_float_input_is_no_candidate() -> None:
+    assert byte_input(to_ir(stem([1, 1, 1, 1], 1, 3))) == PassResult()
