@@ -35,7 +35,7 @@ from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.evaluate import score
 from resnet_deploy.quantize import ranges, static, weights
-from resnet_deploy.report.evaluation import difference
+from resnet_deploy.report.views.evaluation import difference
 from resnet_deploy.results import to_dict
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import CalibrationMethod, Effort, QuantSpec, TargetIsa

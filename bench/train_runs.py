@@ -15,7 +15,7 @@ from typing import Any
 
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import ResnetDeployError
-from resnet_deploy.report.training import epoch_line
+from resnet_deploy.report.views.training import epoch_line
 from resnet_deploy.results import from_dict, to_dict
 from resnet_deploy.results.training import Epoch, TrainingResult
 from resnet_deploy.runners.cpu import environment

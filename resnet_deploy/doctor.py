@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import replace
 
 from resnet_deploy.errors import ResnetDeployError
 from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.isa.tools import FETCH_COMMAND, NOT_FETCHED, status
-from resnet_deploy.results import Environment
+from resnet_deploy.results import Diagnosis, Environment, Missing, RunnerStatus
 from resnet_deploy.runners.cpu import (
     allowed_cpus,
     cgroup_quota,
     cpu_vendor,
-    environment,
-    has_vnni,
     physical_cores,
 )
 from resnet_deploy.runners.ort_openvino_runner import openvino_devices
 from resnet_deploy.runners.ort_runner import execution_providers
-from resnet_deploy.runners.registry import RunnerStatus, runner_status
+from resnet_deploy.runners.registry import runner_status
 
 OPTIONAL = {
     "torch": ("building and exporting models, and the torch runner", "export"),
@@ -33,64 +30,15 @@ OPTIONAL = {
 _INTEL = "GenuineIntel"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Missing:
-    """Something optional that is not installed, and the command that installs it."""
-
-    package: str
-    needed_for: str
-    install: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Diagnosis:
-    """This machine: CPUs, memory in bytes, runtimes, and what is missing.
-
-    ``quota`` is the control group's limit in cores, None without one. ``isas`` says of each
-    instruction set how ``verify --isa`` can run its kernels here; ``runners`` which of the
-    runners of ``bench`` can run.
-    """
-
-    STATISTICS: ClassVar[tuple[str, ...]] = ("vnni", "int8")
-
-    environment: Environment
-    allowed_cpus: int
-    physical_cores: int
-    quota: float | None
-    memory_bytes: int
-    available_bytes: int
-    execution_providers: tuple[str, ...]
-    runners: tuple[RunnerStatus, ...]
-    isas: dict[str, str]
-    missing: tuple[Missing, ...]
-
-    @property
-    def vnni(self) -> bool:
-        """Whether one instruction adds up int8 products in 32 bits."""
-        return has_vnni(self.environment.isa)
-
-    @property
-    def int8(self) -> str:
-        """What an int8 file can be expected to do here, in one sentence."""
-        if self.vnni:
-            return "fast and exact: int8 products are added up in 32 bits (VNNI or dot product)"
-        if "avx2" in self.environment.isa:
-            return (
-                "works, gains little: no VNNI, so pairs of u8*s8 products are added in 16 bits "
-                "and may saturate; compare accuracy and speed with fp32 before you ship it"
-            )
-        return "not worth it: neither VNNI, dot product nor AVX2; use the fp32 file"
-
-
-def diagnose(command: str) -> Diagnosis:
-    """Look at this machine; ``command`` is what repeats that. PyTorch is not imported."""
+def diagnose(here: Environment) -> Diagnosis:
+    """Look at this machine, which is ``here``. PyTorch is not imported."""
     import psutil
 
     memory = psutil.virtual_memory()
     isas = {name: status(isa) for name, isa in ISAS.items()}
     emulators = Missing(package="emulators", needed_for="verify --isa", install=FETCH_COMMAND)
     return Diagnosis(
-        environment=environment(command),
+        environment=here,
         allowed_cpus=len(allowed_cpus()),
         physical_cores=physical_cores(),
         quota=cgroup_quota(),

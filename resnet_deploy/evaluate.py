@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.onnx_file import Artifact, load
-from resnet_deploy.artifact.recording import record
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.formats import input_shape
 from resnet_deploy.data.labels import match_classes
@@ -22,9 +21,10 @@ from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.results import Agreement, EvalResult
+from resnet_deploy.results import Agreement, EvalResult, OutputDiff
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import check_has_classes, class_scores, listed_classes
+from resnet_deploy.runners.compare import difference
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import Preprocess, SessionSpec
 
@@ -120,13 +120,9 @@ def score(
     )
 
 
-def record_accuracy(path: Path, result: EvalResult, dataset: Dataset) -> Artifact:
-    """Write ``result``, measured on ``dataset``, into the card of the file at ``path``.
-
-    Raises:
-        ArtifactError: the file has no card, is another one by now, or can't be written.
-    """
-    found = Accuracy(
+def accuracy_of(result: EvalResult, dataset: Dataset) -> Accuracy:
+    """Return what a card says of ``result``, which was measured on ``dataset``."""
+    return Accuracy(
         data=dataset.name,
         samples=result.samples,
         top1=round(result.top1, 6),
@@ -134,7 +130,6 @@ def record_accuracy(path: Path, result: EvalResult, dataset: Dataset) -> Artifac
         of=len(dataset),
         data_sha256=dataset.fingerprint(),
     )
-    return record(path, result.sha256, lambda card: card.with_accuracy(found))
 
 
 def _indices(dataset: Dataset, limit: int | None) -> tuple[int, ...]:
@@ -250,16 +245,16 @@ class _Comparison:
         _check_same_classes(model, reference)
         self._model = model
         self._reference = reference
-        self._signal_power = 0.0
-        self._noise_power = 0.0
+        self._logits: OutputDiff | None = None
 
     def add(self, logits: Logits, reference: Logits) -> None:
         """Compare the logits of one batch."""
-        self._signal_power += float(np.square(reference).sum())
-        self._noise_power += float(np.square(logits - reference).sum())
+        batch = difference("logits", reference, logits)
+        self._logits = batch if self._logits is None else self._logits.merge(batch)
 
     def result(self) -> Agreement:
         """Return everything that was compared."""
+        assert self._logits is not None, "a comparison without images is refused before"
         model, other = self._model, self._reference
         return Agreement(
             model=other.artifact.path.name,
@@ -269,8 +264,8 @@ class _Comparison:
             confidences=tuple(other.confidences),
             listed=listed_classes(other.artifact),
             top1_equal=tuple(a == b for a, b in zip(model.predicted, other.predicted, strict=True)),
-            signal_power=self._signal_power,
-            noise_power=self._noise_power,
+            signal_power=self._logits.signal_power,
+            noise_power=self._logits.noise_power,
         )
 
 

@@ -1,4 +1,4 @@
-"""From a PyTorch module to an ONNX graph, through ``torch.onnx.export(dynamo=True)``."""
+"""From a network to an fp32 artifact, through ``torch.onnx.export(dynamo=True)``."""
 
 from __future__ import annotations
 
@@ -7,18 +7,31 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 
 import onnx
 import onnx_ir as ir
 import torch
 from torch import nn
 
-from resnet_deploy.errors import ExportError, MissingDependencyError
-from resnet_deploy.models.outputs import tensor_names
-from resnet_deploy.passes import run_passes
-from resnet_deploy.rewrites.opset import set_opset
+from resnet_deploy import __version__
+from resnet_deploy.artifact.card import Card
+from resnet_deploy.artifact.onnx_file import Artifact, make
+from resnet_deploy.errors import ExportError, MissingDependencyError, SpecError
+from resnet_deploy.models.dependencies import require
+from resnet_deploy.models.fold import fold_batchnorm
+from resnet_deploy.models.network import Network
+from resnet_deploy.models.outputs import shaped, tensor_names
+from resnet_deploy.passes import PassResult, counts_text, run_passes
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.rewrites.bake_input import bake_input
+from resnet_deploy.rewrites.opset import choose_opset, set_opset
 from resnet_deploy.rewrites.output_head import output_head
+from resnet_deploy.rewrites.resize_front import RESIZE_OPSET
+from resnet_deploy.runners.cpu import MAKERS, versions
+from resnet_deploy.simplify import simplify
 from resnet_deploy.spec import OutputSpec
+from resnet_deploy.spec.deploy import ExportSpec
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +43,72 @@ _EXAMPLE_BATCH = 2
 
 _NATIVE_OPSET = 18
 """The lowest opset that torch's exporter writes without converting."""
+
+
+def export_network(
+    network: Network, spec: ExportSpec, *, name: str | None = None, progress: Progress = silent
+) -> Artifact:
+    """Return ``network`` as an fp32 ONNX file that is not saved yet; nothing is compared.
+
+    Args:
+        network: stays as it is.
+        spec: how. Resizing in the graph is put in front later: see ``deployment.resizing``.
+        name: stem of the file; None is the network's own.
+        progress: called before and after.
+
+    Raises:
+        SpecError: ``spec`` asks for what the network or the operator set has not.
+        ExportError: the module can't become a correct ONNX file.
+        MissingDependencyError: onnxscript is not installed.
+    """
+    require("onnxscript", "exporting")
+    progress("exporting", 0, 1)
+    opset = opset_of_export(spec)
+    preprocess = replace(network.preprocess, format=spec.input)
+    card = Card(
+        model=network.spec,
+        preprocess=preprocess,
+        weights=network.source,
+        output=spec.output,
+        labels=network.labels if spec.output.kind.has_classes else (),
+        licence=network.licence,
+        versions={"resnet-deploy": __version__, **versions(MAKERS)},
+    )
+    module = shaped(network, spec.output)
+    if spec.fold:
+        module, left = fold_batchnorm(module)
+        card = card.with_step("fold_batchnorm", {"not_folded": list(left)})
+    graph = export_graph(
+        module,
+        image_size=network.spec.image_size,
+        opset=opset,
+        batch_size=spec.batch_size,
+        output=spec.output,
+    )
+    options = {"exporter": "dynamo", "opset": opset, "batch_size": spec.batch_size}
+    card = card.with_step("export", options)
+    if spec.simplify:
+        graph, outcome = simplify(graph)
+        card = card.with_step("simplify", {"outcome": outcome})
+    artifact = make(bake_input(graph, preprocess), card, f"{name or network.spec.name}.onnx")
+    progress("exporting", 1, 1)
+    return artifact
+
+
+def opset_of_export(spec: ExportSpec) -> int:
+    """Return the operator set of the files that ``spec`` asks for.
+
+    Raises:
+        SpecError: there is no such one, or it can't do what is asked for.
+    """
+    least = RESIZE_OPSET if spec.resize_in_graph else None
+    opset = choose_opset(spec.opset or least, spec.target_ort)
+    if least is not None and opset < least:
+        raise SpecError(
+            f"--resize-in-graph needs opset {least}, which ONNX Runtime 1.14 is the first to read: "
+            "use a later --opset or --target-ort"
+        )
+    return opset
 
 
 def export_graph(
@@ -61,9 +140,9 @@ def export_graph(
     example = torch.zeros(_EXAMPLE_BATCH, 3, image_size, image_size)
     program = _trace(module, example, tensor_names(module, output))
     model = program.model
-    counts = run_passes(model)
-    counts["output_head"] = output_head(model, output)
-    logger.info("graph passes: %s", ", ".join(f"{name} {n}" for name, n in counts.items() if n))
+    results = run_passes(model)
+    results["output_head"] = PassResult(output_head(model, output))
+    logger.info("graph passes: %s", counts_text(results))
     proto = set_opset(ir.to_proto(model), opset)
     _set_batch(proto, batch_size)
     _strip(proto)

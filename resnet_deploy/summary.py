@@ -17,12 +17,13 @@ from pathlib import Path
 
 import onnx
 
-from resnet_deploy.artifact.onnx_file import MODULE_KEY, Artifact, describe, read_model
+from resnet_deploy.artifact.onnx_file import Artifact, describe, read_model
+from resnet_deploy.graph.module_names import module_of, torch_module
 from resnet_deploy.graph.releases import min_onnxruntime
-from resnet_deploy.rewrites.static_shapes import with_shapes
 from resnet_deploy.models.dependencies import require
 from resnet_deploy.models.layers import Layer, conv_text, layers_of_module, pool_text
 from resnet_deploy.results import ModelSummary, Stage
+from resnet_deploy.rewrites.static_shapes import with_shapes
 from resnet_deploy.spec import Family, ModelSpec, OutputSpec, Stem
 
 PAPER_FLOPS = {18: 1.8e9, 34: 3.6e9, 50: 3.8e9, 101: 7.6e9, 152: 11.3e9}
@@ -76,9 +77,9 @@ def summarize_spec(spec: ModelSpec) -> ModelSummary:
 def summarize_artifact(path: Path) -> ModelSummary:
     """Return Table 1 for an ONNX file, with its precision, opset, size, operators and card.
 
-    Stages follow the torch modules that the nodes name; a file without such names gets one row
-    per kind of operator. Parameters are the weights as stored: after folding a BatchNorm counts
-    as one bias per channel, and int8 weights count like float ones.
+    Stages follow the torch modules that the nodes or weights name; a file without such names gets
+    one row per kind of operator. Parameters are the weights as stored: after folding a BatchNorm
+    counts as one bias per channel, and int8 weights count like float ones.
 
     Raises:
         ArtifactError: the file can't be read.
@@ -86,9 +87,9 @@ def summarize_artifact(path: Path) -> ModelSummary:
     """
     model = read_model(path)
     artifact = describe(model, path)
-    layers = _layers_of_graph(model, artifact)
     card = artifact.card
-    named = any(_module_of(node) for node in model.graph.node)
+    named = any(torch_module(node) for node in model.graph.node)
+    layers = _layers_of_graph(model, artifact, named=named)
     if named:
         stages = _stages(layers, card.model.family if card else Family.CUSTOM)
     else:
@@ -204,7 +205,7 @@ class _Tensors:
         return cls({**stored, **shapes}, stored)
 
 
-def _layers_of_graph(model: onnx.ModelProto, artifact: Artifact) -> list[Layer]:
+def _layers_of_graph(model: onnx.ModelProto, artifact: Artifact, *, named: bool) -> list[Layer]:
     graph = with_shapes(model, artifact).graph
     tensors = _Tensors.of(graph)
     layers = []
@@ -220,7 +221,7 @@ def _layers_of_graph(model: onnx.ModelProto, artifact: Artifact) -> list[Layer]:
         if own or text:
             layers.append(
                 Layer(
-                    path=_module_of(node) or node.op_type,
+                    path=module_of(node) if named else node.op_type,
                     text=text,
                     size=tensors.shapes.get(node.output[0], ())[2:],
                     parameters=sum(math.prod(tensors.stored[name]) for name in own),
@@ -271,10 +272,6 @@ def _rows_by_operator(layers: Iterable[Layer]) -> tuple[Stage, ...]:
         )
         for kind, of_kind in kinds.items()
     )
-
-
-def _module_of(node: onnx.NodeProto) -> str:
-    return next((entry.value for entry in node.metadata_props if entry.key == MODULE_KEY), "")
 
 
 def _dims(value: onnx.ValueInfoProto) -> tuple[int, ...]:

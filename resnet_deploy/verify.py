@@ -18,6 +18,7 @@ import numpy as np
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import Artifact, load, read_model
 from resnet_deploy.data.calibration import calibration_images, synthetic_calibration
+from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.formats import convert
 from resnet_deploy.errors import RunnerError, SpecError
 from resnet_deploy.graph.layers import layers_of
@@ -122,7 +123,7 @@ def is_trained(artifact: Artifact) -> bool:
 
 
 def verification_images(
-    data: Path | None, preprocess: Preprocess, *, seed: int = 0, samples: int = REAL_IMAGES
+    data: Data | None, preprocess: Preprocess, *, seed: int = 0, samples: int = REAL_IMAGES
 ) -> tuple[Array, str, bool]:
     """Return images to compare on, where they come from, and whether they are real."""
     if preprocess.resize_in_graph:

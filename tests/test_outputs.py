@@ -10,21 +10,21 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from resnet_deploy.report.isa import isa_report
+from resnet_deploy.report.parity import parity_report
+from rich.console import Console, RenderableType
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import load, read_model, save
 from resnet_deploy.errors import RunnerError, SpecError
+from resnet_deploy.isa import guest
 from resnet_deploy.isa import verify as verify_isa
-from resnet_deploy.isa import worker as isa_worker
 from resnet_deploy.isa.emulated import EmulatedLogits
 from resnet_deploy.isa.instruction_sets import ISAS, Isa
 from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file
 from resnet_deploy.quantize.inspection import inspect_int8
 from resnet_deploy.reference import FileReference, default_reference
-from resnet_deploy.report.isa import isa_report
-from resnet_deploy.report.parity import parity_report
-from resnet_deploy.report.summary import render
-from resnet_deploy.results import from_dict, to_dict
+from resnet_deploy.results import Environment, from_dict, to_dict
 from resnet_deploy.runners.base import infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import OutputSpec, QuantSpec
@@ -138,7 +138,7 @@ def test_isas_compare_all_outputs(
             "site": [],
         }
         (tmp_path / "request.json").write_text(json.dumps(request))
-        command = [sys.executable, isa_worker.__file__, str(tmp_path / "request.json")]
+        command = [sys.executable, guest.__file__, str(tmp_path / "request.json")]
         subprocess.run(command, check=True, capture_output=True)
         found = np.load(tmp_path / "found.npy")
         return EmulatedLogits(logits=found, emulator="none", seconds=1.0, cached=False)

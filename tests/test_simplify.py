@@ -3,7 +3,7 @@ import onnx
 import pytest
 
 import resnet_deploy.simplify as module
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
+from resnet_deploy.graph.module_names import MODULE_KEY
 from resnet_deploy.simplify import simplify
 from tests.support.graphs import noise, parse, run
 

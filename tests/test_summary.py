@@ -10,9 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from resnet_deploy.artifact.card import Card, WeightsSource
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.artifact.onnx_file import save as save_artifact
 from resnet_deploy.errors import ArtifactError, SpecError
+from resnet_deploy.graph.module_names import MODULE_KEY
 from resnet_deploy.spec import (
     Family,
     ModelSpec,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from resnet_deploy.measure.worker import main
+from resnet_deploy.measure.child import main
 
 
 def load_module(path: Path) -> Any:

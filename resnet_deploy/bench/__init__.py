@@ -13,6 +13,7 @@ from resnet_deploy.bench.measure import Start, measure
 from resnet_deploy.bench.profiling import profile_subjects, profiled
 from resnet_deploy.bench.schedule import FEWEST_ROUNDS
 from resnet_deploy.bench.subjects import default_subjects, natural_batch_size, open_models
+from resnet_deploy.bench.sweep import sweep
 
 __all__ = [
     "FEWEST_ROUNDS",
@@ -25,4 +26,5 @@ __all__ = [
     "open_models",
     "profile_subjects",
     "profiled",
+    "sweep",
 ]

@@ -14,9 +14,10 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.bench.samples import Samples, parity, samples_for
 from resnet_deploy.bench.schedule import FEWEST_ROUNDS, Schedule, may_stop, plan
 from resnet_deploy.errors import MissingDependencyError, SpecError, UnsupportedGraphError
-from resnet_deploy.measure.group import ProcessGroup, at_once
-from resnet_deploy.measure.process import WorkerProcess
+from resnet_deploy.measure.group import ProcessGroup
+from resnet_deploy.measure.process import SubjectProcess
 from resnet_deploy.measure.stopwatch import Clock, Process
+from resnet_deploy.processes.engine import at_once
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import (
     BenchmarkResult,
@@ -46,7 +47,7 @@ def measure(
     environment: Environment,
     progress: Progress = silent,
     required: bool = True,
-    start: Start = WorkerProcess,
+    start: Start = SubjectProcess,
     clock: Clock = time.perf_counter_ns,
 ) -> BenchmarkResult:
     """Measure ``subjects`` in interleaved rounds.

@@ -13,7 +13,7 @@ from resnet_deploy.data.formats import encode
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError
 from resnet_deploy.results import BenchSubject, OutputDiff
-from resnet_deploy.runners.compare import difference, top1_equal
+from resnet_deploy.runners.compare import difference_and_top1
 from resnet_deploy.spec import BenchSpec, Preprocess
 
 _PARITY_SAMPLES = 8
@@ -88,5 +88,4 @@ def parity(
     """Compare two outputs, and the top-1 of ``classes``; (None, ()) without the same input."""
     if not same_input or logits.shape != reference.shape:
         return None, ()
-    same = top1_equal(reference, logits) if classes else ()
-    return difference("logits", reference, logits), same
+    return difference_and_top1("logits", reference, logits, classes=classes)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from resnet_deploy.bundle import ort_format_worker
+from resnet_deploy.bundle import ort_converter
 from resnet_deploy.errors import RunnerError
+from resnet_deploy.processes import one_shot
 
 ORT_FORMAT_OPTIONS: Final = (("session.enable_saved_runtime_optimizations", "1"),)
 """What a session needs to run an ORT format model as fast as the ONNX file.
@@ -51,20 +51,14 @@ def to_ort_format(model: bytes) -> OrtFormat:
         source, made = Path(name) / "model.onnx", Path(name) / "made"
         source.write_bytes(model)
         made.mkdir()
-        done = subprocess.run(
-            [sys.executable, "-B", ort_format_worker.__file__, str(source), str(made)],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            cwd=name,
-            env={key: value for key, value in os.environ.items() if key != _LEVEL_VARIABLE},
+        ended = one_shot.run(
+            [sys.executable, "-B", ort_converter.__file__, str(source), str(made)],
+            folder=Path(name),
+            environment={k: value for k, value in os.environ.items() if k != _LEVEL_VARIABLE},
         )
-        if done.returncode != 0:
-            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        if ended.failure:
             raise RunnerError(
-                "ONNX Runtime can't convert the model to its own format: "
-                f"{lines[-1][:300] if lines else f'exit code {done.returncode}'}"
+                f"ONNX Runtime can't convert the model to its own format: {ended.failure}"
             )
         return OrtFormat(
             model=(made / "model.ort").read_bytes(),

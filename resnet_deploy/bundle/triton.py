@@ -67,7 +67,7 @@ def render(kit: Kit) -> Rendered:
     """Return the files of the bundle."""
     name = model_name(kit.contract.name)
     batched = kit.contract.batch is None
-    instances, threads = _crew(kit)
+    instances, threads = _instances_and_threads(kit)
     commands = tuple(one.format(name=name, cpus=instances * threads) for one in _COMMANDS)
     values = {
         "name": name,
@@ -121,7 +121,7 @@ def labelled(contract: Contract) -> bool:
     return contract.output_kind is not OutputKind.TOP_K and contract.batch in (None, 1)
 
 
-def _crew(kit: Kit) -> tuple[int, int]:
+def _instances_and_threads(kit: Kit) -> tuple[int, int]:
     """Return how many instances, and threads of each: as ``tune`` measured, where it did."""
     card = kit.network.artifact.card
     for step in reversed(card.steps if card is not None else ()):

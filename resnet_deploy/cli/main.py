@@ -11,14 +11,13 @@ import importlib
 import logging
 import signal
 import sys
-import threading
-from types import FrameType
 from typing import Any
 
 import click
 
 from resnet_deploy import __version__
 from resnet_deploy.errors import MissingDependencyError, ResnetDeployError, ToldError
+from resnet_deploy.processes.interrupts import Interrupts
 
 VERBS = {
     "train": "Train a ResNet, or fine-tune one, for export.",
@@ -58,7 +57,8 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; expected errors become one line and an exit code."""
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-        interrupts = _Interrupts()
+        # torch swallows the exception while importing itself, and fails later with nonsense.
+        interrupts = Interrupts()
         try:
             with interrupts:
                 return super().invoke(ctx)
@@ -83,32 +83,6 @@ def _verdict(error: BaseException, stopped_by: signal.Signals | None) -> tuple[i
         where = f" ({error.filename})" if error.filename else ""
         return 2, f"error: {error.strerror or error}{where}"
     return 3 if isinstance(error, MissingDependencyError) else 2, f"error: {error}"
-
-
-class _Interrupts:
-    """Makes SIGTERM clean up as Ctrl-C does, and remembers which of the two came.
-
-    torch swallows the exception while importing itself, and fails later with nonsense.
-    """
-
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-    def __init__(self) -> None:
-        self.seen: signal.Signals | None = None
-
-    def __enter__(self) -> None:
-        self._main = threading.current_thread() is threading.main_thread()
-        if self._main:
-            self._previous = [signal.signal(number, self._note) for number in self._SIGNALS]
-
-    def __exit__(self, *exception: object) -> None:
-        if self._main:
-            for number, previous in zip(self._SIGNALS, self._previous, strict=True):
-                signal.signal(number, previous)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.seen = signal.Signals(number)
-        raise KeyboardInterrupt
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -8,17 +8,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 
 import onnx
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.data.calibration import CalibrationImages
+from resnet_deploy.processes.engine import Engine
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantize.activation_statistics import Statistics
+from resnet_deploy.quantize.activation_histograms import ActivationHistograms
 from resnet_deploy.quantize.calibration_cache import CalibrationCache, cache_key
-from resnet_deploy.quantize.crew import Crew, ThreadCrew
 from resnet_deploy.quantize.histogram import Histogram
-from resnet_deploy.quantize.process_crew import ProcessCrew
+from resnet_deploy.quantize.observers import ThreadObservers
+from resnet_deploy.quantize.process_observers import process_observers
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.ort_runner import serialized_with_outputs
 
@@ -48,7 +50,7 @@ def observe(
         images: how many images the batches hold, for the progress.
         threads: of all workers together; 0 means the physical cores allowed here.
         workers: how many processes share the images; 1 means this one.
-        cache: where statistics are kept, and unfinished ones are taken up; used when ``batches``
+        cache: where histograms are kept, and unfinished ones are taken up; used when ``batches``
             are :class:`CalibrationImages`, which can tell what they hold.
         progress: called after every batch.
 
@@ -59,7 +61,7 @@ def observe(
     names = [name for name in tensors if name != model.graph.input[0].name]
     exposed = serialized_with_outputs(model, names)
     key = ""
-    total = Statistics.of(tensors)
+    total = ActivationHistograms.of(tensors)
     if cache is not None and isinstance(batches, CalibrationImages):
         key = cache_key(exposed, tensors, batches.content_key())
         total = cache.load(key, tensors, images) or total
@@ -71,24 +73,31 @@ def observe(
         batches = batches.after(total.images)
     started = saved = time.monotonic()
     done = resumed = total.images
-    with _crew(exposed, tensors, threads or default_threads(), workers) as crew:
+    with _engine(exposed, tensors, threads or default_threads(), workers) as engine:
         del exposed
         for batch in batches:
-            crew.add(batch)
+            engine.submit(batch)
             done += len(batch)
             progress("calibrating", done, images)
             if cache is not None and key and time.monotonic() - saved > cache.checkpoint_seconds:
-                total.merge(crew.collect())
+                _collect(engine, total)
                 cache.save(key, total)
                 saved = time.monotonic()
-        total.merge(crew.collect())
+        _collect(engine, total)
     long = cache is not None and time.monotonic() - started >= cache.worthwhile_seconds
     if cache is not None and key and (long or resumed):
         cache.save(key, total)
     return total.histograms
 
 
-def _crew(model: bytes, tensors: Sequence[str], threads: int, workers: int) -> Crew:
+def _engine(
+    model: bytes, tensors: Sequence[str], threads: int, workers: int
+) -> AbstractContextManager[Engine[Array, Statistics]]:
     if workers == 1:
-        return ThreadCrew(model, tensors, threads)
-    return ProcessCrew(model, tensors, threads, workers)
+        return ThreadObservers(model, tensors, threads)
+    return process_observers(model, tensors, threads, workers)
+
+
+def _collect(engine: Engine[Array, Statistics], total: Statistics) -> None:
+    for part in engine.collect():
+        total.merge(part)

@@ -1,7 +1,7 @@
-"""Statistics on disk: a killed calibration goes on where it was, a finished one is not repeated.
+"""Histograms on disk: a killed calibration goes on where it was, a finished one is not repeated.
 
 An entry is named by a hash of everything that its content depends on. The calibration method is
-not among them, because ranges are chosen from the statistics afterwards. The cache is a
+not among them, because ranges are chosen from the histograms afterwards. The cache is a
 convenience: what can't be read is made anew, what can't be written is left out.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import ArtifactError
-from resnet_deploy.quantize.activation_statistics import Statistics
+from resnet_deploy.quantize.activation_histograms import ActivationHistograms
 from resnet_deploy.quantize.histogram import BINS
 from resnet_deploy.quantize.sampling import ENOUGH_VALUES
 
@@ -31,7 +31,7 @@ _FORMAT = f"1 {BINS} {ENOUGH_VALUES}"
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationCache:
-    """A folder of statistics.
+    """A folder of histograms.
 
     Args:
         folder: where; made when something is kept.
@@ -45,29 +45,29 @@ class CalibrationCache:
     worthwhile_seconds: float = 5.0
     most_bytes: int = 200_000_000
 
-    def load(self, key: str, tensors: Sequence[str], images: int) -> Statistics | None:
-        """Return what is kept under ``key``: statistics of ``tensors`` over up to ``images``.
+    def load(self, key: str, tensors: Sequence[str], images: int) -> ActivationHistograms | None:
+        """Return what is kept under ``key``: histograms of ``tensors`` over up to ``images``.
 
         None when there is nothing, or nothing that can be used.
         """
         path = self._path(key)
         try:
-            statistics = Statistics.from_bytes(path.read_bytes())
+            found = ActivationHistograms.from_bytes(path.read_bytes())
             os.utime(path)  # as recently used, it is pruned last
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             logger.info("calibration cache: %s is made anew: %s", path, error)
             return None
-        if list(statistics.histograms) != list(tensors) or statistics.images > images:
+        if list(found.histograms) != list(tensors) or found.images > images:
             logger.info("calibration cache: %s is made anew: it is of something else", path)
             return None
-        return statistics
+        return found
 
-    def save(self, key: str, statistics: Statistics) -> None:
-        """Keep ``statistics`` under ``key``; a full disk or a read-only folder is only logged."""
+    def save(self, key: str, histograms: ActivationHistograms) -> None:
+        """Keep ``histograms`` under ``key``; a full disk or a read-only folder is only logged."""
         try:
-            write_atomically(self._path(key), statistics.to_bytes())
+            write_atomically(self._path(key), histograms.to_bytes())
             self._prune()
         except (ArtifactError, OSError) as error:
             logger.warning("calibration goes on without its cache: %s", error)
@@ -87,7 +87,7 @@ class CalibrationCache:
 
 
 def cache_key(model: bytes, tensors: Sequence[str], data: str) -> str:
-    """Return the SHA-256 of what statistics depend on.
+    """Return the SHA-256 of what histograms depend on.
 
     Args:
         model: the fp32 graph, serialised.

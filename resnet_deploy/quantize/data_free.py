@@ -29,10 +29,10 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.graph.constants import constant
 from resnet_deploy.graph.layers import LAYOUT_KEY
+from resnet_deploy.graph.module_names import torch_module
 from resnet_deploy.models.channel_statistics import ChannelStatistics
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.quantize.histogram import Histogram
@@ -176,7 +176,7 @@ def _statistics_of(
 ) -> ChannelStatistics | None:
     if node.op_type not in WEIGHTED or COPIES_KEY in node.metadata_props:
         return None
-    return statistics.get(node.metadata_props.get(MODULE_KEY, ""))
+    return statistics.get(torch_module(node) or "")
 
 
 def _drawn(layer: ChannelStatistics, noise: NDArray[np.float64]) -> Samples:

@@ -7,7 +7,6 @@ in float is named with the reason.
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections import Counter
 from fnmatch import fnmatchcase
@@ -17,15 +16,14 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.errors import RunnerError, one_line
+from resnet_deploy.graph.optimized import OptimizedGraph
 from resnet_deploy.quantize.plan import INPUT_RANGE, OWN_RANGE
 from resnet_deploy.results import FloatOp, Inspection
 from resnet_deploy.runners.ort_runner import session_options
 from resnet_deploy.spec import SessionSpec
 
 _FLOAT_COMPUTE = frozenset({"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "ConvTranspose"})
-_SUFFIX = re.compile(r"(_token_\d+|_nchwc|_nhwc|_quant)+$")
 
 
 def inspect_int8(path: Path, exclude: tuple[str, ...] = ()) -> Inspection:
@@ -82,11 +80,12 @@ def _float_ops(
             consumers.setdefault(name, []).append(node)
     behind = _reached(nodes, producer)
     before = _reaching(nodes, consumers)
-    explain = _Explain(source)
+    origin = OptimizedGraph(source.graph, optimised.graph)
+    explain = _Explain(source, origin)
     asked = [
         node
         for node in nodes
-        if not _is_int8(node) and any(fnmatchcase(explain.layer(node), glob) for glob in exclude)
+        if not _is_int8(node) and any(fnmatchcase(origin.module(node), glob) for glob in exclude)
     ]
     requested = _float_neighbours(asked, producer, consumers)
 
@@ -108,7 +107,7 @@ def _float_ops(
             continue
         found.append(
             FloatOp(
-                layer=explain.layer(node),
+                layer=origin.module(node),
                 op_type=node.op_type,
                 reason=reason,
                 # Where a float layer puts its changes of layout is ONNX Runtime's choice.
@@ -161,10 +160,10 @@ def _reaching(nodes: list[onnx.NodeProto], consumers: dict[str, list[onnx.NodePr
 
 
 class _Explain:
-    """Names the layer of an operator of the optimised graph, and why it stayed in float."""
+    """Says why an operator of the optimised graph stayed in float."""
 
-    def __init__(self, source: onnx.ModelProto) -> None:
-        self._nodes = {node.name: node for node in source.graph.node}
+    def __init__(self, source: onnx.ModelProto, origin: OptimizedGraph) -> None:
+        self._origin = origin
         self._producer = {name: node for node in source.graph.node for name in node.output}
         self._consumers: dict[str, list[onnx.NodeProto]] = {}
         for node in source.graph.node:
@@ -172,23 +171,9 @@ class _Explain:
                 self._consumers.setdefault(name, []).append(node)
         self._arrays = {tensor.name: tensor for tensor in source.graph.initializer}
 
-    def layer(self, node: onnx.NodeProto) -> str:
-        """Return the torch module of ``node``, or the name that ONNX Runtime gave it."""
-        original = self._original(node)
-        if original is None:
-            return node.name or node.output[0]
-        for entry in original.metadata_props:
-            if entry.key == MODULE_KEY and entry.value:
-                return entry.value
-        return original.name
-
-    def _original(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
-        stem = _SUFFIX.sub("", node.name)
-        return self._nodes.get(node.name) or self._nodes.get(stem) or self._producer.get(stem)
-
     def reason(self, node: onnx.NodeProto) -> str:
         """Return in words why ``node`` did not become an int8 operator."""
-        original = self._original(node)
+        original = self._origin.source(node)
         if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
             return "a Q/DQ pair is left: the operators on its two sides do not both run in int8"
         if original is None:

@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantize.crew import pieces
+from resnet_deploy.quantize.observers import pieces
 from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.windows import windows_of
 from resnet_deploy.runners.ort_runner import open_session, serialized_with_outputs

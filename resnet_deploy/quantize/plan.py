@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.errors import SpecError
 from resnet_deploy.graph.constants import constant
 from resnet_deploy.graph.layers import absorbed_output
+from resnet_deploy.graph.module_names import module_of
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 
 OWN_RANGE = frozenset(
@@ -146,11 +146,7 @@ def _add_inputs(plan: Plan, node: ir.Node) -> None:
 def _excluded(model: ir.Model, globs: tuple[str, ...]) -> set[ir.Node]:
     found: set[ir.Node] = set()
     for glob in globs:
-        matches = {
-            node
-            for node in model.graph
-            if fnmatch.fnmatchcase(node.metadata_props.get(MODULE_KEY, node.name or ""), glob)
-        }
+        matches = {node for node in model.graph if fnmatch.fnmatchcase(module_of(node), glob)}
         if not matches:
             raise SpecError(f"--exclude {glob!r} matches no layer: see `resnet-deploy summary`")
         found |= matches

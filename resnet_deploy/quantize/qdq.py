@@ -8,8 +8,8 @@ import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
-from resnet_deploy.graph.constants import constant, new_initializer
+from resnet_deploy.graph.constants import constant, drop_unused, new_initializer
+from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.quantize.layer_weights import channel_axis
 from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.plan import WEIGHTED, Plan
@@ -84,13 +84,12 @@ def _insert_pair(
     producer = value.producer()
     uses = list(value.uses())
     from_int8 = value in plan.outputs.values()
-    module = "" if producer is None else producer.metadata_props.get(MODULE_KEY, "")
     transpose = _transposed_bytes(producer)
     quantize = ir.node(
         "QuantizeLinear",
         [value if transpose is None else transpose.outputs[0], scale, zero_point],
         name=f"{value.name}.quantize",
-        metadata_props={MODULE_KEY: module},
+        metadata_props=module_metadata(producer),
     )
     if transpose is not None:
         _dequantize_in_front(graph, transpose, scale, zero_point)
@@ -101,7 +100,7 @@ def _insert_pair(
         "DequantizeLinear",
         [quantize.outputs[0], scale, zero_point],
         name=f"{value.name}.dequantize",
-        metadata_props={MODULE_KEY: module},
+        metadata_props=module_metadata(producer),
     )
     pair = [quantize, dequantize]
     output = dequantize.outputs[0]
@@ -214,9 +213,7 @@ def _quantize_parameters(graph: ir.Graph, node: ir.Node, quantized: QuantizedWei
     if len(node.inputs) < 3:
         node.resize_inputs(3)
     node.replace_input_with(2, bias_dq)
-    for one in old:
-        if one is not None and not one.uses():
-            graph.initializers.pop(str(one.name), None)
+    drop_unused(graph, *old)
 
 
 def _dequantize(

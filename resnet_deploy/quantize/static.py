@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from resnet_deploy.artifact.onnx_file import opset_of
 from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError, one_line
 from resnet_deploy.models.channel_statistics import ChannelStatistics
-from resnet_deploy.passes import clean, run_passes
-from resnet_deploy.passes.byte_input import byte_input
+from resnet_deploy.passes import counts_text, run_passes
+from resnet_deploy.passes.clean import clean
 from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
 from resnet_deploy.passes.zero_pad_shortcut import zero_pad_shortcut
 from resnet_deploy.progress import Progress, silent
@@ -33,6 +33,7 @@ from resnet_deploy.quantize.plan import Plan, make_plan
 from resnet_deploy.quantize.qdq import write_qdq
 from resnet_deploy.quantize.ranges import Range, choose_range
 from resnet_deploy.quantize.weights import QuantizedWeights
+from resnet_deploy.rewrites.byte_input import byte_input
 from resnet_deploy.rewrites.opset import DEFAULT_OPSET, MIN_OPSET, set_opset
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY, pixel_input
 from resnet_deploy.spec import Effort, FirstConv, InputFormat, Preprocess, QuantSpec, TargetIsa
@@ -190,7 +191,10 @@ def _of_every_tensor(
 def _prepare(
     model: onnx.ModelProto, preprocess: Preprocess | None, first_conv: FirstConv
 ) -> onnx.ModelProto:
-    """Return ``model`` cleaned and rewritten for int8; it computes the same in fp32."""
+    """Return ``model`` cleaned and rewritten for int8.
+
+    It computes the same in fp32, but for the border of bytes: see ``rewrites/byte_input.py``.
+    """
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         raise UnsupportedGraphError(
             "the model is int8 already: quantize the fp32 file it came from"
@@ -199,15 +203,15 @@ def _prepare(
     opset = opset_of(model)
     model = set_opset(model, opset if opset >= MIN_OPSET else DEFAULT_OPSET)
     graph = ir.from_proto(onnx.shape_inference.infer_shapes(model))
-    counts = run_passes(graph)
+    results = run_passes(graph)
     widen = first_conv is FirstConv.AUTO
-    counts["byte_input"] = byte_input(graph, widen=widen)
-    counts["space_to_depth_stem"] = space_to_depth_stem(graph) if widen else 0
-    counts["zero_pad_shortcut"] = zero_pad_shortcut(graph)
+    results["byte_input"] = byte_input(graph, widen=widen)
+    results |= run_passes(graph, (space_to_depth_stem,) if widen else ())
+    results |= run_passes(graph, (zero_pad_shortcut,))
     if preprocess is not None and preprocess.format is InputFormat.FLOAT_NCHW:
-        counts["pixel_input"] = pixel_input(graph, preprocess)
+        results["pixel_input"] = pixel_input(graph, preprocess)
     clean(graph)
-    logger.info("before int8: %s", ", ".join(f"{name} {n}" for name, n in counts.items() if n))
+    logger.info("before int8: %s", counts_text(results))
     return ir.to_proto(graph)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from resnet_deploy.results.base import Result
 from resnet_deploy.results.environment import Environment
 
 
@@ -33,11 +34,11 @@ class Epoch:
         """Training speed, without the evaluation."""
         return self.images / self.seconds if self.seconds else 0.0
 
-    STATISTICS = ("images_per_second",)
+    DERIVED = ("images_per_second",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingResult:
+class TrainingResult(Result):
     """A training, finished or interrupted.
 
     ``data`` is the name of the dataset, with ``train_images`` and ``test_images``. ``files`` are
@@ -80,4 +81,4 @@ class TrainingResult:
         """Time of all epochs, evaluation not included."""
         return sum(epoch.seconds for epoch in self.epochs)
 
-    STATISTICS = ("top1", "seconds")
+    DERIVED = ("top1", "seconds")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_deploy.errors import SpecError
+from resnet_deploy.results import RunnerStatus
 from resnet_deploy.runners import cpp_compiler
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.session_options import is_openvino_property
@@ -32,15 +32,6 @@ _PACKAGES = {
     "openvino": ("openvino", "openvino"),
 }
 """Runner -> the module that it needs, and the extra that installs it; ort is always there."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunnerStatus:
-    """Whether a runner can run here: ``problem`` is empty, or what is wrong and what to do."""
-
-    name: str
-    installed: bool
-    problem: str = ""
 
 
 def check_runner(name: str) -> None:

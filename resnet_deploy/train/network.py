@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from resnet_deploy.errors import SpecError
-from resnet_deploy.models.checkpoint import LoadedModel
 from resnet_deploy.models.init import initialize_for_training, initialize_head
+from resnet_deploy.models.network import Network
 from resnet_deploy.models.registry import build_custom, skeleton
 from resnet_deploy.models.resnet import ResNet
 from resnet_deploy.spec import ModelSpec
@@ -35,7 +35,7 @@ class Trainee:
     module: nn.Module
     spec: ModelSpec
     parts: tuple[tuple[nn.Module, ...], ...]
-    loaded: LoadedModel | None = None
+    loaded: Network | None = None
     notices: tuple[str, ...] = ()
 
 
@@ -63,7 +63,7 @@ def new_network(
 
 
 def trained_network(
-    loaded: LoadedModel, request: ModelRequest, classes: Sequence[str], recipe: Recipe, seed: int
+    loaded: Network, request: ModelRequest, classes: Sequence[str], recipe: Recipe, seed: int
 ) -> Trainee:
     """Return the network of a checkpoint, with a new head unless it knows these very classes.
 
@@ -126,7 +126,7 @@ def _trainee(
     module: nn.Module,
     spec: ModelSpec,
     recipe: Recipe,
-    loaded: LoadedModel | None = None,
+    loaded: Network | None = None,
     *notices: str,
 ) -> Trainee:
     parts = _parts(module)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 
 from resnet_deploy.errors import SpecError
-from resnet_deploy.models.checkpoint import LoadedModel, resolve
+from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.models.network import Network
 from resnet_deploy.progress import Progress
 from resnet_deploy.runners.cpu import has_bfloat16, isa
 from resnet_deploy.spec import Preprocess
@@ -48,7 +49,7 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
     )
 
 
-def _load(request: TrainRequest, progress: Progress) -> LoadedModel | None:
+def _load(request: TrainRequest, progress: Progress) -> Network | None:
     if request.weights == "random":
         return None
     loaded = resolve(replace(request.model, num_classes=None), request.weights, progress=progress)
@@ -60,15 +61,16 @@ def _load(request: TrainRequest, progress: Progress) -> LoadedModel | None:
     return loaded
 
 
-def _preprocess(request: TrainRequest, loaded: LoadedModel | None) -> Preprocess:
+def _preprocess(request: TrainRequest, loaded: Network | None) -> Preprocess:
     """Return how pictures are evaluated: as asked for, as the weights' card says, or as usual."""
-    size = request.model.spec().image_size if loaded is None else loaded.spec.image_size
-    card = None if loaded is None else loaded.card
-    usual = Preprocess.for_size(size) if card is None else card.preprocess_for(size)
+    if loaded is None:
+        usual = Preprocess.for_size(request.model.spec().image_size)
+    else:
+        usual = loaded.preprocess
     return replace(usual, mean=request.mean or usual.mean, std=request.std or usual.std)
 
 
-def _trainee(request: TrainRequest, loaded: LoadedModel | None, data: TrainingData) -> Trainee:
+def _trainee(request: TrainRequest, loaded: Network | None, data: TrainingData) -> Trainee:
     model, recipe = request.model, request.recipe
     if loaded is None:
         return new_network(model, data.classes, recipe, request.seed)

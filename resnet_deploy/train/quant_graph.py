@@ -7,9 +7,9 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.graph.constants import constant, ints
+from resnet_deploy.graph.module_names import torch_module
 from resnet_deploy.interpreter.layers import max_pool
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.quantize.kernels import group_of
@@ -181,9 +181,7 @@ class _Builder:
 
     def _layer(self, node: ir.Node) -> nn.Conv2d | nn.Linear:
         """Return the module that holds the weights of ``node``."""
-        path = node.metadata_props.get(MODULE_KEY, "")
-        modules = dict(self._module.named_modules())
-        layer = modules.get(path)
+        layer = dict(self._module.named_modules()).get(torch_module(node) or "")
         kind = nn.Conv2d if node.op_type == "Conv" else nn.Linear
         if type(layer) is not kind:
             raise UnsupportedGraphError(

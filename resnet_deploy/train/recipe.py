@@ -13,6 +13,7 @@ from typing import Any
 import cattrs
 
 from resnet_deploy.errors import SpecError
+from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import RECIPE_FIELDS, Recipe
 
 if sys.version_info >= (3, 11):
@@ -22,6 +23,9 @@ else:
 
 RECIPES = ("cifar", "cifar-fast", "nvidia", "transfer", "qat")
 """Names of the recipes in the box, ``recipes/<name>.toml``."""
+
+_SMALL = 64
+"""Pixels below which a picture is CIFAR's kind rather than ImageNet's."""
 
 _FROM_EPOCHS = "from_epochs"
 """A table of a recipe's file: by a number of epochs, what runs of at least that length change."""
@@ -51,6 +55,15 @@ def read_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
         if epochs >= least:
             values.update(more)
     return recipe_of({**values, **changes}, name)
+
+
+def default_recipe(request: ModelRequest, weights: str, *, qat: bool) -> str:
+    """Return the recipe of a training that names none."""
+    if qat:
+        return "qat"
+    if weights != "random":
+        return "transfer"
+    return "cifar-fast" if request.spec().image_size < _SMALL else "nvidia"
 
 
 def recipe_text(name: str) -> str:

@@ -12,6 +12,7 @@ import torch
 
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import CheckpointError, SpecError, one_line
+from resnet_deploy.processes.interrupts import Interrupts
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Environment
 from resnet_deploy.results.training import Epoch, TrainingResult
@@ -28,7 +29,6 @@ from resnet_deploy.train.folder import (
     remove_halves,
     start_anew,
 )
-from resnet_deploy.train.interrupts import Interrupts
 from resnet_deploy.train.loop import Training
 from resnet_deploy.train.memory import keep_freed_memory
 from resnet_deploy.train.metrics import Metrics
@@ -145,7 +145,7 @@ class _Run:
     def go(self, environment: Environment, on_epoch: OnEpoch) -> TrainingResult:
         """Train to the end, or until a signal."""
         training = self.training
-        with self._writing(environment), Interrupts() as interrupts:
+        with self._writing(environment), Interrupts(spared=1) as interrupts:
             stopped = False
             while not (training.finished or stopped):
                 stopped = not training.train_epoch(lambda: self._after_step(interrupts))

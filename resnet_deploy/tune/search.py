@@ -16,14 +16,15 @@ import onnx_ir as ir
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import Artifact, load, read_model
 from resnet_deploy.errors import ResnetDeployError
+from resnet_deploy.fp32_baseline import Fp32Baseline
 from resnet_deploy.graph.constants import ints
 from resnet_deploy.progress import Progress
 from resnet_deploy.quantize.kernels import resolve_target
-from resnet_deploy.results import Fidelity, Recipe, Setting, Trial, TuningReport
+from resnet_deploy.results import Fidelity, Trial, TuningReport
 from resnet_deploy.runners.base import infer_any
 from resnet_deploy.runners.registry import open_runner, runner_status
-from resnet_deploy.spec import Objective, SessionSpec, TargetIsa
-from resnet_deploy.tune.kitchen import Kitchen
+from resnet_deploy.spec import FileOptions, Objective, RunOptions, SessionSpec, TargetIsa
+from resnet_deploy.tune.candidate_files import CandidateFiles
 from resnet_deploy.tune.space import (
     first_recipe,
     first_setting,
@@ -34,7 +35,6 @@ from resnet_deploy.tune.space import (
 )
 from resnet_deploy.tune.store import Store
 from resnet_deploy.tune.track import Entrant, race
-from resnet_deploy.yardstick import Yardstick
 
 logger = logging.getLogger(__name__)
 
@@ -65,16 +65,16 @@ class Search:
         self,
         source: Artifact,
         store: Store,
-        kitchen: Kitchen,
-        yardstick: Yardstick,
+        files: CandidateFiles,
+        baseline: Fp32Baseline,
         report: TuningReport,
         threads: int,
         progress: Progress,
     ) -> None:
         self._source = source
         self._store = store
-        self._kitchen = kitchen
-        self._yardstick = yardstick
+        self._files = files
+        self._baseline = baseline
         self._report = report
         self._threads = threads
         self._progress = progress
@@ -101,21 +101,21 @@ class Search:
         self._keep(complete=self._in_time)
         return self._report
 
-    def _reference(self, recipe: Recipe, setting: Setting) -> None:
+    def _reference(self, recipe: FileOptions, setting: RunOptions) -> None:
         """The first trial: made and measured even if the time is up."""
         if not self._report.trials:
             self._progress(f"trying {recipe.name}", self._done, 0)
-            file = self._kitchen.make(recipe)
+            file = self._files.file(recipe)
             self._race(recipe, setting, file, self._fidelity(file, setting), _RACE_SECONDS)
 
-    def _try(self, recipe: Recipe, setting: Setting) -> None:
+    def _try(self, recipe: FileOptions, setting: RunOptions) -> None:
         """Make one file, measure its accuracy, and race it against the reference."""
         name = f"{recipe.name} on {setting.name}"
         if self._is_known(recipe, setting) or not self._has_time(name):
             return
         self._progress(f"trying {name}", self._done, 0)
         try:
-            file = self._kitchen.make(recipe)
+            file = self._files.file(recipe)
             known = next((one for one in self._report.trials if one.recipe == recipe), None)
             if known is not None and self._same_bits(file, known.setting, setting):
                 fidelity = known.fidelity
@@ -126,15 +126,20 @@ class Search:
             self._skip(name, error)
 
     def _race(
-        self, recipe: Recipe, setting: Setting, file: Path, fidelity: Fidelity, seconds: float
+        self,
+        recipe: FileOptions,
+        setting: RunOptions,
+        file: Path,
+        fidelity: Fidelity,
+        seconds: float,
     ) -> None:
         entrant = Entrant(recipe, setting, file, fidelity)
         self._add(race([entrant], self._report, seconds=seconds))
 
-    def _fidelity(self, file: Path, setting: Setting) -> Fidelity:
+    def _fidelity(self, file: Path, setting: RunOptions) -> Fidelity:
         session = SessionSpec(threads=self._threads, options=setting.options)
         with closing(open_runner(setting.runner, file, session)) as runner:
-            return self._yardstick.measure(runner, load(file))
+            return self._baseline.fidelity(runner, load(file))
 
     def _try_settings(self) -> None:
         installed = {one.name for one in runner_status() if one.installed}
@@ -145,7 +150,7 @@ class Search:
             for recipe in self._worth_running(setting):
                 self._try(recipe, setting)
 
-    def _worth_running(self, setting: Setting) -> list[Recipe]:
+    def _worth_running(self, setting: RunOptions) -> list[FileOptions]:
         """Return the files that ``setting`` is tried on.
 
         On ONNX Runtime the fastest one there.
@@ -164,7 +169,7 @@ class Search:
         conv = next((node for node in graph if node.op_type == "Conv"), None)
         return conv is not None and ints(conv, "strides", (1, 1)) != (1, 1)
 
-    def _same_bits(self, file: Path, one: Setting, other: Setting) -> bool:
+    def _same_bits(self, file: Path, one: RunOptions, other: RunOptions) -> bool:
         """Return whether two ways to run ``file`` on ONNX Runtime give the same bits."""
         if not one.runner == other.runner == "ort":
             return False
@@ -175,12 +180,12 @@ class Search:
         first, second = (_answer(file, setting, images) for setting in (one, other))
         return bool(np.array_equal(first, second))
 
-    def _try_float_layers(self, setting: Setting) -> None:
+    def _try_float_layers(self, setting: RunOptions) -> None:
         """No int8 file keeps the budget: leave layers in float until one does."""
         if not self._has_time("float layers"):
             return
         try:
-            recipe, file = self._kitchen.mixed(self._closest().recipe)
+            recipe, file = self._files.mixed(self._closest().recipe)
             fidelity = self._fidelity(file, setting)
             self._race(recipe, setting, file, fidelity, self._slice(_RACE_SECONDS))
         except ResnetDeployError as error:
@@ -206,7 +211,7 @@ class Search:
     def _good(self) -> list[Trial]:
         return [trial for trial in self._report.trials if self._report.holds(trial)]
 
-    def _is_known(self, recipe: Recipe, setting: Setting) -> bool:
+    def _is_known(self, recipe: FileOptions, setting: RunOptions) -> bool:
         return any(
             trial.recipe == recipe and trial.setting == setting for trial in self._report.trials
         )
@@ -250,7 +255,7 @@ class Search:
         self._store.save(self._report)
 
 
-def _answer(file: Path, setting: Setting, images: Array) -> Array:
+def _answer(file: Path, setting: RunOptions, images: Array) -> Array:
     session = SessionSpec(threads=setting.threads, options=setting.options)
     with closing(open_runner(setting.runner, file, session)) as runner:
         return infer_any(runner, images)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from resnet_deploy.results import Recipe, Setting
 from resnet_deploy.spec import (
     CalibrationMethod,
     Effort,
+    FileOptions,
     FirstConv,
     InputFormat,
     Objective,
+    RunOptions,
     TargetIsa,
 )
 
@@ -24,12 +25,12 @@ _OPTIONS = (
 _BATCHES = (1, 4, 8)
 
 
-def first_recipe(own: InputFormat, target: TargetIsa) -> Recipe:
+def first_recipe(own: InputFormat, target: TargetIsa) -> FileOptions:
     """Return what ``export`` makes on a CPU with ``target``: all speeds are against it."""
-    return Recipe(input=own, target_isa=target)
+    return FileOptions(input=own, target_isa=target)
 
 
-def main_recipes(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> Iterator[Recipe]:
+def main_recipes(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> Iterator[FileOptions]:
     """Yield the ways to make a file that promise most, after :func:`first_recipe`.
 
     Args:
@@ -38,7 +39,7 @@ def main_recipes(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> It
         keep_input: don't change that.
     """
     usual = _usual(own, target, keep_input=keep_input)
-    yield Recipe(int8=False, input=own)
+    yield FileOptions(int8=False, input=own)
     if usual.input is not own:
         yield usual
     yield replace(usual, effort=Effort.BEST)
@@ -46,7 +47,7 @@ def main_recipes(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> It
         yield replace(usual, target_isa=TargetIsa.PORTABLE)
 
 
-def more_recipes(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> Iterator[Recipe]:
+def more_recipes(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> Iterator[FileOptions]:
     """Yield the other ways; arguments as for :func:`main_recipes`."""
     usual = _usual(own, target, keep_input=keep_input)
     for method in CalibrationMethod:
@@ -55,10 +56,12 @@ def more_recipes(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> It
     if usual.input is not own:
         yield replace(usual, input=InputFormat.UINT8_NCHW)
         yield replace(usual, input=InputFormat.UINT8_S2D)
-        yield Recipe(int8=False, input=usual.input)
+        yield FileOptions(int8=False, input=usual.input)
 
 
-def recipes_elsewhere(best: Recipe, own: InputFormat, *, strided_stem: bool) -> Iterator[Recipe]:
+def recipes_elsewhere(
+    best: FileOptions, own: InputFormat, *, strided_stem: bool
+) -> Iterator[FileOptions]:
     """Yield the ways to make ``best`` for a runtime that is not ONNX Runtime.
 
     Kernels for AMX are ONNX Runtime's. Another runtime may be slower with bytes, and with a first
@@ -76,25 +79,25 @@ def recipes_elsewhere(best: Recipe, own: InputFormat, *, strided_stem: bool) -> 
             yield replace(best, target_isa=target, input=input_, first_conv=way)
 
 
-def _usual(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> Recipe:
+def _usual(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> FileOptions:
     """Bytes as an image library holds them, where the input may be changed.
 
     Only normalised floats can be turned into something else.
     """
     free = own is InputFormat.FLOAT_NCHW and not keep_input
-    return Recipe(input=InputFormat.UINT8_NHWC if free else own, target_isa=target)
+    return FileOptions(input=InputFormat.UINT8_NHWC if free else own, target_isa=target)
 
 
-def first_setting(objective: Objective, threads: int) -> Setting:
+def first_setting(objective: Objective, threads: int) -> RunOptions:
     """Return ONNX Runtime with all of ``threads``: in one process, or each in its own."""
     if objective is Objective.THROUGHPUT:
-        return Setting(runner="ort", threads=1, instances=threads)
-    return Setting(runner="ort", threads=threads)
+        return RunOptions(runner="ort", threads=1, instances=threads)
+    return RunOptions(runner="ort", threads=threads)
 
 
 def settings(
     objective: Objective, threads: int, runners: tuple[str, ...], *, fixed_batch: bool
-) -> Iterator[Setting]:
+) -> Iterator[RunOptions]:
     """Yield the ways to run a file, after :func:`first_setting`.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,12 +123,6 @@ class Store:
             data, samples = best.fidelity.data, best.fidelity.samples
             card = card.with_accuracy(Accuracy(data=data, samples=samples, top1=round(top1, 6)))
         save(model, self.best, card)
-
-    def adopt(self, made: Path, name: str) -> Path:
-        """Move a file that was made elsewhere to its place among the trials."""
-        target = self.file(name)
-        shutil.move(made, target)
-        return target
 
 
 def _request(report: TuningReport) -> tuple[object, ...]:

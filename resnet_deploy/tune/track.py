@@ -12,12 +12,10 @@ from resnet_deploy.results import (
     BenchSamples,
     BenchSubject,
     Fidelity,
-    Recipe,
-    Setting,
     Trial,
     TuningReport,
 )
-from resnet_deploy.spec import BenchSpec, Objective
+from resnet_deploy.spec import BenchSpec, FileOptions, Objective, RunOptions
 
 _REFERENCE = "reference"
 
@@ -26,8 +24,8 @@ _REFERENCE = "reference"
 class Entrant:
     """A file, the way it is run, and how close it is to fp32."""
 
-    recipe: Recipe
-    setting: Setting
+    recipe: FileOptions
+    setting: RunOptions
     file: Path
     fidelity: Fidelity
 

@@ -7,33 +7,34 @@ from pathlib import Path
 
 from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.data.calibration import CalibrationImages, calibration_images
+from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.preprocess import input_preprocess
+from resnet_deploy.deployment.source import fp32_source
 from resnet_deploy.errors import DatasetError, SpecError
-from resnet_deploy.pipeline.source import fp32_source
+from resnet_deploy.fp32_baseline import Fp32Baseline, all_images
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Environment, TuningReport
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.spec import TuneSpec
-from resnet_deploy.tune.kitchen import Kitchen
+from resnet_deploy.tune.candidate_files import CandidateFiles
 from resnet_deploy.tune.search import Search
 from resnet_deploy.tune.store import Store
-from resnet_deploy.yardstick import Yardstick, all_images
 
 
 def tune(
-    path: Path,
+    source: Artifact,
     out: Path,
     spec: TuneSpec,
     *,
-    data: Path,
-    calibration: Path | None = None,
+    data: Data,
+    calibration: Data | None = None,
     environment: Environment,
     progress: Progress = silent,
 ) -> TuningReport:
     """Look for the best file that loses no more than ``spec`` allows, and for how to run it.
 
     Args:
-        path: the fp32 file.
+        source: the fp32 file.
         out: folder of the result: ``NAME.tuned.onnx``, ``tune.json`` and every file tried. A
             search that was interrupted goes on there.
         spec: what to look for.
@@ -47,7 +48,8 @@ def tune(
         ResnetDeployError: the file or the images can't be used. Candidates that can't run here
             are named in the report instead.
     """
-    source = fp32_source(path)
+    path = source.path
+    source = fp32_source(source)
     if not source.output_kind.has_classes:
         raise SpecError(
             f"tuning compares classes, and {path} gives {source.output_kind.value}: export it with "
@@ -70,14 +72,23 @@ def tune(
     )
     report = store.resume(report)
     threads = spec.threads or default_threads()
-    yardstick = Yardstick(path, images, labelled=labelled, threads=threads, progress=progress)
-    kitchen = Kitchen(source, store, calibration, samples, data, spec, environment, progress)
-    return Search(source, store, kitchen, yardstick, report, threads, progress).run()
+    baseline = Fp32Baseline(path, images, labelled=labelled, threads=threads, progress=progress)
+    files = CandidateFiles(
+        source=source,
+        store=store,
+        calibration=calibration,
+        samples=samples,
+        data=data,
+        spec=spec,
+        environment=environment,
+        progress=progress,
+    )
+    return Search(source, store, files, baseline, report, threads, progress).run()
 
 
 def _images(
-    source: Artifact, data: Path, calibration: Path | None, spec: TuneSpec
-) -> tuple[CalibrationImages, Path, int]:
+    source: Artifact, data: Data, calibration: Data | None, spec: TuneSpec
+) -> tuple[CalibrationImages, Data, int]:
     """Return the images for accuracy, where those for the ranges come from, and how many of them.
 
     No image is in both.

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from resnet_deploy.report.operator_times import render_profile, sentence
 from rich.console import Console
 
 from resnet_deploy.bench import default_subjects, open_models, profile_subjects
 from resnet_deploy.errors import RunnerError, SpecError
 from resnet_deploy.measure.operator_times import profile_operators
-from resnet_deploy.report.operator_times import render_profile, sentence
 from resnet_deploy.results import OperatorKind, OperatorTime, Profile, from_dict, to_dict
 from resnet_deploy.spec import BenchSpec, Optimization, SessionSpec
 from tests.support.runner_graphs import cnn, quantized_cnn, random

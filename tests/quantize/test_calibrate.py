@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from resnet_deploy.errors import DatasetError, RunnerError
-from resnet_deploy.quantize.activation_statistics import Statistics
+from resnet_deploy.quantize.activation_histograms import ActivationHistograms
 from resnet_deploy.quantize.calibrate import observe
 from resnet_deploy.quantize.calibration_cache import CalibrationCache
 from resnet_deploy.quantize.histogram import Histogram
@@ -24,7 +24,7 @@ from tests.support.graphs import noise
 
 
 def state(histograms: dict[str, Histogram]) -> bytes:
-    return Statistics(histograms).to_bytes()
+    return ActivationHistograms(histograms).to_bytes()
 
 
 def whole() -> bytes:

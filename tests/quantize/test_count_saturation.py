@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from resnet_deploy.report.saturation import saturation_verdict
 
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.quantize.count_saturation import count_saturation
 from resnet_deploy.quantize.saturation import can_overflow, weight_pairs
-from resnet_deploy.report.saturation import saturation_verdict
 from resnet_deploy.results import LayerSaturation
 from tests.support.avx2 import pair_sums, saturated
 from tests.support.graphs import parse, run

@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from rich.console import Console
-
 from resnet_deploy.report.bench import notes, render, shape_of, verdict, warnings
 from resnet_deploy.report.sweep import render_sweep, sentences
+from rich.console import Console
+
 from resnet_deploy.results import (
     BenchmarkResult,
     BenchSamples,

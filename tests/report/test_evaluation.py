@@ -4,8 +4,6 @@ import math
 from dataclasses import replace
 
 import pytest
-from rich.console import Console, RenderableType
-
 from resnet_deploy.report.evaluation import (
     decibels,
     difference,
@@ -14,6 +12,8 @@ from resnet_deploy.report.evaluation import (
     points,
 )
 from resnet_deploy.report.prediction import prediction_table
+from rich.console import Console, RenderableType
+
 from resnet_deploy.results import Agreement, EvalResult, PairedTop1, Prediction, ScoredClass
 
 

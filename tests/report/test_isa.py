@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 
+from resnet_deploy.report.isa import isa_report
 from rich.console import Console
 
-from resnet_deploy.report.isa import isa_report
 from resnet_deploy.results import IsaReport, IsaRun, OutputDiff
 from resnet_deploy.spec import Tolerance
 

@@ -1,6 +1,6 @@
+from resnet_deploy.report.saturation import saturation_report, saturation_verdict, share
 from rich.console import Console
 
-from resnet_deploy.report.saturation import saturation_report, saturation_verdict, share
 from resnet_deploy.results import LayerSaturation, SaturationReport, from_dict, to_dict
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 
+from resnet_deploy.report.sensitivity import budget_verdict, sensitivity_report
 from rich.console import Console, RenderableType
 
-from resnet_deploy.report.sensitivity import budget_verdict, sensitivity_report
 from resnet_deploy.results import BudgetReport, LayerSensitivity, MixedTrial, SensitivityReport
 from tests.support.sensitivity import fidelity, layer, times
 

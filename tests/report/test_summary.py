@@ -4,10 +4,10 @@ import json
 from dataclasses import replace
 
 import pytest
+from resnet_deploy.report.summary import macs, notes, render
 from rich.console import Console
 
 from resnet_deploy.artifact.card import Card, WeightsSource
-from resnet_deploy.report.summary import macs, notes, render
 from resnet_deploy.results import ModelSummary, Stage
 from resnet_deploy.spec import Preprocess, resnet_spec
 

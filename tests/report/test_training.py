@@ -2,9 +2,9 @@ import io
 import json
 from dataclasses import replace
 
+from resnet_deploy.report.training import epoch_line, training_report
 from rich.console import Console
 
-from resnet_deploy.report.training import epoch_line, training_report
 from resnet_deploy.results import Environment, from_dict, to_dict
 from resnet_deploy.results.training import Epoch, TrainingResult
 from resnet_deploy.runners.cpu import environment

@@ -184,7 +184,7 @@ def test_importing_bench_and_all_runners_imports_no_runtime():
     modules = ", ".join({target.partition(":")[0] for target in RUNNERS.values()})
     code = (
         f"import sys, resnet_deploy.bench, {modules}, "
-        "resnet_deploy.measure.worker, resnet_deploy.doctor;"
+        "resnet_deploy.measure.child, resnet_deploy.doctor;"
         "heavy = ('torch', 'onnxruntime', 'openvino', 'onnxruntime_ep_openvino');"
         "sys.exit(any(name in sys.modules for name in heavy))"
     )

@@ -1,4 +1,4 @@
-"""What was found out about a float layer, on numbers that can be worked out by hand."""
+"""Results of the search for float layers, in numbers that can be worked out by hand."""
 
 from __future__ import annotations
 

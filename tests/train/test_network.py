@@ -6,7 +6,7 @@ from torch import nn
 
 from resnet_deploy.artifact.card import WeightsSource
 from resnet_deploy.errors import SpecError
-from resnet_deploy.models.checkpoint import LoadedModel
+from resnet_deploy.models.network import Network
 from resnet_deploy.models.init import initialize_for_training
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ResNet
@@ -25,10 +25,17 @@ CLASSES = ("a", "b", "c")
 NET = ModelRequest(depth=8)
 
 
-def loaded(labels: tuple[str, ...] = (), classes: int = 3) -> LoadedModel:
+def loaded(labels: tuple[str, ...] = (), classes: int = 3) -> Network:
     spec = resnet_spec(8, num_classes=classes)
     source = WeightsSource(kind="file")
-    return LoadedModel(module=build(spec), spec=spec, source=source, labels=labels, notices=("n",))
+    return Network(
+        module=build(spec),
+        spec=spec,
+        preprocess=Preprocess.for_size(32),
+        source=source,
+        labels=labels,
+        notices=("n",),
+    )
 
 
 def fresh(recipe: Recipe, seed: int = 0) -> Trainee:

@@ -1,5 +1,4 @@
-from resnet_deploy.results import Recipe
-from resnet_deploy.spec import FirstConv, InputFormat, Objective, TargetIsa
+from resnet_deploy.spec import FileOptions, FirstConv, InputFormat, Objective, TargetIsa
 from resnet_deploy.tune.space import (
     first_recipe,
     first_setting,
@@ -10,7 +9,9 @@ from resnet_deploy.tune.space import (
 )
 
 
-def all_recipes(own: InputFormat, target: TargetIsa, *, keep_input: bool = False) -> list[Recipe]:
+def all_recipes(
+    own: InputFormat, target: TargetIsa, *, keep_input: bool = False
+) -> list[FileOptions]:
     return [
         first_recipe(own, target),
         *main_recipes(own, target, keep_input=keep_input),
@@ -40,7 +41,7 @@ def test_the_input_stays_when_it_must_or_can_only_stay() -> None:
 
 
 def test_another_runtime_gets_no_amx_and_a_plain_first_convolution_too() -> None:
-    best = Recipe(input=InputFormat.UINT8_NHWC, target_isa=TargetIsa.X86_AMX)
+    best = FileOptions(input=InputFormat.UINT8_NHWC, target_isa=TargetIsa.X86_AMX)
     floats, bytes_ = InputFormat.FLOAT_NCHW, InputFormat.UINT8_NHWC
     found = list(recipes_elsewhere(best, floats, strided_stem=True))
     assert {one.target_isa for one in found} == {TargetIsa.PORTABLE}
@@ -56,9 +57,9 @@ def test_another_runtime_gets_no_amx_and_a_plain_first_convolution_too() -> None
 
 def test_a_plain_first_convolution_is_tried_only_where_it_matters() -> None:
     for recipe in (
-        Recipe(input=InputFormat.FLOAT_NCHW),
-        Recipe(input=InputFormat.UINT8_NHWC),
-        Recipe(input=InputFormat.FLOAT_NCHW, int8=False),
+        FileOptions(input=InputFormat.FLOAT_NCHW),
+        FileOptions(input=InputFormat.UINT8_NHWC),
+        FileOptions(input=InputFormat.FLOAT_NCHW, int8=False),
     ):
         strided = not recipe.int8
         assert list(recipes_elsewhere(recipe, recipe.input, strided_stem=strided)) == [recipe]

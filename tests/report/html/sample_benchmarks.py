@@ -17,8 +17,15 @@ from resnet_deploy.results import (
 )
 from resnet_deploy.results.operator_times import OperatorKind, OperatorTime, Profile
 from resnet_deploy.results.regression import Change, RegressionReport
-from resnet_deploy.results.tuning import Recipe, Setting
-from resnet_deploy.spec import BenchSpec, CalibrationMethod, Effort, InputFormat, TuneSpec
+from resnet_deploy.spec import (
+    BenchSpec,
+    CalibrationMethod,
+    Effort,
+    FileOptions,
+    InputFormat,
+    RunOptions,
+    TuneSpec,
+)
 from tests.report.html.sample_parts import ENVIRONMENT, diff, modules
 
 
@@ -127,7 +134,9 @@ def regression() -> RegressionReport:
 
 
 def tuning() -> TuningReport:
-    def trial(recipe: Recipe, speed: float, agreeing: int, size: float, threads: int = 2) -> Trial:
+    def trial(
+        recipe: FileOptions, speed: float, agreeing: int, size: float, threads: int = 2
+    ) -> Trial:
         chance = random.Random(recipe.name)
         rounds = tuple(speed * chance.uniform(0.97, 1.03) for _ in range(12))
         ratio = Ratio(subject=recipe.name, reference="default", rounds=rounds, minima=speed)
@@ -140,7 +149,7 @@ def tuning() -> TuningReport:
         )
         return Trial(
             recipe=recipe,
-            setting=Setting(runner="ort", threads=threads),
+            setting=RunOptions(runner="ort", threads=threads),
             file=f"{recipe.name}.onnx",
             sha256="0" * 64,
             file_bytes=int(size * 1e6),
@@ -149,7 +158,7 @@ def tuning() -> TuningReport:
             ratio=None if speed == 1 else ratio,
         )
 
-    default = Recipe(input=InputFormat.FLOAT_NCHW)
+    default = FileOptions(input=InputFormat.FLOAT_NCHW)
     return TuningReport(
         model="artifacts/resnet34.onnx",
         sha256="0" * 64,

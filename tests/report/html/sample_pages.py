@@ -12,6 +12,7 @@ from resnet_deploy.report.html.parity import parity_page
 from resnet_deploy.report.html.regression import regression_page
 from resnet_deploy.report.html.sensitivity import sensitivity_page
 from resnet_deploy.report.html.tuning import tuning_page
+
 from tests.report.html.sample_benchmarks import bench_result, profile, regression, tuning
 from tests.report.html.sample_quality import (
     deployment,

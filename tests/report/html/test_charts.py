@@ -7,7 +7,6 @@ import math
 
 from hypothesis import given
 from hypothesis import strategies as st
-
 from resnet_deploy.report.html.charts.drawing import shortened, text_width
 from resnet_deploy.report.html.charts.scale import fitted, from_zero
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from resnet_deploy.report.html.bench import benchmark_page
 from resnet_deploy.report.html.evaluation import evaluation_page
 from resnet_deploy.report.html.parity import parity_page
+
 from resnet_deploy.results import ParityReport
 from tests.report.html.reading import read
 from tests.report.html.sample_benchmarks import bench_result
