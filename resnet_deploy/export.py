@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from resnet_deploy.errors import ExportError, MissingDependencyError
+from resnet_deploy.models.dependencies import INSTALL
 from resnet_deploy.models.outputs import tensor_names
 from resnet_deploy.passes import run_passes
 from resnet_deploy.rewrites.opset import set_opset
@@ -94,9 +95,7 @@ def _trace(
                 verbose=False,
             )
         except ImportError as error:
-            raise MissingDependencyError(
-                f"export needs {error.name}: pip install 'resnet-deploy[export]'"
-            ) from error
+            raise MissingDependencyError(f"export needs {error.name}: {INSTALL}") from error
         except Exception as error:  # the exporter raises many kinds, with pages of text
             raise ExportError(_reason(error)) from error
     assert program is not None, "dynamo=True returns a program"

@@ -19,10 +19,10 @@ import onnx
 
 from resnet_deploy.artifact.onnx_file import MODULE_KEY, Artifact, describe, read_model
 from resnet_deploy.graph.releases import min_onnxruntime
-from resnet_deploy.rewrites.static_shapes import with_shapes
 from resnet_deploy.models.dependencies import require
 from resnet_deploy.models.layers import Layer, conv_text, layers_of_module, pool_text
 from resnet_deploy.results import ModelSummary, Stage
+from resnet_deploy.rewrites.static_shapes import with_shapes
 from resnet_deploy.spec import Family, ModelSpec, OutputSpec, Stem
 
 PAPER_FLOPS = {18: 1.8e9, 34: 3.6e9, 50: 3.8e9, 101: 7.6e9, 152: 11.3e9}
