@@ -1,4 +1,7 @@
-"""Write the recorded run into ``docs/peers.md``, ``bench/README.md`` and the plot: ``python -m peers.draw`` in ``bench/``."""
+"""Write the recorded run into ``docs/peers.md``, ``bench/README.md`` and the plot.
+
+Run it as ``python -m peers.draw`` in ``bench/``.
+"""
 
 from __future__ import annotations
 
