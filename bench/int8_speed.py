@@ -2,7 +2,8 @@
 
 Run it as ``python bench/int8_speed.py`` on a machine that does nothing else. It exports both
 networks (random weights: speed does not depend on their values), measures each with
-``resnet-deploy bench``, and writes one JSON file per network to ``bench/results``.
+``resnet-deploy bench``, and writes one JSON file per network to ``bench/results``, and
+``docs/demo.svg``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import demo_plot
 
 RESULTS = Path(__file__).parent / "results"
 DEPTHS = (34, 50)
@@ -35,6 +38,7 @@ def main() -> None:
             for one in result["subjects"]:
                 one["subject"]["model"] = Path(one["subject"]["model"]).name
             target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    demo_plot.main()
 
 
 if __name__ == "__main__":

@@ -34,8 +34,9 @@ from resnet_deploy.isa.emulated import emulate
 from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.quantize import kernels
 from resnet_deploy.quantize.count_saturation import count_saturation
-from resnet_deploy.results import sqnr_db, to_dict
+from resnet_deploy.results import to_dict
 from resnet_deploy.runners.base import infer_any
+from resnet_deploy.runners.compare import difference_and_top1
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.runners.ort_runner import OrtRunner
 
@@ -68,12 +69,8 @@ def logits(path: Path, images: NDArray[Any]) -> NDArray[Any]:
 
 
 def against(reference: NDArray[Any], got: NDArray[Any]) -> dict[str, float]:
-    noise = float(((got.astype(np.float64) - reference) ** 2).sum())
-    return {
-        "images": len(got),
-        "agreement": float((got.argmax(1) == reference.argmax(1)).mean()),
-        "sqnr_db": sqnr_db(float((reference.astype(np.float64) ** 2).sum()), noise),
-    }
+    found, same = difference_and_top1("logits", reference, got)
+    return {"images": len(got), "agreement": sum(same) / len(same), "sqnr_db": found.sqnr_db}
 
 
 def measure(checkpoint: Path, train: Path, test: Path, emulated: int) -> dict[str, Any]:

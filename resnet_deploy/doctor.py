@@ -8,6 +8,7 @@ from dataclasses import replace
 from resnet_deploy.errors import ResnetDeployError
 from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.isa.tools import FETCH_COMMAND, NOT_FETCHED, status
+from resnet_deploy.models.dependencies import INSTALL, MAKING
 from resnet_deploy.results import Diagnosis, Environment, Missing, RunnerStatus
 from resnet_deploy.runners.cpu import (
     allowed_cpus,
@@ -18,14 +19,6 @@ from resnet_deploy.runners.cpu import (
 from resnet_deploy.runners.ort_openvino_runner import openvino_devices
 from resnet_deploy.runners.ort_runner import execution_providers
 from resnet_deploy.runners.registry import runner_status
-
-OPTIONAL = {
-    "torch": ("building and exporting models, and the torch runner", "export"),
-    "onnxscript": ("exporting models", "export"),
-    "onnxsim": ("simplifying exported graphs", "export"),
-    "safetensors": ("reading .safetensors checkpoints", "export"),
-}
-"""Module -> what needs it, and the extra that installs it."""
 
 _INTEL = "GenuineIntel"
 
@@ -77,14 +70,10 @@ def _with_device(status: RunnerStatus) -> RunnerStatus:
 
 
 def missing_packages() -> tuple[Missing, ...]:
-    """Return the optional packages that are not installed, found without importing them."""
+    """Return what making networks needs and is not installed, found without importing it."""
     return tuple(
-        Missing(
-            package=package,
-            needed_for=needed_for,
-            install=f"pip install 'resnet-deploy[{extra}]'",
-        )
-        for package, (needed_for, extra) in OPTIONAL.items()
+        Missing(package=package, needed_for=needed_for, install=INSTALL)
+        for package, needed_for in MAKING.items()
         if importlib.util.find_spec(package) is None
     )
 

@@ -18,7 +18,7 @@ from resnet_deploy import __version__
 from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.onnx_file import Artifact, make
 from resnet_deploy.errors import ExportError, MissingDependencyError, SpecError
-from resnet_deploy.models.dependencies import require
+from resnet_deploy.models.dependencies import INSTALL, require
 from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.outputs import shaped, tensor_names
@@ -173,9 +173,7 @@ def _trace(
                 verbose=False,
             )
         except ImportError as error:
-            raise MissingDependencyError(
-                f"export needs {error.name}: pip install 'resnet-deploy[export]'"
-            ) from error
+            raise MissingDependencyError(f"export needs {error.name}: {INSTALL}") from error
         except Exception as error:  # the exporter raises many kinds, with pages of text
             raise ExportError(_reason(error)) from error
     assert program is not None, "dynamo=True returns a program"

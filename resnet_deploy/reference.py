@@ -13,7 +13,7 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import Artifact, load, read_model
 from resnet_deploy.errors import ArtifactError, MissingDependencyError, SpecError
 from resnet_deploy.graph.layers import Layer, layers_of
-from resnet_deploy.models.dependencies import require
+from resnet_deploy.models.dependencies import INSTALL, require
 from resnet_deploy.models.network import Network
 from resnet_deploy.runners.base import Runner, infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
@@ -187,8 +187,7 @@ def default_reference(artifact: Artifact, *, threads: int = 0) -> Reference:
         return FileReference(path, runner="torch", threads=threads)
     except MissingDependencyError as error:
         raise MissingDependencyError(
-            f"comparing with PyTorch needs torch: pip install 'resnet-deploy[export]', or name "
-            f"another file: --against {path}"
+            f"comparing with PyTorch needs torch: {INSTALL}, or name another file: --against {path}"
         ) from error
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from resnet_deploy.doctor import diagnose, missing_packages, rows, runners_here
 from resnet_deploy.errors import RunnerError
+from resnet_deploy.models.dependencies import INSTALL
 from resnet_deploy.results import to_dict
 from resnet_deploy.runners.registry import RUNNERS
 
@@ -41,7 +42,7 @@ def test_missing_packages_come_with_the_command_that_installs_them(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     missing = missing_packages()
     assert "torch" in [one.package for one in missing]
-    assert {one.install for one in missing} == {"pip install 'resnet-deploy[export]'"}
+    assert {one.install for one in missing} == {INSTALL}
     words = dict(rows(replace(diagnose("x"), missing=missing)))
     assert "pip install" in words["missing: torch"]
 

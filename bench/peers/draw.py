@@ -1,4 +1,7 @@
-"""Write the recorded run into both READMEs and the plot: ``python -m peers.draw`` in ``bench/``."""
+"""Write the recorded run into ``docs/peers.md``, ``bench/README.md`` and the plot.
+
+Run it as ``python -m peers.draw`` in ``bench/``.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ BENCH = Path(__file__).parents[1]
 def write_all(record: dict[str, Any]) -> None:
     """Rewrite the marked blocks and ``docs/peers.svg``."""
     root = BENCH.parent
-    for path, block in ((root / "README.md", short(record)), (BENCH / "README.md", full(record))):
+    page, readme = root / "docs" / "peers.md", BENCH / "README.md"
+    for path, block in ((page, short(record)), (readme, full(record))):
         path.write_text(replace_block(path.read_text(encoding="utf-8"), block), encoding="utf-8")
     (root / "docs" / "peers.svg").write_text(draw(record), encoding="utf-8")
 

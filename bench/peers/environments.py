@@ -36,7 +36,7 @@ def variables() -> dict[str, str]:
 
 
 def set_up(venv: str) -> str:
-    """Make the environment if it is missing or its pins changed; return why it can't be had."""
+    """Make the environment if it is missing or its pins changed; return why it can't be made."""
     pins = HERE / f"{venv}.txt"
     marker = VENVS / venv / ".pins"
     digest = hashlib.sha256(pins.read_bytes()).hexdigest()

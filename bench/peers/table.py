@@ -1,4 +1,4 @@
-"""A record of :mod:`peers` as Markdown, between markers of a README. Needs no other package."""
+"""A record of :mod:`peers` as Markdown, between markers of a page. Needs no other package."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def replace_block(text: str, block: str) -> str:
 
 
 def short(record: Record) -> str:
-    """Return the table of the main README: batch size 1, all cores."""
+    """Return the table of ``docs/peers.md``: batch size 1, all cores."""
     threads = max(run["threads"] for run in record["runs"])
     runs = [one for one in record["runs"] if (one["batch"], one["threads"]) == (1, threads)]
     rows = [[*_name(record, key), *_cells(runs, key, _plain)] for key in _keys(record)]
@@ -37,7 +37,7 @@ def short(record: Record) -> str:
         "the time as a multiple of the first row's (median of paired rounds). "
         f"Files are of {_title(runs[-1]['net'])}. {_agreement_text(record)}"
     )
-    plot = "![Fastest runs as bars](docs/peers.svg)"
+    plot = "![Fastest runs as bars](peers.svg)"
     return f"{intro.strip()}\n\n{table}\n\n{plot}\n\n{_missing(record, runs)}".strip()
 
 
@@ -97,7 +97,7 @@ def _alive(rows: list[list[str]]) -> list[list[str]]:
 
 
 def _missing(record: Record, runs: list[Record]) -> str:
-    """Say which subjects could not be had, where, and why."""
+    """Say which subjects could not be measured, where, and why."""
     lines = []
     for key in _keys(record):
         reasons: dict[str, list[str]] = {}
@@ -106,7 +106,7 @@ def _missing(record: Record, runs: list[Record]) -> str:
                 reasons.setdefault(error, []).append(f"{_title(run['net'])} x{run['batch']}")
         for reason, where in reasons.items():
             nets = "" if len(where) == len(runs) else f" for {', '.join(dict.fromkeys(where))}"
-            lines.append(f"{' '.join(_name(record, key))} could not be had{nets}: {reason}.")
+            lines.append(f"{' '.join(_name(record, key))} could not be measured{nets}: {reason}.")
     return "\n".join(lines)
 
 

@@ -18,7 +18,5 @@ _words = Words(api.doctor)
 def command(fetch_isa_tools: bool) -> None:
     """Look at this machine; the API's description is the help."""
     with ProgressBar() as progress:
-        result = api.doctor(
-            fetch_isa_tools=fetch_isa_tools, environment=here(), progress=progress
-        )
+        result = api.doctor(fetch_isa_tools=fetch_isa_tools, environment=here(), progress=progress)
     show(result)

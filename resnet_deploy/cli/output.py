@@ -101,7 +101,8 @@ def here() -> Environment:
 
 def prints() -> bool:
     """Return whether results go to stdout as text: JSON there stands alone."""
-    return _asked(_JSON) != "-"
+    target: str | None = _asked(_JSON)
+    return target != "-"
 
 
 def show(result: Result, then: Callable[[], object] | None = None) -> None:

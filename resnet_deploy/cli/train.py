@@ -105,7 +105,7 @@ def _patience_of_torchrun() -> AbstractContextManager[None]:
 
 
 def _show_epoch(epoch: Epoch, epochs: int) -> None:
-    from resnet_deploy.report.training import epoch_line
+    from resnet_deploy.report.views.training import epoch_line
 
     if logging.getLogger("resnet_deploy").isEnabledFor(logging.WARNING):
         click.echo(epoch_line(epoch, epochs), err=True)

@@ -92,12 +92,12 @@ def observe(
 
 def _engine(
     model: bytes, tensors: Sequence[str], threads: int, workers: int
-) -> AbstractContextManager[Engine[Array, Statistics]]:
+) -> AbstractContextManager[Engine[Array, ActivationHistograms]]:
     if workers == 1:
         return ThreadObservers(model, tensors, threads)
     return process_observers(model, tensors, threads, workers)
 
 
-def _collect(engine: Engine[Array, Statistics], total: Statistics) -> None:
+def _collect(engine: Engine[Array, ActivationHistograms], total: ActivationHistograms) -> None:
     for part in engine.collect():
         total.merge(part)

@@ -12,7 +12,7 @@ import numpy as np
 from resnet_deploy.arrays import Array
 from resnet_deploy.errors import RunnerError, one_line
 from resnet_deploy.processes.engine import WorkerPool
-from resnet_deploy.quantize.activation_statistics import Statistics
+from resnet_deploy.quantize.activation_histograms import ActivationHistograms
 from resnet_deploy.quantize.sampling import sample_rows
 from resnet_deploy.runners.ort_runner import open_session
 from resnet_deploy.spec import SessionSpec
@@ -32,7 +32,7 @@ class _Observer:
         self._input = session.get_inputs()[0].name
         self._tensors = tensors
         self._outputs = [name for name in tensors if name != self._input]
-        self._statistics = Statistics.of(tensors)
+        self._statistics = ActivationHistograms.of(tensors)
 
     def work(self, task: tuple[Array, int]) -> None:
         """Run the images of ``task``, and count the first of them: as many as it says."""
@@ -46,9 +46,9 @@ class _Observer:
                 histograms[name].add(real, name, sample_rows(real))
         self._statistics.images += count
 
-    def take(self) -> Statistics:
+    def take(self) -> ActivationHistograms:
         """Return the statistics since the last call."""
-        taken, self._statistics = self._statistics, Statistics.of(self._tensors)
+        taken, self._statistics = self._statistics, ActivationHistograms.of(self._tensors)
         return taken
 
     def kill(self) -> None:
@@ -100,7 +100,7 @@ class ThreadObservers:
         for piece in pieces(task, self._batch_size):
             self._pool.submit(piece)
 
-    def collect(self) -> list[Statistics]:
+    def collect(self) -> list[ActivationHistograms]:
         """Return one for all, as ``Engine.collect`` does.
 
         Raises:

@@ -12,7 +12,7 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.processes.engine import Engine, WorkerPool, at_once
 from resnet_deploy.processes.messages import bytes_of, describe_array
 from resnet_deploy.processes.parent import ChildProcess
-from resnet_deploy.quantize.activation_statistics import Statistics
+from resnet_deploy.quantize.activation_histograms import ActivationHistograms
 
 CHILD = (sys.executable, "-m", "resnet_deploy.quantize.observer_child")
 
@@ -27,8 +27,8 @@ class _ProcessObserver:
     def work(self, task: Array) -> None:
         self._child.ask("submit", describe_array(task), bytes_of(task))
 
-    def take(self) -> Statistics:
-        return Statistics.from_bytes(bytes(self._child.ask("collect").data))
+    def take(self) -> ActivationHistograms:
+        return ActivationHistograms.from_bytes(bytes(self._child.ask("collect").data))
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def process_observers(
     threads: int,
     workers: int,
     command: Sequence[str] = CHILD,
-) -> Iterator[Engine[Array, Statistics]]:
+) -> Iterator[Engine[Array, ActivationHistograms]]:
     """Give an engine of ``workers`` processes, each with observers of its own.
 
     Args:

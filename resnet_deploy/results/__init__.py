@@ -15,7 +15,7 @@ from resnet_deploy.results.benchmark import (
     paired_ratios,
 )
 from resnet_deploy.results.bundle import BundleReport
-from resnet_deploy.results.closeness import OutputDiff, sqnr_db
+from resnet_deploy.results.closeness import OutputDiff
 from resnet_deploy.results.deployment import Deployment, ModelSummary, Stage
 from resnet_deploy.results.diagnosis import Diagnosis, Missing, RunnerStatus
 from resnet_deploy.results.environment import Environment
@@ -100,6 +100,5 @@ __all__ = [
     "from_dict",
     "median_interval",
     "paired_ratios",
-    "sqnr_db",
     "to_dict",
 ]

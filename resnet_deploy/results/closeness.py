@@ -14,15 +14,6 @@ from dataclasses import dataclass, replace
 from resnet_deploy.spec import Tolerance
 
 
-def sqnr_db(signal_power: float, noise_power: float) -> float:
-    """Return 10 log10(signal / noise): infinite without noise, minus infinite with nothing else."""
-    if noise_power == 0:
-        return math.inf
-    if noise_power == math.inf or math.isnan(noise_power) or not signal_power > 0:
-        return -math.inf
-    return 10 * math.log10(signal_power / noise_power)
-
-
 def share(flags: Sequence[bool]) -> float:
     """Return the share of samples that ``flags`` is true of.
 
@@ -42,8 +33,12 @@ class SignalToNoise:
 
     @property
     def sqnr_db(self) -> float:
-        """Signal to quantization noise ratio in dB, the reference being the signal."""
-        return sqnr_db(self.signal_power, self.noise_power)
+        """10 log10 of signal over noise, in dB; infinite where nothing differs."""
+        signal, noise = self.signal_power, self.noise_power
+        if noise == 0:
+            return math.inf
+        # Minus infinite: nothing but noise, or NaN in either.
+        return 10 * math.log10(signal / noise) if signal > 0 and noise < math.inf else -math.inf
 
 
 class SameTop1:

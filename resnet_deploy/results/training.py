@@ -18,6 +18,8 @@ class Epoch:
     of the run. ``waited`` of the ``seconds`` the network had no pictures.
     """
 
+    DERIVED = ("images_per_second",)
+
     number: int
     steps: int
     lr: float
@@ -34,8 +36,6 @@ class Epoch:
         """Training speed, without the evaluation."""
         return self.images / self.seconds if self.seconds else 0.0
 
-    DERIVED = ("images_per_second",)
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingResult(Result):
@@ -47,6 +47,8 @@ class TrainingResult(Result):
     ``export`` is the command that deploys what was trained. ``leads`` is False in all processes of
     a training but one.
     """
+
+    DERIVED = ("top1", "seconds")
 
     model: str
     recipe: dict[str, Any]
@@ -80,5 +82,3 @@ class TrainingResult(Result):
     def seconds(self) -> float:
         """Time of all epochs, evaluation not included."""
         return sum(epoch.seconds for epoch in self.epochs)
-
-    DERIVED = ("top1", "seconds")

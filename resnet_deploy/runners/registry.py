@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from resnet_deploy.errors import SpecError
+from resnet_deploy.models.dependencies import INSTALL
 from resnet_deploy.results import RunnerStatus
 from resnet_deploy.runners import cpp_compiler
 from resnet_deploy.runners.base import Runner
@@ -24,14 +25,16 @@ RUNNERS = {
 }
 """Name on the command line -> class that takes (path, SessionSpec)."""
 
+_OPENVINO = "pip install 'resnet-deploy[openvino]'"
+
 _PACKAGES = {
-    "torch": ("torch", "export"),
-    "torch-channels-last": ("torch", "export"),
-    "torch-compile": ("torch", "export"),
-    "ort-openvino": ("onnxruntime_ep_openvino", "openvino"),
-    "openvino": ("openvino", "openvino"),
+    "torch": ("torch", INSTALL),
+    "torch-channels-last": ("torch", INSTALL),
+    "torch-compile": ("torch", INSTALL),
+    "ort-openvino": ("onnxruntime_ep_openvino", _OPENVINO),
+    "openvino": ("openvino", _OPENVINO),
 }
-"""Runner -> the module that it needs, and the extra that installs it; ort is always there."""
+"""Runner -> the module that it needs, and the command that installs it; ort is always there."""
 
 
 def check_runner(name: str) -> None:
@@ -80,10 +83,10 @@ def runner_status() -> tuple[RunnerStatus, ...]:
 
 def _status(name: str) -> RunnerStatus:
     if name in _PACKAGES:
-        module, extra = _PACKAGES[name]
+        module, command = _PACKAGES[name]
         if importlib.util.find_spec(module) is None:
-            install = f"not installed: pip install 'resnet-deploy[{extra}]'"
-            return RunnerStatus(name=name, installed=False, problem=install)
+            problem = f"not installed: {command}"
+            return RunnerStatus(name=name, installed=False, problem=problem)
     missing = cpp_compiler.what_is_missing() if name == "torch-compile" else None
     if missing is not None:
         return RunnerStatus(name=name, installed=False, problem=f"needs {missing}")

@@ -12,6 +12,7 @@ import numpy as np
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import describe, read_model
 from resnet_deploy.errors import MissingDependencyError, RunnerError, SpecError, one_line
+from resnet_deploy.models.dependencies import INSTALL
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.spec import SessionSpec
 
@@ -48,7 +49,7 @@ class TorchRunner:
             import torch
         except ImportError as error:
             raise MissingDependencyError(
-                f"the {self.name} runner needs PyTorch: pip install 'resnet-deploy[export]'"
+                f"the {self.name} runner needs PyTorch: {INSTALL}"
             ) from error
 
         self._path = path

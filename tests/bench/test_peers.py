@@ -30,7 +30,7 @@ def row(milliseconds: float, times: float | None = None, **more: float) -> dict[
 
 
 def record() -> dict[str, Any]:
-    """Two nets and three subjects, one of which can't be had and one only in part."""
+    """Two nets and three subjects, one of which can't be measured and one only in part."""
     missing = {"error": "install: no matching version"}
     slow = {"error": "its process died"}
     subjects = {"ours": row(3.25, share_of_peak=0.9), "peer": row(6.5, 2.0), "lost": missing}
@@ -75,13 +75,13 @@ def test_a_block_replaces_what_is_between_the_markers_and_nothing_else() -> None
         table.replace_block(f"only {table.BEGIN}", "new")
 
 
-def test_the_readmes_have_the_markers() -> None:
+def test_the_pages_have_the_markers() -> None:
     table = module("table")
-    for path in (ROOT / "README.md", ROOT / "bench" / "README.md"):
+    for path in (ROOT / "docs" / "peers.md", ROOT / "bench" / "README.md"):
         table.replace_block(path.read_text(encoding="utf-8"), "new")
 
 
-def test_the_plot_has_a_bar_for_every_time_and_none_for_what_could_not_be_had() -> None:
+def test_the_plot_has_a_bar_for_every_time_and_none_for_what_could_not_be_measured() -> None:
     svg = ET.fromstring(module("plot").draw(record()))
     texts = [one.text for one in svg.iter("{http://www.w3.org/2000/svg}text")]
     assert len(list(svg.iter("{http://www.w3.org/2000/svg}rect"))) == 1 + 3

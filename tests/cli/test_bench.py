@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from resnet_deploy.cli.main import cli
+from resnet_deploy.models.dependencies import INSTALL
 from tests.support.runner_graphs import cnn, quantized_cnn
 
 QUICK = ["--rounds", "6", "--runs", "2", "--threads", "1"]
@@ -69,7 +70,7 @@ def test_torch_asked_for_by_name_but_missing_exits_3(tmp_path: Path, monkeypatch
     model = str(cnn(tmp_path / "m.onnx"))
     asked = CliRunner().invoke(cli, ["bench", model, *QUICK, "--runner", "torch"])
     assert asked.exit_code == 3
-    assert "pip install 'resnet-deploy[export]'" in asked.stderr
+    assert INSTALL in asked.stderr
     default = CliRunner().invoke(cli, ["bench", model, *QUICK])
     assert default.exit_code == 0, default.output
     assert "skipped PyTorch fp32: the torch runner needs PyTorch" in default.output

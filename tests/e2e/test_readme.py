@@ -1,6 +1,8 @@
-"""Every `resnet-deploy` line of the README runs as it stands, in order, in one folder."""
+"""The README's ``resnet-deploy`` lines run as they stand, in order, in one folder.
 
-import re
+So do the Python blocks of the README and of every page of ``docs``, in one namespace per page.
+"""
+
 import shlex
 import subprocess
 import sys
@@ -10,18 +12,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-README = Path(__file__).resolve().parents[2] / "README.md"
-BLOCKS = re.findall(r"^```sh\n(.*?)^```", README.read_text(encoding="utf-8"), re.S | re.M)
+from tests.support.markdown import PAGES, ROOT, blocks
+
 COMMANDS = [
-    line for block in BLOCKS for line in block.splitlines() if line.startswith("resnet-deploy ")
+    line
+    for block in blocks(ROOT / "README.md", "sh")
+    for line in block.splitlines()
+    if line.startswith("resnet-deploy ")
 ]
+SCRIPTS = {
+    str(page.relative_to(ROOT)): "\n".join(found)
+    for page in PAGES
+    if (found := blocks(page, "python"))
+}
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the README takes for granted: images of CIFAR-10's classes in class folders."""
-    folder = tmp_path_factory.mktemp("readme")
+def with_images(folder: Path) -> Path:
+    """Write what the pages take for granted: images of CIFAR-10's classes in class folders."""
     random = np.random.default_rng(0)
     for split in ("train", "test"):
         for name in CLASSES:
@@ -29,6 +37,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pixels = random.integers(0, 256, (40, 36, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / "images" / split / name / "0.jpg")
     return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return with_images(tmp_path_factory.mktemp("readme"))
 
 
 def test_the_readme_shows_every_verb() -> None:
@@ -48,3 +61,19 @@ def test_command_runs(command: str, folder: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_readme_and_the_page_on_the_api_have_python_blocks() -> None:
+    assert {"README.md", "docs/api.md"} <= set(SCRIPTS)
+
+
+@pytest.mark.parametrize("page", SCRIPTS)
+def test_python_blocks_run(page: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPTS[page]],
+        cwd=with_images(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

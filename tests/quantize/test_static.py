@@ -10,7 +10,7 @@ from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.quantize.calibrate import observe
 from resnet_deploy.quantize.inspection import inspect_int8
 from resnet_deploy.quantize.static import quantize_static
-from resnet_deploy.results import sqnr_db
+from resnet_deploy.runners.compare import difference
 from resnet_deploy.spec import FirstConv, Preprocess, QuantSpec
 from tests.support.graphs import noise, parse, run
 
@@ -66,8 +66,8 @@ def test_a_residual_block_runs_in_int8_throughout(tmp_path: Path) -> None:
     x = noise(16, 3, 16, 16, seed=7)
     expected = run(model, x)
     for optimise in (False, True):
-        error = run(quantized, x, optimise=optimise) - expected
-        assert sqnr_db(float((expected**2).sum()), float((error**2).sum())) > 25
+        got = run(quantized, x, optimise=optimise)
+        assert difference("y", expected, got).sqnr_db > 25
 
 
 def test_option_a_shortcut_stays_int8(tmp_path: Path) -> None:
@@ -289,6 +289,4 @@ def test_a_plain_first_convolution_stays_as_it_is(tmp_path: Path) -> None:
     inspection = inspect_int8(saved(quantized, tmp_path))
     assert inspection.passed, inspection.float_ops
     x = noise(8, 3, 32, 32, seed=7)
-    expected = run(model, x)
-    error = run(quantized, x) - expected
-    assert sqnr_db(float((expected**2).sum()), float((error**2).sum())) > 25
+    assert difference("y", run(model, x), run(quantized, x)).sqnr_db > 25

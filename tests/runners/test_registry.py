@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from resnet_deploy.errors import MissingDependencyError
+from resnet_deploy.models.dependencies import INSTALL
 from resnet_deploy.runners.cpp_compiler import what_is_missing
 from resnet_deploy.runners.registry import RUNNERS, open_runner, options_for, runner_status
 from resnet_deploy.spec import SessionSpec
@@ -20,7 +21,7 @@ def test_without_packages_ort_alone_is_installed(monkeypatch):
     assert [status.name for status in found] == list(RUNNERS)
     assert [status.name for status in found if status.installed] == ["ort"]
     problems = {status.name: status.problem for status in found}
-    assert problems["torch-compile"] == "not installed: pip install 'resnet-deploy[export]'"
+    assert problems["torch-compile"] == f"not installed: {INSTALL}"
     assert problems["openvino"] == "not installed: pip install 'resnet-deploy[openvino]'"
     assert problems["ort"] == ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from contextlib import closing
@@ -14,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import ArtifactError, MissingDependencyError, RunnerError, SpecError
+from resnet_deploy.models.dependencies import INSTALL
 from resnet_deploy.runners.base import Runner, infer_any, infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.runners.registry import RUNNERS, open_runner
@@ -22,6 +24,7 @@ from resnet_deploy.spec import Optimization, SessionSpec
 from tests.support.here import RUNNERS_HERE
 from tests.support.runner_graphs import cnn, quantized_cnn, random
 
+OPENVINO = "pip install 'resnet-deploy[openvino]'"
 ONE = SessionSpec(threads=1)
 every_runner = pytest.mark.parametrize("name", RUNNERS_HERE)
 
@@ -161,22 +164,20 @@ def _assert_no_such_tensor(runner: Runner) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "module", "extra"),
+    ("name", "module", "command"),
     [
-        ("torch", "torch", "export"),
-        ("torch-channels-last", "torch", "export"),
-        ("torch-compile", "torch", "export"),
-        ("ort-openvino", "onnxruntime_ep_openvino", "openvino"),
-        ("openvino", "openvino", "openvino"),
+        ("torch", "torch", INSTALL),
+        ("torch-channels-last", "torch", INSTALL),
+        ("torch-compile", "torch", INSTALL),
+        ("ort-openvino", "onnxruntime_ep_openvino", OPENVINO),
+        ("openvino", "openvino", OPENVINO),
     ],
 )
 def test_without_its_package_the_install_command_is_named(
-    name, module, extra, tmp_path: Path, monkeypatch
+    name, module, command, tmp_path: Path, monkeypatch
 ):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(
-        MissingDependencyError, match=rf"{name} runner .*pip install 'resnet-deploy\[{extra}\]'"
-    ):
+    with pytest.raises(MissingDependencyError, match=rf"{name} runner .*{re.escape(command)}"):
         open_runner(name, cnn(tmp_path / "m.onnx"), ONE)
 
 
