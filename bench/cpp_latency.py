@@ -3,7 +3,7 @@
     python bench/cpp_latency.py --ort-root DIR [MODEL.onnx …]
 
 ``DIR`` is an unpacked release of ONNX Runtime of the version that Python has here;
-``python -m tests.e2e.native_toolchain DIR`` makes one of the installed wheel. Without files,
+``python -m tests.support.native_toolchain DIR`` makes one of the installed wheel. Without files,
 ResNet-34 is exported first (random weights: speed does not depend on their values).
 
 Both sides run as subjects of ``resnet_deploy.bench``: processes of their own, in turns, ratios

@@ -20,7 +20,7 @@ from resnet_deploy.errors import DatasetError, RunnerError, SpecError, Unsupport
 from resnet_deploy.evaluate import confidences, ranks, score
 from resnet_deploy.results import to_dict
 from resnet_deploy.spec import Preprocess
-from tests.data.tiny_model import COLOURS, colour_model, save_colour_model
+from tests.support.tiny_model import COLOURS, colour_model, save_colour_model
 
 
 def _coloured(labels: list[int], *, seen: list[int] | None = None) -> ArrayDataset:

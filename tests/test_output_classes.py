@@ -8,16 +8,18 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
+from resnet_deploy.pipeline import quantize_file
 from resnet_deploy.report.evaluation import evaluation_report
 
 from resnet_deploy.artifact.onnx_file import load, read_model
 from resnet_deploy.data.arrays import array_dataset
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.evaluate import score
-from resnet_deploy.pipeline import quantize_file
 from resnet_deploy.predict import classify
 from resnet_deploy.spec import Budget, OutputKind, QuantSpec
-from tests.test_outputs import HERE, paths, rendered
+from tests.support.environment import HERE
+from tests.support.outputs import paths
+from tests.support.terminal import rendered
 
 
 def picture(folder: Path) -> Path:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
 from resnet_deploy.predict import classify, softmax
-from tests.data.tiny_model import colour_model, save_colour_model
+from tests.support.tiny_model import colour_model, save_colour_model
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from resnet_deploy.graph.layers import Layer
 from resnet_deploy.reference import FileReference, default_reference, fp32_beside
 from resnet_deploy.spec import FP32_TOLERANCE, Tolerance
 from resnet_deploy.verify import compare, compare_layers, default_tolerance
-from tests.passes.graphs import noise
+from tests.support.graphs import noise
 
 IMAGES = noise(8, 3, 32, 32)
 

@@ -9,28 +9,20 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import pytest
 import yaml
 from google.protobuf import text_format
 
-from resnet_deploy.artifact.card import Card, Step, WeightsSource
-from resnet_deploy.artifact.onnx_file import load, save
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.bundle.bundling import pack
 from resnet_deploy.bundle.triton import model_name
 from resnet_deploy.spec import (
     BundleTarget,
-    Family,
-    InputFormat,
-    ModelSpec,
-    OutputKind,
-    OutputSpec,
-    Preprocess,
 )
-from tests.bundle.triton_packages import schemas
-from tests.data.tiny_model import save_colour_model
-from tests.passes.graphs import parse
+from tests.support.tiny_model import save_colour_model
+from tests.support.triton_models import resizing_model, top_2_model
+from tests.support.triton_packages import schemas
 
 TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8", "int64": "TYPE_INT64"}
 
@@ -92,23 +84,6 @@ def test_a_file_of_any_batch_size(tiny_export: Path, tmp_path: Path, schema: Any
         assert warm.zero_data
 
 
-def top_2_model(path: Path) -> Path:
-    """A net that names the two strongest of three colours."""
-    text = """g (float[N,3,8,8] input) => (float[N,2] probabilities, int64[N,2] classes) {
-        means = ReduceMean<axes = [2, 3], keepdims = 0>(input)
-        shares = Softmax(means)
-        probabilities, classes = TopK(shares, k)
-    }"""
-    card = Card(
-        model=ModelSpec(family=Family.CUSTOM, num_classes=3, image_size=8),
-        preprocess=Preprocess(resize=8, crop=8, mean=(0, 0, 0), std=(1, 1, 1)),
-        weights=WeightsSource(kind="random", seed=0),
-        output=OutputSpec(kind=OutputKind.TOP_K, k=2),
-        labels=("red", "green", "blue"),
-    )
-    return save(parse(text, {"k": np.array([2])}), path, card).path
-
-
 def test_top_k_has_two_outputs_and_no_labels(tmp_path: Path, schema: Any) -> None:
     found = config(schema, bundled(top_2_model(tmp_path / "net.onnx"), tmp_path / "b"))
     assert [(one.name, list(one.dims), one.label_filename) for one in found.output] == [
@@ -127,28 +102,6 @@ def test_a_fixed_batch_size_is_a_dimension(tmp_path: Path, schema: Any) -> None:
     assert found.output[0].label_filename == ""
     (warm,) = found.model_warmup
     assert (warm.batch_size, list(warm.inputs["input"].dims)) == (1, [4, 3, 8, 8])
-
-
-def resizing_model(path: Path, *, name: str = "input") -> Path:
-    """A net that takes pictures of any size: the mean of each colour, in grey levels."""
-    text = """g (uint8[N,H,W,3] input) => (float[N,3] logits) {
-        floats = Cast<to = 1>(input)
-        logits = ReduceMean<axes = [1, 2], keepdims = 0>(floats)
-    }"""
-    model = parse(text, {})
-    model.graph.input[0].name = model.graph.node[0].input[0] = name
-    preprocess = Preprocess(resize=8, crop=8, format=InputFormat.UINT8_NHWC, resize_in_graph=True)
-    card = Card(
-        model=ModelSpec(family=Family.CUSTOM, num_classes=3, image_size=8),
-        preprocess=preprocess,
-        weights=WeightsSource(kind="random", seed=0),
-        labels=("red", "green", "blue"),
-        steps=(
-            Step(name="tune", options={"runner": "ort", "instances": 3, "threads": 1}),
-            Step(name="verdict"),
-        ),
-    )
-    return save(model, path, card).path
 
 
 def test_pictures_of_any_size_and_what_tune_found(tmp_path: Path, schema: Any) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.cli.main import cli
 from resnet_deploy.sensitivity import MixedPrecision
-from tests.ruined_net import RUINED, ruined_net
+from tests.support.ruined_net import RUINED, ruined_net
 from tests.support.sensitivity import times
 
 

@@ -22,8 +22,9 @@ from resnet_deploy.results.training import TrainingResult
 from resnet_deploy.spec import resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.train.loop import Training
-from tests.train.made_up import folder
-from tests.train.runs import CLASSES, made_up, weights
+from tests.support.cli import refused
+from tests.support.training_images import folder
+from tests.support.training_runs import CLASSES, made_up, weights
 
 NET = ("--depth", 8, "--image-size", 16, "--threads", 1, "--recipe", "cifar-fast")
 QUICK = ("--epochs", 1, "--batch-size", 8, "--precision", "float32")
@@ -50,16 +51,6 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 
 def train(*arguments: object) -> Result:
     return CliRunner().invoke(cli, ["train", *(str(argument) for argument in arguments)])
-
-
-def refused(result: Result, *words: str) -> None:
-    """One line on stderr that holds ``words``, exit code 2, no traceback."""
-    assert result.exit_code == 2, (result.output, result.exception)
-    message = result.stderr.strip()
-    assert "\n" not in message, message
-    assert message.startswith("resnet-deploy: error: ")
-    for word in words:
-        assert word in message, message
 
 
 def test_json_on_stdout_stands_alone(trained: tuple[Path, Result]) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.browser import brightness, colours, find_browser, look
 from tests.report.html.reading import read
 from tests.report.html.sample_pages import PAGES
+from tests.support.browser import brightness, colours, find_browser, look
 
 _HEIGHT = 700
 """Pixels of each page in the picture of all."""

@@ -3,7 +3,7 @@ import onnx_ir as ir
 from resnet_deploy.graph.module_names import MODULE_KEY, module_of
 from resnet_deploy.passes.name_by_module import name_by_module
 from resnet_deploy.passes.result import PassResult
-from tests.passes.graphs import noise, parse, to_ir
+from tests.support.graphs import noise, parse, to_ir
 
 BLOCK = """
 g (float[N,4,3,3] x) => (float[N,4,3,3] logits) {

@@ -11,7 +11,7 @@ from resnet_deploy.artifact.onnx_file import read_model
 from resnet_deploy.errors import SpecError
 from resnet_deploy.graph.releases import min_onnxruntime, newest_opset, release_numbers
 from resnet_deploy.rewrites.opset import MAX_OPSET, MIN_OPSET, choose_opset, set_opset
-from tests.passes.graphs import noise, parse
+from tests.support.graphs import noise, parse
 
 FLOATS = "g (float[N,3,4,4] x) => (float[N,3,4,4] y) { z = Min(x, w) y = Max(z, w) }"
 BYTES = FLOATS.replace("float", "uint8")

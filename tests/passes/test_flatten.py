@@ -3,7 +3,7 @@ import pytest
 
 from resnet_deploy.passes.flatten import reshape_to_flatten
 from resnet_deploy.passes.result import PassResult, Refusal
-from tests.passes.graphs import noise, op_types, parse, run, to_ir
+from tests.support.graphs import noise, op_types, parse, run, to_ir
 
 RESHAPE = "g (float[N,4,2,3] x) => (float[N,24] y) { y = Reshape(x, shape) }"
 

@@ -2,7 +2,7 @@ import numpy as np
 
 from resnet_deploy.passes.flush_denormals import flush_denormals
 from resnet_deploy.passes.result import PassResult
-from tests.passes.graphs import parse, to_ir
+from tests.support.graphs import parse, to_ir
 
 
 def test_only_denormal_weights_become_zero() -> None:

@@ -3,7 +3,7 @@ import pytest
 
 from resnet_deploy.passes.fold_batchnorm import fold_batchnorm
 from resnet_deploy.passes.result import PassResult, Refusal
-from tests.passes.graphs import noise, op_types, parse, run, to_ir
+from tests.support.graphs import noise, op_types, parse, run, to_ir
 
 CONV_BN = """
 g (float[N,4,6,6] x) => (float[N,8,6,6] y) {

@@ -3,7 +3,7 @@ import pytest
 
 from resnet_deploy.passes.global_average_pool import mean_to_global_average_pool
 from resnet_deploy.passes.result import PassResult, Refusal
-from tests.passes.graphs import noise, op_types, parse, run, to_ir
+from tests.support.graphs import noise, op_types, parse, run, to_ir
 
 
 @pytest.mark.parametrize(

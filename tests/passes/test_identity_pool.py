@@ -2,7 +2,7 @@ import pytest
 
 from resnet_deploy.passes.identity_pool import remove_identity_pool
 from resnet_deploy.passes.result import PassResult, Refusal
-from tests.passes.graphs import op_types, parse, to_ir
+from tests.support.graphs import op_types, parse, to_ir
 
 POOL = """
 g (float[N,4,7,7] x) => (float[N,4,h,w] y) {

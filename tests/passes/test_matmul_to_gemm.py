@@ -3,7 +3,7 @@ import pytest
 
 from resnet_deploy.passes.matmul_to_gemm import matmul_to_gemm
 from resnet_deploy.passes.result import PassResult, Refusal
-from tests.passes.graphs import noise, op_types, parse, run, to_ir
+from tests.support.graphs import noise, op_types, parse, run, to_ir
 
 LINEAR = """
 g (float[N,6] x) => (float[N,4] y) {

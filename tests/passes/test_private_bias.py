@@ -2,7 +2,7 @@ import numpy as np
 
 from resnet_deploy.passes.private_bias import private_bias
 from resnet_deploy.passes.result import PassResult, Refusal
-from tests.passes.graphs import noise, parse, run, to_ir
+from tests.support.graphs import noise, parse, run, to_ir
 
 SHARED = """
 g (float[N,4,3,3] x) => (float[N,4,3,3] y) {

@@ -1,7 +1,7 @@
 from resnet_deploy.passes import PassResult, Refusal, counts_text, run_passes
 from resnet_deploy.passes.clean import clean
 from resnet_deploy.passes.flatten import reshape_to_flatten
-from tests.passes.graphs import noise, op_types, parse, to_ir
+from tests.support.graphs import noise, op_types, parse, to_ir
 
 NET = """
 g (float[N,3,4,4] x) => (float[N,5] y) {

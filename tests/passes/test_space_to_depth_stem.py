@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from resnet_deploy.passes.result import PassResult, Refusal
 from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
-from tests.passes.graphs import noise, op_types, parse, run, to_ir
+from tests.support.graphs import noise, op_types, parse, run, to_ir
 
 
 def stem(kernel: tuple[int, int], pads: list[int], size: tuple[int, int], channels: int) -> str:

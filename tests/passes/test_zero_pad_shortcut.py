@@ -3,7 +3,7 @@ import pytest
 
 from resnet_deploy.passes.result import PassResult, Refusal
 from resnet_deploy.passes.zero_pad_shortcut import zero_pad_shortcut
-from tests.passes.graphs import noise, op_types, parse, run, to_ir
+from tests.support.graphs import noise, op_types, parse, run, to_ir
 
 INT64_MAX = 2**63 - 1
 

@@ -12,46 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 
-from resnet_deploy.data.arrays import array_dataset
-from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import DatasetError, RunnerError
 from resnet_deploy.quantize.activation_histograms import ActivationHistograms
 from resnet_deploy.quantize.calibrate import observe
 from resnet_deploy.quantize.calibration_cache import CalibrationCache
 from resnet_deploy.quantize.histogram import Histogram
-from resnet_deploy.spec import Preprocess
-from tests.passes.graphs import noise, parse
-
-TENSORS = ["x", "r", "c"]
-WEIGHTS = {"w": noise(16, 3, 3, 3) / 5, "v": noise(16, 16, 3, 3, seed=1) / 12}
-
-
-def model(batch: str = "N") -> onnx.ModelProto:
-    text = f"""
-    g (float[{batch},3,48,48] x) => (float[{batch},16,48,48] y) {{
-      s = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(x, w)
-      r = Relu(s)
-      c = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(r, v)
-      y = Relu(c)
-    }}
-    """
-    made: onnx.ModelProto = parse(text, WEIGHTS)
-    return made
-
-
-def calibration(count: int = 45, seed: int = 0) -> CalibrationImages:
-    pixels = np.random.default_rng(seed).integers(0, 256, (count, 48, 48, 3), np.uint8)
-    # Brighter and brighter, so that the ranges grow with almost every image.
-    pixels = (pixels * np.linspace(0.1, 1, count)[:, None, None, None]).astype(np.uint8)
-    return CalibrationImages(
-        dataset=array_dataset("noise", pixels, None),
-        indices=tuple(range(count)),
-        preprocess=Preprocess(resize=48, crop=48),
-        batch_size=7,
-    )
+from tests.support.calibration import TENSORS, calibration, model
+from tests.support.graphs import noise
 
 
 def state(histograms: dict[str, Histogram]) -> bytes:
@@ -163,16 +132,17 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, workers: int) -
 SLOW_RUN = """
 import sys, time
 from pathlib import Path
-from tests.quantize import test_calibrate as here
+from resnet_deploy.quantize.calibrate import observe
+from resnet_deploy.quantize.calibration_cache import CalibrationCache
+from tests.support.calibration import TENSORS, calibration, model
 
 def progress(stage, done, total):
     print(done, flush=True)
     time.sleep(0.2)
 
-images = here.calibration()
-cache = here.CalibrationCache(folder=Path(sys.argv[1]), checkpoint_seconds=0)
-here.observe(here.model(), here.TENSORS, images, images=45, cache=cache, workers=int(sys.argv[2]),
-             progress=progress)
+cache = CalibrationCache(folder=Path(sys.argv[1]), checkpoint_seconds=0)
+observe(model(), TENSORS, calibration(), images=45, cache=cache, workers=int(sys.argv[2]),
+        progress=progress)
 """
 
 

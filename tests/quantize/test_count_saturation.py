@@ -13,8 +13,8 @@ from resnet_deploy.errors import RunnerError
 from resnet_deploy.quantize.count_saturation import count_saturation
 from resnet_deploy.quantize.saturation import can_overflow, weight_pairs
 from resnet_deploy.results import LayerSaturation
-from tests.passes.graphs import parse, run
-from tests.quantize.avx2 import pair_sums, saturated
+from tests.support.avx2 import pair_sums, saturated
+from tests.support.graphs import parse, run
 
 QEMU = shutil.which("qemu-x86_64-static") or shutil.which("qemu-x86_64")
 

@@ -29,7 +29,7 @@ from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.plan import Plan, make_plan
 from resnet_deploy.quantize.ranges import Range, choose_range
 from resnet_deploy.spec import CalibrationMethod, Preprocess
-from tests.passes.graphs import noise, parse
+from tests.support.graphs import noise, parse
 
 
 def known(mean: Any, std: Any) -> ChannelStatistics:

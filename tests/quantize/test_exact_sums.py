@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from resnet_deploy.quantize.exact_sums import align_sums, exact_pair
 from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.plan import make_plan
-from tests.passes.graphs import noise, parse, to_ir
+from tests.support.graphs import noise, parse, to_ir
 
 ratios = st.floats(0.1, 2.5)
 zeros = st.integers(0, 255)

@@ -16,7 +16,7 @@ from resnet_deploy.quantize.kernels import (
 from resnet_deploy.quantize.saturation import safe_scale
 from resnet_deploy.quantize.static import quantize_static
 from resnet_deploy.spec import QuantSpec, TargetIsa
-from tests.passes.graphs import noise, parse, run, to_ir
+from tests.support.graphs import noise, parse, run, to_ir
 
 DEEP = """
 g (float[N,128,6,6] x) => (float[N,10] y) {

@@ -9,7 +9,7 @@ from resnet_deploy.quantize.layer_weights import layer_inputs
 from resnet_deploy.quantize.moments import Moments, layer_moments
 from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.plan import make_plan
-from tests.passes.graphs import noise, parse, to_ir
+from tests.support.graphs import noise, parse, to_ir
 
 FINE = QuantizationParameters(np.float32(1 / 4096), np.uint8(128))
 

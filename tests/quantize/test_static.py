@@ -12,7 +12,7 @@ from resnet_deploy.quantize.inspection import inspect_int8
 from resnet_deploy.quantize.static import quantize_static
 from resnet_deploy.runners.compare import difference
 from resnet_deploy.spec import FirstConv, Preprocess, QuantSpec
-from tests.passes.graphs import noise, parse, run
+from tests.support.graphs import noise, parse, run
 
 BLOCK = """
 g (float[N,3,16,16] x) => (float[N,10] logits) {

@@ -3,7 +3,7 @@ import onnx_ir as ir
 import pytest
 
 from resnet_deploy.quantize.windows import windows_of
-from tests.passes.graphs import parse, to_ir
+from tests.support.graphs import parse, to_ir
 
 
 def node_with(attributes: str) -> ir.Node:

@@ -9,7 +9,6 @@ import pytest
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.results import (
-    Environment,
     Ratio,
     Trial,
     TuningReport,
@@ -23,6 +22,7 @@ HERE = Environment(
     command="tune", cpu="a CPU", isa=(), cores=2, os="an OS", python="3.11", versions={}
 )
 REFERENCE = FileOptions(input=InputFormat.FLOAT_NCHW)
+from tests.support.environment import HERE
 
 
 def trial(

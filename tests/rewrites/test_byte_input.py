@@ -14,7 +14,7 @@ from resnet_deploy.passes.result import PassResult, Refusal
 from resnet_deploy.rewrites.bake_input import bake_input
 from resnet_deploy.rewrites.byte_input import byte_input
 from resnet_deploy.spec import InputFormat, Preprocess
-from tests.passes.graphs import noise, op_types, parse, run, to_ir
+from tests.support.graphs import noise, op_types, parse, run, to_ir
 
 # Whole grey levels as means: then the border, which is made of bytes, is exact too.
 LEVELS = Preprocess(resize=16, crop=16, mean=(120 / 255, 110 / 255, 90 / 255), std=(0.2, 0.25, 0.3))

@@ -8,7 +8,7 @@ from resnet_deploy.passes.result import PassResult, Refusal
 from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
 from resnet_deploy.rewrites.pixel_input import pixel_input
 from resnet_deploy.spec import Preprocess
-from tests.passes.graphs import noise, op_types, parse, run, to_ir
+from tests.support.graphs import noise, op_types, parse, run, to_ir
 
 PHOTO = Preprocess(resize=16, crop=16)
 PLAIN = Preprocess(resize=16, crop=16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))

@@ -20,7 +20,7 @@ from resnet_deploy.rewrites.resize_front import (
 )
 from resnet_deploy.runners.ort_runner import open_session
 from resnet_deploy.spec import InputFormat, Preprocess, SessionSpec
-from tests.passes.graphs import noise, parse, run
+from tests.support.graphs import noise, parse, run
 
 BYTES = Preprocess(resize=40, crop=32, format=InputFormat.UINT8_NHWC)
 SESSIONS: dict[Preprocess, Any] = {}

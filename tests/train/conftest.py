@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.train.runs import made_up, request, run
+from tests.support.training_runs import made_up, request, run
 
 
 @pytest.fixture(scope="module", autouse=True)

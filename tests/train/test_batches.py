@@ -21,7 +21,7 @@ from resnet_deploy.train.batches import (
     steps_per_epoch,
     training_batches,
 )
-from tests.train.made_up import SPEC, pictures
+from tests.support.training_images import SPEC, pictures
 
 KEPT = pictures(26)
 ON_DEMAND = pictures(26, kept=False)

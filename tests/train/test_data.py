@@ -11,7 +11,7 @@ from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.train.batches import evaluation_batches
 from resnet_deploy.train.data import as_bytes, open_training_data
-from tests.train.made_up import SPEC, folder, pixels
+from tests.support.training_images import SPEC, folder, pixels
 
 
 @pytest.mark.parametrize("memory", [1 << 20, 0], ids=["kept", "on-demand"])

@@ -19,7 +19,7 @@ from resnet_deploy.train.distributed import Crew, crew_of_environment
 from resnet_deploy.train.loop import Training
 from resnet_deploy.train.network import Trainee, new_network
 from resnet_deploy.train.whole_batchnorm import WholeBatchNorm2d, synchronize_batchnorm
-from tests.train.made_up import SIZE, pictures
+from tests.support.training_images import SIZE, pictures
 
 CLASSES = ("a", "b", "c")
 TRAIN, TEST = 36, 7

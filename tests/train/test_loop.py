@@ -15,7 +15,7 @@ from resnet_deploy.train.batches import training_batches
 from resnet_deploy.train.data import TrainingData, open_training_data
 from resnet_deploy.train.loop import Training
 from resnet_deploy.train.network import new_network
-from tests.train.runs import CLASSES, NET, RECIPE, SIZE, STEPS, made_up
+from tests.support.training_runs import CLASSES, NET, RECIPE, SIZE, STEPS, made_up
 
 
 @pytest.fixture(scope="module")

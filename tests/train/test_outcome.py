@@ -14,7 +14,7 @@ from resnet_deploy.train.data import open_training_data
 from resnet_deploy.train.loop import Training
 from resnet_deploy.train.network import new_network
 from resnet_deploy.train.outcome import export_command, weights_card, write_outcome
-from tests.train.runs import CLASSES, NET, RECIPE, SIZE, made_up, request
+from tests.support.training_runs import CLASSES, NET, RECIPE, SIZE, made_up, request
 
 
 @pytest.fixture(scope="module")

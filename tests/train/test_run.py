@@ -18,7 +18,7 @@ from resnet_deploy.models.checkpoint import resolve
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Precision
 from resnet_deploy.train.checkpoint import Position, save_checkpoint
-from tests.train.runs import (
+from tests.support.training_runs import (
     CLASSES,
     RECIPE,
     STEPS,
@@ -153,8 +153,8 @@ def test_step_lines_have_the_rate_of_the_classifier(data: Path, tmp_path: Path) 
 
 
 def test_dropout_depends_on_the_seed_alone(data: Path, tmp_path: Path) -> None:
-    asked = request(data, tmp_path, model=ModelRequest(model="tests.train.nets:with_dropout"))
-    asked = replace(asked, model=replace(asked.model, image_size=16))
+    net = ModelRequest(model="tests.support.training_nets:with_dropout", image_size=16)
+    asked = request(data, tmp_path, model=net)
     for name, draws in (("one", 0), ("two", 5)):
         torch.rand(draws)
         state = torch.get_rng_state()

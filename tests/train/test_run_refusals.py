@@ -23,8 +23,8 @@ from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Augment, Precision
 from resnet_deploy.train.checkpoint import load_checkpoint
 from resnet_deploy.train.run import train
-from tests.train.nets import Changing
-from tests.train.runs import (
+from tests.support.training_nets import Changing
+from tests.support.training_runs import (
     NET,
     RECIPE,
     STEPS,
@@ -86,7 +86,7 @@ def test_a_last_checkpoint_that_is_none(
 def test_a_factory_that_changed_since(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    net = ModelRequest(model="tests.train.nets:Changing", image_size=16)
+    net = ModelRequest(model="tests.support.training_nets:Changing", image_size=16)
     asked = request(data, tmp_path, model=net)
     run(asked, stop_at=1)
     monkeypatch.setattr(Changing, "wide", True)
@@ -209,7 +209,7 @@ def test_the_folder_must_be_one(data: Path, tmp_path: Path) -> None:
 
 
 def custom(name: str) -> ModelRequest:
-    return ModelRequest(model=f"tests.train.nets:{name}", image_size=16)
+    return ModelRequest(model=f"tests.support.training_nets:{name}", image_size=16)
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch.nn.functional as F
+from resnet_deploy.pipeline import ExportRequest, deploy
 from torch import Tensor, nn
 
-from resnet_deploy.pipeline import ExportRequest, deploy
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import Stem
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Augment, Recipe
-from tests.train.runs import made_up, request, run
+from tests.support.training_runs import made_up, request, run
 
 RECIPE = Recipe(epochs=1, batch_size=8, lr=0.01, augment=Augment.CROP_FLIP)
 

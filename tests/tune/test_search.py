@@ -16,8 +16,8 @@ from resnet_deploy.runners.ort_config import ORT_CONFIG_KEY
 from resnet_deploy.spec import InputFormat, TargetIsa, TuneSpec
 from resnet_deploy.tune import tune
 from resnet_deploy.tune.track import Entrant
-from tests.results.test_tuning import HERE
-from tests.ruined_net import ruined_net
+from tests.support.environment import HERE
+from tests.support.ruined_net import ruined_net
 
 SPEC = TuneSpec(max_drop=100.0, time_limit=600.0, calibration_samples=32, threads=1)
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.spec import Preprocess
-from tests.passes.graphs import noise, parse, run
+from tests.support.graphs import noise, parse, run
 
 SIZE = 16
 RUINED = "layer1.conv2"

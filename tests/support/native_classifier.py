@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.e2e.native_toolchain import run, tool
+from tests.support.native_toolchain import run, tool
 
 BAD_ARGUMENT, BAD_IMAGE, BAD_BUNDLE, OLD_ONNXRUNTIME = -1, -2, -3, -4
 

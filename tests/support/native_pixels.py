@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from resnet_deploy.data.formats import input_shape
 from resnet_deploy.spec import InputFormat, Preprocess
-from tests.e2e.native_toolchain import NATIVE_TEMPLATES, run, tool
+from tests.support.native_toolchain import NATIVE_TEMPLATES, run, tool
 
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 _FORMATS = tuple(InputFormat)
-_SOURCE = Path(__file__).parent / "native/pixels.cpp"
+_SOURCE = Path(__file__).parents[1] / "e2e/native/pixels.cpp"
 
 
 class NativePixels:

@@ -20,7 +20,7 @@ from typing import Any
 
 from PIL import Image
 
-from tests.e2e.browser import QUIET
+from tests.support.browser import QUIET
 
 _SECONDS = 60.0
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.devtools import Browser, Tab
+from tests.support.devtools import Browser, Tab
 
 
 def verdict_of(tab: Tab) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from resnet_deploy.bundle.bundling import pack
 from resnet_deploy.results import BundleReport
 from resnet_deploy.spec import BundleTarget
-from tests.e2e.native_classifier import shared_library
-from tests.e2e.native_toolchain import STRICT, run, tool
+from tests.support.native_classifier import shared_library
+from tests.support.native_toolchain import STRICT, run, tool
 
 
 @dataclass(frozen=True)
