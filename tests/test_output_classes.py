@@ -8,13 +8,13 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
+from resnet_deploy.pipeline import quantize_file
 from resnet_deploy.report.evaluation import evaluation_report
 
 from resnet_deploy.artifact.onnx_file import load, read_model
 from resnet_deploy.data.arrays import array_dataset
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.evaluate import score
-from resnet_deploy.pipeline import quantize_file
 from resnet_deploy.predict import classify
 from resnet_deploy.spec import Budget, OutputKind, QuantSpec
 from tests.support.environment import HERE

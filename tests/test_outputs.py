@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file
 from resnet_deploy.report.isa import isa_report
 from resnet_deploy.report.parity import parity_report
-from rich.console import Console, RenderableType
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import load, read_model, save
@@ -21,10 +21,9 @@ from resnet_deploy.isa import guest
 from resnet_deploy.isa import verify as verify_isa
 from resnet_deploy.isa.emulated import EmulatedLogits
 from resnet_deploy.isa.instruction_sets import ISAS, Isa
-from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file
 from resnet_deploy.quantize.inspection import inspect_int8
 from resnet_deploy.reference import FileReference, default_reference
-from resnet_deploy.results import Environment, from_dict, to_dict
+from resnet_deploy.results import from_dict, to_dict
 from resnet_deploy.runners.base import infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import OutputSpec, QuantSpec

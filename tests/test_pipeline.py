@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import resnet_deploy.pipeline.maker as maker
 import torch
 from PIL import Image
+from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file
 
-import resnet_deploy.pipeline.maker as maker
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.onnx_file import load, read_model, save
 from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
 from resnet_deploy.models.registry import build
-from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file
 from resnet_deploy.quantize.inspection import inspect_int8
 from resnet_deploy.results import Deployment, Environment, FloatOp, Inspection
 from resnet_deploy.spec import INT8_TOLERANCE, QuantSpec, Tolerance, resnet_spec

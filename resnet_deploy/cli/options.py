@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from resnet_deploy import api
+from resnet_deploy.cli.verbosity import together
 from resnet_deploy.spec import (
     CalibrationMethod,
     Effort,
@@ -122,17 +123,6 @@ class RgbType(click.ParamType):  # type: ignore[type-arg]  # generic only from c
 def choice(kind: type[enum.Enum], *, case_sensitive: bool = True) -> click.Choice[str]:
     """Return a choice of the values of ``kind``."""
     return click.Choice([str(one.value) for one in kind], case_sensitive=case_sensitive)
-
-
-def together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
-    """Return one decorator for several ``options``, which help lists in this order."""
-
-    def decorate(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
 
 
 def file_argument(keyword: str = "artifact") -> Callable[[F], F]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shlex
 import sys
 from collections.abc import Callable
@@ -14,7 +13,8 @@ import click
 
 from resnet_deploy import api
 from resnet_deploy.artifact.files import write_atomically
-from resnet_deploy.cli.options import PATH, together
+from resnet_deploy.cli.options import PATH
+from resnet_deploy.cli.verbosity import together, verbosity_options
 from resnet_deploy.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -64,31 +64,6 @@ def output_options(function: F) -> F:
             )
         ),
         verbosity_options,
-    )(function)
-
-
-def verbosity_options(function: F) -> F:
-    """``-q`` and ``-v``: how much is said on stderr."""
-
-    def configure(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-        if value:  # the option that was not given must not undo the one that was
-            level = logging.ERROR
-            if parameter.name == "verbose":
-                level = logging.INFO if value == 1 else logging.DEBUG
-            logging.getLogger("resnet_deploy").setLevel(level)
-
-    return together(
-        click.option(
-            "-q",
-            "--quiet",
-            is_flag=True,
-            expose_value=False,
-            callback=configure,
-            help="Errors only.",
-        ),
-        click.option(
-            "-v", "--verbose", count=True, expose_value=False, callback=configure, help="Say more."
-        ),
     )(function)
 
 

@@ -13,7 +13,6 @@ from resnet_deploy.measure.process import SubjectProcess
 from resnet_deploy.runners.cpu import allowed_cpus, one_cpu_per_core
 from tests.support.bench_subjects import subject
 from tests.support.runner_graphs import cnn, random
-from tests.support.bench_subjects import subject
 
 
 def machine(root: Path, cores: list[list[int]]) -> Path:

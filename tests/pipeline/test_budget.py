@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from resnet_deploy.pipeline import quantize_file
+from resnet_deploy.pipeline.budget import keep_budget
 
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import DatasetError, SpecError
-from resnet_deploy.pipeline import quantize_file
-from resnet_deploy.pipeline.budget import keep_budget
+from resnet_deploy.fp32_baseline import Fp32Baseline
 from resnet_deploy.results import (
     BudgetReport,
     Deployment,
@@ -21,7 +22,6 @@ from resnet_deploy.results import (
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.sensitivity import MixedPrecision
 from resnet_deploy.spec import Budget, Effort, QuantSpec
-from resnet_deploy.fp32_baseline import Fp32Baseline
 from tests.support.ruined_net import RUINED, ruined_net
 from tests.support.sensitivity import fidelity, layer, times
 

@@ -6,8 +6,8 @@ from torch import nn
 
 from resnet_deploy.artifact.card import WeightsSource
 from resnet_deploy.errors import SpecError
-from resnet_deploy.models.network import Network
 from resnet_deploy.models.init import initialize_for_training
+from resnet_deploy.models.network import Network
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ResNet
 from resnet_deploy.spec import Shortcut, resnet_spec

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from resnet_deploy.pipeline import ExportRequest, deploy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,7 +24,6 @@ from resnet_deploy.export import export_graph
 from resnet_deploy.models.fold import fold_batchnorm, pair_batchnorms
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ResNet
 from resnet_deploy.models.weights_file import write_weights
-from resnet_deploy.pipeline import ExportRequest, deploy
 from resnet_deploy.quantize.kernels import resolve_target
 from resnet_deploy.quantize.parameters import QuantizationParameters
 from resnet_deploy.quantize.ranges import Range

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch.nn.functional as F
+from resnet_deploy.pipeline import ExportRequest, deploy
 from torch import Tensor, nn
 
-from resnet_deploy.pipeline import ExportRequest, deploy
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import Stem
 from resnet_deploy.spec.model_request import ModelRequest
