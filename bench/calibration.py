@@ -58,7 +58,7 @@ def plain(model: Path, images: CalibrationImages) -> dict[str, float]:
 
 def streaming(model: Path, images: CalibrationImages, *, workers: int) -> dict[str, float]:
     """Quantize; calibration ends when the first range is chosen."""
-    from resnet_deploy.quantize import static
+    from resnet_deploy.quantization import static
 
     marks: dict[str, float] = {}
 
