@@ -19,7 +19,7 @@ _REGULARISER = 0.01
 
 
 class AdaRound:
-    """Takes the place of :class:`resnet_deploy.quantize.rounding.Compensation`."""
+    """Takes the place of :class:`resnet_deploy.quantization.rounding.Compensation`."""
 
     def __init__(self, covariance: NDArray[Any]) -> None:
         self._covariance = torch.tensor(covariance / max(np.diagonal(covariance).mean(), 1e-30))

@@ -59,9 +59,9 @@ def plain(model: Path, images: CalibrationImages) -> dict[str, float]:
 
 def streaming(model: Path, images: CalibrationImages, *, workers: int) -> dict[str, float]:
     """Quantize; calibration ends when the first range is chosen."""
-    from resnet_deploy.quantize import static
-    from resnet_deploy.quantize.calibrate import observe as original
-    from resnet_deploy.quantize.ranges import choose_range
+    from resnet_deploy.quantization import static
+    from resnet_deploy.quantization.calibrate import observe as original
+    from resnet_deploy.quantization.ranges import choose_range
 
     marks: dict[str, float] = {}
 

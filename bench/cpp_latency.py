@@ -6,7 +6,7 @@
 ``python -m tests.support.native_toolchain DIR`` makes one of the installed wheel. Without files,
 ResNet-34 is exported first (random weights: speed does not depend on their values).
 
-Both sides run as subjects of ``resnet_deploy.bench``: processes of their own, in turns, ratios
+Both sides run as subjects of ``resnet_deploy.benchmark``: processes of their own, in turns, ratios
 paired. A run is the network on a prepared input, batch size 1. ``results/cpp_latency.json`` gets
 the ratios and every single run.
 """
@@ -24,8 +24,8 @@ from typing import Any
 
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.artifact.onnx_file import load
-from resnet_deploy.bench import default_subjects, measure
-from resnet_deploy.bundle.bundling import pack
+from resnet_deploy.benchmark import default_subjects, measure
+from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.measure.process import CHILD, SubjectProcess
 from resnet_deploy.measure.stopwatch import Process
 from resnet_deploy.results import BenchSubject

@@ -32,10 +32,10 @@ from resnet_deploy.runners.cpu import environment
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import Optimization, SessionSpec
 from resnet_deploy.spec.model_request import ModelRequest
-from resnet_deploy.train.batches import evaluation_batches
-from resnet_deploy.train.checkpoint import load_checkpoint
-from resnet_deploy.train.data import Pictures, TrainingData, open_training_data
-from resnet_deploy.train.qat import QatNet, calibration_sample, prepare_qat
+from resnet_deploy.training.batches import evaluation_batches
+from resnet_deploy.training.checkpoint import load_checkpoint
+from resnet_deploy.training.data import Pictures, TrainingData, open_training_data
+from resnet_deploy.training.qat import QatNet, calibration_sample, prepare_qat
 
 RESULT = Path(__file__).parent / "results" / "int8_aware.json"
 COMMAND = "python bench/int8_aware.py --data CIFAR"

@@ -60,7 +60,7 @@ def _train_some(requests: Sequence[TrainRequest], command: str, parent: int) -> 
     os.setpgrp()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
-    from resnet_deploy.train.run import train
+    from resnet_deploy.training.run import train
 
     for request in requests:
         name = request.out.name

@@ -38,7 +38,7 @@ from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.spec.training import Recipe
-from resnet_deploy.train.recipe import read_recipe, to_values
+from resnet_deploy.training.recipe import read_recipe, to_values
 
 RESULT = Path(__file__).parent / "results" / "transfer.json"
 FASHION = Path("/usr/share/datasets/fashion-mnist")

@@ -179,7 +179,7 @@ def export(
         simplify: Run onnxsim.
         progress: Called before and after.
     """
-    from resnet_deploy.export import export_network
+    from resnet_deploy.exporter import export_network
 
     spec = ExportSpec(
         output=OutputSpec.parse(output, stride=output_stride),
@@ -254,8 +254,8 @@ def quantize(
     from resnet_deploy.data.preprocess import input_preprocess
     from resnet_deploy.deployment.plan import for_cpu, images_for, known_of
     from resnet_deploy.deployment.source import fp32_source, with_input
-    from resnet_deploy.quantize.quantized import NOTHING_KNOWN, accepted
-    from resnet_deploy.quantize.quantized import quantize as quantize_artifact
+    from resnet_deploy.quantization.quantized import NOTHING_KNOWN, accepted
+    from resnet_deploy.quantization.quantized import quantize as quantize_artifact
 
     spec = _quant_spec(
         calibration_method,
@@ -464,7 +464,7 @@ def verify(
         progress: Called after every case.
     """
     from resnet_deploy.reference import reference_for
-    from resnet_deploy.verify import compare, default_tolerance
+    from resnet_deploy.verification import compare, default_tolerance
 
     opened = _artifact(artifact)
     images, name, meaningful = _verification(opened, data, samples, seed)
@@ -568,7 +568,7 @@ def count_saturation(
         environment: Recorded in the result.
         progress: Called after every batch.
     """
-    from resnet_deploy.quantize.count_saturation import count_saturation as count
+    from resnet_deploy.quantization.count_saturation import count_saturation as count
 
     opened = _artifact(artifact)
     images, name, _ = _verification(opened, data, samples, seed)
@@ -634,7 +634,7 @@ def bench(
         progress: Told after each subject is loaded and after each round.
         on_result: Called with every table when it is measured.
     """
-    from resnet_deploy.bench import open_models, sweep
+    from resnet_deploy.benchmark import open_models, sweep
     from resnet_deploy.runners.session_options import parse_session_options
 
     options = session_option
@@ -684,7 +684,7 @@ def compare(
         max_regress: Share that may be lost.
         relative_to: Take out what this subject ("PyTorch fp32") lost, as the machine's.
     """
-    from resnet_deploy.bench import compare_runs
+    from resnet_deploy.benchmark import compare_runs
 
     return compare_runs(Path(old), Path(new), max_regress=max_regress, relative_to=relative_to)
 
@@ -721,7 +721,7 @@ def evaluate(
     from dataclasses import replace
 
     from resnet_deploy.data.datasets import opened
-    from resnet_deploy.evaluate import score
+    from resnet_deploy.evaluation import score
 
     model = _artifact(artifact)  # a wrong model is named before a large dataset is listed
     other = None if against is None else _path(against)
@@ -753,7 +753,7 @@ def record(
     """
     from resnet_deploy.artifact.recording import recorded
     from resnet_deploy.data.datasets import opened
-    from resnet_deploy.evaluate import accuracy_of
+    from resnet_deploy.evaluation import accuracy_of
     from resnet_deploy.isa.verify import isas_of
     from resnet_deploy.results import EvalResult
 
@@ -786,7 +786,7 @@ def predict(
         progress: Told after each batch.
     """
     from resnet_deploy.data.folder import image_files
-    from resnet_deploy.predict import classify
+    from resnet_deploy.prediction import classify
     from resnet_deploy.results import Predictions
 
     model = _artifact(artifact)
@@ -834,7 +834,7 @@ def summary(
         image_size: As of :func:`load`.
     """
     from resnet_deploy.models.network import Network
-    from resnet_deploy.summary import summarize_artifact, summarize_spec
+    from resnet_deploy.summarize import summarize_artifact, summarize_spec
 
     request = _request(depth, model, variant, shortcut, stem, plain, num_classes, image_size)
     if source is not None and request != ModelRequest():
@@ -887,7 +887,7 @@ def tune(
         environment: Recorded in the result.
         progress: Told about every stage.
     """
-    from resnet_deploy.tune import tune as search
+    from resnet_deploy.tuning import tune as search
 
     spec = TuneSpec(
         objective=Objective(objective),
@@ -942,7 +942,7 @@ def bundle(
         seed: Of everything random.
         progress: Told about every stage.
     """
-    from resnet_deploy.bundle.bundling import pack
+    from resnet_deploy.bundles.bundling import pack
     from resnet_deploy.data.datasets import opened
 
     model = _artifact(artifact)  # a wrong model is named before a large dataset is listed
@@ -1042,7 +1042,7 @@ def train(
     """
     from resnet_deploy.models.dependencies import require
     from resnet_deploy.spec.train_request import TrainRequest
-    from resnet_deploy.train.recipe import default_recipe, read_recipe
+    from resnet_deploy.training.recipe import default_recipe, read_recipe
 
     request = _request(depth, model, variant, shortcut, stem, plain, num_classes, image_size)
     changes = {
@@ -1061,7 +1061,7 @@ def train(
     )
     require("torch", "training")
     require("safetensors", "training")
-    from resnet_deploy.train.run import train as run
+    from resnet_deploy.training.run import train as run
 
     return run(
         TrainRequest(
@@ -1106,8 +1106,8 @@ def recipe_text(
         weights: As of :func:`train`.
         qat: As of :func:`train`.
     """
-    from resnet_deploy.train.recipe import default_recipe
-    from resnet_deploy.train.recipe import recipe_text as text
+    from resnet_deploy.training.recipe import default_recipe
+    from resnet_deploy.training.recipe import recipe_text as text
 
     request = ModelRequest(depth=depth, model=model, image_size=image_size)
     return text(recipe or default_recipe(request, str(weights), qat=qat))
@@ -1126,7 +1126,7 @@ def doctor(
         environment: Recorded in the result.
         progress: Told about downloads.
     """
-    from resnet_deploy.doctor import diagnose
+    from resnet_deploy.diagnose import diagnose
     from resnet_deploy.isa.tools import fetch_tools
 
     if fetch_isa_tools:
@@ -1203,7 +1203,7 @@ def _verification(
 ) -> tuple[Array, str, bool]:
     """Return images to compare on, where they come from, and whether their top-1 means anything."""
     from resnet_deploy.data.preprocess import input_preprocess
-    from resnet_deploy.verify import is_trained, verification_images
+    from resnet_deploy.verification import is_trained, verification_images
 
     images, name, real = verification_images(
         _data(data), input_preprocess(artifact), seed=seed, samples=samples

@@ -10,7 +10,7 @@ import numpy as np
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.measure.stopwatch import Stopwatch, take_turns
-from resnet_deploy.quantize.count_saturation import count_saturation
+from resnet_deploy.quantization.count_saturation import count_saturation
 from resnet_deploy.results import Environment, Inspection, ParityReport, Verdict
 from resnet_deploy.runners.cpu import default_threads, has_vnni
 from resnet_deploy.runners.ort_runner import OrtRunner

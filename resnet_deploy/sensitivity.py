@@ -19,8 +19,8 @@ from resnet_deploy.graph.module_names import module_of
 from resnet_deploy.measure.stopwatch import Stopwatch, take_turns
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantize.quantized import excluding
-from resnet_deploy.quantize.static import QuantizedNet
+from resnet_deploy.quantization.quantized import excluding
+from resnet_deploy.quantization.static import QuantizedNet
 from resnet_deploy.results import (
     LayerSensitivity,
     MixedTrial,

@@ -14,8 +14,8 @@ from resnet_deploy.report.evaluation import evaluation_report
 from resnet_deploy.artifact.onnx_file import load, read_model
 from resnet_deploy.data.arrays import array_dataset
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
-from resnet_deploy.evaluate import score
-from resnet_deploy.predict import classify
+from resnet_deploy.evaluation import score
+from resnet_deploy.prediction import classify
 from resnet_deploy.spec import Budget, OutputKind, QuantSpec
 from tests.support.environment import HERE
 from tests.support.outputs import paths

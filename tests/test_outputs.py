@@ -21,15 +21,15 @@ from resnet_deploy.isa import guest
 from resnet_deploy.isa import verify as verify_isa
 from resnet_deploy.isa.emulated import EmulatedLogits
 from resnet_deploy.isa.instruction_sets import ISAS, Isa
-from resnet_deploy.quantize.inspection import inspect_int8
+from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.reference import FileReference, default_reference
 from resnet_deploy.results import from_dict, to_dict
 from resnet_deploy.runners.base import infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import OutputSpec, QuantSpec
 from resnet_deploy.spec.model_request import ModelRequest
-from resnet_deploy.summary import summarize_artifact
-from resnet_deploy.verify import compare, default_tolerance
+from resnet_deploy.summarize import summarize_artifact
+from resnet_deploy.verification import compare, default_tolerance
 from tests.support.environment import HERE
 from tests.support.graphs import noise
 from tests.support.outputs import paths

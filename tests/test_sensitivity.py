@@ -12,7 +12,7 @@ from resnet_deploy.artifact.onnx_file import read_model
 from resnet_deploy.data.calibration import calibration_images
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.fp32_baseline import Fp32Baseline, all_images
-from resnet_deploy.quantize.static import QuantizedNet, quantize_static
+from resnet_deploy.quantization.static import QuantizedNet, quantize_static
 from resnet_deploy.sensitivity import MixedPrecision, globs, int8_layers, rank_layers, unseen_images
 from resnet_deploy.spec import Preprocess, QuantSpec
 from tests.support.graphs import noise, parse

@@ -12,7 +12,7 @@ from peers.environments import last_line, python_of
 from peers.nets import Net
 from peers.peak import Peak
 from resnet_deploy.arrays import Array
-from resnet_deploy.bench import measure
+from resnet_deploy.benchmark import measure
 from resnet_deploy.errors import RunnerError, UnsupportedGraphError
 from resnet_deploy.measure.process import CHILD, SubjectProcess
 from resnet_deploy.measure.stopwatch import Process

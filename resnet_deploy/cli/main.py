@@ -16,7 +16,6 @@ from typing import Any
 
 import click
 
-from resnet_deploy import __version__
 from resnet_deploy.cli.verbosity import verbosity_options
 from resnet_deploy.errors import (
     CheckFailed,
@@ -26,6 +25,7 @@ from resnet_deploy.errors import (
     one_line,
 )
 from resnet_deploy.processes.interrupts import Interrupts
+from resnet_deploy.version import __version__
 
 VERBS = {
     "train": "Train a ResNet, or fine-tune one, for export.",

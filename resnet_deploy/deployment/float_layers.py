@@ -13,7 +13,7 @@ from resnet_deploy.deployment.budget import keep_budget
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.fp32_baseline import Fp32Baseline, all_images
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantize.static import QuantizedNet
+from resnet_deploy.quantization.static import QuantizedNet
 from resnet_deploy.results import BudgetReport, SensitivityReport
 from resnet_deploy.sensitivity import (
     PROBE_IMAGES,

@@ -18,7 +18,7 @@ from resnet_deploy.deployment.notices import (
 from resnet_deploy.deployment.plan import Plan
 from resnet_deploy.judge import judge
 from resnet_deploy.progress import Progress
-from resnet_deploy.quantize.quantized import Quantized, calibrate
+from resnet_deploy.quantization.quantized import Quantized, calibrate
 from resnet_deploy.results import (
     BudgetReport,
     Inspection,
@@ -26,8 +26,8 @@ from resnet_deploy.results import (
     SensitivityReport,
     Verdict,
 )
-from resnet_deploy.summary import summarize_artifact
-from resnet_deploy.verify import compare, is_trained, verification_images
+from resnet_deploy.summarize import summarize_artifact
+from resnet_deploy.verification import compare, is_trained, verification_images
 
 _JUDGED_PIXELS = 8 * 224 * 224
 _MOST_JUDGED = 128
@@ -69,7 +69,7 @@ def make_fp32(plan: Plan, progress: Progress) -> Made:
     """Return the fp32 file: exported and compared with PyTorch, or the one that was given."""
     if isinstance(plan.source, Artifact):
         return Made(artifact=plan.source)
-    from resnet_deploy.export import export_network
+    from resnet_deploy.exporter import export_network
 
     name = plan.paths["fp32"].stem
     artifact = export_network(plan.source, plan.spec.export, name=name, progress=progress)

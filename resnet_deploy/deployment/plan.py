@@ -19,9 +19,9 @@ from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.deployment.source import fp32_source, with_input
 from resnet_deploy.errors import SpecError
 from resnet_deploy.models.network import Network
-from resnet_deploy.quantize.kernels import resolve_target
-from resnet_deploy.quantize.quantized import NOTHING_KNOWN, Known
-from resnet_deploy.quantize.static import check_as_trained
+from resnet_deploy.quantization.kernels import resolve_target
+from resnet_deploy.quantization.quantized import NOTHING_KNOWN, Known
+from resnet_deploy.quantization.static import check_as_trained
 from resnet_deploy.reference import FileReference, Reference, Remembering, network_reference
 from resnet_deploy.results import Environment
 from resnet_deploy.rewrites.resize_front import check_resizable
@@ -160,7 +160,7 @@ def _plan_of_network(
 ) -> Plan:
     out = Path("artifacts") if spec.out is None else spec.out
     check_folder(out)
-    from resnet_deploy.export import opset_of_export
+    from resnet_deploy.exporter import opset_of_export
 
     opset_of_export(spec.export)
     if spec.int8 and network.card is not None and network.card.activation_ranges:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from resnet_deploy import __version__
 from resnet_deploy.artifact.card import Card, WeightsSource
 from resnet_deploy.artifact.onnx_file import Artifact, make, read_model
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.rewrites.bake_input import bake_input
 from resnet_deploy.runners.cpu import MAKERS, versions
 from resnet_deploy.spec import Family, InputFormat, ModelSpec, OutputKind, OutputSpec
+from resnet_deploy.version import __version__
 
 
 def fp32_source(source: Artifact) -> Artifact:

@@ -27,7 +27,7 @@ from resnet_deploy.results import Environment, IsaReport, IsaRun
 from resnet_deploy.runners.compare import difference_and_top1, side_by_side
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import OutputKind, SessionSpec, Tolerance
-from resnet_deploy.verify import BATCH_SIZES, default_tolerance
+from resnet_deploy.verification import BATCH_SIZES, default_tolerance
 
 logger = logging.getLogger(__name__)
 

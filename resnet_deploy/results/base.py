@@ -47,7 +47,7 @@ class Result:
 
     def report(self, path: str | Path) -> None:
         """Write a page that shows everything; its format is that of the suffix of ``path``."""
-        _renderers().write(self, path)
+        _renderers().write(self, Path(path))
 
     def _repr_html_(self) -> str:
         """Return the page that a notebook shows."""

@@ -8,7 +8,7 @@ the same sums, but now a u8 code per pixel is exact.
 
 Borders stay exact as well: where the convolution padded ``x`` with zeros, the graph does so itself,
 before it goes back to pixels. ``Mul`` and ``Add`` cost nothing in the end, because QuantizeLinear
-does both with a scale and a zero point per channel (:mod:`resnet_deploy.quantize.qdq`).
+does both with a scale and a zero point per channel (:mod:`resnet_deploy.quantization.qdq`).
 
 In float32 this rounds anew, and the pixels only are pixels if images are normalised as
 ``preprocess`` says: that is why it is no pass.

@@ -1,6 +1,6 @@
 """A graph over batches  =>  one over a single image, whose every tensor has a known shape.
 
-It is made to be looked at (:mod:`resnet_deploy.summary`), not to be shipped: it takes one image,
+It is made to be looked at (:mod:`resnet_deploy.summarize`), not to be shipped: it takes one image,
 and that already cropped.
 """
 

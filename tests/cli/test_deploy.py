@@ -16,7 +16,7 @@ from PIL import Image
 
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.artifact.recording import record
-from resnet_deploy.bench.subjects import open_models
+from resnet_deploy.benchmark.subjects import open_models
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.weights_file import write_weights
 from resnet_deploy.spec import resnet_spec

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_deploy.bundle.bundling import pack
+from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.spec import BundleTarget
 from tests.support.native_toolchain import STRICT, ort_root, run, tool
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_deploy.bundle.bundling import pack
-from resnet_deploy.bundle.golden import netpbm
+from resnet_deploy.bundles.bundling import pack
+from resnet_deploy.bundles.golden import netpbm
 from resnet_deploy.data.formats import input_shape
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.data.synthetic import synthetic_images

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnet_deploy.bundle.bundling import pack
+from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.errors import MissingDependencyError, SpecError
 from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.isa.tools import Tools, fetch_tools, find_tools

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from resnet_deploy.pipeline import ExportRequest, deploy
 
-from resnet_deploy.bundle.bundling import pack
-from resnet_deploy.bundle.pictures import Pixels
+from resnet_deploy.bundles.bundling import pack
+from resnet_deploy.bundles.pictures import Pixels
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import BundleTarget, InputFormat, OutputSpec, SessionSpec

@@ -13,7 +13,7 @@ import torch
 from click.testing import CliRunner
 
 from resnet_deploy.cli.main import cli
-from resnet_deploy.train.checkpoint import load_checkpoint
+from resnet_deploy.training.checkpoint import load_checkpoint
 from tests.support.training_process import Run
 from tests.support.training_runs import made_up, same
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnet_deploy.bundle.bundling import pack
+from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.spec import BundleTarget
 from tests.support.tiny_model import save_colour_model
 from tests.support.triton_models import resizing_model, top_2_model

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from resnet_deploy.bundle.bundling import pack
+from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.results import BundleReport
 from resnet_deploy.spec import BundleTarget
 from tests.support.native_classifier import shared_library

@@ -9,7 +9,7 @@ from PIL import Image
 
 from resnet_deploy.data.arrays import ArrayDataset
 from resnet_deploy.spec import Preprocess
-from resnet_deploy.train.data import Pictures
+from resnet_deploy.training.data import Pictures
 
 SIZE = 16
 SPEC = Preprocess(resize=SIZE, crop=SIZE)

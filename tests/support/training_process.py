@@ -14,7 +14,7 @@ from resnet_deploy.cli.main import cli
 
 # A server imports torch once; its children are processes of their own that start at once.
 FORKS: ForkServerContext = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["resnet_deploy.train.run", "tests.support.training_process"])
+FORKS.set_forkserver_preload(["resnet_deploy.training.run", "tests.support.training_process"])
 
 OPTIONS = [
     *("--depth", "8", "--image-size", "16", "--recipe", "cifar-fast", "--epochs", "3"),

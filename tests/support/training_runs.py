@@ -18,7 +18,7 @@ from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.spec.training import Augment, Recipe
-from resnet_deploy.train.run import train
+from resnet_deploy.training.run import train
 
 CLASSES = ("circle", "square", "triangle")
 SIZE = 16

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from resnet_deploy import __version__
 from resnet_deploy.report.chart import Bars, Chart, Distributions, Forest, Matrix, Scatter
 from resnet_deploy.report.document import Document, Table
 from resnet_deploy.report.html_page.charts.bars import bars
@@ -16,6 +15,7 @@ from resnet_deploy.report.html_page.charts.forest import forest
 from resnet_deploy.report.html_page.charts.matrix import matrix
 from resnet_deploy.report.html_page.charts.scatter import scatter
 from resnet_deploy.results import Environment
+from resnet_deploy.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_deploy.bundle.bundling import pack
+from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.spec import BundleTarget
 from tests.support import npm
