@@ -16,8 +16,8 @@ from resnet_deploy.sensitivity import Workbench, globs, int8_layers, rank_layers
 from resnet_deploy.spec import Preprocess, QuantSpec
 from resnet_deploy.yardstick import Yardstick, all_images
 from tests.passes.graphs import noise, parse
-from tests.results.test_sensitivity import times
 from tests.ruined_net import RUINED, SIZE, ruined_net
+from tests.support.layers import times
 
 PREPROCESS = Preprocess.for_size(SIZE)
 

@@ -30,9 +30,9 @@ class Missing:
 class Diagnosis:
     """This machine: CPUs, memory in bytes, runtimes, and what is missing.
 
-    ``vnni``: one instruction adds up int8 products in 32 bits. ``quota`` is the control group's limit in cores, None without one. ``isas`` says of each
-    instruction set how ``verify --isa`` can run its kernels here; ``runners`` which of the
-    runners of ``bench`` can run.
+    ``vnni``: one instruction adds up int8 products in 32 bits. ``quota`` is the control group's
+    limit in cores, None without one. ``isas`` says of each instruction set how ``verify --isa`` can
+    run its kernels here; ``runners`` which of the runners of ``bench`` can run.
     """
 
     STATISTICS: ClassVar[tuple[str, ...]] = ("int8",)

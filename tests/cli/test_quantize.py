@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.cli.main import cli
 from resnet_deploy.sensitivity import Workbench
-from tests.results.test_sensitivity import times
 from tests.ruined_net import RUINED, ruined_net
+from tests.support.layers import times
 
 
 @pytest.fixture(autouse=True)

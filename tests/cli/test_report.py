@@ -11,7 +11,7 @@ from PIL import Image
 from resnet_deploy.cli.main import cli
 from resnet_deploy.cli.report_option import write_report
 from tests.data.tiny_model import COLOURS, save_colour_model
-from tests.report.html.reading import read
+from tests.support.html_reading import read
 
 
 def run(*arguments: object) -> Result:

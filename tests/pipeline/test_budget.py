@@ -22,8 +22,8 @@ from resnet_deploy.runners.cpu import environment
 from resnet_deploy.sensitivity import Workbench
 from resnet_deploy.spec import Budget, Effort, QuantSpec
 from resnet_deploy.yardstick import Yardstick
-from tests.results.test_sensitivity import fidelity, layer, times
 from tests.ruined_net import RUINED, ruined_net
+from tests.support.layers import fidelity, layer, times
 
 HERE = environment("test")
 

@@ -19,7 +19,7 @@ from resnet_deploy.results import (
     to_dict,
 )
 from resnet_deploy.spec import Effort, InputFormat, Objective, TuneSpec
-from tests.results.test_sensitivity import fidelity
+from tests.support.layers import fidelity
 
 HERE = Environment(
     command="tune", cpu="a CPU", isa=(), cores=2, os="an OS", python="3.11", versions={}

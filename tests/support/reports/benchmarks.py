@@ -19,7 +19,7 @@ from resnet_deploy.results.operator_times import OperatorKind, OperatorTime, Pro
 from resnet_deploy.results.regression import Change, RegressionReport
 from resnet_deploy.results.tuning import Recipe, Setting
 from resnet_deploy.spec import BenchSpec, CalibrationMethod, Effort, InputFormat, TuneSpec
-from tests.report.html.sample_parts import ENVIRONMENT, diff, modules
+from tests.support.reports.parts import ENVIRONMENT, diff, modules
 
 
 def bench_samples(
