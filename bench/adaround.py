@@ -44,7 +44,9 @@ class AdaRound:
                 closing = (1 - (2 * share - 1).abs() ** beta).sum(dim=1).mean()
                 loss = loss + _REGULARISER * closing
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         share = (torch.sigmoid(variable) * (high - low) + low).clamp(0, 1).detach()
-        return np.clip((floor + share.round()).numpy(), -127, 127)
+        rounded = (floor + share.round()).numpy()
+        clipped: NDArray[Any] = np.clip(rounded, -127, 127)
+        return clipped

@@ -25,7 +25,8 @@ from rich.table import Table
 
 from resnet_deploy.artifact.files import sha256_of, write_atomically
 from resnet_deploy.errors import ResnetDeployError
-from resnet_deploy.models.checkpoint import LoadedModel, resolve
+from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.models.network import Network
 from resnet_deploy.results import to_dict
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.runners.ort_runner import OrtRunner
@@ -49,7 +50,7 @@ def run(*words: str) -> None:
         raise SystemExit(done.returncode)
 
 
-def trained_network(out: Path, loaded: LoadedModel, data: TrainingData) -> QatNet:
+def trained_network(out: Path, loaded: Network, data: TrainingData) -> QatNet:
     """Return the network as the run in ``out`` left it."""
     assert loaded.card is not None
     preprocess = loaded.card.preprocess

@@ -34,6 +34,7 @@ from resnet_deploy.isa.emulated import emulate
 from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.quantization import kernels
 from resnet_deploy.quantization.count_saturation import count_saturation
+from resnet_deploy.quantization.saturation import safe_scale
 from resnet_deploy.results import to_dict
 from resnet_deploy.runners.base import infer_any
 from resnet_deploy.runners.compare import difference_and_top1
@@ -56,7 +57,7 @@ def export(checkpoint: Path, train: Path, subject: str, folder: Path) -> Path:
     """Write ``checkpoint`` as fp32 and int8 files; return the fp32 one."""
     target = "x86-avx2" if subject == "7-bit" else subject
     arguments = ["export", "--weights", checkpoint, "--calibration", train, "-o", folder, "-q"]
-    scale = seven_bits if subject == "7-bit" else kernels.safe_scale
+    scale = seven_bits if subject == "7-bit" else safe_scale
     with mock.patch.object(kernels, "safe_scale", scale):
         cli.main([*map(str, arguments), "--target-isa", target], standalone_mode=False)
     return next(path for path in folder.glob("*.onnx") if not path.name.endswith(".int8.onnx"))

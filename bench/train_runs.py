@@ -41,7 +41,8 @@ def train_all(requests: Sequence[TrainRequest], command: str, *, jobs: int) -> l
     try:
         while running:
             for sentinel in connection.wait(list(running)):
-                ended = running.pop(sentinel)  # type: ignore[index]
+                assert isinstance(sentinel, int)
+                ended = running.pop(sentinel)
                 ended.join()
                 if ended.exitcode:
                     raise SystemExit("stopped; the same command goes on from the last checkpoints")

@@ -113,8 +113,8 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         start = next(request for request in asked.values() if request.weights != "random")
         settings = json.loads((start.out / "run.json").read_bytes())["settings"]
     comparisons = [
-        compare(*place, {key[2:]: found[key] for key in keys})
-        for place, keys in groupby(found, key=lambda key: key[:2])
+        compare(data, epochs, {key[2:]: found[key] for key in keys})
+        for (data, epochs), keys in groupby(found, key=lambda key: key[:2])
     ]
     return {
         "environment": to_dict(environment(COMMAND)),
