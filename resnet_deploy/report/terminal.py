@@ -71,6 +71,8 @@ def _lines(lines: Iterable[str], tone: Tone = "") -> list[RenderableType]:
 def _tables(table: Table, width: int) -> list[RenderableType]:
     """Return ``table``, or where it is too wide several with the same first columns."""
     shown = table.rows
+    if not shown:
+        return []
     if table.shown is not None:
         shown = shown[: table.shown] if table.shown > 0 else shown[table.shown :]
     groups = _groups(table, shown, width)
