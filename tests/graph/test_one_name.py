@@ -54,7 +54,7 @@ WEIGHTED = ["conv1", "layer1.0.conv1", "layer1.0.conv2", "fc"]
 
 
 def net() -> onnx.ModelProto:
-    weights = {f"w{i}": noise(16, 16, 3, 3, seed=i) / 12 for i in (1, 2)}
+    weights: dict[str, np.ndarray] = {f"w{i}": noise(16, 16, 3, 3, seed=i) / 12 for i in (1, 2)}
     weights |= {"w0": noise(16, 3, 3, 3) / 5, "w3": noise(10, 16, seed=4)}
     biases = {f"b{i}": noise(10 if i == 3 else 16, seed=5 + i) for i in range(4)}
     model: onnx.ModelProto = parse(NET, weights | biases)
