@@ -15,11 +15,11 @@ from resnet_deploy.graph.layers import layers_of
 from resnet_deploy.graph.module_names import MODULE_KEY
 from resnet_deploy.interpreter.module import module_from_onnx
 from resnet_deploy.measure.operator_times import profile_operators
-from resnet_deploy.quantize.inspection import inspect_int8
-from resnet_deploy.quantize.static import QuantizedNet, quantize_static
+from resnet_deploy.quantization.inspection import inspect_int8
+from resnet_deploy.quantization.static import QuantizedNet, quantize_static
 from resnet_deploy.sensitivity import int8_layers
 from resnet_deploy.spec import QuantSpec, SessionSpec
-from resnet_deploy.summary import summarize_artifact
+from resnet_deploy.summarize import summarize_artifact
 from tests.passes.graphs import noise, parse
 
 NET = """
