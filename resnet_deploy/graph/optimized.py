@@ -26,6 +26,10 @@ class OptimizedGraph:
 
     def __init__(self, source: onnx.GraphProto, optimised: onnx.GraphProto) -> None:
         self._sources = {node.name: node for node in source.node if node.name}
+        computed = [node for node in source.node if node.op_type != "Constant"]
+        self._unnamed = {
+            f"{node.op_type}_{i}": node for i, node in enumerate(computed) if not node.name
+        }
         self._source_of = {name: node for node in source.node for name in node.output}
         self._producer = {name: node for node in optimised.node for name in node.output}
         self._nodes = {node.name: node for node in optimised.node}
@@ -51,11 +55,12 @@ class OptimizedGraph:
     def module_by_name(self, name: str) -> str:
         """Return the module of the operator called ``name``, or ``name`` if none is known.
 
-        What the profiler names is not always in the graph that was saved.
+        What the profiler names is not always in the graph that was saved; a node without a name
+        goes by its operator and its place in the file there.
         """
         if name in self._nodes:
             return self.module(self._nodes[name])
-        found = self._sources.get(_SUFFIX.sub("", name))
+        found = self._sources.get(_SUFFIX.sub("", name)) or self._unnamed.get(name)
         return name if found is None else module_of(found)
 
     def _by_output(self, node: onnx.NodeProto) -> onnx.NodeProto | None:

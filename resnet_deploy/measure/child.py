@@ -13,7 +13,7 @@ import numpy as np
 
 from resnet_deploy.measure.stopwatch import Stopwatch, peak_rss_bytes
 from resnet_deploy.processes.child import Handler, serve
-from resnet_deploy.processes.messages import Answer, Data, bytes_of, describe_array
+from resnet_deploy.processes.messages import Data, Message, of_array
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.registry import open_runner
 from resnet_deploy.spec import SessionSpec
@@ -23,7 +23,7 @@ Opener = Callable[[str, Path, SessionSpec], Runner]
 
 
 class Subject:
-    """Answers requests; the first must be ``load``, which calls ``opener``."""
+    """Messages requests; the first must be ``load``, which calls ``opener``."""
 
     def __init__(self, opener: Opener = open_runner) -> None:
         self._open = opener
@@ -32,25 +32,24 @@ class Subject:
         """Return who answers which request."""
         return {
             "load": self._load,
-            "first_run": lambda fields, data: Answer(self._stopwatch.first_run()),
-            "warm_up": lambda fields, data: Answer(self._stopwatch.warm_up(fields["seconds"])),
-            "run": lambda fields, data: Answer(self._stopwatch.run(fields["count"])),
-            "saturate": lambda fields, data: Answer(self._stopwatch.saturate(fields["seconds"])),
+            "first_run": lambda fields, data: Message(self._stopwatch.first_run()),
+            "warm_up": lambda fields, data: Message(self._stopwatch.warm_up(fields["seconds"])),
+            "run": lambda fields, data: Message(self._stopwatch.run(fields["count"])),
+            "saturate": lambda fields, data: Message(self._stopwatch.saturate(fields["seconds"])),
             "logits": self._logits,
-            "peak_rss": lambda fields, data: Answer(peak_rss_bytes()),
+            "peak_rss": lambda fields, data: Message(peak_rss_bytes()),
         }
 
-    def _load(self, fields: dict[str, Any], data: Data) -> Answer:
+    def _load(self, fields: dict[str, Any], data: Data) -> Message:
         options = tuple((str(key), str(value)) for key, value in fields["options"])
         spec = SessionSpec(threads=fields["threads"], options=options)
         runner = self._open(fields["runner"], Path(fields["model"]), spec)
         samples = np.load(fields["samples"], allow_pickle=False)
         self._stopwatch = Stopwatch(runner, samples, fields["batch_size"])
-        return Answer(runner.load_ns)
+        return Message(runner.load_ns)
 
-    def _logits(self, fields: dict[str, Any], data: Data) -> Answer:
-        logits = self._stopwatch.logits()
-        return Answer(describe_array(logits), bytes_of(logits))
+    def _logits(self, fields: dict[str, Any], data: Data) -> Message:
+        return of_array(self._stopwatch.logits())
 
 
 def main(opener: Opener = open_runner) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
-from types import TracebackType
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.measure.stopwatch import Process
@@ -13,12 +13,12 @@ from resnet_deploy.processes.engine import at_once
 from resnet_deploy.results import BenchSubject
 
 
-class ProcessGroup:
+class ProcessGroup(ExitStack):
     """Implements ``stopwatch.Process`` with several processes that do the same at once."""
 
     def __init__(self, members: Sequence[Process]) -> None:
+        super().__init__()
         self._members = members
-        self._stack = ExitStack()
 
     def load(self, subject: BenchSubject, samples: Path) -> int:
         """Load all at once, and return the longest time of one."""
@@ -34,14 +34,11 @@ class ProcessGroup:
 
     def run(self, count: int) -> list[int]:
         """Return the runs of all, which ran at once."""
-        return [
-            ns for times in at_once(lambda member: member.run(count), self._members) for ns in times
-        ]
+        return list(chain(*at_once(lambda member: member.run(count), self._members)))
 
     def saturate(self, seconds: float) -> list[list[int]]:
         """Return the runs of each, which ran at once."""
-        taken = at_once(lambda member: member.saturate(seconds), self._members)
-        return [times for instances in taken for times in instances]
+        return list(chain(*at_once(lambda member: member.saturate(seconds), self._members)))
 
     def logits(self) -> Array:
         """Return those of the first."""
@@ -53,13 +50,5 @@ class ProcessGroup:
 
     def __enter__(self) -> ProcessGroup:
         for member in self._members:
-            self._stack.enter_context(member)
+            self.enter_context(member)
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, traceback)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
+
+import psutil
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.measure.affinity import tie
-from resnet_deploy.processes.messages import Answer, array_of
+from resnet_deploy.processes.messages import Message, to_array
 from resnet_deploy.processes.parent import ChildProcess
 from resnet_deploy.results import BenchSubject
 
@@ -47,10 +49,10 @@ class SubjectProcess:
             late_advice=": use a smaller batch size",
         )
         self.pid = self._child.pid
+        self._system = psutil.Process(self.pid)
         if subject.cpus:
             # Before it starts a thread of its own: threads inherit it.
             tie(self.pid, subject.cpus)
-        self._stopped = False
 
     def load(self, subject: BenchSubject, samples: Path) -> int:
         """Open the model, and return the nanoseconds that took the runtime.
@@ -87,47 +89,28 @@ class SubjectProcess:
 
     def logits(self) -> Array:
         """See ``Process.logits``."""
-        return array_of(*self._ask("logits"))
+        return to_array(*self._ask("logits"))
 
     def peak_rss_bytes(self) -> int:
         """Return the most memory the process ever had resident."""
         return int(self._ask("peak_rss").value)
 
-    def _ask(self, request: str, fields: Mapping[str, Any] | None = None) -> Answer:
+    def _ask(self, request: str, fields: Mapping[str, Any] | None = None) -> Message:
         self._resume()
         answer = self._child.ask(request, fields)
-        self._stop()
+        with suppress(psutil.Error):  # it has ended
+            self._system.suspend()
         return answer
 
-    def _stop(self) -> None:
-        import psutil
-
-        try:
-            psutil.Process(self.pid).suspend()
-            self._stopped = True
-        except psutil.Error:  # it has ended
-            self._stopped = False
-
     def _resume(self) -> None:
-        import psutil
-
-        if self._stopped:
-            self._stopped = False
-            try:
-                psutil.Process(self.pid).resume()
-            except psutil.Error:  # it has ended, which the next answer tells
-                return
+        with suppress(psutil.Error):  # it has ended, which the next answer tells
+            self._system.resume()
 
     def __enter__(self) -> SubjectProcess:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """End the process: politely when all is well, so that it can free what it holds."""
-        if error is None:
+        if exception[0] is None:
             self._resume()
-        self._child.__exit__(kind, error, traceback)
+        self._child.__exit__(*exception)

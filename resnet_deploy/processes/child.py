@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from resnet_deploy.errors import ResnetDeployError
-from resnet_deploy.processes.messages import Answer, Data, Message, read_message, write_message
+from resnet_deploy.processes.messages import Data, Message, read_message, write_message
 
-Handler = Callable[[dict[str, Any], Data], Answer]
-"""Takes the fields of a request and its bytes."""
+Handler = Callable[[dict[str, Any], Data], Message]
+"""Takes the fields of a request and its bytes, and returns the value and bytes of the answer."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -29,15 +29,12 @@ def serve(handlers: Mapping[str, Handler]) -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     while (request := read_message(sys.stdin.buffer)) is not None:
-        write_message(answers, *_answer(handlers, request))
-
-
-def _answer(handlers: Mapping[str, Handler], request: Message) -> Message:
-    try:
-        answer = handlers[request.header["do"]](request.header, request.data)
-    except ResnetDeployError as error:
-        return Message({"error": type(error).__name__, "message": str(error)})
-    return Message({"ok": answer.value}, answer.data)
+        try:
+            value, data = handlers[request.value["do"]](*request)
+        except ResnetDeployError as error:
+            write_message(answers, {"error": type(error).__name__, "message": str(error)})
+        else:
+            write_message(answers, {"ok": value}, data)
 
 
 def _die_with_parent() -> None:

@@ -10,7 +10,7 @@ import queue
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Generic, Protocol, TypeVar
 
 A = TypeVar("A")
@@ -22,8 +22,10 @@ _TASKS_PER_WORKER = 2
 """One that is being worked on, and one that waits for its end."""
 
 
-class Engine(Protocol[Task_contra, Result_co]):
-    """Spreads tasks over workers; a context manager, which drops what has not begun."""
+class Engine(
+    AbstractContextManager["Engine[Task_contra, Result_co]"], Protocol[Task_contra, Result_co]
+):
+    """Spreads tasks over workers; leaving the block drops what has not begun."""
 
     def submit(self, task: Task_contra) -> None:
         """Take ``task`` on; returns once there is room for another one.
@@ -36,15 +38,6 @@ class Engine(Protocol[Task_contra, Result_co]):
 
         Raises what a task raised.
         """
-
-    def __enter__(self) -> Engine[Task_contra, Result_co]: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
 
 
 class Worker(Protocol[Task_contra, Result_co]):
@@ -96,13 +89,8 @@ class WorkerPool(Generic[Task_contra, Result_co]):
     def __enter__(self) -> WorkerPool[Task_contra, Result_co]:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if error is not None:
+    def __exit__(self, *exception: object) -> None:
+        if exception[0] is not None:
             for worker in self._workers:
                 worker.kill()
         self._threads.shutdown(cancel_futures=True)

@@ -18,14 +18,7 @@ Data = bytes | memoryview
 
 
 class Message(NamedTuple):
-    """``header`` is what JSON can say."""
-
-    header: dict[str, Any]
-    data: Data = b""
-
-
-class Answer(NamedTuple):
-    """``value`` is what JSON can say."""
+    """``value`` is what JSON can say: of a whole message, its header."""
 
     value: Any = None
     data: Data = b""
@@ -56,16 +49,12 @@ def read_message(stream: IO[bytes]) -> Message | None:
     return Message(header, data) if len(data) == size else None
 
 
-def describe_array(array: Array) -> dict[str, Any]:
-    """Return what :func:`array_of` needs to know besides the bytes."""
-    return {"shape": array.shape, "dtype": array.dtype.str}
+def of_array(array: Array) -> Message:
+    """Return what :func:`to_array` reads; copied only where it is not in C order."""
+    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    return Message({"shape": array.shape, "dtype": array.dtype.str}, data)
 
 
-def bytes_of(array: Array) -> Data:
-    """Return the bytes of ``array`` in C order; copied only where they are in another one."""
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-
-
-def array_of(description: dict[str, Any], data: Data) -> Array:
-    """Return the array that :func:`describe_array` and :func:`bytes_of` sent; it is read-only."""
+def to_array(description: dict[str, Any], data: Data) -> Array:
+    """Return the array of :func:`of_array`, read-only."""
     return np.frombuffer(data, description["dtype"]).reshape(description["shape"])

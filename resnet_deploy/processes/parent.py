@@ -8,12 +8,11 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from resnet_deploy import errors
 from resnet_deploy.errors import ResnetDeployError, RunnerError, last_line
-from resnet_deploy.processes.messages import Answer, Data, Message, read_message, write_message
+from resnet_deploy.processes.messages import Data, Message, read_message, write_message
 
 _GOODBYE_SECONDS = 5.0
 
@@ -61,8 +60,8 @@ class ChildProcess:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def ask(self, do: str, fields: Mapping[str, Any] | None = None, data: Data = b"") -> Answer:
-        """Return the answer to one request.
+    def ask(self, do: str, fields: Mapping[str, Any] | None = None, data: Data = b"") -> Message:
+        """Return the answer to one request, its value and its bytes.
 
         Raises:
             ResnetDeployError: what the child was refused, with the class that it had there.
@@ -84,9 +83,9 @@ class ChildProcess:
             raise self._died()
         if isinstance(message, ValueError):
             raise self._talks_nonsense(str(message))
-        header, answer = message
+        header = message.value
         if "ok" in header:
-            return Answer(header["ok"], answer)
+            return Message(header["ok"], message.data)
         if "error" not in header:
             raise self._talks_nonsense(str(header))
         kind = getattr(errors, str(header["error"]), None)
@@ -130,15 +129,10 @@ class ChildProcess:
     def __enter__(self) -> ChildProcess:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        if error is None:
+        if exception[0] is None:
             try:
                 self._process.stdin.close()
                 self._process.wait(timeout=_GOODBYE_SECONDS)

@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from resnet_deploy.processes.child import serve
-from resnet_deploy.processes.messages import Answer, Data, array_of
+from resnet_deploy.processes.messages import Data, Message, to_array
 from resnet_deploy.quantization.observers import ThreadObservers
 
 
 class _Share:
-    def load(self, fields: dict[str, Any], data: Data) -> Answer:
+    def load(self, fields: dict[str, Any], data: Data) -> Message:
         model = Path(fields["model"])
         self._observers = ThreadObservers(model, fields["tensors"], fields["threads"])
-        return Answer()
+        return Message()
 
-    def submit(self, fields: dict[str, Any], data: Data) -> Answer:
-        self._observers.submit(array_of(fields, data))
-        return Answer()
+    def submit(self, fields: dict[str, Any], data: Data) -> Message:
+        self._observers.submit(to_array(fields, data))
+        return Message()
 
-    def collect(self, fields: dict[str, Any], data: Data) -> Answer:
+    def collect(self, fields: dict[str, Any], data: Data) -> Message:
         (statistics,) = self._observers.collect()
-        return Answer(data=statistics.to_bytes())
+        return Message(data=statistics.to_bytes())
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,14 +113,9 @@ class ThreadObservers:
     def __enter__(self) -> ThreadObservers:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Finish the runs that have begun, and drop the others."""
-        self._pool.__exit__(kind, error, traceback)
+        self._pool.__exit__(*exception)
 
 
 def pieces(batch: Array, size: int | None) -> Iterator[tuple[Array, int]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.processes.engine import Engine, WorkerPool, at_once
-from resnet_deploy.processes.messages import bytes_of, describe_array
+from resnet_deploy.processes.messages import of_array
 from resnet_deploy.processes.parent import ChildProcess
 from resnet_deploy.quantization.activation_histograms import ActivationHistograms
 
@@ -25,7 +25,7 @@ class _ProcessObserver:
         self.kill = child.kill
 
     def work(self, task: Array) -> None:
-        self._child.ask("submit", describe_array(task), bytes_of(task))
+        self._child.ask("submit", *of_array(task))
 
     def take(self) -> ActivationHistograms:
         return ActivationHistograms.from_bytes(bytes(self._child.ask("collect").data))

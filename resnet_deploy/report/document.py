@@ -48,6 +48,8 @@ UNKNOWN = Cell("-")
 class Table:
     """Rows below named columns; the first ``words`` columns are text, the others numbers.
 
+    Without rows it is written as CSV only, for the names of its columns.
+
     A terminal shows the first ``shown`` rows (the last ones where it is negative, all where it is
     None) and says ``more`` in place of the others.
     """

@@ -38,6 +38,8 @@ def text(document: Document) -> str:
 
 def _block(block: Block) -> list[str]:
     if isinstance(block, Table):
+        if not block.rows:
+            return []
         return [f"{_line(block.caption)}:", _table(block)]
     return [_listed(block.lines)] if isinstance(block, Notes) else []
 

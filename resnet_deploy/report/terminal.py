@@ -71,13 +71,14 @@ def _lines(lines: Iterable[str], tone: Tone = "") -> list[RenderableType]:
 def _tables(table: Table, width: int) -> list[RenderableType]:
     """Return ``table``, or where it is too wide several with the same first columns."""
     shown = table.rows
+    if not shown:
+        return []
     if table.shown is not None:
         shown = shown[: table.shown] if table.shown > 0 else shown[table.shown :]
     groups = _groups(table, shown, width)
-    found: list[RenderableType] = [
-        _table(table, shown, columns, title=table.caption if number == 0 else "")
-        for number, columns in enumerate(groups)
-    ]
+    # Not as the title of the first one, which is folded where the table is narrow.
+    found: list[RenderableType] = [Text(_visible(table.caption), style="italic", overflow="fold")]
+    found += [_table(table, shown, columns) for columns in groups]
     hidden = len(table.rows) - len(shown)
     more = table.more or f"and {hidden:,} more: see --json"
     return [*found, *(_lines((more,), "dim") if hidden else ())]
@@ -103,16 +104,9 @@ def _width(table: Table, rows: tuple[tuple[Cell, ...], ...], column: int) -> int
     return max(cell_len(_visible(line)) for text in texts for line in text.split("\n"))
 
 
-def _table(
-    table: Table, rows: tuple[tuple[Cell, ...], ...], columns: list[int], *, title: str
-) -> RichTable:
+def _table(table: Table, rows: tuple[tuple[Cell, ...], ...], columns: list[int]) -> RichTable:
     # Names go through Text, as brackets in a plain string would be read as styles.
-    shown = RichTable(
-        title=Text(_visible(title)) if title else None,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         header = Text(_visible(table.columns[column]))
         if column < table.words:

@@ -57,9 +57,9 @@ class TuningReport(Result):
     """Everything that was tried; the first trial is the reference of all speeds.
 
     ``reference_ms`` is the reference's fastest median round: absolute times are made of it.
-    ``data`` names the images and their SHA-256. ``shipped`` is the path of the best file. ``skipped`` holds what could not run here, and
+    ``data`` names the images and their SHA-256. ``skipped`` holds what could not run here, and
     why. ``seconds`` count interrupted searches too. ``complete``: nothing was left out for want of
-    time.
+    time. ``shipped`` is the path of the best file, None where nobody said.
     """
 
     DERIVED = ("passed",)

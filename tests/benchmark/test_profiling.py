@@ -1,20 +1,19 @@
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from resnet_deploy.report.operator_times import render_profile, sentence
-from rich.console import Console
 
 from resnet_deploy.benchmark import default_subjects, open_models, profile_subjects
 from resnet_deploy.errors import RunnerError, SpecError
 from resnet_deploy.measure.operator_times import profile_operators
+from resnet_deploy.report.views.operator_times import sentence
 from resnet_deploy.results import OperatorKind, OperatorTime, Profile, from_dict, to_dict
 from resnet_deploy.spec import BenchSpec, Optimization, SessionSpec
 from tests.support.runner_graphs import cnn, quantized_cnn, random
+from tests.support.terminal import printed
 
 ONE = SessionSpec(threads=1)
 
@@ -83,8 +82,6 @@ def test_the_report_shares_the_time_out():
         threads=2,
         operators=tuple(one(i, OperatorKind.FLOAT, 10) for i in range(40)),
     )
-    console = Console(width=90, file=io.StringIO())
-    console.print(render_profile(many))
-    assert isinstance(console.file, io.StringIO)
-    assert "15 more" in console.file.getvalue()
-    assert "37.5%" in console.file.getvalue()
+    shown = printed(many, 90)
+    assert "15 more" in shown
+    assert "37.5%" in shown

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from resnet_deploy.cli.report_option import write_report
 
-from tests.report.html.reading import read
 from tests.support.cli import run
+from tests.support.html_reading import read
 from tests.support.tiny_model import COLOURS, save_colour_model
 
 

@@ -84,9 +84,7 @@ def test_a_child_that_dies_is_an_error_of_its_subject(tmp_path: Path, samples: P
 def test_a_child_that_hangs_is_ended(tmp_path: Path, samples: Path):
     one = subject(tmp_path / "m.onnx")
     with (
-        pytest.raises(
-            RunnerError, match="did not answer within 1 s and was ended: use a smaller batch"
-        ),
+        pytest.raises(RunnerError, match=r"did not answer within 1 s.*: use a smaller batch"),
         SubjectProcess(one, tmp_path, script("import time; time.sleep(99)"), 1.0) as process,
     ):
         process.load(one, samples)

@@ -20,6 +20,7 @@ from resnet_deploy.results import (
     SensitivityReport,
 )
 from resnet_deploy.runners.cpu import environment
+from resnet_deploy.sensitivity import MixedPrecision
 from resnet_deploy.spec import Budget, Effort, QuantSpec
 from tests.support.ruined_net import RUINED, ruined_net
 from tests.support.sensitivity import fidelity, layer, same_turns

@@ -13,14 +13,14 @@ import pytest
 
 from resnet_deploy import errors
 from resnet_deploy.errors import DatasetError, RunnerError
-from resnet_deploy.processes.messages import array_of, bytes_of, describe_array
+from resnet_deploy.processes.messages import of_array, to_array
 from resnet_deploy.processes.parent import ChildProcess
 
 SERVER = """
 import os, time
 from resnet_deploy import errors
 from resnet_deploy.processes.child import serve
-from resnet_deploy.processes.messages import Answer
+from resnet_deploy.processes.messages import Message
 
 class PrivateError(errors.ResnetDeployError):
     pass
@@ -31,14 +31,14 @@ def refuse(fields, data):
 def noisy(fields, data):
     print("printed", flush=True)
     os.write(1, b"written")
-    return Answer("quiet")
+    return Message("quiet")
 
 serve({
-    "echo": lambda fields, data: Answer(fields["value"], data),
+    "echo": lambda fields, data: Message(fields["value"], data),
     "refuse": refuse,
     "noisy": noisy,
-    "sleep": lambda fields, data: Answer(time.sleep(99)),
-    "divide": lambda fields, data: Answer(1 / 0),
+    "sleep": lambda fields, data: Message(time.sleep(99)),
+    "divide": lambda fields, data: Message(1 / 0),
 })
 """
 
@@ -52,11 +52,12 @@ def started(folder: Path, code: str = SERVER, timeout: float | None = None) -> C
 
 def test_values_and_bytes_come_back_in_order(tmp_path: Path) -> None:
     data = np.arange(300_000, dtype=np.int64)[::2].reshape(3, -1)  # more than a pipe holds
+    sent = of_array(data)
     with started(tmp_path) as child:
         for number in range(3):
-            found = child.ask("echo", {"value": [number, describe_array(data)]}, bytes_of(data))
+            found = child.ask("echo", {"value": [number, sent.value]}, sent.data)
             assert found.value[0] == number
-            assert np.array_equal(array_of(found.value[1], found.data), data)
+            assert np.array_equal(to_array(found.value[1], found.data), data)
         pid = child.pid
     assert not psutil.pid_exists(pid)
 

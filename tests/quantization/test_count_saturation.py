@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from resnet_deploy.report.saturation import saturation_verdict
 
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.quantization.count_saturation import count_saturation
 from resnet_deploy.quantization.saturation import can_overflow, weight_pairs
+from resnet_deploy.report.views.saturation import sentence
 from resnet_deploy.results import LayerSaturation
 from tests.support.avx2 import pair_sums, saturated
 from tests.support.graphs import parse, run
@@ -172,7 +172,7 @@ def test_safe_weights_need_no_images(tmp_path: Path) -> None:
     assert report.always_safe
     assert report.safe
     assert report.images == 0
-    assert str(saturation_verdict(report)).endswith("yes, whatever the image")
+    assert sentence(report).endswith("yes, whatever the image")
 
 
 def test_risky_weights_need_images(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_risky_weights_need_images(tmp_path: Path) -> None:
     assert dark.safe
     assert not dark.always_safe
     assert dark.layers[0].largest == 2 * 65 * 252
-    assert "yes on 3 images of dark" in str(saturation_verdict(dark))
+    assert "yes on 3 images of dark" in sentence(dark)
 
 
 @pytest.mark.skipif(QEMU is None, reason="qemu-x86_64-static is not installed")

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from resnet_deploy.report.card import card_lines
 
 from resnet_deploy.artifact.card import Accuracy, Card, Step, WeightsSource
 from resnet_deploy.artifact.onnx_file import load
+from resnet_deploy.report.views.card import card_lines
 from resnet_deploy.spec import InputFormat, OutputKind, OutputSpec, Preprocess, resnet_spec
 
 CARD = Card(

@@ -409,8 +409,13 @@ def _sweep(results: Sequence[BenchmarkResult]) -> Section:
         first = result.subjects[0].subject
         found = {one.subject.label: one for one in result.subjects}
         instances = f"{first.instances} x " if result.spec.throughput else ""
-        cells = [_pair(found.get(label), best[label]) for label in best]
-        rows.append((str(first.batch_size), f"{instances}{first.threads}", *cells))
+        rows.append(
+            [
+                Cell(str(first.batch_size)),
+                Cell(f"{instances}{first.threads}"),
+                *(_pair(found.get(label), best[label]) for label in best),
+            ]
+        )
     columns = ("batch", "threads", *(f"{label}\nimages/s, p50 ms" for label in best))
     table = Table.of("All together", columns, rows, words=2)
     lines = tuple(

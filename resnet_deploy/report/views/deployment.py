@@ -33,6 +33,11 @@ def view(deployment: Deployment) -> Document:
             *_inspection(deployment),
             *(sensitivity.sections(ranked) if ranked is not None else ()),
             *(sensitivity.search_section(deployment.budget) if deployment.budget else ()),
+            *(
+                section
+                for precision, report in deployment.parity.items()
+                for section in parity.sections(report, of=f", {precision}", detail=True)
+            ),
             Section(title="Files", blocks=(Notes(lines=made),)),
         ),
         environment=deployment.environment,

@@ -119,9 +119,9 @@ def _accuracy(result: EvalResult) -> tuple[Block, ...]:
         ),
     )
     rows = [_row(one) for one in models]
-    headings = ("model", "top-1", "95 % CI", "top-5", "confidence", "ECE")
+    headings = ["model", "top-1", "95 % CI", "top-5", "confidence", "ECE"]
     if other is not None:
-        headings = (*headings, "same top-1", "SQNR")
+        headings += ["same top-1", "SQNR"]
         rows[0] += [Cell.of(other.agreement, percent), Cell.of(other.sqnr_db, decibels)]
         rows[1] += ["reference", ""]
     parts: list[Block] = [

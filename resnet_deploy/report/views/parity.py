@@ -26,17 +26,22 @@ _OPTIMIZATION = {"off": "as written", "all": "optimised"}
 
 def view(report: ParityReport) -> Document:
     """Return one artifact's comparisons."""
-    sections = [Section(title="All comparisons", blocks=_cases(report))]
-    if report.layers:
-        sections.append(Section(title="Layer by layer", blocks=_layers(report)))
     return Document(
         topic="Parity",
         title=file_name(report.model),
         verdict=Verdict.check(report.passed, sentence(report)),
         tiles=_tiles(report),
-        sections=tuple(sections),
+        sections=sections(report),
         environment=report.environment,
     )
+
+
+def sections(report: ParityReport, *, of: str = "", detail: bool = False) -> tuple[Section, ...]:
+    """Return all comparisons, and the layers where they were compared; ``of`` ends the titles."""
+    cases = Section(title=f"All comparisons{of}", blocks=_cases(report), detail=detail)
+    if not report.layers:
+        return (cases,)
+    return cases, Section(title=f"Layer by layer{of}", blocks=_layers(report), detail=detail)
 
 
 def verdict_line(report: ParityReport) -> str:

@@ -44,8 +44,6 @@ def sentence(report: SaturationReport) -> str:
 
 
 def _blocks(risky: list[LayerSaturation], report: SaturationReport) -> tuple[Block, ...]:
-    if not risky:
-        return (Notes(lines=("no weights could overflow: nothing to count",)),)
     chart = Bars(
         title="Outputs that an overflow changes",
         axis="% of a layer's outputs",
@@ -75,6 +73,8 @@ def _blocks(risky: list[LayerSaturation], report: SaturationReport) -> tuple[Blo
             for layer in risky
         ),
     )
+    if not risky:
+        return Notes(lines=("no weights could overflow: nothing to count",)), table
     return chart, table
 
 

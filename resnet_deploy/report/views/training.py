@@ -19,10 +19,9 @@ def view(result: TrainingResult) -> Document:
                 f"{result.train_images:,} training and {result.test_images:,} test images of "
                 f"{len(result.classes)} classes",
             )
-        )
+        ),
+        _table(result),
     ]
-    if result.epochs:
-        blocks.append(_table(result))
     if result.notices:
         blocks.append(Notes(lines=tuple(f"note: {notice}" for notice in result.notices)))
     sentences = _sentences(result)

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import replace
 
 from resnet_deploy.report.chart import Estimate, Forest
-from resnet_deploy.report.document import Cell, Document, Section, Table, Tile, Verdict
+from resnet_deploy.report.document import Cell, Document, Section, Table, Tile, Tone, Verdict
 from resnet_deploy.report.views.pareto import Candidate, pareto
 from resnet_deploy.report.words import (
     file_name,
@@ -29,7 +29,7 @@ Numbered = list[tuple[int, Trial]]
 
 
 def view(report: TuningReport) -> Document:
-    """Return the trials with their Pareto front, the verdict, and the command that runs the best."""
+    """Return the trials with their Pareto front, and the command that runs the best one."""
     ordered = sorted(enumerate(report.trials, 1), key=lambda one: (-one[1].speed, one[0]))
     best = report.best
     title = "Speed against accuracy"
@@ -148,7 +148,7 @@ def _table(ordered: Numbered, report: TuningReport) -> Table:
             Cell.of(trial.file_bytes, megabytes),
             Cell(standing if holds else f"over budget{', front' * (trial in front)}"),
         )
-        tone = "strong" if trial is report.best else "" if holds else "dim"
+        tone: Tone = "strong" if trial is report.best else "" if holds else "dim"
         rows.append(tuple(replace(cell, tone=tone) for cell in row))
     return Table.of(
         f"{report.model} on {report.data}",

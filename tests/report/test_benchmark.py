@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from resnet_deploy.report.bench import notes, render, shape_of, verdict, warnings
-from resnet_deploy.report.sweep import render_sweep, sentences
-from rich.console import Console
 
+from resnet_deploy.report import csv, view
+from resnet_deploy.report.document import Notes
 from resnet_deploy.results import (
     BenchmarkResult,
     BenchSamples,
@@ -19,6 +17,7 @@ from resnet_deploy.results import (
     Ratio,
 )
 from resnet_deploy.spec import BenchSpec
+from tests.support.terminal import printed
 
 LABELS = ("PyTorch fp32", "ONNX Runtime fp32", "ONNX Runtime int8")
 
@@ -88,16 +87,13 @@ RESULT = BenchmarkResult(
 )
 
 
-def text(width: int) -> str:
-    console = Console(width=width, file=io.StringIO())
-    console.print(render(RESULT, width))
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+def method(result: BenchmarkResult) -> str:
+    return "\n".join(view(result).method)
 
 
-@pytest.mark.parametrize("width", [80, 100, 200])
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
 def test_no_number_is_cut_off_at_any_width(width):
-    shown = text(width)
+    shown = printed(RESULT, width)
     assert "…" not in shown
     for number in ("1234.57", "23.00", "5.000", "200.0", "123", "318 MB", "87.3 MB", "88%"):
         assert number in shown
@@ -107,14 +103,18 @@ def test_no_number_is_cut_off_at_any_width(width):
     assert max(len(line.rstrip()) for line in shown.splitlines()) <= width
 
 
-def test_a_wide_console_gets_one_table_a_narrow_one_two():
-    assert text(200).count("subject") == 1 + 1  # the second is in the notes
-    assert text(80).count("subject") == 2 + 1
+def test_a_narrow_console_gets_more_tables():
+    def tables(width: int) -> int:
+        return sum(line.split()[:1] == ["subject"] for line in printed(RESULT, width).splitlines())
+
+    assert (tables(80), tables(60)) == (2, 4)
 
 
 def test_verdicts():
     def say(one: Ratio) -> str:
-        return verdict(replace(RESULT, ratios=(one,)))[0]
+        verdict = view(replace(RESULT, ratios=(one,))).verdict
+        assert verdict is not None
+        return verdict.sentences[0]
 
     assert say(ratio(4.5)) == (
         "ONNX Runtime int8 is 4.50x faster than PyTorch fp32 (99 % CI 4.34-4.66, minima 4.50x)"
@@ -127,18 +127,18 @@ def test_verdicts():
 
 
 def test_notes_say_how_to_repeat_it_and_what_is_missing():
-    said = "\n".join(notes(RESULT))
+    said = method(RESULT)
     assert "skipped PyTorch x: Erf node 'gelu'" in said
     assert "10 rounds of 10 runs each" in said
     assert "warm-up runs: 12, 12, 12" in said
-    assert "repeat: resnet-deploy bench fp32.onnx" in said
+    assert "repeat: resnet-deploy bench fp32.onnx" in printed(RESULT)
     assert "ended by the time limit of 20 s; the widest interval is +-3.5%, not the +-2.0%" in said
     assert "for the luck of a single one" not in said
 
 
 def test_notes_say_why_it_ended():
     def said(**changed: Any) -> str:
-        return "\n".join(notes(replace(RESULT, **changed)))
+        return method(replace(RESULT, **changed))
 
     assert "ended after all 10 rounds" in said(spec=BenchSpec(rounds=10))
     assert "ended when all intervals were within +-4.0%" in said(spec=BenchSpec(precision=0.04))
@@ -156,14 +156,11 @@ def test_notes_tell_pins_options_and_cold_starts():
         cold_starts=(cold,) * 3,
     )
     result = replace(RESULT, subjects=(one,), spec=BenchSpec(pin=True, cold_starts=3))
-    said = "\n".join(notes(result))
+    said = method(result)
     assert "pinned to CPUs 0 2" in said
     assert "session options: session.x=1" in said
     assert "medians of 3 cold starts" in said
-    console = Console(width=200, file=io.StringIO())
-    console.print(render(result, 200))
-    assert isinstance(console.file, io.StringIO)
-    shown = console.file.getvalue()
+    shown = printed(result)
     assert "start ms" in shown
     assert "9.000" in shown
 
@@ -175,9 +172,9 @@ def test_throughput_is_named_with_its_instances():
         images_per_slice=(100.0, 120.0, 110.0),
     )
     result = replace(RESULT, subjects=(one,), spec=BenchSpec(throughput=True, instances=3))
-    assert shape_of(result) == "batch size 1, throughput of 3 instances x 2 threads"
+    assert "batch size 1, throughput of 3 instances x 2 threads" in printed(result)
     assert one.images_per_second == 110.0
-    assert "10 rounds of 0.3 s each" in "\n".join(notes(result))
+    assert "10 rounds of 0.3 s each" in method(result)
 
 
 def test_a_sweep_is_one_table_with_the_best_of_each_subject():
@@ -187,20 +184,34 @@ def test_a_sweep_is_one_table_with_the_best_of_each_subject():
         return replace(RESULT, subjects=(one,), ratios=(), spec=BenchSpec(batch_size=batch_size))
 
     results = [at(1, 10_000_000), at(4, 20_000_000)]
-    assert sentences(results) == [
-        "ONNX Runtime fp32: most images per second (200.0) at batch size 4, 2 threads"
-    ]
-    console = Console(width=100, file=io.StringIO())
-    console.print(render_sweep([*results, replace(RESULT, subjects=RESULT.subjects[:1])]))
-    assert isinstance(console.file, io.StringIO)
-    shown = console.file.getvalue()
+    shown = printed([*results, replace(RESULT, subjects=RESULT.subjects[:1])])
+    best = "ONNX Runtime fp32: most images per second (200.0) at batch size 4, 2 threads"
+    assert best in shown
+    assert "Latency" not in shown
     assert "100.0, 10.00" in shown
     assert "skipped" in shown
 
 
 def test_a_busy_machine_is_told():
-    assert warnings(RESULT) == []
+    assert "busy" not in printed(RESULT)
     busy = replace(RESULT.subjects[2], rounds_ns=((5_000_000, 15_000_000, 16_000_000),) * 10)
-    said = warnings(replace(RESULT, subjects=(*RESULT.subjects[:2], busy)))
-    assert said[0].startswith("the machine was busy: half the runs of ONNX Runtime int8 took")
-    assert "3.0x" in said[0]
+    latency = view(replace(RESULT, subjects=(*RESULT.subjects[:2], busy))).sections[0]
+    (caution,) = (block for block in latency.blocks if isinstance(block, Notes))
+    assert caution.tone == "caution"
+    assert caution.lines[0].startswith("the machine was busy: half the runs of ONNX Runtime int8")
+    assert "3.0x" in caution.lines[0]
+
+
+def test_a_file_gets_the_numbers_as_they_were_measured():
+    odd = replace(RESULT.subjects[1], rounds_ns=((23_456_789,) * 10,) * 10)
+    table = csv(replace(RESULT, subjects=(RESULT.subjects[0], odd, RESULT.subjects[2])))
+    assert "ONNX Runtime fp32,23.456789,23.456789" in table
+
+
+def test_parity_without_classes_and_without_anything_to_compare():
+    shapes = replace(RESULT.subjects[1], logits=None, top1_equal=())
+    features = replace(RESULT.subjects[2], top1_equal=())
+    shown = printed(replace(RESULT, subjects=(RESULT.subjects[0], shapes, features)))
+    assert "not comparable" in shown
+    assert "40.0 dB" in shown
+    assert "top-1" not in shown

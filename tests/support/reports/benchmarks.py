@@ -26,7 +26,7 @@ from resnet_deploy.spec import (
     RunOptions,
     TuneSpec,
 )
-from tests.report.html.sample_parts import ENVIRONMENT, diff, modules
+from tests.support.reports.parts import ENVIRONMENT, diff, modules
 
 
 def bench_samples(

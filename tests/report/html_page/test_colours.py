@@ -11,6 +11,7 @@ _TEXT = [
     *((text, ground) for text in ("text", "quiet") for ground in ("ground", "surface", "sunk")),
     *((text, ground) for text in ("accent",) for ground in ("ground", "surface", "plain-ground")),
     *((name, f"{name}-ground") for name in ("good", "bad", "caution")),
+    *((name, "surface") for name in ("good", "bad", "caution")),
     *(("text", f"{name}-ground") for name in ("good", "bad", "plain")),
     ("c1", "surface"),
     ("paper", "c0"),
@@ -22,7 +23,7 @@ _DRAWN = [
 
 
 def colours(mode: str) -> dict[str, str]:
-    folder = importlib.resources.files("resnet_deploy.report.html") / "templates"
+    folder = importlib.resources.files("resnet_deploy.report.html_page") / "templates"
     style = (folder / "page.css").read_text(encoding="utf-8")
     blocks = re.findall(r":root \{(.*?)\}", style, flags=re.DOTALL)
     return dict(re.findall(r"--([\w-]+): (#\w{6});", blocks[0 if mode == "light" else 1]))

@@ -24,7 +24,7 @@ from resnet_deploy.results import (
     SensitivityReport,
 )
 from resnet_deploy.spec import INT8_TOLERANCE
-from tests.report.html.sample_parts import ENVIRONMENT, diff, modules
+from tests.support.reports.parts import ENVIRONMENT, diff, modules
 
 CLASSES = (
     "airplane",

@@ -6,15 +6,13 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from resnet_deploy.report.html.bench import benchmark_page
-from resnet_deploy.report.html.evaluation import evaluation_page
-from resnet_deploy.report.html.parity import parity_page
 
+from resnet_deploy.report import html
 from resnet_deploy.results import ParityReport
-from tests.report.html.reading import read
-from tests.report.html.sample_benchmarks import bench_result
-from tests.report.html.sample_parts import ENVIRONMENT, diff
-from tests.report.html.sample_quality import evaluation, parity_report
+from tests.support.html_reading import read
+from tests.support.reports.benchmarks import bench_result
+from tests.support.reports.parts import ENVIRONMENT, diff
+from tests.support.reports.quality import evaluation, parity_report
 
 NASTY = st.one_of(
     st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30),
@@ -37,8 +35,8 @@ NASTY = st.one_of(
 @settings(max_examples=15)
 @given(NASTY)
 def test_class_names(name):
-    found = read(evaluation_page(evaluation(classes=(name, "b", "c"), each=3)))
-    plain = read(evaluation_page(evaluation(classes=("a", "b", "c"), each=3)))
+    found = read(html(evaluation(classes=(name, "b", "c"), each=3)))
+    plain = read(html(evaluation(classes=("a", "b", "c"), each=3)))
     # A long name in a chart is shortened, and gets a title that has all of it.
     assert [one for one in found.tags if one != "title"] == [
         one for one in plain.tags if one != "title"
@@ -60,7 +58,7 @@ def test_labels_commands_and_reasons(name):
         environment=where,
         skipped={name: name},
     )
-    found = read(benchmark_page([odd]))
+    found = read(html(odd))
     assert name in found.texts["th"]
     assert name in found.texts["code"]
     assert f"skipped {name}: {name}" in found.texts["li"]
@@ -71,6 +69,6 @@ def test_labels_commands_and_reasons(name):
 @given(NASTY, NASTY)
 def test_modules_and_files(module, file):
     report: ParityReport = replace(parity_report(), model=file, layers=(diff(module, 1.0),))
-    found = read(parity_page(report))
+    found = read(html(report))
     assert module in found.texts["th"]
     assert found.texts["h1"][0].strip() in file or not file.strip("/\\")

@@ -7,8 +7,9 @@ import math
 
 from hypothesis import given
 from hypothesis import strategies as st
-from resnet_deploy.report.html.charts.drawing import shortened, text_width
-from resnet_deploy.report.html.charts.scale import fitted, from_zero
+
+from resnet_deploy.report.html_page.charts.drawing import shortened, text_width
+from resnet_deploy.report.html_page.charts.scale import fitted, from_zero
 
 VALUES = st.lists(st.floats(1e-6, 1e9), min_size=1, max_size=20)
 
