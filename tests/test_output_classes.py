@@ -11,10 +11,12 @@ from PIL import Image
 
 from resnet_deploy.artifact.onnx_file import load, read_model
 from resnet_deploy.data.arrays import array_dataset
+from resnet_deploy.deployment.deploy import deploy
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.evaluation import score
 from resnet_deploy.prediction import classify
-from resnet_deploy.spec import Budget, OutputKind, QuantSpec
+from resnet_deploy.spec import Budget, OutputKind
+from resnet_deploy.spec.deploy import DeploySpec
 from tests.support.environment import HERE
 from tests.support.outputs import paths
 from tests.support.terminal import printed
@@ -72,14 +74,7 @@ def test_features_have_no_classes(output_exports: Path, name: str, tmp_path: Pat
         score(path, data)
     for options in ({"sensitivity": True}, {"budget": Budget(min_agreement=0.9)}):
         with pytest.raises(SpecError, match=r"compare classes, and .* gives"):
-            quantize_file(
-                path,
-                tmp_path / "x.onnx",
-                calibration=None,
-                spec=QuantSpec(),
-                environment=HERE,
-                **options,
-            )
+            deploy(load(path), DeploySpec(out=tmp_path / "x.onnx", **options), environment=HERE)
 
 
 def test_a_softmax_put_behind_our_file_is_seen(tiny_export: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
+from resnet_deploy import api
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import load, read_model, save
 from resnet_deploy.errors import RunnerError, SpecError
@@ -23,8 +24,7 @@ from resnet_deploy.reference import FileReference, default_reference
 from resnet_deploy.results import from_dict, to_dict
 from resnet_deploy.runners.base import infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import OutputSpec, QuantSpec
-from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.spec import OutputSpec
 from resnet_deploy.summarize import summarize_artifact
 from resnet_deploy.verification import compare, default_tolerance
 from tests.support.environment import HERE
@@ -165,14 +165,7 @@ def test_maps_of_float_stages_are_not_rounded(
 ) -> None:
     path = paths(output_exports, "features")[0]
     out = tmp_path / "mixed.onnx"
-    done = quantize_file(
-        path,
-        out,
-        calibration=None,
-        spec=QuantSpec(exclude=(excluded,)),
-        environment=HERE,
-        allow_float_ops=False,
-    )
+    done = api.deploy(path, out, exclude=(excluded,), environment=HERE)
     assert done.passed
     exact = {"layer2.*": "c3", "layer3.*": "c4"}[excluded]
     found = producer_types(out)
@@ -195,14 +188,7 @@ def test_a_foreign_file_with_several_outputs_is_quantized(
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "foreign.onnx")
     out = tmp_path / "foreign.int8.onnx"
-    done = quantize_file(
-        tmp_path / "foreign.onnx",
-        out,
-        calibration=None,
-        spec=QuantSpec(),
-        environment=HERE,
-        allow_float_ops=False,
-    )
+    done = api.deploy(tmp_path / "foreign.onnx", out, environment=HERE)
     assert done.passed
     artifact = load(out)
     assert artifact.card is not None
@@ -212,15 +198,8 @@ def test_a_foreign_file_with_several_outputs_is_quantized(
 
 
 def test_a_fixed_batch_size_is_fed_in_pieces(tmp_path: Path) -> None:
-    request = ExportRequest(
-        model=ModelRequest(depth=8),
-        out=tmp_path,
-        output=OutputSpec.parse("top-2"),
-        batch_size=2,
-        int8=False,
-        simplify=False,
-    )
-    assert deploy(request, HERE).passed
+    network = api.load(depth=8)
+    api.deploy(network, tmp_path, output="top-2", batch_size=2, int8=False, simplify=False).check()
     path = tmp_path / "resnet8.onnx"
     assert [one.shape for one in load(path).outputs] == [(2, 2), (2, 2)]
     images = noise(3, 3, 32, 32)
@@ -230,14 +209,9 @@ def test_a_fixed_batch_size_is_fed_in_pieces(tmp_path: Path) -> None:
 
 
 def test_labels_name_classes_only(tmp_path: Path) -> None:
-    request = ExportRequest(
-        model=ModelRequest(depth=8),
-        out=tmp_path,
-        output=OutputSpec.parse("embedding"),
-        labels=tuple("abcdefghij"),
-    )
+    network = api.load(depth=8, labels=tuple("abcdefghij"))
     with pytest.raises(SpecError, match="embedding has no classes to name"):
-        deploy(request, HERE)
+        api.deploy(network, tmp_path, output="embedding")
     assert not list(tmp_path.iterdir())
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch.nn.functional as F
-from resnet_deploy.pipeline import ExportRequest, deploy
 from torch import Tensor, nn
 
-from resnet_deploy.runners.cpu import environment
+from resnet_deploy import api
 from resnet_deploy.spec import Stem
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Augment, Recipe
@@ -82,14 +81,7 @@ def test_it_trains_and_deploys(net: ModelRequest, size: int, tmp_path: Path) -> 
     out = tmp_path / "run"
     result = run(request(data, out, model=net, recipe=RECIPE))
     assert result.epochs[0].steps == 2
-    deployment = deploy(
-        ExportRequest(
-            model=ModelRequest(model=net.model if net.is_custom else None),
-            weights=result.files["model"],
-            calibration=data,
-            out=out / "deployed",
-        ),
-        environment(result.export),
-    )
+    network = api.load(result.files["model"], model=net.model if net.is_custom else None)
+    deployment = api.deploy(network, out / "deployed", calibration=data)
     assert deployment.passed
     assert {path.suffix for path in map(Path, deployment.files.values())} == {".onnx"}
