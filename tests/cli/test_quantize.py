@@ -10,15 +10,13 @@ from click.testing import CliRunner, Result
 
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.cli.main import cli
-from resnet_deploy.sensitivity import MixedPrecision
 from tests.support.ruined_net import RUINED, ruined_net
-from tests.support.sensitivity import times
+from tests.support.sensitivity import same_turns
 
 
 @pytest.fixture(autouse=True)
 def _same_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every layer costs the same: on a busy machine the order would be another every time."""
-    monkeypatch.setattr(MixedPrecision, "_times", lambda *arguments: times())
+    monkeypatch.setattr("resnet_deploy.sensitivity.take_turns", same_turns)
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,9 @@ from resnet_deploy.results import (
     SensitivityReport,
 )
 from resnet_deploy.runners.cpu import environment
-from resnet_deploy.sensitivity import MixedPrecision
 from resnet_deploy.spec import Budget, Effort, QuantSpec
 from tests.support.ruined_net import RUINED, ruined_net
-from tests.support.sensitivity import fidelity, layer, times
+from tests.support.sensitivity import fidelity, layer, same_turns
 
 HERE = environment("test")
 
@@ -103,8 +102,7 @@ def test_budgets_that_mean_nothing(values: dict[str, float], says: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _same_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every layer costs the same: on a busy machine the order would be another every time."""
-    monkeypatch.setattr(MixedPrecision, "_times", lambda *arguments: times())
+    monkeypatch.setattr("resnet_deploy.sensitivity.take_turns", same_turns)
 
 
 @pytest.fixture(scope="module")
