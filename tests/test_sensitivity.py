@@ -12,8 +12,9 @@ from resnet_deploy.artifact.onnx_file import read_model
 from resnet_deploy.data.calibration import calibration_images
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.fp32_baseline import Fp32Baseline, all_images
+from resnet_deploy.quantization.quantized import excluding
 from resnet_deploy.quantization.static import QuantizedNet, quantize_static
-from resnet_deploy.sensitivity import MixedPrecision, globs, int8_layers, rank_layers, unseen_images
+from resnet_deploy.sensitivity import MixedPrecision, int8_layers, rank_layers, unseen_images
 from resnet_deploy.spec import Preprocess, QuantSpec
 from tests.support.graphs import noise, parse
 from tests.support.ruined_net import RUINED, SIZE, ruined_net
@@ -148,7 +149,7 @@ def test_a_fixed_batch_size(tmp_path: Path) -> None:
 
 
 def test_names_are_no_globs() -> None:
-    assert globs(("layer4.*",), ("a[0]*",)) == ("layer4.*", "a[[]0][*]")
+    assert excluding(("layer4.*",), ("a[0]*",)) == ("layer4.*", "a[[]0][*]")
 
 
 def test_excluded_layers_and_copies_are_not_ranked() -> None:
