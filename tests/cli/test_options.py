@@ -96,8 +96,8 @@ def sample(option: click.Option) -> tuple[list[str], Any]:
     flag, kind = option.opts[-1], option.type
     if option.is_flag:
         if option.secondary_opts:
-            value = not option.default
-            return [flag if value else option.secondary_opts[-1]], value
+            on = not option.default
+            return [flag if on else option.secondary_opts[-1]], on
         return [flag], option.flag_value is not False
     typed: str
     value: Any
