@@ -27,7 +27,7 @@ from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import OutputSpec
 from resnet_deploy.summarize import summarize_artifact
 from resnet_deploy.verification import compare, default_tolerance
-from tests.support.environment import HERE
+from tests.support.exports import exported
 from tests.support.graphs import noise
 from tests.support.outputs import paths
 from tests.support.terminal import printed
@@ -165,8 +165,7 @@ def test_maps_of_float_stages_are_not_rounded(
 ) -> None:
     path = paths(output_exports, "features")[0]
     out = tmp_path / "mixed.onnx"
-    done = api.deploy(path, out, exclude=(excluded,), environment=HERE)
-    assert done.passed
+    assert api.deploy(path, out, exclude=(excluded,)).passed
     exact = {"layer2.*": "c3", "layer3.*": "c4"}[excluded]
     found = producer_types(out)
     assert found.pop(exact) == "Relu"
@@ -188,8 +187,7 @@ def test_a_foreign_file_with_several_outputs_is_quantized(
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "foreign.onnx")
     out = tmp_path / "foreign.int8.onnx"
-    done = api.deploy(tmp_path / "foreign.onnx", out, environment=HERE)
-    assert done.passed
+    assert api.deploy(tmp_path / "foreign.onnx", out).passed
     artifact = load(out)
     assert artifact.card is not None
     assert artifact.output_kind is artifact.card.output.kind
@@ -198,8 +196,7 @@ def test_a_foreign_file_with_several_outputs_is_quantized(
 
 
 def test_a_fixed_batch_size_is_fed_in_pieces(tmp_path: Path) -> None:
-    network = api.load(depth=8)
-    api.deploy(network, tmp_path, output="top-2", batch_size=2, int8=False, simplify=False).check()
+    assert exported(tmp_path, output="top-2", batch_size=2, int8=False).passed
     path = tmp_path / "resnet8.onnx"
     assert [one.shape for one in load(path).outputs] == [(2, 2), (2, 2)]
     images = noise(3, 3, 32, 32)
@@ -209,9 +206,8 @@ def test_a_fixed_batch_size_is_fed_in_pieces(tmp_path: Path) -> None:
 
 
 def test_labels_name_classes_only(tmp_path: Path) -> None:
-    network = api.load(depth=8, labels=tuple("abcdefghij"))
     with pytest.raises(SpecError, match="embedding has no classes to name"):
-        api.deploy(network, tmp_path, output="embedding")
+        exported(tmp_path, output="embedding", labels=tuple("abcdefghij"))
     assert not list(tmp_path.iterdir())
 
 

@@ -6,6 +6,9 @@ import re
 
 from resnet_deploy.report.document import Block, Document, Notes, Table
 
+MARK = "<!-- written by resnet-deploy -->"
+"""By which a page of this tool is known; nobody sees it."""
+
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
 _STARTS_A_BLOCK = re.compile(r"^(\d*)([-+=#.)])")
 _BACKTICKS = re.compile(r"`+")
@@ -33,6 +36,7 @@ def text(document: Document) -> str:
             _listed((where.cpu, f"{where.os}, Python {where.python}", versions)),
             f"- {_code(where.command)}",
         ]
+    parts.append(MARK)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnet_deploy import api
 from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.bundles.pictures import Pixels
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import BundleTarget, SessionSpec
+from tests.support.exports import exported
 from tests.support.npm import find_node, link_modules, run
 
 PRECISIONS = {"fp32": "resnet20.onnx", "int8": "resnet20.int8.onnx"}
@@ -64,8 +64,7 @@ def test_the_selftest_passes(bundles: dict[str, Path], precision: str) -> None:
 
 def test_rare_contracts(node: str, tmp_path: Path) -> None:
     """Pictures of any size, in a fixed batch, to the best three classes."""
-    api.deploy(
-        api.load(depth=8),
+    exported(
         tmp_path,
         name="rare",
         input="uint8-nhwc",
@@ -73,7 +72,6 @@ def test_rare_contracts(node: str, tmp_path: Path) -> None:
         batch_size=2,
         output="top-3",
         int8=False,
-        simplify=False,
     ).check()
     folder = bundled(tmp_path / "rare.onnx", tmp_path / "bundle")
     assert "PASS 7 cases" in run(["npm", "test"], folder).stdout

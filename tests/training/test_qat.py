@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_deploy import api
 from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.onnx_file import load, read_model
 from resnet_deploy.artifact.weights_card import WeightsCard
@@ -43,6 +42,7 @@ from resnet_deploy.spec import (
 )
 from resnet_deploy.training.qat import QatNet, prepare_qat
 from resnet_deploy.training.unfold import folded_norms, unfold
+from tests.support.exports import exported
 from tests.support.graphs import run
 
 SIZE = 16
@@ -271,8 +271,7 @@ def test_export_takes_the_ranges_from_the_card_of_the_weights(tmp_path: Path) ->
         activation_ranges=net.activation_ranges(),
     )
     write_weights(weights, net.float_state(), card)
-    network = api.load(weights)
-    made = api.deploy(network, tmp_path, threads=1)
+    made = exported(tmp_path, weights=weights, threads=1, simplify=True)
     assert not any("int8 ranges" in notice for notice in made.notices)
     artifact = load(tmp_path / "resnet8.int8.onnx")
     assert artifact.card is not None
@@ -283,9 +282,8 @@ def test_export_takes_the_ranges_from_the_card_of_the_weights(tmp_path: Path) ->
         assert np.array_equal(
             run(read_model(artifact.path), IMAGES, optimise=True), net(BATCH).numpy()
         )
-    api.deploy(
-        network, tmp_path, name="mixed", exclude=("layer1.*",), allow_float_ops=True, threads=1
-    )
+    floats = {"exclude": ("layer1.*",), "allow_float_ops": True}
+    exported(tmp_path, weights=weights, threads=1, simplify=True, name="mixed", **floats)
     mixed = load(tmp_path / "mixed.int8.onnx").card
     assert mixed is not None
     assert mixed.accuracy == (), "that was measured with all layers in int8"
