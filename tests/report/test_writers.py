@@ -44,13 +44,17 @@ HOSTILE = [
 
 def document(name: str) -> Document:
     """A document that says ``name`` in every place."""
-    table = Table.of(name, ("what", name), [(name, Cell("1.0", 1.0)), ("b", Cell(name))])
-    section = Section(title=name, blocks=(table, Notes(lines=(name,))))
+    table = Table.of(
+        name,
+        [(name, Cell("1.0", 1.0)), ("b", Cell(name))],
+        [("what", lambda row: row[0]), (name, lambda row: row[1])],
+    )
+    section = Section(name, (table, Notes((name,))))
     return Document(
         topic=name,
         title=name,
         sections=(section,),
-        verdict=Verdict(status="plain", word=name, sentences=(name,)),
+        verdict=Verdict("plain", name, (name,)),
         steps=(name,),
         method=(name,),
     )
@@ -189,8 +193,8 @@ def test_any_name_at_all(name: str) -> None:
 
 
 def test_several_tables_in_a_file_are_named() -> None:
-    table = Table.of("a table", ("x",), [("1",)])
-    two = Section(title="t", blocks=(table, table))
+    table = Table.of("a table", ["1"], [("x", str)])
+    two = Section("t", (table, table))
     assert as_csv(Document(topic="", title="", sections=(two,))) == (
         "a table\nx\n1\n\na table\nx\n1\n"
     )
