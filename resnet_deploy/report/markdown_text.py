@@ -22,7 +22,7 @@ def text(document: Document) -> str:
         parts.append(f"**{_escaped(document.verdict.word)}**")
         parts.append("  \n".join(lines))
     for section in document.sections:
-        blocks = [part for block in section.blocks for part in _block(block)]
+        blocks = [part for block in section.said for part in _block(block)]
         parts += [f"## {_line(section.title)}", *blocks] if blocks else []
     if document.steps:
         parts += ["## What to do with it", "\n".join(f"- {_code(line)}" for line in document.steps)]
@@ -42,8 +42,6 @@ def text(document: Document) -> str:
 
 def _block(block: Block) -> list[str]:
     if isinstance(block, Table):
-        if not block.rows:
-            return []
         return [f"{_line(block.caption)}:", _table(block)]
     return [_listed(block.lines)] if isinstance(block, Notes) else []
 
