@@ -19,6 +19,7 @@ from resnet_deploy.results import (
     MixedTrial,
     SensitivityReport,
 )
+from resnet_deploy.sensitivity import MixedPrecision
 from resnet_deploy.spec import Budget, Effort
 from tests.support.ruined_net import RUINED, ruined_net
 from tests.support.sensitivity import fidelity, layer, same_turns
@@ -197,7 +198,7 @@ def test_images_that_can_not_tell(ruined: Path, tmp_path: Path) -> None:
             quantize(ruined, out, max_drop=1.0, data=data)
     with pytest.raises(SpecError, match="add one of them"):
         quantize(ruined, out)
-    with pytest.raises(SpecError, match="made-up pictures says nothing"):
+    with pytest.raises(SpecError, match="synthetic images says nothing"):
         api.deploy(ruined / "net.onnx", out, min_agreement=0.9)
     assert not out.exists()
 

@@ -1,4 +1,4 @@
-"""A race track for ``tune`` on which nothing runs: how fast a candidate is depends on its options."""
+"""A race track for ``tune`` on which nothing runs: speed depends on a candidate's options."""
 
 from __future__ import annotations
 
