@@ -14,7 +14,7 @@ import pytest
 from resnet_deploy import api
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import load, read_model, save
-from resnet_deploy.errors import RunnerError, SpecError
+from resnet_deploy.errors import RunnerError
 from resnet_deploy.isa import guest
 from resnet_deploy.isa import verify as verify_isa
 from resnet_deploy.isa.emulated import EmulatedLogits
@@ -205,10 +205,13 @@ def test_a_fixed_batch_size_is_fed_in_pieces(tmp_path: Path) -> None:
     assert (probabilities[:, 0] >= probabilities[:, 1]).all()
 
 
-def test_labels_name_classes_only(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="embedding has no classes to name"):
-        exported(tmp_path, output="embedding", labels=tuple("abcdefghij"))
-    assert not list(tmp_path.iterdir())
+def test_class_names_stay_out_of_files_without_classes(tmp_path: Path) -> None:
+    """What a network knows is no mistake of its user; ``export --labels`` is refused."""
+    exported(tmp_path, output="embedding", labels=tuple("abcdefghij")).check()
+    for path in paths(tmp_path, "resnet8"):
+        card = load(path).card
+        assert card is not None
+        assert card.labels == ()
 
 
 def test_probabilities_in_fp32_have_a_tolerance_of_their_own(

@@ -68,7 +68,7 @@ def test_a_missed_budget_is_exit_code_1(ruined: Path, tmp_path: Path) -> None:
     exclude = ("--exclude", "conv*", "--exclude", "fc", "--exclude", "layer1.conv1")
     result = quantize(ruined, *images, *exclude, "--max-drop", 0, "-o", out)
     assert result.exit_code == 1
-    (line,) = (one for one in result.output.splitlines() if one.startswith("budget"))
+    (line,) = (one for one in result.output.splitlines() if "budget (" in one)
     assert "FAIL  the best file reaches top-1" in line
     assert load(out).quantized
 
@@ -79,7 +79,7 @@ def test_a_missed_budget_is_exit_code_1(ruined: Path, tmp_path: Path) -> None:
         (("--max-drop", "1"), "use --min-agreement, which needs no labels"),
         (("--max-drop", "101"), "0 to 100 points"),
         (("--min-agreement", "99"), "a share from 0 to 1"),
-        (("--min-agreement", "0.9"), "made-up pictures"),
+        (("--min-agreement", "0.9"), "synthetic images"),
         (("--sensitivity", "--data", "nowhere"), "nowhere does not exist"),
         (("--data", "nowhere"), "add one of them"),
     ],

@@ -198,7 +198,7 @@ def test_images_that_can_not_tell(ruined: Path, tmp_path: Path) -> None:
             quantize(ruined, out, max_drop=1.0, data=data)
     with pytest.raises(SpecError, match="add one of them"):
         quantize(ruined, out)
-    with pytest.raises(SpecError, match="made-up pictures says nothing"):
+    with pytest.raises(SpecError, match="synthetic images says nothing"):
         api.deploy(ruined / "net.onnx", out, min_agreement=0.9)
     assert not out.exists()
 
