@@ -36,7 +36,7 @@ _MOST_WORKERS = 256
 """Each has the model in memory."""
 
 _ARGUMENT = re.compile(r"^    (\w+): (.*(?:\n     +.*)*)", re.MULTILINE)
-_OTHERS = re.compile(r"The other words are those of (.*?)\.\n", re.DOTALL)
+_OTHERS = re.compile(r"The other words are those of (.*?)\.(?:\n|$)", re.DOTALL)
 _FUNCTION = re.compile(r":func:`(\w+)`")
 _MARKUP = re.compile(r":\w+:`(\w+)`|``([^`]*)``")
 
