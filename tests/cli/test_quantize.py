@@ -70,7 +70,7 @@ def test_a_missed_budget_is_exit_code_1(ruined: Path, tmp_path: Path) -> None:
     exclude = ("--exclude", "conv*", "--exclude", "fc", "--exclude", "layer1.conv1")
     result = quantize(ruined, *images, *exclude, "--max-drop", 0, "-o", out)
     assert result.exit_code == 1
-    (line,) = (one for one in result.output.splitlines() if one.startswith("budget"))
+    (line,) = (one for one in result.output.splitlines() if one.strip().startswith("budget"))
     assert "FAIL  the best file reaches top-1" in line
     assert load(out).quantized
 
