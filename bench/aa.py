@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from resnet_deploy.artifact.files import write_atomically
-from resnet_deploy.bench import default_subjects, measure, open_models
+from resnet_deploy.benchmark import default_subjects, measure, open_models
 from resnet_deploy.results import BenchmarkResult
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import BenchSpec

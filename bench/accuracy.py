@@ -33,9 +33,9 @@ from resnet_deploy.cli.main import cli
 from resnet_deploy.data.calibration import CalibrationImages, calibration_images
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.data.preprocess import input_preprocess
-from resnet_deploy.evaluate import score
-from resnet_deploy.quantize import ranges, static, weights
-from resnet_deploy.report.evaluation import difference
+from resnet_deploy.evaluation import score
+from resnet_deploy.quantization import ranges, static, weights
+from resnet_deploy.report.views.evaluation import difference
 from resnet_deploy.results import to_dict
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import CalibrationMethod, Effort, QuantSpec, TargetIsa

@@ -19,7 +19,7 @@ _REGULARISER = 0.01
 
 
 class AdaRound:
-    """Takes the place of :class:`resnet_deploy.quantize.rounding.Compensation`."""
+    """Takes the place of :class:`resnet_deploy.quantization.rounding.Compensation`."""
 
     def __init__(self, covariance: NDArray[Any]) -> None:
         self._covariance = torch.tensor(covariance / max(np.diagonal(covariance).mean(), 1e-30))
@@ -44,7 +44,9 @@ class AdaRound:
                 closing = (1 - (2 * share - 1).abs() ** beta).sum(dim=1).mean()
                 loss = loss + _REGULARISER * closing
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
         share = (torch.sigmoid(variable) * (high - low) + low).clamp(0, 1).detach()
-        return np.clip((floor + share.round()).numpy(), -127, 127)
+        rounded = (floor + share.round()).numpy()
+        clipped: NDArray[Any] = np.clip(rounded, -127, 127)
+        return clipped

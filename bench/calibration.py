@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 from rich.console import Console
@@ -58,7 +59,9 @@ def plain(model: Path, images: CalibrationImages) -> dict[str, float]:
 
 def streaming(model: Path, images: CalibrationImages, *, workers: int) -> dict[str, float]:
     """Quantize; calibration ends when the first range is chosen."""
-    from resnet_deploy.quantize import static
+    from resnet_deploy.quantization import static
+    from resnet_deploy.quantization.calibrate import observe as original
+    from resnet_deploy.quantization.ranges import choose_range
 
     marks: dict[str, float] = {}
 
@@ -69,13 +72,13 @@ def streaming(model: Path, images: CalibrationImages, *, workers: int) -> dict[s
         for method in CalibrationMethod:
             start = time.perf_counter()
             for histogram in found.values():
-                static.choose_range(histogram, method)
+                choose_range(histogram, method)
             marks[f"choose_{method.value}_seconds"] = time.perf_counter() - start
         return found
 
-    original, static.observe = static.observe, observe
     spec = QuantSpec(workers=workers)
-    static.quantize_static(read_model(model), spec, images, images=len(images))
+    with mock.patch.object(static, "observe", observe):
+        static.quantize_static(read_model(model), spec, images, images=len(images))
     return marks
 
 

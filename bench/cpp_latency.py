@@ -3,10 +3,10 @@
     python bench/cpp_latency.py --ort-root DIR [MODEL.onnx …]
 
 ``DIR`` is an unpacked release of ONNX Runtime of the version that Python has here;
-``python -m tests.e2e.native_toolchain DIR`` makes one of the installed wheel. Without files,
+``python -m tests.support.native_toolchain DIR`` makes one of the installed wheel. Without files,
 ResNet-34 is exported first (random weights: speed does not depend on their values).
 
-Both sides run as subjects of ``resnet_deploy.bench``: processes of their own, in turns, ratios
+Both sides run as subjects of ``resnet_deploy.benchmark``: processes of their own, in turns, ratios
 paired. A run is the network on a prepared input, batch size 1. ``results/cpp_latency.json`` gets
 the ratios and every single run.
 """
@@ -24,9 +24,9 @@ from typing import Any
 
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.artifact.onnx_file import load
-from resnet_deploy.bench import default_subjects, measure
-from resnet_deploy.bundle.bundling import pack
-from resnet_deploy.measure.process import WORKER, WorkerProcess
+from resnet_deploy.benchmark import default_subjects, measure
+from resnet_deploy.bundles.bundling import pack
+from resnet_deploy.measure.process import CHILD, SubjectProcess
 from resnet_deploy.measure.stopwatch import Process
 from resnet_deploy.results import BenchSubject
 from resnet_deploy.runners.cpu import environment
@@ -46,27 +46,27 @@ def exported(folder: Path) -> list[Path]:
 
 
 def compiled(bundle: Path, ort: Path) -> Path:
-    worker = bundle / "cpp_worker"
+    child = bundle / "cpp_child"
     subprocess.run(
         [
             *("c++", "-std=c++17", "-O2", "-ffp-contract=off", "-I", str(bundle / "include")),
-            *("-isystem", str(ort / "include"), str(Path(__file__).parent / "cpp_worker.cpp")),
+            *("-isystem", str(ort / "include"), str(Path(__file__).parent / "cpp_child.cpp")),
             *(f"-L{ort / 'lib'}", "-lonnxruntime", f"-Wl,-rpath,{ort / 'lib'}", "-pthread"),
-            *("-o", str(worker)),
+            *("-o", str(child)),
         ],
         check=True,
     )
-    return worker
+    return child
 
 
-def compared(model: Path, bundle: Path, worker: Path, spec: BenchSpec) -> dict[str, Any]:
+def compared(model: Path, bundle: Path, child: Path, spec: BenchSpec) -> dict[str, Any]:
     """Measure ``model`` in Python and in C++ with the threads of ``spec``."""
 
     def start(subject: BenchSubject, folder: Path) -> Process:
-        command = (str(worker), str(bundle)) if subject.label == _CPP else WORKER
+        command = (str(child), str(bundle)) if subject.label == _CPP else CHILD
         own = folder / ("cpp" if subject.label == _CPP else "python")
         own.mkdir(exist_ok=True)
-        return WorkerProcess(subject, own, command)
+        return SubjectProcess(subject, own, command)
 
     python = replace(default_subjects([load(model)], ("ort",), spec)[0], label="Python")
     result = measure(
@@ -108,10 +108,10 @@ def main() -> None:
         for number, model in enumerate(asked.models or exported(Path(folder))):
             bundle = Path(folder) / f"bundle-{number}"
             pack(model, BundleTarget.CPP, bundle)
-            worker = compiled(bundle, asked.ort_root.absolute())
+            child = compiled(bundle, asked.ort_root.absolute())
             for threads in asked.threads:
                 spec = BenchSpec(threads=threads, rounds=asked.rounds, time_limit=asked.seconds)
-                run = compared(model, bundle, worker, spec)
+                run = compared(model, bundle, child, spec)
                 found = run["cpp_over_python"]
                 high = "?" if found["high"] is None else f"{found['high']:.3f}"
                 print(

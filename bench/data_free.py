@@ -26,7 +26,7 @@ from rich.table import Table
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.cli.main import cli
 from resnet_deploy.data.datasets import open_dataset
-from resnet_deploy.evaluate import score
+from resnet_deploy.evaluation import score
 from resnet_deploy.models import batchnorm_statistics
 from resnet_deploy.results import to_dict
 from resnet_deploy.runners.cpu import environment

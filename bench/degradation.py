@@ -28,7 +28,7 @@ from resnet_deploy.results.training import TrainingResult
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.train_request import TrainRequest
-from resnet_deploy.train.recipe import read_recipe
+from resnet_deploy.training.recipe import read_recipe
 
 HERE = Path(__file__).parent
 RECIPE = HERE / "degradation.toml"

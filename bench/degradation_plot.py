@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from resnet_deploy.report.html.charts.drawing import WIDTH, Drawing
-from resnet_deploy.report.html.charts.scale import Scale, draw_axis
+from resnet_deploy.report.html_page.charts.drawing import WIDTH, Drawing
+from resnet_deploy.report.html_page.charts.scale import Scale, draw_axis
 
 _TOP, _BOTTOM, _HEIGHT = 56.0, 360.0, 462.0
 _PANELS = ((False, "Residual nets", 546.0), (True, "Plain nets", 62.0))

@@ -90,4 +90,5 @@ def _scale(
             peak = np.abs(np.moveaxis(value, 1, 0)).reshape(value.shape[1], -1).max(axis=1)
             largest[name] = np.maximum(largest.get(name, 0), peak)
     share = np.max([peak / peak.max() for peak in largest.values()], axis=0)
-    return np.minimum(1 / np.maximum(share, 1 / LARGEST), LARGEST)
+    scale: NDArray[np.float64] = np.minimum(1 / np.maximum(share, 1 / LARGEST), LARGEST)
+    return scale

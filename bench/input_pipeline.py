@@ -29,12 +29,12 @@ from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.spec import Preprocess
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Recipe
-from resnet_deploy.train.batches import TrainingBatch, training_batches
-from resnet_deploy.train.data import TrainingData, open_training_data
-from resnet_deploy.train.loop import Training
-from resnet_deploy.train.memory import keep_freed_memory
-from resnet_deploy.train.network import new_network
-from resnet_deploy.train.recipe import read_recipe
+from resnet_deploy.training.batches import TrainingBatch, training_batches
+from resnet_deploy.training.data import TrainingData, open_training_data
+from resnet_deploy.training.loop import Training
+from resnet_deploy.training.memory import keep_freed_memory
+from resnet_deploy.training.network import new_network
+from resnet_deploy.training.recipe import read_recipe
 
 
 def pipeline_alone(data: TrainingData, recipe: Recipe, epoch: int, steps: int) -> dict[str, float]:
@@ -56,7 +56,8 @@ def step_alone(training: Training, batch: TrainingBatch, steps: int) -> dict[str
     start = time.perf_counter()
     for _ in range(steps):
         optimizer.zero_grad()
-        F.cross_entropy(network(batch.images), batch.labels).backward()
+        loss = F.cross_entropy(network(batch.images), batch.labels)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return {"step_seconds": (time.perf_counter() - start) / steps}
 

@@ -25,16 +25,17 @@ from rich.table import Table
 
 from resnet_deploy.artifact.files import sha256_of, write_atomically
 from resnet_deploy.errors import ResnetDeployError
-from resnet_deploy.models.checkpoint import LoadedModel, resolve
+from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.models.network import Network
 from resnet_deploy.results import to_dict
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import Optimization, SessionSpec
 from resnet_deploy.spec.model_request import ModelRequest
-from resnet_deploy.train.batches import evaluation_batches
-from resnet_deploy.train.checkpoint import load_checkpoint
-from resnet_deploy.train.data import Pictures, TrainingData, open_training_data
-from resnet_deploy.train.qat import QatNet, calibration_sample, prepare_qat
+from resnet_deploy.training.batches import evaluation_batches
+from resnet_deploy.training.checkpoint import load_checkpoint
+from resnet_deploy.training.data import Pictures, TrainingData, open_training_data
+from resnet_deploy.training.qat import QatNet, calibration_sample, prepare_qat
 
 RESULT = Path(__file__).parent / "results" / "int8_aware.json"
 COMMAND = "python bench/int8_aware.py --data CIFAR"
@@ -49,7 +50,7 @@ def run(*words: str) -> None:
         raise SystemExit(done.returncode)
 
 
-def trained_network(out: Path, loaded: LoadedModel, data: TrainingData) -> QatNet:
+def trained_network(out: Path, loaded: Network, data: TrainingData) -> QatNet:
     """Return the network as the run in ``out`` left it."""
     assert loaded.card is not None
     preprocess = loaded.card.preprocess

@@ -19,7 +19,7 @@ from typing import Any
 
 import onnx
 
-CARD_KEY = "resnet_deploy.artifact.card"
+CARD_KEY = "resnet_deploy.card"
 SMALL = ("--image-size", "64")
 
 

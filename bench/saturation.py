@@ -32,10 +32,12 @@ from resnet_deploy.data.calibration import calibration_images
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.isa.emulated import emulate
 from resnet_deploy.isa.instruction_sets import ISAS
-from resnet_deploy.quantize import kernels
-from resnet_deploy.quantize.count_saturation import count_saturation
-from resnet_deploy.results import sqnr_db, to_dict
+from resnet_deploy.quantization import kernels
+from resnet_deploy.quantization.count_saturation import count_saturation
+from resnet_deploy.quantization.saturation import safe_scale
+from resnet_deploy.results import to_dict
 from resnet_deploy.runners.base import infer_any
+from resnet_deploy.runners.compare import difference_and_top1
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.runners.ort_runner import OrtRunner
 
@@ -55,7 +57,7 @@ def export(checkpoint: Path, train: Path, subject: str, folder: Path) -> Path:
     """Write ``checkpoint`` as fp32 and int8 files; return the fp32 one."""
     target = "x86-avx2" if subject == "7-bit" else subject
     arguments = ["export", "--weights", checkpoint, "--calibration", train, "-o", folder, "-q"]
-    scale = seven_bits if subject == "7-bit" else kernels.safe_scale
+    scale = seven_bits if subject == "7-bit" else safe_scale
     with mock.patch.object(kernels, "safe_scale", scale):
         cli.main([*map(str, arguments), "--target-isa", target], standalone_mode=False)
     return next(path for path in folder.glob("*.onnx") if not path.name.endswith(".int8.onnx"))
@@ -68,12 +70,8 @@ def logits(path: Path, images: NDArray[Any]) -> NDArray[Any]:
 
 
 def against(reference: NDArray[Any], got: NDArray[Any]) -> dict[str, float]:
-    noise = float(((got.astype(np.float64) - reference) ** 2).sum())
-    return {
-        "images": len(got),
-        "agreement": float((got.argmax(1) == reference.argmax(1)).mean()),
-        "sqnr_db": sqnr_db(float((reference.astype(np.float64) ** 2).sum()), noise),
-    }
+    found, same = difference_and_top1("logits", reference, got)
+    return {"images": len(got), "agreement": sum(same) / len(same), "sqnr_db": found.sqnr_db}
 
 
 def measure(checkpoint: Path, train: Path, test: Path, emulated: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import ResnetDeployError
-from resnet_deploy.report.training import epoch_line
+from resnet_deploy.report.views.training import epoch_line
 from resnet_deploy.results import from_dict, to_dict
 from resnet_deploy.results.training import Epoch, TrainingResult
 from resnet_deploy.runners.cpu import environment
@@ -41,7 +41,8 @@ def train_all(requests: Sequence[TrainRequest], command: str, *, jobs: int) -> l
     try:
         while running:
             for sentinel in connection.wait(list(running)):
-                ended = running.pop(sentinel)  # type: ignore[index]
+                assert isinstance(sentinel, int)
+                ended = running.pop(sentinel)
                 ended.join()
                 if ended.exitcode:
                     raise SystemExit("stopped; the same command goes on from the last checkpoints")
@@ -59,7 +60,7 @@ def _train_some(requests: Sequence[TrainRequest], command: str, parent: int) -> 
     os.setpgrp()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
-    from resnet_deploy.train.run import train
+    from resnet_deploy.training.run import train
 
     for request in requests:
         name = request.out.name

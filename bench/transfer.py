@@ -38,7 +38,7 @@ from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.spec.training import Recipe
-from resnet_deploy.train.recipe import read_recipe, to_values
+from resnet_deploy.training.recipe import read_recipe, to_values
 
 RESULT = Path(__file__).parent / "results" / "transfer.json"
 FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -113,8 +113,8 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         start = next(request for request in asked.values() if request.weights != "random")
         settings = json.loads((start.out / "run.json").read_bytes())["settings"]
     comparisons = [
-        compare(*place, {key[2:]: found[key] for key in keys})
-        for place, keys in groupby(found, key=lambda key: key[:2])
+        compare(data, epochs, {key[2:]: found[key] for key in keys})
+        for (data, epochs), keys in groupby(found, key=lambda key: key[:2])
     ]
     return {
         "environment": to_dict(environment(COMMAND)),

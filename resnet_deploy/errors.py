@@ -11,11 +11,12 @@
     ├── ExportError              a PyTorch module that can't become a correct ONNX file
     ├── TrainingError            a loss that is no number, a lost process
     │   └── ToldError            another process of the same training failed first, and tells why
+    ├── CheckFailed              the verdict of a result is no, and somebody asked
     ├── RunnerError              a runtime that refused or lost a model
     └── MissingDependencyError   an optional package is not installed
 
 Every message is one line: what is wrong, where, and what to do. A failed check (parity,
-accuracy, float operators left) is a result, not an exception.
+accuracy, float operators left) is a result, not an exception, unless its ``check()`` is called.
 """
 
 from __future__ import annotations
@@ -55,6 +56,10 @@ class TrainingError(ResnetDeployError):
 
 class ToldError(TrainingError):
     """Another process of the same training failed first, and tells why."""
+
+
+class CheckFailed(ResnetDeployError):  # noqa: N818 - the check worked, and found something
+    """The verdict of a result is no; the message says what failed."""
 
 
 class RunnerError(ResnetDeployError):

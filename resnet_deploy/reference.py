@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -13,6 +14,7 @@ from resnet_deploy.artifact.onnx_file import Artifact, load, read_model
 from resnet_deploy.errors import ArtifactError, MissingDependencyError, SpecError
 from resnet_deploy.graph.layers import Layer, layers_of
 from resnet_deploy.models.dependencies import INSTALL, require
+from resnet_deploy.models.network import Network
 from resnet_deploy.runners.base import Runner, infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.runners.registry import open_runner
@@ -141,6 +143,38 @@ class ModuleReference:
         return values
 
 
+class Remembering:
+    """A reference that is asked only once about the same images: fp32 and int8 files share them."""
+
+    def __init__(self, reference: Reference) -> None:
+        self.name = reference.name
+        self.format = reference.format
+        self._reference = reference
+        self._known: dict[tuple[tuple[int, ...], bytes], tuple[Array, ...]] = {}
+
+    def outputs(self, images: Array) -> tuple[Array, ...]:
+        """See :meth:`Reference.outputs`."""
+        key = images.shape, hashlib.sha256(images.tobytes()).digest()
+        if key not in self._known:
+            self._known[key] = self._reference.outputs(images)
+        return self._known[key]
+
+    def layer_values(self, images: Array, layers: Sequence[Layer]) -> dict[str, Array]:
+        """See :meth:`Reference.layer_values`."""
+        return self._reference.layer_values(images, layers)
+
+
+def network_reference(network: Network, output: OutputSpec) -> ModuleReference:
+    """Return the module of ``network``, which gives what ``output`` asks for.
+
+    Raises:
+        SpecError: this network can't give that.
+    """
+    from resnet_deploy.models.outputs import shaped
+
+    return ModuleReference(shaped(network, output), f"{network.spec.name} in PyTorch", output)
+
+
 def default_reference(artifact: Artifact, *, threads: int = 0) -> Reference:
     """Return PyTorch on the fp32 file: the artifact itself, or the one beside an int8 file.
 
@@ -174,9 +208,13 @@ def fp32_beside(artifact: Artifact) -> Path:
 
 
 def reference_for(
-    artifact: Artifact, against: Path | None, *, factory: str | None = None, threads: int = 0
+    artifact: Artifact,
+    against: Network | Path | None,
+    *,
+    factory: str | None = None,
+    threads: int = 0,
 ) -> Reference:
-    """Return what ``artifact`` is verified against: an ONNX file, a checkpoint, or PyTorch.
+    """Return what ``artifact`` is verified against: a network, an ONNX file, a checkpoint, PyTorch.
 
     ``factory`` builds the network of a checkpoint that is none of this package's; the one that the
     card names is not imported because a file says so.
@@ -186,6 +224,9 @@ def reference_for(
     """
     if against is None:
         return default_reference(artifact, threads=threads)
+    if isinstance(against, Network):
+        output = OutputSpec() if artifact.card is None else artifact.card.output
+        return network_reference(against, output)
     if against.suffix == ".onnx":
         return FileReference(against, runner="ort", threads=threads)
     require("torch", f"comparing with the checkpoint {against.name}")

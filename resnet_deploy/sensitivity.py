@@ -5,24 +5,22 @@ Everything runs as it will be shipped: on ONNX Runtime's fused int8 kernels, all
 
 from __future__ import annotations
 
-import glob
 import time
-from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import onnx
-
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.data.calibration import CalibrationImages, synthetic_calibration
 from resnet_deploy.data.sampling import spread_sample
+from resnet_deploy.fp32_baseline import Fp32Baseline, quiet_session
+from resnet_deploy.graph.module_names import module_of
 from resnet_deploy.measure.stopwatch import Stopwatch, take_turns
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantize.static import QuantizedNet
+from resnet_deploy.quantization.quantized import excluding
+from resnet_deploy.quantization.static import QuantizedNet
 from resnet_deploy.results import (
     LayerSensitivity,
     MixedTrial,
@@ -32,7 +30,6 @@ from resnet_deploy.results import (
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.yardstick import Yardstick, quiet_session
 
 PROBE_IMAGES = 512
 """Images on which layers are ranked."""
@@ -59,7 +56,7 @@ def unseen_images(calibration: CalibrationImages, *, seed: int) -> CalibrationIm
     return replace(calibration, indices=indices, batch_size=_BATCH_SIZE)
 
 
-class Workbench:
+class MixedPrecision:
     """Writes a network with some layers in float and measures it; a context manager.
 
     Args:
@@ -80,33 +77,35 @@ class Workbench:
         self._int8 = self._open("all.onnx", ())
         self.batch_size = self._int8.input.shape[0] or 1
 
-    def __enter__(self) -> Workbench:
+    def __enter__(self) -> MixedPrecision:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._int8.close()
 
-    def measure(self, layers: tuple[str, ...], yardstick: Yardstick) -> MixedTrial:
+    def measure(self, layers: tuple[str, ...], baseline: Fp32Baseline) -> MixedTrial:
         """Return how close and how fast the file with ``layers`` in float is.
 
         Args:
             layers: some of :attr:`layers`; their sums stay in float with them.
-            yardstick: says how close.
+            baseline: says how close.
 
         Raises:
             RunnerError: ONNX Runtime refuses the file.
         """
         if not layers:
-            return MixedTrial(float_layers=(), fidelity=yardstick.measure(self._int8))
+            return MixedTrial(float_layers=(), fidelity=baseline.fidelity(self._int8))
         modules = tuple(dict.fromkeys(one for layer in layers for one in self.layers[layer]))
         with closing(self._open("mixed.onnx", modules)) as mixed:
-            fidelity = yardstick.measure(mixed)
-            times = self._times(mixed, yardstick.first(self.batch_size))
+            fidelity = baseline.fidelity(mixed)
+            times = self._times(mixed, baseline.first(self.batch_size))
             return MixedTrial(float_layers=modules, fidelity=fidelity, times=times)
 
     def _open(self, name: str, float_layers: tuple[str, ...]) -> OrtRunner:
         path = self._folder / name
-        path.write_bytes(self._net.write(globs(self._exclude, float_layers)).SerializeToString())
+        path.write_bytes(
+            self._net.write(excluding(self._exclude, float_layers)).SerializeToString()
+        )
         return OrtRunner(path, quiet_session(self.threads))
 
     def _times(self, mixed: Runner, images: Array) -> PairedTimes:
@@ -118,23 +117,23 @@ class Workbench:
 
 
 def rank_layers(
-    bench: Workbench, yardstick: Yardstick, *, model: str, progress: Progress = silent
+    files: MixedPrecision, baseline: Fp32Baseline, *, model: str, progress: Progress = silent
 ) -> SensitivityReport:
     """Return what each int8 layer would gain and cost in float, all others staying as they are.
 
     Args:
-        bench: writes and times the files.
-        yardstick: says how close they are.
+        files: writes and times the files.
+        baseline: says how close they are.
         model: the name of the fp32 file, for the report.
         progress: called after every layer.
     """
     start = time.perf_counter()
     layers = []
     # The last int8 layer must stay: without it there would be nothing to compare.
-    candidates = tuple(bench.layers) if len(bench.layers) > 1 else ()
-    int8 = bench.measure((), yardstick).fidelity
+    candidates = tuple(files.layers) if len(files.layers) > 1 else ()
+    int8 = files.measure((), baseline).fidelity
     for number, name in enumerate(candidates):
-        trial = bench.measure((name,), yardstick)
+        trial = files.measure((name,), baseline)
         assert trial.times is not None, "a layer in float is timed"
         layers.append(
             LayerSensitivity(
@@ -149,15 +148,10 @@ def rank_layers(
     return SensitivityReport(
         model=model,
         layers=tuple(sorted(layers, key=lambda one: -one.gain_per_ms)),
-        batch_size=bench.batch_size,
-        threads=bench.threads,
+        batch_size=files.batch_size,
+        threads=files.threads,
         seconds=time.perf_counter() - start,
     )
-
-
-def globs(exclude: tuple[str, ...], float_layers: Iterable[str]) -> tuple[str, ...]:
-    """Return the globs ``exclude`` and those that match ``float_layers`` literally."""
-    return (*exclude, *(glob.escape(name) for name in float_layers))
 
 
 def int8_layers(net: QuantizedNet, exclude: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
@@ -171,19 +165,12 @@ def int8_layers(net: QuantizedNet, exclude: tuple[str, ...]) -> dict[str, tuple[
     sums = {name: node for node in nodes if node.op_type == "Add" for name in node.input}
     layers: dict[str, tuple[str, ...]] = {}
     for node in nodes:
-        name = _module(node)
-        if node.name not in net.weights or COPIES_KEY in _metadata(node):
+        name = module_of(node)
+        copies = any(entry.key == COPIES_KEY for entry in node.metadata_props)
+        if node.name not in net.weights or copies:
             continue
         if not any(fnmatchcase(name, one) for one in exclude):
-            added = [_module(sums[one]) for one in node.output if one in sums]
+            added = [module_of(sums[one]) for one in node.output if one in sums]
             # A module that is called twice is two nodes.
             layers[name] = tuple(dict.fromkeys((*layers.get(name, (name,)), *added)))
     return layers
-
-
-def _module(node: onnx.NodeProto) -> str:
-    return _metadata(node).get(MODULE_KEY, node.name)
-
-
-def _metadata(node: onnx.NodeProto) -> dict[str, str]:
-    return {entry.key: entry.value for entry in node.metadata_props}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -16,6 +15,7 @@ from google.protobuf.message import DecodeError
 from resnet_deploy.artifact.onnx_file import tensor_spec
 from resnet_deploy.errors import RunnerError, one_line
 from resnet_deploy.graph.module_names import restore_modules
+from resnet_deploy.processes import one_shot
 from resnet_deploy.runners.ort_runner import open_session
 from resnet_deploy.spec import SessionSpec
 
@@ -55,21 +55,15 @@ def _run_onnxsim(model: onnx.ModelProto) -> tuple[onnx.ModelProto | None, str | 
         source, target = Path(folder, "in.onnx"), Path(folder, "out.onnx")
         source.write_bytes(model.SerializeToString())
         try:
-            done = subprocess.run(
+            ended = one_shot.run(
                 [sys.executable, "-c", _CHILD, str(source), str(target)],
-                capture_output=True,
-                text=True,
+                folder=Path(folder),
                 timeout=_TIMEOUT_SECONDS,
-                cwd=folder,  # python -c imports from here first: not from the user's folder
-                check=False,
             )
-        except subprocess.TimeoutExpired:
-            return None, f"it took more than {_TIMEOUT_SECONDS} s"
-        if done.returncode != 0:
-            lines = done.stderr.strip().splitlines()
-            reason = lines[-1] if lines else "no message"
-            how = "crashed" if done.returncode < 0 else "failed"
-            return None, f"it {how} ({reason[:200]})"
+        except TimeoutError as error:
+            return None, str(error)
+        if ended.failure:
+            return None, f"it {'crashed' if ended.code < 0 else 'failed'} ({ended.failure})"
         simplified = onnx.ModelProto()
         try:
             simplified.ParseFromString(target.read_bytes())

@@ -63,6 +63,7 @@ def tiny_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Random weights, 10 classes, 32 pixels. Tests must not change it: copy what they change.
     """
     from resnet_deploy.pipeline import ExportRequest, deploy
+
     from resnet_deploy.runners.cpu import environment
     from resnet_deploy.spec.model_request import ModelRequest
 
@@ -81,6 +82,7 @@ def output_exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     NAME is ``softmax``, ``top-3``, ``embedding`` and ``features``. Tests must not change it.
     """
     from resnet_deploy.pipeline import ExportRequest, deploy
+
     from resnet_deploy.runners.cpu import environment
     from resnet_deploy.spec import OutputSpec
     from resnet_deploy.spec.model_request import ModelRequest

@@ -12,12 +12,12 @@ from PIL import Image
 from resnet_deploy.artifact.onnx_file import load, read_model
 from resnet_deploy.data.arrays import array_dataset
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
-from resnet_deploy.evaluate import score
-from resnet_deploy.pipeline import quantize_file
-from resnet_deploy.predict import classify
-from resnet_deploy.report.evaluation import evaluation_report
+from resnet_deploy.evaluation import score
+from resnet_deploy.prediction import classify
 from resnet_deploy.spec import Budget, OutputKind, QuantSpec
-from tests.test_outputs import HERE, paths, rendered
+from tests.support.environment import HERE
+from tests.support.outputs import paths
+from tests.support.terminal import printed
 
 
 def picture(folder: Path) -> Path:
@@ -59,7 +59,7 @@ def test_evaluation_goes_as_far_as_k(output_exports: Path, tiny_export: Path) ->
     assert top.against.top5 == logits.top5
     assert top.against.agreement == 1.0
     note = "top-3.onnx names 3 classes per image: its top-5 is not known"
-    assert note in rendered(evaluation_report(top))
+    assert note in printed(top)
 
 
 @pytest.mark.parametrize("name", ["embedding", "features"])

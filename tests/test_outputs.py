@@ -10,33 +10,28 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from rich.console import Console, RenderableType
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import load, read_model, save
 from resnet_deploy.errors import RunnerError, SpecError
+from resnet_deploy.isa import guest
 from resnet_deploy.isa import verify as verify_isa
-from resnet_deploy.isa import worker as isa_worker
 from resnet_deploy.isa.emulated import EmulatedLogits
 from resnet_deploy.isa.instruction_sets import ISAS, Isa
-from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file
-from resnet_deploy.quantize.inspection import inspect_int8
+from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.reference import FileReference, default_reference
-from resnet_deploy.report.isa import isa_report
-from resnet_deploy.report.parity import parity_report
-from resnet_deploy.results import Environment, from_dict, to_dict
+from resnet_deploy.results import from_dict, to_dict
 from resnet_deploy.runners.base import infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import OutputSpec, QuantSpec
 from resnet_deploy.spec.model_request import ModelRequest
-from resnet_deploy.summary import summarize_artifact
-from resnet_deploy.verify import compare, default_tolerance
-from tests.passes.graphs import noise
-from tests.report.test_summary import text_of
+from resnet_deploy.summarize import summarize_artifact
+from resnet_deploy.verification import compare, default_tolerance
+from tests.support.environment import HERE
+from tests.support.graphs import noise
+from tests.support.outputs import paths
+from tests.support.terminal import printed
 
-HERE = Environment(
-    command="x", cpu="x", isa=("avx2", "avx512_vnni"), cores=2, os="x", python="3", versions={}
-)
 SHAPES: dict[str, dict[str, tuple[int | None, ...]]] = {
     "softmax": {"probabilities": (None, 10)},
     "top-3": {"probabilities": (None, 3), "classes": (None, 3)},
@@ -44,10 +39,6 @@ SHAPES: dict[str, dict[str, tuple[int | None, ...]]] = {
     "features": {"c2": (None, 16, 32, 32), "c3": (None, 32, 16, 16), "c4": (None, 64, 8, 8)},
 }
 NAMES = tuple(SHAPES)
-
-
-def paths(folder: Path, name: str) -> tuple[Path, Path]:
-    return folder / f"{name}.onnx", folder / f"{name}.int8.onnx"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -83,18 +74,11 @@ def test_verify_compares_every_output(output_exports: Path, name: str) -> None:
         assert compared == [one for one in SHAPES[name] if one != "classes"]
         assert (case.agreement is None) == (name in ("embedding", "features"))
         assert "layer2.0.conv1" in [layer.name for layer in report.layers]
-        text = rendered(parity_report(report))
+        text = printed(report)
         assert ("top-1" in text) == (case.agreement is not None)
         assert ("c3" in text) == (name == "features")
         again = from_dict(type(report), json.loads(json.dumps(to_dict(report))))
         assert [one.agreement for one in again.cases] == [one.agreement for one in report.cases]
-
-
-def rendered(report: RenderableType) -> str:
-    console = Console(width=200)
-    with console.capture() as captured:
-        console.print(report)
-    return captured.get()
 
 
 def test_one_bad_map_fails_and_is_named(output_exports: Path, tmp_path: Path) -> None:
@@ -150,7 +134,7 @@ def test_isas_compare_all_outputs(
             "site": [],
         }
         (tmp_path / "request.json").write_text(json.dumps(request))
-        command = [sys.executable, isa_worker.__file__, str(tmp_path / "request.json")]
+        command = [sys.executable, guest.__file__, str(tmp_path / "request.json")]
         subprocess.run(command, check=True, capture_output=True)
         found = np.load(tmp_path / "found.npy")
         return EmulatedLogits(logits=found, emulator="none", seconds=1.0, cached=False)
@@ -172,7 +156,7 @@ def test_isas_compare_all_outputs(
     assert run.agreement is None
     assert run.reference is not None
     assert 20 < run.reference.sqnr_db < 80
-    assert "-" in rendered(isa_report(report))
+    assert "-" in printed(report)
 
 
 @pytest.mark.parametrize("excluded", ["layer2.*", "layer3.*"])
@@ -270,9 +254,9 @@ def test_probabilities_in_fp32_have_a_tolerance_of_their_own(
 
 
 def test_a_summary_shows_the_outputs(output_exports: Path) -> None:
-    text = text_of(summarize_artifact(paths(output_exports, "features")[1]))
+    text = printed(summarize_artifact(paths(output_exports, "features")[1]))
     assert "outputs: c2 (N, 16, 32, 32) float32, c3 (N, 32, 16, 16) float32" in text
     assert "classes" not in text
-    text = text_of(summarize_artifact(paths(output_exports, "top-3")[1]))
+    text = printed(summarize_artifact(paths(output_exports, "top-3")[1]))
     assert "classes (N, 3) int64" in text
     assert "output: top 3 of 10 classes" in text

@@ -7,20 +7,20 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import resnet_deploy.pipeline.maker as maker
 import torch
 from PIL import Image
+from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file
 
-import resnet_deploy.pipeline.maker as maker
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.onnx_file import load, read_model, save
 from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
 from resnet_deploy.models.registry import build
-from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file
-from resnet_deploy.quantize.inspection import inspect_int8
+from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.results import Deployment, Environment, FloatOp, Inspection
 from resnet_deploy.spec import INT8_TOLERANCE, QuantSpec, Tolerance, resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
-from tests.passes.graphs import noise, parse
+from tests.support.graphs import noise, parse
 
 HERE = Environment(command="test", cpu="", isa=(), cores=1, os="", python="", versions={})
 
@@ -93,7 +93,7 @@ def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
 def test_nothing_is_written_when_parity_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resnet_deploy.verify.FP32_TOLERANCE", Tolerance(max_relative=1e-12))
+    monkeypatch.setattr("resnet_deploy.verification.FP32_TOLERANCE", Tolerance(max_relative=1e-12))
     made = export(tmp_path)
     assert not made.passed
     assert made.parity["fp32"].cases[0].failures
@@ -103,7 +103,7 @@ def test_nothing_is_written_when_parity_fails(
 def test_nothing_is_written_when_int8_is_too_noisy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resnet_deploy.verify.INT8_TOLERANCE", Tolerance(min_sqnr_db=99))
+    monkeypatch.setattr("resnet_deploy.verification.INT8_TOLERANCE", Tolerance(min_sqnr_db=99))
     assert INT8_TOLERANCE.min_sqnr_db == 15
     assert not export(tmp_path).passed
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ from resnet_deploy.errors import SpecError
 from resnet_deploy.models.registry import build
 from resnet_deploy.reference import reference_for
 from resnet_deploy.spec import Family, ModelSpec, resnet_spec
-from tests.passes.graphs import noise
+from tests.support.graphs import noise
 
 
 def test_a_checkpoint_is_a_reference(tiny_export: Path, tmp_path: Path) -> None:

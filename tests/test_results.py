@@ -66,6 +66,10 @@ def test_equal_outputs_have_no_noise() -> None:
         (Tolerance(min_cosine=0.991), "cosine 0.99000 < 0.99100"),
         (Tolerance(min_agreement=0.5), None),
         (Tolerance(min_agreement=0.6), "top-1 agreement 50.00% < 60.00%"),
+        (Tolerance(max_relative=0.04999), "relative difference 0.05 > 0.04999"),
+        (Tolerance(min_sqnr_db=30.01), "SQNR 30.00 dB < 30.01 dB"),
+        (Tolerance(min_cosine=0.990001), "cosine 0.990000 < 0.990001"),
+        (Tolerance(min_agreement=0.500001), "top-1 agreement 50.0000% < 50.0001%"),
         (Tolerance(), None),
     ],
 )
@@ -75,6 +79,12 @@ def test_a_case_fails_just_beyond_its_tolerance(tolerance: Tolerance, failure: s
 
 def test_nan_fails_whatever_the_tolerance() -> None:
     assert case(Tolerance(), diff(max_abs=math.nan)).failures == ("NaN or infinity",)
+
+
+def test_a_comparison_of_nothing_is_none() -> None:
+    with pytest.raises(ValueError, match="logits: a comparison of nothing"):
+        replace(diff(), samples=0)
+    assert replace(case(Tolerance()), outputs=()).failures == ("nothing was compared",)
 
 
 def test_a_report_without_cases_has_not_passed() -> None:

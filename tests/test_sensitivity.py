@@ -11,13 +11,13 @@ import pytest
 from resnet_deploy.artifact.onnx_file import read_model
 from resnet_deploy.data.calibration import calibration_images
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.quantize.static import QuantizedNet, quantize_static
-from resnet_deploy.sensitivity import Workbench, globs, int8_layers, rank_layers, unseen_images
+from resnet_deploy.fp32_baseline import Fp32Baseline, all_images
+from resnet_deploy.quantization.static import QuantizedNet, quantize_static
+from resnet_deploy.sensitivity import MixedPrecision, globs, int8_layers, rank_layers, unseen_images
 from resnet_deploy.spec import Preprocess, QuantSpec
-from resnet_deploy.yardstick import Yardstick, all_images
-from tests.passes.graphs import noise, parse
-from tests.results.test_sensitivity import times
-from tests.ruined_net import RUINED, SIZE, ruined_net
+from tests.support.graphs import noise, parse
+from tests.support.ruined_net import RUINED, SIZE, ruined_net
+from tests.support.sensitivity import times
 
 PREPROCESS = Preprocess.for_size(SIZE)
 
@@ -41,7 +41,7 @@ def ruined(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_ruined_layer_comes_first(
     ruined: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Workbench, "_times", lambda *arguments: times())
+    monkeypatch.setattr(MixedPrecision, "_times", lambda *arguments: times())
     images = calibration_images(ruined / "data", PREPROCESS)
     net = quantize_static(
         read_model(ruined / "net.onnx"),
@@ -51,12 +51,12 @@ def test_the_ruined_layer_comes_first(
         preprocess=PREPROCESS,
     )
     test = all_images(ruined / "data", PREPROCESS, seed=0)
-    yardstick = Yardstick(ruined / "net.onnx", test, labelled=True)
+    baseline = Fp32Baseline(ruined / "net.onnx", test, labelled=True)
     seen: list[tuple[str, int, int]] = []
 
-    with Workbench(net, (), tmp_path, threads=1) as bench:
+    with MixedPrecision(net, (), tmp_path, threads=1) as bench:
         report = rank_layers(
-            bench, yardstick, model="net.onnx", progress=lambda *one: seen.append(one)
+            bench, baseline, model="net.onnx", progress=lambda *one: seen.append(one)
         )
 
     first = report.layers[0]
@@ -81,8 +81,8 @@ def test_the_fp32_file_is_its_own_equal(ruined: Path) -> None:
     from resnet_deploy.runners.ort_runner import OrtRunner
 
     test = all_images(ruined / "data", PREPROCESS, seed=0)
-    yardstick = Yardstick(ruined / "net.onnx", test, labelled=True)
-    found = yardstick.measure(OrtRunner(ruined / "net.onnx"))
+    baseline = Fp32Baseline(ruined / "net.onnx", test, labelled=True)
+    found = baseline.fidelity(OrtRunner(ruined / "net.onnx"))
     assert (found.samples, found.agreement, found.drop) == (64, 1.0, 0.0)
     assert found.sqnr_db > 100
 
@@ -92,9 +92,9 @@ def test_large_data_is_decoded_every_time(ruined: Path, monkeypatch: pytest.Monk
 
     test = all_images(ruined / "data", PREPROCESS, seed=0)
     runner = OrtRunner(ruined / "net.onnx")
-    kept = Yardstick(ruined / "net.onnx", test, labelled=True).measure(runner)
-    monkeypatch.setattr("resnet_deploy.yardstick._KEPT_BYTES", 0)
-    assert Yardstick(ruined / "net.onnx", test, labelled=True).measure(runner) == kept
+    kept = Fp32Baseline(ruined / "net.onnx", test, labelled=True).measure(runner)
+    monkeypatch.setattr("resnet_deploy.fp32_baseline._KEPT_BYTES", 0)
+    assert Fp32Baseline(ruined / "net.onnx", test, labelled=True).measure(runner) == kept
 
 
 def test_classes_that_do_not_fit(ruined: Path, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_classes_that_do_not_fit(ruined: Path, tmp_path: Path) -> None:
         target.write_bytes(file.read_bytes())
     images = all_images(data, PREPROCESS, seed=0)
     with pytest.raises(DatasetError, match=r"net\.onnx on data: the data has 3 classes"):
-        Yardstick(ruined / "net.onnx", images, labelled=True)
+        Fp32Baseline(ruined / "net.onnx", images, labelled=True)
 
 
 def test_unseen_images_are_others_than_those_of_calibration(ruined: Path) -> None:
@@ -136,9 +136,9 @@ def test_a_fixed_batch_size(tmp_path: Path) -> None:
     from resnet_deploy.data.calibration import synthetic_calibration
 
     images = synthetic_calibration(PREPROCESS, samples=6, batch_size=6)
-    yardstick = Yardstick(tmp_path / "net.onnx", images, labelled=False)
-    with Workbench(quantized(model), (), tmp_path, threads=1) as bench:
-        trial = bench.measure(("conv2",), yardstick)
+    baseline = Fp32Baseline(tmp_path / "net.onnx", images, labelled=False)
+    with MixedPrecision(quantized(model), (), tmp_path, threads=1) as bench:
+        trial = bench.measure(("conv2",), baseline)
         assert bench.batch_size == 4
     assert trial.fidelity.samples == 6
     assert trial.fidelity.drop is None

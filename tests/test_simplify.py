@@ -3,9 +3,9 @@ import onnx
 import pytest
 
 import resnet_deploy.simplify as module
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
+from resnet_deploy.graph.module_names import MODULE_KEY
 from resnet_deploy.simplify import simplify
-from tests.passes.graphs import noise, parse, run
+from tests.support.graphs import noise, parse, run
 
 REDUNDANT = """
 g (float[N,3,4,4] x) => (float[N,3,4,4] y) {

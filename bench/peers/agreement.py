@@ -15,7 +15,7 @@ from peers.nets import Net
 from peers.timing import Products, logits_of
 from resnet_deploy.arrays import Array
 from resnet_deploy.errors import ResnetDeployError
-from resnet_deploy.runners.compare import difference, top1_equal
+from resnet_deploy.runners.compare import difference_and_top1
 
 BATCH = 50
 
@@ -44,7 +44,6 @@ def agree_all(
 
 
 def _row(expected: Array, got: Array) -> dict[str, Any]:
-    found = difference("logits", expected, got.reshape(expected.shape))
-    same = np.mean(top1_equal(expected, got.reshape(expected.shape)))
+    found, same = difference_and_top1("logits", expected, got.reshape(expected.shape))
     noise = found.sqnr_db
-    return {"agreement": float(same), "sqnr_db": noise if np.isfinite(noise) else None}
+    return {"agreement": sum(same) / len(same), "sqnr_db": noise if np.isfinite(noise) else None}

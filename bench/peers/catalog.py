@@ -27,9 +27,9 @@ class Product:
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A row of the table: ``product`` run by ``runner``; without ``module`` by our own worker.
+    """A row of the table: ``product`` run by ``runner``; without ``module`` by our own child.
 
-    ``runner`` is the name that the worker gets.
+    ``runner`` is the name that it gets.
     """
 
     key: str

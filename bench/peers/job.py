@@ -64,7 +64,7 @@ def run(
     """
     verb = sys.argv[1]
     if verb == "serve":
-        from resnet_deploy.measure.worker import main
+        from resnet_deploy.measure.child import main
 
         main(opener) if opener else main()
         return

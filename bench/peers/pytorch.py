@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from resnet_deploy.measure.worker import main
+from resnet_deploy.measure.child import main
+from resnet_deploy.spec import SessionSpec
 
 
 def load_module(path: Path) -> Any:
@@ -65,7 +66,7 @@ class TorchRunner:
         del self._module
 
 
-def opener(name: str, path: Path, spec: Any) -> TorchRunner:
+def opener(name: str, path: Path, spec: SessionSpec) -> Any:
     return TorchRunner(name, path, spec.threads)
 
 

@@ -12,9 +12,9 @@ from peers.environments import last_line, python_of
 from peers.nets import Net
 from peers.peak import Peak
 from resnet_deploy.arrays import Array
-from resnet_deploy.bench import measure
+from resnet_deploy.benchmark import measure
 from resnet_deploy.errors import RunnerError, UnsupportedGraphError
-from resnet_deploy.measure.process import WORKER, WorkerProcess
+from resnet_deploy.measure.process import CHILD, SubjectProcess
 from resnet_deploy.measure.stopwatch import Process
 from resnet_deploy.results import BenchSamples, BenchSubject, Environment, Ratio
 from resnet_deploy.runners.cpu import default_threads
@@ -23,7 +23,7 @@ from resnet_deploy.spec import BenchSpec
 Products = dict[str, dict[str, Any]]
 
 
-class PeerProcess(WorkerProcess):
+class PeerProcess(SubjectProcess):
     """A subject that can't be loaded or run is left out, with the reason, and the rest goes on."""
 
     def load(self, subject: BenchSubject, samples: Path) -> int:
@@ -40,9 +40,9 @@ class PeerProcess(WorkerProcess):
 
 
 def command_of(subject: Subject) -> tuple[str, ...]:
-    """Return the worker's command line of ``subject``."""
+    """Return the child's command line of ``subject``."""
     if not subject.module:
-        return WORKER
+        return CHILD
     return (python_of(subject.venv), "-m", subject.module, "serve")
 
 

@@ -16,7 +16,7 @@ import cattrs
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.spec import ModelSpec, OutputSpec, Preprocess
 
-CARD_KEY = "resnet_deploy.artifact.card"
+CARD_KEY = "resnet_deploy.card"
 """Its key in the model's ``metadata_props``."""
 
 _LARGEST_PICTURE = 8192

@@ -7,7 +7,7 @@ An :class:`Artifact` is one ``.onnx`` file with a :class:`~resnet_deploy.artifac
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import onnx
@@ -15,12 +15,10 @@ from google.protobuf.message import DecodeError
 
 from resnet_deploy.artifact.card import CARD_KEY, Card
 from resnet_deploy.artifact.files import sha256_of, write_atomically
+from resnet_deploy.artifact.scratch import Scratch
 from resnet_deploy.errors import ArtifactError, one_line
 from resnet_deploy.graph.releases import min_onnxruntime
 from resnet_deploy.spec import InputFormat, OutputKind, Preprocess
-
-MODULE_KEY = "resnet_deploy.module"
-"""Metadata of a node: the path of the torch module it came from."""
 
 _PROTOBUF_LIMIT = 2**31 - 1
 _RGB = 3
@@ -44,9 +42,11 @@ class TensorSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """One ONNX file on disk. ``card`` is None when another tool wrote it.
+    """One ONNX file: opened where it lies, or made and not yet saved.
 
-    ``output_kind`` is what the end of the graph looks like; an embedding is known by its card.
+    ``card`` is None when another tool wrote it. ``output_kind`` is what the end of the graph looks
+    like; an embedding is known by its card. ``scratch`` keeps the temporary folder of a file that
+    nobody has saved; it goes with the last artifact that refers to it.
     """
 
     path: Path
@@ -57,6 +57,7 @@ class Artifact:
     output_kind: OutputKind
     quantized: bool
     card: Card | None
+    scratch: Scratch | None = field(default=None, repr=False, compare=False)
 
     @property
     def made_sha256(self) -> str:
@@ -184,6 +185,32 @@ def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
         raise ArtifactError(f"{path} would exceed 2 GB, the limit of one ONNX file")
     write_atomically(path, stamped.SerializeToString(deterministic=True))
     return describe(stamped, path)
+
+
+def make(model: onnx.ModelProto, card: Card, name: str) -> Artifact:
+    """Return ``model`` with ``card`` as a file called ``name`` that nobody has saved yet.
+
+    Raises:
+        ArtifactError: there is no room for it, or the model exceeds protobuf's 2 GB.
+    """
+    scratch = Scratch()
+    return replace(save(model, scratch.folder / name, card), scratch=scratch)
+
+
+def with_card(artifact: Artifact, card: Card) -> Artifact:
+    """Return the same network with another card, not saved yet."""
+    return make(_parse(artifact.path), card, artifact.path.name)
+
+
+def write(artifact: Artifact, path: Path, *, force: bool = False) -> Artifact:
+    """Write the file of ``artifact`` to ``path``, whole or not at all; return it as it is there.
+
+    Raises:
+        ArtifactError: ``path`` can't be written, or holds somebody else's file and not ``force``.
+    """
+    check_replaceable(path, force=force)
+    write_atomically(path, artifact.path.read_bytes())
+    return replace(artifact, path=path, scratch=None)
 
 
 def check_replaceable(path: Path, *, force: bool) -> None:

@@ -1,35 +1,31 @@
-"""Writing into a card what was learned after its file was made."""
+"""What was learned of a file after it was made goes into its card."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from resnet_deploy.artifact.card import Card
-from resnet_deploy.artifact.onnx_file import Artifact, load, read_model, save
+from resnet_deploy.artifact.onnx_file import Artifact, load, with_card
 from resnet_deploy.errors import ArtifactError
 
 
-def record(path: Path, sha256: str, change: Callable[[Card], Card]) -> Artifact:
-    """Change the card of the file at ``path`` and nothing else, whole or not at all.
+def recorded(artifact: Artifact, change: Callable[[Card], Card]) -> Artifact:
+    """Return the network of ``artifact`` with a changed card, not saved yet.
 
     Args:
-        path: a file with a card.
-        sha256: of the file that the change is about.
+        artifact: a file with a card, as it was when it was measured.
         change: returns the new card.
 
     Raises:
-        ArtifactError: the file has no card, is another one by now, or can't be written.
+        ArtifactError: the file has no card, or is another one by now.
     """
-    path = path.resolve()  # a link stays one
-    artifact = load(path)
     check_recordable(artifact)
     assert artifact.card is not None
-    if artifact.sha256 != sha256:
+    path = artifact.path
+    if load(path).sha256 != artifact.sha256:
         raise ArtifactError(f"{path} was replaced meanwhile, nothing is recorded: run this again")
-    card = replace(change(artifact.card), made_sha256=artifact.made_sha256)
-    return save(read_model(path), path, card)
+    return with_card(artifact, replace(change(artifact.card), made_sha256=artifact.made_sha256))
 
 
 def check_recordable(artifact: Artifact) -> None:

@@ -19,7 +19,7 @@ from resnet_deploy.errors import CheckpointError, SpecError, one_line
 from resnet_deploy.spec import InputFormat, ModelSpec, Preprocess
 from resnet_deploy.spec.licence import check_licence
 
-WEIGHTS_CARD_KEY = "resnet_deploy.artifact.card"
+WEIGHTS_CARD_KEY = "resnet_deploy.card"
 """Its key in the metadata of a safetensors file."""
 
 WEIGHTS_CARD_FORMAT = 1

@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import click
 
-from resnet_deploy.cli.options import (
-    ProgressBar,
-    command_line,
-    json_option,
-    show,
-    verbosity_options,
-)
+from resnet_deploy import api
+from resnet_deploy.cli.options import Words
+from resnet_deploy.cli.output import here, output_options, show
+from resnet_deploy.cli.progress import ProgressBar
+
+_words = Words(api.doctor)
 
 
-@click.command()
-@click.option(
-    "--fetch-isa-tools",
-    is_flag=True,
-    help="First fetch the emulators of `verify --isa` (needs Debian on x86-64).",
-)
-@json_option
-@verbosity_options
-def command(fetch_isa_tools: bool, json_file: str | None) -> None:
-    """Show what this machine can run, what that means for int8, and what is missing."""
-    from resnet_deploy.doctor import diagnose, rows
-    from resnet_deploy.isa.tools import fetch_tools
-    from resnet_deploy.report.doctor import render
-    from resnet_deploy.results import to_dict
-
-    if fetch_isa_tools:
-        with ProgressBar() as progress:
-            fetch_tools(progress)
-    diagnosis = diagnose(command_line())
-    show(render(rows(diagnosis)), to_dict(diagnosis), json_file)
+@click.command("doctor", help=_words.help)
+@_words("--fetch-isa-tools")
+@output_options
+def command(fetch_isa_tools: bool) -> None:
+    """Look at this machine; the API's description is the help."""
+    with ProgressBar() as progress:
+        result = api.doctor(fetch_isa_tools=fetch_isa_tools, environment=here(), progress=progress)
+    show(result)

@@ -2,62 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
-from resnet_deploy.cli.options import (
-    MODEL,
-    ProgressBar,
-    batch_size_option,
-    command_line,
-    data_option,
-    json_option,
-    model_argument,
-    show,
-    threads_option,
-    verbosity_options,
-)
-from resnet_deploy.cli.report_option import report_option, write_report
+from resnet_deploy import api
+from resnet_deploy.cli.options import PATH, Words, data_option, file_argument, threads_option
+from resnet_deploy.cli.output import here, output_options, replace_card, show
+from resnet_deploy.cli.progress import ProgressBar
+
+_words = Words(api.evaluate)
 
 
 @click.command("evaluate")
-@model_argument
-@data_option(required=True)
-@click.option(
-    "--against", type=MODEL, metavar="OTHER.onnx", help="Compare with this model, image by image."
-)
-@click.option(
-    "--limit",
-    type=click.IntRange(1),
-    help="Take this many images, spread evenly over the classes.",
-)
-@click.option(
-    "--skip-bad",
-    is_flag=True,
-    help="Leave out images that can't be read, and name them, instead of stopping.",
-)
+@file_argument()
+@data_option(_words)
+@_words("--against", type=PATH, metavar="OTHER.onnx")
+@_words("--limit", type=click.IntRange(1))
+@_words("--skip-bad")
 @click.option(
     "--record", is_flag=True, help="Write top-1, top-5 and the number of images into the card."
 )
-@batch_size_option(32)
-@threads_option
-@json_option
-@report_option
-@verbosity_options
-def command(
-    model: Path,
-    data: Path,
-    against: Path | None,
-    limit: int | None,
-    skip_bad: bool,
-    record: bool,
-    batch_size: int,
-    threads: int,
-    json_file: str | None,
-    report_file: Path | None,
-) -> None:
+@_words("--batch-size", type=click.IntRange(1))
+@threads_option(_words)
+@output_options
+def command(artifact: Path, data: Path, record: bool, **words: Any) -> None:
     """Measure the accuracy of MODEL.onnx on labelled images.
 
     Images are prepared as the model's card says. Classes are matched by name, by WordNet id for
@@ -71,32 +41,10 @@ def command(
     """
     from resnet_deploy.artifact.onnx_file import load
     from resnet_deploy.artifact.recording import check_recordable
-    from resnet_deploy.data.datasets import open_dataset
-    from resnet_deploy.evaluate import record_accuracy, score
-    from resnet_deploy.report.evaluation import evaluation_report
-    from resnet_deploy.results import to_dict
-    from resnet_deploy.runners.cpu import environment
 
-    artifact = load(model)  # a wrong model is named before a large dataset is listed
+    opened = load(artifact)
     if record:
-        check_recordable(artifact)
-    dataset = open_dataset(data)
+        check_recordable(opened)  # before the work, not after it
     with ProgressBar() as progress:
-        result = score(
-            model,
-            dataset,
-            against=against,
-            threads=threads,
-            batch_size=batch_size,
-            limit=limit,
-            skip_bad=skip_bad,
-            progress=progress,
-        )
-    result = replace(result, environment=environment(command_line()))
-    show(evaluation_report(result), to_dict(result), json_file)
-    if report_file is not None:
-        from resnet_deploy.report.html.evaluation import evaluation_page
-
-        write_report(evaluation_page(result), report_file)
-    if record:  # last: what was measured is on the screen by now
-        record_accuracy(model, result, dataset)
+        result = api.evaluate(opened, data, **words, environment=here(), progress=progress)
+    show(result, (lambda: replace_card(opened, result, data)) if record else None)

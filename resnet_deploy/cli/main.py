@@ -1,7 +1,7 @@
 """The ``resnet-deploy`` command: verbs loaded when called, errors turned into exit codes.
 
-Exit codes: 0 good, 1 a check failed, 2 usage or bad input, 3 an optional package is missing,
-130 interrupted by Ctrl-C, 143 ended by SIGTERM.
+Exit codes: 0 good, 1 a check failed, 2 usage or bad input, 3 an optional package is missing, 70 a
+fault of this tool, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
 """
 
 from __future__ import annotations
@@ -11,14 +11,21 @@ import importlib
 import logging
 import signal
 import sys
-import threading
-from types import FrameType
+import traceback
 from typing import Any
 
 import click
 
-from resnet_deploy import __version__
-from resnet_deploy.errors import MissingDependencyError, ResnetDeployError, ToldError
+from resnet_deploy.cli.verbosity import verbosity_options
+from resnet_deploy.errors import (
+    CheckFailed,
+    MissingDependencyError,
+    ResnetDeployError,
+    ToldError,
+    one_line,
+)
+from resnet_deploy.processes.interrupts import Interrupts
+from resnet_deploy.version import __version__
 
 VERBS = {
     "train": "Train a ResNet, or fine-tune one, for export.",
@@ -34,6 +41,10 @@ VERBS = {
     "doctor": "Show what this machine can run, and what is missing.",
 }
 """Each verb lives in ``resnet_deploy.cli.<verb>`` as a function called ``command``."""
+
+
+UNEXPECTED = 70
+"""EX_SOFTWARE of sysexits.h: neither a check that failed nor the user's doing."""
 
 
 class LazyGroup(click.Group):
@@ -58,16 +69,21 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; expected errors become one line and an exit code."""
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
-        interrupts = _Interrupts()
+        # torch swallows the exception while importing itself, and fails later with nonsense.
+        interrupts = Interrupts()
         try:
             with interrupts:
                 return super().invoke(ctx)
         except ToldError:
             ctx.exit(2)
-        except (ResnetDeployError, OSError, KeyboardInterrupt) as error:
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click ends quietly when nobody reads the output any more
             code, message = _verdict(error, interrupts.seen)
+            if code == UNEXPECTED and logging.getLogger("resnet_deploy").isEnabledFor(logging.INFO):
+                traceback.print_exception(error)
             click.echo(f"resnet-deploy: {message}", err=True)
             ctx.exit(code)
 
@@ -79,48 +95,26 @@ def _verdict(error: BaseException, stopped_by: signal.Signals | None) -> tuple[i
         # 128 + the signal's number, as a shell reports it.
         code = 128 + (stopped_by or signal.SIGINT)
         return code, f"{how}; no file was left half written"
+    if isinstance(error, CheckFailed):
+        return 1, str(error)
+    if isinstance(error, MissingDependencyError):
+        return 3, f"error: {error}"
+    if isinstance(error, ResnetDeployError):
+        return 2, f"error: {error}"
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         return 2, f"error: {error.strerror or error}{where}"
-    return 3 if isinstance(error, MissingDependencyError) else 2, f"error: {error}"
-
-
-class _Interrupts:
-    """Makes SIGTERM clean up as Ctrl-C does, and remembers which of the two came.
-
-    torch swallows the exception while importing itself, and fails later with nonsense.
-    """
-
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-    def __init__(self) -> None:
-        self.seen: signal.Signals | None = None
-
-    def __enter__(self) -> None:
-        self._main = threading.current_thread() is threading.main_thread()
-        if self._main:
-            self._previous = [signal.signal(number, self._note) for number in self._SIGNALS]
-
-    def __exit__(self, *exception: object) -> None:
-        if self._main:
-            for number, previous in zip(self._SIGNALS, self._previous, strict=True):
-                signal.signal(number, previous)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.seen = signal.Signals(number)
-        raise KeyboardInterrupt
+    return UNEXPECTED, (
+        f"internal error: {type(error).__name__}: {one_line(error)}; this is a fault of "
+        "resnet-deploy: report it with the command and what -v shows"
+    )
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="resnet-deploy")
+@verbosity_options
 def cli() -> None:
     """Deploy a trained ResNet on CPUs: fast, small, and proven equal."""
-
-
-def configure_logging(verbosity: int) -> None:
-    """Send the package's log to stderr: -q errors only, -v details."""
-    level = {-1: logging.ERROR, 1: logging.INFO}.get(verbosity, logging.DEBUG)
-    logging.getLogger("resnet_deploy").setLevel(level)
 
 
 def main() -> None:

@@ -1,39 +1,107 @@
-"""Options that several verbs share, and how a verb writes its result."""
+"""Options that are keywords of the API: names, defaults and help texts come from its functions."""
 
 from __future__ import annotations
 
-import json
-import shlex
-import sys
-from collections.abc import Callable, Sequence
+import enum
+import inspect
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from resnet_deploy.artifact.files import write_atomically
-from resnet_deploy.errors import ArtifactError
-from resnet_deploy.progress import Progress
-from resnet_deploy.spec import InputFormat
-
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
-    from resnet_deploy.results import Deployment
+from resnet_deploy import api
+from resnet_deploy.cli.verbosity import together
+from resnet_deploy.spec import (
+    CalibrationMethod,
+    Effort,
+    FirstConv,
+    InputFormat,
+    Shortcut,
+    Stem,
+    TargetIsa,
+    Variant,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_MOST_THREADS = 1024
+PATH = click.Path(path_type=Path)
+"""A path that the library checks, so that every bad file gets the library's one line."""
+
+MOST_THREADS = 1024
 """More threads than any CPU of today has; asking for thousands only hangs."""
 
-_PIPED_WIDTH = 240
-"""Columns when nobody's terminal sets them: no table of this tool is wider."""
+_MOST_WORKERS = 256
+"""Each has the model in memory."""
 
-_COUNTS_IMAGES = frozenset({"calibrating", "evaluating", "classifying"})
-"""Stages whose progress is a number of images."""
+_ARGUMENT = re.compile(r"^    (\w+): (.*(?:\n     +.*)*)", re.MULTILINE)
+_LINK = re.compile(r"As of :func:`(\w+)`\.")
+_MARKUP = re.compile(r":\w+:`(\w+)`|``([^`]*)``")
 
-MODEL = click.Path(path_type=Path)
-"""A path that the library checks, so that every bad file gets the library's one line."""
+
+class Words:
+    """A function of the API, as the source of options.
+
+    ``words("--top-k", type=…)`` is a decorator that adds the option of its keyword ``top_k``. A
+    keyword that does not exist is refused at once, so no option can mean what the API can't do.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._signature = inspect.signature(function)
+        self._document = inspect.getdoc(function) or ""
+        self._help = {
+            name: _plain(text)
+            for name, text in _ARGUMENT.findall(self._document.partition("\nArgs:\n")[2])
+        }
+
+    @property
+    def help(self) -> str:
+        """What the function does, as the verb's help; paragraphs are kept."""
+        text = self._document.partition("\nArgs:\n")[0]
+        return _MARKUP.sub(_bare, text).strip()
+
+    def help_of(self, keyword: str) -> str:
+        """Return the description of ``keyword``, from the function that has it."""
+        text = self._help[keyword]
+        link = _LINK.fullmatch(text)
+        return Words(getattr(api, link[1])).help_of(keyword) if link else text
+
+    def __call__(self, *flags: str, **settings: Any) -> Callable[[F], F]:
+        """Return a decorator that adds an option; ``settings`` are click's."""
+        keyword = _keyword(flags)
+        parameter = self._signature.parameters[keyword]
+        default = parameter.default
+        usual: dict[str, Any] = {"help": self.help_of(keyword)}
+        if default is inspect.Parameter.empty:
+            usual["required"] = True
+        elif isinstance(default, bool):
+            usual |= {"default": default} if default else {"is_flag": True}
+        elif default not in (None, (), ""):
+            usual |= {"default": default, "show_default": True}
+        elif default == ():
+            usual["multiple"] = True
+        elif default == "":
+            usual["default"] = ""
+        return click.option(*flags, **{**usual, **settings})
+
+
+def _keyword(flags: tuple[str, ...]) -> str:
+    """Return the keyword that click makes of ``flags``: a name of its own, or the long flag."""
+    own = [flag for flag in flags if not flag.startswith("-")]
+    if own:
+        return own[0]
+    long = next(flag for flag in flags if flag.startswith("--"))
+    return long.partition("/")[0].removeprefix("--").replace("-", "_")
+
+
+def _plain(text: str) -> str:
+    joined = " ".join(text.split())
+    return joined if _LINK.fullmatch(joined) else _MARKUP.sub(_bare, joined)
+
+
+def _bare(match: re.Match[str]) -> str:
+    return match[1] or match[2]
 
 
 class RgbType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
@@ -52,215 +120,77 @@ class RgbType(click.ParamType):  # type: ignore[type-arg]  # generic only from c
         return red, green, blue
 
 
-def add_options(function: Any, options: Sequence[Callable[[Any], Any]]) -> Any:
-    """Return ``function`` with ``options``, which its help lists in this order."""
-    for option in reversed(options):
-        function = option(function)
-    return function
+def choice(kind: type[enum.Enum], *, case_sensitive: bool = True) -> click.Choice[str]:
+    """Return a choice of the values of ``kind``."""
+    return click.Choice([str(one.value) for one in kind], case_sensitive=case_sensitive)
 
 
-def model_argument(function: F) -> F:
-    """The positional ``MODEL.onnx``."""
-    return click.argument("model", metavar="MODEL.onnx", type=MODEL)(function)
+def file_argument(keyword: str = "artifact") -> Callable[[F], F]:
+    """The positional ``MODEL.onnx``, by the API's word for it."""
+    return click.argument(keyword, metavar="MODEL.onnx", type=PATH)
 
 
-def data_option(*, required: bool = False) -> Callable[[F], F]:
+def data_option(words: Words, **settings: Any) -> Callable[[F], F]:
     """``--data``: where labelled images are."""
-    return click.option(
-        "--data",
-        type=MODEL,
-        required=required,
-        help="Image folder (DIR/<class>/*.jpg), CIFAR batches, IDX files or .npz.",
-    )
+    text = "Image folder (DIR/<class>/*.jpg), CIFAR batches, IDX files or .npz."
+    return words("--data", **{"type": PATH, "help": text, **settings})
 
 
-def threads_option(function: F) -> F:
-    """``--threads``: how many threads a runner may use."""
-    return click.option(
-        "--threads",
-        type=click.IntRange(0, _MOST_THREADS),
-        default=0,
-        show_default="physical cores this process may use",
-        help="Threads of the runner.",
-    )(function)
-
-
-def batch_size_option(default: int) -> Callable[[F], F]:
-    """``--batch-size``: images per run."""
-    return click.option(
-        "--batch-size",
-        type=click.IntRange(1),
-        default=default,
-        show_default=True,
-        help="Images per run.",
-    )
-
-
-def seed_option(function: F) -> F:
+def seed_option(words: Words) -> Callable[[F], F]:
     """``--seed``: of everything random."""
-    return click.option(
-        "--seed",
-        type=click.IntRange(0, 2**63 - 1),
-        default=0,
-        show_default=True,
-        help="Seed of everything random.",
-    )(function)
+    return words("--seed", type=click.IntRange(0, 2**63 - 1))
 
 
-def input_option(default: InputFormat | None) -> Callable[[F], F]:
-    """``--input``: what the files take; None is what the source takes."""
-    return click.option(
-        "--input",
-        "input_format",
-        type=click.Choice([one.value for one in InputFormat]),
-        default=None if default is None else default.value,
-        show_default=default is not None or "as the model",
-        help="What the files take: normalised floats, or the bytes of RGB pixels.",
+def threads_option(words: Words) -> Callable[[F], F]:
+    """``--threads``: how many threads a runner may use."""
+    return words(
+        "--threads",
+        type=click.IntRange(0, MOST_THREADS),
+        show_default="physical cores this process may use",
     )
 
 
-def force_option(function: F) -> F:
-    """``--force``: replace files that this tool did not write."""
-    return click.option(
-        "--force", is_flag=True, help="Replace files that resnet-deploy did not write."
-    )(function)
-
-
-def json_option(function: F) -> F:
-    """``--json [FILE]``: the result for machines; without FILE on stdout, alone."""
-
-    def check(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-        if value not in (None, "-"):
-            # Before the work, not after it.
-            check_json_target(Path(str(value)))
-        return value
-
-    return click.option(
-        "--json",
-        "json_file",
-        is_flag=False,
-        flag_value="-",
-        default=None,
-        metavar="[FILE]",
-        callback=check,
-        help="Write the result as JSON to FILE; without FILE to stdout.",
-    )(function)
-
-
-def verbosity_options(function: F) -> F:
-    """``-q`` and ``-v``: how much is said on stderr."""
-
-    def configure(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-        from resnet_deploy.cli.main import configure_logging
-
-        if value:  # the option that was not given must not undo the one that was
-            configure_logging(int(value) if parameter.name == "verbose" else -1)
-
-    quiet = click.option(
-        "-q", "--quiet", is_flag=True, expose_value=False, callback=configure, help="Errors only."
+def network_options(words: Words) -> Callable[[F], F]:
+    """``--depth`` to ``--image-size``: which network."""
+    return together(
+        words("--depth", type=int),
+        words("--model", metavar="NAME"),
+        words("--variant", type=choice(Variant)),
+        words("--shortcut", type=choice(Shortcut, case_sensitive=False), metavar="[A|B|C]"),
+        words("--stem", type=choice(Stem)),
+        words("--plain"),
+        words("--num-classes", type=click.IntRange(1)),
+        words("--image-size", type=click.IntRange(1)),
     )
-    verbose = click.option(
-        "-v", "--verbose", count=True, expose_value=False, callback=configure, help="Say more."
+
+
+def quantization_options(words: Words) -> Callable[[F], F]:
+    """``--calibration`` to ``--verify``: how int8 is made, and whether it is compared."""
+    return together(
+        words("--calibration", type=PATH, metavar="DIR|FILE"),
+        words("--calibration-method", type=choice(CalibrationMethod)),
+        words("--calibration-samples", type=click.IntRange(1)),
+        words("--workers", type=click.IntRange(1, _MOST_WORKERS)),
+        words(
+            "--calibration-cache",
+            type=click.Path(path_type=Path, file_okay=False),
+            metavar="DIR",
+        ),
+        words("--no-calibration-cache"),
+        words("--effort", type=choice(Effort)),
+        words("--target-isa", type=choice(TargetIsa), show_default="this CPU's"),
+        words("--first-conv", type=choice(FirstConv)),
+        words("--exclude", metavar="GLOB"),
+        words("--verify/--no-verify"),
     )
-    return verbose(quiet(function))
 
 
-def write_json(data: Any, target: str) -> None:
-    """Write ``data`` as indented JSON to the file ``target``, or to stdout when it is ``-``."""
-    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-    if target == "-":
-        click.echo(text, nl=False)
-        return
-    check_json_target(Path(target))
-    write_atomically(Path(target), text.encode())
+def input_option(words: Words) -> Callable[[F], F]:
+    """``--input``: what the files take."""
+    return words("--input", type=choice(InputFormat))
 
 
-def check_json_target(path: Path) -> None:
-    """Refuse to replace anything but JSON.
-
-    Raises:
-        ArtifactError: ``path`` exists and is something else.
-    """
-    if not path.exists():
-        return
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(
-            f"--json {path} exists and is not a JSON file: choose another name"
-        ) from error
-
-
-def console() -> Console:
-    """Return stdout for rich: as wide as the terminal, or wide enough for every table."""
-    from rich.console import Console
-
-    terminal = Console(highlight=False)
-    return terminal if terminal.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
-
-
-def show(report: RenderableType, data: Any, json_file: str | None) -> None:
-    """Print ``report``, unless JSON goes to stdout; write ``data`` where ``--json`` says."""
-    if json_file != "-":
-        console().print(report)
-    if json_file is not None:
-        write_json(data, json_file)
-
-
-def show_deployment(deployment: Deployment, json_file: str | None) -> None:
-    """Show what was made and proven; exit with 1 when a check failed."""
-    from resnet_deploy.report.deployment import deployment_report
-    from resnet_deploy.results import to_dict
-
-    show(deployment_report(deployment), to_dict(deployment), json_file)
-    click.get_current_context().exit(0 if deployment.passed else 1)
-
-
-def command_line() -> str:
-    """Return the command that repeats this run, quoted for a shell."""
-    return shlex.join(["resnet-deploy", *sys.argv[1:]])
-
-
-class ProgressBar:
-    """A progress bar on stderr for work of unknown length; silent when not a terminal.
-
-    Use it as a context manager; it is itself a :class:`Progress`.
-    """
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
-
-        console = Console(stderr=True)
-        self._bar = RichProgress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> Progress:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show ``done`` of ``total`` in the line called ``stage``."""
-        if stage not in self._tasks:
-            # Work that goes on where an earlier run stopped does not begin at 0.
-            self._tasks[stage] = self._bar.add_task(
-                stage, completed=done, total=total or None, rate=""
-            )
-        number = self._tasks[stage]
-        self._bar.update(number, completed=done, total=total or None)
-        speed = next(task.speed for task in self._bar.tasks if task.id == number)
-        if speed and stage in _COUNTS_IMAGES:
-            self._bar.update(number, rate=f"{speed:.1f} images/s")
+def without(words: dict[str, Any], function: Callable[..., Any]) -> dict[str, Any]:
+    """Take the keywords of ``function`` out of ``words`` and return them."""
+    names = inspect.signature(function).parameters.keys() & words.keys()
+    return {name: words.pop(name) for name in names}

@@ -2,85 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
+from resnet_deploy import api
 from resnet_deploy.cli.options import (
-    MODEL,
-    ProgressBar,
-    command_line,
+    PATH,
+    Words,
     data_option,
-    force_option,
+    file_argument,
     input_option,
-    json_option,
-    model_argument,
+    quantization_options,
     seed_option,
-    show_deployment,
     threads_option,
-    verbosity_options,
 )
-from resnet_deploy.cli.quant_options import quant_options
-from resnet_deploy.cli.report_option import report_option, write_report
+from resnet_deploy.cli.output import asked_for_report, here, output_options, show
+from resnet_deploy.cli.progress import ProgressBar
 from resnet_deploy.errors import SpecError
-from resnet_deploy.spec import Budget, InputFormat, QuantSpec
+
+_words = Words(api.deploy)
 
 
 @click.command("quantize")
-@model_argument
-@click.option(
-    "-o", "--out", type=MODEL, help="File or folder.  [default: NAME.int8.onnx beside the model]"
-)
-@input_option(None)
-@quant_options
-@click.option(
+@file_argument("source")
+@_words("-o", "--out", type=PATH, help="File or folder.  [default: NAME.int8.onnx beside it]")
+@input_option(_words)
+@quantization_options(_words)
+@_words(
     "--no-float-ops",
+    "allow_float_ops",
     is_flag=True,
+    flag_value=False,
+    default=True,
     help="Fail, and write nothing, when ONNX Runtime leaves operators in float.",
 )
-@click.option(
-    "--sensitivity",
-    is_flag=True,
-    help="Rank the layers: what each would gain and cost in float.",
-)
-@click.option(
-    "--max-drop",
-    type=float,
-    metavar="POINTS",
-    help="Top-1 that int8 may lose on labelled --data; layers stay float until it holds.",
-)
-@click.option(
-    "--min-agreement",
-    type=float,
-    metavar="SHARE",
-    help="Share of images, 0 to 1, that must keep the top-1 of fp32; needs no labels.",
-)
-@data_option()
-@seed_option
-@threads_option
-@force_option
-@json_option
-@report_option
-@verbosity_options
-def command(
-    model: Path,
-    out: Path | None,
-    input_format: str | None,
-    quant: QuantSpec,
-    calibration: Path | None,
-    verify: bool,
-    no_float_ops: bool,
-    sensitivity: bool,
-    max_drop: float | None,
-    min_agreement: float | None,
-    data: Path | None,
-    seed: int,
-    threads: int,
-    force: bool,
-    json_file: str | None,
-    report_file: Path | None,
-) -> None:
+@_words("--sensitivity")
+@_words("--max-drop", type=float, metavar="POINTS")
+@_words("--min-agreement", type=float, metavar="SHARE")
+@data_option(_words)
+@seed_option(_words)
+@threads_option(_words)
+@_words("--force")
+@output_options
+def command(source: Path, **words: Any) -> None:
     """Turn an fp32 ONNX classifier, of this tool or any other, into an int8 file.
 
     Activations become u8, weights s8 per channel, biases int32. The result is compared with
@@ -92,37 +58,8 @@ def command(
     on other images of --calibration). The best file so far is always in place; the exit code is 1
     when the budget was missed.
     """
-    from resnet_deploy.pipeline import quantize_file
-    from resnet_deploy.runners.cpu import environment
-
-    if report_file is not None and not sensitivity:
+    if asked_for_report() and not words["sensitivity"]:
         raise SpecError("--report shows the ranking of the layers: add --sensitivity")
-    name = f"{model.stem}.int8.onnx"
-    target = model.with_name(name) if out is None else out
-    if target.suffix != ".onnx":
-        target /= name
-    budget = None
-    if max_drop is not None or min_agreement is not None:
-        budget = Budget(max_drop=max_drop, min_agreement=min_agreement)
     with ProgressBar() as progress:
-        deployment = quantize_file(
-            model,
-            target,
-            calibration=calibration,
-            spec=replace(quant, seed=seed),
-            environment=environment(command_line()),
-            verify=verify,
-            allow_float_ops=not no_float_ops,
-            force=force,
-            threads=threads,
-            input_format=None if input_format is None else InputFormat(input_format),
-            data=data,
-            sensitivity=sensitivity,
-            budget=budget,
-            progress=progress,
-        )
-    if report_file is not None:
-        from resnet_deploy.report.html.sensitivity import sensitivity_page
-
-        write_report(sensitivity_page(deployment), report_file)
-    show_deployment(deployment, json_file)
+        result = api.deploy(source, **words, environment=here(), progress=progress)
+    show(result)

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import click
 
+from resnet_deploy import api
 from resnet_deploy.cli.options import (
-    MODEL,
-    ProgressBar,
-    command_line,
+    PATH,
+    Words,
+    choice,
     data_option,
-    json_option,
-    model_argument,
+    file_argument,
     seed_option,
-    show,
     threads_option,
-    verbosity_options,
 )
-from resnet_deploy.cli.report_option import report_option, write_report
-from resnet_deploy.spec import Objective, TuneSpec
+from resnet_deploy.cli.output import here, output_options, report_to, show
+from resnet_deploy.cli.progress import ProgressBar
+from resnet_deploy.spec import Objective
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+_words = Words(api.tune)
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
@@ -43,59 +45,19 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only from 
 
 
 @click.command("tune")
-@model_argument
-@data_option(required=True)
-@click.option(
-    "--max-drop",
-    type=float,
-    metavar="POINTS",
-    help="Top-1 that may be lost on labelled --data.",
-)
-@click.option(
-    "--min-agreement",
-    type=float,
-    metavar="SHARE",
-    help="Share of images, 0 to 1, that must keep the class of fp32; needs no labels.",
-)
-@click.option(
-    "--objective",
-    type=click.Choice([one.value for one in Objective]),
-    default=Objective.LATENCY.value,
-    show_default=True,
-    help="What to be best in.",
-)
-@click.option(
-    "--time-limit", type=Duration(), default="10m", show_default=True, help="For all of it."
-)
-@click.option(
-    "-o", "--out", type=MODEL, help="Folder of the result.  [default: NAME.tuned beside the model]"
-)
-@click.option(
-    "--calibration",
-    type=MODEL,
-    help="Images that set the int8 ranges.  [default: some of --data, not used for accuracy then]",
-)
-@click.option("--keep-input", is_flag=True, help="Don't try other input formats.")
-@seed_option
-@threads_option
-@json_option
-@report_option
-@verbosity_options
-def command(
-    model: Path,
-    data: Path,
-    max_drop: float | None,
-    min_agreement: float | None,
-    objective: str,
-    time_limit: float,
-    out: Path | None,
-    calibration: Path | None,
-    keep_input: bool,
-    seed: int,
-    threads: int,
-    json_file: str | None,
-    report_file: Path | None,
-) -> None:
+@file_argument()
+@data_option(_words)
+@_words("--max-drop", type=float, metavar="POINTS")
+@_words("--min-agreement", type=float, metavar="SHARE")
+@_words("--objective", type=choice(Objective))
+@_words("--time-limit", type=Duration(), default="10m")
+@_words("-o", "--out", type=PATH)
+@_words("--calibration", type=PATH)
+@_words("--keep-input")
+@seed_option(_words)
+@threads_option(_words)
+@output_options
+def command(artifact: Path, out: Path | None, **words: Any) -> None:
     """Find the fastest or smallest file of an fp32 MODEL.onnx that keeps an accuracy budget.
 
     Tries input formats, int8 kernels, calibration methods, effort, runtimes, threads, session
@@ -104,34 +66,8 @@ def command(
     evidence OUT/tune.json; in the end OUT/tune.html (or --report) draws the Pareto front. The same
     command goes on after an interruption. Exit code 1: nothing keeps the budget.
     """
-    from resnet_deploy.report.html.tuning import tuning_page
-    from resnet_deploy.report.tuning import render_tuning
-    from resnet_deploy.results import to_dict
-    from resnet_deploy.runners.cpu import environment
-    from resnet_deploy.tune import tune
-
-    spec = TuneSpec(
-        objective=Objective(objective),
-        max_drop=max_drop,
-        min_agreement=min_agreement,
-        time_limit=time_limit,
-        keep_input=keep_input,
-        threads=threads,
-        seed=seed,
-    )
-    folder = out or model.with_name(f"{model.stem}.tuned")
+    folder = out or artifact.with_name(f"{artifact.stem}.tuned")
+    report_to(folder / "tune.html")
     with ProgressBar() as progress:
-        report = tune(
-            model,
-            folder,
-            spec,
-            data=data,
-            calibration=calibration,
-            environment=environment(command_line()),
-            progress=progress,
-        )
-    best = str(folder / f"{model.stem}.tuned.onnx")
-    page = report_file or folder / "tune.html"
-    write_report(tuning_page(report, best), page)
-    show(render_tuning(report, best, str(page)), to_dict(report), json_file)
-    click.get_current_context().exit(0 if report.passed else 1)
+        result = api.tune(artifact, folder, **words, environment=here(), progress=progress)
+    show(result)

@@ -1,53 +1,45 @@
-"""``resnet-deploy verify``: proof that a file computes what its reference computes."""
+"""``resnet-deploy verify``: proof that a file computes what its reference computes.
+
+Three functions of the API: against a reference, on other CPUs, and where products overflow.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from resnet_deploy import api
 from resnet_deploy.cli.options import (
-    MODEL,
-    ProgressBar,
-    command_line,
+    PATH,
+    Words,
     data_option,
-    json_option,
-    model_argument,
+    file_argument,
     seed_option,
-    show,
     threads_option,
-    verbosity_options,
 )
-from resnet_deploy.cli.report_option import report_option, write_report
+from resnet_deploy.cli.output import here, output_options, replace_card, show
+from resnet_deploy.cli.progress import ProgressBar
 from resnet_deploy.errors import SpecError
+
+_words = Words(api.verify)
+
+_IMAGES = ("data", "samples", "seed", "threads", "environment")
+"""What counting overflows needs of the options."""
 
 
 @click.command("verify")
-@model_argument
-@click.option(
-    "--against",
-    type=MODEL,
-    metavar="OTHER.onnx|cifar10|CHECKPOINT",
-    help="What has the right answer.  [default: PyTorch on the fp32 file]",
-)
-@click.option(
-    "--model",
-    "factory",
-    metavar="package.module:factory",
-    help="What builds the net of a CHECKPOINT of your own kind.",
-)
-@data_option()
-@click.option(
-    "--samples",
-    type=click.IntRange(1),
-    default=128,
-    show_default=True,
-    help="How many images of --data.",
-)
-@click.option("--per-layer", is_flag=True, help="Also compare every layer, by torch module.")
-@click.option(
+@file_argument()
+@_words("--against", type=PATH, metavar="OTHER.onnx|cifar10|CHECKPOINT")
+@_words("--model", metavar="package.module:factory")
+@data_option(_words)
+@_words("--samples", type=click.IntRange(1))
+@_words("--per-layer")
+@Words(api.verify_isa)(
     "--isa",
     metavar="ISA,...",
+    required=False,
     help="Compare the kernels of other CPUs with this one's: x86-avx2, x86-vnni, arm64.",
 )
 @click.option(
@@ -58,39 +50,19 @@ from resnet_deploy.errors import SpecError
     is_flag=True,
     help="Count which products overflow on x86 CPUs without VNNI.",
 )
-@click.option("--max-relative", type=click.FloatRange(0), help="Max |difference| / max |logit|.")
-@click.option("--min-sqnr", type=float, help="Least signal to noise of the logits, in dB.")
-@click.option("--min-cosine", type=click.FloatRange(0, 1), help="Least cosine of the logits.")
-@click.option("--min-agreement", type=click.FloatRange(0, 1), help="Least share of equal top-1.")
-@seed_option
-@threads_option
-@json_option
-@report_option
-@verbosity_options
-@click.pass_context
+@_words("--max-relative", type=click.FloatRange(0))
+@_words("--min-sqnr", type=float)
+@_words("--min-cosine", type=click.FloatRange(0, 1))
+@_words("--min-agreement", type=click.FloatRange(0, 1))
+@seed_option(_words)
+@threads_option(_words)
+@output_options
 def command(
-    ctx: click.Context,
-    model: Path,
-    against: Path | None,
-    factory: str | None,
-    data: Path | None,
-    samples: int,
-    per_layer: bool,
-    isa: str | None,
-    record: bool,
-    saturation: bool,
-    max_relative: float | None,
-    min_sqnr: float | None,
-    min_cosine: float | None,
-    min_agreement: float | None,
-    seed: int,
-    threads: int,
-    json_file: str | None,
-    report_file: Path | None,
+    artifact: Path, isa: str | None, record: bool, saturation: bool, per_layer: bool, **words: Any
 ) -> None:
     """Compare MODEL.onnx on ONNX Runtime with PyTorch, another file or a checkpoint.
 
-    Optimisations off and all, batch sizes 1, 2 and 5. Without --data on made-up pictures. Exit code
+    Optimisations off and all, batch sizes 1, 2 and 5. Without --data on synthetic images. Exit code
     1 when a tolerance does not hold: fp32 1e-5 of the largest logit and equal top-1; int8 15 dB,
     cosine 0.98 and, for trained nets on 100 real images or more, 90 % equal top-1.
 
@@ -101,122 +73,29 @@ def command(
     With --saturation no such CPU is needed: exit code 1 when sums of products overflow on the
     images, layer by layer.
     """
-    from dataclasses import replace
-
     from resnet_deploy.artifact.onnx_file import load
     from resnet_deploy.artifact.recording import check_recordable
-    from resnet_deploy.data.preprocess import input_preprocess
-    from resnet_deploy.isa.verify import (
-        compare_isas,
-        isa_tolerance,
-        optional_reference,
-        record_isas,
-        runnable_isas,
-    )
-    from resnet_deploy.quantize.count_saturation import count_saturation
-    from resnet_deploy.reference import reference_for
-    from resnet_deploy.report.html.elsewhere import isa_page, saturation_page
-    from resnet_deploy.report.html.parity import parity_page
-    from resnet_deploy.report.isa import isa_report
-    from resnet_deploy.report.parity import parity_report
-    from resnet_deploy.report.saturation import saturation_report
-    from resnet_deploy.results import to_dict
-    from resnet_deploy.runners.cpu import environment
-    from resnet_deploy.verify import (
-        compare,
-        default_tolerance,
-        is_trained,
-        verification_images,
-    )
 
-    artifact = load(model)
-    if against is not None and against.resolve() == model.resolve():
-        raise SpecError(f"{model} equals itself: name another file with --against")
-    _check(per_layer=per_layer, isa=isa, saturation=saturation, record=record, data=data)
-    if record:
-        check_recordable(artifact)
-    # Before the work, not after it.
-    isas = None if isa is None else runnable_isas(isa.split(","))
-    images, name, real = verification_images(
-        data, input_preprocess(artifact), seed=seed, samples=samples
-    )
-    where = environment(command_line())
-    if saturation:
-        with ProgressBar() as progress:
-            counted = count_saturation(
-                model,
-                [images],
-                data=name,
-                images=len(images),
-                threads=threads,
-                environment=where,
-                progress=progress,
-            )
-        show(saturation_report(counted), to_dict(counted), json_file)
-        if report_file is not None:
-            write_report(saturation_page(counted), report_file)
-        ctx.exit(0 if counted.safe else 1)
-    meaningful = real and is_trained(artifact)
-    given = {
-        "max_relative": max_relative,
-        "min_sqnr_db": min_sqnr,
-        "min_cosine": min_cosine,
-        "min_agreement": min_agreement,
-    }
-    default = (default_tolerance if isas is None else isa_tolerance)(
-        artifact, len(images), meaningful=meaningful
-    )
-    tolerance = replace(
-        default, **{key: value for key, value in given.items() if value is not None}
-    )
-    with ProgressBar() as progress:
-        if isas is not None:
-            on_isas = compare_isas(
-                model,
-                isas,
-                images,
-                data=name,
-                tolerance=tolerance,
-                reference=optional_reference(artifact, against, factory=factory, threads=threads),
-                threads=threads,
-                environment=where,
-                progress=progress,
-            )
-            show(isa_report(on_isas), to_dict(on_isas), json_file)
-            if report_file is not None:
-                write_report(isa_page(on_isas), report_file)
-            if record:  # last: what was found is on the screen by now
-                record_isas(artifact, on_isas)
-            ctx.exit(0 if on_isas.passed else 1)
-        report = compare(
-            model,
-            reference_for(artifact, against, factory=factory, threads=threads),
-            images,
-            data=name,
-            meaningful=meaningful,
-            tolerance=tolerance,
-            per_layer=per_layer,
-            threads=threads,
-            environment=where,
-            progress=progress,
-        )
-    show(parity_report(report), to_dict(report), json_file)
-    if report_file is not None:
-        write_report(parity_page(report), report_file)
-    ctx.exit(0 if report.passed else 1)
-
-
-def _check(
-    *, per_layer: bool, isa: str | None, saturation: bool, record: bool, data: Path | None
-) -> None:
-    """Refuse options that exclude each other, or need another one.
-
-    Raises:
-        SpecError: some do.
-    """
     if isa is not None and per_layer:
         raise SpecError("--per-layer looks at this CPU's kernels: drop it or --isa")
     if saturation and (isa is not None or per_layer):
         raise SpecError("--saturation counts overflows and compares nothing: use it alone")
-    if record and (isa is None or data is None):
+    if record and (isa is None or words["data"] is None):
         raise SpecError("--record writes what --isa proves on real pictures: add --isa and --data")
+    opened = load(artifact)
+    if record:
+        check_recordable(opened)  # before the work, not after it
+    words["environment"] = here()
+    if saturation:
+        images = {name: words[name] for name in _IMAGES}
+        with ProgressBar() as progress:
+            counted = api.count_saturation(opened, **images, progress=progress)
+        show(counted)
+    if isa is None:
+        with ProgressBar() as progress:
+            compared = api.verify(opened, **words, per_layer=per_layer, progress=progress)
+        show(compared)
+    else:
+        with ProgressBar() as progress:
+            on_isas = api.verify_isa(opened, isa.split(","), **words, progress=progress)
+        show(on_isas, (lambda: replace_card(opened, on_isas)) if record else None)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from resnet_deploy.artifact.files import sha256_of
-from resnet_deploy.data.datasets import Dataset, open_dataset
+from resnet_deploy.data.datasets import Data, Dataset, opened
 from resnet_deploy.data.folder import ImageFolder
 from resnet_deploy.data.loader import prepared_batches
 from resnet_deploy.data.sampling import spread_sample
@@ -93,14 +92,14 @@ def calibration_batch_size(image_size: int) -> int:
 
 
 def calibration_images(
-    path: Path,
+    data: Data,
     preprocess: Preprocess,
     *,
     samples: int = 512,
     seed: int = 0,
     batch_size: int = 32,
 ) -> CalibrationImages:
-    """Return ``samples`` images of the dataset at ``path``, spread over all its classes.
+    """Return ``samples`` images of ``data``, spread over all its classes.
 
     Labels are not needed. Where there are training images, those are taken. A smaller dataset
     is taken whole. The same data and seed give the same images in the same order.
@@ -111,7 +110,7 @@ def calibration_images(
     """
     if samples < 1:
         raise DatasetError(f"cannot calibrate on {samples} images: ask for at least one")
-    dataset = open_dataset(path, train=True)
+    dataset = opened(data, train=True)
     indices = spread_sample(dataset, samples, seed)
     return CalibrationImages(
         dataset=dataset,

@@ -44,6 +44,15 @@ class Dataset(Protocol):
         """Return a SHA-256 that changes with the data, not with the place it lies in."""
 
 
+Data = Path | Dataset
+"""Where images come from: a path that :func:`open_dataset` takes, or what it returned."""
+
+
+def opened(data: Data, *, train: bool = False) -> Dataset:
+    """Return the dataset that ``data`` is, or is the path of; see :func:`open_dataset`."""
+    return open_dataset(data, train=train) if isinstance(data, Path) else data
+
+
 def open_dataset(path: Path, *, train: bool = False) -> Dataset:
     """Open a dataset: an image folder, CIFAR python batches, IDX files, or an ``.npz`` file.
 

@@ -31,3 +31,10 @@ def new_initializer(graph: ir.Graph, name: str, array: Array) -> ir.Value:
     value = ir.val(unique, const_value=tensor)
     graph.register_initializer(value)
     return value
+
+
+def drop_unused(graph: ir.Graph, *values: ir.Value | None) -> None:
+    """Drop those of ``values`` from the initializers of ``graph`` that no node reads any more."""
+    for value in values:
+        if value is not None and not value.uses():
+            graph.initializers.pop(str(value.name), None)

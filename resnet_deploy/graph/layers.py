@@ -78,9 +78,9 @@ def layers_of(model: onnx.ModelProto) -> tuple[Layer, ...]:
         output = absorbed_output(node)
         if output.is_graph_output() or not output.name:
             continue
-        name = module_of(node) or str(node.name)
+        name = module_of(node)
         if name in layers:
-            name = str(node.name)
+            name = str(node.name or output.name)
         layers[name] = _layer(name, node, output)
     return tuple(layers.values())
 

@@ -1,9 +1,4 @@
-"""Names every node, tensor and weight after its torch module.
-
-``layer3.0.conv2`` is a node, its output, and the prefix of its ``.weight`` and ``.bias``. The
-module also goes into the node's metadata, where verify, quantize and summary read it. Everything
-else that torch's exporter left there is dropped: stack traces hold paths of the exporting machine.
-"""
+"""The torch module of a node: one rule for every verb, so that a layer has one name everywhere."""
 
 from __future__ import annotations
 
@@ -13,53 +8,67 @@ from contextlib import suppress
 import onnx
 import onnx_ir as ir
 
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
+MODULE_KEY = "resnet_deploy.module"
+"""Metadata of a node: the path of the torch module it came from; empty for the network itself."""
 
 _SCOPES_KEY = "pkg.torch.onnx.name_scopes"
-_FUNCTIONAL = {"Add": "add", "Relu": "relu", "Flatten": "flatten", "Concat": "cat"}
+_WEIGHTED = ("Conv", "Gemm", "MatMul")
 
 
-def name_by_module(model: ir.Model) -> int:
-    """Rename nodes, their outputs and their weights; return the number of nodes renamed."""
-    graph = model.graph
-    taken = {str(value.name) for value in (*graph.inputs, *graph.outputs)}
-    renamed = 0
-    for node in graph:
-        module = module_of(node)
-        name = _unique(_node_name(node, module), taken)
-        taken.add(name)
-        renamed += node.name != name
-        node.name = name
-        node.metadata_props.clear()
-        node.metadata_props[MODULE_KEY] = module
-        for output in node.outputs:
-            output.metadata_props.clear()
-            if output.name and not output.is_graph_output():
-                output.name = name if len(node.outputs) == 1 else f"{name}.{output.index()}"
-    _name_weights(graph)
-    for value in (*graph.inputs, *graph.outputs, *graph.initializers.values()):
-        value.metadata_props.clear()
-    graph.metadata_props.clear()
-    return renamed
+def module_of(node: ir.Node | onnx.NodeProto) -> str:
+    """Return the name of the layer that ``node`` is or belongs to, such as ``layer3.0.conv2``.
+
+    The torch module; the node's own name where none is known or it is the network itself; the
+    operator where the node has no name either. Never empty.
+    """
+    return torch_module(node) or node.name or node.op_type.lower()
 
 
-def module_of(node: ir.Node) -> str:
-    """Return the torch module path of ``node``, such as ``layer3.0.conv2``.
+def torch_module(node: ir.Node | onnx.NodeProto) -> str | None:
+    """Return the path of the torch module that ``node`` came from, or None where nothing tells.
 
     In order: what an earlier run recorded, the module that owns the weight, the scopes of
-    torch's dynamo exporter, the path in a TorchScript node name, the node's own name.
+    torch's dynamo exporter, the path in a TorchScript node name. Empty for what the network itself
+    calls, outside all of its modules.
     """
-    if MODULE_KEY in node.metadata_props:
-        return node.metadata_props[MODULE_KEY]
-    if node.op_type in ("Conv", "Gemm") and len(node.inputs) > 1 and node.inputs[1] is not None:
-        owner, dot, leaf = str(node.inputs[1].name).rpartition(".")
-        if dot and leaf == "weight":
-            return owner
-    if _SCOPES_KEY in node.metadata_props:
+    metadata = _metadata(node)
+    if MODULE_KEY in metadata:
+        return metadata[MODULE_KEY]
+    owner, dot, leaf = _weight_name(node).rpartition(".")
+    if dot and leaf == "weight":
+        return owner
+    if _SCOPES_KEY in metadata:
         with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            scopes = ast.literal_eval(node.metadata_props[_SCOPES_KEY])
+            scopes = ast.literal_eval(metadata[_SCOPES_KEY])
             return str(scopes[-2]) if len(scopes) > 1 else ""
-    return _torchscript_module(node.name or "") or node.name or node.op_type.lower()
+    return _torchscript_module(node.name or "") or None
+
+
+def module_metadata(node: ir.Node | None) -> dict[str, str]:
+    """Return the metadata of a new node that belongs to the same module as ``node``."""
+    return {MODULE_KEY: "" if node is None else node.metadata_props.get(MODULE_KEY, "")}
+
+
+def restore_modules(before: onnx.ModelProto, after: onnx.ModelProto) -> None:
+    """Put the torch modules back that a tool dropped, by the names of the nodes."""
+    metadata = {node.name: _metadata(node) for node in before.graph.node if node.name}
+    for node in after.graph.node:
+        del node.metadata_props[:]
+        for key, value in metadata.get(node.name, {}).items():
+            node.metadata_props.add(key=key, value=value)
+
+
+def _metadata(node: ir.Node | onnx.NodeProto) -> dict[str, str]:
+    if isinstance(node, ir.Node):
+        return node.metadata_props
+    return {entry.key: entry.value for entry in node.metadata_props}
+
+
+def _weight_name(node: ir.Node | onnx.NodeProto) -> str:
+    inputs = node.inputs if isinstance(node, ir.Node) else node.input
+    if node.op_type not in _WEIGHTED or len(inputs) < 2 or inputs[1] is None:
+        return ""
+    return str(inputs[1].name if isinstance(inputs[1], ir.Value) else inputs[1])
 
 
 def _torchscript_module(name: str) -> str:
@@ -70,46 +79,3 @@ def _torchscript_module(name: str) -> str:
     for part in name.split("/")[1:-1]:
         module = part if not module or part.startswith(f"{module}.") else f"{module}.{part}"
     return module
-
-
-def _node_name(node: ir.Node, module: str) -> str:
-    """A leaf module names its node; a function called by a block is added to the block's path."""
-    leaf = module.rpartition(".")[2]
-    function = _FUNCTIONAL.get(node.op_type)
-    if function is None or leaf.startswith(function):
-        return module or node.op_type.lower()
-    return f"{module}.{function}" if module else function
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    unique, number = name, 0
-    while unique in taken:
-        number += 1
-        unique = f"{name}_{number}"
-    return unique
-
-
-def _name_weights(graph: ir.Graph) -> None:
-    """Give weight and bias of every convolution and linear layer its module's name."""
-    for node in graph:
-        if node.op_type not in ("Conv", "Gemm"):
-            continue
-        for value, leaf in zip(node.inputs[1:3], ("weight", "bias"), strict=False):
-            if value is None or not value.is_initializer() or len(value.uses()) > 1:
-                continue
-            name = f"{node.name}.{leaf}"
-            if value.name != name and name not in graph.initializers:
-                value.name = name
-
-
-def restore_modules(before: onnx.ModelProto, after: onnx.ModelProto) -> None:
-    """Put the torch modules back that a tool dropped, by the names of the nodes."""
-    metadata = {
-        node.name: [(entry.key, entry.value) for entry in node.metadata_props]
-        for node in before.graph.node
-        if node.name
-    }
-    for node in after.graph.node:
-        del node.metadata_props[:]
-        for key, value in metadata.get(node.name, ()):
-            node.metadata_props.add(key=key, value=value)

@@ -1,8 +1,10 @@
-"""Which releases of ONNX Runtime can load a file."""
+"""The releases of ONNX Runtime: which of them can load a file, and which opset one can read."""
 
 from __future__ import annotations
 
 import onnx
+
+from resnet_deploy.errors import SpecError
 
 _RELEASES = (
     ("1.7", 13, 7),
@@ -46,6 +48,28 @@ def min_onnxruntime(model: onnx.ModelProto) -> str:
         _RELEASES[-1][0],
     )
     return max(first, _BYTE_MIN_MAX, key=release_numbers) if _compares_bytes(model) else first
+
+
+def newest_opset(release: str) -> int:
+    """Return the highest opset that ``release`` of ONNX Runtime reads; ``1.16.3`` is ``1.16``.
+
+    A release newer than the newest that is known here reads what that one reads.
+
+    Raises:
+        SpecError: ``release`` is no version from 1.7 on.
+    """
+    major, _, rest = release.partition(".")
+    minor = rest.partition(".")[0]
+    known = [
+        opset
+        for first, opset, _ in _RELEASES
+        if minor.isdecimal() and release_numbers(first) <= (1, int(minor))
+    ]
+    if major != "1" or not known:
+        raise SpecError(
+            f"--target-ort {release!r} is not supported: name a version from 1.7 on, as 1.16"
+        )
+    return known[-1]
 
 
 def release_numbers(release: str) -> tuple[int, ...]:

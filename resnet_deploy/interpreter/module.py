@@ -18,8 +18,9 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from resnet_deploy.artifact.onnx_file import MODULE_KEY, opset_of
+from resnet_deploy.artifact.onnx_file import opset_of
 from resnet_deploy.errors import UnsupportedGraphError
+from resnet_deploy.graph.module_names import module_of, torch_module
 from resnet_deploy.interpreter.node import Call, Node
 from resnet_deploy.interpreter.operators import CONVERTERS, SEVERAL_OUTPUTS
 
@@ -207,12 +208,10 @@ class _Builder:
 
 
 def _path_of(proto: onnx.NodeProto) -> str:
-    recorded = next((p.value for p in proto.metadata_props if p.key == MODULE_KEY), "")
-    if recorded:
-        return recorded
-    # A foreign node's name may be a path with slashes, or be missing.
-    name = re.sub(r"\W+", "_", proto.name or f"{proto.op_type}_{proto.output[0]}").strip("_")
-    return name or proto.op_type
+    if path := torch_module(proto):
+        return path
+    # A foreign node's own name may have dots and slashes that are no path.
+    return re.sub(r"\W+", "_", module_of(proto)).strip("_") or proto.op_type
 
 
 def _add_submodule(root: nn.Module, path: str, child: nn.Module) -> None:

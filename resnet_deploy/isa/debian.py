@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from resnet_deploy.errors import MissingDependencyError
+from resnet_deploy.errors import MissingDependencyError, one_line
+from resnet_deploy.processes import one_shot
 
 _CONFIGURATION = """\
 #clear APT::Update;
@@ -68,23 +68,19 @@ class PrivateApt:
         archives = self._folder / "cache/archives"
         for old in archives.glob("*.deb"):
             old.unlink()
-        done = self._run("install", "--download-only", *packages)
-        if done.returncode != 0:
-            reasons = [*self._warnings, *_complaints(done.stderr), "no reason given"]
+        ended = self._run("install", "--download-only", *packages)
+        if ended.failure:
+            reasons = [*self._warnings, *_complaints(ended.stderr), "no reason given"]
             raise MissingDependencyError(
                 f"apt-get can't download {' '.join(packages)} ({reasons[0]}): check the network "
                 "and the machine's package sources"
             )
         return sorted(archives.glob("*.deb"))
 
-    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+    def _run(self, *arguments: str) -> one_shot.Ended:
+        return one_shot.run(
             [self._apt, "-q", "-c", str(self._folder / "apt.conf"), *arguments],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            env={**os.environ, "LC_ALL": "C"},
+            environment={**os.environ, "LC_ALL": "C"},
         )
 
 
@@ -102,16 +98,10 @@ def unpack(packages: Sequence[Path], folder: Path) -> None:
     dpkg = _program("dpkg")
     folder.mkdir(parents=True, exist_ok=True)
     for package in packages:
-        done = subprocess.run(
-            [dpkg, "-x", str(package), str(folder)],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        if done.returncode != 0:
+        ended = one_shot.run([dpkg, "-x", str(package), str(folder)])
+        if ended.failure:
             raise MissingDependencyError(
-                f"dpkg can't unpack {package.name} ({' '.join(done.stderr.split())}): try again"
+                f"dpkg can't unpack {package.name} ({one_line(ended.stderr)}): try again"
             )
 
 

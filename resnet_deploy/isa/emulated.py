@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
@@ -16,13 +15,16 @@ import numpy as np
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.files import sha256_of, write_atomically
 from resnet_deploy.errors import RunnerError
-from resnet_deploy.isa import worker as isa_worker
+from resnet_deploy.isa import guest
 from resnet_deploy.isa.instruction_sets import Isa
 from resnet_deploy.isa.tools import Tools, find_tools, isa_folder, onnxruntime_version
+from resnet_deploy.processes import one_shot
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.runners.cpu import default_threads
 
 _DIGEST_BYTES = 32
+_QEMU_NOISE = "TCG doesn't"
+"""QEMU warns of every feature of the CPU that it leaves out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,30 +108,22 @@ def _run(
             "threads": threads,
         }
         (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
-        command = [*tools.command, isa_worker.__file__, str(folder / "request.json")]
-        with (
-            (folder / "stderr").open("w+", encoding="utf-8", errors="replace") as errors,
-            subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=folder
-            ) as process,
-        ):
-            assert process.stdout is not None
-            try:
-                for line in process.stdout:
-                    message = json.loads(line)
-                    if isinstance(message, list):
-                        _check_features(isa, set(message))
-                    else:
-                        progress(isa.name, message, len(images))
-            except BaseException:
-                process.kill()
-                raise
-            if process.wait() != 0:
-                errors.seek(0)
-                raise RunnerError(
-                    f"{path} does not run on an emulated {isa.name}: "
-                    f"{_reason(errors.read(), process.returncode)}"
-                )
+
+        def hear(line: str) -> None:
+            message = json.loads(line)
+            if isinstance(message, list):
+                _check_features(isa, set(message))
+            else:
+                progress(isa.name, message, len(images))
+
+        ended = one_shot.run(
+            [*tools.command, guest.__file__, str(folder / "request.json")],
+            folder=folder,
+            on_line=hear,
+            noise=_QEMU_NOISE,
+        )
+        if ended.failure:
+            raise RunnerError(f"{path} does not run on an emulated {isa.name}: {ended.failure}")
         logits: Array = np.load(folder / "logits.npy", allow_pickle=False)
         return logits
 
@@ -142,12 +136,6 @@ def _check_features(isa: Isa, found: set[str]) -> None:
             f"the emulator of {isa.name} shows the wrong {', '.join(wrong)}: QEMU 7.2 or later is "
             f"needed; delete {isa_folder()}, and fetch it again on Debian 12 or later"
         )
-
-
-def _reason(errors: str, code: int) -> str:
-    # QEMU warns of every feature of the CPU that it leaves out.
-    lines = [line for line in errors.splitlines() if line.strip() and "TCG doesn't" not in line]
-    return lines[-1].strip()[:300] if lines else f"exit code {code}"
 
 
 def _cache_entry(isa: Isa, path: Path, images: Array, batch_size: int, threads: int) -> Path:

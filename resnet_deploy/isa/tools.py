@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.metadata
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -20,6 +19,7 @@ from resnet_deploy.artifact.files import cache_folder
 from resnet_deploy.errors import MissingDependencyError, SpecError
 from resnet_deploy.isa.debian import PrivateApt, unpack
 from resnet_deploy.isa.instruction_sets import ISAS, Isa, is_native, machine
+from resnet_deploy.processes import one_shot
 from resnet_deploy.progress import Progress, silent
 
 FETCH_COMMAND = "resnet-deploy doctor --fetch-isa-tools"
@@ -204,24 +204,19 @@ def _fetch_wheels(scratch: Path) -> None:
     python = _guest_python(_guest_root()).name.removeprefix("python")
     wanted = (f"onnxruntime=={onnxruntime_version()}", "numpy")
     wheels, site = scratch / "wheels", scratch / "site"
-    done = subprocess.run(
+    ended = one_shot.run(
         [
             *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
             *("--no-deps", "--only-binary=:all:", "--implementation", "cp"),
             *("--python-version", python, "--dest", str(wheels)),
             *(f"--platform={platform}_aarch64" for platform in _WHEEL_PLATFORMS),
             *wanted,
-        ],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
+        ]
     )
-    if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason"]
+    if ended.failure:
         raise MissingDependencyError(
             f"pip can't download {' and '.join(wanted)} for Python {python} on ARM64 "
-            f"({lines[-1]}): check the network, or install another ONNX Runtime"
+            f"({ended.failure}): check the network, or install another ONNX Runtime"
         )
     for wheel in wheels.glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:

@@ -16,18 +16,18 @@ import numpy as np
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import Artifact, load
-from resnet_deploy.artifact.recording import record
 from resnet_deploy.errors import ArtifactError, MissingDependencyError, RunnerError, SpecError
 from resnet_deploy.isa.emulated import EmulatedLogits, emulate, filled
 from resnet_deploy.isa.instruction_sets import Isa, is_native, isa_named
 from resnet_deploy.isa.tools import find_tools
+from resnet_deploy.models.network import Network
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.reference import Reference, reference_for
 from resnet_deploy.results import Environment, IsaReport, IsaRun
-from resnet_deploy.runners.compare import difference, side_by_side, top1_equal
+from resnet_deploy.runners.compare import difference_and_top1, side_by_side
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import OutputKind, SessionSpec, Tolerance
-from resnet_deploy.verify import BATCH_SIZES, default_tolerance
+from resnet_deploy.verification import BATCH_SIZES, default_tolerance
 
 logger = logging.getLogger(__name__)
 
@@ -105,18 +105,9 @@ def compare_isas(
     )
 
 
-def record_isas(artifact: Artifact, report: IsaReport) -> Artifact:
-    """Write into the card of ``artifact``'s file on which instruction sets it proved right.
-
-    One that failed is no longer named there.
-
-    Raises:
-        ArtifactError: the file has no card, is another one by now, or can't be written.
-    """
-    failed = [run.isa for run in report.runs if run.failures]
-    return record(
-        artifact.path, artifact.sha256, lambda card: card.with_isas(report.proven, failed)
-    )
+def isas_of(report: IsaReport) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return on which instruction sets the file proved right, and on which it failed."""
+    return report.proven, tuple(run.isa for run in report.runs if run.failures)
 
 
 def isa_tolerance(artifact: Artifact, samples: int, *, meaningful: bool) -> Tolerance:
@@ -129,7 +120,11 @@ def isa_tolerance(artifact: Artifact, samples: int, *, meaningful: bool) -> Tole
 
 
 def optional_reference(
-    artifact: Artifact, against: Path | None, *, factory: str | None = None, threads: int = 0
+    artifact: Artifact,
+    against: Network | Path | None,
+    *,
+    factory: str | None = None,
+    threads: int = 0,
 ) -> Reference | None:
     """Return what has the right answer; None where nobody named it and it is not at hand.
 
@@ -158,19 +153,23 @@ def _compared(
     name = ", ".join(spec.name for spec in artifact.outputs)
     # Classes of a top-K file are no numbers to compare; where two are a tie they change.
     by_class = artifact.output_kind in (OutputKind.LOGITS, OutputKind.SOFTMAX)
+    logits, same = difference_and_top1(name, here, there, classes=by_class)
+    reference, reference_same = (
+        (None, ()) if right is None else difference_and_top1(name, right, there, classes=by_class)
+    )
     return IsaRun(
         isa=isa.name,
         emulator=None if emulated is None else emulated.emulator,
         seconds=0.0 if emulated is None else emulated.seconds,
         cached=emulated is not None and emulated.cached,
-        logits=difference(name, here, there),
+        logits=logits,
         identical_samples=sum(
             one.tobytes() == two.tobytes() for one, two in zip(here, there, strict=True)
         ),
-        top1_equal=top1_equal(here, there) if by_class else (),
+        top1_equal=same,
         tolerance=tolerance,
-        reference=None if right is None else difference(name, right, there),
-        reference_top1_equal=(() if right is None or not by_class else top1_equal(right, there)),
+        reference=reference,
+        reference_top1_equal=reference_same,
     )
 
 

@@ -2,62 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
-from types import TracebackType
-from typing import TypeVar
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.measure.stopwatch import Process
+from resnet_deploy.processes.engine import at_once
 from resnet_deploy.results import BenchSubject
 
-A = TypeVar("A")
-R = TypeVar("R")
 
-
-def at_once(function: Callable[[A], R], arguments: Iterable[A]) -> list[R]:
-    """Return ``function`` of each of ``arguments``, each called in a thread of its own.
-
-    The threads only wait for other processes. An exception, Ctrl-C as well, does not wait for
-    those that are still busy: their callers end the processes.
-    """
-    items = list(arguments)
-    pool = ThreadPoolExecutor(max(1, len(items)))
-    try:
-        return list(pool.map(function, items))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-class ProcessGroup:
+class ProcessGroup(ExitStack):
     """Implements ``stopwatch.Process`` with several processes that do the same at once."""
 
     def __init__(self, members: Sequence[Process]) -> None:
+        super().__init__()
         self._members = members
-        self._stack = ExitStack()
 
     def load(self, subject: BenchSubject, samples: Path) -> int:
         """Load all at once, and return the longest time of one."""
-        return max(at_once(lambda one: one.load(subject, samples), self._members))
+        return max(at_once(lambda member: member.load(subject, samples), self._members))
 
     def first_run(self) -> int:
         """Run all at once, and return the longest time of one."""
-        return max(at_once(lambda one: one.first_run(), self._members))
+        return max(at_once(lambda member: member.first_run(), self._members))
 
     def warm_up(self, seconds: float) -> int:
         """Warm all up at once, and return the runs of the one that took most."""
-        return max(at_once(lambda one: one.warm_up(seconds), self._members))
+        return max(at_once(lambda member: member.warm_up(seconds), self._members))
 
     def run(self, count: int) -> list[int]:
         """Return the runs of all, which ran at once."""
-        return [ns for one in at_once(lambda one: one.run(count), self._members) for ns in one]
+        return list(chain(*at_once(lambda member: member.run(count), self._members)))
 
     def saturate(self, seconds: float) -> list[list[int]]:
         """Return the runs of each, which ran at once."""
-        taken = at_once(lambda one: one.saturate(seconds), self._members)
-        return [times for one in taken for times in one]
+        return list(chain(*at_once(lambda member: member.saturate(seconds), self._members)))
 
     def logits(self) -> Array:
         """Return those of the first."""
@@ -65,17 +46,9 @@ class ProcessGroup:
 
     def peak_rss_bytes(self) -> int:
         """Return the sum of what each had resident at most."""
-        return sum(one.peak_rss_bytes() for one in self._members)
+        return sum(member.peak_rss_bytes() for member in self._members)
 
     def __enter__(self) -> ProcessGroup:
-        for one in self._members:
-            self._stack.enter_context(one)
+        for member in self._members:
+            self.enter_context(member)
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, traceback)

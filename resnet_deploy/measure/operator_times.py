@@ -1,14 +1,12 @@
 """ONNX Runtime's profiler: the time of each operator that it runs, by torch module.
 
-ONNX Runtime runs another graph than the file's: operators are fused, renamed and put in. So the
-graph that it made is saved beside the profile, and each of its operators is traced back to one of
-the file's: by its name, by the name without what optimisers append, or by what it computes.
+ONNX Runtime runs another graph than the file's. So the graph that it made is saved beside the
+profile, and each of its operators is traced back (:mod:`resnet_deploy.graph.optimized`).
 """
 
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,15 +16,13 @@ from typing import Any
 import onnx
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.errors import RunnerError, one_line
+from resnet_deploy.graph.optimized import OptimizedGraph
 from resnet_deploy.results.operator_times import OperatorKind, OperatorTime
 from resnet_deploy.runners.ort_runner import session_options
 from resnet_deploy.spec import SessionSpec
 
-_SUFFIX = re.compile(r"(_token_\d+|_nchwc|_nhwc|_quant)+$")
 _EVENT_SUFFIX = "_kernel_time"
-_COMPUTES = ("Conv", "Gemm", "MatMul")
 _CONVERTS = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "ReorderInput", "ReorderOutput", "Transpose", "Cast"}
 )
@@ -74,10 +70,10 @@ def profile_operators(
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         graph = onnx.load(str(optimised), load_external_data=False).graph
     source = onnx.load(str(path), load_external_data=False).graph
-    return tuple(_operators(events, _Modules(source, graph)))
+    return tuple(_operators(events, OptimizedGraph(source, graph)))
 
 
-def _operators(events: list[dict[str, Any]], modules: _Modules) -> Iterable[OperatorTime]:
+def _operators(events: list[dict[str, Any]], optimised: OptimizedGraph) -> Iterable[OperatorTime]:
     taken: dict[str, list[int]] = {}
     first: dict[str, dict[str, Any]] = {}
     for event in sorted(events, key=lambda one: int(one.get("ts", 0))):
@@ -89,7 +85,7 @@ def _operators(events: list[dict[str, Any]], modules: _Modules) -> Iterable[Oper
         kernel = first[node]["op_name"]
         yield OperatorTime(
             node=node,
-            module=modules.of(node),
+            module=optimised.module_by_name(node),
             kernel=kernel,
             kind=_kind(kernel, first[node]),
             runs_ns=tuple(times[_WARMUP_RUNS:]),
@@ -101,56 +97,3 @@ def _kind(kernel: str, event: dict[str, Any]) -> OperatorKind:
         return OperatorKind.CONVERSION
     types = [kind for one in event.get("input_type_shape", [])[:1] for kind in one]
     return OperatorKind.INT8 if _INT8_TYPES.intersection(types) else OperatorKind.FLOAT
-
-
-class _Modules:
-    """Finds the torch module of an operator of the optimised graph."""
-
-    def __init__(self, source: onnx.GraphProto, optimised: onnx.GraphProto) -> None:
-        self._sources = {node.name: node for node in source.node if node.name}
-        self._source_of = {name: node for node in source.node for name in node.output}
-        self._nodes = {node.name: node for node in optimised.node}
-        self._producer = {name: node for node in optimised.node for name in node.output}
-
-    def of(self, name: str) -> str:
-        """Return the module of the operator called ``name``; its own name if none is known."""
-        node = self._nodes.get(name)
-        while node is not None:
-            original = self._original(node)
-            if original is not None:
-                return _module_of(original)
-            # ONNX Runtime put it in: it belongs to what it reads.
-            node = next((self._producer[one] for one in node.input if one in self._producer), None)
-        original = self._sources.get(_SUFFIX.sub("", name))
-        return _module_of(original) if original is not None else name
-
-    def _original(self, node: onnx.NodeProto) -> onnx.NodeProto | None:
-        stem = _SUFFIX.sub("", node.name)
-        found = (
-            self._sources.get(node.name)
-            or self._sources.get(stem)
-            or next(
-                (self._source_of[one] for one in (stem, *node.output) if one in self._source_of),
-                None,
-            )
-        )
-        if found is None or not _computes(node):
-            return found
-        # A convolution that absorbed its ReLU may go by the ReLU's name.
-        main: onnx.NodeProto | None = found
-        while main is not None and not any(kind in main.op_type for kind in _COMPUTES):
-            main = next(
-                (self._source_of[one] for one in main.input if one in self._source_of), None
-            )
-        return main if main is not None else found
-
-
-def _module_of(node: onnx.NodeProto) -> str:
-    for entry in node.metadata_props:
-        if entry.key == MODULE_KEY and entry.value:
-            return entry.value
-    return node.name or node.op_type
-
-
-def _computes(node: onnx.NodeProto) -> bool:
-    return any(kind in node.op_type for kind in _COMPUTES)

@@ -7,9 +7,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 import numpy as np
@@ -26,8 +25,8 @@ _WINDOW = 5
 _STABLE = 0.02
 
 
-class Process(Protocol):
-    """One subject of a benchmark, usually in a process of its own; a context manager."""
+class Process(AbstractContextManager["Process"], Protocol):
+    """One subject of a benchmark, usually in a process of its own."""
 
     def load(self, subject: BenchSubject, samples: Path) -> int:
         """Open the model, and return the nanoseconds that took its runtime.
@@ -55,15 +54,6 @@ class Process(Protocol):
 
     def peak_rss_bytes(self) -> int:
         """Return the most memory the process ever had resident."""
-
-    def __enter__(self) -> Process: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
 
 
 class Stopwatch:

@@ -1,11 +1,12 @@
-"""From a request and a weights file to a loaded network: every layout, no surprises.
+"""From a request and a weights file to a network: every layout, no surprises.
 
 :func:`resolve` is the only door: random, published or own weights, inferred or stated nets.
+:func:`load_network` lets the user overrule what the weights' card says.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from torch import nn
 from resnet_deploy.artifact.card import WeightsSource
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.weights_card import WeightsCard
+from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.models.imagenet import fetch
 from resnet_deploy.models.infer import infer_spec
@@ -24,6 +26,7 @@ from resnet_deploy.models.layouts import (
     to_torchvision,
     unwrap,
 )
+from resnet_deploy.models.network import Network
 from resnet_deploy.models.pretrained import pretrained_cifar10
 from resnet_deploy.models.reading import read_weights
 from resnet_deploy.models.registry import build, build_custom, skeleton
@@ -35,26 +38,34 @@ from resnet_deploy.models.stated import (
 )
 from resnet_deploy.models.weights_file import MODEL_FILE, card_of
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.spec import ModelSpec
+from resnet_deploy.spec import ModelSpec, Preprocess
+from resnet_deploy.spec.deploy import LoadSpec
 from resnet_deploy.spec.model_request import ModelRequest
 
 _PUBLISHED = ("imagenet", "cifar10")
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoadedModel:
-    """A network with its weights: eval mode, CPU, float32.
+def load_network(request: LoadSpec, *, progress: Progress = silent) -> Network:
+    """Return the network of ``request``; what it says goes before what the weights' card says.
 
-    ``labels`` is empty or has one name per class; ``card`` is what training wrote beside the
-    weights; ``notices`` are lines worth telling a user.
+    Raises:
+        SpecError: the request contradicts itself, its factory fails, or the labels don't fit.
+        CheckpointError: the weights can't be read, or don't fit.
+        MissingDependencyError: the file needs a package that is not installed.
     """
-
-    module: nn.Module
-    spec: ModelSpec
-    source: WeightsSource
-    labels: tuple[str, ...] = ()
-    card: WeightsCard | None = None
-    notices: tuple[str, ...] = ()
+    progress("loading", 0, 1)
+    network = resolve(request.model, request.weights, seed=request.seed, progress=progress)
+    given, classes = request.labels, network.spec.num_classes
+    if given and len(given) != classes:
+        raise SpecError(f"--labels names {len(given)} classes, the model has {classes}")
+    known = imagenet_labels() if network.source.kind == "imagenet" else ()
+    progress("loading", 1, 1)
+    return replace(
+        network,
+        preprocess=request.preprocess.over(network.preprocess),
+        labels=given or network.labels or known,
+        licence=request.licence or network.licence,
+    )
 
 
 def resolve(
@@ -63,7 +74,7 @@ def resolve(
     *,
     seed: int = 0,
     progress: Progress = silent,
-) -> LoadedModel:
+) -> Network:
     """Return the network of ``request`` with ``weights``.
 
     Args:
@@ -95,16 +106,16 @@ def resolve(
     return _from_file(request, path, kind="file")
 
 
-def _without_file(request: ModelRequest, seed: int) -> LoadedModel:
+def _without_file(request: ModelRequest, seed: int) -> Network:
     spec = request.spec()
     if request.is_custom:
         module, spec = build_custom(spec, seed=seed)
         _checked(dict(module.state_dict()), str(request.model))
-        return LoadedModel(module=module, spec=spec, source=WeightsSource(kind="factory"))
-    return LoadedModel(
-        module=build(spec, seed=seed),
-        spec=spec,
-        source=WeightsSource(kind="random", seed=seed),
+        return _network(module, spec, WeightsSource(kind="factory"))
+    return _network(
+        build(spec, seed=seed),
+        spec,
+        WeightsSource(kind="random", seed=seed),
         notices=(
             f"weights are random (seed {seed}): good for speed, not for accuracy; "
             "use --weights FILE, imagenet or cifar10",
@@ -112,7 +123,7 @@ def _without_file(request: ModelRequest, seed: int) -> LoadedModel:
     )
 
 
-def _from_file(request: ModelRequest, path: Path, *, kind: str) -> LoadedModel:
+def _from_file(request: ModelRequest, path: Path, *, kind: str) -> Network:
     raw, card, notices = _tensors(path)
     stated = NOTHING_STATED
     if card is not None:
@@ -128,17 +139,17 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str) -> LoadedModel:
     # be missing.
     module.load_state_dict(state, strict=False)
     labels = stated.labels if len(stated.labels) == spec.num_classes else ()
-    return LoadedModel(
-        module=module,
-        spec=spec,
-        source=_source(path, kind),
+    return _network(
+        module,
+        spec,
+        _source(path, kind),
         labels=labels,
         card=card,
         notices=(*notices, *cast, *deviations),
     )
 
 
-def _into_factory(request: ModelRequest, path: Path, seed: int) -> LoadedModel:
+def _into_factory(request: ModelRequest, path: Path, seed: int) -> Network:
     """Load a checkpoint into a user's own net, key by key."""
     raw, card, notices = _tensors(path)
     stated = NOTHING_STATED if card is None else stated_by_card(card, request, path.name)
@@ -164,13 +175,35 @@ def _into_factory(request: ModelRequest, path: Path, seed: int) -> LoadedModel:
             )
     deviations = () if card is None else check_card(card, spec, path.name)
     module.load_state_dict(state, strict=False)
-    return LoadedModel(
-        module=module,
-        spec=spec,
-        source=_source(path, "file"),
+    return _network(
+        module,
+        spec,
+        _source(path, "file"),
         labels=stated.labels,
         card=card,
         notices=(*notices, *cast, *deviations),
+    )
+
+
+def _network(
+    module: nn.Module,
+    spec: ModelSpec,
+    source: WeightsSource,
+    *,
+    labels: tuple[str, ...] = (),
+    card: WeightsCard | None = None,
+    notices: tuple[str, ...] = (),
+) -> Network:
+    size = spec.image_size
+    return Network(
+        module=module,
+        spec=spec,
+        preprocess=Preprocess.for_size(size) if card is None else card.preprocess_for(size),
+        source=source,
+        labels=labels,
+        licence="" if card is None else card.licence,
+        card=card,
+        notices=notices,
     )
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import signal
-import threading
-from collections.abc import Iterator
 
 from resnet_deploy.errors import MissingDependencyError
+from resnet_deploy.processes.interrupts import interrupts_deferred
 
 MAKING = {
     "onnxscript": "exporting models",
@@ -33,27 +30,3 @@ def require(package: str, purpose: str) -> None:
             importlib.import_module(package)
     except ImportError as error:
         raise MissingDependencyError(f"{purpose} needs the package {package}: {INSTALL}") from error
-
-
-@contextlib.contextmanager
-def interrupts_deferred() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait until the block ends.
-
-    torch runs Python from C++ while it imports itself: an exception there aborts the process.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers:
-        signal.signal(number, lambda number, frame: came.append(number))
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            # None: it was set by C code, and can't be set back from here.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-    if came:
-        signal.raise_signal(came[0])

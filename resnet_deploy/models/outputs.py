@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from resnet_deploy.errors import SpecError
+from resnet_deploy.models.network import Network
 from resnet_deploy.models.resnet import ResNet
 from resnet_deploy.spec import ModelSpec, OutputKind, OutputSpec, Stem
+
+
+def shaped(network: Network, output: OutputSpec) -> nn.Module:
+    """Return a module that gives what ``output`` asks for; that of ``network`` stays as it is.
+
+    Raises:
+        SpecError: this network can't give that.
+    """
+    module = network.module
+    if output.kind in (OutputKind.EMBEDDING, OutputKind.FEATURES) or output.stride != 32:
+        module = copy.deepcopy(module)
+    shape_output(module, network.spec, output)
+    return module
 
 
 def shape_output(module: nn.Module, model: ModelSpec, output: OutputSpec) -> None:

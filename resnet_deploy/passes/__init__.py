@@ -1,40 +1,31 @@
 """ONNX graph passes, one per file, and the order in which they run.
 
-A pass takes an ``onnx_ir.Model``, rewrites it in place and returns how many rewrites it made.
-It never changes what the graph computes; its docstring gives the algebra and when it refuses.
+A pass takes an ``onnx_ir.Model``, rewrites it in place and returns a :class:`PassResult`: how many
+rewrites it made, and which candidates it refused and why. It never changes what the graph computes;
+its docstring gives the algebra and when it refuses. What does change it is in
+:mod:`resnet_deploy.rewrites`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import onnx_ir as ir
-from onnx_ir.passes import common
 
-from resnet_deploy.graph.module_names import name_by_module
+from resnet_deploy.passes.clean import clean
 from resnet_deploy.passes.flatten import reshape_to_flatten
 from resnet_deploy.passes.flush_denormals import flush_denormals
 from resnet_deploy.passes.fold_batchnorm import fold_batchnorm
 from resnet_deploy.passes.global_average_pool import mean_to_global_average_pool
 from resnet_deploy.passes.identity_pool import remove_identity_pool
 from resnet_deploy.passes.matmul_to_gemm import matmul_to_gemm
+from resnet_deploy.passes.name_by_module import name_by_module
 from resnet_deploy.passes.private_bias import private_bias
+from resnet_deploy.passes.result import PassResult, Refusal
 
-Pass = Callable[[ir.Model], int]
+__all__ = ["DEFAULT_PASSES", "Pass", "PassResult", "Refusal", "counts_text", "run_passes"]
 
-
-def clean(model: ir.Model) -> int:
-    """Turn Constant nodes into initializers, drop Identity nodes and what nobody uses."""
-    nodes = model.graph.num_nodes()
-    for step in (
-        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
-        common.IdentityEliminationPass(),
-        common.RemoveUnusedNodesPass(),
-        common.TopologicalSortPass(),
-    ):
-        step(model)
-    return nodes - model.graph.num_nodes()
-
+Pass = Callable[[ir.Model], PassResult]
 
 DEFAULT_PASSES: tuple[Pass, ...] = (
     clean,
@@ -51,9 +42,18 @@ DEFAULT_PASSES: tuple[Pass, ...] = (
 """What every file goes through, in this order."""
 
 
-def run_passes(model: ir.Model, passes: tuple[Pass, ...] = DEFAULT_PASSES) -> dict[str, int]:
-    """Run ``passes`` on ``model`` in place; return the number of rewrites of each."""
-    counts: dict[str, int] = {}
-    for one in passes:
-        counts[one.__name__] = counts.get(one.__name__, 0) + one(model)
-    return counts
+def run_passes(model: ir.Model, passes: tuple[Pass, ...] = DEFAULT_PASSES) -> dict[str, PassResult]:
+    """Run ``passes`` on ``model`` in place; return their results by name, in order of first run.
+
+    The results of a pass that runs twice are added.
+    """
+    results: dict[str, PassResult] = {}
+    for graph_pass in passes:
+        name = graph_pass.__name__
+        results[name] = results.get(name, PassResult()) + graph_pass(model)
+    return results
+
+
+def counts_text(results: Mapping[str, PassResult]) -> str:
+    """Return ``clean 3, fold_batchnorm 20``: what made rewrites, for a line of the log."""
+    return ", ".join(f"{name} {result.count}" for name, result in results.items() if result.count)

@@ -11,37 +11,44 @@ import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant, new_initializer
+from resnet_deploy.passes.result import PassResult, Refusal
 
 _DEFAULT_EPSILON = 1e-5
 
 
-def fold_batchnorm(model: ir.Model) -> int:
+def fold_batchnorm(model: ir.Model) -> PassResult:
     """Fold every BatchNormalization whose input is a convolution with constant weights.
 
     Refuses when the convolution's output has another consumer or is a graph output, or when
     any parameter is computed at run time.
     """
-    folded = 0
+    folded, refusals = 0, []
     for bn in list(model.graph):
-        if bn.op_type == "BatchNormalization" and _fold(model.graph, bn):
+        if bn.op_type != "BatchNormalization":
+            continue
+        if (reason := _fold(model.graph, bn)) is None:
             folded += 1
-    return folded
+        else:
+            refusals.append(Refusal.of(bn, reason))
+    return PassResult(folded, tuple(refusals))
 
 
-def _fold(graph: ir.Graph, bn: ir.Node) -> bool:
+def _fold(graph: ir.Graph, bn: ir.Node) -> str | None:
+    """Fold ``bn``, or return why not."""
     x = bn.inputs[0]
     conv = None if x is None else x.producer()
     if x is None or conv is None or conv.op_type != "Conv":
-        return False
-    training = "training_mode" in bn.attributes and bn.attributes["training_mode"].as_int()
-    if len(x.uses()) != 1 or x.is_graph_output() or training:
-        return False
+        return "it does not follow a convolution"
+    if len(x.uses()) != 1 or x.is_graph_output():
+        return f"it is not the only reader of {conv.name or x.name}"
+    if "training_mode" in bn.attributes and bn.attributes["training_mode"].as_int():
+        return "it is in training mode"
     weight = constant(conv.inputs[1])
     bias = constant(conv.inputs[2]) if len(conv.inputs) > 2 else None
     statistics = [constant(value) for value in bn.inputs[1:5]]
     computed_bias = len(conv.inputs) > 2 and conv.inputs[2] is not None and bias is None
     if weight is None or computed_bias or any(array is None for array in statistics):
-        return False
+        return "its parameters, or those of the convolution, are computed at run time"
 
     gamma, beta, mean, var = (np.asarray(array, np.float64) for array in statistics)
     epsilon = bn.attributes["epsilon"].as_float() if "epsilon" in bn.attributes else None
@@ -68,4 +75,4 @@ def _fold(graph: ir.Graph, bn: ir.Node) -> bool:
     graph.insert_before(bn, replacement)
     ir.convenience.replace_all_uses_with(y, output, replace_graph_outputs=True)
     graph.remove([bn, conv], safe=True)
-    return True
+    return None

@@ -9,31 +9,38 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from resnet_deploy.graph.constants import constant
+from resnet_deploy.passes.result import PassResult, Refusal
 
 
-def mean_to_global_average_pool(model: ir.Model) -> int:
+def mean_to_global_average_pool(model: ir.Model) -> PassResult:
     """Replace every ReduceMean over axes (2, 3) of a 4-D tensor.
 
     With ``keepdims=0`` a Flatten follows. Refuses other axes and tensors of unknown rank.
     """
-    replaced = 0
+    replaced, refusals = 0, []
     for node in list(model.graph):
-        if node.op_type == "ReduceMean" and _is_spatial_mean(node):
+        if node.op_type != "ReduceMean":
+            continue
+        if (reason := _reason_against(node)) is None:
             _replace(model.graph, node)
             replaced += 1
-    return replaced
+        else:
+            refusals.append(Refusal.of(node, reason))
+    return PassResult(replaced, tuple(refusals))
 
 
-def _is_spatial_mean(node: ir.Node) -> bool:
+def _reason_against(node: ir.Node) -> str | None:
     x = node.inputs[0]
     if x is None or x.shape is None or len(x.shape) != 4:
-        return False
+        return "its input is not known to have four dimensions"
     if len(node.inputs) > 1:  # axes became an input in opset 18
         array = constant(node.inputs[1])
         axes = [] if array is None else [int(axis) for axis in array]
     else:
         axes = list(node.attributes["axes"].as_ints()) if "axes" in node.attributes else []
-    return sorted(axis % 4 for axis in axes) == [2, 3]
+    if sorted(axis % 4 for axis in axes) == [2, 3]:
+        return None
+    return "it is not over height and width alone"
 
 
 def _replace(graph: ir.Graph, node: ir.Node) -> None:

@@ -8,27 +8,39 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from resnet_deploy.graph.constants import ints
+from resnet_deploy.passes.result import PassResult, Refusal
 
-def remove_identity_pool(model: ir.Model) -> int:
+
+def remove_identity_pool(model: ir.Model) -> PassResult:
     """Remove every AveragePool and MaxPool with a 1x1 kernel, stride 1 and no padding.
 
-    Refuses a pool whose output is the graph's: it carries the output's name.
+    Refuses other strides and padding, a MaxPool that also gives indices, and a pool whose output is
+    the graph's: it carries the output's name.
     """
-    removed = 0
+    removed, refusals = 0, []
     for node in list(model.graph):
-        if node.op_type not in ("AveragePool", "MaxPool") or len(node.outputs) != 1:
+        pools = node.op_type in ("AveragePool", "MaxPool")
+        if not pools or set(ints(node, "kernel_shape", ())) != {1}:
             continue
-        source, y = node.inputs[0], node.outputs[0]
-        if source is None or y.is_graph_output() or not _copies(node):
+        if (reason := _reason_against(node)) is not None:
+            refusals.append(Refusal.of(node, reason))
             continue
-        y.replace_all_uses_with(source)
+        source = node.inputs[0]
+        assert source is not None, "a pool has an input"
+        node.outputs[0].replace_all_uses_with(source)
         model.graph.remove(node, safe=True)
         removed += 1
-    return removed
+    return PassResult(removed, tuple(refusals))
 
 
-def _copies(node: ir.Node) -> bool:
-    def values(name: str) -> set[int]:
-        return set(node.attributes[name].as_ints()) if name in node.attributes else set()
-
-    return values("kernel_shape") == {1} and values("strides") <= {1} and values("pads") <= {0}
+def _reason_against(node: ir.Node) -> str | None:
+    if not set(ints(node, "strides", ())) <= {1}:
+        return "its stride is not 1"
+    if not set(ints(node, "pads", ())) <= {0}:
+        return "it pads"
+    if len(node.outputs) != 1:
+        return "it gives indices as well"
+    if node.outputs[0].is_graph_output():
+        return "its output is the graph's"
+    return None

@@ -9,26 +9,34 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from resnet_deploy.graph.constants import constant
+from resnet_deploy.passes.result import PassResult, Refusal
 
 
-def matmul_to_gemm(model: ir.Model) -> int:
+def matmul_to_gemm(model: ir.Model) -> PassResult:
     """Replace every MatMul of a matrix by a constant matrix, with the bias that follows if any.
 
-    Refuses inputs of other than two dimensions: Gemm takes matrices only.
+    Refuses inputs of other than two dimensions (Gemm takes matrices only), and a second factor that
+    is computed at run time.
     """
-    replaced = 0
+    replaced, refusals = 0, []
     for node in list(model.graph):
-        if node.op_type == "MatMul" and _is_linear(node):
+        if node.op_type != "MatMul":
+            continue
+        if (reason := _reason_against(node)) is None:
             _replace(model.graph, node)
             replaced += 1
-    return replaced
+        else:
+            refusals.append(Refusal.of(node, reason))
+    return PassResult(replaced, tuple(refusals))
 
 
-def _is_linear(node: ir.Node) -> bool:
+def _reason_against(node: ir.Node) -> str | None:
     x, weight = node.inputs[0], constant(node.inputs[1])
-    if x is None or x.shape is None or len(x.shape) != 2 or weight is None:
-        return False
-    return weight.ndim == 2 and constant(x) is None
+    if weight is None:
+        return "its second factor is computed at run time"
+    if x is None or x.shape is None or len(x.shape) != 2 or weight.ndim != 2:
+        return "its factors are not known to be matrices"
+    return None if constant(x) is None else "both of its factors are constant"
 
 
 def _replace(graph: ir.Graph, matmul: ir.Node) -> None:

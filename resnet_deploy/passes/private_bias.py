@@ -10,11 +10,15 @@ import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.graph.constants import constant, new_initializer
+from resnet_deploy.passes.result import PassResult, Refusal
 
 
-def private_bias(model: ir.Model) -> int:
-    """Copy shared biases and add zero ones to convolutions that have none."""
-    changed = 0
+def private_bias(model: ir.Model) -> PassResult:
+    """Copy shared biases and add zero ones to convolutions that have none.
+
+    Refuses weights and shared biases that are computed at run time.
+    """
+    changed, refusals = 0, []
     for node in model.graph:
         if node.op_type not in ("Conv", "Gemm"):
             continue
@@ -25,14 +29,20 @@ def private_bias(model: ir.Model) -> int:
         if bias is None:
             array = constant(weight)
             if array is None:
+                refusals.append(Refusal.of(node, "its weights are computed at run time"))
                 continue
-            zeros = np.zeros(len(array), array.dtype)
-            _set_bias(node, new_initializer(model.graph, _bias_name(weight), zeros))
-            changed += 1
-        elif len(bias.uses()) > 1 and (array := constant(bias)) is not None:
-            _set_bias(node, new_initializer(model.graph, _bias_name(weight), array.copy()))
-            changed += 1
-    return changed
+            own = np.zeros(len(array), array.dtype)
+        elif len(bias.uses()) > 1:
+            array = constant(bias)
+            if array is None:
+                refusals.append(Refusal.of(node, "its shared bias is computed at run time"))
+                continue
+            own = array.copy()
+        else:
+            continue
+        _set_bias(node, new_initializer(model.graph, _bias_name(weight), own))
+        changed += 1
+    return PassResult(changed, tuple(refusals))
 
 
 def _bias_name(weight: ir.Value) -> str:

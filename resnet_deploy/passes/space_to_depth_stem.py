@@ -14,80 +14,64 @@ import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
-from resnet_deploy.errors import UnsupportedGraphError
-from resnet_deploy.graph.constants import constant, ints, new_initializer
+from resnet_deploy.graph.constants import constant, drop_unused, ints, new_initializer
+from resnet_deploy.graph.module_names import module_metadata
+from resnet_deploy.passes.result import PassResult, Refusal
 
 _BLOCK = 2
 
 
-def space_to_depth_stem(model: ir.Model) -> int:
+def space_to_depth_stem(model: ir.Model) -> PassResult:
     """Rewrite the convolutions that read the graph's input with stride 2.
 
-    Refuses groups, dilations, ``auto_pad``, channels in multiples of four already, and images
-    whose height or width is odd or dynamic.
+    Refuses other strides, groups, dilations, ``auto_pad``, channels in multiples of four already,
+    weights that are computed at run time, and images whose height or width is odd or dynamic.
     """
-    rewritten = 0
+    rewritten, refusals = 0, []
     for node in list(model.graph):
-        if node.op_type == "Conv" and _is_stem(node, model.graph):
-            _rewrite(model.graph, node)
+        if node.op_type != "Conv" or node.inputs[0] not in model.graph.inputs:
+            continue
+        if (reason := reason_against_split(node)) is None:
+            split_into_blocks(model.graph, node)
             rewritten += 1
-    return rewritten
+        else:
+            refusals.append(Refusal.of(node, reason))
+    return PassResult(rewritten, tuple(refusals))
 
 
-def split_stem(graph: ir.Graph, conv: ir.Node) -> None:
-    """Rewrite ``conv`` for an input that comes in blocks of 2x2 pixels, ``(N, 12, H/2, W/2)``.
-
-    Raises:
-        UnsupportedGraphError: as :func:`space_to_depth_stem` refuses.
-    """
-    x = conv.inputs[0]
-    if x is None or not _is_stem(conv, graph):
-        raise UnsupportedGraphError(
-            f"blocks of 2x2 pixels need an even image size and a first convolution of stride 2, "
-            f"which {conv.name} is not: use --input uint8-nhwc"
-        )
-    _rewrite(graph, conv)
-    depth = next(use.node for use in x.uses())
-    blocks = depth.outputs[0]
-    ir.convenience.replace_all_uses_with(blocks, x)
-    graph.remove(depth, safe=True)
-
-
-def _is_stem(node: ir.Node, graph: ir.Graph) -> bool:
-    x, weight = node.inputs[0], constant(node.inputs[1])
-    if x is None or x not in graph.inputs or x.shape is None or weight is None:
-        return False
-    height, width = x.shape[2], x.shape[3]
-    even = all(isinstance(size, int) and size % _BLOCK == 0 for size in (height, width))
-    auto_pad = node.attributes["auto_pad"].as_string() if "auto_pad" in node.attributes else ""
-    group = node.attributes["group"].as_int() if "group" in node.attributes else 1
-    return (
-        even
-        and weight.ndim == 4
-        and weight.shape[1] % 4 != 0
-        and group == 1
-        and auto_pad in ("", "NOTSET")
-        and ints(node, "strides", (1, 1)) == (_BLOCK, _BLOCK)
-        and ints(node, "dilations", (1, 1)) == (1, 1)
-    )
+def reason_against_split(conv: ir.Node) -> str | None:
+    """Return why :func:`split_into_blocks` can't rewrite ``conv``, or None where it can."""
+    x, weight = conv.inputs[0], constant(conv.inputs[1])
+    if x is None or x.shape is None or weight is None or weight.ndim != 4:
+        return "its weights are computed at run time, or the shape of its input is not known"
+    if not all(isinstance(size, int) and size % _BLOCK == 0 for size in (x.shape[2], x.shape[3])):
+        return "the image's height or width is odd or dynamic"
+    if weight.shape[1] % 4 == 0:
+        return f"its {weight.shape[1]} input channels are a multiple of four already"
+    if ints(conv, "strides", (1, 1)) != (_BLOCK, _BLOCK):
+        return "its stride is not 2"
+    group = conv.attributes["group"].as_int() if "group" in conv.attributes else 1
+    if group != 1 or ints(conv, "dilations", (1, 1)) != (1, 1):
+        return "it has groups or dilations"
+    auto_pad = conv.attributes["auto_pad"].as_string() if "auto_pad" in conv.attributes else ""
+    return None if auto_pad in ("", "NOTSET") else f"its padding is {auto_pad}"
 
 
-def _rewrite(graph: ir.Graph, conv: ir.Node) -> None:
+def split_into_blocks(graph: ir.Graph, conv: ir.Node) -> ir.Node:
+    """Put a SpaceToDepth and a stride-1 convolution in the place of ``conv``; return the former."""
     weight = constant(conv.inputs[1])
     x, y = conv.inputs[0], conv.outputs[0]
-    assert weight is not None, "_is_stem takes constant weights only"
-    assert x is not None, "_is_stem takes convolutions of the graph's input only"
+    assert weight is not None, "reason_against_split wants constant weights"
+    assert x is not None, "a convolution has an input"
     top, left, bottom, right = ints(conv, "pads", (0, 0, 0, 0))
     kernel, pads = _split_kernel(weight, (top, bottom), (left, right))
 
-    module = conv.metadata_props.get(MODULE_KEY, "")
     depth = ir.node(
         "SpaceToDepth",
         [x],
         attributes={"blocksize": _BLOCK},
         name=f"{conv.name}.space_to_depth",
-        metadata_props={MODULE_KEY: module},
+        metadata_props=module_metadata(conv),
     )
     depth.outputs[0].name, depth.outputs[0].type = str(depth.name), x.type
     stem = str(conv.name)
@@ -108,8 +92,8 @@ def _rewrite(graph: ir.Graph, conv: ir.Node) -> None:
     ir.convenience.replace_all_uses_with(y, output, replace_graph_outputs=True)
     old_weight = conv.inputs[1]
     graph.remove(conv, safe=True)
-    if old_weight is not None and not old_weight.uses():
-        graph.initializers.pop(str(old_weight.name), None)
+    drop_unused(graph, old_weight)
+    return depth
 
 
 def _split_kernel(

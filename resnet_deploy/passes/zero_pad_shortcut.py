@@ -10,36 +10,38 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.graph.constants import constant, new_initializer
+from resnet_deploy.graph.module_names import module_metadata
+from resnet_deploy.passes.result import PassResult, Refusal
 
 COPIES_KEY = "resnet_deploy.copies"
 """Metadata of a convolution that only copies: its output keeps the range of its input."""
 
 
-def zero_pad_shortcut(model: ir.Model) -> int:
+def zero_pad_shortcut(model: ir.Model) -> PassResult:
     """Rewrite every Pad of channels with zeros, and the strided Slices in front of it.
 
-    Refuses padding of height, width or batch, non-zero filling, negative pads, and slices that
-    do not take every s-th pixel from the first on.
+    Refuses padding of height, width or batch, non-zero filling, negative pads, what is computed at
+    run time, and slices that do not take every s-th pixel from the first on.
     """
-    rewritten = 0
-    for node in list(model.graph):
-        if node.op_type == "Pad":
-            rewritten += _rewrite(model.graph, node)
-    return rewritten
+    pads = [node for node in model.graph if node.op_type == "Pad"]
+    return sum((_rewrite(model.graph, pad) for pad in pads), PassResult())
 
 
-def _rewrite(graph: ir.Graph, pad: ir.Node) -> bool:
+def _rewrite(graph: ir.Graph, pad: ir.Node) -> PassResult:
     padding = _channel_padding(pad)
     source, y = pad.inputs[0], pad.outputs[0]
-    if padding is None or source is None:
-        return False
+    if isinstance(padding, str):
+        return PassResult(refusals=(Refusal.of(pad, padding),))
+    assert source is not None, "Pad has an input"
     strides = [1, 1]
-    slices = []
+    slices: list[ir.Node] = []
+    left: tuple[Refusal, ...] = ()
     while (producer := source.producer()) is not None and producer.op_type == "Slice":
         steps = _spatial_steps(producer)
         if steps is None or len(source.uses()) != 1 or source.is_graph_output():
+            why = "it does not take every s-th pixel" if steps is None else "others read it, too"
+            left = (Refusal.of(producer, why),)
             break
         strides = [strides[0] * steps[0], strides[1] * steps[1]]
         slices.append(producer)
@@ -48,12 +50,11 @@ def _rewrite(graph: ir.Graph, pad: ir.Node) -> bool:
         source = following
     channels = source.shape[1] if source.shape is not None else None
     if not isinstance(channels, int):
-        return False
+        return PassResult(refusals=(Refusal.of(pad, "its input's channels are not known"),))
 
     before, after = padding
     weight = np.zeros((before + channels + after, channels, 1, 1), np.float32)
     weight[before + np.arange(channels), np.arange(channels)] = 1.0
-    module = pad.metadata_props.get(MODULE_KEY, "")
     name = str(pad.name)
     conv = ir.node(
         "Conv",
@@ -64,27 +65,30 @@ def _rewrite(graph: ir.Graph, pad: ir.Node) -> bool:
         ],
         attributes={"kernel_shape": [1, 1], "strides": strides},
         name=name,
-        metadata_props={MODULE_KEY: module, COPIES_KEY: "1"},
+        metadata_props={**module_metadata(pad), COPIES_KEY: "1"},
     )
     output = conv.outputs[0]
     output.name, output.type, output.shape = y.name, y.type, y.shape
     graph.insert_before(pad, conv)
     ir.convenience.replace_all_uses_with(y, output, replace_graph_outputs=True)
     graph.remove([pad, *slices], safe=True)
-    return True
+    return PassResult(1, left)
 
 
-def _channel_padding(pad: ir.Node) -> tuple[int, int] | None:
-    """Return the zeros before and after the channels of a 4-D tensor, or None."""
+def _channel_padding(pad: ir.Node) -> tuple[int, int] | str:
+    """Return the zeros before and after the channels of a 4-D tensor, or what else it is."""
     source = pad.inputs[0]
     if source is None or source.shape is None or len(source.shape) != 4:
-        return None
+        return "its input is not known to have four dimensions"
     mode = pad.attributes["mode"].as_string() if "mode" in pad.attributes else "constant"
     pads = constant(pad.inputs[1])
-    filler = constant(pad.inputs[2]) if len(pad.inputs) > 2 else None
-    axes = constant(pad.inputs[3]) if len(pad.inputs) > 3 else None
-    if mode != "constant" or pads is None or (filler is not None and float(filler) != 0.0):
-        return None
+    filler, axes = (constant(pad.inputs[i]) if i < len(pad.inputs) else None for i in (2, 3))
+    if pads is None or any(
+        value is not None and constant(value) is None for value in pad.inputs[2:]
+    ):
+        return "its widths or its filling are computed at run time"
+    if mode != "constant" or (filler is not None and float(filler) != 0.0):
+        return "it does not fill with zeros"
     if axes is None:
         axes = np.arange(len(pads) // 2)
     full = np.zeros((4, 2), np.int64)
@@ -92,7 +96,7 @@ def _channel_padding(pad: ir.Node) -> tuple[int, int] | None:
         full[int(axis)] = (begin, end)
     others = np.delete(full, 1, axis=0)
     if others.any() or full.min() < 0:
-        return None
+        return "it pads more than the channels, or crops"
     return int(full[1, 0]), int(full[1, 1])
 
 

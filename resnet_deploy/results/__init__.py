@@ -1,33 +1,36 @@
-"""What was learned: frozen results that keep the raw data; statistics are properties.
+"""What was learned: frozen results that keep the raw data; what follows from it is a property.
 
 Nothing is rounded here; that is the report's business.
 """
 
 from __future__ import annotations
 
+from resnet_deploy.results.base import Result
 from resnet_deploy.results.benchmark import (
     BenchmarkResult,
+    BenchmarkSweep,
     BenchSamples,
     BenchSubject,
     ColdStart,
     paired_ratios,
 )
 from resnet_deploy.results.bundle import BundleReport
+from resnet_deploy.results.closeness import OutputDiff
 from resnet_deploy.results.deployment import Deployment, ModelSummary, Stage
+from resnet_deploy.results.diagnosis import Diagnosis, Missing, RunnerStatus
 from resnet_deploy.results.environment import Environment
-from resnet_deploy.results.evaluation import Agreement, EvalResult, Prediction, ScoredClass
+from resnet_deploy.results.evaluation import (
+    Agreement,
+    EvalResult,
+    Prediction,
+    Predictions,
+    ScoredClass,
+)
 from resnet_deploy.results.interval import median_interval
 from resnet_deploy.results.isa import IsaReport, IsaRun
 from resnet_deploy.results.operator_times import OperatorKind, OperatorTime, Profile
 from resnet_deploy.results.paired import ClassAccuracy, ConfusionChange, PairedTop1
-from resnet_deploy.results.parity import (
-    FloatOp,
-    Inspection,
-    OutputDiff,
-    ParityCase,
-    ParityReport,
-    sqnr_db,
-)
+from resnet_deploy.results.parity import FloatOp, Inspection, ParityCase, ParityReport
 from resnet_deploy.results.ratio import Ratio
 from resnet_deploy.results.regression import Change, ChangeVerdict, RegressionReport
 from resnet_deploy.results.saturation import LayerSaturation, SaturationReport
@@ -40,7 +43,8 @@ from resnet_deploy.results.sensitivity import (
     SensitivityReport,
 )
 from resnet_deploy.results.serialize import from_dict, to_dict
-from resnet_deploy.results.tuning import Recipe, Setting, Trial, TuningReport
+from resnet_deploy.results.training import Epoch, TrainingResult
+from resnet_deploy.results.tuning import Trial, TuningReport
 from resnet_deploy.results.verdict import Verdict
 
 __all__ = [
@@ -48,6 +52,7 @@ __all__ = [
     "BenchSamples",
     "BenchSubject",
     "BenchmarkResult",
+    "BenchmarkSweep",
     "BudgetReport",
     "BundleReport",
     "Change",
@@ -56,7 +61,9 @@ __all__ = [
     "ColdStart",
     "ConfusionChange",
     "Deployment",
+    "Diagnosis",
     "Environment",
+    "Epoch",
     "EvalResult",
     "Fidelity",
     "FloatOp",
@@ -65,6 +72,7 @@ __all__ = [
     "IsaRun",
     "LayerSaturation",
     "LayerSensitivity",
+    "Missing",
     "MixedTrial",
     "ModelSummary",
     "OperatorKind",
@@ -75,21 +83,22 @@ __all__ = [
     "ParityCase",
     "ParityReport",
     "Prediction",
+    "Predictions",
     "Profile",
     "Ratio",
-    "Recipe",
     "RegressionReport",
+    "Result",
+    "RunnerStatus",
     "SaturationReport",
     "ScoredClass",
     "SensitivityReport",
-    "Setting",
     "Stage",
+    "TrainingResult",
     "Trial",
     "TuningReport",
     "Verdict",
     "from_dict",
     "median_interval",
     "paired_ratios",
-    "sqnr_db",
     "to_dict",
 ]

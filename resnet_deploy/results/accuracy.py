@@ -1,4 +1,4 @@
-"""Statistics of right and wrong answers: intervals, a paired test, calibration of confidence."""
+"""Right and wrong answers: intervals, a paired test, calibration of confidence."""
 
 from __future__ import annotations
 

@@ -6,11 +6,11 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
+from resnet_deploy.results.base import Result
+from resnet_deploy.results.closeness import OutputDiff, SameTop1
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.operator_times import Profile
-from resnet_deploy.results.parity import OutputDiff
 from resnet_deploy.results.ratio import Ratio
 from resnet_deploy.spec import BenchSpec
 
@@ -52,7 +52,7 @@ class ColdStart:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchSamples:
+class BenchSamples(SameTop1):
     """Everything measured of one subject. Times in nanoseconds, memory in bytes.
 
     ``rounds_ns[r][i]`` is run i of round r. ``processes`` holds how many of the rounds each
@@ -63,7 +63,7 @@ class BenchSamples:
     and are None for the first itself and where inputs or outputs have different shapes.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = (
+    DERIVED = (
         "min_ms",
         "p50_ms",
         "p90_ms",
@@ -87,11 +87,6 @@ class BenchSamples:
     processes: tuple[int, ...] = ()
     images_per_slice: tuple[float, ...] = ()
     cold_starts: tuple[ColdStart, ...] = ()
-
-    @property
-    def agreement(self) -> float | None:
-        """Share of samples with the first subject's top-1; None where nothing was compared."""
-        return sum(self.top1_equal) / len(self.top1_equal) if self.top1_equal else None
 
     @property
     def all_ns(self) -> list[int]:
@@ -131,22 +126,25 @@ class BenchSamples:
         if self.images_per_slice:
             return tuple(1e9 / rate for rate in self.images_per_slice)
         size = self.subject.batch_size
-        return tuple(statistics.median(one) / size for one in self.rounds_ns)
+        return tuple(statistics.median(runs) / size for runs in self.rounds_ns)
 
     @property
     def startup_ms(self) -> float | None:
         """The median cold start's interpreter and libraries in milliseconds; None without one."""
-        return _median_ms([one.startup_ns for one in self.cold_starts])
+        return _median_ms([start.startup_ns for start in self.cold_starts])
 
     @property
     def load_ms(self) -> float:
         """The median load in milliseconds."""
-        return _median_ms([one.load_ns for one in self.cold_starts]) or self.load_ns / 1e6
+        return _median_ms([start.load_ns for start in self.cold_starts]) or self.load_ns / 1e6
 
     @property
     def first_run_ms(self) -> float:
         """The median first run in milliseconds."""
-        return _median_ms([one.first_run_ns for one in self.cold_starts]) or self.first_run_ns / 1e6
+        return (
+            _median_ms([start.first_run_ns for start in self.cold_starts])
+            or self.first_run_ns / 1e6
+        )
 
     def _percentile(self, share: float) -> float:
         values = self.all_ns
@@ -159,11 +157,11 @@ def _median_ms(times_ns: Sequence[int]) -> float | None:
 
 def paired_ratios(samples: Sequence[BenchSamples]) -> tuple[Ratio, ...]:
     """Compare all with the first, and those on ONNX Runtime with its first fp32 file."""
-    found = [_ratio(one, samples[0]) for one in samples[1:]]
-    on_ort = [one for one in samples if one.subject.runner == "ort"]
-    base = next((one for one in on_ort if one.subject.precision == "fp32"), None)
+    found = [_ratio(sample, samples[0]) for sample in samples[1:]]
+    on_ort = [sample for sample in samples if sample.subject.runner == "ort"]
+    base = next((sample for sample in on_ort if sample.subject.precision == "fp32"), None)
     if base is not None and base is not samples[0]:
-        found += [_ratio(one, base) for one in on_ort if one is not base]
+        found += [_ratio(sample, base) for sample in on_ort if sample is not base]
     return tuple(found)
 
 
@@ -184,7 +182,7 @@ def _least_cost(one: BenchSamples) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkResult:
+class BenchmarkResult(Result):
     """A side-by-side run of several subjects; the first is the reference of parity.
 
     ``ratios`` compares each with the first, and with ONNX Runtime on the first fp32 file.
@@ -198,3 +196,10 @@ class BenchmarkResult:
     ratios: tuple[Ratio, ...]
     skipped: dict[str, str] = field(default_factory=dict)
     profiles: tuple[Profile, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkSweep(Result):
+    """The same subjects with several batch sizes, threads or instances, one benchmark each."""
+
+    results: tuple[BenchmarkResult, ...]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from resnet_deploy.results.base import Result
+
 
 @dataclass(frozen=True, kw_only=True)
-class BundleReport:
+class BundleReport(Result):
     """A bundle that was written.
 
     ``sizes`` is bytes by file name; ``commands`` what makes it run its self-test, in its folder;

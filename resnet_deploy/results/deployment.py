@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
+from resnet_deploy.results.base import Result
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.parity import Inspection, ParityReport
 from resnet_deploy.results.sensitivity import BudgetReport, SensitivityReport
@@ -23,7 +24,7 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSummary:
+class ModelSummary(Result):
     """Table 1 of the paper for one net, or the same for an ONNX file.
 
     ``paper_flops`` are the paper's multiply-adds, None where it gives none. The fields after
@@ -31,7 +32,7 @@ class ModelSummary:
     ``c2 (N, 256, 56, 56) float32``; ``min_onnxruntime`` is the first release that loads the file.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("parameters", "macs")
+    DERIVED = ("parameters", "macs")
 
     name: str
     stages: tuple[Stage, ...]
@@ -57,14 +58,14 @@ class ModelSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deployment:
+class Deployment(Result):
     """What ``export`` or ``quantize`` made: the files, and the proof of each.
 
     By precision (``fp32``, ``int8``): paths, SHA-256 and parity. Without files a check failed.
     Where an accuracy ``budget`` was asked for, the best file is there even when a check failed.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("passed",)
+    DERIVED = ("passed",)
 
     files: dict[str, str]
     sha256: dict[str, str]
@@ -82,4 +83,17 @@ class Deployment:
     def passed(self) -> bool:
         """True when every check that was run passed, and the files were written."""
         kept = self.budget is None or self.budget.held
-        return bool(self.files) and kept and all(one.passed for one in self.parity.values())
+        return bool(self.files) and kept and all(report.passed for report in self.parity.values())
+
+    def _failure(self) -> str:
+        wrong = [report.reason for report in self.parity.values() if report.reason is not None]
+        if self.budget is not None and not self.budget.held:
+            missed = self.budget.missed(self.budget.best)
+            wrong.append(f"the best int8 file misses the accuracy budget by {missed:.3g} points")
+        if self.inspection is not None and not self.allowed_float_ops:
+            wrong += [
+                f"{op.op_type} of {op.layer} runs in float: {op.reason}"
+                for op in self.inspection.float_ops
+                if not op.requested
+            ]
+        return wrong[0] if wrong else "no file was written"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from resnet_deploy.results.accuracy import Interval, expected_calibration_error, wilson_interval
+from resnet_deploy.results.base import Result
+from resnet_deploy.results.closeness import SignalToNoise, share
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.paired import (
     ClassAccuracy,
@@ -15,7 +17,6 @@ from resnet_deploy.results.paired import (
     confusion_changes,
     paired_top1,
 )
-from resnet_deploy.results.parity import sqnr_db
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class Answers:
     has a value for each; ranks from there on are not known.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = (
+    DERIVED: ClassVar[tuple[str, ...]] = (
         "top1",
         "top1_interval",
         "top5",
@@ -84,10 +85,10 @@ class Answers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreement(Answers):
-    """Another model's answers to the same samples, and how close the logits are."""
+class Agreement(Answers, SignalToNoise):
+    """Another model's answers to the same samples, and how close the evaluated one's logits are."""
 
-    STATISTICS: ClassVar[tuple[str, ...]] = (*Answers.STATISTICS, "agreement", "sqnr_db")
+    DERIVED = (*Answers.DERIVED, "agreement", "sqnr_db")
 
     top1_equal: tuple[bool, ...]
     signal_power: float
@@ -96,16 +97,11 @@ class Agreement(Answers):
     @property
     def agreement(self) -> float:
         """Share of samples where both models pick the same class."""
-        return sum(self.top1_equal) / len(self.top1_equal)
-
-    @property
-    def sqnr_db(self) -> float:
-        """Signal to noise of the evaluated model's logits, this model being the reference."""
-        return sqnr_db(self.signal_power, self.noise_power)
+        return share(self.top1_equal)
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvalResult(Answers):
+class EvalResult(Answers, Result):
     """Accuracy on a dataset, and beside another model's.
 
     ``classes`` names the dataset's classes, then what else the model can answer; ``truth[i]`` is
@@ -113,9 +109,9 @@ class EvalResult(Answers):
     left out.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = (
+    DERIVED = (
         "samples",
-        *Answers.STATISTICS,
+        *Answers.DERIVED,
         "per_class",
         "paired",
         "confusion_changes",
@@ -189,3 +185,13 @@ class Prediction:
 
     image: str
     classes: tuple[ScoredClass, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions(Result):
+    """What a model says is on each of some images."""
+
+    model: str
+    sha256: str
+    predictions: tuple[Prediction, ...]
+    environment: Environment | None = None

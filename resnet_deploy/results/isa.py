@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
+from resnet_deploy.results.base import Result
+from resnet_deploy.results.closeness import OutputDiff, SameTop1, broken_bounds, share
 from resnet_deploy.results.environment import Environment
-from resnet_deploy.results.parity import OutputDiff, broken_bounds
 from resnet_deploy.spec import Tolerance
 
 
 @dataclass(frozen=True, kw_only=True)
-class IsaRun:
+class IsaRun(SameTop1):
     """One file on the kernels of one instruction set, against this CPU's run of the same file.
 
     ``emulator`` is None where this CPU has the kernels itself; ``seconds`` are those of this
@@ -20,7 +20,7 @@ class IsaRun:
     by sample, whether both pick the same class; ``reference`` is None without a reference.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = (
+    DERIVED = (
         "samples",
         "bit_identical",
         "agreement",
@@ -50,16 +50,9 @@ class IsaRun:
         return self.identical_samples == self.samples
 
     @property
-    def agreement(self) -> float | None:
-        """Share of samples with the same top-1 as on this CPU; None without values by class."""
-        return sum(self.top1_equal) / len(self.top1_equal) if self.top1_equal else None
-
-    @property
     def reference_agreement(self) -> float | None:
         """Share of samples with the same top-1 as the reference; None without one."""
-        if not self.reference_top1_equal:
-            return None
-        return sum(self.reference_top1_equal) / len(self.reference_top1_equal)
+        return share(self.reference_top1_equal) if self.reference_top1_equal else None
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -68,10 +61,10 @@ class IsaRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IsaReport:
+class IsaReport(Result):
     """One file on several instruction sets; ``reference`` names what has the right answer."""
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("passed", "proven")
+    DERIVED = ("passed", "proven")
 
     model: str
     data: str
@@ -83,6 +76,10 @@ class IsaReport:
     def passed(self) -> bool:
         """True when there is at least one run and all hold."""
         return bool(self.runs) and len(self.proven) == len(self.runs)
+
+    def _failure(self) -> str:
+        failed = [f"{run.isa}: {', '.join(run.failures)}" for run in self.runs if run.failures]
+        return f"{self.model}: " + ("; ".join(failed) or "nothing was compared")
 
     @property
     def proven(self) -> tuple[str, ...]:

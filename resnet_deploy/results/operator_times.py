@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import statistics
 from dataclasses import dataclass
-from typing import ClassVar
 
 
 class OperatorKind(str, enum.Enum):
@@ -25,7 +24,7 @@ class OperatorTime:
     whole microseconds: the runtime's clock has no finer ones.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("ms",)
+    DERIVED = ("ms",)
 
     node: str
     module: str
@@ -46,7 +45,7 @@ class Profile:
     Taken in runs of its own: asking the clock between operators costs time.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("total_ms", "shares")
+    DERIVED = ("total_ms", "shares")
 
     subject: str
     batch_size: int
@@ -56,13 +55,13 @@ class Profile:
     @property
     def total_ms(self) -> float:
         """The sum of all operators in milliseconds."""
-        return sum(one.ms for one in self.operators)
+        return sum(operator.ms for operator in self.operators)
 
     @property
     def shares(self) -> dict[str, float]:
         """The share of the time that each kind takes."""
         total = self.total_ms or 1.0
         return {
-            kind.value: sum(one.ms for one in self.operators if one.kind is kind) / total
+            kind.value: sum(found.ms for found in self.operators if found.kind is kind) / total
             for kind in OperatorKind
         }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from resnet_deploy.results.accuracy import Interval, mcnemar_exact, paired_difference_interval
 
@@ -23,7 +22,7 @@ class PairedTop1:
     ``newly_right`` images only the model gets right, ``newly_wrong`` only the other one.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("difference", "interval", "p_value", "significant")
+    DERIVED = ("difference", "interval", "p_value", "significant")
 
     samples: int
     newly_right: int
@@ -62,7 +61,7 @@ def paired_top1(right: Sequence[bool], against: Sequence[bool]) -> PairedTop1:
 class ClassAccuracy:
     """How many of one class's ``samples`` the model gets right, and the other model if any."""
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("top1", "against_top1", "difference")
+    DERIVED = ("top1", "against_top1", "difference")
 
     name: str
     samples: int

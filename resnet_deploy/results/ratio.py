@@ -6,7 +6,6 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from resnet_deploy.results.interval import (
     CONFIDENCE,
@@ -34,7 +33,7 @@ class Ratio:
     Source: T. Kalibera, R. Jones, Rigorous Benchmarking in Reasonable Time, ISMM 2013.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("median", "low", "high", "confidence", "differs")
+    DERIVED = ("median", "low", "high", "confidence", "differs")
 
     subject: str
     reference: str
@@ -86,7 +85,7 @@ class Ratio:
 
     @property
     def _logs(self) -> list[float]:
-        return [math.log(one) for one in self.by_process]
+        return [math.log(median) for median in self.by_process]
 
     @property
     def _interval(self) -> tuple[float, float]:

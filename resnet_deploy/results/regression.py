@@ -6,8 +6,9 @@ import enum
 import math
 import statistics
 from dataclasses import dataclass
-from typing import ClassVar
 
+from resnet_deploy.results.base import Result
+from resnet_deploy.results.closeness import apart
 from resnet_deploy.results.interval import CONFIDENCE, difference_interval
 
 
@@ -31,7 +32,7 @@ class Change:
     between them is not, unless a reference takes it out.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("slowdown", "low", "high", "confidence", "verdict")
+    DERIVED = ("slowdown", "low", "high", "confidence", "verdict")
 
     subject: str
     batch_size: int
@@ -78,20 +79,20 @@ class Change:
         if min(len(self.before), len(self.after)) < 2:
             return 0.0, math.inf
         low, high = difference_interval(
-            [math.log(one) for one in self.before], [math.log(one) for one in self.after]
+            [math.log(cost) for cost in self.before], [math.log(cost) for cost in self.after]
         )
         return math.exp(low), math.exp(high)
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegressionReport:
+class RegressionReport(Result):
     """Every subject that both runs measured, and in what else the runs differ.
 
     ``relative_to`` is the subject whose own change was taken out, or None. ``unmatched`` are the
     subjects of one run only, ``differences`` what makes the runs hard to compare.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("passed",)
+    DERIVED = ("passed",)
 
     old: str
     new: str
@@ -104,4 +105,15 @@ class RegressionReport:
     @property
     def passed(self) -> bool:
         """Whether no subject got slower beyond doubt; one that can't be told does not fail."""
-        return all(one.verdict is not ChangeVerdict.REGRESSION for one in self.changes)
+        return not self._slower
+
+    @property
+    def _slower(self) -> list[Change]:
+        return [change for change in self.changes if change.verdict is ChangeVerdict.REGRESSION]
+
+    def _failure(self) -> str:
+        found = []
+        for change in self._slower:
+            least, allowed = apart(change.low - 1, self.max_regress, "1%")
+            found.append(f"{change.subject} is at least {least} slower, more than {allowed}")
+        return "; ".join(found)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
+from resnet_deploy.results.base import Result
 from resnet_deploy.results.environment import Environment
 
 
@@ -18,7 +18,7 @@ class LayerSaturation:
     sum of a risky pair that is farthest from zero. A layer without risky pairs is not counted.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("touched_share", "overflow_share")
+    DERIVED = ("touched_share", "overflow_share")
 
     name: str
     weight_pairs: int
@@ -41,13 +41,13 @@ class LayerSaturation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SaturationReport:
+class SaturationReport(Result):
     """All such layers of an int8 file in graph order, counted over ``images`` images of ``data``.
 
     ``images`` is 0 when no weights are risky: then there was nothing to count.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("always_safe", "safe")
+    DERIVED = ("always_safe", "safe")
 
     model: str
     data: str
@@ -64,6 +64,15 @@ class SaturationReport:
     def safe(self) -> bool:
         """True when no sum overflowed on the images."""
         return not any(layer.overflows for layer in self.layers)
+
+    @property
+    def passed(self) -> bool:
+        """The same as :attr:`safe`."""
+        return self.safe
+
+    def _failure(self) -> str:
+        names = ", ".join(layer.name for layer in self.unsafe_layers)
+        return f"{self.model}: sums of products overflow without VNNI in {names}"
 
     @property
     def unsafe_layers(self) -> tuple[LayerSaturation, ...]:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from typing import ClassVar
 
+from resnet_deploy.results.base import Result
+from resnet_deploy.results.closeness import SignalToNoise
 from resnet_deploy.results.interval import median_interval
 from resnet_deploy.results.paired import PairedTop1
-from resnet_deploy.results.parity import sqnr_db
 
 RESOLUTION = 0.005
 """Share of a run's time below which two files count as equally fast."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fidelity:
+class Fidelity(SignalToNoise):
     """How close a file is to the fp32 one on ``samples`` images of ``data``.
 
-    ``agreeing`` images have the same top-1; powers are sums of squares over all logits. ``paired``
+    ``agreeing`` images have the same top-1; powers are those of all logits. ``paired``
     compares with the labels, where there are some; ``right`` images have the class of their label.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("sqnr_db", "agreement", "top1", "drop")
+    DERIVED = ("sqnr_db", "agreement", "top1", "drop")
 
     data: str
     samples: int
@@ -31,11 +31,6 @@ class Fidelity:
     noise_power: float
     paired: PairedTop1 | None = None
     right: int | None = None
-
-    @property
-    def sqnr_db(self) -> float:
-        """Signal to noise of the logits in dB, the fp32 file's being the signal."""
-        return sqnr_db(self.signal_power, self.noise_power)
 
     @property
     def agreement(self) -> float:
@@ -62,7 +57,7 @@ class PairedTimes:
     ``int8_ns[r]`` and ``mixed_ns[r]`` are the fastest runs of round r, in nanoseconds.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("slowdown", "interval", "lost_ms")
+    DERIVED = ("slowdown", "interval", "lost_ms")
 
     int8_ns: tuple[int, ...]
     mixed_ns: tuple[int, ...]
@@ -100,7 +95,7 @@ class LayerSensitivity:
     sum that its result is added to. ``int8`` is the file without them in float, ``mixed`` with.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = (
+    DERIVED = (
         "sqnr_gain_db",
         "agreement_gain",
         "top1_gain",
@@ -117,7 +112,7 @@ class LayerSensitivity:
     @property
     def sqnr_gain_db(self) -> float:
         """Signal to noise gained, in dB."""
-        if self.int8.noise_power == self.mixed.noise_power:
+        if self.int8.sqnr_db == self.mixed.sqnr_db:
             return 0.0  # and not infinity minus infinity
         return self.mixed.sqnr_db - self.int8.sqnr_db
 
@@ -152,13 +147,13 @@ class LayerSensitivity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SensitivityReport:
+class SensitivityReport(Result):
     """All layers that run in int8, the one that gives most for its time first.
 
     ``batch_size`` and ``threads`` are those of the times; empty ``layers``: there is one only.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("method",)
+    DERIVED = ("method",)
 
     model: str
     layers: tuple[LayerSensitivity, ...]
@@ -196,7 +191,7 @@ class BudgetReport:
     ``max_drop`` is in points of top-1, ``min_agreement`` a share; None is not asked for.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("held", "float_layers")
+    DERIVED = ("held", "float_layers")
 
     max_drop: float | None
     min_agreement: float | None

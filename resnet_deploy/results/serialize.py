@@ -1,6 +1,6 @@
 """Results to plain JSON values and back.
 
-``to_dict`` gives every field, and the properties named in the class's ``STATISTICS`` beside them.
+``to_dict`` gives every field, and the properties named in the class's ``DERIVED`` beside them.
 ``from_dict`` reads the fields back and computes the rest anew.
 """
 
@@ -18,9 +18,9 @@ _converter = cattrs.Converter()
 
 
 def to_dict(result: Any) -> dict[str, Any]:
-    """Return ``result`` as plain JSON values, statistics included; infinities become None."""
+    """Return ``result`` as plain JSON values, derived ones too; infinities become None."""
     data: dict[str, Any] = _finite(_converter.unstructure(result))
-    _add_statistics(result, data)
+    _add_derived(result, data)
     return data
 
 
@@ -29,17 +29,17 @@ def from_dict(kind: type[R], data: Mapping[str, Any]) -> R:
     return _converter.structure(data, kind)
 
 
-def _add_statistics(result: Any, data: dict[str, Any]) -> None:
-    for name in getattr(result, "STATISTICS", ()):
+def _add_derived(result: Any, data: dict[str, Any]) -> None:
+    for name in getattr(result, "DERIVED", ()):
         data[name] = _finite(_converter.unstructure(getattr(result, name)))
     for name, value in data.items():
         child = getattr(result, name)
-        if isinstance(value, dict) and hasattr(child, "STATISTICS"):
-            _add_statistics(child, value)
+        if isinstance(value, dict) and hasattr(child, "DERIVED"):
+            _add_derived(child, value)
         elif isinstance(value, list | tuple):
             for grandchild, item in zip(child, value, strict=True):
                 if isinstance(item, dict):
-                    _add_statistics(grandchild, item)
+                    _add_derived(grandchild, item)
 
 
 def _finite(value: Any) -> Any:

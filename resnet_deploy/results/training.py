@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from resnet_deploy.results.base import Result
 from resnet_deploy.results.environment import Environment
 
 
@@ -16,6 +17,8 @@ class Epoch:
     ``test_top1`` that of all test images afterwards, both shares. ``steps`` counts from the start
     of the run. ``waited`` of the ``seconds`` the network had no pictures.
     """
+
+    DERIVED = ("images_per_second",)
 
     number: int
     steps: int
@@ -33,11 +36,9 @@ class Epoch:
         """Training speed, without the evaluation."""
         return self.images / self.seconds if self.seconds else 0.0
 
-    STATISTICS = ("images_per_second",)
-
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingResult:
+class TrainingResult(Result):
     """A training, finished or interrupted.
 
     ``data`` is the name of the dataset, with ``train_images`` and ``test_images``. ``files`` are
@@ -46,6 +47,8 @@ class TrainingResult:
     ``export`` is the command that deploys what was trained. ``leads`` is False in all processes of
     a training but one.
     """
+
+    DERIVED = ("top1", "seconds")
 
     model: str
     recipe: dict[str, Any]
@@ -79,5 +82,3 @@ class TrainingResult:
     def seconds(self) -> float:
         """Time of all epochs, evaluation not included."""
         return sum(epoch.seconds for epoch in self.epochs)
-
-    STATISTICS = ("top1", "seconds")

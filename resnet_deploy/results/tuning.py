@@ -4,73 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
 
+from resnet_deploy.results.base import Result
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.ratio import Ratio
 from resnet_deploy.results.sensitivity import Fidelity
-from resnet_deploy.spec import (
-    CalibrationMethod,
-    Effort,
-    FirstConv,
-    InputFormat,
-    Objective,
-    TargetIsa,
-    TuneSpec,
-)
+from resnet_deploy.spec import FileOptions, Objective, RunOptions, TuneSpec
 
 _AS_FAST = 0.98
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How a file is made from the fp32 one. Without ``int8`` only ``input`` says anything.
-
-    ``float_layers`` are torch modules that stay in float.
-    """
-
-    input: InputFormat
-    int8: bool = True
-    method: CalibrationMethod = CalibrationMethod.MSE
-    effort: Effort = Effort.FAST
-    target_isa: TargetIsa = TargetIsa.PORTABLE
-    first_conv: FirstConv = FirstConv.AUTO
-    float_layers: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Such as ``int8-mse-best-x86-amx-uint8-nhwc``; good for a file name."""
-        if not self.int8:
-            return f"fp32-{self.input.value}"
-        mixed = f"-{len(self.float_layers)}float" if self.float_layers else ""
-        plain = "-plain" if self.first_conv is FirstConv.PLAIN else ""
-        return (
-            f"int8-{self.method.value}-{self.effort.value}-{self.target_isa.value}-"
-            f"{self.input.value}{plain}{mixed}"
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """How a file is run: ``instances`` processes of ``threads`` each, ``options`` the runtime's."""
-
-    runner: str
-    threads: int
-    instances: int = 1
-    batch_size: int = 1
-    options: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def name(self) -> str:
-        """Such as ``ort, 2 threads, session.intra_op.allow_spinning=0``."""
-        plural = "s" * (self.threads != 1)
-        parts = [self.runner, f"{self.threads} thread{plural}"]
-        if self.instances > 1:
-            parts.append(f"{self.instances} instances")
-        if self.batch_size > 1:
-            parts.append(f"batch {self.batch_size}")
-        parts += [f"{key}={value}" for key, value in self.options]
-        return ", ".join(parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +25,10 @@ class Trial:
     bit for bit the same, it is that trial's.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("speed",)
+    DERIVED = ("speed",)
 
-    recipe: Recipe
-    setting: Setting
+    recipe: FileOptions
+    setting: RunOptions
     file: str
     sha256: str
     file_bytes: int
@@ -112,16 +53,16 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TuningReport:
+class TuningReport(Result):
     """Everything that was tried; the first trial is the reference of all speeds.
 
     ``reference_ms`` is the reference's fastest median round: absolute times are made of it.
     ``data`` names the images and their SHA-256. ``skipped`` holds what could not run here, and
     why. ``seconds`` count interrupted searches too. ``complete``: nothing was left out for want of
-    time.
+    time. ``shipped`` is the path of the best file, None where nobody said.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("passed",)
+    DERIVED = ("passed",)
 
     model: str
     sha256: str
@@ -132,6 +73,7 @@ class TuningReport:
     skipped: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     complete: bool = False
+    shipped: str | None = None
 
     @property
     def reference_ms(self) -> float:
@@ -178,6 +120,9 @@ class TuningReport:
     def passed(self) -> bool:
         """Whether something keeps the budget."""
         return self.best is not None
+
+    def _failure(self) -> str:
+        return f"{self.model}: none of the {len(self.trials)} trials keeps the accuracy budget"
 
     @property
     def front(self) -> tuple[Trial, ...]:

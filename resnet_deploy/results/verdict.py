@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
-from typing import ClassVar
 
 from resnet_deploy.results.interval import median_interval
 from resnet_deploy.results.saturation import SaturationReport
@@ -28,7 +27,7 @@ class Verdict:
     float, whoever wanted it.
     """
 
-    STATISTICS: ClassVar[tuple[str, ...]] = ("ratio", "interval", "worth_it", "text")
+    DERIVED = ("ratio", "interval", "worth_it", "text")
 
     cpu: str
     vnni: bool

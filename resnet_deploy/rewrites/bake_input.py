@@ -1,5 +1,7 @@
 """A normalised float input  =>  bytes of pixels, which the graph normalises itself.
 
+This changes what the graph takes: its input's type, and with it the layout and the size.
+
 With ``x = (p / 255 - mean) / std`` and a convolution ``w``, the scale moves into the weights,
 ``w / (255 std)``, and ``p - 255 mean`` stays as one subtraction per channel. It is not moved into
 the bias: the convolution pads ``x`` with zeros, and ``p - 255 mean`` is zero just where ``x`` is.
@@ -13,10 +15,10 @@ import onnx
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.errors import UnsupportedGraphError
-from resnet_deploy.graph.constants import constant, new_initializer
-from resnet_deploy.passes.space_to_depth_stem import split_stem
+from resnet_deploy.graph.constants import constant, drop_unused, new_initializer
+from resnet_deploy.graph.module_names import module_metadata
+from resnet_deploy.passes.space_to_depth_stem import reason_against_split, split_into_blocks
 from resnet_deploy.spec import InputFormat, Preprocess
 
 _RGB = 3
@@ -41,12 +43,11 @@ def bake_input(model: onnx.ModelProto, preprocess: Preprocess) -> onnx.ModelProt
     del copy.graph.value_info[:]
     wrapped = ir.from_proto(copy)
     graph = wrapped.graph
-    x, conv = graph.inputs[0], _first_convolution(graph)
+    conv = _first_convolution(graph)
     levels = 255 * np.asarray(preprocess.mean, np.float64)
     slopes = 255 * np.asarray(preprocess.std, np.float64)
     if preprocess.format is InputFormat.UINT8_S2D:
-        split_stem(graph, conv)
-        conv = next(use.node for use in x.uses())
+        conv = _take_blocks(graph, conv)
     blocks = _weight(conv).shape[1] // _RGB
     _fold_scale(graph, conv, np.tile(slopes, blocks))
     _read_bytes(graph, conv, np.tile(levels, blocks), preprocess)
@@ -74,6 +75,20 @@ def _first_convolution(graph: ir.Graph) -> ir.Node:
     return node
 
 
+def _take_blocks(graph: ir.Graph, conv: ir.Node) -> ir.Node:
+    """Rewrite ``conv`` for an input in blocks of 2x2 pixels, ``(N, 12, H/2, W/2)``; return it."""
+    if (reason := reason_against_split(conv)) is not None:
+        raise UnsupportedGraphError(
+            f"blocks of 2x2 pixels need an even image size and a first convolution of stride 2, "
+            f"which {conv.name} is not ({reason}): use --input uint8-nhwc"
+        )
+    depth = split_into_blocks(graph, conv)
+    (use,) = depth.outputs[0].uses()
+    ir.convenience.replace_all_uses_with(depth.outputs[0], graph.inputs[0])
+    graph.remove(depth, safe=True)
+    return use.node
+
+
 def _weight(conv: ir.Node) -> Array:
     weight = constant(conv.inputs[1])
     assert weight is not None, "_first_convolution wants constant weights"
@@ -85,8 +100,7 @@ def _fold_scale(graph: ir.Graph, conv: ir.Node, slopes: Array) -> None:
     scaled = _weight(conv).astype(np.float64) / slopes.reshape(1, -1, 1, 1)
     name = f"{conv.name}.bytes.weight"
     conv.replace_input_with(1, new_initializer(graph, name, scaled.astype(np.float32)))
-    if old is not None and not old.uses():
-        graph.initializers.pop(str(old.name), None)
+    drop_unused(graph, old)
 
 
 def _read_bytes(graph: ir.Graph, conv: ir.Node, levels: Array, preprocess: Preprocess) -> None:
@@ -146,7 +160,7 @@ def _insert(
         inputs,
         attributes,
         name=name,
-        metadata_props={MODULE_KEY: conv.metadata_props.get(MODULE_KEY, "")},
+        metadata_props=module_metadata(conv),
     )
     node.outputs[0].name, node.outputs[0].type = name, ir.TensorType(dtype)
     graph.insert_before(conv, node)

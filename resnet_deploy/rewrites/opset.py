@@ -7,6 +7,7 @@ import onnx
 from resnet_deploy.artifact.onnx_file import opset_of
 from resnet_deploy.errors import ExportError, SpecError, one_line
 from resnet_deploy.graph.module_names import restore_modules
+from resnet_deploy.graph.releases import newest_opset
 
 DEFAULT_OPSET = 17
 """Read by ONNX Runtime 1.12 and later; nothing newer is needed by a convolutional network."""
@@ -15,27 +16,6 @@ MIN_OPSET = 13
 """Per-channel QuantizeLinear came with opset 13."""
 
 MAX_OPSET = 23
-
-OPSET_OF_ORT = {
-    7: 13,
-    8: 14,
-    9: 15,
-    10: 15,
-    11: 16,
-    12: 17,
-    13: 17,
-    14: 18,
-    15: 19,
-    16: 19,
-    17: 20,
-    18: 21,
-    19: 21,
-    20: 21,
-    21: 22,
-    22: 22,
-    23: 23,
-}
-"""Highest opset of ONNX Runtime 1.NN (its docs, "ONNX opset support")."""
 
 _UNCHANGED = frozenset(
     {
@@ -78,21 +58,11 @@ def choose_opset(opset: int | None, target_ort: str | None) -> int:
     wanted = DEFAULT_OPSET if opset is None else opset
     if not MIN_OPSET <= wanted <= MAX_OPSET:
         raise SpecError(f"--opset {wanted} is not supported: use {MIN_OPSET} to {MAX_OPSET}")
-    return wanted if target_ort is None else min(wanted, _opset_of(target_ort))
-
-
-def _opset_of(target_ort: str) -> int:
-    major, _, rest = target_ort.partition(".")
-    minor = rest.partition(".")[0]
-    if major != "1" or not minor.isdigit() or int(minor) < min(OPSET_OF_ORT):
-        raise SpecError(
-            f"--target-ort {target_ort!r} is not supported: name a version from 1.7 on, as 1.16"
-        )
-    return OPSET_OF_ORT.get(int(minor), MAX_OPSET)
+    return wanted if target_ort is None else min(wanted, newest_opset(target_ort))
 
 
 def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
-    """Return ``model`` in ``opset``, with the lowest IR version that this opset goes with.
+    """Return a copy of ``model`` in ``opset``, with the lowest IR version that goes with it.
 
     Raises:
         ExportError: an operator can't be expressed in ``opset``.

@@ -1,7 +1,8 @@
 """Logits (N, classes)  =>  Softmax, or Softmax and TopK, behind them.
 
-The logits are no longer an output then. Softmax is along the last axis, in float32; TopK gives the
-K largest probabilities and their classes, in descending order, the lower class first among equals.
+This changes what the graph answers, in place: the logits are no longer an output then. Softmax is
+along the last axis, in float32; TopK gives the K largest probabilities and their classes, in
+descending order, the lower class first among equals.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
 from resnet_deploy.graph.constants import new_initializer
+from resnet_deploy.graph.module_names import MODULE_KEY
 from resnet_deploy.spec import OutputKind, OutputSpec
 
 

@@ -8,7 +8,10 @@ the same sums, but now a u8 code per pixel is exact.
 
 Borders stay exact as well: where the convolution padded ``x`` with zeros, the graph does so itself,
 before it goes back to pixels. ``Mul`` and ``Add`` cost nothing in the end, because QuantizeLinear
-does both with a scale and a zero point per channel (:mod:`resnet_deploy.quantize.qdq`).
+does both with a scale and a zero point per channel (:mod:`resnet_deploy.quantization.qdq`).
+
+In float32 this rounds anew, and the pixels only are pixels if images are normalised as
+``preprocess`` says: that is why it is no pass.
 """
 
 from __future__ import annotations
@@ -17,8 +20,9 @@ import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
-from resnet_deploy.graph.constants import constant, new_initializer
+from resnet_deploy.graph.constants import constant, drop_unused, new_initializer
+from resnet_deploy.graph.module_names import module_metadata
+from resnet_deploy.passes.result import PassResult, Refusal
 from resnet_deploy.spec import Preprocess
 
 PIXELS_KEY = "resnet_deploy.pixels"
@@ -29,22 +33,25 @@ Here this is the Add, with its Mul in front of it."""
 _RGB = 3
 
 
-def pixel_input(model: ir.Model, preprocess: Preprocess) -> int:
-    """Rewrite the convolution that reads the graph's input, or its SpaceToDepth.
+def pixel_input(model: ir.Model, preprocess: Preprocess) -> PassResult:
+    """Let the convolution that reads the graph's input, or its SpaceToDepth, take pixels; in place.
 
-    Refuses groups, ``auto_pad``, inputs that are not RGB and inputs with a second consumer.
+    Refuses groups, ``auto_pad``, weights that are computed at run time, inputs that are not RGB and
+    inputs with a second consumer.
     """
     graph = model.graph
     x = graph.inputs[0]
     if x.shape is None or len(x.shape) != 4 or x.shape[1] != _RGB:
-        return 0
+        return PassResult(refusals=(Refusal(str(x.name), "it is not known to be RGB images"),))
     source, consumer = _only_consumer(x)
     if consumer is not None and consumer.op_type == "SpaceToDepth":
         source, consumer = _only_consumer(consumer.outputs[0])
-    if consumer is None or not _takes_pixels(consumer):
-        return 0
+    if consumer is None:
+        return PassResult(refusals=(Refusal(str(source.name), "several operators read it"),))
+    if (reason := _reason_against(consumer)) is not None:
+        return PassResult(refusals=(Refusal.of(consumer, reason),))
     _rewrite(graph, source, consumer, preprocess)
-    return 1
+    return PassResult(1)
 
 
 def _only_consumer(value: ir.Value) -> tuple[ir.Value, ir.Node | None]:
@@ -52,31 +59,35 @@ def _only_consumer(value: ir.Value) -> tuple[ir.Value, ir.Node | None]:
     return value, uses[0].node if len(uses) == 1 else None
 
 
-def _takes_pixels(node: ir.Node) -> bool:
-    weight = constant(node.inputs[1]) if node.op_type == "Conv" else None
+def _reason_against(node: ir.Node) -> str | None:
+    if node.op_type != "Conv":
+        return f"it reads the images, and is no convolution but {node.op_type}"
+    weight = constant(node.inputs[1])
     if weight is None or (len(node.inputs) > 2 and constant(node.inputs[2]) is None):
-        return False
+        return "its weights are computed at run time"
     auto_pad = node.attributes["auto_pad"].as_string() if "auto_pad" in node.attributes else ""
     group = node.attributes["group"].as_int() if "group" in node.attributes else 1
-    return group == 1 and auto_pad in ("", "NOTSET") and weight.ndim == 4
+    if group == 1 and auto_pad in ("", "NOTSET") and weight.ndim == 4:
+        return None
+    return "it has groups or automatic padding, or is not over height and width"
 
 
 def _rewrite(graph: ir.Graph, source: ir.Value, conv: ir.Node, preprocess: Preprocess) -> None:
     weight = constant(conv.inputs[1])
-    assert weight is not None, "_takes_pixels wants constant weights"
+    assert weight is not None, "_reason_against wants constant weights"
     blocks = weight.shape[1] // _RGB  # SpaceToDepth orders channels (row, column, RGB)
     slope = np.tile(255 * np.asarray(preprocess.std, np.float64), blocks)
     offset = np.tile(255 * np.asarray(preprocess.mean, np.float64), blocks)
 
-    name, module = str(conv.name), conv.metadata_props.get(MODULE_KEY, "")
+    name = str(conv.name)
     pads = list(conv.attributes["pads"].as_ints()) if "pads" in conv.attributes else [0] * 4
     value = source
     if any(pads) and offset.any():  # without an offset, a padded zero is a zero among pixels too
         widths = np.array([0, 0, *pads[:2], 0, 0, *pads[2:]], np.int64)
-        value = _insert(graph, conv, "Pad", value, widths, f"{name}.pad", module)
+        value = _insert(graph, conv, "Pad", value, widths, f"{name}.pad")
         conv.attributes["pads"] = ir.AttrInt64s("pads", [0] * len(pads))
-    value = _insert(graph, conv, "Mul", value, _channels(slope), f"{name}.slope", module)
-    value = _insert(graph, conv, "Add", value, _channels(offset), f"{name}.pixels", module)
+    value = _insert(graph, conv, "Mul", value, _channels(slope), f"{name}.slope")
+    value = _insert(graph, conv, "Add", value, _channels(offset), f"{name}.pixels")
     producer = value.producer()
     assert producer is not None, "it was just inserted"
     producer.metadata_props[PIXELS_KEY] = "1"
@@ -92,25 +103,17 @@ def _rewrite(graph: ir.Graph, source: ir.Value, conv: ir.Node, preprocess: Prepr
     conv.replace_input_with(0, value)
     conv.replace_input_with(1, _parameter(graph, f"{name}.pixels.weight", scaled))
     conv.replace_input_with(2, _parameter(graph, f"{name}.pixels.bias", shifted))
-    for one in old:
-        if one is not None and not one.uses():
-            graph.initializers.pop(str(one.name), None)
+    drop_unused(graph, *old)
 
 
 def _insert(
-    graph: ir.Graph,
-    conv: ir.Node,
-    op: str,
-    value: ir.Value,
-    by: Array,
-    name: str,
-    module: str,
+    graph: ir.Graph, conv: ir.Node, op: str, value: ir.Value, by: Array, name: str
 ) -> ir.Value:
     node = ir.node(
         op,
         [value, new_initializer(graph, f"{name}.by", by)],
         name=name,
-        metadata_props={MODULE_KEY: module},
+        metadata_props=module_metadata(conv),
     )
     node.outputs[0].name, node.outputs[0].type = name, value.type
     graph.insert_before(conv, node)

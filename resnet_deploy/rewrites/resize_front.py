@@ -1,9 +1,10 @@
 """A graph over cropped bytes  =>  one over pictures of any size, which it resizes and crops itself.
 
-ONNX's ``Resize`` with ``antialias`` and ``exclude_outside`` (weights outside the picture are left
-out and the others share the rest) is Pillow's filter; on uint8 ONNX Runtime also rounds between the
-two directions, as Pillow does. On 125 photos it is never more than one grey level off, in at most
-0.8 % of the values; of 3,000 pictures of white noise 4 are two levels off somewhere.
+This changes what the graph takes. ONNX's ``Resize`` with ``antialias`` and ``exclude_outside``
+(weights outside the picture are left out and the others share the rest) is Pillow's filter; on
+uint8 ONNX Runtime also rounds between the two directions, as Pillow does. On 125 photos it is never
+more than one grey level off, in at most 0.8 % of the values; of 3,000 pictures of white noise 4 are
+two levels off somewhere.
 
 Sizes follow torchvision: the shorter side becomes ``resize`` pixels, the longer one
 ``int(resize * long / short)``; the crop begins at half the rest, rounded to even.

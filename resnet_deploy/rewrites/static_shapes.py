@@ -1,4 +1,8 @@
-"""The shape of every tensor, for one image."""
+"""A graph over batches  =>  one over a single image, whose every tensor has a known shape.
+
+It is made to be looked at (:mod:`resnet_deploy.summarize`), not to be shipped: it takes one image,
+and that already cropped.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from resnet_deploy.rewrites.resize_front import without_front
 
 
 def with_shapes(model: onnx.ModelProto, artifact: Artifact) -> onnx.ModelProto:
-    """Return ``model``, the graph of ``artifact``, with the shape of every tensor for one image.
+    """Return a copy of ``model``, the graph of ``artifact``, for one image, with all shapes.
 
     What resizes a picture is left out: its size is not known, and none of it is a layer.
 

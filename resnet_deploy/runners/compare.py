@@ -27,7 +27,7 @@ def difference(name: str, expected: Array, got: Array) -> OutputDiff:
             f"{name} has shape {list(got.shape)} instead of {list(expected.shape)}: the files "
             "are not of the same network"
         )
-    reference, candidate = expected.astype(np.float64), got.astype(np.float64)
+    reference, candidate = (values.astype(np.float64, copy=False) for values in (expected, got))
     error = candidate - reference
     return OutputDiff(
         name=name,
@@ -42,9 +42,20 @@ def difference(name: str, expected: Array, got: Array) -> OutputDiff:
 
 
 def top1_equal(expected: Array, got: Array) -> tuple[bool, ...]:
-    """Return, sample by sample, whether both pick the same class; logits ``(N, classes)``."""
-    same = expected.reshape(len(expected), -1).argmax(1) == got.reshape(len(got), -1).argmax(1)
-    return tuple(bool(one) for one in same)
+    """Return, sample by sample, whether both pick the same class; logits ``(N, classes)``.
+
+    A sample with NaN picks none.
+    """
+    rows, others = (logits.reshape(len(logits), -1) for logits in (expected, got))
+    broken = (np.isnan(rows) | np.isnan(others)).any(axis=1)
+    return tuple(((rows.argmax(axis=1) == others.argmax(axis=1)) & ~broken).tolist())
+
+
+def difference_and_top1(
+    name: str, expected: Array, got: Array, *, classes: bool = True
+) -> tuple[OutputDiff, tuple[bool, ...]]:
+    """Return :func:`difference`, and :func:`top1_equal` where the values are by class."""
+    return difference(name, expected, got), top1_equal(expected, got) if classes else ()
 
 
 def output_differences(
@@ -62,8 +73,11 @@ def output_differences(
             f"{len(expected)}: compare files made with the same --output"
         )
     triples = zip(names, expected, got, strict=True)
-    floats = [one for one in triples if np.issubdtype(one[2].dtype, np.floating)]
-    return tuple(difference(*one) for one in floats)
+    return tuple(
+        difference(name, right, value)
+        for name, right, value in triples
+        if np.issubdtype(value.dtype, np.floating)
+    )
 
 
 def same_class(
@@ -87,5 +101,5 @@ def side_by_side(outputs: Sequence[Array]) -> Array:
     """Return all outputs that hold numbers as one, ``(N, values)``; a single one as it is."""
     if len(outputs) == 1:
         return outputs[0]
-    numbers = [one for one in outputs if np.issubdtype(one.dtype, np.floating)]
-    return np.concatenate([one.reshape(len(one), -1) for one in numbers], axis=1)
+    numbers = [output for output in outputs if np.issubdtype(output.dtype, np.floating)]
+    return np.concatenate([output.reshape(len(output), -1) for output in numbers], axis=1)

@@ -9,6 +9,7 @@ import platform
 from pathlib import Path
 
 from resnet_deploy.results import Environment
+from resnet_deploy.results.environment import DOT_PRODUCTS
 
 _ROOT = Path("/")
 
@@ -26,8 +27,6 @@ _EXTENSIONS = {
     "sve": "sve",
 }
 """The kernel's (and archspec's) name of each extension that a kernel for int8 or float32 uses."""
-
-_DOT_PRODUCTS = frozenset({"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"})
 
 _BFLOAT16 = frozenset({"avx512_bf16", "amx_int8"})
 """CPUs with AMX have it for both types."""
@@ -154,7 +153,7 @@ def has_vnni(extensions: tuple[str, ...]) -> bool:
 
     True for VNNI and AMX on x86 and for the dot product on ARM.
     """
-    return not _DOT_PRODUCTS.isdisjoint(extensions)
+    return not DOT_PRODUCTS.isdisjoint(extensions)
 
 
 def has_bfloat16(extensions: tuple[str, ...]) -> bool:
@@ -196,6 +195,10 @@ def environment(command: str) -> Environment:
         python=platform.python_version(),
         versions=versions(_PACKAGES),
     )
+
+
+MAKERS = ("torch", "onnx", "onnxscript", "onnxruntime", "onnxsim", "numpy")
+"""The packages whose versions go into a card."""
 
 
 def versions(packages: tuple[str, ...]) -> dict[str, str]:

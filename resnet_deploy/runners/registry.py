@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.models.dependencies import INSTALL
+from resnet_deploy.results import RunnerStatus
 from resnet_deploy.runners import cpp_compiler
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.session_options import is_openvino_property
@@ -35,15 +35,6 @@ _PACKAGES = {
     "openvino": ("openvino", _OPENVINO),
 }
 """Runner -> the module that it needs, and the command that installs it; ort is always there."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunnerStatus:
-    """Whether a runner can run here: ``problem`` is empty, or what is wrong and what to do."""
-
-    name: str
-    installed: bool
-    problem: str = ""
 
 
 def check_runner(name: str) -> None:

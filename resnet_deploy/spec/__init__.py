@@ -42,7 +42,7 @@ from resnet_deploy.spec.tolerance import (
     INT8_TOLERANCE,
     Tolerance,
 )
-from resnet_deploy.spec.tuning import Objective, TuneSpec
+from resnet_deploy.spec.tuning import FileOptions, Objective, RunOptions, TuneSpec
 
 __all__ = [
     "CENTER_CROP_RATIO",
@@ -60,6 +60,7 @@ __all__ = [
     "CalibrationMethod",
     "Effort",
     "Family",
+    "FileOptions",
     "FirstConv",
     "InputFormat",
     "ModelSpec",
@@ -70,6 +71,7 @@ __all__ = [
     "Preprocess",
     "PreprocessOverrides",
     "QuantSpec",
+    "RunOptions",
     "SessionSpec",
     "Shortcut",
     "Stem",

@@ -74,5 +74,5 @@ class PreprocessOverrides:
 
     def over(self, usual: Preprocess) -> Preprocess:
         """Return ``usual`` with what was said in place of its own."""
-        said = {one.name: getattr(self, one.name) for one in fields(self)}
+        said = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(usual, **{key: value for key, value in said.items() if value is not None})

@@ -61,7 +61,7 @@ class QuantSpec:
     """How to quantize: u8 activations per tensor, s8 weights per channel, int32 biases.
 
     ``workers`` processes share the calibration images; ``calibration_cache`` is the folder where
-    their statistics are kept, or None. Neither changes the result.
+    their histograms are kept, or None. Neither changes the result.
 
     Raises:
         SpecError: there are no workers.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,11 @@ class Tolerance:
     min_sqnr_db: float | None = None
     min_cosine: float | None = None
     min_agreement: float | None = None
+
+    def over(self, default: Tolerance) -> Tolerance:
+        """Return ``default`` with what is asked here in place of its own."""
+        asked = {one.name: getattr(self, one.name) for one in fields(self)}
+        return replace(default, **{key: value for key, value in asked.items() if value is not None})
 
 
 FP32_TOLERANCE = Tolerance(max_relative=1e-5, min_agreement=1.0)

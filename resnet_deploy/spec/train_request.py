@@ -59,7 +59,7 @@ class TrainRequest:
         check_licence(self.licence)
         if self.mean is not None and not all(map(math.isfinite, self.mean)):
             raise SpecError(f"the mean must be three finite numbers, not {_listed(self.mean)}")
-        if self.std is not None and not all(0 < one < math.inf for one in self.std):
+        if self.std is not None and not all(0 < value < math.inf for value in self.std):
             raise SpecError(f"the std must be three positive numbers, not {_listed(self.std)}")
         if self.resume and self.force:
             raise SpecError("--resume continues a run and --force replaces it: choose one")

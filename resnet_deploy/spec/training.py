@@ -132,7 +132,7 @@ class Recipe:
             self._check(name, 0 <= getattr(self, name) < 1, "must be in [0, 1)")
         self._check("stage_decay", 0 < self.stage_decay <= 1, "must be in (0, 1]")
         increasing = all(a < b for a, b in zip(self.milestones, self.milestones[1:], strict=False))
-        inside = all(0 < one < 1 for one in self.milestones)
+        inside = all(0 < milestone < 1 for milestone in self.milestones)
         self._check("milestones", increasing and inside, "must be increasing shares in (0, 1)")
         wanted = self.schedule is Schedule.STEPS
         self._check("milestones", bool(self.milestones) == wanted, "go with schedule steps alone")
@@ -154,5 +154,5 @@ class Recipe:
             raise SpecError(f"recipe: {name} = {value!r} {rule}")
 
 
-RECIPE_FIELDS = tuple(one.name for one in fields(Recipe))
+RECIPE_FIELDS = tuple(entry.name for entry in fields(Recipe))
 """What a recipe's file may say."""

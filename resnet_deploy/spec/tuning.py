@@ -1,4 +1,4 @@
-"""What to tune for."""
+"""What to tune for, and what there is to choose: how a file is made and how it runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec.budget import Budget
+from resnet_deploy.spec.preprocess import InputFormat
+from resnet_deploy.spec.quant import CalibrationMethod, Effort, FirstConv, TargetIsa
 
 
 class Objective(str, enum.Enum):
@@ -52,3 +54,54 @@ class TuneSpec:
     def budget(self) -> Budget:
         """What may be lost."""
         return Budget(max_drop=self.max_drop, min_agreement=self.min_agreement)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """How a file is made from the fp32 one. Without ``int8`` only ``input`` says anything.
+
+    ``float_layers`` are torch modules that stay in float.
+    """
+
+    input: InputFormat
+    int8: bool = True
+    method: CalibrationMethod = CalibrationMethod.MSE
+    effort: Effort = Effort.FAST
+    target_isa: TargetIsa = TargetIsa.PORTABLE
+    first_conv: FirstConv = FirstConv.AUTO
+    float_layers: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Such as ``int8-mse-best-x86-amx-uint8-nhwc``; good for a file name."""
+        if not self.int8:
+            return f"fp32-{self.input.value}"
+        mixed = f"-{len(self.float_layers)}float" if self.float_layers else ""
+        plain = "-plain" if self.first_conv is FirstConv.PLAIN else ""
+        return (
+            f"int8-{self.method.value}-{self.effort.value}-{self.target_isa.value}-"
+            f"{self.input.value}{plain}{mixed}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a file runs: ``instances`` processes of ``threads`` each, ``options`` the runtime's."""
+
+    runner: str
+    threads: int
+    instances: int = 1
+    batch_size: int = 1
+    options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Such as ``ort, 2 threads, session.intra_op.allow_spinning=0``."""
+        plural = "s" * (self.threads != 1)
+        parts = [self.runner, f"{self.threads} thread{plural}"]
+        if self.instances > 1:
+            parts.append(f"{self.instances} instances")
+        if self.batch_size > 1:
+            parts.append(f"batch {self.batch_size}")
+        parts += [f"{key}={value}" for key, value in self.options]
+        return ", ".join(parts)

@@ -5,37 +5,14 @@ import numpy as np
 import onnx
 import pytest
 
-from resnet_deploy.artifact.card import Accuracy, Card, Step, WeightsSource
-from resnet_deploy.artifact.onnx_file import Artifact, check_replaceable, load, read_model, save
+from resnet_deploy.artifact.card import Accuracy, Card, Step
+from resnet_deploy.artifact.onnx_file import check_replaceable, load, read_model, save
 from resnet_deploy.errors import ArtifactError, SpecError
-from resnet_deploy.spec import Preprocess, resnet_spec
 from resnet_deploy.spec.licence import check_licence
-from tests.passes.graphs import noise, parse
+from tests.support.cards import card, saved, tiny
+from tests.support.graphs import parse
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-
-TINY = "g (float[N,3,4,4] input) => (float[N,3,4,4] logits) { logits = Conv(input, w) }"
-
-
-def tiny() -> onnx.ModelProto:
-    model: onnx.ModelProto = parse(TINY, {"w": noise(3, 3, 1, 1)})
-    return model
-
-
-def card(**changed: object) -> Card:
-    values = {
-        "model": resnet_spec(20),
-        "preprocess": Preprocess.for_size(32),
-        "weights": WeightsSource(kind="file", file="r20.th", sha256="ab"),
-        "labels": ("cat", "Hündin"),
-        "versions": {"torch": "2.13.0"},
-        "parity": {"fp32_relative": 1e-6},
-    }
-    return Card(**{**values, **changed}).with_step("export", {"opset": 17})  # type: ignore[arg-type]
-
-
-def saved(tmp_path: Path) -> Artifact:
-    return save(tiny(), tmp_path / "tiny.onnx", card())
 
 
 def test_a_card_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.onnx_file import load, read_model
 from resnet_deploy.artifact.recording import record
 from resnet_deploy.errors import ArtifactError
-from tests.artifact.test_onnx_file import card, saved, tiny
+from tests.support.cards import card, saved, tiny
 
 
 def test_recording_changes_the_card_alone(tmp_path: Path) -> None:

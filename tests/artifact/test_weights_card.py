@@ -13,29 +13,9 @@ from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.spec import InputFormat, ModelSpec, Preprocess, resnet_spec, vgg19_spec
+from tests.support.cards import full_card
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-
-
-def full_card(**changed: Any) -> WeightsCard:
-    """A card that says everything, of a ResNet-8 with 3 classes on 16 pixels."""
-    values: dict[str, Any] = {
-        "model": resnet_spec(8, num_classes=3, image_size=16),
-        "preprocess": Preprocess(
-            resize=20, crop=16, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.2), interpolation="bicubic"
-        ),
-        "labels": ("cat", "Hündin", "frog"),
-        "accuracy": (
-            Accuracy(data="cifar/test", samples=500, of=500, top1=0.8, top5=1.0, data_sha256="cd"),
-        ),
-        "int8_accuracy": (Accuracy(data="cifar/test", samples=500, top1=0.79),),
-        "licence": "Apache-2.0",
-        "recipe": {"epochs": 30, "lr": 0.1, "milestones": [0.5], "schedule": "steps"},
-        "training": {"command": "resnet-deploy train", "data": "cifar", "seed": 0},
-        "activation_ranges": {"layer1.0": (0.0, 3.5)},
-        "versions": {"torch": "2.13.0"},
-    }
-    return WeightsCard(**{**values, **changed})
 
 
 def test_the_card_in_files_is_the_recorded_one() -> None:

@@ -11,33 +11,19 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import Result
 from PIL import Image
 
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.artifact.recording import record
-from resnet_deploy.bench.subjects import open_models
-from resnet_deploy.cli.main import cli
+from resnet_deploy.benchmark.subjects import open_models
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.weights_file import write_weights
 from resnet_deploy.spec import resnet_spec
-from tests.artifact.test_weights_card import full_card
-from tests.models.states import state_of
-from tests.passes.graphs import noise, parse
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
-
-
-def refused(result: Result, *words: str) -> None:
-    """One line on stderr that holds ``words``, exit code 2, no traceback."""
-    assert result.exit_code == 2, (result.output, result.exception)
-    message = result.stderr.strip()
-    assert "\n" not in message
-    assert message.startswith("resnet-deploy: error: ")
-    for word in words:
-        assert word in message
+from tests.support.cards import full_card
+from tests.support.cli import refused, run
+from tests.support.graphs import noise, parse
+from tests.support.states import state_of
 
 
 def state() -> dict[str, torch.Tensor]:

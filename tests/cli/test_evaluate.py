@@ -13,7 +13,7 @@ from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.cli.main import cli
 from resnet_deploy.data.datasets import open_dataset
-from tests.data.tiny_model import COLOURS, colour_model, save_colour_model
+from tests.support.tiny_model import COLOURS, colour_model, save_colour_model
 
 
 @pytest.fixture

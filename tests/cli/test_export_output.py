@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from resnet_deploy.artifact.onnx_file import load
-from tests.cli.test_deploy import refused, run
+from tests.support.cli import refused, run
 
 QUICK = ("--no-int8", "--no-simplify")
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from resnet_deploy.cli.main import cli
-from tests.data.tiny_model import save_colour_model
+from tests.support.tiny_model import save_colour_model
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from resnet_deploy.cli.quant_options import quant_options
 
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.cli.main import cli
-from resnet_deploy.cli.quant_options import quant_options
-from resnet_deploy.quantize import static
-from resnet_deploy.quantize.calibration_cache import CalibrationCache
+from resnet_deploy.quantization import static
+from resnet_deploy.quantization.calibration_cache import CalibrationCache
 from resnet_deploy.spec import FirstConv, QuantSpec
 
 

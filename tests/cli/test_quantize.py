@@ -10,15 +10,15 @@ from click.testing import CliRunner, Result
 
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.cli.main import cli
-from resnet_deploy.sensitivity import Workbench
-from tests.results.test_sensitivity import times
-from tests.ruined_net import RUINED, ruined_net
+from resnet_deploy.sensitivity import MixedPrecision
+from tests.support.ruined_net import RUINED, ruined_net
+from tests.support.sensitivity import times
 
 
 @pytest.fixture(autouse=True)
 def _same_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every layer costs the same: on a busy machine the order would be another every time."""
-    monkeypatch.setattr(Workbench, "_times", lambda *arguments: times())
+    monkeypatch.setattr(MixedPrecision, "_times", lambda *arguments: times())
 
 
 @pytest.fixture(scope="module")

@@ -5,17 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from PIL import Image
-
-from resnet_deploy.cli.main import cli
 from resnet_deploy.cli.report_option import write_report
-from tests.data.tiny_model import COLOURS, save_colour_model
-from tests.report.html.reading import read
 
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(one) for one in arguments])
+from tests.support.cli import run
+from tests.support.html_reading import read
+from tests.support.tiny_model import COLOURS, save_colour_model
 
 
 @pytest.fixture

@@ -21,9 +21,10 @@ from resnet_deploy.results import from_dict
 from resnet_deploy.results.training import TrainingResult
 from resnet_deploy.spec import resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
-from resnet_deploy.train.loop import Training
-from tests.train.made_up import folder
-from tests.train.runs import CLASSES, made_up, weights
+from resnet_deploy.training.loop import Training
+from tests.support.cli import refused
+from tests.support.training_images import folder
+from tests.support.training_runs import CLASSES, made_up, weights
 
 NET = ("--depth", 8, "--image-size", 16, "--threads", 1, "--recipe", "cifar-fast")
 QUICK = ("--epochs", 1, "--batch-size", 8, "--precision", "float32")
@@ -50,16 +51,6 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 
 def train(*arguments: object) -> Result:
     return CliRunner().invoke(cli, ["train", *(str(argument) for argument in arguments)])
-
-
-def refused(result: Result, *words: str) -> None:
-    """One line on stderr that holds ``words``, exit code 2, no traceback."""
-    assert result.exit_code == 2, (result.output, result.exception)
-    message = result.stderr.strip()
-    assert "\n" not in message, message
-    assert message.startswith("resnet-deploy: error: ")
-    for word in words:
-        assert word in message, message
 
 
 def test_json_on_stdout_stands_alone(trained: tuple[Path, Result]) -> None:
@@ -123,7 +114,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
 def test_ctrl_c_while_decoding_leaves_nothing(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import resnet_deploy.train.data as module
+    import resnet_deploy.training.data as module
 
     monkeypatch.setattr(module, "_decoded", lambda *_: signal.raise_signal(signal.SIGINT))
     result = train(*NET, *QUICK, "--data", data, "-o", tmp_path / "run")
@@ -264,6 +255,6 @@ def test_a_recipe_is_shown_to_be_changed_and_used(data: Path, tmp_path: Path) ->
     ids=["small", "large", "small-images", "weights", "qat"],
 )
 def test_the_recipe_goes_with_the_task(options: tuple[object, ...], name: str) -> None:
-    from resnet_deploy.train.recipe import recipe_text
+    from resnet_deploy.training.recipe import recipe_text
 
     assert train(*options, "--show-recipe").stdout == recipe_text(name)

@@ -15,7 +15,7 @@ from resnet_deploy.data.images import read_image
 from resnet_deploy.data.preprocess import input_preprocess, prepare, prepare_batch
 from resnet_deploy.errors import DatasetError, SpecError, UnsupportedGraphError
 from resnet_deploy.spec import IMAGENET_MEAN, IMAGENET_STD, Preprocess
-from tests.data.tiny_model import colour_model, save_colour_model
+from tests.support.tiny_model import colour_model, save_colour_model
 
 
 def _triangle_weights(size: int, new_size: int) -> np.ndarray:

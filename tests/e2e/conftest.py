@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from resnet_deploy.pipeline import ExportRequest, deploy
 
-from resnet_deploy.bundle.pictures import Pixels
+from resnet_deploy.bundles.pictures import Pixels
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.data.synthetic import synthetic_images
-from resnet_deploy.pipeline import ExportRequest, deploy
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import InputFormat
 from resnet_deploy.spec.model_request import ModelRequest

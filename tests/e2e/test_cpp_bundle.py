@@ -17,8 +17,8 @@ from PIL import Image
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import InputFormat, Preprocess, SessionSpec
-from tests.e2e.cpp_bundle import Built, block, build, commands_of
-from tests.e2e.native_classifier import (
+from tests.support.cpp_bundle import Built, block, build, commands_of
+from tests.support.native_classifier import (
     BAD_ARGUMENT,
     BAD_BUNDLE,
     BAD_IMAGE,
@@ -28,7 +28,7 @@ from tests.e2e.native_classifier import (
     Pixels,
     shared_library,
 )
-from tests.e2e.native_toolchain import STRICT, ort_root, run
+from tests.support.native_toolchain import STRICT, ort_root, run
 
 NATIVE = Path(__file__).parent / "native"
 

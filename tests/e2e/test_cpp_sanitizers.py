@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from resnet_deploy.bundle.bundling import pack
+from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.spec import BundleTarget
-from tests.e2e.native_toolchain import STRICT, ort_root, run, tool
+from tests.support.native_toolchain import STRICT, ort_root, run, tool
 
 NATIVE = Path(__file__).parent / "native"
 LATENCY = Path(__file__).parents[2] / "bench/cpp_latency.py"

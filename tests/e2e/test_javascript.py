@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_deploy.bundle.bundling import pack
-from resnet_deploy.bundle.golden import netpbm
+from resnet_deploy.bundles.bundling import pack
+from resnet_deploy.bundles.golden import netpbm
 from resnet_deploy.data.formats import input_shape
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.data.synthetic import synthetic_images
 from resnet_deploy.spec import BundleTarget, InputFormat, Preprocess
-from tests.e2e.npm import find_node, link_modules, modules, run
+from tests.support.npm import find_node, link_modules, modules, run
 
 _COMPILER = {"typescript": "7.0.2", "@types/node": "18.19.130"}
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnet_deploy.bundle.bundling import pack
+from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.errors import MissingDependencyError, SpecError
 from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.isa.tools import Tools, fetch_tools, find_tools
 from resnet_deploy.results import BundleReport
 from resnet_deploy.spec import BundleTarget
-from tests.e2e.native_toolchain import ort_root, run, tool, unavailable
+from tests.support.native_toolchain import ort_root, run, tool, unavailable
 
 JAVA = Path(__file__).parent / "java"
 

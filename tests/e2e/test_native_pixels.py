@@ -12,7 +12,7 @@ from PIL import Image
 from resnet_deploy.data.images import read_image
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.spec import InputFormat, Preprocess
-from tests.e2e.native_pixels import NativePixels
+from tests.support.native_pixels import NativePixels
 
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
 

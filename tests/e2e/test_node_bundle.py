@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from resnet_deploy.bundle.bundling import pack
-from resnet_deploy.bundle.pictures import Pixels
 from resnet_deploy.pipeline import ExportRequest, deploy
+
+from resnet_deploy.bundles.bundling import pack
+from resnet_deploy.bundles.pictures import Pixels
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import BundleTarget, InputFormat, OutputSpec, SessionSpec
 from resnet_deploy.spec.model_request import ModelRequest
-from tests.e2e.npm import find_node, link_modules, run
+from tests.support.npm import find_node, link_modules, run
 
 PRECISIONS = {"fp32": "resnet20.onnx", "int8": "resnet20.int8.onnx"}
 

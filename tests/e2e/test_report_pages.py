@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.browser import brightness, colours, find_browser, look
-from tests.report.html.reading import read
-from tests.report.html.sample_pages import PAGES
+from resnet_deploy.report import html
+from tests.support.browser import brightness, colours, find_browser, look
+from tests.support.html_reading import read
+from tests.support.reports.samples import RESULTS
 
 _HEIGHT = 700
 """Pixels of each page in the picture of all."""
@@ -19,9 +20,9 @@ def browser() -> str:
     return find_browser()
 
 
-@pytest.mark.parametrize("kind", PAGES)
+@pytest.mark.parametrize("kind", RESULTS)
 def test_a_page_of_every_kind(kind: str, browser: str, tmp_path: Path) -> None:
-    page = PAGES[kind]()
+    page = html(RESULTS[kind])
     file = tmp_path / f"{kind}.html"
     file.write_text(page, encoding="utf-8")
     seen = look(browser, file, tmp_path / "light")
@@ -40,8 +41,8 @@ def test_a_page_of_every_kind(kind: str, browser: str, tmp_path: Path) -> None:
 def test_all_pages_in_the_dark(browser: str, tmp_path: Path) -> None:
     """One picture of all pages, one below the other: a browser takes a second to start."""
     frames = []
-    for kind, page in PAGES.items():
-        (tmp_path / f"{kind}.html").write_text(page(), encoding="utf-8")
+    for kind, result in RESULTS.items():
+        (tmp_path / f"{kind}.html").write_text(html(result), encoding="utf-8")
         frames.append(f"<iframe src='{kind}.html'></iframe>")
     style = f"body {{ margin: 0 }} iframe {{ display: block; width: 100%; height: {_HEIGHT}px; }}"
     every = tmp_path / "every.html"
@@ -49,10 +50,10 @@ def test_all_pages_in_the_dark(browser: str, tmp_path: Path) -> None:
         "<!DOCTYPE html><meta name='color-scheme' content='light dark'>"
         f"<style>{style} iframe {{ border: 0 }}</style>{''.join(frames)}"
     )
-    height = _HEIGHT * len(PAGES)
+    height = _HEIGHT * len(RESULTS)
     seen = look(browser, every, tmp_path / "dark", dark=True, height=height)
     assert seen.console == ()
-    for number, kind in enumerate(PAGES):
+    for number, kind in enumerate(RESULTS):
         top = _HEIGHT * number
         picture = seen.screenshot.crop((0, top, seen.screenshot.width, top + _HEIGHT))
         assert colours(picture) > 100, kind

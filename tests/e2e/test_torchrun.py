@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from resnet_deploy.train.checkpoint import load_checkpoint
+from resnet_deploy.training.checkpoint import load_checkpoint
 
 EPOCHS = 2
 COUNT = 240

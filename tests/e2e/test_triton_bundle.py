@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnet_deploy.bundle.bundling import pack
+from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.spec import BundleTarget
-from tests.bundle.test_triton import resizing_model, top_2_model
-from tests.bundle.triton_packages import server
-from tests.data.tiny_model import save_colour_model
+from tests.support.tiny_model import save_colour_model
+from tests.support.triton_models import resizing_model, top_2_model
+from tests.support.triton_packages import server
 
 STAND_IN = """
 import json

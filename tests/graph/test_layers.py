@@ -1,7 +1,7 @@
 import numpy as np
 
 from resnet_deploy.graph.layers import layers_of
-from tests.passes.graphs import noise, parse
+from tests.support.graphs import noise, parse
 
 BLOCK = """
 g (float[N,4,3,3] x) => (float[N,4] logits) {

@@ -1,8 +1,9 @@
 import onnx_ir as ir
 
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
-from resnet_deploy.graph.module_names import module_of, name_by_module
-from tests.passes.graphs import noise, parse, to_ir
+from resnet_deploy.graph.module_names import MODULE_KEY, module_of
+from resnet_deploy.passes.name_by_module import name_by_module
+from resnet_deploy.passes.result import PassResult
+from tests.support.graphs import noise, parse, to_ir
 
 BLOCK = """
 g (float[N,4,3,3] x) => (float[N,4,3,3] logits) {
@@ -61,7 +62,7 @@ def test_a_second_run_changes_nothing() -> None:
     graph = block()
     name_by_module(graph)
     first = ir.to_proto(graph).SerializeToString(deterministic=True)
-    assert name_by_module(graph) == 0
+    assert name_by_module(graph) == PassResult()
     assert ir.to_proto(graph).SerializeToString(deterministic=True) == first
 
 

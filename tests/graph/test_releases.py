@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from resnet_deploy.artifact.onnx_file import read_model
-from resnet_deploy.graph.releases import min_onnxruntime, release_numbers
-from resnet_deploy.rewrites.opset import MAX_OPSET, MIN_OPSET, OPSET_OF_ORT, set_opset
-from tests.passes.graphs import noise, parse
+from resnet_deploy.errors import SpecError
+from resnet_deploy.graph.releases import min_onnxruntime, newest_opset, release_numbers
+from resnet_deploy.rewrites.opset import MAX_OPSET, MIN_OPSET, choose_opset, set_opset
+from tests.support.graphs import noise, parse
 
 FLOATS = "g (float[N,3,4,4] x) => (float[N,3,4,4] y) { z = Min(x, w) y = Max(z, w) }"
 BYTES = FLOATS.replace("float", "uint8")
@@ -43,11 +44,48 @@ def test_min_and_max_of_bytes_came_late() -> None:
     assert min_onnxruntime(model) == "1.24"
 
 
-def test_it_agrees_with_what_target_ort_writes() -> None:
-    for minor, opset in OPSET_OF_ORT.items():
+def test_the_opset_of_every_release() -> None:
+    """ONNX Runtime's documentation, "ONNX opset support"; from 1.24 on what the releases load."""
+    opsets = [13, 14, 15, 15, 16, 17, 17, 18, 19, 19, 20, 21, 21, 21, 22, 22, 23, 25, 26, 26, 26]
+    assert [newest_opset(f"1.{minor}") for minor in range(7, 28)] == opsets
+    assert newest_opset("1.16.3") == 19
+
+
+def test_the_first_release_of_every_opset_and_ir_version() -> None:
+    firsts = [
+        ("1.7", 13, 7),
+        ("1.8", 14, 7),
+        ("1.9", 15, 8),
+        ("1.11", 16, 8),
+        ("1.12", 17, 8),
+        ("1.14", 18, 8),
+        ("1.15", 19, 9),
+        ("1.17", 20, 9),
+        ("1.18", 21, 10),
+        ("1.21", 22, 10),
+        ("1.23", 23, 11),
+        ("1.24", 25, 13),
+        ("1.25", 26, 13),
+    ]
+    model = parse(FLOATS, {"w": noise(3, 1, 1)})
+    for release, opset, ir_version in firsts:
+        model.opset_import[0].version, model.ir_version = opset, ir_version
+        assert min_onnxruntime(model) == release
+
+
+@pytest.mark.parametrize("release", ["1.6", "2.7", "1.x", "1.", "new", ""])
+def test_what_is_no_known_release(release: str) -> None:
+    with pytest.raises(SpecError, match=r"name a version from 1\.7 on"):
+        newest_opset(release)
+
+
+def test_the_two_questions_have_one_answer() -> None:
+    for minor in range(7, 32):
+        opset = choose_opset(MAX_OPSET, f"1.{minor}")
+        assert MIN_OPSET <= opset <= MAX_OPSET
         model = set_opset(parse(FLOATS, {"w": noise(3, 1, 1)}), opset)
         assert release_numbers(min_onnxruntime(model)) <= (1, minor)
-    assert (min(OPSET_OF_ORT.values()), max(OPSET_OF_ORT.values())) == (MIN_OPSET, MAX_OPSET)
+    assert choose_opset(MAX_OPSET, "1.25") == MAX_OPSET
 
 
 def test_releases_are_compared_as_numbers() -> None:

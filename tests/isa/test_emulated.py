@@ -1,4 +1,4 @@
-"""The runner without its emulator: the worker on this CPU, the cache, and what can go wrong."""
+"""The runner without its emulator: the guest on this CPU, the cache, and what can go wrong."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from resnet_deploy.reference import FileReference
 from resnet_deploy.results import IsaReport, from_dict, to_dict
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import Tolerance
-from tests.passes.graphs import noise
+from tests.support.graphs import noise
 
 IMAGES = noise(7, 3, 32, 32)
 AVX2, ARM64 = ISAS["x86-avx2"], ISAS["arm64"]

@@ -9,9 +9,9 @@ import pytest
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.measure.affinity import reserve
-from resnet_deploy.measure.process import WorkerProcess
+from resnet_deploy.measure.process import SubjectProcess
 from resnet_deploy.runners.cpu import allowed_cpus, one_cpu_per_core
-from tests.measure.test_process import subject
+from tests.support.bench_subjects import subject
 from tests.support.runner_graphs import cnn, random
 
 
@@ -45,16 +45,16 @@ def test_a_system_without_affinity_says_so(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads' affinities are read from psutil")
-def test_all_threads_of_a_pinned_worker_are_on_its_cpus(tmp_path: Path):
+def test_all_threads_of_a_pinned_process_are_on_its_cpus(tmp_path: Path):
     from dataclasses import replace
 
     samples = tmp_path / "samples.npy"
     np.save(samples, random(4, 3, 8, 8))
     cpu = max(allowed_cpus())
     one = replace(subject(cnn(tmp_path / "m.onnx")), cpus=(cpu,), threads=2)
-    with WorkerProcess(one, tmp_path) as worker:
-        worker.load(one, samples)
-        worker.run(1)
-        threads = psutil.Process(worker._process.pid).threads()
+    with SubjectProcess(one, tmp_path) as process:
+        process.load(one, samples)
+        process.run(1)
+        threads = psutil.Process(process.pid).threads()
         assert len(threads) > 1
         assert {tuple(psutil.Process(t.id).cpu_affinity()) for t in threads} == {(cpu,)}

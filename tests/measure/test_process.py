@@ -12,23 +12,10 @@ import psutil
 import pytest
 
 from resnet_deploy.errors import ArtifactError, RunnerError
-from resnet_deploy.measure.process import WorkerProcess
-from resnet_deploy.results import BenchSubject
+from resnet_deploy.measure.process import SubjectProcess
+from tests.support.bench_subjects import subject
 from tests.support.here import RUNNERS_HERE
 from tests.support.runner_graphs import cnn, random
-
-
-def subject(path: Path, runner: str = "ort") -> BenchSubject:
-    return BenchSubject(
-        label="mine",
-        runner=runner,
-        model=str(path),
-        precision="fp32",
-        input_shape=(3, 8, 8),
-        input_dtype="float32",
-        batch_size=2,
-        threads=1,
-    )
 
 
 @pytest.fixture
@@ -47,92 +34,83 @@ def gone(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("runner", RUNNERS_HERE)
-def test_a_worker_loads_runs_and_answers(runner, tmp_path: Path, samples: Path):
+def test_a_child_loads_runs_and_answers(runner, tmp_path: Path, samples: Path):
     one = subject(cnn(tmp_path / "m.onnx"), runner)
-    with WorkerProcess(one, tmp_path) as worker:
-        assert worker.load(one, samples) > 0
-        assert worker.first_run() > 0
-        assert worker.warm_up(0.01) >= 3
-        times = worker.run(5)
+    with SubjectProcess(one, tmp_path) as process:
+        assert process.load(one, samples) > 0
+        assert process.first_run() > 0
+        assert process.warm_up(0.01) >= 3
+        times = process.run(5)
         assert len(times) == 5
         assert min(times) > 0
-        assert worker.logits().shape == (4, 5)
-        assert worker.peak_rss_bytes() > 1e7
-        pid = worker._process.pid
+        assert process.logits().shape == (4, 5)
+        assert process.peak_rss_bytes() > 1e7
+        pid = process.pid
     assert gone(pid)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="process states are POSIX")
-def test_an_idle_worker_is_stopped(tmp_path: Path, samples: Path):
+def test_an_idle_child_is_stopped(tmp_path: Path, samples: Path):
     one = subject(cnn(tmp_path / "m.onnx"))
-    with WorkerProcess(one, tmp_path) as worker:
-        worker.load(one, samples)
-        child = psutil.Process(worker._process.pid)
+    with SubjectProcess(one, tmp_path) as process:
+        process.load(one, samples)
+        child = psutil.Process(process.pid)
         deadline = time.monotonic() + 5
         while child.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
             time.sleep(0.01)
         assert child.status() == psutil.STATUS_STOPPED
-        assert worker.run(1)
+        assert process.run(1)
 
 
-def test_the_workers_errors_keep_their_class(tmp_path: Path, samples: Path):
+def test_the_errors_of_a_child_keep_their_class(tmp_path: Path, samples: Path):
     one = subject(tmp_path / "missing.onnx")
     with (
-        WorkerProcess(one, tmp_path) as worker,
+        SubjectProcess(one, tmp_path) as process,
         pytest.raises(ArtifactError, match=r"missing\.onnx does not exist"),
     ):
-        worker.load(one, samples)
+        process.load(one, samples)
 
 
-@pytest.mark.parametrize(
-    ("code", "message"),
-    [
-        ("import sys; sys.exit('no space left')", r"died \(exit code 1\): no space left$"),
-        ("import os; os.abort()", r"died \(signal 6\)"),
-        ("input(); print('hello')", "wrote 'hello' instead of an answer"),
-        ("input(); print('[1]')", r"wrote '\[1\]' instead"),
-    ],
-)
-def test_a_worker_that_dies_or_babbles_is_an_error(code, message, tmp_path: Path, samples: Path):
+def test_a_child_that_dies_is_an_error_of_its_subject(tmp_path: Path, samples: Path):
     one = subject(tmp_path / "m.onnx")
     with (
-        pytest.raises(RunnerError, match=rf"^mine.*{message}"),
-        WorkerProcess(one, tmp_path, script(code)) as worker,
+        pytest.raises(RunnerError, match=r"^mine: .*died \(exit code 1\): no space left$"),
+        SubjectProcess(one, tmp_path, script("raise SystemExit('no space left')")) as process,
     ):
-        worker.load(one, samples)
-    assert gone(worker._process.pid)
+        process.load(one, samples)
+    assert gone(process.pid)
 
 
-def test_a_worker_that_hangs_is_ended(tmp_path: Path, samples: Path):
+def test_a_child_that_hangs_is_ended(tmp_path: Path, samples: Path):
     one = subject(tmp_path / "m.onnx")
     with (
-        pytest.raises(RunnerError, match="did not answer within 1 s"),
-        WorkerProcess(one, tmp_path, script("import time; time.sleep(99)"), 1.0) as worker,
+        pytest.raises(RunnerError, match=r"did not answer within 1 s.*: use a smaller batch"),
+        SubjectProcess(one, tmp_path, script("import time; time.sleep(99)"), 1.0) as process,
     ):
-        worker.load(one, samples)
-    assert gone(worker._process.pid)
+        process.load(one, samples)
+    assert gone(process.pid)
 
 
-def test_leaving_by_an_exception_ends_the_worker(tmp_path: Path, samples: Path):
+def test_leaving_by_an_exception_ends_the_child(tmp_path: Path, samples: Path):
     one = subject(cnn(tmp_path / "m.onnx"))
-    with WorkerProcess(one, tmp_path) as worker:
-        worker.load(one, samples)
-        worker.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
-        assert gone(worker._process.pid)
+    with SubjectProcess(one, tmp_path) as process:
+        process.load(one, samples)
+        process.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+        assert gone(process.pid)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
-def test_a_stopped_worker_does_not_outlive_a_killed_parent(tmp_path: Path, samples: Path):
+def test_a_stopped_child_does_not_outlive_a_killed_parent(tmp_path: Path, samples: Path):
     cnn(tmp_path / "m.onnx")
     code = f"""
 import time
 from pathlib import Path
-from resnet_deploy.measure.process import WorkerProcess
-from tests.measure.test_process import subject
+from resnet_deploy.measure.process import SubjectProcess
+from tests.support.bench_subjects import subject
 one = subject(Path({str(tmp_path / "m.onnx")!r}))
-worker = WorkerProcess(one, Path({str(tmp_path)!r}))
-worker.load(one, Path({str(samples)!r}))
-print(worker._process.pid, flush=True)
+process = SubjectProcess(one, Path({str(tmp_path)!r}))
+process.load(one, Path({str(samples)!r}))
+print(process.pid, flush=True)
 time.sleep(99)
 """
     root = Path(__file__).resolve().parents[2]
@@ -144,18 +122,3 @@ time.sleep(99)
     while not gone(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert gone(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
-def test_what_a_library_prints_does_not_garble_the_answers(tmp_path: Path):
-    requests = '{"do": "peak_rss"}\n'
-    code = (
-        "import os, resnet_deploy.measure.worker as w\n"
-        "real = w.serve\n"
-        "w.serve = lambda *a: (os.write(1, b'noise\\n'), print('more'), real(*a))\n"
-        "w.main()"
-    )
-    done = subprocess.run(
-        script(code), input=requests, capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    assert done.stdout.startswith('{"ok": ')
-    assert "noise" in done.stderr

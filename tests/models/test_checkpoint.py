@@ -15,7 +15,7 @@ from resnet_deploy.models.checkpoint import LoadedModel, resolve
 from resnet_deploy.models.registry import build
 from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant, resnet_spec, vgg19_spec
 from resnet_deploy.spec.model_request import ModelRequest
-from tests.models.states import (
+from tests.support.states import (
     State,
     hugging_face,
     renamed,

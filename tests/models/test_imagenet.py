@@ -24,7 +24,7 @@ from resnet_deploy.spec import (
     vgg19_spec,
 )
 from resnet_deploy.spec.model_request import ModelRequest
-from tests.models.states import state_of
+from tests.support.states import state_of
 
 SPEC = resnet_spec(18)
 

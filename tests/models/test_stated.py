@@ -14,7 +14,7 @@ from resnet_deploy.models.stated import stated_by_card
 from resnet_deploy.models.weights_file import write_weights
 from resnet_deploy.spec import Family, ModelSpec, Preprocess, Shortcut, Variant, resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
-from tests.artifact.test_weights_card import full_card
+from tests.support.cards import full_card
 
 RESNET8 = resnet_spec(8, num_classes=3, image_size=16)
 PLAIN8 = resnet_spec(8, num_classes=3, image_size=16, plain=True)

@@ -17,8 +17,8 @@ from resnet_deploy.models.registry import build
 from resnet_deploy.models.weights_file import CARD_ENTRY, write_weights
 from resnet_deploy.spec import ModelSpec, Preprocess, Shortcut, Variant, resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
-from tests.artifact.test_weights_card import full_card
-from tests.models.states import State, same_logits, state_of
+from tests.support.cards import full_card
+from tests.support.states import State, same_logits, state_of
 
 TINY = resnet_spec(8, num_classes=3, image_size=16)
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from resnet_deploy.passes.fold_batchnorm import fold_batchnorm
-from tests.passes.graphs import noise, op_types, parse, run, to_ir
+from resnet_deploy.passes.result import PassResult, Refusal
+from tests.support.graphs import noise, op_types, parse, run, to_ir
 
 CONV_BN = """
 g (float[N,4,6,6] x) => (float[N,8,6,6] y) {
@@ -33,7 +34,7 @@ def test_batchnorm_goes_into_the_convolution(group: int, bias: bool) -> None:
     model = parse(text, weights(group, bias))
     graph = to_ir(model)
 
-    assert fold_batchnorm(graph) == 1
+    assert fold_batchnorm(graph) == PassResult(1)
 
     assert op_types(graph) == ["Conv"]
     x = noise(2, 4, 6, 6, seed=9)
@@ -51,11 +52,41 @@ def test_refuses_when_somebody_else_reads_the_convolution() -> None:
     small = {name: noise(4) for name in ("gamma", "beta", "mean")}
     graph = to_ir(parse(text, {"w": noise(4, 4, 1, 1), "var": noise(4) ** 2, **small}))
 
-    assert fold_batchnorm(graph) == 0
+    refusal = Refusal("b", "it is not the only reader of c")
+    assert fold_batchnorm(graph) == PassResult(refusals=(refusal,))
     assert "BatchNormalization" in op_types(graph)
 
 
 def test_refuses_a_batchnorm_without_convolution() -> None:
     text = "g (float[N,4,2,2] x) => (float[N,4,2,2] y) { y = BatchNormalization(x, a, b, c, d) }"
     values = {name: np.ones(4, np.float32) for name in "abcd"}
-    assert fold_batchnorm(to_ir(parse(text, values))) == 0
+    refusal = Refusal("y", "it does not follow a convolution")
+    assert fold_batchnorm(to_ir(parse(text, values))) == PassResult(refusals=(refusal,))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "operator", "reason"),
+    [
+        (
+            "",
+            "y, m, v = BatchNormalization<training_mode=1>",
+            "it is in training mode",
+        ),
+        (
+            ", float[4] gamma",
+            "y = BatchNormalization",
+            "its parameters, or those of the convolution, are computed at run time",
+        ),
+    ],
+)
+def test_refuses_statistics_of_the_batch(inputs: str, operator: str, reason: str) -> None:
+    text = f"""
+    g (float[N,4,2,2] x{inputs}) => (float[N,4,2,2] y) {{
+      c = Conv<kernel_shape=[1,1]>(x, w)
+      {operator}(c, gamma, beta, mean, var)
+    }}
+    """
+    values = {name: noise(4) ** 2 for name in ("gamma", "beta", "mean", "var")}
+    values = {name: value for name, value in values.items() if name not in inputs}
+    graph = to_ir(parse(text, {"w": noise(4, 4, 1, 1), **values}))
+    assert fold_batchnorm(graph) == PassResult(refusals=(Refusal("y", reason),))

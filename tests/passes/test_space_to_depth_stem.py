@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resnet_deploy.passes.result import PassResult, Refusal
 from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
-from tests.passes.graphs import noise, op_types, parse, run, to_ir
+from tests.support.graphs import noise, op_types, parse, run, to_ir
 
 
 def stem(kernel: tuple[int, int], pads: list[int], size: tuple[int, int], channels: int) -> str:
@@ -28,7 +29,7 @@ def test_the_rewritten_stem_computes_the_same(
     model = parse(stem(kernel, pads, size, channels), weights)
     graph = to_ir(model)
 
-    assert space_to_depth_stem(graph) == 1
+    assert space_to_depth_stem(graph) == PassResult(1)
 
     assert op_types(graph) == ["SpaceToDepth", "Conv"]
     x = noise(2, channels, *size, seed=2)
@@ -48,21 +49,40 @@ def test_the_stem_of_resnet_gets_twelve_channels_and_a_4x4_kernel() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "reason"),
     [
-        # An odd picture has no whole blocks.
-        stem((7, 7), [3, 3, 3, 3], (225, 224), 3),
-        # Four channels already suit the fast kernel.
-        stem((7, 7), [3, 3, 3, 3], (224, 224), 4),
-        # The stride is not that of a block.
-        stem((3, 3), [1, 1, 1, 1], (32, 32), 3).replace("strides=[2,2]", "strides=[1,1]"),
-        # The picture's size is not known.
-        stem((7, 7), [3, 3, 3, 3], (224, 224), 3).replace("3,224,224", "3,H,W"),
+        (
+            stem((7, 7), [3, 3, 3, 3], (225, 224), 3),
+            "the image's height or width is odd or dynamic",
+        ),
+        (
+            stem((7, 7), [3, 3, 3, 3], (224, 224), 3).replace("3,224,224", "3,H,W"),
+            "the image's height or width is odd or dynamic",
+        ),
+        # They suit the fast kernel as they are.
+        (
+            stem((7, 7), [3, 3, 3, 3], (224, 224), 4),
+            "its 4 input channels are a multiple of four already",
+        ),
+        (
+            stem((3, 3), [1, 1, 1, 1], (32, 32), 3).replace("strides=[2,2]", "strides=[1,1]"),
+            "its stride is not 2",
+        ),
+        (
+            stem((7, 7), [3, 3, 3, 3], (32, 32), 3).replace("strides", "dilations=[2,2], strides"),
+            "it has groups or dilations",
+        ),
+        (
+            stem((7, 7), [3, 3, 3, 3], (32, 32), 3).replace(
+                "pads=[3, 3, 3, 3]", 'auto_pad="SAME_UPPER"'
+            ),
+            "its padding is SAME_UPPER",
+        ),
     ],
-    ids=["odd", "four channels", "stride 1", "dynamic"],
+    ids=["odd", "dynamic", "four channels", "stride 1", "dilations", "auto_pad"],
 )
-def test_refuses_other_stems(text: str) -> None:
+def test_refuses_other_stems(text: str, reason: str) -> None:
     channels = 4 if "N,4" in text else 3
     kernel = 3 if "strides=[1,1]" in text else 7
     graph = to_ir(parse(text, {"conv1.weight": noise(5, channels, kernel, kernel), "b": noise(5)}))
-    assert space_to_depth_stem(graph) == 0
+    assert space_to_depth_stem(graph) == PassResult(refusals=(Refusal("y", reason),))

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from resnet_deploy.pipeline import quantize_file
+from resnet_deploy.pipeline.budget import keep_budget
 
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import DatasetError, SpecError
-from resnet_deploy.pipeline import quantize_file
-from resnet_deploy.pipeline.budget import keep_budget
+from resnet_deploy.fp32_baseline import Fp32Baseline
 from resnet_deploy.results import (
     BudgetReport,
     Deployment,
@@ -19,11 +20,10 @@ from resnet_deploy.results import (
     SensitivityReport,
 )
 from resnet_deploy.runners.cpu import environment
-from resnet_deploy.sensitivity import Workbench
+from resnet_deploy.sensitivity import MixedPrecision
 from resnet_deploy.spec import Budget, Effort, QuantSpec
-from resnet_deploy.yardstick import Yardstick
-from tests.results.test_sensitivity import fidelity, layer, times
-from tests.ruined_net import RUINED, ruined_net
+from tests.support.ruined_net import RUINED, ruined_net
+from tests.support.sensitivity import fidelity, layer, times
 
 HERE = environment("test")
 
@@ -36,7 +36,7 @@ class FakeBench:
         self.agreeing = agreeing
         self.tried: list[str] = []
 
-    def measure(self, layers: tuple[str, ...], yardstick: Any) -> MixedTrial:
+    def measure(self, layers: tuple[str, ...], baseline: Any) -> MixedTrial:
         key = "".join(layers)
         self.tried.append(key)
         return MixedTrial(
@@ -53,8 +53,8 @@ def search(bench: FakeBench, wanted: float) -> tuple[BudgetReport, list[tuple[st
 
     report = keep_budget(
         Budget(min_agreement=wanted),
-        cast(Workbench, bench),
-        cast(Yardstick, None),
+        cast(MixedPrecision, bench),
+        cast(Fp32Baseline, None),
         rank,
         lambda found: kept.append(found.float_layers),
     )
@@ -104,7 +104,7 @@ def test_budgets_that_mean_nothing(values: dict[str, float], says: str) -> None:
 @pytest.fixture(autouse=True)
 def _same_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every layer costs the same: on a busy machine the order would be another every time."""
-    monkeypatch.setattr(Workbench, "_times", lambda *arguments: times())
+    monkeypatch.setattr(MixedPrecision, "_times", lambda *arguments: times())
 
 
 @pytest.fixture(scope="module")

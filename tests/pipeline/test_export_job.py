@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from resnet_deploy.pipeline import ExportRequest, deploy
 from torch import nn
 
 from resnet_deploy.artifact.card import Card
@@ -13,12 +14,11 @@ from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.weights_file import write_weights
-from resnet_deploy.pipeline import ExportRequest, deploy
 from resnet_deploy.results import Environment
 from resnet_deploy.spec import InputFormat, OutputSpec, PreprocessOverrides, resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
-from tests.artifact.test_weights_card import full_card
-from tests.models.states import state_of
+from tests.support.cards import full_card
+from tests.support.states import state_of
 
 HERE = Environment(command="test", cpu="", isa=(), cores=1, os="", python="", versions={})
 

@@ -8,7 +8,7 @@ import pytest
 
 from resnet_deploy.artifact.card import Accuracy, Card, Step, WeightsSource
 from resnet_deploy.artifact.onnx_file import load
-from resnet_deploy.report.card import card_lines
+from resnet_deploy.report.views.card import card_lines
 from resnet_deploy.spec import InputFormat, OutputKind, OutputSpec, Preprocess, resnet_spec
 
 CARD = Card(

@@ -4,24 +4,11 @@ import math
 from dataclasses import replace
 
 import pytest
-from rich.console import Console, RenderableType
 
-from resnet_deploy.report.evaluation import (
-    decibels,
-    difference,
-    evaluation_report,
-    percent,
-    points,
-)
-from resnet_deploy.report.prediction import prediction_table
+from resnet_deploy.report.views.evaluation import difference
+from resnet_deploy.report.words import decibels, percent, points
 from resnet_deploy.results import Agreement, EvalResult, PairedTop1, Prediction, ScoredClass
-
-
-def _text(table: RenderableType) -> str:
-    console = Console(width=100, force_terminal=False)
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get().replace("\N{MINUS SIGN}", "-")
+from tests.support.terminal import printed
 
 
 def _result(against: Agreement | None, **changed: object) -> EvalResult:
@@ -53,7 +40,7 @@ OTHER = Agreement(
 
 
 def test_one_model():
-    text = _text(evaluation_report(_result(None)))
+    text = printed(_result(None))
     assert "test: 5 images, 1.2 s" in text
     assert "net[red].int8.onnx" in text
     assert "60.00%" in text
@@ -65,7 +52,7 @@ def test_one_model():
 
 
 def test_two_models():
-    text = _text(evaluation_report(_result(OTHER)))
+    text = printed(_result(OTHER))
     rows = text.splitlines()
     assert any("int8" in row and "60.00%" in row and "30.0 dB" in row for row in rows)
     assert any("net.onnx" in row and "80.00%" in row and "reference" in row for row in rows)
@@ -73,7 +60,7 @@ def test_two_models():
     assert "changed answers: 1 (0 newly right, 1 newly wrong, 0 wrong in another way)" in text
     assert any(row.split() == ["a[b]", "3", "66.67%", "100.00%", "-33.33"] for row in rows)
     assert any(row.split() == ["c", "2", "50.00%", "50.00%", "0.00"] for row in rows)
-    assert rows[-2].split() == ["a[b]", "a[b]", "c", "1"]
+    assert any(row.split() == ["a[b]", "a[b]", "c", "1"] for row in rows)
 
 
 def test_of_many_classes_those_that_lost_most():
@@ -89,19 +76,19 @@ def test_of_many_classes_those_that_lost_most():
         classes=names,
         truth=truth,
     )
-    text = _text(evaluation_report(result))
-    assert "the 10 of 30 classes that lost most" in text
-    assert text.count("-50.00") == 10
+    text = printed(result)
+    assert "The 15 of 30 classes that lost most" in text
+    assert text.count("-50.00") == 15
     assert "class2 " not in text
-    alone = _text(evaluation_report(replace(result, against=None)))
-    assert "the 10 of 30 classes that are hardest" in alone
+    alone = printed(replace(result, against=None))
+    assert "The 20 of 30 classes that are hardest" in alone
     assert "class1 " in alone
 
 
 def test_a_result_of_an_earlier_version_has_its_table():
     old = replace(OTHER, predicted=(), confidences=())
     new = _result(old, predicted=(), confidences=(), classes=(), truth=())
-    text = _text(evaluation_report(new))
+    text = printed(new)
     assert "30.0 dB" in text
     assert "McNemar" in text
     assert "confusion" not in text
@@ -109,9 +96,9 @@ def test_a_result_of_an_earlier_version_has_its_table():
 
 def test_images_left_out_are_counted_and_the_first_named():
     names = tuple(f"a/{index}[x].png" for index in range(1200))
-    text = _text(evaluation_report(_result(None, skipped=names)))
+    text = printed(_result(None, skipped=names))
     assert "1,200 images left out, as they can't be read: a/0[x].png, a/1[x].png" in text
-    assert "a/3[x]" not in text
+    assert "a/9[x].png and 1,190 more" in text
 
 
 def test_the_difference_in_words():
@@ -148,7 +135,7 @@ def test_predictions():
         ScoredClass(index=1, label="[b]cat", probability=0.75, logit=2.0),
         ScoredClass(index=0, label="dog", probability=0.25, logit=1.0),
     )
-    text = _text(prediction_table([Prediction(image="a:cat:[x].jpg", classes=classes)]))
+    text = printed([Prediction(image="a:cat:[x].jpg", classes=classes)])
     assert text.count("a:cat:[x].jpg") == 1
     assert "[b]cat" in text
     assert "75.00%" in text

@@ -1,7 +1,7 @@
-from rich.console import Console
-
-from resnet_deploy.report.saturation import saturation_report, saturation_verdict, share
+from resnet_deploy.report.views.saturation import sentence
+from resnet_deploy.report.words import small_percent
 from resnet_deploy.results import LayerSaturation, SaturationReport, from_dict, to_dict
+from tests.support.terminal import printed, rows
 
 
 def test_the_report_names_the_layers_that_overflow() -> None:
@@ -22,21 +22,23 @@ def test_the_report_names_the_layers_that_overflow() -> None:
     report = SaturationReport(model="m.onnx", data="test", images=5, layers=layers)
     assert from_dict(SaturationReport, to_dict(report)) == report
     assert to_dict(report)["layers"][1]["touched_share"] == 2e-4
-    assert str(saturation_verdict(report)) == (
+    assert sentence(report) == (
         "safe on x86 without VNNI (AVX2): no, because of layer2.0.conv1 (0.02% of its outputs) on "
         "5 images of test; for such CPUs use --target-isa x86-avx2"
     )
-    console = Console(width=120, file=None)
-    with console.capture() as capture:
-        console.print(saturation_report(report))
-    shown = capture.get()
-    assert "7 of 400" in shown
-    assert "-41,000" in shown
-    assert "conv1  " not in shown.replace("layer2.0.conv1", "")
+    shown = rows(printed(report))
+    assert shown["layer2.0.conv1"][1:] == ["7", "400", "-41,000", "4", "0.02%"]
+    assert "conv1" not in shown
+
+
+def test_nothing_to_count() -> None:
+    safe = SaturationReport(model="m.onnx", data="nothing", images=0, layers=())
+    assert "no weights could overflow: nothing to count" in printed(safe)
+    assert "yes, whatever the image" in printed(safe)
 
 
 def test_small_shares_are_not_rounded_to_nothing() -> None:
-    assert [share(value) for value in (0, 0.2053, 1.4e-5, 4.8e-9)] == [
+    assert [small_percent(value) for value in (0, 0.2053, 1.4e-5, 4.8e-9)] == [
         "0.00%",
         "20.53%",
         "0.0014%",

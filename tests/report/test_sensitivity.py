@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import io
+from dataclasses import replace
 
-from rich.console import Console, RenderableType
-
-from resnet_deploy.report.sensitivity import budget_verdict, sensitivity_report
+from resnet_deploy.report.views.sensitivity import budget_line
 from resnet_deploy.results import BudgetReport, LayerSensitivity, MixedTrial, SensitivityReport
-from tests.results.test_sensitivity import fidelity, layer, times
-
-
-def text(renderable: RenderableType) -> str:
-    console = Console(width=200, file=io.StringIO())
-    with console.capture() as capture:
-        console.print(renderable)
-    return capture.get()
+from tests.support.sensitivity import fidelity, layer, times
+from tests.support.terminal import printed, rows
 
 
 def report(*layers: LayerSensitivity) -> SensitivityReport:
@@ -23,25 +15,23 @@ def report(*layers: LayerSensitivity) -> SensitivityReport:
 
 
 def test_a_ranking() -> None:
-    shown = text(sensitivity_report(report(layer("conv1", 0.1), layer("fc", 1.2, slowdown=1.0))))
+    shown = printed(report(layer("conv1", 0.1), layer("fc", 1.2, slowdown=1.0)))
     assert "100 images of test" in shown
-    rows = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
-    assert "+10.00 dB" in rows["conv1"]
-    assert "+0.200" in rows["conv1"]
-    assert "+450%" in rows["conv1"]
-    assert "about 0" in rows["fc"]
+    found = rows(shown)
+    assert found["conv1"][1:] == ["+10.00", "dB", "+5.00", "+2.00", "+90.0%", "+0.200", "+450%"]
+    assert found["fc"][-3:] == ["about", "0", "-2,000%"]
     assert "1 thread without spinning:" in shown
 
 
 def test_twenty_layers_are_shown() -> None:
-    shown = text(sensitivity_report(report(*(layer(f"layer{n}", 0.5) for n in range(25)))))
+    shown = printed(report(*(layer(f"layer{n}", 0.5) for n in range(25))))
     assert "layer19" in shown
     assert "layer20" not in shown
     assert "and 5 more: see --json" in shown
 
 
 def test_a_net_of_one_layer() -> None:
-    assert "nothing to rank" in text(sensitivity_report(report()))
+    assert "nothing to rank" in printed(report())
 
 
 def test_a_missed_budget_says_what_was_reached() -> None:
@@ -50,7 +40,7 @@ def test_a_missed_budget_says_what_was_reached() -> None:
         MixedTrial(float_layers=tuple("abcdefg"), fidelity=fidelity(wrong=4), times=times(1.5)),
     )
     missed = BudgetReport(max_drop=1.0, min_agreement=0.9999, trials=trials)
-    line = budget_verdict(missed).plain
+    line = budget_line(missed)
     assert "\n" not in line
     assert "at most 1 points of top-1 lost and same top-1 on 99.99%" in line
     assert "FAIL  the best file reaches top-1 \N{MINUS SIGN}4.00 points" in line
@@ -63,5 +53,12 @@ def test_a_budget_that_int8_holds() -> None:
         min_agreement=0.5,
         trials=(MixedTrial(float_layers=(), fidelity=fidelity()),),
     )
-    line = budget_verdict(held).plain
+    line = budget_line(held)
     assert "PASS  SQNR 30.0 dB, same top-1 90.00% on 100 images of test; all int8" in line
+
+
+def test_without_labels_there_is_no_top1() -> None:
+    unlabelled = replace(layer("conv1", 0.1), int8=fidelity(), mixed=fidelity(0.1, agreeing=95))
+    assert unlabelled.top1_gain is None
+    assert "top-1 " not in printed(report(unlabelled)).splitlines()[2]
+    assert rows(printed(report(unlabelled)))["conv1"][1:4] == ["+10.00", "dB", "+5.00"]

@@ -4,12 +4,14 @@ import json
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
 
 from resnet_deploy.artifact.card import Card, WeightsSource
-from resnet_deploy.report.summary import macs, notes, render
+from resnet_deploy.report import view
+from resnet_deploy.report.document import Notes
+from resnet_deploy.report.views.summary import macs
 from resnet_deploy.results import ModelSummary, Stage
 from resnet_deploy.spec import Preprocess, resnet_spec
+from tests.support.terminal import printed
 
 STAGES = (
     Stage(
@@ -43,15 +45,13 @@ FILE = replace(
 )
 
 
-def text_of(summary: ModelSummary) -> str:
-    console = Console(width=100, color_system=None)
-    with console.capture() as capture:
-        console.print(render(summary))
-    return capture.get()
+def notes(summary: ModelSummary) -> list[str]:
+    blocks = view(summary).sections[0].blocks
+    return [line for block in blocks if isinstance(block, Notes) for line in block.lines]
 
 
 def test_table_keeps_brackets_and_breaks_between_parts() -> None:
-    lines = [line.split("  ") for line in text_of(NET).splitlines()]
+    lines = [line.split("  ") for line in printed(NET).splitlines()]
     cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
     assert ["conv2_x", "56x56", "3x3 max pool, stride 2", "147,968", "462.4 M"] in cells
     assert ["[3x3, 64; 3x3, 64] \N{MULTIPLICATION SIGN}2"] in cells
@@ -72,12 +72,12 @@ def test_notes_of_a_file() -> None:
         "operators: 20 Conv",
         "weights: net.pth, SHA-256 0123456789ab…",
     ]
-    assert "cat [x]" in text_of(FILE)
+    assert "cat [x]" in printed(FILE)
 
 
 def test_foreign_file_has_no_sizes_and_no_card() -> None:
     stages = (Stage(name="Conv", output_size="", layers="2 nodes", parameters=1, macs=2),)
-    text = text_of(replace(FILE, stages=stages, card=None))
+    text = printed(replace(FILE, stages=stages, card=None))
     assert "stage" not in text
     assert "no card: another tool wrote this file" in text
 

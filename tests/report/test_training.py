@@ -1,74 +1,40 @@
-import io
 import json
 from dataclasses import replace
 
-from rich.console import Console
-
-from resnet_deploy.report.training import epoch_line, training_report
+from resnet_deploy.report import csv
+from resnet_deploy.report.views.training import epoch_line
 from resnet_deploy.results import Environment, from_dict, to_dict
-from resnet_deploy.results.training import Epoch, TrainingResult
+from resnet_deploy.results.training import TrainingResult
 from resnet_deploy.runners.cpu import environment
+from tests.support.reports.samples import training
+from tests.support.terminal import printed
 
-
-def epoch(number: int, top1: float) -> Epoch:
-    return Epoch(
-        number=number,
-        steps=10 * number,
-        lr=0.05,
-        train_loss=1.25,
-        train_top1=0.5,
-        test_loss=1.5,
-        test_top1=top1,
-        images=1000,
-        seconds=4.0,
-        waited=0.1,
-    )
-
-
-RESULT = TrainingResult(
-    model="resnet8",
-    recipe={"epochs": 7},
-    data="made-up",
-    classes=("a", "b", "c"),
-    train_images=1000,
-    test_images=500,
-    parameters=75_000,
-    epochs=tuple(epoch(number, 0.6 + 0.1 * (number == 3)) for number in range(1, 8)),
-    files={"last": "runs/r/last.pt", "model": "runs/r/model.safetensors"},
-    export="resnet-deploy export --weights runs/r/model.safetensors",
-    notices=("the head is new",),
-    threads=2,
-    precision="bfloat16",
-)
-
-
-def text(result: TrainingResult) -> str:
-    stream = io.StringIO()
-    Console(file=stream, width=200).print(training_report(result))
-    return stream.getvalue()
+RESULT = training()
 
 
 def test_a_line_per_epoch() -> None:
-    assert epoch_line(epoch(3, 0.6), 7) == (
-        "epoch 3/7  loss 1.2500  train 50.00%  test 60.00%  lr 0.05  250 images/s (4 s)"
+    assert epoch_line(RESULT.epochs[3], 7) == (
+        "epoch 4/7  loss 1.2500  train 50.00%  test 60.00%  lr 0.05  250 images/s (4 s)"
     )
 
 
 def test_the_report_ends_with_the_command_that_deploys() -> None:
-    shown = text(RESULT)
+    shown = printed(RESULT)
     assert (
         "resnet8, 75,000 parameters, on made-up: 1,000 training and 500 test images of 3" in shown
     )
     assert "note: the head is new" in shown
     assert "top-1 60.00% on 500 test images after the last epoch; best 70.00% (epoch 3)" in shown
-    assert shown.splitlines()[-1] == f"deploy it: {RESULT.export}"
+    assert shown.splitlines()[-1] == f"  deploy it: {RESULT.export}"
     rows = [line.split()[0] for line in shown.splitlines() if line.strip()[:1].isdigit()]
     assert rows == ["3", "4", "5", "6", "7"]
+    assert "and 2 more: see --json" in shown
+    assert csv(RESULT).count("\n") == 1 + 7
 
 
 def test_a_run_that_was_stopped_says_how_to_go_on() -> None:
     for epochs in (RESULT.epochs, ()):
-        shown = text(replace(RESULT, interrupted="SIGINT", epochs=epochs))
+        shown = printed(replace(RESULT, interrupted="SIGINT", epochs=epochs))
         assert "interrupted; saved in runs/r/last.pt: --resume goes on from there" in shown
 
 

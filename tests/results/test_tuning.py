@@ -9,22 +9,20 @@ import pytest
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.results import (
-    Environment,
     Ratio,
-    Recipe,
-    Setting,
     Trial,
     TuningReport,
     from_dict,
     to_dict,
 )
-from resnet_deploy.spec import Effort, InputFormat, Objective, TuneSpec
-from tests.results.test_sensitivity import fidelity
+from resnet_deploy.spec import Effort, FileOptions, InputFormat, Objective, RunOptions, TuneSpec
+from tests.support.sensitivity import fidelity
 
 HERE = Environment(
     command="tune", cpu="a CPU", isa=(), cores=2, os="an OS", python="3.11", versions={}
 )
-REFERENCE = Recipe(input=InputFormat.FLOAT_NCHW)
+REFERENCE = FileOptions(input=InputFormat.FLOAT_NCHW)
+from tests.support.environment import HERE
 
 
 def trial(
@@ -34,7 +32,7 @@ def trial(
     wrong: int | None = None,
     size: int = 1000,
     spread: float = 0.001,
-    recipe: Recipe = REFERENCE,
+    recipe: FileOptions = REFERENCE,
     threads: int = 2,
 ) -> Trial:
     """A trial ``speed`` times as fast as the reference; None is the reference itself."""
@@ -50,7 +48,7 @@ def trial(
         )
     return Trial(
         recipe=recipe,
-        setting=Setting(runner="ort", threads=threads),
+        setting=RunOptions(runner="ort", threads=threads),
         file=f"{recipe.name}.onnx",
         sha256="0" * 64,
         file_bytes=size,
@@ -114,7 +112,7 @@ def test_the_front_is_what_nothing_beats_in_everything() -> None:
 
 
 def test_a_report_is_read_back_from_json() -> None:
-    recipe = Recipe(input=InputFormat.UINT8_NHWC, effort=Effort.BEST, float_layers=("conv1",))
+    recipe = FileOptions(input=InputFormat.UINT8_NHWC, effort=Effort.BEST, float_layers=("conv1",))
     found = report(trial(None, wrong=1), trial(1.3, recipe=recipe, wrong=2))
     data = json.loads(json.dumps(to_dict(found)))
     assert from_dict(TuningReport, data) == found
@@ -125,7 +123,7 @@ def test_names_tell_recipes_and_settings_apart() -> None:
     assert REFERENCE.name == "int8-mse-fast-portable-float-nchw"
     assert replace(REFERENCE, int8=False).name == "fp32-float-nchw"
     assert replace(REFERENCE, float_layers=("a", "b")).name.endswith("-2float")
-    setting = Setting(runner="ort", threads=1, instances=2, batch_size=4, options=(("k", "v"),))
+    setting = RunOptions(runner="ort", threads=1, instances=2, batch_size=4, options=(("k", "v"),))
     assert setting.name == "ort, 1 thread, 2 instances, batch 4, k=v"
 
 

@@ -11,7 +11,7 @@ from resnet_deploy.data.formats import encode
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.rewrites.bake_input import bake_input
 from resnet_deploy.spec import InputFormat, Preprocess
-from tests.passes.graphs import noise, parse, run
+from tests.support.graphs import noise, parse, run
 
 PHOTO = Preprocess(resize=16, crop=16)
 BYTES = [one for one in InputFormat if one is not InputFormat.FLOAT_NCHW]

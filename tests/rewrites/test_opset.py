@@ -5,7 +5,7 @@ import pytest
 from resnet_deploy.artifact.onnx_file import opset_of
 from resnet_deploy.errors import ExportError, SpecError
 from resnet_deploy.rewrites.opset import choose_opset, set_opset
-from tests.passes.graphs import noise, parse, run
+from tests.support.graphs import noise, parse, run
 
 CONV = """
 g (float[N,3,6,6] x) => (float[N,4,6,6] y) {

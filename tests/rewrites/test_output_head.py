@@ -9,7 +9,7 @@ from resnet_deploy.rewrites.opset import set_opset
 from resnet_deploy.rewrites.output_head import output_head
 from resnet_deploy.runners.ort_runner import open_session
 from resnet_deploy.spec import OutputSpec, SessionSpec
-from tests.passes.graphs import noise, parse, to_ir
+from tests.support.graphs import noise, parse, to_ir
 
 TEXT = "net (float[N, 4] x, float[4, 6] w) => (float[N, 6] logits) { logits = MatMul(x, w) }"
 

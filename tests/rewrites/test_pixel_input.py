@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from resnet_deploy.passes.result import PassResult, Refusal
 from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
 from resnet_deploy.rewrites.pixel_input import pixel_input
 from resnet_deploy.spec import Preprocess
-from tests.passes.graphs import noise, op_types, parse, run, to_ir
+from tests.support.graphs import noise, op_types, parse, run, to_ir
 
 PHOTO = Preprocess(resize=16, crop=16)
 PLAIN = Preprocess(resize=16, crop=16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -32,7 +33,7 @@ def test_the_convolution_of_pixels_computes_the_same(pads: list[int], stride: in
     model = parse(stem(pads, stride), {"w": noise(5, 3, 3, 3), "b": noise(5, seed=1)})
     graph = to_ir(model)
 
-    assert pixel_input(graph, PHOTO) == 1
+    assert pixel_input(graph, PHOTO) == PassResult(1)
 
     assert op_types(graph)[-3:] == ["Mul", "Add", "Conv"]
     _, x = photo()
@@ -44,7 +45,7 @@ def test_the_stem_behind_space_to_depth_too() -> None:
     graph = to_ir(model)
     space_to_depth_stem(graph)
 
-    assert pixel_input(graph, PHOTO) == 1
+    assert pixel_input(graph, PHOTO) == PassResult(1)
 
     assert op_types(graph) == ["SpaceToDepth", "Pad", "Mul", "Add", "Conv"]
     _, x = photo()
@@ -72,22 +73,45 @@ def test_without_a_mean_the_convolution_pads_by_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "refusal"),
     [
-        stem([1, 1, 1, 1]).replace("float[N,3,16,16] x", "float[N,6,16,16] x"),
-        stem([1, 1, 1, 1]).replace("pads=[1, 1, 1, 1]", 'auto_pad="SAME_UPPER"'),
-        """
+        (
+            stem([1, 1, 1, 1]).replace("float[N,3,16,16] x", "float[N,6,16,16] x"),
+            Refusal("x", "it is not known to be RGB images"),
+        ),
+        (
+            stem([1, 1, 1, 1]).replace("pads=[1, 1, 1, 1]", 'auto_pad="SAME_UPPER"'),
+            Refusal("y", "it has groups or automatic padding, or is not over height and width"),
+        ),
+        (
+            """
         g (float[N,3,16,16] x) => (float[N,5,16,16] y) {
           r = Relu(x)
           y = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(r, w, b)
         }
         """,
+            Refusal("r", "it reads the images, and is no convolution but Relu"),
+        ),
+        (
+            """
+        g (float[N,3,16,16] x) => (float[N,3,16,16] y) {
+          r = Relu(x)
+          y = Add(r, x)
+        }
+        """,
+            Refusal("x", "several operators read it"),
+        ),
+        (
+            stem([1, 1, 1, 1]).replace("16] x)", "16] x, float[5,3,3,3] w)"),
+            Refusal("y", "its weights are computed at run time"),
+        ),
     ],
-    ids=["six channels", "auto_pad", "not the input"],
+    ids=["six channels", "auto_pad", "not the input", "two readers", "computed"],
 )
-def test_other_stems_are_left_alone(text: str) -> None:
+def test_other_stems_are_left_alone(text: str, refusal: Refusal) -> None:
     channels = 6 if "N,6" in text else 3
-    graph = to_ir(parse(text, {"w": noise(5, channels, 3, 3), "b": noise(5)}))
+    weights = {"w": noise(5, channels, 3, 3), "b": noise(5)}
+    graph = to_ir(parse(text, {k: v for k, v in weights.items() if f"] {k})" not in text}))
     before = op_types(graph)
-    assert pixel_input(graph, PHOTO) == 0
+    assert pixel_input(graph, PHOTO) == PassResult(refusals=(refusal,))
     assert op_types(graph) == before

@@ -20,7 +20,7 @@ from resnet_deploy.rewrites.resize_front import (
 )
 from resnet_deploy.runners.ort_runner import open_session
 from resnet_deploy.spec import InputFormat, Preprocess, SessionSpec
-from tests.passes.graphs import noise, parse, run
+from tests.support.graphs import noise, parse, run
 
 BYTES = Preprocess(resize=40, crop=32, format=InputFormat.UINT8_NHWC)
 SESSIONS: dict[Preprocess, Any] = {}
@@ -42,10 +42,13 @@ def test_pictures_of_any_size_come_out_as_from_pillow(
     photo = Image.fromarray(synthetic_images(1, 64, seed)[0]).resize((width, height))
     noisy = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
 
-    # On white noise, which no photo is, 4 of 3,000 pictures are two levels off somewhere.
-    for picture, levels in ((np.asarray(photo), 1), (noisy, 2)):
+    # A value that is two levels off is rare: 4 of 3,000 pictures of white noise have one, and
+    # smooth ones where they are enlarged. Export compares on its own pictures and refuses it.
+    for picture in (np.asarray(photo), noisy):
         expected = prepare(Image.fromarray(picture), spec).astype(int)
-        assert np.abs(resized(picture, spec).astype(int) - expected).max() <= levels
+        off = np.abs(resized(picture, spec).astype(int) - expected)
+        assert off.max() <= 2
+        assert (off > 1).mean() <= 1e-3
 
 
 def small() -> Any:

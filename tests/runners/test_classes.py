@@ -12,7 +12,7 @@ from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import RunnerError, UnsupportedGraphError
 from resnet_deploy.runners.classes import class_scores, listed_classes
 from resnet_deploy.runners.compare import output_differences, same_class, side_by_side
-from tests.passes.graphs import parse
+from tests.support.graphs import parse
 
 TOP_2 = """net (float[N, 3, 2, 2] x) => (float[N, 2] p, int64[N, 2] c) {
     k = Constant<value = int64[1] {2}>()

@@ -184,8 +184,8 @@ def test_without_its_package_the_install_command_is_named(
 def test_importing_bench_and_all_runners_imports_no_runtime():
     modules = ", ".join({target.partition(":")[0] for target in RUNNERS.values()})
     code = (
-        f"import sys, resnet_deploy.bench, {modules}, "
-        "resnet_deploy.measure.worker, resnet_deploy.doctor;"
+        f"import sys, resnet_deploy.benchmark, {modules}, "
+        "resnet_deploy.measure.child, resnet_deploy.diagnose;"
         "heavy = ('torch', 'onnxruntime', 'openvino', 'onnxruntime_ep_openvino');"
         "sys.exit(any(name in sys.modules for name in heavy))"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from resnet_deploy.doctor import runners_here
+from resnet_deploy.diagnose import runners_here
 
 RUNNERS_HERE = [
     pytest.param(

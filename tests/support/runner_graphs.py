@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from resnet_deploy.artifact.onnx_file import MODULE_KEY
+from resnet_deploy.graph.module_names import MODULE_KEY
 
 
 def graph(

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_deploy.bundle.bundling import pack
+from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.spec import BundleTarget
-from tests.e2e import npm
-from tests.e2e.browser import find_browser
-from tests.e2e.devtools import Browser, Tab, open_browser
-from tests.e2e.static_server import Site, serve
-from tests.e2e.web.pages import open_page
+from tests.support import npm
+from tests.support.browser import find_browser
+from tests.support.devtools import Browser, Tab, open_browser
+from tests.support.static_server import Site, serve
+from tests.support.web_pages import open_page
 
 _REAL_PICTURES = 200
 

@@ -17,9 +17,9 @@ from resnet_deploy.data.images import read_image
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import SessionSpec
-from tests.e2e.browser import brightness, colours
 from tests.e2e.conftest import CLASSES
-from tests.e2e.web.pages import clean, is_shown, open_page, shown_classes, text
+from tests.support.browser import brightness, colours
+from tests.support.web_pages import clean, is_shown, open_page, shown_classes, text
 
 
 def wanted_classes(model: Path, picture: Path) -> list[tuple[str, float]]:

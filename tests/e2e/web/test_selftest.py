@@ -8,9 +8,9 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.e2e import npm
-from tests.e2e.browser import colours
-from tests.e2e.web.pages import clean, is_shown, text, verdict_of
+from tests.support import npm
+from tests.support.browser import colours
+from tests.support.web_pages import clean, is_shown, text, verdict_of
 
 _COMPILER = {"typescript": "7.0.2", "@types/node": "18.19.130"}
 

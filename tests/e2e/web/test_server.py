@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 
-from tests.e2e import npm
+from tests.support import npm
 
 
 def test_its_own_server_shows_the_bundle_and_nothing_else(own_server, server_root, bundle):

@@ -1,0 +1,1273 @@
+"""The front door: each verb is one function from a ``Network`` or an ``Artifact`` to a value.
+
+This file is long because it is all signatures and their descriptions: the command line takes its
+options, defaults and help texts from here. The work is done in the rooms below. Heavy packages are
+imported when a verb is called.
+
+Words that mean the same in every signature:
+
+- ``data`` and ``calibration``: a path (image folder, CIFAR batches, IDX files, ``.npz``) or an open
+  :class:`~resnet_deploy.data.datasets.Dataset`.
+- an artifact: an :class:`~resnet_deploy.artifact.onnx_file.Artifact`, or the path of an ONNX file.
+- ``threads``: 0 means the physical cores that this process may use.
+- ``environment``: recorded in the result; by default what is found here, with the command that
+  started Python.
+- ``progress``: called as ``progress(stage, done, total)``.
+
+Every function raises a :class:`~resnet_deploy.errors.ResnetDeployError` with one line to act upon.
+A check that fails is a result: see ``result.check()``.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resnet_deploy.errors import SpecError
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.spec import (
+    DEFAULT_REAL_PICTURES,
+    BenchSpec,
+    Budget,
+    BundleTarget,
+    CalibrationMethod,
+    Effort,
+    FirstConv,
+    InputFormat,
+    Objective,
+    OutputSpec,
+    PreprocessOverrides,
+    QuantSpec,
+    Shortcut,
+    Stem,
+    TargetIsa,
+    Tolerance,
+    TuneSpec,
+    Variant,
+)
+from resnet_deploy.spec.deploy import DeploySpec, ExportSpec, LoadSpec
+from resnet_deploy.spec.model_request import ModelRequest
+
+if TYPE_CHECKING:
+    from resnet_deploy.arrays import Array
+    from resnet_deploy.artifact.onnx_file import Artifact
+    from resnet_deploy.data.datasets import Data, Dataset
+    from resnet_deploy.models.network import Network
+    from resnet_deploy.results import (
+        BenchmarkResult,
+        BenchmarkSweep,
+        BundleReport,
+        Deployment,
+        Diagnosis,
+        Environment,
+        EvalResult,
+        IsaReport,
+        ModelSummary,
+        ParityReport,
+        Predictions,
+        RegressionReport,
+        SaturationReport,
+        TuningReport,
+    )
+    from resnet_deploy.results.training import Epoch, TrainingResult
+
+StrPath = str | os.PathLike[str]
+Rgb = tuple[float, float, float]
+
+
+def load(
+    weights: StrPath = "random",
+    *,
+    depth: int | None = None,
+    model: str | None = None,
+    variant: str | None = None,
+    shortcut: str | None = None,
+    stem: str | None = None,
+    plain: bool = False,
+    num_classes: int | None = None,
+    image_size: int | None = None,
+    labels: StrPath | Sequence[str] = (),
+    licence: str = "",
+    mean: Rgb | None = None,
+    std: Rgb | None = None,
+    resize: int | None = None,
+    interpolation: str | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Network | Artifact:
+    """Open a network: a checkpoint, a published or an untrained net, or an ONNX file.
+
+    Args:
+        weights: Random, torchvision's published file (imagenet, downloaded), the ResNet-20 that
+            comes with the package (cifar10), a checkpoint, the folder of a training run, or an
+            ONNX file, which becomes an ``Artifact``.
+        depth: 18, 34, 50, 101 or 152 (ImageNet), or any 6n+2 (CIFAR: 20, 32, 44, 56, 110).
+        model: vgg19, resnet34, plain34, …, or package.module:factory for a net of your own.
+        variant: Where a bottleneck strides: v1 first 1x1 (the paper), v1.5 3x3.
+        shortcut: A zero-padded identity, B projection on a change, C always.
+        stem: 7x7/2 and max-pool, or 3x3/1 for small images.
+        plain: The paper's plain net: no shortcuts.
+        num_classes: Number of classes.
+        image_size: Height and width in pixels.
+        labels: Text file with one class name a line, or the names.
+        licence: Licence of the weights, as Apache-2.0, for the files' card.
+        mean: Mean of the input, on [0, 1].
+        std: Its standard deviation.
+        resize: Shorter side before the crop.
+        interpolation: Of the resize: bilinear or bicubic.
+        seed: Of everything random.
+        progress: Told about downloads.
+    """
+    request = _request(depth, model, variant, shortcut, stem, plain, num_classes, image_size)
+    if str(weights).endswith(".onnx"):
+        if request != ModelRequest():
+            raise SpecError(
+                f"{weights} is an ONNX file, which says itself what it is: drop --depth"
+            )
+        return _artifact(weights)
+    from resnet_deploy.models.dependencies import require
+
+    require("torch", "building the network")
+    from resnet_deploy.models.checkpoint import load_network
+
+    return load_network(
+        LoadSpec(
+            model=request,
+            weights=str(weights),
+            labels=_labels(labels),
+            licence=licence,
+            preprocess=PreprocessOverrides(
+                mean=mean, std=std, resize=resize, interpolation=interpolation
+            ),
+            seed=seed,
+        ),
+        progress=progress,
+    )
+
+
+def export(
+    network: Network | Artifact,
+    *,
+    output: str = "logits",
+    output_stride: int = 32,
+    input: str = "float-nchw",
+    resize_in_graph: bool = False,
+    batch_size: int | None = None,
+    opset: int | None = None,
+    target_ort: str | None = None,
+    fold: bool = True,
+    simplify: bool = True,
+    progress: Progress = silent,
+) -> Artifact:
+    """Turn a network into an fp32 ONNX file, not saved yet; :func:`verify` compares it.
+
+    Args:
+        network: What :func:`load` returned.
+        output: What the file answers: logits, softmax, top-K (as top-5), embedding (the pooled
+            features) or features (the maps C2 to C5).
+        output_stride: Pixels of the image per pixel of the last map; below 32, convolutions dilate.
+        input: What the file takes: normalised floats, or the bytes of RGB pixels.
+        resize_in_graph: Let the file resize and crop pictures of any size; needs input uint8-nhwc.
+        batch_size: Fix the batch size.
+        opset: ONNX operator set.
+        target_ort: Write nothing that this ONNX Runtime can't read, as 1.16.
+        fold: Fold BatchNorm in PyTorch.
+        simplify: Run onnxsim.
+        progress: Called before and after.
+    """
+    from resnet_deploy.exporter import export_network
+
+    spec = ExportSpec(
+        output=OutputSpec.parse(output, stride=output_stride),
+        input=InputFormat(input),
+        resize_in_graph=resize_in_graph,
+        batch_size=batch_size,
+        opset=opset,
+        target_ort=target_ort,
+        fold=fold,
+        simplify=simplify,
+    )
+    made = export_network(_network(network), spec, progress=progress)
+    if not resize_in_graph:
+        return made
+    from resnet_deploy.deployment.plan import images_for
+    from resnet_deploy.deployment.resizing import check_resize, with_resize
+
+    images = images_for(QuantSpec(), None, made.preprocess)
+    return with_resize(made, check_resize(made.preprocess, images))
+
+
+def quantize(
+    fp32: Artifact | StrPath,
+    *,
+    calibration: StrPath | Dataset | None = None,
+    calibration_method: str = "mse",
+    calibration_samples: int = 512,
+    calibration_cache: StrPath | None = None,
+    no_calibration_cache: bool = False,
+    effort: str = "fast",
+    target_isa: str = "auto",
+    first_conv: str = "auto",
+    exclude: Sequence[str] = (),
+    workers: int = 1,
+    input: str | None = None,
+    network: Network | None = None,
+    allow_float_ops: bool = True,
+    seed: int = 0,
+    threads: int = 0,
+    environment: Environment | None = None,
+    progress: Progress = silent,
+) -> Artifact:
+    """Turn an fp32 ONNX classifier, of this tool or any other, into an int8 one, not saved yet.
+
+    Activations become u8, weights s8 per channel, biases int32. Nothing is compared here: see
+    :func:`verify`, or :func:`deploy` for all of it.
+
+    Args:
+        fp32: The file.
+        calibration: Images that set the int8 ranges.
+        calibration_method: How the range of an activation is chosen from what was seen: minmax,
+            percentile, entropy or mse.
+        calibration_samples: How many images are taken, spread over the classes.
+        calibration_cache: Where what was seen is kept, for a run that was stopped or another
+            method; by default the user's cache folder.
+        no_calibration_cache: Keep nothing, and use nothing kept.
+        effort: fast: seconds; best: weights rounded together, layer by layer, in minutes.
+        target_isa: Choose int8 kernels for every CPU (portable) or for one kind.
+        first_conv: auto: twelve channels instead of three, for ONNX Runtime; plain: as it is, for
+            OpenVINO.
+        exclude: Torch modules that stay float, as globs such as layer4.*.
+        workers: Processes that share the calibration images; same result.
+        input: What the file takes; by default what ``fp32`` does.
+        network: What ``fp32`` was made of: its BatchNorms stand in for calibration images, and
+            ranges of quantization-aware training are used as they are.
+        allow_float_ops: Accept layers that ONNX Runtime leaves in float; they are logged.
+        seed: Of everything random.
+        threads: Of the calibration.
+        environment: Its CPU is what target_isa auto means.
+        progress: Called after every batch.
+    """
+    from resnet_deploy.data.preprocess import input_preprocess
+    from resnet_deploy.deployment.plan import for_cpu, images_for, known_of
+    from resnet_deploy.deployment.source import fp32_source, with_input
+    from resnet_deploy.quantization.quantized import NOTHING_KNOWN, accepted
+    from resnet_deploy.quantization.quantized import quantize as quantize_artifact
+
+    spec = _quant_spec(
+        calibration_method,
+        calibration_samples,
+        calibration_cache,
+        no_calibration_cache,
+        effort,
+        target_isa,
+        first_conv,
+        exclude,
+        workers,
+        seed,
+    )
+    spec = for_cpu(spec, _here(environment))
+    source = with_input(fp32_source(_artifact(fp32)), None if input is None else InputFormat(input))
+    given = _data(calibration)
+    made = quantize_artifact(
+        source,
+        images_for(spec, given, input_preprocess(source)),
+        spec,
+        known=NOTHING_KNOWN if network is None else known_of(network, without_images=given is None),
+        threads=threads,
+        progress=progress,
+    )
+    return accepted(made, allow_float_ops=allow_float_ops)
+
+
+def deploy(
+    source: Network | Artifact | StrPath,
+    out: StrPath | None = None,
+    *,
+    name: str | None = None,
+    output: str = "logits",
+    output_stride: int = 32,
+    input: str | None = None,
+    resize_in_graph: bool = False,
+    batch_size: int | None = None,
+    opset: int | None = None,
+    target_ort: str | None = None,
+    fold: bool = True,
+    simplify: bool = True,
+    int8: bool = True,
+    calibration: StrPath | Dataset | None = None,
+    calibration_method: str = "mse",
+    calibration_samples: int = 512,
+    calibration_cache: StrPath | None = None,
+    no_calibration_cache: bool = False,
+    effort: str = "fast",
+    target_isa: str = "auto",
+    first_conv: str = "auto",
+    exclude: Sequence[str] = (),
+    workers: int = 1,
+    verify: bool = True,
+    allow_float_ops: bool = False,
+    sensitivity: bool = False,
+    max_drop: float | None = None,
+    min_agreement: float | None = None,
+    data: StrPath | Dataset | None = None,
+    seed: int = 0,
+    threads: int = 0,
+    force: bool = False,
+    environment: Environment | None = None,
+    progress: Progress = silent,
+) -> Deployment:
+    """Export, quantize, verify, judge and write: nothing is written unless every check holds.
+
+    Args:
+        source: A network, of which NAME.onnx and NAME.int8.onnx are made, or an fp32 ONNX file, of
+            which the int8 file is.
+        out: Folder of the files; of an ONNX file the int8 file or its folder, by default
+            NAME.int8.onnx beside it.
+        name: Stem of the files; by default the model's, as resnet34.
+        output: As of :func:`export`.
+        output_stride: As of :func:`export`.
+        input: What the files take; by default float-nchw, or what the ONNX file takes.
+        resize_in_graph: Let the files resize and crop pictures of any size; needs input uint8-nhwc.
+        batch_size: As of :func:`export`.
+        opset: As of :func:`export`.
+        target_ort: As of :func:`export`.
+        fold: As of :func:`export`.
+        simplify: As of :func:`export`.
+        int8: Also write the int8 file.
+        calibration: As of :func:`quantize`.
+        calibration_method: As of :func:`quantize`.
+        calibration_samples: As of :func:`quantize`.
+        calibration_cache: As of :func:`quantize`.
+        no_calibration_cache: As of :func:`quantize`.
+        effort: As of :func:`quantize`.
+        target_isa: As of :func:`quantize`.
+        first_conv: As of :func:`quantize`.
+        exclude: As of :func:`quantize`.
+        workers: As of :func:`quantize`.
+        verify: Compare the files with their source.
+        allow_float_ops: Accept an int8 file in which ONNX Runtime leaves operators in float.
+        sensitivity: Rank the layers: what each would gain and cost in float.
+        max_drop: Points of top-1 that int8 may lose on labelled ``data``; layers stay float until
+            it holds.
+        min_agreement: Share of images, 0 to 1, that must keep the top-1 of fp32; needs no labels.
+        data: Images on which these are measured; by default other images of ``calibration``.
+        seed: Of everything random.
+        threads: Threads of the runner.
+        force: Replace files that resnet-deploy did not write.
+        environment: Recorded in the result.
+        progress: Told about every stage.
+    """
+    from resnet_deploy.deployment.deploy import deploy as deploy_source
+
+    budget = None
+    if max_drop is not None or min_agreement is not None:
+        budget = Budget(max_drop=max_drop, min_agreement=min_agreement)
+    wanted = None if input is None else InputFormat(input)
+    spec = DeploySpec(
+        out=None if out is None else Path(out),
+        name=name,
+        export=ExportSpec(
+            output=OutputSpec.parse(output, stride=output_stride),
+            input=wanted or InputFormat.FLOAT_NCHW,
+            resize_in_graph=resize_in_graph,
+            batch_size=batch_size,
+            opset=opset,
+            target_ort=target_ort,
+            fold=fold,
+            simplify=simplify,
+        ),
+        input=wanted,
+        int8=int8,
+        quant=_quant_spec(
+            calibration_method,
+            calibration_samples,
+            calibration_cache,
+            no_calibration_cache,
+            effort,
+            target_isa,
+            first_conv,
+            exclude,
+            workers,
+            seed,
+        ),
+        verify=verify,
+        allow_float_ops=allow_float_ops,
+        sensitivity=sensitivity,
+        budget=budget,
+        force=force,
+        threads=threads,
+    )
+    return deploy_source(
+        _artifact(source) if isinstance(source, str | os.PathLike) else source,
+        spec,
+        calibration=_data(calibration),
+        data=_data(data),
+        environment=_here(environment),
+        progress=progress,
+    )
+
+
+def save(artifact: Artifact, path: StrPath, *, force: bool = False) -> Artifact:
+    """Write an artifact to ``path``, whole or not at all; return it as it lies there.
+
+    Args:
+        artifact: What a verb made, or a file to copy.
+        path: Where to.
+        force: Replace a file that resnet-deploy did not write.
+    """
+    from resnet_deploy.artifact.onnx_file import write
+
+    return write(artifact, Path(path), force=force)
+
+
+def verify(
+    artifact: Artifact | StrPath,
+    *,
+    against: Network | Artifact | StrPath | None = None,
+    model: str | None = None,
+    data: StrPath | Dataset | None = None,
+    samples: int = 128,
+    per_layer: bool = False,
+    max_relative: float | None = None,
+    min_sqnr: float | None = None,
+    min_cosine: float | None = None,
+    min_agreement: float | None = None,
+    seed: int = 0,
+    threads: int = 0,
+    environment: Environment | None = None,
+    progress: Progress = silent,
+) -> ParityReport:
+    """Compare an ONNX file on ONNX Runtime with PyTorch, another file or a checkpoint.
+
+    Optimisations off and all, batch sizes 1, 2 and 5. A tolerance that does not hold fails: fp32
+    1e-5 of the largest logit and equal top-1; int8 15 dB, cosine 0.98 and, for trained nets on 100
+    real images or more, 90 % equal top-1.
+
+    Args:
+        artifact: What is compared.
+        against: What has the right answer; by default PyTorch on the fp32 file.
+        model: What builds the net of a checkpoint of your own kind, as package.module:factory.
+        data: Images to compare on; synthetic ones without.
+        samples: How many images of data.
+        per_layer: Also compare every layer, by torch module.
+        max_relative: Max |difference| / max |logit|.
+        min_sqnr: Least signal to noise of the logits, in dB.
+        min_cosine: Least cosine of the logits.
+        min_agreement: Least share of equal top-1.
+        seed: Of everything random.
+        threads: Threads of the runner.
+        environment: Recorded in the result.
+        progress: Called after every case.
+    """
+    from resnet_deploy.reference import reference_for
+    from resnet_deploy.verification import compare, default_tolerance
+
+    opened = _artifact(artifact)
+    images, name, meaningful = _verification(opened, data, samples, seed)
+    default = default_tolerance(opened, len(images), meaningful=meaningful)
+    return compare(
+        opened.path,
+        reference_for(opened, _reference(opened, against), factory=model, threads=threads),
+        images,
+        data=name,
+        meaningful=meaningful,
+        tolerance=_tolerance(max_relative, min_sqnr, min_cosine, min_agreement).over(default),
+        per_layer=per_layer,
+        threads=threads,
+        environment=_here(environment),
+        progress=progress,
+    )
+
+
+def verify_isa(
+    artifact: Artifact | StrPath,
+    isa: Sequence[str],
+    *,
+    against: Network | Artifact | StrPath | None = None,
+    model: str | None = None,
+    data: StrPath | Dataset | None = None,
+    samples: int = 128,
+    max_relative: float | None = None,
+    min_sqnr: float | None = None,
+    min_cosine: float | None = None,
+    min_agreement: float | None = None,
+    seed: int = 0,
+    threads: int = 0,
+    environment: Environment | None = None,
+    progress: Progress = silent,
+) -> IsaReport:
+    """Run an ONNX file on the real kernels of other CPUs, emulated where this one lacks them.
+
+    It must give there what it gives here: the tolerances of :func:`verify` and, for trained nets on
+    real images, 99.9 % equal top-1.
+
+    Args:
+        artifact: What is run.
+        isa: Names of instruction sets: x86-avx2, x86-vnni, arm64.
+        against: What has the right answer; its figures are reported, not judged.
+        model: As of :func:`verify`.
+        data: As of :func:`verify`.
+        samples: As of :func:`verify`.
+        max_relative: As of :func:`verify`.
+        min_sqnr: As of :func:`verify`.
+        min_cosine: As of :func:`verify`.
+        min_agreement: As of :func:`verify`.
+        seed: As of :func:`verify`.
+        threads: As of :func:`verify`.
+        environment: Recorded in the result.
+        progress: Called after every emulated batch.
+    """
+    from resnet_deploy.isa.verify import (
+        compare_isas,
+        isa_tolerance,
+        optional_reference,
+        runnable_isas,
+    )
+
+    opened = _artifact(artifact)
+    isas = runnable_isas(isa)  # before the work, not after it
+    images, name, meaningful = _verification(opened, data, samples, seed)
+    default = isa_tolerance(opened, len(images), meaningful=meaningful)
+    return compare_isas(
+        opened.path,
+        isas,
+        images,
+        data=name,
+        tolerance=_tolerance(max_relative, min_sqnr, min_cosine, min_agreement).over(default),
+        reference=optional_reference(
+            opened, _reference(opened, against), factory=model, threads=threads
+        ),
+        threads=threads,
+        environment=_here(environment),
+        progress=progress,
+    )
+
+
+def count_saturation(
+    artifact: Artifact | StrPath,
+    *,
+    data: StrPath | Dataset | None = None,
+    samples: int = 128,
+    seed: int = 0,
+    threads: int = 0,
+    environment: Environment | None = None,
+    progress: Progress = silent,
+) -> SaturationReport:
+    """Count which products of an int8 file overflow on x86 CPUs without VNNI, layer by layer.
+
+    Args:
+        artifact: An int8 file.
+        data: As of :func:`verify`.
+        samples: As of :func:`verify`.
+        seed: As of :func:`verify`.
+        threads: As of :func:`verify`.
+        environment: Recorded in the result.
+        progress: Called after every batch.
+    """
+    from resnet_deploy.quantization.count_saturation import count_saturation as count
+
+    opened = _artifact(artifact)
+    images, name, _ = _verification(opened, data, samples, seed)
+    return count(
+        opened.path,
+        [images],
+        data=name,
+        images=len(images),
+        threads=threads,
+        environment=_here(environment),
+        progress=progress,
+    )
+
+
+def bench(
+    models: Artifact | StrPath | Sequence[Artifact | StrPath],
+    *,
+    runner: Sequence[str] = (),
+    batch_size: int | Sequence[int] = (),
+    threads: int | Sequence[int] = (),
+    throughput: bool = False,
+    instances: int | Sequence[int] = (),
+    pin: bool = False,
+    session_option: Mapping[str, str] | Sequence[str] = (),
+    precision: float = 0.02,
+    time_limit: float = 20.0,
+    rounds: int = 60,
+    runs: int = 10,
+    cold_start: int = 1,
+    profile: bool = False,
+    seed: int = 0,
+    environment: Environment | None = None,
+    progress: Progress = silent,
+    on_result: Callable[[BenchmarkResult], None] | None = None,
+) -> BenchmarkResult | BenchmarkSweep:
+    """Measure ONNX files and runners side by side.
+
+    By default PyTorch eager (rebuilt from the file alone), ONNX Runtime fp32, and the int8 file
+    beside it. Each subject runs in its own process; they take turns in shuffled rounds.
+
+    Args:
+        models: Files to measure.
+        runner: Names of runners, as :func:`doctor` lists them; by default torch on the first fp32
+            file, ort on all.
+        batch_size: Images per run; several give one table each. By default 1, or what a model is
+            fixed to.
+        threads: Threads per run; several give one table each. By default the physical cores
+            allowed.
+        throughput: Images per second of instances at work at once.
+        instances: With throughput: processes at once, of ``threads`` each; several give one table
+            each.
+        pin: Tie each process to physical cores of its own.
+        session_option: KEY=VALUE of ONNX Runtime, by its documented key.
+        precision: Stop when every ratio's interval is within this share of its middle.
+        time_limit: Seconds for one table, loading included.
+        rounds: Most rounds in which the subjects take turns; after every 3 all processes start
+            anew. Below 12, one process each makes all rounds.
+        runs: Timed runs of each subject in each round.
+        cold_start: Measure start, load and first run in this many fresh processes.
+        profile: Show the time of each operator, by torch module.
+        seed: Of everything random.
+        environment: Recorded in the result.
+        progress: Told after each subject is loaded and after each round.
+        on_result: Called with every table when it is measured.
+    """
+    from resnet_deploy.benchmark import open_models, sweep
+    from resnet_deploy.runners.session_options import parse_session_options
+
+    options = session_option
+    if isinstance(options, Mapping):
+        options = [f"{key}={value}" for key, value in options.items()]
+    given = models if isinstance(models, Sequence) and not isinstance(models, str) else [models]
+    paths = [_path(one) for one in given]
+    results = sweep(
+        open_models(paths),
+        tuple(runner),
+        BenchSpec(
+            throughput=throughput,
+            pin=pin,
+            precision=precision,
+            time_limit=time_limit,
+            rounds=rounds,
+            runs_per_round=runs,
+            cold_starts=cold_start,
+            seed=seed,
+        ),
+        batch_sizes=_several(batch_size),
+        threads=_several(threads),
+        instances=_several(instances),
+        session_options=parse_session_options(options),
+        profile=profile,
+        environment=_here(environment),
+        progress=progress,
+        on_result=on_result,
+    )
+    from resnet_deploy.results import BenchmarkSweep
+
+    return results[0] if len(results) == 1 else BenchmarkSweep(results=results)
+
+
+def compare(
+    old: StrPath,
+    new: StrPath,
+    *,
+    max_regress: float = 0.05,
+    relative_to: str | None = None,
+) -> RegressionReport:
+    """Compare two recorded measurements; a regression that the interval supports fails.
+
+    Args:
+        old: JSON of an earlier :func:`bench`.
+        new: JSON of a later one.
+        max_regress: Share that may be lost.
+        relative_to: Take out what this subject ("PyTorch fp32") lost, as the machine's.
+    """
+    from resnet_deploy.benchmark import compare_runs
+
+    return compare_runs(Path(old), Path(new), max_regress=max_regress, relative_to=relative_to)
+
+
+def evaluate(
+    artifact: Artifact | StrPath,
+    data: StrPath | Dataset,
+    *,
+    against: Artifact | StrPath | None = None,
+    limit: int | None = None,
+    skip_bad: bool = False,
+    batch_size: int = 32,
+    threads: int = 0,
+    environment: Environment | None = None,
+    progress: Progress = silent,
+) -> EvalResult:
+    """Measure the accuracy of an ONNX file on labelled images.
+
+    Images are prepared as the model's card says. Classes are matched by name, by WordNet id for
+    ImageNet models, or else by position. A folder with test/ or val/ below it stands for that.
+
+    Args:
+        artifact: What is measured.
+        data: Labelled images.
+        against: Compare with this model, image by image: the difference in top-1 with its
+            confidence interval and the exact McNemar test, class by class.
+        limit: Take this many images, spread evenly over the classes.
+        skip_bad: Leave out images that can't be read, and name them, instead of stopping.
+        batch_size: Images per run.
+        threads: Threads of the runner.
+        environment: Recorded in the result.
+        progress: Told after each batch.
+    """
+    from dataclasses import replace
+
+    from resnet_deploy.data.datasets import opened
+    from resnet_deploy.evaluation import score
+
+    model = _artifact(artifact)  # a wrong model is named before a large dataset is listed
+    other = None if against is None else _path(against)
+    result = score(
+        model.path,
+        opened(_required(data)),
+        against=other,
+        threads=threads,
+        batch_size=batch_size,
+        limit=limit,
+        skip_bad=skip_bad,
+        progress=progress,
+    )
+    return replace(result, environment=_here(environment))
+
+
+def record(
+    artifact: Artifact | StrPath,
+    result: EvalResult | IsaReport,
+    *,
+    data: StrPath | Dataset | None = None,
+) -> Artifact:
+    """Return the same file with what was found about it in its card; :func:`save` keeps it.
+
+    Args:
+        artifact: What was measured; it must have a card.
+        result: Of :func:`evaluate` or :func:`verify_isa`.
+        data: What it was evaluated on.
+    """
+    from resnet_deploy.artifact.recording import recorded
+    from resnet_deploy.data.datasets import opened
+    from resnet_deploy.evaluation import accuracy_of
+    from resnet_deploy.isa.verify import isas_of
+    from resnet_deploy.results import EvalResult
+
+    if isinstance(result, EvalResult):
+        found = accuracy_of(result, opened(_required(data)))
+        return recorded(_artifact(artifact), lambda card: card.with_accuracy(found))
+    proven, refuted = isas_of(result)
+    return recorded(_artifact(artifact), lambda card: card.with_isas(proven, refuted))
+
+
+def predict(
+    artifact: Artifact | StrPath,
+    images: StrPath | Sequence[StrPath],
+    *,
+    top_k: int = 5,
+    threads: int = 0,
+    environment: Environment | None = None,
+    progress: Progress = silent,
+) -> Predictions:
+    """Name what is on each image; a folder stands for all images in it.
+
+    One image that can't be read refuses the whole run.
+
+    Args:
+        artifact: What is asked.
+        images: Files or folders.
+        top_k: How many classes to name per image.
+        threads: Threads of the runner.
+        environment: Recorded in the result.
+        progress: Told after each batch.
+    """
+    from resnet_deploy.data.folder import image_files
+    from resnet_deploy.prediction import classify
+    from resnet_deploy.results import Predictions
+
+    model = _artifact(artifact)
+    several = [images] if isinstance(images, str | os.PathLike) else images
+    files = [
+        file
+        for path in map(Path, several)
+        for file in (image_files(path) if path.is_dir() else [path])
+    ]
+    return Predictions(
+        model=model.path.name,
+        sha256=model.sha256,
+        predictions=classify(model.path, files, top_k=top_k, threads=threads, progress=progress),
+        environment=_here(environment),
+    )
+
+
+def summary(
+    source: Network | Artifact | StrPath | None = None,
+    *,
+    depth: int | None = None,
+    model: str | None = None,
+    variant: str | None = None,
+    shortcut: str | None = None,
+    stem: str | None = None,
+    plain: bool = False,
+    num_classes: int | None = None,
+    image_size: int | None = None,
+) -> ModelSummary:
+    """Show a network, or an ONNX file, as in Table 1 of the paper.
+
+    Stage, output size, layers, parameters and multiply-accumulates; the paper's FLOPs beside
+    ours. For a file also precision, opset, size, operators, the ONNX Runtime it needs, and its
+    card: weights, licence, preprocessing, calibration, accuracy, the ISAs it proved right on.
+
+    Args:
+        source: A network or an ONNX file; without, the network that the others name.
+        depth: As of :func:`load`.
+        model: As of :func:`load`.
+        variant: As of :func:`load`.
+        shortcut: As of :func:`load`.
+        stem: As of :func:`load`.
+        plain: As of :func:`load`.
+        num_classes: As of :func:`load`.
+        image_size: As of :func:`load`.
+    """
+    from resnet_deploy.models.network import Network
+    from resnet_deploy.summarize import summarize_artifact, summarize_spec
+
+    request = _request(depth, model, variant, shortcut, stem, plain, num_classes, image_size)
+    if source is not None and request != ModelRequest():
+        raise SpecError("name a network or FILE.onnx, not both")
+    if isinstance(source, Network):
+        return summarize_spec(source.spec)
+    if source is not None:
+        return summarize_artifact(_path(source))
+    if request.depth is None and request.model is None:
+        raise SpecError("name a network (--depth 34, --model vgg19) or FILE.onnx")
+    return summarize_spec(request.spec())
+
+
+def tune(
+    artifact: Artifact | StrPath,
+    out: StrPath | None = None,
+    *,
+    data: StrPath | Dataset,
+    max_drop: float | None = None,
+    min_agreement: float | None = None,
+    objective: str = "latency",
+    time_limit: float = 600.0,
+    calibration: StrPath | Dataset | None = None,
+    keep_input: bool = False,
+    seed: int = 0,
+    threads: int = 0,
+    environment: Environment | None = None,
+    progress: Progress = silent,
+) -> TuningReport:
+    """Find the fastest or smallest file of an fp32 one that keeps an accuracy budget.
+
+    Tries input formats, int8 kernels, calibration methods, effort, runtimes, threads, session
+    options and, where nothing else keeps the budget, float layers. Accuracy is measured on data,
+    speed in turns with the default int8 file. The best so far is always OUT/NAME.tuned.onnx, its
+    evidence OUT/tune.json. The same call goes on after an interruption.
+
+    Args:
+        artifact: The fp32 file.
+        out: Folder of the result; by default NAME.tuned beside the file.
+        data: Images that accuracy is measured on.
+        max_drop: Points of top-1 that may be lost on labelled data.
+        min_agreement: Share of images, 0 to 1, that must keep the class of fp32; needs no labels.
+        objective: What to be best in: latency, throughput or size.
+        time_limit: Seconds for all of it.
+        calibration: Images that set the int8 ranges; by default some of data, which are not used
+            for accuracy then.
+        keep_input: Don't try other input formats.
+        seed: Of everything random.
+        threads: Threads of the runner.
+        environment: Recorded in the result.
+        progress: Told about every stage.
+    """
+    from resnet_deploy.tuning import tune as search
+
+    spec = TuneSpec(
+        objective=Objective(objective),
+        max_drop=max_drop,
+        min_agreement=min_agreement,
+        time_limit=time_limit,
+        keep_input=keep_input,
+        threads=threads,
+        seed=seed,
+    )
+    source = _artifact(artifact)
+    return search(
+        source,
+        source.path.with_name(f"{source.path.stem}.tuned") if out is None else Path(out),
+        spec,
+        data=_required(data),
+        calibration=_data(calibration),
+        environment=_here(environment),
+        progress=progress,
+    )
+
+
+def bundle(
+    artifact: Artifact | StrPath,
+    target: str,
+    out: StrPath,
+    *,
+    data: StrPath | Dataset | None = None,
+    pictures: int = DEFAULT_REAL_PICTURES,
+    alternative: Artifact | StrPath | None = None,
+    force: bool = False,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> BundleReport:
+    """Pack an ONNX file with the code that runs it in an app, and with its self-test.
+
+    cpp: a C++17 header, a C interface and CMake. mobile: Android (NDK, Java) and iOS. node: a typed
+    ES module. web: a static page that works offline. triton: a model repository for a server.
+
+    The self-test runs golden cases: pictures, the exact inputs that they become, and what ONNX
+    Runtime answered here. The same input gives the same bytes.
+
+    Args:
+        artifact: The file.
+        target: What kind of app it is for: cpp, mobile, node, web or triton.
+        out: Folder to write the bundle into.
+        data: Real pictures for the golden cases.
+        pictures: How many pictures of data become golden cases.
+        alternative: The same network in another precision: a web page takes what it measures as
+            faster.
+        force: Replace files that resnet-deploy did not write.
+        seed: Of everything random.
+        progress: Told about every stage.
+    """
+    from resnet_deploy.bundles.bundling import pack
+    from resnet_deploy.data.datasets import opened
+
+    model = _artifact(artifact)  # a wrong model is named before a large dataset is listed
+    given = _data(data)
+    return pack(
+        model.path,
+        BundleTarget(target),
+        Path(out),
+        alternative=None if alternative is None else _path(alternative),
+        dataset=None if given is None else opened(given),
+        count=pictures,
+        seed=seed,
+        force=force,
+        progress=progress,
+    )
+
+
+def train(
+    data: StrPath,
+    out: StrPath,
+    *,
+    depth: int | None = None,
+    model: str | None = None,
+    variant: str | None = None,
+    shortcut: str | None = None,
+    stem: str | None = None,
+    plain: bool = False,
+    num_classes: int | None = None,
+    image_size: int | None = None,
+    recipe: str | None = None,
+    weights: StrPath = "random",
+    qat: bool = False,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    ema: float | None = None,
+    clip_norm: float | None = None,
+    zero_init: bool | None = None,
+    freeze: int | None = None,
+    precision: str | None = None,
+    mean: Rgb | None = None,
+    std: Rgb | None = None,
+    limit: int | None = None,
+    licence: str = "",
+    resume: bool = False,
+    save_seconds: float = 300.0,
+    seed: int = 0,
+    threads: int = 0,
+    force: bool = False,
+    environment: Environment | None = None,
+    progress: Progress = silent,
+    on_epoch: Callable[[Epoch, int], None] | None = None,
+) -> TrainingResult:
+    """Train a ResNet, or fine-tune one, for export.
+
+    The folder of the run gets the checkpoint, the metrics, and model.safetensors, which carries
+    class names, preprocessing and accuracy to the files that export makes of it. A run that was
+    stopped, however that was, goes on with the same call and ``resume``.
+
+    Args:
+        data: Images with a training and a test part: DIR/train/<class>/*.jpg and DIR/test or
+            DIR/val, CIFAR batches, IDX files or .npz.
+        out: Folder of the run.
+        depth: As of :func:`load`.
+        model: As of :func:`load`.
+        variant: As of :func:`load`.
+        shortcut: As of :func:`load`.
+        stem: As of :func:`load`.
+        plain: As of :func:`load`.
+        num_classes: As of :func:`load`.
+        image_size: As of :func:`load`.
+        recipe: How to train: cifar, cifar-fast, nvidia, transfer, qat, or a TOML file. By default
+            transfer with weights, qat with qat; else cifar-fast for small pictures and nvidia for
+            others.
+        weights: Where to start; a new head is put on where the classes are others.
+        qat: Fine-tune through the rounding of int8; needs weights.
+        epochs: Passes over the training images.
+        batch_size: Images per step, over all processes.
+        lr: Highest learning rate of the recipe.
+        ema: Decay of a moving average of the weights.
+        clip_norm: Largest norm of the gradient.
+        zero_init: Start residual branches with a gamma of 0.
+        freeze: Keep the stem (1), layer1 too (2), …
+        precision: In what forward and backward passes compute.
+        mean: Mean of the input, on [0, 1].
+        std: Its standard deviation.
+        limit: Take this many images of each part.
+        licence: Licence of the trained weights.
+        resume: Go on with the run in the folder, to the same bits.
+        save_seconds: Time between two checkpoints inside an epoch.
+        seed: Of everything random.
+        threads: Threads of the runner.
+        force: Replace files that resnet-deploy did not write.
+        environment: Recorded in the result.
+        progress: Told about every stage.
+        on_epoch: Called with every finished epoch, and with the number of all.
+    """
+    from resnet_deploy.models.dependencies import require
+    from resnet_deploy.spec.train_request import TrainRequest
+    from resnet_deploy.training.recipe import default_recipe, read_recipe
+
+    request = _request(depth, model, variant, shortcut, stem, plain, num_classes, image_size)
+    changes = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "lr": lr,
+        "ema": ema,
+        "clip_norm": clip_norm,
+        "zero_init": zero_init,
+        "freeze": freeze,
+        "precision": precision,
+    }
+    chosen = read_recipe(
+        recipe or default_recipe(request, str(weights), qat=qat),
+        {key: value for key, value in changes.items() if value is not None},
+    )
+    require("torch", "training")
+    require("safetensors", "training")
+    from resnet_deploy.training.run import train as run
+
+    return run(
+        TrainRequest(
+            model=request,
+            data=Path(data),
+            out=Path(out),
+            recipe=chosen,
+            weights=str(weights),
+            qat=qat,
+            seed=seed,
+            mean=mean,
+            std=std,
+            limit=limit,
+            licence=licence,
+            threads=threads,
+            save_seconds=save_seconds,
+            resume=resume,
+            force=force,
+        ),
+        _here(environment),
+        progress=progress,
+        on_epoch=on_epoch or (lambda epoch, epochs: None),
+    )
+
+
+def recipe_text(
+    recipe: str | None = None,
+    *,
+    depth: int | None = None,
+    model: str | None = None,
+    image_size: int | None = None,
+    weights: StrPath = "random",
+    qat: bool = False,
+) -> str:
+    """Return the recipe that :func:`train` would use as TOML, to change and reuse.
+
+    Args:
+        recipe: As of :func:`train`.
+        depth: As of :func:`load`.
+        model: As of :func:`load`.
+        image_size: As of :func:`load`.
+        weights: As of :func:`train`.
+        qat: As of :func:`train`.
+    """
+    from resnet_deploy.training.recipe import default_recipe
+    from resnet_deploy.training.recipe import recipe_text as text
+
+    request = ModelRequest(depth=depth, model=model, image_size=image_size)
+    return text(recipe or default_recipe(request, str(weights), qat=qat))
+
+
+def doctor(
+    *,
+    fetch_isa_tools: bool = False,
+    environment: Environment | None = None,
+    progress: Progress = silent,
+) -> Diagnosis:
+    """Show what this machine can run, what that means for int8, and what is missing.
+
+    Args:
+        fetch_isa_tools: First fetch the emulators of :func:`verify_isa` (needs Debian on x86-64).
+        environment: Recorded in the result.
+        progress: Told about downloads.
+    """
+    from resnet_deploy.diagnose import diagnose
+    from resnet_deploy.isa.tools import fetch_tools
+
+    if fetch_isa_tools:
+        fetch_tools(progress)
+    return diagnose(_here(environment))
+
+
+def _request(
+    depth: int | None,
+    model: str | None,
+    variant: str | None,
+    shortcut: str | None,
+    stem: str | None,
+    plain: bool,
+    num_classes: int | None,
+    image_size: int | None,
+) -> ModelRequest:
+    return ModelRequest(
+        depth=depth,
+        model=model,
+        variant=None if variant is None else Variant(variant),
+        shortcut=None if shortcut is None else Shortcut(shortcut),
+        stem=None if stem is None else Stem(stem),
+        plain=plain,
+        num_classes=num_classes,
+        image_size=image_size,
+    )
+
+
+def _quant_spec(
+    method: str,
+    samples: int,
+    cache: StrPath | None,
+    no_cache: bool,
+    effort: str,
+    target_isa: str,
+    first_conv: str,
+    exclude: Sequence[str],
+    workers: int,
+    seed: int,
+) -> QuantSpec:
+    from resnet_deploy.artifact.files import cache_folder
+
+    folder = cache_folder() / "calibration" if cache is None else Path(cache)
+    return QuantSpec(
+        calibration_method=CalibrationMethod(method),
+        effort=Effort(effort),
+        samples=samples,
+        target_isa=TargetIsa(target_isa),
+        first_conv=FirstConv(first_conv),
+        exclude=tuple(exclude),
+        workers=workers,
+        seed=seed,
+        calibration_cache=None if no_cache else folder,
+    )
+
+
+def _tolerance(
+    max_relative: float | None,
+    min_sqnr: float | None,
+    min_cosine: float | None,
+    min_agreement: float | None,
+) -> Tolerance:
+    return Tolerance(
+        max_relative=max_relative,
+        min_sqnr_db=min_sqnr,
+        min_cosine=min_cosine,
+        min_agreement=min_agreement,
+    )
+
+
+def _verification(
+    artifact: Artifact, data: StrPath | Dataset | None, samples: int, seed: int
+) -> tuple[Array, str, bool]:
+    """Return images to compare on, where they come from, and whether their top-1 means anything."""
+    from resnet_deploy.data.preprocess import input_preprocess
+    from resnet_deploy.verification import is_trained, verification_images
+
+    images, name, real = verification_images(
+        _data(data), input_preprocess(artifact), seed=seed, samples=samples
+    )
+    return images, name, real and is_trained(artifact)
+
+
+def _reference(
+    artifact: Artifact, against: Network | Artifact | StrPath | None
+) -> Network | Path | None:
+    from resnet_deploy.models.network import Network
+
+    if against is None or isinstance(against, Network):
+        return against
+    path = _path(against)
+    if path.resolve() == artifact.path.resolve():
+        raise SpecError(f"{artifact.path} equals itself: name another file with --against")
+    return path
+
+
+def _artifact(given: Artifact | StrPath) -> Artifact:
+    from resnet_deploy.artifact.onnx_file import load as open_file
+
+    return open_file(Path(given)) if isinstance(given, str | os.PathLike) else given
+
+
+def _path(given: Artifact | StrPath) -> Path:
+    return Path(given) if isinstance(given, str | os.PathLike) else given.path
+
+
+def _network(given: Network | Artifact) -> Network:
+    from resnet_deploy.models.network import Network
+
+    if not isinstance(given, Network):
+        raise SpecError(f"{given.path} is an ONNX file already: export takes a network")
+    return given
+
+
+def _data(given: StrPath | Dataset | None) -> Data | None:
+    return None if given is None else _required(given)
+
+
+def _required(given: StrPath | Dataset | None) -> Data:
+    if given is None:
+        raise SpecError("there are no images: name them with --data")
+    return Path(given) if isinstance(given, str | os.PathLike) else given
+
+
+def _labels(given: StrPath | Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(given, str | os.PathLike):
+        return tuple(given)
+    from resnet_deploy.data.labels import read_labels_file
+
+    return read_labels_file(Path(given))
+
+
+def _several(given: int | Sequence[int]) -> tuple[int, ...]:
+    return (given,) if isinstance(given, int) else tuple(given)
+
+
+def _here(environment: Environment | None) -> Environment:
+    """Return where this runs, and the command that started Python."""
+    if environment is not None:
+        return environment
+    from resnet_deploy.runners.cpu import environment as found
+
+    return found(shlex.join(sys.orig_argv))

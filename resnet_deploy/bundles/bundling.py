@@ -1,0 +1,130 @@
+"""Packing a network with the code that runs it, and with what proves that it runs right."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import replace
+from pathlib import Path
+
+from resnet_deploy.artifact.onnx_file import Artifact, load, read_model, tensors_of
+from resnet_deploy.bundles import cpp, mobile, node, triton, web
+from resnet_deploy.bundles.contract import Contract, contract_of
+from resnet_deploy.bundles.folder import check_folder, write_folder
+from resnet_deploy.bundles.golden import GoldenCase, answers, golden_cases
+from resnet_deploy.bundles.kit import ALTERNATIVE_FILE, MODEL_FILE, Kit, Network
+from resnet_deploy.bundles.manifest import MANIFEST_FILE, manifest
+from resnet_deploy.bundles.tolerances import TOLERANCES
+from resnet_deploy.data.datasets import Dataset
+from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
+from resnet_deploy.graph.releases import min_onnxruntime, release_numbers
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.results import BundleReport
+from resnet_deploy.spec import DEFAULT_REAL_PICTURES, BundleTarget
+
+_RENDERERS = {
+    BundleTarget.CPP: cpp.render,
+    BundleTarget.MOBILE: mobile.render,
+    BundleTarget.NODE: node.render,
+    BundleTarget.WEB: web.render,
+    BundleTarget.TRITON: triton.render,
+}
+
+
+def pack(
+    path: Path,
+    target: BundleTarget,
+    folder: Path,
+    *,
+    alternative: Path | None = None,
+    dataset: Dataset | None = None,
+    count: int = DEFAULT_REAL_PICTURES,
+    seed: int = 0,
+    force: bool = False,
+    progress: Progress = silent,
+) -> BundleReport:
+    """Write the bundle of the network at ``path`` into ``folder``: same input, same bytes.
+
+    Golden cases are made-up pictures, and ``count`` of ``dataset``. ``alternative`` is the same
+    network in another precision, which a web page may find faster.
+
+    Raises:
+        ArtifactError: a file can't be read, or the folder holds somebody else's files.
+        UnsupportedGraphError: the network takes no pictures or gives no classes.
+        SpecError: ``alternative`` is not for this target, or another network.
+        DatasetError, RunnerError: a picture can't be read, or the network can't be run.
+    """
+    check_folder(folder, force=force)
+    artifact = load(path)
+    contract = contract_of(artifact)
+    artifacts = [artifact]
+    if alternative is not None:
+        artifacts.append(_alternative(alternative, contract, target))
+    progress("bundling", 0, 3)
+    cases = golden_cases(contract, dataset, count, seed)
+    kit = Kit(
+        target=target,
+        contract=contract,
+        networks=tuple(
+            _network(one, name, cases)
+            for one, name in zip(artifacts, (MODEL_FILE, ALTERNATIVE_FILE), strict=False)
+        ),
+        cases=cases,
+        min_onnxruntime=max(
+            (min_onnxruntime(read_model(one.path)) for one in artifacts), key=release_numbers
+        ),
+        max_onnxruntime=importlib.metadata.version("onnxruntime"),
+    )
+    progress("bundling", 1, 3)
+    made = _RENDERERS[target](kit)
+    files = {**made.files, MANIFEST_FILE: manifest(kit, made.files)}
+    progress("bundling", 2, 3)
+    write_folder(folder, files, force=force)
+    progress("bundling", 3, 3)
+    return BundleReport(
+        target=target.value,
+        folder=str(folder),
+        model=path.name,
+        precision=artifact.precision,
+        sha256=kit.network.sha256,
+        sizes={name: len(data) for name, data in sorted(files.items())},
+        cases=len(cases),
+        real_pictures=0 if dataset is None else min(count, len(dataset)),
+        tolerance=kit.network.tolerance,
+        commands=made.commands,
+        notes=made.notes,
+    )
+
+
+def _network(artifact: Artifact, name: str, cases: tuple[GoldenCase, ...]) -> Network:
+    try:
+        # Weights in a second file become part of the one file that is shipped.
+        model = read_model(artifact.path)
+        data = artifact.path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"cannot read {artifact.path}: {error.strerror}") from error
+    if any(tensor.HasField("data_location") for tensor in tensors_of(model.graph)):
+        data = model.SerializeToString(deterministic=True)
+    return Network(
+        file=name,
+        data=data,
+        artifact=artifact,
+        answers=answers(artifact, cases),
+        tolerance=TOLERANCES[artifact.precision],
+    )
+
+
+def _alternative(path: Path, contract: Contract, target: BundleTarget) -> Artifact:
+    if target is not BundleTarget.WEB:
+        raise SpecError(
+            f"--alternative is for the page that measures which file is faster, not for "
+            f"{target.value}: leave it out"
+        )
+    artifact = load(path)
+    other = contract_of(artifact)
+    # What is left to differ is the precision.
+    if replace(other, name=contract.name, precision=contract.precision) != contract:
+        raise UnsupportedGraphError(
+            f"{path} takes or gives something else than {contract.name}.onnx: name the same "
+            "network, exported with the same --input and --output"
+        )
+    return artifact

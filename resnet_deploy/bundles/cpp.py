@@ -1,0 +1,33 @@
+"""The cpp bundle: a header-only C++17 class, a C interface, and CMake to build them."""
+
+from __future__ import annotations
+
+from resnet_deploy.bundles.kit import Kit, Rendered
+from resnet_deploy.bundles.native import cpus, native_files, preparation
+
+_COMMANDS = (
+    "cmake -S . -B build -DORT_ROOT=/path/of/onnxruntime",
+    "cmake --build build",
+    "build/selftest",
+)
+
+
+def render(kit: Kit) -> Rendered:
+    """Return the files of the bundle."""
+    readme = kit.render(
+        "cpp/README.md",
+        commands=_COMMANDS,
+        cpus=cpus(kit.network.artifact),
+        preparation=preparation(kit.contract),
+    )
+    return Rendered(
+        files={
+            **kit.common_files(),
+            **native_files(kit),
+            "CMakeLists.txt": kit.render("cpp/CMakeLists.txt"),
+            "README.md": readme,
+            "src/classify.cpp": kit.render("cpp/src/classify.cpp"),
+        },
+        commands=_COMMANDS,
+        notes=("/path/of/onnxruntime is an unpacked release of ONNX Runtime",),
+    )

@@ -1,0 +1,95 @@
+"""The JavaScript that node and web bundles share, and the release of ONNX Runtime they run on."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from resnet_deploy.bundles.kit import LABELS_FILE, Kit
+
+_CORE: Final = (
+    "classifier.mjs",
+    "contract.mjs",
+    "errors.mjs",
+    "filters.mjs",
+    "labels.mjs",
+    "loading.mjs",
+    "netpbm.mjs",
+    "pillow_resize.mjs",
+    "preprocess.mjs",
+    "selftest.mjs",
+    "types.d.mts",
+)
+
+_RELEASES: Final = (
+    "1.20.0",
+    "1.20.1",
+    "1.21.0",
+    "1.21.1",
+    "1.22.0",
+    "1.23.0",
+    "1.23.2",
+    "1.24.1",
+    "1.24.2",
+    "1.24.3",
+    "1.25.1",
+    "1.26.0",
+    "1.27.0",
+    "1.29.0",
+    "1.30.0",
+)
+"""What exists of both onnxruntime-node and onnxruntime-web; npm skips some of Python's releases."""
+
+
+def core_files(kit: Kit, folder: str) -> dict[str, bytes]:
+    """Return the shared modules by name, below ``folder`` of the bundle."""
+    described = _described(kit)
+    return {
+        f"{folder}/{name}": kit.render(f"javascript/{name}", described=described) for name in _CORE
+    }
+
+
+def npm_release(kit: Kit) -> str:
+    """Return the newest npm release of ONNX Runtime that is not newer than the one used here."""
+    tested = _numbers(kit.max_onnxruntime)
+    return next((one for one in reversed(_RELEASES) if _numbers(one) <= tested), _RELEASES[0])
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Major, minor and patch: what follows, such as ``.dev20260114``, does not count."""
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+
+
+def _described(kit: Kit) -> dict[str, Any]:
+    """Return the contract as the type ``Contract`` in types.d.mts has it."""
+    contract, spec = kit.contract, kit.contract.preprocess
+    return {
+        "name": contract.name,
+        "networks": [
+            {
+                "file": network.file,
+                "precision": network.artifact.precision,
+                "sha256": network.sha256,
+                "bytes": len(network.data),
+                "tolerance": network.tolerance,
+            }
+            for network in kit.networks
+        ],
+        "labelsFile": LABELS_FILE,
+        "inputDtype": contract.input_dtype,
+        "inputShape": contract.input_shape,
+        "batch": contract.batch,
+        "preprocess": {
+            "resize": spec.resize,
+            "crop": spec.crop,
+            "interpolation": spec.interpolation,
+            "mean": spec.mean,
+            "std": spec.std,
+            "format": spec.format.value,
+            "resizeInGraph": spec.resize_in_graph,
+        },
+        "outputKind": contract.output_kind.value,
+        "numClasses": contract.num_classes,
+        "k": contract.k,
+        "minOnnxRuntime": kit.min_onnxruntime,
+    }

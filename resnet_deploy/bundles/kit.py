@@ -1,0 +1,116 @@
+"""What every target is made from: the network, its contract, golden cases and tolerances."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.bundles.contract import Contract
+from resnet_deploy.bundles.golden import Answer, GoldenCase
+from resnet_deploy.bundles.rendering import render
+from resnet_deploy.spec import BundleTarget
+from resnet_deploy.version import __version__
+
+MODEL_FILE = "model.onnx"
+ALTERNATIVE_FILE = "alternative.onnx"
+LABELS_FILE = "labels.txt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """One ONNX file in a bundle, and what it answers to the golden cases, in their order.
+
+    ``file`` is its name in the bundle; ``tolerance`` bounds max |difference| / max |score|.
+    """
+
+    file: str
+    data: bytes
+    artifact: Artifact
+    answers: tuple[Answer, ...]
+    tolerance: float
+
+    @property
+    def sha256(self) -> str:
+        """Of the file."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its suffix."""
+        return self.file.rpartition(".")[0]
+
+    def scores_file(self, case: GoldenCase) -> str:
+        """Return the file of this network's scores for ``case``: little-endian float32."""
+        return f"golden/{case.name}.{self.stem}.scores"
+
+    def top1_is_decided(self, index: int) -> bool:
+        """Return whether no difference within the tolerance can change the best class."""
+        answer = self.answers[index]
+        return answer.margin > 2 * self.tolerance * float(abs(answer.scores).max())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendered:
+    """What a target made: all files but the manifest, by name.
+
+    ``commands``, run one after the other in the folder, make the self-test and run it. ``notes``
+    are sentences that the receiver should know.
+    """
+
+    files: dict[str, bytes]
+    commands: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kit:
+    """Everything a target needs.
+
+    ``networks`` is the model, and behind it the alternative where there is one: the same network in
+    another precision, with the same input.
+    """
+
+    target: BundleTarget
+    contract: Contract
+    networks: tuple[Network, ...]
+    cases: tuple[GoldenCase, ...]
+    min_onnxruntime: str
+    max_onnxruntime: str
+
+    @property
+    def network(self) -> Network:
+        """The model that the bundle was asked for."""
+        return self.networks[0]
+
+    def common_files(self) -> dict[str, bytes]:
+        """Return what most bundles hold: networks, labels and golden cases, by name."""
+        files = {network.file: network.data for network in self.networks}
+        files[LABELS_FILE] = self.labels_text()
+        for index, case in enumerate(self.cases):
+            files.update(case.files())
+            for network in self.networks:
+                files[network.scores_file(case)] = network.answers[index].to_bytes()
+        return files
+
+    def labels_text(self) -> bytes:
+        """Return the names of the classes, one a line."""
+        return "".join(f"{label}\n" for label in self.contract.labels).encode()
+
+    def render(self, template: str, **more: Any) -> bytes:
+        """Return a template filled in with the kit's fields and ``more``."""
+        values: Mapping[str, Any] = {
+            "target": self.target.value,
+            "contract": self.contract,
+            "preprocess": self.contract.preprocess,
+            "network": self.network,
+            "networks": self.networks,
+            "cases": self.cases,
+            "version": __version__,
+            "min_onnxruntime": self.min_onnxruntime,
+            "max_onnxruntime": self.max_onnxruntime,
+            **more,
+        }
+        return render(template, values)

@@ -1,0 +1,120 @@
+"""``manifest.json``: what is in a bundle, what it was made from, and what it must do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from resnet_deploy.bundles.kit import LABELS_FILE, Kit, Network
+from resnet_deploy.errors import ArtifactError
+from resnet_deploy.version import __version__
+
+MANIFEST_FILE = "manifest.json"
+MANIFEST_FORMAT = 1
+
+_TOOL = "resnet-deploy"
+
+
+def manifest(kit: Kit, files: Mapping[str, bytes]) -> bytes:
+    """Return the manifest of a bundle of ``files``, itself not among them."""
+    contract, spec = kit.contract, kit.contract.preprocess
+    data = {
+        "format": MANIFEST_FORMAT,
+        "tool": {"name": _TOOL, "version": __version__},
+        "target": kit.target.value,
+        "networks": [_network(network, files) for network in kit.networks],
+        "input": {
+            "name": contract.input_name,
+            "dtype": contract.input_dtype,
+            "shape": [contract.batch, *(contract.input_shape or (None, None, 3))],
+            "format": spec.format.value,
+            "resize": spec.resize,
+            "crop": spec.crop,
+            "interpolation": spec.interpolation,
+            "mean": spec.mean,
+            "std": spec.std,
+            "resize_in_graph": spec.resize_in_graph,
+        },
+        "output": {
+            "names": contract.output_names,
+            "kind": contract.output_kind.value,
+            "classes": contract.num_classes,
+            "k": contract.k,
+        },
+        "labels": _place(LABELS_FILE, files),
+        "onnxruntime": {"min": kit.min_onnxruntime, "max_tested": kit.max_onnxruntime},
+        "golden": [_case(kit, index, files) for index in range(len(kit.cases))],
+        "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
+    }
+    return (json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def listed_files(folder: Path) -> dict[str, str] | None:
+    """Return the files of the bundle in ``folder`` with their SHA-256; None: there is no bundle.
+
+    Names that lead out of the folder are not ours and are left out.
+
+    Raises:
+        ArtifactError: the manifest can't be read.
+    """
+    path = folder / MANIFEST_FILE
+    if not path.is_file():
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["tool"]["name"] != _TOOL:
+            return None
+        root = folder.resolve()
+        return {
+            str(name): str(digest)
+            for name, digest in data["files"].items()
+            if (folder / name).resolve().is_relative_to(root)
+        }
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _place(name: str, files: Mapping[str, bytes]) -> str | None:
+    """Return where a bundle has the file called ``name``: a server wants it in a folder."""
+    ends = (path for path in sorted(files) if path == name or path.endswith(f"/{name}"))
+    return min(ends, key=len, default=None)
+
+
+def _network(network: Network, files: Mapping[str, bytes]) -> dict[str, Any]:
+    card = network.artifact.card
+    return {
+        "file": _place(network.file, files),
+        "source": network.artifact.path.name,
+        "sha256": network.sha256,
+        "precision": network.artifact.precision,
+        "opset": network.artifact.opset,
+        "tolerance": network.tolerance,
+        "card": json.loads(card.to_json()) if card is not None else None,
+    }
+
+
+def _case(kit: Kit, index: int, files: Mapping[str, bytes]) -> dict[str, Any]:
+    case = kit.cases[index]
+    return {
+        "name": case.name,
+        "picture": case.picture_file,
+        "width": case.width,
+        "height": case.height,
+        "input": case.tensor_file,
+        "input_shape": list(case.tensor.shape),
+        "answers": [
+            {
+                "network": _place(network.file, files),
+                "scores": network.scores_file(case),
+                "top1": network.answers[index].top1,
+                "label": kit.contract.labels[network.answers[index].top1],
+                "top1_is_decided": network.top1_is_decided(index),
+            }
+            for network in kit.networks
+        ],
+    }

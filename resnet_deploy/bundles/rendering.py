@@ -1,0 +1,54 @@
+"""Templates, and what they need: text that is safe inside C, Java, JavaScript, HTML and YAML."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def render(template: str, values: Mapping[str, Any]) -> bytes:
+    """Return ``templates/<template>`` with ``values`` filled in, as UTF-8.
+
+    A name that is missing in ``values`` is an error. Filters: ``c_string`` (a C or C++ literal with
+    its quotes), ``js`` (a JSON value, which JavaScript, YAML and protobuf text read as well),
+    ``escape`` (HTML).
+    """
+    return _environment().get_template(template).render(**values).encode()
+
+
+@functools.cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    # Nothing is escaped unasked: most templates are code, where HTML's rules would do harm.
+    environment = Environment(  # noqa: S701
+        loader=PackageLoader("resnet_deploy.bundles"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["c_string"] = c_string
+    environment.filters["js"] = js
+    return environment
+
+
+def c_string(text: str) -> str:
+    """Return ``text`` as a C string literal of UTF-8 bytes.
+
+    Everything but letters, digits, spaces and plain marks is an octal escape, which ends after
+    three digits and can't join what follows, nor spell a trigraph.
+    """
+    plain = set(b" abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.,:;/()[]+=@#%*")
+    body = "".join(chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode())
+    return f'"{body}"'
+
+
+def js(value: Any) -> str:
+    """Return ``value`` as JSON in ASCII that is safe inside an HTML script as well."""
+    return json.dumps(value, sort_keys=True).replace("<", "\\u003c")

@@ -1,0 +1,195 @@
+"""Where a result goes: the terminal, JSON, a page, a table; and the exit code that it means."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from resnet_deploy import api
+from resnet_deploy.artifact.files import write_atomically
+from resnet_deploy.cli.options import PATH
+from resnet_deploy.cli.verbosity import together, verbosity_options
+from resnet_deploy.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from resnet_deploy.artifact.onnx_file import Artifact
+    from resnet_deploy.results import Environment, EvalResult, IsaReport
+    from resnet_deploy.results.base import Result
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PIPED_WIDTH = 240
+"""Columns when nobody's terminal sets them: no table of this tool is wider."""
+
+_NARROWEST = 80
+"""Columns: enough for one table in a pipe."""
+
+_JSON = "resnet_deploy.json"
+_PAGES = "resnet_deploy.pages"
+_PAGE_MARK = b'<meta name="generator" content="resnet-deploy '
+"""What every page of this tool has in its first ``_HEAD`` bytes."""
+
+_HEAD = 1024
+
+
+def output_options(function: F) -> F:
+    """``--json``, ``--report``, ``--csv``, ``--markdown``, ``-q`` and ``-v``; see :func:`show`."""
+    return together(
+        click.option(
+            "--json",
+            is_flag=False,
+            flag_value="-",
+            default=None,
+            metavar="[FILE]",
+            expose_value=False,
+            callback=_note_json,
+            help="Write the result as JSON to FILE; without FILE to stdout.",
+        ),
+        *(
+            click.option(
+                flag, type=PATH, metavar=metavar, expose_value=False, callback=_note_page, help=text
+            )
+            for flag, metavar, text in (
+                ("--report", "FILE.html", "Write the result as one HTML page with charts."),
+                ("--csv", "FILE", "Write the tables of the result as CSV."),
+                ("--markdown", "FILE", "Write the result as Markdown."),
+            )
+        ),
+        verbosity_options,
+    )(function)
+
+
+def here() -> Environment:
+    """Return where this runs, and the command that repeats it, quoted for a shell."""
+    from resnet_deploy.runners.cpu import environment
+
+    return environment(shlex.join(["resnet-deploy", *sys.argv[1:]]))
+
+
+def prints() -> bool:
+    """Return whether results go to stdout as text: JSON there stands alone."""
+    target: str | None = _asked(_JSON)
+    return target != "-"
+
+
+def show(result: Result, then: Callable[[], object] | None = None) -> None:
+    """Print ``result``, write it where the options say, and end with the code of its verdict.
+
+    ``then`` is done last: what was found is on the screen by now.
+    """
+    if prints():
+        print_result(result)
+    keep(result)
+    if then is not None:
+        then()
+    click.get_current_context().exit(1 if result.passed is False else 0)
+
+
+def replace_card(
+    artifact: Artifact, result: EvalResult | IsaReport, data: Path | None = None
+) -> None:
+    """Replace the file of ``artifact`` by the same network whose card says what was found."""
+    path = artifact.path.resolve()  # a link stays one
+    api.save(api.record(artifact, result, data=data), path)
+
+
+def print_result(result: Result) -> None:
+    """Print ``result`` as tables."""
+    from resnet_deploy.report import render
+
+    out = console()
+    out.width = max(_NARROWEST, out.width)
+    out.print(render(result, out.width))
+
+
+def keep(result: Result) -> None:
+    """Write ``result`` to the files that ``--json``, ``--report`` and the like name."""
+    from resnet_deploy import report
+
+    target = _asked(_JSON)
+    text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n"
+    if target == "-":
+        click.echo(text, nl=False)
+    elif target is not None:
+        _check_json(Path(target))
+        write_atomically(Path(target), text.encode())
+    writers = {"report": report.html, "csv": report.csv, "markdown": report.markdown}
+    for option, path in (_asked(_PAGES) or {}).items():
+        check_replaceable(option, path)
+        # A file name that is no Unicode must not cost the whole page.
+        write_atomically(path, writers[option](result).encode(errors="replace"))
+
+
+def console() -> Console:
+    """Return stdout for rich: as wide as the terminal, or wide enough for every table."""
+    from rich.console import Console
+
+    terminal = Console(highlight=False)
+    return terminal if terminal.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
+
+
+def check_replaceable(option: str, path: Path) -> None:
+    """Refuse to replace what is not the output of this tool.
+
+    Raises:
+        ArtifactError: ``path`` exists and is something else.
+    """
+    if not path.exists():
+        return
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD)
+    except OSError as error:
+        raise ArtifactError(f"--{option} {path}: {error.strerror}: choose another name") from error
+    ours = {"report": _PAGE_MARK in head}.get(option, path.suffix in (".csv", ".md"))
+    if not ours:
+        raise ArtifactError(
+            f"--{option} {path} exists and is not a page of resnet-deploy: choose another name"
+        )
+
+
+def _check_json(path: Path) -> None:
+    if not path.exists():
+        return
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"--json {path} exists and is not a JSON file: choose another name"
+        ) from error
+
+
+def _note_json(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        if value != "-":
+            _check_json(Path(value))  # before the work, not after it
+        ctx.meta[_JSON] = value
+
+
+def _note_page(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        assert parameter.name is not None, "every option has a name"
+        check_replaceable(parameter.name, value)
+        ctx.meta.setdefault(_PAGES, {})[parameter.name] = value
+
+
+def report_to(path: Path) -> None:
+    """Write the page to ``path`` unless ``--report`` names another file."""
+    click.get_current_context().meta.setdefault(_PAGES, {}).setdefault("report", path)
+
+
+def asked_for_report() -> bool:
+    """Return whether a file was asked for by ``--report``."""
+    return "report" in (_asked(_PAGES) or {})
+
+
+def _asked(key: str) -> Any:
+    return click.get_current_context().meta.get(key)

@@ -1,0 +1,1 @@
+"""The whole of ``export`` and ``quantize``: what is made, checked, judged and written."""

@@ -1,0 +1,83 @@
+"""``deploy``: a network or an fp32 file becomes verified ONNX files, or none at all.
+
+Everything is made and checked as values; files reach the output folder only when all checks have
+passed, whole and both.
+"""
+
+from __future__ import annotations
+
+import time
+
+from resnet_deploy.artifact.files import write_together
+from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.data.datasets import Data
+from resnet_deploy.deployment.making import Made, make_fp32, make_int8
+from resnet_deploy.deployment.plan import Plan, make_plan
+from resnet_deploy.deployment.resizing import check_resize, with_resize
+from resnet_deploy.models.network import Network
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.results import Deployment, Environment
+from resnet_deploy.spec.deploy import DeploySpec
+
+
+def deploy(
+    source: Network | Artifact,
+    spec: DeploySpec,
+    *,
+    calibration: Data | None = None,
+    data: Data | None = None,
+    environment: Environment,
+    progress: Progress = silent,
+) -> Deployment:
+    """Export, quantize and verify ``source``; write the files if all checks hold.
+
+    Args:
+        source: a network, of which an fp32 file is made first, or an fp32 file.
+        spec: what is asked for.
+        calibration: images that set the int8 ranges; None means synthetic ones.
+        data: images on which a ranking or a budget is measured; None means other images of
+            ``calibration``.
+        environment: where this runs.
+        progress: told about every stage.
+
+    Raises:
+        ResnetDeployError: of every kind; nothing is written then, but with a budget the best file
+            so far.
+    """
+    begin = time.perf_counter()
+    plan = make_plan(source, spec, calibration=calibration, data=data, environment=environment)
+    fp32 = make_fp32(plan, progress)
+    int8 = make_int8(fp32.artifact, plan, progress) if spec.int8 and fp32.wanted else None
+    notices = [*plan.notices, *fp32.notices, *(int8.notices if int8 else ())]
+    made: dict[str, Made] = {"fp32": fp32} if "fp32" in plan.paths else {}
+    if int8 is not None:
+        made["int8"] = int8
+    artifacts = {kind: one.artifact for kind, one in made.items()}
+    wanted = all(one.wanted for one in made.values())
+    if wanted and spec.export.resize_in_graph:
+        artifacts, notice = _resized(artifacts, plan)
+        notices.append(notice)
+    if wanted:
+        write_together({plan.paths[kind]: one.path.read_bytes() for kind, one in artifacts.items()})
+    return Deployment(
+        files={kind: str(plan.paths[kind]) for kind in artifacts} if wanted else {},
+        sha256={kind: one.sha256 for kind, one in artifacts.items()} if wanted else {},
+        parity={kind: one.parity for kind, one in made.items() if one.parity is not None},
+        inspection=None if int8 is None else int8.inspection,
+        allowed_float_ops=spec.allow_float_ops,
+        notices=tuple(notices),
+        seconds=time.perf_counter() - begin,
+        environment=environment,
+        sensitivity=None if int8 is None else int8.sensitivity,
+        budget=None if int8 is None else int8.budget,
+        verdict=None if int8 is None else int8.verdict,
+    )
+
+
+def _resized(artifacts: dict[str, Artifact], plan: Plan) -> tuple[dict[str, Artifact], str]:
+    """Return the files with the resizing in front, and how close it is to Pillow's."""
+    check = check_resize(artifacts["fp32"].preprocess, plan.images)
+    found = {"fp32": with_resize(artifacts["fp32"], check)}
+    if "int8" in artifacts:
+        found["int8"] = with_resize(artifacts["int8"], check, found["fp32"])
+    return found, str(check)

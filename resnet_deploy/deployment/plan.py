@@ -1,0 +1,230 @@
+"""What is settled before the work begins: inputs, outputs, and every refusal that needs no work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from resnet_deploy.artifact.card import Accuracy
+from resnet_deploy.artifact.files import check_folder
+from resnet_deploy.artifact.onnx_file import Artifact, check_replaceable
+from resnet_deploy.data.calibration import (
+    CalibrationImages,
+    calibration_batch_size,
+    calibration_images,
+    synthetic_calibration,
+)
+from resnet_deploy.data.datasets import Data
+from resnet_deploy.data.preprocess import input_preprocess
+from resnet_deploy.deployment.source import fp32_source, with_input
+from resnet_deploy.errors import SpecError
+from resnet_deploy.models.network import Network
+from resnet_deploy.quantization.kernels import resolve_target
+from resnet_deploy.quantization.quantized import NOTHING_KNOWN, Known
+from resnet_deploy.quantization.static import check_as_trained
+from resnet_deploy.reference import FileReference, Reference, Remembering, network_reference
+from resnet_deploy.results import Environment
+from resnet_deploy.rewrites.resize_front import check_resizable
+from resnet_deploy.spec import OutputSpec, Preprocess, QuantSpec
+from resnet_deploy.spec.deploy import DeploySpec
+
+SYNTHETIC_SAMPLES = 32
+"""Synthetic images differ little; more of them move no range."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A deployment that was not refused.
+
+    Args:
+        source: a network with its class names, or an fp32 file with a card and the input asked for.
+        spec: what is asked for, its target a CPU.
+        paths: of what is written, by precision.
+        calibration: images of the user's, if any.
+        images: what sets the int8 ranges: some of them, or synthetic ones.
+        known: what the checkpoint tells of its activations.
+        accuracy: of the float network, as training measured it, if the fp32 file will be that one.
+        reference: what has the right answer.
+        environment: where this runs.
+        data: images on which a ranking or a budget is measured; None means other images of
+            ``calibration``.
+        notices: lines for the user.
+    """
+
+    source: Network | Artifact
+    spec: DeploySpec
+    paths: dict[str, Path]
+    calibration: Data | None
+    images: CalibrationImages
+    known: Known
+    accuracy: tuple[Accuracy, ...]
+    reference: Reference
+    environment: Environment
+    data: Data | None = None
+    notices: tuple[str, ...] = ()
+
+
+def make_plan(
+    source: Network | Artifact,
+    spec: DeploySpec,
+    *,
+    calibration: Data | None,
+    data: Data | None,
+    environment: Environment,
+) -> Plan:
+    """Return what ``deploy`` does with its arguments.
+
+    Raises:
+        ResnetDeployError: an input can't be read, an output can't be written, or two things that
+            are asked for contradict each other.
+    """
+    spec = replace(spec, quant=for_cpu(spec.quant, environment))
+    if isinstance(source, Artifact):
+        plan = _plan_of_file(source, spec, calibration, environment)
+    else:
+        plan = _plan_of_network(source, spec, calibration, environment)
+    return replace(plan, data=data)
+
+
+def for_cpu(quant: QuantSpec, environment: Environment) -> QuantSpec:
+    """Return ``quant`` with the target ``auto`` resolved to the CPU of ``environment``."""
+    return replace(quant, target_isa=resolve_target(quant.target_isa, environment.isa))
+
+
+def images_for(
+    quant: QuantSpec, calibration: Data | None, preprocess: Preprocess
+) -> CalibrationImages:
+    """Return the images that set the int8 ranges: those of ``calibration``, or synthetic ones.
+
+    Raises:
+        DatasetError: the images can't be read.
+    """
+    batch_size = calibration_batch_size(preprocess.crop)
+    if calibration is None:
+        samples = min(quant.samples, SYNTHETIC_SAMPLES)
+        return synthetic_calibration(
+            preprocess, samples=samples, seed=quant.seed, batch_size=batch_size
+        )
+    return calibration_images(
+        calibration, preprocess, samples=quant.samples, seed=quant.seed, batch_size=batch_size
+    )
+
+
+def known_of(network: Network, *, without_images: bool) -> Known:
+    """Return what ``network`` tells of its activations.
+
+    The BatchNorms of a trained net stand in for images that nobody gave; those of an untrained one
+    remember nothing.
+    """
+    statistics = {}
+    if without_images and network.source.kind != "random":
+        from resnet_deploy.models.batchnorm_statistics import batchnorm_statistics
+
+        statistics = batchnorm_statistics(network.module)
+    trained = network.card.activation_ranges if network.card else {}
+    return Known(statistics=statistics, trained=trained)
+
+
+def _plan_of_file(
+    source: Artifact, spec: DeploySpec, calibration: Data | None, environment: Environment
+) -> Plan:
+    fp32 = fp32_source(source)
+    if (spec.sensitivity or spec.budget is not None) and not source.output_kind.has_classes:
+        raise SpecError(
+            f"--sensitivity, --max-drop and --min-agreement compare classes, and {source.path} "
+            f"gives {source.output_kind.value}: quantize without them, or export with "
+            "--output logits"
+        )
+    name = f"{source.path.stem}.int8.onnx"
+    out = source.path.with_name(name) if spec.out is None else spec.out
+    out = out if out.suffix == ".onnx" else out / name
+    if out.resolve() == source.path.resolve():
+        raise SpecError(f"{out} is the file to be quantized: choose another name with -o")
+    check_replaceable(out, force=spec.force)
+    fp32 = with_input(fp32, spec.input)
+    return Plan(
+        source=fp32,
+        spec=spec,
+        paths={"int8": out},
+        calibration=calibration,
+        images=images_for(spec.quant, calibration, input_preprocess(fp32)),
+        known=NOTHING_KNOWN,
+        accuracy=(),
+        reference=FileReference(source.path, runner="ort", threads=spec.threads),
+        environment=environment,
+    )
+
+
+def _plan_of_network(
+    network: Network, spec: DeploySpec, calibration: Data | None, environment: Environment
+) -> Plan:
+    out = Path("artifacts") if spec.out is None else spec.out
+    check_folder(out)
+    from resnet_deploy.exporter import opset_of_export
+
+    opset_of_export(spec.export)
+    if spec.int8 and network.card is not None and network.card.activation_ranges:
+        check_as_trained(spec.quant)
+    preprocess = replace(network.preprocess, format=spec.export.input)
+    if spec.export.resize_in_graph:
+        check_resizable(preprocess)
+    name = spec.name or network.spec.name
+    paths = {"fp32": out / f"{name}.onnx"}
+    int8 = out / f"{name}.int8.onnx"
+    if spec.int8:
+        paths["int8"] = int8
+    for path in paths.values():
+        check_replaceable(path, force=spec.force)
+    reference = network_reference(network, spec.export.output)
+    images = images_for(spec.quant, calibration, preprocess)
+    network, notices = _with_labels(network, spec.export.output, images)
+    if not spec.int8 and int8.exists():
+        notices += (f"{int8} is of an earlier export: delete it, or export without --no-int8",)
+    accuracy, int8_accuracy = _measured(network, spec, preprocess)
+    known = NOTHING_KNOWN
+    if spec.int8:
+        known = known_of(network, without_images=calibration is None)
+    return Plan(
+        source=network,
+        spec=spec,
+        paths=paths,
+        calibration=calibration,
+        images=images,
+        known=replace(known, accuracy=int8_accuracy),
+        accuracy=accuracy,
+        reference=Remembering(reference),
+        environment=environment,
+        notices=(*network.notices, *notices),
+    )
+
+
+def _with_labels(
+    network: Network, output: OutputSpec, images: CalibrationImages
+) -> tuple[Network, tuple[str, ...]]:
+    """Return the network with the class names of the images, where nobody gave it any."""
+    classes = images.dataset.classes
+    fits = network.source.kind == "file" and len(classes) == network.spec.num_classes
+    if network.labels or not fits or not output.kind.has_classes:
+        return network, ()
+    return replace(network, labels=classes), (
+        f"class names are those of the calibration images, sorted: {', '.join(classes[:3])}, "
+        "…; --labels FILE overrides them",
+    )
+
+
+def _measured(
+    network: Network, spec: DeploySpec, preprocess: Preprocess
+) -> tuple[tuple[Accuracy, ...], tuple[Accuracy, ...]]:
+    """Return the accuracies that training measured and that the two files will have.
+
+    They do if input and answer are the same, and the file is proven.
+    """
+    card, export = network.card, spec.export
+    if card is None or not spec.verify or export.resize_in_graph:
+        return (), ()
+    same_input = replace(preprocess, format=card.preprocess.format) == card.preprocess
+    same_answer = export.output.kind.has_classes and export.output.stride == OutputSpec().stride
+    if not same_input or not same_answer:
+        return (), ()
+    as_trained = bool(card.activation_ranges) and not spec.quant.exclude
+    return card.accuracy, card.int8_accuracy if as_trained else ()

@@ -1,0 +1,71 @@
+"""The fp32 file that an int8 file is made from: any network, with a card and its input."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from resnet_deploy.artifact.card import Card, WeightsSource
+from resnet_deploy.artifact.onnx_file import Artifact, make, read_model
+from resnet_deploy.errors import SpecError, UnsupportedGraphError
+from resnet_deploy.rewrites.bake_input import bake_input
+from resnet_deploy.runners.cpu import MAKERS, versions
+from resnet_deploy.spec import Family, InputFormat, ModelSpec, OutputKind, OutputSpec
+from resnet_deploy.version import __version__
+
+
+def fp32_source(source: Artifact) -> Artifact:
+    """Return ``source``, which can be quantized; a foreign file gets a first card.
+
+    Raises:
+        UnsupportedGraphError: it is int8 already, or resizes pictures itself.
+    """
+    path = source.path
+    if source.quantized:
+        raise UnsupportedGraphError(f"{path} is int8 already: give the fp32 file it came from")
+    if source.preprocess.resize_in_graph:
+        raise UnsupportedGraphError(
+            f"{path} resizes pictures itself: quantize the file that export writes without "
+            "--resize-in-graph"
+        )
+    return replace(source, card=_card_of(source))
+
+
+def with_input(source: Artifact, wanted: InputFormat | None) -> Artifact:
+    """Return ``source`` with the input ``wanted``, as another file if it has another one.
+
+    Its SHA-256 stays that of ``source``: this is what the int8 file is made from.
+
+    Raises:
+        SpecError: bytes can't become another input.
+        UnsupportedGraphError: the graph can't be fed bytes.
+    """
+    card, found = source.card, source.preprocess.format
+    assert card is not None, "fp32_source gives one"
+    if wanted is None or wanted is found:
+        return source
+    if found is not InputFormat.FLOAT_NCHW:
+        raise SpecError(
+            f"{source.path} takes {found.value} already: give the float-nchw file for "
+            f"--input {wanted.value}"
+        )
+    card = replace(card, preprocess=replace(card.preprocess, format=wanted))
+    graph = bake_input(read_model(source.path), card.preprocess)
+    return replace(make(graph, card, source.path.name), sha256=source.sha256)
+
+
+def _card_of(source: Artifact) -> Card:
+    if source.card is not None:
+        return source.card
+    kind, last = source.output_kind, source.output.shape[-1] or 0
+    by_class = kind in (OutputKind.LOGITS, OutputKind.SOFTMAX)
+    return Card(
+        model=ModelSpec(
+            family=Family.CUSTOM,
+            num_classes=last if by_class else 0,
+            image_size=source.image_size,
+        ),
+        output=OutputSpec(kind=kind, k=(last or 1) if kind is OutputKind.TOP_K else 0),
+        preprocess=source.preprocess,
+        weights=WeightsSource(kind="onnx", file=source.path.name, sha256=source.sha256),
+        versions={"resnet-deploy": __version__, **versions(MAKERS[1:])},
+    )

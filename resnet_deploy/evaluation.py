@@ -1,0 +1,284 @@
+"""Accuracy of a model on a labelled dataset, and how far it is from another model."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_deploy.artifact.card import Accuracy
+from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.data.datasets import Dataset
+from resnet_deploy.data.formats import input_shape
+from resnet_deploy.data.labels import match_classes
+from resnet_deploy.data.loader import image_name, prepared_batches
+from resnet_deploy.data.preprocess import input_preprocess
+from resnet_deploy.data.sampling import spread_sample
+from resnet_deploy.errors import DatasetError, RunnerError, SpecError
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.results import Agreement, EvalResult, OutputDiff
+from resnet_deploy.runners.base import Runner
+from resnet_deploy.runners.classes import check_has_classes, class_scores, listed_classes
+from resnet_deploy.runners.compare import difference
+from resnet_deploy.runners.ort_runner import OrtRunner
+from resnet_deploy.spec import Preprocess, SessionSpec
+
+logger = logging.getLogger(__name__)
+
+Logits = NDArray[np.float64]
+
+
+def score(
+    path: Path,
+    dataset: Dataset,
+    *,
+    against: Path | None = None,
+    threads: int = 0,
+    batch_size: int = 32,
+    limit: int | None = None,
+    skip_bad: bool = False,
+    progress: Progress = silent,
+) -> EvalResult:
+    """Classify the images of ``dataset`` with the model at ``path`` and count what is right.
+
+    Args:
+        path: the ONNX file to evaluate.
+        dataset: labelled images.
+        against: another model; it sees the same images, prepared as its own card says.
+        threads: of ONNX Runtime; 0 means the physical cores allowed here.
+        batch_size: images per run.
+        limit: take that many images, spread evenly over the classes, the same ones every time.
+        skip_bad: leave out images that can't be read instead of stopping; the result names them.
+        progress: told after each batch.
+
+    Raises:
+        ArtifactError, RunnerError: a model can't be read or run, or gives NaN.
+        UnsupportedGraphError: a model does not take RGB pictures in float32, or gives features.
+        DatasetError: no labels, an unreadable image (or, with ``skip_bad``, no readable one),
+            or classes that don't fit the model.
+        SpecError: ``limit`` or ``batch_size`` is not positive, or the two models' classes differ.
+    """
+    if batch_size < 1 or (limit is not None and limit < 1):
+        raise SpecError(f"batch size ({batch_size}) and limit ({limit}) must be positive")
+    if not dataset.labelled:
+        raise DatasetError(
+            f"{dataset.name} has no labels, so there is no accuracy: give class folders "
+            "(DIR/<class>/*.jpg) or a labels file"
+        )
+    indices = _indices(dataset, limit)
+    data = f"{dataset.name} (sha256 {dataset.fingerprint()[:12]})"
+    left_out = _LeftOut(dataset)
+    truth: list[int] = []
+    start = time.perf_counter()
+    with ExitStack() as stack:
+        subjects = [
+            stack.enter_context(closing(_Subject(each, dataset, threads)))
+            for each in ([path] if against is None else [path, against])
+        ]
+        model = subjects[0]
+        comparison = None if against is None else _Comparison(model, subjects[1])
+        batches = prepared_batches(
+            dataset,
+            indices,
+            [subject.preprocess for subject in subjects],
+            batch_size=batch_size,
+            leave_out=left_out if skip_bad else None,
+        )
+        for batch in batches:
+            labels = [dataset.label(index) for index in batch.indices]
+            logits = [
+                subject.run(inputs, batch.indices, labels)
+                for subject, inputs in zip(subjects, batch.inputs, strict=True)
+            ]
+            if comparison is not None:
+                comparison.add(*logits)
+            truth += labels
+            progress("evaluating", len(truth) + len(left_out.names), len(indices))
+    if not truth:
+        raise DatasetError(
+            f"not one of the {len(indices)} images of {dataset.name} can be read; the first: "
+            f"{left_out.first}"
+        )
+    return EvalResult(
+        model=path.name,
+        sha256=model.artifact.sha256,
+        ranks=tuple(model.ranks),
+        predicted=tuple(model.predicted),
+        confidences=tuple(model.confidences),
+        listed=listed_classes(model.artifact),
+        data=data,
+        seconds=time.perf_counter() - start,
+        classes=model.classes,
+        truth=tuple(truth),
+        skipped=tuple(left_out.names),
+        against=None if comparison is None else comparison.result(),
+    )
+
+
+def accuracy_of(result: EvalResult, dataset: Dataset) -> Accuracy:
+    """Return what a card says of ``result``, which was measured on ``dataset``."""
+    return Accuracy(
+        data=dataset.name,
+        samples=result.samples,
+        top1=round(result.top1, 6),
+        top5=None if result.top5 is None else round(result.top5, 6),
+        of=len(dataset),
+        data_sha256=dataset.fingerprint(),
+    )
+
+
+def _indices(dataset: Dataset, limit: int | None) -> tuple[int, ...]:
+    if limit is None or limit >= len(dataset):
+        return tuple(range(len(dataset)))
+    return tuple(sorted(spread_sample(dataset, limit, seed=0)))
+
+
+class _LeftOut:
+    """Collects the names of images that can't be read."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self.names: list[str] = []
+        self.first: DatasetError | None = None
+
+    def __call__(self, index: int, error: DatasetError) -> None:
+        self.names.append(image_name(self._dataset, index))
+        self.first = self.first or error
+        logger.info("left out: %s", error)
+
+
+class _Subject:
+    """An open model, which of its outputs each class is, and its answers so far.
+
+    Classes are those of the dataset, in its order, then the outputs that are none of them:
+    ``order[c]`` is the output of class c; the first ``matched`` ones are the dataset's.
+    """
+
+    def __init__(self, path: Path, dataset: Dataset, threads: int) -> None:
+        self.artifact: Artifact = load(path)
+        check_has_classes(self.artifact)
+        self.preprocess: Preprocess = input_preprocess(self.artifact)
+        self.ranks: list[int] = []
+        self.predicted: list[int] = []
+        self.confidences: list[float] = []
+        self._dataset = dataset
+        self._runner: Runner = OrtRunner(path, SessionSpec(threads=threads, spin=False))
+        # One empty picture tells the number of classes, which the file need not declare, and
+        # finds a model that can't run before thousands of images are read.
+        shape = (1, *input_shape(self.preprocess))
+        blank = np.zeros(shape, self.artifact.input.dtype)
+        outputs = class_scores(self.artifact, self._runner, blank).shape[1]
+        card = self.artifact.card
+        try:
+            matched = match_classes(dataset.classes, card.labels if card else (), outputs)
+        except DatasetError as error:
+            raise DatasetError(f"{path.name} on {dataset.name}: {error}") from error
+        self.matched = len(matched)
+        rest = sorted(set(range(outputs)) - set(matched))
+        self.order = np.array([*matched, *rest], dtype=np.int64)
+        # Backwards, so that of two folders that are one class (Cat and cat) the first counts.
+        self._class_of = np.zeros(outputs, dtype=np.int64)
+        self._class_of[self.order[::-1]] = np.arange(len(self.order))[::-1]
+        self.classes: tuple[str, ...] = (
+            *dataset.classes,
+            *(card.label(output) if card else f"class {output}" for output in rest),
+        )
+
+    def close(self) -> None:
+        """Free the model."""
+        self._runner.close()
+
+    def run(
+        self, batch: NDArray[np.float32], indices: Sequence[int], labels: Sequence[int]
+    ) -> Logits:
+        """Remember the answers to ``batch``, images ``indices`` of classes ``labels``.
+
+        Returns:
+            the logits ``(N, classes)`` in the order of :attr:`classes`.
+        """
+        logits = class_scores(self.artifact, self._runner, batch).astype(np.float64)
+        broken = ~np.isfinite(logits).all(axis=1)
+        if broken.any():
+            image = image_name(self._dataset, indices[int(broken.argmax())])
+            raise RunnerError(
+                f"{self.artifact.path} gives NaN or infinity for {image}: its weights or its "
+                "quantization are broken"
+            )
+        self.ranks += ranks(logits, self.order[labels])
+        self.predicted += self._class_of[logits.argmax(axis=1)].tolist()
+        self.confidences += confidences(logits, probabilities=self.artifact.gives_probabilities)
+        return logits[:, self.order]
+
+
+def ranks(logits: Logits, truth: NDArray[np.int64]) -> list[int]:
+    """Return the rank of class ``truth[i]`` among ``logits[i]`` of ``(N, classes)``, 0 on top.
+
+    Of equal logits the lower class index ranks higher, as ``argmax`` has it.
+    """
+    own = logits[np.arange(len(logits)), truth][:, None]
+    before = np.arange(logits.shape[1])[None, :] < truth[:, None]
+    ahead = (logits > own) | ((logits == own) & before)
+    return [int(count) for count in ahead.sum(axis=1)]
+
+
+def confidences(logits: Logits, *, probabilities: bool) -> list[float]:
+    """Return the probability of the top class of each row of ``(N, classes)``, to 6 decimals.
+
+    That is its softmax, or the value itself when the model gives ``probabilities``.
+    """
+    top = logits.max(axis=1)
+    if not probabilities:
+        # The largest power is exp(0).
+        top = 1 / np.exp(logits - top[:, None]).sum(axis=1)
+    return [round(float(value), 6) for value in top]
+
+
+class _Comparison:
+    """Sums up how far the logits of ``model`` are from those of ``reference``."""
+
+    def __init__(self, model: _Subject, reference: _Subject) -> None:
+        _check_same_classes(model, reference)
+        self._model = model
+        self._reference = reference
+        self._logits: OutputDiff | None = None
+
+    def add(self, logits: Logits, reference: Logits) -> None:
+        """Compare the logits of one batch."""
+        batch = difference("logits", reference, logits)
+        self._logits = batch if self._logits is None else self._logits.merge(batch)
+
+    def result(self) -> Agreement:
+        """Return everything that was compared."""
+        assert self._logits is not None, "a comparison without images is refused before"
+        model, other = self._model, self._reference
+        return Agreement(
+            model=other.artifact.path.name,
+            sha256=other.artifact.sha256,
+            ranks=tuple(other.ranks),
+            predicted=tuple(other.predicted),
+            confidences=tuple(other.confidences),
+            listed=listed_classes(other.artifact),
+            top1_equal=tuple(a == b for a, b in zip(model.predicted, other.predicted, strict=True)),
+            signal_power=self._logits.signal_power,
+            noise_power=self._logits.noise_power,
+        )
+
+
+def _check_same_classes(model: _Subject, reference: _Subject) -> None:
+    names = [subject.artifact.path.name for subject in (model, reference)]
+    if len(model.order) != len(reference.order):
+        raise SpecError(
+            f"{names[0]} has {len(model.order)} classes, {names[1]} has "
+            f"{len(reference.order)}: only models of the same classes can be compared"
+        )
+    matched = model.matched
+    if matched < len(model.order) and (model.order != reference.order).any():
+        raise SpecError(
+            f"{names[0]} and {names[1]} order their classes differently, and the data has only "
+            f"{matched} of {len(model.order)} to match them by: evaluate each without --against"
+        )

@@ -1,0 +1,241 @@
+"""From a network to an fp32 artifact, through ``torch.onnx.export(dynamo=True)``."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
+
+import onnx
+import onnx_ir as ir
+import torch
+from torch import nn
+
+from resnet_deploy.artifact.card import Card
+from resnet_deploy.artifact.onnx_file import Artifact, make
+from resnet_deploy.errors import ExportError, MissingDependencyError, SpecError
+from resnet_deploy.models.dependencies import INSTALL, require
+from resnet_deploy.models.fold import fold_batchnorm
+from resnet_deploy.models.network import Network
+from resnet_deploy.models.outputs import shaped, tensor_names
+from resnet_deploy.passes import PassResult, counts_text, run_passes
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.rewrites.bake_input import bake_input
+from resnet_deploy.rewrites.opset import choose_opset, set_opset
+from resnet_deploy.rewrites.output_head import output_head
+from resnet_deploy.rewrites.resize_front import RESIZE_OPSET
+from resnet_deploy.runners.cpu import MAKERS, versions
+from resnet_deploy.simplify import simplify
+from resnet_deploy.spec import OutputSpec
+from resnet_deploy.spec.deploy import ExportSpec
+from resnet_deploy.version import __version__
+
+logger = logging.getLogger(__name__)
+
+INPUT_NAME = "input"
+LOGITS = OutputSpec()
+
+_EXAMPLE_BATCH = 2
+"""An example batch of 1 makes the exporter fix the batch size (pytorch #157621)."""
+
+_NATIVE_OPSET = 18
+"""The lowest opset that torch's exporter writes without converting."""
+
+
+def export_network(
+    network: Network, spec: ExportSpec, *, name: str | None = None, progress: Progress = silent
+) -> Artifact:
+    """Return ``network`` as an fp32 ONNX file that is not saved yet; nothing is compared.
+
+    Args:
+        network: stays as it is.
+        spec: how. Resizing in the graph is put in front later: see ``deployment.resizing``.
+        name: stem of the file; None is the network's own.
+        progress: called before and after.
+
+    Raises:
+        SpecError: ``spec`` asks for what the network or the operator set has not.
+        ExportError: the module can't become a correct ONNX file.
+        MissingDependencyError: onnxscript is not installed.
+    """
+    require("onnxscript", "exporting")
+    progress("exporting", 0, 1)
+    opset = opset_of_export(spec)
+    preprocess = replace(network.preprocess, format=spec.input)
+    card = Card(
+        model=network.spec,
+        preprocess=preprocess,
+        weights=network.source,
+        output=spec.output,
+        labels=network.labels if spec.output.kind.has_classes else (),
+        licence=network.licence,
+        versions={"resnet-deploy": __version__, **versions(MAKERS)},
+    )
+    module = shaped(network, spec.output)
+    if spec.fold:
+        module, left = fold_batchnorm(module)
+        card = card.with_step("fold_batchnorm", {"not_folded": list(left)})
+    graph = export_graph(
+        module,
+        image_size=network.spec.image_size,
+        opset=opset,
+        batch_size=spec.batch_size,
+        output=spec.output,
+    )
+    options = {"exporter": "dynamo", "opset": opset, "batch_size": spec.batch_size}
+    card = card.with_step("export", options)
+    if spec.simplify:
+        graph, outcome = simplify(graph)
+        card = card.with_step("simplify", {"outcome": outcome})
+    artifact = make(bake_input(graph, preprocess), card, f"{name or network.spec.name}.onnx")
+    progress("exporting", 1, 1)
+    return artifact
+
+
+def opset_of_export(spec: ExportSpec) -> int:
+    """Return the operator set of the files that ``spec`` asks for.
+
+    Raises:
+        SpecError: there is no such one, or it can't do what is asked for.
+    """
+    least = RESIZE_OPSET if spec.resize_in_graph else None
+    opset = choose_opset(spec.opset or least, spec.target_ort)
+    if least is not None and opset < least:
+        raise SpecError(
+            f"--resize-in-graph needs opset {least}, which ONNX Runtime 1.14 is the first to read: "
+            "use a later --opset or --target-ort"
+        )
+    return opset
+
+
+def export_graph(
+    module: nn.Module,
+    *,
+    image_size: int,
+    opset: int,
+    batch_size: int | None = None,
+    output: OutputSpec = LOGITS,
+) -> onnx.ModelProto:
+    """Return the ONNX graph of ``module``, cleaned by the default passes.
+
+    Args:
+        module: in eval mode; takes ``(N, 3, image_size, image_size)`` float32 and returns
+            ``(N, classes)``, or what ``models.outputs.shape_output`` made of it. Fold BatchNorm
+            first: see ``models.fold``.
+        image_size: height and width of the input in pixels.
+        opset: of the result.
+        batch_size: fixed first dimension; None keeps it dynamic.
+        output: names the graph's outputs; softmax and top-K are put behind the logits here.
+
+    Every node carries the path of its torch module. Weights are inside the graph.
+
+    Raises:
+        ExportError: the module can't be traced, fixes the batch size itself, or keeps an operator
+            that this tool refuses to ship (BatchNormalization).
+        MissingDependencyError: onnxscript is not installed.
+    """
+    example = torch.zeros(_EXAMPLE_BATCH, 3, image_size, image_size)
+    program = _trace(module, example, tensor_names(module, output))
+    model = program.model
+    results = run_passes(model)
+    results["output_head"] = PassResult(output_head(model, output))
+    logger.info("graph passes: %s", counts_text(results))
+    proto = set_opset(ir.to_proto(model), opset)
+    _set_batch(proto, batch_size)
+    _strip(proto)
+    left = [node.name for node in proto.graph.node if node.op_type == "BatchNormalization"]
+    if left:
+        raise ExportError(
+            f"BatchNormalization {left[0]} has no convolution of its own in front of it and can't "
+            "be folded: it would run in float; rewrite that layer in PyTorch"
+        )
+    return proto
+
+
+def _trace(
+    module: nn.Module, example: torch.Tensor, names: tuple[str, ...]
+) -> torch.onnx.ONNXProgram:
+    batch = torch.export.Dim("batch")
+    with _quiet_exporter():
+        try:
+            program = torch.onnx.export(
+                module,
+                (example,),
+                dynamo=True,
+                optimize=True,
+                opset_version=_NATIVE_OPSET,
+                dynamic_shapes=({0: batch},),
+                input_names=[INPUT_NAME],
+                output_names=names,
+                verbose=False,
+            )
+        except ImportError as error:
+            raise MissingDependencyError(f"export needs {error.name}: {INSTALL}") from error
+        except Exception as error:  # the exporter raises many kinds, with pages of text
+            raise ExportError(_reason(error)) from error
+    assert program is not None, "dynamo=True returns a program"
+    return program
+
+
+def _reason(error: BaseException) -> str:
+    """Return one line for what the exporter says on many."""
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    first = lines[0] if lines else type(cause).__name__
+    return f"torch can't trace the module: {first[:300]}"
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Hold back what the exporter says about itself: torchvision operators, deprecations, dumps.
+
+    What matters to a user is in its exceptions.
+    """
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with (
+            warnings.catch_warnings(),
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _set_batch(model: onnx.ModelProto, batch_size: int | None) -> None:
+    """Name the dynamic batch dimension, or fix it; inner shapes are inferred anew."""
+    for value in (*model.graph.input, *model.graph.output):
+        first = value.type.tensor_type.shape.dim[0]
+        if first.HasField("dim_value"):
+            raise ExportError(
+                f"the module fixes the batch size to {first.dim_value} (a view or reshape with a "
+                "constant first dimension?): use torch.flatten(x, 1) or x.reshape(x.size(0), -1)"
+            )
+        if batch_size is None:
+            first.dim_param = "batch"
+        else:
+            first.dim_value = batch_size
+    del model.graph.value_info[:]
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)
+    model.graph.value_info.extend(inferred.graph.value_info)
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Drop what differs from machine to machine or says nothing."""
+    model.graph.name = "resnet_deploy"
+    model.doc_string = ""
+    model.graph.doc_string = ""
+    model.producer_name = "resnet-deploy"
+    model.producer_version = ""
+    del model.metadata_props[:]
+    del model.functions[:]
+    for node in model.graph.node:
+        node.doc_string = ""

@@ -1,0 +1,139 @@
+"""How close another file, or another runtime, is to the fp32 file on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.data.calibration import CalibrationImages
+from resnet_deploy.data.datasets import Data, opened
+from resnet_deploy.data.formats import convert
+from resnet_deploy.data.labels import match_classes
+from resnet_deploy.data.sampling import spread_sample
+from resnet_deploy.errors import DatasetError
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.results import Fidelity
+from resnet_deploy.results.paired import paired_top1
+from resnet_deploy.runners.base import Runner
+from resnet_deploy.runners.classes import class_scores
+from resnet_deploy.runners.compare import difference_and_top1
+from resnet_deploy.runners.ort_runner import OrtRunner
+from resnet_deploy.spec import Preprocess, SessionSpec
+
+_KEPT_BYTES = 512 << 20
+"""Preprocessed images up to this size are decoded once and kept, more are decoded every time."""
+
+_BATCH_SIZE = 32
+
+
+def all_images(data: Data, preprocess: Preprocess, *, seed: int) -> CalibrationImages:
+    """Return all images of ``data``, in an order whose start has every class.
+
+    Raises:
+        DatasetError: the dataset can't be read.
+    """
+    dataset = opened(data)
+    return CalibrationImages(
+        dataset=dataset,
+        indices=spread_sample(dataset, len(dataset), seed),
+        preprocess=preprocess,
+        batch_size=_BATCH_SIZE,
+    )
+
+
+class Fp32Baseline:
+    """The fp32 file's answers on some images, to hold other files against.
+
+    Args:
+        fp32: the file.
+        images: on which it is run, once.
+        labelled: also compare with the labels of the images.
+        threads: of ONNX Runtime; 0 means the physical cores allowed here.
+        progress: told after each batch, here and in :meth:`fidelity`.
+
+    Raises:
+        DatasetError: an image can't be read, or the classes don't fit the model.
+        RunnerError: ONNX Runtime can't run the file.
+    """
+
+    def __init__(
+        self,
+        fp32: Path,
+        images: CalibrationImages,
+        *,
+        labelled: bool,
+        threads: int = 0,
+        progress: Progress = silent,
+    ) -> None:
+        self.data = images.name
+        self.samples = len(images)
+        self._progress = progress
+        self._artifact = load(fp32)
+        self._batches: Iterable[Array] = images
+        if self.samples * 3 * images.preprocess.crop**2 * 4 <= _KEPT_BYTES:
+            self._batches = tuple(images)
+        with closing(OrtRunner(fp32, quiet_session(threads))) as runner:
+            self._expected = self._logits(runner, self._artifact)
+        self._truth = _truth(fp32, images, self._expected.shape[1]) if labelled else None
+
+    def first(self, count: int) -> Array:
+        """Return an image ``count`` times, as the fp32 file takes it."""
+        return np.repeat(next(iter(self._batches))[:1], count, axis=0)
+
+    def fidelity(self, runner: Runner, artifact: Artifact | None = None) -> Fidelity:
+        """Return how close what ``runner`` has open is to the fp32 file on ONNX Runtime.
+
+        Args:
+            runner: gives the same classes.
+            artifact: the file that it has open, if it takes another input than the fp32 file.
+        """
+        logits = self._logits(runner, artifact or self._artifact)
+        paired, right = None, None
+        if self._truth is not None:
+            hits = logits.argmax(axis=1) == self._truth
+            expected = self._expected.argmax(axis=1) == self._truth
+            paired = paired_top1(hits.tolist(), expected.tolist())
+            right = int(hits.sum())
+        found, same = difference_and_top1("logits", self._expected, logits)
+        return Fidelity(
+            data=self.data,
+            samples=self.samples,
+            agreeing=sum(same),
+            signal_power=found.signal_power,
+            noise_power=found.noise_power,
+            paired=paired,
+            right=right,
+        )
+
+    def _logits(self, runner: Runner, artifact: Artifact) -> Array:
+        pieces: list[Array] = []
+        done = 0
+        own, target = self._artifact.preprocess, artifact.preprocess
+        for batch in self._batches:
+            pieces.append(class_scores(artifact, runner, convert(batch, own, target)))
+            done += len(batch)
+            self._progress("evaluating", done, self.samples)
+        return np.concatenate(pieces)
+
+
+def _truth(fp32: Path, images: CalibrationImages, outputs: int) -> Array:
+    """Return which output of the model is right for each image."""
+    dataset, card = images.dataset, load(fp32).card
+    try:
+        matched = match_classes(dataset.classes, card.labels if card else (), outputs)
+    except DatasetError as error:
+        raise DatasetError(f"{fp32.name} on {dataset.name}: {error}") from error
+    return np.array([matched[dataset.label(index)] for index in images.indices])
+
+
+def quiet_session(threads: int) -> SessionSpec:
+    """Return how files are opened whose turns alternate in one process.
+
+    Threads of one file that wait actively would take the cores from the other one's.
+    """
+    return SessionSpec(threads=threads, spin=False)

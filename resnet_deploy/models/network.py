@@ -1,0 +1,39 @@
+"""What flows into ``export``: a PyTorch module with weights, and all that is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from resnet_deploy.artifact.card import WeightsSource
+from resnet_deploy.artifact.weights_card import WeightsCard
+from resnet_deploy.spec import ModelSpec, Preprocess
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A network with its weights: eval mode, CPU, float32.
+
+    Args:
+        module: takes ``(N, 3, H, W)`` float32, returns logits ``(N, classes)``; BatchNorm as it
+            was trained.
+        spec: what it is.
+        preprocess: from a picture to its input.
+        source: where the weights came from.
+        labels: empty, or one name per class.
+        licence: of the weights, an SPDX expression; empty where nobody gave one.
+        card: what training wrote beside the weights.
+        notices: lines worth telling a user, such as what was assumed.
+    """
+
+    module: nn.Module
+    spec: ModelSpec
+    preprocess: Preprocess
+    source: WeightsSource
+    labels: tuple[str, ...] = ()
+    licence: str = ""
+    card: WeightsCard | None = None
+    notices: tuple[str, ...] = ()

@@ -1,0 +1,36 @@
+"""What a pass gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A candidate that a pass looked at and left as it was.
+
+    ``node`` is its name in the graph, or that of its first output where it has none; ``reason``
+    completes the sentence "it is left because ...".
+    """
+
+    node: str
+    reason: str
+
+    @classmethod
+    def of(cls, node: ir.Node, reason: str) -> Refusal:
+        """Refuse ``node``."""
+        return cls(node.name or str(node.outputs[0].name), reason)
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """How many rewrites a pass made, and which candidates it refused and why."""
+
+    count: int = 0
+    refusals: tuple[Refusal, ...] = ()
+
+    def __add__(self, other: PassResult) -> PassResult:
+        """Return the result of two runs together."""
+        return PassResult(self.count + other.count, self.refusals + other.refusals)

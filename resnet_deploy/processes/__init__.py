@@ -1,0 +1,1 @@
+"""Work in other processes: how they are started, asked, ended, and interrupted."""

@@ -1,0 +1,101 @@
+"""Ctrl-C and SIGTERM: what they interrupt, when, and which of them came."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """Makes SIGTERM clean up as Ctrl-C does, and remembers which of the two came first.
+
+    A context manager; ``seen`` is the first signal, None before one came. Python delivers signals
+    to the main thread only: elsewhere this does nothing.
+
+    Args:
+        spared: how many signals are only remembered, for a loop that asks between its steps; the
+            next one raises KeyboardInterrupt.
+    """
+
+    def __init__(self, spared: int = 0) -> None:
+        self.seen: signal.Signals | None = None
+        self._spared = spared
+
+    def __enter__(self) -> Interrupts:
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._previous = [signal.signal(number, self._note) for number in _SIGNALS]
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._main:
+            for number, previous in zip(_SIGNALS, self._previous, strict=True):
+                # None: it was set by C code, and can't be set back from here.
+                signal.signal(number, signal.SIG_DFL if previous is None else previous)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.seen = self.seen or signal.Signals(number)
+        self._spared -= 1
+        if self._spared < 0:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until the block ends.
+
+    torch runs Python from C++ while it imports itself: an exception there aborts the process.
+    """
+    with Interrupts(spared=sys.maxsize) as interrupts:
+        yield
+    if interrupts.seen is not None:
+        signal.raise_signal(interrupts.seen)
+
+
+@contextmanager
+def last_words(words: str, *, seconds: float) -> Iterator[None]:
+    """Let the process say ``words`` and exit with 2 where the block outlives a signal too long.
+
+    Python hears signals between two of its own instructions only. A process that waits for another
+    one inside C++ code is deaf meanwhile, and gloo may wait for minutes when it sends to a process
+    that is gone. Whoever told it to end loses patience sooner, and kills it before it could say
+    why.
+
+    Args:
+        words: one line for stderr.
+        seconds: from the first Ctrl-C or SIGTERM on, which must have Python handlers.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    import socket
+
+    over = threading.Event()
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+
+    def listen() -> None:
+        # The C half of a signal's handler sends its number, whatever Python is doing.
+        while number := heard.recv(1):
+            if number[0] in _SIGNALS and not over.wait(seconds):
+                os.write(2, f"{words}\n".encode())  # a lock of sys.stderr may be taken for ever
+                os._exit(2)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    previous = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(previous)
+        over.set()
+        told.close()
+        listener.join()
+        heard.close()

@@ -1,0 +1,242 @@
+"""First and second moments of what each layer multiplies with its weights.
+
+For a layer ``y = W x + b`` (a convolution is a matrix product over im2col rows ``x``), replacing
+``W`` by ``W + D`` and correcting the mean in ``b`` changes the output by a mean square of
+``D Cov(x) D^T``. So the covariance of the rows is all that rounding needs to know about the data.
+Like the histograms, moments are sums: they stream, and memory does not grow with the images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from resnet_deploy.arrays import Array
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantization.observers import pieces
+from resnet_deploy.quantization.parameters import QuantizationParameters
+from resnet_deploy.quantization.windows import windows_of
+from resnet_deploy.runners.ort_runner import open_session, serialized_with_outputs
+from resnet_deploy.spec import SessionSpec
+
+LARGEST_DEPTH = 8192
+"""Values per row beyond which no covariance is kept: its square would fill the memory."""
+
+_ENOUGH_ROWS = 16384
+"""Rows per layer; at least four times the depth are taken where there are as many."""
+
+_MOST_FOR_MEANS = 256
+"""Rows per image and layer where only means and variances are wanted."""
+
+_WAITING_BYTES = 8e6
+"""Of rows per layer that wait to be multiplied with each other."""
+
+_GOLDEN = (5**0.5 - 1) / 2
+
+_MEMORY = 320e6
+"""Bytes of covariance matrices collected at once; a net that needs more is run several times."""
+
+
+@dataclass(frozen=True)
+class LayerInput:
+    """How the layer ``node`` reads ``tensor``, whose u8 codes are ``codes``.
+
+    ``kernel`` is the spatial size of its weights, empty for a Gemm; ``depth`` is the number of
+    weights per output channel.
+    """
+
+    node: ir.Node
+    tensor: str
+    codes: QuantizationParameters
+    kernel: tuple[int, ...]
+    depth: int
+    groups: int = 1
+
+    def rows(self, x: Array, most: int) -> Array:
+        """Return im2col rows ``(groups, R, depth)`` of ``x``, in the order of the weights.
+
+        ``x`` is ``(N, C, ...)``, or ``(N, depth)`` for a Gemm. Of its output pixels about ``most``
+        are taken, one from each of as many equal parts. Where in its part follows the golden
+        ratio: equal steps would stay in a few columns of the picture, its border among them.
+        """
+        if not self.kernel:
+            return x[None]
+        view = windows_of(self.node, x, self.kernel, 0)  # (N, C, *output, *kernel)
+        places = (len(x), *view.shape[2 : 2 + len(self.kernel)])
+        count = int(np.prod(places))
+        number = np.arange(min(most, count))
+        part = count / len(number)
+        chosen = ((number + (number * _GOLDEN % 1 if part > 1 else 0)) * part).astype(np.int64)
+        image, *pixel = np.unravel_index(chosen, places)
+        where: tuple[Any, ...] = (image, slice(None), *pixel)
+        taken = view[where]  # (R, C, *kernel): only these are copied
+        grouped = taken.reshape(len(chosen), self.groups, self.depth)
+        return np.ascontiguousarray(grouped.transpose(1, 0, 2))
+
+
+class Moments:
+    """Sums over the rows of one layer, by group.
+
+    Args:
+        covariance: whether the products of the rows' values are summed as well as their squares.
+    """
+
+    def __init__(self, *, covariance: bool) -> None:
+        self.rows = 0
+        self._covariance = covariance
+        self._waiting: list[Array] = []
+        self._waiting_bytes = 0
+        # Products are summed around a value near the mean: no digits cancel, even in float32.
+        self._origin: Array = np.zeros(0)
+        self._exact: Array = np.zeros(0)
+        self._rounded: Array = np.zeros(0)
+        self._square: Array = np.zeros(0)
+
+    def add(self, exact: Array, rounded: Array) -> None:
+        """Add rows ``(groups, R, depth)`` before and after their quantization to u8."""
+        if self.rows == 0:
+            groups, _, depth = rounded.shape
+            self._origin = rounded.mean(axis=1, keepdims=True)
+            self._exact = np.zeros((groups, depth))
+            self._rounded = np.zeros((groups, depth))
+            shape = (groups, depth, depth) if self._covariance else (groups, depth)
+            self._square = np.zeros(shape, np.float32)
+        self.rows += exact.shape[1]
+        self._exact += exact.sum(axis=1, dtype=np.float64)
+        rounded = rounded - self._origin
+        self._rounded += rounded.sum(axis=1, dtype=np.float64)
+        if not self._covariance:
+            self._square += np.square(rounded).sum(axis=1)
+            return
+        self._waiting.append(rounded)
+        self._waiting_bytes += rounded.nbytes
+        if self._waiting_bytes >= _WAITING_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Sum up the products of the rows that wait: large matrix products are the fast ones."""
+        if self._waiting:
+            rows = np.concatenate(self._waiting, axis=1)
+            self._waiting.clear()
+            self._waiting_bytes = 0
+            self._square += np.matmul(rows.transpose(0, 2, 1), rows)
+
+    @property
+    def groups(self) -> int:
+        """How many groups the layer has."""
+        return len(self._exact)
+
+    @property
+    def mean_exact(self) -> Array:
+        """The mean row before quantization, ``(groups, depth)``."""
+        return np.asarray(self._exact / self.rows)
+
+    @property
+    def mean(self) -> Array:
+        """The mean row as the int8 kernel sees it, ``(groups, depth)``."""
+        return np.asarray(self._rounded / self.rows + self._origin[:, 0])
+
+    @property
+    def variance(self) -> Array:
+        """The variance of each value of a row, ``(groups, depth)``."""
+        square = self._square
+        if self._covariance:
+            square = np.diagonal(square, axis1=1, axis2=2)
+        shifted = self._rounded / self.rows
+        return np.asarray(np.maximum(square / self.rows - shifted**2, 0.0))
+
+    def covariance(self, group: int) -> Array | None:
+        """Return ``(depth, depth)`` in float64, or None where it was not collected."""
+        if not self._covariance:
+            return None
+        shifted = self._rounded[group] / self.rows
+        result: Array = self._square[group].astype(np.float64)
+        result /= self.rows
+        result -= np.outer(shifted, shifted)
+        return result
+
+
+def layer_moments(
+    model: onnx.ModelProto,
+    inputs: Mapping[str, LayerInput],
+    batches: Iterable[Array],
+    *,
+    images: int,
+    covariance: bool,
+    threads: int = 0,
+    progress: Progress = silent,
+) -> Iterator[tuple[str, Moments]]:
+    """Yield the moments of each layer in ``inputs``, a few layers at a time.
+
+    Args:
+        model: fp32 graph with one image input.
+        inputs: by layer, how it reads its input.
+        batches: calibration images, float32 ``(N, C, H, W)``; iterated once per group of layers.
+        images: how many they are.
+        covariance: whether to collect it; else means and variances only.
+        threads: of the runner; 0 means the physical cores allowed here.
+        progress: called after every batch.
+    """
+    groups = list(_affordable(inputs, covariance=covariance))
+    for number, layers in enumerate(groups):
+        found = {
+            name: Moments(covariance=covariance and inputs[name].depth <= LARGEST_DEPTH)
+            for name in layers
+        }
+        tensors = list(dict.fromkeys(inputs[name].tensor for name in layers))
+        rows_per_image = {
+            name: max(1, -(-max(_ENOUGH_ROWS, 4 * inputs[name].depth) // images)) for name in layers
+        }
+        if not covariance:
+            rows_per_image = {name: min(n, _MOST_FOR_MEANS) for name, n in rows_per_image.items()}
+        done = number * images
+        for count, values in _traced(model, tensors, batches, threads):
+            for name in layers:
+                one = inputs[name]
+                rows = one.rows(values[one.tensor], rows_per_image[name] * count)
+                found[name].add(rows, one.codes.rounded(rows))
+            done += count
+            progress("weighing layers", done, images * len(groups))
+        while found:
+            name, moments = found.popitem()
+            moments.flush()
+            yield name, moments
+
+
+def _affordable(inputs: Mapping[str, LayerInput], *, covariance: bool) -> Iterator[list[str]]:
+    """Yield groups of layers whose covariance matrices fit into ``_MEMORY`` together."""
+    group: list[str] = []
+    used = 0.0
+    for name, one in inputs.items():
+        matrix = covariance and one.depth <= LARGEST_DEPTH
+        size = 4.0 * one.groups * one.depth * (one.depth if matrix else 1)
+        if group and used + size > _MEMORY:
+            yield group
+            group, used = [], 0.0
+        group.append(name)
+        used += size
+    if group:
+        yield group
+
+
+def _traced(
+    model: onnx.ModelProto, tensors: Sequence[str], batches: Iterable[Array], threads: int
+) -> Iterator[tuple[int, dict[str, Array]]]:
+    """Yield the number of images and the values of ``tensors``, batch by batch."""
+    source = model.graph.input[0].name
+    names = [name for name in tensors if name != source]
+    session = open_session(
+        serialized_with_outputs(model, names), SessionSpec(threads=threads, spin=False)
+    )
+    fixed = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
+    for batch in batches:
+        for piece, count in pieces(batch, fixed or len(batch)):
+            # Asked for nothing, ONNX Runtime would give all outputs.
+            values = [piece, *(session.run(names, {source: piece}) if names else ())]
+            real = (one[:count] for one in values)
+            yield count, dict(zip((source, *names), real, strict=True))

@@ -1,0 +1,153 @@
+"""Which operators run in int8, and which tensors therefore carry a scale.
+
+ONNX Runtime fuses ``DQ -> op (-> Relu) -> Q`` into one int8 kernel. It does so only when every
+input of the operator has a DQ and its output has exactly one consumer, the Q. The plan says
+where these pairs go; :mod:`resnet_deploy.quantization.qdq` writes them.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from resnet_deploy.errors import SpecError
+from resnet_deploy.graph.constants import constant
+from resnet_deploy.graph.layers import absorbed_output
+from resnet_deploy.graph.module_names import module_of
+from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
+
+OWN_RANGE = frozenset(
+    {"Conv", "Gemm", "Add", "Mul", "GlobalAveragePool", "AveragePool", "Concat", "Sigmoid"}
+)
+"""Operators with an int8 kernel whose output gets a range of its own."""
+
+INPUT_RANGE = frozenset(
+    {"MaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice"}
+)
+"""Operators that move int8 values: their output has the range of their input."""
+
+WEIGHTED = frozenset({"Conv", "Gemm"})
+"""Operators with constant weights at input 1 and a bias at input 2."""
+
+
+@dataclass
+class Plan:
+    """What is quantized.
+
+    ``kept_float`` are the convolutions and linear layers that were excluded.
+    ``nodes`` are the int8 operators; ``outputs`` maps each to the tensor that its kernel
+    writes (behind the ReLU it absorbs). ``tensors`` maps every quantized tensor to the tensor
+    whose range it uses: itself, or the one it is moved from.
+    """
+
+    kept_float: list[ir.Node] = field(default_factory=list)
+    nodes: set[ir.Node] = field(default_factory=set)
+    outputs: dict[ir.Node, ir.Value] = field(default_factory=dict)
+    tensors: dict[ir.Value, ir.Value] = field(default_factory=dict)
+
+    @property
+    def ranged(self) -> list[ir.Value]:
+        """The tensors whose ranges have to be observed, in graph order."""
+        return [value for value, source in self.tensors.items() if value is source]
+
+
+def make_plan(model: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
+    """Decide what runs in int8. ``exclude`` are globs over torch module names that stay float.
+
+    Raises:
+        SpecError: a glob matches no operator.
+    """
+    skipped = _excluded(model, exclude)
+    # In graph order: the same request must give the same bytes.
+    kept = [node for node in model.graph if node in skipped and node.op_type in WEIGHTED]
+    plan = Plan(kept_float=kept)
+    for node in model.graph:
+        if node in skipped:
+            continue
+        if node.op_type in OWN_RANGE and _computes_from_activations(node):
+            _add_inputs(plan, node)
+            output = absorbed_output(node)
+            plan.nodes.add(node)
+            plan.outputs[node] = output
+            if COPIES_KEY in node.metadata_props:
+                plan.tensors[output] = plan.tensors[_input(node)]
+            elif not (node.op_type == "Gemm" and _wanted_in_float(output)):
+                # QGemm writes float logits by itself; every other kernel needs its Q.
+                plan.tensors[output] = output
+        elif node.op_type in INPUT_RANGE and _moves_int8(plan, node, skipped):
+            source, output = _input(node), node.outputs[0]
+            plan.tensors.setdefault(source, source)
+            plan.nodes.add(node)
+            plan.outputs[node] = output
+            plan.tensors[output] = plan.tensors[source]
+    return plan
+
+
+def activation_inputs(node: ir.Node) -> list[ir.Value]:
+    """Return the inputs of an int8 operator that are activations, not parameters."""
+    if node.op_type in ("Add", "Mul", "Concat"):
+        return [value for value in node.inputs if value is not None]
+    return [_input(node)]
+
+
+def _wanted_in_float(value: ir.Value) -> bool:
+    """True for logits, also where a Softmax or anything else without an int8 kernel follows."""
+    return not any(use.node.op_type in OWN_RANGE | INPUT_RANGE for use in value.uses())
+
+
+def _input(node: ir.Node) -> ir.Value:
+    value = node.inputs[0]
+    assert value is not None, f"{node.name} has no first input"
+    return value
+
+
+def _computes_from_activations(node: ir.Node) -> bool:
+    if node.op_type in WEIGHTED:
+        parameters = [value for value in node.inputs[1:3] if value is not None]
+        return (
+            all(constant(value) is not None for value in parameters)
+            and constant(_input(node)) is None
+            and (node.op_type == "Conv" or _plain_gemm(node))
+        )
+    # Mul, Add and Concat also do arithmetic on shapes (int64).
+    return all(
+        constant(value) is None and value.dtype is ir.DataType.FLOAT
+        for value in activation_inputs(node)
+    )
+
+
+def _plain_gemm(node: ir.Node) -> bool:
+    """``x W^T + b`` or ``x W + b``: the only forms with an int8 kernel."""
+    attributes = node.attributes
+    alpha = attributes["alpha"].as_float() if "alpha" in attributes else 1.0
+    beta = attributes["beta"].as_float() if "beta" in attributes else 1.0
+    trans_a = attributes["transA"].as_int() if "transA" in attributes else 0
+    return alpha == beta == 1.0 and not trans_a
+
+
+def _moves_int8(plan: Plan, node: ir.Node, skipped: set[ir.Node]) -> bool:
+    """True when the input is int8 already, or is the graph's input and feeds int8 operators."""
+    source = _input(node)
+    if node.outputs[0].is_graph_output():
+        return False
+    if source.producer() is None:
+        consumers = [use.node for use in node.outputs[0].uses()]
+        return all(one.op_type in OWN_RANGE and one not in skipped for one in consumers)
+    return source in plan.tensors and source.producer() not in skipped
+
+
+def _add_inputs(plan: Plan, node: ir.Node) -> None:
+    for value in activation_inputs(node):
+        plan.tensors.setdefault(value, value)
+
+
+def _excluded(model: ir.Model, globs: tuple[str, ...]) -> set[ir.Node]:
+    found: set[ir.Node] = set()
+    for glob in globs:
+        matches = {node for node in model.graph if fnmatch.fnmatchcase(module_of(node), glob)}
+        if not matches:
+            raise SpecError(f"--exclude {glob!r} matches no layer: see `resnet-deploy summary`")
+        found |= matches
+    return found

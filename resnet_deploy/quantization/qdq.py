@@ -1,0 +1,237 @@
+"""Writes the QuantizeLinear / DequantizeLinear pairs of a plan into a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx_ir as ir
+
+from resnet_deploy.arrays import Array
+from resnet_deploy.graph.constants import constant, drop_unused, new_initializer
+from resnet_deploy.graph.module_names import module_metadata
+from resnet_deploy.quantization.layer_weights import channel_axis
+from resnet_deploy.quantization.parameters import QuantizationParameters
+from resnet_deploy.quantization.plan import WEIGHTED, Plan
+from resnet_deploy.quantization.weights import QuantizedWeights
+from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
+
+
+def write_qdq(
+    model: ir.Model,
+    plan: Plan,
+    codes: Mapping[str, QuantizationParameters],
+    weights: Mapping[str, QuantizedWeights],
+) -> None:
+    """Insert the Q/DQ pairs of ``plan`` in place.
+
+    Args:
+        model: the fp32 graph that ``plan`` was made for.
+        plan: which operators and tensors.
+        codes: by name, the codes of every tensor in ``plan.ranged``.
+        weights: by node name, the parameters of every int8 convolution and linear layer.
+    """
+    graph = model.graph
+    parameters = {
+        source: _parameters(graph, source, codes[str(source.name)]) for source in plan.ranged
+    }
+    for value, source in plan.tensors.items():
+        scale, zero_point = parameters[source]
+        _insert_pair(graph, plan, value, scale, zero_point)
+    for node in plan.kept_float:
+        _keep_float(graph, node)
+    for node in list(graph):
+        if node in plan.nodes and node.op_type in WEIGHTED:
+            _quantize_parameters(graph, node, weights[str(node.name)])
+
+
+def _keep_float(graph: ir.Graph, node: ir.Node) -> None:
+    """Put a Clip that clips nothing in front of an excluded layer.
+
+    Between a DQ and a Q, ONNX Runtime would quantize the layer's float weights by itself
+    (WeightBiasQuantization) and run it in int8 all the same.
+    """
+    source = node.inputs[0]
+    assert source is not None, f"{node.name} has no first input"
+    lowest = np.asarray(np.finfo(np.float32).min, np.float32)
+    clip = ir.node(
+        "Clip",
+        [source, new_initializer(graph, f"{node.name}.lowest", lowest)],
+        name=f"{node.name}.keep_float",
+        metadata_props=dict(node.metadata_props),
+    )
+    clip.outputs[0].name, clip.outputs[0].type = str(clip.name), source.type
+    graph.insert_before(node, clip)
+    node.replace_input_with(0, clip.outputs[0])
+
+
+def _parameters(
+    graph: ir.Graph, value: ir.Value, chosen: QuantizationParameters
+) -> tuple[ir.Value, ir.Value]:
+    scale = new_initializer(graph, f"{value.name}.scale", np.asarray(chosen.scale))
+    zero = new_initializer(graph, f"{value.name}.zero_point", np.asarray(chosen.zero_point))
+    return scale, zero
+
+
+def _insert_pair(
+    graph: ir.Graph, plan: Plan, value: ir.Value, scale: ir.Value, zero_point: ir.Value
+) -> ir.Value:
+    """Put Q and DQ behind ``value``; return the DQ's output.
+
+    An int8 producer must have the Q as its only consumer, so everybody reads the DQ. Behind a
+    float producer only the int8 consumers do.
+    """
+    producer = value.producer()
+    uses = list(value.uses())
+    from_int8 = value in plan.outputs.values()
+    transpose = _transposed_bytes(producer)
+    quantize = ir.node(
+        "QuantizeLinear",
+        [value if transpose is None else transpose.outputs[0], scale, zero_point],
+        name=f"{value.name}.quantize",
+        metadata_props=module_metadata(producer),
+    )
+    if transpose is not None:
+        _dequantize_in_front(graph, transpose, scale, zero_point)
+    elif producer is not None and PIXELS_KEY in producer.metadata_props:
+        _quantize_by_channel(graph, quantize, producer, scale, zero_point)
+    quantize.outputs[0].name = f"{value.name}.quantized"
+    dequantize = ir.node(
+        "DequantizeLinear",
+        [quantize.outputs[0], scale, zero_point],
+        name=f"{value.name}.dequantize",
+        metadata_props=module_metadata(producer),
+    )
+    pair = [quantize, dequantize]
+    output = dequantize.outputs[0]
+    output.name, output.type, output.shape = f"{value.name}.dequantized", value.type, value.shape
+    if producer is None:
+        graph.insert_before(graph[0], pair)
+    else:
+        graph.insert_after(producer, pair)
+    for use in uses:
+        if from_int8 or use.node in plan.nodes:
+            use.node.replace_input_with(use.idx, output)
+    if from_int8 and value.is_graph_output():
+        _keep_output_name(graph, value, dequantize)
+    return output
+
+
+def _transposed_bytes(producer: ir.Node | None) -> ir.Node | None:
+    """Return the Transpose of bytes that ``producer`` scales to pixels in float."""
+    if producer is None or producer.op_type != "Mul" or PIXELS_KEY not in producer.metadata_props:
+        return None
+    cast = producer.inputs[0].producer() if producer.inputs[0] is not None else None
+    source = None if cast is None else cast.inputs[0]
+    return None if source is None else source.producer()
+
+
+def _dequantize_in_front(
+    graph: ir.Graph, transpose: ir.Node, scale: ir.Value, zero_point: ir.Value
+) -> None:
+    """Let ``transpose`` move what its bytes stand for, not bytes.
+
+    ONNX Runtime takes the pairs on its two sides away and moves bytes all the same. OpenVINO knows
+    a scale only right behind the bytes; it moves a Transpose to the other side of what follows.
+    """
+    dequantize = ir.node(
+        "DequantizeLinear",
+        [transpose.inputs[0], scale, zero_point],
+        name=f"{transpose.name}.dequantize",
+        metadata_props=dict(transpose.metadata_props),
+    )
+    output, moved = dequantize.outputs[0], transpose.outputs[0]
+    output.name = f"{transpose.name}.dequantized"
+    output.type = moved.type = ir.TensorType(ir.DataType.FLOAT)
+    graph.insert_before(transpose, dequantize)
+    transpose.replace_input_with(0, output)
+
+
+def _keep_output_name(graph: ir.Graph, value: ir.Value, dequantize: ir.Node) -> None:
+    """A graph output that is quantized is read behind a DQ, under its own name.
+
+    Where int8 operators read it too, they keep a DQ for themselves: ONNX Runtime fuses none that
+    the outside reads.
+    """
+    name = str(value.name)
+    output = dequantize.outputs[0]
+    if output.uses():
+        own = ir.node(
+            "DequantizeLinear",
+            dequantize.inputs,
+            name=f"{name}.output",
+            metadata_props=dict(dequantize.metadata_props),
+        )
+        graph.insert_after(dequantize, own)
+        output = own.outputs[0]
+        output.type, output.shape = value.type, value.shape
+    graph.outputs[graph.outputs.index(value)] = output
+    value.name, output.name = f"{name}.float", name
+
+
+def _quantize_by_channel(
+    graph: ir.Graph, quantize: ir.Node, pixels: ir.Node, scale: ir.Value, zero_point: ir.Value
+) -> None:
+    """Let ``quantize`` do the work of the Mul and Add in front of it: p = slope x + offset.
+
+    ``round(p / scale) + zero = round(x / (scale / slope) + offset / scale) + zero``, and the offset
+    in whole codes moves into the zero point. What its fraction would add is less than rounding
+    makes of it: pixels are whole numbers.
+    """
+    multiply = pixels.inputs[0].producer() if pixels.inputs[0] is not None else None
+    assert multiply is not None, "rewrites/pixel_input.py writes Mul, then Add"
+    slope, offset = constant(multiply.inputs[1]), constant(pixels.inputs[1])
+    step, zero = constant(scale), constant(zero_point)
+    assert slope is not None, "the slope is an initializer"
+    assert offset is not None, "the offset is an initializer"
+    assert step is not None, "the scale is an initializer"
+    assert zero is not None, "the zero point is an initializer"
+    name = str(quantize.name)
+    scales = (float(step) / slope.astype(np.float64)).astype(np.float32).ravel()
+    zeros = np.clip(np.rint(offset / step) + float(zero), 0, 255).astype(np.uint8).ravel()
+    quantize.replace_input_with(0, multiply.inputs[0])
+    quantize.replace_input_with(1, new_initializer(graph, f"{name}.scale", scales))
+    quantize.replace_input_with(2, new_initializer(graph, f"{name}.zero_point", zeros))
+    quantize.attributes["axis"] = ir.AttrInt64("axis", 1)
+
+
+def _quantize_parameters(graph: ir.Graph, node: ir.Node, quantized: QuantizedWeights) -> None:
+    axis = channel_axis(node)
+    weight_dq = _dequantize(
+        graph,
+        node,
+        f"{node.name}.weight",  # not the weight's own name: two layers may share it
+        (quantized.weight, quantized.scale, quantized.zero_point),
+        axis,
+    )
+    zeros = np.zeros(len(quantized.bias), np.int32)
+    bias_dq = _dequantize(
+        graph, node, f"{node.name}.bias", (quantized.bias, quantized.bias_scale, zeros), 0
+    )
+    old = node.inputs[1:]
+    node.replace_input_with(1, weight_dq)
+    if len(node.inputs) < 3:
+        node.resize_inputs(3)
+    node.replace_input_with(2, bias_dq)
+    drop_unused(graph, *old)
+
+
+def _dequantize(
+    graph: ir.Graph, node: ir.Node, name: str, tensors: tuple[Array, Array, Array], axis: int
+) -> ir.Value:
+    """Put a DQ over constant ``tensors`` (codes, scale, zero point) in front of ``node``."""
+    codes, scale, zero_point = tensors
+    dequantize = ir.node(
+        "DequantizeLinear",
+        [
+            new_initializer(graph, f"{name}.quantized", codes),
+            new_initializer(graph, f"{name}.scale", scale),
+            new_initializer(graph, f"{name}.zero_point", zero_point),
+        ],
+        attributes={"axis": axis},
+        name=f"{name}.dequantize",
+        metadata_props=dict(node.metadata_props),
+    )
+    dequantize.outputs[0].name = f"{name}.dequantized"
+    graph.insert_before(node, dequantize)
+    return dequantize.outputs[0]

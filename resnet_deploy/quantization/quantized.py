@@ -1,0 +1,212 @@
+"""An fp32 artifact becomes an int8 artifact: ranges once, then any mix of int8 and float layers."""
+
+from __future__ import annotations
+
+import glob
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from resnet_deploy.artifact.card import Accuracy
+from resnet_deploy.artifact.onnx_file import Artifact, make, read_model
+from resnet_deploy.data.calibration import CalibrationImages
+from resnet_deploy.errors import UnsupportedGraphError
+from resnet_deploy.models.channel_statistics import ChannelStatistics
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantization.inspection import inspect_int8
+from resnet_deploy.quantization.kernels import uses_matrix_product
+from resnet_deploy.quantization.static import QuantizedNet, quantize_static
+from resnet_deploy.results import Inspection
+from resnet_deploy.spec import QuantSpec
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What a checkpoint tells of its activations, besides what images show.
+
+    Args:
+        statistics: by torch module, what BatchNorm remembers; where they say enough, they set the
+            ranges instead of images.
+        trained: by tensor, the range of quantization-aware training; goes before both.
+        accuracy: of the int8 network, as training measured it.
+    """
+
+    statistics: Mapping[str, ChannelStatistics] = field(default_factory=dict)
+    trained: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    accuracy: tuple[Accuracy, ...] = ()
+
+
+NOTHING_KNOWN = Known()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibrated:
+    """The int8 parameters of every layer of ``fp32``, and where their ranges come from."""
+
+    fp32: Artifact
+    net: QuantizedNet
+    spec: QuantSpec
+    images: CalibrationImages
+    known: Known
+    data_free: bool
+
+    def quantized(
+        self,
+        float_layers: Iterable[str] = (),
+        *,
+        name: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Quantized:
+        """Return the int8 file, and what ONNX Runtime makes of it.
+
+        Args:
+            float_layers: stay in float, besides what the spec excludes.
+            name: of the file; None is ``NAME.int8.onnx``.
+            facts: what else the card says of this step.
+
+        Raises:
+            SpecError, UnsupportedGraphError: as ``QuantizedNet.write``.
+            RunnerError: ONNX Runtime refuses the file.
+        """
+        assert self.fp32.card is not None, "what is quantized has a card"
+        spec = self.spec
+        exclude = excluding(spec.exclude, float_layers)
+        step = {
+            "fp32_sha256": self.fp32.made_sha256,
+            "method": spec.calibration_method.value,
+            "effort": spec.effort.value,
+            "target_isa": spec.target_isa.value,
+            "first_conv": spec.first_conv.value,
+            "exclude": list(spec.exclude),
+            **self._data(),
+            **(facts or {}),
+        }
+        card = self.fp32.card.remade().with_step("quantize", step)
+        card = replace(card, accuracy=self.known.accuracy)
+        graph = self.net.write(exclude)
+        artifact = make(graph, card, name or f"{self.fp32.path.stem}.int8.onnx")
+        return Quantized(
+            artifact=artifact,
+            inspection=inspect_int8(artifact.path, exclude),
+            amx=uses_matrix_product(graph),
+        )
+
+    def _data(self) -> dict[str, Any]:
+        """Return what the card says about where the ranges come from."""
+        if self.known.trained:
+            return {"data": "quantization-aware training", "method": "as trained"}
+        if self.data_free:
+            return {"data": "batchnorm statistics"}
+        return {
+            "data": self.images.name,
+            "data_sha256": self.images.fingerprint(),
+            "samples": len(self.images),
+            "synthetic": self.images.synthetic,
+            "seed": self.spec.seed,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantized:
+    """An int8 file that is not saved yet, and the graph that ONNX Runtime really runs of it.
+
+    ``amx``: its kernels are those for Intel's AMX.
+    """
+
+    artifact: Artifact
+    inspection: Inspection
+    amx: bool
+
+
+def quantize(
+    fp32: Artifact,
+    images: CalibrationImages,
+    spec: QuantSpec,
+    *,
+    known: Known = NOTHING_KNOWN,
+    threads: int = 0,
+    progress: Progress = silent,
+) -> Quantized:
+    """Return the int8 file of ``fp32``; arguments and errors as of :func:`calibrate`."""
+    return calibrate(
+        fp32, images, spec, known=known, threads=threads, progress=progress
+    ).quantized()
+
+
+def accepted(made: Quantized, *, allow_float_ops: bool) -> Artifact:
+    """Return the file of ``made``; layers that ONNX Runtime leaves in float are never silent.
+
+    Raises:
+        UnsupportedGraphError: there are some, and they are not allowed.
+    """
+    left = [one for one in made.inspection.float_ops if not one.requested]
+    if left:
+        first = left[0]
+        found = (
+            f"ONNX Runtime leaves {len(left)} operators in float, first {first.op_type} of "
+            f"{first.layer}: {first.reason}"
+        )
+        if not allow_float_ops:
+            raise UnsupportedGraphError(found)
+        logger.warning("%s", found)
+    return made.artifact
+
+
+def calibrate(
+    fp32: Artifact,
+    images: CalibrationImages,
+    spec: QuantSpec,
+    *,
+    known: Known = NOTHING_KNOWN,
+    threads: int = 0,
+    progress: Progress = silent,
+) -> Calibrated:
+    """Return the int8 parameters of all layers of ``fp32``.
+
+    Args:
+        fp32: any fp32 file with a card.
+        images: what sets the ranges, where ``known`` does not.
+        spec: how; its target is a CPU, not ``auto``.
+        known: what the checkpoint tells.
+        threads: of the calibration; 0 means the physical cores allowed here.
+        progress: called after every batch.
+
+    Raises:
+        UnsupportedGraphError: the file is int8 already, or has nothing to quantize.
+        SpecError: a layer to exclude does not exist, or other weights are asked for than trained.
+        CheckpointError: the trained ranges are of another network.
+        DatasetError: an image can't be read, or an activation is NaN or infinite.
+    """
+
+    def parameters(statistics: Mapping[str, ChannelStatistics] | None) -> QuantizedNet:
+        return quantize_static(
+            read_model(fp32.path),
+            spec,
+            images,
+            images=len(images),
+            preprocess=images.preprocess,
+            statistics=statistics,
+            trained=known.trained or None,
+            threads=threads,
+            progress=progress,
+        )
+
+    def calibrated(net: QuantizedNet, *, data_free: bool) -> Calibrated:
+        return Calibrated(
+            fp32=fp32, net=net, spec=spec, images=images, known=known, data_free=data_free
+        )
+
+    if known.statistics and not known.trained:
+        try:
+            return calibrated(parameters(known.statistics), data_free=True)
+        except UnsupportedGraphError as error:
+            logger.info("calibrating on synthetic images: %s", error)
+    return calibrated(parameters(None), data_free=False)
+
+
+def excluding(exclude: tuple[str, ...], float_layers: Iterable[str]) -> tuple[str, ...]:
+    """Return the globs ``exclude`` and those that match ``float_layers`` literally."""
+    return (*exclude, *(glob.escape(name) for name in float_layers))

@@ -1,0 +1,304 @@
+"""An fp32 graph becomes an int8 graph: rewrite, plan, observe, choose codes, write Q/DQ."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from resnet_deploy.artifact.onnx_file import opset_of
+from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError, one_line
+from resnet_deploy.models.channel_statistics import ChannelStatistics
+from resnet_deploy.passes import counts_text, run_passes
+from resnet_deploy.passes.clean import clean
+from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
+from resnet_deploy.passes.zero_pad_shortcut import zero_pad_shortcut
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantization.calibrate import observe
+from resnet_deploy.quantization.calibration_cache import CalibrationCache
+from resnet_deploy.quantization.data_free import expected_histograms, expected_moments
+from resnet_deploy.quantization.exact_sums import align_sums
+from resnet_deploy.quantization.histogram import Histogram
+from resnet_deploy.quantization.layer_weights import layer_inputs, quantize_layers, weighted_layers
+from resnet_deploy.quantization.moments import Moments, layer_moments
+from resnet_deploy.quantization.parameters import QuantizationParameters
+from resnet_deploy.quantization.plan import Plan, make_plan
+from resnet_deploy.quantization.qdq import write_qdq
+from resnet_deploy.quantization.ranges import Range, choose_range
+from resnet_deploy.quantization.weights import QuantizedWeights
+from resnet_deploy.rewrites.byte_input import byte_input
+from resnet_deploy.rewrites.opset import DEFAULT_OPSET, MIN_OPSET, set_opset
+from resnet_deploy.rewrites.pixel_input import PIXELS_KEY, pixel_input
+from resnet_deploy.spec import Effort, FirstConv, InputFormat, Preprocess, QuantSpec, TargetIsa
+
+logger = logging.getLogger(__name__)
+
+Batches = Iterable[NDArray[Any]]
+"""Preprocessed calibration images, float32 ``(N, C, H, W)``; it is iterated more than once."""
+
+_ENOUGH_FOR_MEANS = 128
+"""Images from which the means of the layers' inputs are taken; covariances take all."""
+
+
+@dataclass(frozen=True)
+class QuantizedNet:
+    """A network with the int8 parameters of all its layers; any of them can stay in float.
+
+    ``prepared`` is the fp32 graph rewritten for int8; ``codes`` go by tensor, ``weights`` by node.
+    """
+
+    prepared: onnx.ModelProto
+    codes: Mapping[str, QuantizationParameters]
+    weights: Mapping[str, QuantizedWeights]
+
+    def write(self, exclude: tuple[str, ...] = ()) -> onnx.ModelProto:
+        """Return the int8 graph in QDQ form, with the layers that match ``exclude`` in float.
+
+        Raises:
+            SpecError: a glob matches no layer.
+            UnsupportedGraphError: there is nothing left to quantize.
+        """
+        graph = _graph(self.prepared)
+        plan = _plan(graph, exclude)
+        write_qdq(graph, plan, self.codes, self.weights)
+        clean(graph)  # what QuantizeLinear now does by itself
+        quantized = ir.to_proto(graph)
+        # The rewritten stem changed inner shapes; they are inferred anew.
+        del quantized.graph.value_info[:]
+        try:
+            onnx.checker.check_model(quantized)
+        except onnx.checker.ValidationError as error:
+            reason = one_line(error)
+            raise UnsupportedGraphError(f"the int8 graph is not valid ONNX: {reason}") from error
+        return quantized
+
+
+def quantize_static(
+    model: onnx.ModelProto,
+    spec: QuantSpec,
+    batches: Batches,
+    *,
+    images: int,
+    preprocess: Preprocess | None = None,
+    statistics: Mapping[str, ChannelStatistics] | None = None,
+    trained: Mapping[str, tuple[float, float]] | None = None,
+    threads: int = 0,
+    progress: Progress = silent,
+) -> QuantizedNet:
+    """Return the int8 parameters of ``model``; :meth:`QuantizedNet.write` makes the graph.
+
+    Args:
+        model: fp32; a foreign file is cleaned by the default passes first.
+        spec: how ranges are chosen, how weights are rounded, and what stays float.
+        batches: preprocessed calibration images.
+        images: how many they are.
+        preprocess: how they were made from pixels; the input's codes are then the pixels
+            themselves. None: the input gets a range like any other tensor.
+        statistics: by torch module, what BatchNorm tells about the layers; given, only tensors
+            in front of the first layer are observed on ``batches``.
+        trained: by tensor, the range that quantization-aware training used. Given, they are taken
+            as they are, each weight is rounded alone as it was there, and nothing is observed.
+        threads: of the calibration; 0 means the physical cores allowed here.
+        progress: called after every batch.
+
+    Raises:
+        UnsupportedGraphError: the model is int8 already, or has nothing to quantize, or
+            ``statistics`` don't say enough about it.
+        SpecError: ``spec.exclude`` names a layer that does not exist, or ``spec`` asks for other
+            weights than were trained.
+        CheckpointError: ``trained`` has no range for a tensor.
+        DatasetError: an activation is NaN or infinite.
+    """
+    prepared = _prepare(model, preprocess, spec.first_conv)
+    del model  # copies of the weights count in the peak memory
+    _plan(_graph(prepared), spec.exclude)  # a wrong glob is named before the work
+    if trained is not None:
+        return _as_trained(prepared, spec, trained)
+    histograms = _histograms(prepared, spec, batches, images, statistics, threads, progress)
+    graph = _graph(prepared)
+    plan = _plan(graph)
+    pixels = {str(value.name): _pixel_range(value) for value in plan.ranged}
+    known = {name: one for name, one in pixels.items() if one is not None}
+    ranges = {
+        name: choose_range(histogram, spec.calibration_method)
+        for name, histogram in histograms.items()
+    }
+    codes = {name: QuantizationParameters.of(one) for name, one in (ranges | known).items()}
+    codes = align_sums(graph, plan, codes)
+    if statistics is None:
+        moments = _moments(prepared, graph, plan, codes, spec, batches, images, threads, progress)
+    else:
+        moments = expected_moments(graph, plan, statistics, layer_inputs(graph, plan, codes))
+    weights = quantize_layers(graph, plan, codes, spec.target_isa, moments)
+    return QuantizedNet(prepared, _of_every_tensor(plan, codes), weights)
+
+
+def _as_trained(
+    prepared: onnx.ModelProto, spec: QuantSpec, trained: Mapping[str, tuple[float, float]]
+) -> QuantizedNet:
+    """Return the int8 parameters that quantization-aware training computed with.
+
+    Scales of Adds were aligned before the training.
+    """
+    check_as_trained(spec)
+    graph = _graph(prepared)
+    plan = _plan(graph)
+    codes = {}
+    for value in plan.ranged:
+        name, known = str(value.name), _pixel_range(value)
+        if known is None and name not in trained:
+            raise CheckpointError(
+                f"the weights' card has no trained range for {name}: it is of another network or "
+                "output; export what was trained, or add --no-int8"
+            )
+        codes[name] = QuantizationParameters.of(known or Range(*trained[name]))
+    weights = quantize_layers(graph, plan, codes, spec.target_isa)
+    return QuantizedNet(prepared, _of_every_tensor(plan, codes), weights)
+
+
+def check_as_trained(spec: QuantSpec) -> None:
+    """Refuse what would change the int8 parameters of quantization-aware training.
+
+    Raises:
+        SpecError: ``spec`` asks for other weights than were trained.
+    """
+    if spec.target_isa is TargetIsa.X86_AVX2:
+        raise SpecError(
+            "int8 for x86-avx2 has other weights than quantization-aware training gave: use "
+            "--target-isa portable"
+        )
+    if spec.effort is Effort.BEST:
+        raise SpecError(
+            "--effort best rounds weights anew, and those of quantization-aware training are "
+            "right as they are: leave it out"
+        )
+
+
+def _of_every_tensor(
+    plan: Plan, codes: Mapping[str, QuantizationParameters]
+) -> dict[str, QuantizationParameters]:
+    """A tensor that moves the codes of another needs its own when that other stays in float."""
+    return {str(value.name): codes[str(source.name)] for value, source in plan.tensors.items()}
+
+
+def _prepare(
+    model: onnx.ModelProto, preprocess: Preprocess | None, first_conv: FirstConv
+) -> onnx.ModelProto:
+    """Return ``model`` cleaned and rewritten for int8.
+
+    It computes the same in fp32, but for the border of bytes: see ``rewrites/byte_input.py``.
+    """
+    if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
+        raise UnsupportedGraphError(
+            "the model is int8 already: quantize the fp32 file it came from"
+        )
+    # A copy, because onnx_ir renames the tensors of the model that it was made from.
+    opset = opset_of(model)
+    model = set_opset(model, opset if opset >= MIN_OPSET else DEFAULT_OPSET)
+    graph = ir.from_proto(onnx.shape_inference.infer_shapes(model))
+    results = run_passes(graph)
+    widen = first_conv is FirstConv.AUTO
+    results["byte_input"] = byte_input(graph, widen=widen)
+    results |= run_passes(graph, (space_to_depth_stem,) if widen else ())
+    results |= run_passes(graph, (zero_pad_shortcut,))
+    if preprocess is not None and preprocess.format is InputFormat.FLOAT_NCHW:
+        results["pixel_input"] = pixel_input(graph, preprocess)
+    clean(graph)
+    logger.info("before int8: %s", counts_text(results))
+    return ir.to_proto(graph)
+
+
+def _graph(prepared: onnx.ModelProto) -> ir.Model:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(prepared)
+    return ir.from_proto(copy)
+
+
+def _plan(graph: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
+    plan = make_plan(graph, exclude)
+    if not weighted_layers(graph, plan):
+        raise UnsupportedGraphError("the model has no convolution or linear layer to quantize")
+    return plan
+
+
+def _histograms(
+    prepared: onnx.ModelProto,
+    spec: QuantSpec,
+    batches: Batches,
+    images: int,
+    statistics: Mapping[str, ChannelStatistics] | None,
+    threads: int,
+    progress: Progress,
+) -> dict[str, Histogram]:
+    """Return a histogram of every tensor that gets a range, except of pixels."""
+    graph = _graph(prepared)
+    plan = _plan(graph)
+    found = {} if statistics is None else expected_histograms(graph, plan, statistics)
+    names = [
+        str(value.name)
+        for value in plan.ranged
+        if str(value.name) not in found and _pixel_range(value) is None
+    ]
+    del graph, plan
+    gc.collect()  # graphs are full of cycles, and each has the weights
+    if not names:
+        return found
+    return found | observe(
+        prepared,
+        names,
+        batches,
+        images=images,
+        threads=threads,
+        workers=spec.workers,
+        cache=CalibrationCache(folder=spec.calibration_cache) if spec.calibration_cache else None,
+        progress=progress,
+    )
+
+
+def _pixel_range(value: ir.Value) -> Range | None:
+    """Return the range that makes the codes of ``value`` its pixels, or None where it has none."""
+    producer = value.producer()
+    level = None if producer is None else producer.metadata_props.get(PIXELS_KEY)
+    return None if level is None else Range(0.0, 255 * float(level))
+
+
+def _moments(
+    prepared: onnx.ModelProto,
+    graph: ir.Model,
+    plan: Plan,
+    codes: Mapping[str, QuantizationParameters],
+    spec: QuantSpec,
+    batches: Batches,
+    images: int,
+    threads: int,
+    progress: Progress,
+) -> Iterator[tuple[str, Moments]]:
+    best = spec.effort is Effort.BEST
+    stride = 1 if best else max(1, images // _ENOUGH_FOR_MEANS)
+    return layer_moments(
+        prepared,
+        layer_inputs(graph, plan, codes),
+        _EveryNth(batches, stride),
+        images=-(-images // stride),
+        covariance=best,
+        threads=threads,
+        progress=progress,
+    )
+
+
+@dataclass(frozen=True)
+class _EveryNth:
+    """Every ``stride``-th batch; like them, it can be iterated more than once."""
+
+    batches: Batches
+    stride: int
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return itertools.islice(self.batches, 0, None, self.stride)

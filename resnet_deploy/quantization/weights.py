@@ -1,0 +1,162 @@
+"""Weights in s8 per output channel, and biases in int32 at the scale of the product."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_deploy.arrays import Array
+from resnet_deploy.quantization.moments import Moments
+from resnet_deploy.quantization.rounding import LARGEST_CODE, Compensation, nearest_codes
+from resnet_deploy.quantization.saturation import can_overflow, weight_pairs
+
+Rounder = Callable[[Array], Array]
+"""From weights ``(O, K)`` in steps to codes."""
+
+_INT32_MAX = 2**31 - 1
+
+_SHARES = np.linspace(1.0, 0.7, 31)
+"""How much of its largest weight a channel's codes may cover."""
+
+_WIDER = 1.01
+"""Factor by which the scale of a channel grows whose learned codes could overflow in pairs."""
+
+
+@dataclass(frozen=True)
+class QuantizedWeights:
+    """``weight`` s8 of the float weight's shape, ``scale`` float32 (channels,), ``bias`` int32.
+
+    ``zero_point`` is the s8 code of 0.0, the same for all channels.
+    """
+
+    weight: NDArray[np.int8]
+    scale: NDArray[np.float32]
+    zero_point: NDArray[np.int8]
+    bias: NDArray[np.int32]
+    bias_scale: NDArray[np.float32]
+
+
+def quantize_weights(
+    weight: Array,
+    bias: Array,
+    input_scale: np.float32,
+    *,
+    axis: int = 0,
+    zero_point: int = 0,
+    smallest_scale: NDArray[np.float32] | None = None,
+    moments: Moments | None = None,
+) -> QuantizedWeights:
+    """Quantize the weights and the bias of a convolution or linear layer.
+
+    Args:
+        weight: float, output channels along ``axis``.
+        bias: float (channels,).
+        input_scale: scale of the u8 input.
+        axis: 0 for Conv and Gemm with transB, 1 for Gemm without.
+        zero_point: 0 or -1, the code of 0.0; see :mod:`resnet_deploy.quantization.kernels`.
+        smallest_scale: (channels,), no channel gets a smaller weight scale; see
+            :mod:`resnet_deploy.quantization.saturation`. Codes are then kept from overflowing in pairs.
+        moments: of the layer's input. With them the scale of a channel is that of least error, the
+            bias takes up what quantization does to the mean, and with covariances weights are
+            rounded together. Without, the scale is max|w| / 127 and each weight is rounded alone.
+
+    In channels of almost zero weight the scale is raised until the bias fits into int32 together
+    with the largest sum that the products can reach. The bias scale is exactly the float32 product
+    of both scales: ONNX Runtime checks it, and runs the layer in float if it is off.
+    """
+    moved = np.moveaxis(np.asarray(weight, np.float64), axis, 0)
+    w = moved.reshape(len(moved), -1)
+    room = max(_INT32_MAX - 255 * 128 * w.shape[1], _INT32_MAX // 2)
+    smallest = np.abs(bias.astype(np.float64)) / (float(input_scale) * room)
+    if smallest_scale is not None:
+        smallest = np.maximum(smallest, smallest_scale)
+    scale = _usable(np.maximum(_scales(w, moments), smallest))
+    rounders = _rounders(moments)
+    codes = _codes(w, scale, rounders)
+    if smallest_scale is not None:
+        scale, codes = _without_overflow(w, scale, codes, rounders, moved.shape)
+
+    exact_bias = bias.astype(np.float64)
+    if moments is not None:
+        exact_bias = exact_bias + _lost_mean(w, codes * scale[:, None], moments)
+    bias_scale = (np.float32(input_scale) * scale).astype(np.float32)
+    bias_scale = np.maximum(bias_scale, np.finfo(np.float32).tiny)
+    bias_codes = np.rint(exact_bias / bias_scale.astype(np.float64))
+    shaped = (codes + zero_point).astype(np.int8).reshape(moved.shape)
+    return QuantizedWeights(
+        weight=np.ascontiguousarray(np.moveaxis(shaped, 0, axis)),
+        zero_point=np.full(scale.shape, zero_point, np.int8),
+        scale=scale,
+        bias=np.clip(bias_codes, -_INT32_MAX, _INT32_MAX).astype(np.int32),
+        bias_scale=bias_scale,
+    )
+
+
+def _usable(scale: Array) -> NDArray[np.float32]:
+    return np.where(scale > 1e-30, scale, 1.0).astype(np.float32)
+
+
+def _scales(w: Array, moments: Moments | None) -> Array:
+    """Return the scale of each row of ``w`` ``(O, K)``: that of least error of the output."""
+    w = w.astype(np.float32)  # twice as fast, and exact enough to compare errors
+    largest = np.abs(w).max(axis=1) / LARGEST_CODE
+    if moments is None:
+        return np.asarray(largest, np.float64)
+    # A little of everything: inputs that were always the same here may vary elsewhere.
+    variance = _by_channel(moments.variance.astype(np.float32), len(w))
+    importance = variance + 1e-3 * variance.mean(axis=1, keepdims=True)
+    best, least = largest, np.full(len(w), np.inf)
+    for share in _SHARES:
+        scale = _usable(largest * share)[:, None]
+        error = (importance * (nearest_codes(w / scale) * scale - w) ** 2).sum(axis=1)
+        best = np.where(error < least, largest * share, best)
+        least = np.minimum(error, least)
+    return np.asarray(best, np.float64)
+
+
+def _rounders(moments: Moments | None) -> list[Rounder]:
+    """Return what rounds the weights of each group."""
+    if moments is None:
+        return [nearest_codes]
+    covariances = [moments.covariance(group) for group in range(moments.groups)]
+    return [nearest_codes if one is None else Compensation(one).codes for one in covariances]
+
+
+def _codes(w: Array, scale: Array, rounders: Sequence[Rounder]) -> Array:
+    """Return the codes of ``w`` ``(O, K)``, all within +-127; each group has its rounder."""
+    steps = np.split(w / scale.astype(np.float64)[:, None], len(rounders))
+    return np.concatenate([round_(part) for round_, part in zip(rounders, steps, strict=True)])
+
+
+def _without_overflow(
+    w: Array, scale: Array, codes: Array, rounders: Sequence[Rounder], shape: tuple[int, ...]
+) -> tuple[NDArray[np.float32], Array]:
+    """Widen channels until no pair of codes can overflow: learned rounding may go beyond ceil.
+
+    ``shape`` is that of the weights with the output channels in front.
+    """
+    scale, codes = scale.copy(), codes.copy()
+    per_group = len(w) // len(rounders)
+    while True:
+        pairs = weight_pairs(codes.reshape(shape).astype(np.int32))
+        bad = np.flatnonzero(can_overflow(pairs).any(axis=1))
+        if not len(bad):
+            return scale, codes
+        scale[bad] *= np.float32(_WIDER)
+        for group in np.unique(bad // per_group):
+            rows = bad[bad // per_group == group]
+            codes[rows] = rounders[group](w[rows] / scale[rows].astype(np.float64)[:, None])
+
+
+def _lost_mean(w: Array, rounded: Array, moments: Moments) -> Array:
+    """Return by how much the mean output ``(O,)`` falls short when ``rounded`` replaces ``w``."""
+    exact = (w * _by_channel(moments.mean_exact, len(w))).sum(axis=1)
+    return np.asarray(exact - (rounded * _by_channel(moments.mean, len(w))).sum(axis=1))
+
+
+def _by_channel(values: Array, channels: int) -> Array:
+    """Return ``(groups, K)`` as ``(channels, K)``."""
+    return np.repeat(values, channels // len(values), axis=0)

@@ -1,0 +1,155 @@
+"""What a chart shows, as values: whatever can draw draws it, everything else leaves it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A ``value``, written as ``text``; NaN has no bar, infinity fills the row.
+
+    ``other`` is drawn as a mark to compare with. ``style`` is a class of the stylesheet.
+    """
+
+    label: str
+    value: float
+    text: str
+    other: float | None = None
+    style: str = "plain"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A ``value`` between ``low`` and ``high``, which may be infinite; ``dots`` are its samples.
+
+    ``style`` is a class of the stylesheet: ``good``, ``bad`` or ``plain``.
+    """
+
+    label: str
+    value: float
+    low: float
+    high: float
+    text: str
+    dots: tuple[float, ...] = ()
+    style: str = "plain"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """The values of one subject, and what is said of them at the end of its row."""
+
+    label: str
+    values: tuple[float, ...]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A point with a ``size`` of 0 to 1; only points that are ``named`` get their label drawn.
+
+    ``text`` says what and where it is to those who can't see it.
+    """
+
+    label: str
+    text: str
+    x: float
+    y: float
+    size: float = 0.5
+    style: str = "plain"
+    named: bool = False
+    front: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """What all charts have: what is drawn, along which axis, and a sentence on how to read it."""
+
+    kind: ClassVar[str] = "figure"
+
+    title: str
+    axis: str
+    caption: str = ""
+    heading: str = ""
+
+    @property
+    def description(self) -> str:
+        """The chart in words."""
+        return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bars(Chart):
+    """One bar a row; charts with the same ``alike`` rows have the same axis.
+
+    ``bound`` is a value that the bars should reach; with ``percent`` values are shares.
+    """
+
+    rows: tuple[Bar, ...]
+    alike: tuple[Bar, ...] = ()
+    bound: float | None = None
+    percent: bool = False
+
+    @property
+    def description(self) -> str:
+        """Every bar by name."""
+        return _listed(self.rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forest(Chart):
+    """Estimates with their intervals, one a row, beside a ``reference``."""
+
+    rows: tuple[Estimate, ...]
+    reference: float | None = None
+    log: bool = False
+    percent: bool = False
+
+    @property
+    def description(self) -> str:
+        """Every estimate by name."""
+        return _listed(self.rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distributions(Chart):
+    """How values are spread, one subject a row."""
+
+    rows: tuple[Series, ...]
+
+    @property
+    def description(self) -> str:
+        """Every subject by name."""
+        return _listed(self.rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix(Chart):
+    """``counts[truth][predicted]`` of the classes ``names``."""
+
+    names: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+    @property
+    def description(self) -> str:
+        """How rows and columns are to be read."""
+        return "Rows are the true classes, columns the predicted ones, in one order."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scatter(Chart):
+    """Points of a plane whose vertical axis is ``y_axis``."""
+
+    points: tuple[Point, ...]
+    y_axis: str
+
+    @property
+    def description(self) -> str:
+        """The points that are named."""
+        return "; ".join(point.text for point in self.points if point.named)
+
+
+def _listed(rows: Iterable[Bar | Estimate | Series]) -> str:
+    return "; ".join(f"{row.label}: {row.text}" for row in rows)

@@ -1,0 +1,162 @@
+"""A result as something to read: tables, notes and charts, each cell derived once.
+
+A view makes a :class:`Document` of a result; writers turn it into what a terminal, a browser, a
+spreadsheet or a README shows, and know nothing of results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from resnet_deploy.report.chart import Chart
+from resnet_deploy.results import Environment
+
+PASS, FAIL = "PASS", "FAIL"
+
+Tone = Literal["", "good", "bad", "caution", "dim", "strong"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a cell says, and the number behind it, not rounded.
+
+    ``full`` is what is written in its place where there is room: on pages and in files.
+    """
+
+    text: str
+    value: float | None = None
+    tone: Tone = ""
+    full: str = ""
+
+    @classmethod
+    def of(cls, value: float | None, write: Callable[[float], str], tone: Tone = "") -> Cell:
+        """Return ``value`` as ``write`` puts it; a dash for None, what can't be known."""
+        return UNKNOWN if value is None else cls(write(value), value, tone)
+
+    @property
+    def words(self) -> str:
+        """All that it says, in one line."""
+        return " ".join((self.full or self.text).split("\n"))
+
+
+UNKNOWN = Cell("-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows below named columns; the first ``words`` columns are text, the others numbers.
+
+    Without rows it is written as CSV only, for the names of its columns.
+
+    A terminal shows the first ``shown`` rows (the last ones where it is negative, all where it is
+    None) and says ``more`` in place of the others.
+    """
+
+    kind: ClassVar[str] = "table"
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    words: int = 1
+    shown: int | None = None
+    more: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        caption: str,
+        columns: Sequence[str],
+        rows: Iterable[Iterable[Cell | str]],
+        *,
+        words: int = 1,
+        shown: int | None = None,
+        more: str = "",
+    ) -> Table:
+        """Return a table whose cells of text may be given as strings."""
+        return cls(
+            caption=caption,
+            columns=tuple(columns),
+            rows=tuple(
+                tuple(Cell(cell) if isinstance(cell, str) else cell for cell in row) for row in rows
+            ),
+            words=words,
+            shown=shown,
+            more=more,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notes:
+    """Sentences, one a line."""
+
+    kind: ClassVar[str] = "notes"
+
+    lines: tuple[str, ...]
+    tone: Tone = ""
+
+
+Block = Chart | Table | Notes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A heading and what is below it; a terminal leaves ``detail`` out."""
+
+    title: str
+    blocks: tuple[Block, ...]
+    detail: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The answer in a word and in sentences without a capital or a full stop.
+
+    ``status`` is ``good``, ``bad`` or ``plain``.
+    """
+
+    status: Literal["good", "bad", "plain"]
+    word: str
+    sentences: tuple[str, ...]
+
+    @classmethod
+    def check(cls, passed: bool, *sentences: str) -> Verdict:
+        """Return the verdict of a check."""
+        status: Literal["good", "bad"] = "good" if passed else "bad"
+        return cls(status=status, word=PASS if passed else FAIL, sentences=sentences)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The verdict without a headline: a check's single sentence begins with its word."""
+        if self.word in (PASS, FAIL) and len(self.sentences) == 1:
+            return (f"{self.word}  {self.sentences[0]}",)
+        return self.sentences
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """A figure that counts, its name, and what it stands beside."""
+
+    name: str
+    value: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A whole report; ``topic`` is the kind of report, ``title`` what it is about.
+
+    ``steps`` are what can be done next, ``method`` how it was measured. Where the numbers are
+    times (``timed``), a terminal says where they were taken too.
+    """
+
+    topic: str
+    title: str
+    sections: tuple[Section, ...]
+    verdict: Verdict | None = None
+    tiles: tuple[Tile, ...] = ()
+    steps: tuple[str, ...] = ()
+    method: tuple[str, ...] = ()
+    environment: Environment | None = None
+    timed: bool = False

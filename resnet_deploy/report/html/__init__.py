@@ -1,1 +1,0 @@
-"""Results as self-contained HTML pages: no script, no network, light, dark and on paper."""

@@ -1,0 +1,100 @@
+"""What an export or a quantization made, and the proof."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from resnet_deploy.report.document import FAIL, PASS, Document, Notes, Section, Tone, Verdict
+from resnet_deploy.report.views import parity, sensitivity
+from resnet_deploy.report.words import file_name, megabytes
+from resnet_deploy.results import Deployment, Inspection
+
+_SHOWN_FLOAT_OPS = 12
+
+
+def view(deployment: Deployment) -> Document:
+    """Return the notices, the files, and the verdict of each check."""
+    ranked = deployment.sensitivity
+    made = (
+        *(
+            f"wrote {path}  {precision}{_size(path)}"
+            for precision, path in deployment.files.items()
+        ),
+        f"took {deployment.seconds:.1f} s",
+    )
+    notices = tuple(f"note  {notice}" for notice in deployment.notices)
+    return Document(
+        topic="Deployment" if ranked is None else "Quantization, layer by layer",
+        title=_title(deployment),
+        verdict=Verdict.check(deployment.passed, *_sentences(deployment)),
+        tiles=() if ranked is None else sensitivity.tiles(ranked),
+        sections=(
+            *((Section(title="Notes", blocks=(Notes(lines=notices),)),) if notices else ()),
+            *_inspection(deployment),
+            *(sensitivity.sections(ranked) if ranked is not None else ()),
+            *(sensitivity.search_section(deployment.budget) if deployment.budget else ()),
+            *(
+                section
+                for precision, report in deployment.parity.items()
+                for section in parity.sections(report, of=f", {precision}", detail=True)
+            ),
+            Section(title="Files", blocks=(Notes(lines=made),)),
+        ),
+        environment=deployment.environment,
+    )
+
+
+def _title(deployment: Deployment) -> str:
+    """Return the file made, or what it was made from where nothing was written."""
+    made = [*deployment.files.values(), *(one.model for one in deployment.parity.values())]
+    if deployment.sensitivity is not None:
+        made.append(deployment.sensitivity.model)
+    return file_name(made[0]) if made else "no file"
+
+
+def _size(path: str) -> str:
+    """Return the file's size; it may have been moved since."""
+    try:
+        return f", {megabytes(Path(path).stat().st_size)}"
+    except OSError:
+        return ""
+
+
+def _sentences(deployment: Deployment) -> tuple[str, ...]:
+    sentences = [
+        f"{precision} against {report.cases[0].reference}: {parity.verdict_line(report)}"
+        for precision, report in deployment.parity.items()
+    ]
+    if deployment.budget is not None:
+        sentences.append(sensitivity.budget_line(deployment.budget))
+    if deployment.verdict is not None:
+        sentences.append(f"verdict: {deployment.verdict.text}")
+    if not deployment.files:
+        sentences.append("nothing was written: a check failed")
+    return tuple(sentences)
+
+
+def _inspection(deployment: Deployment) -> tuple[Section, ...]:
+    if deployment.inspection is None:
+        return ()
+    lines, tone = _kernels(deployment.inspection, allowed=deployment.allowed_float_ops)
+    return (Section(title="What ONNX Runtime runs", blocks=(Notes(lines=lines, tone=tone),)),)
+
+
+def _kernels(inspection: Inspection, *, allowed: bool) -> tuple[tuple[str, ...], Tone]:
+    """Return whether all that should run in int8 does, and what does not."""
+    found = [one for one in inspection.float_ops if not one.requested]
+    asked = len(inspection.float_ops) - len(found)
+    suffix = f"; {asked} more in float for the excluded layers" if asked else ""
+    if not found:
+        counts = ", ".join(f"{count} {op}" for op, count in inspection.op_counts.items())
+        return (f"int8 in ONNX Runtime: {PASS}  {counts}{suffix}",), ""
+    head = "in part," if allowed else FAIL
+    lines = [f"int8 in ONNX Runtime: {head}  {len(found)} operators in float{suffix}"]
+    lines += [f"    {one.layer}: {one.op_type}, {one.reason}" for one in found[:_SHOWN_FLOAT_OPS]]
+    hidden = len(found) - _SHOWN_FLOAT_OPS
+    if hidden > 0:
+        lines.append(f"    and {hidden} more: see --json")
+    if not allowed:
+        lines.append("    --allow-float-ops writes the files all the same")
+    return tuple(lines), "" if allowed else "caution"

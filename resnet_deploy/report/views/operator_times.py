@@ -1,0 +1,88 @@
+"""A profile: which layer takes how much of the time, and in which type."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from resnet_deploy.report.chart import Bar, Bars
+from resnet_deploy.report.document import Block, Cell, Document, Notes, Section, Table
+from resnet_deploy.report.words import milliseconds, ms, plural, tenths
+from resnet_deploy.results import Profile
+
+_MOST_BARS = 20
+_SHOWN = 25
+
+
+def view(profile: Profile) -> Document:
+    """Return one subject's profile."""
+    section = Section(title="Where the time goes", blocks=blocks(profile))
+    return Document(topic="Profile", title=profile.subject, sections=(section,))
+
+
+def blocks(profile: Profile) -> tuple[Block, ...]:
+    """Return the time by kernel and by module as charts, and every operator, slowest first."""
+    total = profile.total_ms or 1.0
+    by_kernel: dict[str, float] = defaultdict(float)
+    by_module: dict[str, float] = defaultdict(float)
+    for one in profile.operators:
+        by_kernel[f"{one.kernel}, {one.kind.value}"] += one.ms
+        by_module[one.module] += one.ms
+    ordered = sorted(profile.operators, key=lambda one: (-one.ms, one.module, one.kernel))
+    rest = sum(one.ms for one in ordered[_SHOWN:])
+    table = Table.of(
+        f"{profile.subject}: time by operator, batch size {profile.batch_size}, "
+        f"{plural(profile.threads, 'thread')}",
+        ("module", "kernel", "type", "ms", "share"),
+        (
+            (
+                one.module,
+                one.kernel,
+                one.kind.value,
+                Cell.of(one.ms, "{:.3f}".format),
+                Cell.of(one.ms / total, tenths),
+            )
+            for one in ordered
+        ),
+        words=3,
+        shown=_SHOWN,
+        more=f"{len(ordered) - _SHOWN} more: {ms(rest)} ms, {rest / total:.1%}",
+    )
+    return (
+        _chart("By kernel", by_kernel, profile.total_ms),
+        _chart("By module", by_module, profile.total_ms),
+        table,
+        Notes(lines=(sentence(profile),), tone="strong"),
+    )
+
+
+def sentence(profile: Profile) -> str:
+    """Return in words where the time goes."""
+    shares = profile.shares
+    conversions = sum(one.kind.value == "conversion" for one in profile.operators)
+    return (
+        f"{profile.subject}: {profile.total_ms:.3f} ms in {len(profile.operators)} operators: "
+        f"{shares['int8']:.1%} int8, {shares['float']:.1%} float, {shares['conversion']:.1%} in "
+        f"{conversions} that only change type or layout (Quantize, Reorder, Transpose)"
+    )
+
+
+def _chart(heading: str, spent: dict[str, float], total: float) -> Bars:
+    ordered = sorted(spent.items(), key=lambda one: (-one[1], one[0]))
+    caption = f"{milliseconds(total)} in all operators together"
+    if len(ordered) > _MOST_BARS:
+        rest = sum(took for _, took in ordered[_MOST_BARS:])
+        caption += f"; {len(ordered) - _MOST_BARS} more take {milliseconds(rest)}"
+    return Bars(
+        title=f"Time {heading.lower()}",
+        heading=heading,
+        axis="milliseconds per run",
+        caption=f"{caption}.",
+        rows=tuple(
+            Bar(
+                label=name,
+                value=took,
+                text=milliseconds(took) + (f", {took / total:.1%}" if total else ""),
+            )
+            for name, took in ordered[:_MOST_BARS]
+        ),
+    )

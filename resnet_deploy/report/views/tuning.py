@@ -1,0 +1,243 @@
+"""What tuning tried, what to ship, and how."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import replace
+
+from resnet_deploy.report.chart import Estimate, Forest
+from resnet_deploy.report.document import Cell, Document, Section, Table, Tile, Tone, Verdict
+from resnet_deploy.report.views.pareto import Candidate, pareto
+from resnet_deploy.report.words import (
+    file_name,
+    megabytes,
+    milliseconds,
+    ms,
+    percent,
+    plural,
+    signed,
+    times,
+)
+from resnet_deploy.results import Trial, TuningReport
+from resnet_deploy.spec import Objective
+
+_MOST_SPEEDS = 30
+
+Numbered = list[tuple[int, Trial]]
+"""Trials with their numbers in the order of the search, the fastest first."""
+
+
+def view(report: TuningReport) -> Document:
+    """Return the trials with their Pareto front, and the command that runs the best one."""
+    ordered = sorted(enumerate(report.trials, 1), key=lambda one: (-one[1].speed, one[0]))
+    best = report.best
+    title = "Speed against accuracy"
+    chart = pareto(
+        [_candidate(number, trial, report) for number, trial in enumerate(report.trials, 1)],
+        title=title,
+        lost="% of images with another class than fp32",
+    )
+    return Document(
+        topic="Tuning",
+        title=file_name(report.model),
+        verdict=Verdict.check(report.passed, _sentence(report)),
+        tiles=() if best is None else _tiles(report, best),
+        sections=(
+            Section(title=title, blocks=(chart, _table(ordered, report))),
+            Section(
+                title="How many times as fast",
+                blocks=(_speeds(ordered[:_MOST_SPEEDS], report),),
+                detail=True,
+            ),
+        ),
+        steps=() if best is None else _shipping(best, report.shipped or best.file),
+        method=_method(report),
+        environment=report.environment,
+        timed=True,
+    )
+
+
+def _sentence(report: TuningReport) -> str:
+    """Return what to ship and what it brings, or why there is nothing."""
+    best, reference = report.best, report.trials[0]
+    if best is None:
+        closest = max(report.trials, key=lambda trial: trial.fidelity.agreement)
+        return (
+            f"nothing keeps the budget ({_budget(report)}); the closest is {closest.name}: "
+            f"{_loss(closest)}"
+        )
+    low, high = best.speed_interval
+    if best is reference:
+        gain = "nothing that was tried is measurably faster than the default"
+    elif low > 1:
+        gain = f"{best.speed:.2f} times as fast as the default ({low:.2f} to {high:.2f})"
+    else:
+        gain = f"no difference in speed to the default can be told ({low:.2f} to {high:.2f})"
+    if report.spec.objective is Objective.SIZE:
+        gain = f"{best.file_bytes / 1e6:.2f} MB; {gain}"
+    return f"{best.name}: {gain}; {_loss(best)} ({_budget(report)})"
+
+
+def _loss(trial: Trial) -> str:
+    fidelity = trial.fidelity
+    same = f"the class of fp32 on {fidelity.agreement:.2%} of {fidelity.samples} images"
+    return same if fidelity.drop is None else f"top-1 {0 - fidelity.drop:+.2f} points, {same}"
+
+
+def _budget(report: TuningReport) -> str:
+    spec, parts = report.spec, []
+    if spec.max_drop is not None:
+        parts.append(f"at most {spec.max_drop:g} points lost")
+    if spec.min_agreement is not None:
+        parts.append(f"at least {spec.min_agreement:.1%} the same class")
+    return ", ".join(parts)
+
+
+def _tiles(report: TuningReport, best: Trial) -> tuple[Tile, ...]:
+    drop = best.fidelity.drop
+    return (
+        Tile(
+            name="One image",
+            value=milliseconds(report.latency_ms(best)),
+            detail=f"{times(best.speed)} as fast as the default",
+        ),
+        Tile(
+            name="Same top-1 as fp32",
+            value=percent(best.fidelity.agreement),
+            detail=plural(best.fidelity.samples, "image"),
+        ),
+        Tile(
+            name="Top-1 lost",
+            value="no labels" if drop is None else f"{drop:.2f}",
+            detail="" if drop is None else "points",
+        ),
+        Tile(name="File", value=megabytes(best.file_bytes), detail=best.recipe.name),
+    )
+
+
+def _candidate(number: int, trial: Trial, report: TuningReport) -> Candidate:
+    return Candidate(
+        label=trial.name,
+        # Names are too long for the chart; the table has both.
+        mark=f"#{number}",
+        latency_ms=report.latency_ms(trial),
+        accuracy_drop=100 * (1 - trial.fidelity.agreement),
+        file_mb=trial.file_bytes / 1e6,
+        on_front=trial in report.front,
+        chosen=trial is report.best,
+    )
+
+
+def _table(ordered: Numbered, report: TuningReport) -> Table:
+    front = report.front
+    rows = []
+    for number, trial in ordered:
+        holds = report.holds(trial)
+        drop = trial.fidelity.drop
+        standing = "front" if trial in front else ""
+        if trial is report.best:
+            standing = "to ship"
+        row = (
+            Cell(f"#{number} {trial.recipe.name}"),
+            Cell(trial.setting.name),
+            Cell.of(report.latency_ms(trial), ms),
+            _speed(trial),
+            Cell.of(trial.fidelity.agreement, percent),
+            Cell.of(drop, lambda lost: signed(lost, "{:+.2f}")),
+            Cell.of(trial.file_bytes, megabytes),
+            Cell(standing if holds else f"over budget{', front' * (trial in front)}"),
+        )
+        tone: Tone = "strong" if trial is report.best else "" if holds else "dim"
+        rows.append(tuple(replace(cell, tone=tone) for cell in row))
+    return Table.of(
+        f"{report.model} on {report.data}",
+        (
+            "file",
+            "run by",
+            "ms/image",
+            "times as fast",
+            "top-1 = fp32",
+            "points lost",
+            "size",
+            "standing",
+        ),
+        rows,
+        words=2,
+    )
+
+
+def _speed(trial: Trial) -> Cell:
+    if trial.ratio is None:
+        return Cell("reference", 1.0)
+    low, high = trial.speed_interval
+    end = f"{high:.2f}" if math.isfinite(high) else "?"
+    return Cell(f"{trial.speed:.2f} ({low:.2f}-{end})", trial.speed)
+
+
+def _speeds(ordered: Numbered, report: TuningReport) -> Forest:
+    return Forest(
+        title="Speed of each trial against the default",
+        axis="times as fast as the default",
+        caption="Measured in turns with the default. Where the interval crosses the dashed line at "
+        "1, no difference can be told. Muted ones lose more than was allowed.",
+        reference=1.0,
+        log=True,
+        rows=tuple(
+            Estimate(
+                label=f"#{number} {trial.name}",
+                value=trial.speed,
+                low=trial.speed_interval[0],
+                high=trial.speed_interval[1],
+                text="reference" if trial.ratio is None else times(trial.speed),
+                style="chosen"
+                if trial is report.best
+                else "plain"
+                if report.holds(trial)
+                else "muted",
+            )
+            for number, trial in ordered
+        ),
+    )
+
+
+def _shipping(best: Trial, file: str) -> tuple[str, ...]:
+    """Return the command that runs ``file`` as ``best`` was, and the runtime's options for it."""
+    setting = best.setting
+    command = ["resnet-deploy", "bench", file, "--runner", setting.runner]
+    command += ["--threads", str(setting.threads)]
+    if setting.instances > 1 or setting.batch_size > 1:
+        command += ["--throughput", "--instances", str(setting.instances)]
+        command += ["--batch-size", str(setting.batch_size)]
+    for key, value in setting.options:
+        command += ["--session-option", f"{key}={value}"]
+    lines = [f"ship   {file}", f"try    {shlex.join(command)}"]
+    if setting.runner.startswith("ort"):
+        options = [f"intra_op_num_threads = {setting.threads}"]
+        options += [
+            f'add_session_config_entry("{key}", "{value}")' for key, value in setting.options
+        ]
+        lines.append(f"with   SessionOptions: {'; '.join(options)}")
+    elif setting.runner == "openvino":
+        lines.append(
+            f"with   OpenVINO: PERFORMANCE_HINT=LATENCY, INFERENCE_NUM_THREADS={setting.threads}"
+        )
+    return tuple(lines)
+
+
+def _method(report: TuningReport) -> tuple[str, ...]:
+    """Return what was left out, and how the others were measured."""
+    notes = [f"skipped {name}: {reason}" for name, reason in report.skipped.items()]
+    if not report.complete:
+        notes.append(
+            f"the time limit of {report.spec.time_limit:g} s ended the search early: the same "
+            "command with a longer --time-limit goes on from here"
+        )
+    return (
+        *notes,
+        "front: nothing beats it in speed, agreement and size at once",
+        f"accuracy on {plural(report.trials[0].fidelity.samples, 'image')} that set no range",
+        "speeds are paired with the default's, in processes of their own, in turns; times are "
+        "those of the default divided by them",
+        f"{plural(len(report.trials), 'trial')} in {report.seconds:.0f} s",
+    )

@@ -1,0 +1,92 @@
+"""Numbers and names as reports write them."""
+
+from __future__ import annotations
+
+import math
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def ms(value: float) -> str:
+    """Return four significant digits at least, from microseconds to seconds."""
+    return f"{value:.3f}" if value < 10 else f"{value:.2f}"
+
+
+def milliseconds(value: float) -> str:
+    """Return milliseconds with their unit."""
+    return f"{ms(value)} ms"
+
+
+def megabytes(count: float) -> str:
+    """Return bytes as MB of a million each."""
+    return f"{count / 1e6:,.1f} MB" if count < 1e8 else f"{count / 1e6:,.0f} MB"
+
+
+def decibels(value: float) -> str:
+    """Return a ratio in dB; identical outputs have no noise."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "identical" if value > 0 else "nothing left"
+    return f"{value:.1f} dB"
+
+
+def times(value: float) -> str:
+    """Return a ratio of times."""
+    return f"{value:.2f}x" if math.isfinite(value) else "unknown"
+
+
+def whole(count: float) -> str:
+    """Return a count with separators of thousands."""
+    return f"{count:,.0f}"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage with two decimals, never rounded up to all."""
+    text = f"{share:.2%}"
+    return "99.99%" if text == "100.00%" and share < 1 else text
+
+
+def tenths(share: float) -> str:
+    """Return a share as a percentage with one decimal."""
+    return f"{share:.1%}"
+
+
+def points(share: float) -> str:
+    """Return a signed share in percentage points with two decimals."""
+    return signed(100 * share, "{:+.2f}")
+
+
+def small_percent(value: float) -> str:
+    """Return a share with two digits that count, never rounded to zero."""
+    return f"{value:.2%}" if value >= 0.01 or value == 0 else f"{value * 100:.2g}%"
+
+
+def signed(value: float, form: str) -> str:
+    """Return ``value`` in a ``form`` with a sign; what rounds to zero has none."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "no noise left"
+    text = form.format(value)
+    text = text if any(digit in "123456789" for digit in text) else text.lstrip("+-")
+    return text.replace("-", MINUS)
+
+
+def percent_tick(share: float) -> str:
+    """Return a share as the tick of an axis, with no more digits than it needs."""
+    return f"{round(100 * share, 6):g} %"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1 image``, ``2 images``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def some(names: tuple[str, ...], most: int) -> str:
+    """Return the first ``most`` names, and how many more there are."""
+    hidden = len(names) - most
+    return ", ".join(names[:most]) + (f" and {hidden:,} more" if hidden > 0 else "")
+
+
+def file_name(path: str) -> str:
+    """Return the last part of a path of any system."""
+    return path.replace("\\", "/").rstrip("/").rpartition("/")[2] or path

@@ -1,0 +1,103 @@
+"""How a network becomes files: what ``load``, ``export`` and ``deploy`` can be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from resnet_deploy.errors import SpecError
+from resnet_deploy.spec.budget import Budget
+from resnet_deploy.spec.licence import check_licence
+from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.spec.output import OutputSpec
+from resnet_deploy.spec.preprocess import InputFormat, PreprocessOverrides
+from resnet_deploy.spec.quant import QuantSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadSpec:
+    """Which network, with which weights.
+
+    ``weights`` is ``random``, ``imagenet``, ``cifar10``, a checkpoint, or the folder of a training
+    run. ``labels``, ``licence`` (an SPDX expression) and ``preprocess`` go before what the card of
+    the weights says, if they have one. ``seed`` is that of random weights.
+
+    Raises:
+        SpecError: ``licence`` is something else, or a standard deviation is not positive.
+    """
+
+    model: ModelRequest = field(default_factory=ModelRequest)
+    weights: str = "random"
+    labels: tuple[str, ...] = ()
+    licence: str = ""
+    preprocess: PreprocessOverrides = field(default_factory=PreprocessOverrides)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_licence(self.licence)
+        std = self.preprocess.std
+        if std is not None and not min(std) > 0:
+            raise SpecError(f"--std must be positive, not {min(std):g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSpec:
+    """How a network becomes an fp32 graph.
+
+    ``batch_size`` None takes any. ``opset`` None is 17; nothing is written that the ONNX Runtime
+    ``target_ort`` can't read. ``fold`` folds BatchNorm in PyTorch, ``simplify`` runs onnxsim.
+    """
+
+    output: OutputSpec = field(default_factory=OutputSpec)
+    input: InputFormat = InputFormat.FLOAT_NCHW
+    resize_in_graph: bool = False
+    batch_size: int | None = None
+    opset: int | None = None
+    target_ort: str | None = None
+    fold: bool = True
+    simplify: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploySpec:
+    """What is made of a network or an fp32 file, what is checked, and where it goes.
+
+    Args:
+        out: of a network, the folder of the files; of a file, the int8 file or its folder, None
+            being beside it.
+        name: stem of the files of a network; None is the model's own.
+        export: how a network becomes an fp32 file.
+        input: what the int8 file made of an fp32 file takes; None is what that one does.
+        int8: also make the int8 file.
+        quant: how.
+        verify: compare the files with their source; without, they are written as they come.
+        allow_float_ops: accept layers that ONNX Runtime leaves in float.
+        sensitivity: measure what each layer would gain and cost in float.
+        budget: keep layers in float until this holds. The best file so far is always in place,
+            even when the budget is missed in the end.
+        force: replace files that this tool did not write.
+        threads: of ONNX Runtime; 0 means the physical cores allowed here.
+
+    Raises:
+        SpecError: ``name`` is no file name.
+    """
+
+    out: Path | None = None
+    name: str | None = None
+    export: ExportSpec = field(default_factory=ExportSpec)
+    input: InputFormat | None = None
+    int8: bool = True
+    quant: QuantSpec = field(default_factory=QuantSpec)
+    verify: bool = True
+    allow_float_ops: bool = False
+    sensitivity: bool = False
+    budget: Budget | None = None
+    force: bool = False
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        name = self.name
+        if name is not None and (Path(name).name != name or name in ("", ".", "..")):
+            raise SpecError(
+                f"--name {name!r} must be a file name without folders: use -o for those"
+            )

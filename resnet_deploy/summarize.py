@@ -1,0 +1,278 @@
+"""Table 1 of the paper for any of its nets, and the same table for an ONNX file.
+
+Both come down to a list of layers, in the order in which they run: read by hooks from a
+module on PyTorch's meta device (no weights, no arithmetic), or from an ONNX graph with inferred
+shapes, without importing torch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import onnx
+
+from resnet_deploy.artifact.onnx_file import Artifact, describe, read_model
+from resnet_deploy.graph.module_names import module_of, torch_module
+from resnet_deploy.graph.releases import min_onnxruntime
+from resnet_deploy.models.dependencies import require
+from resnet_deploy.models.layers import Layer, conv_text, layers_of_module, pool_text
+from resnet_deploy.results import ModelSummary, Stage
+from resnet_deploy.rewrites.static_shapes import with_shapes
+from resnet_deploy.spec import Family, ModelSpec, OutputSpec, Stem
+
+PAPER_FLOPS = {18: 1.8e9, 34: 3.6e9, 50: 3.8e9, 101: 7.6e9, 152: 11.3e9}
+"""Table 1 of the paper: multiply-adds at 224x224, by depth."""
+
+PAPER_FLOPS_VGG19 = 19.6e9
+"""Caption of Fig. 3."""
+
+_QDQ = ("QuantizeLinear", "DequantizeLinear")
+_CONVOLUTIONS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}
+"""Operators that convolve, and which of their inputs is the weight."""
+_MATRIX_PRODUCTS = ("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul")
+_WEIGHT_INPUTS = {
+    "QLinearConv": (3, 8),
+    "QLinearMatMul": (3,),
+    "BatchNormalization": (1, 2),
+    "Clip": (),
+    "Resize": (),
+    "Pad": (),
+}
+"""Which inputs are parameters, where not all are that are stored in the file."""
+
+_VGG_STAGES = (4, 9, 18, 27, 36)
+"""Index in VGG-19's ``features`` of the max-pool that ends each stage."""
+
+
+def summarize_spec(spec: ModelSpec) -> ModelSummary:
+    """Return Table 1 for the network of ``spec``.
+
+    Parameters are counted as torch does; multiply-accumulates are those of convolutions and
+    linear layers, for one image.
+
+    Raises:
+        SpecError: the spec has no module.
+        MissingDependencyError: torch is not installed.
+    """
+    require("torch", "building the network")
+    from resnet_deploy.models.registry import build_custom, skeleton
+
+    if spec.family is Family.CUSTOM:
+        module, spec = build_custom(spec)
+    else:
+        module = skeleton(spec, device="meta")
+    return ModelSummary(
+        name=spec.name,
+        stages=_stages(layers_of_module(module, spec.image_size), spec.family),
+        paper_flops=_paper_flops(spec),
+    )
+
+
+def summarize_artifact(path: Path) -> ModelSummary:
+    """Return Table 1 for an ONNX file, with its precision, opset, size, operators and card.
+
+    Stages follow the torch modules that the nodes or weights name; a file without such names gets
+    one row per kind of operator. Parameters are the weights as stored: after folding a BatchNorm
+    counts as one bias per channel, and int8 weights count like float ones.
+
+    Raises:
+        ArtifactError: the file can't be read.
+        UnsupportedGraphError: its shapes can't be inferred.
+    """
+    model = read_model(path)
+    artifact = describe(model, path)
+    card = artifact.card
+    named = any(torch_module(node) for node in model.graph.node)
+    layers = _layers_of_graph(model, artifact, named=named)
+    if named:
+        stages = _stages(layers, card.model.family if card else Family.CUSTOM)
+    else:
+        stages = _rows_by_operator(layers)
+    return ModelSummary(
+        name=path.name,
+        stages=stages,
+        paper_flops=_paper_flops(card.model, card.output) if card else None,
+        precision=artifact.precision,
+        opset=artifact.opset,
+        file_bytes=path.stat().st_size,
+        op_counts=dict(Counter(node.op_type for node in model.graph.node).most_common()),
+        input=str(artifact.input),
+        outputs=tuple(str(tensor) for tensor in artifact.outputs),
+        min_onnxruntime=min_onnxruntime(model),
+        card=json.loads(card.to_json()) if card else None,
+    )
+
+
+def _paper_flops(spec: ModelSpec, output: OutputSpec | None = None) -> float | None:
+    """Return the paper's figure where it gives one: whole ImageNet nets on 224 pixels."""
+    if spec.image_size != 224 or spec.stem is not Stem.IMAGENET:
+        return None
+    if output is not None and (output.stride != 32 or not output.kind.has_classes):
+        return None
+    if spec.family is Family.VGG:
+        return PAPER_FLOPS_VGG19
+    return PAPER_FLOPS.get(spec.depth) if spec.family is Family.IMAGENET else None
+
+
+def _stages(layers: Iterable[Layer], family: Family) -> tuple[Stage, ...]:
+    """Group layers, in order of first use, into the rows of Table 1."""
+    rows: dict[str, list[Layer]] = {}
+    for layer in layers:
+        rows.setdefault(_stage_name(layer.path, family), []).append(layer)
+    return tuple(_stage(name, row) for name, row in rows.items())
+
+
+def _stage(name: str, layers: list[Layer]) -> Stage:
+    # Projection shortcuts are counted, but Table 1 shows the main path alone.
+    main = [layer for layer in layers if ".downsample." not in layer.path] or layers
+    return Stage(
+        name=name,
+        output_size="x".join(map(str, main[-1].size)) or "1x1",
+        layers=_layers_text(main),
+        parameters=sum(layer.parameters for layer in layers),
+        macs=sum(layer.macs for layer in layers),
+    )
+
+
+def _stage_name(path: str, family: Family) -> str:
+    """Return the paper's name for the stage of a module path such as ``layer1.0.conv2``."""
+    top = path.split(".", 1)[0]
+    if family in (Family.IMAGENET, Family.CIFAR):
+        if top.startswith("layer"):
+            return f"conv{int(top.removeprefix('layer')) + 1}_x"
+        # The max-pool is the first line of conv2_x, the average pool of the last row.
+        return {"bn1": "conv1", "maxpool": "conv2_x", "avgpool": "fc"}.get(top, top)
+    if family is Family.VGG:
+        if top != "features":
+            return "fc"
+        index = int(path.split(".")[1])
+        return f"conv{sum(end < index for end in _VGG_STAGES) + 1}_x"
+    return top
+
+
+def _layers_text(layers: Iterable[Layer]) -> str:
+    """Return ``3x3 max pool, stride 2; [3x3, 64; 3x3, 64] x 3``: equal blocks are written once."""
+    blocks: list[tuple[str, ...]] = []
+    shown = (layer for layer in layers if layer.text)
+    for _, block in groupby(shown, key=lambda layer: _block_of(layer.path)):
+        texts = tuple(layer.text for layer in block)
+        # Table 1 doesn't write the stride with which a stage begins; it shows in the size.
+        blocks.append(tuple(t.split(", stride")[0] for t in texts) if len(texts) > 1 else texts)
+    parts = []
+    for texts, same in groupby(blocks):
+        text, count = "; ".join(texts), len(list(same))
+        text = f"[{text}]" if count > 1 or len(texts) > 1 else text
+        parts.append(f"{text} x {count}" if count > 1 else text)
+    return "; ".join(parts)
+
+
+def _block_of(path: str) -> str:
+    """``layer1.0.conv2`` -> ``layer1.0``; a layer outside any block stands alone."""
+    return path.rpartition(".")[0] if path.count(".") >= 2 else path
+
+
+@dataclass(frozen=True)
+class _Tensors:
+    """What is known of a graph's tensors by name: shapes, and which are stored weights."""
+
+    shapes: dict[str, tuple[int, ...]]
+    stored: dict[str, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, graph: onnx.GraphProto) -> _Tensors:
+        values = (*graph.value_info, *graph.output, *graph.input)
+        shapes = {value.name: _dims(value) for value in values}
+        stored = {
+            tensor.name: tuple(tensor.dims)
+            for tensor in graph.initializer
+            # Shapes, axes and paddings are integers too, but int64; weights and biases are not.
+            if tensor.data_type != onnx.TensorProto.INT64
+        }
+        for node in graph.node:
+            if node.op_type == "Constant" and node.attribute[0].name == "value":
+                tensor = node.attribute[0].t
+                if tensor.data_type != onnx.TensorProto.INT64:
+                    stored[node.output[0]] = tuple(tensor.dims)
+            # int8 weights and int32 biases sit behind a DequantizeLinear of the same shape.
+            elif node.op_type in _QDQ and node.input[0] in stored:
+                stored[node.output[0]] = stored[node.input[0]]
+        return cls({**stored, **shapes}, stored)
+
+
+def _layers_of_graph(model: onnx.ModelProto, artifact: Artifact, *, named: bool) -> list[Layer]:
+    graph = with_shapes(model, artifact).graph
+    tensors = _Tensors.of(graph)
+    layers = []
+    owned: set[str] = set()
+    for node in graph.node:
+        if node.op_type in _QDQ or node.op_type == "Constant":
+            continue
+        indices = _WEIGHT_INPUTS.get(node.op_type, range(len(node.input)))
+        inputs = (node.input[i] for i in indices if i < len(node.input))
+        own = {name for name in inputs if name in tensors.stored and name not in owned}
+        owned.update(own)
+        text = _node_text(node, tensors)
+        if own or text:
+            layers.append(
+                Layer(
+                    path=module_of(node) if named else node.op_type,
+                    text=text,
+                    size=tensors.shapes.get(node.output[0], ())[2:],
+                    parameters=sum(math.prod(tensors.stored[name]) for name in own),
+                    macs=_node_macs(node, tensors),
+                )
+            )
+    return layers
+
+
+def _node_macs(node: onnx.NodeProto, tensors: _Tensors) -> int:
+    output = math.prod(tensors.shapes.get(node.output[0], (0,)))
+    if node.op_type in _CONVOLUTIONS:
+        weight = tensors.shapes.get(node.input[_CONVOLUTIONS[node.op_type]], (0,))
+        return output * math.prod(weight[1:])
+    if node.op_type in _MATRIX_PRODUCTS:
+        left = tensors.shapes.get(node.input[0], (0,))
+        transposed = any(a.name == "transA" and a.i for a in node.attribute)
+        return output * left[0 if transposed else -1]
+    return 0
+
+
+def _node_text(node: onnx.NodeProto, tensors: _Tensors) -> str:
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    strides = tuple(attributes.get("strides", (1, 1)))
+    if node.op_type in _CONVOLUTIONS:
+        weight = tensors.shapes.get(node.input[_CONVOLUTIONS[node.op_type]], ())
+        groups = attributes.get("group", 1)
+        return conv_text(weight[2:], weight[0], strides, groups) if weight else node.op_type
+    if node.op_type in _MATRIX_PRODUCTS:
+        return f"{tensors.shapes.get(node.output[0], ('?',))[-1]}-d fc"
+    if node.op_type == "MaxPool":
+        return pool_text(tuple(attributes["kernel_shape"]), strides)
+    return "average pool" if node.op_type == "GlobalAveragePool" else ""
+
+
+def _rows_by_operator(layers: Iterable[Layer]) -> tuple[Stage, ...]:
+    """Return one row per kind of operator, for graphs that don't name their modules."""
+    kinds: dict[str, list[Layer]] = {}
+    for layer in layers:
+        kinds.setdefault(layer.path, []).append(layer)
+    return tuple(
+        Stage(
+            name=kind,
+            output_size="",
+            layers=f"{len(of_kind)} node{'s' if len(of_kind) > 1 else ''}",
+            parameters=sum(layer.parameters for layer in of_kind),
+            macs=sum(layer.macs for layer in of_kind),
+        )
+        for kind, of_kind in kinds.items()
+    )
+
+
+def _dims(value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    return tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)

@@ -1,0 +1,171 @@
+"""The network that is trained: new or from a checkpoint, with its head and its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from resnet_deploy.errors import SpecError
+from resnet_deploy.models.init import initialize_for_training, initialize_head
+from resnet_deploy.models.network import Network
+from resnet_deploy.models.registry import build_custom, skeleton
+from resnet_deploy.models.resnet import ResNet
+from resnet_deploy.spec import ModelSpec
+from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.spec.training import Recipe
+
+_NEW_AND_SLOW = (
+    "the weights are new, and the recipe freezes parts of them or slows them down, which is for "
+    "trained ones: name some with --weights"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainee:
+    """A network at the start of its training, in train mode.
+
+    ``parts`` are the modules that can be frozen or slowed down, from the image to the classifier;
+    ``loaded`` is where its weights came from, None when they are new.
+    """
+
+    module: nn.Module
+    spec: ModelSpec
+    parts: tuple[tuple[nn.Module, ...], ...]
+    loaded: Network | None = None
+    notices: tuple[str, ...] = ()
+
+
+def new_network(
+    request: ModelRequest, classes: Sequence[str], recipe: Recipe, seed: int
+) -> Trainee:
+    """Return an untrained network with one output for each of ``classes``.
+
+    Raises:
+        SpecError: the request names no network, or another number of classes; or ``recipe`` asks
+            for what the network has not.
+    """
+    _check_classes(request.num_classes, classes, "--num-classes")
+    if request.is_custom:
+        if recipe.zero_init:
+            raise SpecError(f"zero_init is for the paper's nets, not for {request.model}")
+        module, spec = build_custom(replace(request, num_classes=None).spec(), seed=seed)
+        _check_classes(spec.num_classes, classes, str(request.model))
+    else:
+        spec = replace(request, num_classes=len(classes)).spec()
+        module = skeleton(spec)
+        initialize_for_training(module, seed, zero_init=recipe.zero_init)
+    slow = isinstance(module, ResNet) and (recipe.freeze > 0 or recipe.stage_decay != 1)
+    return _trainee(module, spec, recipe, None, *((_NEW_AND_SLOW,) if slow else ()))
+
+
+def trained_network(
+    loaded: Network, request: ModelRequest, classes: Sequence[str], recipe: Recipe, seed: int
+) -> Trainee:
+    """Return the network of a checkpoint, with a new head unless it knows these very classes.
+
+    Raises:
+        SpecError: the number of classes is not that of the data, or a user's own net would need a
+            new head.
+    """
+    _check_classes(request.num_classes, classes, "--num-classes")
+    module, spec = loaded.module, loaded.spec
+    if spec.num_classes == len(classes) and loaded.labels in ((), tuple(classes)):
+        return _trainee(module, spec, recipe, loaded)
+    if request.is_custom:
+        _check_classes(spec.num_classes, classes, str(request.model))
+        return _trainee(module, spec, recipe, loaded)
+    _replace_head(module, len(classes), seed)
+    notice = (
+        f"the head is new: the weights know {spec.num_classes} other classes than the data's "
+        f"{len(classes)}"
+    )
+    return _trainee(module, replace(spec, num_classes=len(classes)), recipe, loaded, notice)
+
+
+def parameter_groups(trainee: Trainee, recipe: Recipe) -> list[dict[str, Any]]:
+    """Return SGD's groups: what decays and what does not, part by part.
+
+    Each group has a ``scale`` by which the step's learning rate is multiplied: 1 at the classifier,
+    ``recipe.stage_decay`` less for every part before it. Frozen parameters are in no group.
+    """
+    groups: list[dict[str, Any]] = []
+    decaying = {
+        id(parameter)
+        for layer in trainee.module.modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear)
+        for parameter in (layer.weight,)
+    }
+    for distance, part in enumerate(reversed(trainee.parts)):
+        parameters = [p for module in part for p in module.parameters() if p.requires_grad]
+        for decays in (True, False):
+            chosen = [p for p in parameters if (recipe.decay_norms or id(p) in decaying) is decays]
+            if chosen:
+                groups.append(
+                    {
+                        "params": chosen,
+                        "weight_decay": recipe.weight_decay if decays else 0.0,
+                        "scale": recipe.stage_decay**distance,
+                    }
+                )
+    return groups
+
+
+def to_train_mode(trainee: Trainee, recipe: Recipe) -> None:
+    """Set train mode; BatchNorms of frozen parts keep their statistics."""
+    trainee.module.train()
+    for part in trainee.parts[: recipe.freeze]:
+        for module in part:
+            module.eval()
+
+
+def _trainee(
+    module: nn.Module,
+    spec: ModelSpec,
+    recipe: Recipe,
+    loaded: Network | None = None,
+    *notices: str,
+) -> Trainee:
+    parts = _parts(module)
+    if len(parts) == 1:
+        if recipe.freeze:
+            raise SpecError(f"freeze is for ResNets, and {spec.name} is none: leave it out")
+        if recipe.stage_decay != 1:
+            notices = (*notices, f"one rate for all of {spec.name}: stage_decay is for ResNets")
+    if recipe.freeze >= len(parts):
+        raise SpecError(
+            f"recipe: freeze = {recipe.freeze} leaves nothing to train: {spec.name} has "
+            f"{len(parts)} parts, the classifier included"
+        )
+    for part in parts[: recipe.freeze]:
+        for one in part:
+            one.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise SpecError(f"{spec.name} has nothing to train: all of its parameters are frozen")
+    if loaded is not None:
+        notices = (*loaded.notices, *notices)
+    return Trainee(module=module, spec=spec, parts=parts, loaded=loaded, notices=notices)
+
+
+def _parts(module: nn.Module) -> tuple[tuple[nn.Module, ...], ...]:
+    if not isinstance(module, ResNet):
+        return ((module,),)
+    stages = tuple((module.get_submodule(name),) for name in module.stage_names)
+    return ((module.conv1, module.bn1), *stages, (module.fc,))
+
+
+def _replace_head(module: nn.Module, classes: int, seed: int) -> None:
+    name, head = [
+        (name, child) for name, child in module.named_modules() if isinstance(child, nn.Linear)
+    ][-1]
+    new = nn.Linear(head.in_features, classes)
+    initialize_head(new, torch.Generator().manual_seed(seed))
+    module.set_submodule(name, new)
+
+
+def _check_classes(found: int | None, classes: Sequence[str], what: str) -> None:
+    if found not in (None, 0, len(classes)):
+        raise SpecError(f"{what} has {found} classes, the data {len(classes)}: they must be equal")

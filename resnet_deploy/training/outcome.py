@@ -1,0 +1,118 @@
+"""What a training leaves: weights with their card, and the command that deploys them."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from resnet_deploy.artifact.card import Accuracy, WeightsSource
+from resnet_deploy.artifact.weights_card import WeightsCard
+from resnet_deploy.models.registry import build
+from resnet_deploy.models.weights_file import MODEL_FILE, write_weights
+from resnet_deploy.runners.cpu import versions
+from resnet_deploy.spec.train_request import TrainRequest
+from resnet_deploy.training.folder import BEST_FILE
+from resnet_deploy.training.loop import FakeQuantized, Training, float_state
+from resnet_deploy.training.recipe import to_values
+from resnet_deploy.version import __version__
+
+_MAKERS = ("torch", "numpy", "pillow")
+
+
+def weights_card(training: Training, request: TrainRequest) -> WeightsCard:
+    """Return the card of the weights as they are now: without accuracy inside an epoch."""
+    data, network = training.data, training.evaluated
+    quantized = isinstance(network, FakeQuantized)
+    evaluated = training.epochs[-1:] if training.position.step == 0 else ()
+    found = tuple(_accuracy(training, epoch.test_top1) for epoch in evaluated)
+    loaded = training.trainee.loaded
+    new = WeightsSource(kind="factory" if request.model.is_custom else "random", seed=request.seed)
+    start = new if loaded is None else loaded.source
+    return WeightsCard(
+        model=training.trainee.spec,
+        preprocess=data.train.preprocess,
+        labels=data.classes,
+        accuracy=() if quantized else found,
+        int8_accuracy=found if quantized else (),
+        licence=request.licence,
+        recipe=to_values(training.recipe),
+        training={
+            "data": data.name,
+            "data_sha256": data.fingerprint,
+            "train_images": len(data.train),
+            "test_images": len(data.test),
+            "epochs": len(training.epochs),
+            "seed": request.seed,
+            "precision": training.precision.value,
+            "start": asdict(start),
+        },
+        activation_ranges=network.activation_ranges() if isinstance(network, FakeQuantized) else {},
+        versions={"resnet-deploy": __version__, **versions(_MAKERS)},
+    )
+
+
+def write_outcome(
+    training: Training, card: WeightsCard, out: Path, *, writes: bool = True
+) -> dict[str, Path]:
+    """Write the weights of the last epoch, and those of the best one where that was another.
+
+    All processes must call it; the one that ``writes`` does.
+
+    Returns:
+        The files by role: ``model``, and ``best``.
+
+    Raises:
+        ArtifactError: a file can't be written.
+    """
+    files = {"model": out / MODEL_FILE}
+    state = float_state(training.evaluated)
+    if isinstance(training.evaluated, FakeQuantized):
+        top1 = _float_top1(training, state)
+        card = replace(card, accuracy=(_accuracy(training, top1),))
+    if not writes:
+        return {}
+    write_weights(files["model"], state, card)
+    best = training.best
+    if best is not None and best.epoch != len(training.epochs):
+        files["best"] = out / BEST_FILE
+        found = (_accuracy(training, best.top1),)
+        card = replace(card, training={**card.training, "epochs": best.epoch})
+        if card.int8_accuracy:
+            card = replace(card, accuracy=(), int8_accuracy=found)
+        else:
+            card = replace(card, accuracy=found)
+        write_weights(files["best"], best.state, card)
+    else:
+        (out / BEST_FILE).unlink(missing_ok=True)
+    return files
+
+
+def export_command(request: TrainRequest, weights: Path) -> str:
+    """Return the command that makes ONNX files of ``weights``."""
+    words = ["resnet-deploy", "export", "--weights", str(weights)]
+    if request.model.is_custom:
+        words += ["--model", str(request.model.model)]
+    # Int8-aware weights have their ranges; what came of them is checked on pictures all the same.
+    words += ["--calibration", str(request.data), "-o", str(request.out / "deployed")]
+    return shlex.join(words)
+
+
+def _accuracy(training: Training, top1: float) -> Accuracy:
+    """Return what ``evaluate`` would record of the same images."""
+    test = training.data.test
+    return Accuracy(
+        data=test.name,
+        samples=len(test),
+        top1=round(top1, 6),
+        of=len(test.dataset),
+        data_sha256=training.test_sha256,
+    )
+
+
+def _float_top1(training: Training, state: dict[str, Tensor]) -> float:
+    network: nn.Module = build(training.trainee.spec)
+    network.load_state_dict(state)
+    return training.evaluate(network)[1]

@@ -1,0 +1,173 @@
+"""Recipes by name, from TOML files, and changed on the command line."""
+
+from __future__ import annotations
+
+import enum
+import importlib.resources
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import cattrs
+
+from resnet_deploy.errors import SpecError
+from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.spec.training import RECIPE_FIELDS, Recipe
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+RECIPES = ("cifar", "cifar-fast", "nvidia", "transfer", "qat")
+"""Names of the recipes in the box, ``recipes/<name>.toml``."""
+
+_SMALL = 64
+"""Pixels below which a picture is CIFAR's kind rather than ImageNet's."""
+
+_FROM_EPOCHS = "from_epochs"
+"""A table of a recipe's file: by a number of epochs, what runs of at least that length change."""
+
+_converter = cattrs.Converter(forbid_extra_keys=True)
+
+
+def read_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """Return the recipe called ``name``, or the one in the TOML file ``name``.
+
+    Args:
+        name: one of :data:`RECIPES`, or a path.
+        changes: fields that replace the recipe's own.
+
+    Raises:
+        SpecError: there is no such recipe, or it says what no recipe can.
+    """
+    values = _parse(name, recipe_text(name))
+    longer = values.pop(_FROM_EPOCHS, {})
+    changes = dict(changes or {})
+    own = recipe_of(values, name)
+    epochs = changes.get("epochs", own.epochs)
+    if 0 < epochs < own.epochs:
+        # A shorter run warms up for the same share of it.
+        values["warmup_epochs"] = own.warmup_epochs * epochs / own.epochs
+    for least, more in _tables(name, longer):
+        if epochs >= least:
+            values.update(more)
+    return recipe_of({**values, **changes}, name)
+
+
+def default_recipe(request: ModelRequest, weights: str, *, qat: bool) -> str:
+    """Return the recipe of a training that names none."""
+    if qat:
+        return "qat"
+    if weights != "random":
+        return "transfer"
+    return "cifar-fast" if request.spec().image_size < _SMALL else "nvidia"
+
+
+def recipe_text(name: str) -> str:
+    """Return the TOML text of a recipe.
+
+    Raises:
+        SpecError: there is no such recipe, or it can't be read.
+    """
+    if name in RECIPES:
+        file = importlib.resources.files("resnet_deploy.training") / "recipes" / f"{name}.toml"
+        return file.read_text(encoding="utf-8")
+    path = Path(name)
+    if not path.exists():
+        raise SpecError(
+            f"no recipe is called {name!r}: use {', '.join(RECIPES)}, or name a TOML file"
+        )
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise SpecError(f"cannot read the recipe {name}: {reason}") from error
+
+
+def recipe_of(values: Mapping[str, Any], name: str = "recipe") -> Recipe:
+    """Return the recipe that plain values, as of TOML or JSON, describe.
+
+    Raises:
+        SpecError: an unknown field, a value of the wrong type, or one that no training can have.
+    """
+    for field in values:
+        if field not in RECIPE_FIELDS:
+            raise SpecError(
+                f"{name} says {field!r}, which no recipe has: {', '.join(RECIPE_FIELDS)}"
+            )
+    _check_types(values, name)
+    try:
+        return _converter.structure(dict(values), Recipe)
+    except cattrs.BaseValidationError as error:
+        if inner := _spec_error(error):
+            raise inner from error
+        reasons = "; ".join(cattrs.transform_error(error, path=name))
+        raise SpecError(f"the recipe {reasons}") from error
+
+
+def to_values(recipe: Recipe) -> dict[str, Any]:
+    """Return ``recipe`` as plain values, which :func:`recipe_of` reads back."""
+    return {
+        name: value.value
+        if isinstance(value, enum.Enum)
+        else list(value)
+        if isinstance(value, tuple)
+        else value
+        for name, value in asdict(recipe).items()
+    }
+
+
+def _parse(name: str, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SpecError(f"the recipe {name} is no TOML: {error}") from error
+
+
+def _tables(name: str, longer: Any) -> list[tuple[int, dict[str, Any]]]:
+    try:
+        tables = sorted((int(epochs), dict(more)) for epochs, more in longer.items())
+    except (AttributeError, TypeError, ValueError) as error:
+        raise SpecError(
+            f"the recipe {name}: write [{_FROM_EPOCHS}.90] above what runs of 90 epochs and more "
+            "change"
+        ) from error
+    return tables
+
+
+def _check_types(values: Mapping[str, Any], name: str) -> None:
+    """Refuse what a converter would bend into shape: ``true`` for 1, ``"0.1"`` for 0.1."""
+    usual = Recipe()
+    for field, value in values.items():
+        default = getattr(usual, field)
+        if isinstance(default, bool):
+            fits = isinstance(value, bool)
+        elif isinstance(default, enum.Enum):
+            known = [one.value for one in type(default)]
+            if value not in known:
+                raise SpecError(f"{name}: {field} = {value!r} is none of {', '.join(known)}")
+            fits = True
+        elif isinstance(default, tuple):
+            fits = isinstance(value, list | tuple) and all(_is_number(one) for one in value)
+        elif isinstance(default, int):
+            fits = isinstance(value, int) and not isinstance(value, bool)
+        else:
+            fits = _is_number(value)
+        if not fits:
+            raise SpecError(
+                f"{name}: {field} = {value!r} is of the wrong kind, as in {field} = {default!r}"
+            )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _spec_error(error: BaseException) -> SpecError | None:
+    if isinstance(error, SpecError):
+        return error
+    found = (_spec_error(one) for one in getattr(error, "exceptions", ()))
+    return next((one for one in found if one), None)

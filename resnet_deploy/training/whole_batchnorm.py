@@ -1,0 +1,130 @@
+"""BatchNorm over a batch that several processes share.
+
+The state is that of ``nn.BatchNorm2d``, key for key. PyTorch's own SyncBatchNorm refuses tensors
+on the CPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from resnet_deploy.training.network import Trainee
+
+
+class WholeBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm whose statistics are those of the whole batch, over all processes.
+
+    Every process must have an equal share of it. In evaluation it is ``nn.BatchNorm2d``.
+    """
+
+    @classmethod
+    def like(cls, norm: nn.BatchNorm2d) -> WholeBatchNorm2d:
+        """Return one with the very parameters and buffers of ``norm``, and in its mode."""
+        new = cls(
+            norm.num_features,
+            norm.eps,
+            norm.momentum,
+            affine=norm.affine,
+            track_running_stats=norm.track_running_stats,
+        )
+        for name, parameter in norm.named_parameters():
+            new.register_parameter(name, parameter)
+        for name, buffer in norm.named_buffers():
+            new.register_buffer(name, buffer)
+        return new.train(norm.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x``, ``(N, C, H, W)``, N being this process's share of the batch."""
+        if not self.training:
+            return super().forward(x)
+        mean, var = _whole_statistics(x)
+        self._remember(mean, var, x.numel() // x.shape[1] * dist.get_world_size())
+        weight = torch.ones_like(mean) if self.weight is None else self.weight
+        bias = torch.zeros_like(mean) if self.bias is None else self.bias
+        normalised: Tensor = _Normalise.apply(  # type: ignore[no-untyped-call]
+            x, weight, bias, mean, var, self.eps
+        )
+        return normalised
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, var: Tensor, count: int) -> None:
+        """Move the running statistics as ``nn.BatchNorm2d`` does."""
+        if self.running_mean is None or self.running_var is None:
+            return
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        momentum = self.momentum
+        if momentum is None:
+            momentum = 1 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(var * (count / (count - 1)), momentum)
+
+
+def synchronize_batchnorm(trainee: Trainee) -> Trainee:
+    """Let every BatchNorm of ``trainee`` see the whole batch; its module is changed in place.
+
+    Returns:
+        The same trainee, whose parts name the new layers.
+    """
+    new: dict[nn.Module, nn.Module] = {}
+    # A layer that is used in two places has two paths, and must stay one.
+    for path, child in list(trainee.module.named_modules(remove_duplicate=False)):
+        if type(child) is nn.BatchNorm2d:
+            if child not in new:
+                new[child] = WholeBatchNorm2d.like(child)
+            trainee.module.set_submodule(path, new[child])
+    parts = tuple(tuple(new.get(one, one) for one in part) for part in trainee.parts)
+    return replace(trainee, parts=parts)
+
+
+@torch.no_grad()
+def _whole_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and biased variance of each channel over all processes, float32 ``(C,)``."""
+    # Running statistics in float32 make those of bfloat16 input float32 as well.
+    wide = torch.zeros(x.shape[1], dtype=torch.float32)
+    mine = torch.stack(
+        torch.batch_norm_update_stats(x, running_mean=wide, running_var=wide.clone(), momentum=0.0)
+    )
+    every = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
+    dist.all_gather(every, mine)
+    means, variances = torch.stack(every, 1)
+    # Shares are equal. Sums of squares would lose digits where the mean is large.
+    var, mean = torch.var_mean(means, 0, correction=0)
+    return mean, variances.mean(0) + var
+
+
+class _Normalise(torch.autograd.Function):
+    """``(x - mean) / sqrt(var + eps) * weight + bias``, where all processes made the statistics."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, eps: float
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight, mean, var)
+        ctx.eps = eps
+        return F.batch_norm(x, mean, var, weight, bias, eps=eps)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients; those of weight and bias are this process's part of them.
+
+        arXiv:1502.03167, section 3: with fixed statistics first, then what flows through them.
+        """
+        x, weight, mean, var = ctx.saved_tensors
+        fixed, d_weight, d_bias = torch.ops.aten.native_batch_norm_backward(
+            grad, x, weight, mean, var, None, None, False, ctx.eps, [True, True, True]
+        )
+        sums = torch.stack((d_weight, d_bias))
+        dist.all_reduce(sums)
+        sums /= x.numel() // x.shape[1] * dist.get_world_size()
+        rstd = torch.rsqrt(var + ctx.eps)
+        slope = sums[0] * rstd * rstd * weight
+        offset = sums[1] * rstd * weight - slope * mean
+        through = x * slope[:, None, None] + offset[:, None, None]
+        return (fixed - through).to(x.dtype), d_weight, d_bias, None, None, None

@@ -1,0 +1,138 @@
+"""What tuning keeps on disk: every file tried, the evidence, and the best file so far."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cattrs
+
+from resnet_deploy.artifact.card import Accuracy
+from resnet_deploy.artifact.files import sha256_of, write_atomically
+from resnet_deploy.artifact.onnx_file import load, read_model, save
+from resnet_deploy.errors import ArtifactError, SpecError
+from resnet_deploy.results import Trial, TuningReport, from_dict, to_dict
+from resnet_deploy.runners.ort_config import TRAVELLING, set_ort_config
+from resnet_deploy.spec import SessionSpec
+
+_EVIDENCE = "tune.json"
+_TRIALS = "trials"
+
+
+class Store:
+    """The output folder of one search.
+
+    ``tune.json`` and the best file are replaced whole, so a search that is killed at any moment
+    leaves both usable, and the next one with the same request takes the trials up.
+
+    Args:
+        folder: made if it isn't there.
+        name: stem of the best file, ``NAME.tuned.onnx``.
+
+    Raises:
+        ArtifactError: the folder can't be made.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self.best = folder / f"{name}.tuned.onnx"
+        self.evidence = folder / _EVIDENCE
+        self.cache = folder / "cache"
+        try:
+            (folder / _TRIALS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArtifactError(
+                f"cannot make the folder {folder}: {error.strerror}: name another with -o"
+            ) from error
+
+    def file(self, name: str) -> Path:
+        """Return where the file of the recipe called ``name`` is, or will be."""
+        return self.folder / _TRIALS / f"{name}.onnx"
+
+    def resume(self, report: TuningReport) -> TuningReport:
+        """Return ``report`` with the trials of an earlier search for the same, if there was one.
+
+        Trials whose file is gone or was changed are left out.
+
+        Raises:
+            SpecError: the folder holds a search for something else.
+        """
+        if not self.evidence.exists():
+            return report
+        try:
+            earlier = from_dict(TuningReport, json.loads(self.evidence.read_text("utf-8")))
+        except (OSError, ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
+            raise SpecError(
+                f"{self.evidence} is no record of this version's: name another folder with -o, or "
+                "delete it"
+            ) from error
+        if _request(earlier) != _request(report):
+            raise SpecError(
+                f"{self.evidence} is of another search (model, data, budget, objective or "
+                "machine): name another folder with -o, or delete it"
+            )
+        if not earlier.trials or not self._is_there(earlier.trials[0]):
+            return report  # all speeds are against the first one
+        return replace(
+            report,
+            trials=tuple(trial for trial in earlier.trials if self._is_there(trial)),
+            skipped=earlier.skipped,
+            seconds=earlier.seconds,
+        )
+
+    def _is_there(self, trial: Trial) -> bool:
+        file = self.folder / _TRIALS / trial.file
+        return file.exists() and sha256_of(file) == trial.sha256
+
+    def save(self, report: TuningReport) -> None:
+        """Write the best file of ``report``, then the evidence."""
+        best = report.best
+        if best is not None:
+            self._write_best(best, report)
+        text = json.dumps(to_dict(report), indent=1, ensure_ascii=False) + "\n"
+        write_atomically(self.evidence, text.encode())
+
+    def _write_best(self, best: Trial, report: TuningReport) -> None:
+        """Copy the file of ``best``, with what to run it with in its metadata."""
+        source = self.folder / _TRIALS / best.file
+        artifact, model = load(source), read_model(source)
+        assert artifact.card is not None, "every trial was saved with a card"
+        setting = best.setting
+        if setting.runner.startswith("ort"):
+            # The others don't travel in a file; the card and the report name them.
+            options = tuple(entry for entry in setting.options if entry[0] in TRAVELLING)
+            set_ort_config(model, SessionSpec(threads=setting.threads, options=options))
+        card = artifact.card.with_step(
+            "tune",
+            {
+                "objective": report.spec.objective.value,
+                "runner": setting.runner,
+                "threads": setting.threads,
+                "instances": setting.instances,
+                "batch_size": setting.batch_size,
+                "options": dict(setting.options),
+                "data": best.fidelity.data,
+                "samples": best.fidelity.samples,
+                "agreement": round(best.fidelity.agreement, 6),
+                "drop": None if best.fidelity.drop is None else round(best.fidelity.drop, 4),
+            },
+        )
+        top1 = best.fidelity.top1
+        if top1 is not None:
+            data, samples = best.fidelity.data, best.fidelity.samples
+            card = card.with_accuracy(Accuracy(data=data, samples=samples, top1=round(top1, 6)))
+        save(model, self.best, card)
+
+
+def _request(report: TuningReport) -> tuple[object, ...]:
+    """Return what must be equal for old trials to count; the time limit may change."""
+    environment = report.environment
+    return (
+        report.sha256,
+        report.data,
+        replace(report.spec, time_limit=1.0),
+        environment.cpu,
+        environment.cores,
+        environment.versions,
+    )

@@ -1,0 +1,216 @@
+"""Proves that a file computes what its reference computes.
+
+Every comparison is made on ONNX Runtime with all optimisations and with none, at several batch
+sizes: optimisers, fused kernels and exporters have all been seen to change answers, and each of
+these cases alone would have hidden it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.onnx_file import Artifact, load, read_model
+from resnet_deploy.data.calibration import calibration_images, synthetic_calibration
+from resnet_deploy.data.datasets import Data
+from resnet_deploy.data.formats import convert
+from resnet_deploy.errors import RunnerError, SpecError
+from resnet_deploy.graph.layers import layers_of
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.reference import Reference
+from resnet_deploy.results import Environment, OutputDiff, ParityCase, ParityReport
+from resnet_deploy.runners.base import infer_every
+from resnet_deploy.runners.compare import difference, output_differences, same_class
+from resnet_deploy.runners.ort_runner import OrtRunner
+from resnet_deploy.spec import (
+    ENOUGH_FOR_AGREEMENT,
+    FP32_TOLERANCE,
+    INT8_MIN_AGREEMENT,
+    INT8_TOLERANCE,
+    Optimization,
+    Preprocess,
+    SessionSpec,
+    Tolerance,
+)
+
+BATCH_SIZES = (1, 2, 5)
+"""One image, the exporter's own example batch, and a size that nobody traced."""
+
+IMAGES_NEEDED = sum(BATCH_SIZES)
+"""Each batch size gets images of its own."""
+
+FP32_PROBABILITIES = replace(FP32_TOLERANCE, max_relative=1e-4)
+"""Softmax makes a relative difference of probabilities from an absolute one of logits, which are
+often 10 to 30."""
+
+REAL_IMAGES = 128
+"""How many real images are compared when a file is made: top-1 agreement is a statistic."""
+
+
+def compare(
+    path: Path,
+    reference: Reference,
+    images: Array,
+    *,
+    data: str,
+    meaningful: bool,
+    tolerance: Tolerance | None = None,
+    per_layer: bool = False,
+    threads: int = 0,
+    environment: Environment | None = None,
+    progress: Progress = silent,
+) -> ParityReport:
+    """Compare the file at ``path`` with ``reference`` on ``images``.
+
+    Args:
+        path: fp32 or int8 ONNX file.
+        reference: what has the right answer.
+        images: prepared as the file's card says.
+        data: where the images come from, for the report.
+        meaningful: whether the top-1 is: a trained net on real images. Made-up pictures and
+            untrained nets give near ties, which any rounding decides.
+        tolerance: None takes the default of the file's precision.
+        per_layer: also compare every layer, in graph order.
+        threads: 0 means the physical cores allowed here.
+        environment: recorded in the report.
+        progress: called after every case.
+
+    Raises:
+        RunnerError: there is nothing to compare, or the shapes of the outputs differ.
+    """
+    if len(images) == 0:
+        raise RunnerError("there is nothing to compare: give at least one image")
+    artifact = load(path)
+    tolerance = tolerance or default_tolerance(artifact, len(images), meaningful=meaningful)
+    plan = _plan(artifact, len(images))
+    theirs = _converted(images, artifact, reference)
+    expected = _batched(reference.outputs, theirs, BATCH_SIZES[-1])
+    cases = []
+    for number, (optimization, batch_size, chosen) in enumerate(plan):
+        session = SessionSpec(threads=threads, optimization=optimization, spin=False)
+        with closing(OrtRunner(path, session)) as runner:
+            got = _batched(partial(infer_every, runner), images[chosen], batch_size)
+        right = tuple(one[chosen] for one in expected)
+        cases.append(
+            ParityCase(
+                reference=reference.name,
+                candidate=f"{path.name} on ort",
+                batch_size=batch_size,
+                optimization=optimization.value,
+                outputs=output_differences(artifact, right, got),
+                top1_equal=same_class(artifact, right, got),
+                tolerance=_tolerance_of_case(tolerance, len(chosen), len(images)),
+            )
+        )
+        progress("verifying", number + 1, len(plan))
+    layers: tuple[OutputDiff, ...] = ()
+    if per_layer:
+        layers = compare_layers(artifact, reference, images[: BATCH_SIZES[-1]], threads=threads)
+    return ParityReport(
+        model=str(path), data=data, cases=tuple(cases), layers=layers, environment=environment
+    )
+
+
+def is_trained(artifact: Artifact) -> bool:
+    """Return whether the weights are known to be other than random."""
+    return artifact.card is None or artifact.card.weights.kind != "random"
+
+
+def verification_images(
+    data: Data | None, preprocess: Preprocess, *, seed: int = 0, samples: int = REAL_IMAGES
+) -> tuple[Array, str, bool]:
+    """Return images to compare on, where they come from, and whether they are real."""
+    if preprocess.resize_in_graph:
+        raise SpecError(
+            "a file that resizes pictures itself can't be fed prepared images: verify the one that "
+            "export writes without --resize-in-graph"
+        )
+    # Another seed than calibration's: ranges always fit the images they were taken from.
+    if data is None:
+        images = synthetic_calibration(preprocess, samples=IMAGES_NEEDED, seed=seed + 1)
+    else:
+        images = calibration_images(data, preprocess, samples=samples, seed=seed + 1)
+    return np.concatenate(list(images)), images.name, not images.synthetic
+
+
+def default_tolerance(artifact: Artifact, samples: int, *, meaningful: bool) -> Tolerance:
+    """Return the tolerance for the file's precision."""
+    if not artifact.quantized:
+        return FP32_PROBABILITIES if artifact.gives_probabilities else FP32_TOLERANCE
+    if meaningful and samples >= ENOUGH_FOR_AGREEMENT:
+        return replace(INT8_TOLERANCE, min_agreement=INT8_MIN_AGREEMENT)
+    return INT8_TOLERANCE
+
+
+def compare_layers(
+    artifact: Artifact, reference: Reference, images: Array, *, threads: int = 0
+) -> tuple[OutputDiff, ...]:
+    """Compare every layer that both sides have, in graph order.
+
+    An int8 file runs with all optimisations, so that its real kernels are seen; an fp32 file
+    with none, because fused operators have no results of their own.
+
+    Raises:
+        RunnerError: the two have no layer in common.
+    """
+    layers = layers_of(read_model(artifact.path))
+    expected = reference.layer_values(_converted(images, artifact, reference), layers)
+    common = [layer for layer in layers if layer.name in expected]
+    if not common:
+        raise RunnerError(
+            f"{artifact.path} and {reference.name} have no layer in common: compare a file with "
+            "the one it was made from"
+        )
+    optimization = Optimization.ALL if artifact.quantized else Optimization.OFF
+    session = SessionSpec(threads=threads, optimization=optimization, spin=False)
+    with closing(OrtRunner(artifact.path, session)) as runner:
+        observed = runner.trace(images, [layer.observed for layer in common])
+    return tuple(
+        difference(layer.name, expected[layer.name], layer.value(observed)) for layer in common
+    )
+
+
+def _converted(images: Array, artifact: Artifact, reference: Reference) -> Array:
+    """Return ``images``, prepared for ``artifact``, as ``reference`` takes them."""
+    own = artifact.preprocess
+    return convert(images, own, replace(own, format=reference.format))
+
+
+def _tolerance_of_case(tolerance: Tolerance, samples: int, all_samples: int) -> Tolerance:
+    """A share of agreement needs all samples; full agreement can be asked of any number."""
+    if tolerance.min_agreement in (None, 1.0) or samples == all_samples:
+        return tolerance
+    return replace(tolerance, min_agreement=None)
+
+
+def _plan(artifact: Artifact, count: int) -> list[tuple[Optimization, int, list[int]]]:
+    """Return (optimisation, batch size, which images) of every case.
+
+    With more images than the batch sizes need, one more case compares them all.
+    """
+    fixed = artifact.input.shape[0]
+    sizes = BATCH_SIZES if fixed is None else (fixed,)
+    plan = []
+    for optimization in (Optimization.OFF, Optimization.ALL):
+        start = 0
+        for size in sizes:
+            plan.append((optimization, size, [(start + i) % count for i in range(size)]))
+            start += size
+    if count > sum(sizes):
+        plan.append((Optimization.ALL, sizes[-1], list(range(count))))
+    return plan
+
+
+def _batched(
+    infer: Callable[[Array], tuple[Array, ...]], images: Array, batch_size: int
+) -> tuple[Array, ...]:
+    """Return every output for all ``images``, ``batch_size`` at a time."""
+    starts = range(0, len(images), batch_size)
+    pieces = [infer(images[start : start + batch_size]) for start in starts]
+    return tuple(np.concatenate(parts) for parts in zip(*pieces, strict=True))

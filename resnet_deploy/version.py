@@ -1,0 +1,3 @@
+"""The version of this package: cards and bundles name it, too."""
+
+__version__ = "0.1.0"

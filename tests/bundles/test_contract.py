@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from resnet_deploy.artifact.onnx_file import load
+from resnet_deploy.bundles.contract import contract_of
+from resnet_deploy.errors import UnsupportedGraphError
+from resnet_deploy.spec import OutputKind
+
+
+def test_logits(tiny_export):
+    contract = contract_of(load(tiny_export / "resnet8.int8.onnx"))
+    assert (contract.name, contract.precision) == ("resnet8.int8", "int8")
+    assert contract.input_shape == (3, 32, 32)
+    assert contract.input_dtype == "float32"
+    assert contract.batch is None
+    assert contract.output_kind is OutputKind.LOGITS
+    assert (contract.num_classes, contract.k, contract.scores_per_image) == (10, 0, 10)
+    assert not contract.gives_probabilities
+    assert contract.labels == tuple(f"class {index}" for index in range(10))
+
+
+def test_top_k_names_its_classes(output_exports):
+    contract = contract_of(load(output_exports / "top-3.onnx"))
+    assert (contract.num_classes, contract.k, contract.scores_per_image) == (10, 3, 3)
+    assert contract.output_names == ("probabilities", "classes")
+    assert contract.gives_probabilities
+
+
+@pytest.mark.parametrize("output", ["embedding", "features"])
+def test_features_have_no_classes(output_exports, output):
+    with pytest.raises(UnsupportedGraphError, match="not classes"):
+        contract_of(load(output_exports / f"{output}.onnx"))
+
+
+def test_a_label_is_one_line(tiny_export):
+    artifact = load(tiny_export / "resnet8.onnx")
+    assert artifact.card is not None
+    card = replace(artifact.card, labels=("a\nb\0\x9b", *"bcdefghij"))
+    assert contract_of(replace(artifact, card=card)).labels[0] == "a b"
+
+
+def test_labels_are_as_many_as_classes(tiny_export):
+    artifact = load(tiny_export / "resnet8.onnx")
+    assert artifact.card is not None
+    card = replace(artifact.card, labels=("a", "b"))
+    with pytest.raises(UnsupportedGraphError, match="2 labels for 10 classes"):
+        contract_of(replace(artifact, card=card))
+
+
+def test_other_outputs_than_float32_are_refused(tiny_export):
+    artifact = load(tiny_export / "resnet8.onnx")
+    output = replace(artifact.output, dtype="float64")
+    with pytest.raises(UnsupportedGraphError, match="gives float64"):
+        contract_of(replace(artifact, outputs=(output,)))
+
+
+def test_foreign_top_k_is_refused(output_exports):
+    artifact = replace(load(output_exports / "top-3.onnx"), card=None)
+    with pytest.raises(UnsupportedGraphError, match="how many classes"):
+        contract_of(artifact)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from resnet_deploy.artifact.files import sha256_of
+from resnet_deploy.bundles.folder import check_folder, write_folder
+from resnet_deploy.bundles.manifest import MANIFEST_FILE, listed_files
+from resnet_deploy.errors import ArtifactError
+
+
+def _write(folder: Path, **files: str) -> None:
+    contents = {name.replace("__", "/"): text.encode() for name, text in files.items()}
+    listed = {}
+    for name, data in contents.items():
+        other = folder.parent / "digest"
+        other.write_bytes(data)
+        listed[name] = sha256_of(other)
+    manifest = {"tool": {"name": "resnet-deploy"}, "files": listed}
+    write_folder(folder, {**contents, MANIFEST_FILE: json.dumps(manifest).encode()})
+
+
+def test_a_newer_bundle_replaces_an_older_one_and_leaves_builds(tmp_path):
+    folder = tmp_path / "bundle"
+    check_folder(folder, force=False)
+    _write(folder, code="old", golden__gone="case")
+    (folder / "build").mkdir()
+    (folder / "build/selftest").write_text("made by cmake")
+    check_folder(folder, force=False)
+    _write(folder, code="new")
+    assert (folder / "code").read_text() == "new"
+    assert not (folder / "golden").exists(), "Triton takes an empty folder for a model"
+    assert (folder / "build/selftest").exists()
+
+
+def test_what_a_user_changed_is_not_replaced(tmp_path):
+    folder = tmp_path / "bundle"
+    _write(folder, code="old")
+    (folder / "code").write_text("my own work")
+    with pytest.raises(ArtifactError, match=r"code was changed since it was written"):
+        check_folder(folder, force=False)
+    check_folder(folder, force=True)
+
+
+def test_a_folder_of_somebody_else_is_refused(tmp_path):
+    (tmp_path / "thesis.txt").write_text("all of it")
+    with pytest.raises(ArtifactError, match="holds no bundle"):
+        check_folder(tmp_path, force=False)
+    with pytest.raises(ArtifactError, match="is a file"):
+        check_folder(tmp_path / "thesis.txt", force=True)
+
+
+def test_a_new_file_does_not_replace_one_of_a_user(tmp_path):
+    folder = tmp_path / "bundle"
+    _write(folder, code="old")
+    (folder / "package.json").write_text("my own work")
+    with pytest.raises(ArtifactError, match=r"package.json was not written by resnet-deploy"):
+        write_folder(folder, {"package.json": b"ours"})
+    assert (folder / "package.json").read_text() == "my own work"
+    write_folder(folder, {"package.json": b"ours"}, force=True)
+    assert (folder / "package.json").read_text() == "ours"
+
+
+def test_empty_folders_are_nobodys(tmp_path):
+    (tmp_path / "golden/deep").mkdir(parents=True)
+    check_folder(tmp_path, force=False)
+
+
+def test_a_manifest_can_not_point_out_of_its_folder(tmp_path):
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    precious = tmp_path / "precious"
+    precious.write_text("keep me")
+    manifest = {"tool": {"name": "resnet-deploy"}, "files": {"../precious": sha256_of(precious)}}
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
+    assert listed_files(folder) == {}
+    _write(folder, code="new")
+    assert precious.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"tool": {"name": "other"}, "files": {}}',
+        '{"tool": {"name": "resnet-deploy"}, "files": {"a\\u0000b": "x"}}',
+        "[" * 100_000,
+    ],
+    ids=["empty", "list", "object", "other", "nul", "deep"],
+)
+def test_other_manifests_are_not_ours(tmp_path, text):
+    (tmp_path / MANIFEST_FILE).write_text(text)
+    assert listed_files(tmp_path) is None

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from resnet_deploy.artifact.onnx_file import load
+from resnet_deploy.bundles.contract import contract_of
+from resnet_deploy.bundles.golden import answers, golden_cases
+from resnet_deploy.bundles.javascript import core_files, npm_release
+from resnet_deploy.bundles.kit import MODEL_FILE, Kit, Network
+from resnet_deploy.spec import BundleTarget, OutputKind, Preprocess
+
+
+def contract_in(files: dict[str, bytes]) -> dict[str, object]:
+    """The contract as JavaScript sees it: it is written as JSON, on a line of its own."""
+    (line,) = [one for one in files["lib/contract.mjs"].splitlines() if one.startswith(b"  {")]
+    found: dict[str, object] = json.loads(line.decode().rstrip(","))
+    return found
+
+
+@pytest.fixture(scope="module")
+def kit(tiny_export):
+    path = tiny_export / "resnet8.onnx"
+    artifact = load(path)
+    contract = contract_of(artifact)
+    cases = golden_cases(contract, None, 0, 0)[:1]
+    network = Network(
+        file=MODEL_FILE,
+        data=path.read_bytes(),
+        artifact=artifact,
+        answers=answers(artifact, cases),
+        tolerance=1e-4,
+    )
+    return Kit(
+        target=BundleTarget.NODE,
+        contract=contract,
+        networks=(network,),
+        cases=cases,
+        min_onnxruntime="1.14",
+        max_onnxruntime="1.23.1",
+    )
+
+
+def test_the_contract_that_javascript_sees(kit):
+    found = contract_in(core_files(kit, "lib"))
+    assert found["name"] == "resnet8"
+    assert found["inputShape"] == [3, 32, 32]
+    assert (found["inputDtype"], found["batch"], found["k"]) == ("float32", None, 0)
+    assert found["numClasses"] == 10
+    assert found["outputKind"] == OutputKind.LOGITS.value
+    assert found["minOnnxRuntime"] == "1.14"
+    assert found["preprocess"] == {
+        "resize": 32,
+        "crop": 32,
+        "interpolation": "bilinear",
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "format": "float-nchw",
+        "resizeInGraph": False,
+    }
+    assert found["networks"] == [
+        {
+            "file": MODEL_FILE,
+            "precision": "fp32",
+            "sha256": kit.network.sha256,
+            "bytes": len(kit.network.data),
+            "tolerance": 1e-4,
+        }
+    ]
+
+
+def test_names_from_files_stay_text(kit):
+    """Whatever is in a name, the line that holds it is one JSON value."""
+    hostile = "x'\"`${process.exit()}</script>\u2028\n"
+    spec = Preprocess(interpolation=hostile)
+    odd = replace(kit, contract=replace(kit.contract, name=hostile, preprocess=spec))
+    files = core_files(odd, "lib")
+    assert contract_in(files)["name"] == hostile
+    assert b"<" not in files["lib/contract.mjs"].split(b"frozen(\n")[1]
+    # All other modules are the same in every bundle.
+    usual = core_files(kit, "lib")
+    assert {name for name in files if files[name] != usual[name]} == {"lib/contract.mjs"}
+
+
+@pytest.mark.parametrize(
+    ("python", "npm"),
+    [
+        ("1.20.0", "1.20.0"),
+        ("1.23.1", "1.23.0"),
+        ("1.28.0", "1.27.0"),
+        ("1.30.0", "1.30.0"),
+        ("1.31.0.dev20260911001", "1.30.0"),
+    ],
+)
+def test_npm_release(kit, python, npm):
+    assert npm_release(replace(kit, max_onnxruntime=python)) == npm

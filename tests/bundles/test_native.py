@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import resnet_deploy.bundles.native as native
+from resnet_deploy.artifact.onnx_file import load
+from resnet_deploy.bundles.bundling import pack
+from resnet_deploy.spec import BundleTarget
+
+NATIVE = Path(native.__file__).parent / "templates/native"
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a file whose name would leave a C string, open a comment, or spell a trigraph."""
+    folder = tmp_path_factory.mktemp("native")
+    evil = folder / 'a"; int b = 1; *é ??= \\ {{ 7 * 7 }}.onnx'
+    shutil.copy(tiny_export / "resnet8.onnx", evil)
+    pack(evil, BundleTarget.CPP, folder / "bundle")
+    return folder / "bundle"
+
+
+def test_every_file_of_the_core_is_listed():
+    there = {str(file.relative_to(NATIVE)) for file in NATIVE.rglob("*") if file.is_file()}
+    assert set(native.CORE_FILES) == there
+
+
+def test_names_stay_inside_their_strings(bundle):
+    text = (bundle / "include/resnet/contract.hpp").read_text()
+    (name,) = re.findall(r"/\* name \*/ (.*)", text)
+    assert re.fullmatch(r'"([^"\\?{}\n]|\\[0-7]{3})*",', name)
+    assert "49" not in name
+    decoded = re.sub(rb"\\([0-7]{3})", lambda code: bytes([int(code[1], 8)]), name.encode())
+    assert decoded.decode() == '"a"; int b = 1; *é ??= \\ {{ 7 * 7 }}",'
+
+
+def test_constants_are_those_of_the_manifest(bundle, tiny_contract):
+    text = (bundle / "include/resnet/contract.hpp").read_text()
+    spec = tiny_contract.preprocess
+    for line in (
+        f"/* resize */ {spec.resize},",
+        f"/* crop */ {spec.crop},",
+        "Interpolation::bilinear,",
+        "Format::float_nchw,",
+        "OutputKind::logits,",
+        "/* classes */ 10,",
+        "/* k */ 0,",
+        "/* batch */ 0,",
+    ):
+        assert f"    {line}\n" in text
+    numbers = re.findall(r"static_cast<float>\((.*?)\)", text)
+    assert np.array_equal(
+        np.array([float(one) for one in numbers], np.float32),
+        np.array([*spec.mean, *spec.std], np.float32),
+    )
+
+
+def test_headers_include_only_what_is_there(bundle):
+    for file in (bundle / one for one in native.CORE_FILES):
+        for name in re.findall(r'#include "(.*)"', file.read_text()):
+            assert (bundle / "include" / name).is_file(), (file, name)
+
+
+def test_preparation_is_said_in_words(tiny_contract):
+    assert native.preparation(tiny_contract) == (
+        "resized so that its shorter side has 32 pixels (bilinear, antialiased), and cropped to "
+        "the 32x32 in the middle, then normalised"
+    )
+
+
+@pytest.mark.parametrize("isa", [(), ("x86-avx2",)])
+def test_saturation_is_named_where_nothing_rules_it_out(isa, tiny_export):
+    class Int8:
+        precision = "int8"
+
+        class card:  # noqa: N801
+            proven_isas = isa
+
+    sentences = native.cpus(Int8)  # type: ignore[arg-type]
+    assert ("without VNNI" in sentences) == (not isa)
+    assert ("proven on x86-avx2." in sentences) == bool(isa)
+    assert native.cpus(load(tiny_export / "resnet8.onnx")) == ""

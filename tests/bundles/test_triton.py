@@ -1,0 +1,193 @@
+"""The model repository, by the schemas that Triton and KServe publish."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import yaml
+from google.protobuf import text_format
+
+from resnet_deploy.artifact.onnx_file import load
+from resnet_deploy.bundles.bundling import pack
+from resnet_deploy.bundles.triton import model_name
+from resnet_deploy.spec import (
+    BundleTarget,
+)
+from tests.support.tiny_model import save_colour_model
+from tests.support.triton_models import resizing_model, top_2_model
+from tests.support.triton_packages import schemas
+
+TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8", "int64": "TYPE_INT64"}
+
+
+@pytest.fixture(scope="module")
+def schema() -> Any:
+    """The module made from ``model_config.proto``, without the client around it."""
+    path = schemas() / "tritonclient/grpc/model_config_pb2.py"
+    spec = importlib.util.spec_from_file_location("model_config_pb2", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with warnings.catch_warnings():
+        # Made by the release before: protobuf reads it, and says so.
+        warnings.filterwarnings("ignore", message="Protobuf gencode version")
+        spec.loader.exec_module(module)
+    return module
+
+
+def bundled(model: Path, folder: Path) -> Path:
+    pack(model, BundleTarget.TRITON, folder)
+    (repository,) = (folder / "model_repository").iterdir()
+    return repository
+
+
+def config(schema: Any, repository: Path) -> Any:
+    text = (repository / "config.pbtxt").read_text(encoding="ascii")
+    found = text_format.Parse(text, schema.ModelConfig())
+    assert found.name == repository.name
+    assert found.backend == "onnxruntime"
+    assert (repository / "1" / found.default_model_filename).is_file()
+    assert found.version_policy.latest.num_versions == 1
+    return found
+
+
+def test_a_file_of_any_batch_size(tiny_export: Path, tmp_path: Path, schema: Any) -> None:
+    repository = bundled(tiny_export / "resnet8.int8.onnx", tmp_path)
+    assert repository.name == "resnet8-int8"
+    found, artifact = config(schema, repository), load(repository / "1/model.onnx")
+
+    assert found.max_batch_size == 8
+    assert list(found.dynamic_batching.preferred_batch_size) == [4, 8]
+    assert 0 < found.dynamic_batching.max_queue_delay_microseconds < 10_000
+    (entry,), (output,) = found.input, found.output
+    assert (entry.name, tuple(entry.dims)) == (artifact.input.name, artifact.input.shape[1:])
+    assert schema.DataType.Name(entry.data_type) == TYPES[artifact.input.dtype]
+    assert (output.name, tuple(output.dims)) == (artifact.output.name, artifact.output.shape[1:])
+    assert schema.DataType.Name(output.data_type) == TYPES[artifact.output.dtype]
+    labels = (repository / output.label_filename).read_text().splitlines()
+    assert len(labels) == 10
+
+    (group,) = found.instance_group
+    assert group.kind == schema.ModelInstanceGroup.KIND_CPU
+    assert (group.count, found.parameters["intra_op_thread_count"].string_value) == (2, "2")
+    assert [one.batch_size for one in found.model_warmup] == [1, 8]
+    for one in found.model_warmup:
+        warm = one.inputs[entry.name]
+        assert (warm.data_type, list(warm.dims)) == (entry.data_type, list(entry.dims))
+        assert warm.zero_data
+
+
+def test_top_k_has_two_outputs_and_no_labels(tmp_path: Path, schema: Any) -> None:
+    found = config(schema, bundled(top_2_model(tmp_path / "net.onnx"), tmp_path / "b"))
+    assert [(one.name, list(one.dims), one.label_filename) for one in found.output] == [
+        ("probabilities", [2], ""),
+        ("classes", [2], ""),
+    ]
+    assert schema.DataType.Name(found.output[1].data_type) == "TYPE_INT64"
+
+
+def test_a_fixed_batch_size_is_a_dimension(tmp_path: Path, schema: Any) -> None:
+    model = save_colour_model(tmp_path / "net.onnx", shape=(4, 3, 8, 8)).path
+    found = config(schema, bundled(model, tmp_path / "b"))
+    assert found.max_batch_size == 0
+    assert not found.HasField("dynamic_batching")
+    assert [list(found.input[0].dims), list(found.output[0].dims)] == [[4, 3, 8, 8], [4, 3]]
+    assert found.output[0].label_filename == ""
+    (warm,) = found.model_warmup
+    assert (warm.batch_size, list(warm.inputs["input"].dims)) == (1, [4, 3, 8, 8])
+
+
+def test_pictures_of_any_size_and_what_tune_found(tmp_path: Path, schema: Any) -> None:
+    found = config(schema, bundled(resizing_model(tmp_path / "net.onnx"), tmp_path / "b"))
+    assert list(found.input[0].dims) == [-1, -1, 3]
+    assert [list(one.inputs["input"].dims) for one in found.model_warmup] == [[8, 8, 3]] * 2
+    assert found.instance_group[0].count == 3
+    assert found.parameters["intra_op_thread_count"].string_value == "1"
+
+
+def test_names_out_of_a_model_are_names_only(tmp_path: Path, schema: Any) -> None:
+    name = 'a" }] ü\n'
+    model = resizing_model(tmp_path / "it's <b>'\";$(x) ü.onnx", name=name)
+    repository = bundled(model, tmp_path / "b")
+    assert repository.name == "it-s-b-x"
+    found = config(schema, repository)
+    assert found.input[0].name == name
+    assert list(found.model_warmup[0].inputs) == [name]
+    assert "<b>" not in (tmp_path / "b/README.md").read_text(encoding="utf-8")
+    compile((tmp_path / "b/client.py").read_text(encoding="utf-8"), "client.py", "exec")
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [
+        ("resnet20.int8", "resnet20-int8"),
+        ("ResNet_50 (v1.5)", "resnet-50-v1-5"),
+        ("18", "net-18"),
+        ("ü", "net"),
+        ("x" * 39 + ".y", "x" * 39),
+    ],
+)
+def test_a_name_fits_everywhere(stem: str, name: str) -> None:
+    assert model_name(stem) == name
+
+
+def test_the_manifest_says_where_things_are(tiny_export: Path, tmp_path: Path) -> None:
+    bundled(tiny_export / "resnet8.onnx", tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    file = "model_repository/resnet8/1/model.onnx"
+    assert manifest["networks"][0]["file"] == file
+    assert manifest["labels"] == "model_repository/resnet8/labels.txt"
+    assert manifest["golden"][0]["answers"][0]["network"] == file
+    assert set(manifest["files"]) >= {file, manifest["labels"]}
+    assert (tmp_path / file).read_bytes() == (tiny_export / "resnet8.onnx").read_bytes()
+    assert onnx.load(tmp_path / file).graph.node
+
+
+def test_kserve_knows_every_key(tiny_export: Path, tmp_path: Path) -> None:
+    repository = bundled(tiny_export / "resnet8.int8.onnx", tmp_path)
+    service = yaml.safe_load((tmp_path / "kserve.yaml").read_text())
+    assert (service["apiVersion"], service["kind"]) == (
+        "serving.kserve.io/v1beta1",
+        "InferenceService",
+    )
+    assert service["metadata"] == {"name": repository.name}
+    check(service, "V1beta1InferenceService")
+    model = service["spec"]["predictor"]["model"]
+    assert model["storageUri"].endswith("/model_repository")
+    assert model["resources"]["limits"]["cpu"] == "4"
+
+
+def check(value: Any, kind: str) -> None:
+    """Compare ``value`` with what KServe's Python package says about the class ``kind``."""
+    plain = {"str": str, "int": int, "bool": bool, "float": float}
+    if kind in plain:
+        assert isinstance(value, plain[kind])
+    if not kind.startswith("V1beta1"):
+        return  # Kubernetes' own types are in a package of their own
+    types, keys = fields(kind)
+    attributes = {key: attribute for attribute, key in keys.items()}
+    assert value.keys() <= attributes.keys(), kind
+    for key, inner in value.items():
+        check(inner, types[attributes[key]])
+
+
+def fields(kind: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return type and key by attribute, read from the source: importing it needs a cluster's."""
+    words = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in kind)
+    path = schemas() / f"kserve/models/{words.strip('_')}.py"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = {
+        target.id: ast.literal_eval(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return found["openapi_types"], found["attribute_map"]

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from resnet_deploy.quantization.activation_histograms import ActivationHistograms
+from resnet_deploy.quantization.histogram import Histogram
+from resnet_deploy.quantization.ranges import choose_range
+from resnet_deploy.spec import CalibrationMethod
+
+FLOATS = st.floats(-1e6, 1e6, width=32)
+IMAGES = st.lists(arrays(np.float32, st.integers(1, 20), elements=FLOATS), min_size=1, max_size=6)
+
+
+def learned(images: list[np.ndarray]) -> ActivationHistograms:
+    total = ActivationHistograms.of(["a", "b"])
+    for image in images:
+        total.histograms["a"].add(image)
+        total.histograms["b"].add(np.maximum(image, 0))
+        total.images += 1
+    return total
+
+
+def state(histograms: ActivationHistograms) -> tuple[object, ...]:
+    def one(histogram: Histogram) -> tuple[object, ...]:
+        extremes = (histogram.low, histogram.high)
+        return histogram.exponent, histogram.zeros, extremes, histogram.counts.tolist()
+
+    return histograms.images, {name: one(found) for name, found in histograms.histograms.items()}
+
+
+@given(IMAGES, st.integers(0, 6), st.randoms(use_true_random=False))
+def test_halves_of_two_processes_merge_into_the_whole(
+    images: list[np.ndarray], cut: int, random: object
+) -> None:
+    shuffled = list(images)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    total = ActivationHistograms.of(["a", "b"])
+    for half in (shuffled[:cut], shuffled[cut:]):
+        total.merge(ActivationHistograms.from_bytes(learned(half).to_bytes()))
+    whole = learned(images)
+    assert state(total) == state(whole)
+    for name, histogram in total.histograms.items():
+        for method in CalibrationMethod:
+            assert choose_range(histogram, method) == choose_range(whole.histograms[name], method)
+
+
+@pytest.mark.parametrize("images", [[], [np.zeros(3, np.float32)]])
+def test_nothing_and_zeros_survive(images: list[np.ndarray]) -> None:
+    histograms = learned(images)
+    assert state(ActivationHistograms.from_bytes(histograms.to_bytes())) == state(histograms)
+
+
+def test_every_cut_and_every_flipped_byte_is_noticed_or_harmless() -> None:
+    histograms = learned([np.array([1, 2], np.float32)])
+    data = histograms.to_bytes()
+    for cut in range(0, len(data), 7):
+        with pytest.raises(ValueError, match="no histograms"):
+            ActivationHistograms.from_bytes(data[:cut])
+    for place in range(0, len(data), 11):
+        damaged = bytearray(data)
+        damaged[place] ^= 0x55
+        try:
+            assert state(ActivationHistograms.from_bytes(bytes(damaged))) == state(histograms)
+        except ValueError:
+            continue
+
+
+def test_pickles_are_never_loaded() -> None:
+    stream = io.BytesIO()
+    np.savez(stream, names=np.array([{"a": 1}], object))
+    with pytest.raises(ValueError, match="no histograms"):
+        ActivationHistograms.from_bytes(stream.getvalue())

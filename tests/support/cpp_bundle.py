@@ -1,0 +1,58 @@
+"""A C++ bundle, built by the commands of its own README."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from resnet_deploy.bundles.bundling import pack
+from resnet_deploy.results import BundleReport
+from resnet_deploy.spec import BundleTarget
+from tests.support.native_classifier import shared_library
+from tests.support.native_toolchain import STRICT, run, tool
+
+
+@dataclass(frozen=True)
+class Built:
+    """A bundle that was built by the commands of its README; ``library`` has its C interface."""
+
+    folder: Path
+    report: BundleReport
+    said: str
+    ort: Path
+    library: Path
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """What a program is linked with."""
+        folder = self.ort / "lib"
+        static = str(self.folder / "build/libresnet_classifier.a")
+        return static, f"-L{folder}", "-lonnxruntime", f"-Wl,-rpath,{folder}", "-pthread"
+
+
+def build(model: Path, folder: Path, ort: Path) -> Built:
+    """Bundle ``model`` into ``folder`` and do what its README says, with the library in ``ort``."""
+    report = pack(model, BundleTarget.CPP, folder)
+    tool("cmake", "cmake")
+    tool("g++", "g++")
+    said = ""
+    for command in commands_of(folder / "README.md"):
+        line = command.replace("/path/of/onnxruntime", str(ort))
+        said = run(["sh", "-c", line], folder, CXXFLAGS=STRICT, CMAKE_BUILD_PARALLEL_LEVEL="2")
+    library = shared_library(
+        folder / "build/libresnet_classifier.a", ort / "lib", folder.parent / "libclassifier.so"
+    )
+    return Built(folder=folder, report=report, said=said, ort=ort, library=library)
+
+
+def commands_of(readme: Path) -> tuple[str, ...]:
+    """Return the commands of the README's first block."""
+    return tuple(block(readme, "sh").strip().splitlines())
+
+
+def block(readme: Path, language: str) -> str:
+    """Return the first fenced block of code in ``language``."""
+    found = re.search(rf"```{language}\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    return found[1]

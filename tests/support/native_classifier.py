@@ -1,0 +1,139 @@
+"""The C interface of a native bundle, called from Python."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.support.native_toolchain import run, tool
+
+BAD_ARGUMENT, BAD_IMAGE, BAD_BUNDLE, OLD_ONNXRUNTIME = -1, -2, -3, -4
+
+Pixels = NDArray[np.uint8]
+
+
+class CallError(Exception):
+    """What ``resnet_last_error`` says, and the code that the call returned."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class that the classifier named."""
+
+    index: int
+    score: float
+    probability: float
+    label: str
+
+
+class _Options(ctypes.Structure):
+    _fields_ = (
+        ("threads", ctypes.c_int32),
+        ("spin", ctypes.c_int32),
+        ("model", ctypes.c_char_p),
+    )
+
+
+class _Prediction(ctypes.Structure):
+    _fields_ = (
+        ("index", ctypes.c_int32),
+        ("score", ctypes.c_float),
+        ("probability", ctypes.c_float),
+        ("label", ctypes.c_char_p),
+    )
+
+
+def shared_library(static: Path, ort_libraries: Path, target: Path) -> Path:
+    """Make ``target`` of the static library that CMake built, without compiling again."""
+    whole = ("-Wl,--whole-archive", str(static), "-Wl,--no-whole-archive")
+    onnxruntime = (f"-L{ort_libraries}", "-lonnxruntime", f"-Wl,-rpath,{ort_libraries}")
+    command = [tool("g++", "g++"), "-shared", *whole, *onnxruntime, "-pthread", "-o", str(target)]
+    run(command, target.parent)
+    return target
+
+
+class NativeClassifier:
+    """One classifier behind the C interface in ``library``; sleeping threads, one by default."""
+
+    def __init__(
+        self,
+        library: Path,
+        folder: Path | None = None,
+        *,
+        files: tuple[bytes, bytes] | None = None,
+        threads: int = 1,
+    ) -> None:
+        self._library = ctypes.CDLL(str(library))
+        self._library.resnet_last_error.restype = ctypes.c_char_p
+        self._library.resnet_label.restype = ctypes.c_char_p
+        self._handle = ctypes.c_void_p()
+        options = ctypes.byref(_Options(threads, 0, None))
+        if files is not None:
+            model, labels = files
+            arguments = (model, ctypes.c_size_t(len(model)), labels, ctypes.c_size_t(len(labels)))
+            opened = self._library.resnet_open_memory
+        else:
+            arguments = (str(folder).encode(),)  # type: ignore[assignment]
+            opened = self._library.resnet_open
+        self._check(opened(*arguments, options, ctypes.byref(self._handle)))
+
+    def classify(self, picture: Pixels, k: int = 1, **wrong: int) -> list[Prediction]:
+        """Return the best classes of an RGB picture; ``wrong`` replaces its size."""
+        top = (_Prediction * max(k, 1))()
+        found = ctypes.c_int32()
+        self._check(
+            self._library.resnet_classify(
+                *self._picture(picture, **wrong), ctypes.c_int32(k), top, ctypes.byref(found)
+            )
+        )
+        return [
+            Prediction(one.index, one.score, one.probability, one.label.decode())
+            for one in top[: found.value]
+        ]
+
+    def scores(self, picture: Pixels) -> NDArray[np.float32]:
+        """Return the network's first output."""
+        values = np.empty(self._library.resnet_class_count(self._handle), np.float32)
+        needed = ctypes.c_size_t()
+        self._check(
+            self._library.resnet_scores(
+                *self._picture(picture),
+                values.ctypes.data_as(ctypes.c_void_p),
+                ctypes.c_size_t(values.size),
+                ctypes.byref(needed),
+            )
+        )
+        return values[: needed.value]
+
+    def label(self, index: int) -> str | None:
+        """Return the name of a class; None where there is none."""
+        text: bytes | None = self._library.resnet_label(self._handle, ctypes.c_int32(index))
+        return None if text is None else text.decode()
+
+    def close(self) -> None:
+        """Free the classifier."""
+        self._library.resnet_close(self._handle)
+
+    def _picture(self, picture: Pixels, **wrong: int) -> tuple[Any, ...]:
+        height, width = (int(side) for side in picture.shape[:2])
+        return (
+            self._handle,
+            np.ascontiguousarray(picture).ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_size_t(wrong.get("size", picture.size)),
+            ctypes.c_int32(wrong.get("width", width)),
+            ctypes.c_int32(wrong.get("height", height)),
+            ctypes.c_size_t(wrong.get("stride", 0)),
+        )
+
+    def _check(self, code: int) -> None:
+        if code != 0:
+            raise CallError(code, self._library.resnet_last_error().decode())

@@ -1,0 +1,143 @@
+"""A result of every kind, made up: what views and writers are shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from resnet_deploy.results import (
+    BundleReport,
+    Diagnosis,
+    Missing,
+    ModelSummary,
+    Prediction,
+    RunnerStatus,
+    ScoredClass,
+    Stage,
+)
+from resnet_deploy.results.training import Epoch, TrainingResult
+from tests.support.reports.benchmarks import bench_result, profile, regression, tuning
+from tests.support.reports.parts import ENVIRONMENT
+from tests.support.reports.quality import (
+    deployment,
+    evaluation,
+    isa_report,
+    parity_report,
+    saturation_report,
+)
+
+
+def bundle() -> BundleReport:
+    return BundleReport(
+        target="cpp",
+        folder="out/app",
+        model="model.onnx",
+        precision="int8",
+        sha256="0" * 64,
+        sizes={"model.onnx": 21_900_000, "runner.hpp": 4_096},
+        cases=7,
+        real_pictures=3,
+        tolerance=1e-4,
+        commands=("cmake -B build", "cmake --build build"),
+        notes=("ONNX Runtime 1.14 or later",),
+    )
+
+
+def diagnosis() -> Diagnosis:
+    return Diagnosis(
+        environment=ENVIRONMENT,
+        vnni=True,
+        allowed_cpus=4,
+        physical_cores=2,
+        quota=None,
+        memory_bytes=16_000_000_000,
+        available_bytes=9_000_000_000,
+        execution_providers=("CPUExecutionProvider",),
+        runners=(
+            RunnerStatus(name="ort", installed=True),
+            RunnerStatus(name="openvino", installed=False, problem="pip install openvino"),
+        ),
+        isas={"x86-vnni": "this CPU"},
+        missing=(Missing(package="torch", needed_for="exports", install="pip install torch"),),
+    )
+
+
+def predictions() -> list[Prediction]:
+    classes = (
+        ScoredClass(index=1, label="cat", probability=0.75, logit=2.0),
+        ScoredClass(index=0, label="dog", probability=0.25, logit=1.0),
+    )
+    return [Prediction(image=name, classes=classes) for name in ("a.jpg", "b.jpg")]
+
+
+def summary() -> ModelSummary:
+    stages = (
+        Stage(
+            name="conv2_x",
+            output_size="56x56",
+            layers="3x3 max pool, stride 2; [3x3, 64; 3x3, 64] x 2",
+            parameters=147_968,
+            macs=462_422_016,
+        ),
+        Stage(name="fc", output_size="1x1", layers="10-d fc", parameters=5_130, macs=5_120),
+    )
+    return ModelSummary(name="resnet18", stages=stages, paper_flops=1.8e9)
+
+
+def training() -> TrainingResult:
+    def epoch(number: int, top1: float) -> Epoch:
+        return Epoch(
+            number=number,
+            steps=10 * number,
+            lr=0.05,
+            train_loss=1.25,
+            train_top1=0.5,
+            test_loss=1.5,
+            test_top1=top1,
+            images=1000,
+            seconds=4.0,
+            waited=0.1,
+        )
+
+    return TrainingResult(
+        model="resnet8",
+        recipe={"epochs": 7},
+        data="made-up",
+        classes=("a", "b", "c"),
+        train_images=1000,
+        test_images=500,
+        parameters=75_000,
+        epochs=tuple(epoch(number, 0.6 + 0.1 * (number == 3)) for number in range(1, 8)),
+        files={"last": "runs/r/last.pt", "model": "runs/r/model.safetensors"},
+        export="resnet-deploy export --weights runs/r/model.safetensors",
+        notices=("the head is new",),
+        threads=2,
+        precision="bfloat16",
+        environment=ENVIRONMENT,
+    )
+
+
+CHARTED: dict[str, Any] = {
+    "bench": replace(bench_result(), profiles=(profile(),)),
+    "sweep": [bench_result(), replace(bench_result(), ratios=())],
+    "profile": profile(),
+    "compare": regression(),
+    "verify": parity_report(),
+    "isa": isa_report(),
+    "saturation": saturation_report(),
+    "evaluate": evaluation(),
+    "quantize": deployment(),
+    "sensitivity": deployment().sensitivity,
+    "tune": replace(tuning(), shipped="resnet34.tuned/resnet34.tuned.onnx"),
+}
+"""Results whose pages have charts, by name."""
+
+RESULTS: dict[str, Any] = {
+    **CHARTED,
+    "bundle": bundle(),
+    "doctor": diagnosis(),
+    "predict": predictions(),
+    "summary": summary(),
+    "train": training(),
+}
+"""One result of every kind, by name."""

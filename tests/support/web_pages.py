@@ -1,0 +1,48 @@
+"""Reading the pages of a web bundle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.support.devtools import Browser, Tab
+
+
+def verdict_of(tab: Tab) -> dict[str, Any]:
+    shown = tab.wait_for("document.documentElement.dataset.verdict", 120)
+    report: dict[str, Any] = json.loads(text(tab, "report"))
+    assert (shown == "PASS") is report["passed"]
+    return report
+
+
+def text(tab: Tab, name: str) -> str:
+    return str(tab.evaluate(f"document.getElementById({json.dumps(name)}).textContent"))
+
+
+def is_shown(tab: Tab, name: str) -> bool:
+    return bool(tab.evaluate(f"document.getElementById({json.dumps(name)}).checkVisibility()"))
+
+
+def open_page(browser: Browser, address: str) -> Tab:
+    tab = browser.open(f"{address}/")
+    tab.wait_for("document.getElementById('status').textContent.startsWith('Ready')")
+    return tab
+
+
+def shown_classes(tab: Tab, picture: Path) -> list[tuple[str, float]]:
+    """Return labels and shares as the page shows them once it is done with ``picture``."""
+    start = json.dumps(f"{picture.name}: ")
+    tab.wait_for(f"document.getElementById('status').textContent.startsWith({start})")
+    found = tab.evaluate(
+        "[...document.querySelectorAll('#classes li')].map((line) =>"
+        " [line.firstElementChild.textContent, line.querySelector('meter').value])"
+    )
+    return [(label, share) for label, share in found]
+
+
+def clean(tab: Tab, address: str) -> None:
+    """Nothing was complained about, nobody else was asked for anything."""
+    assert tab.complaints == []
+    others = [url for url in tab.requests if not url.startswith(f"{address}/")]
+    assert others == []

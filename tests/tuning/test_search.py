@@ -1,0 +1,203 @@
+"""The search on a tiny net whose right answers are known; times are made up, accuracy is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from resnet_deploy.artifact.onnx_file import load, read_model
+from resnet_deploy.errors import DatasetError, RunnerError, SpecError
+from resnet_deploy.results import Ratio, Trial, TuningReport
+from resnet_deploy.runners.ort_config import ORT_CONFIG_KEY
+from resnet_deploy.spec import InputFormat, TargetIsa, TuneSpec
+from resnet_deploy.tuning import tune
+from resnet_deploy.tuning.track import Entrant
+from tests.support.environment import HERE
+from tests.support.ruined_net import ruined_net
+
+SPEC = TuneSpec(max_drop=100.0, time_limit=600.0, calibration_samples=32, threads=1)
+
+
+class Track:
+    """Times what it was told; bytes are faster than floats, and ``ort`` than anything else."""
+
+    def __init__(self) -> None:
+        self.raced: list[str] = []
+        self.fail_at = -1
+
+    def race(
+        self, entrants: Sequence[Entrant], report: TuningReport, *, seconds: float
+    ) -> list[Trial]:
+        self.raced += [f"{one.recipe.name} on {one.setting.name}" for one in entrants]
+        if len(self.raced) - 1 == self.fail_at:
+            raise KeyboardInterrupt
+        return [self._trial(one, first=not report.trials) for one in entrants]
+
+    def _trial(self, entrant: Entrant, *, first: bool) -> Trial:
+        recipe, setting = entrant.recipe, entrant.setting
+        speed = 1.0 + 0.3 * (recipe.input is not InputFormat.FLOAT_NCHW) - 0.6 * (not recipe.int8)
+        speed -= 0.1 * (setting.runner != "ort") + 0.05 * len(setting.options)
+        artifact = load(entrant.file)
+        ratio = Ratio(subject="0", reference="reference", rounds=(speed,) * 8, minima=speed)
+        return Trial(
+            recipe=recipe,
+            setting=setting,
+            file=entrant.file.name,
+            sha256=artifact.sha256,
+            file_bytes=entrant.file.stat().st_size,
+            fidelity=entrant.fidelity,
+            rounds_ms=(1.0,),
+            ratio=None if first else ratio,
+        )
+
+
+@pytest.fixture
+def track(monkeypatch: pytest.MonkeyPatch) -> Track:
+    found = Track()
+    monkeypatch.setattr("resnet_deploy.tuning.search.race", found.race)
+    monkeypatch.setattr("resnet_deploy.tuning.search._RUNTIMES", ())
+    return found
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ruined")
+    ruined_net(folder / "net.onnx", folder / "data")
+    return folder
+
+
+def search(net: Path, out: Path, spec: TuneSpec = SPEC) -> TuningReport:
+    return tune(net / "net.onnx", out, spec, data=net / "data", environment=HERE)
+
+
+def test_the_best_file_is_there_with_what_it_is_run_with(
+    net: Path, track: Track, tmp_path: Path
+) -> None:
+    report = search(net, tmp_path)
+
+    best = report.best
+    assert best is not None
+    assert best.recipe.input is not InputFormat.FLOAT_NCHW
+    assert report.complete
+    assert len(set(track.raced[:-3])) == len(track.raced[:-3])
+    file = tmp_path / "net.tuned.onnx"
+    artifact = load(file)
+    assert artifact.card is not None
+    step = artifact.card.steps[-1]
+    assert step.name == "tune"
+    assert step.options["runner"] == "ort"
+    (accuracy,) = artifact.card.accuracy
+    assert (accuracy.data, accuracy.samples) == (best.fidelity.data, best.fidelity.samples)
+    assert accuracy.top1 == pytest.approx(best.fidelity.top1, abs=1e-6)
+    properties = {entry.key: entry.value for entry in read_model(file).metadata_props}
+    assert json.loads(properties[ORT_CONFIG_KEY]) == {
+        "session_options": {"intra_op_num_threads": 1}
+    }
+    evidence = json.loads((tmp_path / "tune.json").read_text())
+    assert len(evidence["trials"]) == len(report.trials)
+    assert evidence["passed"]
+
+
+def test_no_image_sets_a_range_and_counts_for_accuracy(
+    net: Path, track: Track, tmp_path: Path
+) -> None:
+    images = len(list((net / "data").glob("*/*")))
+    report = search(net, tmp_path)
+    assert report.trials[0].fidelity.samples == images - min(32, images // 2)
+
+
+@pytest.mark.parametrize("when", [1, 4])
+def test_a_killed_search_leaves_the_best_and_goes_on(
+    when: int, net: Path, track: Track, tmp_path: Path
+) -> None:
+    track.fail_at = when
+    with pytest.raises(KeyboardInterrupt):
+        search(net, tmp_path)
+    load(tmp_path / "net.tuned.onnx")
+    assert len(json.loads((tmp_path / "tune.json").read_text())["trials"]) == when
+    before = track.raced[:when]
+    track.raced.clear()
+    track.fail_at = -1
+
+    report = search(net, tmp_path)
+
+    # Only the leaders of the last race are timed again.
+    assert not set(before) & set(track.raced[:-3])
+    assert len(report.trials) > when
+
+
+def test_a_folder_of_another_search_is_refused(net: Path, track: Track, tmp_path: Path) -> None:
+    search(net, tmp_path)
+    with pytest.raises(SpecError, match="another search"):
+        search(net, tmp_path, TuneSpec(max_drop=1.0, calibration_samples=32, threads=1))
+    (tmp_path / "tune.json").write_text("{")
+    with pytest.raises(SpecError, match="no record of this version"):
+        search(net, tmp_path)
+
+
+def test_trials_whose_file_was_changed_are_done_again(
+    net: Path, track: Track, tmp_path: Path
+) -> None:
+    report = search(net, tmp_path)
+    changed = tmp_path / "trials" / report.trials[1].file
+    changed.unlink()
+    track.raced.clear()
+    search(net, tmp_path)
+    assert track.raced[0].startswith(report.trials[1].recipe.name)
+
+
+def test_float_layers_where_int8_alone_is_over_the_budget(
+    net: Path, track: Track, tmp_path: Path
+) -> None:
+    spec = TuneSpec(max_drop=5.0, time_limit=600.0, calibration_samples=32, threads=1)
+    report = search(net, tmp_path, spec)
+    mixed = [trial for trial in report.trials if trial.recipe.float_layers]
+    assert mixed
+    assert report.best is not None
+    assert report.holds(report.best)
+
+
+def test_without_time_the_reference_is_still_measured(
+    net: Path, track: Track, tmp_path: Path
+) -> None:
+    spec = TuneSpec(max_drop=100.0, time_limit=0.1, calibration_samples=32, threads=1)
+    report = search(net, tmp_path, spec)
+    assert len(report.trials) == 1
+    assert not report.complete
+    assert (tmp_path / "net.tuned.onnx").exists()
+
+
+def test_what_cannot_run_is_named_and_not_fatal(
+    net: Path, track: Track, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def race(entrants: Sequence[Entrant], report: TuningReport, *, seconds: float) -> list[Trial]:
+        if entrants[0].recipe.input is InputFormat.UINT8_NCHW:
+            raise RunnerError("refused")
+        return track.race(entrants, report, seconds=seconds)
+
+    monkeypatch.setattr("resnet_deploy.tuning.search.race", race)
+    report = search(net, tmp_path)
+    assert any("uint8-nchw" in name and text == "refused" for name, text in report.skipped.items())
+
+
+def test_a_drop_needs_labels(net: Path, tmp_path: Path) -> None:
+    images = sorted((net / "data").glob("*/*"))
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number, image in enumerate(images[:4]):
+        (flat / f"{number}{image.suffix}").write_bytes(image.read_bytes())
+    with pytest.raises(DatasetError, match=r"has no labels.*--min-agreement"):
+        tune(net / "net.onnx", tmp_path / "out", SPEC, data=flat, environment=HERE)
+
+
+def test_a_cpu_without_vnni_gets_files_that_cannot_overflow(
+    net: Path, track: Track, tmp_path: Path
+) -> None:
+    old = replace(HERE, isa=("sse4.1", "avx2"))
+    report = tune(net / "net.onnx", tmp_path, SPEC, data=net / "data", environment=old)
+    int8 = {trial.recipe.target_isa for trial in report.trials if trial.recipe.int8}
+    assert int8 == {TargetIsa.X86_AVX2}
