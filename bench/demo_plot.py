@@ -55,8 +55,8 @@ def _where(result: dict[str, Any]) -> str:
     shown = {"avx512_vnni": "AVX512-VNNI", "amx_int8": "AMX"}
     isa = " and ".join(name for key, name in shown.items() if key in where["isa"])
     cpu = where["cpu"].replace("(R)", "")
-    where = f"{cpu}{f' with {isa}' if isa else ''}, {threads} threads"
-    return f"{where}; ratios: medians of paired rounds"
+    place = f"{cpu}{f' with {isa}' if isa else ''}, {threads} threads"
+    return f"{place}; ratios: medians of paired rounds"
 
 
 def _text(

@@ -55,7 +55,7 @@ def test_imports_are_found_in_every_form(tmp_path: Path) -> None:
 
 def test_no_module_is_called_like_one_of_the_standard_library() -> None:
     modules = {str(file.relative_to(PACKAGE)): file.stem for file in PACKAGE.rglob("*.py")}
-    templates = str(Path("bundle/templates"))
+    templates = str(Path("bundles/templates"))
     assert not [
         file
         for file, name in modules.items()
