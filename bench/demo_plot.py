@@ -26,20 +26,21 @@ def draw(result: dict[str, Any]) -> str:
         for ratio in result["ratios"]
         if ratio["reference"] == reference
     }
+    against = f"speed over {reference}"
     height = TOP + ROW * len(subjects) + 34
     longest = max(row["min_ms"] for row in subjects)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
         'font-family="sans-serif" font-size="14">',
         f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
-        _text(14, 26, "ResNet-34, one image of 224x224: fastest run", bold=True),
+        _text(14, 26, f"ResNet-34, one image of 224x224: fastest run, and {against}", bold=True),
     ]
     for number, row in enumerate(subjects):
         label, top = row["subject"]["label"], TOP + number * ROW
         length = row["min_ms"] / longest * (WIDTH - LEFT - RIGHT)
         said = [f"{row['min_ms']:.1f} ms", f"{row['file_bytes'] / 1e6:.0f} MB"]
         if label in medians:
-            said.insert(1, f"{medians[label]:.1f}x as fast")
+            said.insert(1, f"{medians[label]:.1f}x")
         parts += [
             _text(LEFT - 10, top + 17, label, anchor="end"),
             f'<rect x="{LEFT}" y="{top}" width="{length:.1f}" height="{ROW - 10}" '
@@ -54,7 +55,8 @@ def _where(result: dict[str, Any]) -> str:
     shown = {"avx512_vnni": "AVX512-VNNI", "amx_int8": "AMX"}
     isa = " and ".join(name for key, name in shown.items() if key in where["isa"])
     cpu = where["cpu"].replace("(R)", "")
-    return f"{cpu}{f' with {isa}' if isa else ''}, {threads} threads; bench/results/resnet34.json"
+    place = f"{cpu}{f' with {isa}' if isa else ''}, {threads} threads"
+    return f"{place}; ratios: medians of paired rounds"
 
 
 def _text(

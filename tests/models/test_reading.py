@@ -18,6 +18,7 @@ from torch import nn
 
 from resnet_deploy.artifact.weights_card import WEIGHTS_CARD_KEY
 from resnet_deploy.errors import CheckpointError, MissingDependencyError
+from resnet_deploy.models.dependencies import INSTALL
 from resnet_deploy.models.reading import read_weights
 from resnet_deploy.models.weights_file import CARD_ENTRY
 
@@ -121,7 +122,7 @@ def test_safetensors_package_missing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = tmp_path / "weights.safetensors"
     save_file(STATE, path)
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'resnet-deploy\[export\]'"):
+    with pytest.raises(MissingDependencyError, match=INSTALL):
         read_weights(path)
 
 

@@ -20,7 +20,7 @@ from resnet_deploy.artifact.files import cache_folder
 from resnet_deploy.errors import MissingDependencyError
 from resnet_deploy.isa.debian import unpack
 
-NATIVE_TEMPLATES = Path(resnet_deploy.__file__).parent / "bundle/templates/native"
+NATIVE_TEMPLATES = Path(resnet_deploy.__file__).parent / "bundles/templates/native"
 """The headers that no contract changes can be compiled where they lie."""
 
 STRICT = "-Wall -Wextra -Wpedantic -Werror"
