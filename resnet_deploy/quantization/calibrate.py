@@ -16,9 +16,8 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.processes.engine import Engine
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantization.activation_histograms import ActivationHistograms
 from resnet_deploy.quantization.calibration_cache import CalibrationCache, cache_key
-from resnet_deploy.quantization.histogram import Histogram
+from resnet_deploy.quantization.histogram import ActivationHistograms, Histogram
 from resnet_deploy.quantization.observers import ThreadObservers
 from resnet_deploy.quantization.process_observers import process_observers
 from resnet_deploy.runners.cpu import default_threads

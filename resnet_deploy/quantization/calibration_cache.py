@@ -17,9 +17,7 @@ from pathlib import Path
 
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import ArtifactError
-from resnet_deploy.quantization.activation_histograms import ActivationHistograms
-from resnet_deploy.quantization.histogram import BINS
-from resnet_deploy.quantization.sampling import ENOUGH_VALUES
+from resnet_deploy.quantization.histogram import BINS, ENOUGH_VALUES, ActivationHistograms
 
 logger = logging.getLogger(__name__)
 

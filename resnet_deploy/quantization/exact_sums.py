@@ -18,8 +18,8 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from resnet_deploy.quantization.parameters import QuantizationParameters
 from resnet_deploy.quantization.plan import Plan, activation_inputs
+from resnet_deploy.quantization.ranges import QuantizationParameters
 
 _FRACTION = 15
 """Bits behind the point, of ratios below 2. With 9 bits in front of it (all partial sums of two

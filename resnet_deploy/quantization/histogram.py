@@ -1,13 +1,16 @@
-"""What a tensor's values look like, counted one batch at a time.
+"""What the tensors' values look like, counted one batch at a time.
 
 A :class:`Histogram` never stores activations. Its bins are 2^k wide, so two histograms of the
-same tensor can always be merged exactly, whatever came first: the result does not depend on the
-order of the images or on how they were split.
+same tensor can always be merged exactly: the result does not depend on the order of the images or
+on how they were divided between processes. A range is chosen from it afterwards, by any method.
 """
 
 from __future__ import annotations
 
+import io
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +24,9 @@ _HALF = BINS // 2
 
 _SMALLEST_EXPONENT = -100
 """Below 2^-100 the bins per unit would overflow float32; such values count as next to zero."""
+
+ENOUGH_VALUES = 32768
+"""Values per image and tensor beyond which :func:`sample_rows` leaves rows out."""
 
 
 class Histogram:
@@ -110,3 +116,90 @@ def _coarsened(counts: NDArray[np.int64], doublings: int) -> NDArray[np.int64]:
         wider[_HALF // 2 : _HALF // 2 + _HALF] = counts.reshape(-1, 2).sum(axis=1)
         counts = wider
     return counts
+
+
+@dataclass
+class ActivationHistograms:
+    """Histograms by tensor name, over ``images`` images."""
+
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+    images: int = 0
+
+    @classmethod
+    def of(cls, tensors: Sequence[str]) -> ActivationHistograms:
+        """Return the histograms of no image at all."""
+        return cls({name: Histogram() for name in tensors})
+
+    def merge(self, other: ActivationHistograms) -> None:
+        """Add what ``other`` has learned from other images about the same tensors."""
+        for name, histogram in other.histograms.items():
+            self.histograms[name].merge(histogram)
+        self.images += other.images
+
+    def to_bytes(self) -> bytes:
+        """Return an ``.npz`` file that :meth:`from_bytes` reads."""
+        found = list(self.histograms.values())
+        stream = io.BytesIO()
+        np.savez_compressed(
+            stream,
+            images=np.int64(self.images),
+            names=np.array(list(self.histograms), np.str_),
+            counts=np.array([one.counts for one in found], np.int64).reshape(-1, BINS),
+            # NaN for a tensor that was always zero.
+            exponents=np.array(
+                [math.nan if one.exponent is None else one.exponent for one in found]
+            ),
+            zeros=np.array([one.zeros for one in found], np.int64),
+            extremes=np.array([(one.low, one.high) for one in found]).reshape(-1, 2),
+        )
+        return stream.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ActivationHistograms:
+        """Return what was written by :meth:`to_bytes`; nothing in ``data`` is executed.
+
+        Raises:
+            ValueError: ``data`` is something else, or damaged.
+        """
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            names = [str(name) for name in arrays["names"]]
+            return cls(_histograms(names, arrays), int(arrays["images"]))
+        except Exception as error:  # a damaged archive can make zipfile raise almost anything
+            raise ValueError(f"no histograms: {error}") from error
+
+
+def _histograms(names: list[str], arrays: dict[str, NDArray[np.generic]]) -> dict[str, Histogram]:
+    counts, exponents = arrays["counts"], arrays["exponents"]
+    zeros, extremes = arrays["zeros"], arrays["extremes"]
+    if counts.shape != (len(names), BINS) or counts.dtype != np.int64:
+        raise ValueError(f"counts are {counts.shape} {counts.dtype}")
+    histograms = {}
+    for row, name in enumerate(names):
+        histogram = Histogram()
+        histogram.counts = np.array(counts[row], np.int64)
+        exponent = float(exponents[row])
+        histogram.exponent = None if math.isnan(exponent) else int(exponent)
+        histogram.zeros = int(zeros[row])
+        histogram.low, histogram.high = (float(end) for end in extremes[row])
+        histograms[name] = histogram
+    return histograms
+
+
+def sample_rows(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return every k-th row of ``values`` ``(N, C, H, W)``, or all when they are few.
+
+    Images differ far more than the rows of one image do, so a part of each says as much about a
+    tensor's distribution as all of it, in a fraction of the time. k depends on the shape alone,
+    and has no common divisor with H, so that the borders of the image, where padding shows, are
+    taken as often as its middle.
+    """
+    per_image = math.prod(values.shape[1:])
+    if values.ndim < 3 or per_image <= ENOUGH_VALUES:
+        return values
+    stride = math.ceil(per_image / ENOUGH_VALUES)
+    while math.gcd(stride, values.shape[-2]) > 1:
+        stride += 1
+    rows = values.reshape(len(values), -1, values.shape[-1])  # (N, C * H, W)
+    return rows[:, ::stride]

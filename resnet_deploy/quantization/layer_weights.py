@@ -11,8 +11,8 @@ from resnet_deploy.graph.constants import constant
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.quantization.kernels import group_of, smallest_weight_scale, weight_zero_point
 from resnet_deploy.quantization.moments import LayerInput, Moments
-from resnet_deploy.quantization.parameters import QuantizationParameters
 from resnet_deploy.quantization.plan import WEIGHTED, Plan, activation_inputs
+from resnet_deploy.quantization.ranges import QuantizationParameters
 from resnet_deploy.quantization.weights import QuantizedWeights, quantize_weights
 from resnet_deploy.spec import TargetIsa
 

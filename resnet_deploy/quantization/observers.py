@@ -11,8 +11,7 @@ import numpy as np
 from resnet_deploy.arrays import Array
 from resnet_deploy.errors import RunnerError, one_line
 from resnet_deploy.processes.engine import WorkerPool
-from resnet_deploy.quantization.activation_histograms import ActivationHistograms
-from resnet_deploy.quantization.sampling import sample_rows
+from resnet_deploy.quantization.histogram import ActivationHistograms, sample_rows
 from resnet_deploy.runners.ort_runner import open_session
 from resnet_deploy.spec import SessionSpec
 

@@ -12,7 +12,7 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.processes.engine import Engine, WorkerPool, at_once
 from resnet_deploy.processes.messages import of_array
 from resnet_deploy.processes.parent import ChildProcess
-from resnet_deploy.quantization.activation_histograms import ActivationHistograms
+from resnet_deploy.quantization.histogram import ActivationHistograms
 
 CHILD = (sys.executable, "-m", "resnet_deploy.quantization.observer_child")
 

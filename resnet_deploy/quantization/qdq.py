@@ -11,8 +11,8 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant, drop_unused, new_initializer
 from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.quantization.layer_weights import channel_axis
-from resnet_deploy.quantization.parameters import QuantizationParameters
 from resnet_deploy.quantization.plan import WEIGHTED, Plan
+from resnet_deploy.quantization.ranges import QuantizationParameters
 from resnet_deploy.quantization.weights import QuantizedWeights
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
 

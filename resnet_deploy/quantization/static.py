@@ -28,10 +28,9 @@ from resnet_deploy.quantization.exact_sums import align_sums
 from resnet_deploy.quantization.histogram import Histogram
 from resnet_deploy.quantization.layer_weights import layer_inputs, quantize_layers, weighted_layers
 from resnet_deploy.quantization.moments import Moments, layer_moments
-from resnet_deploy.quantization.parameters import QuantizationParameters
 from resnet_deploy.quantization.plan import Plan, make_plan
 from resnet_deploy.quantization.qdq import write_qdq
-from resnet_deploy.quantization.ranges import Range, choose_range
+from resnet_deploy.quantization.ranges import QuantizationParameters, Range, choose_range
 from resnet_deploy.quantization.weights import QuantizedWeights
 from resnet_deploy.rewrites.byte_input import byte_input
 from resnet_deploy.rewrites.opset import DEFAULT_OPSET, MIN_OPSET, set_opset

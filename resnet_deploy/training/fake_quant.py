@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_deploy.quantization.parameters import QuantizationParameters
+from resnet_deploy.quantization.ranges import QuantizationParameters
 from resnet_deploy.quantization.weights import quantize_weights
 
 CodesByTensor = Mapping[str, QuantizationParameters]

@@ -23,8 +23,8 @@ from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.exporter import export_graph
 from resnet_deploy.models.fold import fold_batchnorm, pair_batchnorms
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantization.parameters import QuantizationParameters
 from resnet_deploy.quantization.plan import make_plan
+from resnet_deploy.quantization.ranges import QuantizationParameters
 from resnet_deploy.quantization.static import quantize_static
 from resnet_deploy.rewrites.opset import DEFAULT_OPSET
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY

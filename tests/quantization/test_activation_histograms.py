@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from resnet_deploy.quantization.activation_histograms import ActivationHistograms
-from resnet_deploy.quantization.histogram import Histogram
+from resnet_deploy.quantization.histogram import ActivationHistograms, Histogram
 from resnet_deploy.quantization.ranges import choose_range
 from resnet_deploy.spec import CalibrationMethod
 

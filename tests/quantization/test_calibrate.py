@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 
 from resnet_deploy.errors import DatasetError, RunnerError
-from resnet_deploy.quantization.activation_histograms import ActivationHistograms
 from resnet_deploy.quantization.calibrate import observe
 from resnet_deploy.quantization.calibration_cache import CalibrationCache
-from resnet_deploy.quantization.histogram import Histogram
+from resnet_deploy.quantization.histogram import ActivationHistograms, Histogram
 from tests.support.calibration import TENSORS, calibration, model
 from tests.support.graphs import noise
 

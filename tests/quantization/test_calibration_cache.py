@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnet_deploy.quantization.activation_histograms import ActivationHistograms
 from resnet_deploy.quantization.calibration_cache import CalibrationCache, cache_key
+from resnet_deploy.quantization.histogram import ActivationHistograms
 
 
 def histograms(images: int = 3) -> ActivationHistograms:

@@ -25,9 +25,8 @@ from resnet_deploy.quantization.data_free import expected_histograms, expected_m
 from resnet_deploy.quantization.histogram import Histogram
 from resnet_deploy.quantization.layer_weights import layer_inputs
 from resnet_deploy.quantization.moments import Moments
-from resnet_deploy.quantization.parameters import QuantizationParameters
 from resnet_deploy.quantization.plan import Plan, make_plan
-from resnet_deploy.quantization.ranges import Range, choose_range
+from resnet_deploy.quantization.ranges import QuantizationParameters, Range, choose_range
 from resnet_deploy.spec import CalibrationMethod, Preprocess
 from tests.support.graphs import noise, parse
 

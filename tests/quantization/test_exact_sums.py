@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnet_deploy.quantization.exact_sums import align_sums, exact_pair
-from resnet_deploy.quantization.parameters import QuantizationParameters
 from resnet_deploy.quantization.plan import make_plan
+from resnet_deploy.quantization.ranges import QuantizationParameters
 from tests.support.graphs import noise, parse, to_ir
 
 ratios = st.floats(0.1, 2.5)

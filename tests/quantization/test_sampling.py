@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from resnet_deploy.quantization.sampling import ENOUGH_VALUES, sample_rows
+from resnet_deploy.quantization.histogram import ENOUGH_VALUES, sample_rows
 
 
 @pytest.mark.parametrize(

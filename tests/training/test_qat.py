@@ -24,8 +24,7 @@ from resnet_deploy.models.fold import fold_batchnorm, pair_batchnorms
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ResNet
 from resnet_deploy.models.weights_file import write_weights
 from resnet_deploy.quantization.kernels import resolve_target
-from resnet_deploy.quantization.parameters import QuantizationParameters
-from resnet_deploy.quantization.ranges import Range
+from resnet_deploy.quantization.ranges import QuantizationParameters, Range
 from resnet_deploy.quantization.static import quantize_static
 from resnet_deploy.rewrites.opset import DEFAULT_OPSET
 from resnet_deploy.runners.cpu import environment
