@@ -18,8 +18,7 @@ from resnet_deploy.processes.engine import Engine
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantization.calibration_cache import CalibrationCache, cache_key
 from resnet_deploy.quantization.histogram import ActivationHistograms, Histogram
-from resnet_deploy.quantization.observers import ThreadObservers
-from resnet_deploy.quantization.process_observers import process_observers
+from resnet_deploy.quantization.observers import ThreadObservers, process_observers
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.ort_runner import serialized_with_outputs
 

@@ -21,8 +21,13 @@ from resnet_deploy.errors import RunnerError
 from resnet_deploy.graph.constants import constant
 from resnet_deploy.graph.module_names import module_of
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantization.kernels import group_of, is_depthwise
-from resnet_deploy.quantization.saturation import INT16, can_overflow, weight_pairs
+from resnet_deploy.quantization.kernels import (
+    INT16,
+    can_overflow,
+    group_of,
+    is_depthwise,
+    weight_pairs,
+)
 from resnet_deploy.quantization.windows import windows_of
 from resnet_deploy.results import Environment, LayerSaturation, SaturationReport
 from resnet_deploy.runners.ort_runner import OrtRunner

@@ -138,19 +138,19 @@ class ActivationHistograms:
 
     def to_bytes(self) -> bytes:
         """Return an ``.npz`` file that :meth:`from_bytes` reads."""
-        found = list(self.histograms.values())
+        histograms = self.histograms.values()
         stream = io.BytesIO()
         np.savez_compressed(
             stream,
             images=np.int64(self.images),
             names=np.array(list(self.histograms), np.str_),
-            counts=np.array([one.counts for one in found], np.int64).reshape(-1, BINS),
+            counts=np.array([each.counts for each in histograms], np.int64).reshape(-1, BINS),
             # NaN for a tensor that was always zero.
             exponents=np.array(
-                [math.nan if one.exponent is None else one.exponent for one in found]
+                [math.nan if each.exponent is None else each.exponent for each in histograms]
             ),
-            zeros=np.array([one.zeros for one in found], np.int64),
-            extremes=np.array([(one.low, one.high) for one in found]).reshape(-1, 2),
+            zeros=np.array([each.zeros for each in histograms], np.int64),
+            extremes=np.array([(each.low, each.high) for each in histograms]).reshape(-1, 2),
         )
         return stream.getvalue()
 

@@ -10,10 +10,9 @@ import onnx_ir as ir
 from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant, drop_unused, new_initializer
 from resnet_deploy.graph.module_names import module_metadata
-from resnet_deploy.quantization.layer_weights import channel_axis
 from resnet_deploy.quantization.plan import WEIGHTED, Plan
 from resnet_deploy.quantization.ranges import QuantizationParameters
-from resnet_deploy.quantization.weights import QuantizedWeights
+from resnet_deploy.quantization.weights import QuantizedWeights, channel_axis
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
 
 

@@ -26,12 +26,16 @@ from resnet_deploy.quantization.calibration_cache import CalibrationCache
 from resnet_deploy.quantization.data_free import expected_histograms, expected_moments
 from resnet_deploy.quantization.exact_sums import align_sums
 from resnet_deploy.quantization.histogram import Histogram
-from resnet_deploy.quantization.layer_weights import layer_inputs, quantize_layers, weighted_layers
 from resnet_deploy.quantization.moments import Moments, layer_moments
 from resnet_deploy.quantization.plan import Plan, make_plan
 from resnet_deploy.quantization.qdq import write_qdq
 from resnet_deploy.quantization.ranges import QuantizationParameters, Range, choose_range
-from resnet_deploy.quantization.weights import QuantizedWeights
+from resnet_deploy.quantization.weights import (
+    QuantizedWeights,
+    layer_inputs,
+    quantize_layers,
+    weighted_layers,
+)
 from resnet_deploy.rewrites.byte_input import byte_input
 from resnet_deploy.rewrites.opset import DEFAULT_OPSET, MIN_OPSET, set_opset
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY, pixel_input

@@ -10,7 +10,7 @@ import pytest
 
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.quantization.count_saturation import count_saturation
-from resnet_deploy.quantization.saturation import can_overflow, weight_pairs
+from resnet_deploy.quantization.kernels import can_overflow, weight_pairs
 from resnet_deploy.report.views.saturation import sentence
 from resnet_deploy.results import LayerSaturation
 from tests.support.avx2 import pair_sums, saturated

@@ -23,10 +23,10 @@ from resnet_deploy.passes.zero_pad_shortcut import zero_pad_shortcut
 from resnet_deploy.quantization.calibrate import observe
 from resnet_deploy.quantization.data_free import expected_histograms, expected_moments
 from resnet_deploy.quantization.histogram import Histogram
-from resnet_deploy.quantization.layer_weights import layer_inputs
 from resnet_deploy.quantization.moments import Moments
 from resnet_deploy.quantization.plan import Plan, make_plan
 from resnet_deploy.quantization.ranges import QuantizationParameters, Range, choose_range
+from resnet_deploy.quantization.weights import layer_inputs
 from resnet_deploy.spec import CalibrationMethod, Preprocess
 from tests.support.graphs import noise, parse
 

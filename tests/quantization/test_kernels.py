@@ -9,11 +9,11 @@ from resnet_deploy.quantization.count_saturation import count_saturation
 from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.quantization.kernels import (
     resolve_target,
+    safe_scale,
     smallest_weight_scale,
     uses_matrix_product,
     weight_zero_point,
 )
-from resnet_deploy.quantization.saturation import safe_scale
 from resnet_deploy.quantization.static import quantize_static
 from resnet_deploy.spec import QuantSpec, TargetIsa
 from tests.support.graphs import noise, parse, run, to_ir

@@ -5,10 +5,10 @@ import torch
 from torch.nn import functional as F
 
 from resnet_deploy.passes import run_passes
-from resnet_deploy.quantization.layer_weights import layer_inputs
 from resnet_deploy.quantization.moments import Moments, layer_moments
 from resnet_deploy.quantization.plan import make_plan
 from resnet_deploy.quantization.ranges import QuantizationParameters
+from resnet_deploy.quantization.weights import layer_inputs
 from tests.support.graphs import noise, parse, to_ir
 
 FINE = QuantizationParameters(np.float32(1 / 4096), np.uint8(128))

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from resnet_deploy.quantization.saturation import can_overflow, safe_scale, weight_pairs
+from resnet_deploy.quantization.kernels import can_overflow, safe_scale, weight_pairs
 
 FLOATS = st.floats(-100, 100, width=32)
 SHAPES = st.sampled_from([(3, 4, 3, 3), (2, 3, 3, 3), (3, 2, 1, 1), (2, 1, 2, 2), (3, 5)])
