@@ -93,16 +93,16 @@ def expected_moments(
     :func:`expected_histograms`.
     """
     readers: dict[str, list[str]] = {}
-    for name, one in inputs.items():
-        readers.setdefault(one.tensor, []).append(name)
+    for name, layer in inputs.items():
+        readers.setdefault(layer.tensor, []).append(name)
     wanted = [value for value in plan.tensors if value.name in readers]
     for value, samples in _expected(graph, wanted, statistics):
         for name in readers[str(value.name)]:
-            one = inputs[name]
-            most = _MOST_VALUES // (one.groups * one.depth)
-            rows = _rows(samples[:, : max(1, most)], one)
+            layer = inputs[name]
+            most = _MOST_VALUES // (layer.groups * layer.depth)
+            rows = _rows(samples[:, : max(1, most)], layer)
             moments = Moments(covariance=False)
-            moments.add(rows, one.codes.rounded(rows))
+            moments.add(rows, layer.parameters.rounded(rows))
             moments.flush()
             yield name, moments
 

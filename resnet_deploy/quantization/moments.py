@@ -44,7 +44,7 @@ _MEMORY = 320e6
 
 @dataclass(frozen=True)
 class LayerInput:
-    """How the layer ``node`` reads ``tensor``, whose u8 codes are ``codes``.
+    """How the layer ``node`` reads ``tensor``, which is u8 with ``parameters``.
 
     ``kernel`` is the spatial size of its weights, empty for a Gemm; ``depth`` is the number of
     weights per output channel.
@@ -52,7 +52,7 @@ class LayerInput:
 
     node: ir.Node
     tensor: str
-    codes: QuantizationParameters
+    parameters: QuantizationParameters
     kernel: tuple[int, ...]
     depth: int
     groups: int = 1
@@ -62,7 +62,7 @@ class LayerInput:
 
         ``x`` is ``(N, C, ...)``, or ``(N, depth)`` for a Gemm. Of its output pixels about ``most``
         are taken, one from each of as many equal parts. Where in its part follows the golden
-        ratio: equal steps would stay in a few columns of the picture, its border among them.
+        ratio: equal steps would stay in a few columns of the image, its border among them.
         """
         if not self.kernel:
             return x[None]
@@ -197,9 +197,9 @@ def layer_moments(
         done = number * images
         for count, values in _traced(model, tensors, batches, threads):
             for name in layers:
-                one = inputs[name]
-                rows = one.rows(values[one.tensor], rows_per_image[name] * count)
-                found[name].add(rows, one.codes.rounded(rows))
+                layer = inputs[name]
+                rows = layer.rows(values[layer.tensor], rows_per_image[name] * count)
+                found[name].add(rows, layer.parameters.rounded(rows))
             done += count
             progress("weighing layers", done, images * len(groups))
         while found:
@@ -212,9 +212,9 @@ def _affordable(inputs: Mapping[str, LayerInput], *, covariance: bool) -> Iterat
     """Yield groups of layers whose covariance matrices fit into ``_MEMORY`` together."""
     group: list[str] = []
     used = 0.0
-    for name, one in inputs.items():
-        matrix = covariance and one.depth <= LARGEST_DEPTH
-        size = 4.0 * one.groups * one.depth * (one.depth if matrix else 1)
+    for name, layer in inputs.items():
+        matrix = covariance and layer.depth <= LARGEST_DEPTH
+        size = 4.0 * layer.groups * layer.depth * (layer.depth if matrix else 1)
         if group and used + size > _MEMORY:
             yield group
             group, used = [], 0.0
@@ -238,5 +238,5 @@ def _traced(
         for piece, count in pieces(batch, fixed or len(batch)):
             # Asked for nothing, ONNX Runtime would give all outputs.
             values = [piece, *(session.run(names, {source: piece}) if names else ())]
-            real = (one[:count] for one in values)
+            real = (value[:count] for value in values)
             yield count, dict(zip((source, *names), real, strict=True))

@@ -134,7 +134,7 @@ def _moves_int8(plan: Plan, node: ir.Node, skipped: set[ir.Node]) -> bool:
         return False
     if source.producer() is None:
         consumers = [use.node for use in node.outputs[0].uses()]
-        return all(one.op_type in OWN_RANGE and one not in skipped for one in consumers)
+        return all(node.op_type in OWN_RANGE and node not in skipped for node in consumers)
     return source in plan.tensors and source.producer() not in skipped
 
 

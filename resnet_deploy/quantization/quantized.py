@@ -142,7 +142,7 @@ def accepted(made: Quantized, *, allow_float_ops: bool) -> Artifact:
     Raises:
         UnsupportedGraphError: there are some, and they are not allowed.
     """
-    left = [one for one in made.inspection.float_ops if not one.requested]
+    left = [operator for operator in made.inspection.float_ops if not operator.requested]
     if left:
         first = left[0]
         found = (
@@ -181,8 +181,8 @@ def calibrate(
         DatasetError: an image can't be read, or an activation is NaN or infinite.
     """
 
-    def parameters(statistics: Mapping[str, ChannelStatistics] | None) -> QuantizedNet:
-        return quantize_static(
+    def calibrated(statistics: Mapping[str, ChannelStatistics] | None) -> Calibrated:
+        net = quantize_static(
             read_model(fp32.path),
             spec,
             images,
@@ -193,18 +193,21 @@ def calibrate(
             threads=threads,
             progress=progress,
         )
-
-    def calibrated(net: QuantizedNet, *, data_free: bool) -> Calibrated:
         return Calibrated(
-            fp32=fp32, net=net, spec=spec, images=images, known=known, data_free=data_free
+            fp32=fp32,
+            net=net,
+            spec=spec,
+            images=images,
+            known=known,
+            data_free=statistics is not None,
         )
 
     if known.statistics and not known.trained:
         try:
-            return calibrated(parameters(known.statistics), data_free=True)
+            return calibrated(known.statistics)
         except UnsupportedGraphError as error:
             logger.info("calibrating on synthetic images: %s", error)
-    return calibrated(parameters(None), data_free=False)
+    return calibrated(None)
 
 
 def excluding(exclude: tuple[str, ...], float_layers: Iterable[str]) -> tuple[str, ...]:

@@ -1,4 +1,7 @@
-"""An fp32 graph becomes an int8 graph: rewrite, plan, observe, choose codes, write Q/DQ."""
+"""An fp32 graph becomes an int8 graph: rewrite, plan, observe, choose parameters, write Q/DQ.
+
+Longer than most: these are the steps of one function, in their order.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from resnet_deploy.quantization.calibration_cache import CalibrationCache
 from resnet_deploy.quantization.data_free import expected_histograms, expected_moments
 from resnet_deploy.quantization.exact_sums import align_sums
 from resnet_deploy.quantization.histogram import Histogram
-from resnet_deploy.quantization.moments import Moments, layer_moments
+from resnet_deploy.quantization.moments import LayerInput, Moments, layer_moments
 from resnet_deploy.quantization.plan import Plan, make_plan
 from resnet_deploy.quantization.qdq import write_qdq
 from resnet_deploy.quantization.ranges import QuantizationParameters, Range, choose_range
@@ -54,11 +57,12 @@ _ENOUGH_FOR_MEANS = 128
 class QuantizedNet:
     """A network with the int8 parameters of all its layers; any of them can stay in float.
 
-    ``prepared`` is the fp32 graph rewritten for int8; ``codes`` go by tensor, ``weights`` by node.
+    ``prepared`` is the fp32 graph rewritten for int8. ``parameters`` are the scales and zero points
+    of activations by tensor, ``weights`` go by node.
     """
 
     prepared: onnx.ModelProto
-    codes: Mapping[str, QuantizationParameters]
+    parameters: Mapping[str, QuantizationParameters]
     weights: Mapping[str, QuantizedWeights]
 
     def write(self, exclude: tuple[str, ...] = ()) -> onnx.ModelProto:
@@ -70,7 +74,7 @@ class QuantizedNet:
         """
         graph = _graph(self.prepared)
         plan = _plan(graph, exclude)
-        write_qdq(graph, plan, self.codes, self.weights)
+        write_qdq(graph, plan, self.parameters, self.weights)
         clean(graph)  # what QuantizeLinear now does by itself
         quantized = ir.to_proto(graph)
         # The rewritten stem changed inner shapes; they are inferred anew.
@@ -78,8 +82,9 @@ class QuantizedNet:
         try:
             onnx.checker.check_model(quantized)
         except onnx.checker.ValidationError as error:
-            reason = one_line(error)
-            raise UnsupportedGraphError(f"the int8 graph is not valid ONNX: {reason}") from error
+            raise UnsupportedGraphError(
+                f"the int8 graph is not valid ONNX: {one_line(error)}"
+            ) from error
         return quantized
 
 
@@ -102,7 +107,7 @@ def quantize_static(
         spec: how ranges are chosen, how weights are rounded, and what stays float.
         batches: preprocessed calibration images.
         images: how many they are.
-        preprocess: how they were made from pixels; the input's codes are then the pixels
+        preprocess: how they were made from pixels; the input's u8 codes are then the pixels
             themselves. None: the input gets a range like any other tensor.
         statistics: by torch module, what BatchNorm tells about the layers; given, only tensors
             in front of the first layer are observed on ``batches``.
@@ -127,20 +132,21 @@ def quantize_static(
     histograms = _histograms(prepared, spec, batches, images, statistics, threads, progress)
     graph = _graph(prepared)
     plan = _plan(graph)
-    pixels = {str(value.name): _pixel_range(value) for value in plan.ranged}
-    known = {name: one for name, one in pixels.items() if one is not None}
-    ranges = {
-        name: choose_range(histogram, spec.calibration_method)
+    parameters = {
+        name: QuantizationParameters.of(choose_range(histogram, spec.calibration_method))
         for name, histogram in histograms.items()
     }
-    codes = {name: QuantizationParameters.of(one) for name, one in (ranges | known).items()}
-    codes = align_sums(graph, plan, codes)
+    for value in plan.ranged:
+        if (pixels := _pixel_range(value)) is not None:
+            parameters[str(value.name)] = QuantizationParameters.of(pixels)
+    parameters = align_sums(graph, plan, parameters)
+    inputs = layer_inputs(graph, plan, parameters)
     if statistics is None:
-        moments = _moments(prepared, graph, plan, codes, spec, batches, images, threads, progress)
+        moments = _moments(prepared, inputs, spec, batches, images, threads, progress)
     else:
-        moments = expected_moments(graph, plan, statistics, layer_inputs(graph, plan, codes))
-    weights = quantize_layers(graph, plan, codes, spec.target_isa, moments)
-    return QuantizedNet(prepared, _of_every_tensor(plan, codes), weights)
+        moments = expected_moments(graph, plan, statistics, inputs)
+    weights = quantize_layers(graph, plan, parameters, spec.target_isa, moments)
+    return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights)
 
 
 def _as_trained(
@@ -153,7 +159,7 @@ def _as_trained(
     check_as_trained(spec)
     graph = _graph(prepared)
     plan = _plan(graph)
-    codes = {}
+    parameters = {}
     for value in plan.ranged:
         name, known = str(value.name), _pixel_range(value)
         if known is None and name not in trained:
@@ -161,9 +167,9 @@ def _as_trained(
                 f"the weights' card has no trained range for {name}: it is of another network or "
                 "output; export what was trained, or add --no-int8"
             )
-        codes[name] = QuantizationParameters.of(known or Range(*trained[name]))
-    weights = quantize_layers(graph, plan, codes, spec.target_isa)
-    return QuantizedNet(prepared, _of_every_tensor(plan, codes), weights)
+        parameters[name] = QuantizationParameters.of(known or Range(*trained[name]))
+    weights = quantize_layers(graph, plan, parameters, spec.target_isa)
+    return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights)
 
 
 def check_as_trained(spec: QuantSpec) -> None:
@@ -185,10 +191,10 @@ def check_as_trained(spec: QuantSpec) -> None:
 
 
 def _of_every_tensor(
-    plan: Plan, codes: Mapping[str, QuantizationParameters]
+    plan: Plan, parameters: Mapping[str, QuantizationParameters]
 ) -> dict[str, QuantizationParameters]:
     """A tensor that moves the codes of another needs its own when that other stays in float."""
-    return {str(value.name): codes[str(source.name)] for value, source in plan.tensors.items()}
+    return {str(value.name): parameters[str(source.name)] for value, source in plan.tensors.items()}
 
 
 def _prepare(
@@ -209,8 +215,8 @@ def _prepare(
     results = run_passes(graph)
     widen = first_conv is FirstConv.AUTO
     results["byte_input"] = byte_input(graph, widen=widen)
-    results |= run_passes(graph, (space_to_depth_stem,) if widen else ())
-    results |= run_passes(graph, (zero_pad_shortcut,))
+    stem = (space_to_depth_stem,) if widen else ()
+    results |= run_passes(graph, (*stem, zero_pad_shortcut))
     if preprocess is not None and preprocess.format is InputFormat.FLOAT_NCHW:
         results["pixel_input"] = pixel_input(graph, preprocess)
     clean(graph)
@@ -274,9 +280,7 @@ def _pixel_range(value: ir.Value) -> Range | None:
 
 def _moments(
     prepared: onnx.ModelProto,
-    graph: ir.Model,
-    plan: Plan,
-    codes: Mapping[str, QuantizationParameters],
+    inputs: Mapping[str, LayerInput],
     spec: QuantSpec,
     batches: Batches,
     images: int,
@@ -287,7 +291,7 @@ def _moments(
     stride = 1 if best else max(1, images // _ENOUGH_FOR_MEANS)
     return layer_moments(
         prepared,
-        layer_inputs(graph, plan, codes),
+        inputs,
         _EveryNth(batches, stride),
         images=-(-images // stride),
         covariance=best,

@@ -135,7 +135,10 @@ def _rounders(moments: Moments | None) -> list[Rounder]:
     if moments is None:
         return [nearest_codes]
     covariances = [moments.covariance(group) for group in range(moments.groups)]
-    return [nearest_codes if one is None else Compensation(one).codes for one in covariances]
+    return [
+        nearest_codes if covariance is None else Compensation(covariance).codes
+        for covariance in covariances
+    ]
 
 
 def _codes(w: Array, scale: Array, rounders: Sequence[Rounder]) -> Array:
@@ -185,14 +188,14 @@ def weighted_layers(model: ir.Model, plan: Plan) -> dict[str, ir.Node]:
 
 
 def layer_inputs(
-    model: ir.Model, plan: Plan, codes: Mapping[str, QuantizationParameters]
+    model: ir.Model, plan: Plan, parameters: Mapping[str, QuantizationParameters]
 ) -> dict[str, LayerInput]:
     """Return how each layer reads its input, by node name.
 
     Left out are convolutions that only copy: their weights are exact.
     """
     return {
-        name: _layer_input(node, codes[str(plan.tensors[activation_inputs(node)[0]].name)])
+        name: _layer_input(node, parameters[str(plan.tensors[activation_inputs(node)[0]].name)])
         for name, node in weighted_layers(model, plan).items()
         if COPIES_KEY not in node.metadata_props
     }
@@ -201,7 +204,7 @@ def layer_inputs(
 def quantize_layers(
     model: ir.Model,
     plan: Plan,
-    codes: Mapping[str, QuantizationParameters],
+    parameters: Mapping[str, QuantizationParameters],
     target: TargetIsa,
     moments: Iterable[tuple[str, Moments]] = (),
 ) -> dict[str, QuantizedWeights]:
@@ -210,21 +213,21 @@ def quantize_layers(
     Args:
         model: the fp32 graph that ``plan`` was made for.
         plan: which operators and tensors.
-        codes: by name, the codes of every tensor in ``plan.ranged``.
+        parameters: by name, those of every tensor in ``plan.ranged``.
         target: which CPUs the kernels are chosen for; not ``auto``.
         moments: by node name, what is known about the layers' inputs.
     """
     nodes = weighted_layers(model, plan)
     scales = {
-        name: codes[str(plan.tensors[activation_inputs(node)[0]].name)].scale
+        name: parameters[str(plan.tensors[activation_inputs(node)[0]].name)].scale
         for name, node in nodes.items()
     }
     # One layer after the other, because covariances are large.
     found = {name: _quantized(nodes[name], scales[name], target, known) for name, known in moments}
-    rest = {name: node for name, node in nodes.items() if name not in found}
-    return found | {
-        name: _quantized(node, scales[name], target, None) for name, node in rest.items()
-    }
+    for name, node in nodes.items():
+        if name not in found:
+            found[name] = _quantized(node, scales[name], target, None)
+    return found
 
 
 def channel_axis(node: ir.Node) -> int:
@@ -236,8 +239,7 @@ def channel_axis(node: ir.Node) -> int:
 def _quantized(
     node: ir.Node, input_scale: np.float32, target: TargetIsa, moments: Moments | None
 ) -> QuantizedWeights:
-    weight = constant(node.inputs[1])
-    assert weight is not None, "the plan takes nodes with constant weights only"
+    weight = _weight(node)
     axis = channel_axis(node)
     channels = weight.shape[axis]
     bias = constant(node.inputs[2]) if len(node.inputs) > 2 else None
@@ -252,12 +254,17 @@ def _quantized(
     )
 
 
-def _layer_input(node: ir.Node, codes: QuantizationParameters) -> LayerInput:
-    weight = constant(node.inputs[1])
-    assert weight is not None, "the plan takes nodes with constant weights only"
+def _layer_input(node: ir.Node, parameters: QuantizationParameters) -> LayerInput:
+    weight = _weight(node)
     tensor = str(activation_inputs(node)[0].name)
     if node.op_type == "Gemm":
-        return LayerInput(node, tensor, codes, (), weight.shape[1 - channel_axis(node)])
+        return LayerInput(node, tensor, parameters, (), weight.shape[1 - channel_axis(node)])
     return LayerInput(
-        node, tensor, codes, weight.shape[2:], int(weight[0].size), groups=group_of(node)
+        node, tensor, parameters, weight.shape[2:], int(weight[0].size), groups=group_of(node)
     )
+
+
+def _weight(node: ir.Node) -> Array:
+    weight = constant(node.inputs[1])
+    assert weight is not None, "the plan takes nodes with constant weights only"
+    return weight

@@ -40,8 +40,8 @@ def _pads(
         pads = list(ints(node, "pads", (0,) * (2 * len(size))))
         return pads[: len(size)], pads[len(size) :]
     total = [
-        max(0, (-(-one // step) - 1) * step + far - one)
-        for one, far, step in zip(size, reach, strides, strict=True)
+        max(0, (-(-pixels // step) - 1) * step + far - pixels)
+        for pixels, far, step in zip(size, reach, strides, strict=True)
     ]
-    smaller, larger = [one // 2 for one in total], [one - one // 2 for one in total]
+    smaller, larger = [pads // 2 for pads in total], [pads - pads // 2 for pads in total]
     return (smaller, larger) if auto == "SAME_UPPER" else (larger, smaller)

@@ -183,7 +183,7 @@ def prepare_qat(
     return QatNet(
         folded.requires_grad_(True),
         steps_of(prepared, plan, folded, floats),
-        {name: net.codes[name] for name, _ in ranged},
+        {name: net.parameters[name] for name, _ in ranged},
         frozenset(
             name for name, one in ranged if one is not None and PIXELS_KEY in one.metadata_props
         ),
