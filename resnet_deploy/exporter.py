@@ -16,7 +16,7 @@ from torch import nn
 
 from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.onnx_file import Artifact, make
-from resnet_deploy.errors import ExportError, MissingDependencyError, SpecError
+from resnet_deploy.errors import ExportError, MissingDependencyError, SpecError, one_line
 from resnet_deploy.models.dependencies import INSTALL, require
 from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.network import Network
@@ -185,9 +185,8 @@ def _reason(error: BaseException) -> str:
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    first = lines[0] if lines else type(cause).__name__
-    return f"torch can't trace the module: {first[:300]}"
+    first = str(cause).strip().partition("\n")[0]
+    return f"torch can't trace the module: {one_line(first or cause)}"
 
 
 @contextmanager

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.fp32_baseline import quiet_session
 from resnet_deploy.measure.stopwatch import Stopwatch, take_turns
 from resnet_deploy.quantization.count_saturation import count_saturation
 from resnet_deploy.results import Environment, Inspection, ParityReport, Verdict
 from resnet_deploy.runners.cpu import default_threads, has_vnni
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import SessionSpec
 
 _ROUNDS = 11
 _TIMED_SECONDS = 0.6
@@ -65,9 +65,9 @@ def judge(
         sqnr_db=None if last is None else last.worst.sqnr_db,
         agreement=None if last is None else last.agreement,
         samples=0 if last is None else last.samples,
-        float_layers=tuple(dict.fromkeys(one.layer for one in inspection.float_ops)),
+        float_layers=tuple(dict.fromkeys(operator.layer for operator in inspection.float_ops)),
         saturation=count_saturation(
-            int8, images, data=data, images=sum(len(one) for one in images), threads=threads
+            int8, images, data=data, images=sum(map(len, images)), threads=threads
         ),
     )
 
@@ -76,8 +76,7 @@ def _times(
     fp32: Path, int8: Path, images: Array, threads: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the fastest run of each round, in nanoseconds; the two files take turns."""
-    # Threads of one file that wait actively would take the cores from the other one's.
-    spec = SessionSpec(threads=threads, spin=False)
+    spec = quiet_session(threads)
     with closing(OrtRunner(fp32, spec)) as first, closing(OrtRunner(int8, spec)) as second:
         size = first.input.shape[0] or 1
         batch = np.resize(images, (size, *images.shape[1:]))

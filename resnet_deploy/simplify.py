@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
-from resnet_deploy.artifact.onnx_file import tensor_spec
+from resnet_deploy.artifact.onnx_file import TensorSpec, tensor_spec
 from resnet_deploy.errors import RunnerError, one_line
 from resnet_deploy.graph.module_names import restore_modules
 from resnet_deploy.processes import one_shot
@@ -83,8 +83,7 @@ def _restore(model: onnx.ModelProto, simplified: onnx.ModelProto) -> None:
 
 def _harm(model: onnx.ModelProto, simplified: onnx.ModelProto) -> str | None:
     """Return why ``simplified`` is worse than ``model``, or None when it is not."""
-    problem = _structural_harm(model, simplified)
-    if problem is not None:
+    if (problem := _structural_harm(model, simplified)) is not None:
         return problem
     try:
         onnx.checker.check_model(simplified)
@@ -100,19 +99,17 @@ def _harm(model: onnx.ModelProto, simplified: onnx.ModelProto) -> str | None:
 
 def _structural_harm(model: onnx.ModelProto, simplified: onnx.ModelProto) -> str | None:
     """Return what ``simplified`` has that ``model`` has not, or None."""
-    for before, after in (
-        (model.graph.input, simplified.graph.input),
-        (model.graph.output, simplified.graph.output),
-    ):
-        if [tensor_spec(value) for value in before] != [tensor_spec(value) for value in after]:
-            return "it changed an input or output (a dynamic batch size made fixed?)"
+    if _ends(model.graph) != _ends(simplified.graph):
+        return "it changed an input or output (a dynamic batch size made fixed?)"
     if len(simplified.graph.node) > len(model.graph.node):
         return "it added nodes"
     known = Counter(node.op_type for node in model.graph.node)
     new = Counter(node.op_type for node in simplified.graph.node) - known
-    if new:
-        return f"it added {', '.join(new)}"
-    return None
+    return f"it added {', '.join(new)}" if new else None
+
+
+def _ends(graph: onnx.GraphProto) -> list[list[TensorSpec]]:
+    return [[tensor_spec(value) for value in values] for values in (graph.input, graph.output)]
 
 
 def _max_relative(model: onnx.ModelProto, simplified: onnx.ModelProto) -> float:
@@ -121,12 +118,13 @@ def _max_relative(model: onnx.ModelProto, simplified: onnx.ModelProto) -> float:
     shape = [2 if size is None else size for size in spec.shape]
     feed = np.random.default_rng(0).standard_normal(shape).astype(spec.dtype)
     before, after = (
-        open_session(one.SerializeToString(), SessionSpec()).run(None, {spec.name: feed})
-        for one in (model, simplified)
+        open_session(graph.SerializeToString(), SessionSpec()).run(None, {spec.name: feed})
+        for graph in (model, simplified)
     )
-    differences = [0.0]
-    for one, other in zip(before, after, strict=True):
-        if np.issubdtype(one.dtype, np.floating):  # class numbers change where two are a tie
-            largest = float(np.abs(one).max())
-            differences.append(float(np.abs(one - other).max()) / (largest or 1.0))
-    return float(np.max(differences))  # of all: max() would lose a NaN
+    differences = [
+        np.abs(expected - got).max() / (np.abs(expected).max() or 1.0)
+        for expected, got in zip(before, after, strict=True)
+        # Class numbers change where two are a tie.
+        if np.issubdtype(expected.dtype, np.floating)
+    ]
+    return float(np.max(differences, initial=0.0))  # of all: max() would lose a NaN

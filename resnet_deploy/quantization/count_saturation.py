@@ -28,13 +28,15 @@ from resnet_deploy.quantization.kernels import (
     is_depthwise,
     weight_pairs,
 )
+from resnet_deploy.quantization.observers import pieces
+from resnet_deploy.quantization.weights import channel_axis
 from resnet_deploy.quantization.windows import windows_of
 from resnet_deploy.results import Environment, LayerSaturation, SaturationReport
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import SessionSpec
 
 _PIXELS_AT_ONCE = 4 * 224 * 224
-"""Of input pictures whose u8 activations are in memory together, 4 to 12 MB per picture of 224."""
+"""Of images whose u8 activations are in memory together, 4 to 12 MB per image of 224 pixels."""
 
 _SUMS_AT_ONCE = 1 << 20
 
@@ -178,8 +180,7 @@ def _layer_of(node: ir.Node) -> _Layer | None:
     codes = None if weights is None else constant(weights.inputs[0])
     if activations is None or codes is None or codes.dtype != np.int8 or is_depthwise(node, codes):
         return None
-    transposed = "transB" in node.attributes and node.attributes["transB"].as_int() == 1
-    if node.op_type != "Conv" and not transposed:
+    if channel_axis(node) == 1:
         codes = np.swapaxes(codes, 0, 1)
     if node.op_type != "Conv":
         codes = codes[..., None]
@@ -211,15 +212,9 @@ def _dequantized(value: ir.Value | None) -> ir.Node | None:
 
 
 def _observed(runner: OrtRunner, batch: Array, names: list[str]) -> Iterator[dict[str, Array]]:
-    """Yield the tensors ``names`` for a few images of ``batch`` at a time.
-
-    A model of fixed batch size gets its last piece filled up; what that gives is dropped.
-    """
-    size = runner.input.shape[0] or max(1, _PIXELS_AT_ONCE // (batch[0].size // 3))
-    for start in range(0, len(batch), size):
-        piece = batch[start : start + size]
-        missing = size - len(piece) if runner.input.shape[0] else 0
-        filled = np.concatenate([piece, np.repeat(piece[-1:], missing, axis=0)])
-        computed = [name for name in names if name != runner.input.name]
-        values = {runner.input.name: filled, **runner.trace(filled, computed)}
-        yield {name: values[name][: len(piece)] for name in names}
+    """Yield the tensors ``names`` for a few images of ``batch`` at a time."""
+    most = max(1, _PIXELS_AT_ONCE // (batch[0].size // 3))
+    computed = [name for name in names if name != runner.input.name]
+    for piece, count in pieces(batch, runner.input.shape[0] or min(most, len(batch))):
+        values = {runner.input.name: piece, **runner.trace(piece, computed)}
+        yield {name: values[name][:count] for name in names}

@@ -3,7 +3,7 @@
 The mean and the spread of each convolution's output are known (:class:`ChannelStatistics`). Each
 tensor is stood for by some thousand samples per channel. A convolution's are drawn; every other
 operator simply computes its samples from those of its inputs. Sample i of all tensors belongs to
-the same place of the same picture.
+the same place of the same image.
 
 Two properties of real activations decide how long the tails are, and with them the ranges:
 
@@ -22,6 +22,7 @@ takes normal distributions and means only. ``bench/data_free.py`` compares the o
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -30,7 +31,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from resnet_deploy.errors import UnsupportedGraphError
-from resnet_deploy.graph.constants import constant
+from resnet_deploy.graph.constants import constant, ints
 from resnet_deploy.graph.layers import LAYOUT_KEY
 from resnet_deploy.graph.module_names import torch_module
 from resnet_deploy.models.channel_statistics import ChannelStatistics
@@ -202,19 +203,14 @@ def _derived(node: ir.Node, known: Mapping[ir.Value, Samples]) -> Samples | None
     if not any(value in known for value in activations):
         return None
     operator = _OPERATORS.get(node.op_type)
-    result = None
     if operator is not None and all(value in known for value in activations):
         result = operator(node, [known[value] for value in activations])
-    if result is None:
-        raise UnsupportedGraphError(
-            f"the values of {node.name} ({node.op_type}) can't be derived from BatchNorm "
-            "statistics: use --calibration DIR"
-        )
-    return result
-
-
-def _relu(_: ir.Node, inputs: list[Samples]) -> Samples:
-    return np.maximum(inputs[0], 0)
+        if result is not None:
+            return result
+    raise UnsupportedGraphError(
+        f"the values of {node.name} ({node.op_type}) can't be derived from BatchNorm "
+        "statistics: use --calibration DIR"
+    )
 
 
 def _clip(node: ir.Node, inputs: list[Samples]) -> Samples:
@@ -252,21 +248,16 @@ def _copy_channels(node: ir.Node, inputs: list[Samples]) -> Samples:
     return result
 
 
-def _largest(node: ir.Node, inputs: list[Samples]) -> Samples:
-    result: Samples = np.max(list(_window(node, inputs[0])), axis=0)
+def _pooled(node: ir.Node, inputs: list[Samples]) -> Samples:
+    """Pool the samples of as many independent images as the window of ``node`` is worth."""
+    pixels = math.prod(ints(node, "kernel_shape", (_INDEPENDENT,)))
+    window = [
+        np.roll(inputs[0], place * SAMPLES // _INDEPENDENT, axis=1)
+        for place in range(min(pixels, _INDEPENDENT))
+    ]
+    pool = np.max if node.op_type == "MaxPool" else np.mean
+    result: Samples = pool(window, axis=0)
     return result
-
-
-def _average(node: ir.Node, inputs: list[Samples]) -> Samples:
-    result: Samples = np.mean(list(_window(node, inputs[0])), axis=0)
-    return result
-
-
-def _window(node: ir.Node, x: Samples) -> Iterator[Samples]:
-    """Yield as many independent pictures' samples as the window of a pooling ``node`` is worth."""
-    kernel = node.attributes["kernel_shape"].as_ints() if "kernel_shape" in node.attributes else ()
-    for place in range(min(int(np.prod(kernel)), _INDEPENDENT) if kernel else _INDEPENDENT):
-        yield np.roll(x, place * SAMPLES // _INDEPENDENT, axis=1)
 
 
 def _same_memory(node: ir.Node, inputs: list[Samples]) -> Samples | None:
@@ -275,15 +266,15 @@ def _same_memory(node: ir.Node, inputs: list[Samples]) -> Samples | None:
 
 _OPERATORS: dict[str, Callable[[ir.Node, list[Samples]], Samples | None]] = {
     "Add": _binary,
-    "AveragePool": _average,
+    "AveragePool": _pooled,
     "Clip": _clip,
     "Concat": _concat,
     "Conv": _copy_channels,
     "Flatten": lambda _, inputs: inputs[0],
-    "GlobalAveragePool": _average,
-    "MaxPool": _largest,
+    "GlobalAveragePool": _pooled,
+    "MaxPool": _pooled,
     "Mul": _binary,
-    "Relu": _relu,
+    "Relu": lambda _, inputs: np.maximum(inputs[0], 0),
     "Reshape": _same_memory,
     "Sigmoid": _sigmoid,
     "Transpose": _same_memory,

@@ -62,7 +62,7 @@ def resolve_target(target: TargetIsa, extensions: tuple[str, ...]) -> TargetIsa:
 def weight_zero_point(node: ir.Node, target: TargetIsa) -> int:
     """Return the zero point of the s8 weights of ``node``: 0, or -1 for the matrix product.
 
-    QuantizationParameters lie in [-127, 127] around it, so that -1 needs no wider type.
+    Codes lie in [-127, 127] around it, so that -1 needs no wider type.
     """
     if target is not TargetIsa.X86_AMX or node.op_type != "Conv":
         return 0
@@ -96,7 +96,7 @@ def is_depthwise(node: ir.Node, weight: Array) -> bool:
 
 def group_of(node: ir.Node) -> int:
     """Return the number of groups of a convolution."""
-    return node.attributes["group"].as_int() if "group" in node.attributes else 1
+    return node.attributes.get_int("group", 1)
 
 
 def uses_matrix_product(model: onnx.ModelProto) -> bool:

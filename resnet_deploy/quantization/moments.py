@@ -238,5 +238,7 @@ def _traced(
         for piece, count in pieces(batch, fixed or len(batch)):
             # Asked for nothing, ONNX Runtime would give all outputs.
             values = [piece, *(session.run(names, {source: piece}) if names else ())]
-            real = (value[:count] for value in values)
-            yield count, dict(zip((source, *names), real, strict=True))
+            yield (
+                count,
+                {name: value[:count] for name, value in zip((source, *names), values, strict=True)},
+            )

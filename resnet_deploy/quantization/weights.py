@@ -232,8 +232,7 @@ def quantize_layers(
 
 def channel_axis(node: ir.Node) -> int:
     """Return the axis of the output channels in the weights of a Conv or Gemm."""
-    transposed = "transB" in node.attributes and node.attributes["transB"].as_int() == 1
-    return 0 if node.op_type == "Conv" or transposed else 1
+    return 0 if node.op_type == "Conv" or node.attributes.get_int("transB", 0) == 1 else 1
 
 
 def _quantized(

@@ -35,7 +35,7 @@ def _pads(
     node: ir.Node, size: tuple[int, ...], reach: list[int], strides: tuple[int, ...]
 ) -> tuple[list[int], list[int]]:
     """Return the pixels put before and after the image by spatial axis, as the operator says."""
-    auto = node.attributes["auto_pad"].as_string() if "auto_pad" in node.attributes else "NOTSET"
+    auto = node.attributes.get_string("auto_pad", "NOTSET")
     if not auto.startswith("SAME"):
         pads = list(ints(node, "pads", (0,) * (2 * len(size))))
         return pads[: len(size)], pads[len(size) :]
