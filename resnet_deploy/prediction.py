@@ -1,4 +1,4 @@
-"""What is on a picture: the most likely classes with their probabilities."""
+"""What is on an image: the most likely classes with their probabilities."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from resnet_deploy.data.images import read_image
 from resnet_deploy.data.loader import prepared_batches
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
+from resnet_deploy.evaluation import class_label
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Prediction, ScoredClass
 from resnet_deploy.runners.classes import check_has_classes, class_scores, listed_classes
@@ -41,7 +42,7 @@ def classify(
 
     Raises:
         ArtifactError, RunnerError: the model can't be read or run, or gives NaN.
-        UnsupportedGraphError: the model does not take RGB pictures in float32, or gives features.
+        UnsupportedGraphError: the model does not take RGB images in float32, or gives features.
         DatasetError: no images, or one that can't be read.
         SpecError: ``top_k`` is not positive.
     """
@@ -54,9 +55,9 @@ def classify(
     top_k = min(top_k, listed_classes(artifact) or top_k)
     spec = input_preprocess(artifact)
     files = _Files(tuple(images))
+    indices = range(len(images))
     found: list[Prediction] = []
     with closing(OrtRunner(path, SessionSpec(threads=threads, spin=False))) as runner:
-        indices = range(len(images))
         for batch in prepared_batches(files, indices, [spec], batch_size=_BATCH_SIZE):
             logits = class_scores(artifact, runner, batch.inputs[0])
             for index, row in zip(batch.indices, logits, strict=True):
@@ -90,17 +91,13 @@ def _prediction(
         classes=tuple(
             ScoredClass(
                 index=int(index),
-                label=_label(artifact, int(index)),
+                label=class_label(artifact, int(index)),
                 probability=float(probabilities[index]),
                 logit=float(logits[index]),
             )
             for index in best
         ),
     )
-
-
-def _label(artifact: Artifact, index: int) -> str:
-    return artifact.card.label(index) if artifact.card else f"class {index}"
 
 
 @dataclass(frozen=True)

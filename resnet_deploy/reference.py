@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Reference(Protocol):
-    """Something that knows the right answer."""
+    """Gives the outputs that an artifact should have."""
 
     @property
     def name(self) -> str:
@@ -107,7 +107,7 @@ class ModuleReference:
 
         with torch.inference_mode():
             found = answers(self._module(torch.from_numpy(images)), self._output)
-        return tuple(one.numpy() for one in found)
+        return tuple(output.numpy() for output in found)
 
     def layer_values(self, images: Array, layers: Sequence[Layer]) -> dict[str, Array]:
         """Return by layer name the results of those ``layers`` that are modules here.
@@ -245,12 +245,12 @@ def _request_of(spec: ModelSpec, factory: str | None) -> ModelRequest:
     """Return the request that leads to ``spec``; the checkpoint must fit it.
 
     Raises:
-        SpecError: the network is not of this package and nobody named its factory, or the reverse.
+        SpecError: the network is not of this package and no factory is named, or the reverse.
     """
     custom = spec.family is Family.CUSTOM
     if custom and factory is None:
         raise SpecError(
-            "the file is of a net of somebody's own: name what builds it with --model "
+            "the file's network is not one of this package's: name what builds it with --model "
             "package.module:factory, if you trust that code"
         )
     if factory is not None and not custom:

@@ -40,7 +40,7 @@ from resnet_deploy.spec import (
 )
 
 BATCH_SIZES = (1, 2, 5)
-"""One image, the exporter's own example batch, and a size that nobody traced."""
+"""One image, the exporter's own example batch, and a size that was not traced."""
 
 IMAGES_NEEDED = sum(BATCH_SIZES)
 """Each batch size gets images of its own."""
@@ -73,8 +73,8 @@ def compare(
         reference: what has the right answer.
         images: prepared as the file's card says.
         data: where the images come from, for the report.
-        meaningful: whether the top-1 is: a trained net on real images. Made-up pictures and
-            untrained nets give near ties, which any rounding decides.
+        meaningful: whether the top-1 is: a trained net on real images. Synthetic images
+            and untrained nets give near ties, which any rounding decides.
         tolerance: None takes the default of the file's precision.
         per_layer: also compare every layer, in graph order.
         threads: 0 means the physical cores allowed here.
@@ -96,7 +96,7 @@ def compare(
         session = SessionSpec(threads=threads, optimization=optimization, spin=False)
         with closing(OrtRunner(path, session)) as runner:
             got = _batched(partial(infer_every, runner), images[chosen], batch_size)
-        right = tuple(one[chosen] for one in expected)
+        right = tuple(output[chosen] for output in expected)
         cases.append(
             ParityCase(
                 reference=reference.name,
@@ -128,7 +128,7 @@ def verification_images(
     """Return images to compare on, where they come from, and whether they are real."""
     if preprocess.resize_in_graph:
         raise SpecError(
-            "a file that resizes pictures itself can't be fed prepared images: verify the one that "
+            "a file that resizes images itself can't be fed prepared images: verify the one that "
             "export writes without --resize-in-graph"
         )
     # Another seed than calibration's: ranges always fit the images they were taken from.
