@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -153,6 +153,20 @@ def matched_outputs(artifact: Artifact, dataset: Dataset, outputs: int) -> tuple
         raise DatasetError(f"{artifact.path.name} on {dataset.name}: {error}") from error
 
 
+def check_finite(artifact: Artifact, logits: Logits, image: Callable[[int], str]) -> None:
+    """Refuse ``logits`` ``(N, classes)`` with NaN or infinity; ``image(i)`` is what row i is of.
+
+    Raises:
+        RunnerError: there are some.
+    """
+    broken = ~np.isfinite(logits).all(axis=1)
+    if broken.any():
+        raise RunnerError(
+            f"{artifact.path} gives NaN or infinity for {image(int(broken.argmax()))}: its weights "
+            "or its quantization are broken"
+        )
+
+
 def class_label(artifact: Artifact, index: int) -> str:
     """Return what the card of ``artifact`` calls class ``index``."""
     return artifact.card.label(index) if artifact.card else f"class {index}"
@@ -204,13 +218,7 @@ class _Subject:
             the logits ``(N, classes)`` in the order of :attr:`classes`.
         """
         logits = class_scores(self.artifact, self._runner, batch).astype(np.float64)
-        broken = ~np.isfinite(logits).all(axis=1)
-        if broken.any():
-            image = image_name(self._dataset, indices[int(broken.argmax())])
-            raise RunnerError(
-                f"{self.artifact.path} gives NaN or infinity for {image}: its weights or its "
-                "quantization are broken"
-            )
+        check_finite(self.artifact, logits, lambda i: image_name(self._dataset, indices[i]))
         self.ranks += ranks(logits, self.order[labels])
         self.predicted += self._class_of[logits.argmax(axis=1)].tolist()
         self.confidences += confidences(logits, probabilities=self.artifact.gives_probabilities)
@@ -233,11 +241,15 @@ def confidences(logits: Logits, *, probabilities: bool) -> list[float]:
 
     That is its softmax, or the value itself when the model gives ``probabilities``.
     """
-    top = logits.max(axis=1)
-    if not probabilities:
-        # The largest power is exp(0).
-        top = 1 / np.exp(logits - top[:, None]).sum(axis=1)
+    top = (logits if probabilities else softmax(logits)).max(axis=1)
     return [round(float(value), 6) for value in top]
+
+
+def softmax(logits: Logits) -> Logits:
+    """Return probabilities ``(..., classes)`` of logits ``(..., classes)``."""
+    # Subtracting the maximum changes nothing but keeps exp() from overflowing.
+    powers: Logits = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
 
 
 def _agreement(model: _Subject, reference: _Subject, logits: Iterable[OutputDiff]) -> Agreement:

@@ -230,11 +230,9 @@ def _set_batch(model: onnx.ModelProto, batch_size: int | None) -> None:
 def _strip(model: onnx.ModelProto) -> None:
     """Drop what differs from machine to machine or says nothing."""
     model.graph.name = "resnet_deploy"
-    model.doc_string = ""
-    model.graph.doc_string = ""
     model.producer_name = "resnet-deploy"
     model.producer_version = ""
     del model.metadata_props[:]
     del model.functions[:]
-    for node in model.graph.node:
-        node.doc_string = ""
+    for part in (model, model.graph, *model.graph.node):
+        part.doc_string = ""

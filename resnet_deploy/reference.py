@@ -203,7 +203,6 @@ def fp32_beside(artifact: Artifact) -> Path:
             f"the fp32 file that {artifact.path} was made from is not beside it: name it with "
             "--against"
         )
-    load(path)
     return path
 
 

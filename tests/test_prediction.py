@@ -9,7 +9,8 @@ from onnx import helper
 from PIL import Image
 
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
-from resnet_deploy.prediction import classify, softmax
+from resnet_deploy.evaluation import softmax
+from resnet_deploy.prediction import classify
 from tests.support.tiny_model import colour_model, save_colour_model
 
 

@@ -71,8 +71,14 @@ def observe(
         batches = batches.after(total.images)
     started = saved = time.monotonic()
     done = resumed = total.images
-    with _engine(exposed, tensors, threads or default_threads(), workers) as engine:
-        del exposed
+    threads = threads or default_threads()
+    observers: AbstractContextManager[Engine[Array, ActivationHistograms]] = (
+        ThreadObservers(exposed, tensors, threads)
+        if workers == 1
+        else process_observers(exposed, tensors, threads, workers)
+    )
+    del exposed
+    with observers as engine:
         for batch in batches:
             engine.submit(batch)
             done += len(batch)
@@ -86,14 +92,6 @@ def observe(
     if cache is not None and key and (long or resumed):
         cache.save(key, total)
     return total.histograms
-
-
-def _engine(
-    model: bytes, tensors: Sequence[str], threads: int, workers: int
-) -> AbstractContextManager[Engine[Array, ActivationHistograms]]:
-    if workers == 1:
-        return ThreadObservers(model, tensors, threads)
-    return process_observers(model, tensors, threads, workers)
 
 
 def _collect(engine: Engine[Array, ActivationHistograms], total: ActivationHistograms) -> None:

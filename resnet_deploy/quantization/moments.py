@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ LARGEST_DEPTH = 8192
 
 _ENOUGH_ROWS = 16384
 """Rows per layer; at least four times the depth are taken where there are as many."""
+
+_ENOUGH_IMAGES_FOR_MEANS = 128
+"""Images from which means and variances are taken; covariances take all."""
 
 _MOST_FOR_MEANS = 256
 """Rows per image and layer where only means and variances are wanted."""
@@ -127,11 +131,6 @@ class Moments:
             self._square += np.matmul(rows.transpose(0, 2, 1), rows)
 
     @property
-    def groups(self) -> int:
-        """How many groups the layer has."""
-        return len(self._exact)
-
-    @property
     def mean_exact(self) -> Array:
         """The mean row before quantization, ``(groups, depth)``."""
         return np.asarray(self._exact / self.rows)
@@ -150,15 +149,15 @@ class Moments:
         shifted = self._rounded / self.rows
         return np.asarray(np.maximum(square / self.rows - shifted**2, 0.0))
 
-    def covariance(self, group: int) -> Array | None:
-        """Return ``(depth, depth)`` in float64, or None where it was not collected."""
+    def covariances(self) -> list[Array | None]:
+        """Return ``(depth, depth)`` in float64 for each group, or None where not collected."""
+        shifted = self._rounded / self.rows
         if not self._covariance:
-            return None
-        shifted = self._rounded[group] / self.rows
-        result: Array = self._square[group].astype(np.float64)
-        result /= self.rows
-        result -= np.outer(shifted, shifted)
-        return result
+            return [None] * len(shifted)
+        return [
+            square.astype(np.float64) / self.rows - np.outer(mean, mean)
+            for square, mean in zip(self._square, shifted, strict=True)
+        ]
 
 
 def layer_moments(
@@ -182,6 +181,8 @@ def layer_moments(
         threads: of the runner; 0 means the physical cores allowed here.
         progress: called after every batch.
     """
+    stride = 1 if covariance else max(1, images // _ENOUGH_IMAGES_FOR_MEANS)
+    images = -(-images // stride)
     groups = list(_affordable(inputs, covariance=covariance))
     for number, layers in enumerate(groups):
         found = {
@@ -195,7 +196,7 @@ def layer_moments(
         if not covariance:
             rows_per_image = {name: min(n, _MOST_FOR_MEANS) for name, n in rows_per_image.items()}
         done = number * images
-        for count, values in _traced(model, tensors, batches, threads):
+        for count, values in _traced(model, tensors, islice(batches, 0, None, stride), threads):
             for name in layers:
                 layer = inputs[name]
                 rows = layer.rows(values[layer.tensor], rows_per_image[name] * count)

@@ -1,14 +1,10 @@
-"""An fp32 graph becomes an int8 graph: rewrite, plan, observe, choose parameters, write Q/DQ.
-
-Longer than most: these are the steps of one function, in their order.
-"""
+"""An fp32 graph becomes an int8 graph: rewrite, plan, observe, choose parameters, write Q/DQ."""
 
 from __future__ import annotations
 
 import gc
-import itertools
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +25,7 @@ from resnet_deploy.quantization.calibration_cache import CalibrationCache
 from resnet_deploy.quantization.data_free import expected_histograms, expected_moments
 from resnet_deploy.quantization.exact_sums import align_sums
 from resnet_deploy.quantization.histogram import Histogram
-from resnet_deploy.quantization.moments import LayerInput, Moments, layer_moments
+from resnet_deploy.quantization.moments import layer_moments
 from resnet_deploy.quantization.plan import Plan, make_plan
 from resnet_deploy.quantization.qdq import write_qdq
 from resnet_deploy.quantization.ranges import QuantizationParameters, Range, choose_range
@@ -48,9 +44,6 @@ logger = logging.getLogger(__name__)
 
 Batches = Iterable[NDArray[Any]]
 """Preprocessed calibration images, float32 ``(N, C, H, W)``; it is iterated more than once."""
-
-_ENOUGH_FOR_MEANS = 128
-"""Images from which the means of the layers' inputs are taken; covariances take all."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +135,15 @@ def quantize_static(
     parameters = align_sums(graph, plan, parameters)
     inputs = layer_inputs(graph, plan, parameters)
     if statistics is None:
-        moments = _moments(prepared, inputs, spec, batches, images, threads, progress)
+        moments = layer_moments(
+            prepared,
+            inputs,
+            batches,
+            images=images,
+            covariance=spec.effort is Effort.BEST,
+            threads=threads,
+            progress=progress,
+        )
     else:
         moments = expected_moments(graph, plan, statistics, inputs)
     weights = quantize_layers(graph, plan, parameters, spec.target_isa, moments)
@@ -276,36 +277,3 @@ def _pixel_range(value: ir.Value) -> Range | None:
     producer = value.producer()
     level = None if producer is None else producer.metadata_props.get(PIXELS_KEY)
     return None if level is None else Range(0.0, 255 * float(level))
-
-
-def _moments(
-    prepared: onnx.ModelProto,
-    inputs: Mapping[str, LayerInput],
-    spec: QuantSpec,
-    batches: Batches,
-    images: int,
-    threads: int,
-    progress: Progress,
-) -> Iterator[tuple[str, Moments]]:
-    best = spec.effort is Effort.BEST
-    stride = 1 if best else max(1, images // _ENOUGH_FOR_MEANS)
-    return layer_moments(
-        prepared,
-        inputs,
-        _EveryNth(batches, stride),
-        images=-(-images // stride),
-        covariance=best,
-        threads=threads,
-        progress=progress,
-    )
-
-
-@dataclass(frozen=True)
-class _EveryNth:
-    """Every ``stride``-th batch; like them, it can be iterated more than once."""
-
-    batches: Batches
-    stride: int
-
-    def __iter__(self) -> Iterator[NDArray[Any]]:
-        return itertools.islice(self.batches, 0, None, self.stride)

@@ -134,10 +134,9 @@ def _rounders(moments: Moments | None) -> list[Rounder]:
     """Return what rounds the weights of each group."""
     if moments is None:
         return [nearest_codes]
-    covariances = [moments.covariance(group) for group in range(moments.groups)]
     return [
         nearest_codes if covariance is None else Compensation(covariance).codes
-        for covariance in covariances
+        for covariance in moments.covariances()
     ]
 
 

@@ -24,7 +24,7 @@ def test_means_and_covariances_are_those_of_numpy() -> None:
     for group in range(2):
         np.testing.assert_allclose(moments.mean[group], rows[group].mean(axis=0), rtol=1e-5)
         expected = np.cov(rows[group].T, bias=True)
-        covariance = moments.covariance(group)
+        covariance = moments.covariances()[group]
         assert covariance is not None
         np.testing.assert_allclose(covariance, expected, atol=1e-3)
         np.testing.assert_allclose(moments.variance[group], np.diagonal(expected), rtol=1e-3)
@@ -35,7 +35,7 @@ def test_without_covariance_only_variances_are_kept() -> None:
     moments = Moments(covariance=False)
     moments.add(rows, rows)
     moments.flush()
-    assert moments.covariance(0) is None
+    assert moments.covariances() == [None]
     np.testing.assert_allclose(moments.variance[0], rows[0].var(axis=0), rtol=1e-3)
 
 
