@@ -51,7 +51,14 @@ def judge(
     """
     images = tuple(batches)
     threads = threads or default_threads()
-    fp32_ns, int8_ns = _times(fp32, int8, images[0], threads)
+    session = quiet_session(threads)
+    with closing(OrtRunner(fp32, session)) as first, closing(OrtRunner(int8, session)) as second:
+        size = first.input.shape[0] or 1
+        batch = np.resize(images[0], (size, *images[0].shape[1:]))
+        watches = [Stopwatch(runner, batch, size) for runner in (first, second)]
+        fp32_ns, int8_ns = take_turns(
+            watches, rounds=_ROUNDS, seconds=_TIMED_SECONDS, most_runs=_MOST_RUNS
+        )
     last = None if parity is None else parity.cases[-1]
     return Verdict(
         cpu=environment.cpu,
@@ -70,18 +77,3 @@ def judge(
             int8, images, data=data, images=sum(map(len, images)), threads=threads
         ),
     )
-
-
-def _times(
-    fp32: Path, int8: Path, images: Array, threads: int
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the fastest run of each round, in nanoseconds; the two files take turns."""
-    spec = quiet_session(threads)
-    with closing(OrtRunner(fp32, spec)) as first, closing(OrtRunner(int8, spec)) as second:
-        size = first.input.shape[0] or 1
-        batch = np.resize(images, (size, *images.shape[1:]))
-        watches = [Stopwatch(runner, batch, size) for runner in (first, second)]
-        fp32_ns, int8_ns = take_turns(
-            watches, rounds=_ROUNDS, seconds=_TIMED_SECONDS, most_runs=_MOST_RUNS
-        )
-    return fp32_ns, int8_ns

@@ -100,7 +100,7 @@ class ThreadObservers:
         self._pool = WorkerPool([_Observer(session, tensors) for _ in range(threads)])
 
     def submit(self, task: Array) -> None:
-        """Take on a batch of images, as ``Engine.submit`` does.
+        """See ``Engine.submit``.
 
         Raises:
             DatasetError: an activation is NaN or infinite, here or on an earlier batch.
@@ -110,11 +110,7 @@ class ThreadObservers:
             self._pool.submit(piece)
 
     def collect(self) -> list[ActivationHistograms]:
-        """Return one for all, as ``Engine.collect`` does.
-
-        Raises:
-            DatasetError, RunnerError: as :meth:`submit`.
-        """
+        """See ``Engine.collect``; one for all threads. Raises what :meth:`submit` does."""
         total, *others = self._pool.collect()
         for part in others:
             total.merge(part)

@@ -65,8 +65,7 @@ class QuantizedNet:
             SpecError: a glob matches no layer.
             UnsupportedGraphError: there is nothing left to quantize.
         """
-        graph = _graph(self.prepared)
-        plan = _plan(graph, exclude)
+        graph, plan = _planned(self.prepared, exclude)
         write_qdq(graph, plan, self.parameters, self.weights)
         clean(graph)  # what QuantizeLinear now does by itself
         quantized = ir.to_proto(graph)
@@ -119,12 +118,11 @@ def quantize_static(
     """
     prepared = _prepare(model, preprocess, spec.first_conv)
     del model  # copies of the weights count in the peak memory
-    _plan(_graph(prepared), spec.exclude)  # a wrong glob is named before the work
+    _planned(prepared, spec.exclude)  # a wrong glob is named before the work
     if trained is not None:
         return _as_trained(prepared, spec, trained)
     histograms = _histograms(prepared, spec, batches, images, statistics, threads, progress)
-    graph = _graph(prepared)
-    plan = _plan(graph)
+    graph, plan = _planned(prepared)
     parameters = {
         name: QuantizationParameters.of(choose_range(histogram, spec.calibration_method))
         for name, histogram in histograms.items()
@@ -158,8 +156,7 @@ def _as_trained(
     Scales of Adds were aligned before the training.
     """
     check_as_trained(spec)
-    graph = _graph(prepared)
-    plan = _plan(graph)
+    graph, plan = _planned(prepared)
     parameters = {}
     for value in plan.ranged:
         name, known = str(value.name), _pixel_range(value)
@@ -225,17 +222,15 @@ def _prepare(
     return ir.to_proto(graph)
 
 
-def _graph(prepared: onnx.ModelProto) -> ir.Model:
+def _planned(prepared: onnx.ModelProto, exclude: tuple[str, ...] = ()) -> tuple[ir.Model, Plan]:
+    """Return a copy of ``prepared`` to work on, and what of it is quantized."""
     copy = onnx.ModelProto()
     copy.CopyFrom(prepared)
-    return ir.from_proto(copy)
-
-
-def _plan(graph: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
+    graph = ir.from_proto(copy)
     plan = make_plan(graph, exclude)
     if not weighted_layers(graph, plan):
         raise UnsupportedGraphError("the model has no convolution or linear layer to quantize")
-    return plan
+    return graph, plan
 
 
 def _histograms(
@@ -248,8 +243,7 @@ def _histograms(
     progress: Progress,
 ) -> dict[str, Histogram]:
     """Return a histogram of every tensor that gets a range, except of pixels."""
-    graph = _graph(prepared)
-    plan = _plan(graph)
+    graph, plan = _planned(prepared)
     found = {} if statistics is None else expected_histograms(graph, plan, statistics)
     names = [
         str(value.name)
