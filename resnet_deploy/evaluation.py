@@ -249,7 +249,8 @@ def softmax(logits: Logits) -> Logits:
     """Return probabilities ``(..., classes)`` of logits ``(..., classes)``."""
     # Subtracting the maximum changes nothing but keeps exp() from overflowing.
     powers: Logits = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    powers /= powers.sum(axis=-1, keepdims=True)
+    return powers
 
 
 def _agreement(model: _Subject, reference: _Subject, logits: Iterable[OutputDiff]) -> Agreement:

@@ -50,11 +50,8 @@ def export_network(
 ) -> Artifact:
     """Return ``network`` as an fp32 ONNX file that is not saved yet; nothing is compared.
 
-    Args:
-        network: stays as it is.
-        spec: how. Resizing in the graph is put in front later: see ``deployment.resizing``.
-        name: stem of the file; None is the network's own.
-        progress: called before and after.
+    ``name`` is the stem of the file, by default the network's own. Resizing in the graph is put in
+    front later: see ``deployment.resizing``.
 
     Raises:
         SpecError: ``spec`` asks for what the network or the operator set has not.
@@ -234,5 +231,6 @@ def _strip(model: onnx.ModelProto) -> None:
     model.producer_version = ""
     del model.metadata_props[:]
     del model.functions[:]
-    for part in (model, model.graph, *model.graph.node):
-        part.doc_string = ""
+    model.doc_string = model.graph.doc_string = ""
+    for node in model.graph.node:
+        node.doc_string = ""

@@ -93,9 +93,7 @@ class Fp32Baseline:
     def fidelity(self, runner: Runner, artifact: Artifact | None = None) -> Fidelity:
         """Return how close what ``runner`` has open is to the fp32 file on ONNX Runtime.
 
-        Args:
-            runner: gives the same classes.
-            artifact: the file that it has open, if it takes another input than the fp32 file.
+        It gives the same classes; ``artifact`` is its file if that takes another input.
         """
         logits = self._logits(runner, artifact or self._artifact)
         paired, right = None, None

@@ -44,13 +44,10 @@ class Reference(Protocol):
 
 
 class FileReference:
-    """An ONNX file on a runner.
+    """An ONNX file on ``runner``.
 
-    Args:
-        path: the file.
-        runner: ``torch`` (eager, the module rebuilt from the file) or ``ort`` (ONNX Runtime, all
-            optimisations off for single layers).
-        threads: 0 means the physical cores allowed here.
+    That is ``torch`` (eager, the module rebuilt from the file) or ``ort`` (ONNX Runtime, all
+    optimisations off for single layers).
     """
 
     def __init__(self, path: Path, *, runner: str, threads: int = 0) -> None:
@@ -62,11 +59,11 @@ class FileReference:
         self._runner_name = runner
 
     def outputs(self, images: Array) -> tuple[Array, ...]:
-        """Return every output of the file, in its order, for images ``(N, C, H, W)``."""
+        """See :meth:`Reference.outputs`; they are in the file's order."""
         return infer_every(self._runner, images)
 
     def layer_values(self, images: Array, layers: Sequence[Layer]) -> dict[str, Array]:
-        """Return by layer name the results of those ``layers`` that the file has."""
+        """See :meth:`Reference.layer_values`."""
         # By name, not by tensor: the passes rename the tensors of foreign files.
         own = {layer.name: layer for layer in layers_of(read_model(self._path))}
         wanted = {layer.name: own[layer.name] for layer in layers if layer.name in own}
@@ -86,10 +83,7 @@ class FileReference:
 class ModuleReference:
     """A PyTorch module in eval mode, BatchNorm not folded, as it was trained.
 
-    Args:
-        module: gives what ``output`` is made of; see ``models.outputs``.
-        name: what to call it in a report.
-        output: what is answered.
+    It gives what ``output`` is made of: see ``models.outputs``.
     """
 
     format = InputFormat.FLOAT_NCHW
@@ -100,7 +94,7 @@ class ModuleReference:
         self._output = output or OutputSpec()
 
     def outputs(self, images: Array) -> tuple[Array, ...]:
-        """Return every output, ``(N, ...)`` each, for images ``(N, C, H, W)``."""
+        """See :meth:`Reference.outputs`."""
         import torch
 
         from resnet_deploy.models.outputs import answers
@@ -110,7 +104,7 @@ class ModuleReference:
         return tuple(output.numpy() for output in found)
 
     def layer_values(self, images: Array, layers: Sequence[Layer]) -> dict[str, Array]:
-        """Return by layer name the results of those ``layers`` that are modules here.
+        """See :meth:`Reference.layer_values`.
 
         A convolution's result in the file is behind its BatchNorm, so a folded copy is watched.
         """

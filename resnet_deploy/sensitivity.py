@@ -6,7 +6,7 @@ Everything runs as it will be shipped: on ONNX Runtime's fused int8 kernels, all
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -49,14 +49,11 @@ def unseen_images(calibration: CalibrationImages, *, seed: int) -> CalibrationIm
     return replace(calibration, indices=indices, batch_size=_BATCH_SIZE)
 
 
-class MixedPrecision:
-    """Writes a network with some layers in float and measures it; a context manager.
+class MixedPrecision(AbstractContextManager["MixedPrecision"]):
+    """Writes ``net`` with some layers in float and measures it; a context manager.
 
-    Args:
-        net: the quantized network.
-        exclude: globs of the layers that stay float in every file.
-        folder: where the files go; existing; the caller empties it.
-        threads: of ONNX Runtime; 0 means the physical cores allowed here.
+    Layers that match the globs ``exclude`` stay float in every file. The files go to ``folder``,
+    which exists and which the caller empties.
     """
 
     def __init__(
@@ -70,18 +67,13 @@ class MixedPrecision:
         self._int8 = self._open("all.onnx", ())
         self.batch_size = self._int8.input.shape[0] or 1
 
-    def __enter__(self) -> MixedPrecision:
-        return self
-
     def __exit__(self, *exception: object) -> None:
         self._int8.close()
 
     def measure(self, layers: tuple[str, ...], baseline: Fp32Baseline) -> MixedTrial:
-        """Return how close and how fast the file with ``layers`` in float is.
+        """Return how close to ``baseline`` and how fast the file with ``layers`` in float is.
 
-        Args:
-            layers: some of :attr:`layers`; their sums stay in float with them.
-            baseline: says how close.
+        They are some of :attr:`layers`; their residual sums stay in float with them.
 
         Raises:
             RunnerError: ONNX Runtime refuses the file.
@@ -111,11 +103,7 @@ def rank_layers(
 ) -> SensitivityReport:
     """Return what each int8 layer would gain and cost in float, all others staying as they are.
 
-    Args:
-        files: writes and times the files.
-        baseline: says how close they are.
-        model: the name of the fp32 file, for the report.
-        progress: called after every layer.
+    ``model`` is the name of the fp32 file, for the report.
     """
     start = time.perf_counter()
     layers = []

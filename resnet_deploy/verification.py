@@ -40,10 +40,8 @@ from resnet_deploy.spec import (
 )
 
 BATCH_SIZES = (1, 2, 5)
-"""One image, the exporter's own example batch, and a size that was not traced."""
-
-IMAGES_NEEDED = sum(BATCH_SIZES)
-"""Each batch size gets images of its own."""
+"""One image, the exporter's own example batch, and a size that was not traced; each gets images of
+its own."""
 
 FP32_PROBABILITIES = replace(FP32_TOLERANCE, max_relative=1e-4)
 """Softmax makes a relative difference of probabilities from an absolute one of logits, which are
@@ -70,7 +68,7 @@ def compare(
 
     Args:
         path: fp32 or int8 ONNX file.
-        reference: what has the right answer.
+        reference: gives what it should.
         images: prepared as the file's card says.
         data: where the images come from, for the report.
         meaningful: whether the top-1 is: a trained net on real images. Synthetic images
@@ -133,7 +131,7 @@ def verification_images(
         )
     # Another seed than calibration's: ranges always fit the images they were taken from.
     if data is None:
-        images = synthetic_calibration(preprocess, samples=IMAGES_NEEDED, seed=seed + 1)
+        images = synthetic_calibration(preprocess, samples=sum(BATCH_SIZES), seed=seed + 1)
     else:
         images = calibration_images(data, preprocess, samples=samples, seed=seed + 1)
     return np.concatenate(list(images)), images.name, not images.synthetic

@@ -8,6 +8,7 @@ import pytest
 from resnet_deploy.diagnose import diagnose, missing_packages, runners_here
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.models.dependencies import INSTALL
+from resnet_deploy.report.document import Table
 from resnet_deploy.report.views import doctor
 from resnet_deploy.results import to_dict
 from resnet_deploy.runners.cpu import environment, has_vnni
@@ -47,6 +48,7 @@ def test_missing_packages_come_with_the_command_that_installs_them(monkeypatch):
     assert {each.install for each in missing} == {INSTALL}
     (section,) = doctor.view(replace(diagnose(HERE), missing=missing)).sections
     (table,) = section.blocks
+    assert isinstance(table, Table)
     found = {what.text: cell.text for what, cell in table.rows}
     assert "pip install" in found["missing: torch"]
 

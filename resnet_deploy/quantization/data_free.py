@@ -60,15 +60,11 @@ what the mean of 4.7 independent values would do.
 def expected_histograms(
     graph: ir.Model, plan: Plan, statistics: Mapping[str, ChannelStatistics]
 ) -> dict[str, Histogram]:
-    """Return a histogram of every tensor in ``plan.ranged``, by name.
+    """Return a histogram of every tensor in ``plan.ranged`` of the fp32 ``graph``, by name.
 
     The graph's input and what is computed from it without a convolution or linear layer are
     missing: they follow from the preprocessing.
-
-    Args:
-        graph: fp32, as the plan was made for.
-        plan: what is quantized.
-        statistics: by torch module, the output of each convolution with its BatchNorm.
+    ``statistics`` describe by torch module the output of each convolution with its BatchNorm.
 
     Raises:
         UnsupportedGraphError: a tensor can't be derived from ``statistics``.
@@ -104,7 +100,6 @@ def expected_moments(
             rows = _rows(samples[:, : max(1, most)], layer)
             moments = Moments(covariance=False)
             moments.add(rows, layer.parameters.rounded(rows))
-            moments.flush()
             yield name, moments
 
 
@@ -220,10 +215,6 @@ def _clip(node: ir.Node, inputs: list[Samples]) -> Samples:
     return inputs[0] if high is None else np.minimum(inputs[0], high)
 
 
-def _sigmoid(_: ir.Node, inputs: list[Samples]) -> Samples:
-    return (1 / (1 + np.exp(-inputs[0].astype(np.float64)))).astype(np.float32)
-
-
 def _binary(node: ir.Node, inputs: list[Samples]) -> Samples | None:
     """Add or multiply two activations, or one and a constant (one number, or one per channel)."""
     if len(inputs) == 1:
@@ -276,7 +267,7 @@ _OPERATORS: dict[str, Callable[[ir.Node, list[Samples]], Samples | None]] = {
     "Mul": _binary,
     "Relu": lambda _, inputs: np.maximum(inputs[0], 0),
     "Reshape": _same_memory,
-    "Sigmoid": _sigmoid,
+    "Sigmoid": lambda _, inputs: (1 / (1 + np.exp(-inputs[0].astype("d")))).astype(np.float32),
     "Transpose": _same_memory,
 }
 """What is computed from samples; None where the operator's attributes rule it out."""

@@ -45,15 +45,10 @@ class Histogram:
         name: str = "tensor",
         sample: NDArray[np.float32] | None = None,
     ) -> None:
-        """Count ``values`` (any shape).
-
-        Args:
-            values: what the extremes are taken from.
-            name: what an error calls them.
-            sample: a part of ``values`` that stands for them in the bins; default all.
+        """Count ``values`` (any shape); in the bins ``sample``, a part of them, stands for all.
 
         Raises:
-            DatasetError: they hold NaN or infinity.
+            DatasetError: they hold NaN or infinity; ``name`` is what it calls them.
         """
         low, high = float(values.min()), float(values.max())
         if not (math.isfinite(low) and math.isfinite(high)):

@@ -117,9 +117,8 @@ def uses_matrix_product(model: onnx.ModelProto) -> bool:
 def weight_pairs(weight: NDArray[Any], axis: int = 0) -> NDArray[Any]:
     """Return the weights whose products a kernel adds up in int16, ``(channels, pairs, 2)``.
 
-    Args:
-        weight: of a Conv, ``(channels, inputs per group, ...)``, or of a Gemm; any type.
-        axis: of the output channels.
+    ``weight`` is of a Conv, ``(channels, inputs per group, ...)``, or of a Gemm, of any type;
+    ``axis`` is that of its output channels.
 
     All kernels (ConvSym: inputs in multiples of four; im2col and matrix product: the rest) read the
     inputs of one tap one after the other, then those of the next tap, and pair neighbours. With an
@@ -142,13 +141,10 @@ def can_overflow(pairs: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
 def safe_scale(weight: NDArray[Any], axis: int = 0) -> NDArray[np.float32]:
     """Return per output channel the smallest weight scale at which no pair can overflow.
 
-    Args:
-        weight: float, of a Conv, ``(channels, inputs per group, ...)``, or of a Gemm.
-        axis: of the output channels.
-
-    With this scale or a larger one, s8 codes and zero point 0, no activations make any pair
-    overflow, however each weight is rounded: up, down or to the nearest code. A channel without two
-    weights of one sign in a pair gets next to zero: any scale is good.
+    ``weight``, float, and ``axis`` are as in :func:`weight_pairs`. With this scale or a larger one,
+    s8 codes and zero point 0, no activations make any pair overflow, however each weight is
+    rounded: up, down or to the nearest code. A channel without two weights of one sign in a pair
+    gets next to zero: any scale is good.
     """
     pairs = weight_pairs(np.asarray(weight, np.float64), axis)
     first, second = pairs[..., 0], pairs[..., 1]

@@ -84,11 +84,7 @@ class LayerInput:
 
 
 class Moments:
-    """Sums over the rows of one layer, by group.
-
-    Args:
-        covariance: whether the products of the rows' values are summed as well as their squares.
-    """
+    """Sums over the rows of one layer, by group; with ``covariance`` of their products as well."""
 
     def __init__(self, *, covariance: bool) -> None:
         self.rows = 0
@@ -120,9 +116,9 @@ class Moments:
         self._waiting.append(rounded)
         self._waiting_bytes += rounded.nbytes
         if self._waiting_bytes >= _WAITING_BYTES:
-            self.flush()
+            self._flush()
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         """Sum up the products of the rows that wait: large matrix products are the fast ones."""
         if self._waiting:
             rows = np.concatenate(self._waiting, axis=1)
@@ -143,6 +139,7 @@ class Moments:
     @property
     def variance(self) -> Array:
         """The variance of each value of a row, ``(groups, depth)``."""
+        self._flush()
         square = self._square
         if self._covariance:
             square = np.diagonal(square, axis1=1, axis2=2)
@@ -151,6 +148,7 @@ class Moments:
 
     def covariances(self) -> list[Array | None]:
         """Return ``(depth, depth)`` in float64 for each group, or None where not collected."""
+        self._flush()
         shifted = self._rounded / self.rows
         if not self._covariance:
             return [None] * len(shifted)
@@ -170,16 +168,10 @@ def layer_moments(
     threads: int = 0,
     progress: Progress = silent,
 ) -> Iterator[tuple[str, Moments]]:
-    """Yield the moments of each layer in ``inputs``, a few layers at a time.
+    """Yield the moments of each layer in ``inputs`` of the fp32 ``model``, a few layers at a time.
 
-    Args:
-        model: fp32 graph with one image input.
-        inputs: by layer, how it reads its input.
-        batches: calibration images, float32 ``(N, C, H, W)``; iterated once per group of layers.
-        images: how many they are.
-        covariance: whether to collect it; else means and variances only.
-        threads: of the runner; 0 means the physical cores allowed here.
-        progress: called after every batch.
+    ``batches`` are ``images`` calibration images, float32 ``(N, C, H, W)``; they are iterated once
+    per group of layers. Without ``covariance`` there are means and variances only.
     """
     stride = 1 if covariance else max(1, images // _ENOUGH_IMAGES_FOR_MEANS)
     images = -(-images // stride)
@@ -204,9 +196,7 @@ def layer_moments(
             done += count
             progress("weighing layers", done, images * len(groups))
         while found:
-            name, moments = found.popitem()
-            moments.flush()
-            yield name, moments
+            yield found.popitem()
 
 
 def _affordable(inputs: Mapping[str, LayerInput], *, covariance: bool) -> Iterator[list[str]]:
@@ -239,7 +229,5 @@ def _traced(
         for piece, count in pieces(batch, fixed or len(batch)):
             # Asked for nothing, ONNX Runtime would give all outputs.
             values = [piece, *(session.run(names, {source: piece}) if names else ())]
-            yield (
-                count,
-                {name: value[:count] for name, value in zip((source, *names), values, strict=True)},
-            )
+            real = (value[:count] for value in values)
+            yield count, dict(zip((source, *names), real, strict=True))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,7 @@ class _Observer:
         return values
 
 
-class ThreadObservers:
+class ThreadObservers(AbstractContextManager["ThreadObservers"]):
     """Implements ``Engine``: one session, shared by threads that each run and count on their own.
 
     A run uses one thread only: several images at a time keep all cores busy without waiting for
@@ -84,10 +84,7 @@ class ThreadObservers:
     counted. Every run has the same number of images, so that an image's activations depend
     on nothing but the image.
 
-    Args:
-        model: fp32 graph that has ``tensors`` among its outputs, or its file.
-        tensors: what is observed, the input among them if wanted.
-        threads: how many images at a time.
+    ``model`` is an fp32 graph that has ``tensors`` among its inputs and outputs, or its file.
 
     Raises:
         RunnerError: ONNX Runtime refuses the model.
@@ -115,9 +112,6 @@ class ThreadObservers:
         for part in others:
             total.merge(part)
         return [total]
-
-    def __enter__(self) -> ThreadObservers:
-        return self
 
     def __exit__(self, *exception: object) -> None:
         """Finish the runs that have begun, and drop the others."""
@@ -163,12 +157,9 @@ def process_observers(
 ) -> Iterator[Engine[Array, ActivationHistograms]]:
     """Give an engine of ``workers`` processes, each with observers of its own.
 
-    Args:
-        model: fp32 graph, serialised, that has ``tensors`` among its outputs.
-        tensors: what is observed, the input among them if wanted.
-        threads: of all processes together; each has at least one.
-        workers: how many processes.
-        command: what to start; tests put misbehaving children here.
+    ``model`` is a serialised fp32 graph that has ``tensors`` among its inputs and outputs. The
+    processes share the ``threads``; each has at least one. Tests put misbehaving children into
+    ``command``.
 
     Raises:
         RunnerError: ONNX Runtime refuses the model, or a process died.

@@ -22,13 +22,10 @@ def write_qdq(
     parameters: Mapping[str, QuantizationParameters],
     weights: Mapping[str, QuantizedWeights],
 ) -> None:
-    """Insert the Q/DQ pairs of ``plan`` in place.
+    """Insert the Q/DQ pairs of ``plan`` into its fp32 graph ``model``, in place.
 
-    Args:
-        model: the fp32 graph that ``plan`` was made for.
-        plan: which operators and tensors.
-        parameters: by name, those of every tensor in ``plan.ranged``.
-        weights: by node name, the parameters of every int8 convolution and linear layer.
+    ``parameters`` are those of the tensors in ``plan.ranged`` by name, ``weights`` those of all
+    int8 convolutions and linear layers by node name.
     """
     graph = model.graph
     initializers = {

@@ -62,10 +62,8 @@ class Calibrated:
     ) -> Quantized:
         """Return the int8 file, and what ONNX Runtime makes of it.
 
-        Args:
-            float_layers: stay in float, besides what the spec excludes.
-            name: of the file; None is ``NAME.int8.onnx``.
-            facts: what else the card says of this step.
+        ``float_layers`` stay in float besides what the spec excludes. ``name`` is that of the file,
+        by default ``NAME.int8.onnx``; ``facts`` are what else the card says of this step.
 
         Raises:
             SpecError, UnsupportedGraphError: as ``QuantizedNet.write``.

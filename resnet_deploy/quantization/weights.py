@@ -207,14 +207,10 @@ def quantize_layers(
     target: TargetIsa,
     moments: Iterable[tuple[str, Moments]] = (),
 ) -> dict[str, QuantizedWeights]:
-    """Return the quantized parameters of every int8 layer, by node name.
+    """Return the quantized weights of every int8 layer of ``model``, by node name.
 
-    Args:
-        model: the fp32 graph that ``plan`` was made for.
-        plan: which operators and tensors.
-        parameters: by name, those of every tensor in ``plan.ranged``.
-        target: which CPUs the kernels are chosen for; not ``auto``.
-        moments: by node name, what is known about the layers' inputs.
+    ``parameters`` are those of the tensors in ``plan.ranged`` by name, ``moments`` tell by node
+    name what is known about the layers' inputs. Kernels are chosen for ``target``, not ``auto``.
     """
     nodes = weighted_layers(model, plan)
     scales = {

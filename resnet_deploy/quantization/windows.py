@@ -13,11 +13,8 @@ from resnet_deploy.graph.constants import ints
 def windows_of(node: ir.Node, codes: Array, kernel: tuple[int, ...], zero_point: int) -> Array:
     """Return a view ``(N, C, *output size, *kernel)`` on ``codes`` ``(N, C, *size)``.
 
-    Args:
-        node: a Conv; any other operator has no kernel, and gets its codes back.
-        codes: what it reads.
-        kernel: size of its kernel by spatial axis.
-        zero_point: the code that stands around the image.
+    ``kernel`` is the size of that of ``node``, a Conv; any other operator has none, and gets its
+    codes back. ``zero_point`` is the code that stands around the image.
     """
     axes = len(kernel)
     strides = ints(node, "strides", (1,) * axes)

@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 from resnet_deploy.errors import DatasetError, RunnerError
-from resnet_deploy.quantization.calibrate import observe
-from resnet_deploy.quantization.calibration_cache import CalibrationCache
+from resnet_deploy.quantization.calibrate import CalibrationCache, observe
 from resnet_deploy.quantization.histogram import ActivationHistograms, Histogram
 from tests.support.calibration import TENSORS, calibration, model
 from tests.support.graphs import noise
@@ -132,7 +131,7 @@ SLOW_RUN = """
 import sys, time
 from pathlib import Path
 from resnet_deploy.quantization.calibrate import observe
-from resnet_deploy.quantization.calibration_cache import CalibrationCache
+from resnet_deploy.quantization.calibrate import CalibrationCache
 from tests.support.calibration import TENSORS, calibration, model
 
 def progress(stage, done, total):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnet_deploy.quantization.calibration_cache import CalibrationCache, cache_key
+from resnet_deploy.quantization.calibrate import CalibrationCache, cache_key
 from resnet_deploy.quantization.histogram import ActivationHistograms
 
 

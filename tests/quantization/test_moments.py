@@ -20,7 +20,6 @@ def test_means_and_covariances_are_those_of_numpy() -> None:
     for part in np.split(rows, 7 * [0] + [1234, 3000], axis=1):
         if part.size:
             moments.add(part, part)
-    moments.flush()
     for group in range(2):
         np.testing.assert_allclose(moments.mean[group], rows[group].mean(axis=0), rtol=1e-5)
         expected = np.cov(rows[group].T, bias=True)
@@ -34,7 +33,6 @@ def test_without_covariance_only_variances_are_kept() -> None:
     rows = noise(1, 500, 6)
     moments = Moments(covariance=False)
     moments.add(rows, rows)
-    moments.flush()
     assert moments.covariances() == [None]
     np.testing.assert_allclose(moments.variance[0], rows[0].var(axis=0), rtol=1e-3)
 
