@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import operator
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
@@ -263,10 +264,7 @@ def _agreement(model: _Subject, reference: _Subject, logits: Iterable[OutputDiff
         predicted=tuple(reference.predicted),
         confidences=tuple(reference.confidences),
         listed=listed_classes(reference.artifact),
-        top1_equal=tuple(
-            ours == theirs
-            for ours, theirs in zip(model.predicted, reference.predicted, strict=True)
-        ),
+        top1_equal=tuple(map(operator.eq, model.predicted, reference.predicted)),
         signal_power=total.signal_power,
         noise_power=total.noise_power,
     )

@@ -48,13 +48,9 @@ def all_images(data: Data, preprocess: Preprocess, *, seed: int) -> CalibrationI
 class Fp32Baseline:
     """The fp32 file's logits on some images, which other files are compared with.
 
-    Args:
-        fp32: the file.
-        images: on which it is run, once.
-        labelled: also compare with the labels of the images.
-        threads: of ONNX Runtime; 0 means the physical cores allowed here.
-        kept_bytes: preprocessed images up to this size are kept in memory.
-        progress: told after each batch, here and in :meth:`fidelity`.
+    ``fp32`` is run on ``images`` once; if ``labelled``, files are compared with their labels too.
+    Preprocessed images of up to ``kept_bytes`` in all are kept in memory. ``progress`` is told
+    after each batch, here and in :meth:`fidelity`.
 
     Raises:
         DatasetError: an image can't be read, or the classes don't fit the model.

@@ -39,37 +39,34 @@ def simplify(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
     The result is dropped, with a warning in the log, when onnxsim fails or crashes, changes the
     inputs or outputs, adds nodes, or moves any value by more than 1e-5 of its output's largest.
     """
-    simplified, problem = _run_onnxsim(model)
-    if simplified is not None:
+    try:
+        simplified = _run_onnxsim(model)
         _restore(model, simplified)
-        problem = _harm(model, simplified)
-        if problem is None:
-            removed = len(model.graph.node) - len(simplified.graph.node)
-            return simplified, f"onnxsim removed {removed} nodes"
-    logger.warning("onnxsim's result is not used: %s", problem)
-    return model, f"onnxsim not used: {problem}"
+        _check(model, simplified)
+    except (RunnerError, TimeoutError) as error:
+        logger.warning("onnxsim's result is not used: %s", error)
+        return model, f"onnxsim not used: {error}"
+    removed = len(model.graph.node) - len(simplified.graph.node)
+    return simplified, f"onnxsim removed {removed} nodes"
 
 
-def _run_onnxsim(model: onnx.ModelProto) -> tuple[onnx.ModelProto | None, str | None]:
+def _run_onnxsim(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
         source, target = Path(folder, "in.onnx"), Path(folder, "out.onnx")
         source.write_bytes(model.SerializeToString())
-        try:
-            ended = one_shot.run(
-                [sys.executable, "-c", _CHILD, str(source), str(target)],
-                folder=Path(folder),
-                timeout=_TIMEOUT_SECONDS,
-            )
-        except TimeoutError as error:
-            return None, str(error)
+        ended = one_shot.run(
+            [sys.executable, "-c", _CHILD, str(source), str(target)],
+            folder=Path(folder),
+            timeout=_TIMEOUT_SECONDS,
+        )
         if ended.failure:
-            return None, f"it {'crashed' if ended.code < 0 else 'failed'} ({ended.failure})"
+            raise RunnerError(f"it {'crashed' if ended.code < 0 else 'failed'} ({ended.failure})")
         simplified = onnx.ModelProto()
         try:
             simplified.ParseFromString(target.read_bytes())
-        except (OSError, DecodeError):
-            return None, "it wrote no model"
-        return simplified, None
+        except (OSError, DecodeError) as error:
+            raise RunnerError("it wrote no model") from error
+        return simplified
 
 
 def _restore(model: onnx.ModelProto, simplified: onnx.ModelProto) -> None:
@@ -81,31 +78,27 @@ def _restore(model: onnx.ModelProto, simplified: onnx.ModelProto) -> None:
     simplified.producer_version = model.producer_version
 
 
-def _harm(model: onnx.ModelProto, simplified: onnx.ModelProto) -> str | None:
-    """Return why ``simplified`` is worse than ``model``, or None when it is not."""
-    if (problem := _structural_harm(model, simplified)) is not None:
-        return problem
-    try:
-        onnx.checker.check_model(simplified)
-        difference = _max_relative(model, simplified)
-    except onnx.checker.ValidationError as error:
-        return f"it is not valid ONNX ({one_line(error)})"
-    except RunnerError as error:
-        return str(error)
-    if not difference <= _MAX_RELATIVE:
-        return f"it moved the output by {difference:.2g} of the largest value"
-    return None
+def _check(model: onnx.ModelProto, simplified: onnx.ModelProto) -> None:
+    """Refuse what is worse than ``model``.
 
-
-def _structural_harm(model: onnx.ModelProto, simplified: onnx.ModelProto) -> str | None:
-    """Return what ``simplified`` has that ``model`` has not, or None."""
+    Raises:
+        RunnerError: ``simplified`` is; says why.
+    """
     if _ends(model.graph) != _ends(simplified.graph):
-        return "it changed an input or output (a dynamic batch size made fixed?)"
+        raise RunnerError("it changed an input or output (a dynamic batch size made fixed?)")
     if len(simplified.graph.node) > len(model.graph.node):
-        return "it added nodes"
+        raise RunnerError("it added nodes")
     known = Counter(node.op_type for node in model.graph.node)
     new = Counter(node.op_type for node in simplified.graph.node) - known
-    return f"it added {', '.join(new)}" if new else None
+    if new:
+        raise RunnerError(f"it added {', '.join(new)}")
+    try:
+        onnx.checker.check_model(simplified)
+    except onnx.checker.ValidationError as error:
+        raise RunnerError(f"it is not valid ONNX ({one_line(error)})") from error
+    difference = _max_relative(model, simplified)
+    if not difference <= _MAX_RELATIVE:
+        raise RunnerError(f"it moved the output by {difference:.2g} of the largest value")
 
 
 def _ends(graph: onnx.GraphProto) -> list[list[TensorSpec]]:

@@ -78,8 +78,7 @@ def observe(
     """
     names = [name for name in tensors if name != model.graph.input[0].name]
     exposed = serialized_with_outputs(model, names)
-    key = ""
-    total = ActivationHistograms.of(tensors)
+    key, total = "", ActivationHistograms.of(tensors)
     if cache is not None and isinstance(batches, CalibrationImages):
         key = cache_key(exposed, tensors, batches.content_key())
         total = cache.load(key, tensors, images) or total

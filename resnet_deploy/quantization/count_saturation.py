@@ -6,7 +6,7 @@ are multiplied with the activations, which ONNX Runtime computes, batch by batch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +27,10 @@ from resnet_deploy.quantization.kernels import (
     group_of,
     is_depthwise,
     weight_pairs,
+    windows_of,
 )
 from resnet_deploy.quantization.observers import pieces
 from resnet_deploy.quantization.weights import channel_axis
-from resnet_deploy.quantization.windows import windows_of
 from resnet_deploy.results import Environment, LayerSaturation, SaturationReport
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import SessionSpec
@@ -76,12 +76,15 @@ def count_saturation(
     risky = [layer for layer in layers if len(layer.weights)]
     done = 0
     if risky:
-        names = list(dict.fromkeys(layer.source for layer in risky))
         with closing(OrtRunner(path, SessionSpec(threads=threads, spin=False))) as runner:
+            image = runner.input.name
+            sources = [layer.source for layer in risky if layer.source != image]
             for batch in batches:
-                for observed in _observed(runner, batch, names):
+                most = max(1, _PIXELS_AT_ONCE // (batch[0].size // 3))
+                for piece, count in pieces(batch, runner.input.shape[0] or min(most, len(batch))):
+                    values = {image: piece, **runner.trace(piece, sources)}
                     for layer in risky:
-                        layer.count(observed[layer.source])
+                        layer.count(values[layer.source][:count])
                 done += len(batch)
                 progress("counting overflows", done, images)
         if not done:
@@ -209,12 +212,3 @@ def _dequantized(value: ir.Value | None) -> ir.Node | None:
     """Return the DequantizeLinear that ``value`` comes from."""
     producer = None if value is None else value.producer()
     return producer if producer is not None and producer.op_type == "DequantizeLinear" else None
-
-
-def _observed(runner: OrtRunner, batch: Array, names: list[str]) -> Iterator[dict[str, Array]]:
-    """Yield the tensors ``names`` for a few images of ``batch`` at a time."""
-    most = max(1, _PIXELS_AT_ONCE // (batch[0].size // 3))
-    computed = [name for name in names if name != runner.input.name]
-    for piece, count in pieces(batch, runner.input.shape[0] or min(most, len(batch))):
-        values = {runner.input.name: piece, **runner.trace(piece, computed)}
-        yield {name: values[name][:count] for name in names}

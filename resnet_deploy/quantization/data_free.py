@@ -223,9 +223,7 @@ def _binary(node: ir.Node, inputs: list[Samples]) -> Samples | None:
         if len(by) != 1 or by[0].size not in (1, channels):
             return None
         inputs = [inputs[0], by[0].reshape(-1, 1)]
-    operation = np.add if node.op_type == "Add" else np.multiply
-    result: Samples = operation(*inputs)
-    return result
+    return np.asarray(np.add(*inputs) if node.op_type == "Add" else np.multiply(*inputs))
 
 
 def _concat(node: ir.Node, inputs: list[Samples]) -> Samples | None:
@@ -235,8 +233,7 @@ def _concat(node: ir.Node, inputs: list[Samples]) -> Samples | None:
 def _copy_channels(node: ir.Node, inputs: list[Samples]) -> Samples:
     weight = constant(node.inputs[1])
     assert weight is not None, "zero_pad_shortcut makes constant weights"
-    result: Samples = weight[:, :, 0, 0] @ inputs[0]
-    return result
+    return np.asarray(weight[:, :, 0, 0] @ inputs[0])
 
 
 def _pooled(node: ir.Node, inputs: list[Samples]) -> Samples:
@@ -246,9 +243,9 @@ def _pooled(node: ir.Node, inputs: list[Samples]) -> Samples:
         np.roll(inputs[0], place * SAMPLES // _INDEPENDENT, axis=1)
         for place in range(min(pixels, _INDEPENDENT))
     ]
-    pool = np.max if node.op_type == "MaxPool" else np.mean
-    result: Samples = pool(window, axis=0)
-    return result
+    return np.asarray(
+        np.max(window, axis=0) if node.op_type == "MaxPool" else np.mean(window, axis=0)
+    )
 
 
 def _same_memory(node: ir.Node, inputs: list[Samples]) -> Samples | None:

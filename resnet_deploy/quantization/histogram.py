@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_deploy.arrays import Array
 from resnet_deploy.errors import DatasetError
 
 BINS = 8192
@@ -29,15 +30,15 @@ ENOUGH_VALUES = 32768
 """Values per image and tensor beyond which :func:`sample_rows` leaves rows out."""
 
 
+@dataclass(eq=False)
 class Histogram:
     """Counts of one tensor's values over [-2^exponent, 2^exponent), extremes and zeros apart."""
 
-    def __init__(self) -> None:
-        self.counts: NDArray[np.int64] = np.zeros(BINS, np.int64)
-        self.exponent: int | None = None
-        self.zeros = 0
-        self.low = math.inf
-        self.high = -math.inf
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
+    exponent: int | None = None
+    zeros: int = 0
+    low: float = math.inf
+    high: float = -math.inf
 
     def add(
         self,
@@ -64,11 +65,10 @@ class Histogram:
             return
         # 2^exponent is above the largest magnitude, so that every value falls into a bin.
         _, exponent = math.frexp(max(-low, high))
-        self._widen(max(exponent, _SMALLEST_EXPONENT))
-        assert self.exponent is not None
+        exponent = self._widen(max(exponent, _SMALLEST_EXPONENT))
         # Multiplying by a power of two is exact and floor agrees with halving, so a value falls
         # into the same bin whether it is counted before or after the histogram was widened.
-        bins = flat * np.float32(math.ldexp(_HALF, -self.exponent))
+        bins = flat * np.float32(math.ldexp(_HALF, -exponent))
         if low < 0:  # the cast cuts towards zero, which is the same for the others
             np.floor(bins, out=bins)
         codes = bins.astype(np.intp)
@@ -80,18 +80,17 @@ class Histogram:
         """Add everything that ``other`` has counted."""
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
         self.zeros += other.zeros
-        if other.exponent is None:
-            return
-        self._widen(other.exponent)
-        assert self.exponent is not None
-        self.counts += _coarsened(other.counts, self.exponent - other.exponent)
+        if other.exponent is not None:
+            exponent = self._widen(other.exponent)
+            self.counts += _coarsened(other.counts, exponent - other.exponent)
 
-    def _widen(self, exponent: int) -> None:
+    def _widen(self, exponent: int) -> int:
         if self.exponent is None:
             self.exponent = exponent
         elif exponent > self.exponent:
             self.counts = _coarsened(self.counts, exponent - self.exponent)
             self.exponent = exponent
+        return self.exponent
 
     @property
     def width(self) -> float:
@@ -165,21 +164,21 @@ class ActivationHistograms:
             raise ValueError(f"no histograms: {error}") from error
 
 
-def _histograms(names: list[str], arrays: dict[str, NDArray[np.generic]]) -> dict[str, Histogram]:
+def _histograms(names: list[str], arrays: dict[str, Array]) -> dict[str, Histogram]:
     counts, exponents = arrays["counts"], arrays["exponents"]
     zeros, extremes = arrays["zeros"], arrays["extremes"]
     if counts.shape != (len(names), BINS) or counts.dtype != np.int64:
         raise ValueError(f"counts are {counts.shape} {counts.dtype}")
-    histograms = {}
-    for row, name in enumerate(names):
-        histogram = Histogram()
-        histogram.counts = np.array(counts[row], np.int64)
-        exponent = float(exponents[row])
-        histogram.exponent = None if math.isnan(exponent) else int(exponent)
-        histogram.zeros = int(zeros[row])
-        histogram.low, histogram.high = (float(end) for end in extremes[row])
-        histograms[name] = histogram
-    return histograms
+    return {
+        name: Histogram(
+            counts=np.array(counts[row], np.int64),
+            exponent=None if math.isnan(exponents[row]) else int(exponents[row]),
+            zeros=int(zeros[row]),
+            low=float(extremes[row][0]),
+            high=float(extremes[row][1]),
+        )
+        for row, name in enumerate(names)
+    }
 
 
 def sample_rows(values: NDArray[np.float32]) -> NDArray[np.float32]:

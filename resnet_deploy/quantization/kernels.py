@@ -27,11 +27,12 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.graph.constants import constant
+from resnet_deploy.graph.constants import constant, ints
 from resnet_deploy.runners.cpu import has_vnni
 from resnet_deploy.spec import TargetIsa
 
@@ -152,3 +153,37 @@ def safe_scale(weight: NDArray[Any], axis: int = 0) -> NDArray[np.float32]:
     scale: NDArray[np.float32] = (together.max(axis=1) / _LARGEST_STEPS).astype(np.float32)
     # The next float32 up: rounded down, the scale would leave the pair above its limit.
     return scale + np.spacing(scale)
+
+
+def windows_of(node: ir.Node, codes: Array, kernel: tuple[int, ...], zero_point: int) -> Array:
+    """Return what each output pixel reads, ``(N, C, *output size, *kernel)``: a view on ``codes``.
+
+    ``codes`` are ``(N, C, *size)``. ``kernel`` is the size of that of ``node``, a Conv; any other
+    operator has none, and gets its codes back. ``zero_point`` stands around the image.
+    """
+    axes = len(kernel)
+    strides = ints(node, "strides", (1,) * axes)
+    dilations = ints(node, "dilations", (1,) * axes)
+    reach = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
+    before, after = _pads(node, codes.shape[2:], reach, strides)
+    around = [(0, 0), (0, 0), *zip(before, after, strict=True)]
+    padded = np.pad(codes, around, constant_values=zero_point)
+    view = sliding_window_view(padded, reach, axis=tuple(range(2, 2 + axes)))
+    steps = [slice(None, None, step) for step in (1, 1, *strides, *dilations)]
+    return view[tuple(steps)]
+
+
+def _pads(
+    node: ir.Node, size: tuple[int, ...], reach: list[int], strides: tuple[int, ...]
+) -> tuple[list[int], list[int]]:
+    """Return the pixels put before and after the image by spatial axis, as the operator says."""
+    auto = node.attributes.get_string("auto_pad", "NOTSET")
+    if not auto.startswith("SAME"):
+        pads = list(ints(node, "pads", (0,) * (2 * len(size))))
+        return pads[: len(size)], pads[len(size) :]
+    total = [
+        max(0, (-(-pixels // step) - 1) * step + far - pixels)
+        for pixels, far, step in zip(size, reach, strides, strict=True)
+    ]
+    smaller, larger = [pads // 2 for pads in total], [pads - pads // 2 for pads in total]
+    return (smaller, larger) if auto == "SAME_UPPER" else (larger, smaller)

@@ -19,9 +19,9 @@ import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantization.kernels import windows_of
 from resnet_deploy.quantization.observers import pieces
 from resnet_deploy.quantization.ranges import QuantizationParameters
-from resnet_deploy.quantization.windows import windows_of
 from resnet_deploy.runners.ort_runner import open_session, serialized_with_outputs
 from resnet_deploy.spec import SessionSpec
 

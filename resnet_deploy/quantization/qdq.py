@@ -28,9 +28,12 @@ def write_qdq(
     int8 convolutions and linear layers by node name.
     """
     graph = model.graph
-    initializers = {
-        source: _initializers(graph, source, parameters[str(source.name)]) for source in plan.ranged
-    }
+    initializers = {}
+    for source in plan.ranged:
+        chosen = parameters[str(source.name)]
+        scale = new_initializer(graph, f"{source.name}.scale", np.asarray(chosen.scale))
+        zero = new_initializer(graph, f"{source.name}.zero_point", np.asarray(chosen.zero_point))
+        initializers[source] = scale, zero
     for value, source in plan.tensors.items():
         _insert_pair(graph, plan, value, *initializers[source])
     for node in plan.kept_float:
@@ -58,14 +61,6 @@ def _keep_float(graph: ir.Graph, node: ir.Node) -> None:
     clip.outputs[0].name, clip.outputs[0].type = str(clip.name), source.type
     graph.insert_before(node, clip)
     node.replace_input_with(0, clip.outputs[0])
-
-
-def _initializers(
-    graph: ir.Graph, value: ir.Value, chosen: QuantizationParameters
-) -> tuple[ir.Value, ir.Value]:
-    scale = new_initializer(graph, f"{value.name}.scale", np.asarray(chosen.scale))
-    zero = new_initializer(graph, f"{value.name}.zero_point", np.asarray(chosen.zero_point))
-    return scale, zero
 
 
 def _insert_pair(

@@ -164,13 +164,8 @@ def calibrate(
 ) -> Calibrated:
     """Return the int8 parameters of all layers of ``fp32``.
 
-    Args:
-        fp32: any fp32 file with a card.
-        images: what sets the ranges, where ``known`` does not.
-        spec: how; its target is a CPU, not ``auto``.
-        known: what the checkpoint tells.
-        threads: of the calibration; 0 means the physical cores allowed here.
-        progress: called after every batch.
+    It has a card, and the target of ``spec`` is not ``auto``. ``images`` set the ranges where
+    ``known``, what the checkpoint tells, does not. ``threads`` of 0 are the physical cores.
 
     Raises:
         UnsupportedGraphError: the file is int8 already, or has nothing to quantize.

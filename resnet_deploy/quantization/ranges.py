@@ -90,10 +90,6 @@ def choose_range(histogram: Histogram, method: CalibrationMethod) -> Range:
     return _METHODS[method](histogram, extremes)
 
 
-def _extremes(histogram: Histogram, extremes: Range) -> Range:
-    return extremes
-
-
 def _percentile(histogram: Histogram, extremes: Range) -> Range:
     """Leave out the outermost 0.001 % of the values on each side, zeros counted."""
     counts = histogram.counts.copy()
@@ -167,7 +163,7 @@ def _best_end(end: float, cost: Callable[[float], float]) -> float:
 
 
 _METHODS = {
-    CalibrationMethod.MINMAX: _extremes,
+    CalibrationMethod.MINMAX: lambda _, extremes: extremes,
     CalibrationMethod.PERCENTILE: _percentile,
     CalibrationMethod.ENTROPY: _least_divergence,
     CalibrationMethod.MSE: _least_error,

@@ -6,12 +6,11 @@ import gc
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import onnx
 import onnx_ir as ir
-from numpy.typing import NDArray
 
+from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import opset_of
 from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError, one_line
 from resnet_deploy.models.channel_statistics import ChannelStatistics
@@ -41,7 +40,7 @@ from resnet_deploy.spec import Effort, FirstConv, InputFormat, Preprocess, Quant
 
 logger = logging.getLogger(__name__)
 
-Batches = Iterable[NDArray[Any]]
+Batches = Iterable[Array]
 """Preprocessed calibration images, float32 ``(N, C, H, W)``; it is iterated more than once."""
 
 

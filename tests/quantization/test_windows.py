@@ -2,7 +2,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from resnet_deploy.quantization.windows import windows_of
+from resnet_deploy.quantization.kernels import windows_of
 from tests.support.graphs import parse, to_ir
 
 
