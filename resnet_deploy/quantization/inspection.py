@@ -179,7 +179,7 @@ class _Explain:
         following = self._links.readers[node.output[0]]
         if len(following) == 1 and following[0].op_type in ("Relu", "Clip"):
             following = self._links.readers[following[0].output[0]]
-            quantized = [one for one in following if one.op_type == "QuantizeLinear"]
+            quantized = [reader for reader in following if reader.op_type == "QuantizeLinear"]
             if quantized and self._zero_point(quantized[0]) not in (0, None):
                 return "its ReLU is followed by a zero point other than 0, so it can't be absorbed"
         if [reader.op_type for reader in following] != ["QuantizeLinear"]:

@@ -26,11 +26,13 @@ def learned(images: list[np.ndarray]) -> ActivationHistograms:
 
 
 def state(histograms: ActivationHistograms) -> tuple[object, ...]:
-    def one(histogram: Histogram) -> tuple[object, ...]:
+    def counted(histogram: Histogram) -> tuple[object, ...]:
         extremes = (histogram.low, histogram.high)
         return histogram.exponent, histogram.zeros, extremes, histogram.counts.tolist()
 
-    return histograms.images, {name: one(found) for name, found in histograms.histograms.items()}
+    return histograms.images, {
+        name: counted(found) for name, found in histograms.histograms.items()
+    }
 
 
 @given(IMAGES, st.integers(0, 6), st.randoms(use_true_random=False))

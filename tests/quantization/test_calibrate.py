@@ -171,10 +171,10 @@ def test_a_killed_run_goes_on_where_it_was_and_leaves_no_worker(tmp_path: Path) 
 
 def gone(processes: list[int]) -> bool:
     def alive() -> Iterator[Any]:
-        for one in processes:
+        for process in processes:
             try:
-                os.kill(one, 0)
-                yield one
+                os.kill(process, 0)
+                yield process
             except ProcessLookupError:
                 continue
 

@@ -214,7 +214,7 @@ def test_the_same_statistics_give_the_same_histograms() -> None:
 
 @pytest.mark.parametrize("missing", ["first", "second"])
 def test_a_convolution_without_batchnorm_is_named(missing: str) -> None:
-    statistics = {name: one for name, one in FOUR.items() if name != missing}
+    statistics = {name: layer for name, layer in FOUR.items() if name != missing}
     with pytest.raises(UnsupportedGraphError, match=rf"{missing} has no trained BatchNorm"):
         expected_histograms(*net("z = Add(a, b)"), statistics)
 
@@ -258,7 +258,9 @@ def test_a_trained_net_keeps_its_ranges(shared_data: Path, cifar10_test: Path) -
 
     assert len(expected) == len(plan.ranged) - 1
     for name, histogram in observed.items():
-        ranges = [choose_range(one, CalibrationMethod.MSE) for one in (expected[name], histogram)]
-        widths = [one.high - one.low for one in ranges]
+        ranges = [
+            choose_range(found, CalibrationMethod.MSE) for found in (expected[name], histogram)
+        ]
+        widths = [chosen.high - chosen.low for chosen in ranges]
         assert 0.5 < widths[0] / widths[1] < 2, name
         assert ranges[0].zero_point == 0 or "conv" in name

@@ -37,7 +37,7 @@ def on_arm64(
     """Every sum in fixed point, the larger multiplier of 22 bits, halves upwards."""
     ra, rb = first.scale / total.scale, second.scale / total.scale
     shift = 21 - (math.frexp(float(max(ra, rb)))[1] - 1)
-    ma, mb = (round(math.ldexp(float(one), shift)) for one in (ra, rb))
+    ma, mb = (round(math.ldexp(float(ratio), shift)) for ratio in (ra, rb))
     a = np.arange(256)[:, None] - int(first.zero_point)
     b = np.arange(256) - int(second.zero_point)
     steps = (a * ma + b * mb + (1 << (shift - 1))) >> shift

@@ -132,7 +132,7 @@ def test_only_channels_with_pairs_that_overflow_get_a_larger_scale() -> None:
         for target in (TargetIsa.X86_AVX2, TargetIsa.PORTABLE)
     ]
     for name, weight in WEIGHTS.items():
-        avx2, portable = (one[f"{name}.scale"] for one in scales)
+        avx2, portable = (by_name[f"{name}.scale"] for by_name in scales)
         smallest = safe_scale(np.asarray(weight))
         np.testing.assert_array_equal(avx2, np.maximum(portable, smallest))
     assert (scales[0]["fc.weight.scale"] == scales[1]["fc.weight.scale"]).any()

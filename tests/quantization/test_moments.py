@@ -87,8 +87,8 @@ def test_layers_are_met_at_their_own_inputs() -> None:
         )
     )
 
-    assert sorted(one.mean.shape for one in found.values()) == [(1, 3), (1, 4)]
-    stem = next(one for one in found.values() if one.mean.shape == (1, 3))
+    assert sorted(moments.mean.shape for moments in found.values()) == [(1, 3), (1, 4)]
+    stem = next(moments for moments in found.values() if moments.mean.shape == (1, 3))
     every = np.concatenate(batches).transpose(0, 2, 3, 1).reshape(-1, 3)
     np.testing.assert_allclose(stem.mean_exact[0], every.mean(axis=0), atol=1e-5)
 

@@ -18,7 +18,7 @@ def test_small_tensors_and_vectors_are_whole(shape: tuple[int, ...]) -> None:
     assert sample_rows(values) is values
 
 
-def test_every_row_of_the_picture_is_taken_equally_often() -> None:
+def test_every_row_of_the_image_is_taken_equally_often() -> None:
     height = np.broadcast_to(np.arange(56, dtype=np.float32)[:, None], (2, 64, 56, 56))
     rows, taken = np.unique(sample_rows(height), return_counts=True)
     assert len(rows) == 56
