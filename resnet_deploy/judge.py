@@ -35,16 +35,10 @@ def judge(
 ) -> Verdict:
     """Return what the file ``int8`` brings and costs against ``fp32``.
 
-    Args:
-        fp32: the file that ``int8`` was made from.
-        int8: in QDQ form.
-        batches: a few preprocessed images, ``(N, 3, H, W)``, to count overflows on.
-        data: where they come from.
-        macs: multiply-accumulates per image.
-        inspection: what ONNX Runtime runs of ``int8``.
-        parity: how close ``int8`` is; None when that was not asked for.
-        environment: where this runs.
-        threads: of ONNX Runtime; 0 means the physical cores allowed here.
+    ``int8`` is a QDQ file made from ``fp32``. Overflows are counted on ``batches``, a few
+    preprocessed images of ``data``, ``(N, 3, H, W)``. ``macs`` are multiply-accumulates per image,
+    ``inspection`` tells what ONNX Runtime runs of ``int8``, ``parity`` how close it is if that was
+    asked for.
 
     Raises:
         RunnerError: ONNX Runtime can't run one of the files.

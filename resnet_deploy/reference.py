@@ -217,8 +217,9 @@ def reference_for(
     """
     if against is None:
         return default_reference(artifact, threads=threads)
+    card = artifact.card
+    output = OutputSpec() if card is None else card.output
     if isinstance(against, Network):
-        output = OutputSpec() if artifact.card is None else artifact.card.output
         return network_reference(against, output)
     if against.suffix == ".onnx":
         return FileReference(against, runner="ort", threads=threads)
@@ -226,10 +227,8 @@ def reference_for(
     from resnet_deploy.models.checkpoint import resolve
     from resnet_deploy.models.outputs import shape_output
 
-    card = artifact.card
     request = ModelRequest(model=factory) if card is None else _request_of(card.model, factory)
     loaded = resolve(request, str(against))
-    output = OutputSpec() if card is None else card.output
     shape_output(loaded.module, loaded.spec, output)
     return ModuleReference(loaded.module, f"{against.name} in PyTorch", output)
 

@@ -66,18 +66,10 @@ def compare(
 ) -> ParityReport:
     """Compare the file at ``path`` with ``reference`` on ``images``.
 
-    Args:
-        path: fp32 or int8 ONNX file.
-        reference: gives what it should.
-        images: prepared as the file's card says.
-        data: where the images come from, for the report.
-        meaningful: whether the top-1 is: a trained net on real images. Synthetic images
-            and untrained nets give near ties, which any rounding decides.
-        tolerance: None takes the default of the file's precision.
-        per_layer: also compare every layer, in graph order.
-        threads: 0 means the physical cores allowed here.
-        environment: recorded in the report.
-        progress: called after every case.
+    ``images`` are prepared as the file's card says; ``data`` is what the report calls them. Their
+    top-1 is ``meaningful`` for a trained net on real images: synthetic images and untrained nets
+    give near ties, which any rounding decides. ``tolerance`` is by default that of the file's
+    precision. ``per_layer`` compares every layer as well, in graph order.
 
     Raises:
         RunnerError: there is nothing to compare, or the shapes of the outputs differ.

@@ -60,17 +60,11 @@ def observe(
 
     The same images give the same histograms, whatever their order, ``threads`` and ``workers``.
 
-    Args:
-        model: fp32 graph with one image input.
-        tensors: names of float tensors in the graph, the input among them if wanted.
-        batches: float32 ``(N, C, H, W)``; a model of fixed batch size gets them in pieces of
-            that size.
-        images: how many images the batches hold, for the progress.
-        threads: of all workers together; 0 means the physical cores allowed here.
-        workers: how many processes share the images; 1 means this one.
-        cache: where histograms are kept, and unfinished ones are taken up; used when ``batches``
-            are :class:`CalibrationImages`, which can tell what they hold.
-        progress: called after every batch.
+    ``tensors`` are float tensors of the fp32 ``model``, its input among them if wanted. ``batches``
+    are ``images`` images, float32 ``(N, C, H, W)``; a model of fixed batch size gets them in pieces
+    of that size. ``workers`` processes (1 is this one) share the images, and the ``threads``, of
+    which 0 are the physical cores allowed here. In ``cache`` histograms are kept, and unfinished
+    ones taken up, if ``batches`` are :class:`CalibrationImages`, which can tell what they hold.
 
     Raises:
         DatasetError: an activation is NaN or infinite.

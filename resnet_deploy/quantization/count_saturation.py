@@ -53,15 +53,8 @@ def count_saturation(
 ) -> SaturationReport:
     """Return how many sums of the int8 file at ``path`` overflow on x86 CPUs without VNNI.
 
-    Args:
-        path: an int8 file in QDQ form.
-        batches: preprocessed images, ``(N, C, H, W)``. They are not read when no weights of the
-            file can overflow.
-        data: where the images come from, for the report.
-        images: how many they are, for the progress.
-        threads: of the runner; 0 means the physical cores allowed here.
-        environment: recorded in the report.
-        progress: called after every batch.
+    ``path`` is a QDQ file, ``batches`` are ``images`` preprocessed images of ``data``,
+    ``(N, C, H, W)``. They are not read when no weights of the file can overflow.
 
     The activations are those of this CPU. On one without VNNI they are changed themselves behind
     the first overflow; whether there is any is the same on both.

@@ -132,8 +132,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, workers: int) -
 SLOW_RUN = """
 import sys, time
 from pathlib import Path
-from resnet_deploy.quantization.calibrate import observe
-from resnet_deploy.quantization.calibrate import CalibrationCache
+from resnet_deploy.quantization.calibrate import CalibrationCache, observe
 from tests.support.calibration import TENSORS, calibration, model
 
 def progress(stage, done, total):
