@@ -35,7 +35,6 @@ from resnet_deploy.version import __version__
 
 logger = logging.getLogger(__name__)
 
-INPUT_NAME = "input"
 LOGITS = OutputSpec()
 
 _EXAMPLE_BATCH = 2
@@ -165,7 +164,7 @@ def _trace(
                 optimize=True,
                 opset_version=_NATIVE_OPSET,
                 dynamic_shapes=({0: batch},),
-                input_names=[INPUT_NAME],
+                input_names=["input"],
                 output_names=names,
                 verbose=False,
             )

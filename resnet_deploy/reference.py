@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -115,19 +116,17 @@ class ModuleReference:
         folded, _ = fold_batchnorm(self._module)
         modules = dict(folded.named_modules())
         values: dict[str, Array] = {}
-        handles = []
-        for layer in layers:
-            if layer.name not in modules:
-                continue
 
-            def keep(
-                module: nn.Module, inputs: object, output: object, layer: Layer = layer
-            ) -> None:
-                if isinstance(output, torch.Tensor):
-                    value = output.clamp(0, layer.ceiling) if layer.activated else output
-                    values[layer.name] = np.array(value.numpy())
+        def keep(layer: Layer, module: nn.Module, inputs: object, output: object) -> None:
+            if isinstance(output, torch.Tensor):
+                value = output.clamp(0, layer.ceiling) if layer.activated else output
+                values[layer.name] = np.array(value.numpy())
 
-            handles.append(modules[layer.name].register_forward_hook(keep))
+        handles = [
+            modules[layer.name].register_forward_hook(partial(keep, layer))
+            for layer in layers
+            if layer.name in modules
+        ]
         try:
             with torch.inference_mode():
                 folded(torch.from_numpy(images))

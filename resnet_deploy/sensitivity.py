@@ -1,6 +1,6 @@
 """Measures what each layer of a network loses in int8, and what it would cost in float.
 
-Everything runs as it will be shipped: on ONNX Runtime's fused int8 kernels, all optimisations on.
+Everything runs as it will be deployed: on ONNX Runtime's fused int8 kernels, all optimisations on.
 """
 
 from __future__ import annotations

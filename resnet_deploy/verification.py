@@ -47,7 +47,7 @@ FP32_PROBABILITIES = replace(FP32_TOLERANCE, max_relative=1e-4)
 """Softmax makes a relative difference of probabilities from an absolute one of logits, which are
 often 10 to 30."""
 
-REAL_IMAGES = 128
+_REAL_IMAGES = 128
 """How many real images are compared when a file is made: top-1 agreement is a statistic."""
 
 
@@ -113,7 +113,7 @@ def is_trained(artifact: Artifact) -> bool:
 
 
 def verification_images(
-    data: Data | None, preprocess: Preprocess, *, seed: int = 0, samples: int = REAL_IMAGES
+    data: Data | None, preprocess: Preprocess, *, seed: int = 0, samples: int = _REAL_IMAGES
 ) -> tuple[Array, str, bool]:
     """Return images to compare on, where they come from, and whether they are real."""
     if preprocess.resize_in_graph:

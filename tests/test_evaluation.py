@@ -24,7 +24,7 @@ from tests.support.tiny_model import COLOURS, colour_model, save_colour_model
 
 
 def _coloured(labels: list[int], *, seen: list[int] | None = None) -> ArrayDataset:
-    """Plain pictures: ``seen[i]`` is the colour of picture i, ``labels[i]`` what it is called."""
+    """Plain images: ``seen[i]`` is the colour of image i, ``labels[i]`` what it is called."""
     images = np.zeros((len(labels), 8, 8, 3), dtype=np.uint8)
     for index, colour in enumerate(seen or labels):
         images[index, ..., colour] = 200
@@ -48,7 +48,7 @@ def test_counts_what_is_right(model):
 
 
 def test_against(model, tmp_path):
-    # The other model mixes up green and blue and shouts twice as loud.
+    # The other model swaps green and blue, and its logits are twice as large.
     swapped = np.array([[2, 0, 0], [0, 0, 2], [0, 2, 0]])
     other = save_colour_model(tmp_path / "other.onnx", swapped).path
     result = score(model, _coloured([0, 0, 1, 2]), against=other)

@@ -1,4 +1,4 @@
-"""The ONNX files that git keeps: as artifacts/README.md says, and of the net in the box."""
+"""The ONNX files that git keeps: as artifacts/README.md says, and of the pretrained net."""
 
 import re
 from pathlib import Path

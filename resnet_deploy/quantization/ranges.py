@@ -162,7 +162,7 @@ def _best_end(end: float, cost: Callable[[float], float]) -> float:
     return min((end * float(share) for share in _SHARES), key=cost)
 
 
-_METHODS = {
+_METHODS: dict[CalibrationMethod, Callable[[Histogram, Range], Range]] = {
     CalibrationMethod.MINMAX: lambda _, extremes: extremes,
     CalibrationMethod.PERCENTILE: _percentile,
     CalibrationMethod.ENTROPY: _least_divergence,
