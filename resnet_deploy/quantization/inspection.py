@@ -76,7 +76,7 @@ class _Links:
         self.producer = {name: node for node in graph.node for name in node.output if name}
         self.readers: defaultdict[str, list[onnx.NodeProto]] = defaultdict(list)
         for node in graph.node:
-            for name in node.input:
+            for name in filter(None, node.input):
                 self.readers[name].append(node)
 
     def before(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
