@@ -111,7 +111,7 @@ def score(
     if not truth:
         raise DatasetError(
             f"not one of the {len(indices)} images of {dataset.name} can be read; the first: "
-            f"{left_out[0][1]}"
+            f"{left_out[0][1] if left_out else 'there are none'}"
         )
     return EvalResult(
         model=path.name,

@@ -82,6 +82,8 @@ def observe(
         if total.images == images:
             return total.histograms
         batches = batches.after(total.images)
+    else:
+        cache = None
     started = saved = time.monotonic()
     done = resumed = total.images
     threads = threads or default_threads()
@@ -96,13 +98,12 @@ def observe(
             engine.submit(batch)
             done += len(batch)
             progress("calibrating", done, images)
-            if cache is not None and key and time.monotonic() - saved > cache.checkpoint_seconds:
+            if cache is not None and time.monotonic() - saved > cache.checkpoint_seconds:
                 _collect(engine, total)
                 cache.save(key, total)
                 saved = time.monotonic()
         _collect(engine, total)
-    long = cache is not None and time.monotonic() - started >= cache.worthwhile_seconds
-    if cache is not None and key and (long or resumed):
+    if cache and (resumed or time.monotonic() - started >= cache.worthwhile_seconds):
         cache.save(key, total)
     return total.histograms
 
