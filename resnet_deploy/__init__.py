@@ -77,67 +77,6 @@ if TYPE_CHECKING:
         TuningReport,
     )
 
-_HOMES = {
-    "resnet_deploy.api": (
-        "bench",
-        "bundle",
-        "compare",
-        "count_saturation",
-        "deploy",
-        "doctor",
-        "evaluate",
-        "export",
-        "load",
-        "predict",
-        "quantize",
-        "recipe_text",
-        "record",
-        "save",
-        "summary",
-        "train",
-        "tune",
-        "verify",
-        "verify_isa",
-    ),
-    "resnet_deploy.artifact.card": ("Card",),
-    "resnet_deploy.artifact.onnx_file": ("Artifact",),
-    "resnet_deploy.data.datasets": ("Dataset",),
-    "resnet_deploy.errors": (
-        "ArtifactError",
-        "CheckFailed",
-        "CheckpointError",
-        "DatasetError",
-        "ExportError",
-        "MissingDependencyError",
-        "ResnetDeployError",
-        "RunnerError",
-        "SpecError",
-        "TrainingError",
-        "UnsupportedGraphError",
-    ),
-    "resnet_deploy.models.network": ("Network",),
-    "resnet_deploy.results": (
-        "BenchmarkResult",
-        "BenchmarkSweep",
-        "BundleReport",
-        "Deployment",
-        "Diagnosis",
-        "Environment",
-        "EvalResult",
-        "IsaReport",
-        "ModelSummary",
-        "ParityReport",
-        "Predictions",
-        "RegressionReport",
-        "SaturationReport",
-        "TrainingResult",
-        "TuningReport",
-    ),
-}
-"""Where each public name lives; the type checker reads the same above."""
-
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-
 __all__ = [
     "Artifact",
     "ArtifactError",
@@ -192,10 +131,15 @@ __all__ = [
 ]
 
 
+_NOUNS = ("results", "artifact.onnx_file", "artifact.card", "data.datasets", "models.network")
+
+
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(_HOME_OF[name]), name)
+    homes: tuple[str, ...] = ("api",) if name.islower() else ("errors", *_NOUNS)
+    modules = (importlib.import_module(f"resnet_deploy.{home}") for home in homes)
+    found = next(getattr(module, name) for module in modules if hasattr(module, name))
     globals()[name] = found
     return found
 

@@ -20,12 +20,13 @@ A check that fails is a result: see ``result.check()``.
 
 from __future__ import annotations
 
+import enum
 import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.progress import Progress, silent
@@ -74,6 +75,8 @@ if TYPE_CHECKING:
         TuningReport,
     )
     from resnet_deploy.results.training import Epoch, TrainingResult
+
+E = TypeVar("E", bound=enum.Enum)
 
 StrPath = str | os.PathLike[str]
 Rgb = tuple[float, float, float]
@@ -183,7 +186,7 @@ def export(
 
     spec = ExportSpec(
         output=OutputSpec.parse(output, stride=output_stride),
-        input=InputFormat(input),
+        input=_one_of(InputFormat, input),
         resize_in_graph=resize_in_graph,
         batch_size=batch_size,
         opset=opset,
@@ -270,7 +273,9 @@ def quantize(
         seed,
     )
     spec = for_cpu(spec, _here(environment))
-    source = with_input(fp32_source(_artifact(fp32)), None if input is None else InputFormat(input))
+    source = with_input(
+        fp32_source(_artifact(fp32)), None if input is None else _one_of(InputFormat, input)
+    )
     given = _data(calibration)
     made = quantize_artifact(
         source,
@@ -322,32 +327,17 @@ def deploy(
 ) -> Deployment:
     """Export, quantize, verify, judge and write: nothing is written unless every check holds.
 
+    The other words are those of :func:`export` and :func:`quantize`.
+
     Args:
         source: A network, of which NAME.onnx and NAME.int8.onnx are made, or an fp32 ONNX file, of
             which the int8 file is.
         out: Folder of the files; of an ONNX file the int8 file or its folder, by default
             NAME.int8.onnx beside it.
         name: Stem of the files; by default the model's, as resnet34.
-        output: As of :func:`export`.
-        output_stride: As of :func:`export`.
         input: What the files take; by default float-nchw, or what the ONNX file takes.
         resize_in_graph: Let the files resize and crop pictures of any size; needs input uint8-nhwc.
-        batch_size: As of :func:`export`.
-        opset: As of :func:`export`.
-        target_ort: As of :func:`export`.
-        fold: As of :func:`export`.
-        simplify: As of :func:`export`.
         int8: Also write the int8 file.
-        calibration: As of :func:`quantize`.
-        calibration_method: As of :func:`quantize`.
-        calibration_samples: As of :func:`quantize`.
-        calibration_cache: As of :func:`quantize`.
-        no_calibration_cache: As of :func:`quantize`.
-        effort: As of :func:`quantize`.
-        target_isa: As of :func:`quantize`.
-        first_conv: As of :func:`quantize`.
-        exclude: As of :func:`quantize`.
-        workers: As of :func:`quantize`.
         verify: Compare the files with their source.
         allow_float_ops: Accept an int8 file in which ONNX Runtime leaves operators in float.
         sensitivity: Rank the layers: what each would gain and cost in float.
@@ -366,7 +356,7 @@ def deploy(
     budget = None
     if max_drop is not None or min_agreement is not None:
         budget = Budget(max_drop=max_drop, min_agreement=min_agreement)
-    wanted = None if input is None else InputFormat(input)
+    wanted = None if input is None else _one_of(InputFormat, input)
     spec = DeploySpec(
         out=None if out is None else Path(out),
         name=name,
@@ -505,19 +495,12 @@ def verify_isa(
     It must give there what it gives here: the tolerances of :func:`verify` and, for trained nets on
     real images, 99.9 % equal top-1.
 
+    The other words are those of :func:`verify`.
+
     Args:
         artifact: What is run.
         isa: Names of instruction sets: x86-avx2, x86-vnni, arm64.
         against: What has the right answer; its figures are reported, not judged.
-        model: As of :func:`verify`.
-        data: As of :func:`verify`.
-        samples: As of :func:`verify`.
-        max_relative: As of :func:`verify`.
-        min_sqnr: As of :func:`verify`.
-        min_cosine: As of :func:`verify`.
-        min_agreement: As of :func:`verify`.
-        seed: As of :func:`verify`.
-        threads: As of :func:`verify`.
         environment: Recorded in the result.
         progress: Called after every emulated batch.
     """
@@ -559,12 +542,10 @@ def count_saturation(
 ) -> SaturationReport:
     """Count which products of an int8 file overflow on x86 CPUs without VNNI, layer by layer.
 
+    The other words are those of :func:`verify`.
+
     Args:
         artifact: An int8 file.
-        data: As of :func:`verify`.
-        samples: As of :func:`verify`.
-        seed: As of :func:`verify`.
-        threads: As of :func:`verify`.
         environment: Recorded in the result.
         progress: Called after every batch.
     """
@@ -822,16 +803,10 @@ def summary(
     ours. For a file also precision, opset, size, operators, the ONNX Runtime it needs, and its
     card: weights, licence, preprocessing, calibration, accuracy, the ISAs it proved right on.
 
+    The other words are those of :func:`load`.
+
     Args:
         source: A network or an ONNX file; without, the network that the others name.
-        depth: As of :func:`load`.
-        model: As of :func:`load`.
-        variant: As of :func:`load`.
-        shortcut: As of :func:`load`.
-        stem: As of :func:`load`.
-        plain: As of :func:`load`.
-        num_classes: As of :func:`load`.
-        image_size: As of :func:`load`.
     """
     from resnet_deploy.models.network import Network
     from resnet_deploy.summarize import summarize_artifact, summarize_spec
@@ -890,7 +865,7 @@ def tune(
     from resnet_deploy.tuning import tune as search
 
     spec = TuneSpec(
-        objective=Objective(objective),
+        objective=_one_of(Objective, objective),
         max_drop=max_drop,
         min_agreement=min_agreement,
         time_limit=time_limit,
@@ -949,7 +924,7 @@ def bundle(
     given = _data(data)
     return pack(
         model.path,
-        BundleTarget(target),
+        _one_of(BundleTarget, target),
         Path(out),
         alternative=None if alternative is None else _path(alternative),
         dataset=None if given is None else opened(given),
@@ -1002,18 +977,12 @@ def train(
     class names, preprocessing and accuracy to the files that export makes of it. A run that was
     stopped, however that was, goes on with the same call and ``resume``.
 
+    The other words are those of :func:`load`.
+
     Args:
         data: Images with a training and a test part: DIR/train/<class>/*.jpg and DIR/test or
             DIR/val, CIFAR batches, IDX files or .npz.
         out: Folder of the run.
-        depth: As of :func:`load`.
-        model: As of :func:`load`.
-        variant: As of :func:`load`.
-        shortcut: As of :func:`load`.
-        stem: As of :func:`load`.
-        plain: As of :func:`load`.
-        num_classes: As of :func:`load`.
-        image_size: As of :func:`load`.
         recipe: How to train: cifar, cifar-fast, nvidia, transfer, qat, or a TOML file. By default
             transfer with weights, qat with qat; else cifar-fast for small pictures and nvidia for
             others.
@@ -1098,13 +1067,7 @@ def recipe_text(
 ) -> str:
     """Return the recipe that :func:`train` would use as TOML, to change and reuse.
 
-    Args:
-        recipe: As of :func:`train`.
-        depth: As of :func:`load`.
-        model: As of :func:`load`.
-        image_size: As of :func:`load`.
-        weights: As of :func:`train`.
-        qat: As of :func:`train`.
+    The other words are those of :func:`load` and :func:`train`.
     """
     from resnet_deploy.training.recipe import default_recipe
     from resnet_deploy.training.recipe import recipe_text as text
@@ -1147,9 +1110,9 @@ def _request(
     return ModelRequest(
         depth=depth,
         model=model,
-        variant=None if variant is None else Variant(variant),
-        shortcut=None if shortcut is None else Shortcut(shortcut),
-        stem=None if stem is None else Stem(stem),
+        variant=None if variant is None else _one_of(Variant, variant),
+        shortcut=None if shortcut is None else _one_of(Shortcut, shortcut),
+        stem=None if stem is None else _one_of(Stem, stem),
         plain=plain,
         num_classes=num_classes,
         image_size=image_size,
@@ -1172,11 +1135,11 @@ def _quant_spec(
 
     folder = cache_folder() / "calibration" if cache is None else Path(cache)
     return QuantSpec(
-        calibration_method=CalibrationMethod(method),
-        effort=Effort(effort),
+        calibration_method=_one_of(CalibrationMethod, method),
+        effort=_one_of(Effort, effort),
         samples=samples,
-        target_isa=TargetIsa(target_isa),
-        first_conv=FirstConv(first_conv),
+        target_isa=_one_of(TargetIsa, target_isa),
+        first_conv=_one_of(FirstConv, first_conv),
         exclude=tuple(exclude),
         workers=workers,
         seed=seed,
@@ -1222,6 +1185,15 @@ def _reference(
     if path.resolve() == artifact.path.resolve():
         raise SpecError(f"{artifact.path} equals itself: name another file with --against")
     return path
+
+
+def _one_of(kind: type[E], value: str) -> E:
+    """Return the member of ``kind`` that ``value`` names."""
+    try:
+        return kind(value)
+    except ValueError as error:
+        known = ", ".join(str(member.value) for member in kind)
+        raise SpecError(f"{value!r} is none of {known}") from error
 
 
 def _artifact(given: Artifact | StrPath) -> Artifact:

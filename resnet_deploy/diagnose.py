@@ -76,33 +76,3 @@ def missing_packages() -> tuple[Missing, ...]:
         for package, needed_for in MAKING.items()
         if importlib.util.find_spec(package) is None
     )
-
-
-def rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
-    """Return the diagnosis in words: what, and what was found."""
-    env = diagnosis.environment
-    quota = "no cgroup quota" if diagnosis.quota is None else f"cgroup quota {diagnosis.quota:g}"
-    return [
-        ("CPU", env.cpu),
-        ("vector extensions", " ".join(env.isa) or "none that matter"),
-        ("int8", diagnosis.int8),
-        (
-            "cores to use",
-            f"{env.cores} ({diagnosis.physical_cores} physical of {diagnosis.allowed_cpus} "
-            f"logical CPUs allowed, {quota})",
-        ),
-        (
-            "memory",
-            f"{diagnosis.memory_bytes / 1e9:.1f} GB, "
-            f"{diagnosis.available_bytes / 1e9:.1f} GB available",
-        ),
-        ("system", f"{env.os}, Python {env.python}"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in env.versions.items())),
-        ("execution providers", ", ".join(diagnosis.execution_providers)),
-        *((f"runner {one.name}", one.problem or "ready") for one in diagnosis.runners),
-        ("kernels for --isa", "; ".join(f"{name}: {how}" for name, how in diagnosis.isas.items())),
-        *(
-            (f"missing: {one.package}", f"needed for {one.needed_for}: {one.install}")
-            for one in diagnosis.missing
-        ),
-    ]

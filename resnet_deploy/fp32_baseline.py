@@ -25,8 +25,8 @@ from resnet_deploy.runners.compare import difference_and_top1
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import Preprocess, SessionSpec
 
-_KEPT_BYTES = 512 << 20
-"""Preprocessed images up to this size are decoded once and kept, more are decoded every time."""
+KEPT_BYTES = 512 << 20
+"""Preprocessed images up to this size are decoded once, more are decoded every time."""
 
 _BATCH_SIZE = 32
 
@@ -54,6 +54,7 @@ class Fp32Baseline:
         images: on which it is run, once.
         labelled: also compare with the labels of the images.
         threads: of ONNX Runtime; 0 means the physical cores allowed here.
+        kept_bytes: preprocessed images up to this size are kept in memory.
         progress: told after each batch, here and in :meth:`fidelity`.
 
     Raises:
@@ -68,6 +69,7 @@ class Fp32Baseline:
         *,
         labelled: bool,
         threads: int = 0,
+        kept_bytes: int = KEPT_BYTES,
         progress: Progress = silent,
     ) -> None:
         self.data = images.name
@@ -75,7 +77,7 @@ class Fp32Baseline:
         self._progress = progress
         self._artifact = load(fp32)
         self._batches: Iterable[Array] = images
-        if self.samples * 3 * images.preprocess.crop**2 * 4 <= _KEPT_BYTES:
+        if self.samples * 3 * images.preprocess.crop**2 * 4 <= kept_bytes:
             self._batches = tuple(images)
         with closing(OrtRunner(fp32, quiet_session(threads))) as runner:
             self._expected = self._logits(runner, self._artifact)

@@ -62,16 +62,10 @@ def tiny_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Random weights, 10 classes, 32 pixels. Tests must not change it: copy what they change.
     """
-    from resnet_deploy.pipeline import ExportRequest, deploy
-
-    from resnet_deploy.runners.cpu import environment
-    from resnet_deploy.spec.model_request import ModelRequest
+    from resnet_deploy import api
 
     out = tmp_path_factory.mktemp("tiny")
-    deployment = deploy(
-        ExportRequest(model=ModelRequest(depth=8), out=out), environment("make the test model")
-    )
-    assert deployment.passed
+    api.deploy(api.load(depth=8), out).check()
     return out
 
 
@@ -81,20 +75,10 @@ def output_exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     NAME is ``softmax``, ``top-3``, ``embedding`` and ``features``. Tests must not change it.
     """
-    from resnet_deploy.pipeline import ExportRequest, deploy
-
-    from resnet_deploy.runners.cpu import environment
-    from resnet_deploy.spec import OutputSpec
-    from resnet_deploy.spec.model_request import ModelRequest
+    from resnet_deploy import api
 
     out = tmp_path_factory.mktemp("outputs")
+    network = api.load(depth=8)
     for name in ("softmax", "top-3", "embedding", "features"):
-        request = ExportRequest(
-            model=ModelRequest(depth=8),
-            out=out,
-            name=name,
-            output=OutputSpec.parse(name),
-            simplify=name == "features",
-        )
-        assert deploy(request, environment("make the test model")).passed
+        api.deploy(network, out, name=name, output=name, simplify=name == "features").check()
     return out

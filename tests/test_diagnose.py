@@ -9,8 +9,9 @@ from resnet_deploy.diagnose import diagnose, missing_packages, rows, runners_her
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.models.dependencies import INSTALL
 from resnet_deploy.results import to_dict
-from resnet_deploy.runners.cpu import has_vnni
+from resnet_deploy.runners.cpu import environment, has_vnni
 from resnet_deploy.runners.registry import RUNNERS
+from tests.support.environment import HERE
 
 
 @pytest.mark.parametrize(
@@ -23,14 +24,13 @@ from resnet_deploy.runners.registry import RUNNERS
     ],
 )
 def test_int8_is_judged_by_the_vector_extensions(isa, vnni, said):
-    found = diagnose("resnet-deploy doctor")
-    assert has_vnni(isa) is vnni
-    found = replace(found, environment=replace(found.environment, isa=isa), vnni=vnni)
+    found = diagnose(replace(HERE, isa=isa))
+    assert has_vnni(isa) is found.vnni is vnni
     assert said in found.int8
 
 
 def test_a_diagnosis_of_this_machine():
-    found = diagnose("resnet-deploy doctor")
+    found = diagnose(environment("resnet-deploy doctor"))
     assert "CPUExecutionProvider" in found.execution_providers
     assert found.memory_bytes >= found.available_bytes > 0
     assert 1 <= found.environment.cores <= found.physical_cores <= found.allowed_cpus
@@ -44,12 +44,12 @@ def test_missing_packages_come_with_the_command_that_installs_them(monkeypatch):
     missing = missing_packages()
     assert "torch" in [one.package for one in missing]
     assert {one.install for one in missing} == {INSTALL}
-    words = dict(rows(replace(diagnose("x"), missing=missing)))
+    words = dict(rows(replace(diagnose(HERE), missing=missing)))
     assert "pip install" in words["missing: torch"]
 
 
 def test_every_runner_is_listed_with_its_state():
-    found = {status.name: status for status in diagnose("x").runners}
+    found = {status.name: status for status in diagnose(HERE).runners}
     assert found["ort"].installed
     assert found.keys() == RUNNERS.keys()
 
@@ -85,7 +85,7 @@ def test_an_installed_plugin_is_asked(monkeypatch):
 
 def test_kernels_that_could_be_fetched_are_missing(monkeypatch):
     monkeypatch.setattr("resnet_deploy.diagnose.status", lambda isa: "not fetched")
-    found = diagnose("x")
+    found = diagnose(HERE)
     assert found.isas["arm64"] == "not fetched"
     assert found.isas["x86-avx2"] == "not fetched"
     assert found.missing[-1].package == "emulators"

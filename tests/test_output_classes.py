@@ -9,13 +9,13 @@ import onnx
 import pytest
 from PIL import Image
 
+from resnet_deploy import api
 from resnet_deploy.artifact.onnx_file import load, read_model
 from resnet_deploy.data.arrays import array_dataset
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.evaluation import score
 from resnet_deploy.prediction import classify
-from resnet_deploy.spec import Budget, OutputKind, QuantSpec
-from tests.support.environment import HERE
+from resnet_deploy.spec import OutputKind
 from tests.support.outputs import paths
 from tests.support.terminal import printed
 
@@ -70,16 +70,10 @@ def test_features_have_no_classes(output_exports: Path, name: str, tmp_path: Pat
     data = array_dataset("x", np.zeros((1, 32, 32, 3), np.uint8), np.array([0]), ("a",))
     with pytest.raises(UnsupportedGraphError, match=f"gives {name}, not classes"):
         score(path, data)
-    for options in ({"sensitivity": True}, {"budget": Budget(min_agreement=0.9)}):
-        with pytest.raises(SpecError, match=r"compare classes, and .* gives"):
-            quantize_file(
-                path,
-                tmp_path / "x.onnx",
-                calibration=None,
-                spec=QuantSpec(),
-                environment=HERE,
-                **options,
-            )
+    with pytest.raises(SpecError, match=r"compare classes, and .* gives"):
+        api.deploy(path, tmp_path / "x.onnx", sensitivity=True)
+    with pytest.raises(SpecError, match=r"compare classes, and .* gives"):
+        api.deploy(path, tmp_path / "x.onnx", min_agreement=0.9)
 
 
 def test_a_softmax_put_behind_our_file_is_seen(tiny_export: Path, tmp_path: Path) -> None:

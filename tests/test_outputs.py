@@ -11,9 +11,10 @@ import numpy as np
 import onnx
 import pytest
 
+from resnet_deploy import api
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import load, read_model, save
-from resnet_deploy.errors import RunnerError, SpecError
+from resnet_deploy.errors import RunnerError
 from resnet_deploy.isa import guest
 from resnet_deploy.isa import verify as verify_isa
 from resnet_deploy.isa.emulated import EmulatedLogits
@@ -23,11 +24,10 @@ from resnet_deploy.reference import FileReference, default_reference
 from resnet_deploy.results import from_dict, to_dict
 from resnet_deploy.runners.base import infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import OutputSpec, QuantSpec
-from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.spec import OutputSpec
 from resnet_deploy.summarize import summarize_artifact
 from resnet_deploy.verification import compare, default_tolerance
-from tests.support.environment import HERE
+from tests.support.exports import exported
 from tests.support.graphs import noise
 from tests.support.outputs import paths
 from tests.support.terminal import printed
@@ -165,15 +165,7 @@ def test_maps_of_float_stages_are_not_rounded(
 ) -> None:
     path = paths(output_exports, "features")[0]
     out = tmp_path / "mixed.onnx"
-    done = quantize_file(
-        path,
-        out,
-        calibration=None,
-        spec=QuantSpec(exclude=(excluded,)),
-        environment=HERE,
-        allow_float_ops=False,
-    )
-    assert done.passed
+    assert api.deploy(path, out, exclude=(excluded,)).passed
     exact = {"layer2.*": "c3", "layer3.*": "c4"}[excluded]
     found = producer_types(out)
     assert found.pop(exact) == "Relu"
@@ -195,15 +187,7 @@ def test_a_foreign_file_with_several_outputs_is_quantized(
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "foreign.onnx")
     out = tmp_path / "foreign.int8.onnx"
-    done = quantize_file(
-        tmp_path / "foreign.onnx",
-        out,
-        calibration=None,
-        spec=QuantSpec(),
-        environment=HERE,
-        allow_float_ops=False,
-    )
-    assert done.passed
+    assert api.deploy(tmp_path / "foreign.onnx", out).passed
     artifact = load(out)
     assert artifact.card is not None
     assert artifact.output_kind is artifact.card.output.kind
@@ -212,15 +196,7 @@ def test_a_foreign_file_with_several_outputs_is_quantized(
 
 
 def test_a_fixed_batch_size_is_fed_in_pieces(tmp_path: Path) -> None:
-    request = ExportRequest(
-        model=ModelRequest(depth=8),
-        out=tmp_path,
-        output=OutputSpec.parse("top-2"),
-        batch_size=2,
-        int8=False,
-        simplify=False,
-    )
-    assert deploy(request, HERE).passed
+    assert exported(tmp_path, output="top-2", batch_size=2, int8=False).passed
     path = tmp_path / "resnet8.onnx"
     assert [one.shape for one in load(path).outputs] == [(2, 2), (2, 2)]
     images = noise(3, 3, 32, 32)
@@ -229,16 +205,13 @@ def test_a_fixed_batch_size_is_fed_in_pieces(tmp_path: Path) -> None:
     assert (probabilities[:, 0] >= probabilities[:, 1]).all()
 
 
-def test_labels_name_classes_only(tmp_path: Path) -> None:
-    request = ExportRequest(
-        model=ModelRequest(depth=8),
-        out=tmp_path,
-        output=OutputSpec.parse("embedding"),
-        labels=tuple("abcdefghij"),
-    )
-    with pytest.raises(SpecError, match="embedding has no classes to name"):
-        deploy(request, HERE)
-    assert not list(tmp_path.iterdir())
+def test_class_names_stay_out_of_files_without_classes(tmp_path: Path) -> None:
+    """What a network knows is no mistake of its user; ``export --labels`` is refused."""
+    exported(tmp_path, output="embedding", labels=tuple("abcdefghij")).check()
+    for path in paths(tmp_path, "resnet8"):
+        card = load(path).card
+        assert card is not None
+        assert card.labels == ()
 
 
 def test_probabilities_in_fp32_have_a_tolerance_of_their_own(

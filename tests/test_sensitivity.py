@@ -12,12 +12,13 @@ from resnet_deploy.artifact.onnx_file import read_model
 from resnet_deploy.data.calibration import calibration_images
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.fp32_baseline import Fp32Baseline, all_images
+from resnet_deploy.quantization.quantized import excluding
 from resnet_deploy.quantization.static import QuantizedNet, quantize_static
-from resnet_deploy.sensitivity import MixedPrecision, globs, int8_layers, rank_layers, unseen_images
+from resnet_deploy.sensitivity import MixedPrecision, int8_layers, rank_layers, unseen_images
 from resnet_deploy.spec import Preprocess, QuantSpec
 from tests.support.graphs import noise, parse
 from tests.support.ruined_net import RUINED, SIZE, ruined_net
-from tests.support.sensitivity import times
+from tests.support.sensitivity import same_turns
 
 PREPROCESS = Preprocess.for_size(SIZE)
 
@@ -41,7 +42,7 @@ def ruined(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_ruined_layer_comes_first(
     ruined: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(MixedPrecision, "_times", lambda *arguments: times())
+    monkeypatch.setattr("resnet_deploy.sensitivity.take_turns", same_turns)
     images = calibration_images(ruined / "data", PREPROCESS)
     net = quantize_static(
         read_model(ruined / "net.onnx"),
@@ -87,14 +88,14 @@ def test_the_fp32_file_is_its_own_equal(ruined: Path) -> None:
     assert found.sqnr_db > 100
 
 
-def test_large_data_is_decoded_every_time(ruined: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_data_is_decoded_every_time(ruined: Path) -> None:
     from resnet_deploy.runners.ort_runner import OrtRunner
 
     test = all_images(ruined / "data", PREPROCESS, seed=0)
     runner = OrtRunner(ruined / "net.onnx")
-    kept = Fp32Baseline(ruined / "net.onnx", test, labelled=True).measure(runner)
-    monkeypatch.setattr("resnet_deploy.fp32_baseline._KEPT_BYTES", 0)
-    assert Fp32Baseline(ruined / "net.onnx", test, labelled=True).measure(runner) == kept
+    kept = Fp32Baseline(ruined / "net.onnx", test, labelled=True)
+    streamed = Fp32Baseline(ruined / "net.onnx", test, labelled=True, kept_bytes=0)
+    assert streamed.fidelity(runner) == kept.fidelity(runner)
 
 
 def test_classes_that_do_not_fit(ruined: Path, tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_a_fixed_batch_size(tmp_path: Path) -> None:
 
 
 def test_names_are_no_globs() -> None:
-    assert globs(("layer4.*",), ("a[0]*",)) == ("layer4.*", "a[[]0][*]")
+    assert excluding(("layer4.*",), ("a[0]*",)) == ("layer4.*", "a[[]0][*]")
 
 
 def test_excluded_layers_and_copies_are_not_ranked() -> None:

@@ -26,6 +26,7 @@ def redundant() -> onnx.ModelProto:
 
 
 def child(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    # A child that breaks in every way; callers have no say in what it runs, or for how long.
     monkeypatch.setattr(module, "_CHILD", code)
 
 

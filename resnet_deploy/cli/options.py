@@ -36,7 +36,8 @@ _MOST_WORKERS = 256
 """Each has the model in memory."""
 
 _ARGUMENT = re.compile(r"^    (\w+): (.*(?:\n     +.*)*)", re.MULTILINE)
-_LINK = re.compile(r"As of :func:`(\w+)`\.")
+_OTHERS = re.compile(r"The other words are those of (.*?)\.(?:\n|$)", re.DOTALL)
+_FUNCTION = re.compile(r":func:`(\w+)`")
 _MARKUP = re.compile(r":\w+:`(\w+)`|``([^`]*)``")
 
 
@@ -58,14 +59,23 @@ class Words:
     @property
     def help(self) -> str:
         """What the function does, as the verb's help; paragraphs are kept."""
-        text = self._document.partition("\nArgs:\n")[0]
+        text = _OTHERS.sub("", self._document.partition("\nArgs:\n")[0])
         return _MARKUP.sub(_bare, text).strip()
 
     def help_of(self, keyword: str) -> str:
-        """Return the description of ``keyword``, from the function that has it."""
-        text = self._help[keyword]
-        link = _LINK.fullmatch(text)
-        return Words(getattr(api, link[1])).help_of(keyword) if link else text
+        """Return the description of ``keyword``, here or in a function that this one refers to.
+
+        Raises:
+            KeyError: there is none.
+        """
+        if keyword in self._help:
+            return self._help[keyword]
+        others = _OTHERS.search(self._document)
+        for name in _FUNCTION.findall(others[1] if others else ""):
+            function = getattr(api, name)
+            if keyword in inspect.signature(function).parameters:
+                return Words(function).help_of(keyword)
+        raise KeyError(keyword)
 
     def __call__(self, *flags: str, **settings: Any) -> Callable[[F], F]:
         """Return a decorator that adds an option; ``settings`` are click's."""
@@ -96,8 +106,7 @@ def _keyword(flags: tuple[str, ...]) -> str:
 
 
 def _plain(text: str) -> str:
-    joined = " ".join(text.split())
-    return joined if _LINK.fullmatch(joined) else _MARKUP.sub(_bare, joined)
+    return _MARKUP.sub(_bare, " ".join(text.split()))
 
 
 def _bare(match: re.Match[str]) -> str:

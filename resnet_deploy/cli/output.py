@@ -37,7 +37,10 @@ _PAGES = "resnet_deploy.pages"
 _PAGE_MARK = b'<meta name="generator" content="resnet-deploy '
 """What every page of this tool has in its first ``_HEAD`` bytes."""
 
+_MARKDOWN_MARK = b"<!-- written by resnet-deploy -->"
+
 _HEAD = 1024
+"""Bytes at the start, or at the end, that hold the mark."""
 
 
 def output_options(function: F) -> F:
@@ -115,12 +118,11 @@ def keep(result: Result) -> None:
     from resnet_deploy import report
 
     target = _asked(_JSON)
-    text = json.dumps(result.to_dict(), indent=2, ensure_ascii=False) + "\n"
     if target == "-":
-        click.echo(text, nl=False)
+        click.echo(report.json(result), nl=False)
     elif target is not None:
-        _check_json(Path(target))
-        write_atomically(Path(target), text.encode())
+        check_replaceable("json", Path(target))
+        write_atomically(Path(target), report.json(result).encode())
     writers = {"report": report.html, "csv": report.csv, "markdown": report.markdown}
     for option, path in (_asked(_PAGES) or {}).items():
         check_replaceable(option, path)
@@ -145,32 +147,40 @@ def check_replaceable(option: str, path: Path) -> None:
     if not path.exists():
         return
     try:
-        with path.open("rb") as stream:
-            head = stream.read(_HEAD)
+        content = path.read_bytes()
     except OSError as error:
         raise ArtifactError(f"--{option} {path}: {error.strerror}: choose another name") from error
-    ours = {"report": _PAGE_MARK in head}.get(option, path.suffix in (".csv", ".md"))
-    if not ours:
-        raise ArtifactError(
-            f"--{option} {path} exists and is not a page of resnet-deploy: choose another name"
-        )
+    kind, is_kind = _KINDS[option]
+    if not is_kind(content):
+        raise ArtifactError(f"--{option} {path} exists and is not {kind}: choose another name")
 
 
-def _check_json(path: Path) -> None:
-    if not path.exists():
-        return
+def _is_json(content: bytes) -> bool:
     try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(
-            f"--json {path} exists and is not a JSON file: choose another name"
-        ) from error
+        json.loads(content)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_csv(content: bytes) -> bool:
+    first, _, rest = content.partition(b"\n")
+    return b"," in (first or rest) and b"\0" not in content
+
+
+_KINDS: dict[str, tuple[str, Callable[[bytes], bool]]] = {
+    "json": ("a JSON file", _is_json),
+    "csv": ("a CSV file", _is_csv),
+    "report": ("a page of resnet-deploy", lambda content: _PAGE_MARK in content[:_HEAD]),
+    "markdown": ("a page of resnet-deploy", lambda content: _MARKDOWN_MARK in content[-_HEAD:]),
+}
+"""Option -> what it may replace, in words and as a check."""
 
 
 def _note_json(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
     if value is not None:
         if value != "-":
-            _check_json(Path(value))  # before the work, not after it
+            check_replaceable("json", Path(value))  # before the work, not after it
         ctx.meta[_JSON] = value
 
 

@@ -69,5 +69,5 @@ def command(artifact: Path, out: Path | None, **words: Any) -> None:
     folder = out or artifact.with_name(f"{artifact.stem}.tuned")
     report_to(folder / "tune.html")
     with ProgressBar() as progress:
-        result = api.tune(artifact, folder, **words, environment=here(), progress=progress)
+        result = api.tune(artifact, out, **words, environment=here(), progress=progress)
     show(result)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from resnet_deploy.graph.constants import constant
-from resnet_deploy.passes.result import PassResult, Refusal
+from resnet_deploy.passes.result import PassResult, rewrite_each
 
 
 def reshape_to_flatten(model: ir.Model) -> PassResult:
@@ -16,26 +16,24 @@ def reshape_to_flatten(model: ir.Model) -> PassResult:
 
     Refuses when the target is computed at run time, or has other than two dimensions.
     """
-    replaced, refusals = 0, []
-    for node in list(model.graph):
-        if node.op_type != "Reshape":
-            continue
-        if (reason := _reason_against(node)) is not None:
-            refusals.append(Refusal.of(node, reason))
-            continue
-        flatten = ir.node(
-            "Flatten",
-            [node.inputs[0]],
-            attributes={"axis": 1},
-            metadata_props=dict(node.metadata_props),
-        )
-        output, y = flatten.outputs[0], node.outputs[0]
-        output.name, output.type, output.shape = y.name, y.type, y.shape
-        model.graph.insert_before(node, flatten)
-        ir.convenience.replace_all_uses_with(y, output, replace_graph_outputs=True)
-        model.graph.remove(node, safe=True)
-        replaced += 1
-    return PassResult(replaced, tuple(refusals))
+    return rewrite_each(model.graph, ("Reshape",), _replace)
+
+
+def _replace(graph: ir.Graph, node: ir.Node) -> str | None:
+    if (reason := _reason_against(node)) is not None:
+        return reason
+    flatten = ir.node(
+        "Flatten",
+        [node.inputs[0]],
+        attributes={"axis": 1},
+        metadata_props=dict(node.metadata_props),
+    )
+    output, y = flatten.outputs[0], node.outputs[0]
+    output.name, output.type, output.shape = y.name, y.type, y.shape
+    graph.insert_before(node, flatten)
+    ir.convenience.replace_all_uses_with(y, output, replace_graph_outputs=True)
+    graph.remove(node, safe=True)
+    return None
 
 
 def _reason_against(node: ir.Node) -> str | None:

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant, new_initializer
-from resnet_deploy.passes.result import PassResult, Refusal
+from resnet_deploy.passes.result import PassResult, rewrite_each
 
 _DEFAULT_EPSILON = 1e-5
 
@@ -22,15 +22,7 @@ def fold_batchnorm(model: ir.Model) -> PassResult:
     Refuses when the convolution's output has another consumer or is a graph output, or when
     any parameter is computed at run time.
     """
-    folded, refusals = 0, []
-    for bn in list(model.graph):
-        if bn.op_type != "BatchNormalization":
-            continue
-        if (reason := _fold(model.graph, bn)) is None:
-            folded += 1
-        else:
-            refusals.append(Refusal.of(bn, reason))
-    return PassResult(folded, tuple(refusals))
+    return rewrite_each(model.graph, ("BatchNormalization",), _fold)
 
 
 def _fold(graph: ir.Graph, bn: ir.Node) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from resnet_deploy.graph.constants import constant
-from resnet_deploy.passes.result import PassResult, Refusal
+from resnet_deploy.passes.result import PassResult, rewrite_each
 
 
 def mean_to_global_average_pool(model: ir.Model) -> PassResult:
@@ -17,16 +17,7 @@ def mean_to_global_average_pool(model: ir.Model) -> PassResult:
 
     With ``keepdims=0`` a Flatten follows. Refuses other axes and tensors of unknown rank.
     """
-    replaced, refusals = 0, []
-    for node in list(model.graph):
-        if node.op_type != "ReduceMean":
-            continue
-        if (reason := _reason_against(node)) is None:
-            _replace(model.graph, node)
-            replaced += 1
-        else:
-            refusals.append(Refusal.of(node, reason))
-    return PassResult(replaced, tuple(refusals))
+    return rewrite_each(model.graph, ("ReduceMean",), _replace)
 
 
 def _reason_against(node: ir.Node) -> str | None:
@@ -43,7 +34,9 @@ def _reason_against(node: ir.Node) -> str | None:
     return "it is not over height and width alone"
 
 
-def _replace(graph: ir.Graph, node: ir.Node) -> None:
+def _replace(graph: ir.Graph, node: ir.Node) -> str | None:
+    if (reason := _reason_against(node)) is not None:
+        return reason
     keepdims = node.attributes["keepdims"].as_int() if "keepdims" in node.attributes else 1
     metadata = dict(node.metadata_props)
     pool = ir.node("GlobalAveragePool", [node.inputs[0]], metadata_props=metadata)
@@ -56,3 +49,4 @@ def _replace(graph: ir.Graph, node: ir.Node) -> None:
     graph.insert_before(node, new)
     ir.convenience.replace_all_uses_with(y, last, replace_graph_outputs=True)
     graph.remove(node, safe=True)
+    return None

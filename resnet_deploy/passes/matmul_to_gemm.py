@@ -9,7 +9,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from resnet_deploy.graph.constants import constant
-from resnet_deploy.passes.result import PassResult, Refusal
+from resnet_deploy.passes.result import PassResult, rewrite_each
 
 
 def matmul_to_gemm(model: ir.Model) -> PassResult:
@@ -18,16 +18,7 @@ def matmul_to_gemm(model: ir.Model) -> PassResult:
     Refuses inputs of other than two dimensions (Gemm takes matrices only), and a second factor that
     is computed at run time.
     """
-    replaced, refusals = 0, []
-    for node in list(model.graph):
-        if node.op_type != "MatMul":
-            continue
-        if (reason := _reason_against(node)) is None:
-            _replace(model.graph, node)
-            replaced += 1
-        else:
-            refusals.append(Refusal.of(node, reason))
-    return PassResult(replaced, tuple(refusals))
+    return rewrite_each(model.graph, ("MatMul",), _replace)
 
 
 def _reason_against(node: ir.Node) -> str | None:
@@ -39,7 +30,9 @@ def _reason_against(node: ir.Node) -> str | None:
     return None if constant(x) is None else "both of its factors are constant"
 
 
-def _replace(graph: ir.Graph, matmul: ir.Node) -> None:
+def _replace(graph: ir.Graph, matmul: ir.Node) -> str | None:
+    if (reason := _reason_against(matmul)) is not None:
+        return reason
     inputs, last = [*matmul.inputs], matmul
     add = _bias_add(matmul)
     if add is not None:
@@ -51,6 +44,7 @@ def _replace(graph: ir.Graph, matmul: ir.Node) -> None:
     graph.insert_before(last, gemm)
     ir.convenience.replace_all_uses_with(y, output, replace_graph_outputs=True)
     graph.remove([matmul] if last is matmul else [last, matmul], safe=True)
+    return None
 
 
 def _bias_add(matmul: ir.Node) -> ir.Node | None:

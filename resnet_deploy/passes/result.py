@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -34,3 +35,19 @@ class PassResult:
     def __add__(self, other: PassResult) -> PassResult:
         """Return the result of two runs together."""
         return PassResult(self.count + other.count, self.refusals + other.refusals)
+
+
+def rewrite_each(
+    graph: ir.Graph, op_types: tuple[str, ...], rewrite: Callable[[ir.Graph, ir.Node], str | None]
+) -> PassResult:
+    """Call ``rewrite`` with every node of ``op_types``, in order.
+
+    It returns None where it rewrote the node, else why it did not.
+    """
+    count, refusals = 0, []
+    for node in [node for node in graph if node.op_type in op_types]:
+        if (reason := rewrite(graph, node)) is None:
+            count += 1
+        else:
+            refusals.append(Refusal.of(node, reason))
+    return PassResult(count, tuple(refusals))

@@ -13,7 +13,8 @@ the whole output. Measured on a Xeon with AMX, two threads, microseconds direct 
     3x3, 256 -> 256 at 14x14    205 -> 117      1x1, 512 -> 128 at 28x28      98 ->  72
     3x3, 512 -> 512 at 7x7      320 -> 149      1x1, 2048 -> 512 at 7x7      153 ->  87
 
-x86 CPUs without VNNI have neither: :mod:`resnet_deploy.quantization.saturation` says what they need.
+x86 CPUs without VNNI have neither: :mod:`resnet_deploy.quantization.saturation` says what they
+need.
 """
 
 from __future__ import annotations

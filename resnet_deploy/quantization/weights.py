@@ -58,7 +58,8 @@ def quantize_weights(
         axis: 0 for Conv and Gemm with transB, 1 for Gemm without.
         zero_point: 0 or -1, the code of 0.0; see :mod:`resnet_deploy.quantization.kernels`.
         smallest_scale: (channels,), no channel gets a smaller weight scale; see
-            :mod:`resnet_deploy.quantization.saturation`. Codes are then kept from overflowing in pairs.
+            :mod:`resnet_deploy.quantization.saturation`. Codes are then kept from overflowing in
+            pairs.
         moments: of the layer's input. With them the scale of a channel is that of least error, the
             bias takes up what quantization does to the mean, and with covariances weights are
             rounded together. Without, the scale is max|w| / 127 and each weight is rounded alone.

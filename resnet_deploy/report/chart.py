@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Bar:
     """A ``value``, written as ``text``; NaN has no bar, infinity fills the row.
 
@@ -17,27 +17,26 @@ class Bar:
     label: str
     value: float
     text: str
-    other: float | None = None
     style: str = "plain"
+    other: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Estimate:
-    """A ``value`` between ``low`` and ``high``, which may be infinite; ``dots`` are its samples.
+    """A ``value`` within the ``interval``, which may be infinite; ``dots`` are its samples.
 
     ``style`` is a class of the stylesheet: ``good``, ``bad`` or ``plain``.
     """
 
     label: str
     value: float
-    low: float
-    high: float
+    interval: tuple[float, float]
     text: str
-    dots: tuple[float, ...] = ()
     style: str = "plain"
+    dots: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Series:
     """The values of one subject, and what is said of them at the end of its row."""
 
@@ -63,7 +62,7 @@ class Point:
     front: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Chart:
     """What all charts have: what is drawn, along which axis, and a sentence on how to read it."""
 
@@ -71,24 +70,26 @@ class Chart:
 
     title: str
     axis: str
+    _: KW_ONLY
     caption: str = ""
     heading: str = ""
 
     @property
     def description(self) -> str:
         """The chart in words."""
-        return ""
+        raise NotImplementedError
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Bars(Chart):
     """One bar a row; charts with the same ``alike`` rows have the same axis.
 
     ``bound`` is a value that the bars should reach; with ``percent`` values are shares.
     """
 
-    rows: tuple[Bar, ...]
-    alike: tuple[Bar, ...] = ()
+    rows: Sequence[Bar]
+    _: KW_ONLY
+    alike: Sequence[Bar] = ()
     bound: float | None = None
     percent: bool = False
 
@@ -98,11 +99,12 @@ class Bars(Chart):
         return _listed(self.rows)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Forest(Chart):
     """Estimates with their intervals, one a row, beside a ``reference``."""
 
-    rows: tuple[Estimate, ...]
+    rows: Sequence[Estimate]
+    _: KW_ONLY
     reference: float | None = None
     log: bool = False
     percent: bool = False
@@ -113,11 +115,11 @@ class Forest(Chart):
         return _listed(self.rows)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Distributions(Chart):
     """How values are spread, one subject a row."""
 
-    rows: tuple[Series, ...]
+    rows: Sequence[Series]
 
     @property
     def description(self) -> str:
@@ -125,12 +127,12 @@ class Distributions(Chart):
         return _listed(self.rows)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Matrix(Chart):
     """``counts[truth][predicted]`` of the classes ``names``."""
 
-    names: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
+    names: Sequence[str]
+    counts: Sequence[Sequence[int]]
 
     @property
     def description(self) -> str:
@@ -138,12 +140,12 @@ class Matrix(Chart):
         return "Rows are the true classes, columns the predicted ones, in one order."
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Scatter(Chart):
     """Points of a plane whose vertical axis is ``y_axis``."""
 
-    points: tuple[Point, ...]
     y_axis: str
+    points: Sequence[Point]
 
     @property
     def description(self) -> str:
@@ -151,5 +153,5 @@ class Scatter(Chart):
         return "; ".join(point.text for point in self.points if point.named)
 
 
-def _listed(rows: Iterable[Bar | Estimate | Series]) -> str:
+def _listed(rows: Sequence[Bar | Estimate | Series]) -> str:
     return "; ".join(f"{row.label}: {row.text}" for row in rows)

@@ -6,14 +6,16 @@ spreadsheet or a README shows, and know nothing of results.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Callable, Iterable
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar, Literal, TypeVar
 
 from resnet_deploy.report.chart import Chart
 from resnet_deploy.results import Environment
 
 PASS, FAIL = "PASS", "FAIL"
+
+T = TypeVar("T")
 
 Tone = Literal["", "good", "bad", "caution", "dim", "strong"]
 
@@ -67,27 +69,33 @@ class Table:
     def of(
         cls,
         caption: str,
-        columns: Sequence[str],
-        rows: Iterable[Iterable[Cell | str]],
+        items: Iterable[T],
+        columns: Iterable[tuple[str, Callable[[T], Cell | str]] | None],
         *,
         words: int = 1,
         shown: int | None = None,
         more: str = "",
     ) -> Table:
-        """Return a table whose cells of text may be given as strings."""
+        """Return a row for each of ``items``; a column is its name and what makes its cells.
+
+        Columns that are None are left out, so that one that depends on the result is one line.
+        """
+        kept = [column for column in columns if column is not None]
         return cls(
             caption=caption,
-            columns=tuple(columns),
-            rows=tuple(
-                tuple(Cell(cell) if isinstance(cell, str) else cell for cell in row) for row in rows
-            ),
+            columns=tuple(name for name, _ in kept),
+            rows=tuple(tuple(_cell(make(item)) for _, make in kept) for item in items),
             words=words,
             shown=shown,
             more=more,
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+def _cell(said: Cell | str) -> Cell:
+    return Cell(said) if isinstance(said, str) else said
+
+
+@dataclass(frozen=True)
 class Notes:
     """Sentences, one a line."""
 
@@ -100,16 +108,27 @@ class Notes:
 Block = Chart | Table | Notes
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Section:
     """A heading and what is below it; a terminal leaves ``detail`` out."""
 
     title: str
     blocks: tuple[Block, ...]
+    _: KW_ONLY
     detail: bool = False
 
+    @property
+    def said(self) -> tuple[Block, ...]:
+        """The blocks with something in them."""
+        return tuple(
+            block
+            for block in self.blocks
+            if not (isinstance(block, Table) and not block.rows)
+            and not (isinstance(block, Notes) and not block.lines)
+        )
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True)
 class Verdict:
     """The answer in a word and in sentences without a capital or a full stop.
 
@@ -123,8 +142,7 @@ class Verdict:
     @classmethod
     def check(cls, passed: bool, *sentences: str) -> Verdict:
         """Return the verdict of a check."""
-        status: Literal["good", "bad"] = "good" if passed else "bad"
-        return cls(status=status, word=PASS if passed else FAIL, sentences=sentences)
+        return cls("good", PASS, sentences) if passed else cls("bad", FAIL, sentences)
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -134,7 +152,7 @@ class Verdict:
         return self.sentences
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Tile:
     """A figure that counts, its name, and what it stands beside."""
 

@@ -6,6 +6,9 @@ import re
 
 from resnet_deploy.report.document import Block, Document, Notes, Table
 
+MARK = "<!-- written by resnet-deploy -->"
+"""By which a page of this tool is known; nobody sees it."""
+
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
 _STARTS_A_BLOCK = re.compile(r"^(\d*)([-+=#.)])")
 _BACKTICKS = re.compile(r"`+")
@@ -19,7 +22,7 @@ def text(document: Document) -> str:
         parts.append(f"**{_escaped(document.verdict.word)}**")
         parts.append("  \n".join(lines))
     for section in document.sections:
-        blocks = [part for block in section.blocks for part in _block(block)]
+        blocks = [part for block in section.said for part in _block(block, section.title)]
         parts += [f"## {_line(section.title)}", *blocks] if blocks else []
     if document.steps:
         parts += ["## What to do with it", "\n".join(f"- {_code(line)}" for line in document.steps)]
@@ -33,14 +36,14 @@ def text(document: Document) -> str:
             _listed((where.cpu, f"{where.os}, Python {where.python}", versions)),
             f"- {_code(where.command)}",
         ]
+    parts.append(MARK)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _block(block: Block) -> list[str]:
+def _block(block: Block, title: str) -> list[str]:
     if isinstance(block, Table):
-        if not block.rows:
-            return []
-        return [f"{_line(block.caption)}:", _table(block)]
+        caption = [] if block.caption == title else [f"{_line(block.caption)}:"]
+        return [*caption, _table(block)]
     return [_listed(block.lines)] if isinstance(block, Notes) else []
 
 

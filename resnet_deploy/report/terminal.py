@@ -34,7 +34,7 @@ def renderable(document: Document, width: int) -> Group:
     """Return ``document`` for ``width`` columns: no number is cut off where 40 are enough."""
     parts: list[RenderableType] = []
     for section in document.sections:
-        for block in () if section.detail else section.blocks:
+        for block in () if section.detail else section.said:
             if isinstance(block, Table):
                 if parts and isinstance(parts[-1], Text):
                     parts.append(Text(""))
@@ -71,8 +71,6 @@ def _lines(lines: Iterable[str], tone: Tone = "") -> list[RenderableType]:
 def _tables(table: Table, width: int) -> list[RenderableType]:
     """Return ``table``, or where it is too wide several with the same first columns."""
     shown = table.rows
-    if not shown:
-        return []
     if table.shown is not None:
         shown = shown[: table.shown] if table.shown > 0 else shown[table.shown :]
     groups = _groups(table, shown, width)

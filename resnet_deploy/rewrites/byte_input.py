@@ -75,7 +75,7 @@ def byte_input(model: ir.Model, *, widen: bool = True) -> PassResult:
     build = _Builder(graph, before[0] if before else cast, str(conv.name), conv)
     value = x if before else build.add("Transpose", [x], perm=_LAST)  # nchw: to rows of pixels
     levels = levels.ravel()
-    pads = list(conv.attributes["pads"].as_ints()) if "pads" in conv.attributes else [0] * 4
+    pads = list(ints(conv, "pads", (0, 0, 0, 0)))
     stride = ints(conv, "strides", (1, 1))
     wide = _widened(weight, stride, pads, _width(x, last=bool(before))) if widen else None
     group = 1

@@ -20,7 +20,7 @@ import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.graph.constants import constant, drop_unused, new_initializer
+from resnet_deploy.graph.constants import constant, drop_unused, ints, new_initializer
 from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.passes.result import PassResult, Refusal
 from resnet_deploy.spec import Preprocess
@@ -80,7 +80,7 @@ def _rewrite(graph: ir.Graph, source: ir.Value, conv: ir.Node, preprocess: Prepr
     offset = np.tile(255 * np.asarray(preprocess.mean, np.float64), blocks)
 
     name = str(conv.name)
-    pads = list(conv.attributes["pads"].as_ints()) if "pads" in conv.attributes else [0] * 4
+    pads = list(ints(conv, "pads", (0, 0, 0, 0)))
     value = source
     if any(pads) and offset.any():  # without an offset, a padded zero is a zero among pixels too
         widths = np.array([0, 0, *pads[:2], 0, 0, *pads[2:]], np.int64)

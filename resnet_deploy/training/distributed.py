@@ -1,8 +1,9 @@
 """Several processes that train one network, started by ``torchrun``; gloo, on the CPU.
 
 Every process has a slice of each batch. Gradients are averaged by DistributedDataParallel, and
-BatchNorm takes its statistics over the whole batch (:mod:`resnet_deploy.training.whole_batchnorm`), so
-that the number of processes does not change what is learned.
+BatchNorm takes its statistics over the whole batch
+(:mod:`resnet_deploy.training.whole_batchnorm`), so that the number of processes does not change
+what is learned.
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ from pathlib import Path
 import onnx
 import pytest
 
+from resnet_deploy import api
 from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.onnx_file import load, read_model
-from resnet_deploy.artifact.recording import record
+from resnet_deploy.artifact.recording import recorded
 from resnet_deploy.errors import ArtifactError
 from tests.support.cards import card, saved, tiny
 
@@ -16,11 +17,11 @@ from tests.support.cards import card, saved, tiny
 def test_recording_changes_the_card_alone(tmp_path: Path) -> None:
     made = saved(tmp_path)
     accuracy = Accuracy(data="test", samples=500, top1=0.8, data_sha256="cd")
-    once = record(made.path, made.sha256, lambda card: card.with_accuracy(accuracy))
+    once = api.save(recorded(made, lambda card: card.with_accuracy(accuracy)), made.path)
     better = replace(accuracy, top1=0.9)
     other = replace(accuracy, data_sha256="ef")
-    twice = record(
-        made.path, once.sha256, lambda card: card.with_accuracy(other).with_accuracy(better)
+    twice = api.save(
+        recorded(once, lambda card: card.with_accuracy(other).with_accuracy(better)), made.path
     )
     assert twice == load(made.path)
     assert twice.card is not None
@@ -31,11 +32,13 @@ def test_recording_changes_the_card_alone(tmp_path: Path) -> None:
 
 
 def test_a_file_replaced_meanwhile_is_not_recorded_in(tmp_path: Path) -> None:
-    path = saved(tmp_path).path
-    before = path.read_bytes()
+    measured = saved(tmp_path)
+    path = measured.path
+    recorded(measured, lambda card: card.with_isas(["x86-avx2"]))
+    other = api.save(recorded(measured, lambda card: card.with_isas(["x86-vnni"])), path)
     with pytest.raises(ArtifactError, match="was replaced meanwhile"):
-        record(path, "0" * 64, lambda card: card.with_isas(["arm64"]))
-    assert path.read_bytes() == before
+        recorded(measured, lambda card: card.with_isas(["arm64"]))
+    assert load(path) == other
     onnx.save(tiny(), path)
     with pytest.raises(ArtifactError, match="no card to record in"):
-        record(path, load(path).sha256, lambda card: card)
+        recorded(load(path), lambda card: card)

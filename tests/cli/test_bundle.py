@@ -96,7 +96,7 @@ def test_a_full_disk_leaves_the_older_bundle(tiny_export, tmp_path, monkeypatch)
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("resnet_deploy.artifact.files._fill", full)
+    monkeypatch.setattr("os.fsync", full)
     result = _run(tiny_export / "resnet8.int8.onnx", "--target", "cpp", "-o", out)
     assert result.exit_code == 2
     assert "No space left" in result.stderr

@@ -14,8 +14,8 @@ import torch
 from click.testing import Result
 from PIL import Image
 
-from resnet_deploy.artifact.onnx_file import load
-from resnet_deploy.artifact.recording import record
+from resnet_deploy.artifact.onnx_file import load, write
+from resnet_deploy.artifact.recording import recorded
 from resnet_deploy.benchmark.subjects import open_models
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.weights_file import write_weights
@@ -299,7 +299,7 @@ def test_a_recorded_file_is_still_what_its_int8_file_is_made_from(
     for name in ("resnet8.onnx", "resnet8.int8.onnx"):
         shutil.copy(tiny_export / name, tmp_path)
     fp32 = load(tmp_path / "resnet8.onnx")
-    record(fp32.path, fp32.sha256, lambda card: card.with_isas(["arm64"]))
+    write(recorded(fp32, lambda card: card.with_isas(["arm64"])), fp32.path)
     assert [one.path.name for one in open_models([fp32.path])] == [
         "resnet8.onnx",
         "resnet8.int8.onnx",

@@ -108,7 +108,7 @@ def test_against_says_what_changed(model, data, tmp_path):
         result.stdout
     )
     changes = result.stdout.partition("most frequent changes of the answer")[2]
-    assert changes.split()[-4:] == ["green", "red", "green", "4"]
+    assert ["green", "red", "green", "4"] in [line.split() for line in changes.splitlines()]
 
 
 def test_skip_bad(model, data, tmp_path):

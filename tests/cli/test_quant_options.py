@@ -5,30 +5,33 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
-from resnet_deploy.cli.quant_options import quant_options
 
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.cli.main import cli
+from resnet_deploy.errors import SpecError
 from resnet_deploy.quantization import static
 from resnet_deploy.quantization.calibration_cache import CalibrationCache
 from resnet_deploy.spec import FirstConv, QuantSpec
+from resnet_deploy.spec.deploy import DeploySpec
+from tests.support.cli import run
 
 
 def parsed(*arguments: str) -> QuantSpec:
+    """Return what ``quantize`` would be done with."""
     seen: list[QuantSpec] = []
 
-    @click.command()
-    @quant_options
-    def command(quant: QuantSpec, calibration: Path | None, verify: bool) -> None:
-        seen.append(quant)
+    def look(source: object, spec: DeploySpec, **_: object) -> None:
+        seen.append(spec.quant)
+        raise SpecError("seen")
 
-    result = CliRunner().invoke(command, arguments, standalone_mode=False)
-    assert result.exception is None, result.exception
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("resnet_deploy.deployment.deploy.deploy", look)
+        patch.setattr("resnet_deploy.artifact.onnx_file.load", lambda path: path)
+        assert run("quantize", "net.onnx", *arguments).exit_code == 2
     return seen[0]
 
 

@@ -58,7 +58,7 @@ def test_bad_requests_exit_with_2_and_one_line(arguments: list[str], message: st
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; import resnet_deploy.cli.summary, resnet_deploy.cli.model_options; "
+        "import sys; import resnet_deploy.cli.summary; "
         "print(sorted({'torch', 'onnx', 'numpy', 'rich'} & set(sys.modules)))"
     )
     output = subprocess.run(

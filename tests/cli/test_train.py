@@ -21,7 +21,8 @@ from resnet_deploy.results import from_dict
 from resnet_deploy.results.training import TrainingResult
 from resnet_deploy.spec import resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
-from resnet_deploy.training.loop import Training
+from resnet_deploy.spec.training import Recipe
+from resnet_deploy.training.schedule import learning_rate
 from tests.support.cli import refused
 from tests.support.training_images import folder
 from tests.support.training_runs import CLASSES, made_up, weights
@@ -93,14 +94,12 @@ def test_quiet_means_no_line_per_epoch(data: Path, tmp_path: Path) -> None:
 def test_a_signal_saves_and_says_how_to_go_on(
     number: signal.Signals, code: int, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = Training._step
-
-    def interrupted(self: Training, batch: object) -> None:
+    def interrupted(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
         signal.raise_signal(number)
-        step(self, batch)  # type: ignore[arg-type]
+        return learning_rate(recipe, step, steps_per_epoch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Training, "_step", interrupted)
+        patch.setattr("resnet_deploy.training.loop.learning_rate", interrupted)
         result = train(*NET, *QUICK, "--data", data, "-o", tmp_path)
     assert result.exit_code == code
     assert result.stderr == ""
@@ -114,9 +113,10 @@ def test_a_signal_saves_and_says_how_to_go_on(
 def test_ctrl_c_while_decoding_leaves_nothing(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import resnet_deploy.training.data as module
-
-    monkeypatch.setattr(module, "_decoded", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(
+        "resnet_deploy.training.data.prepared_batches",
+        lambda *_, **__: signal.raise_signal(signal.SIGINT),
+    )
     result = train(*NET, *QUICK, "--data", data, "-o", tmp_path / "run")
     assert result.exit_code == 130
     assert result.stderr == "resnet-deploy: interrupted; no file was left half written\n"

@@ -7,15 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from resnet_deploy.pipeline import ExportRequest, deploy
 
+from resnet_deploy import api
 from resnet_deploy.bundles.pictures import Pixels
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.data.synthetic import synthetic_images
-from resnet_deploy.runners.cpu import environment
-from resnet_deploy.spec import InputFormat
-from resnet_deploy.spec.model_request import ModelRequest
 from tests.conftest import SHARED_DATA
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -31,13 +28,7 @@ def resnet20_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     The weights are those in the box. Tests must not change it.
     """
     out = tmp_path_factory.mktemp("resnet20")
-    request = ExportRequest(
-        model=ModelRequest(),
-        weights="cifar10",
-        input=InputFormat.UINT8_NHWC,
-        out=out,
-    )
-    assert deploy(request, environment("make the test model")).passed
+    api.deploy(api.load("cifar10"), out, input="uint8-nhwc").check()
     return out
 
 

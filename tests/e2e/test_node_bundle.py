@@ -9,14 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from resnet_deploy.pipeline import ExportRequest, deploy
 
 from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.bundles.pictures import Pixels
-from resnet_deploy.runners.cpu import environment
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import BundleTarget, InputFormat, OutputSpec, SessionSpec
-from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.spec import BundleTarget, SessionSpec
+from tests.support.exports import exported
 from tests.support.npm import find_node, link_modules, run
 
 PRECISIONS = {"fp32": "resnet20.onnx", "int8": "resnet20.int8.onnx"}
@@ -66,18 +64,15 @@ def test_the_selftest_passes(bundles: dict[str, Path], precision: str) -> None:
 
 def test_rare_contracts(node: str, tmp_path: Path) -> None:
     """Pictures of any size, in a fixed batch, to the best three classes."""
-    request = ExportRequest(
-        model=ModelRequest(depth=8),
-        out=tmp_path,
+    exported(
+        tmp_path,
         name="rare",
-        input=InputFormat.UINT8_NHWC,
+        input="uint8-nhwc",
         resize_in_graph=True,
         batch_size=2,
-        output=OutputSpec.parse("top-3"),
+        output="top-3",
         int8=False,
-        simplify=False,
-    )
-    assert deploy(request, environment("make the test model")).passed
+    ).check()
     folder = bundled(tmp_path / "rare.onnx", tmp_path / "bundle")
     assert "PASS 7 cases" in run(["npm", "test"], folder).stdout
     # Of five classes that are asked for the network names three.

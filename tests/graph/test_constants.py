@@ -1,7 +1,7 @@
 import numpy as np
 
 from resnet_deploy.graph.constants import drop_unused, new_initializer
-from tests.passes.graphs import noise, parse, to_ir
+from tests.support.graphs import noise, parse, to_ir
 
 
 def test_only_what_nobody_reads_is_dropped() -> None:

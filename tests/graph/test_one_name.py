@@ -20,7 +20,7 @@ from resnet_deploy.quantization.static import QuantizedNet, quantize_static
 from resnet_deploy.sensitivity import int8_layers
 from resnet_deploy.spec import QuantSpec, SessionSpec
 from resnet_deploy.summarize import summarize_artifact
-from tests.passes.graphs import noise, parse
+from tests.support.graphs import noise, parse
 
 NET = """
 g (float[N,3,16,16] x) => (float[N,10] logits) {

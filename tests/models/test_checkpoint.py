@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.errors import CheckpointError, SpecError
-from resnet_deploy.models.checkpoint import LoadedModel, resolve
+from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.models.network import Network
 from resnet_deploy.models.registry import build
 from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant, resnet_spec, vgg19_spec
 from resnet_deploy.spec.model_request import ModelRequest
@@ -41,7 +42,7 @@ def save(tmp_path: Path) -> Callable[[Any], str]:
     return write
 
 
-def load(path: str, **request: Any) -> LoadedModel:
+def load(path: str, **request: Any) -> Network:
     return resolve(ModelRequest(**request), path)
 
 

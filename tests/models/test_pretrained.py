@@ -56,6 +56,7 @@ def test_it_is_not_for_nets_of_ones_own() -> None:
 
 
 def test_an_installation_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The file is part of the package: an installation without it can't be had otherwise.
     monkeypatch.setattr(pretrained, "_CIFAR10", "gone.safetensors")
     with pytest.raises(CheckpointError, match=r"are missing \(.*\): install resnet-deploy again"):
         resolve(ModelRequest(), "cifar10")

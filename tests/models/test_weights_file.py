@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 from resnet_deploy.artifact.weights_card import WEIGHTS_CARD_KEY, WeightsCard
 from resnet_deploy.errors import ArtifactError, CheckpointError
-from resnet_deploy.models.checkpoint import LoadedModel, resolve
+from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.models.network import Network
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.weights_file import CARD_ENTRY, write_weights
 from resnet_deploy.spec import ModelSpec, Preprocess, Shortcut, Variant, resnet_spec
@@ -27,7 +28,7 @@ def card_for(spec: ModelSpec) -> WeightsCard:
     return WeightsCard(model=spec, preprocess=Preprocess.for_size(spec.image_size))
 
 
-def load(path: Path, **request: Any) -> LoadedModel:
+def load(path: Path, **request: Any) -> Network:
     return resolve(ModelRequest(**request), str(path))
 
 

@@ -28,7 +28,7 @@ def test_the_machine() -> None:
 
 def test_a_quota_and_a_cpu_without_extensions() -> None:
     bare = replace(diagnosis().environment, isa=())
-    found = words(replace(diagnosis(), quota=1.5, environment=bare, vnni=False, missing=()))
+    found = words(replace(diagnosis(), quota=1.5, environment=bare, missing=()))
     assert "cgroup quota 1.5" in found["cores to use"]
     assert found["vector extensions"] == "none that matter"
     assert found["int8"].startswith("not worth it")

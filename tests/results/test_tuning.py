@@ -16,13 +16,10 @@ from resnet_deploy.results import (
     to_dict,
 )
 from resnet_deploy.spec import Effort, FileOptions, InputFormat, Objective, RunOptions, TuneSpec
+from tests.support.environment import HERE
 from tests.support.sensitivity import fidelity
 
-HERE = Environment(
-    command="tune", cpu="a CPU", isa=(), cores=2, os="an OS", python="3.11", versions={}
-)
 REFERENCE = FileOptions(input=InputFormat.FLOAT_NCHW)
-from tests.support.environment import HERE
 
 
 def trial(

@@ -13,7 +13,7 @@ from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.rewrites.resize_front import resize_front
 from resnet_deploy.rewrites.static_shapes import with_shapes
 from resnet_deploy.spec import InputFormat, Preprocess
-from tests.passes.graphs import noise, parse
+from tests.support.graphs import noise, parse
 
 NET = """
 g (float[N,3,8,6] x) => (float[N,5] y) {

@@ -1,6 +1,9 @@
 import importlib.util
 import json
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -85,8 +88,6 @@ def test_nothing_is_missed_without_tensorboard(
 
 
 def test_tensorboard_gets_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import resnet_deploy.training.metrics as module
-
     class Board:
         def __init__(self) -> None:
             self.scalars: list[tuple[str, float, int]] = []
@@ -98,6 +99,10 @@ def test_tensorboard_gets_the_same_numbers(tmp_path: Path, monkeypatch: pytest.M
             self.scalars.append(("closed", 0, 0))
 
     board = Board()
-    monkeypatch.setattr(module, "_tensorboard", lambda folder, steps: board)
+    package, writer = ModuleType("tensorboard"), ModuleType("torch.utils.tensorboard")
+    package.__spec__ = ModuleSpec("tensorboard", None)
+    vars(writer)["SummaryWriter"] = lambda folder, purge_step: board
+    monkeypatch.setitem(sys.modules, "tensorboard", package)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", writer)
     write(tmp_path / "metrics.jsonl", 2)
     assert board.scalars == [("step/loss", 0.5, 2), ("epoch/number", 1, 2), ("closed", 0, 0)]

@@ -10,7 +10,7 @@ from resnet_deploy.models.init import initialize_for_training
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ResNet
-from resnet_deploy.spec import Shortcut, resnet_spec
+from resnet_deploy.spec import Preprocess, Shortcut, resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Recipe
 from resnet_deploy.training.network import (

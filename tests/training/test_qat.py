@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from resnet_deploy.pipeline import ExportRequest, deploy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -41,9 +40,9 @@ from resnet_deploy.spec import (
     TargetIsa,
     resnet_spec,
 )
-from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.training.qat import QatNet, prepare_qat
 from resnet_deploy.training.unfold import folded_norms, unfold
+from tests.support.exports import exported
 from tests.support.graphs import run
 
 SIZE = 16
@@ -272,8 +271,7 @@ def test_export_takes_the_ranges_from_the_card_of_the_weights(tmp_path: Path) ->
         activation_ranges=net.activation_ranges(),
     )
     write_weights(weights, net.float_state(), card)
-    request = ExportRequest(model=ModelRequest(), weights=str(weights), out=tmp_path, threads=1)
-    made = deploy(request, environment("test"))
+    made = exported(tmp_path, weights=weights, threads=1, simplify=True)
     assert not any("int8 ranges" in notice for notice in made.notices)
     artifact = load(tmp_path / "resnet8.int8.onnx")
     assert artifact.card is not None
@@ -284,8 +282,8 @@ def test_export_takes_the_ranges_from_the_card_of_the_weights(tmp_path: Path) ->
         assert np.array_equal(
             run(read_model(artifact.path), IMAGES, optimise=True), net(BATCH).numpy()
         )
-    quant = QuantSpec(exclude=("layer1.*",))
-    deploy(replace(request, name="mixed", quant=quant, allow_float_ops=True), environment("test"))
+    floats = {"exclude": ("layer1.*",), "allow_float_ops": True}
+    exported(tmp_path, weights=weights, threads=1, simplify=True, name="mixed", **floats)
     mixed = load(tmp_path / "mixed.int8.onnx").card
     assert mixed is not None
     assert mixed.accuracy == (), "that was measured with all layers in int8"

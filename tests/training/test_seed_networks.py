@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch.nn.functional as F
-from resnet_deploy.pipeline import ExportRequest, deploy
 from torch import Tensor, nn
 
-from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import Stem
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Augment, Recipe
+from tests.support.exports import exported
 from tests.support.training_runs import made_up, request, run
 
 RECIPE = Recipe(epochs=1, batch_size=8, lr=0.01, augment=Augment.CROP_FLIP)
@@ -82,14 +81,12 @@ def test_it_trains_and_deploys(net: ModelRequest, size: int, tmp_path: Path) -> 
     out = tmp_path / "run"
     result = run(request(data, out, model=net, recipe=RECIPE))
     assert result.epochs[0].steps == 2
-    deployment = deploy(
-        ExportRequest(
-            model=ModelRequest(model=net.model if net.is_custom else None),
-            weights=result.files["model"],
-            calibration=data,
-            out=out / "deployed",
-        ),
-        environment(result.export),
+    deployment = exported(
+        out / "deployed",
+        model=net.model if net.is_custom else None,
+        weights=result.files["model"],
+        calibration=data,
+        simplify=True,
     )
     assert deployment.passed
     assert {path.suffix for path in map(Path, deployment.files.values())} == {".onnx"}

@@ -11,55 +11,23 @@ import pytest
 
 from resnet_deploy.artifact.onnx_file import load, read_model
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
-from resnet_deploy.results import Ratio, Trial, TuningReport
+from resnet_deploy.results import Trial, TuningReport
 from resnet_deploy.runners.ort_config import ORT_CONFIG_KEY
 from resnet_deploy.spec import InputFormat, TargetIsa, TuneSpec
 from resnet_deploy.tuning import tune
 from resnet_deploy.tuning.track import Entrant
 from tests.support.environment import HERE
 from tests.support.ruined_net import ruined_net
+from tests.support.track import Track
 
 SPEC = TuneSpec(max_drop=100.0, time_limit=600.0, calibration_samples=32, threads=1)
-
-
-class Track:
-    """Times what it was told; bytes are faster than floats, and ``ort`` than anything else."""
-
-    def __init__(self) -> None:
-        self.raced: list[str] = []
-        self.fail_at = -1
-
-    def race(
-        self, entrants: Sequence[Entrant], report: TuningReport, *, seconds: float
-    ) -> list[Trial]:
-        self.raced += [f"{one.recipe.name} on {one.setting.name}" for one in entrants]
-        if len(self.raced) - 1 == self.fail_at:
-            raise KeyboardInterrupt
-        return [self._trial(one, first=not report.trials) for one in entrants]
-
-    def _trial(self, entrant: Entrant, *, first: bool) -> Trial:
-        recipe, setting = entrant.recipe, entrant.setting
-        speed = 1.0 + 0.3 * (recipe.input is not InputFormat.FLOAT_NCHW) - 0.6 * (not recipe.int8)
-        speed -= 0.1 * (setting.runner != "ort") + 0.05 * len(setting.options)
-        artifact = load(entrant.file)
-        ratio = Ratio(subject="0", reference="reference", rounds=(speed,) * 8, minima=speed)
-        return Trial(
-            recipe=recipe,
-            setting=setting,
-            file=entrant.file.name,
-            sha256=artifact.sha256,
-            file_bytes=entrant.file.stat().st_size,
-            fidelity=entrant.fidelity,
-            rounds_ms=(1.0,),
-            ratio=None if first else ratio,
-        )
 
 
 @pytest.fixture
 def track(monkeypatch: pytest.MonkeyPatch) -> Track:
     found = Track()
     monkeypatch.setattr("resnet_deploy.tuning.search.race", found.race)
-    monkeypatch.setattr("resnet_deploy.tuning.search._RUNTIMES", ())
+    monkeypatch.setattr("resnet_deploy.tuning.search.runner_status", list)
     return found
 
 
@@ -71,7 +39,7 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def search(net: Path, out: Path, spec: TuneSpec = SPEC) -> TuningReport:
-    return tune(net / "net.onnx", out, spec, data=net / "data", environment=HERE)
+    return tune(load(net / "net.onnx"), out, spec, data=net / "data", environment=HERE)
 
 
 def test_the_best_file_is_there_with_what_it_is_run_with(
@@ -191,13 +159,13 @@ def test_a_drop_needs_labels(net: Path, tmp_path: Path) -> None:
     for number, image in enumerate(images[:4]):
         (flat / f"{number}{image.suffix}").write_bytes(image.read_bytes())
     with pytest.raises(DatasetError, match=r"has no labels.*--min-agreement"):
-        tune(net / "net.onnx", tmp_path / "out", SPEC, data=flat, environment=HERE)
+        tune(load(net / "net.onnx"), tmp_path / "out", SPEC, data=flat, environment=HERE)
 
 
 def test_a_cpu_without_vnni_gets_files_that_cannot_overflow(
     net: Path, track: Track, tmp_path: Path
 ) -> None:
     old = replace(HERE, isa=("sse4.1", "avx2"))
-    report = tune(net / "net.onnx", tmp_path, SPEC, data=net / "data", environment=old)
+    report = tune(load(net / "net.onnx"), tmp_path, SPEC, data=net / "data", environment=old)
     int8 = {trial.recipe.target_isa for trial in report.trials if trial.recipe.int8}
     assert int8 == {TargetIsa.X86_AVX2}

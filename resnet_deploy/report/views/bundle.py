@@ -21,16 +21,16 @@ def view(bundle: BundleReport) -> Document:
     )
     files = Table.of(
         "Files of the bundle",
-        ("file", "bytes"),
-        ((name, Cell.of(size, whole)) for name, size in bundle.sizes.items()),
+        bundle.sizes.items(),
+        [("file", lambda file: file[0]), ("bytes", lambda file: Cell.of(file[1], whole))],
     )
     seen = ("to see it pass:", f"cd {shlex.quote(bundle.folder)}", *bundle.commands)
     return Document(
         topic=f"Bundle for {bundle.target}",
         title=file_name(bundle.folder),
         sections=(
-            Section(title="What it holds", blocks=(Notes(lines=lines),)),
-            Section(title="Files", blocks=(files,), detail=True),
+            Section("What it holds", (Notes(lines),)),
+            Section("Files", (files,), detail=True),
         ),
         steps=seen if bundle.commands else (),
     )

@@ -29,33 +29,24 @@ def classes_section(result: EvalResult) -> tuple[Section, ...]:
         return ()
     compared = result.against is not None
     chart = Bars(
-        title=title,
-        axis="share of the class's images that are right",
+        title,
+        "share of the class's images that are right",
+        [Bar(one.name, one.top1, percent(one.top1), other=one.against_top1) for one in shown],
         caption="Top-1 within each class." + " The upright mark is the reference." * compared,
         percent=True,
-        rows=tuple(
-            Bar(label=one.name, value=one.top1, text=percent(one.top1), other=one.against_top1)
-            for one in shown
-        ),
     )
     table = Table.of(
         title,
-        ("class", "images", "top-1", *(("reference", "points") if compared else ())),
-        (
-            (
-                one.name,
-                Cell.of(one.samples, whole),
-                Cell.of(one.top1, percent),
-                *(
-                    (Cell.of(one.against_top1, percent), Cell.of(one.difference, points))
-                    if compared
-                    else ()
-                ),
-            )
-            for one in shown
-        ),
+        shown,
+        [
+            ("class", lambda one: one.name),
+            ("images", lambda one: Cell.of(one.samples, whole)),
+            ("top-1", lambda one: Cell.of(one.top1, percent)),
+            ("reference", lambda one: Cell.of(one.against_top1, percent)) if compared else None,
+            ("points", lambda one: Cell.of(one.difference, points)) if compared else None,
+        ],
     )
-    return (Section(title=title, blocks=(chart, table)),)
+    return (Section(title, (chart, table)),)
 
 
 def _worst(classes: tuple[ClassAccuracy, ...]) -> tuple[ClassAccuracy, ...]:
@@ -71,14 +62,16 @@ def changes_section(result: EvalResult) -> tuple[Section, ...]:
     title = "The most frequent changes of the answer"
     table = Table.of(
         title,
-        ("class", "reference says", "model says", "images"),
-        (
-            (one.truth, one.before, one.after, Cell.of(one.samples, whole))
-            for one in result.confusion_changes[:_MOST_CONFUSIONS]
-        ),
+        result.confusion_changes[:_MOST_CONFUSIONS],
+        [
+            ("class", lambda one: one.truth),
+            ("reference says", lambda one: one.before),
+            ("model says", lambda one: one.after),
+            ("images", lambda one: Cell.of(one.samples, whole)),
+        ],
         words=3,
     )
-    return (Section(title=title, blocks=(table,)),)
+    return (Section(title, (table,)),)
 
 
 def confusion_section(result: EvalResult) -> tuple[Section, ...]:
@@ -86,35 +79,29 @@ def confusion_section(result: EvalResult) -> tuple[Section, ...]:
     if not result.predicted or not result.truth:
         return ()
     pairs = Counter(zip(result.truth, result.predicted, strict=True))
+    classes = result.classes
     blocks: list[Block] = []
-    if len(result.classes) <= _MOST_CLASSES:
-        every = range(len(result.classes))
-        blocks.append(
-            Matrix(
-                title="Confusion matrix",
-                axis="predicted class, by number",
-                caption="A row is a true class: how many of its images go to each predicted class.",
-                names=result.classes,
-                counts=tuple(tuple(pairs[row, column] for column in every) for row in every),
-            )
-        )
+    if len(classes) <= _MOST_CLASSES:
+        every = range(len(classes))
+        counts = [[pairs[row, column] for column in every] for row in every]
+        caption = "A row is a true class: how many of its images go to each predicted class."
+        axis = "predicted class, by number"
+        blocks.append(Matrix("Confusion matrix", axis, classes, counts, caption=caption))
     mistakes = [(pair, count) for pair, count in pairs.items() if pair[0] != pair[1]]
     mistakes.sort(key=lambda one: (-one[1], one[0]))
     if mistakes:
-        blocks.append(
-            Table.of(
-                "The most frequent mistakes",
-                ("class", "taken for", "images"),
-                (
-                    (result.classes[truth], result.classes[guess], Cell.of(count, whole))
-                    for (truth, guess), count in mistakes[:_MOST_CONFUSIONS]
-                ),
-                words=2,
-            )
+        table = Table.of(
+            "The most frequent mistakes",
+            mistakes[:_MOST_CONFUSIONS],
+            [
+                ("class", lambda one: classes[one[0][0]]),
+                ("taken for", lambda one: classes[one[0][1]]),
+                ("images", lambda one: Cell.of(one[1], whole)),
+            ],
+            words=2,
         )
-    if not blocks:
-        return ()
-    return (Section(title="What is taken for what", blocks=tuple(blocks), detail=True),)
+        blocks.append(table)
+    return (Section("What is taken for what", tuple(blocks), detail=True),) if blocks else ()
 
 
 def trust_section(result: EvalResult) -> tuple[Section, ...]:
@@ -133,25 +120,24 @@ def trust_section(result: EvalResult) -> tuple[Section, ...]:
         claimed = sum(share for share, _ in members) / len(members)
         hit = sum(right for _, right in members) / len(members)
         rows.append((name, len(members), claimed, hit))
+    title = "Accuracy by confidence"
     chart = Bars(
-        title="Accuracy by confidence",
-        axis="share of images that are right",
+        title,
+        "share of images that are right",
+        [Bar(name, hit, plural(count, "image"), other=said) for name, count, said, hit in rows],
         percent=True,
         caption="Answers sorted by how sure the model is. The bar is how often they are right, the "
         "mark how often they would be if confidence could be taken at its word. Expected "
         f"calibration error: {percent(result.calibration_error)}.",
-        rows=tuple(
-            Bar(label=name, value=hit, text=plural(count, "image"), other=claimed)
-            for name, count, claimed, hit in rows
-        ),
     )
     table = Table.of(
-        "Accuracy by confidence",
-        ("confidence", "images", "mean confidence", "right"),
-        (
-            (name, Cell.of(count, whole), Cell.of(claimed, percent), Cell.of(hit, percent))
-            for name, count, claimed, hit in rows
-        ),
+        title,
+        rows,
+        [
+            ("confidence", lambda row: row[0]),
+            ("images", lambda row: Cell.of(row[1], whole)),
+            ("mean confidence", lambda row: Cell.of(row[2], percent)),
+            ("right", lambda row: Cell.of(row[3], percent)),
+        ],
     )
-    title = "How far confidence can be trusted"
-    return (Section(title=title, blocks=(chart, table), detail=True),)
+    return (Section("How far confidence can be trusted", (chart, table), detail=True),)

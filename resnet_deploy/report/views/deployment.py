@@ -29,7 +29,7 @@ def view(deployment: Deployment) -> Document:
         verdict=Verdict.check(deployment.passed, *_sentences(deployment)),
         tiles=() if ranked is None else sensitivity.tiles(ranked),
         sections=(
-            *((Section(title="Notes", blocks=(Notes(lines=notices),)),) if notices else ()),
+            Section("Notes", (Notes(notices),)),
             *_inspection(deployment),
             *(sensitivity.sections(ranked) if ranked is not None else ()),
             *(sensitivity.search_section(deployment.budget) if deployment.budget else ()),
@@ -38,7 +38,7 @@ def view(deployment: Deployment) -> Document:
                 for precision, report in deployment.parity.items()
                 for section in parity.sections(report, of=f", {precision}", detail=True)
             ),
-            Section(title="Files", blocks=(Notes(lines=made),)),
+            Section("Files", (Notes(made),)),
         ),
         environment=deployment.environment,
     )
@@ -78,7 +78,7 @@ def _inspection(deployment: Deployment) -> tuple[Section, ...]:
     if deployment.inspection is None:
         return ()
     lines, tone = _kernels(deployment.inspection, allowed=deployment.allowed_float_ops)
-    return (Section(title="What ONNX Runtime runs", blocks=(Notes(lines=lines, tone=tone),)),)
+    return (Section("What ONNX Runtime runs", (Notes(lines, tone),)),)
 
 
 def _kernels(inspection: Inspection, *, allowed: bool) -> tuple[tuple[str, ...], Tone]:

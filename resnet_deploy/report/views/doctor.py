@@ -8,11 +8,16 @@ from resnet_deploy.results import Diagnosis
 
 def view(diagnosis: Diagnosis) -> Document:
     """Return what was looked for, and what was found."""
-    table = Table.of("What this machine can run", ("what", "found"), _rows(diagnosis), words=2)
+    table = Table.of(
+        "What this machine can run",
+        _rows(diagnosis),
+        [("what", lambda row: row[0]), ("found", lambda row: row[1])],
+        words=2,
+    )
     return Document(
         topic="Doctor",
         title=diagnosis.environment.cpu,
-        sections=(Section(title="This machine", blocks=(table,)),),
+        sections=(Section("This machine", (table,)),),
         environment=diagnosis.environment,
     )
 

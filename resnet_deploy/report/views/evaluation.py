@@ -33,7 +33,7 @@ def view(result: EvalResult) -> Document:
         verdict=_verdict(result),
         tiles=_tiles(result),
         sections=(
-            Section(title="Top-1 accuracy", blocks=_accuracy(result)),
+            Section("Top-1 accuracy", _accuracy(result)),
             *classes_section(result),
             *changes_section(result),
             *confusion_section(result),
@@ -62,38 +62,31 @@ def _verdict(result: EvalResult) -> Verdict:
     )
     paired = result.paired
     if paired is None or result.against is None:
-        return Verdict(status="plain", word="Measured", sentences=(right,))
+        return Verdict("plain", "Measured", (right,))
     sentences = (right, f"beside {file_name(result.against.model)}: {difference(paired)}")
     if not paired.significant:
-        return Verdict(status="plain", word="No significant difference", sentences=sentences)
+        return Verdict("plain", "No significant difference", sentences)
     if paired.difference > 0:
-        return Verdict(status="good", word="More accurate", sentences=sentences)
-    return Verdict(status="bad", word="Less accurate", sentences=sentences)
+        return Verdict("good", "More accurate", sentences)
+    return Verdict("bad", "Less accurate", sentences)
 
 
 def _tiles(result: EvalResult) -> tuple[Tile, ...]:
+    top5 = "not known" if result.top5 is None else percent(result.top5)
     found = [
-        Tile(name="Top-1", value=percent(result.top1), detail=plural(result.samples, "image")),
-        Tile(name="Top-5", value="not known" if result.top5 is None else percent(result.top5)),
+        Tile("Top-1", percent(result.top1), plural(result.samples, "image")),
+        Tile("Top-5", top5),
     ]
-    if result.paired is not None and result.against is not None:
-        low, high = result.paired.interval
+    paired, other = result.paired, result.against
+    if paired is not None and other is not None:
+        low, high = map(points, paired.interval)
+        logits = f"logits {decibels(other.sqnr_db)}"
         found += [
-            Tile(
-                name="Difference in points",
-                value=points(result.paired.difference),
-                detail=f"95 % CI {points(low)} to {points(high)}",
-            ),
-            Tile(
-                name="Same answer",
-                value=percent(result.against.agreement),
-                detail=f"logits {decibels(result.against.sqnr_db)}",
-            ),
+            Tile("Difference in points", points(paired.difference), f"95 % CI {low} to {high}"),
+            Tile("Same answer", percent(other.agreement), logits),
         ]
     elif result.calibration_error is not None:
-        found.append(
-            Tile(name="Calibration error", value=percent(result.calibration_error), detail="ECE")
-        )
+        found.append(Tile("Calibration error", percent(result.calibration_error), "ECE"))
     return tuple(found)
 
 
@@ -101,53 +94,53 @@ def _accuracy(result: EvalResult) -> tuple[Block, ...]:
     other = result.against
     models: list[EvalResult | Agreement] = [result, *([] if other is None else [other])]
     chart = Forest(
-        title="Top-1 accuracy with its 95 % interval",
-        axis="share of images that are right",
+        "Top-1 accuracy with its 95 % interval",
+        "share of images that are right",
+        [
+            Estimate(file_name(one.model), one.top1, one.top1_interval, percent(one.top1))
+            for one in models
+        ],
         percent=True,
         caption="The line is the 95 % interval, the images being a sample of all there could be."
         + " Both models saw the same images, so their difference is known better than these "
         "intervals show: see the verdict." * (other is not None),
-        rows=tuple(
-            Estimate(
-                label=file_name(one.model),
-                value=one.top1,
-                low=one.top1_interval[0],
-                high=one.top1_interval[1],
-                text=percent(one.top1),
-            )
-            for one in models
-        ),
     )
-    rows = [_row(one) for one in models]
-    headings = ["model", "top-1", "95 % CI", "top-5", "confidence", "ECE"]
-    if other is not None:
-        headings += ["same top-1", "SQNR"]
-        rows[0] += [Cell.of(other.agreement, percent), Cell.of(other.sqnr_db, decibels)]
-        rows[1] += ["reference", ""]
-    parts: list[Block] = [
-        Notes(lines=(f"{result.data}: {result.samples:,} images, {result.seconds:.1f} s",))
+    table = Table.of(
+        "Accuracy of each model",
+        models,
+        [
+            ("model", lambda one: file_name(one.model)),
+            ("top-1", lambda one: Cell.of(one.top1, percent)),
+            ("95 % CI", lambda one: " to ".join(f"{end:.2%}" for end in one.top1_interval)),
+            ("top-5", lambda one: Cell.of(one.top5, percent)),
+            ("confidence", lambda one: Cell.of(one.mean_confidence, percent)),
+            ("ECE", lambda one: Cell.of(one.calibration_error, percent)),
+            ("same top-1", lambda one: _same(one, result)) if other else None,
+            ("SQNR", lambda one: _noise(one, result)) if other else None,
+        ],
+    )
+    blocks: list[Block] = [
+        Notes((f"{result.data}: {result.samples:,} images, {result.seconds:.1f} s",))
     ]
     if result.skipped:
         left_out = (
             f"{plural(len(result.skipped), 'image')} left out, as they can't be read: "
             f"{some(result.skipped, _SKIPPED_SHOWN)}"
         )
-        parts.append(Notes(lines=(left_out,), tone="caution"))
-    parts += [chart, Table.of("Accuracy of each model", headings, rows)]
-    notes = _notes(result, models)
-    return *parts, *((Notes(lines=notes),) if notes else ())
+        blocks.append(Notes((left_out,), "caution"))
+    return *blocks, chart, table, Notes(_notes(result, models))
 
 
-def _row(one: EvalResult | Agreement) -> list[Cell | str]:
-    low, high = one.top1_interval
-    return [
-        file_name(one.model),
-        Cell.of(one.top1, percent),
-        f"{low:.2%} to {high:.2%}",
-        Cell.of(one.top5, percent),
-        Cell.of(one.mean_confidence, percent),
-        Cell.of(one.calibration_error, percent),
-    ]
+def _same(one: EvalResult | Agreement, result: EvalResult) -> Cell:
+    if one is not result or result.against is None:
+        return Cell("reference")
+    return Cell.of(result.against.agreement, percent)
+
+
+def _noise(one: EvalResult | Agreement, result: EvalResult) -> Cell:
+    if one is not result or result.against is None:
+        return Cell("")
+    return Cell.of(result.against.sqnr_db, decibels)
 
 
 def _notes(result: EvalResult, models: list[EvalResult | Agreement]) -> tuple[str, ...]:

@@ -12,42 +12,45 @@ from resnet_deploy.results import IsaReport, IsaRun
 def view(report: IsaReport) -> Document:
     """Return one row per instruction set, and the verdict."""
     chart = Bars(
-        title="Signal to noise on the kernels of other CPUs",
-        axis="SQNR in dB against this CPU",
-        caption="Longer is closer to what this CPU computes; a dashed frame is equal to the bit.",
-        rows=tuple(
+        "Signal to noise on the kernels of other CPUs",
+        "SQNR in dB against this CPU",
+        [
             Bar(
-                label=run.isa,
-                value=run.logits.sqnr_db,
-                text="equal bits" if run.bit_identical else decibels(run.logits.sqnr_db),
-                style="bad" if run.failures else "plain",
+                run.isa,
+                run.logits.sqnr_db,
+                "equal bits" if run.bit_identical else decibels(run.logits.sqnr_db),
+                "bad" if run.failures else "plain",
             )
             for run in report.runs
-        ),
+        ],
+        caption="Longer is closer to what this CPU computes; a dashed frame is equal to the bit.",
     )
     compared = report.reference is not None
     title = f"{report.model} on the kernels of other CPUs, against this CPU"
     table = Table.of(
         f"{title} and {report.reference} (ref.)" if compared else title,
-        (
-            "kernels",
-            "run by",
-            "images",
-            "equal bits",
-            "SQNR",
-            "top-1 =",
-            *(("ref. SQNR", "ref. top-1 =") if compared else ()),
-            "seconds",
-            "verdict",
-        ),
-        (_row(run, compared=compared) for run in report.runs),
+        report.runs,
+        [
+            ("kernels", lambda run: run.isa),
+            ("run by", lambda run: run.emulator or "this CPU"),
+            ("images", lambda run: Cell.of(run.samples, whole)),
+            ("equal bits", _equal),
+            ("SQNR", lambda run: Cell.of(run.logits.sqnr_db, decibels)),
+            ("top-1 =", lambda run: Cell.of(run.agreement, percent)),
+            ("ref. SQNR", _reference) if compared else None,
+            ("ref. top-1 =", lambda run: Cell.of(run.reference_agreement, percent))
+            if compared
+            else None,
+            ("seconds", _seconds),
+            ("verdict", lambda run: failures_cell(run.failures)),
+        ],
         words=2,
     )
     return Document(
         topic="Other CPUs' kernels",
         title=file_name(report.model),
         verdict=Verdict.check(report.passed, _sentence(report)),
-        sections=(Section(title="Instruction sets", blocks=(chart, table)),),
+        sections=(Section("Instruction sets", (chart, table)),),
         environment=report.environment,
     )
 
@@ -60,18 +63,13 @@ def _sentence(report: IsaReport) -> str:
     return f"on {report.data}: {'; '.join(failures)}"
 
 
-def _row(run: IsaRun, *, compared: bool) -> list[Cell | str]:
-    cells: list[Cell | str] = [
-        run.isa,
-        run.emulator or "this CPU",
-        Cell.of(run.samples, whole),
-        Cell("all" if run.bit_identical else whole(run.identical_samples), run.identical_samples),
-        Cell.of(run.logits.sqnr_db, decibels),
-        Cell.of(run.agreement, percent),
-    ]
-    if compared:
-        reference = run.reference
-        cells.append(UNKNOWN if reference is None else Cell.of(reference.sqnr_db, decibels))
-        cells.append(Cell.of(run.reference_agreement, percent))
-    seconds = Cell("cached") if run.cached else Cell.of(run.seconds, "{:.1f}".format)
-    return [*cells, seconds, failures_cell(run.failures)]
+def _equal(run: IsaRun) -> Cell:
+    return Cell("all" if run.bit_identical else whole(run.identical_samples), run.identical_samples)
+
+
+def _reference(run: IsaRun) -> Cell:
+    return UNKNOWN if run.reference is None else Cell.of(run.reference.sqnr_db, decibels)
+
+
+def _seconds(run: IsaRun) -> Cell:
+    return Cell("cached") if run.cached else Cell.of(run.seconds, "{:.1f}".format)

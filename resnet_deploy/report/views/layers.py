@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from resnet_deploy.report.chart import Bar, Bars
 
 _MOST_BARS = 400
@@ -9,7 +11,7 @@ _MOST_BARS = 400
 
 
 def module_charts(
-    rows: tuple[Bar, ...], *, what: str, axis: str, caption: str, bound: float | None = None
+    rows: Sequence[Bar], *, what: str, axis: str, caption: str, bound: float | None = None
 ) -> tuple[Bars, ...]:
     """Return a chart per outermost module of the rows' labels, all with the same axis."""
     shown = rows[:_MOST_BARS]
@@ -20,12 +22,12 @@ def module_charts(
     names = {"": "Outside the stages" if len(groups) > 1 else "All layers"}
     return tuple(
         Bars(
-            title=f"{what}, {names.get(group, group)}",
+            f"{what}, {names.get(group, group)}",
+            axis,
+            members,
             heading=names.get(group, group),
-            axis=axis,
             # It is the same for all.
             caption=caption if number == 0 else "",
-            rows=tuple(members),
             alike=shown,
             bound=bound,
         )

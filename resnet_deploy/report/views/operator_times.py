@@ -15,7 +15,7 @@ _SHOWN = 25
 
 def view(profile: Profile) -> Document:
     """Return one subject's profile."""
-    section = Section(title="Where the time goes", blocks=blocks(profile))
+    section = Section("Where the time goes", blocks(profile))
     return Document(topic="Profile", title=profile.subject, sections=(section,))
 
 
@@ -32,17 +32,14 @@ def blocks(profile: Profile) -> tuple[Block, ...]:
     table = Table.of(
         f"{profile.subject}: time by operator, batch size {profile.batch_size}, "
         f"{plural(profile.threads, 'thread')}",
-        ("module", "kernel", "type", "ms", "share"),
-        (
-            (
-                one.module,
-                one.kernel,
-                one.kind.value,
-                Cell.of(one.ms, "{:.3f}".format),
-                Cell.of(one.ms / total, tenths),
-            )
-            for one in ordered
-        ),
+        ordered,
+        [
+            ("module", lambda one: one.module),
+            ("kernel", lambda one: one.kernel),
+            ("type", lambda one: one.kind.value),
+            ("ms", lambda one: Cell.of(one.ms, "{:.3f}".format)),
+            ("share", lambda one: Cell.of(one.ms / total, tenths)),
+        ],
         words=3,
         shown=_SHOWN,
         more=f"{len(ordered) - _SHOWN} more: {ms(rest)} ms, {rest / total:.1%}",
@@ -51,7 +48,7 @@ def blocks(profile: Profile) -> tuple[Block, ...]:
         _chart("By kernel", by_kernel, profile.total_ms),
         _chart("By module", by_module, profile.total_ms),
         table,
-        Notes(lines=(sentence(profile),), tone="strong"),
+        Notes((sentence(profile),), "strong"),
     )
 
 
@@ -73,16 +70,12 @@ def _chart(heading: str, spent: dict[str, float], total: float) -> Bars:
         rest = sum(took for _, took in ordered[_MOST_BARS:])
         caption += f"; {len(ordered) - _MOST_BARS} more take {milliseconds(rest)}"
     return Bars(
-        title=f"Time {heading.lower()}",
-        heading=heading,
-        axis="milliseconds per run",
-        caption=f"{caption}.",
-        rows=tuple(
-            Bar(
-                label=name,
-                value=took,
-                text=milliseconds(took) + (f", {took / total:.1%}" if total else ""),
-            )
+        f"Time {heading.lower()}",
+        "milliseconds per run",
+        [
+            Bar(name, took, milliseconds(took) + (f", {took / total:.1%}" if total else ""))
             for name, took in ordered[:_MOST_BARS]
-        ),
+        ],
+        heading=heading,
+        caption=f"{caption}.",
     )

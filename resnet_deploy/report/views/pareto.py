@@ -37,14 +37,14 @@ def pareto(candidates: Sequence[Candidate], *, title: str, lost: str) -> Scatter
     shown += rest[: max(0, _MOST_POINTS - len(shown))]
     largest = max((one.file_mb for one in shown if one.file_mb is not None), default=0.0)
     return Scatter(
-        title=title,
-        axis="milliseconds per run",
-        y_axis=lost,
+        title,
+        "milliseconds per run",
+        lost,
+        [_point(one, largest, lost) for one in shown],
         caption="Further left is faster, further down is more accurate."
         + " The line joins what nothing else beats." * any(one.on_front for one in shown)
         + " The chosen one is set off." * any(one.chosen for one in shown)
         + " A larger dot is a larger file." * (largest > 0),
-        points=tuple(_point(one, largest, lost) for one in shown),
     )
 
 

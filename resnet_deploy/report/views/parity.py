@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 from resnet_deploy.report.chart import Bar, Bars
 from resnet_deploy.report.document import (
@@ -38,10 +37,10 @@ def view(report: ParityReport) -> Document:
 
 def sections(report: ParityReport, *, of: str = "", detail: bool = False) -> tuple[Section, ...]:
     """Return all comparisons, and the layers where they were compared; ``of`` ends the titles."""
-    cases = Section(title=f"All comparisons{of}", blocks=_cases(report), detail=detail)
+    cases = Section(f"All comparisons{of}", _cases(report), detail=detail)
     if not report.layers:
         return (cases,)
-    return cases, Section(title=f"Layer by layer{of}", blocks=_layers(report), detail=detail)
+    return cases, Section(f"Layer by layer{of}", _layers(report), detail=detail)
 
 
 def verdict_line(report: ParityReport) -> str:
@@ -65,15 +64,6 @@ def failures_cell(failures: tuple[str, ...]) -> Cell:
     )
 
 
-def closeness(diff: OutputDiff) -> tuple[Cell, Cell, Cell]:
-    """Return the cells below ``max rel.``, ``SQNR`` and ``cosine``."""
-    return (
-        Cell.of(diff.relative, "{:.2g}".format),
-        Cell.of(diff.sqnr_db, decibels),
-        Cell.of(diff.cosine, "{:.6f}".format),
-    )
-
-
 def _essence(report: ParityReport) -> str:
     """Return the figure that counts: the worst difference of fp32, the noise of int8."""
     if report.cases[0].tolerance.max_relative is not None:
@@ -93,19 +83,12 @@ def _tiles(report: ParityReport) -> tuple[Tile, ...]:
     noises = [case.worst.sqnr_db for case in report.cases]
     # min() would pass over a NaN that is not first.
     noisiest = next((one for one in noises if math.isnan(one)), min(noises))
+    same = percent(min(agreements)) if agreements else "no classes"
     return (
-        Tile(
-            name="Largest difference",
-            value=f"{report.worst().relative:.2g}",
-            detail="of the largest value",
-        ),
-        Tile(name="Signal to noise", value=decibels(noisiest), detail="worst case"),
-        Tile(
-            name="Same top-1",
-            value=percent(min(agreements)) if agreements else "no classes",
-            detail="worst case" if agreements else "",
-        ),
-        Tile(name="Images", value=f"{report.samples:,}", detail=report.data),
+        Tile("Largest difference", f"{report.worst().relative:.2g}", "of the largest value"),
+        Tile("Signal to noise", decibels(noisiest), "worst case"),
+        Tile("Same top-1", same, "worst case" if agreements else ""),
+        Tile("Images", f"{report.samples:,}", report.data),
     )
 
 
@@ -114,52 +97,47 @@ def _level(case: ParityCase) -> str:
 
 
 def _cases(report: ParityReport) -> tuple[Block, ...]:
-    tolerance = report.cases[0].tolerance
+    bound = report.cases[0].tolerance.min_sqnr_db
+    least = "." if bound is None else "; the dashed line is the least that passes."
     chart = Bars(
-        title="Signal to noise of the output, case by case",
-        axis="SQNR of the output in dB",
-        caption="Longer is closer to the reference"
-        + ("." if tolerance.min_sqnr_db is None else "; the dashed line is the least that passes."),
-        bound=tolerance.min_sqnr_db,
-        rows=tuple(
-            _bar(f"batch {case.batch_size}, {_level(case)}", case.worst, failed=bool(case.failures))
+        "Signal to noise of the output, case by case",
+        "SQNR of the output in dB",
+        [
+            _bar(f"batch {case.batch_size}, {_level(case)}", case.worst, case.failures)
             for case in report.cases
-        ),
+        ],
+        caption=f"Longer is closer to the reference{least}",
+        bound=bound,
     )
     first = report.cases[0]
     several = any(len(case.outputs) > 1 for case in report.cases)
     classes = any(case.agreement is not None for case in report.cases)
+    # What is true of a case stands beside its first output.
+    rows = [(case, output) for case in report.cases for output in case.outputs]
     table = Table.of(
         f"{first.candidate} against {first.reference}",
-        (
-            "graph",
-            *(("output",) if several else ()),
-            "batch",
-            "images",
-            "max rel.",
-            "SQNR",
-            "cosine",
-            *(("top-1 =",) if classes else ()),
-            "verdict",
-        ),
-        (
-            row
-            for case in report.cases
-            for row in _case_rows(case, several=several, classes=classes)
-        ),
+        rows,
+        [
+            ("graph", lambda row: _level(row[0])),
+            ("output", lambda row: row[1].name) if several else None,
+            ("batch", lambda row: Cell.of(row[0].batch_size, str)),
+            ("images", lambda row: Cell.of(row[0].samples, whole)),
+            ("max rel.", lambda row: Cell.of(row[1].relative, "{:.2g}".format)),
+            ("SQNR", lambda row: Cell.of(row[1].sqnr_db, decibels)),
+            ("cosine", lambda row: Cell.of(row[1].cosine, "{:.6f}".format)),
+            ("top-1 =", lambda row: _of_case(row, Cell.of(row[0].agreement, percent)))
+            if classes
+            else None,
+            ("verdict", lambda row: _of_case(row, failures_cell(row[0].failures))),
+        ],
         words=2 if several else 1,
     )
     return chart, table
 
 
-def _case_rows(case: ParityCase, *, several: bool, classes: bool) -> Iterator[list[Cell | str]]:
-    for number, output in enumerate(case.outputs):
-        first = number == 0
-        row: list[Cell | str] = [_level(case), *([output.name] if several else [])]
-        row += [Cell.of(case.batch_size, str), Cell.of(case.samples, whole), *closeness(output)]
-        if classes:
-            row.append(Cell.of(case.agreement, percent) if first else "")
-        yield [*row, failures_cell(case.failures) if first else ""]
+def _of_case(row: tuple[ParityCase, OutputDiff], cell: Cell) -> Cell:
+    case, output = row
+    return cell if output is case.outputs[0] else Cell("")
 
 
 def _layers(report: ParityReport) -> tuple[Block, ...]:
@@ -168,10 +146,7 @@ def _layers(report: ParityReport) -> tuple[Block, ...]:
     if tolerance.min_sqnr_db is not None:
         caption += "; the dashed line is the least that passes, layers below it are set off"
     charts = module_charts(
-        tuple(
-            _bar(layer.name, layer, failed=bool(layer.failures(tolerance)))
-            for layer in report.layers
-        ),
+        [_bar(layer.name, layer, layer.failures(tolerance)) for layer in report.layers],
         what="SQNR by layer",
         axis="SQNR in dB",
         caption=f"{caption}.",
@@ -179,15 +154,17 @@ def _layers(report: ParityReport) -> tuple[Block, ...]:
     )
     table = Table.of(
         "Every layer by its torch module, in the order of the graph",
-        ("module", "max rel.", "SQNR", "cosine", "verdict"),
-        (
-            (layer.name, *closeness(layer), failures_cell(layer.failures(tolerance)))
-            for layer in report.layers
-        ),
+        report.layers,
+        [
+            ("module", lambda layer: layer.name),
+            ("max rel.", lambda layer: Cell.of(layer.relative, "{:.2g}".format)),
+            ("SQNR", lambda layer: Cell.of(layer.sqnr_db, decibels)),
+            ("cosine", lambda layer: Cell.of(layer.cosine, "{:.6f}".format)),
+            ("verdict", lambda layer: failures_cell(layer.failures(tolerance))),
+        ],
     )
     return *charts, table
 
 
-def _bar(label: str, diff: OutputDiff, *, failed: bool) -> Bar:
-    style = "bad" if failed else "plain"
-    return Bar(label=label, value=diff.sqnr_db, text=decibels(diff.sqnr_db), style=style)
+def _bar(label: str, diff: OutputDiff, failures: tuple[str, ...]) -> Bar:
+    return Bar(label, diff.sqnr_db, decibels(diff.sqnr_db), "bad" if failures else "plain")

@@ -13,20 +13,20 @@ def view(predictions: Sequence[Prediction]) -> Document:
     """Return one row per image and class, most likely first; a terminal names an image once."""
     table = Table.of(
         "What is on each image",
-        ("image", "class", "probability"),
-        (
-            (
-                Cell(prediction.image if place == 0 else "", full=prediction.image),
-                found.label,
-                Cell.of(found.probability, percent),
-            )
+        [
+            (Cell(prediction.image if place == 0 else "", full=prediction.image), found)
             for prediction in predictions
             for place, found in enumerate(prediction.classes)
-        ),
+        ],
+        [
+            ("image", lambda row: row[0]),
+            ("class", lambda row: row[1].label),
+            ("probability", lambda row: Cell.of(row[1].probability, percent)),
+        ],
         words=2,
     )
     return Document(
         topic="Prediction",
         title=plural(len(predictions), "image"),
-        sections=(Section(title="Classes", blocks=(table,)),),
+        sections=(Section("Classes", (table,)),),
     )

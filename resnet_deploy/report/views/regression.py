@@ -34,7 +34,7 @@ def view(report: RegressionReport) -> Document:
         topic="Comparison of two benchmarks",
         title=f"{file_name(report.new)} against {file_name(report.old)}",
         verdict=Verdict.check(report.passed, _sentence(report)),
-        sections=(Section(title="How many times as long it takes", blocks=_blocks(report)),),
+        sections=(Section("How many times as long it takes", _blocks(report)),),
     )
 
 
@@ -56,57 +56,47 @@ def _sentence(report: RegressionReport) -> str:
 
 def _blocks(report: RegressionReport) -> tuple[Block, ...]:
     chart = Forest(
-        title="Time after over time before",
-        axis="times as long as before",
+        "Time after over time before",
+        "times as long as before",
+        [
+            Estimate(
+                f"{one.subject}, batch {one.batch_size}, {plural(one.threads, 'thread')}"
+                + f", {one.instances}x" * (one.instances > 1),
+                one.slowdown,
+                (one.low, one.high),
+                f"{times(one.slowdown)}, {one.verdict.value}",
+                _TONES[one.verdict][1],
+            )
+            for one in report.changes
+        ],
         caption="Further left is faster.",
         reference=1.0,
         log=True,
-        rows=tuple(
-            Estimate(
-                label=f"{one.subject}, batch {one.batch_size}, {plural(one.threads, 'thread')}"
-                + f", {one.instances}x" * (one.instances > 1),
-                value=one.slowdown,
-                low=one.low,
-                high=one.high,
-                text=f"{times(one.slowdown)}, {one.verdict.value}",
-                style=_TONES[one.verdict][1],
-            )
-            for one in report.changes
-        ),
     )
     rates = all(one.throughput for one in report.changes)
-    absolute = report.relative_to is None
     unit = "images/s" if rates else "ms an image"
+    absolute = report.relative_to is None
     table = Table.of(
         "Every subject that both files have",
-        (
-            "subject",
-            "batch",
-            "threads",
-            *((f"{unit}, old", "new") if absolute else ()),
-            "time",
-            "interval",
-            "verdict",
-        ),
-        (_row(one, rates=rates, absolute=absolute) for one in report.changes),
+        report.changes,
+        [
+            ("subject", lambda one: one.subject),
+            ("batch", lambda one: Cell.of(one.batch_size, str)),
+            ("threads", lambda one: f"{one.instances} x " * (one.instances > 1) + str(one.threads)),
+            (f"{unit}, old", lambda one: _cost(one.before, rates=rates)) if absolute else None,
+            ("new", lambda one: _cost(one.after, rates=rates)) if absolute else None,
+            ("time", lambda one: Cell.of(one.slowdown - 1, "{:+.1%}".format)),
+            ("interval", _interval),
+            ("verdict", lambda one: Cell(one.verdict.value, tone=_TONES[one.verdict][0])),
+        ],
     )
-    cautions = _cautions(report)
-    return chart, table, *((Notes(lines=cautions, tone="caution"),) if cautions else ())
+    return chart, table, Notes(_cautions(report), "caution")
 
 
-def _row(one: Change, *, rates: bool, absolute: bool) -> list[Cell | str]:
-    instances = f"{one.instances} x " if one.instances > 1 else ""
-    costs = (one.before, one.after) if absolute else ()
-    interval = f"{one.low - 1:+.1%} to {one.high - 1:+.1%} ({one.confidence:.0%})"
-    return [
-        one.subject,
-        str(one.batch_size),
-        f"{instances}{one.threads}",
-        *(_cost(cost, rates=rates) for cost in costs),
-        Cell(f"{one.slowdown - 1:+.1%}", one.slowdown - 1),
-        Cell(interval if math.isfinite(one.high) else "too few rounds"),
-        Cell(one.verdict.value, tone=_TONES[one.verdict][0]),
-    ]
+def _interval(one: Change) -> str:
+    if not math.isfinite(one.high):
+        return "too few rounds"
+    return f"{one.low - 1:+.1%} to {one.high - 1:+.1%} ({one.confidence:.0%})"
 
 
 def _cost(costs_ns: tuple[float, ...], *, rates: bool) -> Cell:

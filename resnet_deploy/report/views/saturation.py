@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from resnet_deploy.report.chart import Bar, Bars
 from resnet_deploy.report.document import Block, Cell, Document, Notes, Section, Table, Verdict
-from resnet_deploy.report.words import file_name, plural, small_percent, whole
+from resnet_deploy.report.words import file_name, plural, small_percent, some, whole
 from resnet_deploy.results import LayerSaturation, SaturationReport
 
 _NAMED = 3
@@ -17,12 +17,10 @@ def view(report: SaturationReport) -> Document:
     return Document(
         topic="Overflow on CPUs without VNNI",
         title=file_name(report.model),
-        verdict=Verdict(
-            status="good" if report.safe else "bad",
-            word="Safe" if report.safe else "Overflows",
-            sentences=(sentence(report),),
-        ),
-        sections=(Section(title="Layers", blocks=_blocks(risky, report)),),
+        verdict=Verdict("good", "Safe", (sentence(report),))
+        if report.safe
+        else Verdict("bad", "Overflows", (sentence(report),)),
+        sections=(Section("Layers", _blocks(risky, report)),),
         environment=report.environment,
     )
 
@@ -34,52 +32,46 @@ def sentence(report: SaturationReport) -> str:
         return f"{start} yes, whatever the image"
     if report.safe:
         return f"{start} yes on {_images(report)}; --target-isa x86-avx2 makes it sure"
-    unsafe = report.unsafe_layers
-    named = ", ".join(_named(layer) for layer in unsafe[:_NAMED])
-    more = f" and {len(unsafe) - _NAMED} more" if len(unsafe) > _NAMED else ""
+    named = tuple(
+        f"{layer.name} ({small_percent(layer.touched_share)} of its outputs)"
+        for layer in report.unsafe_layers
+    )
     return (
-        f"{start} no, because of {named}{more} on {_images(report)}; "
+        f"{start} no, because of {some(named, _NAMED)} on {_images(report)}; "
         "for such CPUs use --target-isa x86-avx2"
     )
 
 
 def _blocks(risky: list[LayerSaturation], report: SaturationReport) -> tuple[Block, ...]:
     chart = Bars(
-        title="Outputs that an overflow changes",
-        axis="% of a layer's outputs",
-        caption="Layers whose weights could overflow, and how many outputs really change.",
-        rows=tuple(
+        "Outputs that an overflow changes",
+        "% of a layer's outputs",
+        [
             Bar(
-                label=layer.name,
-                value=100 * layer.touched_share,
-                text=small_percent(layer.touched_share),
-                style="bad" if layer.overflows else "plain",
+                layer.name,
+                100 * layer.touched_share,
+                small_percent(layer.touched_share),
+                "bad" if layer.overflows else "plain",
             )
             for layer in risky
-        ),
+        ],
+        caption="Layers whose weights could overflow, and how many outputs really change.",
     )
     table = Table.of(
         f"Overflows of int16 on x86 CPUs without VNNI, {_images(report)}",
-        ("module", "risky weight pairs", "of", "largest sum", "overflows", "outputs touched"),
-        (
-            (
-                layer.name,
-                Cell.of(layer.risky, whole),
-                Cell.of(layer.weight_pairs, whole),
-                Cell.of(layer.largest, whole),
-                Cell.of(layer.overflows, whole, "bad" if layer.overflows else ""),
-                Cell.of(layer.touched_share, small_percent),
-            )
-            for layer in risky
-        ),
+        risky,
+        [
+            ("module", lambda layer: layer.name),
+            ("risky weight pairs", lambda layer: Cell.of(layer.risky, whole)),
+            ("of", lambda layer: Cell.of(layer.weight_pairs, whole)),
+            ("largest sum", lambda layer: Cell.of(layer.largest, whole)),
+            ("overflows", lambda layer: Cell.of(layer.overflows, whole)),
+            ("outputs touched", lambda layer: Cell.of(layer.touched_share, small_percent)),
+        ],
     )
     if not risky:
-        return Notes(lines=("no weights could overflow: nothing to count",)), table
+        return Notes(("no weights could overflow: nothing to count",)), table
     return chart, table
-
-
-def _named(layer: LayerSaturation) -> str:
-    return f"{layer.name} ({small_percent(layer.touched_share)} of its outputs)"
 
 
 def _images(report: SaturationReport) -> str:

@@ -56,19 +56,12 @@ def tiles(report: SensitivityReport) -> tuple[Tile, ...]:
     if not report.layers:
         return ()
     best = report.layers[0]
+    gone = f"{best.noise_removed:.1%} of the noise"
     return (
-        Tile(
-            name="Signal to noise, all int8",
-            value=decibels(best.int8.sqnr_db),
-            detail=_images(best.int8),
-        ),
-        Tile(name="Same top-1 as fp32", value=percent(best.int8.agreement)),
-        Tile(name="One run, all int8", value=milliseconds(best.times.int8_ms)),
-        Tile(
-            name="First to go to float",
-            value=best.name,
-            detail=f"{best.noise_removed:.1%} of the noise",
-        ),
+        Tile("Signal to noise, all int8", decibels(best.int8.sqnr_db), _images(best.int8)),
+        Tile("Same top-1 as fp32", percent(best.int8.agreement)),
+        Tile("One run, all int8", milliseconds(best.times.int8_ms)),
+        Tile("First to go to float", best.name, gone),
     )
 
 
@@ -77,9 +70,9 @@ def sections(report: SensitivityReport) -> tuple[Section, ...]:
     title = "What each layer would bring back in float"
     if not report.layers:
         lines = ("sensitivity: only one layer runs in int8, so there is nothing to rank",)
-        return (Section(title=title, blocks=(Notes(lines=lines),)),)
-    cost = Section(title="What it would cost", blocks=(_cost(report),), detail=True)
-    return (Section(title=title, blocks=_noise(report)), cost)
+        return (Section(title, (Notes(lines),)),)
+    cost = Section("What it would cost", (_cost(report),), detail=True)
+    return Section(title, _noise(report)), cost
 
 
 def fidelity(found: Fidelity) -> str:
@@ -145,55 +138,53 @@ def search_section(budget: BudgetReport) -> tuple[Section, ...]:
     )
     table = Table.of(
         title,
-        ("layers in float", "ms", lost, "standing"),
-        (
-            (
-                Cell(f"{len(trial.float_layers)} in float", len(trial.float_layers)),
-                Cell.of(taken(trial), ms),
-                Cell.of(drop(trial), "{:.2f}".format),
-                "chosen" if trial is budget.best else "",
-            )
-            for trial in sorted(budget.trials, key=taken)
-        ),
+        sorted(budget.trials, key=taken),
+        [
+            ("layers in float", lambda trial: str(len(trial.float_layers))),
+            ("ms", lambda trial: Cell.of(taken(trial), ms)),
+            (lost, lambda trial: Cell.of(drop(trial), "{:.2f}".format)),
+            ("standing", lambda trial: "chosen" if trial is budget.best else ""),
+        ],
     )
-    return (Section(title=title, blocks=(chart, table), detail=True),)
+    return (Section(title, (chart, table), detail=True),)
 
 
 def _noise(report: SensitivityReport) -> tuple[Block, ...]:
     charts = module_charts(
-        tuple(
+        [
             Bar(
-                label=layer.name,
-                value=100 * layer.noise_removed,
-                text=signed(100 * layer.noise_removed, "{:+.1f}%"),
-                style="plain" if layer.noise_removed >= 0 else "bad",
+                layer.name,
+                100 * layer.noise_removed,
+                signed(100 * layer.noise_removed, "{:+.1f}%"),
+                "plain" if layer.noise_removed >= 0 else "bad",
             )
             for layer in sorted(report.layers, key=lambda layer: _natural(layer.name))
-        ),
+        ],
         what="Noise gone when a layer stays in float",
         axis="% of the noise in the logits that is gone",
         caption="One layer in float, all others in int8. Longer: the layer loses more in int8.",
     )
-    int8 = report.layers[0].int8
-    labelled = report.layers[0].top1_gain is not None
+    best = report.layers[0]
     table = Table.of(
-        f"One layer in float, all others in int8: {_images(int8)}; the one that gives most for its "
-        "time first",
-        (
-            "layer",
-            "SQNR gained",
-            "agreement",
-            *(("top-1",) if labelled else ()),
-            "noise gone",
-            "ms lost",
-            "noise per ms",
-        ),
-        (_row(layer, labelled=labelled) for layer in report.layers),
+        f"One layer in float, all others in int8: {_images(best.int8)}; the one that gives most "
+        "for its time first",
+        report.layers,
+        [
+            ("layer", lambda layer: " + ".join(layer.modules)),
+            ("SQNR gained", lambda layer: _signed(layer.sqnr_gain_db, "{:+.2f} dB")),
+            ("agreement", lambda layer: _signed(layer.agreement_gain, "{:+.2f}")),
+            ("top-1", lambda layer: _signed(layer.top1_gain, "{:+.2f}"))
+            if best.top1_gain is not None
+            else None,
+            ("noise gone", lambda layer: _signed(layer.noise_removed, "{:+.1%}")),
+            ("ms lost", _lost),
+            ("noise per ms", lambda layer: _signed(layer.gain_per_ms, "{:+,.0%}")),
+        ],
         shown=_SHOWN_LAYERS,
     )
-    whole = f"all int8: {fidelity(int8)}, {milliseconds(report.layers[0].times.int8_ms)}"
+    whole = f"all int8: {fidelity(best.int8)}, {milliseconds(best.times.int8_ms)}"
     method = f"{report.method}; {report.seconds:.0f} s"
-    return *charts, table, Notes(lines=(whole,)), Notes(lines=(method,), tone="dim")
+    return *charts, table, Notes((whole,)), Notes((method,), "dim")
 
 
 def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -203,41 +194,33 @@ def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
     )
 
 
-def _row(layer: LayerSensitivity, *, labelled: bool) -> list[Cell | str]:
-    def cell(value: float | None, form: str, scale: int = 1) -> Cell:
-        return Cell.of(value, lambda number: signed(scale * number, form))
+def _signed(value: float | None, form: str) -> Cell:
+    return Cell.of(value, lambda number: signed(number, form))
 
+
+def _lost(layer: LayerSensitivity) -> Cell:
     low, high = layer.times.interval
-    lost = cell(layer.times.lost_ms, "{:+.3f}")
-    return [
-        " + ".join(layer.modules),
-        cell(layer.sqnr_gain_db, "{:+.2f} dB"),
-        cell(layer.agreement_gain, "{:+.2f}"),
-        *([cell(layer.top1_gain, "{:+.2f}")] if labelled else []),
-        cell(layer.noise_removed, "{:+.1f}%", 100),
-        Cell("about 0", lost.value) if low <= 1 <= high else lost,
-        cell(layer.gain_per_ms, "{:+,.0f}%", 100),
-    ]
+    cell = _signed(layer.times.lost_ms, "{:+.3f}")
+    return Cell("about 0", cell.value) if low <= 1 <= high else cell
 
 
 def _cost(report: SensitivityReport) -> Forest:
     first = f"The first {_MOST_TIMES} layers of the ranking. " * (len(report.layers) > _MOST_TIMES)
     return Forest(
-        title="How many times as long a run takes with one layer in float",
-        axis="times as long as all int8",
-        caption=f"{first}Where the interval crosses 1, no cost can be told.",
-        reference=1.0,
-        rows=tuple(
+        "How many times as long a run takes with one layer in float",
+        "times as long as all int8",
+        [
             Estimate(
-                label=layer.name,
-                value=layer.times.slowdown,
-                low=layer.times.interval[0],
-                high=layer.times.interval[1],
-                text=times(layer.times.slowdown),
-                style=_style(layer),
+                layer.name,
+                layer.times.slowdown,
+                layer.times.interval,
+                times(layer.times.slowdown),
+                _style(layer),
             )
             for layer in report.layers[:_MOST_TIMES]
-        ),
+        ],
+        caption=f"{first}Where the interval crosses 1, no cost can be told.",
+        reference=1.0,
     )
 
 

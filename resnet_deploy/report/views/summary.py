@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from resnet_deploy.report.document import Cell, Document, Notes, Section, Table
 from resnet_deploy.report.views.card import card_lines
 from resnet_deploy.report.words import whole
-from resnet_deploy.results import ModelSummary
+from resnet_deploy.results import ModelSummary, Stage
 
 _LINE_BREAK = re.compile(r"; (?![^\[]*\])")
 """Between two parts of a stage, not inside the brackets of a block."""
@@ -17,39 +18,28 @@ def view(summary: ModelSummary) -> Document:
     """Return the stages; below them the paper's FLOPs, and a file's own facts."""
     # A graph without module names has one row per operator: no output sizes to show.
     sized = any(stage.output_size for stage in summary.stages)
-    rows = [
-        (
-            Cell(stage.name),
-            *((Cell(stage.output_size),) if sized else ()),
-            Cell(
-                _LINE_BREAK.sub("\n", stage.layers).replace(" x ", " \N{MULTIPLICATION SIGN}"),
-                full=stage.layers.replace(" x ", " \N{MULTIPLICATION SIGN}"),
-            ),
-            Cell.of(stage.parameters, whole),
-            Cell.of(stage.macs, macs),
-        )
-        for stage in summary.stages
-    ]
-    total = (
-        Cell("total", tone="strong"),
-        *((Cell(""),) if sized else ()),
-        Cell(""),
-        Cell.of(summary.parameters, whole, "strong"),
-        Cell.of(summary.macs, macs, "strong"),
-    )
     table = Table.of(
         summary.name,
-        ("stage", "output", "layers", "parameters", "MACs")
-        if sized
-        else ("operator", "layers", "parameters", "MACs"),
-        [*rows, total],
+        summary.stages,
+        [
+            ("stage" if sized else "operator", lambda stage: stage.name),
+            ("output", lambda stage: stage.output_size) if sized else None,
+            ("layers", _layers),
+            ("parameters", lambda stage: Cell.of(stage.parameters, whole)),
+            ("MACs", lambda stage: Cell.of(stage.macs, macs)),
+        ],
         words=3 if sized else 2,
     )
-    lines = _notes(summary)
-    blocks = (table, Notes(lines=lines)) if lines else (table,)
-    return Document(
-        topic="Summary", title=summary.name, sections=(Section(title="Layers", blocks=blocks),)
-    )
+    sums = Cell.of(summary.parameters, whole, "strong"), Cell.of(summary.macs, macs, "strong")
+    total = (Cell("total", tone="strong"), *([Cell("")] * (table.words - 1)), *sums)
+    table = replace(table, rows=(*table.rows, total))
+    section = Section("Layers", (table, Notes(_notes(summary))))
+    return Document(topic="Summary", title=summary.name, sections=(section,))
+
+
+def _layers(stage: Stage) -> Cell:
+    layers = stage.layers.replace(" x ", " \N{MULTIPLICATION SIGN}")
+    return Cell(_LINE_BREAK.sub("\n", layers), full=layers)
 
 
 def _notes(summary: ModelSummary) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from resnet_deploy.report.document import Block, Cell, Document, Notes, Section, Table, Verdict
-from resnet_deploy.report.words import whole
+from resnet_deploy.report.document import Cell, Document, Notes, Section, Table, Verdict
+from resnet_deploy.report.words import percent, whole
 from resnet_deploy.results.training import Epoch, TrainingResult
 
 _LAST_EPOCHS = 5
@@ -12,25 +12,19 @@ _LAST_EPOCHS = 5
 
 def view(result: TrainingResult) -> Document:
     """Return what a training learned, and what to do with it."""
-    blocks: list[Block] = [
-        Notes(
-            lines=(
-                f"{result.model}, {result.parameters:,} parameters, on {result.data}: "
-                f"{result.train_images:,} training and {result.test_images:,} test images of "
-                f"{len(result.classes)} classes",
-            )
-        ),
-        _table(result),
-    ]
-    if result.notices:
-        blocks.append(Notes(lines=tuple(f"note: {notice}" for notice in result.notices)))
+    data = (
+        f"{result.model}, {result.parameters:,} parameters, on {result.data}: "
+        f"{result.train_images:,} training and {result.test_images:,} test images of "
+        f"{len(result.classes)} classes"
+    )
+    notices = tuple(f"note: {notice}" for notice in result.notices)
     sentences = _sentences(result)
     word = "Interrupted" if result.interrupted is not None else "Trained"
     return Document(
         topic="Training",
         title=result.model,
-        verdict=Verdict(status="plain", word=word, sentences=sentences) if sentences else None,
-        sections=(Section(title="Epochs", blocks=tuple(blocks)),),
+        verdict=Verdict("plain", word, sentences) if sentences else None,
+        sections=(Section("Epochs", (Notes((data,)), _table(result), Notes(notices))),),
         steps=(f"deploy it: {result.export}",),
         environment=result.environment,
     )
@@ -46,22 +40,19 @@ def epoch_line(epoch: Epoch, epochs: int) -> str:
 
 
 def _table(result: TrainingResult) -> Table:
-    loss, share = "{:.4f}".format, "{:.2%}".format
+    loss = "{:.4f}".format
     return Table.of(
         "Loss and accuracy after each epoch",
-        ("epoch", "train loss", "train top-1", "test loss", "test top-1", "lr", "images/s"),
-        (
-            (
-                Cell.of(epoch.number, str),
-                Cell.of(epoch.train_loss, loss),
-                Cell.of(epoch.train_top1, share),
-                Cell.of(epoch.test_loss, loss),
-                Cell.of(epoch.test_top1, share),
-                Cell.of(epoch.lr, "{:.4g}".format),
-                Cell.of(epoch.images_per_second, whole),
-            )
-            for epoch in result.epochs
-        ),
+        result.epochs,
+        [
+            ("epoch", lambda epoch: Cell.of(epoch.number, str)),
+            ("train loss", lambda epoch: Cell.of(epoch.train_loss, loss)),
+            ("train top-1", lambda epoch: Cell.of(epoch.train_top1, percent)),
+            ("test loss", lambda epoch: Cell.of(epoch.test_loss, loss)),
+            ("test top-1", lambda epoch: Cell.of(epoch.test_top1, percent)),
+            ("lr", lambda epoch: Cell.of(epoch.lr, "{:.4g}".format)),
+            ("images/s", lambda epoch: Cell.of(epoch.images_per_second, whole)),
+        ],
         shown=-_LAST_EPOCHS,
     )
 

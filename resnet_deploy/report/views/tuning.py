@@ -44,11 +44,9 @@ def view(report: TuningReport) -> Document:
         verdict=Verdict.check(report.passed, _sentence(report)),
         tiles=() if best is None else _tiles(report, best),
         sections=(
-            Section(title=title, blocks=(chart, _table(ordered, report))),
+            Section(title, (chart, _table(ordered, report))),
             Section(
-                title="How many times as fast",
-                blocks=(_speeds(ordered[:_MOST_SPEEDS], report),),
-                detail=True,
+                "How many times as fast", (_speeds(ordered[:_MOST_SPEEDS], report),), detail=True
             ),
         ),
         steps=() if best is None else _shipping(best, report.shipped or best.file),
@@ -96,23 +94,14 @@ def _budget(report: TuningReport) -> str:
 
 def _tiles(report: TuningReport, best: Trial) -> tuple[Tile, ...]:
     drop = best.fidelity.drop
+    faster = f"{times(best.speed)} as fast as the default"
+    images = plural(best.fidelity.samples, "image")
+    lost = "no labels" if drop is None else f"{drop:.2f}"
     return (
-        Tile(
-            name="One image",
-            value=milliseconds(report.latency_ms(best)),
-            detail=f"{times(best.speed)} as fast as the default",
-        ),
-        Tile(
-            name="Same top-1 as fp32",
-            value=percent(best.fidelity.agreement),
-            detail=plural(best.fidelity.samples, "image"),
-        ),
-        Tile(
-            name="Top-1 lost",
-            value="no labels" if drop is None else f"{drop:.2f}",
-            detail="" if drop is None else "points",
-        ),
-        Tile(name="File", value=megabytes(best.file_bytes), detail=best.recipe.name),
+        Tile("One image", milliseconds(report.latency_ms(best)), faster),
+        Tile("Same top-1 as fp32", percent(best.fidelity.agreement), images),
+        Tile("Top-1 lost", lost, "" if drop is None else "points"),
+        Tile("File", megabytes(best.file_bytes), best.recipe.name),
     )
 
 
@@ -130,41 +119,45 @@ def _candidate(number: int, trial: Trial, report: TuningReport) -> Candidate:
 
 
 def _table(ordered: Numbered, report: TuningReport) -> Table:
-    front = report.front
-    rows = []
-    for number, trial in ordered:
-        holds = report.holds(trial)
-        drop = trial.fidelity.drop
-        standing = "front" if trial in front else ""
-        if trial is report.best:
-            standing = "to ship"
-        row = (
-            Cell(f"#{number} {trial.recipe.name}"),
-            Cell(trial.setting.name),
-            Cell.of(report.latency_ms(trial), ms),
-            _speed(trial),
-            Cell.of(trial.fidelity.agreement, percent),
-            Cell.of(drop, lambda lost: signed(lost, "{:+.2f}")),
-            Cell.of(trial.file_bytes, megabytes),
-            Cell(standing if holds else f"over budget{', front' * (trial in front)}"),
-        )
-        tone: Tone = "strong" if trial is report.best else "" if holds else "dim"
-        rows.append(tuple(replace(cell, tone=tone) for cell in row))
-    return Table.of(
+    table = Table.of(
         f"{report.model} on {report.data}",
-        (
-            "file",
-            "run by",
-            "ms/image",
-            "times as fast",
-            "top-1 = fp32",
-            "points lost",
-            "size",
-            "standing",
-        ),
-        rows,
+        ordered,
+        [
+            ("file", lambda row: f"#{row[0]} {row[1].recipe.name}"),
+            ("run by", lambda row: row[1].setting.name),
+            ("ms/image", lambda row: Cell.of(report.latency_ms(row[1]), ms)),
+            ("times as fast", lambda row: _speed(row[1])),
+            ("top-1 = fp32", lambda row: Cell.of(row[1].fidelity.agreement, percent)),
+            ("points lost", lambda row: Cell.of(row[1].fidelity.drop, _points)),
+            ("size", lambda row: Cell.of(row[1].file_bytes, megabytes)),
+            ("standing", lambda row: _standing(row[1], report)),
+        ],
         words=2,
     )
+    return replace(
+        table,
+        rows=tuple(
+            tuple(replace(cell, tone=_tone(trial, report)) for cell in row)
+            for row, (_, trial) in zip(table.rows, ordered, strict=True)
+        ),
+    )
+
+
+def _points(lost: float) -> str:
+    return signed(lost, "{:+.2f}")
+
+
+def _tone(trial: Trial, report: TuningReport) -> Tone:
+    if trial is report.best:
+        return "strong"
+    return "" if report.holds(trial) else "dim"
+
+
+def _standing(trial: Trial, report: TuningReport) -> str:
+    if trial is report.best:
+        return "to ship"
+    found = [] if report.holds(trial) else ["over budget"]
+    return ", ".join([*found, "front"] if trial in report.front else found)
 
 
 def _speed(trial: Trial) -> Cell:
@@ -176,28 +169,24 @@ def _speed(trial: Trial) -> Cell:
 
 
 def _speeds(ordered: Numbered, report: TuningReport) -> Forest:
+    styles: dict[Tone, str] = {"strong": "chosen", "": "plain", "dim": "muted"}
     return Forest(
-        title="Speed of each trial against the default",
-        axis="times as fast as the default",
+        "Speed of each trial against the default",
+        "times as fast as the default",
+        [
+            Estimate(
+                f"#{number} {trial.name}",
+                trial.speed,
+                trial.speed_interval,
+                "reference" if trial.ratio is None else times(trial.speed),
+                styles[_tone(trial, report)],
+            )
+            for number, trial in ordered
+        ],
         caption="Measured in turns with the default. Where the interval crosses the dashed line at "
         "1, no difference can be told. Muted ones lose more than was allowed.",
         reference=1.0,
         log=True,
-        rows=tuple(
-            Estimate(
-                label=f"#{number} {trial.name}",
-                value=trial.speed,
-                low=trial.speed_interval[0],
-                high=trial.speed_interval[1],
-                text="reference" if trial.ratio is None else times(trial.speed),
-                style="chosen"
-                if trial is report.best
-                else "plain"
-                if report.holds(trial)
-                else "muted",
-            )
-            for number, trial in ordered
-        ),
     )
 
 

@@ -25,7 +25,7 @@ from tests.support.reports.quality import (
 
 def drawn(candidates: list[Candidate]) -> Reading:
     chart = pareto(candidates, title="test", lost="points")
-    section = Section(title="test", blocks=(chart,))
+    section = Section("test", (chart,))
     return read(page(Document(topic="Test", title="test", sections=(section,))))
 
 

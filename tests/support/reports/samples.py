@@ -46,7 +46,6 @@ def bundle() -> BundleReport:
 def diagnosis() -> Diagnosis:
     return Diagnosis(
         environment=ENVIRONMENT,
-        vnni=True,
         allowed_cpus=4,
         physical_cores=2,
         quota=None,

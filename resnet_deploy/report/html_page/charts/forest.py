@@ -25,7 +25,7 @@ def forest(chart: Forest) -> Markup:
     height = _ROW_WITH_DOTS if any(row.dots for row in rows) else _ROW
     bottom = 12 + height * len(rows)
     drawing = Drawing(bottom + 48, title=chart.title, description=chart.description)
-    every = [one for row in rows for one in (row.value, row.low, row.high, *row.dots)]
+    every = [one for row in rows for one in (row.value, *row.interval, *row.dots)]
     if reference is not None:
         every.append(reference)
     scale = fitted(every, left, right, log=chart.log)
@@ -47,7 +47,7 @@ def _draw(drawing: Drawing, scale: Scale, row: Estimate, y: float) -> None:
     for one in row.dots[:_MOST_DOTS]:
         if math.isfinite(one):
             drawing.circle(scale(one), y + 12, 2, f"dot {row.style}")
-    low, high = ((end if not math.isnan(end) else row.value) for end in (row.low, row.high))
+    low, high = ((end if not math.isnan(end) else row.value) for end in row.interval)
     start, end = scale(low), scale(high)
     drawing.line((start, y), (end, y), f"interval {row.style}")
     for place, value, sign in ((start, low, 1), (end, high, -1)):

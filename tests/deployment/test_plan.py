@@ -1,3 +1,5 @@
+"""What is refused before the work begins, and what is known of a network before it is made."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -6,30 +8,27 @@ from typing import Any
 
 import pytest
 import torch
-from resnet_deploy.pipeline import ExportRequest, deploy
 from torch import nn
 
+from resnet_deploy import api
 from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.weights_file import write_weights
-from resnet_deploy.results import Environment
-from resnet_deploy.spec import InputFormat, OutputSpec, PreprocessOverrides, resnet_spec
-from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.spec import InputFormat, resnet_spec
 from tests.support.cards import full_card
+from tests.support.exports import exported
 from tests.support.states import state_of
-
-HERE = Environment(command="test", cpu="", isa=(), cores=1, os="", python="", versions={})
 
 
 @pytest.mark.parametrize("out", ["file", "file/below", "file/far/below"])
 def test_an_output_folder_that_is_a_file_is_refused_before_the_work(out, tmp_path):
     (tmp_path / "file").write_text("mine")
     steps: list[str] = []
-    request = ExportRequest(model=ModelRequest(depth=8), out=tmp_path / out)
+    network = api.load(depth=8)
     with pytest.raises(ArtifactError, match=r"file is a file, not a folder"):
-        deploy(request, HERE, progress=lambda stage, done, total: steps.append(stage))
+        api.deploy(network, tmp_path / out, progress=lambda stage, done, total: steps.append(stage))
     assert steps == []
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -52,7 +51,7 @@ def checkpoint(path: Path, *, trained: bool) -> str:
 def test_without_images_a_trained_net_is_quantized_by_its_batchnorms(trained, tmp_path):
     weights = checkpoint(tmp_path / "net.pth", trained=trained)
     out = tmp_path / "out"
-    made = deploy(ExportRequest(model=ModelRequest(), weights=weights, out=out, verify=False), HERE)
+    made = exported(out, weights=weights, verify=False)
     card = load(out / "resnet8.int8.onnx").card
     assert card is not None
     notice = next(one for one in made.notices if "no calibration images" in one)
@@ -75,13 +74,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def cards(run: Path, out: Path, **options: Any) -> dict[str, Card | None]:
     """Export the run, and return the cards of the files."""
-    values = {"model": ModelRequest(), "simplify": False, **options}
-    made = deploy(ExportRequest(weights=str(run), out=out, **values), HERE)
+    made = exported(out, weights=run, **options)
     return {kind: load(Path(path)).card for kind, path in made.files.items()}
 
 
 def test_what_training_knows_is_in_both_files(run, tmp_path):
-    found = cards(run, tmp_path, input=InputFormat.UINT8_NHWC)
+    found = cards(run, tmp_path, input="uint8-nhwc")
     # Without ranges of its own the training's int8 network is not the one that is written.
     for kind, accuracy in (("fp32", TRAINED.accuracy), ("int8", ())):
         card = found[kind]
@@ -94,11 +92,11 @@ def test_what_training_knows_is_in_both_files(run, tmp_path):
 
 
 def test_what_the_user_says_goes_first(run, tmp_path):
-    said = PreprocessOverrides(std=(1.0, 1.0, 1.0), resize=16)
+    said: dict[str, Any] = {"std": (1.0, 1.0, 1.0), "resize": 16}
     labels = ("a", "b", "c")
-    card = cards(run, tmp_path, int8=False, preprocess=said, labels=labels, licence="MIT")["fp32"]
+    card = cards(run, tmp_path, int8=False, labels=labels, licence="MIT", **said)["fp32"]
     assert card is not None
-    assert card.preprocess == replace(TRAINED.preprocess, std=(1.0, 1.0, 1.0), resize=16)
+    assert card.preprocess == replace(TRAINED.preprocess, **said)
     assert (card.labels, card.licence) == (labels, "MIT")
     assert card.accuracy == (), "that was measured on other inputs"
 
@@ -107,8 +105,8 @@ def test_what_the_user_says_goes_first(run, tmp_path):
     "options",
     [
         {"verify": False},
-        {"output": OutputSpec.parse("embedding")},
-        {"model": ModelRequest(image_size=24)},
+        {"output": "embedding"},
+        {"image_size": 24},
     ],
     ids=["unproven", "classless", "resized"],
 )

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from resnet_deploy.pipeline import quantize_file
-from resnet_deploy.pipeline.budget import keep_budget
 
+from resnet_deploy import api
 from resnet_deploy.artifact.onnx_file import load
+from resnet_deploy.deployment.budget import keep_budget
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.fp32_baseline import Fp32Baseline
 from resnet_deploy.results import (
@@ -19,13 +19,10 @@ from resnet_deploy.results import (
     MixedTrial,
     SensitivityReport,
 )
-from resnet_deploy.runners.cpu import environment
 from resnet_deploy.sensitivity import MixedPrecision
-from resnet_deploy.spec import Budget, Effort, QuantSpec
+from resnet_deploy.spec import Budget, Effort
 from tests.support.ruined_net import RUINED, ruined_net
-from tests.support.sensitivity import fidelity, layer, times
-
-HERE = environment("test")
+from tests.support.sensitivity import fidelity, layer, same_turns
 
 
 class FakeBench:
@@ -103,8 +100,7 @@ def test_budgets_that_mean_nothing(values: dict[str, float], says: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _same_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every layer costs the same: on a busy machine the order would be another every time."""
-    monkeypatch.setattr(MixedPrecision, "_times", lambda *arguments: times())
+    monkeypatch.setattr("resnet_deploy.sensitivity.take_turns", same_turns)
 
 
 @pytest.fixture(scope="module")
@@ -115,12 +111,12 @@ def ruined(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def quantize(ruined: Path, out: Path, **options: Any) -> Deployment:
-    values: dict[str, Any] = {"spec": QuantSpec(), "data": ruined / "data", **options}
-    return quantize_file(
+    values: dict[str, Any] = {"data": ruined / "data", "allow_float_ops": True, **options}
+    return api.deploy(
         ruined / "net.onnx",
         out,
         calibration=ruined / "data",
-        environment=HERE,
+        no_calibration_cache=True,
         threads=1,
         **values,
     )
@@ -129,7 +125,7 @@ def quantize(ruined: Path, out: Path, **options: Any) -> Deployment:
 @pytest.mark.parametrize("effort", list(Effort))
 def test_the_ruined_layer_goes_to_float(ruined: Path, effort: Effort, tmp_path: Path) -> None:
     out = tmp_path / "net.int8.onnx"
-    made = quantize(ruined, out, budget=Budget(max_drop=5.0), spec=QuantSpec(effort=effort))
+    made = quantize(ruined, out, max_drop=5.0, effort=effort.value)
     assert made.passed
     assert made.budget is not None
     assert made.budget.float_layers == (RUINED, "add")
@@ -145,7 +141,7 @@ def test_the_ruined_layer_goes_to_float(ruined: Path, effort: Effort, tmp_path: 
 
 
 def test_a_budget_that_int8_holds(ruined: Path, tmp_path: Path) -> None:
-    made = quantize(ruined, tmp_path / "out.onnx", budget=Budget(min_agreement=0.3))
+    made = quantize(ruined, tmp_path / "out.onnx", min_agreement=0.3)
     assert made.budget is not None
     assert made.budget.held
     assert len(made.budget.trials) == 1
@@ -157,9 +153,8 @@ def test_a_budget_that_int8_holds(ruined: Path, tmp_path: Path) -> None:
 
 def test_an_impossible_budget_writes_the_best(ruined: Path, tmp_path: Path) -> None:
     """What is excluded by name stays so; the one int8 layer left is the ruined one."""
-    spec = QuantSpec(exclude=("conv*", "fc", "layer1.conv1"))
     out = tmp_path / "out.onnx"
-    made = quantize(ruined, out, budget=Budget(max_drop=0.0), spec=spec)
+    made = quantize(ruined, out, max_drop=0.0, exclude=("conv*", "fc", "layer1.conv1"))
     assert made.budget is not None
     assert not made.budget.held
     assert not made.passed
@@ -175,7 +170,7 @@ def test_ctrl_c_leaves_the_best_file_whole(ruined: Path, tmp_path: Path) -> None
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        quantize(ruined, out, budget=Budget(max_drop=5.0), progress=stop)
+        quantize(ruined, out, max_drop=5.0, progress=stop)
     card = load(out).card
     assert card is not None
     assert card.steps[-1].options["float_layers"] == [RUINED, "add"]
@@ -190,7 +185,7 @@ def test_ctrl_c_before_the_search_leaves_all_int8(ruined: Path, tmp_path: Path) 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        quantize(ruined, out, budget=Budget(max_drop=5.0), progress=stop)
+        quantize(ruined, out, max_drop=5.0, progress=stop)
     card = load(out).card
     assert card is not None
     assert card.steps[-1].options["float_layers"] == []
@@ -200,24 +195,17 @@ def test_images_that_can_not_tell(ruined: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.onnx"
     for data in (None, ruined / "data/0"):
         with pytest.raises(DatasetError, match="--max-drop needs to know what is right"):
-            quantize(ruined, out, budget=Budget(max_drop=1.0), data=data)
+            quantize(ruined, out, max_drop=1.0, data=data)
     with pytest.raises(SpecError, match="add one of them"):
         quantize(ruined, out)
-    with pytest.raises(SpecError, match="made-up pictures says nothing"):
-        quantize_file(
-            ruined / "net.onnx",
-            out,
-            calibration=None,
-            spec=QuantSpec(),
-            environment=HERE,
-            budget=Budget(min_agreement=0.9),
-        )
+    with pytest.raises(SpecError, match="synthetic images says nothing"):
+        api.deploy(ruined / "net.onnx", out, min_agreement=0.9)
     assert not out.exists()
 
 
 def test_float_operators_that_nobody_asked_for(ruined: Path, tmp_path: Path) -> None:
     """The float layer of the budget is accepted without --allow-float-ops, as an excluded one."""
     out = tmp_path / "out.onnx"
-    made = quantize(ruined, out, budget=Budget(max_drop=5.0), allow_float_ops=False)
+    made = quantize(ruined, out, max_drop=5.0, allow_float_ops=False)
     assert made.passed, made.inspection
     assert out.exists()

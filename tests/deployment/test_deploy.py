@@ -7,27 +7,19 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import resnet_deploy.pipeline.maker as maker
 import torch
 from PIL import Image
-from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file
 
+from resnet_deploy import api
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.onnx_file import load, read_model, save
 from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
 from resnet_deploy.models.registry import build
 from resnet_deploy.quantization.inspection import inspect_int8
-from resnet_deploy.results import Deployment, Environment, FloatOp, Inspection
-from resnet_deploy.spec import INT8_TOLERANCE, QuantSpec, Tolerance, resnet_spec
-from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.results import Deployment, FloatOp, Inspection, from_dict, to_dict
+from resnet_deploy.spec import INT8_TOLERANCE, Tolerance, resnet_spec
+from tests.support.exports import exported
 from tests.support.graphs import noise, parse
-
-HERE = Environment(command="test", cpu="", isa=(), cores=1, os="", python="", versions={})
-
-
-def export(out: Path, **options: object) -> Deployment:
-    values = {"model": ModelRequest(depth=8), "out": out, "simplify": False}
-    return deploy(ExportRequest(**{**values, **options}), HERE)  # type: ignore[arg-type]
 
 
 def images(folder: Path, classes: tuple[str, ...] = ("cat", "dog")) -> Path:
@@ -65,12 +57,8 @@ def test_a_checkpoint_with_calibration_images(tmp_path: Path) -> None:
     torch.save(module.state_dict(), tmp_path / "net.pth")
     data = images(tmp_path / "images")
 
-    made = export(
-        tmp_path / "out",
-        model=ModelRequest(),
-        weights=str(tmp_path / "net.pth"),
-        calibration=data,
-        quant=QuantSpec(samples=6),
+    made = exported(
+        tmp_path / "out", weights=tmp_path / "net.pth", calibration=data, calibration_samples=6
     )
 
     assert made.passed
@@ -85,7 +73,7 @@ def test_a_checkpoint_with_calibration_images(tmp_path: Path) -> None:
 
 
 def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
-    first, second = (export(tmp_path / name) for name in ("a", "b"))
+    first, second = (exported(tmp_path / name) for name in ("a", "b"))
     assert first.sha256 == second.sha256
     assert sha256_of(tmp_path / "a/resnet8.onnx") == sha256_of(tmp_path / "b/resnet8.onnx")
 
@@ -94,7 +82,7 @@ def test_nothing_is_written_when_parity_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("resnet_deploy.verification.FP32_TOLERANCE", Tolerance(max_relative=1e-12))
-    made = export(tmp_path)
+    made = exported(tmp_path)
     assert not made.passed
     assert made.parity["fp32"].cases[0].failures
     assert list(tmp_path.iterdir()) == []
@@ -105,7 +93,7 @@ def test_nothing_is_written_when_int8_is_too_noisy(
 ) -> None:
     monkeypatch.setattr("resnet_deploy.verification.INT8_TOLERANCE", Tolerance(min_sqnr_db=99))
     assert INT8_TOLERANCE.min_sqnr_db == 15
-    assert not export(tmp_path).passed
+    assert not exported(tmp_path).passed
     assert list(tmp_path.iterdir()) == []
 
 
@@ -118,10 +106,10 @@ def test_float_operators_are_refused_unless_allowed(
         found = inspect_int8(path)
         return Inspection(model=found.model, op_counts=found.op_counts, float_ops=(left,))
 
-    monkeypatch.setattr(maker, "inspect_int8", with_float)
-    assert not export(tmp_path).passed
+    monkeypatch.setattr("resnet_deploy.quantization.quantized.inspect_int8", with_float)
+    assert not exported(tmp_path).passed
     assert list(tmp_path.iterdir()) == []
-    made = export(tmp_path, allow_float_ops=True)
+    made = exported(tmp_path, allow_float_ops=True)
     assert made.passed
     assert made.inspection is not None
     assert made.inspection.float_ops == (left,)
@@ -131,26 +119,26 @@ def test_somebody_elses_file_stays(tmp_path: Path) -> None:
     foreign = tmp_path / "resnet8.int8.onnx"
     foreign.write_bytes(b"precious")
     with pytest.raises(ArtifactError, match="use --force"):
-        export(tmp_path)
+        exported(tmp_path)
     assert foreign.read_bytes() == b"precious"
     assert [one.name for one in tmp_path.iterdir()] == ["resnet8.int8.onnx"]
-    assert export(tmp_path, force=True).passed
+    assert exported(tmp_path, force=True).passed
 
 
 def test_a_stale_int8_file_is_mentioned(tiny_export: Path, tmp_path: Path) -> None:
     shutil.copy(tiny_export / "resnet8.int8.onnx", tmp_path)
-    made = export(tmp_path, int8=False)
+    made = exported(tmp_path, int8=False)
     assert list(made.files) == ["fp32"]
     assert any("of an earlier export" in notice for notice in made.notices)
 
 
 def test_labels_must_fit(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="names 2 classes, the model has 10"):
-        export(tmp_path, labels=("a", "b"))
+        exported(tmp_path, labels=("a", "b"))
 
 
 def test_a_fixed_batch_size(tmp_path: Path) -> None:
-    made = export(tmp_path, batch_size=4)
+    made = exported(tmp_path, batch_size=4)
     assert made.passed
     assert load(tmp_path / "resnet8.int8.onnx").input.shape[0] == 4
 
@@ -189,7 +177,7 @@ def test_a_file_of_another_tool_is_quantized(tmp_path: Path, opset: int) -> None
     path = foreign(tmp_path, opset=opset)
     out = tmp_path / "theirs.int8.onnx"
 
-    made = quantize_file(path, out, calibration=None, spec=QuantSpec(), environment=HERE)
+    made = api.deploy(path, out, allow_float_ops=True)
 
     assert made.passed, made.inspection
     artifact = load(out)
@@ -209,19 +197,12 @@ def test_a_foreign_operator_in_float_is_named_not_refused(tmp_path: Path) -> Non
     path, out = tmp_path / "elu.onnx", tmp_path / "elu.int8.onnx"
     onnx.save(model, path)
 
-    made = quantize_file(path, out, calibration=None, spec=QuantSpec(), environment=HERE)
+    made = api.deploy(path, out, allow_float_ops=True)
     assert made.passed
     assert made.inspection is not None
     assert any(one.op_type == "Elu" for one in made.inspection.float_ops)
 
-    strict = quantize_file(
-        path,
-        tmp_path / "strict.onnx",
-        calibration=None,
-        spec=QuantSpec(),
-        environment=HERE,
-        allow_float_ops=False,
-    )
+    strict = api.deploy(path, tmp_path / "strict.onnx")
     assert not strict.passed
     assert not (tmp_path / "strict.onnx").exists()
 
@@ -237,14 +218,7 @@ def test_logits_of_a_convolution_are_int8_too(tmp_path: Path) -> None:
     """
     path = tmp_path / "conv.onnx"
     onnx.save(parse(text, {"w1": noise(8, 3, 3, 3), "w2": noise(5, 8, 1, 1)}), path)
-    made = quantize_file(
-        path,
-        tmp_path / "conv.int8.onnx",
-        calibration=None,
-        spec=QuantSpec(),
-        environment=HERE,
-        allow_float_ops=False,
-    )
+    made = api.deploy(path, tmp_path / "conv.int8.onnx")
     assert made.passed, made.inspection
     assert load(tmp_path / "conv.int8.onnx").output.name == "y"
 
@@ -252,28 +226,20 @@ def test_logits_of_a_convolution_are_int8_too(tmp_path: Path) -> None:
 def test_quantizing_onto_itself_or_twice(tiny_export: Path, tmp_path: Path) -> None:
     path = tiny_export / "resnet8.onnx"
     with pytest.raises(SpecError, match="choose another name"):
-        quantize_file(path, path, calibration=None, spec=QuantSpec(), environment=HERE)
+        api.deploy(path, path)
     with pytest.raises(UnsupportedGraphError, match="int8 already"):
-        quantize_file(
-            tiny_export / "resnet8.int8.onnx",
-            tmp_path / "x.onnx",
-            calibration=None,
-            spec=QuantSpec(),
-            environment=HERE,
-        )
+        api.deploy(tiny_export / "resnet8.int8.onnx", tmp_path / "x.onnx")
 
 
 def test_unfolded_export_folds_in_the_graph(tmp_path: Path) -> None:
-    made = export(tmp_path, fold=False, int8=False)
+    made = exported(tmp_path, fold=False, int8=False)
     assert made.passed
     kinds = {node.op_type for node in read_model(tmp_path / "resnet8.onnx").graph.node}
     assert "BatchNormalization" not in kinds
 
 
 def test_json_of_a_deployment(tiny_export: Path, tmp_path: Path) -> None:
-    from resnet_deploy.results import from_dict, to_dict
-
-    made = export(tmp_path, int8=False)
+    made = exported(tmp_path, int8=False)
     data = json.loads(json.dumps(to_dict(made)))
     assert data["passed"] is True
     assert from_dict(Deployment, data) == made
