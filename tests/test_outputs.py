@@ -21,6 +21,7 @@ from resnet_deploy.isa.instruction_sets import ISAS, Isa
 from resnet_deploy.pipeline import ExportRequest, deploy, quantize_file
 from resnet_deploy.quantize.inspection import inspect_int8
 from resnet_deploy.reference import FileReference, default_reference
+from resnet_deploy.report import html
 from resnet_deploy.results import Environment, from_dict, to_dict
 from resnet_deploy.runners.base import infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
@@ -29,6 +30,7 @@ from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.summary import summarize_artifact
 from resnet_deploy.verify import compare, default_tolerance
 from tests.passes.graphs import noise
+from tests.support.html_reading import read
 from tests.support.terminal import printed
 
 HERE = Environment(
@@ -162,7 +164,8 @@ def test_isas_compare_all_outputs(
     assert run.agreement is None
     assert run.reference is not None
     assert 20 < run.reference.sqnr_db < 80
-    assert "-" in printed(report)
+    assert " - " in printed(report)
+    assert "-" in read(html(report)).texts["td"]
 
 
 @pytest.mark.parametrize("excluded", ["layer2.*", "layer3.*"])

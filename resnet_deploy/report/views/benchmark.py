@@ -39,17 +39,22 @@ def view(results: Sequence[BenchmarkResult]) -> Document:
     first = results[0]
     alone = len(results) == 1
     sections = [section for result in results for section in _sections(result, alone=alone)]
+    verdict = _verdict(first)
+    if not alone:
+        best = _best(results)
+        verdict = Verdict("plain", "Compared", tuple(map(_where_best, best.values())))
+        sections.insert(0, _sweep(results, best))
     return Document(
         topic="Benchmark",
         title=_files(first),
-        verdict=_verdict(first) if alone else None,
+        verdict=verdict,
         tiles=tuple(
             Tile(
-                one.subject.label, milliseconds(one.p50_ms), f"median; fastest {ms(one.min_ms)} ms"
+                one.subject.label, milliseconds(one.p50_ms), f"median; minimum {ms(one.min_ms)} ms"
             )
             for one in first.subjects[:_MOST_TILES]
         ),
-        sections=tuple(sections) if alone else (_sweep(results), *sections),
+        sections=tuple(sections),
         method=method(first) if alone else (),
         environment=first.environment,
         timed=alone,
@@ -253,14 +258,27 @@ def _parity(one: BenchSamples) -> Cell:
     return Cell(f"{decibels(one.logits.sqnr_db)}{top1}")
 
 
-def _sweep(results: Sequence[BenchmarkResult]) -> Section:
-    """Return images per second and median latency of each subject in each configuration."""
+def _best(results: Sequence[BenchmarkResult]) -> dict[str, BenchSamples]:
+    """Return the samples with most images per second of each subject, by its label."""
     best: dict[str, BenchSamples] = {}
     for result in results:
         for one in result.subjects:
             known = best.setdefault(one.subject.label, one)
             if one.images_per_second > known.images_per_second:
                 best[one.subject.label] = one
+    return best
+
+
+def _where_best(one: BenchSamples) -> str:
+    instances = f"{one.subject.instances} instances of " * (one.subject.instances > 1)
+    return (
+        f"{one.subject.label}: most images per second ({one.images_per_second:.1f}) at batch size "
+        f"{one.subject.batch_size}, {instances}{plural(one.subject.threads, 'thread')}"
+    )
+
+
+def _sweep(results: Sequence[BenchmarkResult], best: dict[str, BenchSamples]) -> Section:
+    """Return images per second and median latency of each subject in each configuration."""
     table = Table.of(
         "All together",
         results,
@@ -271,14 +289,7 @@ def _sweep(results: Sequence[BenchmarkResult]) -> Section:
         ],
         words=2,
     )
-    lines = tuple(
-        f"{one.subject.label}: most images per second ({one.images_per_second:.1f}) at batch size "
-        f"{one.subject.batch_size}, "
-        + f"{one.subject.instances} instances of " * (one.subject.instances > 1)
-        + plural(one.subject.threads, "thread")
-        for one in best.values()
-    )
-    return Section("All together", (table, Notes(lines, "strong")))
+    return Section("All together", (table,))
 
 
 def _threads(result: BenchmarkResult) -> str:
