@@ -83,7 +83,8 @@ def tune(
         environment=environment,
         progress=progress,
     )
-    return Search(source, store, files, baseline, report, threads, progress).run()
+    report = Search(source, store, files, baseline, report, threads, progress).run()
+    return replace(report, shipped=str(store.best))
 
 
 def _images(
