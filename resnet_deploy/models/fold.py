@@ -145,7 +145,8 @@ class _Uses:
         before = call.args[0] if call.args else None
         if not isinstance(before, fx.Node) or before.op != "call_module":
             what = before.target if isinstance(before, fx.Node) else "no tensor"
-            raise _CannotFoldError(f"its input is {_name_of(what)}, not a convolution")
+            name_of_input = getattr(what, "__name__", what)
+            raise _CannotFoldError(f"its input is {name_of_input}, not a convolution")
         convolution = self._module.get_submodule(str(before.target))
         if type(convolution) not in _CONVOLUTIONS:
             raise _CannotFoldError(
@@ -185,8 +186,3 @@ def _fold_into(convolution: nn.Module, norm: nn.Module) -> None:
         )
         convolution.weight = nn.Parameter(weight.to(dtype))
         convolution.bias = nn.Parameter(bias.to(dtype))
-
-
-def _name_of(target: object) -> str:
-    """Return a function's or placeholder's name as a reader knows it."""
-    return str(getattr(target, "__name__", target))

@@ -1,4 +1,4 @@
-"""He initialisation (He et al., arXiv:1502.01852), and made-up BatchNorm statistics.
+"""He initialisation (He et al., arXiv:1502.01852), and synthetic BatchNorm statistics.
 
 An untrained net is for measuring speed and for tests. A freshly built one has BatchNorms that
 do nothing and biases that are all zero, so that wrong folding or mixed-up biases would go

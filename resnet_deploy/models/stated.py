@@ -38,8 +38,7 @@ def stated_by_card(card: WeightsCard, request: ModelRequest, name: str) -> State
         CheckpointError: ``request`` says otherwise, or does not name the factory of a net that only
             its owner's code can build.
     """
-    contradiction = next(_contradictions(card.model, request), None)
-    if contradiction is not None:
+    if contradiction := next(_contradictions(card.model, request), None):
         raise CheckpointError(f"{name} is {contradiction}")
     model = card.model
     return Stated(model.variant, model.image_size, model.plain, card.labels)
@@ -59,7 +58,8 @@ def _contradictions(model: ModelSpec, request: ModelRequest) -> Iterator[str]:
         yield f"a {model.variant.value} net by its card: drop --variant"
     if request.is_plain and not model.plain:
         yield f"a {model.name} by its card, not plain: drop --plain, or name that model"
-    if model.plain and (request.shortcut is not None or _names_residual(request)):
+    residual = request.model is not None and not request.is_plain
+    if model.plain and (request.shortcut is not None or residual):
         yield f"a {model.name} by its card, without shortcuts: drop --model and --shortcut"
 
 
@@ -68,15 +68,11 @@ def _has_bottlenecks(model: ModelSpec) -> bool:
     return model.family is Family.IMAGENET and model.depth >= 50
 
 
-def _names_residual(request: ModelRequest) -> bool:
-    return request.model is not None and not request.is_plain
-
-
 def check_card(card: WeightsCard, spec: ModelSpec, name: str) -> tuple[str, ...]:
     """Refuse a ``card`` that is of another net than the tensors of the file called ``name``.
 
     Returns:
-        What is worth telling: a net works on pictures of any size, but not equally well.
+        What is worth telling: a net works on images of any size, but not equally well.
 
     Raises:
         CheckpointError: ``spec``, which they have, differs from the card's.
@@ -90,7 +86,7 @@ def check_card(card: WeightsCard, spec: ModelSpec, name: str) -> tuple[str, ...]
     trained = card.model.image_size
     if spec.image_size == trained:
         return ()
-    return (f"{name} was trained on pictures of {trained} pixels, not {spec.image_size}",)
+    return (f"{name} was trained on images of {trained} pixels, not {spec.image_size}",)
 
 
 def _comparable(spec: ModelSpec) -> ModelSpec:

@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from resnet_deploy.training.batches import evaluation_batches
-from resnet_deploy.training.data import Pictures
+from resnet_deploy.training.data import LabelledImages
 from resnet_deploy.training.distributed import Crew
 
 _BATCH = 250
 
 
 def evaluate(
-    network: nn.Module, pictures: Pictures, crew: Crew, *, channels_last: bool
+    network: nn.Module, data: LabelledImages, crew: Crew, *, channels_last: bool
 ) -> tuple[float, float]:
     """Return mean loss and top-1, as a share, of ``network``, which is left in eval mode.
 
@@ -24,12 +24,12 @@ def evaluate(
     processes of ``crew`` must call it.
 
     Raises:
-        DatasetError: a picture can't be read.
+        DatasetError: an image can't be read.
     """
     loss = right = count = 0.0
     network.eval()
     batches = evaluation_batches(
-        pictures,
+        data,
         batch_size=_BATCH,
         rank=crew.rank,
         world=crew.world,

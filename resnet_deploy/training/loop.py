@@ -49,15 +49,15 @@ class Training:
 
     Args:
         trainee: the network, in train mode; its module is ``network`` unless ``qat`` wraps it.
-        data: training and test pictures.
+        data: training and test images.
         recipe: how to train.
-        seed: of the order and the augmentation of the pictures.
+        seed: of the order and the augmentation of the images.
         crew: the processes that share every batch.
         precision: ``float32``, or ``bfloat16`` where PyTorch's autocast thinks it safe.
         qat: the fake-quantized network that is trained in place of the float one.
 
     Raises:
-        SpecError: there are fewer pictures than one batch has.
+        SpecError: there are fewer images than one batch has.
     """
 
     trainee: Trainee
@@ -116,7 +116,7 @@ class Training:
 
         Raises:
             TrainingError: the loss is no number.
-            DatasetError: a picture can't be read.
+            DatasetError: an image can't be read.
             SpecError: the network can't be trained on such batches.
         """
         position = self.position

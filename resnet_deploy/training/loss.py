@@ -1,4 +1,4 @@
-"""What is made smaller: the cross entropy, of mixed pictures too."""
+"""What is made smaller: the cross entropy, of mixed images too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from resnet_deploy.training.batches import TrainingBatch
 def mixed_cross_entropy(logits: Tensor, batch: TrainingBatch, label_smoothing: float) -> Tensor:
     """Return the mean loss of ``logits``, float32 ``(N, classes)``.
 
-    A mixed picture counts as its own class by ``batch.mix`` and as its partner's by the rest
+    A mixed image counts as its own class by ``batch.mix`` and as its partner's by the rest
     (arXiv:1710.09412, which this equals as the loss is linear in the target).
     """
     loss = F.cross_entropy(logits, batch.labels, label_smoothing=label_smoothing)

@@ -95,7 +95,7 @@ def export_command(request: TrainRequest, weights: Path) -> str:
     words = ["resnet-deploy", "export", "--weights", str(weights)]
     if request.model.is_custom:
         words += ["--model", str(request.model.model)]
-    # Int8-aware weights have their ranges; what came of them is checked on pictures all the same.
+    # Int8-aware weights have their ranges; what came of them is checked on images all the same.
     words += ["--calibration", str(request.data), "-o", str(request.out / "deployed")]
     return shlex.join(words)
 

@@ -1,4 +1,4 @@
-"""From a request to the moment before the first step: weights, pictures, network."""
+"""From a request to the moment before the first step: weights, images, network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
 
     Raises:
         SpecError: the request contradicts itself, its weights or its data.
-        DatasetError: the pictures can't be used.
+        DatasetError: the images can't be used.
         CheckpointError: the weights can't be read, or don't fit.
         UnsupportedGraphError: a network that can't be trained through int8.
     """
@@ -62,7 +62,7 @@ def _load(request: TrainRequest, progress: Progress) -> Network | None:
 
 
 def _preprocess(request: TrainRequest, loaded: Network | None) -> Preprocess:
-    """Return how pictures are evaluated: as asked for, as the weights' card says, or as usual."""
+    """Return how images are evaluated: as asked for, as the weights' card says, or as usual."""
     if loaded is None:
         usual = Preprocess.for_size(request.model.spec().image_size)
     else:

@@ -29,7 +29,7 @@ from resnet_deploy.quantization.static import quantize_static
 from resnet_deploy.rewrites.opset import DEFAULT_OPSET
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
 from resnet_deploy.spec import FirstConv, InputFormat, ModelSpec, Preprocess, QuantSpec, TargetIsa
-from resnet_deploy.training.data import Pictures
+from resnet_deploy.training.data import LabelledImages
 from resnet_deploy.training.fake_quant import Step
 from resnet_deploy.training.quant_graph import steps_of
 from resnet_deploy.training.unfold import FoldedNorm, State, folded_norms, unfold
@@ -119,13 +119,13 @@ class QatNet(nn.Module):
         }
 
 
-def calibration_sample(pictures: Pictures, seed: int) -> CalibrationImages:
-    """Return the pictures that set the ranges: as many as ``export --calibration`` takes."""
+def calibration_sample(data: LabelledImages, seed: int) -> CalibrationImages:
+    """Return the images that set the ranges: as many as ``export --calibration`` takes."""
     return CalibrationImages(
-        dataset=pictures.dataset,
-        indices=spread_sample(pictures.dataset, QuantSpec().samples, seed),
-        preprocess=pictures.preprocess,
-        batch_size=calibration_batch_size(pictures.preprocess.crop),
+        dataset=data.dataset,
+        indices=spread_sample(data.dataset, QuantSpec().samples, seed),
+        preprocess=data.preprocess,
+        batch_size=calibration_batch_size(data.preprocess.crop),
     )
 
 

@@ -25,7 +25,7 @@ RECIPES = ("cifar", "cifar-fast", "nvidia", "transfer", "qat")
 """Names of the recipes in the box, ``recipes/<name>.toml``."""
 
 _SMALL = 64
-"""Pixels below which a picture is CIFAR's kind rather than ImageNet's."""
+"""Pixels below which an image is CIFAR's kind rather than ImageNet's."""
 
 _FROM_EPOCHS = "from_epochs"
 """A table of a recipe's file: by a number of epochs, what runs of at least that length change."""

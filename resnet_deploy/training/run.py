@@ -66,7 +66,7 @@ def train(
     Raises:
         SpecError: the request contradicts itself, its data, or the run it continues; or another
             training is writing to its folder.
-        DatasetError: the pictures can't be used.
+        DatasetError: the images can't be used.
         CheckpointError: weights or checkpoint can't be read, or don't fit.
         TrainingError: the loss is no number, or another process was lost.
         ArtifactError: the folder can't be written; the last checkpoint is whole.

@@ -70,7 +70,7 @@ def test_a_runs_folder_stands_for_its_weights(written: Path) -> None:
 def test_another_image_size_is_the_users_to_choose(written: Path) -> None:
     loaded = load(written, image_size=32)
     assert loaded.spec.image_size == 32
-    assert loaded.notices == ("model.safetensors was trained on pictures of 16 pixels, not 32",)
+    assert loaded.notices == ("model.safetensors was trained on images of 16 pixels, not 32",)
 
 
 def test_the_same_weights_give_the_same_bytes(written: Path, state: State, tmp_path: Path) -> None:

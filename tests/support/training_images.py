@@ -9,7 +9,7 @@ from PIL import Image
 
 from resnet_deploy.data.arrays import ArrayDataset
 from resnet_deploy.spec import Preprocess
-from resnet_deploy.training.data import Pictures
+from resnet_deploy.training.data import LabelledImages
 
 SIZE = 16
 SPEC = Preprocess(resize=SIZE, crop=SIZE)
@@ -24,11 +24,11 @@ def pictures(count: int, *, kept: bool = True, spec: Preprocess = SPEC, size: in
     labels = np.arange(count, dtype=np.int64) % 3
     images = pixels(count, size=size)
     dataset = ArrayDataset(name="made-up", images=images, labels=labels, classes=("a", "b", "c"))
-    result = Pictures(dataset=dataset, places=np.arange(count), labels=labels, preprocess=spec)
+    result = LabelledImages(dataset=dataset, places=np.arange(count), labels=labels, preprocess=spec)
     if not kept:
         return result
     every = np.stack([result.evaluated(index) for index in range(count)])
-    return Pictures(
+    return LabelledImages(
         dataset=dataset, places=result.places, labels=labels, preprocess=spec, kept=every
     )
 

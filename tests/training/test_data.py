@@ -55,7 +55,7 @@ def test_limit_takes_from_every_class(tmp_path):
     assert (len(data.train), len(data.test)) == (3, 3)
     assert data.train.labels.tolist() == data.test.labels.tolist() == [0, 1, 2]
     assert data.fingerprint != open_training_data(tmp_path, SPEC).fingerprint
-    with pytest.raises(SpecError, match="0 pictures are too few"):
+    with pytest.raises(SpecError, match="0 images are too few"):
         open_training_data(tmp_path, SPEC, limit=0)
 
 

@@ -1,4 +1,4 @@
-"""The trained net in the box: ResNet-20 on CIFAR-10, what ``--weights cifar10`` stands for."""
+"""The pretrained ResNet-20 of CIFAR-10 in this package: ``--weights cifar10``."""
 
 from __future__ import annotations
 
