@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -37,8 +38,6 @@ _BATCHES_AHEAD = 2
 class TrainingBatch:
     """Some images and their classes.
 
-    The loss of mixed images is ``mix * CE(labels) + (1 - mix) * CE(partners)``.
-
     Args:
         images: float32 ``(N, 3, S, S)``, normalised, and mixed already.
         labels: int64 ``(N,)``.
@@ -52,6 +51,18 @@ class TrainingBatch:
     indices: NDArray[np.int64]
     partners: Tensor | None = None
     mix: float = 1.0
+
+    def loss(self, logits: Tensor, label_smoothing: float) -> Tensor:
+        """Return the mean cross entropy of ``logits``, float32 ``(N, classes)``.
+
+        A mixed image counts as its own class by ``mix`` and as its partner's by the rest
+        (arXiv:1710.09412, which this equals as the loss is linear in the target).
+        """
+        loss = F.cross_entropy(logits, self.labels, label_smoothing=label_smoothing)
+        if self.partners is None:
+            return loss
+        partners = F.cross_entropy(logits, self.partners, label_smoothing=label_smoothing)
+        return self.mix * loss + (1 - self.mix) * partners
 
 
 def steps_per_epoch(data: LabelledImages, recipe: Recipe) -> int:
@@ -165,9 +176,7 @@ def _augmented(
 ) -> TrainingBatch:
     indices = plan.order[positions]
     if recipe.augment is Augment.RESIZED_CROP:
-        pixels = np.stack(
-            list(pool.map(lambda at: _resized_crop(data, plan, int(at)), positions))
-        )
+        pixels = np.stack(list(pool.map(lambda at: _resized_crop(data, plan, int(at)), positions)))
     else:
         pixels = _evaluated(data, indices, pool)
     values = _normalised(pixels, data.preprocess)
@@ -183,7 +192,9 @@ def _augmented(
     return replace(batch, partners=partners, mix=mix)
 
 
-def _evaluated(data: LabelledImages, indices: NDArray[np.int64], pool: ThreadPoolExecutor) -> Pixels:
+def _evaluated(
+    data: LabelledImages, indices: NDArray[np.int64], pool: ThreadPoolExecutor
+) -> Pixels:
     if data.kept is not None:
         return data.kept[indices]
     return np.stack(list(pool.map(lambda index: data.evaluated(int(index)), indices)))

@@ -74,8 +74,7 @@ class LabelledImages:
             DatasetError: it can't be read or resized.
         """
         if self.kept is not None:
-            one: Pixels = self.kept[index]
-            return one
+            return np.asarray(self.kept[index])
         image = self.original(index)
         try:
             return prepare(image, as_bytes(self.preprocess))
@@ -187,8 +186,7 @@ def _refuse_empty_classes(part: Dataset) -> None:
     """A class folder without images is a copy that went wrong: the class would vanish."""
     if not isinstance(part, ImageFolder):
         return
-    folders = (one.name for one in part.root.iterdir() if one.is_dir())
-    for name in sorted(folders):
+    for name in sorted(path.name for path in part.root.iterdir() if path.is_dir()):
         if not name.startswith(".") and name not in part.classes:
             raise DatasetError(f"{part.root / name} holds no images: fill or remove the folder")
 
@@ -210,7 +208,7 @@ def _choose(
 ) -> LabelledImages:
     chosen = range(len(dataset)) if limit is None else sorted(spread_sample(dataset, limit, seed=0))
     places = np.array(chosen, dtype=np.int64)
-    labels = np.array([to_class[dataset.label(int(one))] for one in places], dtype=np.int64)
+    labels = np.array([to_class[dataset.label(index)] for index in chosen], dtype=np.int64)
     return LabelledImages(dataset=dataset, places=places, labels=labels, preprocess=preprocess)
 
 

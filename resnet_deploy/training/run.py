@@ -19,12 +19,12 @@ from resnet_deploy.results.training import Epoch, TrainingResult
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.training.checkpoint import load_checkpoint, save_checkpoint
-from resnet_deploy.training.claim import Claim
 from resnet_deploy.training.distributed import Crew, crew_of_environment
 from resnet_deploy.training.folder import (
     LAST_FILE,
     METRICS_FILE,
     RUN_FILE,
+    Claim,
     check_run_folder,
     remove_halves,
     start_anew,
@@ -135,10 +135,9 @@ class _Run:
             self.training.restore(checkpoint)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             # A factory's code may have changed, which settings don't tell.
-            reason = one_line(error)
             raise CheckpointError(
-                f"{self.last} does not fit {self.training.trainee.spec.name} any more ({reason}): "
-                "choose another folder, or --force to start anew"
+                f"{self.last} does not fit {self.training.trainable.spec.name} any more "
+                f"({one_line(error)}): choose another folder, or --force to start anew"
             ) from error
         self.resumed = True
 
@@ -161,18 +160,18 @@ class _Run:
         if training.finished:
             files |= write_outcome(training, card, self.out, writes=self.crew.leads)
         return TrainingResult(
-            model=training.trainee.spec.name,
+            model=training.trainable.spec.name,
             recipe=to_values(training.recipe),
             data=training.data.name,
             classes=training.data.classes,
             train_images=len(training.data.train),
             test_images=len(training.data.test),
-            parameters=sum(one.numel() for one in training.trainee.module.parameters()),
+            parameters=sum(one.numel() for one in training.trainable.module.parameters()),
             epochs=tuple(training.epochs),
             files={role: str(path) for role, path in files.items()},
             export=export_command(self.request, files.get("model", self.last)),
             interrupted=_name_of(interrupts) if stopped else None,
-            notices=(*training.trainee.notices, *self.notices),
+            notices=(*training.trainable.notices, *self.notices),
             environment=environment,
             processes=self.crew.world,
             threads=torch.get_num_threads(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -17,9 +17,9 @@ _LONGEST = 40
 
 def settings_of(request: TrainRequest, training: Training) -> dict[str, Any]:
     """Return the settings of ``training`` as JSON values."""
-    loaded = training.trainee.loaded
+    loaded = training.trainable.loaded
     settings = {
-        "network": asdict(training.trainee.spec),
+        "network": asdict(training.trainable.spec),
         "weights": None if loaded is None else loaded.source.sha256,
         "data": training.data.fingerprint,
         "classes": list(training.data.classes),
@@ -35,19 +35,14 @@ def settings_of(request: TrainRequest, training: Training) -> dict[str, Any]:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return each setting of ``now`` that ``before`` has otherwise, in words."""
-    return list(_differences(before, now))
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    found = []
     for name, value in now.items():
-        other = before.get(name)
-        if other == value:
-            continue
-        if isinstance(other, dict) and isinstance(value, dict):
-            for inner in _differences(other, value):
-                yield f"{name} {inner}"
-        else:
-            yield f"{name} {_short(other)}, not {_short(value)}"
+        earlier = before.get(name)
+        if isinstance(earlier, dict) and isinstance(value, dict):
+            found += [f"{name} {inner}" for inner in differences(earlier, value)]
+        elif earlier != value:
+            found.append(f"{name} {_short(earlier)}, not {_short(value)}")
+    return found
 
 
 def _short(value: Any) -> str:

@@ -14,7 +14,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_deploy.training.network import Trainee
+from resnet_deploy.training.network import TrainableNetwork
 
 
 class WholeBatchNorm2d(nn.BatchNorm2d):
@@ -25,7 +25,7 @@ class WholeBatchNorm2d(nn.BatchNorm2d):
 
     @classmethod
     def like(cls, norm: nn.BatchNorm2d) -> WholeBatchNorm2d:
-        """Return one with the very parameters and buffers of ``norm``, and in its mode."""
+        """Return a layer with the very parameters and buffers of ``norm``, and in its mode."""
         new = cls(
             norm.num_features,
             norm.eps,
@@ -66,21 +66,21 @@ class WholeBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(var * (count / (count - 1)), momentum)
 
 
-def synchronize_batchnorm(trainee: Trainee) -> Trainee:
-    """Let every BatchNorm of ``trainee`` see the whole batch; its module is changed in place.
+def synchronize_batchnorm(trainable: TrainableNetwork) -> TrainableNetwork:
+    """Let every BatchNorm of ``trainable`` see the whole batch; its module is changed in place.
 
     Returns:
-        The same trainee, whose parts name the new layers.
+        The same network, whose parts name the new layers.
     """
     new: dict[nn.Module, nn.Module] = {}
     # A layer that is used in two places has two paths, and must stay one.
-    for path, child in list(trainee.module.named_modules(remove_duplicate=False)):
+    for path, child in list(trainable.module.named_modules(remove_duplicate=False)):
         if type(child) is nn.BatchNorm2d:
             if child not in new:
                 new[child] = WholeBatchNorm2d.like(child)
-            trainee.module.set_submodule(path, new[child])
-    parts = tuple(tuple(new.get(one, one) for one in part) for part in trainee.parts)
-    return replace(trainee, parts=parts)
+            trainable.module.set_submodule(path, new[child])
+    parts = tuple(tuple(new.get(layer, layer) for layer in part) for part in trainable.parts)
+    return replace(trainable, parts=parts)
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from resnet_deploy.spec.training import Precision, Recipe
 from resnet_deploy.training.data import TrainingData
 from resnet_deploy.training.distributed import Crew, crew_of_environment
 from resnet_deploy.training.loop import Training
-from resnet_deploy.training.network import Trainee, new_network
+from resnet_deploy.training.network import TrainableNetwork, new_network
 from resnet_deploy.training.whole_batchnorm import WholeBatchNorm2d, synchronize_batchnorm
 from tests.support.training_images import SIZE, pictures
 
@@ -41,11 +41,11 @@ def trained(recipe: Recipe, crew: Crew) -> dict[str, torch.Tensor]:
     data = TrainingData(
         train=pictures(TRAIN), test=pictures(TEST), classes=CLASSES, name="made-up", fingerprint="0"
     )
-    trainee = new_network(ModelRequest(depth=8, image_size=SIZE), CLASSES, recipe, seed=0)
+    trainable = new_network(ModelRequest(depth=8, image_size=SIZE), CLASSES, recipe, seed=0)
     if crew.world > 1 and recipe.sync_batchnorm:
-        trainee = synchronize_batchnorm(trainee)
+        trainable = synchronize_batchnorm(trainable)
     training = Training(
-        trainee=trainee, data=data, recipe=recipe, crew=crew, precision=recipe.precision
+        trainable=trainable, data=data, recipe=recipe, crew=crew, precision=recipe.precision
     )
     assert training.train_epoch(lambda: False)
     assert training.average is not None
@@ -209,10 +209,12 @@ def test_synchronized_layers_keep_state_parts_and_sharing() -> None:
     module = nn.Sequential(norm, nn.ReLU(), norm, plain.eval())
     before = copy.deepcopy(module.state_dict())
     spec = ModelRequest(depth=8).spec()
-    trainee = synchronize_batchnorm(Trainee(module=module, spec=spec, parts=((norm,), (plain,))))
-    assert trainee.module is module
+    trainable = synchronize_batchnorm(
+        TrainableNetwork(module=module, spec=spec, parts=((norm,), (plain,)))
+    )
+    assert trainable.module is module
     assert isinstance(module[0], WholeBatchNorm2d)
-    assert module[0] is module[2] is trainee.parts[0][0]
+    assert module[0] is module[2] is trainable.parts[0][0]
     assert module[0].weight is norm.weight
     assert module[0].momentum is None
     assert not module[3].training

@@ -25,8 +25,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 
 
 def training(data: TrainingData, recipe: Recipe = RECIPE, **changes: Any) -> Training:
-    trainee = new_network(NET, CLASSES, recipe, 0)
-    return Training(trainee=trainee, data=data, recipe=recipe, **changes)
+    trainable = new_network(NET, CLASSES, recipe, 0)
+    return Training(trainable=trainable, data=data, recipe=recipe, **changes)
 
 
 def after(one: Training, steps: int) -> dict[str, torch.Tensor]:

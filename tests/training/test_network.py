@@ -14,7 +14,7 @@ from resnet_deploy.spec import Preprocess, Shortcut, resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Recipe
 from resnet_deploy.training.network import (
-    Trainee,
+    TrainableNetwork,
     new_network,
     parameter_groups,
     to_train_mode,
@@ -38,7 +38,7 @@ def loaded(labels: tuple[str, ...] = (), classes: int = 3) -> Network:
     )
 
 
-def fresh(recipe: Recipe, seed: int = 0) -> Trainee:
+def fresh(recipe: Recipe, seed: int = 0) -> TrainableNetwork:
     return new_network(NET, CLASSES, recipe, seed)
 
 
@@ -95,28 +95,28 @@ def test_the_head_is_new_where_the_classes_are(
 ) -> None:
     start = loaded(labels, classes)
     before = {key: value.clone() for key, value in start.module.state_dict().items()}
-    trainee = trained_network(start, NET, CLASSES, Recipe(), seed=0)
-    after = trainee.module.state_dict()
-    assert trainee.spec.num_classes == 3
+    trainable = trained_network(start, NET, CLASSES, Recipe(), seed=0)
+    after = trainable.module.state_dict()
+    assert trainable.spec.num_classes == 3
     assert after["fc.weight"].shape == (3, 64)
     assert torch.equal(before["fc.weight"][:3], after["fc.weight"]) is kept
     assert torch.equal(before["conv1.weight"], after["conv1.weight"])
-    assert any("the head is new" in notice for notice in trainee.notices) is not kept
-    assert trainee.notices[0] == "n"
+    assert any("the head is new" in notice for notice in trainable.notices) is not kept
+    assert trainable.notices[0] == "n"
 
 
 def test_frozen_parts_keep_weights_and_statistics() -> None:
-    trainee = fresh(Recipe(freeze=2))
-    to_train_mode(trainee, Recipe(freeze=2))
-    assert isinstance(trainee.module, ResNet)
-    net = trainee.module
+    trainable = fresh(Recipe(freeze=2))
+    to_train_mode(trainable, Recipe(freeze=2))
+    assert isinstance(trainable.module, ResNet)
+    net = trainable.module
     frozen = {name for name, one in net.named_parameters() if not one.requires_grad}
     assert {name.split(".")[0] for name in frozen} == {"conv1", "bn1", "layer1"}
     assert not net.bn1.training
     assert not net.get_submodule("layer1").training
     assert net.get_submodule("layer2").training
     assert net.fc.training
-    groups = parameter_groups(trainee, Recipe(freeze=2))
+    groups = parameter_groups(trainable, Recipe(freeze=2))
     assert sum(len(group["params"]) for group in groups) == sum(
         one.requires_grad for one in net.parameters()
     )
@@ -124,10 +124,10 @@ def test_frozen_parts_keep_weights_and_statistics() -> None:
 
 def test_every_parameter_is_in_one_group_with_its_rate_and_decay() -> None:
     recipe = Recipe(stage_decay=0.5, decay_norms=False, weight_decay=0.1)
-    trainee = fresh(recipe)
-    names = {id(one): name for name, one in trainee.module.named_parameters()}
+    trainable = fresh(recipe)
+    names = {id(one): name for name, one in trainable.module.named_parameters()}
     found = {}
-    for group in parameter_groups(trainee, recipe):
+    for group in parameter_groups(trainable, recipe):
         for parameter in group["params"]:
             name = names.pop(id(parameter))
             found[name] = (group["scale"], group["weight_decay"])
@@ -151,9 +151,9 @@ def test_other_nets_have_one_rate_and_say_so() -> None:
     with pytest.raises(SpecError, match="freeze is for ResNets, and vgg19 is none"):
         new_network(vgg, CLASSES, Recipe(freeze=1), 0)
     custom = ModelRequest(model=f"{__name__}:tiny", image_size=8)
-    trainee = new_network(custom, CLASSES, Recipe(stage_decay=0.7), 0)
-    assert trainee.notices == ("one rate for all of tiny: stage_decay is for ResNets",)
-    assert {group["scale"] for group in parameter_groups(trainee, Recipe(stage_decay=0.7))} == {1}
+    trainable = new_network(custom, CLASSES, Recipe(stage_decay=0.7), 0)
+    assert trainable.notices == ("one rate for all of tiny: stage_decay is for ResNets",)
+    assert {group["scale"] for group in parameter_groups(trainable, Recipe(stage_decay=0.7))} == {1}
 
 
 @pytest.mark.parametrize("recipe", [Recipe(freeze=1), Recipe(stage_decay=0.7)])

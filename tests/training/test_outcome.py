@@ -22,7 +22,7 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
     data = made_up(tmp_path_factory.mktemp("data") / "made-up.npz")
     preprocess = Preprocess.for_size(SIZE)
     training = Training(
-        trainee=new_network(NET, CLASSES, RECIPE, 0),
+        trainable=new_network(NET, CLASSES, RECIPE, 0),
         data=open_training_data(data, preprocess),
         recipe=RECIPE,
     )

@@ -20,7 +20,7 @@ from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.data.calibration import synthetic_calibration
 from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError
 from resnet_deploy.exporter import export_graph
-from resnet_deploy.models.fold import fold_batchnorm, pair_batchnorms
+from resnet_deploy.models.fold import fold_batchnorm, folded_norms, pair_batchnorms, unfold
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ResNet
 from resnet_deploy.models.weights_file import write_weights
 from resnet_deploy.quantization.kernels import resolve_target
@@ -41,7 +41,6 @@ from resnet_deploy.spec import (
     resnet_spec,
 )
 from resnet_deploy.training.qat import QatNet, prepare_qat
-from resnet_deploy.training.unfold import folded_norms, unfold
 from tests.support.exports import exported
 from tests.support.graphs import run
 
@@ -237,11 +236,6 @@ class Twice(nn.Module):
 def test_networks_that_are_not_int8_throughout_are_refused(module, message) -> None:
     with pytest.raises(UnsupportedGraphError, match=message):
         prepare_qat(module.eval(), SPEC, PREPROCESS, CALIBRATION, threads=1)
-
-
-def test_cpus_that_add_up_in_int16_are_refused() -> None:
-    with pytest.raises(SpecError, match="use --target-isa portable"):
-        prepare_qat(nn.Flatten(), SPEC, PREPROCESS, CALIBRATION, target_isa=TargetIsa.X86_AVX2)
 
 
 @pytest.mark.parametrize("affine", [True, False], ids=["affine", "plain"])
