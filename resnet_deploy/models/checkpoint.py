@@ -16,7 +16,7 @@ from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import CheckpointError, SpecError
-from resnet_deploy.models.imagenet import fetch
+from resnet_deploy.models.imagenet import CIFAR10_FILE, fetch
 from resnet_deploy.models.infer import infer_spec, misfit
 from resnet_deploy.models.layouts import (
     State,
@@ -26,7 +26,6 @@ from resnet_deploy.models.layouts import (
     unwrap,
 )
 from resnet_deploy.models.network import Network
-from resnet_deploy.models.pretrained import pretrained_cifar10
 from resnet_deploy.models.registry import build, build_custom, skeleton
 from resnet_deploy.models.stated import (
     NOTHING_STATED,
@@ -97,7 +96,12 @@ def resolve(
     if weights == "imagenet":
         return _from_file(request, fetch(request.spec(), progress=progress), kind=weights)
     if weights == "cifar10":
-        return _from_file(request, pretrained_cifar10(), kind=weights)
+        if not CIFAR10_FILE.is_file():
+            raise CheckpointError(
+                f"the weights of --weights cifar10 are missing ({CIFAR10_FILE}): install "
+                "resnet-deploy again"
+            )
+        return _from_file(request, CIFAR10_FILE, kind=weights)
     path = Path(weights)
     if (path / MODEL_FILE).is_file():
         path /= MODEL_FILE

@@ -1,4 +1,4 @@
-"""torchvision's published ImageNet weights (V1), downloaded when asked for, kept and checked."""
+"""Pretrained weights: torchvision's ImageNet V1, downloaded and checked; CIFAR-10's, packaged."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ FILES = {
     (Family.VGG, 19): "vgg19-dcbb9e9d.pth",
 }
 """Each name ends in the first eight digits of the file's SHA-256."""
+
+CIFAR10_FILE = Path(__file__).parent / "pretrained" / "resnet20-cifar10.safetensors"
 
 _TIMEOUT_SECONDS = 30
 _CHUNK_BYTES = 1 << 20

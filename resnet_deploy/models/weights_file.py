@@ -105,7 +105,7 @@ def write_weights(path: Path, state: Mapping[str, Tensor], card: WeightsCard) ->
 
     # One entry: safetensors does not promise an order of several.
     metadata = {WEIGHTS_CARD_KEY: card.to_json()}
-    write_atomically(path, save({key: _plain(one) for key, one in state.items()}, metadata))
+    write_atomically(path, save({key: _plain(state[key]) for key in state}, metadata))
 
 
 def _head(path: Path) -> bytes:

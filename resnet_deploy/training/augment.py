@@ -18,9 +18,6 @@ from resnet_deploy.spec.training import Augment, Recipe
 
 Floats = NDArray[np.float32]
 
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom; right and bottom are outside."""
-
 _MIRRORING = (Augment.CROP_FLIP, Augment.RESIZED_CROP)
 _SHIFTING = (Augment.CROP_FLIP, Augment.CROP)
 
@@ -76,8 +73,8 @@ def plan_epoch(count: int, recipe: Recipe, *, seed: int, epoch: int) -> EpochPla
     return EpochPlan(seed=seed, epoch=epoch, order=order, shifts=shifts, flips=flips, mixes=mixes)
 
 
-def crop_box(plan: EpochPlan, position: int, size: tuple[int, int]) -> Box:
-    """Return which part of the image at ``position`` ``resized-crop`` keeps.
+def crop_box(plan: EpochPlan, position: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return the left, top, right and bottom of what ``resized-crop`` keeps of an image.
 
     Ten times an area (8 to 100 %) and an aspect ratio (3/4 to 4/3, evenly on a log scale) are
     drawn, as in torchvision's ``RandomResizedCrop``; if none fits, the largest centre crop whose

@@ -73,7 +73,7 @@ def steps_per_epoch(data: LabelledImages, recipe: Recipe) -> int:
     """
     if recipe.batch_size > len(data):
         raise SpecError(
-            f"recipe: batch_size = {recipe.batch_size}, but {data.name} has only "
+            f"recipe: batch_size = {recipe.batch_size}, but {data.dataset.name} has only "
             f"{len(data)} images: choose a smaller one"
         )
     return len(data) // recipe.batch_size

@@ -50,11 +50,6 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.places)
 
-    @property
-    def name(self) -> str:
-        """What to call them."""
-        return self.dataset.name
-
     def name_of(self, index: int) -> str:
         """Return what to call one image: its path in the folder, or its place in the array."""
         return image_name(self.dataset, int(self.places[index]))

@@ -56,7 +56,7 @@ class Affine(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Quantize(Step):
-    """From real numbers to the codes of ``tensor``."""
+    """From real numbers to the nearest codes of ``tensor``."""
 
     tensor: str
 

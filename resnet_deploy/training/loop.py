@@ -73,11 +73,11 @@ class Training:
         self.network: nn.Module = self.trainable.module if self.qat is None else self.qat
         if self.recipe.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._to_train_mode()
         parts = self.trainable.parts if self.qat is None else ((self.qat,),)
-        trained = replace(self.trainable, module=self.network, parts=parts)
+        self._trained = replace(self.trainable, module=self.network, parts=parts)
+        to_train_mode(self._trained, self.recipe)
         self.optimizer = torch.optim.SGD(
-            parameter_groups(trained, self.recipe),
+            parameter_groups(self._trained, self.recipe),
             lr=self.recipe.peak_lr,
             momentum=self.recipe.momentum,
             nesterov=self.recipe.nesterov,
@@ -258,7 +258,7 @@ class Training:
     def _finish_epoch(self) -> None:
         position = self.position
         loss, top1 = self.evaluate(self.evaluated)
-        self._to_train_mode()
+        to_train_mode(self._trained, self.recipe)
         if not math.isfinite(loss):
             raise TrainingError(
                 f"the loss on the test images is no number after epoch {position.epoch + 1}: "
@@ -293,11 +293,6 @@ class Training:
                     f"{self.position.step} of {self.steps_per_epoch}: what was saved before is "
                     f"whole; {_ADVICE}"
                 )
-
-    def _to_train_mode(self) -> None:
-        self.network.train()
-        if self.qat is None:
-            to_train_mode(self.trainable, self.recipe)
 
 
 def float_state(network: nn.Module) -> dict[str, Tensor]:

@@ -105,7 +105,7 @@ def _accuracy(training: Training, top1: float) -> Accuracy:
     """Return what ``evaluate`` would record of the same images."""
     test = training.data.test
     return Accuracy(
-        data=test.name,
+        data=test.dataset.name,
         samples=len(test),
         top1=round(top1, 6),
         of=len(test.dataset),

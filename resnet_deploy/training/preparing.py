@@ -51,7 +51,7 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
             progress=progress,
         )
     if crew.world > 1 and recipe.sync_batchnorm:
-        trainable = synchronize_batchnorm(trainable)
+        synchronize_batchnorm(trainable.module)
     precision = recipe.precision
     if precision is Precision.AUTO:
         fits = not request.qat and has_bfloat16(isa())

@@ -44,16 +44,12 @@ OnEpoch = Callable[[Epoch, int], None]
 """Called with every finished epoch, and with the number of all."""
 
 
-def _unheard(epoch: Epoch, epochs: int) -> None:
-    """Nobody wants to know."""
-
-
 def train(
     request: TrainRequest,
     environment: Environment,
     *,
     progress: Progress = silent,
-    on_epoch: OnEpoch = _unheard,
+    on_epoch: OnEpoch | None = None,
 ) -> TrainingResult:
     """Train what ``request`` asks for, or go on where an earlier run stopped.
 
@@ -141,7 +137,7 @@ class _Run:
             ) from error
         self.resumed = True
 
-    def go(self, environment: Environment, on_epoch: OnEpoch) -> TrainingResult:
+    def go(self, environment: Environment, on_epoch: OnEpoch | None) -> TrainingResult:
         """Train to the end, or until a signal."""
         training = self.training
         with self._writing(environment), Interrupts(spared=1) as interrupts:
@@ -150,11 +146,15 @@ class _Run:
                 stopped = not training.train_epoch(lambda: self._after_step(interrupts))
                 # Lines come before the state that they lead to: a run that is killed in between
                 # writes them again, and drops these when it goes on.
-                if not stopped:
-                    self._record(training.epochs[-1])
+                if not stopped and self._metrics is not None:
+                    epoch = training.epochs[-1]
+                    figures = {**asdict(epoch), "images_per_second": epoch.images_per_second}
+                    self._metrics.write("epoch", figures.pop("steps"), figures)
                 self._save()
-                if not stopped and self.crew.leads:
+                if not stopped and self.crew.leads and on_epoch is not None:
                     on_epoch(training.epochs[-1], training.recipe.epochs)
+        # Without a signal of its own, it was another process that was interrupted.
+        signal = "SIGTERM" if interrupts.seen is None else interrupts.seen.name
         files = {"run": self.out / RUN_FILE, "last": self.last, "metrics": self.out / METRICS_FILE}
         card = weights_card(training, self.request)
         if training.finished:
@@ -166,11 +166,11 @@ class _Run:
             classes=training.data.classes,
             train_images=len(training.data.train),
             test_images=len(training.data.test),
-            parameters=sum(one.numel() for one in training.trainable.module.parameters()),
+            parameters=sum(p.numel() for p in training.trainable.module.parameters()),
             epochs=tuple(training.epochs),
             files={role: str(path) for role, path in files.items()},
             export=export_command(self.request, files.get("model", self.last)),
-            interrupted=_name_of(interrupts) if stopped else None,
+            interrupted=signal if stopped else None,
             notices=(*training.trainable.notices, *self.notices),
             environment=environment,
             processes=self.crew.world,
@@ -224,13 +224,3 @@ class _Run:
             card = weights_card(self.training, self.request)
             save_checkpoint(self.last, self.training.checkpoint(self.settings, card.to_json()))
         self._saved = time.monotonic()
-
-    def _record(self, epoch: Epoch) -> None:
-        if self._metrics is not None:
-            figures = {**asdict(epoch), "images_per_second": epoch.images_per_second}
-            self._metrics.write("epoch", figures.pop("steps"), figures)
-
-
-def _name_of(interrupts: Interrupts) -> str:
-    # Another process may have been the one that was interrupted.
-    return "SIGTERM" if interrupts.seen is None else interrupts.seen.name

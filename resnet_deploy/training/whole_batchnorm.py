@@ -6,7 +6,6 @@ on the CPU.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,30 +13,12 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_deploy.training.network import TrainableNetwork
-
 
 class WholeBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm whose statistics are those of the whole batch, over all processes.
 
     Every process must have an equal share of it. In evaluation it is ``nn.BatchNorm2d``.
     """
-
-    @classmethod
-    def like(cls, norm: nn.BatchNorm2d) -> WholeBatchNorm2d:
-        """Return a layer with the very parameters and buffers of ``norm``, and in its mode."""
-        new = cls(
-            norm.num_features,
-            norm.eps,
-            norm.momentum,
-            affine=norm.affine,
-            track_running_stats=norm.track_running_stats,
-        )
-        for name, parameter in norm.named_parameters():
-            new.register_parameter(name, parameter)
-        for name, buffer in norm.named_buffers():
-            new.register_buffer(name, buffer)
-        return new.train(norm.training)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x``, ``(N, C, H, W)``, N being this process's share of the batch."""
@@ -66,21 +47,12 @@ class WholeBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(var * (count / (count - 1)), momentum)
 
 
-def synchronize_batchnorm(trainable: TrainableNetwork) -> TrainableNetwork:
-    """Let every BatchNorm of ``trainable`` see the whole batch; its module is changed in place.
-
-    Returns:
-        The same network, whose parts name the new layers.
-    """
-    new: dict[nn.Module, nn.Module] = {}
-    # A layer that is used in two places has two paths, and must stay one.
-    for path, child in list(trainable.module.named_modules(remove_duplicate=False)):
-        if type(child) is nn.BatchNorm2d:
-            if child not in new:
-                new[child] = WholeBatchNorm2d.like(child)
-            trainable.module.set_submodule(path, new[child])
-    parts = tuple(tuple(new.get(layer, layer) for layer in part) for part in trainable.parts)
-    return replace(trainable, parts=parts)
+def synchronize_batchnorm(module: nn.Module) -> None:
+    """Let every BatchNorm of ``module`` see the whole batch, in place."""
+    for layer in module.modules():
+        if type(layer) is nn.BatchNorm2d:
+            # As PyTorch's lazy layers become what they stand for: all that refers to it stays.
+            layer.__class__ = WholeBatchNorm2d
 
 
 @torch.no_grad()

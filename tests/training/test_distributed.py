@@ -17,7 +17,7 @@ from resnet_deploy.spec.training import Precision, Recipe
 from resnet_deploy.training.data import TrainingData
 from resnet_deploy.training.distributed import Crew, crew_of_environment
 from resnet_deploy.training.loop import Training
-from resnet_deploy.training.network import TrainableNetwork, new_network
+from resnet_deploy.training.network import new_network
 from resnet_deploy.training.whole_batchnorm import WholeBatchNorm2d, synchronize_batchnorm
 from tests.support.training_images import SIZE, pictures
 
@@ -152,10 +152,10 @@ def test_two_processes_learn_what_one_learns(name: str, processes) -> None:
     tolerance = TOLERANCE.get(name, 1e-4)
     together = processes[0]["results"][name]
     assert together.keys() == alone.keys()
-    # bfloat16 rounds logits so coarsely that one picture may change sides.
-    pictures_off = 1 if name == "bfloat16" else 0
+    # bfloat16 rounds logits so coarsely that an image may change sides.
+    images_off = 1 if name == "bfloat16" else 0
     right = alone.pop("right")
-    torch.testing.assert_close(together["right"], right, rtol=0, atol=pictures_off + 1e-3)
+    torch.testing.assert_close(together["right"], right, rtol=0, atol=images_off + 1e-3)
     for key, value in alone.items():
         torch.testing.assert_close(together[key], value, rtol=tolerance, atol=tolerance)
 
@@ -204,18 +204,14 @@ def test_a_nonsense_environment_is_one_line(changes: dict[str, str], words: str)
     assert "\n" not in str(raised.value)
 
 
-def test_synchronized_layers_keep_state_parts_and_sharing() -> None:
+def test_synchronized_layers_keep_state_and_sharing() -> None:
     norm, plain = nn.BatchNorm2d(4, momentum=None), nn.BatchNorm2d(4, affine=False)
     module = nn.Sequential(norm, nn.ReLU(), norm, plain.eval())
     before = copy.deepcopy(module.state_dict())
-    spec = ModelRequest(depth=8).spec()
-    trainable = synchronize_batchnorm(
-        TrainableNetwork(module=module, spec=spec, parts=((norm,), (plain,)))
-    )
-    assert trainable.module is module
+    synchronize_batchnorm(module)
     assert isinstance(module[0], WholeBatchNorm2d)
-    assert module[0] is module[2] is trainable.parts[0][0]
-    assert module[0].weight is norm.weight
+    assert isinstance(module[3], WholeBatchNorm2d)
+    assert module[0] is module[2] is norm
     assert module[0].momentum is None
     assert not module[3].training
     assert list(module.state_dict()) == list(before)
