@@ -39,8 +39,6 @@ from resnet_deploy.spec import Preprocess
 from resnet_deploy.spec.deploy import LoadSpec
 from resnet_deploy.spec.model_request import ModelRequest
 
-_PUBLISHED = ("imagenet", "cifar10")
-
 
 def load_network(request: LoadSpec, *, progress: Progress = silent) -> Network:
     """Return the network of ``request``; what it says goes before what the weights' card says.
@@ -91,21 +89,21 @@ def resolve(
     request.check()
     if weights == "random":
         return _without_file(request, seed)
-    if weights in _PUBLISHED and request.is_custom:
+    if weights not in ("imagenet", "cifar10"):
+        path = Path(weights)
+        if (path / MODEL_FILE).is_file():
+            path /= MODEL_FILE
+        return _from_file(request, path, kind="file", seed=seed)
+    if request.is_custom:
         raise SpecError(f"--weights {weights} is for the paper's nets, not for --model factories")
     if weights == "imagenet":
         return _from_file(request, fetch(request.spec(), progress=progress), kind=weights)
-    if weights == "cifar10":
-        if not CIFAR10_FILE.is_file():
-            raise CheckpointError(
-                f"the weights of --weights cifar10 are missing ({CIFAR10_FILE}): install "
-                "resnet-deploy again"
-            )
-        return _from_file(request, CIFAR10_FILE, kind=weights)
-    path = Path(weights)
-    if (path / MODEL_FILE).is_file():
-        path /= MODEL_FILE
-    return _from_file(request, path, kind="file", seed=seed)
+    if not CIFAR10_FILE.is_file():
+        raise CheckpointError(
+            f"the weights of --weights cifar10 are missing ({CIFAR10_FILE}): install "
+            "resnet-deploy again"
+        )
+    return _from_file(request, CIFAR10_FILE, kind=weights)
 
 
 def _without_file(request: ModelRequest, seed: int) -> Network:

@@ -171,15 +171,13 @@ def _architecture(spec: ModelSpec) -> nn.Module:
                 f"small, use at least {_VGG_SMALLEST_IMAGE}"
             )
         return VGG19(spec.num_classes)
+    stages = BLOCKS.get(spec.depth)
     if spec.family is Family.CIFAR:
-        block, blocks = BasicBlock, ((spec.depth - 2) // 6,) * 3
-    elif spec.depth in BLOCKS:
-        block, blocks = BLOCKS[spec.depth]
-    else:
+        stages = (BasicBlock, ((spec.depth - 2) // 6,) * 3)
+    if stages is None:
         raise SpecError(f"no ImageNet ResNet has depth {spec.depth}: use one of {list(BLOCKS)}")
     return ResNet(
-        block,
-        blocks,
+        *stages,
         num_classes=spec.num_classes,
         base_planes=16 if spec.family is Family.CIFAR else 64,
         stem=spec.stem,

@@ -65,8 +65,8 @@ def read_weights(path: Path) -> Any:
     if head.startswith(b"PK\x03\x04"):
         _check_torch_archive(path)
         return _torch_load(path)
-    # Before pickles: the length that a safetensors file begins with may be 0x80 as well.
-    if _is_safetensors(head):
+    # Eight bytes of length, then a JSON header; before pickles, as the length may be 0x80 as well.
+    if len(head) > 9 and head[5:9] == b"\0\0\0{":
         return _safetensors_load(path, head)
     if head.startswith(b"\x80"):
         return _torch_load(path)
@@ -187,11 +187,6 @@ def _first_global(path: Path) -> str | None:
     return None
 
 
-def _is_safetensors(head: bytes) -> bool:
-    """Eight bytes of length, then a JSON header."""
-    return len(head) > 9 and head[8:9] == b"{" and head[5:8] == b"\0\0\0"
-
-
 def _safetensors_load(path: Path, head: bytes) -> dict[str, Any]:
     (header_bytes,) = struct.unpack("<Q", head[:8])
     if header_bytes + 8 > path.stat().st_size:
@@ -206,8 +201,9 @@ def _safetensors_load(path: Path, head: bytes) -> dict[str, Any]:
         tensors = load_file(path)
         return tensors if card is None else {"model": tensors, CARD_ENTRY: card}
     except (SafetensorError, KeyError, ValueError) as error:
-        reason = one_line(error)
-        raise CheckpointError(f"{path} is damaged ({reason}): download or copy it again") from error
+        raise CheckpointError(
+            f"{path} is damaged ({one_line(error)}): download or copy it again"
+        ) from error
 
 
 def _kind(path: Path, head: bytes) -> str:

@@ -212,10 +212,8 @@ def _decoded(parts: Sequence[LabelledImages], progress: Progress) -> list[Labell
     for part in parts:
         size, start = part.preprocess.crop, 0
         kept = np.empty((len(part), size, size, 3), dtype=np.uint8)
-        places = [int(place) for place in part.places]
-        for batch in prepared_batches(
-            part.dataset, places, [as_bytes(part.preprocess)], batch_size=_DECODED_AT_ONCE
-        ):
+        places, wanted = part.places.tolist(), [as_bytes(part.preprocess)]
+        for batch in prepared_batches(part.dataset, places, wanted, batch_size=_DECODED_AT_ONCE):
             kept[start : start + len(batch.indices)] = batch.inputs[0]
             start += len(batch.indices)
             done += len(batch.indices)

@@ -32,10 +32,6 @@ from resnet_deploy.training.network import TrainableNetwork, parameter_groups, t
 from resnet_deploy.training.qat import QatNet
 from resnet_deploy.training.schedule import learning_rate
 
-AfterStep = Callable[[], bool]
-"""Called between two steps; True asks to stop here."""
-
-
 _ADVICE = "lower lr, warm up longer, or set clip_norm = 1 in the recipe"
 _EVALUATION_BATCH = 250
 
@@ -107,8 +103,11 @@ class Training:
         """The fingerprint of the test images, which takes a look at all of them."""
         return self.data.test.dataset.fingerprint()
 
-    def train_epoch(self, after_step: AfterStep) -> bool:
+    def train_epoch(self, after_step: Callable[[], bool]) -> bool:
         """Do what is left of the epoch, and evaluate.
+
+        Args:
+            after_step: called between two steps; True asks to stop there.
 
         Returns:
             False when ``after_step`` asked to stop in the middle.

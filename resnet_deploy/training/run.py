@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 
@@ -35,10 +36,12 @@ from resnet_deploy.training.metrics import Metrics
 from resnet_deploy.training.outcome import export_command, weights_card, write_outcome
 from resnet_deploy.training.preparing import prepare
 from resnet_deploy.training.recipe import to_values
-from resnet_deploy.training.settings import differences, settings_of
 
 _STEPS_PER_LINE = 50
 """Updates between two ``step`` lines in the metrics."""
+
+_LONGEST = 40
+"""Characters of a setting in a message."""
 
 OnEpoch = Callable[[Epoch, int], None]
 """Called with every finished epoch, and with the number of all."""
@@ -103,7 +106,7 @@ class _Run:
         self.out = self.request.out
         self.last = self.out / LAST_FILE
         self.crew: Crew = self.training.crew
-        self.settings = settings_of(self.request, self.training)
+        self.settings = _settings_of(self.request, self.training)
         self.resumed = False
         self._saved = time.monotonic()
         self._metrics: Metrics | None = None
@@ -116,7 +119,7 @@ class _Run:
             SpecError: it is of another training.
         """
         checkpoint = load_checkpoint(self.last)
-        if different := differences(checkpoint.settings, self.settings):
+        if different := _differences(checkpoint.settings, self.settings):
             raise SpecError(
                 f"{self.out} holds another run ({'; '.join(different)}): --resume needs the "
                 "options of that run; or choose another folder"
@@ -224,3 +227,38 @@ class _Run:
             card = weights_card(self.training, self.request)
             save_checkpoint(self.last, self.training.checkpoint(self.settings, card.to_json()))
         self._saved = time.monotonic()
+
+
+def _settings_of(request: TrainRequest, training: Training) -> dict[str, Any]:
+    """Return what decides the weights of ``training``, as JSON values."""
+    loaded = training.trainable.loaded
+    settings = {
+        "network": asdict(training.trainable.spec),
+        "weights": None if loaded is None else loaded.source.sha256,
+        "data": training.data.fingerprint,
+        "classes": list(training.data.classes),
+        "preprocessing": asdict(training.data.train.preprocess),
+        "recipe": to_values(training.recipe),
+        "precision": training.precision.value,
+        "seed": request.seed,
+        "qat": request.qat,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(settings))
+    return plain
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return each setting of ``now`` that ``before`` has otherwise, in words."""
+    found = []
+    for name, value in now.items():
+        earlier = before.get(name)
+        if isinstance(earlier, dict) and isinstance(value, dict):
+            found += [f"{name} {inner}" for inner in _differences(earlier, value)]
+        elif earlier != value:
+            found.append(f"{name} {_short(earlier)}, not {_short(value)}")
+    return found
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

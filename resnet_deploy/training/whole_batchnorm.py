@@ -25,7 +25,7 @@ class WholeBatchNorm2d(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         mean, var = _whole_statistics(x)
-        self._remember(mean, var, x.numel() // x.shape[1] * dist.get_world_size())
+        self._update(mean, var, x.numel() // x.shape[1] * dist.get_world_size())
         weight = torch.ones_like(mean) if self.weight is None else self.weight
         bias = torch.zeros_like(mean) if self.bias is None else self.bias
         normalised: Tensor = _Normalise.apply(  # type: ignore[no-untyped-call]
@@ -34,7 +34,7 @@ class WholeBatchNorm2d(nn.BatchNorm2d):
         return normalised
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, var: Tensor, count: int) -> None:
+    def _update(self, mean: Tensor, var: Tensor, count: int) -> None:
         """Move the running statistics as ``nn.BatchNorm2d`` does."""
         if self.running_mean is None or self.running_var is None:
             return

@@ -99,9 +99,9 @@ def test_dilated_nets_follow_torchvision_s_rule(
     with torch.no_grad():
         got, expected = net(x), Functional(net, variant, output_stride).maps(x)
     sizes = [-(-size // min(stride, output_stride)) for stride in (4, 8, 16, 32)]
-    assert [one.shape[-1] for one in got] == sizes
-    for one, right in zip(got, expected, strict=True):
-        torch.testing.assert_close(one.double(), right, rtol=1e-4, atol=1e-4 * float(right.max()))
+    assert [tensor.shape[-1] for tensor in got] == sizes
+    for found, right in zip(got, expected, strict=True):
+        torch.testing.assert_close(found.double(), right, rtol=1e-4, atol=1e-4 * float(right.max()))
 
 
 @pytest.mark.parametrize(("stride", "size"), [(8, 8), (16, 4), (32, 2)])
@@ -131,7 +131,7 @@ def test_an_embedding_is_what_the_classifier_sees() -> None:
         (resnet_spec(20), build(resnet_spec(20))),
         (ModelSpec(family=Family.CUSTOM, factory="m:net", image_size=8), own),
     ):
-        linear = [one for one in net.modules() if isinstance(one, nn.Linear)][-1]
+        linear = [layer for layer in net.modules() if isinstance(layer, nn.Linear)][-1]
         seen: list[Tensor] = []
         handle = linear.register_forward_hook(lambda _m, x, _y, seen=seen: seen.append(x[0]))
         x = torch.randn(2, 3, spec.image_size, spec.image_size)
@@ -155,7 +155,7 @@ def test_cifar_nets_have_three_maps() -> None:
     net = build(spec)
     shape_output(net, spec, FEATURES)
     assert tensor_names(net, FEATURES) == ("c2", "c3", "c4")
-    shapes = [tuple(one.shape) for one in net(torch.zeros(1, 3, 32, 32))]
+    shapes = [tuple(tensor.shape) for tensor in net(torch.zeros(1, 3, 32, 32))]
     assert shapes == [(1, 16, 32, 32), (1, 32, 16, 16), (1, 64, 8, 8)]
 
 
@@ -167,8 +167,8 @@ def test_folding_keeps_the_maps() -> None:
     x = torch.randn(1, 3, 32, 32)
     assert left == ()
     with torch.no_grad():
-        for one, other in zip(net(x), folded(x), strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+        for found, wanted in zip(net(x), folded(x), strict=True):
+            torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

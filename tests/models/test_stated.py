@@ -99,7 +99,7 @@ def test_code_is_imported_only_if_the_user_names_it(
     assert (tmp_path / "imported").exists()
     assert (loaded.spec, loaded.labels, loaded.card) == (OWN, full_card().labels, card)
 
-    other = card_for(ModelSpec(family=Family.CUSTOM, num_classes=4, image_size=16))
-    write_weights(tmp_path / "own.safetensors", state, other)
+    custom = card_for(ModelSpec(family=Family.CUSTOM, num_classes=4, image_size=16))
+    write_weights(tmp_path / "own.safetensors", state, custom)
     with pytest.raises(CheckpointError, match=r"of a net of 4 classes, .* of a net of 3 classes"):
         resolve(own, str(tmp_path / "own.safetensors"))

@@ -120,9 +120,9 @@ def work(rank: int, ports: list[int], out: Path) -> None:
 
 def free_ports(count: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    ports = [listener.getsockname()[1] for listener in sockets]
+    for listener in sockets:
+        listener.close()
     return ports
 
 
@@ -136,7 +136,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_all_processes_hold_the_same_bits(name: str, processes) -> None:
-    first, second = (one["results"][name] for one in processes)
+    first, second = (found["results"][name] for found in processes)
     assert first.keys() == second.keys()
     for key in first:
         assert torch.equal(first[key], second[key]), key
@@ -161,17 +161,17 @@ def test_two_processes_learn_what_one_learns(name: str, processes) -> None:
 
 
 def test_the_first_process_to_fail_tells_why(processes) -> None:
-    said = [one["said"][1] for one in processes]
+    said = [found["said"][1] for found in processes]
     assert said[1] == "SpecError: it is process 1"
     assert said[0].startswith("ToldError")
 
 
 def test_processes_that_see_other_files_stop(processes) -> None:
-    assert sorted(one["said"][0] for one in processes) == ["SpecError", "ToldError"]
+    assert sorted(found["said"][0] for found in processes) == ["SpecError", "ToldError"]
 
 
 def test_parameters_that_no_logit_depends_on_are_told_of(processes) -> None:
-    said = sorted(one["said"][2] for one in processes)
+    said = sorted(found["said"][2] for found in processes)
     assert said[0].startswith("SpecError: the network has parameters")
     assert said[1].startswith("ToldError")
 

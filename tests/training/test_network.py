@@ -43,13 +43,13 @@ def fresh(recipe: Recipe, seed: int = 0) -> TrainableNetwork:
 
 
 def test_a_new_network_is_drawn_from_its_seed() -> None:
-    one, two, other = (fresh(Recipe(), seed).module.state_dict() for seed in (0, 0, 1))
-    assert all(torch.equal(one[key], two[key]) for key in one)
-    assert not torch.equal(one["conv1.weight"], other["conv1.weight"])
-    assert one["fc.weight"].shape == (3, 64)
+    first, second, reseeded = (fresh(Recipe(), seed).module.state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert not torch.equal(first["conv1.weight"], reseeded["conv1.weight"])
+    assert first["fc.weight"].shape == (3, 64)
     # He et al., arXiv:1502.01852: a variance of 2 / fan_out.
-    assert one["layer3.0.conv2.weight"].std() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
-    assert (one["layer1.0.bn1.weight"] == 1).all()
+    assert first["layer3.0.conv2.weight"].std() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
+    assert (first["layer1.0.bn1.weight"] == 1).all()
 
 
 def test_zero_init_makes_blocks_the_identity() -> None:
@@ -81,8 +81,8 @@ def test_zero_init_leaves_no_channel_without_a_gradient(depth: int, shortcut: Sh
 def test_zero_init_leaves_plain_nets_alone() -> None:
     module = build(resnet_spec(8, plain=True))
     initialize_for_training(module, 0, zero_init=True)
-    norms = [one for one in module.modules() if isinstance(one, nn.BatchNorm2d)]
-    assert all((one.weight == 1).all() for one in norms)
+    norms = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert all((layer.weight == 1).all() for layer in norms)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_frozen_parts_keep_weights_and_statistics() -> None:
     to_train_mode(trainable, Recipe(freeze=2))
     assert isinstance(trainable.module, ResNet)
     net = trainable.module
-    frozen = {name for name, one in net.named_parameters() if not one.requires_grad}
+    frozen = {name for name, parameter in net.named_parameters() if not parameter.requires_grad}
     assert {name.split(".")[0] for name in frozen} == {"conv1", "bn1", "layer1"}
     assert not net.bn1.training
     assert not net.get_submodule("layer1").training
@@ -118,14 +118,14 @@ def test_frozen_parts_keep_weights_and_statistics() -> None:
     assert net.fc.training
     groups = parameter_groups(trainable, Recipe(freeze=2))
     assert sum(len(group["params"]) for group in groups) == sum(
-        one.requires_grad for one in net.parameters()
+        parameter.requires_grad for parameter in net.parameters()
     )
 
 
 def test_every_parameter_is_in_one_group_with_its_rate_and_decay() -> None:
     recipe = Recipe(stage_decay=0.5, decay_norms=False, weight_decay=0.1)
     trainable = fresh(recipe)
-    names = {id(one): name for name, one in trainable.module.named_parameters()}
+    names = {id(parameter): name for name, parameter in trainable.module.named_parameters()}
     found = {}
     for group in parameter_groups(trainable, recipe):
         for parameter in group["params"]:
@@ -158,7 +158,7 @@ def test_other_nets_have_one_rate_and_say_so() -> None:
 
 @pytest.mark.parametrize("recipe", [Recipe(freeze=1), Recipe(stage_decay=0.7)])
 def test_new_weights_that_hardly_learn_are_told(recipe: Recipe) -> None:
-    assert [one.split(",")[0] for one in fresh(recipe).notices] == ["the weights are new"]
+    assert [notice.split(",")[0] for notice in fresh(recipe).notices] == ["the weights are new"]
     assert fresh(Recipe()).notices == ()
 
 

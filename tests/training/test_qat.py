@@ -162,9 +162,9 @@ def test_gradients_are_nearly_those_of_the_float_network(case: Case) -> None:
     expected = dict(folded.named_parameters())
     for name, parameter in case.net.named_parameters():
         assert parameter.grad is not None
-        other = expected[name].grad
-        assert other is not None
-        likeness = F.cosine_similarity(parameter.grad.flatten(), other.flatten(), dim=0)
+        wanted = expected[name].grad
+        assert wanted is not None
+        likeness = F.cosine_similarity(parameter.grad.flatten(), wanted.flatten(), dim=0)
         assert float(likeness) > 0.9, name
     case.net.zero_grad()
 
@@ -270,7 +270,7 @@ def test_export_takes_the_ranges_from_the_card_of_the_weights(tmp_path: Path) ->
     artifact = load(tmp_path / "resnet8.int8.onnx")
     assert artifact.card is not None
     assert artifact.card.accuracy == found
-    (step,) = (one.options for one in artifact.card.steps if one.name == "quantize")
+    (step,) = (step.options for step in artifact.card.steps if step.name == "quantize")
     assert (step["data"], step["method"]) == ("quantization-aware training", "as trained")
     with torch.no_grad():
         assert np.array_equal(

@@ -64,8 +64,8 @@ def test_tables_of_longer_runs_apply_in_their_order(tmp_path: Path) -> None:
     text = "epochs = 10\nwarmup_epochs = 5\n[from_epochs.20]\nlr = 2\n[from_epochs.100]\nlr = 3\n"
     name = file(tmp_path, text + "[from_epochs.4]\nwarmup_epochs = 1")
     found = [read_recipe(name, {"epochs": epochs}) for epochs in (2, 4, 10, 20, 100)]
-    assert [one.lr for one in found] == [0.1, 0.1, 0.1, 2, 3]
-    assert [one.warmup_epochs for one in found] == [1, 1, 1, 1, 1]
+    assert [recipe.lr for recipe in found] == [0.1, 0.1, 0.1, 2, 3]
+    assert [recipe.warmup_epochs for recipe in found] == [1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ def test_a_file_that_is_none(
             "stage_decay": st.floats(0.1, 1),
             "zero_init": st.booleans(),
             "freeze": st.integers(0, 9),
-            "augment": st.sampled_from([one.value for one in Augment]),
-            "precision": st.sampled_from([one.value for one in Precision]),
+            "augment": st.sampled_from([member.value for member in Augment]),
+            "precision": st.sampled_from([member.value for member in Precision]),
         },
     )
 )
