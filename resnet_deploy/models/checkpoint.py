@@ -27,12 +27,7 @@ from resnet_deploy.models.layouts import (
 )
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.registry import build, build_custom, skeleton
-from resnet_deploy.models.stated import (
-    NOTHING_STATED,
-    check_card,
-    stated_by_card,
-    stated_by_config,
-)
+from resnet_deploy.models.stated import NOTHING_STATED, check_card, stated_by_card, stated_by_config
 from resnet_deploy.models.weights_file import MODEL_FILE, card_of, read_weights
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.spec import Preprocess

@@ -13,15 +13,7 @@ from resnet_deploy.models.init import initialize
 from resnet_deploy.models.outputs import answers, shape_output, tensor_names
 from resnet_deploy.models.registry import build, skeleton
 from resnet_deploy.models.resnet import BasicBlock, Block, Bottleneck, ResNet
-from resnet_deploy.spec import (
-    Family,
-    ModelSpec,
-    OutputSpec,
-    Stem,
-    Variant,
-    resnet_spec,
-    vgg19_spec,
-)
+from resnet_deploy.spec import Family, ModelSpec, OutputSpec, Stem, Variant, resnet_spec, vgg19_spec
 
 FEATURES = OutputSpec.parse("features")
 EMBEDDING = OutputSpec.parse("embedding")

@@ -21,10 +21,10 @@ from resnet_deploy.training.batches import (
     steps_per_epoch,
     training_batches,
 )
-from tests.support.training_images import SPEC, pictures
+from tests.support.training_images import SPEC, labelled_images
 
-KEPT = pictures(26)
-ON_DEMAND = pictures(26, kept=False)
+KEPT = labelled_images(26)
+ON_DEMAND = labelled_images(26, kept=False)
 RECIPE = Recipe(batch_size=8, mixup=0.4, pad=2)
 
 
@@ -126,7 +126,7 @@ def test_without_augmentation_training_sees_what_evaluation_sees():
 
 
 def test_resized_crop_is_of_the_original_image():
-    large = pictures(4, kept=False, size=40, spec=Preprocess(resize=20, crop=16))
+    large = labelled_images(4, kept=False, size=40, spec=Preprocess(resize=20, crop=16))
     recipe = Recipe(batch_size=4, augment=Augment.RESIZED_CROP)
     plan = plan_epoch(4, recipe, seed=0, epoch=0)
     (batch,) = training_batches(large, recipe, seed=0, epoch=0)

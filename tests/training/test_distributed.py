@@ -19,7 +19,7 @@ from resnet_deploy.training.distributed import Crew, crew_of_environment
 from resnet_deploy.training.loop import Training
 from resnet_deploy.training.network import new_network
 from resnet_deploy.training.whole_batchnorm import WholeBatchNorm2d, synchronize_batchnorm
-from tests.support.training_images import SIZE, pictures
+from tests.support.training_images import SIZE, labelled_images
 
 CLASSES = ("a", "b", "c")
 TRAIN, TEST = 36, 7
@@ -39,7 +39,11 @@ def trained(recipe: Recipe, crew: Crew) -> dict[str, torch.Tensor]:
     """Return all weights, averages and figures after one epoch of three steps."""
     torch.set_num_threads(1)
     data = TrainingData(
-        train=pictures(TRAIN), test=pictures(TEST), classes=CLASSES, name="made-up", fingerprint="0"
+        train=labelled_images(TRAIN),
+        test=labelled_images(TEST),
+        classes=CLASSES,
+        name="made-up",
+        fingerprint="0",
     )
     trainable = new_network(ModelRequest(depth=8, image_size=SIZE), CLASSES, recipe, seed=0)
     if crew.world > 1 and recipe.sync_batchnorm:

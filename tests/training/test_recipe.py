@@ -48,7 +48,7 @@ def test_the_default_of_nvidia_is_90_epochs() -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_in_the_box_says_why_and_round_trips(name: str) -> None:
+def test_every_recipe_of_the_package_says_why_and_round_trips(name: str) -> None:
     assert recipe_text(name).startswith("# ")
     recipe = read_recipe(name)
     assert recipe_of(to_values(recipe)) == recipe

@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from resnet_deploy.errors import (
-    SpecError,
-)
+from resnet_deploy.errors import SpecError
 from resnet_deploy.models.checkpoint import resolve
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Precision
