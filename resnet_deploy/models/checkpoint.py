@@ -171,7 +171,7 @@ def _tensors(path: Path) -> tuple[State, WeightsCard | None, tuple[str, ...]]:
 
 
 def _checked(state: State, name: str) -> tuple[State, tuple[str, ...]]:
-    """Return the tensors as float32; refuse what is no number, and negative variances."""
+    """Return the tensors as float32; refuse NaN, infinity and negative variances."""
     cast: set[str] = set()
     result: State = {}
     for key, stored in state.items():

@@ -82,7 +82,7 @@ def _infer_depth(blocks: tuple[int, ...], bottleneck: bool, name: str) -> int:
     if len(blocks) == 3 and len(set(blocks)) == 1 and not bottleneck:
         return 6 * blocks[0] + 2
     raise CheckpointError(
-        f"{name} has {_describe(blocks, bottleneck)}, which is no ResNet of the paper: {_OWN_NET}"
+        f"{name} has {_describe(blocks, bottleneck)}, not a ResNet of the paper: {_OWN_NET}"
     )
 
 

@@ -59,7 +59,7 @@ def shape_output(module: nn.Module, model: ModelSpec, output: OutputSpec) -> Non
     if output.kind is OutputKind.FEATURES:
         if resnet is None:
             raise SpecError(
-                f"--output features is for the paper's ResNets, and {model.name} is none: use "
+                f"--output features is for the paper's ResNets, and {model.name} is not one: use "
                 "--depth, or --output embedding"
             )
         resnet.gives_maps = True

@@ -39,7 +39,7 @@ def build(spec: ModelSpec, *, seed: int = 0) -> nn.Module:
 
     Raises:
         SpecError: the spec has no module (a foreign ONNX file), the factory can't be called, or
-            what it returns is no image classifier of ``spec.num_classes`` (0: of any number).
+            what it returns is not an image classifier of ``spec.num_classes`` (0: of any number).
     """
     if spec.family is Family.CUSTOM:
         return build_custom(spec, seed=seed)[0]
@@ -111,7 +111,7 @@ def load_factory(path: str) -> Callable[[], Any]:
     """
     module_name, separator, attribute = path.partition(":")
     if not separator or not module_name or not attribute:
-        raise SpecError(f"{path!r} is no factory: write package.module:factory")
+        raise SpecError(f"{path!r} is not a factory: write package.module:factory")
     folder = str(Path.cwd())
     sys.path.insert(0, folder)
     try:

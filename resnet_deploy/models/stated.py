@@ -51,7 +51,7 @@ def _contradictions(model: ModelSpec, request: ModelRequest) -> Iterator[str]:
         # A file may say anything, and this goes to a terminal.
         readable = model.factory is not None and _FACTORY.fullmatch(model.factory)
         origin = model.factory if readable else "package.module:factory"
-        yield f"of somebody's own net by its card: add --model {origin} if you trust that code"
+        yield f"of a custom net by its card: add --model {origin} if you trust that code"
     if request.is_custom and not custom:
         yield f"a {model.name} by its card: drop --model {request.model}"
     if _has_bottlenecks(model) and request.variant not in (None, model.variant):
@@ -110,7 +110,7 @@ def stated_by_config(weights: Path, request: ModelRequest) -> Stated:
     """Return what Hugging Face's config.json beside ``weights`` says; a missing one says nothing.
 
     Raises:
-        CheckpointError: it is there but is no JSON object, or ``request`` says otherwise.
+        CheckpointError: it is there but is not a JSON object, or ``request`` says otherwise.
     """
     path = weights.with_name("config.json")
     if not path.is_file():
@@ -122,7 +122,7 @@ def stated_by_config(weights: Path, request: ModelRequest) -> Stated:
         strides_first = bool(config.get("downsample_in_bottleneck", False))
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise CheckpointError(
-            f"{path} beside the weights is no valid config ({type(error).__name__}): "
+            f"{path} beside the weights is not a valid config ({type(error).__name__}): "
             "repair or remove it"
         ) from error
     if any(_PLACEHOLDER_LABEL.fullmatch(label) for label in labels):

@@ -161,7 +161,7 @@ def _refused_pickle(path: Path, reason: str) -> str:
     match = _UNSAFE_GLOBAL.search(reason)
     wanted = match[1] if match else _first_global(path)
     if wanted is None:
-        return f"{path} is damaged, or no PyTorch checkpoint: save model.state_dict() again"
+        return f"{path} is damaged, or not a PyTorch checkpoint: save model.state_dict() again"
     if wanted.startswith(("torch.nn.", "timm.")) or ".models." in wanted:
         return (
             f"{path} holds a whole pickled model ({wanted}), which needs its code to load: "
@@ -218,8 +218,8 @@ def _kind(path: Path, head: bytes) -> str:
     try:
         head.decode("utf-8")
     except UnicodeDecodeError:
-        return "no checkpoint"
-    return "a text file" if b"\0" not in head else "no checkpoint"
+        return "not a checkpoint"
+    return "a text file" if b"\0" not in head else "not a checkpoint"
 
 
 def _is_onnx(path: Path) -> bool:

@@ -96,7 +96,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read what :func:`save_checkpoint` wrote; no code in it is run.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or no checkpoint of a run.
+        CheckpointError: the file is missing, damaged, or not a checkpoint of a run.
     """
     try:
         # All of it first: PyTorch gives an OSError for damage as well.
@@ -119,6 +119,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # damaged archives surface as anything from KeyError up
         raise CheckpointError(
-            f"{path} is damaged, or no checkpoint of a training ({type(error).__name__}): remove "
-            "it to start anew"
+            f"{path} is damaged, or not a checkpoint of a training ({type(error).__name__}): "
+            "remove it to start anew"
         ) from error

@@ -192,8 +192,8 @@ def _class_map(path: Path, train: Dataset, test: Dataset) -> tuple[int, ...]:
     for name in test.classes:
         if name not in known:
             raise DatasetError(
-                f"{path}: {test.name} has a class {name!r} that {train.name} has not: rename or "
-                "remove it"
+                f"{path}: {test.name} has a class {name!r} that {train.name} does not have: "
+                "rename or remove it"
             )
     return tuple(known[name] for name in test.classes)
 

@@ -135,7 +135,8 @@ def _crew(environment: Mapping[str, str]) -> Crew:
     local = _number(environment, "LOCAL_WORLD_SIZE", 1)
     if world < 1 or local < 1 or not 0 <= rank < world:
         raise SpecError(
-            f"RANK {rank} of WORLD_SIZE {world} (LOCAL_WORLD_SIZE {local}) is no process: {_ADVICE}"
+            f"RANK {rank} of WORLD_SIZE {world} (LOCAL_WORLD_SIZE {local}) names no process: "
+            f"{_ADVICE}"
         )
     return Crew(rank, world, local)
 

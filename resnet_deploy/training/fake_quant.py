@@ -1,7 +1,7 @@
 """The int8 operators of a graph, with gradients: codes in float32, sums as int32 would hold them.
 
 Between operators a tensor holds whole numbers, its codes less their zero point. Sums of products
-of such codes are exact in float32 up to 2^24, so a convolution gives the very sums of ONNX
+of such codes are exact in float32 up to 2^24, so a convolution gives exactly the sums of ONNX
 Runtime's int32 kernels, and one multiplication in float32 and one rounding give the same code as
 theirs. Rounding passes gradients on as if it were not there (Bengio et al., arXiv:1308.3432),
 clipping stops them; both as in Jacob et al., arXiv:1712.05877.

@@ -52,7 +52,7 @@ def check_run_folder(request: TrainRequest) -> None:
 def start_anew(out: Path) -> None:
     """Remove what an earlier run left in ``out``, so that nothing of it passes for the new one's.
 
-    Where no run was, TensorBoard's files are somebody else's.
+    Where no run was, TensorBoard's files are not this tool's.
 
     Raises:
         OSError: a file can't be removed.

@@ -113,7 +113,7 @@ class Training:
             False when ``after_step`` asked to stop in the middle.
 
         Raises:
-            TrainingError: the loss is no number.
+            TrainingError: the loss is not finite.
             DatasetError: an image can't be read.
             SpecError: the network can't be trained on such batches.
         """
@@ -172,7 +172,7 @@ class Training:
         """Return everything that :meth:`restore` needs.
 
         Raises:
-            TrainingError: a weight is no number, so nothing could go on from here.
+            TrainingError: a weight is not finite, so nothing could go on from here.
         """
         self._check_weights()
         return Checkpoint(
@@ -214,7 +214,7 @@ class Training:
         if not math.isfinite(total):
             names = [self.data.train.name_of(int(index)) for index in batch.indices[:3]]
             raise TrainingError(
-                f"the loss is no number in epoch {self.position.epoch + 1}, step "
+                f"the loss is not finite in epoch {self.position.epoch + 1}, step "
                 f"{self.position.step + 1} of {self.steps_per_epoch} (lr {rate:.4g}; the batch "
                 f"begins with {', '.join(names)}): what was saved before is whole; {_ADVICE}"
             )
@@ -260,7 +260,7 @@ class Training:
         to_train_mode(self._trained, self.recipe)
         if not math.isfinite(loss):
             raise TrainingError(
-                f"the loss on the test images is no number after epoch {position.epoch + 1}: "
+                f"the loss on the test images is not finite after epoch {position.epoch + 1}: "
                 f"{_ADVICE}"
             )
         self.epochs.append(
@@ -288,7 +288,7 @@ class Training:
         for name, tensor in self.network.state_dict().items():
             if not bool(torch.isfinite(tensor).all()):
                 raise TrainingError(
-                    f"{name} is no number in epoch {self.position.epoch + 1}, after step "
+                    f"{name} is not finite in epoch {self.position.epoch + 1}, after step "
                     f"{self.position.step} of {self.steps_per_epoch}: what was saved before is "
                     f"whole; {_ADVICE}"
                 )

@@ -46,7 +46,7 @@ def new_network(
 
     Raises:
         SpecError: the request names no network, or another number of classes; or ``recipe`` asks
-            for what the network has not.
+            for what the network does not have.
     """
     _check_classes(request.num_classes, classes, "--num-classes")
     if request.is_custom:
@@ -65,25 +65,24 @@ def new_network(
 def trained_network(
     loaded: Network, request: ModelRequest, classes: Sequence[str], recipe: Recipe, seed: int
 ) -> TrainableNetwork:
-    """Return the network of a checkpoint, with a new head unless it knows these very classes.
+    """Return the network of a checkpoint, with a new head unless it knows exactly these classes.
 
     Raises:
         SpecError: the number of classes is not that of the data, or a user's own net would need a
             new head.
     """
     _check_classes(request.num_classes, classes, "--num-classes")
-    module, spec = loaded.module, loaded.spec
-    if spec.num_classes == len(classes) and loaded.labels in ((), tuple(classes)):
-        return _trainable(module, spec, recipe, loaded)
+    module, spec, notices = loaded.module, loaded.spec, []
     if request.is_custom:
         _check_classes(spec.num_classes, classes, str(request.model))
-        return _trainable(module, spec, recipe, loaded)
-    _replace_head(module, len(classes), seed)
-    notice = (
-        f"the head is new: the weights know {spec.num_classes} other classes than the data's "
-        f"{len(classes)}"
-    )
-    return _trainable(module, replace(spec, num_classes=len(classes)), recipe, loaded, notice)
+    elif spec.num_classes != len(classes) or loaded.labels not in ((), tuple(classes)):
+        _replace_head(module, len(classes), seed)
+        notices.append(
+            f"the head is new: the weights know {spec.num_classes} other classes than the data's "
+            f"{len(classes)}"
+        )
+        spec = replace(spec, num_classes=len(classes))
+    return _trainable(module, spec, recipe, loaded, *notices)
 
 
 def parameter_groups(trainable: TrainableNetwork, recipe: Recipe) -> list[dict[str, Any]]:
@@ -93,12 +92,8 @@ def parameter_groups(trainable: TrainableNetwork, recipe: Recipe) -> list[dict[s
     ``recipe.stage_decay`` less for every part before it. Frozen parameters are in no group.
     """
     groups: list[dict[str, Any]] = []
-    decaying = {
-        id(parameter)
-        for layer in trainable.module.modules()
-        if isinstance(layer, nn.Conv2d | nn.Linear)
-        for parameter in (layer.weight,)
-    }
+    layers = trainable.module.modules()
+    decaying = {id(layer.weight) for layer in layers if isinstance(layer, nn.Conv2d | nn.Linear)}
     for distance, part in enumerate(reversed(trainable.parts)):
         parameters = [p for module in part for p in module.parameters() if p.requires_grad]
         for decays in (True, False):
@@ -132,7 +127,7 @@ def _trainable(
     parts = _parts(module)
     if len(parts) == 1:
         if recipe.freeze:
-            raise SpecError(f"freeze is for ResNets, and {spec.name} is none: leave it out")
+            raise SpecError(f"freeze is for ResNets, and {spec.name} is not one: leave it out")
         if recipe.stage_decay != 1:
             notices = (*notices, f"one rate for all of {spec.name}: stage_decay is for ResNets")
     if recipe.freeze >= len(parts):

@@ -228,6 +228,6 @@ def _name(value: ir.Value | None) -> str:
 
 def _unsupported(node: ir.Node) -> UnsupportedGraphError:
     return UnsupportedGraphError(
-        f"--qat can't train {node.name}: {node.op_type} is no int8 operator of ResNets or VGG; "
+        f"--qat can't train {node.name}: {node.op_type} is not an int8 operator of ResNets or VGG; "
         "train in float and quantize afterwards"
     )

@@ -46,7 +46,7 @@ def read_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     try:
         values = tomllib.loads(recipe_text(name))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SpecError(f"the recipe {name} is no TOML: {error}") from error
+        raise SpecError(f"the recipe {name} is not TOML: {error}") from error
     longer = values.pop(_FROM_EPOCHS, {})
     changes = dict(changes or {})
     own = recipe_of(values, name)
@@ -86,7 +86,7 @@ def recipe_text(name: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise SpecError(f"cannot read the recipe {name}: {reason}") from error
 
 
@@ -143,7 +143,7 @@ def _check_types(values: Mapping[str, Any], name: str) -> None:
         elif isinstance(default, enum.Enum):
             known = [member.value for member in type(default)]
             if value not in known:
-                raise SpecError(f"{name}: {field} = {value!r} is none of {', '.join(known)}")
+                raise SpecError(f"{name}: {field} = {value!r} is not one of {', '.join(known)}")
             fits = True
         elif isinstance(default, tuple):
             fits = isinstance(value, list | tuple) and all(map(_is_number, value))

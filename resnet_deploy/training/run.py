@@ -67,7 +67,7 @@ def train(
             training is writing to its folder.
         DatasetError: the images can't be used.
         CheckpointError: weights or checkpoint can't be read, or don't fit.
-        TrainingError: the loss is no number, or another process was lost.
+        TrainingError: the loss is not finite, or another process was lost.
         ArtifactError: the folder can't be written; the last checkpoint is whole.
     """
     with (

@@ -162,7 +162,7 @@ def test_hugging_face_config_gives_variant_and_labels(tmp_path: Path) -> None:
     assert (loaded.spec.variant, loaded.labels) == (Variant.V1_5, ())
 
     (tmp_path / "config.json").write_text("[1, 2]")
-    assert "no valid config" in refusal(str(path))
+    assert "not a valid config" in refusal(str(path))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

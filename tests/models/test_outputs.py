@@ -169,7 +169,7 @@ def test_folding_keeps_the_maps() -> None:
         (resnet_spec(20), OutputSpec(stride=16), "not for resnet20"),
         (resnet_spec(18, stem=Stem.CIFAR), OutputSpec(stride=8), "their own stem"),
         (vgg19_spec(), OutputSpec(stride=8), "not for vgg19"),
-        (vgg19_spec(), FEATURES, "vgg19 is none"),
+        (vgg19_spec(), FEATURES, "vgg19 is not one"),
         (resnet_spec(20), OutputSpec.parse("top-11"), "resnet20 has 10 classes only"),
     ],
 )

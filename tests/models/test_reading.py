@@ -65,7 +65,7 @@ BAD_FILES = {
     "empty": (b"", "is empty"),
     "text": (b"conv1.weight 1 2 3\n", "is a text file"),
     "jpeg": (jpeg(), "is a JPEG image"),
-    "noise": (bytes(range(1, 256)), "is no checkpoint"),
+    "noise": (bytes(range(1, 256)), "is not a checkpoint"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(64), "as Keras writes"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\n", "run git lfs pull"),
     "onnx": (onnx_file(), "is an ONNX model"),

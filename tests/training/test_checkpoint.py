@@ -87,7 +87,7 @@ def test_every_cut_is_told(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for length in range(0, len(whole), len(whole) // 40):
         path.write_bytes(whole[:length])
-        with pytest.raises(CheckpointError, match="is damaged, or no checkpoint"):
+        with pytest.raises(CheckpointError, match="is damaged, or not a checkpoint"):
             load_checkpoint(path)
 
 

@@ -21,7 +21,7 @@ def test_folder_has_both_parts_as_evaluation_sees_them(tmp_path, memory):
         folder(tmp_path / "set"), SPEC, memory=memory, progress=lambda *now: seen.append(now)
     )
     assert (len(data.train), len(data.test), data.classes) == (6, 3, ("a", "b", "c"))
-    assert (data.name, data.train.name) == ("set", "set/train")
+    assert (data.name, data.train.dataset.name) == ("set", "set/train")
     assert (data.train.kept is None) == (memory == 0)
     assert data.train.labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert data.test.name_of(1) == "b/1.png"
@@ -148,7 +148,7 @@ def _unlabelled_npz(root):
         (_flat, r"set is one set of images: training needs DIR/train/<class>"),
         (_no_classes, r"set is one set of images"),
         (_one_class, r"set/train has images of one class only \('a'\)"),
-        (_extra_class, r"set/test has a class 'd' that set/train has not"),
+        (_extra_class, r"set/test has a class 'd' that set/train does not have"),
         (_empty_class, r"train/d holds no images: fill or remove the folder"),
         (_corrupt, r"cannot read image .*train/b/1\.png"),
         (_single_npz, r"the same images for training and for testing"),

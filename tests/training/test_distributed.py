@@ -47,7 +47,7 @@ def trained(recipe: Recipe, crew: Crew) -> dict[str, torch.Tensor]:
     )
     trainable = new_network(ModelRequest(depth=8, image_size=SIZE), CLASSES, recipe, seed=0)
     if crew.world > 1 and recipe.sync_batchnorm:
-        trainable = synchronize_batchnorm(trainable)
+        synchronize_batchnorm(trainable.module)
     training = Training(
         trainable=trainable, data=data, recipe=recipe, crew=crew, precision=recipe.precision
     )

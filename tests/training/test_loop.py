@@ -135,7 +135,7 @@ def test_the_best_epoch_is_the_first_of_equals(
 def test_a_test_loss_that_is_no_number(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     run = training(data)
     monkeypatch.setattr(Training, "evaluate", lambda self, net: (math.nan, 0.0))
-    with pytest.raises(TrainingError, match="no number after epoch 1"):
+    with pytest.raises(TrainingError, match="not finite after epoch 1"):
         run.train_epoch(lambda: False)
 
 
@@ -144,7 +144,7 @@ def test_weights_that_are_no_numbers_make_no_checkpoint(name: str, data: Trainin
     run = training(data)
     after(run, 2)
     run.network.state_dict()[name].fill_(math.inf)
-    with pytest.raises(TrainingError, match=rf"{name} is no number in epoch 1, after step 2 of 3"):
+    with pytest.raises(TrainingError, match=rf"{name} is not finite in epoch 1, after step 2 of 3"):
         run.checkpoint({}, "{}")
 
 

@@ -148,7 +148,7 @@ def test_with_decay_norms_all_parameters_decay() -> None:
 
 def test_other_nets_have_one_rate_and_say_so() -> None:
     vgg = ModelRequest(model="vgg19", image_size=32)
-    with pytest.raises(SpecError, match="freeze is for ResNets, and vgg19 is none"):
+    with pytest.raises(SpecError, match="freeze is for ResNets, and vgg19 is not one"):
         new_network(vgg, CLASSES, Recipe(freeze=1), 0)
     custom = ModelRequest(model=f"{__name__}:tiny", image_size=8)
     trainable = new_network(custom, CLASSES, Recipe(stage_decay=0.7), 0)

@@ -71,8 +71,8 @@ def test_tables_of_longer_runs_apply_in_their_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("epochs = ", "is no TOML"),
-        ("a = " + "[" * 5000, "is no TOML"),
+        ("epochs = ", "is not TOML"),
+        ("a = " + "[" * 5000, "is not TOML"),
         ("learning_rate = 1", "says 'learning_rate', which no recipe has: epochs, batch_size"),
         ('lr = "0.1"', "lr = '0.1' is of the wrong kind, as in lr = 0.1"),
         ("lr = true", "lr = True is of the wrong kind"),
@@ -81,8 +81,8 @@ def test_tables_of_longer_runs_apply_in_their_order(tmp_path: Path) -> None:
         ('epochs = 30\nwarmup_epochs = "5"', "warmup_epochs = '5' is of the wrong kind"),
         ("nesterov = 1", "nesterov = 1 is of the wrong kind"),
         ("milestones = 0.5", "milestones = 0.5 is of the wrong kind"),
-        ('schedule = "linear"', "is none of constant, steps, cosine, one-cycle"),
-        ('schedule = ["steps"]', "is none of constant"),
+        ('schedule = "linear"', "is not one of constant, steps, cosine, one-cycle"),
+        ('schedule = ["steps"]', "is not one of constant"),
         ("lr = inf", "lr = inf must be a finite number"),
         ("lr = -1", "lr = -1.0 must be positive"),
         ("epochs = 0", "epochs = 0 must be from 1"),
@@ -104,7 +104,7 @@ def test_a_wrong_file_is_one_line(text: str, words: str, tmp_path: Path) -> None
     [
         ("nowhere.toml", "no recipe is called 'nowhere.toml': use cifar, cifar-fast, nvidia"),
         (".", "cannot read the recipe .: Is a directory"),
-        ("bytes.toml", "it is no UTF-8 text"),
+        ("bytes.toml", "it is not UTF-8 text"),
     ],
 )
 def test_a_file_that_is_none(
