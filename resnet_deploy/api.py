@@ -1058,7 +1058,7 @@ def train(
         ),
         _here(environment),
         progress=progress,
-        on_epoch=on_epoch or (lambda epoch, epochs: None),
+        on_epoch=on_epoch,
     )
 
 

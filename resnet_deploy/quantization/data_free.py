@@ -34,7 +34,7 @@ from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.graph.constants import constant, ints
 from resnet_deploy.graph.layers import LAYOUT_KEY
 from resnet_deploy.graph.module_names import torch_module
-from resnet_deploy.models.channel_statistics import ChannelStatistics
+from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.quantization.histogram import Histogram
 from resnet_deploy.quantization.moments import LayerInput, Moments

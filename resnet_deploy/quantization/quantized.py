@@ -12,7 +12,7 @@ from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.onnx_file import Artifact, make, read_model
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import UnsupportedGraphError
-from resnet_deploy.models.channel_statistics import ChannelStatistics
+from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.quantization.kernels import uses_matrix_product

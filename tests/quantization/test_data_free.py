@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from resnet_deploy.data.calibration import calibration_images
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.graph.module_names import MODULE_KEY
-from resnet_deploy.models.channel_statistics import ChannelStatistics
+from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.passes import run_passes
 from resnet_deploy.passes.zero_pad_shortcut import zero_pad_shortcut
 from resnet_deploy.quantization.calibrate import observe
