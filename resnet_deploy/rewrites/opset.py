@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import onnx
 
 from resnet_deploy.artifact.onnx_file import opset_of
@@ -18,33 +20,11 @@ MIN_OPSET = 13
 MAX_OPSET = 23
 
 _UNCHANGED = frozenset(
-    {
-        "Add",
-        "AveragePool",
-        "BatchNormalization",
-        "Clip",
-        "Concat",
-        "Conv",
-        "DequantizeLinear",
-        "Flatten",
-        "Gemm",
-        "GlobalAveragePool",
-        "Identity",
-        "MatMul",
-        "MaxPool",
-        "Mul",
-        "Pad",
-        "QuantizeLinear",
-        "Relu",
-        "Reshape",
-        "Sigmoid",
-        "Slice",
-        "Softmax",
-        "SpaceToDepth",
-        "Sub",
-        "TopK",
-        "Transpose",
-    }
+    (
+        "Add AveragePool BatchNormalization Clip Concat Conv DequantizeLinear Flatten Gemm "
+        "GlobalAveragePool Identity MatMul MaxPool Mul Pad QuantizeLinear Relu Reshape Sigmoid "
+        "Slice Softmax SpaceToDepth Sub TopK Transpose"
+    ).split()
 )
 """Operators that mean the same in every opset from 13 on; later ones only added types."""
 
@@ -67,8 +47,7 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     Raises:
         ExportError: an operator can't be expressed in ``opset``.
     """
-    converted = onnx.ModelProto()
-    converted.CopyFrom(model)
+    converted = copy.deepcopy(model)
     before = opset_of(model)
     unchanged = _UNCHANGED if before >= MIN_OPSET else frozenset()
     try:
@@ -80,6 +59,5 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
         converted.ir_version = onnx.helper.find_min_ir_version_for(list(converted.opset_import))
         onnx.checker.check_model(converted)
     except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
-        reason = one_line(error)
-        raise ExportError(f"the graph does not fit opset {opset}: {reason}") from error
+        raise ExportError(f"the graph does not fit opset {opset}: {one_line(error)}") from error
     return converted

@@ -12,6 +12,7 @@ Sizes follow torchvision: the shorter side becomes ``resize`` pixels, the longer
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -60,12 +61,11 @@ def resize_front(model: onnx.ModelProto, preprocess: Preprocess) -> onnx.ModelPr
             f"resizing needs opset {RESIZE_OPSET}, the graph has {opset_of(model)}: export it with "
             f"--opset {RESIZE_OPSET}"
         )
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
+    result = copy.deepcopy(model)
     graph, source = result.graph, result.graph.input[0]
     name, inner = source.name, f"{source.name}.cropped"
     for node in graph.node:
-        node.input[:] = [inner if one == name else one for one in node.input]
+        node.input[:] = [inner if read == name else read for read in node.input]
     front = _front(name, inner, preprocess)
     nodes = [*front.node, *graph.node]
     del graph.node[:], graph.value_info[:]
@@ -82,8 +82,7 @@ def without_front(model: onnx.ModelProto) -> onnx.ModelProto:
     last = next((i for i, node in enumerate(model.graph.node) if inner in node.output), None)
     if last is None:
         return model
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
+    result = copy.deepcopy(model)
     del result.graph.node[: last + 1], result.graph.value_info[:]
     result.graph.input[0].name = inner
     return result
@@ -94,9 +93,9 @@ def front_alone(preprocess: Preprocess) -> onnx.ModelProto:
     graph = _front("input", "cropped", preprocess)
     graph.name = "resize"
     crop, kind = preprocess.crop, onnx.TensorProto.UINT8
-    picture = helper.make_tensor_value_info("input", kind, ["batch", "height", "width", 3])
-    graph.input.append(picture)
-    graph.output.append(helper.make_tensor_value_info("cropped", kind, ["batch", crop, crop, 3]))
+    info = helper.make_tensor_value_info
+    graph.input.append(info("input", kind, ["batch", "height", "width", 3]))
+    graph.output.append(info("cropped", kind, ["batch", crop, crop, 3]))
     opset = helper.make_opsetid("", RESIZE_OPSET)
     model: onnx.ModelProto = helper.make_model(graph, opset_imports=[opset])
     model.ir_version = helper.find_min_ir_version_for([opset])
