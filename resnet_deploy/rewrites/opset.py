@@ -20,11 +20,33 @@ MIN_OPSET = 13
 MAX_OPSET = 23
 
 _UNCHANGED = frozenset(
-    (
-        "Add AveragePool BatchNormalization Clip Concat Conv DequantizeLinear Flatten Gemm "
-        "GlobalAveragePool Identity MatMul MaxPool Mul Pad QuantizeLinear Relu Reshape Sigmoid "
-        "Slice Softmax SpaceToDepth Sub TopK Transpose"
-    ).split()
+    {
+        "Add",
+        "AveragePool",
+        "BatchNormalization",
+        "Clip",
+        "Concat",
+        "Conv",
+        "DequantizeLinear",
+        "Flatten",
+        "Gemm",
+        "GlobalAveragePool",
+        "Identity",
+        "MatMul",
+        "MaxPool",
+        "Mul",
+        "Pad",
+        "QuantizeLinear",
+        "Relu",
+        "Reshape",
+        "Sigmoid",
+        "Slice",
+        "Softmax",
+        "SpaceToDepth",
+        "Sub",
+        "TopK",
+        "Transpose",
+    }
 )
 """Operators that mean the same in every opset from 13 on; later ones only added types."""
 
