@@ -25,10 +25,7 @@ def _replace(graph: ir.Graph, node: ir.Node) -> str | None:
     if (reason := _reason_against(node)) is not None:
         return reason
     flatten = ir.node(
-        "Flatten",
-        node.inputs[:1],
-        attributes={"axis": 1},
-        metadata_props=dict(node.metadata_props),
+        "Flatten", node.inputs[:1], attributes={"axis": 1}, metadata_props=dict(node.metadata_props)
     )
     ir.convenience.replace_nodes_and_values(
         graph, node, [node], [flatten], node.outputs, flatten.outputs

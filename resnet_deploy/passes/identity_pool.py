@@ -1,6 +1,6 @@
 """A pool over single pixels  =>  nothing.
 
-``AdaptiveAvgPool2d(7)`` on a 7x7 picture, as in VGG at 224 pixels, is exported as AveragePool with
+``AdaptiveAvgPool2d(7)`` on a 7x7 image, as in VGG at 224 pixels, is exported as AveragePool with
 a 1x1 kernel. It copies, but in int8 it would cost a change of layout.
 """
 

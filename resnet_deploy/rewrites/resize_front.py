@@ -1,9 +1,9 @@
-"""A graph over cropped bytes  =>  one over pictures of any size, which it resizes and crops itself.
+"""A graph over cropped bytes  =>  one over images of any size, which it resizes and crops itself.
 
 This changes what the graph takes. ONNX's ``Resize`` with ``antialias`` and ``exclude_outside``
-(weights outside the picture are left out and the others share the rest) is Pillow's filter; on
+(weights outside the image are left out and the others share the rest) is Pillow's filter; on
 uint8 ONNX Runtime also rounds between the two directions, as Pillow does. On 125 photos it is never
-more than one grey level off, in at most 0.8 % of the values; of 3,000 pictures of white noise 4 are
+more than one grey level off, in at most 0.8 % of the values; of 3,000 images of white noise 4 are
 two levels off somewhere.
 
 Sizes follow torchvision: the shorter side becomes ``resize`` pixels, the longer one
@@ -33,15 +33,15 @@ def check_resizable(preprocess: Preprocess) -> None:
     """Refuse preprocessing that the graph can't do.
 
     Raises:
-        SpecError: pictures aren't fed as bytes in rows, or would have to be framed.
+        SpecError: images are not fed as bytes in rows, or would have to be padded.
     """
     if preprocess.format is not InputFormat.UINT8_NHWC:
-        raise SpecError("--resize-in-graph needs pictures as they are: add --input uint8-nhwc")
+        raise SpecError("--resize-in-graph needs images as they are: add --input uint8-nhwc")
     if preprocess.interpolation not in _MODES:
         raise SpecError(f"--resize-in-graph can't do {preprocess.interpolation} interpolation")
     if preprocess.resize < preprocess.crop:
         raise SpecError(
-            f"--resize-in-graph can't frame a picture: --resize {preprocess.resize} must be at "
+            f"--resize-in-graph can't pad an image: --resize {preprocess.resize} must be at "
             f"least the image size, {preprocess.crop}"
         )
 
@@ -49,7 +49,7 @@ def check_resizable(preprocess: Preprocess) -> None:
 def resize_front(model: onnx.ModelProto, preprocess: Preprocess) -> onnx.ModelProto:
     """Return ``model``, which takes uint8 ``(N, crop, crop, 3)``, for uint8 ``(N, H, W, 3)``.
 
-    All pictures of one batch have the same size.
+    All images of one batch have the same size.
 
     Raises:
         SpecError: as :func:`check_resizable`.

@@ -18,7 +18,7 @@ from resnet_deploy.rewrites.resize_front import without_front
 def with_shapes(model: onnx.ModelProto, artifact: Artifact) -> onnx.ModelProto:
     """Return a copy of ``model``, the graph of ``artifact``, for one image, with all shapes.
 
-    What resizes a picture is left out: its size is not known, and none of it is a layer.
+    What resizes an image is left out: its size is not known, and none of it is a layer.
 
     Raises:
         UnsupportedGraphError: the shapes can't be inferred.

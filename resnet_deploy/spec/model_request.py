@@ -9,15 +9,7 @@ import re
 from dataclasses import dataclass
 
 from resnet_deploy.errors import SpecError
-from resnet_deploy.spec import (
-    Family,
-    ModelSpec,
-    Shortcut,
-    Stem,
-    Variant,
-    resnet_spec,
-    vgg19_spec,
-)
+from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant, resnet_spec, vgg19_spec
 
 _RESNET_NAME = re.compile(r"(?P<kind>resnet|plain)-?(?P<depth>\d+)")
 

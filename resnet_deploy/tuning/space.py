@@ -16,10 +16,7 @@ from resnet_deploy.spec import (
     TargetIsa,
 )
 
-_OPTIONS = (
-    ("session.intra_op.allow_spinning", "0"),
-    ("session.dynamic_block_base", "4"),
-)
+_OPTIONS = (("session.intra_op.allow_spinning", "0"), ("session.dynamic_block_base", "4"))
 """Of ONNX Runtime: those that change how its threads share the work, and no result."""
 
 _BATCHES = (1, 4, 8)

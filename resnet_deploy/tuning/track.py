@@ -8,13 +8,7 @@ from pathlib import Path
 
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.benchmark import measure
-from resnet_deploy.results import (
-    BenchSamples,
-    BenchSubject,
-    Fidelity,
-    Trial,
-    TuningReport,
-)
+from resnet_deploy.results import BenchSamples, BenchSubject, Fidelity, Trial, TuningReport
 from resnet_deploy.spec import BenchSpec, FileOptions, Objective, RunOptions
 
 _REFERENCE = "reference"

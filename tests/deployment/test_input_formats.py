@@ -51,7 +51,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
     resize = ("--resize", 40, "--resize-in-graph")
     found = call(*common, "--input", "uint8-nhwc", *resize, "-o", out / "pictures")
     assert found.exit_code == 0, found.output
-    assert "grey level off Pillow on 19 pictures" in found.output
+    assert "grey level off Pillow on 19 images" in found.output
     return out
 
 

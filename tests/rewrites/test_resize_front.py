@@ -82,7 +82,7 @@ def test_an_old_operator_set_is_refused() -> None:
     ("spec", "message"),
     [
         (Preprocess(resize=40, crop=32), "add --input uint8-nhwc"),
-        (replace(BYTES, resize=20), "can't frame a picture"),
+        (replace(BYTES, resize=20), "can't pad an image"),
         (replace(BYTES, interpolation="lanczos"), "lanczos"),
     ],
 )
