@@ -83,7 +83,15 @@ def tune(
         environment=environment,
         progress=progress,
     )
-    return Search(source, store, files, baseline, report, threads, progress).run()
+    return Search(
+        source=source,
+        store=store,
+        files=files,
+        baseline=baseline,
+        report=report,
+        threads=threads,
+        progress=progress,
+    ).run()
 
 
 def _images(
