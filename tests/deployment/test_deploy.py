@@ -69,7 +69,9 @@ def test_a_checkpoint_with_calibration_images(tmp_path: Path) -> None:
     quantize, verdict = card.steps[-2:]
     assert quantize.options["samples"] == 6
     assert verdict.options["text"].startswith("a small model")
-    assert any("class names are those of the calibration images" in notice for notice in made.notices)
+    assert any(
+        "class names are those of the calibration images" in notice for notice in made.notices
+    )
 
 
 def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
