@@ -127,7 +127,7 @@ class Maker:
             np.save(images, np.concatenate(list(self.images)))
             mode = "fast" if fast else "accurate"
             command = [python, "-c", NNCF, self.fp32, images, target, mode]
-            subprocess.run([str(one) for one in command], check=True, capture_output=True)
+            subprocess.run([str(argument) for argument in command], check=True, capture_output=True)
             return onnx.load(str(target))
 
 

@@ -149,7 +149,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "steps": steps,
-        "medians": {key: statistics.median(one[key] for one in rounds) for key in rounds[0]},
+        "medians": {key: statistics.median(times[key] for times in rounds) for key in rounds[0]},
         "rounds": rounds,
     }
 

@@ -104,11 +104,11 @@ def measure(given: argparse.Namespace, out: Path) -> dict[str, Any]:
         "test_images": len(data.test),
         "answers": {
             name: {
-                "top1": float((one.argmax(1) == data.test.labels).mean()),
-                "same_class": float((one.argmax(1) == reference.argmax(1)).mean()),
-                "largest_difference": float(np.abs(one - reference).max()),
+                "top1": float((answers.argmax(1) == data.test.labels).mean()),
+                "same_class": float((answers.argmax(1) == reference.argmax(1)).mean()),
+                "largest_difference": float(np.abs(answers - reference).max()),
             }
-            for name, one in logits.items()
+            for name, answers in logits.items()
         },
     }
 
@@ -117,12 +117,12 @@ def table(result: dict[str, Any]) -> Table:
     shown = Table(caption=f"{result['test_images']:,} images; against the network as trained")
     for number, column in enumerate(("", "top-1", "same class", "largest difference of a logit")):
         shown.add_column(column, justify="right" if number else "left")
-    for name, one in result["answers"].items():
+    for name, figures in result["answers"].items():
         shown.add_row(
             name,
-            f"{one['top1']:.2%}",
-            f"{one['same_class']:.2%}",
-            f"{one['largest_difference']:.3g}",
+            f"{figures['top1']:.2%}",
+            f"{figures['same_class']:.2%}",
+            f"{figures['largest_difference']:.3g}",
         )
     return shown
 
