@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resnet_deploy.errors import MissingDependencyError, RunnerError
-from resnet_deploy.runners.openvino_runner import last_line, properties
+from resnet_deploy.runners.openvino_runner import properties, reason
 from resnet_deploy.runners.ort_runner import OrtRunner, session_options
 from resnet_deploy.runners.session_options import is_openvino_property
 from resnet_deploy.spec import SessionSpec
@@ -65,7 +65,7 @@ class OrtOpenVinoRunner(OrtRunner):
             )
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise RunnerError(
-                f"OpenVINO in ONNX Runtime {ort.__version__} refuses {where}: {last_line(error)}"
+                f"OpenVINO in ONNX Runtime {ort.__version__} refuses {where}: {reason(error)}"
             ) from error
         left = _left_to_others(session)
         if left:
@@ -106,7 +106,7 @@ def openvino_devices() -> Sequence[onnxruntime.OrtEpDevice]:
         if "already registered" not in str(error):
             raise RunnerError(
                 f"OpenVINO's plugin can't be loaded into ONNX Runtime {ort.__version__}: "
-                f"{last_line(error)}"
+                f"{reason(error)}"
             ) from error
     return _cpu_devices(ort.get_ep_devices())
 

@@ -55,13 +55,13 @@ def test_constants_are_those_of_the_manifest(bundle, tiny_contract):
         assert f"    {line}\n" in text
     numbers = re.findall(r"static_cast<float>\((.*?)\)", text)
     assert np.array_equal(
-        np.array([float(one) for one in numbers], np.float32),
+        np.array([float(number) for number in numbers], np.float32),
         np.array([*spec.mean, *spec.std], np.float32),
     )
 
 
 def test_headers_include_only_what_is_there(bundle):
-    for file in (bundle / one for one in native.CORE_FILES):
+    for file in (bundle / name for name in native.CORE_FILES):
         for name in re.findall(r'#include "(.*)"', file.read_text()):
             assert (bundle / "include" / name).is_file(), (file, name)
 

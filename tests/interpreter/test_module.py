@@ -219,7 +219,7 @@ def outputs(model: onnx.ModelProto, x: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return what PyTorch gives, having compared it with ONNX Runtime."""
     expected = open_session(model.SerializeToString(), PLAIN).run(None, {"x": x})
     with torch.inference_mode():
-        found = tuple(one.numpy() for one in module_from_onnx(model)(torch.from_numpy(x)))
+        found = tuple(output.numpy() for output in module_from_onnx(model)(torch.from_numpy(x)))
     for value, other in zip(found, expected, strict=True):
         assert value.dtype == other.dtype
         np.testing.assert_allclose(value, other, rtol=1e-5, atol=1e-5)
