@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from resnet_deploy.measure.stopwatch import Stopwatch, peak_rss_bytes
-from resnet_deploy.processes.child import Handler, serve
-from resnet_deploy.processes.messages import Data, Message, of_array
+from resnet_deploy.processes.messages import Data, Handler, Message, of_array, serve
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.registry import open_runner
 from resnet_deploy.spec import SessionSpec
@@ -23,7 +22,7 @@ Opener = Callable[[str, Path, SessionSpec], Runner]
 
 
 class Subject:
-    """Messages requests; the first must be ``load``, which calls ``opener``."""
+    """Answers requests; the first must be ``load``, which calls ``opener``."""
 
     def __init__(self, opener: Opener = open_runner) -> None:
         self._open = opener

@@ -8,8 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from resnet_deploy.processes.child import serve
-from resnet_deploy.processes.messages import Data, Message, to_array
+from resnet_deploy.processes.messages import Data, Message, serve, to_array
 from resnet_deploy.quantization.observers import ThreadObservers
 
 

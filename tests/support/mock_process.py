@@ -73,7 +73,7 @@ class MockRunner:
         return (self.infer(batch),)
 
     def close(self) -> None:
-        """Nothing to free."""
+        pass
 
 
 class MockProcess:
