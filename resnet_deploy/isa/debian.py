@@ -50,7 +50,7 @@ class PrivateApt:
         (folder / "apt.conf").write_text(
             _CONFIGURATION.format(
                 first=architectures[0],
-                architectures=" ".join(f'"{one}";' for one in architectures),
+                architectures=" ".join(f'"{name}";' for name in architectures),
                 folder=folder,
             ),
             encoding="utf-8",

@@ -72,10 +72,14 @@ def infer_every(runner: Runner, batch: Array) -> tuple[Array, ...]:
     size = runner.input.shape[0]
     if size is None or size == len(batch):
         return runner.infer_all(batch)
-    pieces = []
-    for start in range(0, len(batch), size):
-        piece = batch[start : start + size]
-        missing = size - len(piece)
-        filled = np.concatenate([piece, np.repeat(piece[-1:], missing, axis=0)])
-        pieces.append([output[: len(piece)] for output in runner.infer_all(filled)])
-    return tuple(np.concatenate(parts) for parts in zip(*pieces, strict=True))
+    whole = filled(batch, size)
+    pieces = [runner.infer_all(whole[start : start + size]) for start in range(0, len(whole), size)]
+    return tuple(np.concatenate(parts)[: len(batch)] for parts in zip(*pieces, strict=True))
+
+
+def filled(images: Array, batch_size: int) -> Array:
+    """Return ``images`` with the last one repeated until they are whole batches."""
+    missing = -len(images) % batch_size
+    if not missing:
+        return images
+    return np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
