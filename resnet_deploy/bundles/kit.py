@@ -10,7 +10,7 @@ from typing import Any
 from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.bundles.contract import Contract
 from resnet_deploy.bundles.golden import Answer, GoldenCase
-from resnet_deploy.bundles.rendering import render
+from resnet_deploy.bundles.rendering import render, templates_in
 from resnet_deploy.spec import BundleTarget
 from resnet_deploy.version import __version__
 
@@ -88,16 +88,12 @@ class Kit:
     def common_files(self) -> dict[str, bytes]:
         """Return what most bundles hold: networks, labels and golden cases, by name."""
         files = {network.file: network.data for network in self.networks}
-        files[LABELS_FILE] = self.labels_text()
+        files[LABELS_FILE] = "".join(f"{label}\n" for label in self.contract.labels).encode()
         for index, case in enumerate(self.cases):
             files.update(case.files())
             for network in self.networks:
                 files[network.scores_file(case)] = network.answers[index].to_bytes()
         return files
-
-    def labels_text(self) -> bytes:
-        """Return the names of the classes, one a line."""
-        return "".join(f"{label}\n" for label in self.contract.labels).encode()
 
     def render(self, template: str, **more: Any) -> bytes:
         """Return a template filled in with the kit's fields and ``more``."""
@@ -114,3 +110,10 @@ class Kit:
             **more,
         }
         return render(template, values)
+
+    def render_folder(self, folder: str, *, under: str = "", **more: Any) -> dict[str, bytes]:
+        """Return every template of ``folder`` filled in, by its name ``under`` a path or prefix."""
+        return {
+            f"{under}{name}": self.render(f"{folder}/{name}", **more)
+            for name in templates_in(folder)
+        }

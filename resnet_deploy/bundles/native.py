@@ -4,31 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.bundles.contract import Contract
 from resnet_deploy.bundles.kit import LABELS_FILE, Kit, Network
 from resnet_deploy.spec import InputFormat
-
-CORE_FILES: Final = (
-    "include/resnet_classifier.h",
-    "include/resnet_classifier.hpp",
-    "include/resnet/contract.hpp",
-    "include/resnet/files.hpp",
-    "include/resnet/golden.hpp",
-    "include/resnet/netpbm.hpp",
-    "include/resnet/network.hpp",
-    "include/resnet/onnxruntime.hpp",
-    "include/resnet/pillow_resize.hpp",
-    "include/resnet/preprocess.hpp",
-    "include/resnet/sha256.hpp",
-    "include/resnet/threads.hpp",
-    "include/resnet/types.hpp",
-    "src/resnet_classifier.cpp",
-    "src/selftest.cpp",
-)
-"""Files of ``templates/native``, where they lie in a bundle."""
 
 _SATURATING = "x86-avx2"
 
@@ -82,21 +62,19 @@ def native_files(
     ``models`` are what it may open, the first by default; empty: the kit's networks.
     """
     contract, spec = kit.contract, kit.contract.preprocess
-    return {
-        f"{folder}{name}": kit.render(
-            f"native/{name}",
-            models=models or [NativeModel.of(kit, network) for network in kit.networks],
-            interpolation=spec.interpolation,
-            format=spec.format.value.replace("-", "_"),
-            output_kind=contract.output_kind.value.replace("-", "_"),
-            # Rounded from double to float by the compiler, as NumPy does it.
-            mean=", ".join(f"static_cast<float>({value!r})" for value in spec.mean),
-            deviation=", ".join(f"static_cast<float>({value!r})" for value in spec.std),
-            labels_file=LABELS_FILE,
-            api_version=int(kit.min_onnxruntime.split(".")[1]),
-        )
-        for name in CORE_FILES
-    }
+    return kit.render_folder(
+        "native",
+        under=folder,
+        models=models or [NativeModel.of(kit, network) for network in kit.networks],
+        interpolation=spec.interpolation,
+        format=spec.format.value.replace("-", "_"),
+        output_kind=contract.output_kind.value.replace("-", "_"),
+        # Rounded from double to float by the compiler, as NumPy does it.
+        mean=", ".join(f"static_cast<float>({value!r})" for value in spec.mean),
+        deviation=", ".join(f"static_cast<float>({value!r})" for value in spec.std),
+        labels_file=LABELS_FILE,
+        api_version=int(kit.min_onnxruntime.split(".")[1]),
+    )
 
 
 def preparation(contract: Contract) -> str:
