@@ -21,7 +21,7 @@ LABELS_FILE = "labels.txt"
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """One ONNX file in a bundle, and what it answers to the golden cases, in their order.
+    """One model file in a bundle, and what it answers to the golden cases, in their order.
 
     ``file`` is its name in the bundle; ``tolerance`` bounds max |difference| / max |score|.
     """
@@ -37,14 +37,9 @@ class Network:
         """Of the file."""
         return hashlib.sha256(self.data).hexdigest()
 
-    @property
-    def stem(self) -> str:
-        """The file's name without its suffix."""
-        return self.file.rpartition(".")[0]
-
     def scores_file(self, case: GoldenCase) -> str:
         """Return the file of this network's scores for ``case``: little-endian float32."""
-        return f"golden/{case.name}.{self.stem}.scores"
+        return f"golden/{case.name}.{self.file.rpartition('.')[0]}.scores"
 
     def top1_is_decided(self, index: int) -> bool:
         """Return whether no difference within the tolerance can change the best class."""

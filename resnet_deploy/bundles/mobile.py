@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Final
 
 from resnet_deploy.bundles.golden import answers
 from resnet_deploy.bundles.kit import MODEL_FILE, Kit, Rendered
-from resnet_deploy.bundles.native import NativeModel, cpus, native_files, preparation
+from resnet_deploy.bundles.native import cpus, native_files, preparation
 from resnet_deploy.bundles.ort_format import (
     MIN_ONNXRUNTIME,
     ORT_FORMAT_OPTIONS,
@@ -44,12 +43,7 @@ def render(kit: Kit) -> Rendered:
     """
     made = to_ort_format(kit.network.data)
     _check_answers(kit, made.model)
-    models = (
-        NativeModel.of(kit, kit.network),
-        NativeModel.of(
-            kit, kit.network, file=ORT_FILE, sha256=hashlib.sha256(made.model).hexdigest()
-        ),
-    )
+    models = (kit.network, replace(kit.network, file=ORT_FILE, data=made.model))
     own = kit.render_folder(
         "mobile",
         models=models,
