@@ -39,16 +39,16 @@ _SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenCase:
-    """``picture`` is RGB ``(H, W, 3)`` or grey ``(H, W)`` in uint8; ``tensor`` has no batch."""
+    """``image`` is RGB ``(H, W, 3)`` or grey ``(H, W)`` in uint8; ``tensor`` has no batch."""
 
     name: str
-    picture: Pixels
+    image: Pixels
     tensor: Array
 
     @property
-    def picture_file(self) -> str:
+    def image_file(self) -> str:
         """Its file in the bundle: binary PPM, or PGM where it is grey."""
-        return f"golden/{self.name}.{'ppm' if self.picture.ndim == 3 else 'pgm'}"
+        return f"golden/{self.name}.{'ppm' if self.image.ndim == 3 else 'pgm'}"
 
     @property
     def tensor_file(self) -> str:
@@ -57,19 +57,19 @@ class GoldenCase:
 
     @property
     def width(self) -> int:
-        """Of the picture, in pixels."""
-        return int(self.picture.shape[1])
+        """Of the image, in pixels."""
+        return int(self.image.shape[1])
 
     @property
     def height(self) -> int:
-        """Of the picture, in pixels."""
-        return int(self.picture.shape[0])
+        """Of the image, in pixels."""
+        return int(self.image.shape[0])
 
     def files(self) -> dict[str, bytes]:
-        """Return the files of the picture and of the input, by name."""
+        """Return the files of the image and of the input, by name."""
         tensor = self.tensor.astype(self.tensor.dtype.newbyteorder("<"))
         return {
-            self.picture_file: netpbm(self.picture),
+            self.image_file: netpbm(self.image),
             self.tensor_file: np.ascontiguousarray(tensor).tobytes(),
         }
 
@@ -102,19 +102,19 @@ def golden_cases(
     Raises:
         DatasetError: an image can't be read.
     """
-    pictures = golden_images(contract.preprocess)
+    images = golden_images(contract.preprocess)
     if dataset is not None:
         for number, index in enumerate(spread_sample(dataset, count, seed)):
             image = dataset.image(index)
             image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
-            pictures[f"real-{number:02d}"] = np.asarray(image, dtype=np.uint8)
+            images[f"real-{number:02d}"] = np.asarray(image, dtype=np.uint8)
     return tuple(
         GoldenCase(
             name=name,
-            picture=picture,
-            tensor=prepare(to_rgb(Image.fromarray(picture)), contract.preprocess),
+            image=image,
+            tensor=prepare(to_rgb(Image.fromarray(image)), contract.preprocess),
         )
-        for name, picture in pictures.items()
+        for name, image in images.items()
     )
 
 
@@ -128,7 +128,7 @@ def answers(
     Raises:
         RunnerError: the model can't be run, or gives NaN.
     """
-    # A batch of one each, as an app runs it; a fixed batch gets the same picture in every place.
+    # A batch of one each, as an app runs it; a fixed batch gets the same image in every place.
     size = artifact.input.shape[0] or 1
     found = []
     spec = SessionSpec(threads=1, spin=False, options=options)
@@ -147,11 +147,11 @@ def answers(
     return tuple(found)
 
 
-def netpbm(picture: Pixels) -> bytes:
-    """Return a picture as binary PPM (P6), or PGM (P5) where it is grey."""
-    height, width = picture.shape[:2]
-    magic = "P6" if picture.ndim == 3 else "P5"
-    return f"{magic}\n{width} {height}\n255\n".encode() + np.ascontiguousarray(picture).tobytes()
+def netpbm(image: Pixels) -> bytes:
+    """Return a image as binary PPM (P6), or PGM (P5) where it is grey."""
+    height, width = image.shape[:2]
+    magic = "P6" if image.ndim == 3 else "P5"
+    return f"{magic}\n{width} {height}\n255\n".encode() + np.ascontiguousarray(image).tobytes()
 
 
 def golden_images(spec: Preprocess) -> dict[str, Pixels]:
@@ -177,11 +177,11 @@ def _gradient(width: int, height: int) -> Pixels:
     """Red grows to the right, green downwards, blue against both: any swap or flip shows."""
     across = np.arange(width) * 255 // (width - 1)
     down = np.arange(height) * 255 // (height - 1)
-    picture = np.empty((height, width, 3), dtype=np.uint8)
-    picture[..., 0] = across
-    picture[..., 1] = down[:, None]
-    picture[..., 2] = 255 - (across + down[:, None]) // 2
-    return picture
+    image = np.empty((height, width, 3), dtype=np.uint8)
+    image[..., 0] = across
+    image[..., 1] = down[:, None]
+    image[..., 2] = 255 - (across + down[:, None]) // 2
+    return image
 
 
 def _text(width: int, height: int) -> Pixels:
@@ -191,15 +191,15 @@ def _text(width: int, height: int) -> Pixels:
         (4, 4), _WORDS, fill=255, font=ImageFont.load_default_imagefont()
     )
     mask = np.asarray(letters.resize((width, height), Image.Resampling.NEAREST)) > 127
-    picture = np.empty((height, width, 3), dtype=np.uint8)
-    picture[:] = (255, 250, 205)
-    picture[mask] = (128, 16, 16)
-    return picture
+    image = np.empty((height, width, 3), dtype=np.uint8)
+    image[:] = (255, 250, 205)
+    image[mask] = (128, 16, 16)
+    return image
 
 
 def _checkerboard(width: int, height: int) -> Pixels:
     """Squares of one pixel: what is resized without antialiasing gets moiré instead of grey."""
     field = (np.arange(width) + np.arange(height)[:, None]) % 2
     colours = np.array([(250, 40, 40), (20, 200, 220)], dtype=np.uint8)
-    picture: Pixels = colours[field]
-    return picture
+    image: Pixels = colours[field]
+    return image

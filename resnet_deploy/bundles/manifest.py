@@ -102,7 +102,7 @@ def _case(kit: Kit, index: int, files: Mapping[str, bytes]) -> dict[str, Any]:
     case = kit.cases[index]
     return {
         "name": case.name,
-        "picture": case.picture_file,
+        "picture": case.image_file,
         "width": case.width,
         "height": case.height,
         "input": case.tensor_file,

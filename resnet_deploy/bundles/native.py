@@ -34,7 +34,7 @@ def native_files(kit: Kit, models: Sequence[Network] = (), *, folder: str = "") 
 
 
 def preparation(contract: Contract) -> str:
-    """Return what is done with a picture, for a sentence: "resized so that …"."""
+    """Return how an image is prepared, for a sentence: "resized so that …"."""
     spec = contract.preprocess
     if spec.resize_in_graph:
         return "given to the network as it is, which resizes it itself"

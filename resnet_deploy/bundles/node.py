@@ -16,7 +16,7 @@ def render(kit: Kit) -> Rendered:
         "node",
         onnxruntime=npm_release(kit),
         commands=_COMMANDS,
-        example=kit.cases[-1].picture_file,
+        example=kit.cases[-1].image_file,
     )
     own[".npmrc"] = own.pop("npmrc")  # a template that starts with a dot would be hard to see
     return Rendered(

@@ -77,7 +77,7 @@ def render(kit: Kit) -> Rendered:
         outputs=tuple(_output(kit.contract, output) for output in kit.network.artifact.outputs),
         labelled=labelled(kit.contract),
         commands=commands,
-        example=kit.cases[-1].picture_file,
+        example=kit.cases[-1].image_file,
     )
     files = {**kit.common_files(), **own}
     folder = f"{REPOSITORY}/{name}"
@@ -107,7 +107,7 @@ def model_name(stem: str) -> str:
 
 
 def labelled(contract: Contract) -> bool:
-    """Return whether Triton can name the classes itself: one value for each, of one picture.
+    """Return whether Triton can name the classes itself: one value for each, of one image.
 
     In a top-K net's outputs the place of a value is no class.
     """

@@ -104,7 +104,7 @@ def test_a_fixed_batch_size_is_a_dimension(tmp_path: Path, schema: Any) -> None:
     assert (warm.batch_size, list(warm.inputs["input"].dims)) == (1, [4, 3, 8, 8])
 
 
-def test_pictures_of_any_size_and_what_tune_found(tmp_path: Path, schema: Any) -> None:
+def test_images_of_any_size_and_what_tune_found(tmp_path: Path, schema: Any) -> None:
     found = config(schema, bundled(resizing_model(tmp_path / "net.onnx"), tmp_path / "b"))
     assert list(found.input[0].dims) == [-1, -1, 3]
     assert [list(request.inputs["input"].dims) for request in found.model_warmup] == [[8, 8, 3]] * 2

@@ -19,7 +19,7 @@ struct Answer {
 
 inline constexpr Case cases[] = {
 {% for case in cases %}
-    Case{ {{- case.name | c_string }}, {{ case.picture_file | c_string }}, {{ case.tensor_file | c_string }}},
+    Case{ {{- case.name | c_string }}, {{ case.image_file | c_string }}, {{ case.tensor_file | c_string }}},
 {% endfor %}
 };
 
