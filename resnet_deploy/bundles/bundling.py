@@ -1,4 +1,4 @@
-"""Packing a network with the code that runs it, and with what proves that it runs right."""
+"""Packing a network with the code that runs it and with the golden cases that prove it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def pack(
     network in another precision, which a web page may find faster.
 
     Raises:
-        ArtifactError: a file can't be read, or the folder holds somebody else's files.
+        ArtifactError: a file can't be read, or the folder holds files that are not a bundle's.
         UnsupportedGraphError: the network takes no images or gives no classes.
         SpecError: ``alternative`` is not for this target, or another network.
         DatasetError, RunnerError: an image can't be read, or the network can't be run.
@@ -139,7 +139,7 @@ def _alternative(path: Path, contract: Contract, target: BundleTarget) -> Artifa
     # What is left to differ is the precision.
     if replace(other, name=contract.name, precision=contract.precision) != contract:
         raise UnsupportedGraphError(
-            f"{path} takes or gives something else than {contract.name}.onnx: name the same "
+            f"{path} has another input or output than {contract.name}.onnx: name the same "
             "network, exported with the same --input and --output"
         )
     return artifact

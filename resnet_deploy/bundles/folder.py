@@ -1,4 +1,4 @@
-"""Writing a bundle into a folder without losing what somebody else put there."""
+"""Writing a bundle into a folder without overwriting files that are not a bundle's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from resnet_deploy.errors import ArtifactError
 
 
 def check_folder(folder: Path, *, force: bool) -> None:
-    """Refuse a folder in which a bundle would replace somebody's work, unless ``force``.
+    """Refuse a folder in which a bundle would replace other work, unless ``force``.
 
     An older bundle is replaced when its files are as they were written. Other files, such as what a
     build made, stay as they are.

@@ -31,7 +31,7 @@ from resnet_deploy.spec import OutputKind, Preprocess, SessionSpec
 Pixels = NDArray[np.uint8]
 
 _LONGEST_SIDE = 1024
-"""Larger images are made smaller: a bundle is no photo album."""
+"""Larger images are made smaller: a self-test needs no full-size photos."""
 
 _WORDS = "resnet 34: 3x3 conv, 64\nRGB, not BGR. Bilinear."
 _SEED = 0

@@ -20,12 +20,12 @@ REPOSITORY: Final = "model_repository"
 MAX_BATCH_SIZE: Final = 8
 _PREFERRED_BATCH_SIZES: Final = (4, 8)
 _QUEUE_DELAY_US: Final = 1000
-"""Little beside the time that a batch takes on CPUs: who waits, waits for company."""
+"""Short against the time that a batch takes on CPUs; waiting fills batches."""
 
 _INSTANCES: Final = 2
 _THREADS: Final = 2
-"""Of each instance. The product is the number of CPUs that the server gets: threads of two
-instances that wait for each other's core cost more than a core less."""
+"""Of each instance. The product is the number of CPUs that the server gets: threads that wait for
+each other's core cost more than one core less."""
 
 _LONGEST_NAME: Final = 40
 """Kubernetes allows 63 characters, and KServe appends to them."""

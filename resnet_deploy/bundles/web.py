@@ -19,7 +19,7 @@ _POLICY: Final = "; ".join(
         "form-action 'none'",
     )
 )
-"""The least with which onnxruntime-web runs: its WebAssembly is compiled in the browser.
+"""The minimum that onnxruntime-web needs: its WebAssembly is compiled in the browser.
 
 Threads are workers, for which ``script-src`` counts where there is no ``worker-src``.
 """

@@ -1,4 +1,4 @@
-"""Convolution and pooling layers with ONNX's padding, which PyTorch has only in part."""
+"""Convolution and pooling layers with all of ONNX's padding, of which PyTorch has a part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONNX operators that move values about without computing."""
+"""ONNX operators that rearrange values without computing."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def _run(
         }
         (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
 
-        def hear(line: str) -> None:
+        def handle(line: str) -> None:
             message = json.loads(line)
             if isinstance(message, list):
                 _check_features(isa, set(message))
@@ -116,7 +116,7 @@ def _run(
         ended = one_shot.run(
             [*tools.command, guest.__file__, str(folder / "request.json")],
             folder=folder,
-            on_line=hear,
+            on_line=handle,
             noise=_QEMU_NOISE,
         )
         if ended.failure:
@@ -126,25 +126,25 @@ def _run(
 
 
 def _check_features(isa: Isa, found: set[str]) -> None:
-    """Refuse an emulator that shows another CPU than it should: its proof would be void."""
+    """Refuse an emulator that shows another CPU than it should: it would prove nothing."""
     wrong = sorted((isa.features - found) | (isa.absent & found))
     if wrong:
         raise RunnerError(
-            f"the emulator of {isa.name} shows the wrong {', '.join(wrong)}: QEMU 7.2 or later is "
-            f"needed; delete {isa_folder()}, and fetch it again on Debian 12 or later"
+            f"the emulator of {isa.name} reports wrong CPU features ({', '.join(wrong)}): QEMU 7.2 "
+            f"or later is needed; delete {isa_folder()}, and fetch it again on Debian 12 or later"
         )
 
 
 def _cache_entry(isa: Isa, path: Path, images: Array, batch_size: int, threads: int) -> Path:
     """Return the file for the logits, named by all that they depend on."""
-    facts = [
+    parts = [
         sha256_of(path),
         hashlib.sha256(images.tobytes()).hexdigest(),
         str((images.shape, images.dtype.str, batch_size, threads)),
         f"{isa.name} {isa.emulated_cpu}",
         onnxruntime_version(),
     ]
-    key = hashlib.sha256("\n".join(facts).encode()).hexdigest()
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     return isa_folder() / "logits" / f"{key}.npy"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 
 def main() -> None:
-    """Do what the request file named on the command line says."""
+    """Run the request whose file the command line names."""
     request: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     sys.path[:0] = request["site"]
     import numpy as np

@@ -1,4 +1,4 @@
-"""What runs the kernels of other CPUs here: emulators, and an ARM64 Python with ONNX Runtime.
+"""Tools that run the kernels of other CPUs here: emulators, and an ARM64 Python with ONNX Runtime.
 
 All of it lives in ``isa`` under the cache folder, is fetched without root by
 ``resnet-deploy doctor --fetch-isa-tools``, and can be deleted at any time.
@@ -88,7 +88,7 @@ def find_tools(isa: Isa) -> Tools:
     folders = site if own else (*site, root)
     if not emulator.is_file() or not all(folder.is_dir() for folder in folders):
         raise MissingDependencyError(
-            f"running the kernels of {isa.name} needs an emulator that is not here (for ONNX "
+            f"running the kernels of {isa.name} needs an emulator that is not installed (for ONNX "
             f"Runtime {onnxruntime_version()}): {FETCH_COMMAND}"
         )
     python = (sys.executable,) if own else ("-L", str(root), str(_guest_python(root)))
@@ -218,7 +218,7 @@ def _fetch_wheels(scratch: Path) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Move a folder into place; one that another process put there meanwhile is as good."""
+    """Move a folder into place, unless another process has put one there meanwhile."""
     try:
         source.rename(target)
     except OSError:

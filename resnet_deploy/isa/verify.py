@@ -72,7 +72,7 @@ def compare_isas(
         images: preprocessed, float32 ``(N, C, H, W)``.
         data: where the images come from, for the report.
         tolerance: how far an ISA may be from this CPU.
-        reference: what has the right answer; its figures are reported, not judged.
+        reference: what has the right answer; its figures are reported without a verdict.
         threads: 0 means the physical cores allowed here.
         environment: recorded in the report.
         progress: called after every emulated batch.
@@ -126,7 +126,7 @@ def optional_reference(
     factory: str | None = None,
     threads: int = 0,
 ) -> Reference | None:
-    """Return what has the right answer; None where nobody named it and it is not at hand.
+    """Return what has the right answer; None where it is neither named nor found.
 
     Raises:
         ResnetDeployError: the file ``against`` can't be read, or is of another network.

@@ -1,4 +1,4 @@
-"""The child process of a benchmark: one runner, told what to do request by request.
+"""The child process of a benchmark: one runner that serves its parent's requests.
 
 Run as ``python -m resnet_deploy.measure.child``.
 """

@@ -28,14 +28,14 @@ def properties(spec: SessionSpec) -> dict[str, str]:
 
     One stream for the lowest latency, and float parts in float32: CPUs with bfloat16 would
     otherwise use that, and the answers would not compare. Threads are not tied to cores: other
-    processes, and other runners, use them, too. ``spec.options`` in capitals win. ``spin`` and
+    processes and runners use them, too. ``spec.options`` in capitals win. ``spin`` and
     ``optimization`` have no counterpart.
 
     Raises:
         SpecError: ``spec`` asks for no optimisations, which OpenVINO can't do.
     """
     if spec.optimization is not Optimization.ALL:
-        raise SpecError("OpenVINO always optimises: compare with the runner ort without it")
+        raise SpecError("OpenVINO always optimises: use the runner ort without optimisations")
     return {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": "1",

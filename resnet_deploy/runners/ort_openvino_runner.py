@@ -45,7 +45,7 @@ class OrtOpenVinoRunner(OrtRunner):
         if not self._devices:
             raise RunnerError(
                 "onnxruntime-ep-openvino lists no CPU device here (it does on Intel CPUs only): "
-                "use the runner openvino, which runs on others, too"
+                "use the runner openvino, which runs on any CPU"
             )
         super().__init__(path, spec)
 
@@ -120,7 +120,7 @@ def _cpu_devices(devices: Sequence[onnxruntime.OrtEpDevice]) -> Sequence[onnxrun
 
 
 def _left_to_others(session: onnxruntime.InferenceSession) -> list[str]:
-    """Return the operators that OpenVINO did not take; ONNX Runtime says nothing of that."""
+    """Return the operators that OpenVINO did not take; ONNX Runtime does not report them."""
     assigned = session.get_provider_graph_assignment_info()
     return sorted(
         {node.op_type for part in assigned if part.ep_name != PROVIDER for node in part.get_nodes()}
