@@ -135,9 +135,9 @@ def _alternative(path: Path, contract: Contract, target: BundleTarget) -> Artifa
             f"{target.value}: leave it out"
         )
     artifact = load(path)
-    other = contract_of(artifact)
+    found = contract_of(artifact)
     # What is left to differ is the precision.
-    if replace(other, name=contract.name, precision=contract.precision) != contract:
+    if replace(found, name=contract.name, precision=contract.precision) != contract:
         raise UnsupportedGraphError(
             f"{path} has another input or output than {contract.name}.onnx: name the same "
             "network, exported with the same --input and --output"

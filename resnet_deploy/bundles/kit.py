@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +91,7 @@ class Kit:
 
     def render(self, template: str, **more: Any) -> bytes:
         """Return a template filled in with the kit's fields and ``more``."""
-        values: Mapping[str, Any] = {
+        values = {
             "target": self.target.value,
             "contract": self.contract,
             "preprocess": self.contract.preprocess,

@@ -153,9 +153,11 @@ def _compared(
     # Classes of a top-K file are no numbers to compare; where two are a tie they swap places.
     by_class = artifact.output_kind in (OutputKind.LOGITS, OutputKind.SOFTMAX)
     logits, same = difference_and_top1(name, here, there.logits, classes=by_class)
-    reference, reference_same = None, ()
-    if right is not None:
-        reference, reference_same = difference_and_top1(name, right, there.logits, classes=by_class)
+    reference, reference_same = (
+        (None, ())
+        if right is None
+        else difference_and_top1(name, right, there.logits, classes=by_class)
+    )
     return IsaRun(
         isa=isa.name,
         emulator=there.emulator,

@@ -94,5 +94,5 @@ def _operators(events: list[dict[str, Any]], optimised: OptimizedGraph) -> Itera
 def _kind(kernel: str, event: dict[str, Any]) -> OperatorKind:
     if kernel in _CONVERTS:
         return OperatorKind.CONVERSION
-    first_input = next(iter(event.get("input_type_shape", ())), {})  # type -> shape
-    return OperatorKind.FLOAT if _INT8_TYPES.isdisjoint(first_input) else OperatorKind.INT8
+    shapes_by_type = [*event.get("input_type_shape", ()), {}][0]  # of the first input
+    return OperatorKind.FLOAT if _INT8_TYPES.isdisjoint(shapes_by_type) else OperatorKind.INT8
