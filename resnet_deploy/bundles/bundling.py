@@ -10,10 +10,9 @@ from typing import Final
 from resnet_deploy.artifact.onnx_file import Artifact, load, read_model, tensors_of
 from resnet_deploy.bundles import cpp, mobile, node, triton, web
 from resnet_deploy.bundles.contract import Contract, contract_of
-from resnet_deploy.bundles.folder import check_folder, write_folder
 from resnet_deploy.bundles.golden import GoldenCase, answers, golden_cases
 from resnet_deploy.bundles.kit import ALTERNATIVE_FILE, MODEL_FILE, Kit, Network
-from resnet_deploy.bundles.manifest import MANIFEST_FILE, manifest
+from resnet_deploy.bundles.manifest import MANIFEST_FILE, check_folder, manifest, write_folder
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
 from resnet_deploy.graph.releases import min_onnxruntime, release_numbers

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from resnet_deploy.artifact.files import sha256_of
-from resnet_deploy.bundles.folder import check_folder, write_folder
-from resnet_deploy.bundles.manifest import MANIFEST_FILE, listed_files
+from resnet_deploy.bundles.manifest import MANIFEST_FILE, check_folder, listed_files, write_folder
 from resnet_deploy.errors import ArtifactError
 
 
