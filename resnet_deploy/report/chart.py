@@ -74,11 +74,6 @@ class Chart:
     caption: str = ""
     heading: str = ""
 
-    @property
-    def description(self) -> str:
-        """The chart in words."""
-        raise NotImplementedError
-
 
 @dataclass(frozen=True)
 class Bars(Chart):
@@ -93,11 +88,6 @@ class Bars(Chart):
     bound: float | None = None
     percent: bool = False
 
-    @property
-    def description(self) -> str:
-        """Every bar by name."""
-        return _listed(self.rows)
-
 
 @dataclass(frozen=True)
 class Forest(Chart):
@@ -109,22 +99,12 @@ class Forest(Chart):
     log: bool = False
     percent: bool = False
 
-    @property
-    def description(self) -> str:
-        """Every estimate by name."""
-        return _listed(self.rows)
-
 
 @dataclass(frozen=True)
 class Distributions(Chart):
     """How values are spread, one subject a row."""
 
     rows: Sequence[Series]
-
-    @property
-    def description(self) -> str:
-        """Every subject by name."""
-        return _listed(self.rows)
 
 
 @dataclass(frozen=True)
@@ -134,11 +114,6 @@ class Matrix(Chart):
     names: Sequence[str]
     counts: Sequence[Sequence[int]]
 
-    @property
-    def description(self) -> str:
-        """How rows and columns are to be read."""
-        return "Rows are the true classes, columns the predicted ones, in one order."
-
 
 @dataclass(frozen=True)
 class Scatter(Chart):
@@ -146,12 +121,3 @@ class Scatter(Chart):
 
     y_axis: str
     points: Sequence[Point]
-
-    @property
-    def description(self) -> str:
-        """The points that are named."""
-        return "; ".join(point.text for point in self.points if point.named)
-
-
-def _listed(rows: Sequence[Bar | Estimate | Series]) -> str:
-    return "; ".join(f"{row.label}: {row.text}" for row in rows)

@@ -45,6 +45,12 @@ class Cell:
 
 UNKNOWN = Cell("-")
 
+Column = (
+    tuple[str, Callable[[T], Cell | str]]
+    | tuple[str, Callable[[T], float | None], Callable[[float], str]]
+)
+"""A column's name and what makes its cells of an item: a cell, or a value and how it is written."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
@@ -70,28 +76,31 @@ class Table:
         cls,
         caption: str,
         items: Iterable[T],
-        columns: Iterable[tuple[str, Callable[[T], Cell | str]] | None],
+        columns: Iterable[Column[T] | None],
         *,
         words: int = 1,
         shown: int | None = None,
         more: str = "",
     ) -> Table:
-        """Return a row for each of ``items``; a column is its name and what makes its cells.
+        """Return a row for each of ``items``.
 
         Columns that are None are left out, so that one that depends on the result is one line.
         """
         kept = [column for column in columns if column is not None]
         return cls(
             caption=caption,
-            columns=tuple(name for name, _ in kept),
-            rows=tuple(tuple(_cell(make(item)) for _, make in kept) for item in items),
+            columns=tuple(column[0] for column in kept),
+            rows=tuple(tuple(_cell(item, column) for column in kept) for item in items),
             words=words,
             shown=shown,
             more=more,
         )
 
 
-def _cell(said: Cell | str) -> Cell:
+def _cell(item: T, column: Column[T]) -> Cell:
+    if len(column) == 3:
+        return Cell.of(column[1](item), column[2])
+    said = column[1](item)
     return Cell(said) if isinstance(said, str) else said
 
 

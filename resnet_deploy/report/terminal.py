@@ -12,6 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from resnet_deploy.report.document import FAIL, Cell, Document, Notes, Table, Tone
+from resnet_deploy.report.words import plural, versions
 from resnet_deploy.results import Environment
 
 _STYLES: dict[Tone, str] = {
@@ -55,11 +56,10 @@ def renderable(document: Document, width: int) -> Group:
 
 
 def _where(environment: Environment) -> tuple[str, ...]:
-    versions = ", ".join(f"{name} {version}" for name, version in environment.versions.items())
-    cores = f"{environment.cores} core" + "s" * (environment.cores != 1)
+    cores = plural(environment.cores, "core")
     return (
         f"{environment.cpu}, {cores} allowed ({' '.join(environment.isa)})",
-        f"{environment.os}, Python {environment.python}, {versions}",
+        f"{environment.os}, Python {environment.python}, {versions(environment.versions)}",
         f"repeat: {environment.command}",
     )
 

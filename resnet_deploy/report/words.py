@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-MINUS = "\N{MINUS SIGN}"
+_MINUS = "\N{MINUS SIGN}"
 
 
 def ms(value: float) -> str:
@@ -23,7 +24,7 @@ def megabytes(count: float) -> str:
 
 
 def decibels(value: float) -> str:
-    """Return a ratio in dB; identical outputs have no noise."""
+    """Return a ratio in dB: infinite without noise; minus infinite and NaN are the worst."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -47,11 +48,6 @@ def percent(share: float) -> str:
     return "99.99%" if text == "100.00%" and share < 1 else text
 
 
-def tenths(share: float) -> str:
-    """Return a share as a percentage with one decimal."""
-    return f"{share:.1%}"
-
-
 def points(share: float) -> str:
     """Return a signed share in percentage points with two decimals."""
     return signed(100 * share, "{:+.2f}")
@@ -64,11 +60,13 @@ def small_percent(value: float) -> str:
 
 def signed(value: float, form: str) -> str:
     """Return ``value`` in a ``form`` with a sign; what rounds to zero has none."""
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "no noise left"
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "no noise left" if value > 0 else "nothing left"
     text = form.format(value)
     text = text if any(digit in "123456789" for digit in text) else text.lstrip("+-")
-    return text.replace("-", MINUS)
+    return text.replace("-", _MINUS)
 
 
 def percent_tick(share: float) -> str:
@@ -85,6 +83,11 @@ def some(names: tuple[str, ...], most: int) -> str:
     """Return the first ``most`` names, and how many more there are."""
     hidden = len(names) - most
     return ", ".join(names[:most]) + (f" and {hidden:,} more" if hidden > 0 else "")
+
+
+def versions(packages: Mapping[str, str]) -> str:
+    """Return packages with their versions, in one line."""
+    return ", ".join(f"{name} {version}" for name, version in packages.items())
 
 
 def file_name(path: str) -> str:

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from resnet_deploy.report.chart import Bar, Bars
 from resnet_deploy.report.document import Block, Cell, Document, Notes, Section, Table
-from resnet_deploy.report.words import milliseconds, ms, plural, tenths
+from resnet_deploy.report.words import milliseconds, ms, plural
 from resnet_deploy.results import Profile
 
 _MOST_BARS = 20
@@ -38,7 +38,7 @@ def blocks(profile: Profile) -> tuple[Block, ...]:
             ("kernel", lambda one: one.kernel),
             ("type", lambda one: one.kind.value),
             ("ms", lambda one: Cell.of(one.ms, "{:.3f}".format)),
-            ("share", lambda one: Cell.of(one.ms / total, tenths)),
+            ("share", lambda one: Cell.of(one.ms / total, "{:.1%}".format)),
         ],
         words=3,
         shown=_SHOWN,
