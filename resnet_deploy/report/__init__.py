@@ -98,10 +98,21 @@ def markdown(result: Any) -> str:
 
 
 def json(result: Any) -> str:
-    """Return all that is in ``result``, its raw data included, as indented JSON."""
-    from resnet_deploy.report.json_text import text
+    """Return all fields of ``result`` and what follows from them, as indented JSON.
 
-    return text(result)
+    Several are a list under the name of what they are.
+    """
+    import json
+
+    from resnet_deploy.results import to_dict
+
+    data: Any
+    if isinstance(result, Sequence):
+        kind = "predictions" if type(result[0]).__name__ == "Prediction" else "results"
+        data = {kind: [to_dict(single) for single in result]}
+    else:
+        data = to_dict(result)
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
 
 
 def write(result: Any, path: Path) -> None:

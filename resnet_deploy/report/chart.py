@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
+_MOST_BARS = 400
+"""Layers drawn; the table beside them has them all."""
+
 
 @dataclass(frozen=True)
 class Bar:
@@ -87,6 +90,37 @@ class Bars(Chart):
     alike: Sequence[Bar] = ()
     bound: float | None = None
     percent: bool = False
+
+    @classmethod
+    def by_module(
+        cls,
+        title: str,
+        axis: str,
+        rows: Sequence[Bar],
+        *,
+        caption: str,
+        bound: float | None = None,
+    ) -> tuple[Bars, ...]:
+        """Return a chart per outermost module of the first 400 labels, all with the same axis."""
+        shown = rows[:_MOST_BARS]
+        groups: dict[str, list[Bar]] = {}
+        for row in shown:
+            outer, dot, _ = row.label.partition(".")
+            groups.setdefault(outer if dot else "", []).append(row)
+        outside = "Outside the stages" if len(groups) > 1 else "All layers"
+        return tuple(
+            cls(
+                f"{title}, {group or outside}",
+                axis,
+                members,
+                heading=group or outside,
+                # It is the same for all.
+                caption=caption if number == 0 else "",
+                alike=shown,
+                bound=bound,
+            )
+            for number, (group, members) in enumerate(groups.items())
+        )
 
 
 @dataclass(frozen=True)

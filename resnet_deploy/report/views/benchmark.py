@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 from resnet_deploy.report.chart import Distributions, Estimate, Forest, Series
 from resnet_deploy.report.document import (
@@ -44,10 +45,8 @@ def view(results: Sequence[BenchmarkResult]) -> Document:
         title=_files(first),
         verdict=_verdict(first) if alone else None,
         tiles=tuple(
-            Tile(
-                one.subject.label, milliseconds(one.p50_ms), f"median; fastest {ms(one.min_ms)} ms"
-            )
-            for one in first.subjects[:_MOST_TILES]
+            Tile(_label(s), milliseconds(s.p50_ms), f"median; fastest {milliseconds(s.min_ms)}")
+            for s in first.subjects[:_MOST_TILES]
         ),
         sections=tuple(sections) if alone else (_sweep(results), *sections),
         method=method(first) if alone else (),
@@ -57,7 +56,11 @@ def view(results: Sequence[BenchmarkResult]) -> Document:
 
 
 def _files(result: BenchmarkResult) -> str:
-    return ", ".join(dict.fromkeys(file_name(one.subject.model) for one in result.subjects))
+    return ", ".join(dict.fromkeys(file_name(s.subject.model) for s in result.subjects))
+
+
+def _label(samples: BenchSamples) -> str:
+    return samples.subject.label
 
 
 def _sections(result: BenchmarkResult, *, alone: bool) -> list[Section]:
@@ -65,17 +68,16 @@ def _sections(result: BenchmarkResult, *, alone: bool) -> list[Section]:
     suffix = "" if alone else f", {setting(result)}"
     found = [Section(f"Latency{suffix}", _latency(result), detail=not alone)]
     if result.ratios:
-        blocks = _ratios(result)
-        if not alone:
-            blocks = (*blocks, Notes(tuple(map(_sentence, result.ratios))))
+        sentences = () if alone else tuple(map(_sentence, result.ratios))
+        blocks = (*_ratios(result), Notes(sentences))
         found.append(Section(f"How many times as fast{suffix}", blocks, detail=True))
     found.append(Section(f"Cost{suffix}", (_cost(result),), detail=not alone))
     for profile in result.profiles:
         title = f"Where the time goes: {profile.subject}{suffix}"
         found.append(Section(title, operator_times.blocks(profile), detail=not alone))
     if not alone:
-        blocks = (Notes(method(result)),)
-        found.append(Section(f"How it was measured{suffix}", blocks, detail=True))
+        how = Notes(method(result))
+        found.append(Section(f"How it was measured{suffix}", (how,), detail=True))
     return found
 
 
@@ -91,24 +93,21 @@ def _verdict(result: BenchmarkResult) -> Verdict:
 
 
 def _sentence(ratio: Ratio) -> str:
-    if not math.isfinite(ratio.high):
+    middle, low, high, minima = ratio.median, ratio.low, ratio.high, ratio.minima
+    if not math.isfinite(high):
         return (
             f"{ratio.subject} against {ratio.reference}: {len(ratio.rounds)} rounds are too few "
-            f"to tell (median {ratio.median:.2f}x, minima {ratio.minima:.2f}x): use --rounds 8 "
-            "or more"
+            f"to tell (median {middle:.2f}x, minima {minima:.2f}x): use --rounds 8 or more"
         )
-    confidence = f"{ratio.confidence:.0%}".replace("%", " % CI")
-    interval = f"{confidence} {ratio.low:.2f}-{ratio.high:.2f}, minima {ratio.minima:.2f}x"
+    direction = "faster"
+    if ratio.differs and middle < 1:
+        direction = "slower"
+        middle, low, high, minima = 1 / middle, 1 / high, 1 / low, 1 / minima
+    interval = f"({100 * ratio.confidence:.0f} % CI {low:.2f}-{high:.2f}, minima {minima:.2f}x)"
     if not ratio.differs:
-        return (
-            f"no difference can be told between {ratio.subject} and {ratio.reference} ({interval})"
-        )
-    if ratio.median > 1:
-        return f"{ratio.subject} is {ratio.median:.2f}x faster than {ratio.reference} ({interval})"
-    slower = (
-        f"{confidence} {1 / ratio.high:.2f}-{1 / ratio.low:.2f}, minima {1 / ratio.minima:.2f}x"
-    )
-    return f"{ratio.subject} is {1 / ratio.median:.2f}x slower than {ratio.reference} ({slower})"
+        pair = f"{ratio.subject} and {ratio.reference}"
+        return f"no difference can be told between {pair} {interval}"
+    return f"{ratio.subject} is {middle:.2f}x {direction} than {ratio.reference} {interval}"
 
 
 def _latency(result: BenchmarkResult) -> tuple[Block, ...]:
@@ -119,11 +118,11 @@ def _latency(result: BenchmarkResult) -> tuple[Block, ...]:
         "milliseconds per run",
         [
             Series(
-                one.subject.label,
-                tuple(ns / 1e6 for one_round in one.rounds_ns for ns in one_round),
-                f"{milliseconds(one.p50_ms)} median",
+                _label(samples),
+                tuple(ns / 1e6 for runs in samples.rounds_ns for ns in runs),
+                f"{milliseconds(samples.p50_ms)} median",
             )
-            for one in result.subjects
+            for samples in result.subjects
         ],
         heading="Latency while all instances run" if result.spec.throughput else "",
         caption="Each dot is one run; above the box, how densely they lie. The box holds the "
@@ -134,15 +133,15 @@ def _latency(result: BenchmarkResult) -> tuple[Block, ...]:
         f"{_files(result)}: {shape(result)}",
         result.subjects,
         [
-            ("subject", lambda one: one.subject.label),
-            ("min ms", lambda one: Cell.of(one.min_ms, ms)),
-            ("p50 ms", lambda one: Cell.of(one.p50_ms, ms)),
-            ("p90 ms", lambda one: Cell.of(one.p90_ms, ms)),
-            ("p99 ms", lambda one: Cell.of(one.p99_ms, ms)),
-            ("images/s", lambda one: Cell.of(one.images_per_second, "{:.1f}".format)),
+            ("subject", _label),
+            ("min ms", lambda samples: samples.min_ms, ms),
+            ("p50 ms", lambda samples: samples.p50_ms, ms),
+            ("p90 ms", lambda samples: samples.p90_ms, ms),
+            ("p99 ms", lambda samples: samples.p99_ms, ms),
+            ("images/s", lambda samples: samples.images_per_second, "{:.1f}".format),
             (
                 "vs PyTorch" if first.runner == "torch" else "vs first",
-                lambda one: _ratio(against.get(one.subject.label)),
+                lambda samples: _ratio(against.get(_label(samples))),
             ),
         ],
     )
@@ -163,13 +162,18 @@ def _ratio(ratio: Ratio | None) -> Cell:
 def _throughput(result: BenchmarkResult) -> tuple[Block, ...]:
     """Return what all instances of a subject did together, where that was measured."""
     rows = [
-        Series(one.subject.label, one.images_per_slice, f"{one.images_per_second:,.1f} images/s")
-        for one in result.subjects
-        if one.images_per_slice
+        Series(
+            _label(samples), samples.images_per_slice, f"{samples.images_per_second:,.1f} images/s"
+        )
+        for samples in result.subjects
+        if samples.images_per_slice
     ]
-    title, caption = "Throughput of all instances together", "Each dot is one slice of time."
     chart = Distributions(
-        title, "images per second", rows, heading="Throughput", caption=f"{caption} Right is more."
+        "Throughput of all instances together",
+        "images per second",
+        rows,
+        heading="Throughput",
+        caption="Each dot is one slice of time. Right is more.",
     )
     return (chart,) if rows else ()
 
@@ -202,11 +206,11 @@ def _ratios(result: BenchmarkResult) -> tuple[Block, ...]:
         [
             ("subject", lambda ratio: ratio.subject),
             ("reference", lambda ratio: ratio.reference),
-            ("median", lambda ratio: Cell.of(ratio.median, times)),
+            ("median", lambda ratio: ratio.median, times),
             ("from", lambda ratio: _end(ratio, ratio.low)),
             ("to", lambda ratio: _end(ratio, ratio.high)),
-            ("confidence", lambda ratio: Cell.of(ratio.confidence, "{:.0%}".format)),
-            ("of the fastest", lambda ratio: Cell.of(ratio.minima, times)),
+            ("confidence", lambda ratio: ratio.confidence, "{:.0%}".format),
+            ("of the fastest", lambda ratio: ratio.minima, times),
         ],
         words=2,
     )
@@ -223,60 +227,69 @@ def _cost(result: BenchmarkResult) -> Table:
         "What each subject costs, and how close its output is to the first one's",
         result.subjects,
         [
-            ("subject", lambda one: Cell(one.subject.label, full=_full_name(one))),
-            ("start ms", lambda one: Cell.of(one.startup_ms, "{:.0f}".format)) if cold else None,
-            ("load ms", lambda one: Cell.of(one.load_ms, "{:.0f}".format)),
-            ("1st run ms", lambda one: Cell.of(one.first_run_ms, ms)),
-            ("peak RSS", lambda one: Cell.of(one.peak_rss_bytes, megabytes)),
-            ("file", lambda one: Cell.of(one.file_bytes, megabytes)),
-            ("parity", lambda one: Cell("reference") if one is first else _parity(one)),
+            ("subject", _named),
+            ("start ms", lambda samples: samples.startup_ms, "{:.0f}".format) if cold else None,
+            ("load ms", lambda samples: samples.load_ms, "{:.0f}".format),
+            ("1st run ms", lambda samples: samples.first_run_ms, ms),
+            ("peak RSS", lambda samples: samples.peak_rss_bytes, megabytes),
+            ("file", lambda samples: samples.file_bytes, megabytes),
+            ("parity", lambda samples: Cell("reference") if samples is first else _parity(samples)),
         ],
     )
 
 
-def _full_name(one: BenchSamples) -> str:
-    return f"{one.subject.label}: {file_name(one.subject.model)}, {one.subject.precision}"
+def _named(samples: BenchSamples) -> Cell:
+    subject = samples.subject
+    full = f"{subject.label}: {file_name(subject.model)}, {subject.precision}"
+    return Cell(subject.label, full=full)
 
 
-def _parity(one: BenchSamples) -> Cell:
+def _parity(samples: BenchSamples) -> Cell:
     """The largest relative difference for fp32; for int8 the noise and the same top-1."""
-    if one.logits is None:
+    logits = samples.logits
+    if logits is None:
         return Cell("not comparable", tone="dim")
-    if not math.isfinite(one.logits.max_abs):
+    if not math.isfinite(logits.max_abs):
         return Cell("NaN or infinity", tone="bad")
-    top1 = "" if one.agreement is None else f"\ntop-1 {one.agreement:.0%}"
-    if one.subject.precision == "fp32":
-        relative = f"{one.logits.relative:.1e}"
-        if one.logits.relative <= _PARITY_WARNING:
-            return Cell(relative)
-        return Cell(f"{relative}{top1}", tone="caution")
-    return Cell(f"{decibels(one.logits.sqnr_db)}{top1}")
+    top1 = "" if samples.agreement is None else f"\ntop-1 {samples.agreement:.0%}"
+    if samples.subject.precision != "fp32":
+        return Cell(f"{decibels(logits.sqnr_db)}{top1}")
+    if logits.relative <= _PARITY_WARNING:
+        return Cell(f"{logits.relative:.1e}")
+    return Cell(f"{logits.relative:.1e}{top1}", tone="caution")
 
 
 def _sweep(results: Sequence[BenchmarkResult]) -> Section:
     """Return images per second and median latency of each subject in each configuration."""
-    best: dict[str, BenchSamples] = {}
-    for result in results:
-        for one in result.subjects:
-            known = best.setdefault(one.subject.label, one)
-            if one.images_per_second > known.images_per_second:
-                best[one.subject.label] = one
+    every = [samples for result in results for samples in result.subjects]
+    best = {
+        label: max((s for s in every if _label(s) == label), key=lambda s: s.images_per_second)
+        for label in map(_label, every)
+    }
+
+    def cell(label: str, result: BenchmarkResult) -> Cell:
+        samples = next((s for s in result.subjects if _label(s) == label), None)
+        if samples is None:
+            return Cell("skipped", tone="dim")
+        text = f"{samples.images_per_second:.1f}, {samples.p50_ms:.2f}"
+        return Cell(text, tone="good" if samples is best[label] else "")
+
     table = Table.of(
         "All together",
         results,
         [
             ("batch", lambda result: str(result.subjects[0].subject.batch_size)),
             ("threads", _threads),
-            *((f"{label}\nimages/s, p50 ms", _pair(label, best[label])) for label in best),
+            *((f"{label}\nimages/s, p50 ms", partial(cell, label)) for label in best),
         ],
         words=2,
     )
     lines = tuple(
-        f"{one.subject.label}: most images per second ({one.images_per_second:.1f}) at batch size "
-        f"{one.subject.batch_size}, "
-        + f"{one.subject.instances} instances of " * (one.subject.instances > 1)
-        + plural(one.subject.threads, "thread")
-        for one in best.values()
+        f"{label}: most images per second ({samples.images_per_second:.1f}) at batch size "
+        f"{samples.subject.batch_size}, "
+        + f"{samples.subject.instances} instances of " * (samples.subject.instances > 1)
+        + plural(samples.subject.threads, "thread")
+        for label, samples in best.items()
     )
     return Section("All together", (table, Notes(lines, "strong")))
 
@@ -284,14 +297,3 @@ def _sweep(results: Sequence[BenchmarkResult]) -> Section:
 def _threads(result: BenchmarkResult) -> str:
     first = result.subjects[0].subject
     return f"{first.instances} x {first.threads}" if result.spec.throughput else str(first.threads)
-
-
-def _pair(label: str, best: BenchSamples) -> Callable[[BenchmarkResult], Cell]:
-    def cell(result: BenchmarkResult) -> Cell:
-        found = next((one for one in result.subjects if one.subject.label == label), None)
-        if found is None:
-            return Cell("skipped", tone="dim")
-        text = f"{found.images_per_second:.1f}, {found.p50_ms:.2f}"
-        return Cell(text, tone="good" if found is best else "")
-
-    return cell

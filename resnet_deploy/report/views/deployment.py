@@ -32,7 +32,7 @@ def view(deployment: Deployment) -> Document:
             Section("Notes", (Notes(notices),)),
             *_inspection(deployment),
             *(sensitivity.sections(ranked) if ranked is not None else ()),
-            *(sensitivity.search_section(deployment.budget) if deployment.budget else ()),
+            *((sensitivity.search_section(deployment.budget),) if deployment.budget else ()),
             *(
                 section
                 for precision, report in deployment.parity.items()

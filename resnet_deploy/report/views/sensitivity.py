@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from resnet_deploy.report.chart import Bar, Estimate, Forest
+from collections.abc import Callable
+from functools import partial
+
+from resnet_deploy.report.chart import Bar, Bars, Estimate, Forest
 from resnet_deploy.report.document import (
     FAIL,
     PASS,
@@ -14,8 +17,8 @@ from resnet_deploy.report.document import (
     Table,
     Tile,
 )
-from resnet_deploy.report.views.layers import module_charts
-from resnet_deploy.report.views.pareto import Candidate, pareto
+from resnet_deploy.report.views.evaluation import points_lost
+from resnet_deploy.report.views.pareto import candidate, pareto
 from resnet_deploy.report.words import (
     decibels,
     file_name,
@@ -23,7 +26,6 @@ from resnet_deploy.report.words import (
     ms,
     percent,
     plural,
-    points,
     signed,
     some,
     times,
@@ -69,22 +71,15 @@ def sections(report: SensitivityReport) -> tuple[Section, ...]:
     """Return what each layer would bring back in float, and what it would cost."""
     title = "What each layer would bring back in float"
     if not report.layers:
-        lines = ("sensitivity: only one layer runs in int8, so there is nothing to rank",)
-        return (Section(title, (Notes(lines),)),)
+        line = "sensitivity: only one layer runs in int8, so there is nothing to rank"
+        return (Section(title, (Notes((line,)),)),)
     cost = Section("What it would cost", (_cost(report),), detail=True)
     return Section(title, _noise(report)), cost
 
 
-def fidelity(found: Fidelity) -> str:
-    """Return in words how close a file is to the fp32 one."""
+def _fidelity(found: Fidelity) -> str:
     words = f"SQNR {decibels(found.sqnr_db)}, same top-1 {percent(found.agreement)}"
-    if found.paired is None:
-        return words
-    low, high = found.paired.interval
-    return (
-        f"top-1 {points(found.paired.difference)} points (95 % CI {points(low)} to "
-        f"{points(high)}), {words}"
-    )
+    return words if found.paired is None else f"{points_lost(found.paired)}, {words}"
 
 
 def budget_line(report: BudgetReport) -> str:
@@ -102,17 +97,17 @@ def budget_line(report: BudgetReport) -> str:
         layers = f"{plural(len(names), 'layer')} in float: {some(names, _NAMED_LAYERS)}"
     if best.times is not None:
         layers += f" ({best.times.lost_ms:+.3g} ms, {best.times.slowdown:.2f}x)"
-    reached = f"{fidelity(best.fidelity)} on {_images(best.fidelity)}; {layers}"
-    said = PASS if report.held else f"{FAIL}  the best file reaches"
-    return f"budget ({' and '.join(wanted)}): {said}{'  ' if report.held else ' '}{reached}"
+    said = f"{PASS} " if report.held else f"{FAIL}  the best file reaches"
+    reached = f"{_fidelity(best.fidelity)} on {_images(best.fidelity)}"
+    return f"budget ({' and '.join(wanted)}): {said} {reached}; {layers}"
 
 
-def search_section(budget: BudgetReport) -> tuple[Section, ...]:
-    """Return what was tried to keep the budget."""
-    if len(budget.trials) < 2:
-        return ()
-    int8_ms = next((one.times.int8_ms for one in budget.trials if one.times), 0.0)
+def search_section(budget: BudgetReport) -> Section:
+    """Return what was tried to keep the budget; nothing where the first file does."""
     title = "The search for the budget"
+    if len(budget.trials) < 2:
+        return Section(title, ())
+    int8_ms = next((trial.times.int8_ms for trial in budget.trials if trial.times), 0.0)
     labelled = budget.trials[0].fidelity.drop is not None
     lost = "points of top-1 lost" if labelled else "% of images with another class than fp32"
 
@@ -123,34 +118,33 @@ def search_section(budget: BudgetReport) -> tuple[Section, ...]:
         found = trial.fidelity
         return 100 * (1 - found.agreement) if found.drop is None else found.drop
 
-    chart = pareto(
-        [
-            Candidate(
-                label=f"{len(trial.float_layers)} in float",
-                latency_ms=taken(trial),
-                accuracy_drop=drop(trial),
-                chosen=trial is budget.best,
-            )
-            for trial in budget.trials
-        ],
-        title=title,
-        lost=lost,
-    )
+    candidates = [
+        candidate(
+            f"{len(trial.float_layers)} in float",
+            taken(trial),
+            drop(trial),
+            chosen=trial is budget.best,
+        )
+        for trial in budget.trials
+    ]
+    chart = pareto(candidates, title=title, lost=lost)
     table = Table.of(
         title,
         sorted(budget.trials, key=taken),
         [
             ("layers in float", lambda trial: str(len(trial.float_layers))),
-            ("ms", lambda trial: Cell.of(taken(trial), ms)),
-            (lost, lambda trial: Cell.of(drop(trial), "{:.2f}".format)),
+            ("ms", taken, ms),
+            (lost, drop, "{:.2f}".format),
             ("standing", lambda trial: "chosen" if trial is budget.best else ""),
         ],
     )
-    return (Section(title, (chart, table), detail=True),)
+    return Section(title, (chart, table), detail=True)
 
 
 def _noise(report: SensitivityReport) -> tuple[Block, ...]:
-    charts = module_charts(
+    charts = Bars.by_module(
+        "Noise gone when a layer stays in float",
+        "% of the noise in the logits that is gone",
         [
             Bar(
                 layer.name,
@@ -160,8 +154,6 @@ def _noise(report: SensitivityReport) -> tuple[Block, ...]:
             )
             for layer in sorted(report.layers, key=lambda layer: _natural(layer.name))
         ],
-        what="Noise gone when a layer stays in float",
-        axis="% of the noise in the logits that is gone",
         caption="One layer in float, all others in int8. Longer: the layer loses more in int8.",
     )
     best = report.layers[0]
@@ -171,18 +163,18 @@ def _noise(report: SensitivityReport) -> tuple[Block, ...]:
         report.layers,
         [
             ("layer", lambda layer: " + ".join(layer.modules)),
-            ("SQNR gained", lambda layer: _signed(layer.sqnr_gain_db, "{:+.2f} dB")),
-            ("agreement", lambda layer: _signed(layer.agreement_gain, "{:+.2f}")),
-            ("top-1", lambda layer: _signed(layer.top1_gain, "{:+.2f}"))
-            if best.top1_gain is not None
-            else None,
-            ("noise gone", lambda layer: _signed(layer.noise_removed, "{:+.1%}")),
+            ("SQNR gained", lambda layer: layer.sqnr_gain_db, _signed("{:+.2f} dB")),
+            ("agreement", lambda layer: layer.agreement_gain, _signed("{:+.2f}")),
+            None
+            if best.top1_gain is None
+            else ("top-1", lambda layer: layer.top1_gain, _signed("{:+.2f}")),
+            ("noise gone", lambda layer: layer.noise_removed, _signed("{:+.1%}")),
             ("ms lost", _lost),
-            ("noise per ms", lambda layer: _signed(layer.gain_per_ms, "{:+,.0%}")),
+            ("noise per ms", lambda layer: layer.gain_per_ms, _signed("{:+,.0%}")),
         ],
         shown=_SHOWN_LAYERS,
     )
-    whole = f"all int8: {fidelity(best.int8)}, {milliseconds(best.times.int8_ms)}"
+    whole = f"all int8: {_fidelity(best.int8)}, {milliseconds(best.times.int8_ms)}"
     method = f"{report.method}; {report.seconds:.0f} s"
     return *charts, table, Notes((whole,)), Notes((method,), "dim")
 
@@ -194,14 +186,13 @@ def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
     )
 
 
-def _signed(value: float | None, form: str) -> Cell:
-    return Cell.of(value, lambda number: signed(number, form))
+def _signed(form: str) -> Callable[[float], str]:
+    return partial(signed, form=form)
 
 
 def _lost(layer: LayerSensitivity) -> Cell:
-    low, high = layer.times.interval
-    cell = _signed(layer.times.lost_ms, "{:+.3f}")
-    return Cell("about 0", cell.value) if low <= 1 <= high else cell
+    lost = layer.times.lost_ms
+    return Cell("about 0" if _style(layer) == "muted" else signed(lost, "{:+.3f}"), lost)
 
 
 def _cost(report: SensitivityReport) -> Forest:

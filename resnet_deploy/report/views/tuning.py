@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from resnet_deploy.report.chart import Estimate, Forest
 from resnet_deploy.report.document import Cell, Document, Section, Table, Tile, Tone, Verdict
-from resnet_deploy.report.views.pareto import Candidate, pareto
+from resnet_deploy.report.views.pareto import candidate, pareto
 from resnet_deploy.report.words import (
     file_name,
     megabytes,
@@ -30,14 +30,30 @@ Numbered = list[tuple[int, Trial]]
 
 def view(report: TuningReport) -> Document:
     """Return the trials with their Pareto front, and the command that runs the best one."""
-    ordered = sorted(enumerate(report.trials, 1), key=lambda one: (-one[1].speed, one[0]))
+    numbered = list(enumerate(report.trials, 1))
+    ordered = sorted(numbered, key=lambda row: (-row[1].speed, row[0]))
     best = report.best
     title = "Speed against accuracy"
+    largest = max(trial.file_bytes for trial in report.trials)
+    candidates = [
+        candidate(
+            trial.name,
+            report.latency_ms(trial),
+            100 * (1 - trial.fidelity.agreement),
+            front=trial in report.front,
+            chosen=trial is best,
+            size=trial.file_bytes / largest,
+            mark=f"#{number}",  # names are too long for the chart; the table has both
+        )
+        for number, trial in numbered
+    ]
     chart = pareto(
-        [_candidate(number, trial, report) for number, trial in enumerate(report.trials, 1)],
+        candidates,
         title=title,
         lost="% of images with another class than fp32",
+        caption=" A larger dot is a larger file.",
     )
+    speeds = _speeds(ordered[:_MOST_SPEEDS], report)
     return Document(
         topic="Tuning",
         title=file_name(report.model),
@@ -45,9 +61,7 @@ def view(report: TuningReport) -> Document:
         tiles=() if best is None else _tiles(report, best),
         sections=(
             Section(title, (chart, _table(ordered, report))),
-            Section(
-                "How many times as fast", (_speeds(ordered[:_MOST_SPEEDS], report),), detail=True
-            ),
+            Section("How many times as fast", (speeds,), detail=True),
         ),
         steps=() if best is None else _shipping(best, report.shipped or best.file),
         method=_method(report),
@@ -105,19 +119,6 @@ def _tiles(report: TuningReport, best: Trial) -> tuple[Tile, ...]:
     )
 
 
-def _candidate(number: int, trial: Trial, report: TuningReport) -> Candidate:
-    return Candidate(
-        label=trial.name,
-        # Names are too long for the chart; the table has both.
-        mark=f"#{number}",
-        latency_ms=report.latency_ms(trial),
-        accuracy_drop=100 * (1 - trial.fidelity.agreement),
-        file_mb=trial.file_bytes / 1e6,
-        on_front=trial in report.front,
-        chosen=trial is report.best,
-    )
-
-
 def _table(ordered: Numbered, report: TuningReport) -> Table:
     table = Table.of(
         f"{report.model} on {report.data}",
@@ -125,11 +126,11 @@ def _table(ordered: Numbered, report: TuningReport) -> Table:
         [
             ("file", lambda row: f"#{row[0]} {row[1].recipe.name}"),
             ("run by", lambda row: row[1].setting.name),
-            ("ms/image", lambda row: Cell.of(report.latency_ms(row[1]), ms)),
+            ("ms/image", lambda row: report.latency_ms(row[1]), ms),
             ("times as fast", lambda row: _speed(row[1])),
-            ("top-1 = fp32", lambda row: Cell.of(row[1].fidelity.agreement, percent)),
-            ("points lost", lambda row: Cell.of(row[1].fidelity.drop, _points)),
-            ("size", lambda row: Cell.of(row[1].file_bytes, megabytes)),
+            ("top-1 = fp32", lambda row: row[1].fidelity.agreement, percent),
+            ("points lost", lambda row: row[1].fidelity.drop, lambda lost: signed(lost, "{:+.2f}")),
+            ("size", lambda row: row[1].file_bytes, megabytes),
             ("standing", lambda row: _standing(row[1], report)),
         ],
         words=2,
@@ -143,10 +144,6 @@ def _table(ordered: Numbered, report: TuningReport) -> Table:
     )
 
 
-def _points(lost: float) -> str:
-    return signed(lost, "{:+.2f}")
-
-
 def _tone(trial: Trial, report: TuningReport) -> Tone:
     if trial is report.best:
         return "strong"
@@ -156,8 +153,8 @@ def _tone(trial: Trial, report: TuningReport) -> Tone:
 def _standing(trial: Trial, report: TuningReport) -> str:
     if trial is report.best:
         return "to ship"
-    found = [] if report.holds(trial) else ["over budget"]
-    return ", ".join([*found, "front"] if trial in report.front else found)
+    over = ["over budget"] * (not report.holds(trial))
+    return ", ".join([*over, *["front"] * (trial in report.front)])
 
 
 def _speed(trial: Trial) -> Cell:
@@ -201,16 +198,14 @@ def _shipping(best: Trial, file: str) -> tuple[str, ...]:
     for key, value in setting.options:
         command += ["--session-option", f"{key}={value}"]
     lines = [f"ship   {file}", f"try    {shlex.join(command)}"]
+    threads = setting.threads
     if setting.runner.startswith("ort"):
-        options = [f"intra_op_num_threads = {setting.threads}"]
-        options += [
-            f'add_session_config_entry("{key}", "{value}")' for key, value in setting.options
+        entries = [
+            f'; add_session_config_entry("{key}", "{value}")' for key, value in setting.options
         ]
-        lines.append(f"with   SessionOptions: {'; '.join(options)}")
+        lines.append(f"with   SessionOptions: intra_op_num_threads = {threads}{''.join(entries)}")
     elif setting.runner == "openvino":
-        lines.append(
-            f"with   OpenVINO: PERFORMANCE_HINT=LATENCY, INFERENCE_NUM_THREADS={setting.threads}"
-        )
+        lines.append(f"with   OpenVINO: PERFORMANCE_HINT=LATENCY, INFERENCE_NUM_THREADS={threads}")
     return tuple(lines)
 
 

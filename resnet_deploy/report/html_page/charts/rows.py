@@ -130,7 +130,7 @@ def _draw_estimate(drawing: Drawing, scale: Scale, row: Estimate, y: float) -> N
 
 
 def distributions(chart: Distributions) -> Markup:
-    """Return density, box and values of each subject; the axis is logarithmic if they differ much."""
+    """Return density, box and values of each subject, on a log axis where they differ much."""
     drawing = _Rows(chart, 84, (250, 220))
     values = [value for row in chart.rows for value in row.values]
     scale = fitted(values, drawing.left, drawing.right)
