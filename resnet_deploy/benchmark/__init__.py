@@ -14,17 +14,3 @@ from resnet_deploy.benchmark.profiling import profile_subjects, profiled
 from resnet_deploy.benchmark.schedule import FEWEST_ROUNDS
 from resnet_deploy.benchmark.subjects import default_subjects, natural_batch_size, open_models
 from resnet_deploy.benchmark.sweep import sweep
-
-__all__ = [
-    "FEWEST_ROUNDS",
-    "Start",
-    "compare_runs",
-    "default_subjects",
-    "load_results",
-    "measure",
-    "natural_batch_size",
-    "open_models",
-    "profile_subjects",
-    "profiled",
-    "sweep",
-]

@@ -21,7 +21,7 @@ def view(predictions: Sequence[Prediction]) -> Document:
         [
             ("image", lambda row: row[0]),
             ("class", lambda row: row[1].label),
-            ("probability", lambda row: Cell.of(row[1].probability, percent)),
+            ("probability", lambda row: row[1].probability, percent),
         ],
         words=2,
     )

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from resnet_deploy.report import html
+from resnet_deploy.report.chart import Point
 from resnet_deploy.report.document import Document, Section
 from resnet_deploy.report.html_page.writer import page
-from resnet_deploy.report.views.pareto import Candidate, pareto
+from resnet_deploy.report.views.pareto import candidate, pareto
 from resnet_deploy.results import Profile, paired_ratios
 from tests.support.html_reading import Reading, read
 from tests.support.reports.benchmarks import bench_result, bench_samples, profile, tuning
@@ -23,7 +24,7 @@ from tests.support.reports.quality import (
 )
 
 
-def drawn(candidates: list[Candidate]) -> Reading:
+def drawn(candidates: list[Point]) -> Reading:
     chart = pareto(candidates, title="test", lost="points")
     section = Section("test", (chart,))
     return read(page(Document(topic="Test", title="test", sections=(section,))))
@@ -86,7 +87,7 @@ def test_parity_of_anything(noise):
     report = parity_report()
     cases = tuple(replace(case, outputs=(odd,)) for case in report.cases)
     found = read(html(replace(report, cases=cases, layers=(odd, diff("fc", 0.0)))))
-    shown = {0.0: "identical", math.inf: "nothing left"}.get(noise, "NaN")
+    shown = "identical" if noise == 0 else "nothing left"
     assert shown in found.texts["text"]
     assert "All layers" in found.texts["h3"]
 
@@ -145,8 +146,8 @@ def test_weights_that_cannot_overflow():
 
 def test_pareto_of_nothing_and_of_what_could_not_be_measured():
     assert "svg" in drawn([]).tags
-    odd = Candidate(label="odd", latency_ms=math.nan, accuracy_drop=math.inf, on_front=True)
-    good = Candidate(label="good", latency_ms=1.0, accuracy_drop=0.0, chosen=True, mark="#2")
+    odd = candidate("odd", math.nan, math.inf, front=True)
+    good = candidate("good", 1.0, 0.0, chosen=True, mark="#2")
     found = drawn([odd, good])
     assert "good: 1.000 ms, 0.00 points; odd: nan ms, inf points" in found.texts["desc"]
     assert "#2" in found.texts["text"]

@@ -81,7 +81,7 @@ def bars(chart: Bars) -> Markup:
     for row, y in drawing.each(chart.rows):
         if not math.isnan(row.value):
             start, end = sorted((scale(0), scale(row.value)))
-            style = "endless" if math.isinf(row.value) else row.style
+            style = "endless" if row.value == math.inf else row.style
             hint = f"{row.label}: {row.text}"
             drawing.rect(start, y - _BAR / 2, end - start, _BAR, f"bar {style}", hint=hint)
         if row.other is not None and math.isfinite(row.other):
