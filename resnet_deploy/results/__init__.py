@@ -5,7 +5,8 @@ Nothing is rounded here; that is the report's business.
 
 from __future__ import annotations
 
-from resnet_deploy.results.base import Result
+from resnet_deploy.results.accuracy import ClassAccuracy, ConfusionChange, PairedTop1
+from resnet_deploy.results.base import Result, from_dict, to_dict
 from resnet_deploy.results.benchmark import (
     BenchmarkResult,
     BenchmarkSweep,
@@ -29,7 +30,6 @@ from resnet_deploy.results.evaluation import (
 from resnet_deploy.results.interval import median_interval
 from resnet_deploy.results.isa import IsaReport, IsaRun
 from resnet_deploy.results.operator_times import OperatorKind, OperatorTime, Profile
-from resnet_deploy.results.paired import ClassAccuracy, ConfusionChange, PairedTop1
 from resnet_deploy.results.parity import FloatOp, Inspection, ParityCase, ParityReport
 from resnet_deploy.results.ratio import Ratio
 from resnet_deploy.results.regression import Change, ChangeVerdict, RegressionReport
@@ -42,7 +42,6 @@ from resnet_deploy.results.sensitivity import (
     PairedTimes,
     SensitivityReport,
 )
-from resnet_deploy.results.serialize import from_dict, to_dict
 from resnet_deploy.results.training import Epoch, TrainingResult
 from resnet_deploy.results.tuning import Trial, TuningReport
 from resnet_deploy.results.verdict import Verdict

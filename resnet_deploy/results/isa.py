@@ -16,17 +16,11 @@ class IsaRun(SameTop1):
 
     ``emulator`` is None where this CPU has the kernels itself; ``seconds`` are those of this
     call, next to nothing when ``cached``. ``identical_samples`` have the same logits to the last
-    bit. ``top1_equal`` and ``reference_top1_equal`` say, sample
-    by sample, whether both pick the same class; ``reference`` is None without a reference.
+    bit. ``top1_equal`` and ``reference_top1_equal`` say, sample by sample, whether both pick the
+    same class; ``reference`` is None without a reference.
     """
 
-    DERIVED = (
-        "samples",
-        "bit_identical",
-        "agreement",
-        "reference_agreement",
-        "failures",
-    )
+    DERIVED = ("samples", "bit_identical", "agreement", "reference_agreement", "failures")
 
     isa: str
     emulator: str | None

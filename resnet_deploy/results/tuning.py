@@ -49,7 +49,7 @@ class Trial:
     @property
     def speed_interval(self) -> tuple[float, float]:
         """The confidence interval of :attr:`speed`."""
-        return (1.0, 1.0) if self.ratio is None else (self.ratio.low, self.ratio.high)
+        return (1.0, 1.0) if self.ratio is None else self.ratio.interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,13 +127,13 @@ class TuningReport(Result):
     @property
     def front(self) -> tuple[Trial, ...]:
         """The trials that no other one beats in speed, closeness to fp32 and size at once."""
-        return tuple(t for t in self.trials if not any(_beats(o, t) for o in self.trials))
+        merits = [(t.speed, t.fidelity.agreement, -t.file_bytes) for t in self.trials]
+        return tuple(
+            trial
+            for trial, own in zip(self.trials, merits, strict=True)
+            if not any(_beats(better, own) for better in merits)
+        )
 
 
-def _beats(one: Trial, other: Trial) -> bool:
-    mine, its = _merits(one), _merits(other)
-    return mine != its and all(a >= b for a, b in zip(mine, its, strict=True))
-
-
-def _merits(trial: Trial) -> Sequence[float]:
-    return trial.speed, trial.fidelity.agreement, -trial.file_bytes
+def _beats(better: Sequence[float], worse: Sequence[float]) -> bool:
+    return better != worse and all(a >= b for a, b in zip(better, worse, strict=True))

@@ -9,6 +9,7 @@ from resnet_deploy.report import csv, view
 from resnet_deploy.report.document import Notes
 from resnet_deploy.results import (
     BenchmarkResult,
+    BenchmarkSweep,
     BenchSamples,
     BenchSubject,
     ColdStart,
@@ -184,7 +185,9 @@ def test_a_sweep_is_one_table_with_the_best_of_each_subject():
         return replace(RESULT, subjects=(one,), ratios=(), spec=BenchSpec(batch_size=batch_size))
 
     results = [at(1, 10_000_000), at(4, 20_000_000)]
-    shown = printed([*results, replace(RESULT, subjects=RESULT.subjects[:1])])
+    shown = printed(
+        BenchmarkSweep(results=(*results, replace(RESULT, subjects=RESULT.subjects[:1])))
+    )
     best = "ONNX Runtime fp32: most images per second (200.0) at batch size 4, 2 threads"
     assert best in shown
     assert "Latency" not in shown

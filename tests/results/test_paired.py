@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_deploy.results import ClassAccuracy, ConfusionChange
-from resnet_deploy.results.paired import (
+from resnet_deploy.results.accuracy import (
     MOST_CHANGES,
     class_accuracies,
     confusion_changes,

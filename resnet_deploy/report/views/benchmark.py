@@ -28,15 +28,16 @@ from resnet_deploy.report.words import (
     plural,
     times,
 )
-from resnet_deploy.results import BenchmarkResult, BenchSamples, Ratio
+from resnet_deploy.results import BenchmarkResult, BenchmarkSweep, BenchSamples, Ratio
 
 _PARITY_WARNING = 1e-3
 
 _MOST_TILES = 8
 
 
-def view(results: Sequence[BenchmarkResult]) -> Document:
+def view(result: BenchmarkResult | BenchmarkSweep) -> Document:
     """Return one benchmark, or several that differ in batch size, threads or instances."""
+    results = result.results if isinstance(result, BenchmarkSweep) else (result,)
     first = results[0]
     alone = len(results) == 1
     sections = [section for result in results for section in _sections(result, alone=alone)]

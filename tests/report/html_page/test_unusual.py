@@ -12,7 +12,7 @@ from resnet_deploy.report.chart import Point
 from resnet_deploy.report.document import Document, Section
 from resnet_deploy.report.html_page.writer import page
 from resnet_deploy.report.views.pareto import candidate, pareto
-from resnet_deploy.results import Profile, paired_ratios
+from resnet_deploy.results import BenchmarkSweep, Profile, paired_ratios
 from tests.support.html_reading import Reading, read
 from tests.support.reports.benchmarks import bench_result, bench_samples, profile, tuning
 from tests.support.reports.parts import diff
@@ -32,7 +32,7 @@ def drawn(candidates: list[Point]) -> Reading:
 
 def test_one_subject_has_nothing_to_compare_with():
     result = replace(bench_result(), subjects=bench_result().subjects[:1], ratios=(), skipped={})
-    found = read(html([result]))
+    found = read(html(result))
     assert "One subject: nothing to compare with." in found.texts["p"]
     assert "How many times as fast" not in found.texts["h2"]
 
@@ -48,19 +48,19 @@ def test_too_few_rounds_have_no_interval():
 def test_one_run_of_one_round():
     subjects = tuple(replace(one, rounds_ns=((5_000_000,),)) for one in bench_result().subjects)
     result = replace(bench_result(), subjects=subjects, ratios=paired_ratios(subjects))
-    assert "5.000" in read(html([result])).texts["td"]
+    assert "5.000" in read(html(result)).texts["td"]
 
 
 def test_very_different_latencies_get_a_logarithmic_axis():
     fast, slow = bench_samples("a", "ort", "fp32", 0.5), bench_samples("b", "ort", "fp32", 500.0)
     result = replace(bench_result(), subjects=(fast, slow), ratios=paired_ratios((fast, slow)))
-    assert "milliseconds per run, logarithmic" in read(html([result])).texts["text"]
-    assert "milliseconds per run" in read(html([bench_result()])).texts["text"]
+    assert "milliseconds per run, logarithmic" in read(html(result)).texts["text"]
+    assert "milliseconds per run" in read(html(bench_result())).texts["text"]
 
 
 def test_many_runs_do_not_make_a_large_page():
     many = tuple(replace(one, rounds_ns=one.rounds_ns * 100) for one in bench_result().subjects)
-    written = html([replace(bench_result(), subjects=many, ratios=paired_ratios(many))])
+    written = html(replace(bench_result(), subjects=many, ratios=paired_ratios(many)))
     assert len(written) < 150_000
 
 
@@ -68,7 +68,7 @@ def test_throughput_is_shown_beside_latency():
     subjects = tuple(
         replace(one, images_per_slice=(100.0, 110.0, 105.0)) for one in bench_result().subjects
     )
-    found = read(html([replace(bench_result(), subjects=subjects)]))
+    found = read(html(replace(bench_result(), subjects=subjects)))
     assert "Throughput" in found.texts["h3"]
     assert "105.0 images/s" in found.texts["text"]
 
@@ -76,7 +76,7 @@ def test_throughput_is_shown_beside_latency():
 def test_several_settings_are_told_apart():
     other = bench_result()
     other = replace(other, spec=replace(other.spec, batch_size=8))
-    found = read(html([bench_result(), other]))
+    found = read(html(BenchmarkSweep(results=(bench_result(), other))))
     assert "Latency, batch size 1, 2 threads" in found.texts["h2"]
     assert "Latency, batch size 8, 2 threads" in found.texts["h2"]
 
@@ -90,6 +90,17 @@ def test_parity_of_anything(noise):
     shown = "identical" if noise == 0 else "nothing left"
     assert shown in found.texts["text"]
     assert "All layers" in found.texts["h3"]
+
+
+def test_what_lost_its_signal_has_no_frame_of_what_is_equal():
+    styles = {}
+    for noise in (0.0, math.inf):
+        report = parity_report()
+        case = replace(report.cases[0], outputs=(diff("logits", noise),))
+        styles[noise] = (
+            "endless" in html(replace(report, cases=(case,), layers=())).split("<svg")[1]
+        )
+    assert styles == {0.0: True, math.inf: False}
 
 
 def test_parity_without_layers_or_classes_or_environment():
