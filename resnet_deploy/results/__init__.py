@@ -13,11 +13,13 @@ from resnet_deploy.results.benchmark import (
     BenchSamples,
     BenchSubject,
     ColdStart,
+    OperatorKind,
+    OperatorTime,
+    Profile,
     paired_ratios,
 )
-from resnet_deploy.results.bundle import BundleReport
 from resnet_deploy.results.closeness import OutputDiff
-from resnet_deploy.results.deployment import Deployment, ModelSummary, Stage
+from resnet_deploy.results.deployment import BundleReport, Deployment, ModelSummary, Stage
 from resnet_deploy.results.diagnosis import Diagnosis, Missing, RunnerStatus
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.evaluation import (
@@ -28,12 +30,10 @@ from resnet_deploy.results.evaluation import (
     ScoredClass,
 )
 from resnet_deploy.results.interval import median_interval
-from resnet_deploy.results.isa import IsaReport, IsaRun
-from resnet_deploy.results.operator_times import OperatorKind, OperatorTime, Profile
+from resnet_deploy.results.isa import IsaReport, IsaRun, LayerSaturation, SaturationReport
 from resnet_deploy.results.parity import FloatOp, Inspection, ParityCase, ParityReport
 from resnet_deploy.results.ratio import Ratio
 from resnet_deploy.results.regression import Change, ChangeVerdict, RegressionReport
-from resnet_deploy.results.saturation import LayerSaturation, SaturationReport
 from resnet_deploy.results.sensitivity import (
     BudgetReport,
     Fidelity,

@@ -15,7 +15,7 @@ from resnet_deploy.results import (
     TuningReport,
     paired_ratios,
 )
-from resnet_deploy.results.operator_times import OperatorKind, OperatorTime, Profile
+from resnet_deploy.results.benchmark import OperatorKind, OperatorTime, Profile
 from resnet_deploy.results.regression import Change, RegressionReport
 from resnet_deploy.spec import (
     BenchSpec,
