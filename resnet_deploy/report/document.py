@@ -52,7 +52,7 @@ Column = (
 """A column's name and what makes its cells of an item: a cell, or a value and how it is written."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Table:
     """Rows below named columns; the first ``words`` columns are text, the others numbers.
 
@@ -87,14 +87,9 @@ class Table:
         Columns that are None are left out, so that one that depends on the result is one line.
         """
         kept = [column for column in columns if column is not None]
-        return cls(
-            caption=caption,
-            columns=tuple(column[0] for column in kept),
-            rows=tuple(tuple(_cell(item, column) for column in kept) for item in items),
-            words=words,
-            shown=shown,
-            more=more,
-        )
+        names = tuple(column[0] for column in kept)
+        rows = tuple(tuple(_cell(item, column) for column in kept) for item in items)
+        return cls(caption, names, rows, words, shown, more)
 
 
 def _cell(item: T, column: Column[T]) -> Cell:

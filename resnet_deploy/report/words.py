@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-
-_MINUS = "\N{MINUS SIGN}"
+from collections.abc import Callable, Mapping
 
 
 def ms(value: float) -> str:
@@ -50,7 +48,7 @@ def percent(share: float) -> str:
 
 def points(share: float) -> str:
     """Return a signed share in percentage points with two decimals."""
-    return signed(100 * share, "{:+.2f}")
+    return signed("{:+.2f}")(100 * share)
 
 
 def small_percent(value: float) -> str:
@@ -58,15 +56,19 @@ def small_percent(value: float) -> str:
     return f"{value:.2%}" if value >= 0.01 or value == 0 else f"{value * 100:.2g}%"
 
 
-def signed(value: float, form: str) -> str:
-    """Return ``value`` in a ``form`` with a sign; what rounds to zero has none."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "no noise left" if value > 0 else "nothing left"
-    text = form.format(value)
-    text = text if any(digit in "123456789" for digit in text) else text.lstrip("+-")
-    return text.replace("-", _MINUS)
+def signed(form: str) -> Callable[[float], str]:
+    """Return what writes values in a ``form`` with a sign; what rounds to zero has none."""
+
+    def write(value: float) -> str:
+        if math.isnan(value):
+            return "NaN"
+        if math.isinf(value):
+            return "no noise left" if value > 0 else "nothing left"
+        text = form.format(value)
+        text = text if any(digit in "123456789" for digit in text) else text.lstrip("+-")
+        return text.replace("-", "\N{MINUS SIGN}")
+
+    return write
 
 
 def percent_tick(share: float) -> str:

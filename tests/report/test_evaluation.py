@@ -140,9 +140,9 @@ def test_decibels():
 
 
 def test_what_is_gained_in_decibels_is_never_more_than_it_is():
-    assert signed(math.inf, "{:+.2f} dB") == "no noise left"
-    assert signed(-math.inf, "{:+.2f} dB") == "nothing left"
-    assert signed(math.nan, "{:+.2f} dB") == "NaN"
+    assert signed("{:+.2f} dB")(math.inf) == "no noise left"
+    assert signed("{:+.2f} dB")(-math.inf) == "nothing left"
+    assert signed("{:+.2f} dB")(math.nan) == "NaN"
 
 
 def test_predictions():

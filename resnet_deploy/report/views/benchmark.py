@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 
+from resnet_deploy.report import words
 from resnet_deploy.report.chart import Distributions, Estimate, Forest, Series
 from resnet_deploy.report.document import (
     Block,
@@ -19,15 +20,6 @@ from resnet_deploy.report.document import (
 )
 from resnet_deploy.report.views import operator_times
 from resnet_deploy.report.views.benchmark_method import cautions, method, setting, shape
-from resnet_deploy.report.words import (
-    decibels,
-    file_name,
-    megabytes,
-    milliseconds,
-    ms,
-    plural,
-    times,
-)
 from resnet_deploy.results import BenchmarkResult, BenchmarkSweep, BenchSamples, Ratio
 
 _PARITY_WARNING = 1e-3
@@ -38,7 +30,7 @@ _MOST_TILES = 8
 def view(result: BenchmarkResult | BenchmarkSweep) -> Document:
     """Return one benchmark, or several that differ in batch size, threads or instances."""
     results = result.results if isinstance(result, BenchmarkSweep) else (result,)
-    first = results[0]
+    first, ms = results[0], words.milliseconds
     alone = len(results) == 1
     sections = [section for result in results for section in _sections(result, alone=alone)]
     return Document(
@@ -46,7 +38,7 @@ def view(result: BenchmarkResult | BenchmarkSweep) -> Document:
         title=_files(first),
         verdict=_verdict(first) if alone else None,
         tiles=tuple(
-            Tile(_label(s), milliseconds(s.p50_ms), f"median; fastest {milliseconds(s.min_ms)}")
+            Tile(_label(s), ms(s.p50_ms), f"median; fastest {ms(s.min_ms)}")
             for s in first.subjects[:_MOST_TILES]
         ),
         sections=tuple(sections) if alone else (_sweep(results), *sections),
@@ -57,7 +49,7 @@ def view(result: BenchmarkResult | BenchmarkSweep) -> Document:
 
 
 def _files(result: BenchmarkResult) -> str:
-    return ", ".join(dict.fromkeys(file_name(s.subject.model) for s in result.subjects))
+    return ", ".join(dict.fromkeys(words.file_name(s.subject.model) for s in result.subjects))
 
 
 def _label(samples: BenchSamples) -> str:
@@ -121,7 +113,7 @@ def _latency(result: BenchmarkResult) -> tuple[Block, ...]:
             Series(
                 _label(samples),
                 tuple(ns / 1e6 for runs in samples.rounds_ns for ns in runs),
-                f"{milliseconds(samples.p50_ms)} median",
+                f"{words.milliseconds(samples.p50_ms)} median",
             )
             for samples in result.subjects
         ],
@@ -135,10 +127,10 @@ def _latency(result: BenchmarkResult) -> tuple[Block, ...]:
         result.subjects,
         [
             ("subject", _label),
-            ("min ms", lambda samples: samples.min_ms, ms),
-            ("p50 ms", lambda samples: samples.p50_ms, ms),
-            ("p90 ms", lambda samples: samples.p90_ms, ms),
-            ("p99 ms", lambda samples: samples.p99_ms, ms),
+            ("min ms", lambda samples: samples.min_ms, words.ms),
+            ("p50 ms", lambda samples: samples.p50_ms, words.ms),
+            ("p90 ms", lambda samples: samples.p90_ms, words.ms),
+            ("p99 ms", lambda samples: samples.p99_ms, words.ms),
             ("images/s", lambda samples: samples.images_per_second, "{:.1f}".format),
             (
                 "vs PyTorch" if first.runner == "torch" else "vs first",
@@ -157,7 +149,7 @@ def _ratio(ratio: Ratio | None) -> Cell:
     interval = f"({ratio.low:.2f}-{ratio.high:.2f})"
     if not ratio.differs:
         return Cell(f"no difference\n{interval}", ratio.median, "dim")
-    return Cell(f"{times(ratio.median)}\n{interval}", ratio.median)
+    return Cell(f"{words.times(ratio.median)}\n{interval}", ratio.median)
 
 
 def _throughput(result: BenchmarkResult) -> tuple[Block, ...]:
@@ -189,7 +181,7 @@ def _ratios(result: BenchmarkResult) -> tuple[Block, ...]:
                 f"{ratio.subject} against {ratio.reference}",
                 ratio.median,
                 (ratio.low, ratio.high),
-                times(ratio.median),
+                words.times(ratio.median),
                 "muted" if not ratio.differs else "good" if ratio.median > 1 else "bad",
                 ratio.rounds,
             )
@@ -207,11 +199,11 @@ def _ratios(result: BenchmarkResult) -> tuple[Block, ...]:
         [
             ("subject", lambda ratio: ratio.subject),
             ("reference", lambda ratio: ratio.reference),
-            ("median", lambda ratio: ratio.median, times),
+            ("median", lambda ratio: ratio.median, words.times),
             ("from", lambda ratio: _end(ratio, ratio.low)),
             ("to", lambda ratio: _end(ratio, ratio.high)),
             ("confidence", lambda ratio: ratio.confidence, "{:.0%}".format),
-            ("of the fastest", lambda ratio: ratio.minima, times),
+            ("of the fastest", lambda ratio: ratio.minima, words.times),
         ],
         words=2,
     )
@@ -219,7 +211,7 @@ def _ratios(result: BenchmarkResult) -> tuple[Block, ...]:
 
 
 def _end(ratio: Ratio, value: float) -> Cell:
-    return Cell.of(value, times) if math.isfinite(ratio.high) else Cell("too few rounds")
+    return Cell.of(value, words.times) if math.isfinite(ratio.high) else Cell("too few rounds")
 
 
 def _cost(result: BenchmarkResult) -> Table:
@@ -231,9 +223,9 @@ def _cost(result: BenchmarkResult) -> Table:
             ("subject", _named),
             ("start ms", lambda samples: samples.startup_ms, "{:.0f}".format) if cold else None,
             ("load ms", lambda samples: samples.load_ms, "{:.0f}".format),
-            ("1st run ms", lambda samples: samples.first_run_ms, ms),
-            ("peak RSS", lambda samples: samples.peak_rss_bytes, megabytes),
-            ("file", lambda samples: samples.file_bytes, megabytes),
+            ("1st run ms", lambda samples: samples.first_run_ms, words.ms),
+            ("peak RSS", lambda samples: samples.peak_rss_bytes, words.megabytes),
+            ("file", lambda samples: samples.file_bytes, words.megabytes),
             ("parity", lambda samples: Cell("reference") if samples is first else _parity(samples)),
         ],
     )
@@ -241,7 +233,7 @@ def _cost(result: BenchmarkResult) -> Table:
 
 def _named(samples: BenchSamples) -> Cell:
     subject = samples.subject
-    full = f"{subject.label}: {file_name(subject.model)}, {subject.precision}"
+    full = f"{subject.label}: {words.file_name(subject.model)}, {subject.precision}"
     return Cell(subject.label, full=full)
 
 
@@ -254,7 +246,7 @@ def _parity(samples: BenchSamples) -> Cell:
         return Cell("NaN or infinity", tone="bad")
     top1 = "" if samples.agreement is None else f"\ntop-1 {samples.agreement:.0%}"
     if samples.subject.precision != "fp32":
-        return Cell(f"{decibels(logits.sqnr_db)}{top1}")
+        return Cell(f"{words.decibels(logits.sqnr_db)}{top1}")
     if logits.relative <= _PARITY_WARNING:
         return Cell(f"{logits.relative:.1e}")
     return Cell(f"{logits.relative:.1e}{top1}", tone="caution")
@@ -289,7 +281,7 @@ def _sweep(results: Sequence[BenchmarkResult]) -> Section:
         f"{label}: most images per second ({samples.images_per_second:.1f}) at batch size "
         f"{samples.subject.batch_size}, "
         + f"{samples.subject.instances} instances of " * (samples.subject.instances > 1)
-        + plural(samples.subject.threads, "thread")
+        + words.plural(samples.subject.threads, "thread")
         for label, samples in best.items()
     )
     return Section("All together", (table, Notes(lines, "strong")))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
+from resnet_deploy.report import words
 from resnet_deploy.report.chart import Bar, Bars, Estimate, Forest
 from resnet_deploy.report.document import (
     FAIL,
@@ -19,17 +17,6 @@ from resnet_deploy.report.document import (
 )
 from resnet_deploy.report.views.evaluation import points_lost
 from resnet_deploy.report.views.pareto import candidate, pareto
-from resnet_deploy.report.words import (
-    decibels,
-    file_name,
-    milliseconds,
-    ms,
-    percent,
-    plural,
-    signed,
-    some,
-    times,
-)
 from resnet_deploy.results import (
     BudgetReport,
     Fidelity,
@@ -47,7 +34,7 @@ def view(report: SensitivityReport) -> Document:
     """Return the ranking of the layers."""
     return Document(
         topic="Sensitivity, layer by layer",
-        title=file_name(report.model),
+        title=words.file_name(report.model),
         tiles=tiles(report),
         sections=sections(report),
     )
@@ -60,9 +47,9 @@ def tiles(report: SensitivityReport) -> tuple[Tile, ...]:
     best = report.layers[0]
     gone = f"{best.noise_removed:.1%} of the noise"
     return (
-        Tile("Signal to noise, all int8", decibels(best.int8.sqnr_db), _images(best.int8)),
-        Tile("Same top-1 as fp32", percent(best.int8.agreement)),
-        Tile("One run, all int8", milliseconds(best.times.int8_ms)),
+        Tile("Signal to noise, all int8", words.decibels(best.int8.sqnr_db), _images(best.int8)),
+        Tile("Same top-1 as fp32", words.percent(best.int8.agreement)),
+        Tile("One run, all int8", words.milliseconds(best.times.int8_ms)),
         Tile("First to go to float", best.name, gone),
     )
 
@@ -78,8 +65,8 @@ def sections(report: SensitivityReport) -> tuple[Section, ...]:
 
 
 def _fidelity(found: Fidelity) -> str:
-    words = f"SQNR {decibels(found.sqnr_db)}, same top-1 {percent(found.agreement)}"
-    return words if found.paired is None else f"{points_lost(found.paired)}, {words}"
+    close = f"SQNR {words.decibels(found.sqnr_db)}, same top-1 {words.percent(found.agreement)}"
+    return close if found.paired is None else f"{points_lost(found.paired)}, {close}"
 
 
 def budget_line(report: BudgetReport) -> str:
@@ -94,7 +81,7 @@ def budget_line(report: BudgetReport) -> str:
     names = report.float_layers
     layers = "all int8"
     if names:
-        layers = f"{plural(len(names), 'layer')} in float: {some(names, _NAMED_LAYERS)}"
+        layers = f"{words.plural(len(names), 'layer')} in float: {words.some(names, _NAMED_LAYERS)}"
     if best.times is not None:
         layers += f" ({best.times.lost_ms:+.3g} ms, {best.times.slowdown:.2f}x)"
     said = f"{PASS} " if report.held else f"{FAIL}  the best file reaches"
@@ -133,7 +120,7 @@ def search_section(budget: BudgetReport) -> Section:
         sorted(budget.trials, key=taken),
         [
             ("layers in float", lambda trial: str(len(trial.float_layers))),
-            ("ms", taken, ms),
+            ("ms", taken, words.ms),
             (lost, drop, "{:.2f}".format),
             ("standing", lambda trial: "chosen" if trial is budget.best else ""),
         ],
@@ -149,7 +136,7 @@ def _noise(report: SensitivityReport) -> tuple[Block, ...]:
             Bar(
                 layer.name,
                 100 * layer.noise_removed,
-                signed(100 * layer.noise_removed, "{:+.1f}%"),
+                words.signed("{:+.1f}%")(100 * layer.noise_removed),
                 "plain" if layer.noise_removed >= 0 else "bad",
             )
             for layer in sorted(report.layers, key=lambda layer: _natural(layer.name))
@@ -163,18 +150,18 @@ def _noise(report: SensitivityReport) -> tuple[Block, ...]:
         report.layers,
         [
             ("layer", lambda layer: " + ".join(layer.modules)),
-            ("SQNR gained", lambda layer: layer.sqnr_gain_db, _signed("{:+.2f} dB")),
-            ("agreement", lambda layer: layer.agreement_gain, _signed("{:+.2f}")),
+            ("SQNR gained", lambda layer: layer.sqnr_gain_db, words.signed("{:+.2f} dB")),
+            ("agreement", lambda layer: layer.agreement_gain, words.signed("{:+.2f}")),
             None
             if best.top1_gain is None
-            else ("top-1", lambda layer: layer.top1_gain, _signed("{:+.2f}")),
-            ("noise gone", lambda layer: layer.noise_removed, _signed("{:+.1%}")),
+            else ("top-1", lambda layer: layer.top1_gain, words.signed("{:+.2f}")),
+            ("noise gone", lambda layer: layer.noise_removed, words.signed("{:+.1%}")),
             ("ms lost", _lost),
-            ("noise per ms", lambda layer: layer.gain_per_ms, _signed("{:+,.0%}")),
+            ("noise per ms", lambda layer: layer.gain_per_ms, words.signed("{:+,.0%}")),
         ],
         shown=_SHOWN_LAYERS,
     )
-    whole = f"all int8: {_fidelity(best.int8)}, {milliseconds(best.times.int8_ms)}"
+    whole = f"all int8: {_fidelity(best.int8)}, {words.milliseconds(best.times.int8_ms)}"
     method = f"{report.method}; {report.seconds:.0f} s"
     return *charts, table, Notes((whole,)), Notes((method,), "dim")
 
@@ -186,13 +173,9 @@ def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
     )
 
 
-def _signed(form: str) -> Callable[[float], str]:
-    return partial(signed, form=form)
-
-
 def _lost(layer: LayerSensitivity) -> Cell:
     lost = layer.times.lost_ms
-    return Cell("about 0" if _style(layer) == "muted" else signed(lost, "{:+.3f}"), lost)
+    return Cell("about 0" if _style(layer) == "muted" else words.signed("{:+.3f}")(lost), lost)
 
 
 def _cost(report: SensitivityReport) -> Forest:
@@ -205,7 +188,7 @@ def _cost(report: SensitivityReport) -> Forest:
                 layer.name,
                 layer.times.slowdown,
                 layer.times.interval,
-                times(layer.times.slowdown),
+                words.times(layer.times.slowdown),
                 _style(layer),
             )
             for layer in report.layers[:_MOST_TIMES]
@@ -221,4 +204,4 @@ def _style(layer: LayerSensitivity) -> str:
 
 
 def _images(found: Fidelity) -> str:
-    return f"{plural(found.samples, 'image')} of {found.data}"
+    return f"{words.plural(found.samples, 'image')} of {found.data}"

@@ -6,19 +6,10 @@ import math
 import shlex
 from dataclasses import replace
 
+from resnet_deploy.report import words
 from resnet_deploy.report.chart import Estimate, Forest
 from resnet_deploy.report.document import Cell, Document, Section, Table, Tile, Tone, Verdict
 from resnet_deploy.report.views.pareto import candidate, pareto
-from resnet_deploy.report.words import (
-    file_name,
-    megabytes,
-    milliseconds,
-    ms,
-    percent,
-    plural,
-    signed,
-    times,
-)
 from resnet_deploy.results import Trial, TuningReport
 from resnet_deploy.spec import Objective
 
@@ -56,7 +47,7 @@ def view(report: TuningReport) -> Document:
     speeds = _speeds(ordered[:_MOST_SPEEDS], report)
     return Document(
         topic="Tuning",
-        title=file_name(report.model),
+        title=words.file_name(report.model),
         verdict=Verdict.check(report.passed, _sentence(report)),
         tiles=() if best is None else _tiles(report, best),
         sections=(
@@ -108,14 +99,14 @@ def _budget(report: TuningReport) -> str:
 
 def _tiles(report: TuningReport, best: Trial) -> tuple[Tile, ...]:
     drop = best.fidelity.drop
-    faster = f"{times(best.speed)} as fast as the default"
-    images = plural(best.fidelity.samples, "image")
+    faster = f"{words.times(best.speed)} as fast as the default"
+    images = words.plural(best.fidelity.samples, "image")
     lost = "no labels" if drop is None else f"{drop:.2f}"
     return (
-        Tile("One image", milliseconds(report.latency_ms(best)), faster),
-        Tile("Same top-1 as fp32", percent(best.fidelity.agreement), images),
+        Tile("One image", words.milliseconds(report.latency_ms(best)), faster),
+        Tile("Same top-1 as fp32", words.percent(best.fidelity.agreement), images),
         Tile("Top-1 lost", lost, "" if drop is None else "points"),
-        Tile("File", megabytes(best.file_bytes), best.recipe.name),
+        Tile("File", words.megabytes(best.file_bytes), best.recipe.name),
     )
 
 
@@ -126,11 +117,11 @@ def _table(ordered: Numbered, report: TuningReport) -> Table:
         [
             ("file", lambda row: f"#{row[0]} {row[1].recipe.name}"),
             ("run by", lambda row: row[1].setting.name),
-            ("ms/image", lambda row: report.latency_ms(row[1]), ms),
+            ("ms/image", lambda row: report.latency_ms(row[1]), words.ms),
             ("times as fast", lambda row: _speed(row[1])),
-            ("top-1 = fp32", lambda row: row[1].fidelity.agreement, percent),
-            ("points lost", lambda row: row[1].fidelity.drop, lambda lost: signed(lost, "{:+.2f}")),
-            ("size", lambda row: row[1].file_bytes, megabytes),
+            ("top-1 = fp32", lambda row: row[1].fidelity.agreement, words.percent),
+            ("points lost", lambda row: row[1].fidelity.drop, words.signed("{:+.2f}")),
+            ("size", lambda row: row[1].file_bytes, words.megabytes),
             ("standing", lambda row: _standing(row[1], report)),
         ],
         words=2,
@@ -175,7 +166,7 @@ def _speeds(ordered: Numbered, report: TuningReport) -> Forest:
                 f"#{number} {trial.name}",
                 trial.speed,
                 trial.speed_interval,
-                "reference" if trial.ratio is None else times(trial.speed),
+                "reference" if trial.ratio is None else words.times(trial.speed),
                 styles[_tone(trial, report)],
             )
             for number, trial in ordered
@@ -220,8 +211,8 @@ def _method(report: TuningReport) -> tuple[str, ...]:
     return (
         *notes,
         "front: nothing beats it in speed, agreement and size at once",
-        f"accuracy on {plural(report.trials[0].fidelity.samples, 'image')} that set no range",
+        f"accuracy on {words.plural(report.trials[0].fidelity.samples, 'image')} that set no range",
         "speeds are paired with the default's, in processes of their own, in turns; times are "
         "those of the default divided by them",
-        f"{plural(len(report.trials), 'trial')} in {report.seconds:.0f} s",
+        f"{words.plural(len(report.trials), 'trial')} in {report.seconds:.0f} s",
     )
