@@ -271,7 +271,7 @@ class _Session:
 
     def _samples_of(self, entry: _Entry) -> BenchSamples:
         first = self._entries[0]
-        same_input = entry is not first and entry.samples.pictures == first.samples.pictures
+        same_input = entry is not first and entry.samples.content == first.samples.content
         logits, top1 = parity(
             entry.logits,
             first.logits,

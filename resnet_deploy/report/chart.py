@@ -14,14 +14,14 @@ _MOST_BARS = 400
 class Bar:
     """A ``value``, written as ``text``; NaN has no bar, infinity fills the row.
 
-    ``other`` is drawn as a mark to compare with. ``style`` is a class of the stylesheet.
+    ``reference`` is drawn as a mark to compare with. ``style`` is a class of the stylesheet.
     """
 
     label: str
     value: float
     text: str
     style: str = "plain"
-    other: float | None = None
+    reference: float | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from resnet_deploy.report.document import Block, Document, Notes, Table
 from resnet_deploy.report.words import versions
 
 MARK = "<!-- written by resnet-deploy -->"
-"""By which a page of this tool is known; nobody sees it."""
+"""A comment, not shown, by which a page of this tool is recognised."""
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
 _STARTS_A_BLOCK = re.compile(r"^(\d*)([-+=#.)])")

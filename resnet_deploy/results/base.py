@@ -67,8 +67,7 @@ class Result:
 
 
 def _renderers() -> Any:
-    # A renderer knows every result, so all of them live in a layer above this one, which must not
-    # be imported from here: it is found when somebody wants to look.
+    # The reports know every result, so they are a layer above this one, which must not import it.
     return importlib.import_module("resnet_deploy.report")
 
 

@@ -59,7 +59,7 @@ class TuningReport(Result):
     ``reference_ms`` is the reference's fastest median round: absolute times are made of it.
     ``data`` names the images and their SHA-256. ``skipped`` holds what could not run here, and
     why. ``seconds`` count interrupted searches too. ``complete``: nothing was left out for want of
-    time. ``shipped`` is the path of the best file, None where nobody said.
+    time. ``shipped`` is the path of the best file, None where that is not known.
     """
 
     DERIVED = ("passed",)

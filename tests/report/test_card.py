@@ -76,7 +76,7 @@ def test_an_int8_file() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"resize_in_graph": True}, "RGB bytes of any picture; the graph does the rest: shorter"),
+        ({"resize_in_graph": True}, "RGB bytes of any image; the graph does the rest: shorter"),
         ({"format": InputFormat.UINT8_S2D}, "RGB bytes as uint8-s2d; the graph normalises: mean"),
     ],
 )

@@ -18,7 +18,7 @@ def test_the_slowest_operators_and_what_the_others_take_together() -> None:
     assert len(lines) == 25
     times = [float(line.split()[3]) for line in lines]
     assert times == sorted(times, reverse=True)
-    rest = sorted((one.ms for one in found.operators), reverse=True)[25:]
+    rest = sorted((operator.ms for operator in found.operators), reverse=True)[25:]
     assert f"{len(rest)} more: {sum(rest):.3f} ms, {sum(rest) / found.total_ms:.1%}" in shown
     assert sentence(found) in shown.replace("\n", "")
 

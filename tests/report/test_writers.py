@@ -72,7 +72,7 @@ def test_every_kind_is_written_in_every_way(kind: str) -> None:
     assert len(printed(result).splitlines()) > 2
     assert html(result).startswith("<!DOCTYPE html>")
     assert json_module.loads(json(result))
-    tables = [one for one in csv_module.reader(io.StringIO(csv(result))) if len(one) > 1]
+    tables = [row for row in csv_module.reader(io.StringIO(csv(result))) if len(row) > 1]
     assert tables
     text = markdown(result)
     assert text.startswith(f"# {view(result).title.split()[0]}"[:5])
@@ -86,17 +86,17 @@ def test_every_view_has_a_sample() -> None:
 def _without() -> dict[str, Any]:
     """Results whose fields are None, or empty, where they may be."""
     bench, parity, made, net = bench_result(), parity_report(), deployment(), summary()
-    subjects = tuple(replace(one, logits=None, top1_equal=()) for one in bench.subjects)
+    subjects = tuple(replace(samples, logits=None, top1_equal=()) for samples in bench.subjects)
     assert made.sensitivity is not None
     assert made.budget is not None
     bare = replace(made.sensitivity.layers[0].int8, paired=None)
-    layers = tuple(replace(one, int8=bare, mixed=bare) for one in made.sensitivity.layers)
-    trials = tuple(replace(one, fidelity=bare, times=None) for one in made.budget.trials)
+    layers = tuple(replace(layer, int8=bare, mixed=bare) for layer in made.sensitivity.layers)
+    trials = tuple(replace(trial, fidelity=bare, times=None) for trial in made.budget.trials)
     return {
         "bench": replace(bench, subjects=subjects, ratios=()),
         "parity": replace(
             parity,
-            cases=tuple(replace(one, top1_equal=()) for one in parity.cases),
+            cases=tuple(replace(case, top1_equal=()) for case in parity.cases),
             environment=None,
         ),
         "evaluate": replace(

@@ -177,7 +177,7 @@ def _classes(result: EvalResult) -> Section:
         title,
         "share of the class's images that are right",
         [
-            Bar(label.name, label.top1, percent(label.top1), other=label.against_top1)
+            Bar(label.name, label.top1, percent(label.top1), reference=label.against_top1)
             for label in shown
         ],
         caption="Top-1 within each class." + " The upright mark is the reference." * compared,
@@ -260,7 +260,7 @@ def _reliability(result: EvalResult) -> tuple[Block, ...]:
     chart = Bars(
         title,
         "share of images that are right",
-        [Bar(name, hit, plural(count, "image"), other=said) for name, count, said, hit in rows],
+        [Bar(name, hit, plural(count, "image"), reference=said) for name, count, said, hit in rows],
         percent=True,
         caption="Answers sorted by how sure the model is. The bar is how often they are right, the "
         "mark how often they would be if confidence could be taken at its word. Expected "

@@ -117,7 +117,7 @@ def _preprocessing(spec: dict[str, Any]) -> str:
     mean, std = (" ".join(f"{value:g}" for value in spec[key]) for key in ("mean", "std"))
     scale = f"mean {mean}, std {std}"
     if spec["resize_in_graph"]:
-        return f"RGB bytes of any picture; the graph does the rest: {steps}, {scale}"
+        return f"RGB bytes of any image; the graph does the rest: {steps}, {scale}"
     if spec["format"] == InputFormat.FLOAT_NCHW.value:
         return f"{steps}, RGB on [0, 1], {scale}"
     return f"{steps}, RGB bytes as {spec['format']}; the graph normalises: {scale}"

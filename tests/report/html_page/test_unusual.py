@@ -38,7 +38,9 @@ def test_one_subject_has_nothing_to_compare_with():
 
 
 def test_too_few_rounds_have_no_interval():
-    subjects = tuple(replace(one, rounds_ns=one.rounds_ns[:2]) for one in bench_result().subjects)
+    subjects = tuple(
+        replace(samples, rounds_ns=samples.rounds_ns[:2]) for samples in bench_result().subjects
+    )
     result = replace(bench_result(), subjects=subjects, ratios=paired_ratios(subjects))
     written = html(result)
     assert "too few rounds" in read(written).texts["td"]
@@ -46,7 +48,9 @@ def test_too_few_rounds_have_no_interval():
 
 
 def test_one_run_of_one_round():
-    subjects = tuple(replace(one, rounds_ns=((5_000_000,),)) for one in bench_result().subjects)
+    subjects = tuple(
+        replace(samples, rounds_ns=((5_000_000,),)) for samples in bench_result().subjects
+    )
     result = replace(bench_result(), subjects=subjects, ratios=paired_ratios(subjects))
     assert "5.000" in read(html(result)).texts["td"]
 
@@ -59,14 +63,17 @@ def test_very_different_latencies_get_a_logarithmic_axis():
 
 
 def test_many_runs_do_not_make_a_large_page():
-    many = tuple(replace(one, rounds_ns=one.rounds_ns * 100) for one in bench_result().subjects)
+    many = tuple(
+        replace(samples, rounds_ns=samples.rounds_ns * 100) for samples in bench_result().subjects
+    )
     written = html(replace(bench_result(), subjects=many, ratios=paired_ratios(many)))
     assert len(written) < 150_000
 
 
 def test_throughput_is_shown_beside_latency():
     subjects = tuple(
-        replace(one, images_per_slice=(100.0, 110.0, 105.0)) for one in bench_result().subjects
+        replace(samples, images_per_slice=(100.0, 110.0, 105.0))
+        for samples in bench_result().subjects
     )
     found = read(html(replace(bench_result(), subjects=subjects)))
     assert "Throughput" in found.texts["h3"]
@@ -74,9 +81,9 @@ def test_throughput_is_shown_beside_latency():
 
 
 def test_several_settings_are_told_apart():
-    other = bench_result()
-    other = replace(other, spec=replace(other.spec, batch_size=8))
-    found = read(html(BenchmarkSweep(results=(bench_result(), other))))
+    larger = bench_result()
+    larger = replace(larger, spec=replace(larger.spec, batch_size=8))
+    found = read(html(BenchmarkSweep(results=(bench_result(), larger))))
     assert "Latency, batch size 1, 2 threads" in found.texts["h2"]
     assert "Latency, batch size 8, 2 threads" in found.texts["h2"]
 
@@ -118,7 +125,7 @@ def test_a_thousand_classes_are_not_all_listed():
     assert len(written) < 60_000
     found = read(written)
     assert "The 20 of 1,000 classes that lost most" in found.texts["h2"]
-    assert not any("Confusion matrix" in one for one in found.texts["title"])
+    assert not any("Confusion matrix" in text for text in found.texts["title"])
 
 
 def test_an_evaluation_of_an_earlier_version_has_ranks_only():
@@ -126,7 +133,7 @@ def test_an_evaluation_of_an_earlier_version_has_ranks_only():
         evaluation(), predicted=(), confidences=(), truth=(), classes=(), against=None, data="old"
     )
     found = read(html(old))
-    assert [one for one in found.texts["h2"] if one] == ["Top-1 accuracy", "Measured on"]
+    assert [text for text in found.texts["h2"] if text] == ["Top-1 accuracy", "Measured on"]
 
 
 def test_skipped_images_are_named():
@@ -137,9 +144,9 @@ def test_skipped_images_are_named():
 
 
 def test_a_net_of_one_layer_has_no_ranking():
-    one = deployment()
-    assert one.sensitivity is not None
-    empty = replace(one, sensitivity=replace(one.sensitivity, layers=()), budget=None)
+    made = deployment()
+    assert made.sensitivity is not None
+    empty = replace(made, sensitivity=replace(made.sensitivity, layers=()), budget=None)
     assert any("nothing to rank" in line for line in read(html(empty)).texts["li"])
 
 

@@ -1,4 +1,4 @@
-"""Made-up benchmarks: measured, profiled, compared, and what a search found."""
+"""Synthetic benchmarks: measured, profiled, compared, and what a search found."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def regression() -> RegressionReport:
             max_regress=0.05,
             by_process=True,
             before=before,
-            after=tuple(slowdown * one for one in before),
+            after=tuple(slowdown * cost for cost in before),
         )
 
     changes = (

@@ -1,4 +1,4 @@
-"""A result of every kind, made up: what views and writers are shown."""
+"""A synthetic result of every kind: what views and writers are shown."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def training() -> TrainingResult:
     return TrainingResult(
         model="resnet8",
         recipe={"epochs": 7},
-        data="made-up",
+        data="synthetic",
         classes=("a", "b", "c"),
         train_images=1000,
         test_images=500,

@@ -75,7 +75,9 @@ def bars(chart: Bars) -> Markup:
     shared = chart.alike or chart.rows
     drawing = _Rows(chart, 22, (300, 200), shared)
     values = [row.value for row in shared]
-    values += [value for row in shared for value in (row.other, chart.bound) if value is not None]
+    values += [
+        value for row in shared for value in (row.reference, chart.bound) if value is not None
+    ]
     scale = from_zero(values, drawing.left, drawing.right)
     drawing.axis(scale, chart.axis, percent=chart.percent)
     for row, y in drawing.each(chart.rows):
@@ -84,8 +86,8 @@ def bars(chart: Bars) -> Markup:
             style = "endless" if row.value == math.inf else row.style
             hint = f"{row.label}: {row.text}"
             drawing.rect(start, y - _BAR / 2, end - start, _BAR, f"bar {style}", hint=hint)
-        if row.other is not None and math.isfinite(row.other):
-            x = scale(row.other)
+        if row.reference is not None and math.isfinite(row.reference):
+            x = scale(row.reference)
             drawing.line((x, y - _BAR / 2 - 2), (x, y + _BAR / 2 + 2), "mark")
     drawing.line((scale(0), 6), (scale(0), drawing.bottom), "zero")
     if chart.bound is not None and math.isfinite(chart.bound):
