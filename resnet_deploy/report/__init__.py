@@ -29,7 +29,6 @@ VIEWS = {
     "ModelSummary": "summary",
     "ParityReport": "parity",
     "Predictions": "prediction",
-    "Profile": "operator_times",
     "RegressionReport": "regression",
     "SaturationReport": "saturation",
     "SensitivityReport": "sensitivity",

@@ -14,7 +14,6 @@ from resnet_deploy.report.html_page.charts.matrix import matrix
 from resnet_deploy.report.html_page.charts.rows import bars, distributions, forest
 from resnet_deploy.report.html_page.charts.scatter import scatter
 from resnet_deploy.report.words import versions
-from resnet_deploy.results import Environment
 from resnet_deploy.version import __version__
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def page(document: Document) -> str:
         page=document,
         version=__version__,
         generator=GENERATOR,
-        facts=_facts(document.environment),
+        versions=versions,
         draw=lambda chart: _DRAW[type(chart)](chart),
         sentence=_sentence,
     )
@@ -47,19 +46,6 @@ def page(document: Document) -> str:
 def _sentence(text: str) -> str:
     end = "" if text.endswith(".") else "."
     return f"{text[:1].upper()}{text[1:]}{end}"
-
-
-def _facts(environment: Environment | None) -> list[tuple[str, str]]:
-    if environment is None:
-        return []
-    return [
-        ("Processor", environment.cpu),
-        ("Cores allowed", str(environment.cores)),
-        ("Instruction sets", ", ".join(environment.isa) or "none that matter for int8"),
-        ("Operating system", environment.os),
-        ("Python", environment.python),
-        ("Packages", versions(environment.versions)),
-    ]
 
 
 @functools.cache

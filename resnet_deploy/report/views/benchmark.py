@@ -253,7 +253,6 @@ def _parity(samples: BenchSamples) -> Cell:
 
 
 def _sweep(results: Sequence[BenchmarkResult]) -> Section:
-    """Return images per second and median latency of each subject in each configuration."""
     every = [samples for result in results for samples in result.subjects]
     best = {
         label: max((s for s in every if _label(s) == label), key=lambda s: s.images_per_second)

@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 
 from resnet_deploy.report.chart import Bar, Bars
-from resnet_deploy.report.document import Block, Document, Notes, Section, Table
+from resnet_deploy.report.document import Block, Notes, Table
 from resnet_deploy.report.words import milliseconds, ms, plural
 from resnet_deploy.results import Profile
 
 _MOST_BARS = 20
 _SHOWN = 25
-
-
-def view(profile: Profile) -> Document:
-    """Return one subject's profile."""
-    section = Section("Where the time goes", blocks(profile))
-    return Document(topic="Profile", title=profile.subject, sections=(section,))
 
 
 def blocks(profile: Profile) -> tuple[Block, ...]:

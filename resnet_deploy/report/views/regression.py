@@ -109,7 +109,6 @@ def _cost(costs_ns: tuple[float, ...], *, rates: bool) -> Cell:
 
 
 def _cautions(report: RegressionReport) -> tuple[str, ...]:
-    """Return what makes the comparison doubtful."""
     lines = [f"the runs differ in {difference}" for difference in report.differences]
     if report.relative_to is not None:
         lines.insert(0, f"relative to {report.relative_to}")

@@ -48,7 +48,6 @@ def _layers(stage: Stage) -> Cell:
 
 
 def _notes(summary: ModelSummary) -> tuple[str, ...]:
-    """Return what is known beyond the table, one line each."""
     lines = []
     if summary.paper_flops is not None:
         ratio = summary.macs / summary.paper_flops - 1

@@ -201,7 +201,6 @@ def _shipping(best: Trial, file: str) -> tuple[str, ...]:
 
 
 def _method(report: TuningReport) -> tuple[str, ...]:
-    """Return what was left out, and how the others were measured."""
     notes = [f"skipped {name}: {reason}" for name, reason in report.skipped.items()]
     if not report.complete:
         notes.append(

@@ -14,7 +14,7 @@ from resnet_deploy.report.html_page.writer import page
 from resnet_deploy.report.views.pareto import candidate, pareto
 from resnet_deploy.results import BenchmarkSweep, Profile, paired_ratios
 from tests.support.html_reading import Reading, read
-from tests.support.reports.benchmarks import bench_result, bench_samples, profile, tuning
+from tests.support.reports.benchmarks import bench_result, bench_samples, profile, profiled, tuning
 from tests.support.reports.parts import diff
 from tests.support.reports.quality import (
     deployment,
@@ -183,9 +183,9 @@ def test_a_search_that_found_nothing():
 
 def test_operators_add_up():
     few = replace(profile(), operators=profile().operators[:2])
-    found = read(html(few))
+    found = read(html(profiled(few)))
     total = f"{few.total_ms:.3f} ms"
     assert f"{total} in all operators together." in found.texts["figcaption"]
     assert f"{total}, 100.0%" in found.texts["text"]
     empty = Profile(subject="a", batch_size=1, threads=1, operators=())
-    assert "svg" in read(html(empty)).tags
+    assert "svg" in read(html(profiled(empty))).tags

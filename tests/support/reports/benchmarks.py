@@ -101,6 +101,10 @@ def profile() -> Profile:
     return Profile(subject="ONNX Runtime int8", batch_size=1, threads=2, operators=tuple(every))
 
 
+def profiled(found: Profile) -> BenchmarkResult:
+    return replace(bench_result(), profiles=(found,))
+
+
 def regression() -> RegressionReport:
     def change(subject: str, slowdown: float) -> Change:
         chance = random.Random(subject)

@@ -125,7 +125,6 @@ def training() -> TrainingResult:
 CHARTED: dict[str, Any] = {
     "bench": replace(bench_result(), profiles=(profile(),)),
     "sweep": BenchmarkSweep(results=(bench_result(), replace(bench_result(), ratios=()))),
-    "profile": profile(),
     "compare": regression(),
     "verify": parity_report(),
     "isa": isa_report(),

@@ -74,10 +74,8 @@ def bars(chart: Bars) -> Markup:
     """Return one bar per row, and a line at the bound."""
     shared = chart.alike or chart.rows
     drawing = _Rows(chart, 22, (300, 200), shared)
-    values = [row.value for row in shared]
-    values += [
-        value for row in shared for value in (row.reference, chart.bound) if value is not None
-    ]
+    found = [chart.bound, *(value for row in shared for value in (row.value, row.reference))]
+    values = [value for value in found if value is not None]
     scale = from_zero(values, drawing.left, drawing.right)
     drawing.axis(scale, chart.axis, percent=chart.percent)
     for row, y in drawing.each(chart.rows):
