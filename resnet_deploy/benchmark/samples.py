@@ -1,4 +1,4 @@
-"""The images that subjects get, and whether they answer alike."""
+"""The images that subjects get."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from resnet_deploy.artifact.onnx_file import Artifact, load
 from resnet_deploy.data.formats import encode
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError
-from resnet_deploy.results import BenchSubject, OutputDiff
-from resnet_deploy.runners.compare import difference_and_top1
+from resnet_deploy.results import BenchSubject
 from resnet_deploy.spec import BenchSpec, Preprocess
 
 _PARITY_SAMPLES = 8
@@ -42,7 +41,7 @@ def samples_for(subject: BenchSubject, spec: BenchSpec, folder: Path) -> Samples
     generator = np.random.default_rng(spec.seed)
     artifact = _artifact_of(subject)
     classes = artifact is None or artifact.output_kind.has_classes
-    preprocess = None if artifact is None else _preprocess_of(artifact, subject)
+    preprocess = _preprocess_of(artifact, subject)
     if preprocess is not None:
         size = preprocess.crop
         content = f"{count}x{size}x{size}"
@@ -72,20 +71,11 @@ def _artifact_of(subject: BenchSubject) -> Artifact | None:
         return None
 
 
-def _preprocess_of(artifact: Artifact, subject: BenchSubject) -> Preprocess | None:
+def _preprocess_of(artifact: Artifact | None, subject: BenchSubject) -> Preprocess | None:
     """Return how images become the input of the file; None where that is not known."""
-    if artifact.image_shape != subject.input_shape:
+    if artifact is None or artifact.image_shape != subject.input_shape:
         return None
     try:
         return input_preprocess(artifact)
     except UnsupportedGraphError:
         return None
-
-
-def parity(
-    logits: Array, reference: Array, *, same_input: bool, classes: bool
-) -> tuple[OutputDiff | None, tuple[bool, ...]]:
-    """Compare two outputs, and the top-1 of ``classes``; (None, ()) without the same input."""
-    if not same_input or logits.shape != reference.shape:
-        return None, ()
-    return difference_and_top1("logits", reference, logits, classes=classes)
