@@ -63,7 +63,7 @@ def signed(form: str) -> Callable[[float], str]:
         if math.isnan(value):
             return "NaN"
         if math.isinf(value):
-            return "no noise left" if value > 0 else "nothing left"
+            return "\N{INFINITY}" if value > 0 else "nothing left"
         text = form.format(value)
         text = text if any(digit in "123456789" for digit in text) else text.lstrip("+-")
         return text.replace("-", "\N{MINUS SIGN}")

@@ -140,7 +140,7 @@ def test_decibels():
 
 
 def test_what_is_gained_in_decibels_is_never_more_than_it_is():
-    assert signed("{:+.2f} dB")(math.inf) == "no noise left"
+    assert signed("{:+.2f} dB")(math.inf) == "\N{INFINITY}"
     assert signed("{:+.2f} dB")(-math.inf) == "nothing left"
     assert signed("{:+.2f} dB")(math.nan) == "NaN"
 
