@@ -31,12 +31,12 @@ def error(top1: float) -> float:
 
 def curves(epochs: list[dict[str, Any]]) -> dict[str, Points]:
     """Return the errors by steps: ``training`` in the middle of the epoch it is the mean of."""
-    starts = [0, *(one["steps"] for one in epochs)]
+    starts = [0, *(epoch["steps"] for epoch in epochs)]
     middles = [(start + end) / 2 for start, end in pairwise(starts)]
-    tops = (error(one["train_top1"]) for one in epochs)
+    tops = (error(epoch["train_top1"]) for epoch in epochs)
     return {
         "training": list(zip(middles, tops, strict=True)),
-        "test": [(one["steps"], error(one["test_top1"])) for one in epochs],
+        "test": [(epoch["steps"], error(epoch["test_top1"])) for epoch in epochs],
     }
 
 
@@ -87,9 +87,9 @@ def _draw_legend(drawing: Drawing, left: float, rows: list[tuple[str, str]]) -> 
 
 def _findings(record: dict[str, Any]) -> list[str]:
     return [
-        f"{one['claim']}: {'yes' if one['holds'] else 'no'}, {one['deep']:.2f} % and "
-        f"{one['shallow']:.2f} %"
-        for one in record["verdicts"]
+        f"{verdict['claim']}: {'yes' if verdict['holds'] else 'no'}, {verdict['deep']:.2f} % and "
+        f"{verdict['shallow']:.2f} %"
+        for verdict in record["verdicts"]
     ]
 
 

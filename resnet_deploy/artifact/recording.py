@@ -20,16 +20,15 @@ def recorded(artifact: Artifact, change: Callable[[Card], Card]) -> Artifact:
     Raises:
         ArtifactError: the file has no card, or is another one by now.
     """
-    check_recordable(artifact)
-    assert artifact.card is not None
+    card = check_recordable(artifact)
     path = artifact.path
     if load(path).sha256 != artifact.sha256:
         raise ArtifactError(f"{path} was replaced meanwhile, nothing is recorded: run this again")
-    return with_card(artifact, replace(change(artifact.card), made_sha256=artifact.made_sha256))
+    return with_card(artifact, replace(change(card), made_sha256=artifact.made_sha256))
 
 
-def check_recordable(artifact: Artifact) -> None:
-    """Refuse a file that has no card to record something in.
+def check_recordable(artifact: Artifact) -> Card:
+    """Return the card of a file, to record something in; refuse one that has none.
 
     Raises:
         ArtifactError: another tool wrote it.
@@ -39,3 +38,4 @@ def check_recordable(artifact: Artifact) -> None:
             f"{artifact.path} has no card to record in: another tool wrote it; quantize or export "
             "it with resnet-deploy"
         )
+    return artifact.card

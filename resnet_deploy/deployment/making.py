@@ -19,13 +19,7 @@ from resnet_deploy.deployment.plan import Plan
 from resnet_deploy.judge import judge
 from resnet_deploy.progress import Progress
 from resnet_deploy.quantization.quantized import Quantized, calibrate
-from resnet_deploy.results import (
-    BudgetReport,
-    Inspection,
-    ParityReport,
-    SensitivityReport,
-    Verdict,
-)
+from resnet_deploy.results import BudgetReport, Inspection, ParityReport, SensitivityReport, Verdict
 from resnet_deploy.summarize import summarize_artifact
 from resnet_deploy.verification import compare, is_trained, verification_images
 
@@ -74,11 +68,9 @@ def make_fp32(plan: Plan, progress: Progress) -> Made:
     name = plan.paths["fp32"].stem
     artifact = export_network(plan.source, plan.spec.export, name=name, progress=progress)
     assert artifact.card is not None, "an exported file has a card"
-    left = next(
-        (one.options["not_folded"] for one in artifact.card.steps if one.name == "fold_batchnorm"),
-        (),
-    )
-    notices = tuple(f"not folded: {reason}" for reason in left)
+    folding = [step for step in artifact.card.steps if step.name == "fold_batchnorm"]
+    reasons = [reason for step in folding[:1] for reason in step.options["not_folded"]]
+    notices = tuple(f"not folded: {reason}" for reason in reasons)
     parity = _compared(artifact, plan, None, progress)
     if parity is not None:
         figures = {"fp32_relative": rounded(parity.worst().relative)}
@@ -120,10 +112,7 @@ def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
         verdict = _judged(fp32, made, parity, macs, plan)
         artifact = _with_figures(artifact, parity, verdict, plan)
     notices = int8_notices(
-        plan.images,
-        amx=made.amx,
-        data_free=calibrated.data_free,
-        trained=bool(plan.known.trained),
+        plan.images, amx=made.amx, data_free=calibrated.data_free, trained=bool(plan.known.trained)
     )
     return MadeInt8(
         artifact=artifact,
@@ -179,10 +168,7 @@ def _with_figures(
     """Return the int8 file with what was found in its card."""
     assert artifact.card is not None, "a quantized file has a card"
     last = parity.cases[-1]
-    figures = {
-        "int8_sqnr_db": rounded(last.worst.sqnr_db),
-        "int8_samples": float(last.samples),
-    }
+    figures = {"int8_sqnr_db": rounded(last.worst.sqnr_db), "int8_samples": float(last.samples)}
     if last.agreement is not None:
         figures["int8_agreement"] = rounded(last.agreement)
     card = replace(artifact.card, parity={**artifact.card.parity, **figures})

@@ -14,20 +14,19 @@ def int8_notices(
 ) -> list[str]:
     """Return what the user of an int8 file must know about how it was made."""
     notices = []
-    if trained:
-        if not calibration.synthetic:
-            notices.append(
-                "int8 ranges are those of quantization-aware training: the images of --calibration "
-                "set none"
-            )
-    elif data_free:
+    if trained and not calibration.synthetic:
+        notices.append(
+            "int8 ranges are those of quantization-aware training: the images of --calibration "
+            "set none"
+        )
+    elif data_free and not trained:
         notices.append(
             "no calibration images: int8 ranges come from the BatchNorm statistics, which costs "
             "1 to 2 dB (ResNet-20 and -32 on CIFAR-10); --calibration DIR is better"
         )
-    elif calibration.synthetic:
+    elif calibration.synthetic and not trained:
         notices.append(
-            "no calibration images: int8 ranges come from made-up pictures, which measures speed, "
+            "no calibration images: int8 ranges come from synthetic images, which measures speed, "
             "not accuracy; use --calibration DIR before you ship"
         )
     if amx:

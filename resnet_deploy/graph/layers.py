@@ -10,14 +10,13 @@ import onnx
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.graph.constants import constant
+from resnet_deploy.graph.constants import constant, optional_input
 from resnet_deploy.graph.module_names import module_of
 
 LAYERS = frozenset(
     {"Conv", "Gemm", "MatMul", "Add", "MaxPool", "AveragePool", "GlobalAveragePool", "Concat"}
 )
 """Operators whose result counts as a layer's."""
-
 
 LAYOUT_KEY = "resnet_deploy.layout"
 """Marks operators that only lay out memory for the layer they belong to: no layers of their own."""
@@ -63,7 +62,7 @@ def absorbed_output(node: ir.Node) -> ir.Value:
 def _is_relu(node: ir.Node) -> bool:
     """A Clip from zero (ReLU6) counts: its upper end is the end of the u8 range."""
     if node.op_type == "Clip":
-        low = constant(node.inputs[1]) if len(node.inputs) > 1 else None
+        low = constant(optional_input(node, 1))
         return low is not None and float(low) == 0.0
     return node.op_type == "Relu"
 
@@ -125,7 +124,7 @@ def _usual_shape(output: ir.Value) -> ir.Value:
 def _ceiling(output: ir.Value) -> float | None:
     """Return the upper end of the Clip that ``output`` comes from, if it has one."""
     clip = output.producer()
-    if clip is None or clip.op_type != "Clip" or len(clip.inputs) < 3:
+    if clip is None or clip.op_type != "Clip":
         return None
-    high = constant(clip.inputs[2])
+    high = constant(optional_input(clip, 2))
     return None if high is None else float(high)

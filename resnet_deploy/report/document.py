@@ -11,6 +11,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal, TypeVar
 
 from resnet_deploy.report.chart import Chart
+from resnet_deploy.report.words import versions
 from resnet_deploy.results import Environment
 
 PASS, FAIL = "PASS", "FAIL"
@@ -182,3 +183,18 @@ class Document:
     method: tuple[str, ...] = ()
     environment: Environment | None = None
     timed: bool = False
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """Where it was measured: what, and what it was."""
+        where = self.environment
+        if where is None:
+            return ()
+        return (
+            ("Processor", where.cpu),
+            ("Cores allowed", str(where.cores)),
+            ("Instruction sets", ", ".join(where.isa) or "none that matter for int8"),
+            ("Operating system", where.os),
+            ("Python", where.python),
+            ("Packages", versions(where.versions)),
+        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from resnet_deploy.report.document import Block, Document, Notes, Table
-from resnet_deploy.report.words import versions
 
 MARK = "<!-- written by resnet-deploy -->"
 """A comment, not shown, by which a page of this tool is recognised."""
@@ -29,12 +28,9 @@ def text(document: Document) -> str:
     if document.method:
         parts += ["## How it was measured", _listed(document.method)]
     if document.environment is not None:
-        where = document.environment
-        parts += [
-            "## Measured on",
-            _listed((where.cpu, f"{where.os}, Python {where.python}", versions(where.versions))),
-            f"- {_code(where.command)}",
-        ]
+        facts = _listed(tuple(f"{name}: {value}" for name, value in document.facts))
+        command = f"- Repeat: {_code(document.environment.command)}"
+        parts += ["## Measured on", f"{facts}\n{command}"]
     parts.append(MARK)
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -9,15 +9,7 @@ import re
 from dataclasses import dataclass
 
 from resnet_deploy.errors import SpecError
-from resnet_deploy.spec import (
-    Family,
-    ModelSpec,
-    Shortcut,
-    Stem,
-    Variant,
-    resnet_spec,
-    vgg19_spec,
-)
+from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant, resnet_spec, vgg19_spec
 
 _RESNET_NAME = re.compile(r"(?P<kind>resnet|plain)-?(?P<depth>\d+)")
 
@@ -81,19 +73,12 @@ class ModelRequest:
             if value is not None and value < 1:
                 raise SpecError(f"the {option} must be at least 1, not {value}")
         if self.is_vgg or self.is_custom:
-            given = [
-                option
-                for option, value in (
-                    ("--depth", self.depth),
-                    ("--variant", self.variant),
-                    ("--shortcut", self.shortcut),
-                    ("--stem", self.stem),
-                    ("--plain", self.plain or None),
-                )
-                if value is not None
-            ]
-            if given:
-                raise SpecError(f"{given[0]} is for ResNets: drop it, or drop --model {self.model}")
+            options = {**vars(self), "plain": self.plain or None}
+            for option in ("depth", "variant", "shortcut", "stem", "plain"):
+                if options[option] is not None:
+                    raise SpecError(
+                        f"--{option} is for ResNets: drop it, or drop --model {self.model}"
+                    )
         elif self.model is not None and self._named_resnet() is None:
             raise SpecError(
                 f"no model is called {self.model!r}: use resnet18 to resnet152, vgg19, or "

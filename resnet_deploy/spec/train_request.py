@@ -35,7 +35,7 @@ class TrainRequest:
         force: replace the run in ``out``.
 
     Raises:
-        SpecError: ``licence`` is no SPDX expression, mean or std can't be that of pictures, or two
+        SpecError: ``licence`` is no SPDX expression, mean or std can't be that of images, or two
             options contradict each other.
     """
 

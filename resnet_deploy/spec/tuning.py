@@ -97,8 +97,7 @@ class RunOptions:
     @property
     def name(self) -> str:
         """Such as ``ort, 2 threads, session.intra_op.allow_spinning=0``."""
-        plural = "s" * (self.threads != 1)
-        parts = [self.runner, f"{self.threads} thread{plural}"]
+        parts = [self.runner, f"{self.threads} thread{'s' * (self.threads != 1)}"]
         if self.instances > 1:
             parts.append(f"{self.instances} instances")
         if self.batch_size > 1:

@@ -66,16 +66,10 @@ class CandidateFiles:
         """
         calibrated = self._calibrated(recipe)
         wanted = DeploySpec(
-            quant=calibrated.spec,
-            budget=self.spec.budget,
-            threads=self.spec.threads,
+            quant=calibrated.spec, budget=self.spec.budget, threads=self.spec.threads
         )
         layers = FloatLayers(
-            calibrated.fp32.path,
-            calibrated.images,
-            wanted,
-            data=self.data,
-            progress=self.progress,
+            calibrated.fp32.path, calibrated.images, wanted, data=self.data, progress=self.progress
         )
         _, budget = layers.find(calibrated.net, lambda _: None)
         if budget is None or not budget.float_layers:

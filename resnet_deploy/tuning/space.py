@@ -16,10 +16,7 @@ from resnet_deploy.spec import (
     TargetIsa,
 )
 
-_OPTIONS = (
-    ("session.intra_op.allow_spinning", "0"),
-    ("session.dynamic_block_base", "4"),
-)
+_OPTIONS = (("session.intra_op.allow_spinning", "0"), ("session.dynamic_block_base", "4"))
 """Of ONNX Runtime: those that change how its threads share the work, and no result."""
 
 _BATCHES = (1, 4, 8)
@@ -119,6 +116,6 @@ def settings(
         counts = {threads, *(2**power for power in range(10) if 2**power < threads)}
         shared = [replace(usual, threads=count) for count in sorted(counts, reverse=True)]
     for runner in runners:
-        yield from (replace(one, runner=runner) for one in shared)
-    yield from (one for one in shared if one != usual)
+        yield from (replace(setting, runner=runner) for setting in shared)
+    yield from (setting for setting in shared if setting != usual)
     yield from (replace(usual, options=(option,)) for option in _OPTIONS)

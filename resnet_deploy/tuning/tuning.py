@@ -83,7 +83,16 @@ def tune(
         environment=environment,
         progress=progress,
     )
-    return Search(source, store, files, baseline, report, threads, progress).run()
+    report = Search(
+        source=source,
+        store=store,
+        files=files,
+        baseline=baseline,
+        report=report,
+        threads=threads,
+        progress=progress,
+    ).run()
+    return replace(report, shipped=str(store.best))
 
 
 def _images(

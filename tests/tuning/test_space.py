@@ -27,25 +27,30 @@ def test_no_recipe_comes_twice() -> None:
 
 
 def test_kernels_for_another_cpu_are_not_tried() -> None:
-    targets = {one.target_isa for one in all_recipes(InputFormat.FLOAT_NCHW, TargetIsa.X86_AVX2)}
-    assert targets == {TargetIsa.X86_AVX2, TargetIsa.PORTABLE}  # the second one is fp32's default
-    int8 = [one for one in all_recipes(InputFormat.FLOAT_NCHW, TargetIsa.X86_AVX2) if one.int8]
-    assert {one.target_isa for one in int8} == {TargetIsa.X86_AVX2}
+    targets = {
+        recipe.target_isa for recipe in all_recipes(InputFormat.FLOAT_NCHW, TargetIsa.X86_AVX2)
+    }
+    # PORTABLE is the default of the fp32 recipe.
+    assert targets == {TargetIsa.X86_AVX2, TargetIsa.PORTABLE}
+    int8 = [
+        recipe for recipe in all_recipes(InputFormat.FLOAT_NCHW, TargetIsa.X86_AVX2) if recipe.int8
+    ]
+    assert {recipe.target_isa for recipe in int8} == {TargetIsa.X86_AVX2}
 
 
 def test_the_input_stays_when_it_must_or_can_only_stay() -> None:
     kept = all_recipes(InputFormat.FLOAT_NCHW, TargetIsa.PORTABLE, keep_input=True)
-    assert {one.input for one in kept} == {InputFormat.FLOAT_NCHW}
+    assert {recipe.input for recipe in kept} == {InputFormat.FLOAT_NCHW}
     bytes_ = all_recipes(InputFormat.UINT8_NCHW, TargetIsa.PORTABLE)
-    assert {one.input for one in bytes_} == {InputFormat.UINT8_NCHW}
+    assert {recipe.input for recipe in bytes_} == {InputFormat.UINT8_NCHW}
 
 
 def test_another_runtime_gets_no_amx_and_a_plain_first_convolution_too() -> None:
     best = FileOptions(input=InputFormat.UINT8_NHWC, target_isa=TargetIsa.X86_AMX)
     floats, bytes_ = InputFormat.FLOAT_NCHW, InputFormat.UINT8_NHWC
     found = list(recipes_elsewhere(best, floats, strided_stem=True))
-    assert {one.target_isa for one in found} == {TargetIsa.PORTABLE}
-    assert [(one.input, one.first_conv) for one in found] == [
+    assert {recipe.target_isa for recipe in found} == {TargetIsa.PORTABLE}
+    assert [(recipe.input, recipe.first_conv) for recipe in found] == [
         (floats, FirstConv.PLAIN),
         (bytes_, FirstConv.PLAIN),
         (floats, FirstConv.AUTO),
@@ -67,14 +72,14 @@ def test_a_plain_first_convolution_is_tried_only_where_it_matters() -> None:
 
 def test_latency_takes_one_image_and_fewer_threads_too() -> None:
     found = list(settings(Objective.LATENCY, 6, ("openvino",), fixed_batch=False))
-    assert {one.batch_size for one in found} == {1}
-    assert [one.threads for one in found if one.runner == "openvino"] == [6, 4, 2, 1]
+    assert {setting.batch_size for setting in found} == {1}
+    assert [setting.threads for setting in found if setting.runner == "openvino"] == [6, 4, 2, 1]
     assert first_setting(Objective.LATENCY, 6) not in found
 
 
 def test_throughput_shares_the_cores_among_processes() -> None:
     found = list(settings(Objective.THROUGHPUT, 2, (), fixed_batch=False))
-    assert all(one.threads * one.instances == 2 for one in found)
-    assert {one.batch_size for one in found} == {1, 4, 8}
+    assert all(setting.threads * setting.instances == 2 for setting in found)
+    assert {setting.batch_size for setting in found} == {1, 4, 8}
     fixed = settings(Objective.THROUGHPUT, 2, (), fixed_batch=True)
-    assert {one.batch_size for one in fixed} == {1}
+    assert {setting.batch_size for setting in fixed} == {1}

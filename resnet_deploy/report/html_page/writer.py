@@ -13,7 +13,6 @@ from resnet_deploy.report.document import Document
 from resnet_deploy.report.html_page.charts.matrix import matrix
 from resnet_deploy.report.html_page.charts.rows import bars, distributions, forest
 from resnet_deploy.report.html_page.charts.scatter import scatter
-from resnet_deploy.report.words import versions
 from resnet_deploy.version import __version__
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ def page(document: Document) -> str:
         page=document,
         version=__version__,
         generator=GENERATOR,
-        versions=versions,
         draw=lambda chart: _DRAW[type(chart)](chart),
         sentence=_sentence,
     )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from functools import partial
 
 from resnet_deploy.report import words
 from resnet_deploy.report.chart import Distributions, Estimate, Forest, Series
@@ -18,7 +16,7 @@ from resnet_deploy.report.document import (
     Tile,
     Verdict,
 )
-from resnet_deploy.report.views import operator_times
+from resnet_deploy.report.views import operator_times, sweep
 from resnet_deploy.report.views.benchmark_method import cautions, method, setting, shape
 from resnet_deploy.results import BenchmarkResult, BenchmarkSweep, BenchSamples, Ratio
 
@@ -33,15 +31,19 @@ def view(result: BenchmarkResult | BenchmarkSweep) -> Document:
     first, ms = results[0], words.milliseconds
     alone = len(results) == 1
     sections = [section for result in results for section in _sections(result, alone=alone)]
+    verdict = _verdict(first)
+    if not alone:
+        verdict = sweep.verdict(results)
+        sections.insert(0, sweep.section(results))
     return Document(
         topic="Benchmark",
         title=_files(first),
-        verdict=_verdict(first) if alone else None,
+        verdict=verdict,
         tiles=tuple(
-            Tile(_label(s), ms(s.p50_ms), f"median; fastest {ms(s.min_ms)}")
+            Tile(_label(s), ms(s.p50_ms), f"minimum {ms(s.min_ms)}")
             for s in first.subjects[:_MOST_TILES]
         ),
-        sections=tuple(sections) if alone else (_sweep(results), *sections),
+        sections=tuple(sections),
         method=method(first) if alone else (),
         environment=first.environment,
         timed=alone,
@@ -250,42 +252,3 @@ def _parity(samples: BenchSamples) -> Cell:
     if logits.relative <= _PARITY_WARNING:
         return Cell(f"{logits.relative:.1e}")
     return Cell(f"{logits.relative:.1e}{top1}", tone="caution")
-
-
-def _sweep(results: Sequence[BenchmarkResult]) -> Section:
-    every = [samples for result in results for samples in result.subjects]
-    best = {
-        label: max((s for s in every if _label(s) == label), key=lambda s: s.images_per_second)
-        for label in map(_label, every)
-    }
-
-    def cell(label: str, result: BenchmarkResult) -> Cell:
-        samples = next((s for s in result.subjects if _label(s) == label), None)
-        if samples is None:
-            return Cell("skipped", tone="dim")
-        text = f"{samples.images_per_second:.1f}, {samples.p50_ms:.2f}"
-        return Cell(text, tone="good" if samples is best[label] else "")
-
-    table = Table.of(
-        "All together",
-        results,
-        [
-            ("batch", lambda result: str(result.subjects[0].subject.batch_size)),
-            ("threads", _threads),
-            *((f"{label}\nimages/s, p50 ms", partial(cell, label)) for label in best),
-        ],
-        words=2,
-    )
-    lines = tuple(
-        f"{label}: most images per second ({samples.images_per_second:.1f}) at batch size "
-        f"{samples.subject.batch_size}, "
-        + f"{samples.subject.instances} instances of " * (samples.subject.instances > 1)
-        + words.plural(samples.subject.threads, "thread")
-        for label, samples in best.items()
-    )
-    return Section("All together", (table, Notes(lines, "strong")))
-
-
-def _threads(result: BenchmarkResult) -> str:
-    first = result.subjects[0].subject
-    return f"{first.instances} x {first.threads}" if result.spec.throughput else str(first.threads)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from resnet_deploy.report import words
 from resnet_deploy.report.chart import Estimate, Forest
@@ -15,28 +15,61 @@ from resnet_deploy.spec import Objective
 
 _MOST_SPEEDS = 30
 
-Numbered = list[tuple[int, Trial]]
-"""Trials with their numbers in the order of the search, the fastest first."""
+
+@dataclass(frozen=True, kw_only=True)
+class _Standing:
+    """A trial, its ``number`` in the order of the search, and what became of it."""
+
+    number: int
+    trial: Trial
+    best: bool
+    front: bool
+    holds: bool
+
+    @property
+    def tone(self) -> Tone:
+        return "strong" if self.best else "" if self.holds else "dim"
+
+    @property
+    def words(self) -> str:
+        if self.best:
+            return "to ship"
+        return ", ".join(["over budget"] * (not self.holds) + ["front"] * self.front)
+
+
+def _standings(report: TuningReport) -> list[_Standing]:
+    """Return all trials, the fastest first."""
+    best, front = report.best, report.front
+    found = [
+        _Standing(
+            number=number,
+            trial=trial,
+            best=trial is best,
+            front=any(trial is kept for kept in front),
+            holds=report.holds(trial),
+        )
+        for number, trial in enumerate(report.trials, 1)
+    ]
+    return sorted(found, key=lambda row: (-row.trial.speed, row.number))
 
 
 def view(report: TuningReport) -> Document:
     """Return the trials with their Pareto front, and the command that runs the best one."""
-    numbered = list(enumerate(report.trials, 1))
-    ordered = sorted(numbered, key=lambda row: (-row[1].speed, row[0]))
+    ordered = _standings(report)
     best = report.best
     title = "Speed against accuracy"
     largest = max(trial.file_bytes for trial in report.trials)
     candidates = [
         candidate(
-            trial.name,
-            report.latency_ms(trial),
-            100 * (1 - trial.fidelity.agreement),
-            front=trial in report.front,
-            chosen=trial is best,
-            size=trial.file_bytes / largest,
-            mark=f"#{number}",  # names are too long for the chart; the table has both
+            row.trial.name,
+            report.latency_ms(row.trial),
+            100 * (1 - row.trial.fidelity.agreement),
+            front=row.front,
+            chosen=row.best,
+            size=row.trial.file_bytes / largest,
+            mark=f"#{row.number}",  # names are too long for the chart; the table has both
         )
-        for number, trial in numbered
+        for row in ordered
     ]
     chart = pareto(
         candidates,
@@ -44,7 +77,6 @@ def view(report: TuningReport) -> Document:
         lost="% of images with another class than fp32",
         caption=" A larger dot is a larger file.",
     )
-    speeds = _speeds(ordered[:_MOST_SPEEDS], report)
     return Document(
         topic="Tuning",
         title=words.file_name(report.model),
@@ -52,7 +84,7 @@ def view(report: TuningReport) -> Document:
         tiles=() if best is None else _tiles(report, best),
         sections=(
             Section(title, (chart, _table(ordered, report))),
-            Section("How many times as fast", (speeds,), detail=True),
+            Section("How many times as fast", (_speeds(ordered[:_MOST_SPEEDS]),), detail=True),
         ),
         steps=() if best is None else _shipping(best, report.shipped or best.file),
         method=_method(report),
@@ -110,42 +142,27 @@ def _tiles(report: TuningReport, best: Trial) -> tuple[Tile, ...]:
     )
 
 
-def _table(ordered: Numbered, report: TuningReport) -> Table:
+def _table(ordered: list[_Standing], report: TuningReport) -> Table:
     table = Table.of(
         f"{report.model} on {report.data}",
         ordered,
         [
-            ("file", lambda row: f"#{row[0]} {row[1].recipe.name}"),
-            ("run by", lambda row: row[1].setting.name),
-            ("ms/image", lambda row: report.latency_ms(row[1]), words.ms),
-            ("times as fast", lambda row: _speed(row[1])),
-            ("top-1 = fp32", lambda row: row[1].fidelity.agreement, words.percent),
-            ("points lost", lambda row: row[1].fidelity.drop, words.signed("{:+.2f}")),
-            ("size", lambda row: row[1].file_bytes, words.megabytes),
-            ("standing", lambda row: _standing(row[1], report)),
+            ("file", lambda row: f"#{row.number} {row.trial.recipe.name}"),
+            ("run by", lambda row: row.trial.setting.name),
+            ("ms/image", lambda row: report.latency_ms(row.trial), words.ms),
+            ("times as fast", lambda row: _speed(row.trial)),
+            ("top-1 = fp32", lambda row: row.trial.fidelity.agreement, words.percent),
+            ("points lost", lambda row: row.trial.fidelity.drop, words.signed("{:+.2f}")),
+            ("size", lambda row: row.trial.file_bytes, words.megabytes),
+            ("standing", lambda row: row.words),
         ],
         words=2,
     )
-    return replace(
-        table,
-        rows=tuple(
-            tuple(replace(cell, tone=_tone(trial, report)) for cell in row)
-            for row, (_, trial) in zip(table.rows, ordered, strict=True)
-        ),
+    rows = (
+        tuple(replace(cell, tone=row.tone) for cell in cells)
+        for cells, row in zip(table.rows, ordered, strict=True)
     )
-
-
-def _tone(trial: Trial, report: TuningReport) -> Tone:
-    if trial is report.best:
-        return "strong"
-    return "" if report.holds(trial) else "dim"
-
-
-def _standing(trial: Trial, report: TuningReport) -> str:
-    if trial is report.best:
-        return "to ship"
-    over = ["over budget"] * (not report.holds(trial))
-    return ", ".join([*over, *["front"] * (trial in report.front)])
+    return replace(table, rows=tuple(rows))
 
 
 def _speed(trial: Trial) -> Cell:
@@ -156,20 +173,20 @@ def _speed(trial: Trial) -> Cell:
     return Cell(f"{trial.speed:.2f} ({low:.2f}-{end})", trial.speed)
 
 
-def _speeds(ordered: Numbered, report: TuningReport) -> Forest:
+def _speeds(ordered: list[_Standing]) -> Forest:
     styles: dict[Tone, str] = {"strong": "chosen", "": "plain", "dim": "muted"}
     return Forest(
         "Speed of each trial against the default",
         "times as fast as the default",
         [
             Estimate(
-                f"#{number} {trial.name}",
-                trial.speed,
-                trial.speed_interval,
-                "reference" if trial.ratio is None else words.times(trial.speed),
-                styles[_tone(trial, report)],
+                f"#{row.number} {row.trial.name}",
+                row.trial.speed,
+                row.trial.speed_interval,
+                "reference" if row.trial.ratio is None else words.times(row.trial.speed),
+                styles[row.tone],
             )
-            for number, trial in ordered
+            for row in ordered
         ],
         caption="Measured in turns with the default. Where the interval crosses the dashed line at "
         "1, no difference can be told. Muted ones lose more than was allowed.",
