@@ -58,7 +58,7 @@ def draw(record: dict[str, Any]) -> str:
         for style, (_, name) in zip(("shallow", "deep"), chosen, strict=True):
             for kind, points in found[name].items():
                 places = [(across(x), up(y)) for x, y in points]
-                drawing.polyline(places, f"line {kind} {style}")
+                drawing.path(places, f"line {kind} {style}")
                 rows.append((f"{name}, {kind}: {points[-1][1]:.2f} %", f"line {kind} {style}"))
         _draw_legend(drawing, left + _PANEL_WIDTH - _LEGEND_WIDTH, rows)
     for row, line in enumerate(_caption(record, steps)):

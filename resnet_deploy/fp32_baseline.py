@@ -17,7 +17,7 @@ from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.evaluation import matched_outputs
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Fidelity
-from resnet_deploy.results.paired import paired_top1
+from resnet_deploy.results.accuracy import paired_top1
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import class_scores
 from resnet_deploy.runners.compare import difference_and_top1

@@ -18,7 +18,7 @@ import onnx
 from resnet_deploy.arrays import Array
 from resnet_deploy.errors import RunnerError, one_line
 from resnet_deploy.graph.optimized import OptimizedGraph
-from resnet_deploy.results.operator_times import OperatorKind, OperatorTime
+from resnet_deploy.results.benchmark import OperatorKind, OperatorTime
 from resnet_deploy.runners.ort_runner import session_options
 from resnet_deploy.spec import SessionSpec
 
