@@ -11,7 +11,6 @@ from resnet_deploy.deployment.float_layers import FloatLayers
 from resnet_deploy.deployment.notices import (
     budget_figures,
     int8_notices,
-    lasting_verdict,
     proven_isas,
     rounded,
 )
@@ -92,20 +91,18 @@ def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
         fp32, plan.images, spec.quant, known=plan.known, threads=spec.threads, progress=progress
     )
 
-    def quantized(budget: BudgetReport | None) -> Quantized:
-        if budget is None:
-            return calibrated.quantized(name=path.name)
+    def within(budget: BudgetReport) -> Quantized:
         return calibrated.quantized(
             budget.float_layers, name=path.name, facts=budget_figures(budget)
         )
 
     def keep(budget: BudgetReport) -> None:
-        best = quantized(budget)
+        best = within(budget)
         if spec.allow_float_ops or best.inspection.passed:
             write_atomically(path, best.artifact.path.read_bytes())
 
     ranking, budget = layers.find(calibrated.net, keep)
-    made = quantized(budget)
+    made = calibrated.quantized(name=path.name) if budget is None else within(budget)
     parity = _compared(made.artifact, plan, plan.calibration, progress)
     artifact, verdict = made.artifact, None
     if parity is not None:
@@ -172,5 +169,7 @@ def _with_figures(
     if last.agreement is not None:
         figures["int8_agreement"] = rounded(last.agreement)
     card = replace(artifact.card, parity={**artifact.card.parity, **figures})
-    card = card.with_step("verdict", lasting_verdict(verdict, plan.environment))
+    # Nothing that was timed: the same input gives the same bytes.
+    lasting = {"text": verdict.lasting, "isa": list(plan.environment.isa)}
+    card = card.with_step("verdict", lasting)
     return with_card(artifact, card.with_isas(proven_isas(verdict)))

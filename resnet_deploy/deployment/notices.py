@@ -6,7 +6,7 @@ from typing import Any
 
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.isa.instruction_sets import ISAS, is_native
-from resnet_deploy.results import BudgetReport, Environment, Verdict
+from resnet_deploy.results import BudgetReport, Verdict
 
 
 def int8_notices(
@@ -40,11 +40,6 @@ def int8_notices(
 def rounded(value: float) -> float:
     """Keep three digits: a card must not change with the last bit of a sum."""
     return float(f"{min(value, 999.0):.3g}")
-
-
-def lasting_verdict(verdict: Verdict, environment: Environment) -> dict[str, Any]:
-    """Return what the card says of ``verdict``: nothing that was timed, for equal bytes."""
-    return {"text": verdict.lasting, "isa": list(environment.isa)}
 
 
 def proven_isas(verdict: Verdict) -> tuple[str, ...]:
