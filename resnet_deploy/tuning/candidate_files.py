@@ -9,7 +9,7 @@ from resnet_deploy.artifact.onnx_file import Artifact, make, read_model, write
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.deployment.float_layers import FloatLayers
-from resnet_deploy.deployment.notices import budget_figures
+from resnet_deploy.deployment.making import budget_figures
 from resnet_deploy.deployment.plan import for_cpu, images_for
 from resnet_deploy.deployment.source import with_input
 from resnet_deploy.errors import RunnerError
