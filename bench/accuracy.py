@@ -76,7 +76,7 @@ class Maker:
             if clipping is not None:
                 stack.enter_context(mock.patch.object(ranges, "_CLIPPED", clipping))
             if not means and effort is Effort.FAST:
-                stack.enter_context(mock.patch.object(static, "_moments", _nothing))
+                stack.enter_context(mock.patch.object(static, "layer_moments", _nothing))
             if adaround:
                 stack.enter_context(mock.patch.object(weights, "Compensation", AdaRound))
             if exponent:
@@ -131,7 +131,7 @@ class Maker:
             return onnx.load(str(target))
 
 
-def _nothing(*_: object) -> Iterator[Any]:
+def _nothing(*_: object, **__: object) -> Iterator[Any]:
     return iter(())
 
 

@@ -34,7 +34,7 @@ from resnet_deploy.spec import Optimization, SessionSpec
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.training.batches import evaluation_batches
 from resnet_deploy.training.checkpoint import load_checkpoint
-from resnet_deploy.training.data import Pictures, TrainingData, open_training_data
+from resnet_deploy.training.data import LabelledImages, TrainingData, open_training_data
 from resnet_deploy.training.qat import QatNet, calibration_sample, prepare_qat
 
 RESULT = Path(__file__).parent / "results" / "int8_aware.json"
@@ -61,7 +61,7 @@ def trained_network(out: Path, loaded: Network, data: TrainingData) -> QatNet:
 
 
 def answers(
-    pictures: Pictures, start: torch.nn.Module, network: QatNet, file: Path
+    pictures: LabelledImages, start: torch.nn.Module, network: QatNet, file: Path
 ) -> dict[str, np.ndarray]:
     """Return everybody's logits, float32 ``(N, classes)``."""
     kernels = OrtRunner(file)

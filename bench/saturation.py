@@ -34,7 +34,7 @@ from resnet_deploy.isa.emulated import emulate
 from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.quantization import kernels
 from resnet_deploy.quantization.count_saturation import count_saturation
-from resnet_deploy.quantization.saturation import safe_scale
+from resnet_deploy.quantization.kernels import safe_scale
 from resnet_deploy.results import to_dict
 from resnet_deploy.runners.base import infer_any
 from resnet_deploy.runners.compare import difference_and_top1

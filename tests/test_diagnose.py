@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import importlib.util
+from csv import reader
 from dataclasses import replace
 
 import pytest
 
-from resnet_deploy.diagnose import diagnose, missing_packages, rows, runners_here
+from resnet_deploy.diagnose import diagnose, missing_packages, runners_here
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.models.dependencies import INSTALL
+from resnet_deploy.report import csv
 from resnet_deploy.results import to_dict
 from resnet_deploy.runners.cpu import environment, has_vnni
 from resnet_deploy.runners.registry import RUNNERS
@@ -42,10 +44,10 @@ def test_a_diagnosis_of_this_machine():
 def test_missing_packages_come_with_the_command_that_installs_them(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     missing = missing_packages()
-    assert "torch" in [one.package for one in missing]
-    assert {one.install for one in missing} == {INSTALL}
-    words = dict(rows(replace(diagnose(HERE), missing=missing)))
-    assert "pip install" in words["missing: torch"]
+    assert "torch" in [needed.package for needed in missing]
+    assert {needed.install for needed in missing} == {INSTALL}
+    said = dict(reader(csv(replace(diagnose(HERE), missing=missing)).splitlines()))
+    assert "pip install" in said["missing: torch"]
 
 
 def test_every_runner_is_listed_with_its_state():

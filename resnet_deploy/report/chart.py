@@ -81,7 +81,19 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Bars(Chart):
+class _Rows(Chart):
+    """A chart of one thing a row."""
+
+    rows: Sequence[Bar | Estimate | Series]
+
+    @property
+    def description(self) -> str:
+        """Every row by name."""
+        return "; ".join(f"{row.label}: {row.text}" for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Bars(_Rows):
     """One bar a row; charts with the same ``alike`` rows have the same axis.
 
     ``bound`` is a value that the bars should reach; with ``percent`` values are shares.
@@ -93,14 +105,9 @@ class Bars(Chart):
     bound: float | None = None
     percent: bool = False
 
-    @property
-    def description(self) -> str:
-        """Every bar by name."""
-        return _listed(self.rows)
-
 
 @dataclass(frozen=True)
-class Forest(Chart):
+class Forest(_Rows):
     """Estimates with their intervals, one a row, beside a ``reference``."""
 
     rows: Sequence[Estimate]
@@ -109,22 +116,12 @@ class Forest(Chart):
     log: bool = False
     percent: bool = False
 
-    @property
-    def description(self) -> str:
-        """Every estimate by name."""
-        return _listed(self.rows)
-
 
 @dataclass(frozen=True)
-class Distributions(Chart):
+class Distributions(_Rows):
     """How values are spread, one subject a row."""
 
     rows: Sequence[Series]
-
-    @property
-    def description(self) -> str:
-        """Every subject by name."""
-        return _listed(self.rows)
 
 
 @dataclass(frozen=True)
@@ -151,7 +148,3 @@ class Scatter(Chart):
     def description(self) -> str:
         """The points that are named."""
         return "; ".join(point.text for point in self.points if point.named)
-
-
-def _listed(rows: Sequence[Bar | Estimate | Series]) -> str:
-    return "; ".join(f"{row.label}: {row.text}" for row in rows)

@@ -178,3 +178,18 @@ class Document:
     method: tuple[str, ...] = ()
     environment: Environment | None = None
     timed: bool = False
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """Where it was measured: what, and what it was."""
+        where = self.environment
+        if where is None:
+            return ()
+        return (
+            ("Processor", where.cpu),
+            ("Cores allowed", str(where.cores)),
+            ("Instruction sets", ", ".join(where.isa) or "none that matter for int8"),
+            ("Operating system", where.os),
+            ("Python", where.python),
+            ("Packages", ", ".join(f"{name} {number}" for name, number in where.versions.items())),
+        )

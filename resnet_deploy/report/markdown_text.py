@@ -29,13 +29,9 @@ def text(document: Document) -> str:
     if document.method:
         parts += ["## How it was measured", _listed(document.method)]
     if document.environment is not None:
-        where = document.environment
-        versions = ", ".join(f"{name} {number}" for name, number in where.versions.items())
-        parts += [
-            "## Measured on",
-            _listed((where.cpu, f"{where.os}, Python {where.python}", versions)),
-            f"- {_code(where.command)}",
-        ]
+        facts = _listed(tuple(f"{name}: {value}" for name, value in document.facts))
+        command = f"- Repeat: {_code(document.environment.command)}"
+        parts += ["## Measured on", f"{facts}\n{command}"]
     parts.append(MARK)
     return "\n\n".join(part for part in parts if part) + "\n"
 

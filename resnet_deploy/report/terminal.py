@@ -12,7 +12,6 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from resnet_deploy.report.document import FAIL, Cell, Document, Notes, Table, Tone
-from resnet_deploy.results import Environment
 
 _STYLES: dict[Tone, str] = {
     "": "",
@@ -48,20 +47,11 @@ def renderable(document: Document, width: int) -> Group:
     parts += _lines(document.steps)
     method = document.method
     if document.timed and document.environment is not None:
-        method += _where(document.environment)
+        where = "; ".join(f"{name.lower()}: {value}" for name, value in document.facts)
+        method += (where, f"repeat: {document.environment.command}")
     if method:
         parts += [Text(""), *_lines(method, "dim")]
     return Group(*parts)
-
-
-def _where(environment: Environment) -> tuple[str, ...]:
-    versions = ", ".join(f"{name} {version}" for name, version in environment.versions.items())
-    cores = f"{environment.cores} core" + "s" * (environment.cores != 1)
-    return (
-        f"{environment.cpu}, {cores} allowed ({' '.join(environment.isa)})",
-        f"{environment.os}, Python {environment.python}, {versions}",
-        f"repeat: {environment.command}",
-    )
 
 
 def _lines(lines: Iterable[str], tone: Tone = "") -> list[RenderableType]:

@@ -88,7 +88,7 @@ def tune(
         environment=environment,
         progress=progress,
     )
-    return Search(
+    report = Search(
         source=source,
         store=store,
         files=files,
@@ -97,6 +97,7 @@ def tune(
         threads=threads,
         progress=progress,
     ).run()
+    return replace(report, shipped=str(store.best))
 
 
 def _images(

@@ -9,7 +9,7 @@ import pytest
 from resnet_deploy.report import html
 from tests.support.browser import brightness, colours, find_browser, look
 from tests.support.html_reading import read
-from tests.support.reports.samples import RESULTS
+from tests.support.reports.samples import CHARTED
 
 _HEIGHT = 700
 """Pixels of each page in the picture of all."""
@@ -20,9 +20,9 @@ def browser() -> str:
     return find_browser()
 
 
-@pytest.mark.parametrize("kind", RESULTS)
+@pytest.mark.parametrize("kind", CHARTED)
 def test_a_page_of_every_kind(kind: str, browser: str, tmp_path: Path) -> None:
-    page = html(RESULTS[kind])
+    page = html(CHARTED[kind])
     file = tmp_path / f"{kind}.html"
     file.write_text(page, encoding="utf-8")
     seen = look(browser, file, tmp_path / "light")
@@ -41,7 +41,7 @@ def test_a_page_of_every_kind(kind: str, browser: str, tmp_path: Path) -> None:
 def test_all_pages_in_the_dark(browser: str, tmp_path: Path) -> None:
     """One picture of all pages, one below the other: a browser takes a second to start."""
     frames = []
-    for kind, result in RESULTS.items():
+    for kind, result in CHARTED.items():
         (tmp_path / f"{kind}.html").write_text(html(result), encoding="utf-8")
         frames.append(f"<iframe src='{kind}.html'></iframe>")
     style = f"body {{ margin: 0 }} iframe {{ display: block; width: 100%; height: {_HEIGHT}px; }}"
@@ -50,10 +50,10 @@ def test_all_pages_in_the_dark(browser: str, tmp_path: Path) -> None:
         "<!DOCTYPE html><meta name='color-scheme' content='light dark'>"
         f"<style>{style} iframe {{ border: 0 }}</style>{''.join(frames)}"
     )
-    height = _HEIGHT * len(RESULTS)
+    height = _HEIGHT * len(CHARTED)
     seen = look(browser, every, tmp_path / "dark", dark=True, height=height)
     assert seen.console == ()
-    for number, kind in enumerate(RESULTS):
+    for number, kind in enumerate(CHARTED):
         top = _HEIGHT * number
         picture = seen.screenshot.crop((0, top, seen.screenshot.width, top + _HEIGHT))
         assert colours(picture) > 100, kind

@@ -61,7 +61,7 @@ def test_a_killed_search_goes_on_and_ends_with_what_to_ship(folder: Path) -> Non
     report = json.loads(evidence.read_text())
     assert len(report["trials"]) > known
     page = (folder / "resnet8.tuned/tune.html").read_text()
-    assert "What to ship" in page
+    assert "What to do with it" in page
     card = load(best).card
     assert card is not None
     assert card.steps[-1].name == "tune"

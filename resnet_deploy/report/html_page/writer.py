@@ -14,7 +14,6 @@ from resnet_deploy.report.html_page.charts.distribution import distributions
 from resnet_deploy.report.html_page.charts.forest import forest
 from resnet_deploy.report.html_page.charts.matrix import matrix
 from resnet_deploy.report.html_page.charts.scatter import scatter
-from resnet_deploy.results import Environment
 from resnet_deploy.version import __version__
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ def page(document: Document) -> str:
         page=document,
         version=__version__,
         generator=GENERATOR,
-        facts=_facts(document.environment),
         draw=_draw,
         folded=_folded,
         sentence=_sentence,
@@ -60,20 +58,6 @@ def _folded(table: Table) -> bool:
 def _sentence(text: str) -> str:
     end = "" if text.endswith(".") else "."
     return f"{text[:1].upper()}{text[1:]}{end}"
-
-
-def _facts(environment: Environment | None) -> list[tuple[str, str]]:
-    if environment is None:
-        return []
-    versions = ", ".join(f"{name} {number}" for name, number in environment.versions.items())
-    return [
-        ("Processor", environment.cpu),
-        ("Cores allowed", str(environment.cores)),
-        ("Instruction sets", ", ".join(environment.isa) or "none that matter for int8"),
-        ("Operating system", environment.os),
-        ("Python", environment.python),
-        ("Packages", versions),
-    ]
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from resnet_deploy.report.chart import Distributions, Estimate, Forest, Series
 from resnet_deploy.report.document import (
@@ -16,7 +16,7 @@ from resnet_deploy.report.document import (
     Tile,
     Verdict,
 )
-from resnet_deploy.report.views import operator_times
+from resnet_deploy.report.views import operator_times, sweep
 from resnet_deploy.report.views.benchmark_method import cautions, method, setting, shape
 from resnet_deploy.report.words import (
     decibels,
@@ -24,7 +24,6 @@ from resnet_deploy.report.words import (
     megabytes,
     milliseconds,
     ms,
-    plural,
     times,
 )
 from resnet_deploy.results import BenchmarkResult, BenchSamples, Ratio
@@ -39,17 +38,19 @@ def view(results: Sequence[BenchmarkResult]) -> Document:
     first = results[0]
     alone = len(results) == 1
     sections = [section for result in results for section in _sections(result, alone=alone)]
+    verdict = _verdict(first)
+    if not alone:
+        verdict = sweep.verdict(results)
+        sections.insert(0, sweep.section(results))
     return Document(
         topic="Benchmark",
         title=_files(first),
-        verdict=_verdict(first) if alone else None,
+        verdict=verdict,
         tiles=tuple(
-            Tile(
-                one.subject.label, milliseconds(one.p50_ms), f"median; fastest {ms(one.min_ms)} ms"
-            )
+            Tile(one.subject.label, milliseconds(one.p50_ms), f"minimum {ms(one.min_ms)} ms")
             for one in first.subjects[:_MOST_TILES]
         ),
-        sections=tuple(sections) if alone else (_sweep(results), *sections),
+        sections=tuple(sections),
         method=method(first) if alone else (),
         environment=first.environment,
         timed=alone,
@@ -251,47 +252,3 @@ def _parity(one: BenchSamples) -> Cell:
             return Cell(relative)
         return Cell(f"{relative}{top1}", tone="caution")
     return Cell(f"{decibels(one.logits.sqnr_db)}{top1}")
-
-
-def _sweep(results: Sequence[BenchmarkResult]) -> Section:
-    """Return images per second and median latency of each subject in each configuration."""
-    best: dict[str, BenchSamples] = {}
-    for result in results:
-        for one in result.subjects:
-            known = best.setdefault(one.subject.label, one)
-            if one.images_per_second > known.images_per_second:
-                best[one.subject.label] = one
-    table = Table.of(
-        "All together",
-        results,
-        [
-            ("batch", lambda result: str(result.subjects[0].subject.batch_size)),
-            ("threads", _threads),
-            *((f"{label}\nimages/s, p50 ms", _pair(label, best[label])) for label in best),
-        ],
-        words=2,
-    )
-    lines = tuple(
-        f"{one.subject.label}: most images per second ({one.images_per_second:.1f}) at batch size "
-        f"{one.subject.batch_size}, "
-        + f"{one.subject.instances} instances of " * (one.subject.instances > 1)
-        + plural(one.subject.threads, "thread")
-        for one in best.values()
-    )
-    return Section("All together", (table, Notes(lines, "strong")))
-
-
-def _threads(result: BenchmarkResult) -> str:
-    first = result.subjects[0].subject
-    return f"{first.instances} x {first.threads}" if result.spec.throughput else str(first.threads)
-
-
-def _pair(label: str, best: BenchSamples) -> Callable[[BenchmarkResult], Cell]:
-    def cell(result: BenchmarkResult) -> Cell:
-        found = next((one for one in result.subjects if one.subject.label == label), None)
-        if found is None:
-            return Cell("skipped", tone="dim")
-        text = f"{found.images_per_second:.1f}, {found.p50_ms:.2f}"
-        return Cell(text, tone="good" if found is best else "")
-
-    return cell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from resnet_deploy.report.chart import Estimate, Forest
 from resnet_deploy.report.document import Cell, Document, Section, Table, Tile, Tone, Verdict
@@ -24,17 +24,51 @@ from resnet_deploy.spec import Objective
 
 _MOST_SPEEDS = 30
 
-Numbered = list[tuple[int, Trial]]
-"""Trials with their numbers in the order of the search, the fastest first."""
+
+@dataclass(frozen=True, kw_only=True)
+class _Standing:
+    """A trial, its ``number`` in the order of the search, and what became of it."""
+
+    number: int
+    trial: Trial
+    best: bool
+    front: bool
+    holds: bool
+
+    @property
+    def tone(self) -> Tone:
+        return "strong" if self.best else "" if self.holds else "dim"
+
+    @property
+    def words(self) -> str:
+        if self.best:
+            return "to ship"
+        return ", ".join(["over budget"] * (not self.holds) + ["front"] * self.front)
+
+
+def _standings(report: TuningReport) -> list[_Standing]:
+    """Return all trials, the fastest first."""
+    best, front = report.best, report.front
+    found = [
+        _Standing(
+            number=number,
+            trial=trial,
+            best=trial is best,
+            front=any(trial is other for other in front),
+            holds=report.holds(trial),
+        )
+        for number, trial in enumerate(report.trials, 1)
+    ]
+    return sorted(found, key=lambda one: (-one.trial.speed, one.number))
 
 
 def view(report: TuningReport) -> Document:
     """Return the trials with their Pareto front, and the command that runs the best one."""
-    ordered = sorted(enumerate(report.trials, 1), key=lambda one: (-one[1].speed, one[0]))
+    ordered = _standings(report)
     best = report.best
     title = "Speed against accuracy"
     chart = pareto(
-        [_candidate(number, trial, report) for number, trial in enumerate(report.trials, 1)],
+        [_candidate(one, report) for one in ordered],
         title=title,
         lost="% of images with another class than fp32",
     )
@@ -45,9 +79,7 @@ def view(report: TuningReport) -> Document:
         tiles=() if best is None else _tiles(report, best),
         sections=(
             Section(title, (chart, _table(ordered, report))),
-            Section(
-                "How many times as fast", (_speeds(ordered[:_MOST_SPEEDS], report),), detail=True
-            ),
+            Section("How many times as fast", (_speeds(ordered[:_MOST_SPEEDS]),), detail=True),
         ),
         steps=() if best is None else _shipping(best, report.shipped or best.file),
         method=_method(report),
@@ -105,59 +137,44 @@ def _tiles(report: TuningReport, best: Trial) -> tuple[Tile, ...]:
     )
 
 
-def _candidate(number: int, trial: Trial, report: TuningReport) -> Candidate:
+def _candidate(one: _Standing, report: TuningReport) -> Candidate:
     return Candidate(
-        label=trial.name,
+        label=one.trial.name,
         # Names are too long for the chart; the table has both.
-        mark=f"#{number}",
-        latency_ms=report.latency_ms(trial),
-        accuracy_drop=100 * (1 - trial.fidelity.agreement),
-        file_mb=trial.file_bytes / 1e6,
-        on_front=trial in report.front,
-        chosen=trial is report.best,
+        mark=f"#{one.number}",
+        latency_ms=report.latency_ms(one.trial),
+        accuracy_drop=100 * (1 - one.trial.fidelity.agreement),
+        file_mb=one.trial.file_bytes / 1e6,
+        on_front=one.front,
+        chosen=one.best,
     )
 
 
-def _table(ordered: Numbered, report: TuningReport) -> Table:
+def _table(ordered: list[_Standing], report: TuningReport) -> Table:
     table = Table.of(
         f"{report.model} on {report.data}",
         ordered,
         [
-            ("file", lambda row: f"#{row[0]} {row[1].recipe.name}"),
-            ("run by", lambda row: row[1].setting.name),
-            ("ms/image", lambda row: Cell.of(report.latency_ms(row[1]), ms)),
-            ("times as fast", lambda row: _speed(row[1])),
-            ("top-1 = fp32", lambda row: Cell.of(row[1].fidelity.agreement, percent)),
-            ("points lost", lambda row: Cell.of(row[1].fidelity.drop, _points)),
-            ("size", lambda row: Cell.of(row[1].file_bytes, megabytes)),
-            ("standing", lambda row: _standing(row[1], report)),
+            ("file", lambda one: f"#{one.number} {one.trial.recipe.name}"),
+            ("run by", lambda one: one.trial.setting.name),
+            ("ms/image", lambda one: Cell.of(report.latency_ms(one.trial), ms)),
+            ("times as fast", lambda one: _speed(one.trial)),
+            ("top-1 = fp32", lambda one: Cell.of(one.trial.fidelity.agreement, percent)),
+            ("points lost", lambda one: Cell.of(one.trial.fidelity.drop, _points)),
+            ("size", lambda one: Cell.of(one.trial.file_bytes, megabytes)),
+            ("standing", lambda one: one.words),
         ],
         words=2,
     )
-    return replace(
-        table,
-        rows=tuple(
-            tuple(replace(cell, tone=_tone(trial, report)) for cell in row)
-            for row, (_, trial) in zip(table.rows, ordered, strict=True)
-        ),
+    rows = (
+        tuple(replace(cell, tone=one.tone) for cell in row)
+        for row, one in zip(table.rows, ordered, strict=True)
     )
+    return replace(table, rows=tuple(rows))
 
 
 def _points(lost: float) -> str:
     return signed(lost, "{:+.2f}")
-
-
-def _tone(trial: Trial, report: TuningReport) -> Tone:
-    if trial is report.best:
-        return "strong"
-    return "" if report.holds(trial) else "dim"
-
-
-def _standing(trial: Trial, report: TuningReport) -> str:
-    if trial is report.best:
-        return "to ship"
-    found = [] if report.holds(trial) else ["over budget"]
-    return ", ".join([*found, "front"] if trial in report.front else found)
 
 
 def _speed(trial: Trial) -> Cell:
@@ -168,20 +185,20 @@ def _speed(trial: Trial) -> Cell:
     return Cell(f"{trial.speed:.2f} ({low:.2f}-{end})", trial.speed)
 
 
-def _speeds(ordered: Numbered, report: TuningReport) -> Forest:
+def _speeds(ordered: list[_Standing]) -> Forest:
     styles: dict[Tone, str] = {"strong": "chosen", "": "plain", "dim": "muted"}
     return Forest(
         "Speed of each trial against the default",
         "times as fast as the default",
         [
             Estimate(
-                f"#{number} {trial.name}",
-                trial.speed,
-                trial.speed_interval,
-                "reference" if trial.ratio is None else times(trial.speed),
-                styles[_tone(trial, report)],
+                f"#{one.number} {one.trial.name}",
+                one.trial.speed,
+                one.trial.speed_interval,
+                "reference" if one.trial.ratio is None else times(one.trial.speed),
+                styles[one.tone],
             )
-            for number, trial in ordered
+            for one in ordered
         ],
         caption="Measured in turns with the default. Where the interval crosses the dashed line at "
         "1, no difference can be told. Muted ones lose more than was allowed.",
