@@ -16,7 +16,6 @@ import numpy as np
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.errors import RunnerError, one_line
-
 from resnet_deploy.processes.engine import Engine, WorkerPool, at_once
 from resnet_deploy.processes.messages import Data, Message, of_array, serve, to_array
 from resnet_deploy.processes.parent import ChildProcess
