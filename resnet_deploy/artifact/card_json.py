@@ -35,15 +35,9 @@ def read_card(
     remedy: str,
     error_type: type[ResnetDeployError],
 ) -> _C:
-    """Return the card that JSON ``text`` holds, in the format that it was written in.
+    """Return the card of class ``kind`` that ``text`` holds, in the format it was written in.
 
-    Args:
-        text: the JSON, from anywhere.
-        kind: the class of the card.
-        name: what errors call it.
-        formats: that can be read, the newest last.
-        remedy: what to do about a damaged card.
-        error_type: what is raised.
+    Errors call it ``name`` and give ``remedy``. ``formats`` can be read, the newest is the last.
 
     Raises:
         ResnetDeployError: of ``error_type``; the text is no card, or one of another format.

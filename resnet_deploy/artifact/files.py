@@ -99,10 +99,7 @@ def _umask() -> int:
 
 
 def cache_folder() -> Path:
-    """Return where downloads and calibrations are kept.
-
-    ``$RESNET_DEPLOY_CACHE``, or the XDG cache folder.
-    """
+    """Return where downloads and calibrations are kept: as the environment says, or XDG."""
     if own := os.environ.get(CACHE_VARIABLE):
         return Path(own)
     shared = os.environ.get("XDG_CACHE_HOME")
@@ -112,8 +109,7 @@ def cache_folder() -> Path:
 class Scratch:
     """A temporary folder that is there as long as something refers to this object.
 
-    What a verb makes is a value; runtimes in other processes still need a file to open. An
-    :class:`~resnet_deploy.artifact.onnx_file.Artifact` holds on to the folder of its own.
+    What a verb makes is a value; runtimes in other processes still need a file to open.
     """
 
     def __init__(self) -> None:

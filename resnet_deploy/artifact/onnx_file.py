@@ -31,9 +31,8 @@ class TensorSpec:
 
     def __str__(self) -> str:
         """Return the tensor in words: ``c2 (N, 256, 56, 56) float32``."""
-        sizes = ["?" if size is None else str(size) for size in self.shape]
-        if self.shape and self.shape[0] is None:
-            sizes[0] = "N"
+        unknown = ["N", *["?"] * len(self.shape)]
+        sizes = [str(size or name) for size, name in zip(self.shape, unknown, strict=False)]
         return f"{self.name} ({', '.join(sizes)}) {self.dtype}"
 
 
@@ -79,12 +78,11 @@ class Artifact:
     @property
     def image_size(self) -> int:
         """Height and width of the image in pixels."""
-        if self.card is not None and self.card.preprocess.format is not InputFormat.FLOAT_NCHW:
-            return self.card.preprocess.crop
-        size = self.input.shape[2]  # (N, 3, H, W) and (N, H, W, 3) both have one here
-        if size is not None:
-            return size
-        return self.card.model.image_size if self.card else 224
+        card = self.card
+        if card is not None and card.preprocess.format is not InputFormat.FLOAT_NCHW:
+            return card.preprocess.crop
+        # (N, 3, H, W) and (N, H, W, 3) both have a side of the image here.
+        return self.input.shape[2] or (card.model.image_size if card else 224)
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -146,11 +144,8 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
 def read_model(path: Path) -> onnx.ModelProto:
     """Return the ONNX model at ``path``, external data included.
 
-    External data is read from the model's own folder only.
-
     Raises:
-        ArtifactError: the file is missing, truncated, no ONNX model, or points outside its
-            folder.
+        ArtifactError: the file is missing, truncated, no ONNX model, or points outside its folder.
     """
     model = _parse(path)
     _check_external_data(model, path)
@@ -245,9 +240,9 @@ def opset_of(model: onnx.ModelProto) -> int:
 
 
 def _output_kind(graph: onnx.GraphProto, card: Card | None) -> OutputKind:
-    """Return what a graph answers; only a card can tell an embedding from logits.
+    """Return what a graph answers: other tools may have put a Softmax behind our files.
 
-    The graph is believed, because other tools put a Softmax behind our files.
+    Only a card can tell an embedding from logits.
     """
     if card is not None and card.output.kind is OutputKind.EMBEDDING:
         return OutputKind.EMBEDDING

@@ -11,11 +11,7 @@ from resnet_deploy.errors import ArtifactError
 
 
 def recorded(artifact: Artifact, change: Callable[[Card], Card]) -> Artifact:
-    """Return the network of ``artifact`` with a changed card, not saved yet.
-
-    Args:
-        artifact: a file with a card, as it was when it was measured.
-        change: returns the new card.
+    """Return the network of ``artifact``, as it was measured, with a changed card, not saved yet.
 
     Raises:
         ArtifactError: the file has no card, or is another one by now.

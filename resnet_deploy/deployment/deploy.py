@@ -1,7 +1,6 @@
 """``deploy``: a network or an fp32 file becomes verified ONNX files, or none at all.
 
-Everything is made and checked as values; files reach the output folder only when all checks have
-passed, whole and both.
+Files reach the output folder, whole and both, only when all checks have passed.
 """
 
 from __future__ import annotations
@@ -50,8 +49,7 @@ def deploy(
     int8 = make_int8(fp32.artifact, plan, progress) if spec.int8 and fp32.wanted else None
     notices = [*plan.notices, *fp32.notices, *(int8.notices if int8 else ())]
     made: dict[str, Made] = {"fp32": fp32} if "fp32" in plan.paths else {}
-    if int8 is not None:
-        made["int8"] = int8
+    made |= {"int8": int8} if int8 is not None else {}
     artifacts = {kind: file.artifact for kind, file in made.items()}
     wanted = all(file.wanted for file in made.values())
     if wanted and spec.export.resize_in_graph:

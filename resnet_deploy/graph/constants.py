@@ -79,6 +79,8 @@ def insert_node(
     """Put a new node in front of ``anchor``; return its output, called ``name`` as well."""
     node = ir.node(op_type, inputs, attributes, name=name, metadata_props=metadata)
     output = node.outputs[0]
-    output.name, output.dtype = name, dtype
+    output.name = name
+    if dtype is not None:
+        output.dtype = dtype
     graph.insert_before(anchor, node)
     return output

@@ -28,8 +28,8 @@ class Layer:
 
     ``name`` is the torch module (``layer3.0.conv2``; the block, ``layer3.0``, for its sum).
     ``activated``: the tensor is behind the layer's ReLU, which ends at ``ceiling`` if it is a
-    ReLU6. In an int8 graph ``observed`` is the u8
-    tensor to look at, with its ``scale`` and ``zero_point``; in fp32 it is ``tensor`` itself.
+    ReLU6. In an int8 graph ``observed`` is the u8 tensor to look at, with its ``scale`` and
+    ``zero_point``; in fp32 it is ``tensor`` itself.
     """
 
     name: str
@@ -51,12 +51,10 @@ class Layer:
 def absorbed_output(node: ir.Node) -> ir.Value:
     """Return the output of ``node``, or of the ReLU that is computed together with it."""
     output = node.outputs[0]
-    if node.op_type not in ("Conv", "Gemm", "Add") or output.is_graph_output():
-        return output
     uses = list(output.uses())
-    if len(uses) == 1 and _is_relu(uses[0].node):
-        return uses[0].node.outputs[0]
-    return output
+    if node.op_type not in ("Conv", "Gemm", "Add") or output.is_graph_output() or len(uses) != 1:
+        return output
+    return uses[0].node.outputs[0] if _is_relu(uses[0].node) else output
 
 
 def _is_relu(node: ir.Node) -> bool:
@@ -87,24 +85,15 @@ def layers_of(model: onnx.ModelProto) -> tuple[Layer, ...]:
 def _layer(name: str, node: ir.Node, output: ir.Value) -> Layer:
     activated, ceiling = output is not node.outputs[0], _ceiling(output)
     output = _usual_shape(output)
-    plain = Layer(
-        name=name,
-        tensor=str(output.name),
-        activated=activated,
-        observed=str(output.name),
-        ceiling=ceiling,
-    )
+    tensor = str(output.name)
+    plain = Layer(name, tensor, activated=activated, observed=tensor, ceiling=ceiling)
     uses = list(output.uses())
     if len(uses) == 1 and uses[0].node.op_type == "QuantizeLinear":
         quantize = uses[0].node
         scale, zero_point = constant(quantize.inputs[1]), constant(quantize.inputs[2])
         if scale is not None and zero_point is not None and scale.ndim == 0:
-            return replace(
-                plain,
-                observed=str(quantize.outputs[0].name),
-                scale=float(scale),
-                zero_point=int(zero_point),
-            )
+            observed = str(quantize.outputs[0].name)
+            return replace(plain, observed=observed, scale=float(scale), zero_point=int(zero_point))
     return plain
 
 

@@ -12,8 +12,7 @@ import onnx_ir as ir
 class Refusal:
     """A candidate that a pass looked at and left as it was.
 
-    ``node`` is its name in the graph, or that of its first output where it has none; ``reason``
-    completes the sentence "it is left because ...".
+    ``node`` is its name, or that of its first output; ``reason`` completes "it is left because".
     """
 
     node: str

@@ -16,9 +16,8 @@ import numpy as np
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.errors import RunnerError, one_line
-from resnet_deploy.processes.child import serve
 from resnet_deploy.processes.engine import Engine, WorkerPool, at_once
-from resnet_deploy.processes.messages import Data, Message, of_array, to_array
+from resnet_deploy.processes.messages import Data, Message, of_array, serve, to_array
 from resnet_deploy.processes.parent import ChildProcess
 from resnet_deploy.quantization.histogram import ActivationHistograms, sample_rows
 from resnet_deploy.runners.ort_runner import open_session

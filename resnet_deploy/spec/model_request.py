@@ -16,7 +16,7 @@ _RESNET_NAME = re.compile(r"(?P<kind>resnet|plain)-?(?P<depth>\d+)")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRequest:
-    """A network by its properties; None is "not said".
+    """A network by its properties; None leaves one open.
 
     ``model`` is ``vgg19``, a name such as ``resnet34`` or ``plain34``, or
     ``package.module:factory`` for any callable that returns an image classifier.
@@ -49,12 +49,10 @@ class ModelRequest:
             SpecError: the two differ.
         """
         named = self._named_resnet()
-        if named is None:
-            return self.depth
-        named_depth = int(named["depth"])
-        if self.depth not in (None, named_depth):
+        depth = self.depth if named is None else int(named["depth"])
+        if self.depth not in (None, depth):
             raise SpecError(f"--model {self.model} and --depth {self.depth} differ: give one")
-        return named_depth
+        return depth
 
     @property
     def is_plain(self) -> bool:

@@ -138,9 +138,8 @@ class Recipe:
         wanted = self.schedule is Schedule.STEPS
         self._check("milestones", bool(self.milestones) == wanted, "go with schedule steps alone")
         self._check("nesterov", self.momentum > 0 or not self.nesterov, "needs a momentum")
-        self._check(
-            "warmup_epochs", self.warmup_epochs < self.epochs, "must be shorter than the run"
-        )
+        short = self.warmup_epochs < self.epochs
+        self._check("warmup_epochs", short, "must be shorter than the run")
 
     @property
     def peak_lr(self) -> float:

@@ -26,11 +26,11 @@ from resnet_deploy.runners.registry import open_runner, runner_status
 from resnet_deploy.spec import FileOptions, Objective, RunOptions, SessionSpec, TargetIsa
 from resnet_deploy.tuning.candidate_files import CandidateFiles
 from resnet_deploy.tuning.space import (
-    first_recipe,
+    files_elsewhere,
+    first_file,
     first_setting,
-    main_recipes,
-    more_recipes,
-    recipes_elsewhere,
+    main_files,
+    more_files,
     settings,
 )
 from resnet_deploy.tuning.store import Store
@@ -92,41 +92,41 @@ class Search:
         own = self.source.preprocess.format
         target = resolve_target(TargetIsa.AUTO, environment.isa)
         usual = first_setting(spec.objective, self.threads)
-        self._reference(first_recipe(own, target), usual)
-        for recipe in main_recipes(own, target, keep_input=spec.keep_input):
-            self._try(recipe, usual)
+        self._reference(first_file(own, target), usual)
+        for options in main_files(own, target, keep_input=spec.keep_input):
+            self._try(options, usual)
         if not any(trial.recipe.int8 for trial in self._good()):
             self._try_float_layers(usual)
         self._try_settings()
-        for recipe in more_recipes(own, target, keep_input=spec.keep_input):
-            self._try(recipe, usual)
+        for options in more_files(own, target, keep_input=spec.keep_input):
+            self._try(options, usual)
         self._final()
         self._keep(complete=self._in_time)
         return self.report
 
-    def _reference(self, recipe: FileOptions, setting: RunOptions) -> None:
+    def _reference(self, options: FileOptions, setting: RunOptions) -> None:
         """The first trial: made and measured even if the time is up."""
         if not self.report.trials:
-            self.progress(f"trying {recipe.name}", self._done, 0)
-            file = self.files.file(recipe)
-            entrant = Entrant(recipe, setting, file, self._fidelity(file, setting))
+            self.progress(f"trying {options.name}", self._done, 0)
+            file = self.files.file(options)
+            entrant = Entrant(options, setting, file, self._fidelity(file, setting))
             self._race([entrant], _RACE_SECONDS)
 
-    def _try(self, recipe: FileOptions, setting: RunOptions) -> None:
+    def _try(self, options: FileOptions, setting: RunOptions) -> None:
         """Make one file, measure its accuracy, and race it against the reference."""
-        name = f"{recipe.name} on {setting.name}"
+        name = f"{options.name} on {setting.name}"
         tried = ((trial.recipe, trial.setting) for trial in self.report.trials)
-        if (recipe, setting) in tried or not self._has_time(name):
+        if (options, setting) in tried or not self._has_time(name):
             return
         self.progress(f"trying {name}", self._done, 0)
         try:
-            file = self.files.file(recipe)
-            known = next((t for t in self.report.trials if t.recipe == recipe), None)
+            file = self.files.file(options)
+            known = next((t for t in self.report.trials if t.recipe == options), None)
             if known is not None and self._same_bits(file, known.setting, setting):
                 fidelity = known.fidelity
             else:
                 fidelity = self._fidelity(file, setting)
-            self._race([Entrant(recipe, setting, file, fidelity)], self._slice())
+            self._race([Entrant(options, setting, file, fidelity)], self._slice())
         except ResnetDeployError as error:
             self._skip(name, error)
 
@@ -141,8 +141,8 @@ class Search:
         fixed = self.source.input.shape[0] is not None
         objective = self.report.spec.objective
         for setting in settings(objective, self.threads, runners, fixed_batch=fixed):
-            for recipe in self._worth_running(setting):
-                self._try(recipe, setting)
+            for options in self._worth_running(setting):
+                self._try(options, setting)
 
     def _worth_running(self, setting: RunOptions) -> list[FileOptions]:
         """Return the files that ``setting`` is tried on; on ONNX Runtime the fastest there."""
@@ -152,7 +152,7 @@ class Search:
             return [fastest.recipe]
         best = (self.report.best or self._closest()).recipe
         own = self.source.preprocess.format
-        return list(recipes_elsewhere(best, own, strided_stem=self._strided_stem))
+        return list(files_elsewhere(best, own, strided_stem=self._strided_stem))
 
     @cached_property
     def _strided_stem(self) -> bool:
@@ -175,8 +175,8 @@ class Search:
         if not self._has_time("float layers"):
             return
         try:
-            recipe, file = self.files.mixed(self._closest().recipe)
-            entrant = Entrant(recipe, setting, file, self._fidelity(file, setting))
+            options, file = self.files.mixed(self._closest().recipe)
+            entrant = Entrant(options, setting, file, self._fidelity(file, setting))
             self._race([entrant], self._slice())
         except ResnetDeployError as error:
             self._skip("float layers", error)

@@ -22,7 +22,6 @@ from resnet_deploy.errors import (
     SpecError,
     UnsupportedGraphError,
 )
-from resnet_deploy.measure.mock import FakeClock, MockProcess, MockRunner
 from resnet_deploy.measure.stopwatch import Process
 from resnet_deploy.results import (
     BenchmarkResult,
@@ -32,6 +31,7 @@ from resnet_deploy.results import (
     to_dict,
 )
 from resnet_deploy.spec import BenchSpec
+from tests.support.mock_process import FakeClock, MockProcess, MockRunner
 from tests.support.runner_graphs import cnn
 
 HERE = Environment(
