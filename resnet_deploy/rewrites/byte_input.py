@@ -86,8 +86,9 @@ def byte_input(model: ir.Model, *, widen: bool = True) -> PassResult:
     pads = list(ints(conv, "pads", (0, 0, 0, 0)))
     stride = ints(conv, "strides", (1, 1))
     width = x.shape[2 if before else 3]
-    fixed = widen and isinstance(width, int)
-    wide = _widened(weight, stride, pads, int(width)) if fixed else None
+    wide = None
+    if widen and isinstance(width, int):
+        wide = _widened(weight, stride, pads, width)
     group = 1
     if wide is not None:
         weight, pads, group = wide
