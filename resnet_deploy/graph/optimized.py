@@ -33,7 +33,7 @@ class OptimizedGraph:
         """Return the file's node that became ``node``, or None where ONNX Runtime put it in."""
         stem = _SUFFIX.sub("", node.name)
         found = self._sources.get(node.name) or self._sources.get(stem) or self._source_of.get(stem)
-        return self._computing(node, found)
+        return None if found is None else self._computing(node, found)
 
     def module(self, node: onnx.NodeProto) -> str:
         """Return the torch module of ``node``; what was put in belongs to what it reads."""
