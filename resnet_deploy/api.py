@@ -125,11 +125,21 @@ def load(
         seed: Of everything random.
         progress: Told about downloads.
     """
-    request = _request(depth, model, variant, shortcut, stem, plain, num_classes, image_size)
-    if str(weights).endswith(".onnx"):
-        if request != ModelRequest():
+    spec = LoadSpec(
+        model=_request(depth, model, variant, shortcut, stem, plain, num_classes, image_size),
+        weights=str(weights),
+        labels=_labels(labels),
+        licence=licence,
+        preprocess=PreprocessOverrides(
+            mean=mean, std=std, resize=resize, interpolation=interpolation
+        ),
+        seed=seed,
+    )
+    if spec.weights.endswith(".onnx"):
+        if spec != LoadSpec(weights=spec.weights, seed=seed):
             raise SpecError(
-                f"{weights} is an ONNX file, which says itself what it is: drop --depth"
+                f"{weights} is an ONNX file, which says itself what it is: drop --depth and all "
+                "other words about the network, its labels, licence and preprocessing"
             )
         return _artifact(weights)
     from resnet_deploy.models.dependencies import require
@@ -137,19 +147,7 @@ def load(
     require("torch", "building the network")
     from resnet_deploy.models.checkpoint import load_network
 
-    return load_network(
-        LoadSpec(
-            model=request,
-            weights=str(weights),
-            labels=_labels(labels),
-            licence=licence,
-            preprocess=PreprocessOverrides(
-                mean=mean, std=std, resize=resize, interpolation=interpolation
-            ),
-            seed=seed,
-        ),
-        progress=progress,
-    )
+    return load_network(spec, progress=progress)
 
 
 def export(
@@ -215,7 +213,7 @@ def quantize(
     effort: str = "fast",
     target_isa: str = "auto",
     first_conv: str = "auto",
-    exclude: Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     workers: int = 1,
     input: str | None = None,
     network: Network | None = None,
@@ -311,7 +309,7 @@ def deploy(
     effort: str = "fast",
     target_isa: str = "auto",
     first_conv: str = "auto",
-    exclude: Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     workers: int = 1,
     verify: bool = True,
     allow_float_ops: bool | None = None,
@@ -481,7 +479,7 @@ def verify(
 
 def verify_isa(
     artifact: Artifact | StrPath,
-    isa: Sequence[str],
+    isa: str | Sequence[str],
     *,
     against: Network | Artifact | StrPath | None = None,
     model: str | None = None,
@@ -518,7 +516,7 @@ def verify_isa(
     )
 
     opened = _artifact(artifact)
-    isas = runnable_isas(isa)  # before the work, not after it
+    isas = runnable_isas(_names(isa))  # before the work, not after it
     images, name, meaningful = _verification(opened, data, samples, seed)
     default = isa_tolerance(opened, len(images), meaningful=meaningful)
     return compare_isas(
@@ -573,13 +571,13 @@ def count_saturation(
 def bench(
     models: Artifact | StrPath | Sequence[Artifact | StrPath],
     *,
-    runner: Sequence[str] = (),
+    runner: str | Sequence[str] = (),
     batch_size: int | Sequence[int] = (),
     threads: int | Sequence[int] = (),
     throughput: bool = False,
     instances: int | Sequence[int] = (),
     pin: bool = False,
-    session_option: Mapping[str, str] | Sequence[str] = (),
+    session_option: Mapping[str, str] | str | Sequence[str] = (),
     precision: float = 0.02,
     time_limit: float = 20.0,
     rounds: int = 60,
@@ -631,7 +629,7 @@ def bench(
     paths = [_path(one) for one in given]
     results = sweep(
         open_models(paths),
-        tuple(runner),
+        _names(runner),
         BenchSpec(
             throughput=throughput,
             pin=pin,
@@ -645,7 +643,7 @@ def bench(
         batch_sizes=_several(batch_size),
         threads=_several(threads),
         instances=_several(instances),
-        session_options=parse_session_options(options),
+        session_options=parse_session_options(_names(options)),
         profile=profile,
         environment=_here(environment),
         progress=progress,
@@ -1133,7 +1131,7 @@ def _quant_spec(
     effort: str,
     target_isa: str,
     first_conv: str,
-    exclude: Sequence[str],
+    exclude: str | Sequence[str],
     workers: int,
     seed: int,
 ) -> QuantSpec:
@@ -1146,7 +1144,7 @@ def _quant_spec(
         samples=samples,
         target_isa=_one_of(TargetIsa, target_isa),
         first_conv=_one_of(FirstConv, first_conv),
-        exclude=tuple(exclude),
+        exclude=_names(exclude),
         workers=workers,
         seed=seed,
         calibration_cache=None if no_cache else folder,
@@ -1203,20 +1201,29 @@ def _one_of(kind: type[E], value: str) -> E:
 
 
 def _artifact(given: Artifact | StrPath) -> Artifact:
+    from resnet_deploy.artifact.onnx_file import Artifact
     from resnet_deploy.artifact.onnx_file import load as open_file
 
-    return open_file(Path(given)) if isinstance(given, str | os.PathLike) else given
+    if isinstance(given, str | os.PathLike):
+        return open_file(Path(given))
+    if not isinstance(given, Artifact):
+        raise SpecError(
+            f"this takes an ONNX file, and a {type(given).__name__} is none: export the network, "
+            "or name the file"
+        )
+    return given
 
 
 def _path(given: Artifact | StrPath) -> Path:
-    return Path(given) if isinstance(given, str | os.PathLike) else given.path
+    return Path(given) if isinstance(given, str | os.PathLike) else _artifact(given).path
 
 
 def _network(given: Network | Artifact) -> Network:
     from resnet_deploy.models.network import Network
 
     if not isinstance(given, Network):
-        raise SpecError(f"{given.path} is an ONNX file already: export takes a network")
+        what = getattr(given, "path", given)
+        raise SpecError(f"{what} is no network: export takes what load makes of weights")
     return given
 
 
@@ -1236,6 +1243,10 @@ def _labels(given: StrPath | Sequence[str]) -> tuple[str, ...]:
     from resnet_deploy.data.labels import read_labels_file
 
     return read_labels_file(Path(given))
+
+
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _several(given: int | Sequence[int]) -> tuple[int, ...]:
