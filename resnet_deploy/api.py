@@ -110,18 +110,19 @@ def load(
             ONNX file, which becomes an ``Artifact``.
         depth: 18, 34, 50, 101 or 152 (ImageNet), or any 6n+2 (CIFAR: 20, 32, 44, 56, 110).
         model: vgg19, resnet34, plain34, …, or package.module:factory for a net of your own.
-        variant: Where a bottleneck strides: v1 first 1x1 (the paper), v1.5 3x3.
-        shortcut: A zero-padded identity, B projection on a change, C always.
+        variant: Where a bottleneck strides: v1 first 1x1 (the paper), by default v1.5 3x3.
+        shortcut: A zero-padded identity, B projection on a change, C always; by default B, for
+            CIFAR nets A.
         stem: 7x7/2 and max-pool, or 3x3/1 for small images.
         plain: The paper's plain net: no shortcuts.
         num_classes: Number of classes.
         image_size: Height and width in pixels.
         labels: Text file with one class name a line, or the names.
-        licence: Licence of the weights, as Apache-2.0, for the files' card.
-        mean: Mean of the input, on [0, 1].
-        std: Its standard deviation.
-        resize: Shorter side before the crop.
-        interpolation: Of the resize: bilinear or bicubic.
+        licence: Licence of the weights, as Apache-2.0, for the files' card; by default their own.
+        mean: Mean of the input, on [0, 1]; by default the weights' own, or ImageNet's.
+        std: Its standard deviation; by default the weights' own, or ImageNet's.
+        resize: Shorter side before the crop; by default the weights' own, or size/0.875.
+        interpolation: Of the resize: bilinear or bicubic; by default the weights' own, or bilinear.
         seed: Of everything random.
         progress: Told about downloads.
     """
@@ -173,8 +174,8 @@ def export(
         output_stride: Pixels of the image per pixel of the last map; below 32, convolutions dilate.
         input: What the file takes: normalised floats, or the bytes of RGB pixels.
         resize_in_graph: Let the file resize and crop pictures of any size; needs input uint8-nhwc.
-        batch_size: Fix the batch size.
-        opset: ONNX operator set.
+        batch_size: Fix the batch size; by default any.
+        opset: ONNX operator set; by default 17.
         target_ort: Write nothing that this ONNX Runtime can't read, as 1.16.
         fold: Fold BatchNorm in PyTorch.
         simplify: Run onnxsim.

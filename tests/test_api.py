@@ -36,8 +36,8 @@ def test_what_is_no_network_is_refused(tiny_export: Path) -> None:
 def test_one_name_need_not_be_in_a_list(tiny_export: Path) -> None:
     """A string is a sequence of strings, too: of its letters."""
     fp32 = tiny_export / "resnet8.onnx"
-    with pytest.raises(SpecError, match="'nothing.like.it' matches no layer"):
-        api.quantize(fp32, exclude="nothing.like.it")
+    with pytest.raises(SpecError, match=r"'nothing\.like' matches no layer"):
+        api.quantize(fp32, exclude="nothing.like")
     with pytest.raises(SpecError, match="no runner 'fortran'"):
         api.bench(fp32, runner="fortran")
     with pytest.raises(SpecError, match="no ISA 'vax'"):
