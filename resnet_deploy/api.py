@@ -741,13 +741,20 @@ def record(
     from resnet_deploy.data.datasets import opened
     from resnet_deploy.evaluation import accuracy_of
     from resnet_deploy.isa.verify import isas_of
-    from resnet_deploy.results import EvalResult
+    from resnet_deploy.results import EvalResult, IsaReport
 
+    model = _artifact(artifact)
     if isinstance(result, EvalResult):
+        if result.sha256 != model.sha256:
+            raise SpecError(f"{model.path} is not the file that was evaluated: {result.model}")
         found = accuracy_of(result, opened(_required(data)))
-        return recorded(_artifact(artifact), lambda card: card.with_accuracy(found))
+        return recorded(model, lambda card: card.with_accuracy(found))
+    if not isinstance(result, IsaReport):
+        raise SpecError(
+            f"a card holds what evaluate and verify_isa found, no {type(result).__name__}"
+        )
     proven, refuted = isas_of(result)
-    return recorded(_artifact(artifact), lambda card: card.with_isas(proven, refuted))
+    return recorded(model, lambda card: card.with_isas(proven, refuted))
 
 
 def predict(

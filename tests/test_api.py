@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from resnet_deploy import api
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec import SessionSpec
 from resnet_deploy.spec.deploy import ExportSpec
+from tests.support.tiny_model import COLOURS, save_colour_model
 
 
 @pytest.mark.parametrize("network", [api.load(depth=8), None, 5])
@@ -81,3 +84,17 @@ def test_what_only_a_network_can_become_is_not_ignored(words, tiny_export, tmp_p
     with pytest.raises(SpecError, match=r"resnet8\.onnx is exported already: drop --name"):
         api.deploy(tiny_export / "resnet8.onnx", tmp_path, verify=False, **words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_only_what_was_found_about_a_file_goes_into_its_card(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for colour in COLOURS:
+        (data / colour).mkdir(parents=True)
+        Image.new("RGB", (9, 9), colour).save(data / colour / "0.png")
+    model = save_colour_model(tmp_path / "model.onnx")
+    result = api.evaluate(model, data)
+    other = replace(model, sha256="another file's")
+    with pytest.raises(SpecError, match=r"is not the file that was evaluated: model\.onnx"):
+        api.record(other, result, data=data)
+    with pytest.raises(SpecError, match="what evaluate and verify_isa found, no ModelSummary"):
+        api.record(model, api.summary(model), data=data)  # type: ignore[arg-type]

@@ -166,6 +166,8 @@ def _is_json(content: bytes) -> bool:
 
 def _is_csv(content: bytes) -> bool:
     """Return whether ``content`` is tables: rows of one length, perhaps below a caption."""
+    if not content:
+        return True  # of a result that has no table
     try:
         blocks = content.decode().replace("\r\n", "\n").strip("\n").split("\n\n")
         tables = [list(csv.reader(block.split("\n"), strict=True)) for block in blocks]
