@@ -21,6 +21,7 @@ A check that fails is a result: see ``result.check()``.
 from __future__ import annotations
 
 import enum
+import logging
 import os
 import shlex
 import sys
@@ -76,6 +77,8 @@ if TYPE_CHECKING:
         TuningReport,
     )
     from resnet_deploy.results.training import Epoch, TrainingResult
+
+logger = logging.getLogger(__name__)
 
 E = TypeVar("E", bound=enum.Enum)
 
@@ -260,7 +263,7 @@ def quantize(
         progress: Called after every batch.
     """
     from resnet_deploy.data.preprocess import input_preprocess
-    from resnet_deploy.deployment.plan import for_cpu, images_for, known_of
+    from resnet_deploy.deployment.plan import SYNTHETIC_NOTICE, for_cpu, images_for, known_of
     from resnet_deploy.deployment.source import fp32_source, with_input
     from resnet_deploy.quantization.quantized import NOTHING_KNOWN, accepted
     from resnet_deploy.quantization.quantized import quantize as quantize_artifact
@@ -282,11 +285,15 @@ def quantize(
         fp32_source(_artifact(fp32)), None if input is None else _one_of(InputFormat, input)
     )
     given = _data(calibration)
+    images = images_for(spec, given, input_preprocess(source))
+    known = NOTHING_KNOWN if network is None else known_of(network, without_images=given is None)
+    if images.synthetic and known == NOTHING_KNOWN:
+        logger.warning(SYNTHETIC_NOTICE)
     made = quantize_artifact(
         source,
-        images_for(spec, given, input_preprocess(source)),
+        images,
         spec,
-        known=NOTHING_KNOWN if network is None else known_of(network, without_images=given is None),
+        known=known,
         threads=threads,
         progress=progress,
     )

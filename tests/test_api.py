@@ -94,6 +94,11 @@ def test_nothing_is_written_beside_a_file_that_is_not_saved(tiny_export: Path) -
         api.tune(made, data=tiny_export, min_agreement=0.9)
 
 
+def test_ranges_of_synthetic_images_are_not_silent(tiny_export, caplog):
+    api.quantize(tiny_export / "resnet8.onnx")
+    assert "int8 ranges come from synthetic images" in caplog.text
+
+
 def test_two_threads_export_at_once() -> None:
     network = api.load(depth=8)
     with ThreadPoolExecutor(2) as pool:
