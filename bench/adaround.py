@@ -1,4 +1,4 @@
-"""AdaRound on the objective of ``quantize/rounding.py``, for comparison.
+"""AdaRound on the objective of ``quantization/rounding.py``, for comparison.
 
 Nagel et al., "Up or Down? Adaptive Rounding for Post-Training Quantization", ICML 2020: each weight
 is rounded down or up; a rectified sigmoid relaxes the choice, an annealed regulariser closes it.

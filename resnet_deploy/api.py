@@ -21,10 +21,12 @@ A check that fails is a result: see ``result.check()``.
 from __future__ import annotations
 
 import enum
+import logging
 import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -75,6 +77,8 @@ if TYPE_CHECKING:
         TuningReport,
     )
     from resnet_deploy.results.training import Epoch, TrainingResult
+
+logger = logging.getLogger(__name__)
 
 E = TypeVar("E", bound=enum.Enum)
 
@@ -193,7 +197,12 @@ def export(
         fold=fold,
         simplify=simplify,
     )
-    made = export_network(_network(network), spec, progress=progress)
+    net = _network(network)
+    if resize_in_graph:
+        from resnet_deploy.rewrites.resize_front import check_resizable
+
+        check_resizable(replace(net.preprocess, format=spec.input))
+    made = export_network(net, spec, progress=progress)
     if not resize_in_graph:
         return made
     from resnet_deploy.deployment.plan import images_for
@@ -254,7 +263,7 @@ def quantize(
         progress: Called after every batch.
     """
     from resnet_deploy.data.preprocess import input_preprocess
-    from resnet_deploy.deployment.plan import for_cpu, images_for, known_of
+    from resnet_deploy.deployment.plan import SYNTHETIC_NOTICE, for_cpu, images_for, known_of
     from resnet_deploy.deployment.source import fp32_source, with_input
     from resnet_deploy.quantization.quantized import NOTHING_KNOWN, accepted
     from resnet_deploy.quantization.quantized import quantize as quantize_artifact
@@ -276,11 +285,15 @@ def quantize(
         fp32_source(_artifact(fp32)), None if input is None else _one_of(InputFormat, input)
     )
     given = _data(calibration)
+    images = images_for(spec, given, input_preprocess(source))
+    known = NOTHING_KNOWN if network is None else known_of(network, without_images=given is None)
+    if images.synthetic and known == NOTHING_KNOWN:
+        logger.warning(SYNTHETIC_NOTICE)
     made = quantize_artifact(
         source,
-        images_for(spec, given, input_preprocess(source)),
+        images,
         spec,
-        known=NOTHING_KNOWN if network is None else known_of(network, without_images=given is None),
+        known=known,
         threads=threads,
         progress=progress,
     )
@@ -359,6 +372,8 @@ def deploy(
         budget = Budget(max_drop=max_drop, min_agreement=min_agreement)
     if isinstance(source, str | os.PathLike):
         source = _artifact(source)
+    if isinstance(source, Artifact) and out is None:
+        _check_saved(source)
     if allow_float_ops is None:
         allow_float_ops = isinstance(source, Artifact)
     wanted = None if input is None else _one_of(InputFormat, input)
@@ -704,8 +719,6 @@ def evaluate(
         environment: Recorded in the result.
         progress: Told after each batch.
     """
-    from dataclasses import replace
-
     from resnet_deploy.data.datasets import opened
     from resnet_deploy.evaluation import score
 
@@ -886,6 +899,8 @@ def tune(
         seed=seed,
     )
     source = _artifact(artifact)
+    if out is None:
+        _check_saved(source)
     return search(
         source,
         source.path.with_name(f"{source.path.stem}.tuned") if out is None else Path(out),
@@ -1224,6 +1239,14 @@ def _artifact(given: Artifact | StrPath) -> Artifact:
 
 def _path(given: Artifact | StrPath) -> Path:
     return Path(given) if isinstance(given, str | os.PathLike) else _artifact(given).path
+
+
+def _check_saved(artifact: Artifact) -> None:
+    """Refuse to write beside a file that is gone as soon as nobody uses it."""
+    if artifact.scratch is not None:
+        raise SpecError(
+            f"{artifact.path.name} is not saved yet: name the folder of the result, out"
+        )
 
 
 def _network(given: Network | Artifact) -> Network:

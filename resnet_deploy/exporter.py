@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -39,6 +40,9 @@ LOGITS = OutputSpec()
 
 _EXAMPLE_BATCH = 2
 """An example batch of 1 makes the exporter fix the batch size (pytorch #157621)."""
+
+_TRACING = threading.Lock()
+"""torch.export keeps its modes in globals, and what it says is held back by swapping stdout."""
 
 _NATIVE_OPSET = 18
 """The lowest opset that torch's exporter writes without converting."""
@@ -155,7 +159,7 @@ def _trace(
     module: nn.Module, example: torch.Tensor, names: tuple[str, ...]
 ) -> torch.onnx.ONNXProgram:
     batch = torch.export.Dim("batch")
-    with _quiet_exporter():
+    with _TRACING, _quiet_exporter():
         try:
             program = torch.onnx.export(
                 module,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +58,52 @@ def test_numbers_that_mean_nothing_are_refused(tiny_export: Path) -> None:
         api.quantize(fp32, threads=-1, no_calibration_cache=True)
     with pytest.raises(SpecError, match="batch_size must be at least 1, not 0"):
         ExportSpec(batch_size=0)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"mean": (0.5, 0.5)}, "--mean needs three numbers, not 2"),
+        ({"std": (1.0, 0.0, 1.0)}, "--std must be positive, not 0"),
+        ({"resize": -1}, "--resize must be at least 1, not -1"),
+        ({"interpolation": "cubic"}, "'cubic' is none of bilinear, bicubic"),
+    ],
+    ids=lambda words: next(iter(words)),
+)
+def test_preprocessing_that_means_nothing_is_refused(words, message):
+    with pytest.raises(SpecError, match=message):
+        api.load(depth=8, **words)
+
+
+def test_what_may_be_lost_is_a_share(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="above 0 and below 1, not -2"):
+        api.compare(tmp_path / "old.json", tmp_path / "new.json", max_regress=-2)
+
+
+def test_resizing_needs_bytes_and_says_so() -> None:
+    with pytest.raises(SpecError, match="add --input uint8-nhwc"):
+        api.export(api.load(depth=8), resize_in_graph=True)
+
+
+def test_nothing_is_written_beside_a_file_that_is_not_saved(tiny_export: Path) -> None:
+    """The folder would be gone with the artifact."""
+    made = api.quantize(tiny_export / "resnet8.onnx", input="uint8-nhwc")
+    with pytest.raises(SpecError, match=r"int8\.onnx is not saved yet: name the folder"):
+        api.deploy(made)
+    with pytest.raises(SpecError, match=r"int8\.onnx is not saved yet: name the folder"):
+        api.tune(made, data=tiny_export, min_agreement=0.9)
+
+
+def test_ranges_of_synthetic_images_are_not_silent(tiny_export, caplog):
+    api.quantize(tiny_export / "resnet8.onnx")
+    assert "int8 ranges come from synthetic images" in caplog.text
+
+
+def test_two_threads_export_at_once() -> None:
+    network = api.load(depth=8)
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda _: api.export(network).sha256, range(2)))
+    assert made[0] == made[1]
 
 
 def test_an_onnx_file_says_itself_what_it_is(tiny_export: Path, tmp_path: Path) -> None:

@@ -76,8 +76,11 @@ def compare_runs(
 
     Raises:
         ArtifactError: a file is not of ``bench --json``.
-        SpecError: the files have no subject in common, or not the reference.
+        SpecError: the files have no subject in common, or not the reference, or ``max_regress`` is
+            no share.
     """
+    if not 0 < max_regress < 1:
+        raise SpecError(f"max_regress must be above 0 and below 1, not {max_regress:g}")
     before, after = load_results(old), load_results(new)
     first, second = _samples(before), _samples(after)
     common = [key for key in first if key in second and key.label != relative_to]

@@ -23,6 +23,7 @@ from resnet_deploy.cli.output import here, output_options, show
 from resnet_deploy.cli.progress import ProgressBar
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec import OutputSpec
+from resnet_deploy.spec.preprocess import INTERPOLATIONS
 
 _loads, _deploys = Words(api.load), Words(api.deploy)
 
@@ -55,7 +56,7 @@ _loads, _deploys = Words(api.load), Words(api.deploy)
 @_loads("--mean", type=RgbType())
 @_loads("--std", type=RgbType())
 @_loads("--resize", type=click.IntRange(1))
-@_loads("--interpolation", type=click.Choice(["bilinear", "bicubic"]))
+@_loads("--interpolation", type=click.Choice(INTERPOLATIONS))
 @input_option(_deploys)
 @_deploys("--resize-in-graph")
 @_deploys("--output", metavar="[logits|softmax|top-K|embedding|features]")

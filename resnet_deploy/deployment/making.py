@@ -10,7 +10,7 @@ from resnet_deploy.artifact.onnx_file import Artifact, with_card
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.deployment.float_layers import FloatLayers
-from resnet_deploy.deployment.plan import Plan
+from resnet_deploy.deployment.plan import SYNTHETIC_NOTICE, Plan
 from resnet_deploy.isa.instruction_sets import ISAS, is_native
 from resnet_deploy.judge import judge
 from resnet_deploy.progress import Progress
@@ -188,10 +188,7 @@ def _int8_notices(
             "1 to 2 dB (ResNet-20 and -32 on CIFAR-10); --calibration DIR is better"
         )
     elif calibration.synthetic and not trained:
-        notices.append(
-            "no calibration images: int8 ranges come from synthetic images, which measures speed, "
-            "not accuracy; use --calibration DIR before you ship"
-        )
+        notices.append(SYNTHETIC_NOTICE)
     if amx:
         notices.append(
             "the int8 kernels are those for CPUs with AMX; other CPUs with VNNI or ARM's dot "

@@ -31,6 +31,11 @@ from resnet_deploy.spec.deploy import DeploySpec, ExportSpec
 SYNTHETIC_SAMPLES = 32
 """Synthetic images differ little; more of them move no range."""
 
+SYNTHETIC_NOTICE = (
+    "no calibration images: int8 ranges come from synthetic images, which measures speed, "
+    "not accuracy; use --calibration DIR before you ship"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:

@@ -23,7 +23,7 @@ class LoadSpec:
     the weights says, if they have one. ``seed`` is that of random weights.
 
     Raises:
-        SpecError: ``licence`` is something else, or a standard deviation is not positive.
+        SpecError: ``licence`` is something else.
     """
 
     model: ModelRequest = field(default_factory=ModelRequest)
@@ -35,9 +35,6 @@ class LoadSpec:
 
     def __post_init__(self) -> None:
         check_licence(self.licence)
-        std = self.preprocess.std
-        if std is not None and not min(std) > 0:
-            raise SpecError(f"--std must be positive, not {min(std):g}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, fields, replace
 
+from resnet_deploy.errors import SpecError
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 CENTER_CROP_RATIO = 0.875
 """Crop over resize of ImageNet evaluation: 224 of 256."""
+
+INTERPOLATIONS = ("bilinear", "bicubic")
+"""Those that a user may ask for, by Pillow's names."""
 
 
 class InputFormat(str, enum.Enum):
@@ -65,12 +70,26 @@ class PreprocessOverrides:
         std: their standard deviations.
         resize: pixels of the shorter side before the crop.
         interpolation: ``bilinear`` or ``bicubic``.
+
+    Raises:
+        SpecError: one of them is something else.
     """
 
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     resize: int | None = None
     interpolation: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, rgb in (("mean", self.mean), ("std", self.std)):
+            if rgb is not None and len(rgb) != 3:
+                raise SpecError(f"--{name} needs three numbers, not {len(rgb)}")
+        if self.std is not None and not min(self.std) > 0:
+            raise SpecError(f"--std must be positive, not {min(self.std):g}")
+        if self.resize is not None and self.resize < 1:
+            raise SpecError(f"--resize must be at least 1, not {self.resize}")
+        if self.interpolation not in (None, *INTERPOLATIONS):
+            raise SpecError(f"{self.interpolation!r} is none of {', '.join(INTERPOLATIONS)}")
 
     def over(self, usual: Preprocess) -> Preprocess:
         """Return ``usual`` with what was said in place of its own."""
