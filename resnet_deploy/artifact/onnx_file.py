@@ -15,8 +15,10 @@ from google.protobuf.message import DecodeError
 
 from resnet_deploy.artifact.card import CARD_KEY, Card
 from resnet_deploy.artifact.files import sha256_of, write_atomically
+from resnet_deploy.artifact.metadata import class_names, image_side
 from resnet_deploy.artifact.scratch import Scratch
-from resnet_deploy.errors import ArtifactError, one_line
+from resnet_deploy.errors import ArtifactError, SpecError, one_line
+from resnet_deploy.graph.meaning import Meaning, meaning_of
 from resnet_deploy.graph.releases import min_onnxruntime
 from resnet_deploy.spec import InputFormat, OutputKind, Preprocess
 
@@ -45,8 +47,12 @@ class Artifact:
     """One ONNX file: opened where it lies, or made and not yet saved.
 
     ``card`` is None when another tool wrote it. ``output_kind`` is what the end of the graph looks
-    like; an embedding is known by its card. ``scratch`` keeps the temporary folder of a file that
-    nobody has saved; it goes with the last artifact that refers to it.
+    like, what the card says, or what the user does; ``assumed_kind``: none of these tells, so it is
+    taken for logits. ``gives_probabilities``: the values by class are probabilities already, not
+    logits; there are ``values`` of them in the first output, None where the file does not say.
+    ``labels`` names the classes: as the card does, or as another exporter did. ``side`` is height
+    and width of pictures, where an exporter says so. ``scratch`` keeps the temporary folder of a
+    file that nobody has saved; it goes with the last artifact that refers to it.
     """
 
     path: Path
@@ -57,6 +63,11 @@ class Artifact:
     output_kind: OutputKind
     quantized: bool
     card: Card | None
+    assumed_kind: bool = False
+    gives_probabilities: bool = False
+    values: int | None = None
+    labels: tuple[str, ...] = ()
+    side: int | None = None
     scratch: Scratch | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -75,9 +86,25 @@ class Artifact:
         return self.outputs[0]
 
     @property
-    def gives_probabilities(self) -> bool:
-        """Whether the values by class are probabilities already, not logits."""
-        return self.output_kind in (OutputKind.SOFTMAX, OutputKind.TOP_K)
+    def assumption(self) -> str:
+        """What is assumed of the output, and how to say what it is, in one line."""
+        return (
+            f"{self.path.name}: nothing tells what {self.output} is; taken for logits of classes "
+            "(assumed; else say --output-kind embedding, multi-label, …)"
+        )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of all classes; two for one value, empty where nobody named any."""
+        if self.output_kind is not OutputKind.BINARY or len(self.labels) == 2:
+            return self.labels
+        positive = self.labels[0] if len(self.labels) == 1 else ""
+        return (f"not {positive}", positive) if positive else ("no", "yes")
+
+    def class_name(self, index: int) -> str:
+        """Return the name of class ``index``, or ``class 7`` where nobody named it."""
+        names = self.class_names
+        return names[index] if index < len(names) else f"class {index}"
 
     @property
     def image_size(self) -> int:
@@ -87,7 +114,7 @@ class Artifact:
         size = self.input.shape[2]  # (N, 3, H, W) and (N, H, W, 3) both have one here
         if size is not None:
             return size
-        return self.card.model.image_size if self.card else 224
+        return self.card.model.image_size if self.card else self.side or 224
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -109,13 +136,15 @@ class Artifact:
         return replace(usual, format=InputFormat.UINT8_NHWC if rows else InputFormat.UINT8_NCHW)
 
 
-def load(path: Path) -> Artifact:
-    """Open an ONNX image network without running it.
+def load(path: Path, output_kind: OutputKind | None = None) -> Artifact:
+    """Open an ONNX image network without running it; ``output_kind`` is what its user says of it.
 
     Raises:
         ArtifactError: the file is missing, truncated, no ONNX model, or does not take one image.
+        SpecError: it can't be of ``output_kind``.
     """
-    return describe(read_model(path), path)
+    artifact = describe(read_model(path), path)
+    return artifact if output_kind is None else as_kind(artifact, output_kind)
 
 
 def describe(model: onnx.ModelProto, path: Path) -> Artifact:
@@ -133,15 +162,25 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
             f"{path} takes an input of shape {list(spec.shape)}: an image classifier takes "
             "(N, C, H, W)"
         )
-    text = _metadata(model).get(CARD_KEY)
+    metadata = _metadata(model)
+    text = metadata.get(CARD_KEY)
     card = None if text is None else Card.from_json(text)
+    meaning = meaning_of(model.graph)
+    labels = card.labels if card is not None else ()
+    labels = labels or _fitting(class_names(metadata), meaning.values)
+    kind = _kind(meaning, card, len(labels))
     return Artifact(
         path=path,
         sha256=sha256_of(path),
         opset=opset_of(model),
         input=spec,
         outputs=tuple(tensor_spec(value) for value in model.graph.output),
-        output_kind=_output_kind(model.graph, card),
+        output_kind=kind or OutputKind.LOGITS,
+        assumed_kind=kind is None,
+        gives_probabilities=meaning.probabilities or kind in _PROBABILITIES,
+        values=meaning.values,
+        labels=labels,
+        side=image_side(metadata),
         quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
         card=card,
     )
@@ -247,20 +286,74 @@ def opset_of(model: onnx.ModelProto) -> int:
     return max(versions, default=0)
 
 
-def _output_kind(graph: onnx.GraphProto, card: Card | None) -> OutputKind:
-    """Return what a graph answers; only a card can tell an embedding from logits.
+def as_kind(artifact: Artifact, kind: OutputKind) -> Artifact:
+    """Return ``artifact``, which answers what its user says it does.
 
-    The graph is believed, because other tools put a Softmax behind our files.
+    Raises:
+        SpecError: it has another number of outputs or values than that.
     """
-    if card is not None and card.output.kind is OutputKind.EMBEDDING:
-        return OutputKind.EMBEDDING
-    operators = {name: node.op_type for node in graph.node for name in node.output}
-    found = [operators.get(value.name) for value in graph.output]
-    if found == ["Softmax"]:
-        return OutputKind.SOFTMAX
-    if found == ["TopK", "TopK"]:
-        return OutputKind.TOP_K
-    return OutputKind.LOGITS if len(found) == 1 else OutputKind.FEATURES
+    outputs, values = len(artifact.outputs), artifact.values
+    if (kind is OutputKind.TOP_K) != (artifact.output_kind is OutputKind.TOP_K):
+        raise SpecError(
+            f"{artifact.path} gives {', '.join(map(str, artifact.outputs))}: a file of top-k, and "
+            "only it, has the outputs of one TopK"
+        )
+    if outputs > 1 and kind not in (OutputKind.TOP_K, OutputKind.FEATURES):
+        raise SpecError(
+            f"{artifact.path} has {outputs} outputs: --output-kind {kind.word} is of files with one"
+        )
+    if kind is OutputKind.BINARY and values not in (None, 1):
+        raise SpecError(
+            f"{artifact.path} gives {values} values per image: --output-kind binary is of one; "
+            "say logits, probabilities, sigmoid or multi-label"
+        )
+    told = kind in _PROBABILITIES
+    if values == 1 and kind.has_classes:
+        kind = OutputKind.BINARY
+    by_graph = artifact.gives_probabilities and kind in _EITHER
+    card = artifact.card
+    if card is not None and card.output.kind is not kind and kind is not OutputKind.TOP_K:
+        card = replace(card, output=replace(card.output, kind=kind, k=0))
+    return replace(
+        artifact,
+        output_kind=kind,
+        assumed_kind=False,
+        gives_probabilities=told or by_graph,
+        card=card,
+    )
+
+
+_PROBABILITIES = (OutputKind.SOFTMAX, OutputKind.SIGMOID, OutputKind.TOP_K)
+
+_EITHER = (OutputKind.BINARY, OutputKind.MULTI_LABEL)
+"""Of logits or of probabilities: what computes them tells."""
+
+
+def _kind(meaning: Meaning, card: Card | None, names: int) -> OutputKind | None:
+    """Return what a file answers; None where neither graph nor card nor names of classes tell.
+
+    A graph that ends in probabilities is believed against a card that says logits, because other
+    tools put a Softmax behind our files; only a card can tell labels from classes.
+    """
+    found = meaning.kind
+    if card is None:
+        by_name = OutputKind.LOGITS if names and names == meaning.values else None
+        return found or by_name
+    said = card.output.kind
+    if found is OutputKind.TOP_K or (said is OutputKind.TOP_K and found is not None):
+        return found
+    if said in (OutputKind.LOGITS, OutputKind.SOFTMAX):
+        if found in (OutputKind.SOFTMAX, OutputKind.SIGMOID, OutputKind.BINARY):
+            return found
+        # Several outputs, or maps: what else was put behind is not by class.
+        return found if found is OutputKind.FEATURES else said
+    return said
+
+
+def _fitting(names: tuple[str, ...], values: int | None) -> tuple[str, ...]:
+    """Return ``names`` where they can be those of ``values``: one value has two classes."""
+    fits = values is None or len(names) == values or (values == 1 and len(names) == 2)
+    return names if fits else ()
 
 
 def _metadata(model: onnx.ModelProto) -> dict[str, str]:
