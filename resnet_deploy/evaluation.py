@@ -26,7 +26,7 @@ from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import check_has_classes, class_scores, listed_classes
 from resnet_deploy.runners.compare import difference
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import Preprocess, SessionSpec
+from resnet_deploy.spec import OutputKind, Preprocess, SessionSpec
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ def score(
     dataset: Dataset,
     *,
     against: Path | None = None,
+    output_kind: OutputKind | None = None,
     threads: int = 0,
     batch_size: int = 32,
     limit: int | None = None,
@@ -50,6 +51,7 @@ def score(
         path: the ONNX file to evaluate.
         dataset: labelled images.
         against: another model; it sees the same images, prepared as its own card says.
+        output_kind: what the user says that both give; None is what the files tell.
         threads: of ONNX Runtime; 0 means the physical cores allowed here.
         batch_size: images per run.
         limit: take that many images, spread evenly over the classes, the same ones every time.
@@ -77,7 +79,7 @@ def score(
     start = time.perf_counter()
     with ExitStack() as stack:
         subjects = [
-            stack.enter_context(closing(_Subject(each, dataset, threads)))
+            stack.enter_context(closing(_Subject(load(each, output_kind), dataset, threads)))
             for each in ([path] if against is None else [path, against])
         ]
         model = subjects[0]
@@ -159,9 +161,10 @@ class _Subject:
     ``order[c]`` is the output of class c; the first ``matched`` ones are the dataset's.
     """
 
-    def __init__(self, path: Path, dataset: Dataset, threads: int) -> None:
-        self.artifact: Artifact = load(path)
-        check_has_classes(self.artifact)
+    def __init__(self, artifact: Artifact, dataset: Dataset, threads: int) -> None:
+        self.artifact = artifact
+        path = artifact.path
+        check_has_classes(artifact)
         self.preprocess: Preprocess = input_preprocess(self.artifact)
         self.ranks: list[int] = []
         self.predicted: list[int] = []
@@ -173,9 +176,8 @@ class _Subject:
         shape = (1, *input_shape(self.preprocess))
         blank = np.zeros(shape, self.artifact.input.dtype)
         outputs = class_scores(self.artifact, self._runner, blank).shape[1]
-        card = self.artifact.card
         try:
-            matched = match_classes(dataset.classes, card.labels if card else (), outputs)
+            matched = match_classes(dataset.classes, artifact.class_names, outputs)
         except DatasetError as error:
             raise DatasetError(f"{path.name} on {dataset.name}: {error}") from error
         self.matched = len(matched)
@@ -186,7 +188,7 @@ class _Subject:
         self._class_of[self.order[::-1]] = np.arange(len(self.order))[::-1]
         self.classes: tuple[str, ...] = (
             *dataset.classes,
-            *(card.label(output) if card else f"class {output}" for output in rest),
+            *(artifact.class_name(output) for output in rest),
         )
 
     def close(self) -> None:

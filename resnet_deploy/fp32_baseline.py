@@ -23,7 +23,7 @@ from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import class_scores
 from resnet_deploy.runners.compare import difference_and_top1
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import Preprocess, SessionSpec
+from resnet_deploy.spec import OutputKind, Preprocess, SessionSpec
 
 KEPT_BYTES = 512 << 20
 """Preprocessed images up to this size are decoded once, more are decoded every time."""
@@ -53,6 +53,7 @@ class Fp32Baseline:
         fp32: the file.
         images: on which it is run, once.
         labelled: also compare with the labels of the images.
+        output_kind: what the user says the file answers; None is what the file tells.
         threads: of ONNX Runtime; 0 means the physical cores allowed here.
         kept_bytes: preprocessed images up to this size are kept in memory.
         progress: told after each batch, here and in :meth:`fidelity`.
@@ -68,6 +69,7 @@ class Fp32Baseline:
         images: CalibrationImages,
         *,
         labelled: bool,
+        output_kind: OutputKind | None = None,
         threads: int = 0,
         kept_bytes: int = KEPT_BYTES,
         progress: Progress = silent,
@@ -75,13 +77,13 @@ class Fp32Baseline:
         self.data = images.name
         self.samples = len(images)
         self._progress = progress
-        self._artifact = load(fp32)
+        self._artifact = load(fp32, output_kind)
         self._batches: Iterable[Array] = images
         if self.samples * 3 * images.preprocess.crop**2 * 4 <= kept_bytes:
             self._batches = tuple(images)
         with closing(OrtRunner(fp32, quiet_session(threads))) as runner:
             self._expected = self._logits(runner, self._artifact)
-        self._truth = _truth(fp32, images, self._expected.shape[1]) if labelled else None
+        self._truth = _truth(self._artifact, images, self._expected.shape[1]) if labelled else None
 
     def first(self, count: int) -> Array:
         """Return an image ``count`` times, as the fp32 file takes it."""
@@ -123,13 +125,13 @@ class Fp32Baseline:
         return np.concatenate(pieces)
 
 
-def _truth(fp32: Path, images: CalibrationImages, outputs: int) -> Array:
+def _truth(fp32: Artifact, images: CalibrationImages, outputs: int) -> Array:
     """Return which output of the model is right for each image."""
-    dataset, card = images.dataset, load(fp32).card
+    dataset = images.dataset
     try:
-        matched = match_classes(dataset.classes, card.labels if card else (), outputs)
+        matched = match_classes(dataset.classes, fp32.class_names, outputs)
     except DatasetError as error:
-        raise DatasetError(f"{fp32.name} on {dataset.name}: {error}") from error
+        raise DatasetError(f"{fp32.path.name} on {dataset.name}: {error}") from error
     return np.array([matched[dataset.label(index)] for index in images.indices])
 
 

@@ -8,7 +8,14 @@ from typing import Any
 import click
 
 from resnet_deploy import api
-from resnet_deploy.cli.options import PATH, Words, data_option, file_argument, threads_option
+from resnet_deploy.cli.options import (
+    PATH,
+    Words,
+    data_option,
+    file_argument,
+    output_kind_option,
+    threads_option,
+)
 from resnet_deploy.cli.output import here, output_options, replace_card, show
 from resnet_deploy.cli.progress import ProgressBar
 
@@ -19,6 +26,7 @@ _words = Words(api.evaluate)
 @file_argument()
 @data_option(_words)
 @_words("--against", type=PATH, metavar="OTHER.onnx")
+@output_kind_option(_words)
 @_words("--limit", type=click.IntRange(1))
 @_words("--skip-bad")
 @click.option(

@@ -24,7 +24,7 @@ from resnet_deploy.models.network import Network
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.reference import Reference, reference_for
 from resnet_deploy.results import Environment, IsaReport, IsaRun
-from resnet_deploy.runners.compare import difference_and_top1, side_by_side
+from resnet_deploy.runners.compare import difference, same_class, side_by_side
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import OutputKind, SessionSpec, Tolerance
 from resnet_deploy.verification import BATCH_SIZES, default_tolerance
@@ -59,6 +59,7 @@ def compare_isas(
     data: str,
     tolerance: Tolerance,
     reference: Reference | None = None,
+    output_kind: OutputKind | None = None,
     threads: int = 0,
     environment: Environment | None = None,
     progress: Progress = silent,
@@ -72,6 +73,7 @@ def compare_isas(
         data: where the images come from, for the report.
         tolerance: how far an ISA may be from this CPU.
         reference: what has the right answer; its figures are reported, not judged.
+        output_kind: what the user says the file answers; None is what the file tells.
         threads: 0 means the physical cores allowed here.
         environment: recorded in the report.
         progress: called after every emulated batch.
@@ -81,7 +83,7 @@ def compare_isas(
     """
     if len(images) == 0:
         raise RunnerError("there is nothing to compare: give at least one image")
-    artifact = load(path)
+    artifact = load(path, output_kind)
     batch_size = artifact.input.shape[0] or BATCH_SIZES[-1]
     with closing(OrtRunner(path, SessionSpec(threads=threads, spin=False))) as runner:
         here = _values(runner.infer_all, images, batch_size)
@@ -152,11 +154,14 @@ def _compared(
     there = here if emulated is None else emulated.logits
     name = ", ".join(spec.name for spec in artifact.outputs)
     # Classes of a top-K file are no numbers to compare; where two are a tie they change.
-    by_class = artifact.output_kind in (OutputKind.LOGITS, OutputKind.SOFTMAX)
-    logits, same = difference_and_top1(name, here, there, classes=by_class)
-    reference, reference_same = (
-        (None, ()) if right is None else difference_and_top1(name, right, there, classes=by_class)
-    )
+    kind = artifact.output_kind
+    by_class = kind.has_classes and kind is not OutputKind.TOP_K
+    logits = difference(name, here, there)
+    same = same_class(artifact, (here,), (there,)) if by_class else ()
+    reference, reference_same = None, ()
+    if right is not None:
+        reference = difference(name, right, there)
+        reference_same = same_class(artifact, (right,), (there,)) if by_class else ()
     return IsaRun(
         isa=isa.name,
         emulator=None if emulated is None else emulated.emulator,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from resnet_deploy.results.closeness import short_of_one
+
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -48,8 +50,13 @@ def percent(share: float) -> str:
 
 
 def tenths(share: float) -> str:
-    """Return a share as a percentage with one decimal."""
-    return f"{share:.1%}"
+    """Return a share as a percentage with one decimal, never rounded up to all."""
+    return short_of_one(share, "1%")
+
+
+def cosine(value: float) -> str:
+    """Return a cosine with five decimals, or more where they would round up to 1."""
+    return short_of_one(value, "5f")
 
 
 def points(share: float) -> str:
