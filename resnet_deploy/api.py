@@ -324,7 +324,7 @@ def deploy(
     exclude: Sequence[str] = (),
     workers: int = 1,
     verify: bool = True,
-    allow_float_ops: bool = False,
+    allow_float_ops: bool | None = None,
     sensitivity: bool = False,
     max_drop: float | None = None,
     min_agreement: float | None = None,
@@ -349,7 +349,8 @@ def deploy(
         resize_in_graph: Let the files resize and crop pictures of any size; needs input uint8-nhwc.
         int8: Also write the int8 file.
         verify: Compare the files with their source.
-        allow_float_ops: Accept an int8 file in which ONNX Runtime leaves operators in float.
+        allow_float_ops: Accept an int8 file in which ONNX Runtime leaves operators in float; by
+            default one made of an ONNX file, not one made of a network.
         sensitivity: Rank the layers: what each would gain and cost in float.
         max_drop: Points of top-1 that int8 may lose on labelled ``data``; layers stay float until
             it holds.
@@ -361,11 +362,16 @@ def deploy(
         environment: Recorded in the result.
         progress: Told about every stage.
     """
+    from resnet_deploy.artifact.onnx_file import Artifact
     from resnet_deploy.deployment.deploy import deploy as deploy_source
 
     budget = None
     if max_drop is not None or min_agreement is not None:
         budget = Budget(max_drop=max_drop, min_agreement=min_agreement)
+    if isinstance(source, str | os.PathLike):
+        source = _artifact(source)
+    if allow_float_ops is None:
+        allow_float_ops = isinstance(source, Artifact)
     wanted = None if input is None else _one_of(InputFormat, input)
     spec = DeploySpec(
         out=None if out is None else Path(out),
@@ -1099,7 +1105,7 @@ def train(
         ),
         _here(environment),
         progress=progress,
-        on_epoch=on_epoch or (lambda epoch, epochs: None),
+        on_epoch=on_epoch,
     )
 
 

@@ -35,10 +35,10 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def image(self, index: int) -> Image.Image:
-        """Return one picture in RGB."""
+        """Return one image in RGB."""
 
     def label(self, index: int) -> int:
-        """Return the index in :attr:`classes` of one picture."""
+        """Return the index in :attr:`classes` of one image."""
 
     def fingerprint(self) -> str:
         """Return a SHA-256 that changes with the data, not with the place it lies in."""
@@ -65,13 +65,13 @@ def open_dataset(path: Path, *, train: bool = False) -> Dataset:
     if not path.exists():
         raise DatasetError(f"{path} does not exist: name a folder of images or a dataset file")
     try:
-        if path.is_dir():
-            if is_cifar_folder(path):
-                return open_cifar(path, train=train)
-            if is_idx_folder(path):
-                return open_idx(path, train=train)
-            return open_folder(path, train=train)
-        return _open_file(path, train=train)
+        if not path.is_dir():
+            return _open_file(path, train=train)
+        if is_cifar_folder(path):
+            return open_cifar(path, train=train)
+        if is_idx_folder(path):
+            return open_idx(path, train=train)
+        return open_folder(path, train=train)
     except OSError as error:
         raise DatasetError(f"cannot read {error.filename or path}: {error.strerror}") from error
 

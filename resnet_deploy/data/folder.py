@@ -40,7 +40,7 @@ class ImageFolder:
         return len(self.files)
 
     def image(self, index: int) -> Image.Image:
-        """Decode one picture into RGB.
+        """Decode one image into RGB.
 
         Raises:
             DatasetError: the file can't be read.
@@ -48,7 +48,7 @@ class ImageFolder:
         return read_image(self.root / self.files[index])
 
     def label(self, index: int) -> int:
-        """Return the class index of one picture.
+        """Return the class index of one image.
 
         Raises:
             DatasetError: there are no class folders.
@@ -104,11 +104,11 @@ def image_files(folder: Path) -> tuple[Path, ...]:
 
 def _open(root: Path, name: str) -> ImageFolder:
     files = _list(root)
-    inside = tuple(file for file in files if "/" in file)
     if not files:
         raise DatasetError(
             f"{root} holds no images: expected DIR/<class>/*.jpg, CIFAR batches or IDX files"
         )
+    inside = tuple(file for file in files if "/" in file)
     if not inside:
         return ImageFolder(name=name, root=root, files=tuple(files))
     folders = [file.partition("/")[0] for file in inside]
@@ -130,11 +130,8 @@ def _holds_images(folder: Path) -> bool:
     """Whether an image lies somewhere below; stops at the first, as splits can be large."""
     if not folder.is_dir() or folder.is_symlink():
         return False
-    return any(
-        Path(file).suffix.lower() in IMAGE_SUFFIXES
-        for _, _, files in os.walk(folder)
-        for file in files
-    )
+    names = (name for _, _, files in os.walk(folder) for name in files)
+    return any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names)
 
 
 def _list(root: Path) -> list[str]:

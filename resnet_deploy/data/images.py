@@ -31,13 +31,13 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""From EXIF 2.32 section 4.6.4, tag Orientation, to what makes the picture upright."""
+"""From EXIF 2.32 section 4.6.4, tag Orientation, to what makes the image upright."""
 
 _warnings_lock = threading.Lock()
 
 
 def read_image(path: Path) -> Image.Image:
-    """Return the picture in ``path`` as 8-bit RGB, upright.
+    """Return the image in ``path`` as 8-bit RGB, upright.
 
     The EXIF orientation is applied. Grayscale, palette and CMYK become RGB; transparent pixels
     are laid on white, as most viewers show them; 16-bit gray keeps its upper 8 bits, rounded.
@@ -56,7 +56,7 @@ def read_image(path: Path) -> Image.Image:
             # Only the TIFF decoder warns while decoding; the others may run side by side.
             with _pillow_silenced() if image.format == "TIFF" else contextlib.nullcontext():
                 image.load()
-            # After load(): the TIFF decoder has by then turned the picture itself.
+            # After load(): the TIFF decoder has by then turned the image itself.
             turn = _UPRIGHT.get(_orientation(image))
         rgb = to_rgb(image)
         return rgb if turn is None else rgb.transpose(turn)
@@ -95,14 +95,14 @@ def _orientation(image: Image.Image) -> int:
     try:
         with _pillow_silenced():
             value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # damaged metadata does not spoil the picture
+    except Exception:  # damaged metadata does not spoil the image
         return 1
     return value if isinstance(value, int) else 1
 
 
 @contextlib.contextmanager
 def _pillow_silenced() -> Iterator[None]:
-    """Keep Pillow's remarks on odd metadata from the user; what matters, it raises.
+    """Silence Pillow's warnings about odd metadata; what matters, it raises.
 
     ``catch_warnings`` changes the whole process, so only one thread may be inside.
     """

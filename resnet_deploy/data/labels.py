@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,8 +63,9 @@ def match_classes(
         DatasetError: none of these holds, or some names match at other positions.
     """
     by_name = _by_name(dataset_classes, labels)
-    if None not in by_name:
-        return tuple(index for index in by_name if index is not None)
+    found = tuple(index for index in by_name if index is not None)
+    if len(found) == len(by_name):
+        return found
     wnids = [match and match[1] for match in map(_WNID.match, dataset_classes)]
     if _is_imagenet(labels, num_classes):
         known = {wnid: index for index, wnid in enumerate(imagenet_wnids())}
@@ -73,10 +75,7 @@ def match_classes(
     if list(dataset_classes) == numbers and len(numbers) <= num_classes:
         return tuple(range(len(numbers)))
     if len(dataset_classes) != num_classes:
-        missing = [
-            name for name, index in zip(dataset_classes, by_name, strict=True) if index is None
-        ]
-        hint = f" (such as {missing[0]!r})" if labels and missing else ""
+        hint = f" (such as {dataset_classes[by_name.index(None)]!r})" if labels else ""
         raise DatasetError(
             f"the data has {len(dataset_classes)} classes, the model {num_classes}, and not all "
             f"class names are among the model's labels{hint}: rename the class folders"
@@ -111,9 +110,8 @@ def _by_name(classes: Sequence[str], labels: Sequence[str]) -> list[int | None]:
 
 def _unique(names: list[str]) -> dict[str, int]:
     """Map each name to its place; names that occur twice mean nothing and are left out."""
-    first = {name: index for index, name in reversed(list(enumerate(names)))}
-    last = {name: index for index, name in enumerate(names)}
-    return {name: index for name, index in first.items() if last[name] == index}
+    counts = Counter(names)
+    return {name: index for index, name in enumerate(names) if counts[name] == 1}
 
 
 def _folded(name: str) -> str:

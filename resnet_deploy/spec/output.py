@@ -42,7 +42,7 @@ class OutputKind(str, enum.Enum):
 
     @property
     def has_classes(self) -> bool:
-        """Whether the answer says which class a picture is of."""
+        """Whether the answer says which class an image is of."""
         return self not in (OutputKind.MULTI_LABEL, OutputKind.EMBEDDING, OutputKind.FEATURES)
 
     @property
@@ -51,12 +51,7 @@ class OutputKind(str, enum.Enum):
         return self.has_classes or self is OutputKind.MULTI_LABEL
 
 
-_EXPORTED = (
-    OutputKind.LOGITS,
-    OutputKind.SOFTMAX,
-    OutputKind.EMBEDDING,
-    OutputKind.FEATURES,
-)
+_EXPORTED = (OutputKind.LOGITS, OutputKind.SOFTMAX, OutputKind.EMBEDDING, OutputKind.FEATURES)
 """What ``export`` makes, but for top-K."""
 
 
