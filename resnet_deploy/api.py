@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from resnet_deploy.data.datasets import Data, Dataset
     from resnet_deploy.models.network import Network
     from resnet_deploy.results import (
+        AnswerResult,
         BenchmarkResult,
         BenchmarkSweep,
         BundleReport,
@@ -368,8 +369,7 @@ def deploy(
     budget = None
     if max_drop is not None or min_agreement is not None:
         budget = Budget(max_drop=max_drop, min_agreement=min_agreement)
-    if isinstance(source, str | os.PathLike):
-        source = _artifact(source)
+    source = _deployed(source, output_kind)
     if allow_float_ops is None:
         allow_float_ops = isinstance(source, Artifact)
     wanted = None if input is None else _one_of(InputFormat, input)
@@ -408,7 +408,7 @@ def deploy(
         threads=threads,
     )
     return deploy_source(
-        _deployed(source, output_kind),
+        source,
         spec,
         calibration=_data(calibration),
         data=_data(data),
@@ -709,11 +709,13 @@ def evaluate(
     threads: int = 0,
     environment: Environment | None = None,
     progress: Progress = silent,
-) -> EvalResult:
+) -> EvalResult | AnswerResult:
     """Measure the accuracy of an ONNX file on labelled images.
 
     Images are prepared as the model's card says. Classes are matched by name, by WordNet id for
     ImageNet models, or else by position. A folder with test/ or val/ below it stands for that.
+    Labels are measured by their mean average precision, embeddings by whether the nearest other
+    image is of the same class; with against, by what both have in common.
 
     The other words are those of :func:`quantize`.
 
@@ -731,18 +733,33 @@ def evaluate(
     """
     from dataclasses import replace
 
+    from resnet_deploy.answers import score_answers
     from resnet_deploy.data.datasets import opened
     from resnet_deploy.evaluation import score
 
-    model = _judged(
-        artifact, output_kind
-    )  # a wrong model is named before a large dataset is listed
+    # A wrong model is named before a large dataset is listed.
+    model = _judged(artifact, output_kind)
+    images = opened(_required(data))
     other = None if against is None else _path(against)
+    kind = None if output_kind is None else model.output_kind
+    if model.output_kind in (OutputKind.MULTI_LABEL, OutputKind.EMBEDDING):
+        answers = score_answers(
+            model.path,
+            images,
+            against=other,
+            output_kind=kind,
+            threads=threads,
+            batch_size=batch_size,
+            limit=limit,
+            skip_bad=skip_bad,
+            progress=progress,
+        )
+        return replace(answers, environment=_here(environment))
     result = score(
         model.path,
-        opened(_required(data)),
+        images,
         against=other,
-        output_kind=None if output_kind is None else model.output_kind,
+        output_kind=kind,
         threads=threads,
         batch_size=batch_size,
         limit=limit,
@@ -754,7 +771,7 @@ def evaluate(
 
 def record(
     artifact: Artifact | StrPath,
-    result: EvalResult | IsaReport,
+    result: EvalResult | AnswerResult | IsaReport,
     *,
     data: StrPath | Dataset | None = None,
 ) -> Artifact:
@@ -769,8 +786,10 @@ def record(
     from resnet_deploy.data.datasets import opened
     from resnet_deploy.evaluation import accuracy_of
     from resnet_deploy.isa.verify import isas_of
-    from resnet_deploy.results import EvalResult
+    from resnet_deploy.results import AnswerResult, EvalResult
 
+    if isinstance(result, AnswerResult):
+        raise SpecError(f"a card records top-1, which {result.output_kind} has not: drop --record")
     if isinstance(result, EvalResult):
         found = accuracy_of(result, opened(_required(data)))
         return recorded(_artifact(artifact), lambda card: card.with_accuracy(found))
@@ -970,9 +989,8 @@ def bundle(
     from resnet_deploy.bundles.bundling import pack
     from resnet_deploy.data.datasets import opened
 
-    model = _judged(
-        artifact, output_kind
-    )  # a wrong model is named before a large dataset is listed
+    # A wrong model is named before a large dataset is listed.
+    model = _judged(artifact, output_kind)
     given = _data(data)
     return pack(
         model.path,

@@ -40,6 +40,8 @@ def command(artifact: Path, data: Path, record: bool, **words: Any) -> None:
 
     Images are prepared as the model's card says. Classes are matched by name, by WordNet id for
     ImageNet models, or else by position. A folder with test/ or val/ below it stands for that.
+    Labels are measured by their mean average precision, embeddings by whether the nearest other
+    image is of the same class.
 
     With --against: the difference in top-1 with its confidence interval and the exact McNemar
     test, class by class, and what is mistaken for what else. 50,000 images tell differences of
@@ -49,10 +51,12 @@ def command(artifact: Path, data: Path, record: bool, **words: Any) -> None:
     """
     from resnet_deploy.artifact.onnx_file import load
     from resnet_deploy.artifact.recording import check_recordable
+    from resnet_deploy.runners.classes import check_has_classes
 
     opened = load(artifact)
     if record:
         check_recordable(opened)  # before the work, not after it
+        check_has_classes(opened)
     with ProgressBar() as progress:
         result = api.evaluate(opened, data, **words, environment=here(), progress=progress)
     show(result, (lambda: replace_card(opened, result, data)) if record else None)

@@ -37,6 +37,7 @@ _words = Words(api.deploy)
     "allow_float_ops",
     is_flag=True,
     flag_value=False,
+    default=None,  # left out, click would take False
     help="Fail, and write nothing, when ONNX Runtime leaves operators in float.",
 )
 @_words("--sensitivity")

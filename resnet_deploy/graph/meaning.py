@@ -26,6 +26,13 @@ _MAPS = frozenset(
 )
 """Operators that end in maps, where the size of their pixels is not declared."""
 
+_CURVES = ("Clip", "Exp", "LogSoftmax", "Relu", "Sigmoid", "Softmax")
+
+_EACH_FOR_ITSELF = frozenset(
+    ("Add", "BatchNormalization", "GlobalAveragePool", "LpNormalization", "Mul", "ReduceMean")
+).union(_CURVES)
+"""Operators behind a layer that keep the number of its values."""
+
 _POOLS = frozenset(("GlobalAveragePool", "ReduceMean"))
 
 
@@ -78,6 +85,8 @@ class _Walk:
             kind, probabilities = OutputKind.SIGMOID, True
         elif end is not None and (self._is_normalised(end) or self._is_pooled_sum(end)):
             kind = OutputKind.EMBEDDING
+        elif end is not None and end.op_type == "LogSoftmax":  # its softmax undoes the logarithm
+            kind = OutputKind.LOGITS
         if values == 1 and kind is not OutputKind.SOFTMAX:
             kind = OutputKind.BINARY
         return Meaning(kind=kind, probabilities=probabilities, values=values)
@@ -95,17 +104,17 @@ class _Walk:
         return self._made_by.get(self._source(name))
 
     def _width(self, end: onnx.NodeProto) -> int | None:
-        """Return how many values the last layer with weights gives, seen from ``end``."""
+        """Return how many values the last layer with weights gives, if none are lost behind it."""
         for _ in range(len(self._made_by) + 1):
             weight = end.input[1] if len(end.input) > 1 else ""
             dims = self._weights.get(weight) or self._weights.get(self._source(weight))
             if dims and end.op_type in ("Gemm", "MatMul", "Conv"):
                 flipped = any(one.name == "transB" and one.i for one in end.attribute)
                 return dims[0] if flipped or end.op_type == "Conv" else dims[-1]
-            node = self._node(end.input[0]) if end.input else None
-            if node is None:
+            made = {self._source(name) for name in end.input} & set(self._made_by)
+            if end.op_type not in _EACH_FOR_ITSELF or len(made) != 1:
                 return None
-            end = node
+            end = self._made_by[made.pop()]
         return None
 
     def _is_softmax(self, end: onnx.NodeProto) -> bool:
