@@ -20,7 +20,7 @@ from resnet_deploy.results import Fidelity
 from resnet_deploy.results.accuracy import paired_top1
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import class_scores
-from resnet_deploy.runners.compare import difference_and_top1
+from resnet_deploy.runners.compare import check_varies, difference_and_top1
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import OutputKind, Preprocess, SessionSpec
 
@@ -55,7 +55,7 @@ class Fp32Baseline:
 
     Raises:
         DatasetError: an image can't be read, or the classes don't fit the model.
-        RunnerError: ONNX Runtime can't run the file.
+        RunnerError: ONNX Runtime can't run the file, or it answers the same to all images.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class Fp32Baseline:
             self._batches = tuple(images)
         with closing(OrtRunner(fp32, quiet_session(threads))) as runner:
             self._expected = self._logits(runner, self._artifact)
+        check_varies(self._expected, f"the answer of {fp32.name}", self.data)
         self._truth: Array | None = None
         if labelled:
             outputs = matched_outputs(self._artifact, images.dataset, self._expected.shape[1])

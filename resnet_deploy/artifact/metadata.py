@@ -27,7 +27,7 @@ def class_names(metadata: Mapping[str, str]) -> tuple[str, ...]:
     if isinstance(found, dict):
         try:
             numbered = {int(key): name for key, name in found.items()}
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return ()
         if set(numbered) != set(range(len(found))):
             return ()
@@ -41,13 +41,11 @@ def class_names(metadata: Mapping[str, str]) -> tuple[str, ...]:
 def image_side(metadata: Mapping[str, str]) -> int | None:
     """Return height and width of pictures under ``imgsz``, where they are equal."""
     found = _literal(metadata.get("imgsz", ""))
-    sides = set(found) if isinstance(found, list | tuple) and _whole(*found) else {found}
-    side = sides.pop() if len(sides) == 1 else None
-    return side if _whole(side) and isinstance(side, int) and 1 <= side <= _LARGEST_SIDE else None
-
-
-def _whole(*values: object) -> bool:
-    return all(isinstance(value, int) and not isinstance(value, bool) for value in values)
+    sides = list(found) if isinstance(found, list | tuple) else [found]
+    first = sides[0] if sides else None
+    if not isinstance(first, int) or isinstance(first, bool) or sides.count(first) < len(sides):
+        return None
+    return first if 1 <= first <= _LARGEST_SIDE else None
 
 
 def _literal(text: str) -> object:

@@ -284,6 +284,8 @@ def as_kind(artifact: Artifact, kind: OutputKind) -> Artifact:
     Raises:
         SpecError: it has another number of outputs or values than that.
     """
+    if kind is artifact.output_kind:
+        return replace(artifact, assumed_kind=False)
     outputs, values = len(artifact.outputs), artifact.values
     if (kind is OutputKind.TOP_K) != (artifact.output_kind is OutputKind.TOP_K):
         raise SpecError(

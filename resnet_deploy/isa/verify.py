@@ -25,7 +25,7 @@ from resnet_deploy.progress import Progress, silent
 from resnet_deploy.reference import Reference, reference_for
 from resnet_deploy.results import Environment, IsaReport, IsaRun
 from resnet_deploy.runners.base import filled
-from resnet_deploy.runners.compare import difference, same_class, side_by_side
+from resnet_deploy.runners.compare import check_varies, difference, same_class, side_by_side
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import OutputKind, SessionSpec, Tolerance
 from resnet_deploy.verification import BATCH_SIZES, default_tolerance
@@ -80,7 +80,8 @@ def compare_isas(
         progress: called after every emulated batch.
 
     Raises:
-        RunnerError: there is nothing to compare, or the file does not run on an ISA.
+        RunnerError: there is nothing to compare, the file answers the same to all images, or it
+            does not run on an ISA.
     """
     if len(images) == 0:
         raise RunnerError("there is nothing to compare: give at least one image")
@@ -88,6 +89,7 @@ def compare_isas(
     batch_size = artifact.input.shape[0] or BATCH_SIZES[-1]
     with closing(OrtRunner(path, SessionSpec(threads=threads, spin=False))) as runner:
         here = _values(runner.infer_all, images, batch_size)
+    check_varies(here, f"the answer of {path.name}", data)
     right = None if reference is None else _values(reference.outputs, images, batch_size)
     runs = []
     for isa in isas:

@@ -59,9 +59,12 @@ _USES = {
 
 
 def listed_classes(artifact: Artifact) -> int | None:
-    """Return how many classes the file names per image; None when it has a value for each."""
+    """Return how many classes the file names per image; None when it has a value for each.
+
+    One value names both of its classes, so a top-5 of them would say nothing.
+    """
     if artifact.output_kind is not OutputKind.TOP_K:
-        return None
+        return 2 if artifact.output_kind is OutputKind.BINARY else None
     size = artifact.outputs[0].shape[-1]
     return artifact.card.output.k if size is None and artifact.card else size
 

@@ -140,6 +140,20 @@ def is_constant(values: Array) -> bool:
     return bool(np.ptp(rows, axis=0).max() <= _ROUNDING * np.abs(rows).max())
 
 
+def check_varies(values: Array, what: str, data: str) -> None:
+    """Refuse ``(N, …)`` values that no comparison with could fail.
+
+    Raises:
+        RunnerError: they are the same for all images; the message says that of ``what``.
+    """
+    if is_constant(values):
+        raise RunnerError(
+            f"not compared: {what} is the same for all {len(values)} images of {data}, so no "
+            "comparison could fail: give other pictures, and see whether the network is trained "
+            "and fed what it expects"
+        )
+
+
 def _directions(values: Array) -> Array:
     """Return ``(N, size)`` float64 of length 1; zeros stay."""
     rows = values.reshape(len(values), -1).astype(np.float64)
