@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -17,6 +19,7 @@ from resnet_deploy.errors import ResnetDeployError, RunnerError, SpecError, Unsu
 from resnet_deploy.results import AnswerResult, EvalResult, ParityReport
 from resnet_deploy.spec import OutputKind
 from tests.support.foreign import SIDE, coloured, foreign
+from tests.support.graphs import parse
 from tests.support.terminal import printed
 
 EACH = np.eye(3)
@@ -221,6 +224,41 @@ def test_what_is_only_assumed_is_said(tmp_path: Path, caplog: pytest.LogCaptureF
     named = foreign(tmp_path / "n.onnx", EACH, names="['red', 'green', 'blue']")
     assert best(named, picture)[0][0] in {"red", "green", "blue"}
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("weight", "tail", "taken"),
+    [
+        (EACH, SIGMOID, "probabilities of classes, one a picture .*--output-kind multi-label"),
+        (RED_OR_GREEN, "y = Identity(z)", "the logit of one of two classes"),
+    ],
+)
+def test_so_is_what_a_sigmoid_or_one_value_is_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, weight: Any, tail: str, taken: str
+) -> None:
+    file = foreign(tmp_path / "m.onnx", weight, tail)
+    picture = plain(tmp_path, (9, 9, 9))
+    api.predict(file, picture)
+    assert re.search(taken, caplog.text)
+    caplog.clear()
+    api.predict(file, picture, output_kind=load(file).output_kind.value)
+    assert caplog.text == ""
+
+
+def test_the_number_of_a_class_alone_is_refused(tmp_path: Path) -> None:
+    text = f"""net (float[N, 3, {SIDE}, {SIDE}] x) => (int64[N, 1] y) {{
+        p = GlobalAveragePool(x)
+        f = Flatten(p)
+        y = ArgMax<axis = 1>(f)
+    }}"""
+    file = tmp_path / "m.onnx"
+    other = tmp_path / "o.onnx"
+    for path in (file, other):
+        onnx.save(parse(text), path)
+    with pytest.raises(UnsupportedGraphError, match="export it without ArgMax"):
+        api.predict(file, plain(tmp_path, (9, 9, 9)))
+    with pytest.raises(UnsupportedGraphError, match="export it without ArgMax"):
+        verified(file, other)
 
 
 def test_names_that_do_not_fit_are_no_names(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ class Artifact:
     """One ONNX file: opened where it lies, or made and not yet saved.
 
     ``card`` is None when another tool wrote it. ``output_kind`` is what the end of the graph looks
-    like, what the card says, or what the user does; ``assumed_kind``: none of these tells, so it is
-    taken for logits. ``gives_probabilities``: the values by class are probabilities already, not
+    like, what the card says, or what the user does; ``assumed_kind``: none of these tells, so the
+    usual is assumed. ``gives_probabilities``: the values by class are probabilities already, not
     logits; there are ``values`` of them in the first output, None where the file does not say.
     ``labels`` names the classes: as the card does, or as another exporter did. ``side`` is height
     and width of images, where an exporter says so. ``scratch`` keeps the temporary folder of a file
@@ -84,9 +84,13 @@ class Artifact:
     @property
     def assumption(self) -> str:
         """What is assumed of the output, and how to say what it is, in one line."""
+        taken, other = {
+            OutputKind.SIGMOID: ("the probabilities of classes, one a picture", "multi-label"),
+            OutputKind.BINARY: ("the logit of one of two classes", "embedding"),
+        }.get(self.output_kind, ("logits of classes", "embedding, multi-label, …"))
         return (
-            f"{self.path.name}: nothing tells what {self.output} is; taken for logits of classes "
-            "(assumed; else say --output-kind embedding, multi-label, …)"
+            f"{self.path.name}: nothing tells what {self.output} is; taken for {taken} (assumed; "
+            f"else say --output-kind {other})"
         )
 
     @property
@@ -170,7 +174,7 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
         input=spec,
         outputs=tuple(tensor_spec(value) for value in model.graph.output),
         output_kind=kind or OutputKind.LOGITS,
-        assumed_kind=kind is None,
+        assumed_kind=kind is None or (card is None and _is_guess(meaning)),
         gives_probabilities=meaning.probabilities or kind in _PROBABILITIES,
         values=meaning.values,
         labels=labels,
@@ -339,6 +343,12 @@ def _kind(meaning: Meaning, card: Card | None, names: int) -> OutputKind | None:
         # Several outputs, or maps: what else was put behind is not by class.
         return found if found is OutputKind.FEATURES else said
     return said
+
+
+def _is_guess(meaning: Meaning) -> bool:
+    """Whether the graph tells how values are made, but not for what."""
+    number = meaning.kind is OutputKind.BINARY and not meaning.probabilities
+    return number or meaning.kind is OutputKind.SIGMOID
 
 
 def _fitting(names: tuple[str, ...], values: int | None) -> tuple[str, ...]:

@@ -33,6 +33,12 @@ _EACH_FOR_ITSELF = frozenset(
 ).union(_CURVES)
 """Operators behind a layer that keep the number of its values."""
 
+_LIMITS = ("Clip", "Max", "Min")
+"""Operators that keep probabilities from being 0 or 1."""
+
+_ACTIVATIONS = ("Gelu", "HardSwish", "LeakyRelu", "PRelu", "Relu", "Tanh")
+"""Values by class have none: they would not be negative, or not large."""
+
 _POOLS = frozenset(("GlobalAveragePool", "ReduceMean"))
 
 
@@ -79,15 +85,21 @@ class _Walk:
     def _of_values(self, end: onnx.NodeProto | None, values: int | None) -> Meaning:
         """Return what the ``values`` mean that ``end`` computes."""
         kind, probabilities = _named(self._outputs[0].name), False
+        if end is not None and end.op_type in _LIMITS:
+            behind = self._node(end.input[0])
+            if behind is not None and (self._is_softmax(behind) or self._is_sigmoid(behind)):
+                end = behind
         if end is not None and self._is_softmax(end):
             kind, probabilities = OutputKind.SOFTMAX, True
         elif end is not None and self._is_sigmoid(end):
             kind, probabilities = OutputKind.SIGMOID, True
-        elif end is not None and (self._is_normalised(end) or self._is_pooled_sum(end)):
+        elif end is not None and self._is_embedding(end):
             kind = OutputKind.EMBEDDING
         elif end is not None and end.op_type == "LogSoftmax":  # its softmax undoes the logarithm
             kind = OutputKind.LOGITS
-        if values == 1 and kind is not OutputKind.SOFTMAX:
+        if end is not None and end.op_type == "ArgMax":
+            kind = None
+        elif values == 1 and kind is not OutputKind.SOFTMAX:
             kind = OutputKind.BINARY
         return Meaning(kind=kind, probabilities=probabilities, values=values)
 
@@ -146,6 +158,11 @@ class _Walk:
             return False
         return any(node.op_type == "Exp" for node in self._inputs(below))
 
+    def _is_embedding(self, end: onnx.NodeProto) -> bool:
+        """Whether ``end`` is none that a classifier ends in."""
+        activated = end.op_type in _ACTIVATIONS
+        return activated or self._is_normalised(end) or self._is_pooled_sum(end)
+
     def _is_normalised(self, end: onnx.NodeProto) -> bool:
         """Whether ``end`` divides values by their own norm."""
         if end.op_type == "LpNormalization":
@@ -181,7 +198,7 @@ class _Walk:
         return False
 
     def _is_pooled_sum(self, end: onnx.NodeProto) -> bool:
-        """Whether ``end`` averages the pixels of a residual sum: no classifier is behind it."""
+        """Whether ``end`` averages the pixels of a sum or of several maps: none are of classes."""
         if end.op_type not in _POOLS:
             return False
         behind = self._node(end.input[0])
@@ -189,7 +206,7 @@ class _Walk:
             behind = self._node(behind.input[0])
         return (
             behind is not None
-            and behind.op_type == "Add"
+            and behind.op_type in ("Add", "Concat")
             and all(self._source(one) in self._made_by for one in behind.input)
         )
 

@@ -32,14 +32,19 @@ def check_has_names(artifact: Artifact) -> None:
     """Refuse a file that gives neither classes nor labels.
 
     Raises:
-        UnsupportedGraphError: there are none among its outputs, or one whose probability is always
-            1.
+        UnsupportedGraphError: there are none among its outputs, none with a score, or one whose
+            probability is always 1.
     """
     kind = artifact.output_kind
     if not kind.has_names:
         what = f" ({artifact.values} values per image)" if artifact.values else ""
         raise UnsupportedGraphError(
             f"{artifact.path} gives {kind.value}, not classes{what}: {_USES[kind]}"
+        )
+    if kind is not OutputKind.TOP_K and "int" in artifact.output.dtype:
+        raise UnsupportedGraphError(
+            f"{artifact.path} gives {artifact.output}, the numbers of classes without their "
+            "scores: export it without ArgMax"
         )
     if kind is OutputKind.SOFTMAX and artifact.values == 1:
         raise UnsupportedGraphError(

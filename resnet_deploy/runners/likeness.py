@@ -13,6 +13,7 @@ import numpy as np
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.results import OutputDiff
 from resnet_deploy.runners.classes import by_class
 from resnet_deploy.runners.compare import (
@@ -53,6 +54,7 @@ class Expected:
 
     Raises:
         RunnerError: the reference gives the same for all images, so nothing could fail.
+        UnsupportedGraphError: there are no numbers to compare, only those of classes.
     """
 
     def __init__(self, artifact: Artifact, outputs: Sequence[Array], data: str) -> None:
@@ -124,7 +126,12 @@ class Expected:
         pairs = list(zip(self._artifact.outputs, self._outputs, strict=False))
         numbers = [(spec, one) for spec, one in pairs if np.issubdtype(one.dtype, np.floating)]
         found = [spec.name for spec, one in numbers if is_constant(one)]
-        if numbers and len(found) == len(numbers):
+        if not numbers:
+            raise UnsupportedGraphError(
+                f"{self._artifact.path} gives {', '.join(map(str, self._artifact.outputs))}, and "
+                "only floating-point values are compared: export it without ArgMax"
+            )
+        if len(found) == len(numbers):
             what = f"{', '.join(found)} of {self._artifact.path.name}"
             check_varies(numbers[0][1], what, data)
         count = len(self._outputs[0])

@@ -27,10 +27,12 @@ def meaning(body: str, shape: str = "N, 4", name: str = "y", **weights: Any) -> 
         "p = Softmax(x) f = Flatten(p) t = Transpose<perm = [0, 1]>(f) y = Identity(t)",
         "e = Exp(x) s = ReduceSum<keepdims = 1>(e, last) y = Div(e, s)",
         "l = LogSoftmax(x) y = Exp(l)",
+        "p = Softmax(x) y = Max(p, last)",
     ],
 )
 def test_probabilities_are_found_behind_reshapes(body: str) -> None:
-    last = {"last": np.array([1])} if "last" in body else {}
+    last = {"last": np.array([1], np.float32 if "Max" in body else np.int64)}
+    last = last if "last" in body else {}
     assert meaning(body, **last) == Meaning(kind=OutputKind.SOFTMAX, probabilities=True, values=4)
 
 
@@ -61,6 +63,15 @@ def test_a_norm_at_the_end_means_an_embedding(body: str) -> None:
     known = {"last": np.array([1]), "e": np.float32(1e-6)}
     used = {name: value for name, value in known.items() if f" {name})" in body}
     assert meaning(body, **used).kind is OutputKind.EMBEDDING
+
+
+def test_activated_values_are_an_embedding() -> None:
+    assert meaning("y = Tanh(x)").kind is OutputKind.EMBEDDING
+
+
+def test_the_number_of_a_class_is_no_decision() -> None:
+    text = "net (float[N, 4] x) => (int64[N, 1] y) { y = ArgMax<axis = 1>(x) }"
+    assert meaning_of(parse(text).graph) == Meaning(values=1)
 
 
 def test_another_norm_does_not() -> None:
