@@ -122,7 +122,7 @@ def test_nor_is_it_a_reference_of_an_evaluation(tmp_path: Path) -> None:
 
 def test_labels_are_all_that_are_likely(tmp_path: Path) -> None:
     file = foreign(tmp_path / "m.onnx", EACH, SIGMOID, names="['red', 'green', 'blue']")
-    words = {"output_kind": "multi-label"}
+    words: dict[str, Any] = {"output_kind": "multi-label"}
     both = best(file, plain(tmp_path, (200, 20, 200)), **words)
     assert [name for name, _ in both] == ["blue", "red"]
     nothing = plain(tmp_path, (0, 0, 0))
@@ -152,7 +152,7 @@ def test_labels_are_evaluated_one_by_one(tmp_path: Path) -> None:
 def test_labels_without_names_that_fit_are_only_compared(tmp_path: Path) -> None:
     four = np.eye(3, 4)
     file, same = foreign(tmp_path / "m.onnx", four), foreign(tmp_path / "s.onnx", four)
-    words = {"output_kind": "multi-label"}
+    words: dict[str, Any] = {"output_kind": "multi-label"}
     result = api.evaluate(file, coloured(), against=same, **words)
     assert isinstance(result, AnswerResult)
     assert (result.mean_average_precision, result.labels) == (None, ())
