@@ -31,8 +31,9 @@ def meaning(body: str, shape: str = "N, 4", name: str = "y", **weights: Any) -> 
     ],
 )
 def test_probabilities_are_found_behind_reshapes(body: str) -> None:
-    last = {"last": np.array([1], np.float32 if "Max" in body else np.int64)}
-    last = last if "last" in body else {}
+    last: dict[str, Any] = {}
+    if "last" in body:
+        last["last"] = np.array([1], np.float32 if "Max" in body else np.int64)
     assert meaning(body, **last) == Meaning(kind=OutputKind.SOFTMAX, probabilities=True, values=4)
 
 
@@ -45,7 +46,7 @@ def test_probabilities_are_found_behind_reshapes(body: str) -> None:
     ],
 )
 def test_sigmoids_are_found_however_they_are_written(body: str) -> None:
-    one = {"one": np.float32(1)} if "one" in body else {}
+    one: dict[str, Any] = {"one": np.float32(1)} if "one" in body else {}
     assert meaning(body, **one) == Meaning(kind=OutputKind.SIGMOID, probabilities=True, values=4)
 
 
@@ -60,7 +61,7 @@ def test_sigmoids_are_found_however_they_are_written(body: str) -> None:
     ],
 )
 def test_a_norm_at_the_end_means_an_embedding(body: str) -> None:
-    known = {"last": np.array([1]), "e": np.float32(1e-6)}
+    known: dict[str, Any] = {"last": np.array([1]), "e": np.float32(1e-6)}
     used = {name: value for name, value in known.items() if f" {name})" in body}
     assert meaning(body, **used).kind is OutputKind.EMBEDDING
 
