@@ -1278,12 +1278,12 @@ def _artifact(given: Artifact | StrPath, output_kind: str | None = None) -> Arti
     from resnet_deploy.artifact.onnx_file import Artifact, as_kind
     from resnet_deploy.artifact.onnx_file import load as open_file
 
-    opened = open_file(Path(given)) if isinstance(given, str | os.PathLike) else given
-    if not isinstance(opened, Artifact):
+    if not isinstance(given, str | os.PathLike | Artifact):
         raise SpecError(
             f"this takes an ONNX file, and a {type(given).__name__} is none: export the network, "
             "or name the file"
         )
+    opened = given if isinstance(given, Artifact) else open_file(Path(given))
     return opened if output_kind is None else as_kind(opened, _one_of(OutputKind, output_kind))
 
 

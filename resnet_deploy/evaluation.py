@@ -26,7 +26,7 @@ from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Agreement, EvalResult, OutputDiff
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import check_has_classes, class_scores, listed_classes
-from resnet_deploy.runners.compare import check_varies, difference, is_constant
+from resnet_deploy.runners.compare import difference
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import OutputKind, Preprocess, SessionSpec
 
@@ -61,8 +61,7 @@ def score(
         progress: told after each batch.
 
     Raises:
-        ArtifactError, RunnerError: a model can't be read or run, or gives NaN; or ``against``
-            answers the same to all images.
+        ArtifactError, RunnerError: a model can't be read or run, or gives NaN.
         UnsupportedGraphError: a model does not take RGB images in float32, or gives features.
         DatasetError: no labels, an unreadable image (or, with ``skip_bad``, no readable one),
             or classes that don't fit the model.
@@ -94,8 +93,6 @@ def score(
         if reference is not None:
             _check_same_classes(model, reference)
         compared: list[OutputDiff] = []
-        first: Logits | None = None
-        varies = False
         batches = prepared_batches(
             dataset,
             indices,
@@ -111,13 +108,8 @@ def score(
             ]
             if reference is not None:
                 compared.append(difference("logits", logits[1], logits[0]))
-                first = logits[1][:1] if first is None else first
-                varies = varies or not is_constant(np.concatenate([first, logits[1]]))
             truth += labels
             progress("evaluating", len(truth) + len(left_out), len(indices))
-    if reference is not None and first is not None and not varies:
-        name = f"the answer of {reference.artifact.path.name}"
-        check_varies(np.repeat(first, len(truth), axis=0), name, dataset.name)
     if not truth:
         raise DatasetError(
             f"not one of the {len(indices)} images of {dataset.name} can be read; the first: "

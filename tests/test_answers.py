@@ -108,11 +108,9 @@ def test_the_same_answer_to_every_image_is_not_compared(tmp_path: Path, kind: st
         verified(file, same, output_kind=kind)
 
 
-def test_nor_is_it_a_reference_of_an_evaluation(tmp_path: Path) -> None:
+def test_nor_is_it_in_an_evaluation(tmp_path: Path) -> None:
     file = foreign(tmp_path / "m.onnx", EACH)
     constant = foreign(tmp_path / "s.onnx", np.zeros((3, 3)))
-    with pytest.raises(RunnerError, match=r"the answer of s\.onnx is the same for all 30 images"):
-        api.evaluate(file, coloured(), against=constant)
     found = api.evaluate(file, coloured(), against=constant, output_kind="embedding")
     assert isinstance(found, AnswerResult)
     assert found.against is not None
