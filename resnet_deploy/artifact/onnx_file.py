@@ -46,8 +46,8 @@ class Artifact:
     like, what the card says, or what the user does; ``assumed_kind``: none of these tells, so the
     usual is assumed. ``gives_probabilities``: the values by class are probabilities already, not
     logits; there are ``values`` of them in the first output, None where the file does not say.
-    ``labels`` names the classes: as the card does, or as another exporter did. ``side`` is height
-    and width of images, where an exporter says so. ``scratch`` keeps the temporary folder of a file
+    ``names`` of classes and ``side``, height and width of images, are what another exporter left in
+    the file. ``scratch`` keeps the temporary folder of a file
     that was not saved yet; it goes with the last artifact that refers to it.
     """
 
@@ -62,7 +62,7 @@ class Artifact:
     assumed_kind: bool = False
     gives_probabilities: bool = False
     values: int | None = None
-    labels: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     side: int | None = None
     scratch: Scratch | None = field(default=None, repr=False, compare=False)
 
@@ -92,6 +92,11 @@ class Artifact:
             f"{self.path.name}: nothing tells what {self.output} is; taken for {taken} (assumed; "
             f"else say --output-kind {other})"
         )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the values by class: the card's, else another exporter's."""
+        return (self.card.labels if self.card is not None else ()) or self.names
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -164,9 +169,8 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
     text = metadata.get(CARD_KEY)
     card = None if text is None else Card.from_json(text)
     meaning = meaning_of(model.graph)
-    labels = card.labels if card is not None else ()
-    labels = labels or _fitting(class_names(metadata), meaning.values)
-    kind = _kind(meaning, card, len(labels))
+    names = _fitting(class_names(metadata), meaning.values)
+    kind = _kind(meaning, card, len(names))
     return Artifact(
         path=path,
         sha256=sha256_of(path),
@@ -177,7 +181,7 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
         assumed_kind=kind is None or (card is None and _is_guess(meaning)),
         gives_probabilities=meaning.probabilities or kind in _PROBABILITIES,
         values=meaning.values,
-        labels=labels,
+        names=names,
         side=image_side(metadata),
         quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
         card=card,
