@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     )
     from resnet_deploy.models.network import Network
     from resnet_deploy.results import (
+        AnswerResult,
         BenchmarkResult,
         BenchmarkSweep,
         BundleReport,
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AnswerResult",
     "Artifact",
     "ArtifactError",
     "BenchmarkResult",

@@ -42,6 +42,7 @@ from resnet_deploy.spec import (
     FirstConv,
     InputFormat,
     Objective,
+    OutputKind,
     OutputSpec,
     PreprocessOverrides,
     QuantSpec,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from resnet_deploy.data.datasets import Data, Dataset
     from resnet_deploy.models.network import Network
     from resnet_deploy.results import (
+        AnswerResult,
         BenchmarkResult,
         BenchmarkSweep,
         BundleReport,
@@ -226,6 +228,7 @@ def quantize(
     exclude: str | Sequence[str] = (),
     workers: int = 1,
     input: str | None = None,
+    output_kind: str | None = None,
     network: Network | None = None,
     allow_float_ops: bool = True,
     seed: int = 0,
@@ -254,6 +257,9 @@ def quantize(
         exclude: Torch modules that stay float, as globs such as layer4.*.
         workers: Processes that share the calibration images; same result.
         input: What the file takes; by default what ``fp32`` does.
+        output_kind: What the file answers, where it does not tell: logits, probabilities, sigmoid
+            (one class of several), binary (one value for two classes), multi-label, embedding,
+            features or top-k. By default read from the end of the graph and the card.
         network: What ``fp32`` was made of: its BatchNorms stand in for calibration images, and
             ranges of quantization-aware training are used as they are.
         allow_float_ops: Accept layers that ONNX Runtime leaves in float; they are logged.
@@ -282,7 +288,8 @@ def quantize(
     )
     spec = for_cpu(spec, _here(environment))
     source = with_input(
-        fp32_source(_artifact(fp32)), None if input is None else _one_of(InputFormat, input)
+        fp32_source(_judged(fp32, output_kind)),
+        None if input is None else _one_of(InputFormat, input),
     )
     given = _data(calibration)
     images = images_for(spec, given, input_preprocess(source))
@@ -307,6 +314,7 @@ def deploy(
     name: str | None = None,
     output: str = "logits",
     output_stride: int = 32,
+    output_kind: str | None = None,
     input: str | None = None,
     resize_in_graph: bool = False,
     batch_size: int | None = None,
@@ -370,8 +378,7 @@ def deploy(
     budget = None
     if max_drop is not None or min_agreement is not None:
         budget = Budget(max_drop=max_drop, min_agreement=min_agreement)
-    if isinstance(source, str | os.PathLike):
-        source = _artifact(source)
+    source = _deployed(source, output_kind)
     if isinstance(source, Artifact) and out is None:
         _check_saved(source)
     if allow_float_ops is None:
@@ -439,6 +446,7 @@ def verify(
     *,
     against: Network | Artifact | StrPath | None = None,
     model: str | None = None,
+    output_kind: str | None = None,
     data: StrPath | Dataset | None = None,
     samples: int = 128,
     per_layer: bool = False,
@@ -456,6 +464,8 @@ def verify(
     Optimisations off and all, batch sizes 1, 2 and 5. A tolerance that does not hold fails: fp32
     1e-5 of the largest logit and equal top-1; int8 15 dB, cosine 0.98 and, for trained nets on 100
     real images or more, 90 % equal top-1.
+
+    The other words are those of :func:`quantize`.
 
     Args:
         artifact: What is compared.
@@ -476,8 +486,13 @@ def verify(
     from resnet_deploy.reference import reference_for
     from resnet_deploy.verification import compare, default_tolerance
 
-    opened = _artifact(artifact)
+    opened = _judged(artifact, output_kind)
     images, name, meaningful = _verification(opened, data, samples, seed)
+    if min_agreement is not None and opened.output_kind is OutputKind.FEATURES:
+        raise SpecError(
+            f"{opened.path} gives features, which name nothing that could be equal: drop "
+            "--min-agreement"
+        )
     default = default_tolerance(opened, len(images), meaningful=meaningful)
     return compare(
         opened.path,
@@ -487,6 +502,7 @@ def verify(
         meaningful=meaningful,
         tolerance=_tolerance(max_relative, min_sqnr, min_cosine, min_agreement).over(default),
         per_layer=per_layer,
+        output_kind=opened.output_kind,
         threads=threads,
         environment=_here(environment),
         progress=progress,
@@ -499,6 +515,7 @@ def verify_isa(
     *,
     against: Network | Artifact | StrPath | None = None,
     model: str | None = None,
+    output_kind: str | None = None,
     data: StrPath | Dataset | None = None,
     samples: int = 128,
     max_relative: float | None = None,
@@ -531,7 +548,7 @@ def verify_isa(
         runnable_isas,
     )
 
-    opened = _artifact(artifact)
+    opened = _judged(artifact, output_kind)
     isas = runnable_isas(_names(isa))  # before the work, not after it
     images, name, meaningful = _verification(opened, data, samples, seed)
     default = isa_tolerance(opened, len(images), meaningful=meaningful)
@@ -544,6 +561,7 @@ def verify_isa(
         reference=optional_reference(
             opened, _reference(opened, against), factory=model, threads=threads
         ),
+        output_kind=opened.output_kind,
         threads=threads,
         environment=_here(environment),
         progress=progress,
@@ -695,17 +713,22 @@ def evaluate(
     data: StrPath | Dataset,
     *,
     against: Artifact | StrPath | None = None,
+    output_kind: str | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
     batch_size: int = 32,
     threads: int = 0,
     environment: Environment | None = None,
     progress: Progress = silent,
-) -> EvalResult:
+) -> EvalResult | AnswerResult:
     """Measure the accuracy of an ONNX file on labelled images.
 
     Images are prepared as the model's card says. Classes are matched by name, by WordNet id for
     ImageNet models, or else by position. A folder with test/ or val/ below it stands for that.
+    Labels are measured by their mean average precision, embeddings by whether the nearest other
+    image is of the same class; with against, by what both have in common.
+
+    The other words are those of :func:`quantize`.
 
     Args:
         artifact: What is measured.
@@ -719,15 +742,33 @@ def evaluate(
         environment: Recorded in the result.
         progress: Told after each batch.
     """
+    from resnet_deploy.answers import score_answers
     from resnet_deploy.data.datasets import opened
     from resnet_deploy.evaluation import score
 
-    model = _artifact(artifact)  # a wrong model is named before a large dataset is listed
+    # A wrong model is named before a large dataset is listed.
+    model = _judged(artifact, output_kind)
+    images = opened(_required(data))
     other = None if against is None else _path(against)
+    kind = None if output_kind is None else model.output_kind
+    if model.output_kind in (OutputKind.MULTI_LABEL, OutputKind.EMBEDDING):
+        answers = score_answers(
+            model.path,
+            images,
+            against=other,
+            output_kind=kind,
+            threads=threads,
+            batch_size=batch_size,
+            limit=limit,
+            skip_bad=skip_bad,
+            progress=progress,
+        )
+        return replace(answers, environment=_here(environment))
     result = score(
         model.path,
-        opened(_required(data)),
+        images,
         against=other,
+        output_kind=kind,
         threads=threads,
         batch_size=batch_size,
         limit=limit,
@@ -739,7 +780,7 @@ def evaluate(
 
 def record(
     artifact: Artifact | StrPath,
-    result: EvalResult | IsaReport,
+    result: EvalResult | AnswerResult | IsaReport,
     *,
     data: StrPath | Dataset | None = None,
 ) -> Artifact:
@@ -754,8 +795,10 @@ def record(
     from resnet_deploy.data.datasets import opened
     from resnet_deploy.evaluation import accuracy_of
     from resnet_deploy.isa.verify import isas_of
-    from resnet_deploy.results import EvalResult, IsaReport
+    from resnet_deploy.results import AnswerResult, EvalResult, IsaReport
 
+    if isinstance(result, AnswerResult):
+        raise SpecError(f"a card records top-1, which {result.output_kind} has not: drop --record")
     model = _artifact(artifact)
     if isinstance(result, EvalResult):
         if result.sha256 != model.sha256:
@@ -775,6 +818,7 @@ def predict(
     images: StrPath | Sequence[StrPath],
     *,
     top_k: int = 5,
+    output_kind: str | None = None,
     threads: int = 0,
     environment: Environment | None = None,
     progress: Progress = silent,
@@ -782,6 +826,8 @@ def predict(
     """Name what is on each image; a folder stands for all images in it.
 
     One image that can't be read refuses the whole run.
+
+    The other words are those of :func:`quantize`.
 
     Args:
         artifact: What is asked.
@@ -795,7 +841,7 @@ def predict(
     from resnet_deploy.prediction import classify
     from resnet_deploy.results import Predictions
 
-    model = _artifact(artifact)
+    model = _judged(artifact, output_kind)
     several = [images] if isinstance(images, str | os.PathLike) else images
     files = [
         file
@@ -805,7 +851,15 @@ def predict(
     return Predictions(
         model=model.path.name,
         sha256=model.sha256,
-        predictions=classify(model.path, files, top_k=top_k, threads=threads, progress=progress),
+        predictions=classify(
+            model.path,
+            files,
+            top_k=top_k,
+            output_kind=model.output_kind,
+            threads=threads,
+            progress=progress,
+        ),
+        output_kind=model.output_kind.value,
         environment=_here(environment),
     )
 
@@ -859,6 +913,7 @@ def tune(
     time_limit: float = 600.0,
     calibration: StrPath | Dataset | None = None,
     keep_input: bool = False,
+    output_kind: str | None = None,
     seed: int = 0,
     threads: int = 0,
     environment: Environment | None = None,
@@ -870,6 +925,8 @@ def tune(
     options and, where nothing else keeps the budget, float layers. Accuracy is measured on data,
     speed in turns with the default int8 file. The best so far is always OUT/NAME.tuned.onnx, its
     evidence OUT/tune.json. The same call goes on after an interruption.
+
+    The other words are those of :func:`quantize`.
 
     Args:
         artifact: The fp32 file.
@@ -898,7 +955,7 @@ def tune(
         threads=threads,
         seed=seed,
     )
-    source = _artifact(artifact)
+    source = _judged(artifact, output_kind)
     if out is None:
         _check_saved(source)
     return search(
@@ -920,6 +977,7 @@ def bundle(
     data: StrPath | Dataset | None = None,
     pictures: int = DEFAULT_REAL_PICTURES,
     alternative: Artifact | StrPath | None = None,
+    output_kind: str | None = None,
     force: bool = False,
     seed: int = 0,
     progress: Progress = silent,
@@ -931,6 +989,8 @@ def bundle(
 
     The self-test runs golden cases: pictures, the exact inputs that they become, and what ONNX
     Runtime answered here. The same input gives the same bytes.
+
+    The other words are those of :func:`quantize`.
 
     Args:
         artifact: The file.
@@ -947,7 +1007,8 @@ def bundle(
     from resnet_deploy.bundles.bundling import pack
     from resnet_deploy.data.datasets import opened
 
-    model = _artifact(artifact)  # a wrong model is named before a large dataset is listed
+    # A wrong model is named before a large dataset is listed.
+    model = _judged(artifact, output_kind)
     given = _data(data)
     return pack(
         model.path,
@@ -956,6 +1017,7 @@ def bundle(
         alternative=None if alternative is None else _path(alternative),
         dataset=None if given is None else opened(given),
         count=pictures,
+        output_kind=model.output_kind,
         seed=seed,
         force=force,
         progress=progress,
@@ -1223,18 +1285,36 @@ def _one_of(kind: type[E], value: str) -> E:
         raise SpecError(f"{value!r} is none of {known}") from error
 
 
-def _artifact(given: Artifact | StrPath) -> Artifact:
-    from resnet_deploy.artifact.onnx_file import Artifact
+def _artifact(given: Artifact | StrPath, output_kind: str | None = None) -> Artifact:
+    """Return the file ``given``, and what ``output_kind`` says that it answers."""
+    from resnet_deploy.artifact.onnx_file import Artifact, as_kind
     from resnet_deploy.artifact.onnx_file import load as open_file
 
-    if isinstance(given, str | os.PathLike):
-        return open_file(Path(given))
-    if not isinstance(given, Artifact):
+    if not isinstance(given, str | os.PathLike | Artifact):
         raise SpecError(
             f"this takes an ONNX file, and a {type(given).__name__} is none: export the network, "
             "or name the file"
         )
-    return given
+    opened = given if isinstance(given, Artifact) else open_file(Path(given))
+    return opened if output_kind is None else as_kind(opened, _one_of(OutputKind, output_kind))
+
+
+def _judged(given: Artifact | StrPath, output_kind: str | None) -> Artifact:
+    """Return a file whose answers are judged; what is only assumed of them is said."""
+    opened = _artifact(given, output_kind)
+    if opened.assumed_kind:
+        logger.warning("%s", opened.assumption)
+    return opened
+
+
+def _deployed(source: Network | Artifact | StrPath, output_kind: str | None) -> Network | Artifact:
+    from resnet_deploy.models.network import Network
+
+    if not isinstance(source, Network):
+        return _judged(source, output_kind)
+    if output_kind is not None:
+        raise SpecError("a network answers what --output asks for: drop --output-kind")
+    return source
 
 
 def _path(given: Artifact | StrPath) -> Path:

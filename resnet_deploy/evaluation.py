@@ -28,7 +28,7 @@ from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import check_has_classes, class_scores, listed_classes
 from resnet_deploy.runners.compare import difference
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import Preprocess, SessionSpec
+from resnet_deploy.spec import OutputKind, Preprocess, SessionSpec
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ def score(
     dataset: Dataset,
     *,
     against: Path | None = None,
+    output_kind: OutputKind | None = None,
     threads: int = 0,
     batch_size: int = 32,
     limit: int | None = None,
@@ -52,6 +53,7 @@ def score(
         path: the ONNX file to evaluate.
         dataset: labelled images.
         against: another model; it sees the same images, prepared as its own card says.
+        output_kind: what the user says that both give; None is what the files tell.
         threads: of ONNX Runtime; 0 means the physical cores allowed here.
         batch_size: images per run.
         limit: take that many images, spread evenly over the classes, the same ones every time.
@@ -84,7 +86,7 @@ def score(
     start = time.perf_counter()
     with ExitStack() as stack:
         subjects = [
-            stack.enter_context(closing(_Subject(each, dataset, threads)))
+            stack.enter_context(closing(_Subject(load(each, output_kind), dataset, threads)))
             for each in ([path] if against is None else [path, against])
         ]
         model, reference = subjects[0], None if against is None else subjects[1]
@@ -147,9 +149,8 @@ def matched_outputs(artifact: Artifact, dataset: Dataset, outputs: int) -> tuple
     Raises:
         DatasetError: the classes don't fit the model.
     """
-    labels = artifact.card.labels if artifact.card else ()
     try:
-        return match_classes(dataset.classes, labels, outputs)
+        return match_classes(dataset.classes, artifact.class_names, outputs)
     except DatasetError as error:
         raise DatasetError(f"{artifact.path.name} on {dataset.name}: {error}") from error
 
@@ -168,11 +169,6 @@ def check_finite(artifact: Artifact, logits: Logits, image: Callable[[int], str]
         )
 
 
-def class_label(artifact: Artifact, index: int) -> str:
-    """Return what the card of ``artifact`` calls class ``index``."""
-    return artifact.card.label(index) if artifact.card else f"class {index}"
-
-
 class _Subject:
     """An open model, which of its outputs each class is, and its answers so far.
 
@@ -180,9 +176,10 @@ class _Subject:
     ``order[c]`` is the output of class c; the first ``matched`` ones are the dataset's.
     """
 
-    def __init__(self, path: Path, dataset: Dataset, threads: int) -> None:
-        self.artifact: Artifact = load(path)
-        check_has_classes(self.artifact)
+    def __init__(self, artifact: Artifact, dataset: Dataset, threads: int) -> None:
+        self.artifact = artifact
+        path = artifact.path
+        check_has_classes(artifact)
         self.preprocess: Preprocess = input_preprocess(self.artifact)
         self.ranks: list[int] = []
         self.predicted: list[int] = []
@@ -194,7 +191,7 @@ class _Subject:
         shape = (1, *input_shape(self.preprocess))
         blank = np.zeros(shape, self.artifact.input.dtype)
         outputs = class_scores(self.artifact, self._runner, blank).shape[1]
-        matched = matched_outputs(self.artifact, dataset, outputs)
+        matched = matched_outputs(artifact, dataset, outputs)
         self.matched = len(matched)
         rest = sorted(set(range(outputs)) - set(matched))
         self.order = np.array([*matched, *rest], dtype=np.int64)
@@ -203,7 +200,7 @@ class _Subject:
         self._class_of[self.order[::-1]] = np.arange(len(self.order))[::-1]
         self.classes: tuple[str, ...] = (
             *dataset.classes,
-            *(class_label(self.artifact, output) for output in rest),
+            *(artifact.class_name(output) for output in rest),
         )
 
     def close(self) -> None:

@@ -20,9 +20,9 @@ from resnet_deploy.results import Fidelity
 from resnet_deploy.results.accuracy import paired_top1
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import class_scores
-from resnet_deploy.runners.compare import difference_and_top1
+from resnet_deploy.runners.compare import check_varies, difference_and_top1
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import Preprocess, SessionSpec
+from resnet_deploy.spec import OutputKind, Preprocess, SessionSpec
 
 KEPT_BYTES = 512 << 20
 """Preprocessed images up to this size are decoded once, more are decoded every time."""
@@ -49,12 +49,13 @@ class Fp32Baseline:
     """The fp32 file's logits on some images, which other files are compared with.
 
     ``fp32`` is run on ``images`` once; if ``labelled``, files are compared with their labels too.
-    Preprocessed images of up to ``kept_bytes`` in all are kept in memory. ``progress`` is told
-    after each batch, here and in :meth:`fidelity`.
+    ``output_kind`` is what the user says that they answer; None is what they tell. Preprocessed
+    images of up to ``kept_bytes`` in all are kept in memory. ``progress`` is told after each batch,
+    here and in :meth:`fidelity`.
 
     Raises:
         DatasetError: an image can't be read, or the classes don't fit the model.
-        RunnerError: ONNX Runtime can't run the file.
+        RunnerError: ONNX Runtime can't run the file, or it answers the same to all images.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Fp32Baseline:
         images: CalibrationImages,
         *,
         labelled: bool,
+        output_kind: OutputKind | None = None,
         threads: int = 0,
         kept_bytes: int = KEPT_BYTES,
         progress: Progress = silent,
@@ -70,12 +72,13 @@ class Fp32Baseline:
         self.data = images.name
         self.samples = len(images)
         self._progress = progress
-        self._artifact = load(fp32)
+        self._artifact = load(fp32, output_kind)
         self._batches: Iterable[Array] = images
         if self.samples * 3 * images.preprocess.crop**2 * 4 <= kept_bytes:
             self._batches = tuple(images)
         with closing(OrtRunner(fp32, quiet_session(threads))) as runner:
             self._expected = self._logits(runner, self._artifact)
+        check_varies(self._expected, f"the answer of {fp32.name}", self.data)
         self._truth: Array | None = None
         if labelled:
             outputs = matched_outputs(self._artifact, images.dataset, self._expected.shape[1])

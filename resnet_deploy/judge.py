@@ -65,6 +65,9 @@ def judge(
         macs=macs,
         sqnr_db=None if last is None else last.worst.sqnr_db,
         agreement=None if last is None else last.agreement,
+        answer="class" if last is None or last.answer == "top-1" else last.answer,
+        mean_cosine=None if last is None else last.mean_cosine,
+        least_cosine=None if last is None else last.least_cosine,
         samples=0 if last is None else last.samples,
         float_layers=tuple(dict.fromkeys(operator.layer for operator in inspection.float_ops)),
         saturation=count_saturation(

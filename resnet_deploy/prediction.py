@@ -15,12 +15,12 @@ from resnet_deploy.data.images import read_image
 from resnet_deploy.data.loader import prepared_batches
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import DatasetError, SpecError
-from resnet_deploy.evaluation import Logits, check_finite, class_label, softmax
+from resnet_deploy.evaluation import Logits, check_finite, softmax
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Prediction, ScoredClass
-from resnet_deploy.runners.classes import check_has_classes, class_scores, listed_classes
+from resnet_deploy.runners.classes import check_has_names, class_scores, listed_classes
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import SessionSpec
+from resnet_deploy.spec import LABEL_THRESHOLD, OutputKind, SessionSpec
 
 _BATCH_SIZE = 8
 
@@ -30,14 +30,18 @@ def classify(
     images: Sequence[Path],
     *,
     top_k: int = 5,
+    output_kind: OutputKind | None = None,
     threads: int = 0,
     progress: Progress = silent,
 ) -> tuple[Prediction, ...]:
     """Return the ``top_k`` classes of each image file, most likely first.
 
-    Probabilities are the softmax of the logits, in float64, or what the net itself gives when
-    it ends in a softmax. A model of fewer classes gives all of them, and one that names its best
-    K classes no more than those. One unreadable image refuses the whole call.
+    Probabilities are the softmax of the logits, in float64 (of labels the sigmoid), or what the net
+    itself gives when it ends in a softmax or a sigmoid. A model of fewer classes gives all of
+    them, one that names its best K classes no more than those, and one of labels all whose
+    probability is 0.5 or more. One unreadable image refuses the whole call.
+
+    ``output_kind`` is what the user says the model gives; None is what the file tells.
 
     Raises:
         ArtifactError, RunnerError: the model can't be read or run, or gives NaN.
@@ -49,8 +53,8 @@ def classify(
         raise SpecError(f"top-k is {top_k}: ask for at least one class")
     if not images:
         raise DatasetError("there are no images to classify: name image files or a folder")
-    artifact = load(path)
-    check_has_classes(artifact)
+    artifact = load(path, output_kind)
+    check_has_names(artifact)
     top_k = min(top_k, listed_classes(artifact) or top_k)
     spec = input_preprocess(artifact)
     files = _Files(tuple(images))
@@ -69,17 +73,29 @@ def classify(
     return tuple(found)
 
 
+def sigmoid(logits: Logits) -> Logits:
+    """Return the probability of each of ``logits``, for itself."""
+    # tanh does not overflow, as exp() of a large logit would.
+    found: Logits = 0.5 * (1 + np.tanh(logits / 2))
+    return found
+
+
 def _best(artifact: Artifact, logits: Logits, top_k: int) -> tuple[ScoredClass, ...]:
-    probabilities = logits if artifact.gives_probabilities else softmax(logits)
+    several = artifact.output_kind is OutputKind.MULTI_LABEL
+    probabilities = logits
+    if not artifact.gives_probabilities:
+        probabilities = sigmoid(logits) if several else softmax(logits)
     # By descending logit; of equal ones the lower class first, as argmax has it.
+    best = np.argsort(-logits, kind="stable")
+    best = best[probabilities[best] >= LABEL_THRESHOLD] if several else best[:top_k]
     return tuple(
         ScoredClass(
             index=int(index),
-            label=class_label(artifact, int(index)),
+            label=artifact.class_name(int(index)),
             probability=float(probabilities[index]),
             logit=float(logits[index]),
         )
-        for index in np.argsort(-logits, kind="stable")[:top_k]
+        for index in best
     )
 
 

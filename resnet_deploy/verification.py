@@ -26,7 +26,8 @@ from resnet_deploy.progress import Progress, silent
 from resnet_deploy.reference import Reference
 from resnet_deploy.results import Environment, OutputDiff, ParityCase, ParityReport
 from resnet_deploy.runners.base import infer_every
-from resnet_deploy.runners.compare import difference, output_differences, same_class
+from resnet_deploy.runners.compare import difference
+from resnet_deploy.runners.likeness import Expected
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import (
     ENOUGH_FOR_AGREEMENT,
@@ -34,6 +35,7 @@ from resnet_deploy.spec import (
     INT8_MIN_AGREEMENT,
     INT8_TOLERANCE,
     Optimization,
+    OutputKind,
     Preprocess,
     SessionSpec,
     Tolerance,
@@ -60,6 +62,7 @@ def compare(
     meaningful: bool,
     tolerance: Tolerance | None = None,
     per_layer: bool = False,
+    output_kind: OutputKind | None = None,
     threads: int = 0,
     environment: Environment | None = None,
     progress: Progress = silent,
@@ -69,33 +72,39 @@ def compare(
     ``images`` are prepared as the file's card says; ``data`` is what the report calls them. Their
     top-1 is ``meaningful`` for a trained net on real images: synthetic images and untrained nets
     give near ties, which any rounding decides. ``tolerance`` is by default that of the file's
-    precision. ``per_layer`` compares every layer as well, in graph order.
+    precision. ``per_layer`` compares every layer as well, in graph order. ``output_kind`` is what
+    the user says the file answers; None is what it tells.
 
     Raises:
-        RunnerError: there is nothing to compare, or the shapes of the outputs differ.
+        RunnerError: there is nothing to compare, as the reference gives every image the same, or
+            the shapes of the outputs differ.
     """
     if len(images) == 0:
         raise RunnerError("there is nothing to compare: give at least one image")
-    artifact = load(path)
+    artifact = load(path, output_kind)
     tolerance = tolerance or default_tolerance(artifact, len(images), meaningful=meaningful)
     plan = _plan(artifact, len(images))
     theirs = _converted(images, artifact, reference)
-    expected = _batched(reference.outputs, theirs, BATCH_SIZES[-1])
+    right = Expected(artifact, _batched(reference.outputs, theirs, BATCH_SIZES[-1]), data)
     cases = []
     for number, (optimization, batch_size, chosen) in enumerate(plan):
         session = SessionSpec(threads=threads, optimization=optimization, spin=False)
         with closing(OrtRunner(path, session)) as runner:
             got = _batched(partial(infer_every, runner), images[chosen], batch_size)
-        right = tuple(output[chosen] for output in expected)
+        found = right.likeness(got, chosen)
         cases.append(
             ParityCase(
                 reference=reference.name,
                 candidate=f"{path.name} on ort",
                 batch_size=batch_size,
                 optimization=optimization.value,
-                outputs=output_differences(artifact, right, got),
-                top1_equal=same_class(artifact, right, got),
+                outputs=found.outputs,
+                top1_equal=found.top1_equal,
                 tolerance=_tolerance_of_case(tolerance, len(chosen), len(images)),
+                answer=found.answer,
+                answers_equal=found.answers_equal,
+                cosines=found.cosines,
+                not_compared=right.not_compared,
             )
         )
         progress("verifying", number + 1, len(plan))
@@ -130,10 +139,17 @@ def verification_images(
 
 
 def default_tolerance(artifact: Artifact, samples: int, *, meaningful: bool) -> Tolerance:
-    """Return the tolerance for the file's precision."""
+    """Return the tolerance for the file's precision.
+
+    Which image is nearest is no check: of two that are equally near, rounding decides. Nor are the
+    labels of int8, of which some are always at the threshold.
+    """
+    kind = artifact.output_kind
     if not artifact.quantized:
-        return FP32_PROBABILITIES if artifact.gives_probabilities else FP32_TOLERANCE
-    if meaningful and samples >= ENOUGH_FOR_AGREEMENT:
+        fp32 = FP32_PROBABILITIES if artifact.gives_probabilities else FP32_TOLERANCE
+        return replace(fp32, min_agreement=None) if kind is OutputKind.EMBEDDING else fp32
+    loose = (OutputKind.EMBEDDING, OutputKind.MULTI_LABEL)
+    if meaningful and samples >= ENOUGH_FOR_AGREEMENT and kind not in loose:
         return replace(INT8_TOLERANCE, min_agreement=INT8_MIN_AGREEMENT)
     return INT8_TOLERANCE
 

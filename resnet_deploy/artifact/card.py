@@ -109,10 +109,6 @@ class Card:
         known = {*self.proven_isas, *proven} - set(refuted)
         return replace(self, proven_isas=tuple(sorted(known)))
 
-    def label(self, index: int) -> str:
-        """Return the name of class ``index``, or ``class 7`` where the card has no labels."""
-        return self.labels[index] if index < len(self.labels) else f"class {index}"
-
     def to_json(self) -> str:
         """Return the card as JSON with sorted keys: the same card, the same text."""
         return json.dumps(converter.unstructure(self), sort_keys=True, ensure_ascii=False)

@@ -13,7 +13,9 @@ from google.protobuf.message import DecodeError
 
 from resnet_deploy.artifact.card import CARD_KEY, Card
 from resnet_deploy.artifact.files import Scratch, sha256_of, write_atomically
-from resnet_deploy.errors import ArtifactError, one_line
+from resnet_deploy.artifact.metadata import class_names, image_side
+from resnet_deploy.errors import ArtifactError, SpecError, one_line
+from resnet_deploy.graph.meaning import Meaning, meaning_of
 from resnet_deploy.graph.releases import min_onnxruntime
 from resnet_deploy.spec import InputFormat, OutputKind, Preprocess
 
@@ -41,8 +43,12 @@ class Artifact:
     """One ONNX file: opened where it lies, or made and not yet saved.
 
     ``card`` is None when another tool wrote it. ``output_kind`` is what the end of the graph looks
-    like; an embedding is known by its card. ``scratch`` keeps the temporary folder of a file that
-    was not saved yet; it goes with the last artifact that refers to it.
+    like, what the card says, or what the user does; ``assumed_kind``: none of these tells, so the
+    usual is assumed. ``gives_probabilities``: the values by class are probabilities already, not
+    logits; there are ``values`` of them in the first output, None where the file does not say.
+    ``names`` of classes and ``side``, height and width of images, are what another exporter left in
+    the file. ``scratch`` keeps the temporary folder of a file
+    that was not saved yet; it goes with the last artifact that refers to it.
     """
 
     path: Path
@@ -53,6 +59,11 @@ class Artifact:
     output_kind: OutputKind
     quantized: bool
     card: Card | None
+    assumed_kind: bool = False
+    gives_probabilities: bool = False
+    values: int | None = None
+    names: tuple[str, ...] = ()
+    side: int | None = None
     scratch: Scratch | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -71,9 +82,34 @@ class Artifact:
         return self.outputs[0]
 
     @property
-    def gives_probabilities(self) -> bool:
-        """Whether the values by class are probabilities already, not logits."""
-        return self.output_kind in (OutputKind.SOFTMAX, OutputKind.TOP_K)
+    def assumption(self) -> str:
+        """What is assumed of the output, and how to say what it is, in one line."""
+        taken, other = {
+            OutputKind.SIGMOID: ("the probabilities of classes, one a picture", "multi-label"),
+            OutputKind.BINARY: ("the logit of one of two classes", "embedding"),
+        }.get(self.output_kind, ("logits of classes", "embedding, multi-label, …"))
+        return (
+            f"{self.path.name}: nothing tells what {self.output} is; taken for {taken} (assumed; "
+            f"else say --output-kind {other})"
+        )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the values by class: the card's, else another exporter's."""
+        return (self.card.labels if self.card is not None else ()) or self.names
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of all classes; two for one value, empty where nobody named any."""
+        if self.output_kind is not OutputKind.BINARY or len(self.labels) == 2:
+            return self.labels
+        positive = self.labels[0] if len(self.labels) == 1 else ""
+        return (f"not {positive}", positive) if positive else ("no", "yes")
+
+    def class_name(self, index: int) -> str:
+        """Return the name of class ``index``, or ``class 7`` where nobody named it."""
+        names = self.class_names
+        return names[index] if index < len(names) else f"class {index}"
 
     @property
     def image_size(self) -> int:
@@ -82,7 +118,7 @@ class Artifact:
         if card is not None and card.preprocess.format is not InputFormat.FLOAT_NCHW:
             return card.preprocess.crop
         # (N, 3, H, W) and (N, H, W, 3) both have a side of the image here.
-        return self.input.shape[2] or (card.model.image_size if card else 224)
+        return self.input.shape[2] or (card.model.image_size if card else self.side or 224)
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -103,13 +139,15 @@ class Artifact:
         return replace(usual, format=InputFormat.UINT8_NHWC if nhwc else InputFormat.UINT8_NCHW)
 
 
-def load(path: Path) -> Artifact:
-    """Open an ONNX image network without running it.
+def load(path: Path, output_kind: OutputKind | None = None) -> Artifact:
+    """Open an ONNX image network without running it; ``output_kind`` is what its user says of it.
 
     Raises:
         ArtifactError: the file is missing, truncated, no ONNX model, or does not take one image.
+        SpecError: it can't be of ``output_kind``.
     """
-    return describe(read_model(path), path)
+    artifact = describe(read_model(path), path)
+    return artifact if output_kind is None else as_kind(artifact, output_kind)
 
 
 def describe(model: onnx.ModelProto, path: Path) -> Artifact:
@@ -127,15 +165,24 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
             f"{path} takes an input of shape {list(spec.shape)}: an image classifier takes "
             "(N, C, H, W)"
         )
-    text = _metadata(model).get(CARD_KEY)
+    metadata = _metadata(model)
+    text = metadata.get(CARD_KEY)
     card = None if text is None else Card.from_json(text)
+    meaning = meaning_of(model.graph)
+    names = _fitting(class_names(metadata), meaning.values)
+    kind = _kind(meaning, card, len(names))
     return Artifact(
         path=path,
         sha256=sha256_of(path),
         opset=opset_of(model),
         input=spec,
         outputs=tuple(tensor_spec(value) for value in model.graph.output),
-        output_kind=_output_kind(model.graph, card),
+        output_kind=kind or OutputKind.LOGITS,
+        assumed_kind=kind is None or (card is None and _is_guess(meaning)),
+        gives_probabilities=meaning.probabilities or kind in _PROBABILITIES,
+        values=meaning.values,
+        names=names,
+        side=image_side(metadata),
         quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
         card=card,
     )
@@ -236,20 +283,82 @@ def opset_of(model: onnx.ModelProto) -> int:
     return max(versions, default=0)
 
 
-def _output_kind(graph: onnx.GraphProto, card: Card | None) -> OutputKind:
-    """Return what a graph answers: other tools may have put a Softmax behind our files.
+def as_kind(artifact: Artifact, kind: OutputKind) -> Artifact:
+    """Return ``artifact``, which answers what its user says it does.
 
-    Only a card can tell an embedding from logits.
+    Raises:
+        SpecError: it has another number of outputs or values than that.
     """
-    if card is not None and card.output.kind is OutputKind.EMBEDDING:
-        return OutputKind.EMBEDDING
-    operators = {name: node.op_type for node in graph.node for name in node.output}
-    found = [operators.get(value.name) for value in graph.output]
-    if found == ["Softmax"]:
-        return OutputKind.SOFTMAX
-    if found == ["TopK", "TopK"]:
-        return OutputKind.TOP_K
-    return OutputKind.LOGITS if len(found) == 1 else OutputKind.FEATURES
+    if kind is artifact.output_kind:
+        return replace(artifact, assumed_kind=False)
+    outputs, values = len(artifact.outputs), artifact.values
+    if (kind is OutputKind.TOP_K) != (artifact.output_kind is OutputKind.TOP_K):
+        raise SpecError(
+            f"{artifact.path} gives {', '.join(map(str, artifact.outputs))}: a file of top-k, and "
+            "only it, has the outputs of one TopK"
+        )
+    if outputs > 1 and kind not in (OutputKind.TOP_K, OutputKind.FEATURES):
+        raise SpecError(
+            f"{artifact.path} has {outputs} outputs: --output-kind {kind.word} is of files with one"
+        )
+    if kind is OutputKind.BINARY and values not in (None, 1):
+        raise SpecError(
+            f"{artifact.path} gives {values} values per image: --output-kind binary is of one; "
+            "say logits, probabilities, sigmoid or multi-label"
+        )
+    told = kind in _PROBABILITIES
+    if values == 1 and kind.has_classes:
+        kind = OutputKind.BINARY
+    by_graph = artifact.gives_probabilities and kind in _EITHER
+    card = artifact.card
+    if card is not None and card.output.kind is not kind and kind is not OutputKind.TOP_K:
+        card = replace(card, output=replace(card.output, kind=kind, k=0))
+    return replace(
+        artifact,
+        output_kind=kind,
+        assumed_kind=False,
+        gives_probabilities=told or by_graph,
+        card=card,
+    )
+
+
+_PROBABILITIES = (OutputKind.SOFTMAX, OutputKind.SIGMOID, OutputKind.TOP_K)
+
+_EITHER = (OutputKind.BINARY, OutputKind.MULTI_LABEL)
+"""Of logits or of probabilities: what computes them tells."""
+
+
+def _kind(meaning: Meaning, card: Card | None, names: int) -> OutputKind | None:
+    """Return what a file answers; None where neither graph nor card nor names of classes tell.
+
+    A graph that ends in probabilities is believed against a card that says logits, because other
+    tools put a Softmax behind our files; only a card can tell labels from classes.
+    """
+    found = meaning.kind
+    if card is None:
+        by_name = OutputKind.LOGITS if names and names == meaning.values else None
+        return found or by_name
+    said = card.output.kind
+    if found is OutputKind.TOP_K or (said is OutputKind.TOP_K and found is not None):
+        return found
+    if said in (OutputKind.LOGITS, OutputKind.SOFTMAX):
+        if found in (OutputKind.SOFTMAX, OutputKind.SIGMOID, OutputKind.BINARY):
+            return found
+        # Several outputs, or maps: what else was put behind is not by class.
+        return found if found is OutputKind.FEATURES else said
+    return said
+
+
+def _is_guess(meaning: Meaning) -> bool:
+    """Whether the graph tells how values are made, but not for what."""
+    number = meaning.kind is OutputKind.BINARY and not meaning.probabilities
+    return number or meaning.kind is OutputKind.SIGMOID
+
+
+def _fitting(names: tuple[str, ...], values: int | None) -> tuple[str, ...]:
+    """Return ``names`` where they can be those of ``values``: one value has two classes."""
+    fits = values is None or len(names) == values or (values == 1 and len(names) == 2)
+    return names if fits else ()
 
 
 def _metadata(model: onnx.ModelProto) -> dict[str, str]:

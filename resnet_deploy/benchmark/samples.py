@@ -13,7 +13,7 @@ from resnet_deploy.data.formats import encode
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError
 from resnet_deploy.results import BenchSubject
-from resnet_deploy.spec import BenchSpec, Preprocess
+from resnet_deploy.spec import BenchSpec, OutputKind, Preprocess
 
 _PARITY_SAMPLES = 8
 
@@ -40,7 +40,9 @@ def samples_for(subject: BenchSubject, spec: BenchSpec, folder: Path) -> Samples
     count = -(-_PARITY_SAMPLES // subject.batch_size) * subject.batch_size
     generator = np.random.default_rng(spec.seed)
     artifact = _artifact_of(subject)
-    classes = artifact is None or artifact.output_kind.has_classes
+    # Of one value the largest is always the same.
+    kind = None if artifact is None else artifact.output_kind
+    classes = kind is None or (kind.has_classes and kind is not OutputKind.BINARY)
     preprocess = _preprocess_of(artifact, subject)
     if preprocess is not None:
         size = preprocess.crop

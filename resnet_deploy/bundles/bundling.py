@@ -18,7 +18,7 @@ from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
 from resnet_deploy.graph.releases import min_onnxruntime, release_numbers
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import BundleReport
-from resnet_deploy.spec import DEFAULT_REAL_PICTURES, BundleTarget
+from resnet_deploy.spec import DEFAULT_REAL_PICTURES, BundleTarget, OutputKind
 
 _TOLERANCES: Final = {
     # Kernels add in another order on another CPU, or without an optimisation: 2.8e-6 at most.
@@ -52,6 +52,7 @@ def pack(
     alternative: Path | None = None,
     dataset: Dataset | None = None,
     count: int = DEFAULT_REAL_PICTURES,
+    output_kind: OutputKind | None = None,
     seed: int = 0,
     force: bool = False,
     progress: Progress = silent,
@@ -59,7 +60,8 @@ def pack(
     """Write the bundle of the network at ``path`` into ``folder``: same input, same bytes.
 
     Golden cases are synthetic images, and ``count`` of ``dataset``. ``alternative`` is the same
-    network in another precision, which a web page may find faster.
+    network in another precision, which a web page may find faster. ``output_kind`` is what the user
+    says that they give; None is what the files tell.
 
     Raises:
         ArtifactError: a file can't be read, or the folder holds files that are not a bundle's.
@@ -68,11 +70,11 @@ def pack(
         DatasetError, RunnerError: an image can't be read, or the network can't be run.
     """
     check_folder(folder, force=force)
-    artifact = load(path)
+    artifact = load(path, output_kind)
     contract = contract_of(artifact)
     artifacts = [artifact]
     if alternative is not None:
-        artifacts.append(_alternative(alternative, contract, target))
+        artifacts.append(_alternative(alternative, contract, target, output_kind))
     progress("bundling", 0, 3)
     cases = golden_cases(contract, dataset, count, seed)
     kit = Kit(
@@ -127,13 +129,15 @@ def _network(artifact: Artifact, name: str, cases: tuple[GoldenCase, ...]) -> Ne
     )
 
 
-def _alternative(path: Path, contract: Contract, target: BundleTarget) -> Artifact:
+def _alternative(
+    path: Path, contract: Contract, target: BundleTarget, output_kind: OutputKind | None
+) -> Artifact:
     if target is not BundleTarget.WEB:
         raise SpecError(
             f"--alternative is for the page that measures which file is faster, not for "
             f"{target.value}: leave it out"
         )
-    artifact = load(path)
+    artifact = load(path, output_kind)
     found = contract_of(artifact)
     # What is left to differ is the precision.
     if replace(found, name=contract.name, precision=contract.precision) != contract:

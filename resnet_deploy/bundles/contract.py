@@ -47,6 +47,11 @@ def contract_of(artifact: Artifact) -> Contract:
             does not say how many classes there are.
     """
     check_has_classes(artifact)
+    if artifact.output_kind is OutputKind.BINARY:
+        raise UnsupportedGraphError(
+            f"{artifact.path} gives one value for two classes, and the code of a bundle takes one "
+            "for each: export it with two outputs"
+        )
     preprocess = input_preprocess(artifact)
     k = artifact.output.shape[-1] if artifact.output_kind is OutputKind.TOP_K else 0
     classes = _classes_of(artifact)
@@ -60,11 +65,12 @@ def contract_of(artifact: Artifact) -> Contract:
             f"{artifact.path} gives {artifact.output.dtype}, and bundles read float32: export it "
             "with float32 outputs"
         )
-    labels = artifact.card.labels if artifact.card is not None else ()
+    labels = artifact.labels
     if labels and len(labels) != classes:
         raise UnsupportedGraphError(
             f"{artifact.path} has {len(labels)} labels for {classes} classes: export it again"
         )
+    sigmoid = artifact.output_kind is OutputKind.SIGMOID
     return Contract(
         name=_one_line(artifact.path.stem),
         precision=artifact.precision,
@@ -74,7 +80,8 @@ def contract_of(artifact: Artifact) -> Contract:
         input_shape=() if preprocess.resize_in_graph else artifact.image_shape,
         batch=artifact.input.shape[0],
         output_names=tuple(tensor.name for tensor in artifact.outputs),
-        output_kind=artifact.output_kind,
+        # A sigmoid's values are probabilities like those of a softmax: the code takes them as such.
+        output_kind=OutputKind.SOFTMAX if sigmoid else artifact.output_kind,
         num_classes=classes,
         k=k,
         labels=tuple(_one_line(label) for label in labels)
@@ -87,7 +94,7 @@ def _classes_of(artifact: Artifact) -> int:
         return artifact.card.model.num_classes if artifact.card is not None else 0
     # Some models keep the 1x1 of their last pooling behind the classes.
     shape = artifact.output.shape
-    return (shape[1] if len(shape) > 1 else None) or 0
+    return (shape[1] if len(shape) > 1 else None) or artifact.values or 0
 
 
 def _one_line(label: str) -> str:

@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from resnet_deploy import api
-from resnet_deploy.cli.options import PATH, Words, choice, data_option, file_argument, seed_option
+from resnet_deploy.cli.options import (
+    PATH,
+    Words,
+    choice,
+    data_option,
+    file_argument,
+    output_kind_option,
+    seed_option,
+)
 from resnet_deploy.cli.output import output_options, show
 from resnet_deploy.cli.progress import ProgressBar
 from resnet_deploy.spec import BundleTarget
@@ -23,6 +31,7 @@ _words = Words(api.bundle)
 @data_option(_words, help="Real pictures for the golden cases.")
 @_words("--pictures", type=click.IntRange(1, 200))
 @_words("--alternative", type=PATH, metavar="OTHER.onnx")
+@output_kind_option(_words)
 @_words("--force")
 @seed_option(_words)
 @output_options

@@ -8,7 +8,14 @@ from typing import Any
 import click
 
 from resnet_deploy import api
-from resnet_deploy.cli.options import PATH, Words, data_option, file_argument, threads_option
+from resnet_deploy.cli.options import (
+    PATH,
+    Words,
+    data_option,
+    file_argument,
+    output_kind_option,
+    threads_option,
+)
 from resnet_deploy.cli.output import here, output_options, replace_card, show
 from resnet_deploy.cli.progress import ProgressBar
 
@@ -19,6 +26,7 @@ _words = Words(api.evaluate)
 @file_argument()
 @data_option(_words)
 @_words("--against", type=PATH, metavar="OTHER.onnx")
+@output_kind_option(_words)
 @_words("--limit", type=click.IntRange(1))
 @_words("--skip-bad")
 @click.option(
@@ -32,6 +40,8 @@ def command(artifact: Path, data: Path, record: bool, **words: Any) -> None:
 
     Images are prepared as the model's card says. Classes are matched by name, by WordNet id for
     ImageNet models, or else by position. A folder with test/ or val/ below it stands for that.
+    Labels are measured by their mean average precision, embeddings by whether the nearest other
+    image is of the same class.
 
     With --against: the difference in top-1 with its confidence interval and the exact McNemar
     test, class by class, and what is mistaken for what else. 50,000 images tell differences of
@@ -41,10 +51,12 @@ def command(artifact: Path, data: Path, record: bool, **words: Any) -> None:
     """
     from resnet_deploy.artifact.onnx_file import load
     from resnet_deploy.artifact.recording import check_recordable
+    from resnet_deploy.runners.classes import check_has_classes
 
     opened = load(artifact)
     if record:
         check_recordable(opened)  # before the work, not after it
+        check_has_classes(opened)
     with ProgressBar() as progress:
         result = api.evaluate(opened, data, **words, environment=here(), progress=progress)
     show(result, (lambda: replace_card(opened, result, data)) if record else None)

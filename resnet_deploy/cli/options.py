@@ -18,6 +18,7 @@ from resnet_deploy.spec import (
     Effort,
     FirstConv,
     InputFormat,
+    OutputKind,
     Shortcut,
     Stem,
     TargetIsa,
@@ -200,6 +201,12 @@ def quantization_options(words: Words) -> Callable[[F], F]:
 def input_option(words: Words) -> Callable[[F], F]:
     """``--input``: what the files take."""
     return words("--input", type=choice(InputFormat))
+
+
+def output_kind_option(words: Words) -> Callable[[F], F]:
+    """``--output-kind``: what a file answers."""
+    kinds = click.Choice([kind.word for kind in OutputKind])
+    return words("--output-kind", type=kinds, metavar="KIND")
 
 
 def without(words: dict[str, Any], function: Callable[..., Any]) -> dict[str, Any]:

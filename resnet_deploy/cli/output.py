@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from resnet_deploy.artifact.onnx_file import Artifact
-    from resnet_deploy.results import Environment, EvalResult, IsaReport
+    from resnet_deploy.results import AnswerResult, Environment, EvalResult, IsaReport
     from resnet_deploy.results.base import Result
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -98,7 +98,7 @@ def show(result: Result, then: Callable[[], object] | None = None) -> None:
 
 
 def replace_card(
-    artifact: Artifact, result: EvalResult | IsaReport, data: Path | None = None
+    artifact: Artifact, result: EvalResult | AnswerResult | IsaReport, data: Path | None = None
 ) -> None:
     """Replace the file of ``artifact`` by the same network whose card says what was found."""
     path = artifact.path.resolve()  # a link stays one

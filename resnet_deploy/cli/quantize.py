@@ -14,6 +14,7 @@ from resnet_deploy.cli.options import (
     data_option,
     file_argument,
     input_option,
+    output_kind_option,
     quantization_options,
     seed_option,
     threads_option,
@@ -29,12 +30,14 @@ _words = Words(api.deploy)
 @file_argument("source")
 @_words("-o", "--out", type=PATH, help="File or folder.  [default: NAME.int8.onnx beside it]")
 @input_option(_words)
+@output_kind_option(_words)
 @quantization_options(_words)
 @_words(
     "--no-float-ops",
     "allow_float_ops",
     is_flag=True,
     flag_value=False,
+    default=None,  # left out, click would take False
     help="Fail, and write nothing, when ONNX Runtime leaves operators in float.",
 )
 @_words("--sensitivity")

@@ -15,6 +15,7 @@ from resnet_deploy.cli.options import (
     choice,
     data_option,
     file_argument,
+    output_kind_option,
     seed_option,
     threads_option,
 )
@@ -54,6 +55,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only from 
 @_words("-o", "--out", type=PATH)
 @_words("--calibration", type=PATH)
 @_words("--keep-input")
+@output_kind_option(_words)
 @seed_option(_words)
 @threads_option(_words)
 @output_options

@@ -16,6 +16,7 @@ from resnet_deploy.cli.options import (
     Words,
     data_option,
     file_argument,
+    output_kind_option,
     seed_option,
     threads_option,
 )
@@ -33,6 +34,7 @@ _IMAGES = ("data", "samples", "seed", "threads", "environment")
 @file_argument()
 @_words("--against", type=PATH, metavar="OTHER.onnx|cifar10|CHECKPOINT")
 @_words("--model", metavar="package.module:factory")
+@output_kind_option(_words)
 @data_option(_words)
 @_words("--samples", type=click.IntRange(1))
 @_words("--per-layer")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.errors import DatasetError, SpecError
@@ -36,14 +37,15 @@ class FloatLayers:
 
     def __init__(
         self,
-        fp32: Path,
+        fp32: Artifact,
         calibration: CalibrationImages,
         spec: DeploySpec,
         *,
         data: Data | None = None,
         progress: Progress = silent,
     ) -> None:
-        self._fp32 = fp32
+        self._fp32 = fp32.path
+        self._output_kind = fp32.output_kind
         self._spec = spec
         self._progress = progress
         self._whole: Fp32Baseline | None = None
@@ -107,6 +109,7 @@ class FloatLayers:
             self._fp32,
             images,
             labelled=self._labelled,
+            output_kind=self._output_kind,
             threads=self._spec.threads,
             progress=self._progress,
         )

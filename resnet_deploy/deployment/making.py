@@ -83,7 +83,7 @@ def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
     spec, path = plan.spec, plan.paths["int8"]
     # First, while little is in memory: inferring shapes copies the weights.
     macs = summarize_artifact(fp32.path).macs
-    layers = FloatLayers(fp32.path, plan.images, spec, data=plan.data, progress=progress)
+    layers = FloatLayers(fp32, plan.images, spec, data=plan.data, progress=progress)
     calibrated = calibrate(
         fp32, plan.images, spec.quant, known=plan.known, threads=spec.threads, progress=progress
     )
@@ -163,7 +163,7 @@ def _with_figures(
     assert artifact.card is not None, "a quantized file has a card"
     last = parity.cases[-1]
     figures = {"int8_sqnr_db": _rounded(last.worst.sqnr_db), "int8_samples": float(last.samples)}
-    if last.agreement is not None:
+    if last.agreement is not None and artifact.output_kind.has_classes:
         figures["int8_agreement"] = _rounded(last.agreement)
     card = replace(artifact.card, parity={**artifact.card.parity, **figures})
     # Nothing that was timed: the same input gives the same bytes.

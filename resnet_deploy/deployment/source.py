@@ -57,12 +57,17 @@ def _card_of(source: Artifact) -> Card:
     if source.card is not None:
         return source.card
     kind, last = source.output_kind, source.output.shape[-1] or 0
-    by_class = kind in (OutputKind.LOGITS, OutputKind.SOFTMAX)
+    if kind is OutputKind.BINARY:
+        last = 2
+    elif kind is not OutputKind.TOP_K:
+        last = source.values or last
+    by_name = kind.has_names and kind is not OutputKind.TOP_K
     return Card(
         model=ModelSpec(
-            family=Family.CUSTOM, num_classes=last if by_class else 0, image_size=source.image_size
+            family=Family.CUSTOM, num_classes=last if by_name else 0, image_size=source.image_size
         ),
         output=OutputSpec(kind=kind, k=(last or 1) if kind is OutputKind.TOP_K else 0),
+        labels=source.class_names if source.labels and kind.has_names else (),
         preprocess=source.preprocess,
         weights=WeightsSource(kind="onnx", file=source.path.name, sha256=source.sha256),
         versions={"resnet-deploy": __version__, **versions(MAKERS[1:])},

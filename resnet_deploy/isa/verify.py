@@ -25,7 +25,7 @@ from resnet_deploy.progress import Progress, silent
 from resnet_deploy.reference import Reference, reference_for
 from resnet_deploy.results import Environment, IsaReport, IsaRun
 from resnet_deploy.runners.base import filled
-from resnet_deploy.runners.compare import difference_and_top1, side_by_side
+from resnet_deploy.runners.compare import check_varies, difference, same_class, side_by_side
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import OutputKind, SessionSpec, Tolerance
 from resnet_deploy.verification import BATCH_SIZES, default_tolerance
@@ -60,6 +60,7 @@ def compare_isas(
     data: str,
     tolerance: Tolerance,
     reference: Reference | None = None,
+    output_kind: OutputKind | None = None,
     threads: int = 0,
     environment: Environment | None = None,
     progress: Progress = silent,
@@ -73,19 +74,22 @@ def compare_isas(
         data: where the images come from, for the report.
         tolerance: how far an ISA may be from this CPU.
         reference: what has the right answer; its figures are reported without a verdict.
+        output_kind: what the user says the file answers; None is what the file tells.
         threads: 0 means the physical cores allowed here.
         environment: recorded in the report.
         progress: called after every emulated batch.
 
     Raises:
-        RunnerError: there is nothing to compare, or the file does not run on an ISA.
+        RunnerError: there is nothing to compare, the file answers the same to all images, or it
+            does not run on an ISA.
     """
     if len(images) == 0:
         raise RunnerError("there is nothing to compare: give at least one image")
-    artifact = load(path)
+    artifact = load(path, output_kind)
     batch_size = artifact.input.shape[0] or BATCH_SIZES[-1]
     with closing(OrtRunner(path, SessionSpec(threads=threads, spin=False))) as runner:
         here = _values(runner.infer_all, images, batch_size)
+    check_varies(here, f"the answer of {path.name}", data)
     right = None if reference is None else _values(reference.outputs, images, batch_size)
     runs = []
     for isa in isas:
@@ -151,13 +155,14 @@ def _compared(
     """Compare the outputs of ``there`` with those of ``here``, and with the ``right`` ones."""
     name = ", ".join(spec.name for spec in artifact.outputs)
     # Classes of a top-K file are no numbers to compare; where two are a tie they swap places.
-    by_class = artifact.output_kind in (OutputKind.LOGITS, OutputKind.SOFTMAX)
-    logits, same = difference_and_top1(name, here, there.logits, classes=by_class)
-    reference, reference_same = (
-        (None, ())
-        if right is None
-        else difference_and_top1(name, right, there.logits, classes=by_class)
-    )
+    kind = artifact.output_kind
+    by_class = kind.has_classes and kind is not OutputKind.TOP_K
+    logits = difference(name, here, there.logits)
+    same = same_class(artifact, (here,), (there.logits,)) if by_class else ()
+    reference = None if right is None else difference(name, right, there.logits)
+    reference_same: tuple[bool, ...] = ()
+    if right is not None and by_class:
+        reference_same = same_class(artifact, (right,), (there.logits,))
     return IsaRun(
         isa=isa.name,
         emulator=there.emulator,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from resnet_deploy.report.document import Document
 
 VIEWS = {
+    "AnswerResult": "answers",
     "BenchmarkResult": "benchmark",
     "BenchmarkSweep": "benchmark",
     "BundleReport": "bundle",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from resnet_deploy.results.closeness import short_of_one
+
 
 def ms(value: float) -> str:
     """Return four significant digits at least, from microseconds to seconds."""
@@ -44,6 +46,16 @@ def percent(share: float) -> str:
     """Return a share as a percentage with two decimals, never rounded up to all."""
     text = f"{share:.2%}"
     return "99.99%" if text == "100.00%" and share < 1 else text
+
+
+def tenths(share: float) -> str:
+    """Return a share as a percentage with one decimal, never rounded up to all."""
+    return short_of_one(share, "1%")
+
+
+def cosine(value: float) -> str:
+    """Return a cosine with five decimals, or more where they would round up to 1."""
+    return short_of_one(value, "5f")
 
 
 def points(share: float) -> str:

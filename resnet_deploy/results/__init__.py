@@ -6,6 +6,7 @@ Nothing is rounded here; that is the report's business.
 from __future__ import annotations
 
 from resnet_deploy.results.accuracy import ClassAccuracy, ConfusionChange, PairedTop1
+from resnet_deploy.results.answers import AnswerAgreement, AnswerResult, LabelCounts
 from resnet_deploy.results.base import Result, from_dict, to_dict
 from resnet_deploy.results.benchmark import (
     BenchmarkResult,

@@ -127,9 +127,15 @@ class OutputDiff(SignalToNoise):
 
 
 def broken_bounds(
-    outputs: Sequence[OutputDiff], agreement: float | None, tolerance: Tolerance
+    outputs: Sequence[OutputDiff],
+    agreement: float | None,
+    tolerance: Tolerance,
+    answer: str = "top-1",
 ) -> tuple[str, ...]:
-    """Return in words which bounds of ``tolerance`` outputs and top-1 ``agreement`` break."""
+    """Return in words which bounds of ``tolerance`` outputs and ``agreement`` break.
+
+    ``answer`` is what agrees.
+    """
     if not outputs:
         return ("nothing was compared",)
     found = []
@@ -138,7 +144,7 @@ def broken_bounds(
         found += [f"{name}{failure}" for failure in output.failures(tolerance)]
     wanted = tolerance.min_agreement
     if wanted is not None and agreement is not None and agreement < wanted:
-        found.append("top-1 agreement {} < {}".format(*apart(agreement, wanted, "2%")))
+        found.append("{} agreement {} < {}".format(answer, *apart(agreement, wanted, "2%")))
     return tuple(found)
 
 
@@ -151,6 +157,12 @@ def apart(found: float, bound: float, style: str) -> tuple[str, str]:
     while digits < 17 and f"{found:.{digits}{kind}}" == f"{bound:.{digits}{kind}}":
         digits += 1
     return f"{found:.{digits}{kind}}", f"{bound:.{digits}{kind}}"
+
+
+def short_of_one(value: float, style: str) -> str:
+    """Return ``value`` as ``style`` says, with more digits where it would round up to 1."""
+    text = f"{value:.{style}}"
+    return apart(value, 1, style)[0] if value < 1 and text == f"{1:.{style}}" else text
 
 
 def _or_worst(value: float, worst: float) -> float:

@@ -191,9 +191,13 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions(Result):
-    """What a model says is on each of some images."""
+    """What a model says is on each of some images.
+
+    ``output_kind`` is what it gives: with ``multi-label`` an image has any number of classes.
+    """
 
     model: str
     sha256: str
     predictions: tuple[Prediction, ...]
+    output_kind: str = ""
     environment: Environment | None = None

@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from resnet_deploy.results.base import Result
-from resnet_deploy.results.closeness import OutputDiff, SameTop1, broken_bounds
+from resnet_deploy.results.closeness import OutputDiff, broken_bounds, share
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.spec import Tolerance
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParityCase(SameTop1):
+class ParityCase:
     """One comparison: a reference, a candidate, a batch size, an optimisation level.
 
     ``outputs`` are all that hold numbers, in the order of the file. ``top1_equal`` says, sample by
-    sample, whether both picked the same class; it is empty where there are no classes.
+    sample, whether both picked the same class; it is empty where there are no classes. Then
+    ``answers_equal`` says the same of what ``answer`` names: the decision of one value, the labels
+    that either gives, or which other image is nearest; both are empty for features. ``cosines`` are
+    those of embeddings, sample by sample. ``not_compared`` says which checks could not have failed,
+    and so were not made.
     """
 
     DERIVED = ("agreement", "failures")
@@ -27,6 +31,26 @@ class ParityCase(SameTop1):
     outputs: tuple[OutputDiff, ...]
     top1_equal: tuple[bool, ...]
     tolerance: Tolerance
+    answer: str = "top-1"
+    answers_equal: tuple[bool, ...] = ()
+    cosines: tuple[float, ...] = ()
+    not_compared: tuple[str, ...] = ()
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of equal answers; None where none were compared."""
+        flags = self.top1_equal or self.answers_equal
+        return share(flags) if flags else None
+
+    @property
+    def least_cosine(self) -> float | None:
+        """The cosine of the embedding that changed most."""
+        return min(self.cosines, default=None)
+
+    @property
+    def mean_cosine(self) -> float | None:
+        """The mean over samples of the embeddings' cosine."""
+        return sum(self.cosines) / len(self.cosines) if self.cosines else None
 
     @property
     def samples(self) -> int:
@@ -46,7 +70,7 @@ class ParityCase(SameTop1):
     @property
     def failures(self) -> tuple[str, ...]:
         """Which tolerances do not hold, in words; empty when the case passes."""
-        return broken_bounds(self.outputs, self.agreement, self.tolerance)
+        return broken_bounds(self.outputs, self.agreement, self.tolerance, self.answer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +101,11 @@ class ParityReport(Result):
                     + (f"; the first layer that drifts is {drift}" if drift else "")
                 )
         return f"{self.model}: nothing was compared"
+
+    @property
+    def not_compared(self) -> tuple[str, ...]:
+        """Which checks no case could make."""
+        return tuple(dict.fromkeys(one for case in self.cases for one in case.not_compared))
 
     @property
     def samples(self) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from resnet_deploy.results.closeness import short_of_one
 from resnet_deploy.results.interval import median_interval
 from resnet_deploy.results.isa import SaturationReport
 
@@ -24,8 +26,9 @@ class Verdict:
 
     ``fp32_ns[r]`` and ``int8_ns[r]`` are the fastest runs of round r, the two files in turns, batch
     size 1. ``sqnr_db`` and ``agreement`` compare the outputs with fp32 on ``samples`` images, None
-    where nothing was compared; there is no agreement without classes. ``float_layers`` stayed in
-    float, whoever wanted it.
+    where nothing was compared; ``answer`` is what agrees, such as the class, and there is no
+    agreement of features. The cosines are of embeddings. ``float_layers`` stayed in float, whoever
+    wanted it.
     """
 
     DERIVED = ("ratio", "interval", "worth_it", "text")
@@ -41,6 +44,9 @@ class Verdict:
     sqnr_db: float | None = None
     agreement: float | None = None
     samples: int = 0
+    answer: str = "class"
+    mean_cosine: float | None = None
+    least_cosine: float | None = None
     float_layers: tuple[str, ...] = ()
     saturation: SaturationReport | None = None
 
@@ -82,7 +88,7 @@ class Verdict:
             start = f"worth it where it was made: well over {WORTH_IT} times as fast as fp32"
         else:
             start = f"not worth it where it was made: {self._reason()}"
-        return ". ".join((start, *self._accuracy(), *self._elsewhere())) + "."
+        return ". ".join((start, *self._accuracy(lasting=True), *self._elsewhere())) + "."
 
     @property
     def _ratios(self) -> tuple[float, ...]:
@@ -100,13 +106,27 @@ class Verdict:
             )
         return "no single cause; see `resnet-deploy bench` with more rounds on a quiet machine"
 
-    def _accuracy(self) -> tuple[str, ...]:
+    def _accuracy(self, *, lasting: bool = False) -> tuple[str, ...]:
         if self.sqnr_db is None:
             return ()
-        cost = f"it cost: outputs {self.sqnr_db:.1f} dB above the noise"
+        noise = "identical outputs"
+        if self.sqnr_db < math.inf:
+            noise = f"outputs {self.sqnr_db:.1f} dB above the noise"
+        cosine = ""
+        if self.mean_cosine is not None and self.least_cosine is not None:
+            if lasting:  # as cards of embeddings have always said it: equal bytes
+                return (f"it cost: {noise}",)
+            mean, least = (short_of_one(one, "4f") for one in (self.mean_cosine, self.least_cosine))
+            cosine = f", cosine {mean} on average and {least} at least"
         if self.agreement is None:
-            return (cost,)
-        return (f"{cost}, the class of fp32 on {self.agreement:.1%} of {self.samples} images",)
+            return (f"it cost: {noise}{cosine}",)
+        share = short_of_one(self.agreement, "1%")
+        if self.answer == "label":
+            return (f"it cost: {noise}, {share} of the labels that either gives are the same",)
+        return (
+            f"it cost: {noise}{cosine}, the {self.answer} of fp32 on {share} of "
+            f"{self.samples} images",
+        )
 
     def _elsewhere(self) -> tuple[str, ...]:
         if self.saturation is None:

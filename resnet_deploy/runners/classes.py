@@ -15,22 +15,61 @@ _LEAST = np.finfo(np.float64).tiny
 
 
 def check_has_classes(artifact: Artifact) -> None:
-    """Refuse a file that gives features.
+    """Refuse a file that does not say which one class a picture is of.
 
     Raises:
-        UnsupportedGraphError: there are no classes among its outputs.
+        UnsupportedGraphError: it gives features, an embedding, or any number of labels.
     """
+    check_has_names(artifact)
     if not artifact.output_kind.has_classes:
         raise UnsupportedGraphError(
-            f"{artifact.path} gives {artifact.output_kind.value}, not classes: use a file exported "
-            "with --output logits, softmax or top-K"
+            f"{artifact.path} gives {artifact.output_kind.value}, not classes: a picture has any "
+            "number of labels; if it has one, say --output-kind sigmoid or logits"
         )
 
 
+def check_has_names(artifact: Artifact) -> None:
+    """Refuse a file that gives neither classes nor labels.
+
+    Raises:
+        UnsupportedGraphError: there are none among its outputs, none with a score, or one whose
+            probability is always 1.
+    """
+    kind = artifact.output_kind
+    if not kind.has_names:
+        what = f" ({artifact.values} values per image)" if artifact.values else ""
+        raise UnsupportedGraphError(
+            f"{artifact.path} gives {kind.value}, not classes{what}: {_USES[kind]}"
+        )
+    if kind is not OutputKind.TOP_K and "int" in artifact.output.dtype:
+        raise UnsupportedGraphError(
+            f"{artifact.path} gives {artifact.output}, the numbers of classes without their "
+            "scores: export it without ArgMax"
+        )
+    if kind is OutputKind.SOFTMAX and artifact.values == 1:
+        raise UnsupportedGraphError(
+            f"{artifact.path} ends in the softmax of one value, which is always 1: export it with "
+            "a sigmoid, or without"
+        )
+
+
+_CLASSES = "use a file exported with --output logits, softmax or top-K"
+
+_USES = {
+    OutputKind.EMBEDDING: "compare its values by cosine, or say --output-kind logits if they are "
+    f"classes; to name classes {_CLASSES}",
+    OutputKind.FEATURES: _CLASSES,
+}
+"""What to do with an answer that is no class."""
+
+
 def listed_classes(artifact: Artifact) -> int | None:
-    """Return how many classes the file names per image; None when it has a value for each."""
+    """Return how many classes the file names per image; None when it has a value for each.
+
+    One value names both of its classes, so a top-5 of them would say nothing.
+    """
     if artifact.output_kind is not OutputKind.TOP_K:
-        return None
+        return 2 if artifact.output_kind is OutputKind.BINARY else None
     size = artifact.outputs[0].shape[-1]
     return artifact.card.output.k if size is None and artifact.card else size
 
@@ -38,7 +77,7 @@ def listed_classes(artifact: Artifact) -> int | None:
 def class_scores(artifact: Artifact, runner: Runner, batch: Array) -> Array:
     """Return ``(N, classes)`` float: logits or probabilities, as the file gives them.
 
-    Of a top-K file the classes that it does not name have 0.
+    Of a top-K file the classes that it does not name have 0; see also :func:`by_class`.
 
     Args:
         artifact: the file.
@@ -46,15 +85,14 @@ def class_scores(artifact: Artifact, runner: Runner, batch: Array) -> Array:
         batch: matches its input; any batch size.
 
     Raises:
-        UnsupportedGraphError: see :func:`check_has_classes`; or nothing says how many classes a
+        UnsupportedGraphError: see :func:`check_has_names`; or nothing says how many classes a
             foreign top-K file has.
         RunnerError: it names a class that it does not have.
     """
-    check_has_classes(artifact)
+    check_has_names(artifact)
     outputs = infer_every(runner, batch)
     if artifact.output_kind is not OutputKind.TOP_K:
-        # Some models keep the 1x1 of their last pooling.
-        return outputs[0].reshape(len(outputs[0]), -1)
+        return by_class(artifact, outputs[0])
     count = artifact.card.model.num_classes if artifact.card is not None else 0
     if not count:
         raise UnsupportedGraphError(
@@ -69,3 +107,25 @@ def class_scores(artifact: Artifact, runner: Runner, batch: Array) -> Array:
     scores = np.zeros((len(classes), count))
     np.put_along_axis(scores, classes, np.maximum(probabilities, _LEAST), axis=1)
     return scores
+
+
+def by_class(artifact: Artifact, values: Array) -> Array:
+    """Return ``(N, classes)`` of the first output of a file that has a value for each class.
+
+    One value becomes two classes: ``[1 - p, p]`` of a probability, ``[0, x]`` of a logit, whose
+    softmax is the sigmoid. So the second class is chosen from 0.5 on, or from 0.
+
+    Raises:
+        RunnerError: there is another number of values than one where one was told.
+    """
+    # Some models keep the 1x1 of their last pooling.
+    rows: Array = values.reshape(len(values), -1)
+    if artifact.output_kind is not OutputKind.BINARY:
+        return rows
+    if rows.shape[1] != 1:
+        raise RunnerError(
+            f"{artifact.path} gives {rows.shape[1]} values per image, and --output-kind binary is "
+            "of one: say logits, sigmoid or multi-label"
+        )
+    first = 1 - rows if artifact.gives_probabilities else np.zeros_like(rows)
+    return np.concatenate([first, rows], axis=1)

@@ -10,7 +10,13 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.results import OutputDiff
-from resnet_deploy.spec import OutputKind
+from resnet_deploy.runners.classes import by_class
+from resnet_deploy.spec import LABEL_THRESHOLD, OutputKind
+
+_ROUNDING = 1e-6
+"""Values of float32 that differ by less, as a share of the largest, are the same."""
+
+_ROWS_AT_ONCE = 1024
 
 _TIE = 1e-5
 """Two probabilities this close to each other, as a share of the larger, are a tie in float32."""
@@ -84,16 +90,76 @@ def same_class(
 ) -> tuple[bool, ...]:
     """Return, sample by sample, whether both pick the same class; empty if there are no classes.
 
-    Where the reference lists several classes and two are a tie, either is right.
+    Where the reference lists several classes and two are a tie, either is right. One class alone
+    would be the same whatever happens, so it is not compared.
     """
     if not artifact.output_kind.has_classes:
         return ()
     if artifact.output_kind is not OutputKind.TOP_K:
-        return top1_equal(expected[0], got[0])
+        rows, others = (by_class(artifact, one[0]) for one in (expected, got))
+        return top1_equal(rows, others) if rows.shape[1] > 1 else ()
     probabilities, classes = expected
     chosen = got[1][:, :1]
     wanted = probabilities[:, :1] * (1 - _TIE)
     return tuple(((classes == chosen) & (probabilities >= wanted)).any(axis=1).tolist())
+
+
+def decisions(artifact: Artifact, values: Array) -> Array:
+    """Return ``(N, labels)`` bool: which labels a file of logits or probabilities gives each image.
+
+    NaN gives none.
+    """
+    least = LABEL_THRESHOLD if artifact.gives_probabilities else 0.0
+    found: Array = values.reshape(len(values), -1) >= least
+    return found
+
+
+def cosines(expected: Array, got: Array) -> tuple[float, ...]:
+    """Return, sample by sample, the cosine of the angle between two embeddings; -1 for NaN."""
+    product = (_directions(expected) * _directions(got)).sum(axis=1)
+    return tuple(np.nan_to_num(product, nan=-1.0).clip(-1, 1).tolist())
+
+
+def nearest(values: Array) -> Array:
+    """Return ``(N,)``: which other sample is nearest to each by cosine."""
+    rows = _directions(values)
+    found = np.empty(len(rows), np.int64)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        likeness = rows[start : start + _ROWS_AT_ONCE] @ rows.T
+        own = np.arange(len(likeness))
+        likeness[own, start + own] = -np.inf
+        found[start : start + len(likeness)] = likeness.argmax(axis=1)
+    return found
+
+
+def is_constant(values: Array) -> bool:
+    """Return whether ``(N, …)`` values are the same for all of several samples, up to rounding."""
+    rows = values.reshape(len(values), -1)
+    if len(rows) < 2 or not np.isfinite(rows).all():
+        return False
+    return bool(np.ptp(rows, axis=0).max() <= _ROUNDING * np.abs(rows).max())
+
+
+def check_varies(values: Array, what: str, data: str) -> None:
+    """Refuse ``(N, …)`` values that no comparison with could fail.
+
+    Raises:
+        RunnerError: they are the same for all images; the message says that of ``what``.
+    """
+    if is_constant(values):
+        raise RunnerError(
+            f"not compared: {what} is the same for all {len(values)} images of {data}, so no "
+            "comparison could fail: give other pictures, and see whether the network is trained "
+            "and fed what it expects"
+        )
+
+
+def _directions(values: Array) -> Array:
+    """Return ``(N, size)`` float64 of length 1; zeros stay."""
+    rows = values.reshape(len(values), -1).astype(np.float64)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    found: Array = rows / np.where(length == 0, 1, length)
+    return found
 
 
 def side_by_side(outputs: Sequence[Array]) -> Array:

@@ -13,7 +13,7 @@ from resnet_deploy.spec.model import (
     resnet_spec,
     vgg19_spec,
 )
-from resnet_deploy.spec.output import OutputKind, OutputSpec
+from resnet_deploy.spec.output import LABEL_THRESHOLD, OutputKind, OutputSpec
 from resnet_deploy.spec.preprocess import (
     CENTER_CROP_RATIO,
     IMAGENET_MEAN,

@@ -8,24 +8,51 @@ from dataclasses import dataclass
 
 from resnet_deploy.errors import SpecError
 
+LABEL_THRESHOLD = 0.5
+"""A picture has a label from this probability on, which is a logit of 0."""
+
 
 class OutputKind(str, enum.Enum):
     """``logits`` and ``softmax`` by class; ``top-k``: the best classes and their probabilities.
 
-    ``embedding``: the pooled features in front of the classifier, for retrieval; ``features``: the
-    maps C2 to C5 of the four stages, for detection and segmentation heads.
+    ``sigmoid``: a probability for each class, of which a picture is one; ``binary``: one logit or
+    probability of two classes; ``multi-label``: a logit or probability for each label, of which a
+    picture has any number. ``embedding``: the pooled features in front of the classifier, for
+    retrieval; ``features``: the maps C2 to C5 of the four stages, for detection and segmentation
+    heads. Cards say ``softmax``; ``probabilities`` is another word for it.
     """
 
     LOGITS = "logits"
     SOFTMAX = "softmax"
+    SIGMOID = "sigmoid"
+    BINARY = "binary"
+    MULTI_LABEL = "multi-label"
     TOP_K = "top-k"
     EMBEDDING = "embedding"
     FEATURES = "features"
 
+    @classmethod
+    def _missing_(cls, value: object) -> OutputKind | None:
+        return cls.SOFTMAX if value == "probabilities" else None
+
+    @property
+    def word(self) -> str:
+        """What it is called in sentences and on the command line."""
+        return "probabilities" if self is OutputKind.SOFTMAX else self.value
+
     @property
     def has_classes(self) -> bool:
         """Whether the answer says which class an image is of."""
-        return self in (OutputKind.LOGITS, OutputKind.SOFTMAX, OutputKind.TOP_K)
+        return self not in (OutputKind.MULTI_LABEL, OutputKind.EMBEDDING, OutputKind.FEATURES)
+
+    @property
+    def has_names(self) -> bool:
+        """Whether a value, or two of one, belongs to a name."""
+        return self.has_classes or self is OutputKind.MULTI_LABEL
+
+
+_EXPORTED = (OutputKind.LOGITS, OutputKind.SOFTMAX, OutputKind.EMBEDDING, OutputKind.FEATURES)
+"""What ``export`` makes, but for top-K."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +87,7 @@ class OutputSpec:
         top = re.fullmatch(r"top-?([1-9]\d*)", text.lower())
         if top is not None:
             return cls(kind=OutputKind.TOP_K, k=int(top[1]), stride=stride)
-        plain = {kind.value: kind for kind in OutputKind if kind is not OutputKind.TOP_K}
+        plain = {kind.value: kind for kind in _EXPORTED}
         if text.lower() not in plain:
             raise SpecError(
                 f"there is no output {text!r}: use logits, softmax, top-K with a number such as "

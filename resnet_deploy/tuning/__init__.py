@@ -78,7 +78,14 @@ def tune(
     )
     report = store.resume(report)
     threads = spec.threads or default_threads()
-    baseline = Fp32Baseline(path, images, labelled=labelled, threads=threads, progress=progress)
+    baseline = Fp32Baseline(
+        path,
+        images,
+        labelled=labelled,
+        output_kind=source.output_kind,
+        threads=threads,
+        progress=progress,
+    )
     files = CandidateFiles(
         source=source,
         store=store,

@@ -68,7 +68,7 @@ class CandidateFiles:
             quant=calibrated.spec, budget=self.spec.budget, threads=self.spec.threads
         )
         layers = FloatLayers(
-            calibrated.fp32.path, calibrated.images, wanted, data=self.data, progress=self.progress
+            calibrated.fp32, calibrated.images, wanted, data=self.data, progress=self.progress
         )
         _, budget = layers.find(calibrated.net, lambda _: None)
         if budget is None or not budget.float_layers:

@@ -84,7 +84,7 @@ def test_alternative_of_another_input_is_refused(tiny_export, output_exports, tm
         *("-o", tmp_path / "out"),
     )
     assert result.exit_code == 2
-    assert "takes or gives something else" in result.stderr
+    assert "has another input or output" in result.stderr
 
 
 def test_a_full_disk_leaves_the_older_bundle(tiny_export, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,7 +31,8 @@ def parsed(*arguments: str) -> QuantSpec:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("resnet_deploy.deployment.deploy.deploy", look)
-        patch.setattr("resnet_deploy.artifact.onnx_file.load", lambda path: path)
+        opened = SimpleNamespace(assumed_kind=False)
+        patch.setattr("resnet_deploy.artifact.onnx_file.load", lambda path: opened)
         assert run("quantize", "net.onnx", *arguments).exit_code == 2
     return seen[0]
 

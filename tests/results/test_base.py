@@ -315,6 +315,7 @@ def test_json_of_predictions() -> None:
         "model": "m.onnx",
         "sha256": "0" * 64,
         "predictions": [to_dict(prediction) for prediction in found.predictions],
+        "output_kind": "",
         "environment": to_dict(HERE),
     }
 

@@ -14,7 +14,7 @@ from resnet_deploy.report.document import (
     Tile,
     Verdict,
 )
-from resnet_deploy.report.words import decibels, file_name, percent, plural, whole
+from resnet_deploy.report.words import cosine, decibels, file_name, percent, plural, tenths, whole
 from resnet_deploy.results import OutputDiff, ParityCase, ParityReport
 
 _LEVELS = {"off": "as written", "all": "optimised"}
@@ -47,11 +47,12 @@ def verdict_line(report: ParityReport) -> str:
 
 def sentence(report: ParityReport) -> str:
     """Return the figure that counts, or every tolerance that does not hold."""
+    left = "".join(f"; not compared: {one}" for one in report.not_compared)
     if report.passed:
-        return f"{len(report.cases)} cases on {report.data}: {_essence(report)}"
+        return f"{len(report.cases)} cases on {report.data}: {_essence(report)}{left}"
     failures = dict.fromkeys(failure for case in report.cases for failure in case.failures)
     drift = f"; the first layer that drifts is {report.first_drift}" if report.first_drift else ""
-    return f"on {report.data}: {'; '.join(failures)}{drift}"
+    return f"on {report.data}: {'; '.join(failures)}{drift}{left}"
 
 
 def failures_cell(failures: tuple[str, ...]) -> Cell:
@@ -68,21 +69,34 @@ def _essence(report: ParityReport) -> str:
     largest = max(report.cases, key=lambda case: case.samples)
     worst = largest.worst
     name = f" ({worst.name})" if len(largest.outputs) > 1 else ""
-    text = f"SQNR {decibels(worst.sqnr_db)}, cosine {worst.cosine:.5f}{name}"
+    text = f"SQNR {decibels(worst.sqnr_db)}, cosine {cosine(worst.cosine)}{name}"
     samples = plural(largest.samples, "image")
+    if largest.mean_cosine is not None and largest.least_cosine is not None:
+        text = (
+            f"embedding: SQNR {decibels(worst.sqnr_db)}, cosine {cosine(largest.mean_cosine)} on "
+            f"average and {cosine(largest.least_cosine)} at least"
+        )
     if largest.agreement is None:
         return f"{text} on {samples}"
-    return f"{text}, top-1 equal on {largest.agreement:.1%} of {samples}"
+    share = tenths(largest.agreement)
+    if largest.answer == "label":
+        return f"{text}, {share} of the labels that either gives equal on {samples}"
+    return f"{text}, {largest.answer} equal on {share} of {samples}"
 
 
 def _tiles(report: ParityReport) -> tuple[Tile, ...]:
     agreements = [case.agreement for case in report.cases if case.agreement is not None]
     noisiest = min(case.worst.sqnr_db for case in report.cases)
-    same = percent(min(agreements)) if agreements else "no classes"
+    answer = report.cases[-1].answer
+    cosines = [output.cosine for case in report.cases for output in case.outputs]
+    same = Tile("Cosine", cosine(min(cosines)), "worst case")
+    if agreements or answer == "top-1":
+        text = percent(min(agreements)) if agreements else "no classes"
+        same = Tile(f"Same {answer}", text, "worst case" if agreements else "")
     return (
         Tile("Largest difference", f"{report.worst().relative:.2g}", "of the largest value"),
         Tile("Signal to noise", decibels(noisiest), "worst case"),
-        Tile("Same top-1", same, "worst case" if agreements else ""),
+        same,
         Tile("Images", f"{report.samples:,}", report.data),
     )
 
@@ -120,7 +134,10 @@ def _cases(report: ParityReport) -> tuple[Block, ...]:
             ("max rel.", lambda row: row[1].relative, "{:.2g}".format),
             ("SQNR", lambda row: row[1].sqnr_db, decibels),
             ("cosine", lambda row: row[1].cosine, "{:.6f}".format),
-            ("top-1 =", lambda row: _of_case(row, Cell.of(row[0].agreement, percent)))
+            ("least cosine", lambda row: _of_case(row, Cell.of(row[0].least_cosine, cosine)))
+            if first.cosines
+            else None,
+            (f"{first.answer} =", lambda row: _of_case(row, Cell.of(row[0].agreement, percent)))
             if classes
             else None,
             ("verdict", lambda row: _of_case(row, failures_cell(row[0].failures))),

@@ -14,12 +14,12 @@ def view(result: Predictions) -> Document:
         [
             (Cell(prediction.image if place == 0 else "", full=prediction.image), found)
             for prediction in result.predictions
-            for place, found in enumerate(prediction.classes)
+            for place, found in enumerate(prediction.classes or (None,))
         ],
         [
             ("image", lambda row: row[0]),
-            ("class", lambda row: row[1].label),
-            ("probability", lambda row: row[1].probability, percent),
+            ("class", lambda row: "no label" if row[1] is None else row[1].label),
+            ("probability", lambda row: Cell.of(row[1] and row[1].probability, percent)),
         ],
         words=2,
     )

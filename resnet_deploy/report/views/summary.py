@@ -124,7 +124,7 @@ def _preprocessing(spec: dict[str, Any]) -> str:
 
 def _output(card: dict[str, Any]) -> str:
     kind = OutputKind(card["output"]["kind"])
-    if not kind.has_classes:
+    if not kind.has_names:
         return kind.value
     name = f"top {card['output']['k']}" if kind is OutputKind.TOP_K else kind.value
     labels = card["labels"][:_NAMES_SHOWN]

@@ -6,9 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from resnet_deploy.results import (
+    AnswerAgreement,
+    AnswerResult,
     BenchmarkSweep,
     BundleReport,
     Diagnosis,
+    LabelCounts,
     Missing,
     ModelSummary,
     Prediction,
@@ -27,6 +30,37 @@ from tests.support.reports.quality import (
     parity_report,
     saturation_report,
 )
+
+
+def answers() -> AnswerResult:
+    return AnswerResult(
+        model="labels.int8.onnx",
+        sha256="0" * 64,
+        output_kind="multi-label",
+        data="photos (sha256 0123456789ab)",
+        samples=40,
+        seconds=1.5,
+        labels=tuple(
+            LabelCounts(
+                name=f"label {number}",
+                true_positives=number,
+                false_positives=1,
+                false_negatives=2,
+                average_precision=None if number == 0 else number / 25,
+            )
+            for number in range(25)
+        ),
+        against=AnswerAgreement(
+            model="labels.onnx",
+            sha256="1" * 64,
+            answers_equal=(True,) * 39 + (False,),
+            signal_power=100.0,
+            noise_power=0.1,
+        ),
+        not_compared=("something, as it could not fail",),
+        skipped=("a.jpg",),
+        environment=ENVIRONMENT,
+    )
 
 
 def bundle() -> BundleReport:
@@ -138,6 +172,7 @@ CHARTED: dict[str, Any] = {
 
 RESULTS: dict[str, Any] = {
     **CHARTED,
+    "answers": answers(),
     "bundle": bundle(),
     "doctor": diagnosis(),
     "predict": predictions(),

@@ -1,0 +1,78 @@
+"""Names and sizes that other exporters leave in a file."""
+
+from __future__ import annotations
+
+import pytest
+
+from resnet_deploy.artifact.metadata import class_names, image_side
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{0: 'cat', 1: 'dog'}",
+        "{1: 'dog', 0: 'cat'}",
+        '{"0": "cat", "1": "dog"}',
+        '["cat", "dog"]',
+        "['cat', 'dog']",
+        "('cat', 'dog')",
+        " ['cat',  ' dog']\n",
+    ],
+)
+def test_names_are_a_list_or_a_map(text: str) -> None:
+    assert class_names({"names": text}) == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "cat",
+        "3",
+        "{0: 'cat', 2: 'dog'}",
+        "{'a': 'cat'}",
+        "['cat', 1]",
+        "['a\\x1b[31m']",
+        "__import__('os').system('true')",
+        "[" * 100_000,
+        "(" * 100,
+        "9" * 2_000_000,
+        "{0: 'a'",
+        "{[]: 1}",
+        "{-1: 'a'}",
+        "\0",
+        "{1e999: 'a'}",
+        "-" * 1_000_000 + "1",
+        "1+" * 300_000 + "1",
+        "~" * 1_000_000,
+        "a." * 300_000 + "a",
+    ],
+)
+def test_what_is_no_list_of_names_is_none(text: str) -> None:
+    assert class_names({"names": text}) == ()
+
+
+def test_a_file_without_names() -> None:
+    assert class_names({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "side"),
+    [
+        ("[32, 32]", 32),
+        ("224", 224),
+        ("(64, 64)", 64),
+        ("[48, 192]", None),
+        ("[]", None),
+        ("[[3]]", None),
+        ("0", None),
+        ("true", None),
+        ("1e3", None),
+        ("99999999", None),
+        ("{}", None),
+        ("[32, '32']", None),
+        ("'32'", None),
+    ],
+)
+def test_the_size_of_square_pictures(text: str, side: int | None) -> None:
+    assert image_side({"imgsz": text}) == side
