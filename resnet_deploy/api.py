@@ -1227,7 +1227,7 @@ def _required(given: StrPath | Dataset | None) -> Data:
 def _labels(given: StrPath | Sequence[str]) -> tuple[str, ...]:
     if not isinstance(given, str | os.PathLike):
         return tuple(given)
-    from resnet_deploy.data.labels import read_labels_file
+    from resnet_deploy.data.labels_file import read_labels_file
 
     return read_labels_file(Path(given))
 

@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from resnet_deploy.errors import DatasetError, one_line
 
-IMAGE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif")
-)
-"""File names that count as images inside a folder, in lower case."""
+_USUAL = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")
 
-# Pillow knows 40 more formats, some of which start other programs (EPS runs Ghostscript).
-_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")
+_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .bmp .webp .tif .tiff .ppm .pgm .pbm .pnm .gif".split()
+)
+"""Names of the usual formats: they are taken for images without a look inside."""
+
+_OTHERS = tuple(
+    "AVIF BLP CUR DCX DDS DIB FLI FTEX GBR ICNS ICO IM JPEG2000 MPO MSP PCX PIXAR PSD QOI SGI SUN "
+    "TGA XBM XPM XVTHUMB".split()
+)
+"""What else Pillow decodes, depending on how it was built. Not EPS, which starts Ghostscript, not
+stubs without a decoder (GRIB, HDF5, …), and not FITS, which unpacks gzip of any size."""
+
+_NEVER = frozenset(
+    ".txt .csv .tsv .json .jsonl .xml .html .md .yaml .yml .py .parquet .npy .npz .tar .zip".split()
+)
+"""Names that are not worth a look inside: thousands of annotations lie beside some datasets."""
+
+_HEAD = 16
+"""Bytes that Pillow's formats are told by."""
 
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -51,19 +68,93 @@ def read_image(path: Path) -> Image.Image:
         raise DatasetError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
     try:
         with path.open("rb") as stream:
-            with _pillow_silenced():
-                image: Image.Image = Image.open(stream, formats=_FORMATS)
-            # Only the TIFF decoder warns while decoding; the others may run side by side.
-            with _pillow_silenced() if image.format == "TIFF" else contextlib.nullcontext():
-                image.load()
-            # After load(): the TIFF decoder has by then turned the picture itself.
-            turn = _UPRIGHT.get(_orientation(image))
-        rgb = to_rgb(image)
-        return rgb if turn is None else rgb.transpose(turn)
+            return decode(stream)
     except Exception as error:  # a broken file can make Pillow raise almost anything
         raise DatasetError(
             f"cannot read image {path}: {_reason(error)}; replace or remove it"
         ) from error
+
+
+def decode(stream: IO[bytes]) -> Image.Image:
+    """Return the picture in ``stream`` as :func:`read_image` does.
+
+    Raises:
+        Exception: of almost any kind, if the bytes are no image that can be read.
+    """
+    with _pillow_silenced():
+        image = _opened(stream)
+    # Only the TIFF decoder warns while decoding; the others may run side by side.
+    with _pillow_silenced() if image.format == "TIFF" else contextlib.nullcontext():
+        image.load()
+    # After load(): the TIFF decoder has by then turned the picture itself.
+    turn = _UPRIGHT.get(_orientation(image))
+    rgb = to_rgb(image)
+    return rgb if turn is None else rgb.transpose(turn)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether ``path``, a file, counts as an image: by its suffix, or else by what is inside.
+
+    A file with the suffix of an image counts although it may be damaged: that is an error to
+    tell, when it is read.
+    """
+    if has_image_suffix(path.name):
+        return True
+    # A pipe must not be opened: nobody may ever write into it.
+    if path.suffix.lower() in _NEVER or not path.is_file():
+        return False
+    formats = _other_formats()
+    try:
+        with path.open("rb") as stream, _pillow_silenced():
+            head = stream.read(_HEAD)
+            if not any(_begins(head, name) for name in (*_USUAL, *formats)):
+                return False
+            stream.seek(0)
+            _opened(stream)
+    except Exception:  # as in decode()
+        return False
+    return True
+
+
+def has_image_suffix(name: str) -> bool:
+    """Whether a file of this name counts as an image without a look inside."""
+    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path takes ten times as long
+    if suffix in _SUFFIXES or suffix in _NEVER:
+        return suffix in _SUFFIXES
+    others = _other_formats()
+    return Image.registered_extensions().get(suffix) in (*_USUAL, *others)
+
+
+def image_suffixes() -> str:
+    """Return the usual suffixes, for a message."""
+    return ", ".join(sorted(_SUFFIXES))
+
+
+def _opened(stream: IO[bytes]) -> Image.Image:
+    """Read the header; the rare formats cost Pillow a tenth of a second to import."""
+    try:
+        return Image.open(stream, formats=_USUAL)
+    except UnidentifiedImageError:
+        stream.seek(0)
+        return Image.open(stream, formats=_other_formats())
+
+
+@functools.cache
+def _other_formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in _OTHERS if name in Image.OPEN)
+
+
+def _begins(head: bytes, name: str) -> bool:
+    """Whether a file with this head can be of a format; one that no head tells is not looked for.
+
+    Pillow's checks answer with a text, which says why not, where a decoder is not built in.
+    """
+    accept = Image.OPEN[name][1]
+    try:
+        return accept is not None and accept(head) is True
+    except Exception:  # some look for bytes that a short file has not
+        return False
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -113,7 +204,7 @@ def _pillow_silenced() -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "it is no JPEG, PNG, BMP, WebP, TIFF, GIF or PPM, or it is damaged"
+        return "it is no JPEG, PNG or other format that Pillow reads here, or it is damaged"
     if isinstance(error, Image.DecompressionBombError):
         return "it has more pixels than is safe to decode"
     if isinstance(error, OSError) and error.strerror:

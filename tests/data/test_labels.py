@@ -8,8 +8,8 @@ from resnet_deploy.data.labels import (
     imagenet_labels,
     imagenet_wnids,
     match_classes,
-    read_labels_file,
 )
+from resnet_deploy.data.labels_file import read_labels_file
 from resnet_deploy.errors import DatasetError
 
 
