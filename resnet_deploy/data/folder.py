@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from resnet_deploy.data.image_labels import ImageLabels, label_images
-from resnet_deploy.data.images import image_suffixes, read_image
+from resnet_deploy.data.images import read_image
 from resnet_deploy.data.labels import class_order
 from resnet_deploy.data.listing import Links, Listing, counted, first_few
 from resnet_deploy.data.splits import EVALUATION_SPLITS, TRAINING_SPLITS, is_split, wanted_split
@@ -133,7 +133,9 @@ def image_files(folder: Path, *, follow_links: bool = False) -> tuple[Path, ...]
     """
     listing = Links(folder, follow_links).list(folder)
     if not listing.images:
-        raise DatasetError(f"{folder} holds no images ({image_suffixes()})")
+        raise DatasetError(
+            f"{folder} holds no images (.jpg, .png, .webp, … or what Pillow can read)"
+        )
     _tell_others(listing.others)
     return tuple(folder / file for file in listing.images)
 

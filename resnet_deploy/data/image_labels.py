@@ -7,10 +7,10 @@ import json
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TypeVar
 
 from resnet_deploy.data.labels import class_order
 from resnet_deploy.data.labels_file import read_text
@@ -20,18 +20,17 @@ from resnet_deploy.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
-_FILES = (
-    "file_name filename file file_path filepath filepaths path image image_id image_name "
-    "image_path image_file img img_path name id"
-).split()
+_FILES = (r"(file|image|img)_?(name|path)s?", "file|path|image|img", "(image|img)_?id|name|id")
 _LABELS = (
-    "label labels class class_name classname label_name category target class_id label_id "
-    "class_idx class_index breed species y"
-).split()
-_PARTS = ("split", "subset", "set", "data set", "partition")
-"""Heads of columns, in lower case; the first that is there counts."""
+    "labels?|class|target|category",
+    "(class|label|category)_?name|breed|species",
+    "(class|label|category)_?(id|idx|index)|y",
+)
+_PARTS = ("split|subset|set|data set|partition",)
+"""Heads of columns, as patterns in any case: the first that a column matches counts."""
 
 Row = tuple[str, str]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,9 +171,8 @@ def _cells(path: Path, text: str, separator: str) -> list[list[str]]:
 
 
 def _table(path: Path, cells: Sequence[Sequence[str]], *, train: bool) -> list[Row]:
-    heads = [cell.casefold() for cell in cells[0]]
-    file = next((heads.index(name) for name in _FILES if name in heads), None)
-    label = next((heads.index(name) for name in _LABELS if name in heads), None)
+    heads = cells[0]
+    file, label, part = (_column(heads, names) for names in (_FILES, _LABELS, _PARTS))
     if len(heads) == 2 and (file is None or label is None or file == label):
         if file is not None:
             return [_two(path, row if file == 0 else row[::-1]) for row in cells[1:]]
@@ -184,7 +182,6 @@ def _table(path: Path, cells: Sequence[Sequence[str]], *, train: bool) -> list[R
             f"{path} has the columns {first_few(cells[0])}: call those of the image and its label "
             "file_name and label"
         )
-    part = next((heads.index(name) for name in _PARTS if name in heads), None)
     body = [row for row in cells[1:] if len(row) == len(heads)]
     if len(body) != len(cells) - 1:
         bad = next(n for n, row in enumerate(cells, 1) if len(row) != len(heads))
@@ -194,7 +191,7 @@ def _table(path: Path, cells: Sequence[Sequence[str]], *, train: bool) -> list[R
     return [_two(path, [row[file], row[label]]) for row in body]
 
 
-def _of_part(rows: list[Any], parts: Sequence[str], *, train: bool) -> list[Any]:
+def _of_part(rows: list[T], parts: Sequence[str], *, train: bool) -> list[T]:
     """Return the rows of the part that is wanted, all if none of them is."""
     wanted = wanted_split(filter(is_split, parts), train=train)
     if wanted is None:
@@ -212,25 +209,29 @@ def _json_rows(path: Path, text: str, *, train: bool) -> list[Row]:
             data = [json.loads(line) for line in text.splitlines() if line.strip()]
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path} is no JSON that can be read ({error})") from error
-    if isinstance(data, dict) and not _column(data, _FILES):
+    if isinstance(data, dict) and _column(list(data), _FILES) is None:
         return [_two(path, [str(name), _scalar(path, label)]) for name, label in data.items()]
     objects = data if isinstance(data, list) else [data]
     if not all(isinstance(one, dict) for one in objects):
         raise DatasetError(f"{path} is JSON, but no objects with file_name and label")
-    part = _column(objects[0], _PARTS) if objects else None
-    if part:
-        objects = _of_part(objects, [str(one.get(part, "")) for one in objects], train=train)
-    rows = []
+    rows, parts = [], []
     for one in objects:
-        file, label = _column(one, _FILES), _column(one, _LABELS)
+        names = list(one)
+        file, label, part = (_column(names, heads) for heads in (_FILES, _LABELS, _PARTS))
         if file is None or label is None:
             raise DatasetError(f"{path} has an object without file_name or label: add them")
-        rows.append(_two(path, [str(one[file]), _scalar(path, one[label])]))
-    return rows
+        rows.append(_two(path, [str(one[names[file]]), _scalar(path, one[names[label]])]))
+        parts.append("" if part is None else str(one[names[part]]))
+    return _of_part(rows, parts, train=train)
 
 
-def _column(one: dict[str, Any], names: Iterable[str]) -> str | None:
-    return next((name for name in names if name in one), None)
+def _column(heads: Sequence[str], patterns: Sequence[str]) -> int | None:
+    """Return the place of the first head that the first possible pattern matches, or None."""
+    for pattern in patterns:
+        for place, head in enumerate(heads):
+            if re.fullmatch(pattern, head, re.IGNORECASE):
+                return place
+    return None
 
 
 def _scalar(path: Path, label: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -18,20 +19,15 @@ from resnet_deploy.errors import DatasetError, one_line
 
 _USUAL = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")
 
-_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .webp .tif .tiff .ppm .pgm .pbm .pnm .gif".split()
-)
+_SUFFIX = re.compile(r"\.(jpe?g|jpe|jfif|a?png|bmp|webp|tiff?|p[bgpn]m|gif)", re.IGNORECASE)
 """Names of the usual formats: they are taken for images without a look inside."""
 
-_OTHERS = tuple(
-    "AVIF BLP CUR DCX DDS DIB FLI FTEX GBR ICNS ICO IM JPEG2000 MPO MSP PCX PIXAR PSD QOI SGI SUN "
-    "TGA XBM XPM XVTHUMB".split()
-)
-"""What else Pillow decodes, depending on how it was built. Not EPS, which starts Ghostscript, not
-stubs without a decoder (GRIB, HDF5, …), and not FITS, which unpacks gzip of any size."""
+_NOT_READ = frozenset(("EPS", "WMF", "PDF", "MPEG", "BUFR", "GRIB", "HDF5", "FITS", "IPTC", "PCD"))
+"""What Pillow knows and is not asked for: EPS starts Ghostscript, FITS unpacks gzip of any size,
+and the others are no pictures or have no decoder."""
 
-_NEVER = frozenset(
-    ".txt .csv .tsv .json .jsonl .xml .html .md .yaml .yml .py .parquet .npy .npz .tar .zip".split()
+_TEXT = re.compile(
+    r"\.(txt|[ct]sv|jsonl?|xml|html?|md|ya?ml|py|parquet|np[yz]|tar|zip)", re.IGNORECASE
 )
 """Names that are not worth a look inside: thousands of annotations lie beside some datasets."""
 
@@ -101,7 +97,7 @@ def is_picture(path: Path) -> bool:
     if has_image_suffix(path.name):
         return True
     # A pipe must not be opened: nobody may ever write into it.
-    if path.suffix.lower() in _NEVER or not path.is_file():
+    if _TEXT.fullmatch(path.suffix) or not path.is_file():
         return False
     formats = _other_formats()
     try:
@@ -118,16 +114,11 @@ def is_picture(path: Path) -> bool:
 
 def has_image_suffix(name: str) -> bool:
     """Whether a file of this name counts as an image without a look inside."""
-    suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path takes ten times as long
-    if suffix in _SUFFIXES or suffix in _NEVER:
-        return suffix in _SUFFIXES
-    others = _other_formats()
-    return Image.registered_extensions().get(suffix) in (*_USUAL, *others)
-
-
-def image_suffixes() -> str:
-    """Return the usual suffixes, for a message."""
-    return ", ".join(sorted(_SUFFIXES))
+    suffix = os.path.splitext(name)[1]  # noqa: PTH122 - a Path takes ten times as long
+    if _SUFFIX.fullmatch(suffix) or _TEXT.fullmatch(suffix):
+        return _SUFFIX.fullmatch(suffix) is not None
+    formats = _other_formats()
+    return Image.registered_extensions().get(suffix.lower()) in (*_USUAL, *formats)
 
 
 def _opened(stream: IO[bytes]) -> Image.Image:
@@ -142,7 +133,7 @@ def _opened(stream: IO[bytes]) -> Image.Image:
 @functools.cache
 def _other_formats() -> tuple[str, ...]:
     Image.init()
-    return tuple(name for name in _OTHERS if name in Image.OPEN)
+    return tuple(name for name in Image.OPEN if name not in _NOT_READ and name not in _USUAL)
 
 
 def _begins(head: bytes, name: str) -> bool:

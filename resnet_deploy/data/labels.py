@@ -111,8 +111,8 @@ def _by_number(classes: Sequence[str], num_classes: int) -> tuple[int, ...]:
     if len(classes) == num_classes and list(classes) == sorted(classes):
         return tuple(range(num_classes))
     raise DatasetError(
-        f"the data has {len(classes)} classes, the model {num_classes}, and class {classes[-1]!r} is "
-        f"none of its outputs, 0 to {num_classes - 1}: rename the class folders"
+        f"the data has {len(classes)} classes, the model {num_classes}, and class {classes[-1]!r} "
+        f"is none of its outputs, 0 to {num_classes - 1}: rename the class folders"
     )
 
 

@@ -23,9 +23,15 @@ _INSIDE = ("id2label", "label2id", "label_names", "class_names", "names", "label
 
 _INDEX_HEADS = ("index", "idx", "id", "class_id", "class_idx", "class_index", "label_id", "number")
 _NAME_HEADS = (
-    "name class_name classname display_name label_name label class category labels classes names "
-    "description"
-).split()
+    "name",
+    "class_name",
+    "classname",
+    "label_name",
+    "label",
+    "class",
+    "category",
+    "names",
+)
 """Heads of columns, in lower case."""
 
 _WNID_HEADS = ("wnid", "synset", "synset_id")
