@@ -8,7 +8,13 @@ from typing import Any
 import click
 
 from resnet_deploy import api
-from resnet_deploy.cli.options import PATH, Words, file_argument, threads_option
+from resnet_deploy.cli.options import (
+    PATH,
+    Words,
+    file_argument,
+    follow_links_option,
+    threads_option,
+)
 from resnet_deploy.cli.output import here, output_options, show
 from resnet_deploy.cli.progress import ProgressBar
 
@@ -19,6 +25,7 @@ _words = Words(api.predict)
 @file_argument()
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=PATH)
 @_words("--top-k", type=click.IntRange(1))
+@follow_links_option(_words)
 @threads_option(_words)
 @output_options
 def command(artifact: Path, images: tuple[Path, ...], **words: Any) -> None:

@@ -105,6 +105,7 @@ def open_training_data(
     *,
     progress: Progress = silent,
     limit: int | None = None,
+    follow_links: bool = False,
     memory: int = MEMORY,
 ) -> TrainingData:
     """Open a dataset that has a training and a test part.
@@ -118,6 +119,7 @@ def open_training_data(
         preprocess: how a picture is evaluated; only sizes, mean and std matter.
         progress: told how many pictures are decoded.
         limit: take this many pictures of each part, spread evenly over the classes.
+        follow_links: follow links out of the folder.
         memory: see :data:`MEMORY`.
 
     Raises:
@@ -127,7 +129,7 @@ def open_training_data(
     """
     if limit is not None and limit < 1:
         raise SpecError(f"{limit} pictures are too few to train on: take at least 1")
-    train, test = _open_parts(path)
+    train, test = _open_parts(path, follow_links=follow_links)
     for part in (train, test):
         if not part.labelled:
             raise DatasetError(f"{path}: the images of {part.name} have no labels")
@@ -160,8 +162,8 @@ def as_bytes(preprocess: Preprocess) -> Preprocess:
     return replace(preprocess, format=InputFormat.UINT8_NHWC, resize_in_graph=False)
 
 
-def _open_parts(path: Path) -> tuple[Dataset, Dataset]:
-    train = open_dataset(path, train=True)
+def _open_parts(path: Path, *, follow_links: bool) -> tuple[Dataset, Dataset]:
+    train = open_dataset(path, train=True, follow_links=follow_links)
     if isinstance(train, ImageFolder):
         if not train.split:
             raise DatasetError(f"{path} is one set of images: training needs {_LAYOUT}")
@@ -171,7 +173,7 @@ def _open_parts(path: Path) -> tuple[Dataset, Dataset]:
                 f"{_LAYOUT}"
             )
         try:
-            return train, open_dataset(path)
+            return train, open_dataset(path, follow_links=follow_links)
         except DatasetError as error:
             raise DatasetError(f"{error}; training needs {_LAYOUT}") from error
     test = open_dataset(path)

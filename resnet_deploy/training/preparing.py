@@ -33,7 +33,13 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
     """
     loaded = _load(request, progress)
     preprocess = _preprocess(request, loaded)
-    data = open_training_data(request.data, preprocess, progress=progress, limit=request.limit)
+    data = open_training_data(
+        request.data,
+        preprocess,
+        progress=progress,
+        limit=request.limit,
+        follow_links=request.follow_links,
+    )
     trainee = _trainee(request, loaded, data)
     qat = _fake_quantized(request, trainee, preprocess, data, progress)
     if crew.world > 1 and request.recipe.sync_batchnorm:
