@@ -84,7 +84,7 @@ def main() -> None:
                 f"{trials[-1]['seconds']:.1f} s",
                 flush=True,
             )
-    wrong = sum(bool(one["differs"]) for one in trials)
+    wrong = sum(bool(trial["differs"]) for trial in trials)
     here = result.environment
     record = {
         "model": model.name,

@@ -76,7 +76,7 @@ class Maker:
             if clipping is not None:
                 stack.enter_context(mock.patch.object(ranges, "_CLIPPED", clipping))
             if not means and effort is Effort.FAST:
-                stack.enter_context(mock.patch.object(static, "_moments", _nothing))
+                stack.enter_context(mock.patch.object(static, "layer_moments", _nothing))
             if adaround:
                 stack.enter_context(mock.patch.object(weights, "Compensation", AdaRound))
             if exponent:
@@ -127,11 +127,11 @@ class Maker:
             np.save(images, np.concatenate(list(self.images)))
             mode = "fast" if fast else "accurate"
             command = [python, "-c", NNCF, self.fp32, images, target, mode]
-            subprocess.run([str(one) for one in command], check=True, capture_output=True)
+            subprocess.run([str(argument) for argument in command], check=True, capture_output=True)
             return onnx.load(str(target))
 
 
-def _nothing(*_: object) -> Iterator[Any]:
+def _nothing(*_: object, **__: object) -> Iterator[Any]:
     return iter(())
 
 

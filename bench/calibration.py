@@ -157,7 +157,7 @@ def _resident(pid: int) -> int:
     try:
         parent = psutil.Process(pid)
         family = [parent, *parent.children(recursive=True)]
-        return sum(one.memory_info().rss for one in family)
+        return sum(process.memory_info().rss for process in family)
     except psutil.Error:  # one of them has just ended
         return 0
 
@@ -175,14 +175,14 @@ def plan(images: int, rounds: int) -> Iterator[tuple[str, int]]:
 def show(runs: list[dict[str, Any]]) -> None:
     """Print the table of all runs."""
     table = Table("subject", "images", "images/s", "choice of ranges", "peak memory")
-    for one in runs:
+    for run in runs:
         speed, choice = "stopped", ""
-        if not one["stopped"]:
-            speed = f"{one['images'] / one['seconds']:.1f}"
-            times = {key: value for key, value in one.items() if key.startswith("choose")}
+        if not run["stopped"]:
+            speed = f"{run['images'] / run['seconds']:.1f}"
+            times = {key: value for key, value in run.items() if key.startswith("choose")}
             choice = f"{max(times.values()):.2f} s" if times else ""
-        memory = max(one["family_peak_rss_bytes"], one.get("peak_rss_bytes", 0)) / 1e6
-        table.add_row(one["subject"], str(one["images"]), speed, choice, f"{memory:.0f} MB")
+        memory = max(run["family_peak_rss_bytes"], run.get("peak_rss_bytes", 0)) / 1e6
+        table.add_row(run["subject"], str(run["images"]), speed, choice, f"{memory:.0f} MB")
     Console().print(table)
 
 

@@ -75,10 +75,10 @@ def compared(model: Path, bundle: Path, child: Path, spec: BenchSpec) -> dict[st
         environment=environment("python bench/cpp_latency.py"),
         start=start,
     )
-    (ratio,) = (one for one in result.ratios if one.subject == _CPP)
-    subjects = json.loads(json.dumps([asdict(one) for one in result.subjects], default=str))
-    for one in subjects:
-        one["subject"]["model"] = model.name
+    (ratio,) = (ratio for ratio in result.ratios if ratio.subject == _CPP)
+    subjects = json.loads(json.dumps([asdict(samples) for samples in result.subjects], default=str))
+    for subject in subjects:
+        subject["subject"]["model"] = model.name
     return {
         "model": model.name,
         "threads": spec.threads,

@@ -1,4 +1,4 @@
-"""Int8 ranges without images: from the BatchNorm statistics, beside real images and made-up ones.
+"""Int8 ranges without images: from the BatchNorm statistics, beside real images and synthetic ones.
 
 Three int8 files of each checkpoint are compared with fp32 on labelled images:
 
@@ -44,7 +44,7 @@ def export(checkpoint: Path, train: Path, subject: str, folder: Path) -> Path:
         arguments += ["--calibration", train]
     unknown = mock.patch.object(batchnorm_statistics, "batchnorm_statistics", return_value={})
     with unknown if subject == "made-up pictures" else nullcontext():
-        cli.main([str(one) for one in arguments], standalone_mode=False)
+        cli.main([str(argument) for argument in arguments], standalone_mode=False)
     return next(folder.glob("*.int8.onnx"))
 
 
@@ -69,14 +69,15 @@ def table(result: dict[str, Any]) -> Table:
     for number, column in enumerate(("int8 ranges from", "SQNR", "same top-1", "top-1", "points")):
         shown.add_column(column, justify="right" if number else "left")
     for name, subjects in result["checkpoints"].items():
-        for subject, one in subjects.items():
-            low, high = one["paired"]["interval"]
+        for subject, figures in subjects.items():
+            low, high = figures["paired"]["interval"]
+            points = f"{100 * figures['paired']['difference']:+.2f}"
             shown.add_row(
                 f"{name}: {subject}",
-                f"{one['against']['sqnr_db']:.2f} dB",
-                f"{one['against']['agreement']:.2%}",
-                f"{one['top1']:.2%}",
-                f"{100 * one['paired']['difference']:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})",
+                f"{figures['against']['sqnr_db']:.2f} dB",
+                f"{figures['against']['agreement']:.2%}",
+                f"{figures['top1']:.2%}",
+                f"{points} ({100 * low:+.2f} to {100 * high:+.2f})",
             )
     return shown
 

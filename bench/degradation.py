@@ -50,7 +50,7 @@ PAPER = {
 def requests(given: argparse.Namespace) -> list[TrainRequest]:
     """Return what to train, the longest first: dealt out in turn, two processes end together."""
     changes = {"epochs": given.epochs, "batch_size": given.batch_size}
-    recipe = read_recipe(str(RECIPE), {key: one for key, one in changes.items() if one})
+    recipe = read_recipe(str(RECIPE), {key: value for key, value in changes.items() if value})
     return [
         TrainRequest(
             model=ModelRequest(depth=depth, plain=plain),
@@ -174,10 +174,12 @@ def main() -> None:
     write_atomically(given.svg, draw(found).encode())
     console = Console()
     console.print(table(found))
-    for one in found["verdicts"]:
-        answer = "yes" if one["holds"] else "NO"
-        console.print(f"{one['claim']}: {answer} ({one['deep']:.2f} %, {one['shallow']:.2f} %)")
-    raise SystemExit(0 if all(one["holds"] for one in found["verdicts"]) else 1)
+    for verdict in found["verdicts"]:
+        answer = "yes" if verdict["holds"] else "NO"
+        console.print(
+            f"{verdict['claim']}: {answer} ({verdict['deep']:.2f} %, {verdict['shallow']:.2f} %)"
+        )
+    raise SystemExit(0 if all(verdict["holds"] for verdict in found["verdicts"]) else 1)
 
 
 if __name__ == "__main__":

@@ -31,12 +31,12 @@ def error(top1: float) -> float:
 
 def curves(epochs: list[dict[str, Any]]) -> dict[str, Points]:
     """Return the errors by steps: ``training`` in the middle of the epoch it is the mean of."""
-    starts = [0, *(one["steps"] for one in epochs)]
+    starts = [0, *(epoch["steps"] for epoch in epochs)]
     middles = [(start + end) / 2 for start, end in pairwise(starts)]
-    tops = (error(one["train_top1"]) for one in epochs)
+    tops = (error(epoch["train_top1"]) for epoch in epochs)
     return {
         "training": list(zip(middles, tops, strict=True)),
-        "test": [(one["steps"], error(one["test_top1"])) for one in epochs],
+        "test": [(epoch["steps"], error(epoch["test_top1"])) for epoch in epochs],
     }
 
 
@@ -58,7 +58,7 @@ def draw(record: dict[str, Any]) -> str:
         for style, (_, name) in zip(("shallow", "deep"), chosen, strict=True):
             for kind, points in found[name].items():
                 places = [(across(x), up(y)) for x, y in points]
-                drawing.polyline(places, f"line {kind} {style}")
+                drawing.path(places, f"line {kind} {style}")
                 rows.append((f"{name}, {kind}: {points[-1][1]:.2f} %", f"line {kind} {style}"))
         _draw_legend(drawing, left + _PANEL_WIDTH - _LEGEND_WIDTH, rows)
     for row, line in enumerate(_caption(record, steps)):
@@ -87,9 +87,9 @@ def _draw_legend(drawing: Drawing, left: float, rows: list[tuple[str, str]]) -> 
 
 def _findings(record: dict[str, Any]) -> list[str]:
     return [
-        f"{one['claim']}: {'yes' if one['holds'] else 'no'}, {one['deep']:.2f} % and "
-        f"{one['shallow']:.2f} %"
-        for one in record["verdicts"]
+        f"{verdict['claim']}: {'yes' if verdict['holds'] else 'no'}, {verdict['deep']:.2f} % and "
+        f"{verdict['shallow']:.2f} %"
+        for verdict in record["verdicts"]
     ]
 
 

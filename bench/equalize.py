@@ -28,7 +28,7 @@ def equalize(
     """Return ``model`` with its channels scaled; ``exponent`` 1 is all the way, 0 not at all."""
     scaled = onnx.ModelProto()
     scaled.CopyFrom(model)
-    arrays = {one.name: numpy_helper.to_array(one) for one in scaled.graph.initializer}
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in scaled.graph.initializer}
     weighted = [node for node in scaled.graph.node if node.op_type in ("Conv", "Gemm")]
     groups = _groups(scaled, arrays)
     for tensors in groups:
@@ -67,7 +67,7 @@ def _groups(model: onnx.ModelProto, arrays: dict[str, NDArray[Any]]) -> list[set
             joined |= {name for name in node.input if name not in arrays}
         elif node.op_type not in ("Conv", "Gemm") or "copies" in str(node.metadata_props):
             fixed |= {node.output[0], *node.input}
-        for group in [one for one in groups if one & joined]:
+        for group in [known for known in groups if known & joined]:
             joined |= group
             groups.remove(group)
         groups.append(joined)

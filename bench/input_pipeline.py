@@ -121,9 +121,9 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     recipe = read_recipe(asked.recipe)
     data = open_training_data(asked.data, Preprocess.for_size(asked.image_size), limit=asked.limit)
     request = ModelRequest(depth=asked.depth, image_size=asked.image_size)
-    trainee = new_network(request, data.classes, recipe, seed=0)
+    trainable = new_network(request, data.classes, recipe, seed=0)
     # The time of a step does not depend on the rate; a rate near 0 keeps the loss a number.
-    training = Training(trainee=trainee, data=data, recipe=replace(recipe, lr=1e-9))
+    training = Training(trainable=trainable, data=data, recipe=replace(recipe, lr=1e-9))
     batch = next(training_batches(data.train, recipe, seed=0, epoch=0))
     steps = min(asked.steps, training.steps_per_epoch - 1)  # a whole epoch would evaluate as well
     if steps < 1:
@@ -149,7 +149,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "steps": steps,
-        "medians": {key: statistics.median(one[key] for one in rounds) for key in rounds[0]},
+        "medians": {key: statistics.median(times[key] for times in rounds) for key in rounds[0]},
         "rounds": rounds,
     }
 

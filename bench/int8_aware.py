@@ -34,7 +34,7 @@ from resnet_deploy.spec import Optimization, SessionSpec
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.training.batches import evaluation_batches
 from resnet_deploy.training.checkpoint import load_checkpoint
-from resnet_deploy.training.data import Pictures, TrainingData, open_training_data
+from resnet_deploy.training.data import LabelledImages, TrainingData, open_training_data
 from resnet_deploy.training.qat import QatNet, calibration_sample, prepare_qat
 
 RESULT = Path(__file__).parent / "results" / "int8_aware.json"
@@ -61,7 +61,7 @@ def trained_network(out: Path, loaded: Network, data: TrainingData) -> QatNet:
 
 
 def answers(
-    pictures: Pictures, start: torch.nn.Module, network: QatNet, file: Path
+    pictures: LabelledImages, start: torch.nn.Module, network: QatNet, file: Path
 ) -> dict[str, np.ndarray]:
     """Return everybody's logits, float32 ``(N, classes)``."""
     kernels = OrtRunner(file)
@@ -104,11 +104,11 @@ def measure(given: argparse.Namespace, out: Path) -> dict[str, Any]:
         "test_images": len(data.test),
         "answers": {
             name: {
-                "top1": float((one.argmax(1) == data.test.labels).mean()),
-                "same_class": float((one.argmax(1) == reference.argmax(1)).mean()),
-                "largest_difference": float(np.abs(one - reference).max()),
+                "top1": float((answers.argmax(1) == data.test.labels).mean()),
+                "same_class": float((answers.argmax(1) == reference.argmax(1)).mean()),
+                "largest_difference": float(np.abs(answers - reference).max()),
             }
-            for name, one in logits.items()
+            for name, answers in logits.items()
         },
     }
 
@@ -117,12 +117,12 @@ def table(result: dict[str, Any]) -> Table:
     shown = Table(caption=f"{result['test_images']:,} images; against the network as trained")
     for number, column in enumerate(("", "top-1", "same class", "largest difference of a logit")):
         shown.add_column(column, justify="right" if number else "left")
-    for name, one in result["answers"].items():
+    for name, figures in result["answers"].items():
         shown.add_row(
             name,
-            f"{one['top1']:.2%}",
-            f"{one['same_class']:.2%}",
-            f"{one['largest_difference']:.3g}",
+            f"{figures['top1']:.2%}",
+            f"{figures['same_class']:.2%}",
+            f"{figures['largest_difference']:.3g}",
         )
     return shown
 

@@ -21,7 +21,7 @@ DEPTHS = (34, 50)
 
 
 def resnet_deploy(*arguments: object) -> None:
-    command = [sys.executable, "-m", "resnet_deploy", *(str(one) for one in arguments)]
+    command = [sys.executable, "-m", "resnet_deploy", *(str(argument) for argument in arguments)]
     subprocess.run(command, check=True)
 
 
@@ -35,8 +35,8 @@ def main() -> None:
             result = json.loads(target.read_text(encoding="utf-8"))
             # The folder is gone after the run; the file's name is what counts.
             result["environment"]["command"] = "python bench/int8_speed.py"
-            for one in result["subjects"]:
-                one["subject"]["model"] = Path(one["subject"]["model"]).name
+            for subject in result["subjects"]:
+                subject["subject"]["model"] = Path(subject["subject"]["model"]).name
             target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     demo_plot.main()
 

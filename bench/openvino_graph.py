@@ -47,10 +47,10 @@ def compiled_nodes(path: Path, threads: int) -> list[Node]:
     nodes = []
     for node in compiled.get_runtime_model().get_ordered_ops():
         operator = _fact(node, "layerType")
-        folded = all(_fact(one, "layerType") == "Const" for one in _sources(node))
+        folded = all(_fact(source, "layerType") == "Const" for source in _sources(node))
         if operator in _NO_WORK or folded:  # what reads constants alone was done when compiling
             continue
-        inputs = ",".join(_fact(one, "outputPrecisions") for one in _sources(node))
+        inputs = ",".join(_fact(source, "outputPrecisions") for source in _sources(node))
         nodes.append(
             Node(
                 operator=operator,
@@ -64,7 +64,7 @@ def compiled_nodes(path: Path, threads: int) -> list[Node]:
 
 
 def _sources(node: Any) -> list[Any]:
-    return [one.get_source_output().get_node() for one in node.inputs()]
+    return [port.get_source_output().get_node() for port in node.inputs()]
 
 
 def _fact(node: Any, key: str) -> str:

@@ -61,8 +61,8 @@ def differences(old: Any, new: Any, path: str = "card") -> Iterator[str]:
         for key in sorted({*old, *new}):
             yield from differences(old.get(key), new.get(key), f"{path}.{key}")
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for number, (one, other) in enumerate(zip(old, new, strict=True)):
-            yield from differences(one, other, f"{path}[{number}]")
+        for number, (before, after) in enumerate(zip(old, new, strict=True)):
+            yield from differences(before, after, f"{path}[{number}]")
     elif old != new:
         yield f"{path}: {json.dumps(old)} -> {json.dumps(new)}"
 
@@ -127,7 +127,7 @@ def main() -> None:
                 continue
             print(f"{tree}: {name}", flush=True)
             run(tree, "export", *arguments, "--no-calibration-cache", "-o", str(folder))
-    passed = [compare(folders[0], other) for other in folders[1:]]
+    passed = [compare(folders[0], folder) for folder in folders[1:]]
     sys.exit(0 if all(passed) else 1)
 
 

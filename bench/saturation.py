@@ -34,7 +34,7 @@ from resnet_deploy.isa.emulated import emulate
 from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.quantization import kernels
 from resnet_deploy.quantization.count_saturation import count_saturation
-from resnet_deploy.quantization.saturation import safe_scale
+from resnet_deploy.quantization.kernels import safe_scale
 from resnet_deploy.results import to_dict
 from resnet_deploy.runners.base import infer_any
 from resnet_deploy.runners.compare import difference_and_top1
@@ -104,15 +104,15 @@ def table(result: dict[str, Any]) -> Table:
     for number, column in enumerate((*columns, "layers", "overflows", "outputs touched")):
         shown.add_column(column, justify="right" if number else "left")
     for name, subjects in result["checkpoints"].items():
-        for subject, one in subjects.items():
-            layers = one["saturation"]["layers"]
+        for subject, figures in subjects.items():
+            layers = figures["saturation"]["layers"]
             shown.add_row(
                 f"{name} {subject}",
-                f"{one['here']['sqnr_db']:.2f} dB",
-                f"{one['here']['agreement']:.2%}",
-                f"{one['avx2']['sqnr_db']:.2f} dB",
-                f"{one['avx2']['agreement']:.2%}",
-                "yes" if one["avx2_bit_identical"] else "no",
+                f"{figures['here']['sqnr_db']:.2f} dB",
+                f"{figures['here']['agreement']:.2%}",
+                f"{figures['avx2']['sqnr_db']:.2f} dB",
+                f"{figures['avx2']['agreement']:.2%}",
+                "yes" if figures["avx2_bit_identical"] else "no",
                 str(sum(layer["overflows"] > 0 for layer in layers)),
                 f"{sum(layer['overflows'] for layer in layers):,}",
                 f"{sum(layer['touched'] for layer in layers):,}",

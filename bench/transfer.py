@@ -122,7 +122,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         "depth": given.depth,
         "threads": 1,
         "precision": settings["precision"],
-        "recipes": {name: to_values(one) for name, one in recipes(given.epochs[0]).items()},
+        "recipes": {name: to_values(recipe) for name, recipe in recipes(given.epochs[0]).items()},
         "comparisons": comparisons,
     }
 
@@ -135,7 +135,7 @@ def compare(data: str, epochs: int, found: dict[tuple[int, str], TrainingResult]
     for (_, subject), result in found.items():
         top1.setdefault(subject, []).append(result.top1)
     first, *others = top1.values()
-    gains = [one - max(rest) for one, *rest in zip(first, *others, strict=True)]
+    gains = [ours - max(rest) for ours, *rest in zip(first, *others, strict=True)]
     any_result = next(iter(found.values()))
     return {
         "data": data,
@@ -154,14 +154,14 @@ def table(result: dict[str, Any]) -> Table:
     names = result["recipes"]
     for column in ("data", "images", "steps", *names, "difference", "least"):
         shown.add_column(column, justify="left" if column == "data" else "right")
-    for one in result["comparisons"]:
+    for compared in result["comparisons"]:
         shown.add_row(
-            one["data"],
-            f"{one['train_images']:,}",
-            f"{one['steps']:,}",
-            *(f"{statistics.mean(one['top1'][name]):.2%}" for name in names),
-            f"{100 * statistics.mean(one['gains']):+.2f}",
-            f"{100 * min(one['gains']):+.2f}",
+            compared["data"],
+            f"{compared['train_images']:,}",
+            f"{compared['steps']:,}",
+            *(f"{statistics.mean(compared['top1'][name]):.2%}" for name in names),
+            f"{100 * statistics.mean(compared['gains']):+.2f}",
+            f"{100 * min(compared['gains']):+.2f}",
         )
     return shown
 
@@ -180,7 +180,7 @@ def main() -> None:
     result = measure(given)
     write_atomically(given.out, (json.dumps(result, indent=1) + "\n").encode())
     Console(width=120).print(table(result))
-    raise SystemExit(0 if all(one["holds"] for one in result["comparisons"]) else 1)
+    raise SystemExit(0 if all(compared["holds"] for compared in result["comparisons"]) else 1)
 
 
 if __name__ == "__main__":

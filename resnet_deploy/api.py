@@ -316,7 +316,7 @@ def deploy(
     exclude: Sequence[str] = (),
     workers: int = 1,
     verify: bool = True,
-    allow_float_ops: bool = False,
+    allow_float_ops: bool | None = None,
     sensitivity: bool = False,
     max_drop: float | None = None,
     min_agreement: float | None = None,
@@ -343,13 +343,15 @@ def deploy(
         resize_in_graph: Let the files resize and crop pictures of any size; needs input uint8-nhwc.
         int8: Also write the int8 file.
         verify: Compare the files with their source.
-        allow_float_ops: Accept an int8 file in which ONNX Runtime leaves operators in float.
+        allow_float_ops: Accept an int8 file in which ONNX Runtime leaves operators in float; by
+            default one made of an ONNX file, not one made of a network.
         sensitivity: Rank the layers: what each would gain and cost in float.
         max_drop: Points of top-1 that int8 may lose on labelled ``data``; layers stay float until
             it holds.
         min_agreement: Share of images, 0 to 1, that must keep the top-1 of fp32; needs no labels.
         data: Images on which these are measured; by default other images of ``calibration``.
-        labels_file: Labels of ``data``, or of ``calibration`` without it: text with NAME LABEL a line, CSV, JSON.
+        labels_file: Labels of ``data``, or else of ``calibration``: text with IMAGE LABEL a line,
+            CSV or JSON.
         follow_links: Follow links that lead out of their folders; without, they are refused.
         seed: Of everything random.
         threads: Threads of the runner.
@@ -357,11 +359,16 @@ def deploy(
         environment: Recorded in the result.
         progress: Told about every stage.
     """
+    from resnet_deploy.artifact.onnx_file import Artifact
     from resnet_deploy.deployment.deploy import deploy as deploy_source
 
     budget = None
     if max_drop is not None or min_agreement is not None:
         budget = Budget(max_drop=max_drop, min_agreement=min_agreement)
+    if isinstance(source, str | os.PathLike):
+        source = _artifact(source)
+    if allow_float_ops is None:
+        allow_float_ops = isinstance(source, Artifact)
     wanted = None if input is None else _one_of(InputFormat, input)
     spec = DeploySpec(
         out=None if out is None else Path(out),
@@ -398,7 +405,7 @@ def deploy(
         threads=threads,
     )
     return deploy_source(
-        _artifact(source) if isinstance(source, str | os.PathLike) else source,
+        source,
         spec,
         calibration=_data(
             calibration, labels_file if data is None else None, follow_links=follow_links
@@ -710,7 +717,7 @@ def evaluate(
         data: Labelled images.
         against: Compare with this model, image by image: the difference in top-1 with its
             confidence interval and the exact McNemar test, class by class.
-        labels_file: Labels of the images in a flat folder: text with NAME LABEL a line, CSV, JSON.
+        labels_file: Labels of images in a flat folder: text with IMAGE LABEL a line, CSV or JSON.
         follow_links: Follow links that lead out of a folder of images; without, they are refused.
         limit: Take this many images, spread evenly over the classes.
         skip_bad: Leave out images that can't be read, and name them, instead of stopping.
@@ -878,7 +885,7 @@ def tune(
         artifact: The fp32 file.
         out: Folder of the result; by default NAME.tuned beside the file.
         data: Images that accuracy is measured on.
-        labels_file: Labels of the images in a flat folder: text with NAME LABEL a line, CSV, JSON.
+        labels_file: Labels of images in a flat folder: text with IMAGE LABEL a line, CSV or JSON.
         follow_links: Follow links that lead out of a folder of images; without, they are refused.
         max_drop: Points of top-1 that may be lost on labelled data.
         min_agreement: Share of images, 0 to 1, that must keep the class of fp32; needs no labels.
@@ -1087,7 +1094,7 @@ def train(
         ),
         _here(environment),
         progress=progress,
-        on_epoch=on_epoch or (lambda epoch, epochs: None),
+        on_epoch=on_epoch,
     )
 
 

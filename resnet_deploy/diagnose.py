@@ -10,12 +10,7 @@ from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.isa.tools import FETCH_COMMAND, NOT_FETCHED, status
 from resnet_deploy.models.dependencies import INSTALL, MAKING
 from resnet_deploy.results import Diagnosis, Environment, Missing, RunnerStatus
-from resnet_deploy.runners.cpu import (
-    allowed_cpus,
-    cgroup_quota,
-    cpu_vendor,
-    physical_cores,
-)
+from resnet_deploy.runners.cpu import allowed_cpus, cgroup_quota, cpu_vendor, physical_cores
 from resnet_deploy.runners.ort_openvino_runner import openvino_devices
 from resnet_deploy.runners.ort_runner import execution_providers
 from resnet_deploy.runners.registry import runner_status

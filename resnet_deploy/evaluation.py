@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import operator
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -58,7 +60,7 @@ def score(
 
     Raises:
         ArtifactError, RunnerError: a model can't be read or run, or gives NaN.
-        UnsupportedGraphError: a model does not take RGB pictures in float32, or gives features.
+        UnsupportedGraphError: a model does not take RGB images in float32, or gives features.
         DatasetError: no labels, an unreadable image (or, with ``skip_bad``, no readable one),
             or classes that don't fit the model.
         SpecError: ``limit`` or ``batch_size`` is not positive, or the two models' classes differ.
@@ -70,9 +72,14 @@ def score(
             f"{dataset.name} has no labels, so there is no accuracy: give class folders "
             "(DIR/<class>/*.jpg) or a labels file"
         )
-    indices = _indices(dataset, limit)
+    indices = sorted(spread_sample(dataset, limit or len(dataset), seed=0))
     data = f"{dataset.name} (sha256 {dataset.fingerprint()[:12]})"
-    left_out = _LeftOut(dataset)
+    left_out: list[tuple[str, DatasetError]] = []
+
+    def leave_out(index: int, error: DatasetError) -> None:
+        left_out.append((image_name(dataset, index), error))
+        logger.info("left out: %s", error)
+
     truth: list[int] = []
     start = time.perf_counter()
     with ExitStack() as stack:
@@ -80,14 +87,16 @@ def score(
             stack.enter_context(closing(_Subject(each, dataset, threads)))
             for each in ([path] if against is None else [path, against])
         ]
-        model = subjects[0]
-        comparison = None if against is None else _Comparison(model, subjects[1])
+        model, reference = subjects[0], None if against is None else subjects[1]
+        if reference is not None:
+            _check_same_classes(model, reference)
+        compared: list[OutputDiff] = []
         batches = prepared_batches(
             dataset,
             indices,
             [subject.preprocess for subject in subjects],
             batch_size=batch_size,
-            leave_out=left_out if skip_bad else None,
+            leave_out=leave_out if skip_bad else None,
         )
         for batch in batches:
             labels = [dataset.label(index) for index in batch.indices]
@@ -95,14 +104,14 @@ def score(
                 subject.run(inputs, batch.indices, labels)
                 for subject, inputs in zip(subjects, batch.inputs, strict=True)
             ]
-            if comparison is not None:
-                comparison.add(*logits)
+            if reference is not None:
+                compared.append(difference("logits", logits[1], logits[0]))
             truth += labels
-            progress("evaluating", len(truth) + len(left_out.names), len(indices))
+            progress("evaluating", len(truth) + len(left_out), len(indices))
     if not truth:
         raise DatasetError(
             f"not one of the {len(indices)} images of {dataset.name} can be read; the first: "
-            f"{left_out.first}"
+            f"{left_out[0][1] if left_out else 'there are none'}"
         )
     return EvalResult(
         model=path.name,
@@ -115,8 +124,8 @@ def score(
         seconds=time.perf_counter() - start,
         classes=model.classes,
         truth=tuple(truth),
-        skipped=tuple(left_out.names),
-        against=None if comparison is None else comparison.result(),
+        skipped=tuple(name for name, _ in left_out),
+        against=None if reference is None else _agreement(model, reference, compared),
     )
 
 
@@ -132,24 +141,36 @@ def accuracy_of(result: EvalResult, dataset: Dataset) -> Accuracy:
     )
 
 
-def _indices(dataset: Dataset, limit: int | None) -> tuple[int, ...]:
-    if limit is None or limit >= len(dataset):
-        return tuple(range(len(dataset)))
-    return tuple(sorted(spread_sample(dataset, limit, seed=0)))
+def matched_outputs(artifact: Artifact, dataset: Dataset, outputs: int) -> tuple[int, ...]:
+    """Return which of the ``outputs`` of ``artifact`` each class of ``dataset`` is.
+
+    Raises:
+        DatasetError: the classes don't fit the model.
+    """
+    labels = artifact.card.labels if artifact.card else ()
+    try:
+        return match_classes(dataset.classes, labels, outputs)
+    except DatasetError as error:
+        raise DatasetError(f"{artifact.path.name} on {dataset.name}: {error}") from error
 
 
-class _LeftOut:
-    """Collects the names of images that can't be read."""
+def check_finite(artifact: Artifact, logits: Logits, image: Callable[[int], str]) -> None:
+    """Refuse ``logits`` ``(N, classes)`` with NaN or infinity; ``image(i)`` is what row i is of.
 
-    def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
-        self.names: list[str] = []
-        self.first: DatasetError | None = None
+    Raises:
+        RunnerError: there are some.
+    """
+    broken = ~np.isfinite(logits).all(axis=1)
+    if broken.any():
+        raise RunnerError(
+            f"{artifact.path} gives NaN or infinity for {image(int(broken.argmax()))}: its weights "
+            "or its quantization are broken"
+        )
 
-    def __call__(self, index: int, error: DatasetError) -> None:
-        self.names.append(image_name(self._dataset, index))
-        self.first = self.first or error
-        logger.info("left out: %s", error)
+
+def class_label(artifact: Artifact, index: int) -> str:
+    """Return what the card of ``artifact`` calls class ``index``."""
+    return artifact.card.label(index) if artifact.card else f"class {index}"
 
 
 class _Subject:
@@ -168,16 +189,12 @@ class _Subject:
         self.confidences: list[float] = []
         self._dataset = dataset
         self._runner: Runner = OrtRunner(path, SessionSpec(threads=threads, spin=False))
-        # One empty picture tells the number of classes, which the file need not declare, and
+        # One empty image tells the number of classes, which the file need not declare, and
         # finds a model that can't run before thousands of images are read.
         shape = (1, *input_shape(self.preprocess))
         blank = np.zeros(shape, self.artifact.input.dtype)
         outputs = class_scores(self.artifact, self._runner, blank).shape[1]
-        card = self.artifact.card
-        try:
-            matched = match_classes(dataset.classes, card.labels if card else (), outputs)
-        except DatasetError as error:
-            raise DatasetError(f"{path.name} on {dataset.name}: {error}") from error
+        matched = matched_outputs(self.artifact, dataset, outputs)
         self.matched = len(matched)
         rest = sorted(set(range(outputs)) - set(matched))
         self.order = np.array([*matched, *rest], dtype=np.int64)
@@ -186,7 +203,7 @@ class _Subject:
         self._class_of[self.order[::-1]] = np.arange(len(self.order))[::-1]
         self.classes: tuple[str, ...] = (
             *dataset.classes,
-            *(card.label(output) if card else f"class {output}" for output in rest),
+            *(class_label(self.artifact, output) for output in rest),
         )
 
     def close(self) -> None:
@@ -202,13 +219,7 @@ class _Subject:
             the logits ``(N, classes)`` in the order of :attr:`classes`.
         """
         logits = class_scores(self.artifact, self._runner, batch).astype(np.float64)
-        broken = ~np.isfinite(logits).all(axis=1)
-        if broken.any():
-            image = image_name(self._dataset, indices[int(broken.argmax())])
-            raise RunnerError(
-                f"{self.artifact.path} gives NaN or infinity for {image}: its weights or its "
-                "quantization are broken"
-            )
+        check_finite(self.artifact, logits, lambda i: image_name(self._dataset, indices[i]))
         self.ranks += ranks(logits, self.order[labels])
         self.predicted += self._class_of[logits.argmax(axis=1)].tolist()
         self.confidences += confidences(logits, probabilities=self.artifact.gives_probabilities)
@@ -231,42 +242,32 @@ def confidences(logits: Logits, *, probabilities: bool) -> list[float]:
 
     That is its softmax, or the value itself when the model gives ``probabilities``.
     """
-    top = logits.max(axis=1)
-    if not probabilities:
-        # The largest power is exp(0).
-        top = 1 / np.exp(logits - top[:, None]).sum(axis=1)
+    top = (logits if probabilities else softmax(logits)).max(axis=1)
     return [round(float(value), 6) for value in top]
 
 
-class _Comparison:
-    """Sums up how far the logits of ``model`` are from those of ``reference``."""
+def softmax(logits: Logits) -> Logits:
+    """Return probabilities ``(..., classes)`` of logits ``(..., classes)``."""
+    # Subtracting the maximum changes nothing but keeps exp() from overflowing.
+    powers: Logits = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    powers /= powers.sum(axis=-1, keepdims=True)
+    return powers
 
-    def __init__(self, model: _Subject, reference: _Subject) -> None:
-        _check_same_classes(model, reference)
-        self._model = model
-        self._reference = reference
-        self._logits: OutputDiff | None = None
 
-    def add(self, logits: Logits, reference: Logits) -> None:
-        """Compare the logits of one batch."""
-        batch = difference("logits", reference, logits)
-        self._logits = batch if self._logits is None else self._logits.merge(batch)
-
-    def result(self) -> Agreement:
-        """Return everything that was compared."""
-        assert self._logits is not None, "a comparison without images is refused before"
-        model, other = self._model, self._reference
-        return Agreement(
-            model=other.artifact.path.name,
-            sha256=other.artifact.sha256,
-            ranks=tuple(other.ranks),
-            predicted=tuple(other.predicted),
-            confidences=tuple(other.confidences),
-            listed=listed_classes(other.artifact),
-            top1_equal=tuple(a == b for a, b in zip(model.predicted, other.predicted, strict=True)),
-            signal_power=self._logits.signal_power,
-            noise_power=self._logits.noise_power,
-        )
+def _agreement(model: _Subject, reference: _Subject, logits: Iterable[OutputDiff]) -> Agreement:
+    """Return what ``reference`` said, and how far the ``logits`` of each batch are from it."""
+    total = functools.reduce(OutputDiff.merge, logits)
+    return Agreement(
+        model=reference.artifact.path.name,
+        sha256=reference.artifact.sha256,
+        ranks=tuple(reference.ranks),
+        predicted=tuple(reference.predicted),
+        confidences=tuple(reference.confidences),
+        listed=listed_classes(reference.artifact),
+        top1_equal=tuple(map(operator.eq, model.predicted, reference.predicted)),
+        signal_power=total.signal_power,
+        noise_power=total.noise_power,
+    )
 
 
 def _check_same_classes(model: _Subject, reference: _Subject) -> None:

@@ -16,7 +16,7 @@ from torch import nn
 
 from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.onnx_file import Artifact, make
-from resnet_deploy.errors import ExportError, MissingDependencyError, SpecError
+from resnet_deploy.errors import ExportError, MissingDependencyError, SpecError, one_line
 from resnet_deploy.models.dependencies import INSTALL, require
 from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.network import Network
@@ -35,7 +35,6 @@ from resnet_deploy.version import __version__
 
 logger = logging.getLogger(__name__)
 
-INPUT_NAME = "input"
 LOGITS = OutputSpec()
 
 _EXAMPLE_BATCH = 2
@@ -50,11 +49,8 @@ def export_network(
 ) -> Artifact:
     """Return ``network`` as an fp32 ONNX file that is not saved yet; nothing is compared.
 
-    Args:
-        network: stays as it is.
-        spec: how. Resizing in the graph is put in front later: see ``deployment.resizing``.
-        name: stem of the file; None is the network's own.
-        progress: called before and after.
+    ``name`` is the stem of the file, by default the network's own. Resizing in the graph is put in
+    front later: see ``deployment.resizing``.
 
     Raises:
         SpecError: ``spec`` asks for what the network or the operator set has not.
@@ -168,7 +164,7 @@ def _trace(
                 optimize=True,
                 opset_version=_NATIVE_OPSET,
                 dynamic_shapes=({0: batch},),
-                input_names=[INPUT_NAME],
+                input_names=["input"],
                 output_names=names,
                 verbose=False,
             )
@@ -185,9 +181,8 @@ def _reason(error: BaseException) -> str:
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    first = lines[0] if lines else type(cause).__name__
-    return f"torch can't trace the module: {first[:300]}"
+    first = str(cause).strip().partition("\n")[0]
+    return f"torch can't trace the module: {one_line(first or cause)}"
 
 
 @contextmanager
@@ -231,11 +226,10 @@ def _set_batch(model: onnx.ModelProto, batch_size: int | None) -> None:
 def _strip(model: onnx.ModelProto) -> None:
     """Drop what differs from machine to machine or says nothing."""
     model.graph.name = "resnet_deploy"
-    model.doc_string = ""
-    model.graph.doc_string = ""
     model.producer_name = "resnet-deploy"
     model.producer_version = ""
     del model.metadata_props[:]
     del model.functions[:]
+    model.doc_string = model.graph.doc_string = ""
     for node in model.graph.node:
         node.doc_string = ""

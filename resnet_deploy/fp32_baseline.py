@@ -13,12 +13,11 @@ from resnet_deploy.artifact.onnx_file import Artifact, load
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.datasets import Data, opened
 from resnet_deploy.data.formats import convert
-from resnet_deploy.data.labels import match_classes
 from resnet_deploy.data.sampling import spread_sample
-from resnet_deploy.errors import DatasetError
+from resnet_deploy.evaluation import matched_outputs
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Fidelity
-from resnet_deploy.results.paired import paired_top1
+from resnet_deploy.results.accuracy import paired_top1
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import class_scores
 from resnet_deploy.runners.compare import difference_and_top1
@@ -47,15 +46,11 @@ def all_images(data: Data, preprocess: Preprocess, *, seed: int) -> CalibrationI
 
 
 class Fp32Baseline:
-    """The fp32 file's answers on some images, to hold other files against.
+    """The fp32 file's logits on some images, which other files are compared with.
 
-    Args:
-        fp32: the file.
-        images: on which it is run, once.
-        labelled: also compare with the labels of the images.
-        threads: of ONNX Runtime; 0 means the physical cores allowed here.
-        kept_bytes: preprocessed images up to this size are kept in memory.
-        progress: told after each batch, here and in :meth:`fidelity`.
+    ``fp32`` is run on ``images`` once; if ``labelled``, files are compared with their labels too.
+    Preprocessed images of up to ``kept_bytes`` in all are kept in memory. ``progress`` is told
+    after each batch, here and in :meth:`fidelity`.
 
     Raises:
         DatasetError: an image can't be read, or the classes don't fit the model.
@@ -81,7 +76,11 @@ class Fp32Baseline:
             self._batches = tuple(images)
         with closing(OrtRunner(fp32, quiet_session(threads))) as runner:
             self._expected = self._logits(runner, self._artifact)
-        self._truth = _truth(fp32, images, self._expected.shape[1]) if labelled else None
+        self._truth: Array | None = None
+        if labelled:
+            outputs = matched_outputs(self._artifact, images.dataset, self._expected.shape[1])
+            labels = [images.dataset.label(index) for index in images.indices]
+            self._truth = np.array(outputs)[labels]
 
     def first(self, count: int) -> Array:
         """Return an image ``count`` times, as the fp32 file takes it."""
@@ -90,9 +89,7 @@ class Fp32Baseline:
     def fidelity(self, runner: Runner, artifact: Artifact | None = None) -> Fidelity:
         """Return how close what ``runner`` has open is to the fp32 file on ONNX Runtime.
 
-        Args:
-            runner: gives the same classes.
-            artifact: the file that it has open, if it takes another input than the fp32 file.
+        It gives the same classes; ``artifact`` is its file if that takes another input.
         """
         logits = self._logits(runner, artifact or self._artifact)
         paired, right = None, None
@@ -123,19 +120,9 @@ class Fp32Baseline:
         return np.concatenate(pieces)
 
 
-def _truth(fp32: Path, images: CalibrationImages, outputs: int) -> Array:
-    """Return which output of the model is right for each image."""
-    dataset, card = images.dataset, load(fp32).card
-    try:
-        matched = match_classes(dataset.classes, card.labels if card else (), outputs)
-    except DatasetError as error:
-        raise DatasetError(f"{fp32.name} on {dataset.name}: {error}") from error
-    return np.array([matched[dataset.label(index)] for index in images.indices])
-
-
 def quiet_session(threads: int) -> SessionSpec:
     """Return how files are opened whose turns alternate in one process.
 
-    Threads of one file that wait actively would take the cores from the other one's.
+    Threads of one file that wait actively would take the cores from those of the other.
     """
     return SessionSpec(threads=threads, spin=False)

@@ -1,4 +1,4 @@
-"""What is on a picture: the most likely classes with their probabilities."""
+"""What is on an image: the most likely classes with their probabilities."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from resnet_deploy.artifact.onnx_file import Artifact, load
 from resnet_deploy.data.images import read_image
 from resnet_deploy.data.loader import prepared_batches
 from resnet_deploy.data.preprocess import input_preprocess
-from resnet_deploy.errors import DatasetError, RunnerError, SpecError
+from resnet_deploy.errors import DatasetError, SpecError
+from resnet_deploy.evaluation import Logits, check_finite, class_label, softmax
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Prediction, ScoredClass
 from resnet_deploy.runners.classes import check_has_classes, class_scores, listed_classes
@@ -41,7 +41,7 @@ def classify(
 
     Raises:
         ArtifactError, RunnerError: the model can't be read or run, or gives NaN.
-        UnsupportedGraphError: the model does not take RGB pictures in float32, or gives features.
+        UnsupportedGraphError: the model does not take RGB images in float32, or gives features.
         DatasetError: no images, or one that can't be read.
         SpecError: ``top_k`` is not positive.
     """
@@ -54,53 +54,33 @@ def classify(
     top_k = min(top_k, listed_classes(artifact) or top_k)
     spec = input_preprocess(artifact)
     files = _Files(tuple(images))
+    indices = range(len(images))
     found: list[Prediction] = []
     with closing(OrtRunner(path, SessionSpec(threads=threads, spin=False))) as runner:
-        indices = range(len(images))
         for batch in prepared_batches(files, indices, [spec], batch_size=_BATCH_SIZE):
-            logits = class_scores(artifact, runner, batch.inputs[0])
-            for index, row in zip(batch.indices, logits, strict=True):
-                image = str(images[index])
-                found.append(_prediction(artifact, image, row.astype(np.float64), top_k))
+            logits = class_scores(artifact, runner, batch.inputs[0]).astype(np.float64)
+            names = [str(images[index]) for index in batch.indices]
+            check_finite(artifact, logits, names.__getitem__)
+            found += [
+                Prediction(image=name, classes=_best(artifact, row, top_k))
+                for name, row in zip(names, logits, strict=True)
+            ]
             progress("classifying", len(found), len(images))
     return tuple(found)
 
 
-def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return probabilities ``(classes,)`` of logits ``(classes,)``."""
-    # Subtracting the maximum changes nothing but keeps exp() from overflowing.
-    powers = np.exp(logits - logits.max())
-    result: NDArray[np.float64] = powers / powers.sum()
-    return result
-
-
-def _prediction(
-    artifact: Artifact, image: str, logits: NDArray[np.float64], top_k: int
-) -> Prediction:
-    if not np.isfinite(logits).all():
-        raise RunnerError(
-            f"{artifact.path} gives NaN or infinity for {image}: its weights or its quantization "
-            "are broken"
-        )
+def _best(artifact: Artifact, logits: Logits, top_k: int) -> tuple[ScoredClass, ...]:
     probabilities = logits if artifact.gives_probabilities else softmax(logits)
     # By descending logit; of equal ones the lower class first, as argmax has it.
-    best = np.argsort(-logits, kind="stable")[:top_k]
-    return Prediction(
-        image=image,
-        classes=tuple(
-            ScoredClass(
-                index=int(index),
-                label=_label(artifact, int(index)),
-                probability=float(probabilities[index]),
-                logit=float(logits[index]),
-            )
-            for index in best
-        ),
+    return tuple(
+        ScoredClass(
+            index=int(index),
+            label=class_label(artifact, int(index)),
+            probability=float(probabilities[index]),
+            logit=float(logits[index]),
+        )
+        for index in np.argsort(-logits, kind="stable")[:top_k]
     )
-
-
-def _label(artifact: Artifact, index: int) -> str:
-    return artifact.card.label(index) if artifact.card else f"class {index}"
 
 
 @dataclass(frozen=True)

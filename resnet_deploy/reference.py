@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Reference(Protocol):
-    """Something that knows the right answer."""
+    """Gives the outputs that an artifact should have."""
 
     @property
     def name(self) -> str:
@@ -44,13 +45,10 @@ class Reference(Protocol):
 
 
 class FileReference:
-    """An ONNX file on a runner.
+    """An ONNX file on ``runner``.
 
-    Args:
-        path: the file.
-        runner: ``torch`` (eager, the module rebuilt from the file) or ``ort`` (ONNX Runtime, all
-            optimisations off for single layers).
-        threads: 0 means the physical cores allowed here.
+    That is ``torch`` (eager, the module rebuilt from the file) or ``ort`` (ONNX Runtime, all
+    optimisations off for single layers).
     """
 
     def __init__(self, path: Path, *, runner: str, threads: int = 0) -> None:
@@ -62,11 +60,11 @@ class FileReference:
         self._runner_name = runner
 
     def outputs(self, images: Array) -> tuple[Array, ...]:
-        """Return every output of the file, in its order, for images ``(N, C, H, W)``."""
+        """See :meth:`Reference.outputs`; they are in the file's order."""
         return infer_every(self._runner, images)
 
     def layer_values(self, images: Array, layers: Sequence[Layer]) -> dict[str, Array]:
-        """Return by layer name the results of those ``layers`` that the file has."""
+        """See :meth:`Reference.layer_values`."""
         # By name, not by tensor: the passes rename the tensors of foreign files.
         own = {layer.name: layer for layer in layers_of(read_model(self._path))}
         wanted = {layer.name: own[layer.name] for layer in layers if layer.name in own}
@@ -86,10 +84,7 @@ class FileReference:
 class ModuleReference:
     """A PyTorch module in eval mode, BatchNorm not folded, as it was trained.
 
-    Args:
-        module: gives what ``output`` is made of; see ``models.outputs``.
-        name: what to call it in a report.
-        output: what is answered.
+    It gives what ``output`` is made of: see ``models.outputs``.
     """
 
     format = InputFormat.FLOAT_NCHW
@@ -100,17 +95,17 @@ class ModuleReference:
         self._output = output or OutputSpec()
 
     def outputs(self, images: Array) -> tuple[Array, ...]:
-        """Return every output, ``(N, ...)`` each, for images ``(N, C, H, W)``."""
+        """See :meth:`Reference.outputs`."""
         import torch
 
         from resnet_deploy.models.outputs import answers
 
         with torch.inference_mode():
             found = answers(self._module(torch.from_numpy(images)), self._output)
-        return tuple(one.numpy() for one in found)
+        return tuple(output.numpy() for output in found)
 
     def layer_values(self, images: Array, layers: Sequence[Layer]) -> dict[str, Array]:
-        """Return by layer name the results of those ``layers`` that are modules here.
+        """See :meth:`Reference.layer_values`.
 
         A convolution's result in the file is behind its BatchNorm, so a folded copy is watched.
         """
@@ -121,19 +116,17 @@ class ModuleReference:
         folded, _ = fold_batchnorm(self._module)
         modules = dict(folded.named_modules())
         values: dict[str, Array] = {}
-        handles = []
-        for layer in layers:
-            if layer.name not in modules:
-                continue
 
-            def keep(
-                module: nn.Module, inputs: object, output: object, layer: Layer = layer
-            ) -> None:
-                if isinstance(output, torch.Tensor):
-                    value = output.clamp(0, layer.ceiling) if layer.activated else output
-                    values[layer.name] = np.array(value.numpy())
+        def keep(layer: Layer, module: nn.Module, inputs: object, output: object) -> None:
+            if isinstance(output, torch.Tensor):
+                value = output.clamp(0, layer.ceiling) if layer.activated else output
+                values[layer.name] = np.array(value.numpy())
 
-            handles.append(modules[layer.name].register_forward_hook(keep))
+        handles = [
+            modules[layer.name].register_forward_hook(partial(keep, layer))
+            for layer in layers
+            if layer.name in modules
+        ]
         try:
             with torch.inference_mode():
                 folded(torch.from_numpy(images))
@@ -203,7 +196,6 @@ def fp32_beside(artifact: Artifact) -> Path:
             f"the fp32 file that {artifact.path} was made from is not beside it: name it with "
             "--against"
         )
-    load(path)
     return path
 
 
@@ -224,8 +216,9 @@ def reference_for(
     """
     if against is None:
         return default_reference(artifact, threads=threads)
+    card = artifact.card
+    output = OutputSpec() if card is None else card.output
     if isinstance(against, Network):
-        output = OutputSpec() if artifact.card is None else artifact.card.output
         return network_reference(against, output)
     if against.suffix == ".onnx":
         return FileReference(against, runner="ort", threads=threads)
@@ -233,10 +226,8 @@ def reference_for(
     from resnet_deploy.models.checkpoint import resolve
     from resnet_deploy.models.outputs import shape_output
 
-    card = artifact.card
     request = ModelRequest(model=factory) if card is None else _request_of(card.model, factory)
     loaded = resolve(request, str(against))
-    output = OutputSpec() if card is None else card.output
     shape_output(loaded.module, loaded.spec, output)
     return ModuleReference(loaded.module, f"{against.name} in PyTorch", output)
 
@@ -245,12 +236,12 @@ def _request_of(spec: ModelSpec, factory: str | None) -> ModelRequest:
     """Return the request that leads to ``spec``; the checkpoint must fit it.
 
     Raises:
-        SpecError: the network is not of this package and nobody named its factory, or the reverse.
+        SpecError: the network is not of this package and no factory is named, or the reverse.
     """
     custom = spec.family is Family.CUSTOM
     if custom and factory is None:
         raise SpecError(
-            "the file is of a net of somebody's own: name what builds it with --model "
+            "the file's network is not one of this package's: name what builds it with --model "
             "package.module:factory, if you trust that code"
         )
     if factory is not None and not custom:

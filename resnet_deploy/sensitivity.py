@@ -1,17 +1,16 @@
 """Measures what each layer of a network loses in int8, and what it would cost in float.
 
-Everything runs as it will be shipped: on ONNX Runtime's fused int8 kernels, all optimisations on.
+Everything runs as it will be deployed: on ONNX Runtime's fused int8 kernels, all optimisations on.
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from resnet_deploy.arrays import Array
 from resnet_deploy.data.calibration import CalibrationImages, synthetic_calibration
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.fp32_baseline import Fp32Baseline, quiet_session
@@ -21,13 +20,7 @@ from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantization.quantized import excluding
 from resnet_deploy.quantization.static import QuantizedNet
-from resnet_deploy.results import (
-    LayerSensitivity,
-    MixedTrial,
-    PairedTimes,
-    SensitivityReport,
-)
-from resnet_deploy.runners.base import Runner
+from resnet_deploy.results import LayerSensitivity, MixedTrial, PairedTimes, SensitivityReport
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.ort_runner import OrtRunner
 
@@ -56,14 +49,11 @@ def unseen_images(calibration: CalibrationImages, *, seed: int) -> CalibrationIm
     return replace(calibration, indices=indices, batch_size=_BATCH_SIZE)
 
 
-class MixedPrecision:
-    """Writes a network with some layers in float and measures it; a context manager.
+class MixedPrecision(AbstractContextManager["MixedPrecision"]):
+    """Writes ``net`` with some layers in float and measures it; a context manager.
 
-    Args:
-        net: the quantized network.
-        exclude: globs of the layers that stay float in every file.
-        folder: where the files go; existing, and emptied by somebody else.
-        threads: of ONNX Runtime; 0 means the physical cores allowed here.
+    Layers that match the globs ``exclude`` stay float in every file. The files go to ``folder``,
+    which exists and which the caller empties.
     """
 
     def __init__(
@@ -77,43 +67,35 @@ class MixedPrecision:
         self._int8 = self._open("all.onnx", ())
         self.batch_size = self._int8.input.shape[0] or 1
 
-    def __enter__(self) -> MixedPrecision:
-        return self
-
     def __exit__(self, *exception: object) -> None:
         self._int8.close()
 
     def measure(self, layers: tuple[str, ...], baseline: Fp32Baseline) -> MixedTrial:
-        """Return how close and how fast the file with ``layers`` in float is.
+        """Return how close to ``baseline`` and how fast the file with ``layers`` in float is.
 
-        Args:
-            layers: some of :attr:`layers`; their sums stay in float with them.
-            baseline: says how close.
+        They are some of :attr:`layers`; their residual sums stay in float with them.
 
         Raises:
             RunnerError: ONNX Runtime refuses the file.
         """
         if not layers:
             return MixedTrial(float_layers=(), fidelity=baseline.fidelity(self._int8))
-        modules = tuple(dict.fromkeys(one for layer in layers for one in self.layers[layer]))
+        modules = tuple(dict.fromkeys(name for layer in layers for name in self.layers[layer]))
         with closing(self._open("mixed.onnx", modules)) as mixed:
             fidelity = baseline.fidelity(mixed)
-            times = self._times(mixed, baseline.first(self.batch_size))
-            return MixedTrial(float_layers=modules, fidelity=fidelity, times=times)
+            images = baseline.first(self.batch_size)
+            watches = [Stopwatch(runner, images, self.batch_size) for runner in (self._int8, mixed)]
+            int8_ns, mixed_ns = take_turns(
+                watches, rounds=_ROUNDS, seconds=_TIMED_SECONDS, most_runs=_MOST_RUNS
+            )
+        times = PairedTimes(int8_ns=int8_ns, mixed_ns=mixed_ns)
+        return MixedTrial(float_layers=modules, fidelity=fidelity, times=times)
 
     def _open(self, name: str, float_layers: tuple[str, ...]) -> OrtRunner:
         path = self._folder / name
-        path.write_bytes(
-            self._net.write(excluding(self._exclude, float_layers)).SerializeToString()
-        )
+        graph = self._net.write(excluding(self._exclude, float_layers))
+        path.write_bytes(graph.SerializeToString())
         return OrtRunner(path, quiet_session(self.threads))
-
-    def _times(self, mixed: Runner, images: Array) -> PairedTimes:
-        watches = [Stopwatch(one, images, len(images)) for one in (self._int8, mixed)]
-        int8, float_ = take_turns(
-            watches, rounds=_ROUNDS, seconds=_TIMED_SECONDS, most_runs=_MOST_RUNS
-        )
-        return PairedTimes(int8_ns=int8, mixed_ns=float_)
 
 
 def rank_layers(
@@ -121,11 +103,7 @@ def rank_layers(
 ) -> SensitivityReport:
     """Return what each int8 layer would gain and cost in float, all others staying as they are.
 
-    Args:
-        files: writes and times the files.
-        baseline: says how close they are.
-        model: the name of the fp32 file, for the report.
-        progress: called after every layer.
+    ``model`` is the name of the fp32 file, for the report.
     """
     start = time.perf_counter()
     layers = []
@@ -147,7 +125,7 @@ def rank_layers(
         progress("measuring layers", number + 1, len(candidates))
     return SensitivityReport(
         model=model,
-        layers=tuple(sorted(layers, key=lambda one: -one.gain_per_ms)),
+        layers=tuple(sorted(layers, key=lambda layer: -layer.gain_per_ms)),
         batch_size=files.batch_size,
         threads=files.threads,
         seconds=time.perf_counter() - start,
@@ -169,8 +147,8 @@ def int8_layers(net: QuantizedNet, exclude: tuple[str, ...]) -> dict[str, tuple[
         copies = any(entry.key == COPIES_KEY for entry in node.metadata_props)
         if node.name not in net.weights or copies:
             continue
-        if not any(fnmatchcase(name, one) for one in exclude):
-            added = [module_of(sums[one]) for one in node.output if one in sums]
+        if not any(fnmatchcase(name, glob) for glob in exclude):
+            added = [module_of(sums[output]) for output in node.output if output in sums]
             # A module that is called twice is two nodes.
             layers[name] = tuple(dict.fromkeys((*layers.get(name, (name,)), *added)))
     return layers

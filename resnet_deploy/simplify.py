@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
-from resnet_deploy.artifact.onnx_file import tensor_spec
+from resnet_deploy.artifact.onnx_file import TensorSpec, tensor_spec
 from resnet_deploy.errors import RunnerError, one_line
 from resnet_deploy.graph.module_names import restore_modules
 from resnet_deploy.processes import one_shot
@@ -39,37 +39,34 @@ def simplify(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
     The result is dropped, with a warning in the log, when onnxsim fails or crashes, changes the
     inputs or outputs, adds nodes, or moves any value by more than 1e-5 of its output's largest.
     """
-    simplified, problem = _run_onnxsim(model)
-    if simplified is not None:
+    try:
+        simplified = _run_onnxsim(model)
         _restore(model, simplified)
-        problem = _harm(model, simplified)
-        if problem is None:
-            removed = len(model.graph.node) - len(simplified.graph.node)
-            return simplified, f"onnxsim removed {removed} nodes"
-    logger.warning("onnxsim's result is not used: %s", problem)
-    return model, f"onnxsim not used: {problem}"
+        _check(model, simplified)
+    except (RunnerError, TimeoutError) as error:
+        logger.warning("onnxsim's result is not used: %s", error)
+        return model, f"onnxsim not used: {error}"
+    removed = len(model.graph.node) - len(simplified.graph.node)
+    return simplified, f"onnxsim removed {removed} nodes"
 
 
-def _run_onnxsim(model: onnx.ModelProto) -> tuple[onnx.ModelProto | None, str | None]:
+def _run_onnxsim(model: onnx.ModelProto) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
         source, target = Path(folder, "in.onnx"), Path(folder, "out.onnx")
         source.write_bytes(model.SerializeToString())
-        try:
-            ended = one_shot.run(
-                [sys.executable, "-c", _CHILD, str(source), str(target)],
-                folder=Path(folder),
-                timeout=_TIMEOUT_SECONDS,
-            )
-        except TimeoutError as error:
-            return None, str(error)
+        ended = one_shot.run(
+            [sys.executable, "-c", _CHILD, str(source), str(target)],
+            folder=Path(folder),
+            timeout=_TIMEOUT_SECONDS,
+        )
         if ended.failure:
-            return None, f"it {'crashed' if ended.code < 0 else 'failed'} ({ended.failure})"
+            raise RunnerError(f"it {'crashed' if ended.code < 0 else 'failed'} ({ended.failure})")
         simplified = onnx.ModelProto()
         try:
             simplified.ParseFromString(target.read_bytes())
-        except (OSError, DecodeError):
-            return None, "it wrote no model"
-        return simplified, None
+        except (OSError, DecodeError) as error:
+            raise RunnerError("it wrote no model") from error
+        return simplified
 
 
 def _restore(model: onnx.ModelProto, simplified: onnx.ModelProto) -> None:
@@ -81,38 +78,31 @@ def _restore(model: onnx.ModelProto, simplified: onnx.ModelProto) -> None:
     simplified.producer_version = model.producer_version
 
 
-def _harm(model: onnx.ModelProto, simplified: onnx.ModelProto) -> str | None:
-    """Return why ``simplified`` is worse than ``model``, or None when it is not."""
-    problem = _structural_harm(model, simplified)
-    if problem is not None:
-        return problem
-    try:
-        onnx.checker.check_model(simplified)
-        difference = _max_relative(model, simplified)
-    except onnx.checker.ValidationError as error:
-        return f"it is not valid ONNX ({one_line(error)})"
-    except RunnerError as error:
-        return str(error)
-    if not difference <= _MAX_RELATIVE:
-        return f"it moved the output by {difference:.2g} of the largest value"
-    return None
+def _check(model: onnx.ModelProto, simplified: onnx.ModelProto) -> None:
+    """Refuse what is worse than ``model``.
 
-
-def _structural_harm(model: onnx.ModelProto, simplified: onnx.ModelProto) -> str | None:
-    """Return what ``simplified`` has that ``model`` has not, or None."""
-    for before, after in (
-        (model.graph.input, simplified.graph.input),
-        (model.graph.output, simplified.graph.output),
-    ):
-        if [tensor_spec(value) for value in before] != [tensor_spec(value) for value in after]:
-            return "it changed an input or output (a dynamic batch size made fixed?)"
+    Raises:
+        RunnerError: ``simplified`` is; says why.
+    """
+    if _ends(model.graph) != _ends(simplified.graph):
+        raise RunnerError("it changed an input or output (a dynamic batch size made fixed?)")
     if len(simplified.graph.node) > len(model.graph.node):
-        return "it added nodes"
+        raise RunnerError("it added nodes")
     known = Counter(node.op_type for node in model.graph.node)
     new = Counter(node.op_type for node in simplified.graph.node) - known
     if new:
-        return f"it added {', '.join(new)}"
-    return None
+        raise RunnerError(f"it added {', '.join(new)}")
+    try:
+        onnx.checker.check_model(simplified)
+    except onnx.checker.ValidationError as error:
+        raise RunnerError(f"it is not valid ONNX ({one_line(error)})") from error
+    difference = _max_relative(model, simplified)
+    if not difference <= _MAX_RELATIVE:
+        raise RunnerError(f"it moved the output by {difference:.2g} of the largest value")
+
+
+def _ends(graph: onnx.GraphProto) -> list[list[TensorSpec]]:
+    return [[tensor_spec(value) for value in values] for values in (graph.input, graph.output)]
 
 
 def _max_relative(model: onnx.ModelProto, simplified: onnx.ModelProto) -> float:
@@ -121,12 +111,13 @@ def _max_relative(model: onnx.ModelProto, simplified: onnx.ModelProto) -> float:
     shape = [2 if size is None else size for size in spec.shape]
     feed = np.random.default_rng(0).standard_normal(shape).astype(spec.dtype)
     before, after = (
-        open_session(one.SerializeToString(), SessionSpec()).run(None, {spec.name: feed})
-        for one in (model, simplified)
+        open_session(graph.SerializeToString(), SessionSpec()).run(None, {spec.name: feed})
+        for graph in (model, simplified)
     )
-    differences = [0.0]
-    for one, other in zip(before, after, strict=True):
-        if np.issubdtype(one.dtype, np.floating):  # class numbers change where two are a tie
-            largest = float(np.abs(one).max())
-            differences.append(float(np.abs(one - other).max()) / (largest or 1.0))
-    return float(np.max(differences))  # of all: max() would lose a NaN
+    differences = [
+        np.abs(expected - got).max() / (np.abs(expected).max() or 1.0)
+        for expected, got in zip(before, after, strict=True)
+        # Class numbers change where two are a tie.
+        if np.issubdtype(expected.dtype, np.floating)
+    ]
+    return float(np.max(differences, initial=0.0))  # of all: max() would lose a NaN

@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from pathlib import Path
 
 import onnx
+import onnx_ir as ir
 
 from resnet_deploy.artifact.onnx_file import Artifact, describe, read_model
+from resnet_deploy.graph.constants import ints
 from resnet_deploy.graph.module_names import module_of, torch_module
 from resnet_deploy.graph.releases import min_onnxruntime
 from resnet_deploy.models.dependencies import require
@@ -122,9 +123,7 @@ def _paper_flops(spec: ModelSpec, output: OutputSpec | None = None) -> float | N
 
 def _stages(layers: Iterable[Layer], family: Family) -> tuple[Stage, ...]:
     """Group layers, in order of first use, into the rows of Table 1."""
-    rows: dict[str, list[Layer]] = {}
-    for layer in layers:
-        rows.setdefault(_stage_name(layer.path, family), []).append(layer)
+    rows = _grouped(layers, lambda layer: _stage_name(layer.path, family))
     return tuple(_stage(name, row) for name, row in rows.items())
 
 
@@ -177,91 +176,73 @@ def _block_of(path: str) -> str:
     return path.rpartition(".")[0] if path.count(".") >= 2 else path
 
 
-@dataclass(frozen=True)
-class _Tensors:
-    """What is known of a graph's tensors by name: shapes, and which are stored weights."""
-
-    shapes: dict[str, tuple[int, ...]]
-    stored: dict[str, tuple[int, ...]]
-
-    @classmethod
-    def of(cls, graph: onnx.GraphProto) -> _Tensors:
-        values = (*graph.value_info, *graph.output, *graph.input)
-        shapes = {value.name: _dims(value) for value in values}
-        stored = {
-            tensor.name: tuple(tensor.dims)
-            for tensor in graph.initializer
-            # Shapes, axes and paddings are integers too, but int64; weights and biases are not.
-            if tensor.data_type != onnx.TensorProto.INT64
-        }
-        for node in graph.node:
-            if node.op_type == "Constant" and node.attribute[0].name == "value":
-                tensor = node.attribute[0].t
-                if tensor.data_type != onnx.TensorProto.INT64:
-                    stored[node.output[0]] = tuple(tensor.dims)
-            # int8 weights and int32 biases sit behind a DequantizeLinear of the same shape.
-            elif node.op_type in _QDQ and node.input[0] in stored:
-                stored[node.output[0]] = stored[node.input[0]]
-        return cls({**stored, **shapes}, stored)
-
-
 def _layers_of_graph(model: onnx.ModelProto, artifact: Artifact, *, named: bool) -> list[Layer]:
-    graph = with_shapes(model, artifact).graph
-    tensors = _Tensors.of(graph)
     layers = []
-    owned: set[str] = set()
-    for node in graph.node:
+    owned: set[ir.Value | None] = set()
+    for node in ir.from_proto(with_shapes(model, artifact)).graph:
         if node.op_type in _QDQ or node.op_type == "Constant":
             continue
-        indices = _WEIGHT_INPUTS.get(node.op_type, range(len(node.input)))
-        inputs = (node.input[i] for i in indices if i < len(node.input))
-        own = {name for name in inputs if name in tensors.stored and name not in owned}
-        owned.update(own)
-        text = _node_text(node, tensors)
+        indices = _WEIGHT_INPUTS.get(node.op_type, range(len(node.inputs)))
+        inputs = {node.inputs[i] for i in indices if i < len(node.inputs)}
+        own = {value for value in inputs - owned if _stored(value) is not None}
+        owned |= own
+        text = _node_text(node)
         if own or text:
             layers.append(
                 Layer(
                     path=module_of(node) if named else node.op_type,
                     text=text,
-                    size=tensors.shapes.get(node.output[0], ())[2:],
-                    parameters=sum(math.prod(tensors.stored[name]) for name in own),
-                    macs=_node_macs(node, tensors),
+                    size=_dims(node.outputs[0])[2:],
+                    parameters=sum(math.prod(_dims(value)) for value in own),
+                    macs=_node_macs(node),
                 )
             )
     return layers
 
 
-def _node_macs(node: onnx.NodeProto, tensors: _Tensors) -> int:
-    output = math.prod(tensors.shapes.get(node.output[0], (0,)))
+def _stored(value: ir.Value | None) -> ir.TensorProtocol | None:
+    """Return the weight that ``value`` is, or None where the file does not store it."""
+    # int8 weights and int32 biases sit behind a DequantizeLinear of the same shape.
+    while value is not None and (node := value.producer()) is not None and node.op_type in _QDQ:
+        value = node.inputs[0]
+    tensor = None if value is None else ir.convenience.get_const_tensor(value)
+    # Shapes, axes and paddings are integers too, but int64; weights and biases are not.
+    return None if tensor is None or tensor.dtype is ir.DataType.INT64 else tensor
+
+
+def _dims(value: ir.Value | None) -> tuple[int, ...]:
+    """Return the shape of ``value``, 0 for a size that is not known; empty where nothing is."""
+    stored = _stored(value)
+    shape = stored.shape if stored is not None else None if value is None else value.shape
+    return tuple(size if isinstance(size, int) else 0 for size in shape or ())
+
+
+def _node_macs(node: ir.Node) -> int:
+    output = math.prod(_dims(node.outputs[0]) or (0,))
     if node.op_type in _CONVOLUTIONS:
-        weight = tensors.shapes.get(node.input[_CONVOLUTIONS[node.op_type]], (0,))
+        weight = _dims(node.inputs[_CONVOLUTIONS[node.op_type]]) or (0, 0)
         return output * math.prod(weight[1:])
     if node.op_type in _MATRIX_PRODUCTS:
-        left = tensors.shapes.get(node.input[0], (0,))
-        transposed = any(a.name == "transA" and a.i for a in node.attribute)
-        return output * left[0 if transposed else -1]
+        left = _dims(node.inputs[0]) or (0,)
+        return output * left[0 if node.attributes.get_int("transA", 0) else -1]
     return 0
 
 
-def _node_text(node: onnx.NodeProto, tensors: _Tensors) -> str:
-    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    strides = tuple(attributes.get("strides", (1, 1)))
+def _node_text(node: ir.Node) -> str:
+    strides = ints(node, "strides", (1, 1))
     if node.op_type in _CONVOLUTIONS:
-        weight = tensors.shapes.get(node.input[_CONVOLUTIONS[node.op_type]], ())
-        groups = attributes.get("group", 1)
+        weight = _dims(node.inputs[_CONVOLUTIONS[node.op_type]])
+        groups = node.attributes.get_int("group", 1)
         return conv_text(weight[2:], weight[0], strides, groups) if weight else node.op_type
     if node.op_type in _MATRIX_PRODUCTS:
-        return f"{tensors.shapes.get(node.output[0], ('?',))[-1]}-d fc"
+        return f"{(_dims(node.outputs[0]) or ('?',))[-1]}-d fc"
     if node.op_type == "MaxPool":
-        return pool_text(tuple(attributes["kernel_shape"]), strides)
+        return pool_text(ints(node, "kernel_shape", ()), strides)
     return "average pool" if node.op_type == "GlobalAveragePool" else ""
 
 
 def _rows_by_operator(layers: Iterable[Layer]) -> tuple[Stage, ...]:
     """Return one row per kind of operator, for graphs that don't name their modules."""
-    kinds: dict[str, list[Layer]] = {}
-    for layer in layers:
-        kinds.setdefault(layer.path, []).append(layer)
     return tuple(
         Stage(
             name=kind,
@@ -270,9 +251,13 @@ def _rows_by_operator(layers: Iterable[Layer]) -> tuple[Stage, ...]:
             parameters=sum(layer.parameters for layer in of_kind),
             macs=sum(layer.macs for layer in of_kind),
         )
-        for kind, of_kind in kinds.items()
+        for kind, of_kind in _grouped(layers, lambda layer: layer.path).items()
     )
 
 
-def _dims(value: onnx.ValueInfoProto) -> tuple[int, ...]:
-    return tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+def _grouped(layers: Iterable[Layer], key: Callable[[Layer], str]) -> dict[str, list[Layer]]:
+    """Return the layers by ``key``, in order of first use."""
+    groups: dict[str, list[Layer]] = {}
+    for layer in layers:
+        groups.setdefault(key(layer), []).append(layer)
+    return groups

@@ -40,16 +40,14 @@ from resnet_deploy.spec import (
 )
 
 BATCH_SIZES = (1, 2, 5)
-"""One image, the exporter's own example batch, and a size that nobody traced."""
-
-IMAGES_NEEDED = sum(BATCH_SIZES)
-"""Each batch size gets images of its own."""
+"""One image, the exporter's own example batch, and a size that was not traced; each gets images of
+its own."""
 
 FP32_PROBABILITIES = replace(FP32_TOLERANCE, max_relative=1e-4)
 """Softmax makes a relative difference of probabilities from an absolute one of logits, which are
 often 10 to 30."""
 
-REAL_IMAGES = 128
+_REAL_IMAGES = 128
 """How many real images are compared when a file is made: top-1 agreement is a statistic."""
 
 
@@ -68,18 +66,10 @@ def compare(
 ) -> ParityReport:
     """Compare the file at ``path`` with ``reference`` on ``images``.
 
-    Args:
-        path: fp32 or int8 ONNX file.
-        reference: what has the right answer.
-        images: prepared as the file's card says.
-        data: where the images come from, for the report.
-        meaningful: whether the top-1 is: a trained net on real images. Made-up pictures and
-            untrained nets give near ties, which any rounding decides.
-        tolerance: None takes the default of the file's precision.
-        per_layer: also compare every layer, in graph order.
-        threads: 0 means the physical cores allowed here.
-        environment: recorded in the report.
-        progress: called after every case.
+    ``images`` are prepared as the file's card says; ``data`` is what the report calls them. Their
+    top-1 is ``meaningful`` for a trained net on real images: synthetic images and untrained nets
+    give near ties, which any rounding decides. ``tolerance`` is by default that of the file's
+    precision. ``per_layer`` compares every layer as well, in graph order.
 
     Raises:
         RunnerError: there is nothing to compare, or the shapes of the outputs differ.
@@ -96,7 +86,7 @@ def compare(
         session = SessionSpec(threads=threads, optimization=optimization, spin=False)
         with closing(OrtRunner(path, session)) as runner:
             got = _batched(partial(infer_every, runner), images[chosen], batch_size)
-        right = tuple(one[chosen] for one in expected)
+        right = tuple(output[chosen] for output in expected)
         cases.append(
             ParityCase(
                 reference=reference.name,
@@ -123,17 +113,17 @@ def is_trained(artifact: Artifact) -> bool:
 
 
 def verification_images(
-    data: Data | None, preprocess: Preprocess, *, seed: int = 0, samples: int = REAL_IMAGES
+    data: Data | None, preprocess: Preprocess, *, seed: int = 0, samples: int = _REAL_IMAGES
 ) -> tuple[Array, str, bool]:
     """Return images to compare on, where they come from, and whether they are real."""
     if preprocess.resize_in_graph:
         raise SpecError(
-            "a file that resizes pictures itself can't be fed prepared images: verify the one that "
+            "a file that resizes images itself can't be fed prepared images: verify the one that "
             "export writes without --resize-in-graph"
         )
     # Another seed than calibration's: ranges always fit the images they were taken from.
     if data is None:
-        images = synthetic_calibration(preprocess, samples=IMAGES_NEEDED, seed=seed + 1)
+        images = synthetic_calibration(preprocess, samples=sum(BATCH_SIZES), seed=seed + 1)
     else:
         images = calibration_images(data, preprocess, samples=samples, seed=seed + 1)
     return np.concatenate(list(images)), images.name, not images.synthetic

@@ -44,8 +44,8 @@ def test_a_diagnosis_of_this_machine():
 def test_missing_packages_come_with_the_command_that_installs_them(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     missing = missing_packages()
-    assert "torch" in [one.package for one in missing]
-    assert {one.install for one in missing} == {INSTALL}
+    assert "torch" in [needed.package for needed in missing]
+    assert {needed.install for needed in missing} == {INSTALL}
     said = dict(reader(csv(replace(diagnose(HERE), missing=missing)).splitlines()))
     assert "pip install" in said["missing: torch"]
 

@@ -24,7 +24,7 @@ from tests.support.tiny_model import COLOURS, colour_model, save_colour_model
 
 
 def _coloured(labels: list[int], *, seen: list[int] | None = None) -> ArrayDataset:
-    """Plain pictures: ``seen[i]`` is the colour of picture i, ``labels[i]`` what it is called."""
+    """Plain images: ``seen[i]`` is the colour of image i, ``labels[i]`` what it is called."""
     images = np.zeros((len(labels), 8, 8, 3), dtype=np.uint8)
     for index, colour in enumerate(seen or labels):
         images[index, ..., colour] = 200
@@ -48,7 +48,7 @@ def test_counts_what_is_right(model):
 
 
 def test_against(model, tmp_path):
-    # The other model mixes up green and blue and shouts twice as loud.
+    # The other model swaps green and blue, and its logits are twice as large.
     swapped = np.array([[2, 0, 0], [0, 0, 2], [0, 2, 0]])
     other = save_colour_model(tmp_path / "other.onnx", swapped).path
     result = score(model, _coloured([0, 0, 1, 2]), against=other)
@@ -56,7 +56,7 @@ def test_against(model, tmp_path):
     against = result.against
     assert against is not None
     assert (against.top1, against.agreement) == (0.5, 0.5)
-    # Per picture (unit u = 200/255): signal (2u)^2; noise u^2 twice, u^2 + (2u)^2 twice.
+    # Per image (unit u = 200/255): signal (2u)^2; noise u^2 twice, u^2 + (2u)^2 twice.
     assert against.noise_power == pytest.approx(against.signal_power * 12 / 16)
     data = to_dict(result)
     assert {"samples", "top1", "top5", "against"} <= data.keys()
@@ -106,9 +106,9 @@ def test_answers_are_kept_sample_by_sample(model, tmp_path):
     assert result.confidence_drift == pytest.approx(0, abs=1e-6)
     assert result.paired is not None
     assert (result.paired.newly_right, result.paired.newly_wrong) == (2, 0)
-    changes = [(one.truth, one.before, one.after) for one in result.confusion_changes]
+    changes = [(change.truth, change.before, change.after) for change in result.confusion_changes]
     assert changes == [("green", "blue", "green"), ("blue", "green", "blue")]
-    assert [one.right for one in result.per_class] == [1, 1, 1]
+    assert [each.right for each in result.per_class] == [1, 1, 1]
 
 
 def test_models_whose_outputs_are_in_another_order_are_matched(model, tmp_path):
@@ -121,7 +121,7 @@ def test_models_whose_outputs_are_in_another_order_are_matched(model, tmp_path):
 
 
 def test_classes_that_the_data_does_not_have(tmp_path):
-    # Green pictures are called "other" by both; the data knows only red and blue.
+    # Green images are called "other" by both; the data knows only red and blue.
     labels, few = ("other", "blue", "red"), np.eye(3)[[1, 2, 0]]
     path = save_colour_model(tmp_path / "m.onnx", few, labels=labels).path
     images = np.zeros((3, 8, 8, 3), dtype=np.uint8)
@@ -131,7 +131,7 @@ def test_classes_that_the_data_does_not_have(tmp_path):
     result = score(path, data, against=path)
     assert result.classes == ("blue", "red", "other")
     assert result.predicted == (1, 2, 0)
-    assert [one.name for one in result.per_class] == ["blue", "red"]
+    assert [each.name for each in result.per_class] == ["blue", "red"]
     swapped = save_colour_model(tmp_path / "s.onnx", few[[2, 1, 0]], labels=labels[::-1]).path
     with pytest.raises(SpecError, match=r"only 2 of 3 to match them by"):
         score(path, data, against=swapped)
@@ -211,7 +211,7 @@ def test_requests_that_make_no_sense(model, tmp_path):
         score(model, _coloured([0]), against=bigger)
 
 
-def test_models_that_take_no_pictures(tmp_path):
+def test_models_that_take_no_images(tmp_path):
     onnx.save(colour_model(shape=("N", 1, 8, 8)), tmp_path / "gray.onnx")
     with pytest.raises(UnsupportedGraphError, match="three channels"):
         score(tmp_path / "gray.onnx", _coloured([0]))
@@ -241,7 +241,7 @@ def test_nothing_but_unreadable_images(model, tmp_path):
     assert "\n" not in str(bad.value)
 
 
-def _made_up(answers: Any, truth: np.ndarray, seed: int) -> Any:
+def _synthetic(answers: Any, truth: np.ndarray, seed: int) -> Any:
     """``answers`` as a model would give to ``truth``, a third of them wrong."""
     noise = np.random.default_rng(seed).random(len(truth))
     wrong = np.random.default_rng(seed + 10).integers(0, 1000, len(truth))
@@ -257,13 +257,13 @@ def _made_up(answers: Any, truth: np.ndarray, seed: int) -> Any:
 def test_json_of_50000_images_of_1000_classes_stays_small(model):
     truth = np.random.default_rng(0).integers(0, 1000, 50_000)
     small = score(model, _coloured([0]), against=model)
-    one, other = _made_up(small, truth, 1), _made_up(small.against, truth, 2)
-    equal = tuple(a == b for a, b in zip(one.predicted, other.predicted, strict=True))
+    model, reference = _synthetic(small, truth, 1), _synthetic(small.against, truth, 2)
+    equal = tuple(a == b for a, b in zip(model.predicted, reference.predicted, strict=True))
     big = replace(
-        one,
+        model,
         truth=tuple(truth.tolist()),
         classes=tuple(f"class number {index}" for index in range(1000)),
-        against=replace(other, top1_equal=equal),
+        against=replace(reference, top1_equal=equal),
     )
     data = to_dict(big)
     assert len(data["per_class"]) == 1000

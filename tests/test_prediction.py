@@ -9,12 +9,13 @@ from onnx import helper
 from PIL import Image
 
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
-from resnet_deploy.prediction import classify, softmax
+from resnet_deploy.evaluation import softmax
+from resnet_deploy.prediction import classify
 from tests.support.tiny_model import colour_model, save_colour_model
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[Path]:
+def images(tmp_path: Path) -> list[Path]:
     paths = []
     for index, colour in enumerate(["red", "lime", "blue"] * 4):
         paths.append(tmp_path / f"{index}.png")
@@ -22,11 +23,11 @@ def pictures(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def test_names_what_is_there(tmp_path, pictures):
+def test_names_what_is_there(tmp_path, images):
     model = save_colour_model(tmp_path / "m.onnx").path
     steps: list[tuple[str, int, int]] = []
-    found = classify(model, pictures, progress=lambda *step: steps.append(step))
-    assert [each.image for each in found] == [str(path) for path in pictures]
+    found = classify(model, images, progress=lambda *step: steps.append(step))
+    assert [each.image for each in found] == [str(path) for path in images]
     assert [each.classes[0].label for each in found] == ["red", "green", "blue"] * 4
     assert steps[-1] == ("classifying", 12, 12)
     first = found[0].classes
@@ -38,43 +39,43 @@ def test_names_what_is_there(tmp_path, pictures):
     assert [each.index for each in first[1:]] == [1, 2]
 
 
-def test_top_k_and_missing_labels(tmp_path, pictures):
+def test_top_k_and_missing_labels(tmp_path, images):
     onnx.save(colour_model(), tmp_path / "foreign.onnx")
-    (found,) = classify(tmp_path / "foreign.onnx", pictures[:1], top_k=2)
+    (found,) = classify(tmp_path / "foreign.onnx", images[:1], top_k=2)
     # Normalised with ImageNet's figures, no blue is more than no green.
     assert [each.label for each in found.classes] == ["class 0", "class 2"]
 
 
-def test_fixed_batch_size(tmp_path, pictures):
+def test_fixed_batch_size(tmp_path, images):
     model = save_colour_model(tmp_path / "m.onnx", shape=(5, 3, 8, 8)).path
-    assert [each.classes[0].index for each in classify(model, pictures)] == [0, 1, 2] * 4
+    assert [each.classes[0].index for each in classify(model, images)] == [0, 1, 2] * 4
 
 
-def test_a_softmax_inside_the_net_is_not_repeated(tmp_path, pictures):
+def test_a_softmax_inside_the_net_is_not_repeated(tmp_path, images):
     model = colour_model()
     model.graph.node[-1].output[0] = "scores"
     model.graph.node.append(helper.make_node("Softmax", ["scores"], ["logits"]))
     onnx.save(model, tmp_path / "softmax.onnx")
-    (found,) = classify(tmp_path / "softmax.onnx", pictures[:1], top_k=3)
+    (found,) = classify(tmp_path / "softmax.onnx", images[:1], top_k=3)
     assert found.classes[0].index == 0
     # As the net gives them; a second softmax would flatten them.
-    assert [one.probability for one in found.classes] == [one.logit for one in found.classes]
-    assert sum(one.probability for one in found.classes) == pytest.approx(1, abs=1e-6)
+    assert [each.probability for each in found.classes] == [each.logit for each in found.classes]
+    assert sum(each.probability for each in found.classes) == pytest.approx(1, abs=1e-6)
 
 
 def test_softmax_does_not_overflow():
     assert softmax(np.array([1e4, 1e4, -1e4])).tolist() == [0.5, 0.5, 0.0]
 
 
-def test_errors(tmp_path, pictures):
+def test_errors(tmp_path, images):
     model = save_colour_model(tmp_path / "m.onnx").path
     with pytest.raises(DatasetError, match="no images"):
         classify(model, [])
     with pytest.raises(SpecError, match="top-k is 0"):
-        classify(model, pictures, top_k=0)
-    pictures[5].write_bytes(pictures[5].read_bytes()[:40])
+        classify(model, images, top_k=0)
+    images[5].write_bytes(images[5].read_bytes()[:40])
     with pytest.raises(DatasetError, match=r"5\.png"):
-        classify(model, pictures)
+        classify(model, images)
     broken = save_colour_model(tmp_path / "nan.onnx", np.full((3, 3), np.inf)).path
     with pytest.raises(RunnerError, match=r"NaN or infinity for .*0\.png"):
-        classify(broken, pictures[:1])
+        classify(broken, images[:1])

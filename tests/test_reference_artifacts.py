@@ -1,4 +1,4 @@
-"""The ONNX files that git keeps: as artifacts/README.md says, and of the net in the box."""
+"""The ONNX files that git keeps: as artifacts/README.md says, and of the pretrained net."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.synthetic import synthetic_images
 from resnet_deploy.models.checkpoint import resolve
-from resnet_deploy.models.pretrained import pretrained_cifar10
+from resnet_deploy.models.imagenet import CIFAR10_FILE
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec.model_request import ModelRequest
 
@@ -32,7 +32,7 @@ def test_a_file_is_what_the_page_says(name: str, sha256: str) -> None:
     assert path.stat().st_size < 2e6
     card = load(path).card
     assert card is not None
-    assert card.weights.sha256 == sha256_of(pretrained_cifar10())
+    assert card.weights.sha256 == sha256_of(CIFAR10_FILE)
     (accuracy,) = card.accuracy
     assert accuracy.samples == 5000
     assert f"{accuracy.top1:.2%}".replace("%", " %") in (FOLDER / "README.md").read_text()

@@ -57,7 +57,7 @@ def test_the_ruined_layer_comes_first(
 
     with MixedPrecision(net, (), tmp_path, threads=1) as bench:
         report = rank_layers(
-            bench, baseline, model="net.onnx", progress=lambda *one: seen.append(one)
+            bench, baseline, model="net.onnx", progress=lambda *step: seen.append(step)
         )
 
     first = report.layers[0]
@@ -67,7 +67,7 @@ def test_the_ruined_layer_comes_first(
     assert first.top1_gain is not None
     assert first.top1_gain > 10
     assert first.mixed.drop == pytest.approx(0, abs=5)
-    assert {one.name for one in report.layers} == {
+    assert {layer.name for layer in report.layers} == {
         "conv1",
         "layer1.conv1",
         RUINED,

@@ -46,12 +46,12 @@ def say(text: str) -> None:
 
 def products_for(subjects: list[Subject], net: Net, batch: int) -> Products:
     """Make all that ``subjects`` need of ``net``."""
-    needed = {one.product for one in subjects}
+    needed = {subject.product for subject in subjects}
     found: Products = {}
     for product in PRODUCTS:
         if product.key in needed:
-            found[product.key] = one = produce(product, net, batch)
-            what = one.get("error") or _cost(one)
+            found[product.key] = made = produce(product, net, batch)
+            what = made.get("error") or _cost(made)
             say(f"{net.name} {product.key}: {what}")
     return found
 
@@ -78,8 +78,8 @@ def fresh(peak: Peak) -> dict[str, Any]:
         "environment": to_dict(environment("make bench")),
         "clock_ghz": peak.clock_ghz,
         "peak_gmacs_per_core": peak.gmacs_per_core,
-        "labels": {one.key: [one.label, one.precision] for one in SUBJECTS},
-        "products_of": {one.key: one.product for one in SUBJECTS},
+        "labels": {subject.key: [subject.label, subject.precision] for subject in SUBJECTS},
+        "products_of": {subject.key: subject.product for subject in SUBJECTS},
         "products": {},
         "runs": [],
         "agreement": [],
@@ -89,12 +89,14 @@ def fresh(peak: Peak) -> dict[str, Any]:
 def main() -> None:
     given = arguments()
     os.environ.update(variables())
-    chosen = [one for one in SUBJECTS if not given.only or one.key in ("ours", *given.only)]
+    chosen = [
+        subject for subject in SUBJECTS if not given.only or subject.key in ("ours", *given.only)
+    ]
     target = QUICK if given.quick or given.only else RECORD
     if given.without_amx:
         # oneDNN, and with it OpenVINO and PyTorch; ONNX Runtime uses AMX only in our own files.
         os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE_VNNI"
-        chosen = [one for one in SUBJECTS if one.key in WITHOUT_AMX]
+        chosen = [subject for subject in SUBJECTS if subject.key in WITHOUT_AMX]
         target = RECORD_WITHOUT_AMX
     peak = measure_peak()
     record = fresh(peak)
@@ -112,7 +114,7 @@ def main() -> None:
             if given.make:
                 continue
             for count in threads:
-                done = ((one["net"], one["batch"], one["threads"]) for one in record["runs"])
+                done = ((run["net"], run["batch"], run["threads"]) for run in record["runs"])
                 if (net.name, batch, count) in done:
                     continue
                 spec = BenchSpec(
@@ -128,7 +130,7 @@ def main() -> None:
                 record["runs"].append(time_all(chosen, net, products, spec, where, peak))
                 save(record, target)
     if given.test and not given.quick:
-        known = {one["net"] for one in record["agreement"]}
+        known = {run["net"] for run in record["agreement"]}
         for depth, checkpoint in zip(CIFAR_DEPTHS, given.checkpoint, strict=False):
             net = prepare(depth, given.train, checkpoint, given.test)
             products = products_for(chosen, net, BATCH)
@@ -147,7 +149,7 @@ def main() -> None:
 
 
 def _fp32() -> Subject:
-    return next(one for one in SUBJECTS if one.key == "ort-fp32")
+    return next(subject for subject in SUBJECTS if subject.key == "ort-fp32")
 
 
 def arguments() -> argparse.Namespace:

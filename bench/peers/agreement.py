@@ -25,7 +25,7 @@ def agree_all(
 ) -> dict[str, Any]:
     """Return agreement and signal to noise of every subject, against ONNX Runtime in fp32."""
     rows: dict[str, Any] = {}
-    reference = next(one for one in subjects if one.key == "ort-fp32")
+    reference = next(subject for subject in subjects if subject.key == "ort-fp32")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         expected = logits_of(reference, net, str(net.fp32), BATCH, folder)

@@ -74,6 +74,6 @@ def run(
     made = {
         "model": str(files[0]),
         "bytes": sum(file.stat().st_size for file in files),
-        "versions": {one: importlib.metadata.version(one) for one in packages},
+        "versions": {package: importlib.metadata.version(package) for package in packages},
     }
     (out / "made.json").write_text(json.dumps(made), encoding="utf-8")

@@ -70,7 +70,7 @@ class Net:
 def prepare(depth: int, images: Path | None, checkpoint: Path | None, test: Path | None) -> Net:
     """Return ResNet-``depth``, ready for all peers; what is there already is kept.
 
-    ``images`` calibrate; without them made-up pictures do.
+    ``images`` calibrate; without them synthetic images do.
     """
     folder = WORK / f"resnet{depth}"
     stored = folder / "net.json"
@@ -139,5 +139,5 @@ def _write_pixels(images: CalibrationImages, folder: Path) -> None:
 
 
 def _ours(*arguments: object) -> None:
-    command = [sys.executable, "-m", "resnet_deploy", *(str(one) for one in arguments)]
+    command = [sys.executable, "-m", "resnet_deploy", *(str(argument) for argument in arguments)]
     subprocess.run(command, check=True, capture_output=True)

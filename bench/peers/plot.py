@@ -13,7 +13,7 @@ OURS = "#d62728"
 def draw(record: dict[str, Any]) -> str:
     """Return the SVG of batch size 1 on the most threads; shorter bars are faster."""
     threads = max(run["threads"] for run in record["runs"])
-    runs = [one for one in record["runs"] if (one["batch"], one["threads"]) == (1, threads)]
+    runs = [run for run in record["runs"] if (run["batch"], run["threads"]) == (1, threads)]
     keys = [
         key
         for key in record["labels"]
@@ -35,7 +35,7 @@ def draw(record: dict[str, Any]) -> str:
         title = run["net"].replace("resnet", "ResNet-")
         parts.append(_text(left, 44, title, bold=True))
         times = {key: run["subjects"].get(key, {}).get("min_ms") for key in keys}
-        longest = max(one for one in times.values() if one is not None)
+        longest = max(value for value in times.values() if value is not None)
         for row, key in enumerate(keys):
             if times[key] is not None:
                 share = times[key] / longest

@@ -112,8 +112,8 @@ def _resident(pid: int) -> int:
     total = 0
     try:
         parent = psutil.Process(pid)
-        for one in (parent, *parent.children(recursive=True)):
-            total += one.memory_info().rss
+        for process in (parent, *parent.children(recursive=True)):
+            total += process.memory_info().rss
     except psutil.Error:  # it has just ended
         return total
     return total

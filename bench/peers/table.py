@@ -25,7 +25,7 @@ def replace_block(text: str, block: str) -> str:
 def short(record: Record) -> str:
     """Return the table of ``docs/peers.md``: batch size 1, all cores."""
     threads = max(run["threads"] for run in record["runs"])
-    runs = [one for one in record["runs"] if (one["batch"], one["threads"]) == (1, threads)]
+    runs = [run for run in record["runs"] if (run["batch"], run["threads"]) == (1, threads)]
     rows = [[*_name(record, key), *_cells(runs, key, _plain)] for key in _keys(record)]
     heads = ["", "", *(f"{_title(run['net'])}" for run in runs)]
     for row, key in zip(rows, _keys(record), strict=True):
@@ -46,7 +46,7 @@ def full(record: Record) -> str:
     parts = [f"{_cpu(record['environment'])}{_clock(record)}."]
     settings = sorted({(run["batch"], run["threads"]) for run in record["runs"]})
     for batch, threads in settings:
-        runs = [one for one in record["runs"] if (one["batch"], one["threads"]) == (batch, threads)]
+        runs = [run for run in record["runs"] if (run["batch"], run["threads"]) == (batch, threads)]
         rows = [[*_name(record, key), *_cells(runs, key, _detailed)] for key in _keys(record)]
         cores = f"{threads} thread{'s' if threads > 1 else ''}"
         parts.append(f"Batch size {batch}, {cores}: fastest run, and time over ours.")
@@ -168,7 +168,7 @@ def _close(row: Record) -> str:
 
 def _best_agreement(record: Record, key: str) -> str:
     found = [run["subjects"].get(key, {}).get("agreement") for run in record["agreement"]]
-    return ", ".join(f"{one:.1%}" for one in found if one is not None)
+    return ", ".join(f"{share:.1%}" for share in found if share is not None)
 
 
 def _agreement_text(record: Record) -> str:
@@ -180,7 +180,7 @@ def _agreement_text(record: Record) -> str:
 
 
 def _cpu(where: Record) -> str:
-    found = [one for one in ("avx512_vnni", "amx_int8") if one in where["isa"]]
+    found = [feature for feature in ("avx512_vnni", "amx_int8") if feature in where["isa"]]
     return where["cpu"] + (f" ({', '.join(found)})" if found else "")
 
 

@@ -72,11 +72,13 @@ def time_all(
     peak: Peak,
 ) -> dict[str, Any]:
     """Return one setting's row of every subject; those without a file say why."""
-    ready = [one for one in subjects if "error" not in products[one.product]]
+    ready = [subject for subject in subjects if "error" not in products[subject.product]]
     rows: dict[str, Any] = {
-        one.key: {"error": products[one.product]["error"]} for one in subjects if one not in ready
+        subject.key: {"error": products[subject.product]["error"]}
+        for subject in subjects
+        if subject not in ready
     }
-    by_key = {one.key: one for one in ready}
+    by_key = {subject.key: subject for subject in ready}
 
     def start(subject: BenchSubject, folder: Path) -> Process:
         own = folder / subject.label
@@ -86,13 +88,13 @@ def time_all(
     result = measure(
         [
             bench_subject(
-                one,
+                subject,
                 net,
-                products[one.product]["model"],
+                products[subject.product]["model"],
                 batch=spec.batch_size,
                 threads=spec.threads,
             )
-            for one in ready
+            for subject in ready
         ],
         spec,
         environment=environment,
@@ -100,7 +102,7 @@ def time_all(
         start=start,
     )
     first = result.subjects[0].subject.label
-    ratios = {one.subject: one for one in result.ratios if one.reference == first}
+    ratios = {ratio.subject: ratio for ratio in result.ratios if ratio.reference == first}
     for key, message in result.skipped.items():
         rows[key] = {"error": last_line(message).removeprefix(f"{key}: ")}
     for samples in result.subjects:
@@ -112,7 +114,7 @@ def time_all(
         "threads": spec.threads,
         "rounds": len(result.subjects[0].rounds_ns),
         "processes": max(1, len(result.subjects[0].processes)),
-        "subjects": {one.key: rows[one.key] for one in subjects},
+        "subjects": {subject.key: rows[subject.key] for subject in subjects},
     }
 
 

@@ -6,30 +6,21 @@ Nothing in a card depends on the time or the place, so the same input gives the 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import cattrs
-
+from resnet_deploy.artifact.card_json import converter, read_card
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.spec import ModelSpec, OutputSpec, Preprocess
 
 CARD_KEY = "resnet_deploy.card"
 """Its key in the model's ``metadata_props``."""
 
-_LARGEST_PICTURE = 8192
-"""Pixels of a side, far above any classifier's."""
-
 CARD_FORMAT = 3
-
-_READABLE = (1, 2, CARD_FORMAT)
 """Format 1 had neither outputs nor input formats: logits of normalised float images. Format 2 had
 neither licence, ``min_onnxruntime`` nor what is recorded later; the verdict's step named the ISAs.
 """
-
-_converter = cattrs.Converter(forbid_extra_keys=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +101,8 @@ class Card:
     def with_accuracy(self, found: Accuracy) -> Card:
         """Return a card with ``found``, in place of an earlier figure of the same data."""
         same = (found.data, found.data_sha256)
-        others = (one for one in self.accuracy if (one.data, one.data_sha256) != same)
-        return replace(self, accuracy=(*others, found))
+        rest = (known for known in self.accuracy if (known.data, known.data_sha256) != same)
+        return replace(self, accuracy=(*rest, found))
 
     def with_isas(self, proven: Iterable[str], refuted: Iterable[str] = ()) -> Card:
         """Return a card that names the instruction sets ``proven``, and no longer ``refuted``."""
@@ -124,7 +115,7 @@ class Card:
 
     def to_json(self) -> str:
         """Return the card as JSON with sorted keys: the same card, the same text."""
-        return json.dumps(_converter.unstructure(self), sort_keys=True, ensure_ascii=False)
+        return json.dumps(converter.unstructure(self), sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Card:
@@ -133,63 +124,18 @@ class Card:
         Raises:
             ArtifactError: the text is not a card of a format this version reads.
         """
-        try:
-            data = strict_json(text)
-            if data["format"] not in _READABLE:
-                raise ArtifactError(
-                    f"the model card has format {data['format']}, this version reads up to "
-                    f"{CARD_FORMAT}: use the resnet-deploy that wrote it, or export again"
-                )
-            # What is made of an old file gets a card of today.
-            card = _converter.structure({**data, "format": CARD_FORMAT}, cls)
-            check_sizes(card.preprocess)
-            return card if data["format"] == CARD_FORMAT else card.with_isas(_isas_of(card.steps))
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            RecursionError,
-            cattrs.BaseValidationError,
-        ) as error:
-            raise ArtifactError(f"the model card is damaged ({error}): export again") from error
-
-
-def strict_json(text: str) -> Any:
-    """Return what JSON ``text`` holds.
-
-    Raises:
-        ValueError: it is no JSON, or holds a number that is not finite or half a character.
-        RecursionError: it is nested too deeply.
-    """
-    data = json.loads(text, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
-    # Half a surrogate pair is no text that can be written anywhere.
-    json.dumps(data, ensure_ascii=False).encode()
-    return data
-
-
-def _finite(digits: str) -> float:
-    """Refuse ``NaN`` and ``Infinity``, which Python writes into JSON and nobody else reads."""
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError(f"{digits[:20]} is no number")
-    return number
-
-
-def _whole(digits: str) -> int:
-    """Refuse whole numbers too large for a float, which fields of floats would choke on."""
-    _finite(digits)
-    return int(digits)
-
-
-def check_sizes(preprocess: Preprocess) -> None:
-    """Refuse pictures of a size that no net takes, before memory for one is asked for.
-
-    Raises:
-        ValueError: the size is one.
-    """
-    for size in (preprocess.resize, preprocess.crop):
-        if not 1 <= size <= _LARGEST_PICTURE:
-            raise ValueError(f"pictures of {size} pixels")
+        card = read_card(
+            text,
+            cls,
+            name="model card",
+            formats=(1, 2, CARD_FORMAT),
+            remedy="export again",
+            error_type=ArtifactError,
+        )
+        # What is made of an old file gets a card of today.
+        if card.format < CARD_FORMAT:
+            card = replace(card.with_isas(_isas_of(card.steps)), format=CARD_FORMAT)
+        return card
 
 
 def _isas_of(steps: Sequence[Step]) -> tuple[str, ...]:

@@ -1,10 +1,12 @@
-"""Writing files whole or not at all, and naming their content."""
+"""Files: written whole or not at all, named by their content, temporary, or cached."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,8 +59,13 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
     try:
         for path, data in contents.items():
             try:
-                staged[path] = _temporary_beside(path)
-                _fill(staged[path], data, _mode_of(path))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                handle, name = tempfile.mkstemp(
+                    dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
+                )
+                os.close(handle)
+                staged[path] = Path(name)
+                _fill(staged[path], data, path)
             except OSError as error:
                 raise ArtifactError(_cannot_write(path, error)) from error
         for path, temporary in staged.items():
@@ -71,24 +78,13 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _temporary_beside(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
-    return Path(name)
-
-
-def _mode_of(path: Path) -> int:
-    """Return who may read and write ``path``: as it is, or as a new file gets it here."""
-    return path.stat().st_mode & 0o777 if path.is_file() else 0o666 & ~_umask()
-
-
-def _fill(temporary: Path, data: bytes, mode: int) -> None:
+def _fill(temporary: Path, data: bytes, path: Path) -> None:
+    """Write ``data`` with the permissions of ``path``, or those that a new file gets here."""
     with temporary.open("wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-    temporary.chmod(mode)
+    temporary.chmod(path.stat().st_mode & 0o777 if path.is_file() else 0o666 & ~_umask())
 
 
 def _cannot_write(path: Path, error: OSError) -> str:
@@ -103,12 +99,19 @@ def _umask() -> int:
 
 
 def cache_folder() -> Path:
-    """Return where downloads and calibrations are kept.
-
-    ``$RESNET_DEPLOY_CACHE``, or the XDG cache folder.
-    """
-    own = os.environ.get(CACHE_VARIABLE)
-    if own:
+    """Return where downloads and calibrations are kept: as the environment says, or XDG."""
+    if own := os.environ.get(CACHE_VARIABLE):
         return Path(own)
     shared = os.environ.get("XDG_CACHE_HOME")
     return (Path(shared) if shared else Path.home() / ".cache") / "resnet-deploy"
+
+
+class Scratch:
+    """A temporary folder that is there as long as something refers to this object.
+
+    What a verb makes is a value; runtimes in other processes still need a file to open.
+    """
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="resnet-deploy-"))
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)

@@ -1,11 +1,9 @@
-"""What flows: an ONNX file that describes itself.
-
-An :class:`Artifact` is one ``.onnx`` file with a :class:`~resnet_deploy.artifact.card.Card` in its
-``metadata_props``.
-"""
+"""What flows: an ``.onnx`` file that describes itself by a card in its ``metadata_props``."""
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -14,8 +12,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from resnet_deploy.artifact.card import CARD_KEY, Card
-from resnet_deploy.artifact.files import sha256_of, write_atomically
-from resnet_deploy.artifact.scratch import Scratch
+from resnet_deploy.artifact.files import Scratch, sha256_of, write_atomically
 from resnet_deploy.errors import ArtifactError, one_line
 from resnet_deploy.graph.releases import min_onnxruntime
 from resnet_deploy.spec import InputFormat, OutputKind, Preprocess
@@ -34,9 +31,8 @@ class TensorSpec:
 
     def __str__(self) -> str:
         """Return the tensor in words: ``c2 (N, 256, 56, 56) float32``."""
-        sizes = ["?" if size is None else str(size) for size in self.shape]
-        if self.shape and self.shape[0] is None:
-            sizes[0] = "N"
+        unknown = ["N", *["?"] * len(self.shape)]
+        sizes = [str(size or name) for size, name in zip(self.shape, unknown, strict=False)]
         return f"{self.name} ({', '.join(sizes)}) {self.dtype}"
 
 
@@ -46,7 +42,7 @@ class Artifact:
 
     ``card`` is None when another tool wrote it. ``output_kind`` is what the end of the graph looks
     like; an embedding is known by its card. ``scratch`` keeps the temporary folder of a file that
-    nobody has saved; it goes with the last artifact that refers to it.
+    was not saved yet; it goes with the last artifact that refers to it.
     """
 
     path: Path
@@ -82,20 +78,18 @@ class Artifact:
     @property
     def image_size(self) -> int:
         """Height and width of the image in pixels."""
-        if self.card is not None and self.card.preprocess.format is not InputFormat.FLOAT_NCHW:
-            return self.card.preprocess.crop
-        size = self.input.shape[2]  # (N, 3, H, W) and (N, H, W, 3) both have one here
-        if size is not None:
-            return size
-        return self.card.model.image_size if self.card else 224
+        card = self.card
+        if card is not None and card.preprocess.format is not InputFormat.FLOAT_NCHW:
+            return card.preprocess.crop
+        # (N, 3, H, W) and (N, H, W, 3) both have a side of the image here.
+        return self.input.shape[2] or (card.model.image_size if card else 224)
 
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Shape of one image's input; what is dynamic is taken from the image size."""
         size = self.image_size
         usual = (size, size, _RGB) if self.input.shape[-1] == _RGB else (_RGB, size, size)
-        shape = zip(self.input.shape[1:], usual, strict=True)
-        return tuple(size or likely for size, likely in shape)
+        return tuple(n or likely for n, likely in zip(self.input.shape[1:], usual, strict=True))
 
     @property
     def preprocess(self) -> Preprocess:
@@ -105,8 +99,8 @@ class Artifact:
         usual = Preprocess.for_size(self.image_size)
         if self.input.dtype != "uint8":
             return usual
-        rows = self.input.shape[-1] == _RGB
-        return replace(usual, format=InputFormat.UINT8_NHWC if rows else InputFormat.UINT8_NCHW)
+        nhwc = self.input.shape[-1] == _RGB
+        return replace(usual, format=InputFormat.UINT8_NHWC if nhwc else InputFormat.UINT8_NCHW)
 
 
 def load(path: Path) -> Artifact:
@@ -150,11 +144,8 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
 def read_model(path: Path) -> onnx.ModelProto:
     """Return the ONNX model at ``path``, external data included.
 
-    External data is read from the model's own folder only.
-
     Raises:
-        ArtifactError: the file is missing, truncated, no ONNX model, or points outside its
-            folder.
+        ArtifactError: the file is missing, truncated, no ONNX model, or points outside its folder.
     """
     model = _parse(path)
     _check_external_data(model, path)
@@ -165,7 +156,10 @@ def read_model(path: Path) -> onnx.ModelProto:
             f"{path} keeps weights in a second file that can't be read ({one_line(error)}): "
             "copy it beside the model"
         ) from error
-    _check_whole(model, path)
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise ArtifactError(f"{path} is not a valid ONNX model: {one_line(error)}") from error
     return model
 
 
@@ -178,8 +172,7 @@ def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
         ArtifactError: the file can't be written, or the model exceeds protobuf's 2 GB.
     """
     card = replace(card, min_onnxruntime=min_onnxruntime(model))
-    stamped = onnx.ModelProto()
-    stamped.CopyFrom(model)
+    stamped = copy.deepcopy(model)
     onnx.helper.set_model_props(stamped, {**_metadata(stamped), CARD_KEY: card.to_json()})
     if stamped.ByteSize() > _PROTOBUF_LIMIT:
         raise ArtifactError(f"{path} would exceed 2 GB, the limit of one ONNX file")
@@ -188,7 +181,7 @@ def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
 
 
 def make(model: onnx.ModelProto, card: Card, name: str) -> Artifact:
-    """Return ``model`` with ``card`` as a file called ``name`` that nobody has saved yet.
+    """Return ``model`` with ``card`` as a file called ``name``, not saved yet.
 
     Raises:
         ArtifactError: there is no room for it, or the model exceeds protobuf's 2 GB.
@@ -206,7 +199,7 @@ def write(artifact: Artifact, path: Path, *, force: bool = False) -> Artifact:
     """Write the file of ``artifact`` to ``path``, whole or not at all; return it as it is there.
 
     Raises:
-        ArtifactError: ``path`` can't be written, or holds somebody else's file and not ``force``.
+        ArtifactError: ``path`` can't be written, or holds another tool's file and not ``force``.
     """
     check_replaceable(path, force=force)
     write_atomically(path, artifact.path.read_bytes())
@@ -217,16 +210,15 @@ def check_replaceable(path: Path, *, force: bool) -> None:
     """Refuse to replace a file that this tool did not write, unless ``force``.
 
     Raises:
-        ArtifactError: ``path`` is a folder, or somebody else's file.
+        ArtifactError: ``path`` is a folder, or another tool's file.
     """
     if path.is_dir():
         raise ArtifactError(f"{path} is a folder: name a file, or another folder with -o")
     if not path.exists() or force:
         return
-    try:
+    ours = False
+    with contextlib.suppress(ArtifactError):
         ours = CARD_KEY in _metadata(_parse(path))
-    except ArtifactError:
-        ours = False
     if not ours:
         raise ArtifactError(
             f"{path} exists and was not written by resnet-deploy: use --force to replace it"
@@ -248,9 +240,9 @@ def opset_of(model: onnx.ModelProto) -> int:
 
 
 def _output_kind(graph: onnx.GraphProto, card: Card | None) -> OutputKind:
-    """Return what a graph answers; only a card can tell an embedding from logits.
+    """Return what a graph answers: other tools may have put a Softmax behind our files.
 
-    The graph is believed, because other tools put a Softmax behind our files.
+    Only a card can tell an embedding from logits.
     """
     if card is not None and card.output.kind is OutputKind.EMBEDDING:
         return OutputKind.EMBEDDING
@@ -281,7 +273,7 @@ def _parse(path: Path) -> onnx.ModelProto:
         ) from error
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
-    # Protobuf accepts many files that are not its own, an empty one first of all.
+    # Protobuf parses many files that are not its own, even an empty one.
     if not model.graph.node or not model.ir_version or not opset_of(model):
         raise ArtifactError(f"{path} holds no ONNX graph: is it the right file?")
     return model
@@ -294,14 +286,8 @@ def _check_external_data(model: onnx.ModelProto, path: Path) -> None:
             continue
         location = next((e.value for e in tensor.external_data if e.key == "location"), "")
         relative = PurePosixPath(location)
-        inside = (
-            location != ""
-            and "\\" not in location
-            and not relative.is_absolute()
-            and ".." not in relative.parts
-            and (folder / relative).resolve().is_relative_to(folder)
-        )
-        if not inside:
+        odd = not location or "\\" in location or relative.is_absolute() or ".." in relative.parts
+        if odd or not (folder / relative).resolve().is_relative_to(folder):
             raise ArtifactError(
                 f"{path}: tensor {tensor.name!r} points outside the model's folder "
                 f"({location!r}): refused"
@@ -316,10 +302,3 @@ def tensors_of(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
             yield from (attribute.t, *attribute.tensors)
             for subgraph in (attribute.g, *attribute.graphs):
                 yield from tensors_of(subgraph)
-
-
-def _check_whole(model: onnx.ModelProto, path: Path) -> None:
-    try:
-        onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
-        raise ArtifactError(f"{path} is not a valid ONNX model: {one_line(error)}") from error

@@ -11,25 +11,20 @@ from resnet_deploy.errors import ArtifactError
 
 
 def recorded(artifact: Artifact, change: Callable[[Card], Card]) -> Artifact:
-    """Return the network of ``artifact`` with a changed card, not saved yet.
-
-    Args:
-        artifact: a file with a card, as it was when it was measured.
-        change: returns the new card.
+    """Return the network of ``artifact``, as it was measured, with a changed card, not saved yet.
 
     Raises:
         ArtifactError: the file has no card, or is another one by now.
     """
-    check_recordable(artifact)
-    assert artifact.card is not None
+    card = check_recordable(artifact)
     path = artifact.path
     if load(path).sha256 != artifact.sha256:
         raise ArtifactError(f"{path} was replaced meanwhile, nothing is recorded: run this again")
-    return with_card(artifact, replace(change(artifact.card), made_sha256=artifact.made_sha256))
+    return with_card(artifact, replace(change(card), made_sha256=artifact.made_sha256))
 
 
-def check_recordable(artifact: Artifact) -> None:
-    """Refuse a file that has no card to record something in.
+def check_recordable(artifact: Artifact) -> Card:
+    """Return the card of a file, to record something in; refuse one that has none.
 
     Raises:
         ArtifactError: another tool wrote it.
@@ -39,3 +34,4 @@ def check_recordable(artifact: Artifact) -> None:
             f"{artifact.path} has no card to record in: another tool wrote it; quantize or export "
             "it with resnet-deploy"
         )
+    return artifact.card

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import cattrs
-
-from resnet_deploy.artifact.card import Accuracy, check_sizes, strict_json
-from resnet_deploy.errors import CheckpointError, SpecError, one_line
+from resnet_deploy.artifact.card import Accuracy
+from resnet_deploy.artifact.card_json import check_sizes, converter, read_card
+from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.spec import InputFormat, ModelSpec, Preprocess
 from resnet_deploy.spec.licence import check_licence
 
@@ -27,9 +26,6 @@ WEIGHTS_CARD_FORMAT = 1
 _LARGEST = 1e38
 """Beyond it a scale is no float32."""
 
-# Nested errors would hide the message of the one that matters.
-_converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
-
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsCard:
@@ -37,7 +33,7 @@ class WeightsCard:
 
     Args:
         model: the network. Its factory is for people: no code is imported because a file names it.
-        preprocess: from a picture to the normalised floats that the network was trained on.
+        preprocess: from an image to the normalised floats that the network was trained on.
         labels: one name per class, or none.
         accuracy: of the float network.
         int8_accuracy: of the int8 network, where training was aware of quantization.
@@ -45,8 +41,8 @@ class WeightsCard:
         recipe: the fields of the :class:`~resnet_deploy.spec.training.Recipe`, as JSON values.
         training: how it went, as JSON values: name and SHA-256 of the data, images, epochs, seed,
             command, …
-        activation_ranges: least and largest value, 0 between them, of each tensor whose codes
-            quantization-aware training settled; empty otherwise.
+        activation_ranges: least and largest value, 0 between them, of each tensor whose scale
+            and zero point quantization-aware training settled; empty otherwise.
         versions: of the packages that training used.
         format: of this card.
 
@@ -85,7 +81,7 @@ class WeightsCard:
         Raises:
             ValueError: ``recipe`` or ``training`` hold a number that is not finite.
         """
-        data = _converter.unstructure(self)
+        data = converter.unstructure(self)
         return json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
     @classmethod
@@ -95,28 +91,14 @@ class WeightsCard:
         Raises:
             CheckpointError: the text is not a card of a format this version reads.
         """
-        try:
-            data = strict_json(text)
-            if data["format"] != WEIGHTS_CARD_FORMAT:
-                raise CheckpointError(
-                    f"the weights card has format {data['format']!r}, this version reads up to "
-                    f"{WEIGHTS_CARD_FORMAT}: use the resnet-deploy that wrote it"
-                )
-            return _converter.structure(data, cls)
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            RecursionError,
-            cattrs.BaseValidationError,
-            cattrs.errors.ForbiddenExtraKeysError,
-            SpecError,
-        ) as error:
-            reason = one_line(error)
-            raise CheckpointError(
-                f"the weights card is damaged ({reason}): copy the file again, or train again"
-            ) from error
+        return read_card(
+            text,
+            cls,
+            name="weights card",
+            formats=(WEIGHTS_CARD_FORMAT,),
+            remedy="copy the file again, or train again",
+            error_type=CheckpointError,
+        )
 
 
 def _problems(card: WeightsCard) -> Iterator[str]:
@@ -127,21 +109,21 @@ def _problems(card: WeightsCard) -> Iterator[str]:
     except ValueError as error:
         yield str(error)
     if model.image_size != preprocess.crop:
-        yield f"a net for {model.image_size} pixels and pictures of {preprocess.crop}"
+        yield f"a network for {model.image_size} pixels and images of {preprocess.crop}"
     if preprocess.format is not InputFormat.FLOAT_NCHW or preprocess.resize_in_graph:
         yield f"an input of {preprocess.format.value}: weights are trained on float-nchw"
     if not all(map(math.isfinite, preprocess.mean)):
         yield f"a mean of {preprocess.mean}"
-    if not all(0 < one < math.inf for one in preprocess.std):
+    if not all(0 < std < math.inf for std in preprocess.std):
         yield f"a standard deviation of {preprocess.std}"
     if model.num_classes < 1:
         yield f"{model.num_classes} classes"
     if len(card.labels) not in (0, model.num_classes):
         yield f"{len(card.labels)} class names for {model.num_classes} classes"
-    for one in (*card.accuracy, *card.int8_accuracy):
-        shares = (one.top1, one.top1 if one.top5 is None else one.top5)
-        if one.samples < 1 or not all(0 <= share <= 1 for share in shares):
-            yield f"an accuracy of {one.top1:g} on {one.samples} images"
+    for found in (*card.accuracy, *card.int8_accuracy):
+        shares = (found.top1, found.top1 if found.top5 is None else found.top5)
+        if found.samples < 1 or not all(0 <= share <= 1 for share in shares):
+            yield f"an accuracy of {found.top1:g} on {found.samples} images"
     for name, (least, largest) in card.activation_ranges.items():
         if not -_LARGEST <= least <= 0 <= largest <= _LARGEST:
             yield f"a range of {least:g} to {largest:g} for {name}"

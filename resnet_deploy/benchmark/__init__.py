@@ -10,21 +10,6 @@ from __future__ import annotations
 
 from resnet_deploy.benchmark.compare import compare_runs, load_results
 from resnet_deploy.benchmark.measure import Start, measure
-from resnet_deploy.benchmark.profiling import profile_subjects, profiled
 from resnet_deploy.benchmark.schedule import FEWEST_ROUNDS
 from resnet_deploy.benchmark.subjects import default_subjects, natural_batch_size, open_models
-from resnet_deploy.benchmark.sweep import sweep
-
-__all__ = [
-    "FEWEST_ROUNDS",
-    "Start",
-    "compare_runs",
-    "default_subjects",
-    "load_results",
-    "measure",
-    "natural_batch_size",
-    "open_models",
-    "profile_subjects",
-    "profiled",
-    "sweep",
-]
+from resnet_deploy.benchmark.sweep import profile_subjects, sweep

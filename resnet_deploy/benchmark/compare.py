@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cattrs
 
@@ -15,8 +15,20 @@ from resnet_deploy.results.interval import FEWEST_PROCESSES
 from resnet_deploy.results.ratio import group_medians
 from resnet_deploy.results.regression import Change, RegressionReport
 
-_Key = tuple[str, int, int, int, bool]
-"""Label, batch size, threads, instances, and whether it is throughput."""
+
+class _Key(NamedTuple):
+    """What a subject is known by in both files."""
+
+    label: str
+    batch_size: int
+    threads: int
+    instances: int
+    throughput: bool
+
+    def __str__(self) -> str:
+        instances = f"{self.instances} x " if self.instances > 1 else ""
+        mode = ", throughput" if self.throughput else ""
+        return f"{self.label} (batch {self.batch_size}, {instances}{self.threads} threads{mode})"
 
 
 def load_results(path: Path) -> list[BenchmarkResult]:
@@ -32,7 +44,8 @@ def load_results(path: Path) -> list[BenchmarkResult]:
     except ValueError as error:
         raise ArtifactError(f"{path} is not JSON: name a file of bench --json") from error
     try:
-        results = [from_dict(BenchmarkResult, _without_parity(one)) for one in _each(data)]
+        found = data.get("results", [data])
+        results = [from_dict(BenchmarkResult, _without_parity(result)) for result in found]
     except (KeyError, TypeError, ValueError, AttributeError, cattrs.BaseValidationError) as error:
         raise ArtifactError(
             f"{path} is JSON, but not of bench --json: name a file that it wrote"
@@ -42,13 +55,9 @@ def load_results(path: Path) -> list[BenchmarkResult]:
     return results
 
 
-def _each(data: Any) -> list[Any]:
-    return list(data["results"]) if "results" in data else [data]
-
-
 def _without_parity(data: dict[str, Any]) -> dict[str, Any]:
     """Drop what is not compared: a NaN among the logits is null in JSON and no number."""
-    subjects = [{**one, "logits": None} for one in data["subjects"]]
+    subjects = [{**subject, "logits": None} for subject in data["subjects"]]
     return {**data, "subjects": subjects}
 
 
@@ -70,8 +79,8 @@ def compare_runs(
         SpecError: the files have no subject in common, or not the reference.
     """
     before, after = load_results(old), load_results(new)
-    first, second = dict(_samples(before)), dict(_samples(after))
-    common = [key for key in first if key in second and key[0] != relative_to]
+    first, second = _samples(before), _samples(after)
+    common = [key for key in first if key in second and key.label != relative_to]
     if not common:
         raise SpecError(
             f"{old} and {new} have no subject in common ({_names(first)} and {_names(second)}): "
@@ -81,19 +90,22 @@ def compare_runs(
     for key in common:
         pair = first[key], second[key]
         references = _reference(first, key, relative_to), _reference(second, key, relative_to)
-        by_process = all(len(one.processes) >= FEWEST_PROCESSES for one in pair)
-        label, batch_size, threads, instances, throughput = key
+        by_process = all(len(samples.processes) >= FEWEST_PROCESSES for samples in pair)
+        before_ns, after_ns = (
+            _costs(samples, reference, by_process=by_process)
+            for samples, reference in zip(pair, references, strict=True)
+        )
         changes.append(
             Change(
-                subject=label,
-                batch_size=batch_size,
-                threads=threads,
-                instances=instances,
-                throughput=throughput,
+                subject=key.label,
+                batch_size=key.batch_size,
+                threads=key.threads,
+                instances=key.instances,
+                throughput=key.throughput,
                 max_regress=max_regress,
                 by_process=by_process,
-                before=_costs(pair[0], references[0], by_process=by_process),
-                after=_costs(pair[1], references[1], by_process=by_process),
+                before=before_ns,
+                after=after_ns,
             )
         )
     return RegressionReport(
@@ -102,17 +114,26 @@ def compare_runs(
         max_regress=max_regress,
         relative_to=relative_to,
         changes=tuple(changes),
-        unmatched=tuple(_unmatched(first, second, old) + _unmatched(second, first, new)),
+        unmatched=(
+            *(f"{key} is only in {old}" for key in first if key not in second),
+            *(f"{key} is only in {new}" for key in second if key not in first),
+        ),
         differences=tuple(_differences(before[0], after[0])),
     )
 
 
-def _samples(results: Sequence[BenchmarkResult]) -> Iterator[tuple[_Key, BenchSamples]]:
-    for result in results:
-        for one in result.subjects:
-            subject = one.subject
-            shape = subject.batch_size, subject.threads, subject.instances
-            yield (subject.label, *shape, bool(one.images_per_slice)), one
+def _samples(results: Sequence[BenchmarkResult]) -> dict[_Key, BenchSamples]:
+    return {
+        _Key(
+            label=samples.subject.label,
+            batch_size=samples.subject.batch_size,
+            threads=samples.subject.threads,
+            instances=samples.subject.instances,
+            throughput=bool(samples.images_per_slice),
+        ): samples
+        for result in results
+        for samples in result.subjects
+    }
 
 
 def _reference(
@@ -120,38 +141,26 @@ def _reference(
 ) -> BenchSamples | None:
     if relative_to is None:
         return None
-    found = samples.get((relative_to, *key[1:]))
+    found = samples.get(key._replace(label=relative_to))
     if found is None:
         raise SpecError(
-            f"--relative-to {relative_to!r}: both runs must hold it with batch size {key[1]} and "
-            f"{key[2]} threads; there are {_names(samples)}"
+            f"--relative-to {relative_to!r}: both runs must hold it with batch size "
+            f"{key.batch_size} and {key.threads} threads; there are {_names(samples)}"
         )
     return found
 
 
 def _costs(
-    one: BenchSamples, reference: BenchSamples | None, *, by_process: bool
+    samples: BenchSamples, reference: BenchSamples | None, *, by_process: bool
 ) -> tuple[float, ...]:
-    costs = one.costs
+    costs = samples.costs
     if reference is not None:
         costs = tuple(a / b for a, b in zip(costs, reference.costs, strict=True))
-    return group_medians(costs, one.processes) if by_process else costs
+    return group_medians(costs, samples.processes) if by_process else costs
 
 
 def _names(samples: dict[_Key, BenchSamples]) -> str:
-    return ", ".join(_name(key) for key in samples)
-
-
-def _name(key: _Key) -> str:
-    instances = f"{key[3]} x " if key[3] > 1 else ""
-    mode = ", throughput" if key[4] else ""
-    return f"{key[0]} (batch {key[1]}, {instances}{key[2]} threads{mode})"
-
-
-def _unmatched(
-    samples: dict[_Key, BenchSamples], other: dict[_Key, BenchSamples], path: Path
-) -> list[str]:
-    return [f"{_name(key)} is only in {path}" for key in samples if key not in other]
+    return ", ".join(map(str, samples))
 
 
 def _differences(old: BenchmarkResult, new: BenchmarkResult) -> Iterator[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.benchmark.samples import Samples, parity, samples_for
+from resnet_deploy.benchmark.samples import Samples, samples_for
 from resnet_deploy.benchmark.schedule import FEWEST_ROUNDS, Schedule, may_stop, plan
 from resnet_deploy.errors import MissingDependencyError, SpecError, UnsupportedGraphError
 from resnet_deploy.measure.group import ProcessGroup
@@ -25,9 +25,11 @@ from resnet_deploy.results import (
     BenchSubject,
     ColdStart,
     Environment,
+    OutputDiff,
     paired_ratios,
 )
 from resnet_deploy.results.interval import FEWEST_PROCESSES
+from resnet_deploy.runners.compare import difference_and_top1
 from resnet_deploy.spec import BenchSpec
 
 _PATIENCE = 1.5
@@ -271,13 +273,14 @@ class _Session:
 
     def _samples_of(self, entry: _Entry) -> BenchSamples:
         first = self._entries[0]
-        same_input = entry is not first and entry.samples.pictures == first.samples.pictures
-        logits, top1 = parity(
-            entry.logits,
-            first.logits,
-            same_input=same_input,
-            classes=entry.samples.classes,
-        )
+        same_input = entry is not first and entry.samples.content == first.samples.content
+        logits: OutputDiff | None = None
+        top1: tuple[bool, ...] = ()
+        if same_input and entry.logits.shape == first.logits.shape:
+            classes = entry.samples.classes
+            logits, top1 = difference_and_top1(
+                "logits", first.logits, entry.logits, classes=classes
+            )
         return BenchSamples(
             subject=entry.subject,
             rounds_ns=tuple(entry.rounds),

@@ -1,4 +1,4 @@
-"""The images that subjects get, and whether they answer alike."""
+"""The images that subjects get."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from resnet_deploy.artifact.onnx_file import Artifact, load
 from resnet_deploy.data.formats import encode
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError
-from resnet_deploy.results import BenchSubject, OutputDiff
-from resnet_deploy.runners.compare import difference_and_top1
+from resnet_deploy.results import BenchSubject
 from resnet_deploy.spec import BenchSpec, Preprocess
 
 _PARITY_SAMPLES = 8
@@ -21,13 +20,13 @@ _PARITY_SAMPLES = 8
 
 @dataclass(frozen=True)
 class Samples:
-    """A ``.npy`` file of images; those of equal ``pictures`` show the same.
+    """A ``.npy`` file of images; those of equal ``content`` show the same.
 
     ``classes``: what the subject answers to them is by class.
     """
 
     file: Path
-    pictures: str
+    content: str
     classes: bool = True
 
 
@@ -36,23 +35,23 @@ def samples_for(subject: BenchSubject, spec: BenchSpec, folder: Path) -> Samples
 
     There are 8 of them for parity, rounded up to whole batches; the first batch is timed. A file
     of this tool gets them prepared as its card says, so that files that take bytes and files that
-    take floats are compared on the same pictures.
+    take floats are compared on the same images.
     """
     count = -(-_PARITY_SAMPLES // subject.batch_size) * subject.batch_size
     generator = np.random.default_rng(spec.seed)
     artifact = _artifact_of(subject)
     classes = artifact is None or artifact.output_kind.has_classes
-    preprocess = None if artifact is None else _preprocess_of(artifact, subject)
+    preprocess = _preprocess_of(artifact, subject)
     if preprocess is not None:
         size = preprocess.crop
-        pictures = f"{count}x{size}x{size}"
+        content = f"{count}x{size}x{size}"
         numbers = (*preprocess.mean, *preprocess.std)
         normal = "-".join(f"{number:g}" for number in numbers)
-        file = folder / f"pictures-{pictures}-{preprocess.format.value}-{normal}.npy"
+        file = folder / f"images-{content}-{preprocess.format.value}-{normal}.npy"
         if not file.exists():
             pixels = generator.integers(0, 256, (count, size, size, 3)).astype(np.uint8)
             np.save(file, encode(pixels, preprocess), allow_pickle=False)
-        return Samples(file, pictures, classes)
+        return Samples(file, content, classes)
     shape = "x".join(str(size) for size in subject.input_shape)
     file = folder / f"samples-{count}x{shape}-{subject.input_dtype}.npy"
     if not file.exists():
@@ -72,20 +71,11 @@ def _artifact_of(subject: BenchSubject) -> Artifact | None:
         return None
 
 
-def _preprocess_of(artifact: Artifact, subject: BenchSubject) -> Preprocess | None:
-    """Return how pictures become the input of the file; None where that is not known."""
-    if artifact.image_shape != subject.input_shape:
+def _preprocess_of(artifact: Artifact | None, subject: BenchSubject) -> Preprocess | None:
+    """Return how images become the input of the file; None where that is not known."""
+    if artifact is None or artifact.image_shape != subject.input_shape:
         return None
     try:
         return input_preprocess(artifact)
     except UnsupportedGraphError:
         return None
-
-
-def parity(
-    logits: Array, reference: Array, *, same_input: bool, classes: bool
-) -> tuple[OutputDiff | None, tuple[bool, ...]]:
-    """Compare two outputs, and the top-1 of ``classes``; (None, ()) without the same input."""
-    if not same_input or logits.shape != reference.shape:
-        return None, ()
-    return difference_and_top1("logits", reference, logits, classes=classes)

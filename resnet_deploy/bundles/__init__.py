@@ -1,1 +1,1 @@
-"""A network with the code that runs it, in a folder that proves itself: one target per file."""
+"""A network with the code that runs it, in a folder with a self-test: one target per file."""

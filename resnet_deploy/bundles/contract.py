@@ -1,4 +1,4 @@
-"""What code around a network must do: from a picture to the input, from the output to classes."""
+"""What code around a network must do: from an image to the input, from the output to classes."""
 
 from __future__ import annotations
 
@@ -38,17 +38,12 @@ class Contract:
         """Whether the scores are probabilities already, not logits."""
         return self.output_kind in (OutputKind.SOFTMAX, OutputKind.TOP_K)
 
-    @property
-    def scores_per_image(self) -> int:
-        """How many values the first output has for one image."""
-        return self.k or self.num_classes
-
 
 def contract_of(artifact: Artifact) -> Contract:
     """Return the contract of ``artifact``.
 
     Raises:
-        UnsupportedGraphError: it does not take RGB pictures, gives features instead of classes, or
+        UnsupportedGraphError: it does not take RGB images, gives features instead of classes, or
             does not say how many classes there are.
     """
     check_has_classes(artifact)

@@ -14,20 +14,14 @@ _COMMANDS = (
 
 def render(kit: Kit) -> Rendered:
     """Return the files of the bundle."""
-    readme = kit.render(
-        "cpp/README.md",
+    own = kit.render_folder(
+        "cpp",
         commands=_COMMANDS,
         cpus=cpus(kit.network.artifact),
         preparation=preparation(kit.contract),
     )
     return Rendered(
-        files={
-            **kit.common_files(),
-            **native_files(kit),
-            "CMakeLists.txt": kit.render("cpp/CMakeLists.txt"),
-            "README.md": readme,
-            "src/classify.cpp": kit.render("cpp/src/classify.cpp"),
-        },
+        files={**kit.common_files(), **native_files(kit), **own},
         commands=_COMMANDS,
         notes=("/path/of/onnxruntime is an unpacked release of ONNX Runtime",),
     )

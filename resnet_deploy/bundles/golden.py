@@ -1,44 +1,54 @@
-"""Golden cases: a picture, the exact input that it becomes, and what the network answers."""
+"""Golden cases: an image, the exact input that it becomes, and what the network answers.
+
+Most images are synthetic, and exercise what preprocessing can get wrong: sizes are odd, upright,
+lying, elongated, too small and just right; one is grey. They are made of integers and of the noise
+of :mod:`resnet_deploy.data.synthetic`, so that every machine makes the same bytes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.bundles.contract import Contract
-from resnet_deploy.bundles.pictures import Pixels, made_up_pictures
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.images import to_rgb
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.data.sampling import spread_sample
+from resnet_deploy.data.synthetic import synthetic_images
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.runners.base import infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import OutputKind, SessionSpec
+from resnet_deploy.spec import OutputKind, Preprocess, SessionSpec
+
+Pixels = NDArray[np.uint8]
 
 _LONGEST_SIDE = 1024
-"""Larger pictures are made smaller: a bundle is no photo album."""
+"""Larger images are made smaller: a self-test needs no full-size photos."""
+
+_WORDS = "resnet 34: 3x3 conv, 64\nRGB, not BGR. Bilinear."
+_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class GoldenCase:
-    """``picture`` is RGB ``(H, W, 3)`` or grey ``(H, W)`` in uint8; ``tensor`` has no batch."""
+    """``image`` is RGB ``(H, W, 3)`` or grey ``(H, W)`` in uint8; ``tensor`` has no batch."""
 
     name: str
-    picture: Pixels
+    image: Pixels
     tensor: Array
 
     @property
-    def picture_file(self) -> str:
+    def image_file(self) -> str:
         """Its file in the bundle: binary PPM, or PGM where it is grey."""
-        return f"golden/{self.name}.{'ppm' if self.picture.ndim == 3 else 'pgm'}"
+        return f"golden/{self.name}.{'ppm' if self.image.ndim == 3 else 'pgm'}"
 
     @property
     def tensor_file(self) -> str:
@@ -47,19 +57,19 @@ class GoldenCase:
 
     @property
     def width(self) -> int:
-        """Of the picture, in pixels."""
-        return int(self.picture.shape[1])
+        """Of the image, in pixels."""
+        return int(self.image.shape[1])
 
     @property
     def height(self) -> int:
-        """Of the picture, in pixels."""
-        return int(self.picture.shape[0])
+        """Of the image, in pixels."""
+        return int(self.image.shape[0])
 
     def files(self) -> dict[str, bytes]:
-        """Return the files of the picture and of the input, by name."""
+        """Return the files of the image and of the input, by name."""
         tensor = self.tensor.astype(self.tensor.dtype.newbyteorder("<"))
         return {
-            self.picture_file: netpbm(self.picture),
+            self.image_file: netpbm(self.image),
             self.tensor_file: np.ascontiguousarray(tensor).tobytes(),
         }
 
@@ -87,21 +97,24 @@ class Answer:
 def golden_cases(
     contract: Contract, dataset: Dataset | None, count: int, seed: int
 ) -> tuple[GoldenCase, ...]:
-    """Return the made-up cases, and ``count`` pictures of ``dataset`` behind them.
+    """Return the synthetic cases, and ``count`` images of ``dataset`` behind them.
 
     Raises:
-        DatasetError: a picture can't be read.
+        DatasetError: an image can't be read.
     """
-    pictures: dict[str, Pixels] = dict(made_up_pictures(contract.preprocess))
+    images = golden_images(contract.preprocess)
     if dataset is not None:
-        pictures.update(_real_pictures(dataset, spread_sample(dataset, count, seed)))
+        for number, index in enumerate(spread_sample(dataset, count, seed)):
+            image = dataset.image(index)
+            image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+            images[f"real-{number:02d}"] = np.asarray(image, dtype=np.uint8)
     return tuple(
         GoldenCase(
             name=name,
-            picture=picture,
-            tensor=prepare(to_rgb(Image.fromarray(picture)), contract.preprocess),
+            image=image,
+            tensor=prepare(to_rgb(Image.fromarray(image)), contract.preprocess),
         )
-        for name, picture in pictures.items()
+        for name, image in images.items()
     )
 
 
@@ -115,7 +128,7 @@ def answers(
     Raises:
         RunnerError: the model can't be run, or gives NaN.
     """
-    # A batch of one each, as an app runs it; a fixed batch gets the same picture in every place.
+    # A batch of one each, as an app runs it; a fixed batch gets the same image in every place.
     size = artifact.input.shape[0] or 1
     found = []
     spec = SessionSpec(threads=1, spin=False, options=options)
@@ -134,19 +147,59 @@ def answers(
     return tuple(found)
 
 
-def netpbm(picture: Pixels) -> bytes:
-    """Return a picture as binary PPM (P6), or PGM (P5) where it is grey."""
-    height, width = picture.shape[:2]
-    magic = "P6" if picture.ndim == 3 else "P5"
-    return f"{magic}\n{width} {height}\n255\n".encode() + np.ascontiguousarray(picture).tobytes()
+def netpbm(image: Pixels) -> bytes:
+    """Return a image as binary PPM (P6), or PGM (P5) where it is grey."""
+    height, width = image.shape[:2]
+    magic = "P6" if image.ndim == 3 else "P5"
+    return f"{magic}\n{width} {height}\n255\n".encode() + np.ascontiguousarray(image).tobytes()
 
 
-def _real_pictures(dataset: Dataset, indices: Sequence[int]) -> Mapping[str, Pixels]:
-    return dict(_named_pictures(dataset, indices))
+def golden_images(spec: Preprocess) -> dict[str, Pixels]:
+    """Return the synthetic images by name: RGB ``(H, W, 3)`` or grey ``(H, W)``, in uint8.
+
+    Args:
+        spec: what they will be prepared with; it determines their sizes.
+    """
+    resize, crop = spec.resize, spec.crop
+    photo = synthetic_images(1, resize * 3 // 2, _SEED)[0]
+    return {
+        "photo-like": photo[: resize * 5 // 4],
+        "as-is": synthetic_images(1, crop, _SEED + 1)[0],
+        "gradient-upright": _gradient(resize * 9 // 8 + 1, resize * 3 + 3),
+        "text-lying": _text(resize * 2 + 1, resize + 7),
+        "small": synthetic_images(1, max(crop // 3, 5), _SEED + 2)[0],
+        "checkerboard-elongated": _checkerboard(resize * 3, resize // 2 + 1),
+        "grey": np.ascontiguousarray(photo[: resize + 5, : resize * 4 // 3, 1]),
+    }
 
 
-def _named_pictures(dataset: Dataset, indices: Sequence[int]) -> Iterator[tuple[str, Pixels]]:
-    for number, index in enumerate(indices):
-        image = dataset.image(index)
-        image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
-        yield f"real-{number:02d}", np.asarray(image, dtype=np.uint8)
+def _gradient(width: int, height: int) -> Pixels:
+    """Red grows to the right, green downwards, blue against both: any swap or flip shows."""
+    across = np.arange(width) * 255 // (width - 1)
+    down = np.arange(height) * 255 // (height - 1)
+    image = np.empty((height, width, 3), dtype=np.uint8)
+    image[..., 0] = across
+    image[..., 1] = down[:, None]
+    image[..., 2] = 255 - (across + down[:, None]) // 2
+    return image
+
+
+def _text(width: int, height: int) -> Pixels:
+    """Sharp edges in dark red on light yellow; the bitmap font is part of Pillow."""
+    letters = Image.new("L", (150, 40), 0)
+    ImageDraw.Draw(letters).multiline_text(
+        (4, 4), _WORDS, fill=255, font=ImageFont.load_default_imagefont()
+    )
+    mask = np.asarray(letters.resize((width, height), Image.Resampling.NEAREST)) > 127
+    image = np.empty((height, width, 3), dtype=np.uint8)
+    image[:] = (255, 250, 205)
+    image[mask] = (128, 16, 16)
+    return image
+
+
+def _checkerboard(width: int, height: int) -> Pixels:
+    """Squares of one pixel: what is resized without antialiasing gets moiré instead of grey."""
+    field = (np.arange(width) + np.arange(height)[:, None]) % 2
+    colours = np.array([(250, 40, 40), (20, 200, 220)], dtype=np.uint8)
+    image: Pixels = colours[field]
+    return image

@@ -7,20 +7,6 @@ from typing import Any, Final
 
 from resnet_deploy.bundles.kit import LABELS_FILE, Kit
 
-_CORE: Final = (
-    "classifier.mjs",
-    "contract.mjs",
-    "errors.mjs",
-    "filters.mjs",
-    "labels.mjs",
-    "loading.mjs",
-    "netpbm.mjs",
-    "pillow_resize.mjs",
-    "preprocess.mjs",
-    "selftest.mjs",
-    "types.d.mts",
-)
-
 _RELEASES: Final = (
     "1.20.0",
     "1.20.1",
@@ -43,16 +29,14 @@ _RELEASES: Final = (
 
 def core_files(kit: Kit, folder: str) -> dict[str, bytes]:
     """Return the shared modules by name, below ``folder`` of the bundle."""
-    described = _described(kit)
-    return {
-        f"{folder}/{name}": kit.render(f"javascript/{name}", described=described) for name in _CORE
-    }
+    return kit.render_folder("javascript", under=f"{folder}/", described=_described(kit))
 
 
 def npm_release(kit: Kit) -> str:
     """Return the newest npm release of ONNX Runtime that is not newer than the one used here."""
     tested = _numbers(kit.max_onnxruntime)
-    return next((one for one in reversed(_RELEASES) if _numbers(one) <= tested), _RELEASES[0])
+    older = (release for release in reversed(_RELEASES) if _numbers(release) <= tested)
+    return next(older, _RELEASES[0])
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.bundles.contract import Contract
 from resnet_deploy.bundles.golden import Answer, GoldenCase
-from resnet_deploy.bundles.rendering import render
+from resnet_deploy.bundles.rendering import render, templates_in
 from resnet_deploy.spec import BundleTarget
 from resnet_deploy.version import __version__
 
@@ -21,7 +20,7 @@ LABELS_FILE = "labels.txt"
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """One ONNX file in a bundle, and what it answers to the golden cases, in their order.
+    """One model file in a bundle, and what it answers to the golden cases, in their order.
 
     ``file`` is its name in the bundle; ``tolerance`` bounds max |difference| / max |score|.
     """
@@ -37,14 +36,9 @@ class Network:
         """Of the file."""
         return hashlib.sha256(self.data).hexdigest()
 
-    @property
-    def stem(self) -> str:
-        """The file's name without its suffix."""
-        return self.file.rpartition(".")[0]
-
     def scores_file(self, case: GoldenCase) -> str:
         """Return the file of this network's scores for ``case``: little-endian float32."""
-        return f"golden/{case.name}.{self.stem}.scores"
+        return f"golden/{case.name}.{self.file.rpartition('.')[0]}.scores"
 
     def top1_is_decided(self, index: int) -> bool:
         """Return whether no difference within the tolerance can change the best class."""
@@ -88,20 +82,16 @@ class Kit:
     def common_files(self) -> dict[str, bytes]:
         """Return what most bundles hold: networks, labels and golden cases, by name."""
         files = {network.file: network.data for network in self.networks}
-        files[LABELS_FILE] = self.labels_text()
+        files[LABELS_FILE] = "".join(f"{label}\n" for label in self.contract.labels).encode()
         for index, case in enumerate(self.cases):
             files.update(case.files())
             for network in self.networks:
                 files[network.scores_file(case)] = network.answers[index].to_bytes()
         return files
 
-    def labels_text(self) -> bytes:
-        """Return the names of the classes, one a line."""
-        return "".join(f"{label}\n" for label in self.contract.labels).encode()
-
     def render(self, template: str, **more: Any) -> bytes:
         """Return a template filled in with the kit's fields and ``more``."""
-        values: Mapping[str, Any] = {
+        values = {
             "target": self.target.value,
             "contract": self.contract,
             "preprocess": self.contract.preprocess,
@@ -114,3 +104,10 @@ class Kit:
             **more,
         }
         return render(template, values)
+
+    def render_folder(self, folder: str, *, under: str = "", **more: Any) -> dict[str, bytes]:
+        """Return every template of ``folder`` filled in, by its name ``under`` a path or prefix."""
+        return {
+            f"{under}{name}": self.render(f"{folder}/{name}", **more)
+            for name in templates_in(folder)
+        }

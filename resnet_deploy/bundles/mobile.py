@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Final
 
 from resnet_deploy.bundles.golden import answers
 from resnet_deploy.bundles.kit import MODEL_FILE, Kit, Rendered
-from resnet_deploy.bundles.native import NativeModel, cpus, native_files, preparation
+from resnet_deploy.bundles.native import cpus, native_files, preparation
 from resnet_deploy.bundles.ort_format import (
     MIN_ONNXRUNTIME,
     ORT_FORMAT_OPTIONS,
@@ -21,19 +20,6 @@ from resnet_deploy.graph.releases import release_numbers
 
 ORT_FILE: Final = "model.ort"
 OPERATORS_FILE: Final = "required_operators_and_types.config"
-
-TEMPLATES: Final = (
-    "README.md",
-    "android/CMakeLists.txt",
-    "android/build.gradle.kts",
-    "android/src/main/cpp/resnet_classifier_jni.cpp",
-    "android/src/main/java/resnetdeploy/Prediction.java",
-    "android/src/main/java/resnetdeploy/ResnetClassifier.java",
-    "desktop/resnetdeploy/SelfTest.java",
-    "ios/ResnetClassifier.h",
-    "ios/ResnetClassifier.mm",
-)
-"""Files of ``templates/mobile``, where they lie in a bundle."""
 
 COMMANDS: Final = (
     "cmake -S android -B build -DORT_ROOT=/path/of/onnxruntime",
@@ -57,28 +43,24 @@ def render(kit: Kit) -> Rendered:
     """
     made = to_ort_format(kit.network.data)
     _check_answers(kit, made.model)
-    models = (
-        NativeModel.of(kit, kit.network),
-        NativeModel.of(
-            kit, kit.network, file=ORT_FILE, sha256=hashlib.sha256(made.model).hexdigest()
-        ),
+    models = (kit.network, replace(kit.network, file=ORT_FILE, data=made.model))
+    own = kit.render_folder(
+        "mobile",
+        models=models,
+        commands=COMMANDS,
+        cpus=cpus(kit.network.artifact),
+        preparation=preparation(kit.contract),
+        model_file=MODEL_FILE,
+        ort_file=ORT_FILE,
+        operators_file=OPERATORS_FILE,
+        ort_min_onnxruntime=max(kit.min_onnxruntime, MIN_ONNXRUNTIME, key=release_numbers),
     )
-    more = {
-        "models": models,
-        "commands": COMMANDS,
-        "cpus": cpus(kit.network.artifact),
-        "preparation": preparation(kit.contract),
-        "model_file": MODEL_FILE,
-        "ort_file": ORT_FILE,
-        "operators_file": OPERATORS_FILE,
-        "ort_min_onnxruntime": max(kit.min_onnxruntime, MIN_ONNXRUNTIME, key=release_numbers),
-    }
     files = {
         **kit.common_files(),
         **native_files(kit, models, folder="core/"),
         ORT_FILE: made.model,
         OPERATORS_FILE: made.operators,
-        **{name: kit.render(f"mobile/{name}", **more) for name in TEMPLATES},
+        **own,
     }
     return Rendered(files=files, commands=COMMANDS, notes=_NOTES)
 

@@ -3,104 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
 
 from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.bundles.contract import Contract
 from resnet_deploy.bundles.kit import LABELS_FILE, Kit, Network
 from resnet_deploy.spec import InputFormat
 
-CORE_FILES: Final = (
-    "include/resnet_classifier.h",
-    "include/resnet_classifier.hpp",
-    "include/resnet/contract.hpp",
-    "include/resnet/files.hpp",
-    "include/resnet/golden.hpp",
-    "include/resnet/netpbm.hpp",
-    "include/resnet/network.hpp",
-    "include/resnet/onnxruntime.hpp",
-    "include/resnet/pillow_resize.hpp",
-    "include/resnet/preprocess.hpp",
-    "include/resnet/sha256.hpp",
-    "include/resnet/threads.hpp",
-    "include/resnet/types.hpp",
-    "src/resnet_classifier.cpp",
-    "src/selftest.cpp",
-)
-"""Files of ``templates/native``, where they lie in a bundle."""
-
 _SATURATING = "x86-avx2"
 
 
-@dataclass(frozen=True)
-class _Answer:
-    scores_file: str
-    top1: int
-    top1_is_decided: bool
-
-
-@dataclass(frozen=True)
-class NativeModel:
-    """A model file that the core may open, and the network whose answers it must give.
-
-    The file is the network's own, or a copy of it in another format: then with its own ``sha256``.
-    """
-
-    file: str
-    sha256: str
-    precision: str
-    tolerance: float
-    answers: tuple[_Answer, ...]
-
-    @classmethod
-    def of(
-        cls, kit: Kit, network: Network, *, file: str | None = None, sha256: str | None = None
-    ) -> NativeModel:
-        """Return the entry of ``network``, under another name and hash where they are given."""
-        return cls(
-            file=file or network.file,
-            sha256=sha256 or network.sha256,
-            precision=network.artifact.precision,
-            tolerance=network.tolerance,
-            answers=tuple(
-                _Answer(
-                    scores_file=network.scores_file(case),
-                    top1=network.answers[index].top1,
-                    top1_is_decided=network.top1_is_decided(index),
-                )
-                for index, case in enumerate(kit.cases)
-            ),
-        )
-
-
-def native_files(
-    kit: Kit, models: Sequence[NativeModel] = (), *, folder: str = ""
-) -> dict[str, bytes]:
+def native_files(kit: Kit, models: Sequence[Network] = (), *, folder: str = "") -> dict[str, bytes]:
     """Return the core's files by name, all below ``folder`` (such as ``core/``).
 
-    ``models`` are what it may open, the first by default; empty: the kit's networks.
+    ``models`` are the files that it may open, the first by default; empty: the kit's networks.
     """
     contract, spec = kit.contract, kit.contract.preprocess
-    return {
-        f"{folder}{name}": kit.render(
-            f"native/{name}",
-            models=models or [NativeModel.of(kit, network) for network in kit.networks],
-            interpolation=spec.interpolation,
-            format=spec.format.value.replace("-", "_"),
-            output_kind=contract.output_kind.value.replace("-", "_"),
-            # Rounded from double to float by the compiler, as NumPy does it.
-            mean=", ".join(f"static_cast<float>({value!r})" for value in spec.mean),
-            deviation=", ".join(f"static_cast<float>({value!r})" for value in spec.std),
-            labels_file=LABELS_FILE,
-            api_version=int(kit.min_onnxruntime.split(".")[1]),
-        )
-        for name in CORE_FILES
-    }
+    return kit.render_folder(
+        "native",
+        under=folder,
+        models=models or kit.networks,
+        interpolation=spec.interpolation,
+        format=spec.format.value.replace("-", "_"),
+        output_kind=contract.output_kind.value.replace("-", "_"),
+        # Rounded from double to float by the compiler, as NumPy does it.
+        mean=", ".join(f"static_cast<float>({value!r})" for value in spec.mean),
+        deviation=", ".join(f"static_cast<float>({value!r})" for value in spec.std),
+        labels_file=LABELS_FILE,
+        api_version=int(kit.min_onnxruntime.split(".")[1]),
+    )
 
 
 def preparation(contract: Contract) -> str:
-    """Return what is done with a picture, for a sentence: "resized so that …"."""
+    """Return how an image is prepared, for a sentence: "resized so that …"."""
     spec = contract.preprocess
     if spec.resize_in_graph:
         return "given to the network as it is, which resizes it itself"

@@ -7,6 +7,7 @@ module path. Arguments: the ONNX file, and an empty folder for ``model.ort`` and
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,16 @@ def with_sorted_kernel_types(data: bytes) -> bytes:
     builder.minalign = _ALIGNMENT
     version = builder.CreateString(session.OrtVersion())
     resolver = _write_resolver(builder, session.KernelTypeStrResolver())
-    InferenceSession.InferenceSessionStart(builder)
-    InferenceSession.InferenceSessionAddOrtVersion(builder, version)
-    InferenceSession.InferenceSessionAddModel(builder, len(data) - model.Pos)
-    InferenceSession.InferenceSessionAddKernelTypeStrResolver(builder, resolver)
-    builder.Finish(InferenceSession.InferenceSessionEnd(builder), file_identifier=data[4:8])
+    root = _table(
+        builder,
+        InferenceSession,
+        {
+            "OrtVersion": version,
+            "Model": len(data) - model.Pos,
+            "KernelTypeStrResolver": resolver,
+        },
+    )
+    builder.Finish(root, file_identifier=data[4:8])
     return bytes(builder.Output())
 
 
@@ -77,42 +83,37 @@ def _write_resolver(builder: Any, resolver: Any) -> int:
         OpIdKernelTypeStrArgsEntry,
     )
 
-    def argument(one: Any) -> int:
-        ArgTypeAndIndex.ArgTypeAndIndexStart(builder)
-        ArgTypeAndIndex.ArgTypeAndIndexAddArgType(builder, one.ArgType())
-        ArgTypeAndIndex.ArgTypeAndIndexAddIndex(builder, one.Index())
-        return int(ArgTypeAndIndex.ArgTypeAndIndexEnd(builder))
+    def argument(stored: Any) -> int:
+        fields = {"ArgType": stored.ArgType(), "Index": stored.Index()}
+        return _table(builder, ArgTypeAndIndex, fields)
 
-    def entry(one: Any) -> int:
-        found = [argument(one.Args(index)) for index in range(one.ArgsLength())]
+    def entry(stored: Any) -> int:
+        found = [argument(stored.Args(index)) for index in range(stored.ArgsLength())]
         arguments = _vector(builder, found)
-        name = builder.CreateString(one.KernelTypeStr())
-        module = KernelTypeStrArgsEntry
-        module.KernelTypeStrArgsEntryStart(builder)
-        module.KernelTypeStrArgsEntryAddKernelTypeStr(builder, name)
-        module.KernelTypeStrArgsEntryAddArgs(builder, arguments)
-        return int(module.KernelTypeStrArgsEntryEnd(builder))
+        name = builder.CreateString(stored.KernelTypeStr())
+        return _table(builder, KernelTypeStrArgsEntry, {"KernelTypeStr": name, "Args": arguments})
 
-    def operator(one: Any) -> int:
-        every = [one.KernelTypeStrArgs(index) for index in range(one.KernelTypeStrArgsLength())]
+    def operator(stored: Any) -> int:
+        kinds = map(stored.KernelTypeStrArgs, range(stored.KernelTypeStrArgsLength()))
         # ONNX Runtime looks names up by bisection.
-        every.sort(key=lambda each: bytes(each.KernelTypeStr()))
-        entries = _vector(builder, [entry(each) for each in every])
-        name = builder.CreateString(one.OpId())
-        module = OpIdKernelTypeStrArgsEntry
-        module.OpIdKernelTypeStrArgsEntryStart(builder)
-        module.OpIdKernelTypeStrArgsEntryAddOpId(builder, name)
-        module.OpIdKernelTypeStrArgsEntryAddKernelTypeStrArgs(builder, entries)
-        return int(module.OpIdKernelTypeStrArgsEntryEnd(builder))
+        ordered = sorted(kinds, key=lambda kind: bytes(kind.KernelTypeStr()))
+        entries = _vector(builder, [entry(kind) for kind in ordered])
+        fields = {"OpId": builder.CreateString(stored.OpId()), "KernelTypeStrArgs": entries}
+        return _table(builder, OpIdKernelTypeStrArgsEntry, fields)
 
-    every = [
-        resolver.OpKernelTypeStrArgs(index) for index in range(resolver.OpKernelTypeStrArgsLength())
-    ]
-    every.sort(key=lambda each: bytes(each.OpId()))
-    operators = _vector(builder, [operator(each) for each in every])
-    KernelTypeStrResolver.KernelTypeStrResolverStart(builder)
-    KernelTypeStrResolver.KernelTypeStrResolverAddOpKernelTypeStrArgs(builder, operators)
-    return int(KernelTypeStrResolver.KernelTypeStrResolverEnd(builder))
+    known = map(resolver.OpKernelTypeStrArgs, range(resolver.OpKernelTypeStrArgsLength()))
+    ordered = sorted(known, key=lambda stored: bytes(stored.OpId()))
+    operators = _vector(builder, [operator(stored) for stored in ordered])
+    return _table(builder, KernelTypeStrResolver, {"OpKernelTypeStrArgs": operators})
+
+
+def _table(builder: Any, module: Any, fields: Mapping[str, int]) -> int:
+    """Write a table by the functions that the FlatBuffers compiler made in ``module``."""
+    name = module.__name__.rpartition(".")[2]
+    getattr(module, f"{name}Start")(builder)
+    for field, value in fields.items():
+        getattr(module, f"{name}Add{field}")(builder, value)
+    return int(getattr(module, f"{name}End")(builder))
 
 
 def _vector(builder: Any, tables: list[int]) -> int:

@@ -21,6 +21,13 @@ def render(template: str, values: Mapping[str, Any]) -> bytes:
     return _environment().get_template(template).render(**values).encode()
 
 
+def templates_in(folder: str) -> tuple[str, ...]:
+    """Return the names of the templates below ``folder``, as they are called from there."""
+    start = f"{folder}/"
+    names = _environment().list_templates()
+    return tuple(name.removeprefix(start) for name in names if name.startswith(start))
+
+
 @functools.cache
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined

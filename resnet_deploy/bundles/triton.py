@@ -20,12 +20,12 @@ REPOSITORY: Final = "model_repository"
 MAX_BATCH_SIZE: Final = 8
 _PREFERRED_BATCH_SIZES: Final = (4, 8)
 _QUEUE_DELAY_US: Final = 1000
-"""Little beside the time that a batch takes on CPUs: who waits, waits for company."""
+"""Short against the time that a batch takes on CPUs; waiting fills batches."""
 
 _INSTANCES: Final = 2
 _THREADS: Final = 2
-"""Of each instance. The product is the number of CPUs that the server gets: threads of two
-instances that wait for each other's core cost more than a core less."""
+"""Of each instance. The product is the number of CPUs that the server gets: threads that wait for
+each other's core cost more than one core less."""
 
 _LONGEST_NAME: Final = 40
 """Kubernetes allows 63 characters, and KServe appends to them."""
@@ -37,13 +37,6 @@ _DATA_TYPES: Final = {
     **{f"float{bits}": f"TYPE_FP{bits}" for bits in (16, 32, 64)},
     "bfloat16": "TYPE_BF16",
 }
-
-_FILES: Final = {
-    "README.md": "README.md",
-    "client.py": "client.py.j2",
-    "kserve.yaml": "kserve.yaml",
-}
-"""Files of the bundle and their templates: one called .py would be taken for Python."""
 
 _COMMANDS: Final = (
     "docker run --rm --detach --name {name} --cpus {cpus} --publish 8000:8000 "
@@ -68,30 +61,30 @@ def render(kit: Kit) -> Rendered:
     name = model_name(kit.contract.name)
     batched = kit.contract.batch is None
     instances, threads = _instances_and_threads(kit)
-    commands = tuple(one.format(name=name, cpus=instances * threads) for one in _COMMANDS)
-    values = {
-        "name": name,
-        "repository": REPOSITORY,
-        "batched": batched,
-        "max_batch_size": MAX_BATCH_SIZE if batched else 0,
-        "preferred": _PREFERRED_BATCH_SIZES,
-        "queue_delay_us": _QUEUE_DELAY_US,
-        "instances": instances,
-        "threads": threads,
-        "input": _input(kit.contract),
-        "warmup_dims": _warmup_dims(kit.contract),
-        "outputs": tuple(_output(kit.contract, one) for one in kit.network.artifact.outputs),
-        "labelled": labelled(kit.contract),
-        "commands": commands,
-        "example": kit.cases[-1].picture_file,
-    }
-    files = kit.common_files()
+    commands = tuple(command.format(name=name, cpus=instances * threads) for command in _COMMANDS)
+    own = kit.render_folder(
+        "triton",
+        name=name,
+        repository=REPOSITORY,
+        batched=batched,
+        max_batch_size=MAX_BATCH_SIZE if batched else 0,
+        preferred=_PREFERRED_BATCH_SIZES,
+        queue_delay_us=_QUEUE_DELAY_US,
+        instances=instances,
+        threads=threads,
+        input=_input(kit.contract),
+        warmup_dims=_warmup_dims(kit.contract),
+        outputs=tuple(_output(kit.contract, output) for output in kit.network.artifact.outputs),
+        labelled=labelled(kit.contract),
+        commands=commands,
+        example=kit.cases[-1].image_file,
+    )
+    files = {**kit.common_files(), **own}
     folder = f"{REPOSITORY}/{name}"
     files[f"{folder}/1/{kit.network.file}"] = files.pop(kit.network.file)
-    files[f"{folder}/{LABELS_FILE}"] = files.pop(LABELS_FILE)
-    files[f"{folder}/config.pbtxt"] = kit.render("triton/config.pbtxt", **values)
-    for file, template in _FILES.items():
-        files[file] = kit.render(f"triton/{template}", **values)
+    for file in (LABELS_FILE, "config.pbtxt"):
+        files[f"{folder}/{file}"] = files.pop(file)
+    files["client.py"] = files.pop("client.py.j2")  # called .py it would be taken for Python
     return Rendered(
         files=files,
         commands=commands,
@@ -114,7 +107,7 @@ def model_name(stem: str) -> str:
 
 
 def labelled(contract: Contract) -> bool:
-    """Return whether Triton can name the classes itself: one value for each, of one picture.
+    """Return whether Triton can name the classes itself: one value for each, of one image.
 
     In a top-K net's outputs the place of a value is no class.
     """
@@ -137,11 +130,8 @@ def _instances_and_threads(kit: Kit) -> tuple[int, int]:
 
 
 def _input(contract: Contract) -> Tensor:
-    return Tensor(
-        name=contract.input_name,
-        data_type=_DATA_TYPES[contract.input_dtype],
-        dims=_whole(contract, contract.input_shape or (-1, -1, 3)),
-    )
+    dims = _whole(contract, contract.input_shape or (-1, -1, 3))
+    return Tensor(name=contract.input_name, data_type=_DATA_TYPES[contract.input_dtype], dims=dims)
 
 
 def _warmup_dims(contract: Contract) -> tuple[int, ...]:
@@ -150,12 +140,8 @@ def _warmup_dims(contract: Contract) -> tuple[int, ...]:
 
 
 def _output(contract: Contract, tensor: TensorSpec) -> Tensor:
-    dims = tuple(-1 if size is None else size for size in tensor.shape[1:])
-    return Tensor(
-        name=tensor.name,
-        data_type=_DATA_TYPES[tensor.dtype],
-        dims=_whole(contract, dims),
-    )
+    dims = _whole(contract, tuple(-1 if size is None else size for size in tensor.shape[1:]))
+    return Tensor(name=tensor.name, data_type=_DATA_TYPES[tensor.dtype], dims=dims)
 
 
 def _whole(contract: Contract, dims: tuple[int, ...]) -> tuple[int, ...]:

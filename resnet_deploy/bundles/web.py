@@ -8,27 +8,6 @@ from typing import Final
 from resnet_deploy.bundles.javascript import core_files, npm_release
 from resnet_deploy.bundles.kit import Kit, Rendered
 
-_FILES: Final = (
-    "README.md",
-    "icon.svg",
-    "index.html",
-    "package.json",
-    "selftest.html",
-    "serve.js",
-    "style.css",
-    "vendor.js",
-)
-_MODULES: Final = (
-    "bundle",
-    "decode",
-    "elements",
-    "files",
-    "page",
-    "runtime",
-    "selftest_page",
-    "speed",
-)
-
 _POLICY: Final = "; ".join(
     (
         "default-src 'none'",
@@ -40,7 +19,7 @@ _POLICY: Final = "; ".join(
         "form-action 'none'",
     )
 )
-"""The least with which onnxruntime-web runs: its WebAssembly is compiled in the browser.
+"""The minimum that onnxruntime-web needs: its WebAssembly is compiled in the browser.
 
 Threads are workers, for which ``script-src`` counts where there is no ``worker-src``.
 """
@@ -52,19 +31,10 @@ _IMPORTED: Final = re.compile(r"((?:\.{1,2}/)[\w./-]+)\.mjs\b")
 
 def render(kit: Kit) -> Rendered:
     """Return the files of the bundle."""
-    values = {
-        "policy": _POLICY,
-        "onnxruntime": npm_release(kit),
-        "commands": _COMMANDS,
-    }
-    files = {name: kit.render(f"web/{name}", **values) for name in _FILES}
-    modules = {f"app/{name}.mjs": kit.render(f"web/app/{name}.mjs", **values) for name in _MODULES}
+    own = kit.render_folder("web", policy=_POLICY, onnxruntime=npm_release(kit), commands=_COMMANDS)
+    code = {**core_files(kit, "lib"), **own}
     return Rendered(
-        files={
-            **kit.common_files(),
-            **files,
-            **dict(_for_browsers(*file) for file in {**core_files(kit, "lib"), **modules}.items()),
-        },
+        files={**kit.common_files(), **dict(_for_browsers(*file) for file in code.items())},
         commands=_COMMANDS,
         notes=(
             "npm start goes on until Ctrl+C: open the selftest.html that it names, which says "
@@ -80,4 +50,4 @@ def _for_browsers(name: str, module: bytes) -> tuple[str, bytes]:
     """
     if not name.endswith(".mjs"):
         return name, module
-    return name[: -len(".mjs")] + ".js", _IMPORTED.sub(r"\1.js", module.decode()).encode()
+    return name.removesuffix(".mjs") + ".js", _IMPORTED.sub(r"\1.js", module.decode()).encode()

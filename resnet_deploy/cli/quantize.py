@@ -35,7 +35,6 @@ _words = Words(api.deploy)
     "allow_float_ops",
     is_flag=True,
     flag_value=False,
-    default=True,
     help="Fail, and write nothing, when ONNX Runtime leaves operators in float.",
 )
 @_words("--sensitivity")

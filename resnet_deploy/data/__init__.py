@@ -1,1 +1,1 @@
-"""Pictures and datasets: decoding, preprocessing, reading, sampling; numpy and Pillow only."""
+"""Images and datasets: decoding, preprocessing, reading, sampling; numpy and Pillow only."""

@@ -36,13 +36,13 @@ class ArrayDataset:
         return len(self.images)
 
     def image(self, index: int) -> Image.Image:
-        """Return one picture in RGB."""
+        """Return one image in RGB."""
         pixels = self.images[index]
         flat = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
         return to_rgb(Image.fromarray(np.ascontiguousarray(flat)))
 
     def label(self, index: int) -> int:
-        """Return the class index of one picture.
+        """Return the class index of one image.
 
         Raises:
             DatasetError: there are no labels.
@@ -63,20 +63,20 @@ class ArrayDataset:
 
 
 def array_dataset(
-    name: str,
-    images: NDArray[Any],
-    labels: NDArray[Any] | None,
-    classes: Sequence[str] = (),
+    name: str, images: NDArray[Any], labels: NDArray[Any] | None, classes: Sequence[str] = ()
 ) -> ArrayDataset:
     """Return a checked dataset; ``name`` is also what errors call it.
 
-    ``images`` has the layout of :class:`ArrayDataset`. Without ``classes``, labels name
-    themselves: ``0`` to the highest one.
+    ``images`` has the layout of :class:`ArrayDataset`, or ``(N, C, H, W)``. Without ``classes``,
+    labels name themselves: ``0`` to the highest one.
 
     Raises:
         DatasetError: no images, another shape, counts that differ, or labels that are no class.
     """
-    depth_ok = images.ndim == 3 or (images.ndim == 4 and images.shape[-1] in (1, 3, 4))
+    depths = (1, 3, 4)
+    if images.ndim == 4 and images.shape[-1] not in depths and images.shape[1] in depths:
+        images = images.transpose(0, 2, 3, 1)
+    depth_ok = images.ndim == 3 or (images.ndim == 4 and images.shape[-1] in depths)
     if not depth_ok or 0 in images.shape[1:]:
         raise DatasetError(
             f"{name} holds an array of shape {list(images.shape)}: images are (N, H, W), "
@@ -107,10 +107,6 @@ def _class_indices(name: str, labels: NDArray[Any]) -> NDArray[np.int64]:
         )
     whole = labels.astype(np.int64) if np.isfinite(labels).all() else np.full(1, -1)
     # A million classes is beyond every image classifier: such a "label" is something else.
-    if not np.array_equal(whole, labels) or not all(0 <= x < 10**6 for x in _ends(whole)):
+    if not np.array_equal(whole, labels) or not np.all((whole >= 0) & (whole < 10**6)):
         raise DatasetError(f"{name} has labels that are no class index (0, 1, 2, …)")
     return whole
-
-
-def _ends(values: NDArray[np.int64]) -> tuple[int, ...]:
-    return (int(values.min()), int(values.max())) if len(values) else ()

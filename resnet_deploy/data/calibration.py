@@ -45,7 +45,7 @@ class CalibrationImages:
 
     @property
     def synthetic(self) -> bool:
-        """Whether the images are made up."""
+        """Whether the images are synthetic."""
         return isinstance(self.dataset, SyntheticDataset)
 
     def fingerprint(self) -> str:
@@ -87,22 +87,17 @@ class CalibrationImages:
 
 
 def calibration_batch_size(image_size: int) -> int:
-    """Return how many pictures of ``image_size`` pixels a side are calibrated on at once."""
+    """Return how many images of ``image_size`` pixels a side are calibrated on at once."""
     return max(1, min(_LARGEST_BATCH, _BATCH_PIXELS // image_size**2))
 
 
 def calibration_images(
-    data: Data,
-    preprocess: Preprocess,
-    *,
-    samples: int = 512,
-    seed: int = 0,
-    batch_size: int = 32,
+    data: Data, preprocess: Preprocess, *, samples: int = 512, seed: int = 0, batch_size: int = 32
 ) -> CalibrationImages:
     """Return ``samples`` images of ``data``, spread over all its classes.
 
-    Labels are not needed. Where there are training images, those are taken. A smaller dataset
-    is taken whole. The same data and seed give the same images in the same order.
+    Labels are not needed. Training images are preferred, and a smaller dataset is taken whole.
+    The same data and seed give the same images in the same order.
 
     Raises:
         DatasetError: the dataset can't be read, or ``samples`` is not positive; while iterating:
@@ -113,24 +108,16 @@ def calibration_images(
     dataset = opened(data, train=True)
     indices = spread_sample(dataset, samples, seed)
     return CalibrationImages(
-        dataset=dataset,
-        indices=indices,
-        preprocess=preprocess,
-        batch_size=batch_size,
+        dataset=dataset, indices=indices, preprocess=preprocess, batch_size=batch_size
     )
 
 
 def synthetic_calibration(
-    preprocess: Preprocess,
-    *,
-    samples: int = 512,
-    seed: int = 0,
-    batch_size: int = 32,
+    preprocess: Preprocess, *, samples: int = 512, seed: int = 0, batch_size: int = 32
 ) -> CalibrationImages:
-    """Return made-up pictures, for when there are no images; see ``data/synthetic.py``."""
-    dataset = SyntheticDataset(count=samples, image_size=preprocess.crop, seed=seed)
+    """Return synthetic images, for when there are no real ones; see ``data/synthetic.py``."""
     return CalibrationImages(
-        dataset=dataset,
+        dataset=SyntheticDataset(count=samples, image_size=preprocess.crop, seed=seed),
         indices=tuple(range(samples)),
         preprocess=preprocess,
         batch_size=batch_size,

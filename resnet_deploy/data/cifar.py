@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 in their "python version", which is pickles.
 
-A pickle can run any program, so these are read by a machine that knows six words: see
-:class:`_ArrayOnlyUnpickler`. Format: https://www.cs.toronto.edu/~kriz/cifar.html
+A pickle can run any program, so these are read by :class:`_ArrayOnlyUnpickler`, which knows six
+globals. Format: https://www.cs.toronto.edu/~kriz/cifar.html
 """
 
 from __future__ import annotations
@@ -119,15 +119,14 @@ def _unpickle(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict):
         raise DatasetError(f"{path} is no CIFAR batch: it holds no dictionary")
-    return {_text(key): _plain(value) for key, value in content.items()}
+    return {
+        _text(key): value.array if isinstance(value, _Array) else value
+        for key, value in content.items()
+    }
 
 
 def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    return value.array if isinstance(value, _Array) else value
 
 
 class _Dtype:

@@ -42,10 +42,10 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def image(self, index: int) -> Image.Image:
-        """Return one picture in RGB."""
+        """Return one image in RGB."""
 
     def label(self, index: int) -> int:
-        """Return the index in :attr:`classes` of one picture."""
+        """Return the index in :attr:`classes` of one image."""
 
     def fingerprint(self) -> str:
         """Return a SHA-256 that changes with the data, not with the place it lies in."""

@@ -55,7 +55,7 @@ class ImageFolder:
         return len(self.files)
 
     def image(self, index: int) -> Image.Image:
-        """Decode one picture into RGB.
+        """Decode one image into RGB.
 
         Raises:
             DatasetError: the file can't be read.
@@ -63,7 +63,7 @@ class ImageFolder:
         return read_image(self.root / self.files[index])
 
     def label(self, index: int) -> int:
-        """Return the class index of one picture.
+        """Return the class index of one image.
 
         Raises:
             DatasetError: there are no labels.

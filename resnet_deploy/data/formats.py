@@ -1,4 +1,4 @@
-"""The same picture in every input format: pixels to inputs, inputs to pixels, one input to another.
+"""The same image in every input format: pixels to inputs, inputs to pixels, one input to another.
 
 All formats hold whole grey levels in the end, so every way back and forth is exact.
 """
@@ -41,7 +41,7 @@ def encode(pixels: Pixels, spec: Preprocess) -> Array:
 def pixels_of(inputs: Array, spec: Preprocess) -> Pixels:
     """Return the RGB pixels ``(N, H, W, 3)`` that the batch ``inputs`` was made from.
 
-    A float input that never was a picture is rounded to the nearest one.
+    A float input that never was an image is rounded to the nearest one.
     """
     match spec.format:
         case InputFormat.FLOAT_NCHW:

@@ -50,24 +50,19 @@ def open_idx(path: Path, *, train: bool = False) -> ArrayDataset:
             f"{file} holds {images.dtype} values of shape {list(images.shape)}: an IDX file of "
             "images holds uint8 (N, H, W); name the images file, not the labels"
         )
-    if images.ndim == 4 and images.shape[-1] not in (1, 3, 4) and images.shape[1] in (1, 3):
-        images = images.transpose(0, 2, 3, 1)
     labels_file = _labels_file(file)
     labels = None if labels_file is None else _read(labels_file)
     return array_dataset(file.name, images, labels)
 
 
 def _image_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if _IMAGES.search(file.name))
+    """Return the files of images in ``folder``; of x and x.gz, the same images, only x."""
+    files = sorted(file for file in folder.iterdir() if _IMAGES.search(file.name))
+    return [f for f in files if f.suffix != ".gz" or not f.with_suffix("").is_file()]
 
 
 def _choose(folder: Path, *, train: bool) -> Path:
-    # Both x and x.gz: the same images twice.
-    files = [
-        file
-        for file in _image_files(folder)
-        if file.suffix != ".gz" or not file.with_suffix("").is_file()
-    ]
+    files = _image_files(folder)
     wanted = _TRAIN if train else _TEST
     matching = [file for file in files if wanted.search(file.name)] or files
     if len(matching) > 1:
@@ -81,7 +76,7 @@ def _choose(folder: Path, *, train: bool) -> Path:
 
 
 def _labels_file(images: Path) -> Path | None:
-    """Return the labels beside ``images``, plain or gzipped whatever the images are."""
+    """Return the labels beside ``images``; either may be gzipped."""
     name = re.sub(r"idx[34]", "idx1", images.name.replace("image", "label"))
     if name == images.name:
         return None

@@ -24,7 +24,7 @@ _SUFFIX = re.compile(r"\.(jpe?g|jpe|jfif|a?png|bmp|webp|tiff?|p[bgpn]m|gif)", re
 
 _NOT_READ = frozenset(("EPS", "WMF", "PDF", "MPEG", "BUFR", "GRIB", "HDF5", "FITS", "IPTC", "PCD"))
 """What Pillow knows and is not asked for: EPS starts Ghostscript, FITS unpacks gzip of any size,
-and the others are no pictures or have no decoder."""
+and the others are no images or have no decoder."""
 
 _TEXT = re.compile(
     r"\.(txt|[ct]sv|jsonl?|xml|html?|md|ya?ml|py|parquet|np[yz]|tar|zip)", re.IGNORECASE
@@ -44,13 +44,13 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""From EXIF 2.32 section 4.6.4, tag Orientation, to what makes the picture upright."""
+"""From EXIF 2.32 section 4.6.4, tag Orientation, to what makes the image upright."""
 
 _warnings_lock = threading.Lock()
 
 
 def read_image(path: Path) -> Image.Image:
-    """Return the picture in ``path`` as 8-bit RGB, upright.
+    """Return the image in ``path`` as 8-bit RGB, upright.
 
     The EXIF orientation is applied. Grayscale, palette and CMYK become RGB; transparent pixels
     are laid on white, as most viewers show them; 16-bit gray keeps its upper 8 bits, rounded.
@@ -72,7 +72,7 @@ def read_image(path: Path) -> Image.Image:
 
 
 def decode(stream: IO[bytes]) -> Image.Image:
-    """Return the picture in ``stream`` as :func:`read_image` does.
+    """Return the image in ``stream`` as :func:`read_image` does.
 
     Raises:
         Exception: of almost any kind, if the bytes are no image that can be read.
@@ -82,13 +82,13 @@ def decode(stream: IO[bytes]) -> Image.Image:
     # Only the TIFF decoder warns while decoding; the others may run side by side.
     with _pillow_silenced() if image.format == "TIFF" else contextlib.nullcontext():
         image.load()
-    # After load(): the TIFF decoder has by then turned the picture itself.
+    # After load(): the TIFF decoder has by then turned the image itself.
     turn = _UPRIGHT.get(_orientation(image))
     rgb = to_rgb(image)
     return rgb if turn is None else rgb.transpose(turn)
 
 
-def is_picture(path: Path) -> bool:
+def is_image(path: Path) -> bool:
     """Whether ``path``, a file, counts as an image: by its suffix, or else by what is inside.
 
     A file with the suffix of an image counts although it may be damaged: that is an error to
@@ -177,14 +177,14 @@ def _orientation(image: Image.Image) -> int:
     try:
         with _pillow_silenced():
             value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # damaged metadata does not spoil the picture
+    except Exception:  # damaged metadata does not spoil the image
         return 1
     return value if isinstance(value, int) else 1
 
 
 @contextlib.contextmanager
 def _pillow_silenced() -> Iterator[None]:
-    """Keep Pillow's remarks on odd metadata from the user; what matters, it raises.
+    """Silence Pillow's warnings about odd metadata; what matters, it raises.
 
     ``catch_warnings`` changes the whole process, so only one thread may be inside.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from resnet_deploy.errors import DatasetError
@@ -78,10 +79,7 @@ def match_classes(
     if all(map(_NUMBER.fullmatch, dataset_classes)):
         return _by_number(dataset_classes, num_classes)
     if len(dataset_classes) != num_classes:
-        missing = [
-            name for name, index in zip(dataset_classes, by_name, strict=True) if index is None
-        ]
-        hint = f" (such as {missing[0]!r})" if labels and missing else ""
+        hint = f" (such as {dataset_classes[by_name.index(None)]!r})" if labels else ""
         raise DatasetError(
             f"the data has {len(dataset_classes)} classes, the model {num_classes}, and not all "
             f"class names are among the model's labels{hint}: rename the class folders"
@@ -160,9 +158,8 @@ def _parts(name: str) -> tuple[str, str, str]:
 
 def _unique(names: list[str]) -> dict[str, int]:
     """Map each name to its place; names that occur twice mean nothing and are left out."""
-    first = {name: index for index, name in reversed(list(enumerate(names)))}
-    last = {name: index for index, name in enumerate(names)}
-    return {name: index for name, index in first.items() if last[name] == index}
+    counts = Counter(names)
+    return {name: index for index, name in enumerate(names) if counts[name] == 1}
 
 
 def _folded(name: str) -> str:

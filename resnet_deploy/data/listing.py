@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resnet_deploy.data.images import has_image_suffix, is_picture
+from resnet_deploy.data.images import has_image_suffix, is_image
 from resnet_deploy.errors import DatasetError
 
 _OF_A_MAC = "__MACOSX"
@@ -108,7 +108,7 @@ class Links:
             return True
         if entry.is_symlink() and not self.follow and self._leads_out(entry.path):
             return False
-        return is_picture(Path(entry.path))
+        return is_image(Path(entry.path))
 
     def _walk(self, root: Path) -> Iterator[os.DirEntry[str]]:
         """Yield every file below, and links to folders that are not entered."""

@@ -64,7 +64,7 @@ def prepared_batches(
     """
     distinct = tuple(dict.fromkeys(specs))
     if any(spec.resize_in_graph for spec in specs):
-        batch_size = 1  # pictures of different sizes don't stack
+        batch_size = 1  # images of different sizes don't stack
     chunks = [tuple(indices[i : i + batch_size]) for i in range(0, len(indices), batch_size)]
     pending: deque[tuple[tuple[int, ...], list[Future[Tensors]]]] = deque()
     pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))

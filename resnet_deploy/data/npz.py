@@ -43,16 +43,16 @@ def open_npz(path: Path, *, train: bool = False) -> ArrayDataset:
         # numpy leaves the file open when it is damaged, unless it is opened here.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             images, labels = _find(path, archive, groups)
-            classes = _class_names(archive)
+            names = _array(archive, _CLASSES)
+            classes = () if names is None else tuple(str(name) for name in names.reshape(-1))
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = one_line(error)
         raise DatasetError(
-            f"{path} is no .npz file that can be read ({reason}): save plain arrays with "
+            f"{path} is no readable .npz file ({one_line(error)}): save plain arrays with "
             "numpy.savez"
         ) from error
     except (MemoryError, NotImplementedError, RuntimeError) as error:
         raise DatasetError(f"{path} can't be unpacked: {error}") from error
-    return array_dataset(path.name, _pixels(path, _channels_last(images)), labels, classes)
+    return array_dataset(path.name, _pixels(path, images), labels, classes)
 
 
 def _find(
@@ -61,31 +61,19 @@ def _find(
     groups: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...],
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     for image_keys, label_keys in groups:
-        image_key = next((key for key in image_keys if key in archive), None)
-        if image_key is not None:
-            label_key = next((key for key in label_keys if key in archive), None)
-            labels = None if label_key is None else _array(archive, label_key)
-            return _array(archive, image_key), labels
+        if (images := _array(archive, image_keys)) is not None:
+            return images, _array(archive, label_keys)
     found = ", ".join(archive) or "nothing"
     raise DatasetError(f"{path} holds {found}: name the arrays 'images' and 'labels'")
 
 
-def _array(archive: Mapping[str, NDArray[Any]], key: str) -> NDArray[Any]:
-    """Return one array; numpy gives members that are none as bytes."""
-    value = archive[key]
-    if not isinstance(value, np.ndarray):
+def _array(archive: Mapping[str, NDArray[Any]], keys: tuple[str, ...]) -> NDArray[Any] | None:
+    """Return the first array of ``keys`` there is; numpy gives members that are none as bytes."""
+    key = next((key for key in keys if key in archive), None)
+    value = None if key is None else archive[key]
+    if not isinstance(value, np.ndarray | None):
         raise ValueError(f"{key!r} is no array")
     return value
-
-
-def _class_names(archive: Mapping[str, NDArray[Any]]) -> tuple[str, ...]:
-    key = next((key for key in _CLASSES if key in archive), None)
-    return () if key is None else tuple(str(name) for name in _array(archive, key).reshape(-1))
-
-
-def _channels_last(images: NDArray[Any]) -> NDArray[Any]:
-    nchw = images.ndim == 4 and images.shape[-1] not in (1, 3, 4) and images.shape[1] in (1, 3, 4)
-    return images.transpose(0, 2, 3, 1) if nchw else images
 
 
 def _pixels(path: Path, images: NDArray[Any]) -> NDArray[np.uint8]:
@@ -100,5 +88,4 @@ def _pixels(path: Path, images: NDArray[Any]) -> NDArray[np.uint8]:
             f"{path} holds pixels from {low:.4g} to {high:.4g}: give 0..255 or 0..1, not "
             "normalised (the model's own preprocessing is applied)"
         )
-    scale = 255 / white
-    return np.stack([np.rint(image * scale).astype(np.uint8) for image in images])
+    return np.stack([np.rint(image * (255 / white)).astype(np.uint8) for image in images])

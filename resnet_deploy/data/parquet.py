@@ -139,7 +139,7 @@ class ParquetDataset:
         return self._count
 
     def image(self, index: int) -> Image.Image:
-        """Decode one picture into RGB.
+        """Decode one image into RGB.
 
         Raises:
             DatasetError: it can't be read.
@@ -154,7 +154,7 @@ class ParquetDataset:
             ) from error
 
     def label(self, index: int) -> int:
-        """Return the class index of one picture.
+        """Return the class index of one image.
 
         Raises:
             DatasetError: there are no labels.

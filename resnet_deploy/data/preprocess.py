@@ -1,4 +1,4 @@
-"""From a picture to the input tensor, number for number as torchvision evaluates.
+"""From an image to the input tensor, number for number as torchvision evaluates.
 
 Follows ``torchvision.transforms``: ``Resize`` on PIL images (antialiased), ``CenterCrop``,
 ``ToTensor`` and ``Normalize``, with their rounding.
@@ -6,7 +6,6 @@ Follows ``torchvision.transforms``: ``Resize`` on PIL images (antialiased), ``Ce
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,10 +20,7 @@ if TYPE_CHECKING:
     from resnet_deploy.artifact.onnx_file import Artifact
 
 _FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
+    name: Image.Resampling[name.upper()] for name in ("nearest", "bilinear", "bicubic", "lanczos")
 }
 
 _MAX_PIXELS = 89_478_485
@@ -32,45 +28,33 @@ _MAX_PIXELS = 89_478_485
 
 
 def prepare(image: Image.Image, spec: Preprocess) -> NDArray[Any]:
-    """Return one RGB picture as the input tensor that ``spec.format`` names, without a batch.
+    """Return one RGB image as the input tensor that ``spec.format`` names, without a batch.
 
-    That is ``(3, crop, crop)`` in float32, or uint8 in one of three orders; the whole picture,
+    That is ``(3, crop, crop)`` in float32, or uint8 in one of three orders; the whole image,
     ``(H, W, 3)`` in uint8, for a graph that resizes itself.
 
     Raises:
         SpecError: ``spec`` names an unknown interpolation, or a format that does not fit the size.
-        DatasetError: the picture is so elongated that resizing it would fill the memory.
+        DatasetError: the image is so elongated that resizing it would fill the memory.
     """
     if spec.resize_in_graph:
         return np.asarray(image, dtype=np.uint8)
     return encode(np.asarray(_crop(_resize(image, spec), spec.crop), dtype=np.uint8), spec)
 
 
-def prepare_batch(images: Iterable[Image.Image], spec: Preprocess) -> NDArray[Any]:
-    """Return the input tensor of N RGB pictures: one of :func:`prepare` for each.
-
-    Raises:
-        SpecError, DatasetError: as :func:`prepare`; or there are no pictures.
-    """
-    tensors = [prepare(image, spec) for image in images]
-    if not tensors:
-        raise DatasetError("there are no images to prepare")
-    return np.stack(tensors)
-
-
 def input_preprocess(artifact: Artifact) -> Preprocess:
-    """Return how pictures become the input of ``artifact``.
+    """Return how images become the input of ``artifact``.
 
     Raises:
         UnsupportedGraphError: the input is neither float32 ``(N, 3, H, W)`` nor bytes of pixels, or
-            its size is not the one its card prepares pictures for.
+            its size is not the one its card prepares images for.
     """
     spec, entry = artifact.preprocess, artifact.input
     expected = "float32" if spec.format is InputFormat.FLOAT_NCHW else "uint8"
     if entry.dtype != expected:
         raise UnsupportedGraphError(
             f"{artifact.path} takes {entry.dtype} input {entry.name!r} of shape "
-            f"{list(entry.shape)}: pictures are fed as float32 (N, 3, H, W) or as uint8 "
+            f"{list(entry.shape)}: images are fed as float32 (N, 3, H, W) or as uint8 "
             "(N, H, W, 3) or (N, 3, H, W), export the model with one of these"
         )
     wanted = (None, None, 3) if spec.resize_in_graph else input_shape(spec)
@@ -79,7 +63,7 @@ def input_preprocess(artifact: Artifact) -> Preprocess:
         width = found[-1]
         hint = " (is it NHWC? export it as NCHW)" if width in (1, 3) and expected[0] == "f" else ""
         raise UnsupportedGraphError(
-            f"{artifact.path} takes images of shape {list(found)}, but pictures are prepared as "
+            f"{artifact.path} takes images of shape {list(found)}, but images are prepared as "
             f"{list(wanted)}{hint}: export it again with three channels and a square, matching "
             "image size"
         )
@@ -99,7 +83,7 @@ def _resize(image: Image.Image, spec: Preprocess) -> Image.Image:
     new_long = int(spec.resize * long / short)
     if spec.resize * new_long > _MAX_PIXELS:
         raise DatasetError(
-            f"a picture of {width}x{height} pixels is too elongated to be resized: remove it"
+            f"an image of {width}x{height} pixels is too elongated to be resized: remove it"
         )
     size = (spec.resize, new_long) if width <= height else (new_long, spec.resize)
     if height - size[1] > max(2 * (width - size[0]), 0):
@@ -109,7 +93,7 @@ def _resize(image: Image.Image, spec: Preprocess) -> Image.Image:
 
 
 def _crop(image: Image.Image, size: int) -> Image.Image:
-    """Keep the centre ``size`` x ``size`` pixels; a smaller picture is framed in black."""
+    """Keep the centre ``size`` x ``size`` pixels; a smaller image is framed in black."""
     width, height = image.size
     if width < size or height < size:
         missing_x, missing_y = max(size - width, 0), max(size - height, 0)

@@ -1,4 +1,4 @@
-"""Made-up pictures with the statistics of photos, for when there are no images.
+"""Synthetic images with the statistics of photos, for when there are no real ones.
 
 Photos have a power spectrum near 1/f^2, smooth shading, edges of objects and colours that vary
 less than brightness. These have, too: octaves of noise whose amplitude falls with frequency,
@@ -29,7 +29,7 @@ _CONTRAST = 1.3
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticDataset:
-    """``count`` unlabelled pictures, each made when it is asked for."""
+    """``count`` unlabelled images, each made when it is asked for."""
 
     count: int
     image_size: int
@@ -42,40 +42,36 @@ class SyntheticDataset:
         return self.count
 
     def image(self, index: int) -> Image.Image:
-        """Return one picture in RGB."""
-        return Image.fromarray(_picture(self.image_size, self.seed, index))
+        """Return one image in RGB."""
+        return Image.fromarray(_image(self.image_size, self.seed, index))
 
     def label(self, index: int) -> int:
-        """Refuse: nobody knows what is on a made-up picture.
-
-        Raises:
-            DatasetError: always.
-        """
+        """Raise DatasetError: what a synthetic image shows has no class."""
         raise DatasetError("synthetic images have no labels")
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of what determines the pictures."""
+        """Return the SHA-256 of what determines the images."""
         text = f"synthetic 1 {self.count} {self.image_size} {self.seed}"
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def synthetic_images(count: int, image_size: int, seed: int) -> NDArray[np.uint8]:
-    """Return ``count`` pictures ``(N, H, W, 3)`` in uint8, the same bytes on every machine.
+    """Return ``count`` images ``(N, H, W, 3)`` in uint8, the same bytes on every machine.
 
-    Picture i depends on ``image_size``, ``seed`` and i only, not on ``count``.
+    Image i depends on ``image_size``, ``seed`` and i only, not on ``count``.
     """
-    pictures = np.empty((count, image_size, image_size, 3), dtype=np.uint8)
+    images = np.empty((count, image_size, image_size, 3), dtype=np.uint8)
     for index in range(count):
-        pictures[index] = _picture(image_size, seed, index)
-    return pictures
+        images[index] = _image(image_size, seed, index)
+    return images
 
 
-def _picture(size: int, seed: int, index: int) -> NDArray[np.uint8]:
+def _image(size: int, seed: int, index: int) -> NDArray[np.uint8]:
     random = _Random(seed, index)
     light = _noise(random, size, 1, _OCTAVES)
     colour = _noise(random, size, 3, _CHROMA_OCTAVES)
     planes = _stretched(light + colour * np.float32(0.35))
-    # Dark and light pictures, dull and brilliant ones.
+    # Dark and light images, dull and brilliant ones.
     middle, spread = random.floats(2)
     gain = np.float32(_CONTRAST) * (np.float32(0.5) + spread)
     offset = np.float32(0.35) + np.float32(0.25) * middle
@@ -101,7 +97,7 @@ class _Random:
 def _noise(random: _Random, size: int, channels: int, octaves: int) -> Plane:
     """Sum ``octaves`` of value noise ``(C, H, W)``; each has half the wavelength of the last.
 
-    The first octave, four corners, is a gradient over the whole picture.
+    The first octave, four corners, is a gradient over the whole image.
     """
     total = np.zeros((channels, size, size), dtype=np.float32)
     for octave in range(octaves):
@@ -119,8 +115,7 @@ def _upsampled(grid: Plane, size: int) -> Plane:
     cell = np.minimum(position.astype(np.int64), cells - 1)
     part = position - cell.astype(np.float32)
     rows = grid[:, cell] + (grid[:, cell + 1] - grid[:, cell]) * part[:, None]
-    left: Plane = rows[:, :, cell]
-    right: Plane = rows[:, :, cell + 1]
+    left, right = rows[:, :, cell], rows[:, :, cell + 1]
     result: Plane = left + (right - left) * part
     return result
 
@@ -133,7 +128,7 @@ def _stretched(planes: Plane) -> Plane:
 
 
 def _draw_ellipse(planes: Plane, random: _Random) -> None:
-    """Lay one ellipse of a single colour over the picture; its texture stays."""
+    """Lay one ellipse of a single colour over the image; its texture stays."""
     size = planes.shape[1]
     x, y, width, height, *colour = random.floats(7)
     axis = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)

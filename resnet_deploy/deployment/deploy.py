@@ -1,7 +1,6 @@
 """``deploy``: a network or an fp32 file becomes verified ONNX files, or none at all.
 
-Everything is made and checked as values; files reach the output folder only when all checks have
-passed, whole and both.
+Files reach the output folder, whole and both, only when all checks have passed.
 """
 
 from __future__ import annotations
@@ -50,19 +49,18 @@ def deploy(
     int8 = make_int8(fp32.artifact, plan, progress) if spec.int8 and fp32.wanted else None
     notices = [*plan.notices, *fp32.notices, *(int8.notices if int8 else ())]
     made: dict[str, Made] = {"fp32": fp32} if "fp32" in plan.paths else {}
-    if int8 is not None:
-        made["int8"] = int8
-    artifacts = {kind: one.artifact for kind, one in made.items()}
-    wanted = all(one.wanted for one in made.values())
+    made |= {"int8": int8} if int8 is not None else {}
+    artifacts = {kind: file.artifact for kind, file in made.items()}
+    wanted = all(file.wanted for file in made.values())
     if wanted and spec.export.resize_in_graph:
         artifacts, notice = _resized(artifacts, plan)
         notices.append(notice)
-    if wanted:
-        write_together({plan.paths[kind]: one.path.read_bytes() for kind, one in artifacts.items()})
+    written = artifacts if wanted else {}
+    write_together({plan.paths[kind]: file.path.read_bytes() for kind, file in written.items()})
     return Deployment(
-        files={kind: str(plan.paths[kind]) for kind in artifacts} if wanted else {},
-        sha256={kind: one.sha256 for kind, one in artifacts.items()} if wanted else {},
-        parity={kind: one.parity for kind, one in made.items() if one.parity is not None},
+        files={kind: str(plan.paths[kind]) for kind in written},
+        sha256={kind: file.sha256 for kind, file in written.items()},
+        parity={kind: file.parity for kind, file in made.items() if file.parity is not None},
         inspection=None if int8 is None else int8.inspection,
         allowed_float_ops=spec.allow_float_ops,
         notices=tuple(notices),

@@ -1,4 +1,4 @@
-"""Which layers of an int8 file are looked at, and which stay in float to keep an accuracy."""
+"""Which layers of an int8 file are ranked, and which stay in float to keep an accuracy budget."""
 
 from __future__ import annotations
 
@@ -9,18 +9,12 @@ from pathlib import Path
 
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.datasets import Data
-from resnet_deploy.deployment.budget import keep_budget
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.fp32_baseline import Fp32Baseline, all_images
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantization.static import QuantizedNet
 from resnet_deploy.results import BudgetReport, SensitivityReport
-from resnet_deploy.sensitivity import (
-    PROBE_IMAGES,
-    MixedPrecision,
-    rank_layers,
-    unseen_images,
-)
+from resnet_deploy.sensitivity import PROBE_IMAGES, MixedPrecision, rank_layers, unseen_images
 from resnet_deploy.spec import Budget
 from resnet_deploy.spec.deploy import DeploySpec
 
@@ -36,8 +30,8 @@ class FloatLayers:
         progress: told about every stage.
 
     Raises:
-        SpecError: there are no images that tell what was asked for, or images for nothing.
-        DatasetError: the images can't be read, have no labels but need them, or do not fit.
+        SpecError: no images tell what was asked for, or ``data`` is given for nothing.
+        DatasetError: the images can't be read, lack labels that are needed, or do not fit.
     """
 
     def __init__(
@@ -68,7 +62,7 @@ class FloatLayers:
         self._labelled = data is not None and self._images.dataset.labelled
         if spec.budget is not None:
             _check(spec.budget, self._images, labelled=self._labelled)
-            # Now, because images and classes that don't fit are better known before the work.
+            # Now: images and classes that don't fit are refused before the work.
             self._whole = self._baseline(len(self._images))
 
     def find(
@@ -131,3 +125,59 @@ def _check(budget: Budget, images: CalibrationImages, *, labelled: bool) -> None
             "--min-agreement on synthetic images says nothing: give images with --data or "
             "--calibration"
         )
+
+
+def keep_budget(
+    budget: Budget,
+    files: MixedPrecision,
+    baseline: Fp32Baseline,
+    rank: Callable[[], SensitivityReport],
+    keep: Callable[[BudgetReport], None],
+    *,
+    progress: Progress = silent,
+) -> BudgetReport:
+    """Return the search for the layers that have to stay float to hold ``budget``.
+
+    Layers are added to those in float in the order of their rank, and all of the file is measured
+    again after each one, until the budget holds; one int8 layer always stays. Then every layer that
+    turns out not to be needed goes back to int8: where two layers share a bad range, the first
+    float one of them helps only with the second.
+
+    Args:
+        budget: what has to hold.
+        files: writes and measures the files.
+        baseline: how close they are to the fp32 file.
+        rank: called when all int8 is not enough; says which layers to try in which order.
+        keep: called with the report so far whenever its best file has changed.
+        progress: called after every file.
+
+    Raises:
+        RunnerError: ONNX Runtime refuses a file.
+    """
+    report = BudgetReport(max_drop=budget.max_drop, min_agreement=budget.min_agreement, trials=())
+
+    def holds(float_layers: tuple[str, ...]) -> bool:
+        nonlocal report
+        trial = files.measure(float_layers, baseline)
+        report = replace(report, trials=(*report.trials, trial))
+        if report.best is trial:
+            keep(report)
+        return report.missed(trial) == 0
+
+    if holds(()):
+        return report
+    order = [layer.name for layer in rank().layers][: len(files.layers) - 1]
+    chosen: tuple[str, ...] = ()
+    for number, name in enumerate(order):
+        progress("trying float layers", number, len(order))
+        chosen = (*chosen, name)
+        if holds(chosen):
+            break
+    else:
+        return report
+    for number, name in enumerate(reversed(chosen[:-1])):
+        progress("trying without", number, len(chosen) - 1)
+        fewer = tuple(layer for layer in chosen if layer != name)
+        if holds(fewer):
+            chosen = fewer
+    return report

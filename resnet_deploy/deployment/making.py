@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.artifact.onnx_file import Artifact, with_card
+from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.deployment.float_layers import FloatLayers
-from resnet_deploy.deployment.notices import (
-    budget_figures,
-    int8_notices,
-    lasting_verdict,
-    proven_isas,
-    rounded,
-)
 from resnet_deploy.deployment.plan import Plan
+from resnet_deploy.isa.instruction_sets import ISAS, is_native
 from resnet_deploy.judge import judge
 from resnet_deploy.progress import Progress
 from resnet_deploy.quantization.quantized import Quantized, calibrate
-from resnet_deploy.results import (
-    BudgetReport,
-    Inspection,
-    ParityReport,
-    SensitivityReport,
-    Verdict,
-)
+from resnet_deploy.results import BudgetReport, Inspection, ParityReport, SensitivityReport, Verdict
 from resnet_deploy.summarize import summarize_artifact
 from resnet_deploy.verification import compare, is_trained, verification_images
 
@@ -74,14 +64,12 @@ def make_fp32(plan: Plan, progress: Progress) -> Made:
     name = plan.paths["fp32"].stem
     artifact = export_network(plan.source, plan.spec.export, name=name, progress=progress)
     assert artifact.card is not None, "an exported file has a card"
-    left = next(
-        (one.options["not_folded"] for one in artifact.card.steps if one.name == "fold_batchnorm"),
-        (),
-    )
-    notices = tuple(f"not folded: {reason}" for reason in left)
+    folding = [step for step in artifact.card.steps if step.name == "fold_batchnorm"]
+    reasons = [reason for step in folding[:1] for reason in step.options["not_folded"]]
+    notices = tuple(f"not folded: {reason}" for reason in reasons)
     parity = _compared(artifact, plan, None, progress)
     if parity is not None:
-        figures = {"fp32_relative": rounded(parity.worst().relative)}
+        figures = {"fp32_relative": _rounded(parity.worst().relative)}
         card = replace(artifact.card, parity=figures, accuracy=plan.accuracy)
         artifact = with_card(artifact, card)
     return Made(artifact=artifact, parity=parity, notices=notices)
@@ -100,35 +88,30 @@ def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
         fp32, plan.images, spec.quant, known=plan.known, threads=spec.threads, progress=progress
     )
 
-    def quantized(budget: BudgetReport | None) -> Quantized:
-        if budget is None:
-            return calibrated.quantized(name=path.name)
+    def within(budget: BudgetReport) -> Quantized:
         return calibrated.quantized(
             budget.float_layers, name=path.name, facts=budget_figures(budget)
         )
 
     def keep(budget: BudgetReport) -> None:
-        best = quantized(budget)
+        best = within(budget)
         if spec.allow_float_ops or best.inspection.passed:
             write_atomically(path, best.artifact.path.read_bytes())
 
     ranking, budget = layers.find(calibrated.net, keep)
-    made = quantized(budget)
+    made = calibrated.quantized(name=path.name) if budget is None else within(budget)
     parity = _compared(made.artifact, plan, plan.calibration, progress)
     artifact, verdict = made.artifact, None
     if parity is not None:
         verdict = _judged(fp32, made, parity, macs, plan)
         artifact = _with_figures(artifact, parity, verdict, plan)
-    notices = int8_notices(
-        plan.images,
-        amx=made.amx,
-        data_free=calibrated.data_free,
-        trained=bool(plan.known.trained),
+    notices = _int8_notices(
+        plan.images, amx=made.amx, data_free=calibrated.data_free, trained=bool(plan.known.trained)
     )
     return MadeInt8(
         artifact=artifact,
         parity=parity,
-        notices=tuple(notices),
+        notices=notices,
         inspection=made.inspection,
         allow_float_ops=spec.allow_float_ops,
         sensitivity=ranking,
@@ -179,12 +162,65 @@ def _with_figures(
     """Return the int8 file with what was found in its card."""
     assert artifact.card is not None, "a quantized file has a card"
     last = parity.cases[-1]
-    figures = {
-        "int8_sqnr_db": rounded(last.worst.sqnr_db),
-        "int8_samples": float(last.samples),
-    }
+    figures = {"int8_sqnr_db": _rounded(last.worst.sqnr_db), "int8_samples": float(last.samples)}
     if last.agreement is not None:
-        figures["int8_agreement"] = rounded(last.agreement)
+        figures["int8_agreement"] = _rounded(last.agreement)
     card = replace(artifact.card, parity={**artifact.card.parity, **figures})
-    card = card.with_step("verdict", lasting_verdict(verdict, plan.environment))
-    return with_card(artifact, card.with_isas(proven_isas(verdict)))
+    # Nothing that was timed: the same input gives the same bytes.
+    lasting = {"text": verdict.lasting, "isa": list(plan.environment.isa)}
+    card = card.with_step("verdict", lasting)
+    return with_card(artifact, card.with_isas(_proven_isas(verdict)))
+
+
+def _int8_notices(
+    calibration: CalibrationImages, *, amx: bool, data_free: bool, trained: bool
+) -> tuple[str, ...]:
+    """Return what the user of an int8 file must know about how it was made."""
+    notices = []
+    if trained and not calibration.synthetic:
+        notices.append(
+            "int8 ranges are those of quantization-aware training: the images of --calibration "
+            "set none"
+        )
+    elif data_free and not trained:
+        notices.append(
+            "no calibration images: int8 ranges come from the BatchNorm statistics, which costs "
+            "1 to 2 dB (ResNet-20 and -32 on CIFAR-10); --calibration DIR is better"
+        )
+    elif calibration.synthetic and not trained:
+        notices.append(
+            "no calibration images: int8 ranges come from synthetic images, which measures speed, "
+            "not accuracy; use --calibration DIR before you ship"
+        )
+    if amx:
+        notices.append(
+            "the int8 kernels are those for CPUs with AMX; other CPUs with VNNI or ARM's dot "
+            "product give the same answers, but faster from a file made with --target-isa portable"
+        )
+    return tuple(notices)
+
+
+def _rounded(value: float) -> float:
+    """Keep three digits: a card must not change with the last bit of a sum."""
+    return float(f"{min(value, 999.0):.3g}")
+
+
+def _proven_isas(verdict: Verdict) -> tuple[str, ...]:
+    """Return the ISAs that a file proved right on: this CPU's, and where nothing can overflow."""
+    here = tuple(name for name, isa in ISAS.items() if is_native(isa))
+    safe = verdict.saturation is not None and verdict.saturation.always_safe
+    return (*here, "x86-avx2") if safe else here
+
+
+def budget_figures(budget: BudgetReport) -> dict[str, Any]:
+    """Return what the card says about an accuracy budget."""
+    reached = budget.best.fidelity
+    return {
+        "max_drop": budget.max_drop,
+        "min_agreement": budget.min_agreement,
+        "float_layers": list(budget.float_layers),
+        "budget_data": reached.data,
+        "budget_samples": reached.samples,
+        "drop": None if reached.drop is None else round(reached.drop, 4),
+        "agreement": round(reached.agreement, 6),
+    }

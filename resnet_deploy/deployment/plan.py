@@ -42,10 +42,10 @@ class Plan:
         paths: of what is written, by precision.
         calibration: images of the user's, if any.
         images: what sets the int8 ranges: some of them, or synthetic ones.
-        known: what the checkpoint tells of its activations.
-        accuracy: of the float network, as training measured it, if the fp32 file will be that one.
         reference: what has the right answer.
         environment: where this runs.
+        known: what the checkpoint tells of its activations.
+        accuracy: of the float network, as training measured it, if the fp32 file will be that one.
         data: images on which a ranking or a budget is measured; None means other images of
             ``calibration``.
         notices: lines for the user.
@@ -56,10 +56,10 @@ class Plan:
     paths: dict[str, Path]
     calibration: Data | None
     images: CalibrationImages
-    known: Known
-    accuracy: tuple[Accuracy, ...]
     reference: Reference
     environment: Environment
+    known: Known = NOTHING_KNOWN
+    accuracy: tuple[Accuracy, ...] = ()
     data: Data | None = None
     notices: tuple[str, ...] = ()
 
@@ -99,22 +99,17 @@ def images_for(
     Raises:
         DatasetError: the images can't be read.
     """
-    batch_size = calibration_batch_size(preprocess.crop)
+    seed, samples, size = quant.seed, quant.samples, calibration_batch_size(preprocess.crop)
     if calibration is None:
-        samples = min(quant.samples, SYNTHETIC_SAMPLES)
-        return synthetic_calibration(
-            preprocess, samples=samples, seed=quant.seed, batch_size=batch_size
-        )
-    return calibration_images(
-        calibration, preprocess, samples=quant.samples, seed=quant.seed, batch_size=batch_size
-    )
+        samples = min(samples, SYNTHETIC_SAMPLES)
+        return synthetic_calibration(preprocess, samples=samples, seed=seed, batch_size=size)
+    return calibration_images(calibration, preprocess, samples=samples, seed=seed, batch_size=size)
 
 
 def known_of(network: Network, *, without_images: bool) -> Known:
     """Return what ``network`` tells of its activations.
 
-    The BatchNorms of a trained net stand in for images that nobody gave; those of an untrained one
-    remember nothing.
+    Those are the statistics of BatchNorm ``without_images``, if the network is trained.
     """
     statistics = {}
     if without_images and network.source.kind != "random":
@@ -148,8 +143,6 @@ def _plan_of_file(
         paths={"int8": out},
         calibration=calibration,
         images=images_for(spec.quant, calibration, input_preprocess(fp32)),
-        known=NOTHING_KNOWN,
-        accuracy=(),
         reference=FileReference(source.path, runner="ort", threads=spec.threads),
         environment=environment,
     )
@@ -169,21 +162,17 @@ def _plan_of_network(
     if spec.export.resize_in_graph:
         check_resizable(preprocess)
     name = spec.name or network.spec.name
-    paths = {"fp32": out / f"{name}.onnx"}
     int8 = out / f"{name}.int8.onnx"
-    if spec.int8:
-        paths["int8"] = int8
+    paths = {"fp32": out / f"{name}.onnx", **({"int8": int8} if spec.int8 else {})}
     for path in paths.values():
         check_replaceable(path, force=spec.force)
-    reference = network_reference(network, spec.export.output)
+    reference = Remembering(network_reference(network, spec.export.output))
     images = images_for(spec.quant, calibration, preprocess)
     network, notices = _with_labels(network, spec.export.output, images)
     if not spec.int8 and int8.exists():
         notices += (f"{int8} is of an earlier export: delete it, or export without --no-int8",)
     accuracy, int8_accuracy = _measured(network, spec, preprocess)
-    known = NOTHING_KNOWN
-    if spec.int8:
-        known = known_of(network, without_images=calibration is None)
+    known = known_of(network, without_images=calibration is None) if spec.int8 else NOTHING_KNOWN
     return Plan(
         source=network,
         spec=spec,
@@ -192,7 +181,7 @@ def _plan_of_network(
         images=images,
         known=replace(known, accuracy=int8_accuracy),
         accuracy=accuracy,
-        reference=Remembering(reference),
+        reference=reference,
         environment=environment,
         notices=(*network.notices, *notices),
     )
@@ -201,7 +190,7 @@ def _plan_of_network(
 def _with_labels(
     network: Network, output: OutputSpec, images: CalibrationImages
 ) -> tuple[Network, tuple[str, ...]]:
-    """Return the network with the class names of the images, where nobody gave it any."""
+    """Return the network with the class names of the images, where it has none."""
     classes = images.dataset.classes
     fits = network.source.kind == "file" and len(classes) == network.spec.num_classes
     if network.labels or not fits or not output.kind.has_classes:
@@ -217,14 +206,14 @@ def _measured(
 ) -> tuple[tuple[Accuracy, ...], tuple[Accuracy, ...]]:
     """Return the accuracies that training measured and that the two files will have.
 
-    They do if input and answer are the same, and the file is proven.
+    They do if input and answer are the same, and the file is verified.
     """
     card, export = network.card, spec.export
     if card is None or not spec.verify or export.resize_in_graph:
         return (), ()
     same_input = replace(preprocess, format=card.preprocess.format) == card.preprocess
     same_answer = export.output.kind.has_classes and export.output.stride == OutputSpec().stride
-    if not same_input or not same_answer:
+    if not (same_input and same_answer):
         return (), ()
     as_trained = bool(card.activation_ranges) and not spec.quant.exclude
     return card.accuracy, card.int8_accuracy if as_trained else ()

@@ -1,4 +1,4 @@
-"""``--resize-in-graph``: files that take pictures of any size, if they resize as Pillow does."""
+"""``--resize-in-graph``: files that take images of any size, if they resize as Pillow does."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from resnet_deploy.spec import Preprocess, SessionSpec
 _LEVELS = 1
 """Grey levels that the graph may be off Pillow anywhere."""
 
-_PICTURES = 32
+_REAL_IMAGES = 32
 _SIZES = ((480, 640), (640, 480), (333, 500), (500, 500), (97, 131), (1200, 301), (64, 64))
-"""Height and width of the made-up pictures: enlarged, reduced, and of every parity."""
+"""Height and width of the synthetic images: enlarged, reduced, and of every parity."""
 
 
 @dataclass(frozen=True)
 class ResizeCheck:
     """How far the graph is from Pillow: in grey levels, and in how many of the values at all."""
 
-    pictures: int
+    images: int
     worst: int
     differing: float
 
     def __str__(self) -> str:
         return (
             f"resizing in the graph: at most {self.worst} grey level off Pillow on "
-            f"{self.pictures} pictures, {self.differing:.1%} of the values differ"
+            f"{self.images} images, {self.differing:.1%} of the values differ"
         )
 
 
 def check_resize(preprocess: Preprocess, images: CalibrationImages) -> ResizeCheck:
-    """Compare the graph's resizing with Pillow's on pictures of many sizes.
+    """Compare the graph's resizing with Pillow's on images of many sizes.
 
     Args:
         preprocess: what is resized to what.
-        images: real pictures to compare on as well; made-up ones are of one size and left out.
+        images: real images to compare on as well; synthetic ones are of one size and left out.
 
     Raises:
         ExportError: somewhere it is more than one grey level off.
@@ -54,9 +54,9 @@ def check_resize(preprocess: Preprocess, images: CalibrationImages) -> ResizeChe
     session = open_session(front_alone(preprocess).SerializeToString(), SessionSpec(spin=False))
     outside = replace(preprocess, resize_in_graph=False)
     worst, differing, total, count = 0, 0, 0, 0
-    for picture in _pictures(images):
-        expected = prepare(picture, outside).astype(np.int16)
-        pixels = np.asarray(picture, np.uint8)
+    for image in _test_images(images):
+        expected = prepare(image, outside).astype(np.int16)
+        pixels = np.asarray(image, np.uint8)
         got = session.run(None, {"input": pixels[None]})[0][0].astype(np.int16)
         off = np.abs(got - expected)
         worst, differing = max(worst, int(off.max())), differing + int((off > 0).sum())
@@ -69,12 +69,12 @@ def check_resize(preprocess: Preprocess, images: CalibrationImages) -> ResizeChe
     return ResizeCheck(count, worst, differing / total)
 
 
-def _pictures(images: CalibrationImages) -> Iterator[Image.Image]:
+def _test_images(images: CalibrationImages) -> Iterator[Image.Image]:
     square = synthetic_images(len(_SIZES), 256, 0)
     for pixels, (height, width) in zip(square, _SIZES, strict=True):
         yield Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
     if not images.synthetic:
-        for index in images.indices[:_PICTURES]:
+        for index in images.indices[:_REAL_IMAGES]:
             yield images.dataset.image(index)
 
 
@@ -91,7 +91,7 @@ def with_resize(artifact: Artifact, check: ResizeCheck, fp32: Artifact | None = 
     if fp32 is not None:
         card = _made_from(card, fp32)
     preprocess = replace(card.preprocess, resize_in_graph=True)
-    step = {"worst_levels": check.worst, "pictures": check.pictures}
+    step = {"worst_levels": check.worst, "pictures": check.images}
     card = replace(card, preprocess=preprocess).with_step("resize_in_graph", step)
     return make(resize_front(read_model(artifact.path), preprocess), card, artifact.path.name)
 

@@ -17,14 +17,14 @@ def fp32_source(source: Artifact) -> Artifact:
     """Return ``source``, which can be quantized; a foreign file gets a first card.
 
     Raises:
-        UnsupportedGraphError: it is int8 already, or resizes pictures itself.
+        UnsupportedGraphError: it is int8 already, or resizes images itself.
     """
     path = source.path
     if source.quantized:
         raise UnsupportedGraphError(f"{path} is int8 already: give the fp32 file it came from")
     if source.preprocess.resize_in_graph:
         raise UnsupportedGraphError(
-            f"{path} resizes pictures itself: quantize the file that export writes without "
+            f"{path} resizes images itself: quantize the file that export writes without "
             "--resize-in-graph"
         )
     return replace(source, card=_card_of(source))
@@ -60,9 +60,7 @@ def _card_of(source: Artifact) -> Card:
     by_class = kind in (OutputKind.LOGITS, OutputKind.SOFTMAX)
     return Card(
         model=ModelSpec(
-            family=Family.CUSTOM,
-            num_classes=last if by_class else 0,
-            image_size=source.image_size,
+            family=Family.CUSTOM, num_classes=last if by_class else 0, image_size=source.image_size
         ),
         output=OutputSpec(kind=kind, k=(last or 1) if kind is OutputKind.TOP_K else 0),
         preprocess=source.preprocess,

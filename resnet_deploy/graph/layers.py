@@ -10,14 +10,13 @@ import onnx
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.graph.constants import constant
+from resnet_deploy.graph.constants import constant, optional_input
 from resnet_deploy.graph.module_names import module_of
 
 LAYERS = frozenset(
     {"Conv", "Gemm", "MatMul", "Add", "MaxPool", "AveragePool", "GlobalAveragePool", "Concat"}
 )
 """Operators whose result counts as a layer's."""
-
 
 LAYOUT_KEY = "resnet_deploy.layout"
 """Marks operators that only lay out memory for the layer they belong to: no layers of their own."""
@@ -29,8 +28,8 @@ class Layer:
 
     ``name`` is the torch module (``layer3.0.conv2``; the block, ``layer3.0``, for its sum).
     ``activated``: the tensor is behind the layer's ReLU, which ends at ``ceiling`` if it is a
-    ReLU6. In an int8 graph ``observed`` is the u8
-    tensor to look at, with its ``scale`` and ``zero_point``; in fp32 it is ``tensor`` itself.
+    ReLU6. In an int8 graph ``observed`` is the u8 tensor to look at, with its ``scale`` and
+    ``zero_point``; in fp32 it is ``tensor`` itself.
     """
 
     name: str
@@ -52,18 +51,16 @@ class Layer:
 def absorbed_output(node: ir.Node) -> ir.Value:
     """Return the output of ``node``, or of the ReLU that is computed together with it."""
     output = node.outputs[0]
-    if node.op_type not in ("Conv", "Gemm", "Add") or output.is_graph_output():
-        return output
     uses = list(output.uses())
-    if len(uses) == 1 and _is_relu(uses[0].node):
-        return uses[0].node.outputs[0]
-    return output
+    if node.op_type not in ("Conv", "Gemm", "Add") or output.is_graph_output() or len(uses) != 1:
+        return output
+    return uses[0].node.outputs[0] if _is_relu(uses[0].node) else output
 
 
 def _is_relu(node: ir.Node) -> bool:
     """A Clip from zero (ReLU6) counts: its upper end is the end of the u8 range."""
     if node.op_type == "Clip":
-        low = constant(node.inputs[1]) if len(node.inputs) > 1 else None
+        low = constant(optional_input(node, 1))
         return low is not None and float(low) == 0.0
     return node.op_type == "Relu"
 
@@ -88,24 +85,15 @@ def layers_of(model: onnx.ModelProto) -> tuple[Layer, ...]:
 def _layer(name: str, node: ir.Node, output: ir.Value) -> Layer:
     activated, ceiling = output is not node.outputs[0], _ceiling(output)
     output = _usual_shape(output)
-    plain = Layer(
-        name=name,
-        tensor=str(output.name),
-        activated=activated,
-        observed=str(output.name),
-        ceiling=ceiling,
-    )
+    tensor = str(output.name)
+    plain = Layer(name, tensor, activated=activated, observed=tensor, ceiling=ceiling)
     uses = list(output.uses())
     if len(uses) == 1 and uses[0].node.op_type == "QuantizeLinear":
         quantize = uses[0].node
         scale, zero_point = constant(quantize.inputs[1]), constant(quantize.inputs[2])
         if scale is not None and zero_point is not None and scale.ndim == 0:
-            return replace(
-                plain,
-                observed=str(quantize.outputs[0].name),
-                scale=float(scale),
-                zero_point=int(zero_point),
-            )
+            observed = str(quantize.outputs[0].name)
+            return replace(plain, observed=observed, scale=float(scale), zero_point=int(zero_point))
     return plain
 
 
@@ -125,7 +113,7 @@ def _usual_shape(output: ir.Value) -> ir.Value:
 def _ceiling(output: ir.Value) -> float | None:
     """Return the upper end of the Clip that ``output`` comes from, if it has one."""
     clip = output.producer()
-    if clip is None or clip.op_type != "Clip" or len(clip.inputs) < 3:
+    if clip is None or clip.op_type != "Clip":
         return None
-    high = constant(clip.inputs[2])
+    high = constant(optional_input(clip, 2))
     return None if high is None else float(high)

@@ -17,12 +17,7 @@ _COMPUTES = ("Conv", "Gemm", "MatMul")
 
 
 class OptimizedGraph:
-    """What is known of the operators of an optimised graph from the file it was made of.
-
-    Args:
-        source: the graph of the file.
-        optimised: what ONNX Runtime made of it.
-    """
+    """The operators of ``optimised``, which ONNX Runtime made of the file's graph ``source``."""
 
     def __init__(self, source: onnx.GraphProto, optimised: onnx.GraphProto) -> None:
         self._sources = {node.name: node for node in source.node if node.name}
@@ -73,9 +68,8 @@ class OptimizedGraph:
             return found
         main: onnx.NodeProto | None = found
         while main is not None and not _computes(main):
-            before = (name for name in main.input if name in self._source_of)
-            main = next((self._source_of[name] for name in before), None)
-        return found if main is None else main
+            main = next((self._source_of[i] for i in main.input if i in self._source_of), None)
+        return main or found
 
 
 def _computes(node: onnx.NodeProto) -> bool:

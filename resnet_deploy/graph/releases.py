@@ -39,14 +39,10 @@ def min_onnxruntime(model: onnx.ModelProto) -> str:
     QLinearAdd, QGemm and NhwcMaxPool don't count: each release makes its own while it loads a file.
     """
     opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
-    first = next(
-        (
-            release
-            for release, known_opset, known_ir in _RELEASES
-            if opset <= known_opset and model.ir_version <= known_ir
-        ),
-        _RELEASES[-1][0],
-    )
+    first = _RELEASES[-1][0]
+    for release, known_opset, known_ir in reversed(_RELEASES):
+        if opset <= known_opset and model.ir_version <= known_ir:
+            first = release
     return max(first, _BYTE_MIN_MAX, key=release_numbers) if _compares_bytes(model) else first
 
 
@@ -79,12 +75,8 @@ def release_numbers(release: str) -> tuple[int, ...]:
 
 def _compares_bytes(model: onnx.ModelProto) -> bool:
     """Both inputs of Min and Max are of one type, so one input with a known type is enough."""
-    inputs = {
-        value.name for value in model.graph.input if value.type.tensor_type.elem_type in _BYTES
-    }
-    constants = {tensor.name for tensor in model.graph.initializer if tensor.data_type in _BYTES}
-    known = inputs | constants
-    return any(
-        node.op_type in ("Min", "Max") and not known.isdisjoint(node.input)
-        for node in model.graph.node
-    )
+    graph = model.graph
+    known = {value.name for value in graph.input if value.type.tensor_type.elem_type in _BYTES}
+    known |= {tensor.name for tensor in graph.initializer if tensor.data_type in _BYTES}
+    compared = (node.input for node in graph.node if node.op_type in ("Min", "Max"))
+    return any(not known.isdisjoint(inputs) for inputs in compared)

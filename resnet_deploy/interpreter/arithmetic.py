@@ -1,4 +1,4 @@
-"""ONNX operators that compute: layers, activations, reductions."""
+"""ONNX operators that compute: layers, activations, reductions, and quantization in float32."""
 
 from __future__ import annotations
 
@@ -50,9 +50,8 @@ def convert_gemm(node: Node) -> Converted:
         weight = weight.T
     bias = None
     if node.has(2):
-        bias = (node.constant(2).float() * node.attributes.get("beta", 1.0)).broadcast_to(
-            (1, len(weight))
-        )[0]
+        bias = node.constant(2).float() * node.attributes.get("beta", 1.0)
+        bias = bias.broadcast_to((1, len(weight)))[0]
     return _linear(weight, bias), node.inputs[:1]
 
 
@@ -77,14 +76,8 @@ def convert_batch_norm(node: Node) -> Converted:
     layer = nn.BatchNorm2d(len(scale), eps=node.attributes.get("epsilon", 1e-5))
     layer.weight = nn.Parameter(scale, requires_grad=False)
     layer.bias = nn.Parameter(shift, requires_grad=False)
-    layer.running_mean = mean
-    layer.running_var = variance
+    layer.running_mean, layer.running_var = mean, variance
     return layer.eval(), node.inputs[:1]
-
-
-def convert_relu(node: Node) -> Converted:
-    """A ReLU, in place where nothing else reads its input."""
-    return nn.ReLU(inplace=node.inplace), node.inputs[:1]
 
 
 def convert_clip(node: Node) -> Converted:
@@ -97,11 +90,6 @@ def convert_clip(node: Node) -> Converted:
     if low is None and high is None:
         return identity, node.inputs[:1]
     return partial(torch.clamp, min=low, max=high), node.inputs[:1]
-
-
-def convert_leaky_relu(node: Node) -> Converted:
-    """The slope below zero is alpha."""
-    return nn.LeakyReLU(node.attributes.get("alpha", 0.01)), node.inputs[:1]
 
 
 def convert_hard_sigmoid(node: Node) -> Converted:
@@ -135,11 +123,6 @@ def convert_top_k(node: Node) -> Converted:
     return top_k, node.inputs[:1]
 
 
-def convert_global_average_pool(node: Node) -> Converted:
-    """The mean over height and width, dimensions kept."""
-    return nn.AdaptiveAvgPool2d(1), node.inputs[:1]
-
-
 def convert_reduce_mean(node: Node) -> Converted:
     """The mean over the given axes, or all."""
     axes = node.ints("axes", 1)
@@ -147,3 +130,50 @@ def convert_reduce_mean(node: Node) -> Converted:
         return identity, node.inputs[:1]
     keep = bool(node.attributes.get("keepdims", 1))
     return (lambda x: torch.mean(x, dim=axes or list(range(x.ndim)), keepdim=keep)), node.inputs[:1]
+
+
+def convert_quantize(node: Node) -> Converted:
+    """round(x / scale) + zero point, half to even, saturated; kept in float32."""
+    scale, zero = _scale_and_zero(node)
+    kind = torch.int8 if zero is not None and zero.dtype == torch.int8 else torch.uint8
+    if zero is not None and zero.dtype not in (torch.int8, torch.uint8):
+        raise node.unsupported(f"quantization to {zero.dtype}")
+    limits = torch.iinfo(kind)
+    axis = node.attributes.get("axis", 1)
+
+    def quantize(x: Tensor) -> Tensor:
+        steps = torch.round(x / _along(scale, axis, x))
+        if zero is not None:
+            steps = steps + _along(zero.float(), axis, x)
+        return torch.clamp(steps, limits.min, limits.max)
+
+    return quantize, node.inputs[:1]
+
+
+def convert_dequantize(node: Node) -> Converted:
+    """(q - zero point) * scale."""
+    scale, zero = _scale_and_zero(node)
+    axis = node.attributes.get("axis", 1)
+
+    def dequantize(q: Tensor) -> Tensor:
+        steps = q.float()
+        if zero is not None:
+            steps = steps - _along(zero.float(), axis, q)
+        return steps * _along(scale, axis, q)
+
+    return dequantize, node.inputs[:1]
+
+
+def _scale_and_zero(node: Node) -> tuple[Tensor, Tensor | None]:
+    if node.attributes.get("block_size", 0):
+        raise node.unsupported("quantization by blocks")
+    return node.constant(1).float(), node.constant(2) if node.has(2) else None
+
+
+def _along(values: Tensor, axis: int, like: Tensor) -> Tensor:
+    """Shape per-channel ``values`` so that they broadcast along ``axis`` of ``like``."""
+    if values.numel() == 1:
+        return values.reshape(())
+    shape = [1] * like.ndim
+    shape[axis] = -1
+    return values.reshape(shape)

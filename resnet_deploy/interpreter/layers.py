@@ -1,4 +1,4 @@
-"""Convolution and pooling layers with ONNX's padding, which PyTorch has only in part."""
+"""Convolution and pooling layers with all of ONNX's padding, of which PyTorch has a part."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ def convolution(
     a layer of their own before the convolution.
     """
     groups = int(attributes.get("group", 1))
+    kernel = _pair(weight.shape[2:])
+    padding = _own_padding(attributes)
     layer = nn.Conv2d(
         weight.shape[1] * groups,
         weight.shape[0],
-        kernel_size=_pair(weight.shape[2:]),
+        kernel_size=kernel,
         stride=_pair(attributes.get("strides", (1, 1))),
+        padding=padding or 0,
         dilation=_pair(attributes.get("dilations", (1, 1))),
         groups=groups,
         bias=bias is not None,
@@ -34,54 +37,42 @@ def convolution(
     layer.weight = nn.Parameter(weight.float(), requires_grad=False)
     if bias is not None:
         layer.bias = nn.Parameter(bias.float(), requires_grad=False)
-    pads = _pads(attributes)
-    if pads is None:
-        border = SamePad(_pair(weight.shape[2:]), attributes, 0.0)
-        return nn.Sequential(border, layer)
-    if _symmetric(pads):
-        layer.padding = (pads[0], pads[1])
-        # Conv2d prepares this list from its padding at construction.
-        layer._reversed_padding_repeated_twice = [pads[1], pads[1], pads[0], pads[0]]
+    if padding is not None:
         return layer
-    return nn.Sequential(nn.ConstantPad2d(_torch_order(pads), 0.0), layer)
+    return nn.Sequential(_border(attributes, kernel, 0.0), layer)
 
 
 def max_pool(attributes: Mapping[str, Any]) -> nn.MaxPool2d | nn.Sequential:
     """Return an ONNX MaxPool; borders never win, so uneven ones are filled with -infinity."""
     kernel = _pair(attributes["kernel_shape"])
-    pads = _pads(attributes)
-    direct = pads is not None and _symmetric(pads) and _at_most_half(pads, kernel)
+    padding = _own_padding(attributes, kernel)
     layer = nn.MaxPool2d(
         kernel,
         stride=_pair(attributes.get("strides", (1, 1))),
-        padding=(pads[0], pads[1]) if pads is not None and direct else 0,
+        padding=padding or 0,
         dilation=_pair(attributes.get("dilations", (1, 1))),
         ceil_mode=bool(attributes.get("ceil_mode", 0)),
     )
-    if direct:
+    if padding is not None:
         return layer
-    if pads is None:
-        return nn.Sequential(SamePad(kernel, attributes, -math.inf), layer)
-    return nn.Sequential(nn.ConstantPad2d(_torch_order(pads), -math.inf), layer)
+    return nn.Sequential(_border(attributes, kernel, -math.inf), layer)
 
 
 def average_pool(attributes: Mapping[str, Any]) -> nn.AvgPool2d | UnevenAveragePool:
     """Return an ONNX AveragePool, ``count_include_pad`` and ``ceil_mode`` as there."""
     kernel = _pair(attributes["kernel_shape"])
-    stride = _pair(attributes.get("strides", (1, 1)))
-    ceil = bool(attributes.get("ceil_mode", 0))
-    pads = _pads(attributes)
+    padding = _own_padding(attributes, kernel)
     include = bool(attributes.get("count_include_pad", 0))
-    if pads is not None and _symmetric(pads) and _at_most_half(pads, kernel):
-        return nn.AvgPool2d(
-            kernel, stride, padding=(pads[0], pads[1]), ceil_mode=ceil, count_include_pad=include
-        )
-    border = (
-        SamePad(kernel, attributes, 0.0)
-        if pads is None
-        else nn.ConstantPad2d(_torch_order(pads), 0.0)
+    layer = nn.AvgPool2d(
+        kernel,
+        stride=_pair(attributes.get("strides", (1, 1))),
+        padding=padding or 0,
+        ceil_mode=bool(attributes.get("ceil_mode", 0)),
+        count_include_pad=include,
     )
-    return UnevenAveragePool(border, nn.AvgPool2d(kernel, stride, ceil_mode=ceil), include)
+    if padding is not None:
+        return layer
+    return UnevenAveragePool(_border(attributes, kernel, 0.0), layer, include)
 
 
 class UnevenAveragePool(nn.Module):
@@ -138,18 +129,28 @@ def _pads(attributes: Mapping[str, Any]) -> tuple[int, int, int, int] | None:
     return cast("tuple[int, int, int, int]", tuple(pads))
 
 
-def _symmetric(pads: tuple[int, int, int, int]) -> bool:
-    return pads[:2] == pads[2:]
+def _own_padding(attributes: Mapping[str, Any], kernel: _Pair | None = None) -> _Pair | None:
+    """Return the padding that PyTorch's layer can add itself; None where it takes a border.
+
+    Both sides must have the same. Pooling refuses more than half of its ``kernel``.
+    """
+    pads = _pads(attributes)
+    if pads is None or pads[:2] != pads[2:]:
+        return None
+    if kernel is not None and (2 * pads[0] > kernel[0] or 2 * pads[1] > kernel[1]):
+        return None
+    return pads[0], pads[1]
 
 
-def _at_most_half(pads: tuple[int, int, int, int], kernel: _Pair) -> bool:
-    """PyTorch's pooling refuses a border of more than half the kernel."""
-    return all(2 * pad <= size for pad, size in zip(pads[:2], kernel, strict=True))
-
-
-def _torch_order(pads: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+def _border(
+    attributes: Mapping[str, Any], kernel: _Pair, value: float
+) -> SamePad | nn.ConstantPad2d:
+    """Return the layer that adds the border, filled with ``value``."""
+    pads = _pads(attributes)
+    if pads is None:
+        return SamePad(kernel, attributes, value)
     top, left, bottom, right = pads
-    return left, right, top, bottom
+    return nn.ConstantPad2d((left, right, top, bottom), value)
 
 
 def _pair(values: Sequence[int]) -> _Pair:

@@ -37,13 +37,6 @@ class _Step:
     outputs: tuple[int, ...]
     done: tuple[int, ...]
 
-    def run(self, values: list[Any]) -> None:
-        """Call, and keep the result; a tuple goes to one slot each."""
-        result = self.call(*[values[slot] for slot in self.inputs])
-        results = result if isinstance(result, tuple) else (result,)
-        for slot, value in zip(self.outputs, results, strict=True):
-            values[slot] = value
-
 
 class OnnxModule(nn.Module):
     """An ONNX graph as eager PyTorch.
@@ -72,11 +65,7 @@ class OnnxModule(nn.Module):
 
     def forward(self, batch: Tensor) -> tuple[Tensor, ...]:
         """Return the graph's outputs for ``batch``; intermediate values are freed at once."""
-        values = self._slots(batch)
-        for step in self._steps:
-            step.run(values)
-            for slot in step.done:
-                values[slot] = None
+        values = self._run(batch)
         return tuple(values[slot] for slot in self._outputs)
 
     def trace(self, batch: Tensor, tensors: Sequence[str]) -> dict[str, Tensor]:
@@ -87,19 +76,22 @@ class OnnxModule(nn.Module):
         """
         slots = {name: slot for slot, name in enumerate(self._names)}
         wanted = {slots[name]: name for name in tensors}
-        values = self._slots(batch)
-        for step in self._steps:
-            step.run(values)
-            for slot in step.done:
-                if slot not in wanted:
-                    values[slot] = None
+        values = self._run(batch, tuple(wanted))
         return {name: values[slot] for slot, name in wanted.items()}
 
-    def _slots(self, batch: Tensor) -> list[Any]:
+    def _run(self, batch: Tensor, kept: tuple[int, ...] = ()) -> list[Any]:
+        """Return what is in each slot at the end; those in ``kept`` are not freed."""
         values: list[Any] = [None] * len(self._names)
         values[0] = batch
         for slot, constant in self._constants.items():
             values[slot] = constant
+        for step in self._steps:
+            results = _as_tuple(step.call(*[values[slot] for slot in step.inputs]))
+            for slot, value in zip(step.outputs, results, strict=True):
+                values[slot] = value
+            for slot in step.done:
+                if slot not in kept:
+                    values[slot] = None
         return values
 
 
@@ -161,8 +153,7 @@ class _Builder:
         outputs = tuple(proto.output if proto.op_type in SEVERAL_OUTPUTS else proto.output[:1])
         if all(name in self._constants for name in inputs):
             with torch.inference_mode(mode=False), torch.no_grad():
-                result = call(*[self._constants[name] for name in inputs])
-            results = result if isinstance(result, tuple) else (result,)
+                results = _as_tuple(call(*[self._constants[name] for name in inputs]))
             self._constants.update(zip(outputs, results, strict=True))
             return
         if isinstance(call, nn.Module):
@@ -236,6 +227,10 @@ def _add_submodule(root: nn.Module, path: str, child: nn.Module) -> None:
 def _safe(holder: nn.Module, name: str) -> str:
     taken = hasattr(holder, name) and name not in holder._modules
     return f"{name}_" if taken or not name else name
+
+
+def _as_tuple(result: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return result if isinstance(result, tuple) else (result,)
 
 
 def _tensor(tensor: onnx.TensorProto) -> Tensor:

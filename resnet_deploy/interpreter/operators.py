@@ -10,12 +10,10 @@ from collections.abc import Callable
 from functools import reduce
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_deploy.interpreter import arithmetic as torch_math
-from resnet_deploy.interpreter import quantization as torch_quantize
-from resnet_deploy.interpreter import shapes as torch_shapes
+from resnet_deploy.interpreter import arithmetic, shapes
 from resnet_deploy.interpreter.node import Call, Converted, Node, identity
 
 
@@ -25,6 +23,11 @@ def _all_inputs(function: Call) -> Callable[[Node], Converted]:
 
 def _first_input(function: Call) -> Callable[[Node], Converted]:
     return lambda node: (function, node.inputs[:1])
+
+
+def _layer(make: Callable[[Node], Call]) -> Callable[[Node], Converted]:
+    """What is made for the node takes its first input alone."""
+    return lambda node: (make(node), node.inputs[:1])
 
 
 def _divide(a: Tensor, b: Tensor) -> Tensor:
@@ -41,46 +44,46 @@ def _pairwise(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Node], 
 
 CONVERTERS: dict[str, Callable[[Node], Converted]] = {
     "Add": _all_inputs(operator.add),
-    "AveragePool": torch_math.convert_average_pool,
-    "BatchNormalization": torch_math.convert_batch_norm,
-    "Cast": torch_shapes.convert_cast,
-    "Clip": torch_math.convert_clip,
-    "Concat": torch_shapes.convert_concat,
-    "Constant": torch_shapes.convert_constant,
-    "Conv": torch_math.convert_conv,
-    "DequantizeLinear": torch_quantize.convert_dequantize,
+    "AveragePool": arithmetic.convert_average_pool,
+    "BatchNormalization": arithmetic.convert_batch_norm,
+    "Cast": shapes.convert_cast,
+    "Clip": arithmetic.convert_clip,
+    "Concat": shapes.convert_concat,
+    "Constant": shapes.convert_constant,
+    "Conv": arithmetic.convert_conv,
+    "DequantizeLinear": arithmetic.convert_dequantize,
     "Div": _all_inputs(_divide),
     "Dropout": _first_input(identity),
-    "Expand": torch_shapes.convert_expand,
-    "Flatten": torch_shapes.convert_flatten,
-    "Gather": torch_shapes.convert_gather,
-    "Gemm": torch_math.convert_gemm,
-    "GlobalAveragePool": torch_math.convert_global_average_pool,
-    "HardSigmoid": torch_math.convert_hard_sigmoid,
+    "Expand": shapes.convert_expand,
+    "Flatten": shapes.convert_flatten,
+    "Gather": shapes.convert_gather,
+    "Gemm": arithmetic.convert_gemm,
+    "GlobalAveragePool": _layer(lambda node: nn.AdaptiveAvgPool2d(1)),
+    "HardSigmoid": arithmetic.convert_hard_sigmoid,
     "HardSwish": _first_input(F.hardswish),
     "Identity": _first_input(identity),
-    "LeakyRelu": torch_math.convert_leaky_relu,
-    "MatMul": torch_math.convert_mat_mul,
+    "LeakyRelu": _layer(lambda node: nn.LeakyReLU(node.attributes.get("alpha", 0.01))),
+    "MatMul": arithmetic.convert_mat_mul,
     "Max": _pairwise(torch.maximum),
-    "MaxPool": torch_math.convert_max_pool,
+    "MaxPool": arithmetic.convert_max_pool,
     "Min": _pairwise(torch.minimum),
     "Mul": _all_inputs(operator.mul),
-    "Pad": torch_shapes.convert_pad,
-    "QuantizeLinear": torch_quantize.convert_quantize,
-    "ReduceMean": torch_math.convert_reduce_mean,
-    "Relu": torch_math.convert_relu,
-    "Reshape": torch_shapes.convert_reshape,
-    "Shape": _first_input(torch_shapes.convert_shape),
+    "Pad": shapes.convert_pad,
+    "QuantizeLinear": arithmetic.convert_quantize,
+    "ReduceMean": arithmetic.convert_reduce_mean,
+    "Relu": _layer(lambda node: nn.ReLU(inplace=node.inplace)),
+    "Reshape": shapes.convert_reshape,
+    "Shape": _first_input(lambda x: torch.tensor(x.shape, dtype=torch.int64)),
     "Sigmoid": _first_input(torch.sigmoid),
-    "Slice": torch_shapes.convert_slice,
-    "Softmax": torch_math.convert_softmax,
-    "SpaceToDepth": torch_shapes.convert_space_to_depth,
-    "Squeeze": torch_shapes.convert_squeeze,
+    "Slice": shapes.convert_slice,
+    "Softmax": arithmetic.convert_softmax,
+    "SpaceToDepth": shapes.convert_space_to_depth,
+    "Squeeze": shapes.convert_squeeze,
     "Sub": _all_inputs(operator.sub),
     "Sum": _pairwise(operator.add),
-    "TopK": torch_math.convert_top_k,
-    "Transpose": torch_shapes.convert_transpose,
-    "Unsqueeze": torch_shapes.convert_unsqueeze,
+    "TopK": arithmetic.convert_top_k,
+    "Transpose": shapes.convert_transpose,
+    "Unsqueeze": shapes.convert_unsqueeze,
 }
 """Every operator that can be rebuilt."""
 

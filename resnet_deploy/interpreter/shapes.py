@@ -1,4 +1,4 @@
-"""ONNX operators that move values about without computing."""
+"""ONNX operators that rearrange values without computing."""
 
 from __future__ import annotations
 
@@ -80,8 +80,7 @@ def convert_space_to_depth(node: Node) -> Converted:
     def space_to_depth(x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
         blocks = x.reshape(batch, channels, height // size, size, width // size, size)
-        moved = blocks.permute(0, 3, 5, 1, 2, 4)
-        return moved.reshape(batch, channels * size * size, height // size, width // size)
+        return blocks.permute(0, 3, 5, 1, 2, 4).flatten(1, 3)
 
     return space_to_depth, node.inputs[:1]
 
@@ -89,9 +88,7 @@ def convert_space_to_depth(node: Node) -> Converted:
 def convert_transpose(node: Node) -> Converted:
     """Permute dimensions; without an order, reverse them."""
     order = node.attributes.get("perm")
-    return (
-        lambda x: x.permute(order if order is not None else tuple(reversed(range(x.ndim))))
-    ), node.inputs[:1]
+    return (lambda x: x.permute(order or tuple(reversed(range(x.ndim))))), node.inputs[:1]
 
 
 def convert_concat(node: Node) -> Converted:
@@ -173,8 +170,3 @@ def convert_cast(node: Node) -> Converted:
     if kind is None:
         raise node.unsupported(f"a cast to ONNX type {node.attributes['to']}")
     return (lambda x: x.to(kind)), node.inputs[:1]
-
-
-def convert_shape(x: Tensor) -> Tensor:
-    """The dimensions as int64."""
-    return torch.tensor(x.shape, dtype=torch.int64)

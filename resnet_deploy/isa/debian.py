@@ -31,7 +31,7 @@ that a download brings everything that its packages depend on."""
 
 
 class PrivateApt:
-    """The machine's own package sources, with all state in a folder of ours.
+    """The machine's own package sources, with all of apt's state in a private folder.
 
     Args:
         folder: an existing empty folder.
@@ -50,7 +50,7 @@ class PrivateApt:
         (folder / "apt.conf").write_text(
             _CONFIGURATION.format(
                 first=architectures[0],
-                architectures=" ".join(f'"{one}";' for one in architectures),
+                architectures=" ".join(f'"{name}";' for name in architectures),
                 folder=folder,
             ),
             encoding="utf-8",
@@ -109,7 +109,7 @@ def _program(name: str) -> str:
     path = shutil.which(name)
     if path is None:
         raise MissingDependencyError(
-            f"emulators are fetched as Debian packages, and {name} is not here: use Debian, or "
-            "verify on a machine of that ISA"
+            f"emulators are fetched as Debian packages, and {name} is not installed: use Debian, "
+            "or verify on a machine of that ISA"
         )
     return path

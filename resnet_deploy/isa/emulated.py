@@ -20,6 +20,7 @@ from resnet_deploy.isa.instruction_sets import Isa
 from resnet_deploy.isa.tools import Tools, find_tools, isa_folder, onnxruntime_version
 from resnet_deploy.processes import one_shot
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.runners.base import filled
 from resnet_deploy.runners.cpu import default_threads
 
 _DIGEST_BYTES = 32
@@ -29,10 +30,13 @@ _QEMU_NOISE = "TCG doesn't"
 
 @dataclass(frozen=True, kw_only=True)
 class EmulatedLogits:
-    """``logits`` are ``(N, classes)``; ``cached`` when an earlier call made them."""
+    """``logits`` are ``(N, classes)``; ``cached`` when an earlier call made them.
+
+    ``emulator`` is None where they are this CPU's own.
+    """
 
     logits: Array
-    emulator: str
+    emulator: str | None
     seconds: float
     cached: bool
 
@@ -52,7 +56,7 @@ def emulate(
         isa: an instruction set that can be emulated.
         path: the ONNX file.
         images: float32 ``(N, C, H, W)``, preprocessed.
-        batch_size: images per run; that of the file if it is fixed. See :func:`filled`.
+        batch_size: images per run; that of the file if it is fixed.
         threads: 0 means the physical cores allowed here.
         progress: called after every batch.
 
@@ -67,24 +71,17 @@ def emulate(
     tools = find_tools(isa)
     threads = threads or default_threads()
     entry = _cache_entry(isa, path, images, batch_size, threads)
-    logits = _read_entry(entry, len(images))
-    cached = logits is not None
-    if logits is None:
+    cached = _read_entry(entry, len(images))
+    if cached is None:
         whole = filled(images, batch_size)
         logits = _run(isa, tools, path, whole, batch_size, threads, progress)[: len(images)]
         _write_entry(entry, logits)
     return EmulatedLogits(
-        logits=logits,
+        logits=logits if cached is None else cached,
         emulator=f"qemu-{isa.machine} -cpu {isa.emulated_cpu}",
         seconds=(time.perf_counter_ns() - start) / 1e9,
-        cached=cached,
+        cached=cached is not None,
     )
-
-
-def filled(images: Array, batch_size: int) -> Array:
-    """Return ``images`` with the last one repeated until they are whole batches."""
-    missing = -len(images) % batch_size
-    return np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
 
 
 def _run(
@@ -100,7 +97,7 @@ def _run(
         folder = Path(name)
         np.save(folder / "images.npy", images, allow_pickle=False)
         request = {
-            "site": [str(one) for one in tools.site],
+            "site": [str(folder) for folder in tools.site],
             "model": str(path.absolute()),
             "images": str(folder / "images.npy"),
             "logits": str(folder / "logits.npy"),
@@ -109,7 +106,7 @@ def _run(
         }
         (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
 
-        def hear(line: str) -> None:
+        def handle(line: str) -> None:
             message = json.loads(line)
             if isinstance(message, list):
                 _check_features(isa, set(message))
@@ -119,7 +116,7 @@ def _run(
         ended = one_shot.run(
             [*tools.command, guest.__file__, str(folder / "request.json")],
             folder=folder,
-            on_line=hear,
+            on_line=handle,
             noise=_QEMU_NOISE,
         )
         if ended.failure:
@@ -129,25 +126,25 @@ def _run(
 
 
 def _check_features(isa: Isa, found: set[str]) -> None:
-    """Refuse an emulator that shows another CPU than it should: its proof would be void."""
+    """Refuse an emulator that shows another CPU than it should: it would prove nothing."""
     wrong = sorted((isa.features - found) | (isa.absent & found))
     if wrong:
         raise RunnerError(
-            f"the emulator of {isa.name} shows the wrong {', '.join(wrong)}: QEMU 7.2 or later is "
-            f"needed; delete {isa_folder()}, and fetch it again on Debian 12 or later"
+            f"the emulator of {isa.name} reports wrong CPU features ({', '.join(wrong)}): QEMU 7.2 "
+            f"or later is needed; delete {isa_folder()}, and fetch it again on Debian 12 or later"
         )
 
 
 def _cache_entry(isa: Isa, path: Path, images: Array, batch_size: int, threads: int) -> Path:
     """Return the file for the logits, named by all that they depend on."""
-    facts = [
+    parts = [
         sha256_of(path),
         hashlib.sha256(images.tobytes()).hexdigest(),
         str((images.shape, images.dtype.str, batch_size, threads)),
         f"{isa.name} {isa.emulated_cpu}",
         onnxruntime_version(),
     ]
-    key = hashlib.sha256("\n".join(facts).encode()).hexdigest()
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     return isa_folder() / "logits" / f"{key}.npy"
 
 

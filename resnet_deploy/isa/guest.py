@@ -14,7 +14,7 @@ from typing import Any
 
 
 def main() -> None:
-    """Do what the request file named on the command line says."""
+    """Run the request whose file the command line names."""
     request: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     sys.path[:0] = request["site"]
     import numpy as np
@@ -36,8 +36,8 @@ def main() -> None:
         batch = images[start : start + request["batch_size"]]
         outputs = session.run(None, {name: batch})
         if len(outputs) > 1:  # side by side, as runners/compare.py has them
-            numbers = [one for one in outputs if one.dtype.kind == "f"]
-            outputs = [np.concatenate([one.reshape(len(one), -1) for one in numbers], axis=1)]
+            numbers = [output for output in outputs if output.dtype.kind == "f"]
+            outputs = [np.concatenate([rows.reshape(len(rows), -1) for rows in numbers], axis=1)]
         logits.append(outputs[0])
         # A parent that is gone breaks the pipe, which ends this process.
         _tell(start + len(batch))

@@ -29,8 +29,8 @@ class Isa:
 
 
 ISAS = {
-    one.name: one
-    for one in (
+    instruction_set.name: instruction_set
+    for instruction_set in (
         Isa(
             name="x86-avx2",
             machine="x86_64",

@@ -1,4 +1,4 @@
-"""What runs the kernels of other CPUs here: emulators, and an ARM64 Python with ONNX Runtime.
+"""Tools that run the kernels of other CPUs here: emulators, and an ARM64 Python with ONNX Runtime.
 
 All of it lives in ``isa`` under the cache folder, is fetched without root by
 ``resnet-deploy doctor --fetch-isa-tools``, and can be deleted at any time.
@@ -83,19 +83,18 @@ def find_tools(isa: Isa) -> Tools:
     """
     _check_possible(isa)
     emulator = isa_folder() / "emulators" / f"qemu-{isa.machine}"
-    site = host_site() if isa.machine == machine() else (_guest_site(),)
-    if not emulator.is_file() or not all(folder.is_dir() for folder in site):
-        raise _missing(isa)
-    command = [str(emulator), "-cpu", str(isa.emulated_cpu)]
-    python = sys.executable
-    if isa.machine != machine():
-        root = _guest_root()
-        if not root.is_dir():
-            raise _missing(isa)
-        command += ["-L", str(root)]
-        python = str(_guest_python(root))
+    root, own = _guest_root(), isa.machine == machine()
+    site = host_site() if own else (_guest_site(),)
+    folders = site if own else (*site, root)
+    if not emulator.is_file() or not all(folder.is_dir() for folder in folders):
+        raise MissingDependencyError(
+            f"running the kernels of {isa.name} needs an emulator that is not installed (for ONNX "
+            f"Runtime {onnxruntime_version()}): {FETCH_COMMAND}"
+        )
+    python = (sys.executable,) if own else ("-L", str(root), str(_guest_python(root)))
+    command = (str(emulator), "-cpu", str(isa.emulated_cpu), *python)
     # Isolated, without site: what it imports is on the list, nothing else.
-    return Tools(command=(*command, python, "-I", "-S", "-B"), site=site)
+    return Tools(command=(*command, "-I", "-S", "-B"), site=site)
 
 
 def fetch_tools(progress: Progress = silent) -> None:
@@ -129,8 +128,8 @@ def fetch_tools(progress: Progress = silent) -> None:
 
 def host_site() -> tuple[Path, ...]:
     """Return the folders that this Python imports NumPy and ONNX Runtime from."""
-    found = (importlib.metadata.distribution(name) for name in ("numpy", "onnxruntime"))
-    return tuple(dict.fromkeys(Path(str(one.locate_file(""))) for one in found))
+    packages = (importlib.metadata.distribution(name) for name in ("numpy", "onnxruntime"))
+    return tuple(dict.fromkeys(Path(str(package.locate_file(""))) for package in packages))
 
 
 def onnxruntime_version() -> str:
@@ -151,13 +150,6 @@ def _check_possible(isa: Isa) -> None:
         )
 
 
-def _missing(isa: Isa) -> MissingDependencyError:
-    return MissingDependencyError(
-        f"running the kernels of {isa.name} needs an emulator that is not here (for ONNX Runtime "
-        f"{onnxruntime_version()}): {FETCH_COMMAND}"
-    )
-
-
 def _guest_root() -> Path:
     return isa_folder() / "arm64"
 
@@ -167,7 +159,8 @@ def _guest_site() -> Path:
 
 
 def _guest_python(root: Path) -> Path:
-    found = sorted(one for one in (root / "usr/bin").iterdir() if _PYTHON.fullmatch(one.name))
+    programs = (root / "usr/bin").iterdir()
+    found = sorted(program for program in programs if _PYTHON.fullmatch(program.name))
     if not found:
         raise MissingDependencyError(f"{root} has no Python: delete it, then {FETCH_COMMAND}")
     return found[-1]
@@ -175,13 +168,13 @@ def _guest_python(root: Path) -> Path:
 
 def _fetch_emulators(apt: PrivateApt, scratch: Path, target: Path) -> None:
     packages = apt.download("qemu-user-static:amd64")
-    unpack([one for one in packages if "qemu" in one.name], scratch / "qemu")
+    unpack([package for package in packages if "qemu" in package.name], scratch / "qemu")
     chosen = scratch / "emulators"
     chosen.mkdir()
     for name in _EMULATORS:
         # An older Debian says "static" in the name of a static binary, a newer one has no other.
-        found = [scratch / "qemu/usr/bin" / each for each in (f"{name}-static", name)]
-        source = next((one for one in found if one.is_file() and not one.is_symlink()), None)
+        programs = [scratch / "qemu/usr/bin" / spelled for spelled in (f"{name}-static", name)]
+        source = next((p for p in programs if p.is_file() and not p.is_symlink()), None)
         if source is None:
             raise MissingDependencyError(f"Debian's qemu-user-static has no {name}: use Debian 12+")
         source.rename(chosen / name)
@@ -225,7 +218,7 @@ def _fetch_wheels(scratch: Path) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Move a folder into place; one that another process put there meanwhile is as good."""
+    """Move a folder into place, unless another process has put one there meanwhile."""
     try:
         source.rename(target)
     except OSError:

@@ -1,4 +1,4 @@
-"""Proves that a file computes on other CPUs what it computes on this one.
+"""Proves that a file computes on every CPU what it computes on this one.
 
 ONNX Runtime picks its kernels by CPUID, and the int8 kernels of CPUs without VNNI saturate: a file
 that is right here can be wrong there. So the kernels of the other CPUs run here, emulated.
@@ -17,13 +17,14 @@ import numpy as np
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import Artifact, load
 from resnet_deploy.errors import ArtifactError, MissingDependencyError, RunnerError, SpecError
-from resnet_deploy.isa.emulated import EmulatedLogits, emulate, filled
+from resnet_deploy.isa.emulated import EmulatedLogits, emulate
 from resnet_deploy.isa.instruction_sets import Isa, is_native, isa_named
 from resnet_deploy.isa.tools import find_tools
 from resnet_deploy.models.network import Network
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.reference import Reference, reference_for
 from resnet_deploy.results import Environment, IsaReport, IsaRun
+from resnet_deploy.runners.base import filled
 from resnet_deploy.runners.compare import difference_and_top1, side_by_side
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import OutputKind, SessionSpec, Tolerance
@@ -71,7 +72,7 @@ def compare_isas(
         images: preprocessed, float32 ``(N, C, H, W)``.
         data: where the images come from, for the report.
         tolerance: how far an ISA may be from this CPU.
-        reference: what has the right answer; its figures are reported, not judged.
+        reference: what has the right answer; its figures are reported without a verdict.
         threads: 0 means the physical cores allowed here.
         environment: recorded in the report.
         progress: called after every emulated batch.
@@ -85,13 +86,12 @@ def compare_isas(
     batch_size = artifact.input.shape[0] or BATCH_SIZES[-1]
     with closing(OrtRunner(path, SessionSpec(threads=threads, spin=False))) as runner:
         here = _values(runner.infer_all, images, batch_size)
-    right = None
-    if reference is not None:
-        right = _values(reference.outputs, images, batch_size)
+    right = None if reference is None else _values(reference.outputs, images, batch_size)
     runs = []
     for isa in isas:
-        there = None
-        if not is_native(isa):
+        if is_native(isa):
+            there = EmulatedLogits(logits=here, emulator=None, seconds=0.0, cached=False)
+        else:
             there = emulate(
                 isa, path, images, batch_size=batch_size, threads=threads, progress=progress
             )
@@ -126,7 +126,7 @@ def optional_reference(
     factory: str | None = None,
     threads: int = 0,
 ) -> Reference | None:
-    """Return what has the right answer; None where nobody named it and it is not at hand.
+    """Return what has the right answer; None where it is neither named nor found.
 
     Raises:
         ResnetDeployError: the file ``against`` can't be read, or is of another network.
@@ -144,27 +144,29 @@ def _compared(
     isa: Isa,
     artifact: Artifact,
     here: Array,
-    emulated: EmulatedLogits | None,
+    there: EmulatedLogits,
     right: Array | None,
     tolerance: Tolerance,
 ) -> IsaRun:
-    """Compare outputs, side by side; without ``emulated`` ones this CPU is the ISA."""
-    there = here if emulated is None else emulated.logits
+    """Compare the outputs of ``there`` with those of ``here``, and with the ``right`` ones."""
     name = ", ".join(spec.name for spec in artifact.outputs)
-    # Classes of a top-K file are no numbers to compare; where two are a tie they change.
+    # Classes of a top-K file are no numbers to compare; where two are a tie they swap places.
     by_class = artifact.output_kind in (OutputKind.LOGITS, OutputKind.SOFTMAX)
-    logits, same = difference_and_top1(name, here, there, classes=by_class)
+    logits, same = difference_and_top1(name, here, there.logits, classes=by_class)
     reference, reference_same = (
-        (None, ()) if right is None else difference_and_top1(name, right, there, classes=by_class)
+        (None, ())
+        if right is None
+        else difference_and_top1(name, right, there.logits, classes=by_class)
     )
     return IsaRun(
         isa=isa.name,
-        emulator=None if emulated is None else emulated.emulator,
-        seconds=0.0 if emulated is None else emulated.seconds,
-        cached=emulated is not None and emulated.cached,
+        emulator=there.emulator,
+        seconds=there.seconds,
+        cached=there.cached,
         logits=logits,
         identical_samples=sum(
-            one.tobytes() == two.tobytes() for one, two in zip(here, there, strict=True)
+            ours.tobytes() == theirs.tobytes()
+            for ours, theirs in zip(here, there.logits, strict=True)
         ),
         top1_equal=same,
         tolerance=tolerance,
@@ -176,6 +178,8 @@ def _compared(
 def _values(infer: Callable[[Array], tuple[Array, ...]], images: Array, batch_size: int) -> Array:
     """Return all outputs side by side, from the same batches as the emulated CPU sees."""
     whole = filled(images, batch_size)
-    starts = range(0, len(whole), batch_size)
-    pieces = [side_by_side(infer(whole[start : start + batch_size])) for start in starts]
+    pieces = [
+        side_by_side(infer(whole[start : start + batch_size]))
+        for start in range(0, len(whole), batch_size)
+    ]
     return np.concatenate(pieces)[: len(images)]

@@ -9,13 +9,6 @@ from resnet_deploy.errors import SpecError
 from resnet_deploy.runners.cpu import one_cpu_per_core
 
 
-def can_tie() -> bool:
-    """Return whether this system lets a process be tied to CPUs; macOS does not."""
-    import psutil
-
-    return hasattr(psutil.Process, "cpu_affinity")
-
-
 def reserve(threads: int, instances: int = 1, root: Path = Path("/")) -> tuple[int, ...]:
     """Return a logical CPU for each of ``threads`` threads of ``instances`` processes.
 
@@ -24,7 +17,9 @@ def reserve(threads: int, instances: int = 1, root: Path = Path("/")) -> tuple[i
     Raises:
         SpecError: there are too few cores, or the system has no affinity.
     """
-    if not can_tie():
+    import psutil
+
+    if not hasattr(psutil.Process, "cpu_affinity"):  # as on macOS
         raise SpecError("this system can't tie a process to CPUs: leave out --pin")
     cpus = one_cpu_per_core(root)
     wanted = threads * instances

@@ -1,4 +1,4 @@
-"""The child process of a benchmark: one runner, told what to do request by request.
+"""The child process of a benchmark: one runner that serves its parent's requests.
 
 Run as ``python -m resnet_deploy.measure.child``.
 """
@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from resnet_deploy.measure.stopwatch import Stopwatch, peak_rss_bytes
-from resnet_deploy.processes.child import Handler, serve
-from resnet_deploy.processes.messages import Data, Message, of_array
+from resnet_deploy.processes.messages import Data, Handler, Message, of_array, serve
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.registry import open_runner
 from resnet_deploy.spec import SessionSpec
@@ -23,7 +22,7 @@ Opener = Callable[[str, Path, SessionSpec], Runner]
 
 
 class Subject:
-    """Messages requests; the first must be ``load``, which calls ``opener``."""
+    """Answers requests; the first must be ``load``, which calls ``opener``."""
 
     def __init__(self, opener: Opener = open_runner) -> None:
         self._open = opener

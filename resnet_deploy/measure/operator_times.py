@@ -18,7 +18,7 @@ import onnx
 from resnet_deploy.arrays import Array
 from resnet_deploy.errors import RunnerError, one_line
 from resnet_deploy.graph.optimized import OptimizedGraph
-from resnet_deploy.results.operator_times import OperatorKind, OperatorTime
+from resnet_deploy.results.benchmark import OperatorKind, OperatorTime
 from resnet_deploy.runners.ort_runner import session_options
 from resnet_deploy.spec import SessionSpec
 
@@ -65,8 +65,7 @@ def profile_operators(
                 session.run(None, feed)
                 runs += 1
         except Exception as error:  # onnxruntime's exceptions share no base class
-            reason = one_line(error)
-            raise RunnerError(f"ONNX Runtime can't profile {path}: {reason}") from error
+            raise RunnerError(f"ONNX Runtime can't profile {path}: {one_line(error)}") from error
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         graph = onnx.load(str(optimised), load_external_data=False).graph
     source = onnx.load(str(path), load_external_data=False).graph
@@ -76,7 +75,7 @@ def profile_operators(
 def _operators(events: list[dict[str, Any]], optimised: OptimizedGraph) -> Iterable[OperatorTime]:
     taken: dict[str, list[int]] = {}
     first: dict[str, dict[str, Any]] = {}
-    for event in sorted(events, key=lambda one: int(one.get("ts", 0))):
+    for event in sorted(events, key=lambda event: int(event.get("ts", 0))):
         if event.get("cat") == "Node" and event["name"].endswith(_EVENT_SUFFIX):
             node = event["name"].removesuffix(_EVENT_SUFFIX)
             taken.setdefault(node, []).append(int(event["dur"]) * 1000)
@@ -95,5 +94,5 @@ def _operators(events: list[dict[str, Any]], optimised: OptimizedGraph) -> Itera
 def _kind(kernel: str, event: dict[str, Any]) -> OperatorKind:
     if kernel in _CONVERTS:
         return OperatorKind.CONVERSION
-    types = [kind for one in event.get("input_type_shape", [])[:1] for kind in one]
-    return OperatorKind.INT8 if _INT8_TYPES.intersection(types) else OperatorKind.FLOAT
+    shapes_by_type = [*event.get("input_type_shape", ()), {}][0]  # of the first input
+    return OperatorKind.FLOAT if _INT8_TYPES.isdisjoint(shapes_by_type) else OperatorKind.INT8

@@ -10,15 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from resnet_deploy.artifact.card import WeightsSource
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import CheckpointError, SpecError
-from resnet_deploy.models.imagenet import fetch
-from resnet_deploy.models.infer import infer_spec
+from resnet_deploy.models.imagenet import CIFAR10_FILE, fetch
+from resnet_deploy.models.infer import infer_spec, misfit
 from resnet_deploy.models.layouts import (
     State,
     is_hugging_face,
@@ -27,22 +26,13 @@ from resnet_deploy.models.layouts import (
     unwrap,
 )
 from resnet_deploy.models.network import Network
-from resnet_deploy.models.pretrained import pretrained_cifar10
-from resnet_deploy.models.reading import read_weights
 from resnet_deploy.models.registry import build, build_custom, skeleton
-from resnet_deploy.models.stated import (
-    NOTHING_STATED,
-    check_card,
-    stated_by_card,
-    stated_by_config,
-)
-from resnet_deploy.models.weights_file import MODEL_FILE, card_of
+from resnet_deploy.models.stated import NOTHING_STATED, check_card, stated_by_card, stated_by_config
+from resnet_deploy.models.weights_file import MODEL_FILE, card_of, read_weights
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.spec import ModelSpec, Preprocess
+from resnet_deploy.spec import Preprocess
 from resnet_deploy.spec.deploy import LoadSpec
 from resnet_deploy.spec.model_request import ModelRequest
-
-_PUBLISHED = ("imagenet", "cifar10")
 
 
 def load_network(request: LoadSpec, *, progress: Progress = silent) -> Network:
@@ -94,116 +84,78 @@ def resolve(
     request.check()
     if weights == "random":
         return _without_file(request, seed)
-    if weights in _PUBLISHED and request.is_custom:
+    if weights not in ("imagenet", "cifar10"):
+        path = Path(weights)
+        if (path / MODEL_FILE).is_file():
+            path /= MODEL_FILE
+        return _from_file(request, path, kind="file", seed=seed)
+    if request.is_custom:
         raise SpecError(f"--weights {weights} is for the paper's nets, not for --model factories")
     if weights == "imagenet":
         return _from_file(request, fetch(request.spec(), progress=progress), kind=weights)
-    if weights == "cifar10":
-        return _from_file(request, pretrained_cifar10(), kind=weights)
-    path = _located(weights)
-    if request.is_custom:
-        return _into_factory(request, path, seed)
-    return _from_file(request, path, kind="file")
+    if not CIFAR10_FILE.is_file():
+        raise CheckpointError(
+            f"the weights of --weights cifar10 are missing ({CIFAR10_FILE}): install "
+            "resnet-deploy again"
+        )
+    return _from_file(request, CIFAR10_FILE, kind=weights)
 
 
 def _without_file(request: ModelRequest, seed: int) -> Network:
     spec = request.spec()
+    notices: tuple[str, ...] = ()
     if request.is_custom:
         module, spec = build_custom(spec, seed=seed)
         _checked(dict(module.state_dict()), str(request.model))
-        return _network(module, spec, WeightsSource(kind="factory"))
-    return _network(
-        build(spec, seed=seed),
-        spec,
-        WeightsSource(kind="random", seed=seed),
-        notices=(
+        source = WeightsSource(kind="factory")
+    else:
+        module, source = build(spec, seed=seed), WeightsSource(kind="random", seed=seed)
+        notices = (
             f"weights are random (seed {seed}): good for speed, not for accuracy; "
             "use --weights FILE, imagenet or cifar10",
-        ),
+        )
+    return Network(
+        module=module,
+        spec=spec,
+        preprocess=Preprocess.for_size(spec.image_size),
+        source=source,
+        notices=notices,
     )
 
 
-def _from_file(request: ModelRequest, path: Path, *, kind: str) -> Network:
+def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -> Network:
     raw, card, notices = _tensors(path)
     stated = NOTHING_STATED
     if card is not None:
         stated = stated_by_card(card, request, path.name)
-    elif is_hugging_face(raw):
+    elif is_hugging_face(raw) and not request.is_custom:
         stated = stated_by_config(path, request)
-    state = to_torchvision(raw)
-    spec = infer_spec(state, request, path.name, stated)
+    if request.is_custom:
+        size = request.image_size or stated.image_size
+        module, spec = build_custom(replace(request, image_size=size).spec(), seed=seed)
+        expected = module.state_dict()
+        state = strip_prefixes(raw, expected)
+        if problem := misfit(state, expected):
+            raise CheckpointError(f"{path.name} does not fit {request.model}: {problem}")
+    else:
+        state = to_torchvision(raw)
+        spec = infer_spec(state, request, path.name, stated)
+        module = skeleton(spec)
     deviations = () if card is None else check_card(card, spec, path.name)
     state, cast = _checked(state, path.name)
-    module = skeleton(spec)
     # Keys and shapes were compared; only num_batches_tracked, which eval mode never reads, may
     # be missing.
     module.load_state_dict(state, strict=False)
-    labels = stated.labels if len(stated.labels) == spec.num_classes else ()
-    return _network(
-        module,
-        spec,
-        _source(path, kind),
-        labels=labels,
-        card=card,
-        notices=(*notices, *cast, *deviations),
-    )
-
-
-def _into_factory(request: ModelRequest, path: Path, seed: int) -> Network:
-    """Load a checkpoint into a user's own net, key by key."""
-    raw, card, notices = _tensors(path)
-    stated = NOTHING_STATED if card is None else stated_by_card(card, request, path.name)
-    wanted = replace(request, image_size=request.image_size or stated.image_size)
-    module, spec = build_custom(wanted.spec(), seed=seed)
-    expected = module.state_dict()
-    state, cast = _checked(strip_prefixes(raw, expected), path.name)
-    counters = {key for key in expected if key.endswith(".num_batches_tracked")}
-    for problem, keys in (
-        ("lacks", [key for key in expected if key not in state and key not in counters]),
-        ("has the unknown", [key for key in state if key not in expected]),
-    ):
-        if keys:
-            raise CheckpointError(
-                f"{path.name} does not fit {request.model}: it {problem} {keys[0]!r}"
-                f"{f' and {len(keys) - 1} more' if len(keys) > 1 else ''}"
-            )
-    for key, tensor in state.items():
-        if tensor.shape != expected[key].shape:
-            raise CheckpointError(
-                f"{path.name} does not fit {request.model}: {key} is {tuple(tensor.shape)} "
-                f"instead of {tuple(expected[key].shape)}"
-            )
-    deviations = () if card is None else check_card(card, spec, path.name)
-    module.load_state_dict(state, strict=False)
-    return _network(
-        module,
-        spec,
-        _source(path, "file"),
-        labels=stated.labels,
-        card=card,
-        notices=(*notices, *cast, *deviations),
-    )
-
-
-def _network(
-    module: nn.Module,
-    spec: ModelSpec,
-    source: WeightsSource,
-    *,
-    labels: tuple[str, ...] = (),
-    card: WeightsCard | None = None,
-    notices: tuple[str, ...] = (),
-) -> Network:
     size = spec.image_size
     return Network(
         module=module,
         spec=spec,
         preprocess=Preprocess.for_size(size) if card is None else card.preprocess_for(size),
-        source=source,
-        labels=labels,
+        source=WeightsSource(kind=kind, file=path.name, sha256=sha256_of(path)),
+        labels=stated.labels if len(stated.labels) == spec.num_classes else (),
         licence="" if card is None else card.licence,
         card=card,
-        notices=notices,
+        notices=(*notices, *cast, *deviations),
     )
 
 
@@ -219,7 +171,7 @@ def _tensors(path: Path) -> tuple[State, WeightsCard | None, tuple[str, ...]]:
 
 
 def _checked(state: State, name: str) -> tuple[State, tuple[str, ...]]:
-    """Return the tensors as float32; refuse what is no number, and negative variances."""
+    """Return the tensors as float32; refuse NaN, infinity and negative variances."""
     cast: set[str] = set()
     result: State = {}
     for key, stored in state.items():
@@ -245,14 +197,3 @@ def _checked(state: State, name: str) -> tuple[State, tuple[str, ...]]:
             raise CheckpointError(f"{name}: {key} holds negative variances; the file is damaged")
     notices = (f"{name} holds {', '.join(sorted(cast))} weights: cast to float32",) if cast else ()
     return result, notices
-
-
-def _located(weights: str) -> Path:
-    """Return the file that ``weights`` names; the folder of a training run stands for its own."""
-    path = Path(weights)
-    inside = path / MODEL_FILE
-    return inside if inside.is_file() else path
-
-
-def _source(path: Path, kind: str) -> WeightsSource:
-    return WeightsSource(kind=kind, file=path.name, sha256=sha256_of(path))

@@ -1,4 +1,4 @@
-"""BatchNorm folded into the convolution before it.
+"""BatchNorm folded into the convolution before it, and put back.
 
 At inference BatchNorm is an affine map per channel, so that with ``s = gamma / sqrt(var + eps)``
 
@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from resnet_deploy.errors import one_line
+from resnet_deploy.models.layouts import State
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -92,6 +95,56 @@ def pair_batchnorms(module: nn.Module) -> tuple[dict[str, str], tuple[str, ...]]
     return pairs, tuple(left)
 
 
+@dataclass(frozen=True)
+class FoldedNorm:
+    """A BatchNorm's path, the convolution it was folded into, and its epsilon."""
+
+    path: str
+    convolution: str
+    eps: float
+
+
+def folded_norms(module: nn.Module, pairs: Mapping[str, str]) -> tuple[FoldedNorm, ...]:
+    """Return the BatchNorms of ``module``; ``pairs`` are those of ``pair_batchnorms``."""
+    return tuple(
+        FoldedNorm(path, convolution, float(getattr(module.get_submodule(path), "eps")))  # noqa: B009
+        for path, convolution in pairs.items()
+    )
+
+
+def unfold(state: State, folded: State, norms: tuple[FoldedNorm, ...]) -> State:
+    """Return ``state`` with the weights of ``folded``, such that folding gives these exactly.
+
+    A BatchNorm in evaluation multiplies by ``gamma / sqrt(var + eps)``. With gamma 1 and the
+    variance ``1 - eps``, rounded to float32, this factor is 1 to within 2^-26 or so: multiplied in
+    float64 and rounded once, as :func:`fold_weights` does, every float32 weight comes back to its
+    last bit. The bias becomes beta, and the mean is 0. The statistics are no longer those of the
+    layer's input: such a state is for evaluation.
+
+    Args:
+        state: of the network with its BatchNorms; its keys stay.
+        folded: weights and biases of all convolutions and linear layers, float32.
+        norms: what was folded.
+    """
+    result = {
+        key: folded[key].detach().clone() if key in folded else value.clone()
+        for key, value in state.items()
+    }
+    for norm in norms:
+        bias = folded[f"{norm.convolution}.bias"].detach()
+        mean, variance = f"{norm.path}.running_mean", f"{norm.path}.running_var"
+        result[mean] = torch.zeros_like(bias)
+        result[variance] = torch.full_like(bias, 1 - norm.eps)
+        if f"{norm.path}.weight" in state:
+            result[f"{norm.path}.weight"] = torch.ones_like(bias)
+            result[f"{norm.path}.bias"] = bias.clone()
+        else:  # without an offset of its own, the mean takes it
+            result[mean] = -bias
+        if f"{norm.convolution}.bias" in state:
+            result[f"{norm.convolution}.bias"] = torch.zeros_like(bias)
+    return result
+
+
 class _Tracer(fx.Tracer):
     """Keeps subclasses of BatchNorm and convolutions whole; their code may not be traceable."""
 
@@ -145,7 +198,8 @@ class _Uses:
         before = call.args[0] if call.args else None
         if not isinstance(before, fx.Node) or before.op != "call_module":
             what = before.target if isinstance(before, fx.Node) else "no tensor"
-            raise _CannotFoldError(f"its input is {_name_of(what)}, not a convolution")
+            name_of_input = getattr(what, "__name__", what)
+            raise _CannotFoldError(f"its input is {name_of_input}, not a convolution")
         convolution = self._module.get_submodule(str(before.target))
         if type(convolution) not in _CONVOLUTIONS:
             raise _CannotFoldError(
@@ -185,8 +239,3 @@ def _fold_into(convolution: nn.Module, norm: nn.Module) -> None:
         )
         convolution.weight = nn.Parameter(weight.to(dtype))
         convolution.bias = nn.Parameter(bias.to(dtype))
-
-
-def _name_of(target: object) -> str:
-    """Return a function's or placeholder's name as a reader knows it."""
-    return str(getattr(target, "__name__", target))

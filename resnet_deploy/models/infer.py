@@ -12,20 +12,11 @@ from resnet_deploy.models.layouts import State
 from resnet_deploy.models.registry import BLOCKS, skeleton
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck
 from resnet_deploy.models.stated import NOTHING_STATED, Stated
-from resnet_deploy.spec import (
-    Family,
-    ModelSpec,
-    Shortcut,
-    Stem,
-    Variant,
-    resnet_spec,
-    vgg19_spec,
-)
+from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant, resnet_spec, vgg19_spec
 from resnet_deploy.spec.model_request import ModelRequest
 
 _BLOCK = re.compile(r"layer(\d+)\.(\d+)\.conv1\.weight")
 _OWN_NET = "load it with --model package.module:factory"
-_IGNORED = ".num_batches_tracked"
 
 
 def infer_spec(
@@ -91,7 +82,7 @@ def _infer_depth(blocks: tuple[int, ...], bottleneck: bool, name: str) -> int:
     if len(blocks) == 3 and len(set(blocks)) == 1 and not bottleneck:
         return 6 * blocks[0] + 2
     raise CheckpointError(
-        f"{name} has {_describe(blocks, bottleneck)}, which is no ResNet of the paper: {_OWN_NET}"
+        f"{name} has {_describe(blocks, bottleneck)}, not a ResNet of the paper: {_OWN_NET}"
     )
 
 
@@ -161,25 +152,28 @@ def _infer_vgg(state: State, request: ModelRequest, name: str, stated: Stated) -
 
 
 def _check_tensors(state: State, spec: ModelSpec, name: str) -> None:
-    """Compare every key and shape with those of the net."""
-    expected = skeleton(spec, device="meta").state_dict()
-    net = "VGG-19" if spec.family is Family.VGG else f"ResNet-{spec.depth}"
-    for key, tensor in state.items():
-        if key not in expected and not key.endswith(_IGNORED):
-            raise CheckpointError(
-                f"{name} looks like a {net} but has {key!r}, which that net has not: {_OWN_NET}"
-            )
-        if key in expected and tensor.shape != expected[key].shape:
-            raise CheckpointError(
-                f"{name} looks like a {net} but {key} is {tuple(tensor.shape)} instead of "
-                f"{tuple(expected[key].shape)}; wide, grouped and other kinds: {_OWN_NET}"
-            )
-    for key in expected:
-        if key not in state and not key.endswith(_IGNORED):
-            raise CheckpointError(
-                f"{name} looks like a {net} but lacks {key!r}: is it complete? "
-                f"For another architecture, {_OWN_NET}"
-            )
+    if problem := misfit(state, skeleton(spec, device="meta").state_dict()):
+        net = "VGG-19" if spec.family is Family.VGG else f"ResNet-{spec.depth}"
+        raise CheckpointError(
+            f"{name} looks like a {net}, but {problem}; if the file is complete, it is another "
+            f"net: {_OWN_NET}"
+        )
+
+
+def misfit(state: State, expected: State) -> str | None:
+    """Return how ``state`` differs from the ``expected`` keys and shapes, in words; None: not."""
+    for problem, keys in (
+        ("has the unknown", [key for key in state if key not in expected]),
+        ("lacks", [key for key in expected if key not in state]),
+    ):
+        told = [key for key in keys if not key.endswith(".num_batches_tracked")]
+        if told:
+            more = f" and {len(told) - 1} more" if len(told) > 1 else ""
+            return f"it {problem} {told[0]!r}{more}"
+    for key in state:
+        if key in expected and state[key].shape != expected[key].shape:
+            return f"{key} is {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}"
+    return None
 
 
 def _describe(blocks: tuple[int, ...], bottleneck: bool) -> str:
@@ -188,9 +182,6 @@ def _describe(blocks: tuple[int, ...], bottleneck: bool) -> str:
 
 
 def _unknown(state: State, name: str) -> str:
-    first = next((key for key in state if not _looks_known(key)), next(iter(state)))
+    known = ("bn1.", "layer", "fc.", "conv1.weight")
+    first = next((key for key in state if not key.startswith(known)), next(iter(state)))
     return f"{name} holds no ResNet or VGG-19 (it has {first!r}): {_OWN_NET}"
-
-
-def _looks_known(key: str) -> bool:
-    return key.startswith(("bn1.", "layer", "fc.", "conv1.weight"))

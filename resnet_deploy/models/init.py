@@ -1,4 +1,4 @@
-"""He initialisation (He et al., arXiv:1502.01852), and made-up BatchNorm statistics.
+"""He initialisation (He et al., arXiv:1502.01852), and synthetic BatchNorm statistics.
 
 An untrained net is for measuring speed and for tests. A freshly built one has BatchNorms that
 do nothing and biases that are all zero, so that wrong folding or mixed-up biases would go
@@ -73,7 +73,12 @@ def initialize_for_training(module: nn.Module, seed: int, *, zero_init: bool = F
                 initialize_head(layer, generator)
         if zero_init:
             for block in module.modules():
-                if isinstance(block, BasicBlock | Bottleneck) and _bears_zero_init(block):
+                # A channel that is zero everywhere stays so: ReLU has no gradient at 0.
+                if (
+                    isinstance(block, BasicBlock | Bottleneck)
+                    and not block.plain
+                    and not isinstance(block.downsample, ZeroPadShortcut)
+                ):
                     nn.init.zeros_(_last_norm(block).weight)
 
 
@@ -83,11 +88,6 @@ def initialize_head(linear: nn.Linear, generator: torch.Generator) -> None:
     with torch.no_grad():
         linear.weight.uniform_(-bound, bound, generator=generator)
         linear.bias.uniform_(-bound, bound, generator=generator)
-
-
-def _bears_zero_init(block: BasicBlock | Bottleneck) -> bool:
-    # A channel that is zero everywhere stays so: ReLU has no gradient at 0.
-    return not (block.plain or isinstance(block.downsample, ZeroPadShortcut))
 
 
 def _last_norm(block: BasicBlock | Bottleneck) -> nn.BatchNorm2d:

@@ -34,7 +34,7 @@ def layers_of_module(module: nn.Module, image_size: int) -> list[Layer]:
         # A weight that two modules share is one weight.
         own = [p for p in child.parameters(recurse=False) if id(p) not in owned]
         owned.update(map(id, own))
-        text = _module_text(child)
+        text, macs = _text_and_macs(child, output)
         if own or text:
             layers.append(
                 Layer(
@@ -42,7 +42,7 @@ def layers_of_module(module: nn.Module, image_size: int) -> list[Layer]:
                     text=text,
                     size=tuple(output.shape[2:]),
                     parameters=sum(p.numel() for p in own),
-                    macs=_module_macs(child, output),
+                    macs=macs,
                 )
             )
 
@@ -57,26 +57,17 @@ def layers_of_module(module: nn.Module, image_size: int) -> list[Layer]:
     return layers
 
 
-def _module_macs(module: nn.Module, output: Tensor) -> int:
+def _text_and_macs(module: nn.Module, output: Tensor) -> tuple[str, int]:
     from torch import nn
 
     if isinstance(module, nn.Conv2d):
-        return output.numel() * module.weight[0].numel()
+        text = conv_text(module.kernel_size, module.out_channels, module.stride, module.groups)
+        return text, output.numel() * module.weight[0].numel()
     if isinstance(module, nn.Linear):
-        return output.numel() * module.in_features
-    return 0
-
-
-def _module_text(module: nn.Module) -> str:
-    from torch import nn
-
-    if isinstance(module, nn.Conv2d):
-        return conv_text(module.kernel_size, module.out_channels, module.stride, module.groups)
-    if isinstance(module, nn.Linear):
-        return f"{module.out_features}-d fc"
+        return f"{module.out_features}-d fc", output.numel() * module.in_features
     if isinstance(module, nn.MaxPool2d):
-        return pool_text(_pair(module.kernel_size), _pair(module.stride))
-    return "average pool" if isinstance(module, nn.AdaptiveAvgPool2d) else ""
+        return pool_text(_pair(module.kernel_size), _pair(module.stride)), 0
+    return "average pool" if isinstance(module, nn.AdaptiveAvgPool2d) else "", 0
 
 
 def conv_text(kernel: tuple[int, ...], channels: int, stride: tuple[int, ...], groups: int) -> str:

@@ -1,4 +1,4 @@
-"""Every key layout in circulation, turned into torchvision's.
+"""Every key layout that checkpoints come in, turned into torchvision's.
 
 ========================  =====================================  ===========================
 origin                    theirs                                 torchvision's
@@ -25,21 +25,12 @@ from torch import Tensor
 
 State = dict[str, Tensor]
 
-# In the order of preference: averaged weights are the ones that were evaluated.
 _DEEPEST_WRAPPING = 8
 """More wrappers than any framework nests; a dict that holds itself has no end."""
 
-_WRAPPERS = (
-    "state_dict_ema",
-    "model_ema",
-    "ema",
-    "state_dict",
-    "model_state_dict",
-    "model",
-    "module",
-    "net",
-)
 _AVERAGED = ("state_dict_ema", "model_ema", "ema")
+# In the order of preference: averaged weights are those that were evaluated.
+_WRAPPERS = (*_AVERAGED, "state_dict", "model_state_dict", "model", "module", "net")
 
 _PREFIX = re.compile(r"(?:module|_orig_mod|model|backbone)\.")
 
@@ -99,8 +90,10 @@ def strip_prefixes(state: State, expected: Iterable[str] = ()) -> State:
     known = set(expected)
     stripped = {}
     for key, tensor in state.items():
-        name = _strip(key, known)
-        stripped[key if name in state and name != key else name] = tensor
+        name = key
+        while name not in known and (match := _PREFIX.match(name)):
+            name = name[match.end() :]
+        stripped[key if name in state else name] = tensor
     # torch.optim.swa_utils.AveragedModel counts its updates in here.
     stripped.pop("n_averaged", None)
     return stripped
@@ -117,16 +110,6 @@ def to_torchvision(state: State) -> State:
 def is_hugging_face(state: Iterable[str]) -> bool:
     """True for the keys of Hugging Face's ResNets."""
     return any(key.endswith("embedder.embedder.convolution.weight") for key in state)
-
-
-def _strip(key: str, known: set[str]) -> str:
-    name = key
-    while name not in known:
-        match = _PREFIX.match(name)
-        if match is None:
-            break
-        name = name[match.end() :]
-    return name
 
 
 def _from_hugging_face(key: str) -> str:

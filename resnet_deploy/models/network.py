@@ -21,10 +21,10 @@ class Network:
         module: takes ``(N, 3, H, W)`` float32, returns logits ``(N, classes)``; BatchNorm as it
             was trained.
         spec: what it is.
-        preprocess: from a picture to its input.
+        preprocess: from an image to its input.
         source: where the weights came from.
         labels: empty, or one name per class.
-        licence: of the weights, an SPDX expression; empty where nobody gave one.
+        licence: of the weights, an SPDX expression; empty when unknown.
         card: what training wrote beside the weights.
         notices: lines worth telling a user, such as what was assumed.
     """

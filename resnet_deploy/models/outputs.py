@@ -1,4 +1,4 @@
-"""What a network answers, in PyTorch: its own logits, or more, or less than them."""
+"""What a network returns, in PyTorch: its own logits, or more, or less than them."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def shape_output(module: nn.Module, model: ModelSpec, output: OutputSpec) -> Non
     if output.kind is OutputKind.FEATURES:
         if resnet is None:
             raise SpecError(
-                f"--output features is for the paper's ResNets, and {model.name} is none: use "
+                f"--output features is for the paper's ResNets, and {model.name} is not one: use "
                 "--depth, or --output embedding"
             )
         resnet.gives_maps = True
-        resnet.fc = nn.Identity()  # nobody asks it, and its weights are not exported
+        resnet.fc = nn.Identity()  # it is not called, and its weights are not exported
 
 
 def tensor_names(module: nn.Module, output: OutputSpec) -> tuple[str, ...]:
@@ -79,7 +79,8 @@ def answers(given: Tensor | Sequence[Tensor], output: OutputSpec) -> tuple[Tenso
     In the order of :meth:`OutputSpec.tensor_names`. Of equal probabilities ``torch.topk`` may take
     any.
     """
-    tensors = tuple(one.float() for one in ((given,) if isinstance(given, Tensor) else given))
+    given = (given,) if isinstance(given, Tensor) else given
+    tensors = tuple(tensor.float() for tensor in given)
     if output.kind is OutputKind.SOFTMAX:
         return (torch.softmax(tensors[0], dim=-1),)
     if output.kind is OutputKind.TOP_K:
@@ -108,5 +109,4 @@ def _drop_classifier(module: nn.Module, model: ModelSpec) -> None:
             f"--output embedding: {model.name} does not end in a linear layer of its own, in front "
             "of which its features could be taken; write a factory that returns them"
         )
-    parent, _, name = last[0].rpartition(".")
-    setattr(module.get_submodule(parent), name, nn.Identity().eval())
+    module.set_submodule(last[0], nn.Identity().eval())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,19 +31,6 @@ BLOCKS: dict[int, tuple[Block, tuple[int, ...]]] = {
 _VGG_SMALLEST_IMAGE = 32
 
 
-def blocks_of(spec: ModelSpec) -> tuple[Block, tuple[int, ...]]:
-    """Return the block of a ResNet, and how many of it each stage has.
-
-    Raises:
-        SpecError: no ResNet has this depth.
-    """
-    if spec.family is Family.CIFAR:
-        return BasicBlock, ((spec.depth - 2) // 6,) * 3
-    if spec.depth not in BLOCKS:
-        raise SpecError(f"no ImageNet ResNet has depth {spec.depth}: use one of {list(BLOCKS)}")
-    return BLOCKS[spec.depth]
-
-
 def build(spec: ModelSpec, *, seed: int = 0) -> nn.Module:
     """Return the module of ``spec`` in eval mode, on the CPU, in float32.
 
@@ -52,7 +39,7 @@ def build(spec: ModelSpec, *, seed: int = 0) -> nn.Module:
 
     Raises:
         SpecError: the spec has no module (a foreign ONNX file), the factory can't be called, or
-            what it returns is no image classifier of ``spec.num_classes`` (0: of any number).
+            what it returns is not an image classifier of ``spec.num_classes`` (0: of any number).
     """
     if spec.family is Family.CUSTOM:
         return build_custom(spec, seed=seed)[0]
@@ -67,7 +54,7 @@ def skeleton(spec: ModelSpec, device: str = "cpu") -> nn.Module:
     On ``device`` ``meta`` it has shapes only. Not for factories.
 
     Raises:
-        SpecError: the image is too small for the net.
+        SpecError: no net has this depth, or the image is too small for it.
     """
     with torch.device("meta"):
         module = _architecture(spec).eval()
@@ -124,15 +111,19 @@ def load_factory(path: str) -> Callable[[], Any]:
     """
     module_name, separator, attribute = path.partition(":")
     if not separator or not module_name or not attribute:
-        raise SpecError(f"{path!r} is no factory: write package.module:factory")
-    with _current_folder_on_path():
-        try:
-            module = importlib.import_module(module_name)
-        except (Exception, SystemExit) as error:  # importing runs the user's code
-            raise SpecError(
-                f"cannot import {module_name} of --model {path}: {_one_line(error)}; "
-                "install it, or run in its folder"
-            ) from error
+        raise SpecError(f"{path!r} is not a factory: write package.module:factory")
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # importing runs the user's code
+        raise SpecError(
+            f"cannot import {module_name} of --model {path}: {_one_line(error)}; "
+            "install it, or run in its folder"
+        ) from error
+    finally:
+        with suppress(ValueError):  # the imported module may have removed it itself
+            sys.path.remove(folder)
     factory = module
     for name in attribute.split("."):
         if not hasattr(factory, name):
@@ -180,10 +171,13 @@ def _architecture(spec: ModelSpec) -> nn.Module:
                 f"small, use at least {_VGG_SMALLEST_IMAGE}"
             )
         return VGG19(spec.num_classes)
-    block, blocks = blocks_of(spec)
+    stages = BLOCKS.get(spec.depth)
+    if spec.family is Family.CIFAR:
+        stages = (BasicBlock, ((spec.depth - 2) // 6,) * 3)
+    if stages is None:
+        raise SpecError(f"no ImageNet ResNet has depth {spec.depth}: use one of {list(BLOCKS)}")
     return ResNet(
-        block,
-        blocks,
+        *stages,
         num_classes=spec.num_classes,
         base_planes=16 if spec.family is Family.CIFAR else 64,
         stem=spec.stem,
@@ -191,17 +185,6 @@ def _architecture(spec: ModelSpec) -> nn.Module:
         variant=spec.variant,
         plain=spec.plain,
     )
-
-
-@contextmanager
-def _current_folder_on_path() -> Iterator[None]:
-    folder = str(Path.cwd())
-    sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # the imported module may have removed it itself
-            sys.path.remove(folder)
 
 
 def _one_line(error: BaseException) -> str:

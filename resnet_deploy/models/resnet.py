@@ -30,8 +30,8 @@ class ZeroPadShortcut(nn.Module):
     """Option A of the paper: identity, subsampled, with extra channels of zeros.
 
     ``(N, C, H, W) -> (N, planes, ceil(H / stride), ceil(W / stride))``. It has no parameters.
-    The zeros are split evenly before and after the channels, as the CIFAR checkpoints in
-    circulation were trained; for a net trained from scratch the split makes no difference.
+    The zeros are split evenly before and after the channels, as published CIFAR checkpoints were
+    trained; for a net trained from scratch the split makes no difference.
     """
 
     def __init__(self, in_planes: int, planes: int, stride: int) -> None:

@@ -38,8 +38,7 @@ def stated_by_card(card: WeightsCard, request: ModelRequest, name: str) -> State
         CheckpointError: ``request`` says otherwise, or does not name the factory of a net that only
             its owner's code can build.
     """
-    contradiction = next(_contradictions(card.model, request), None)
-    if contradiction is not None:
+    if contradiction := next(_contradictions(card.model, request), None):
         raise CheckpointError(f"{name} is {contradiction}")
     model = card.model
     return Stated(model.variant, model.image_size, model.plain, card.labels)
@@ -52,14 +51,15 @@ def _contradictions(model: ModelSpec, request: ModelRequest) -> Iterator[str]:
         # A file may say anything, and this goes to a terminal.
         readable = model.factory is not None and _FACTORY.fullmatch(model.factory)
         origin = model.factory if readable else "package.module:factory"
-        yield f"of somebody's own net by its card: add --model {origin} if you trust that code"
+        yield f"of a custom net by its card: add --model {origin} if you trust that code"
     if request.is_custom and not custom:
         yield f"a {model.name} by its card: drop --model {request.model}"
     if _has_bottlenecks(model) and request.variant not in (None, model.variant):
         yield f"a {model.variant.value} net by its card: drop --variant"
     if request.is_plain and not model.plain:
         yield f"a {model.name} by its card, not plain: drop --plain, or name that model"
-    if model.plain and (request.shortcut is not None or _names_residual(request)):
+    residual = request.model is not None and not request.is_plain
+    if model.plain and (request.shortcut is not None or residual):
         yield f"a {model.name} by its card, without shortcuts: drop --model and --shortcut"
 
 
@@ -68,15 +68,11 @@ def _has_bottlenecks(model: ModelSpec) -> bool:
     return model.family is Family.IMAGENET and model.depth >= 50
 
 
-def _names_residual(request: ModelRequest) -> bool:
-    return request.model is not None and not request.is_plain
-
-
 def check_card(card: WeightsCard, spec: ModelSpec, name: str) -> tuple[str, ...]:
     """Refuse a ``card`` that is of another net than the tensors of the file called ``name``.
 
     Returns:
-        What is worth telling: a net works on pictures of any size, but not equally well.
+        What is worth telling: a net works on images of any size, but not equally well.
 
     Raises:
         CheckpointError: ``spec``, which they have, differs from the card's.
@@ -90,7 +86,7 @@ def check_card(card: WeightsCard, spec: ModelSpec, name: str) -> tuple[str, ...]
     trained = card.model.image_size
     if spec.image_size == trained:
         return ()
-    return (f"{name} was trained on pictures of {trained} pixels, not {spec.image_size}",)
+    return (f"{name} was trained on images of {trained} pixels, not {spec.image_size}",)
 
 
 def _comparable(spec: ModelSpec) -> ModelSpec:
@@ -114,7 +110,7 @@ def stated_by_config(weights: Path, request: ModelRequest) -> Stated:
     """Return what Hugging Face's config.json beside ``weights`` says; a missing one says nothing.
 
     Raises:
-        CheckpointError: it is there but is no JSON object, or ``request`` says otherwise.
+        CheckpointError: it is there but is not a JSON object, or ``request`` says otherwise.
     """
     path = weights.with_name("config.json")
     if not path.is_file():
@@ -126,7 +122,7 @@ def stated_by_config(weights: Path, request: ModelRequest) -> Stated:
         strides_first = bool(config.get("downsample_in_bottleneck", False))
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise CheckpointError(
-            f"{path} beside the weights is no valid config ({type(error).__name__}): "
+            f"{path} beside the weights is not a valid config ({type(error).__name__}): "
             "repair or remove it"
         ) from error
     if any(_PLACEHOLDER_LABEL.fullmatch(label) for label in labels):

@@ -5,6 +5,8 @@ Flatten keeps the batch size dynamic whatever constant the exporter wrote for it
 
 from __future__ import annotations
 
+import math
+
 import onnx_ir as ir
 
 from resnet_deploy.graph.constants import constant
@@ -16,23 +18,18 @@ def reshape_to_flatten(model: ir.Model) -> PassResult:
 
     Refuses when the target is computed at run time, or has other than two dimensions.
     """
-    return rewrite_each(model.graph, ("Reshape",), _replace)
+    return rewrite_each(model, ("Reshape",), _replace)
 
 
 def _replace(graph: ir.Graph, node: ir.Node) -> str | None:
     if (reason := _reason_against(node)) is not None:
         return reason
     flatten = ir.node(
-        "Flatten",
-        [node.inputs[0]],
-        attributes={"axis": 1},
-        metadata_props=dict(node.metadata_props),
+        "Flatten", node.inputs[:1], attributes={"axis": 1}, metadata_props=dict(node.metadata_props)
     )
-    output, y = flatten.outputs[0], node.outputs[0]
-    output.name, output.type, output.shape = y.name, y.type, y.shape
-    graph.insert_before(node, flatten)
-    ir.convenience.replace_all_uses_with(y, output, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
+    ir.convenience.replace_nodes_and_values(
+        graph, node, [node], [flatten], node.outputs, flatten.outputs
+    )
     return None
 
 
@@ -44,15 +41,13 @@ def _reason_against(node: ir.Node) -> str | None:
         return f"its target has {len(target)} dimensions, not two"
     if x is None or x.shape is None or len(x.shape) < 2:
         return "the shape of its input is not known, or has less than two dimensions"
-    allow_zero = node.attributes["allowzero"].as_int() if "allowzero" in node.attributes else 0
+    sizes = [size for size in x.shape[1:] if isinstance(size, int)]
+    if len(sizes) < len(x.shape) - 1:
+        return "a dimension behind the first is dynamic"
     first, second = (int(size) for size in target)
-    rest = 1
-    for dim in list(x.shape)[1:]:
-        if not isinstance(dim, int):
-            return "a dimension behind the first is dynamic"
-        rest *= dim
-    keeps_first = (first == 0 and not allow_zero) or first == -1 or first == x.shape[0]
+    copies_zero = first == 0 and not node.attributes.get_int("allowzero", 0)
+    keeps_first = copies_zero or first == -1 or first == x.shape[0]
     # (-1, -1) is not valid ONNX; (-1, rest) keeps N because the element count is fixed.
-    if keeps_first and (second == rest or (second == -1 and first != -1)):
+    if keeps_first and (second == math.prod(sizes) or (second == -1 and first != -1)):
         return None
     return "it does not keep the first dimension and merge all others"

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.graph.constants import constant, new_initializer
+from resnet_deploy.graph.constants import constant, new_initializer, optional_input
 from resnet_deploy.passes.result import PassResult, rewrite_each
 
 _DEFAULT_EPSILON = 1e-5
@@ -22,7 +22,7 @@ def fold_batchnorm(model: ir.Model) -> PassResult:
     Refuses when the convolution's output has another consumer or is a graph output, or when
     any parameter is computed at run time.
     """
-    return rewrite_each(model.graph, ("BatchNormalization",), _fold)
+    return rewrite_each(model, ("BatchNormalization",), _fold)
 
 
 def _fold(graph: ir.Graph, bn: ir.Node) -> str | None:
@@ -33,18 +33,18 @@ def _fold(graph: ir.Graph, bn: ir.Node) -> str | None:
         return "it does not follow a convolution"
     if len(x.uses()) != 1 or x.is_graph_output():
         return f"it is not the only reader of {conv.name or x.name}"
-    if "training_mode" in bn.attributes and bn.attributes["training_mode"].as_int():
+    if bn.attributes.get_int("training_mode", 0):
         return "it is in training mode"
     weight = constant(conv.inputs[1])
-    bias = constant(conv.inputs[2]) if len(conv.inputs) > 2 else None
+    bias_value = optional_input(conv, 2)
+    bias = constant(bias_value)
     statistics = [constant(value) for value in bn.inputs[1:5]]
-    computed_bias = len(conv.inputs) > 2 and conv.inputs[2] is not None and bias is None
+    computed_bias = bias_value is not None and bias is None
     if weight is None or computed_bias or any(array is None for array in statistics):
         return "its parameters, or those of the convolution, are computed at run time"
 
     gamma, beta, mean, var = (np.asarray(array, np.float64) for array in statistics)
-    epsilon = bn.attributes["epsilon"].as_float() if "epsilon" in bn.attributes else None
-    scale = gamma / np.sqrt(var + (_DEFAULT_EPSILON if epsilon is None else epsilon))
+    scale = gamma / np.sqrt(var + bn.attributes.get_float("epsilon", _DEFAULT_EPSILON))
     new_weight: Array = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
     new_bias: Array = ((0.0 if bias is None else bias) - mean) * scale + beta
 
@@ -62,9 +62,7 @@ def _fold(graph: ir.Graph, bn: ir.Node) -> str | None:
         name=conv.name,
         metadata_props=dict(conv.metadata_props),
     )
-    output, y = replacement.outputs[0], bn.outputs[0]
-    output.name, output.type, output.shape = y.name, y.type, y.shape
-    graph.insert_before(bn, replacement)
-    ir.convenience.replace_all_uses_with(y, output, replace_graph_outputs=True)
-    graph.remove([bn, conv], safe=True)
+    ir.convenience.replace_nodes_and_values(
+        graph, bn, [bn, conv], [replacement], bn.outputs[:1], replacement.outputs
+    )
     return None

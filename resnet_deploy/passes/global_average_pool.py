@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from resnet_deploy.graph.constants import constant
+from resnet_deploy.graph.constants import constant, ints
 from resnet_deploy.passes.result import PassResult, rewrite_each
 
 
@@ -17,7 +17,7 @@ def mean_to_global_average_pool(model: ir.Model) -> PassResult:
 
     With ``keepdims=0`` a Flatten follows. Refuses other axes and tensors of unknown rank.
     """
-    return rewrite_each(model.graph, ("ReduceMean",), _replace)
+    return rewrite_each(model, ("ReduceMean",), _replace)
 
 
 def _reason_against(node: ir.Node) -> str | None:
@@ -28,7 +28,7 @@ def _reason_against(node: ir.Node) -> str | None:
         array = constant(node.inputs[1])
         axes = [] if array is None else [int(axis) for axis in array]
     else:
-        axes = list(node.attributes["axes"].as_ints()) if "axes" in node.attributes else []
+        axes = list(ints(node, "axes", ()))
     if sorted(axis % 4 for axis in axes) == [2, 3]:
         return None
     return "it is not over height and width alone"
@@ -37,16 +37,11 @@ def _reason_against(node: ir.Node) -> str | None:
 def _replace(graph: ir.Graph, node: ir.Node) -> str | None:
     if (reason := _reason_against(node)) is not None:
         return reason
-    keepdims = node.attributes["keepdims"].as_int() if "keepdims" in node.attributes else 1
     metadata = dict(node.metadata_props)
     pool = ir.node("GlobalAveragePool", [node.inputs[0]], metadata_props=metadata)
     new = [pool]
-    if not keepdims:
+    if not node.attributes.get_int("keepdims", 1):
         new.append(ir.node("Flatten", [pool.outputs[0]], metadata_props=metadata))
         pool.outputs[0].type = node.outputs[0].type
-    last, y = new[-1].outputs[0], node.outputs[0]
-    last.name, last.type, last.shape = y.name, y.type, y.shape
-    graph.insert_before(node, new)
-    ir.convenience.replace_all_uses_with(y, last, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
+    ir.convenience.replace_nodes_and_values(graph, node, [node], new, node.outputs, new[-1].outputs)
     return None

@@ -1,6 +1,6 @@
 """A pool over single pixels  =>  nothing.
 
-``AdaptiveAvgPool2d(7)`` on a 7x7 picture, as in VGG at 224 pixels, is exported as AveragePool with
+``AdaptiveAvgPool2d(7)`` on a 7x7 image, as in VGG at 224 pixels, is exported as AveragePool with
 a 1x1 kernel. It copies, but in int8 it would cost a change of layout.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from resnet_deploy.graph.constants import ints
-from resnet_deploy.passes.result import PassResult, Refusal
+from resnet_deploy.passes.result import PassResult, rewrite_each
 
 
 def remove_identity_pool(model: ir.Model) -> PassResult:
@@ -18,20 +18,21 @@ def remove_identity_pool(model: ir.Model) -> PassResult:
     Refuses other strides and padding, a MaxPool that also gives indices, and a pool whose output is
     the graph's: it carries the output's name.
     """
-    removed, refusals = 0, []
-    for node in list(model.graph):
-        pools = node.op_type in ("AveragePool", "MaxPool")
-        if not pools or set(ints(node, "kernel_shape", ())) != {1}:
-            continue
-        if (reason := _reason_against(node)) is not None:
-            refusals.append(Refusal.of(node, reason))
-            continue
-        source = node.inputs[0]
+    return rewrite_each(
+        model,
+        ("AveragePool", "MaxPool"),
+        _remove,
+        candidate=lambda pool: set(ints(pool, "kernel_shape", ())) == {1},
+    )
+
+
+def _remove(graph: ir.Graph, pool: ir.Node) -> str | None:
+    if (reason := _reason_against(pool)) is None:
+        source = pool.inputs[0]
         assert source is not None, "a pool has an input"
-        node.outputs[0].replace_all_uses_with(source)
-        model.graph.remove(node, safe=True)
-        removed += 1
-    return PassResult(removed, tuple(refusals))
+        pool.outputs[0].replace_all_uses_with(source)
+        graph.remove(pool, safe=True)
+    return reason
 
 
 def _reason_against(node: ir.Node) -> str | None:

@@ -18,7 +18,7 @@ def matmul_to_gemm(model: ir.Model) -> PassResult:
     Refuses inputs of other than two dimensions (Gemm takes matrices only), and a second factor that
     is computed at run time.
     """
-    return rewrite_each(model.graph, ("MatMul",), _replace)
+    return rewrite_each(model, ("MatMul",), _replace)
 
 
 def _reason_against(node: ir.Node) -> str | None:
@@ -39,11 +39,8 @@ def _replace(graph: ir.Graph, matmul: ir.Node) -> str | None:
         bias = next(value for value in add.inputs if value is not matmul.outputs[0])
         inputs, last = [*inputs, bias], add
     gemm = ir.node("Gemm", inputs, name=matmul.name, metadata_props=dict(matmul.metadata_props))
-    output, y = gemm.outputs[0], last.outputs[0]
-    output.name, output.type, output.shape = y.name, y.type, y.shape
-    graph.insert_before(last, gemm)
-    ir.convenience.replace_all_uses_with(y, output, replace_graph_outputs=True)
-    graph.remove([matmul] if last is matmul else [last, matmul], safe=True)
+    old = [matmul] if last is matmul else [last, matmul]
+    ir.convenience.replace_nodes_and_values(graph, last, old, [gemm], last.outputs, gemm.outputs)
     return None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from resnet_deploy.graph.constants import unique_name
 from resnet_deploy.graph.module_names import MODULE_KEY, module_of, torch_module
 from resnet_deploy.passes.result import PassResult
 
@@ -24,7 +25,7 @@ def name_by_module(model: ir.Model) -> PassResult:
         module = torch_module(node)
         if module is None:
             module = module_of(node)
-        name = _unique(_node_name(node, module), taken)
+        name = unique_name(_node_name(node, module), taken)
         taken.add(name)
         renamed += node.name != name
         node.name = name
@@ -48,14 +49,6 @@ def _node_name(node: ir.Node, module: str) -> str:
     if function is None or leaf.startswith(function):
         return module or node.op_type.lower()
     return f"{module}.{function}" if module else function
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    unique, number = name, 0
-    while unique in taken:
-        number += 1
-        unique = f"{name}_{number}"
-    return unique
 
 
 def _name_weights(graph: ir.Graph) -> None:

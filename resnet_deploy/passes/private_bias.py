@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from resnet_deploy.graph.constants import constant, new_initializer
-from resnet_deploy.passes.result import PassResult, Refusal
+from resnet_deploy.graph.constants import constant, new_initializer, optional_input, set_input
+from resnet_deploy.passes.result import PassResult, rewrite_each
 
 
 def private_bias(model: ir.Model) -> PassResult:
@@ -18,38 +18,21 @@ def private_bias(model: ir.Model) -> PassResult:
 
     Refuses weights and shared biases that are computed at run time.
     """
-    changed, refusals = 0, []
-    for node in model.graph:
-        if node.op_type not in ("Conv", "Gemm"):
-            continue
-        weight = node.inputs[1]
-        bias = node.inputs[2] if len(node.inputs) > 2 else None
-        if weight is None or (node.op_type == "Gemm" and bias is None):
-            continue
-        if bias is None:
-            array = constant(weight)
-            if array is None:
-                refusals.append(Refusal.of(node, "its weights are computed at run time"))
-                continue
-            own = np.zeros(len(array), array.dtype)
-        elif len(bias.uses()) > 1:
-            array = constant(bias)
-            if array is None:
-                refusals.append(Refusal.of(node, "its shared bias is computed at run time"))
-                continue
-            own = array.copy()
-        else:
-            continue
-        _set_bias(node, new_initializer(model.graph, _bias_name(weight), own))
-        changed += 1
-    return PassResult(changed, tuple(refusals))
+    return rewrite_each(model, ("Conv", "Gemm"), _give_bias, candidate=_lacks_bias)
 
 
-def _bias_name(weight: ir.Value) -> str:
-    return f"{str(weight.name).removesuffix('.weight')}.bias"
+def _lacks_bias(node: ir.Node) -> bool:
+    bias = optional_input(node, 2)
+    return node.op_type == "Conv" if bias is None else len(bias.uses()) > 1
 
 
-def _set_bias(node: ir.Node, bias: ir.Value) -> None:
-    if len(node.inputs) < 3:
-        node.resize_inputs(3)
-    node.replace_input_with(2, bias)
+def _give_bias(graph: ir.Graph, node: ir.Node) -> str | None:
+    weight, shared = node.inputs[1], optional_input(node, 2)
+    array = constant(weight if shared is None else shared)
+    if array is None:
+        return f"its {'weights are' if shared is None else 'shared bias is'} computed at run time"
+    assert weight is not None, "a convolution and a linear layer have weights"
+    name = f"{str(weight.name).removesuffix('.weight')}.bias"
+    own = np.zeros(len(array), array.dtype) if shared is None else array
+    set_input(node, 2, new_initializer(graph, name, own))
+    return None

@@ -12,8 +12,7 @@ import onnx_ir as ir
 class Refusal:
     """A candidate that a pass looked at and left as it was.
 
-    ``node`` is its name in the graph, or that of its first output where it has none; ``reason``
-    completes the sentence "it is left because ...".
+    ``node`` is its name, or that of its first output; ``reason`` completes "it is left because".
     """
 
     node: str
@@ -38,15 +37,21 @@ class PassResult:
 
 
 def rewrite_each(
-    graph: ir.Graph, op_types: tuple[str, ...], rewrite: Callable[[ir.Graph, ir.Node], str | None]
+    model: ir.Model,
+    op_types: tuple[str, ...],
+    rewrite: Callable[[ir.Graph, ir.Node], str | None],
+    *,
+    candidate: Callable[[ir.Node], bool] = lambda _: True,
 ) -> PassResult:
-    """Call ``rewrite`` with every node of ``op_types``, in order.
+    """Call ``rewrite`` with every node of ``op_types`` that is a ``candidate``, in order.
 
     It returns None where it rewrote the node, else why it did not.
     """
     count, refusals = 0, []
-    for node in [node for node in graph if node.op_type in op_types]:
-        if (reason := rewrite(graph, node)) is None:
+    for node in list(model.graph):
+        if node.op_type not in op_types or not candidate(node):
+            continue
+        if (reason := rewrite(model.graph, node)) is None:
             count += 1
         else:
             refusals.append(Refusal.of(node, reason))

@@ -16,7 +16,7 @@ import onnx_ir as ir
 from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant, drop_unused, ints, new_initializer
 from resnet_deploy.graph.module_names import module_metadata
-from resnet_deploy.passes.result import PassResult, Refusal
+from resnet_deploy.passes.result import PassResult, rewrite_each
 
 _BLOCK = 2
 
@@ -27,16 +27,17 @@ def space_to_depth_stem(model: ir.Model) -> PassResult:
     Refuses other strides, groups, dilations, ``auto_pad``, channels in multiples of four already,
     weights that are computed at run time, and images whose height or width is odd or dynamic.
     """
-    rewritten, refusals = 0, []
-    for node in list(model.graph):
-        if node.op_type != "Conv" or node.inputs[0] not in model.graph.inputs:
-            continue
-        if (reason := reason_against_split(node)) is None:
-            split_into_blocks(model.graph, node)
-            rewritten += 1
-        else:
-            refusals.append(Refusal.of(node, reason))
-    return PassResult(rewritten, tuple(refusals))
+
+    def reads_the_image(conv: ir.Node) -> bool:
+        return conv.inputs[0] in model.graph.inputs
+
+    return rewrite_each(model, ("Conv",), _rewrite, candidate=reads_the_image)
+
+
+def _rewrite(graph: ir.Graph, conv: ir.Node) -> str | None:
+    if (reason := reason_against_split(conv)) is None:
+        split_into_blocks(graph, conv)
+    return reason
 
 
 def reason_against_split(conv: ir.Node) -> str | None:
@@ -50,17 +51,16 @@ def reason_against_split(conv: ir.Node) -> str | None:
         return f"its {weight.shape[1]} input channels are a multiple of four already"
     if ints(conv, "strides", (1, 1)) != (_BLOCK, _BLOCK):
         return "its stride is not 2"
-    group = conv.attributes["group"].as_int() if "group" in conv.attributes else 1
-    if group != 1 or ints(conv, "dilations", (1, 1)) != (1, 1):
+    if conv.attributes.get_int("group", 1) != 1 or ints(conv, "dilations", (1, 1)) != (1, 1):
         return "it has groups or dilations"
-    auto_pad = conv.attributes["auto_pad"].as_string() if "auto_pad" in conv.attributes else ""
+    auto_pad = conv.attributes.get_string("auto_pad", "NOTSET")
     return None if auto_pad in ("", "NOTSET") else f"its padding is {auto_pad}"
 
 
 def split_into_blocks(graph: ir.Graph, conv: ir.Node) -> ir.Node:
     """Put a SpaceToDepth and a stride-1 convolution in the place of ``conv``; return the former."""
     weight = constant(conv.inputs[1])
-    x, y = conv.inputs[0], conv.outputs[0]
+    x = conv.inputs[0]
     assert weight is not None, "reason_against_split wants constant weights"
     assert x is not None, "a convolution has an input"
     top, left, bottom, right = ints(conv, "pads", (0, 0, 0, 0))
@@ -74,24 +74,17 @@ def split_into_blocks(graph: ir.Graph, conv: ir.Node) -> ir.Node:
         metadata_props=module_metadata(conv),
     )
     depth.outputs[0].name, depth.outputs[0].type = str(depth.name), x.type
-    stem = str(conv.name)
     replacement = ir.node(
         "Conv",
-        [depth.outputs[0], new_initializer(graph, f"{stem}.weight", kernel), *conv.inputs[2:]],
-        attributes={
-            "kernel_shape": list(kernel.shape[2:]),
-            "pads": pads,
-            "strides": [1, 1],
-        },
+        [depth.outputs[0], new_initializer(graph, f"{conv.name}.weight", kernel), *conv.inputs[2:]],
+        attributes={"kernel_shape": list(kernel.shape[2:]), "pads": pads, "strides": [1, 1]},
         name=conv.name,
         metadata_props=dict(conv.metadata_props),
     )
-    output = replacement.outputs[0]
-    output.name, output.type, output.shape = y.name, y.type, y.shape
-    graph.insert_before(conv, [depth, replacement])
-    ir.convenience.replace_all_uses_with(y, output, replace_graph_outputs=True)
     old_weight = conv.inputs[1]
-    graph.remove(conv, safe=True)
+    ir.convenience.replace_nodes_and_values(
+        graph, conv, [conv], [depth, replacement], conv.outputs, replacement.outputs
+    )
     drop_unused(graph, old_weight)
     return depth
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from resnet_deploy.graph.constants import constant, new_initializer
+from resnet_deploy.graph.constants import constant, new_initializer, optional_input
 from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.passes.result import PassResult, Refusal
 
@@ -30,9 +30,9 @@ def zero_pad_shortcut(model: ir.Model) -> PassResult:
 
 def _rewrite(graph: ir.Graph, pad: ir.Node) -> PassResult:
     padding = _channel_padding(pad)
-    source, y = pad.inputs[0], pad.outputs[0]
     if isinstance(padding, str):
         return PassResult(refusals=(Refusal.of(pad, padding),))
+    source = pad.inputs[0]
     assert source is not None, "Pad has an input"
     strides = [1, 1]
     slices: list[ir.Node] = []
@@ -45,9 +45,8 @@ def _rewrite(graph: ir.Graph, pad: ir.Node) -> PassResult:
             break
         strides = [strides[0] * steps[0], strides[1] * steps[1]]
         slices.append(producer)
-        following = producer.inputs[0]
-        assert following is not None, "Slice has an input"
-        source = following
+        source = producer.inputs[0]
+        assert source is not None, "Slice has an input"
     channels = source.shape[1] if source.shape is not None else None
     if not isinstance(channels, int):
         return PassResult(refusals=(Refusal.of(pad, "its input's channels are not known"),))
@@ -67,11 +66,9 @@ def _rewrite(graph: ir.Graph, pad: ir.Node) -> PassResult:
         name=name,
         metadata_props={**module_metadata(pad), COPIES_KEY: "1"},
     )
-    output = conv.outputs[0]
-    output.name, output.type, output.shape = y.name, y.type, y.shape
-    graph.insert_before(pad, conv)
-    ir.convenience.replace_all_uses_with(y, output, replace_graph_outputs=True)
-    graph.remove([pad, *slices], safe=True)
+    ir.convenience.replace_nodes_and_values(
+        graph, pad, [pad, *slices], [conv], pad.outputs, conv.outputs
+    )
     return PassResult(1, left)
 
 
@@ -80,31 +77,26 @@ def _channel_padding(pad: ir.Node) -> tuple[int, int] | str:
     source = pad.inputs[0]
     if source is None or source.shape is None or len(source.shape) != 4:
         return "its input is not known to have four dimensions"
-    mode = pad.attributes["mode"].as_string() if "mode" in pad.attributes else "constant"
+    mode = pad.attributes.get_string("mode", "constant")
     pads = constant(pad.inputs[1])
-    filler, axes = (constant(pad.inputs[i]) if i < len(pad.inputs) else None for i in (2, 3))
-    if pads is None or any(
-        value is not None and constant(value) is None for value in pad.inputs[2:]
-    ):
+    filler, axes = constant(optional_input(pad, 2)), constant(optional_input(pad, 3))
+    given = [value for value in pad.inputs[2:] if value is not None]
+    if pads is None or any(constant(value) is None for value in given):
         return "its widths or its filling are computed at run time"
     if mode != "constant" or (filler is not None and float(filler) != 0.0):
         return "it does not fill with zeros"
-    if axes is None:
-        axes = np.arange(len(pads) // 2)
+    axes = np.arange(len(pads) // 2) if axes is None else axes
     full = np.zeros((4, 2), np.int64)
     for axis, begin, end in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
         full[int(axis)] = (begin, end)
-    others = np.delete(full, 1, axis=0)
-    if others.any() or full.min() < 0:
+    if np.delete(full, 1, axis=0).any() or full.min() < 0:
         return "it pads more than the channels, or crops"
     return int(full[1, 0]), int(full[1, 1])
 
 
 def _spatial_steps(node: ir.Node) -> tuple[int, int] | None:
     """Return (row step, column step) of a Slice that starts at 0 and runs to the end."""
-    starts, ends, axes, steps = (
-        constant(node.inputs[i]) if i < len(node.inputs) else None for i in range(1, 5)
-    )
+    starts, ends, axes, steps = (constant(optional_input(node, i)) for i in range(1, 5))
     shape = node.inputs[0].shape if node.inputs[0] is not None else None
     if starts is None or ends is None or axes is None or steps is None or shape is None:
         return None

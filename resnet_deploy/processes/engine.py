@@ -1,4 +1,4 @@
-"""Who does work that can be shared: the seam behind which threads, processes or a cluster stand.
+"""Tasks spread over workers: one protocol for threads, processes and clusters.
 
 An :class:`Engine` has workers that learn from one task after the other, and hands over what they
 have learned when it is asked. Its results must not depend on which worker got which task.
@@ -19,7 +19,7 @@ Task_contra = TypeVar("Task_contra", contravariant=True)
 Result_co = TypeVar("Result_co", covariant=True)
 
 _TASKS_PER_WORKER = 2
-"""One that is being worked on, and one that waits for its end."""
+"""One in progress, and one that waits."""
 
 
 class Engine(
@@ -54,9 +54,9 @@ class Worker(Protocol[Task_contra, Result_co]):
 
 
 class WorkerPool(Generic[Task_contra, Result_co]):
-    """Implements :class:`Engine`: each of ``workers`` is called in a thread of this process.
+    """Implements :class:`Engine` with a thread per worker; a task goes to the one that is free.
 
-    A task goes to whichever worker is free. After an exception, workers are killed.
+    After an exception, workers are killed.
     """
 
     def __init__(self, workers: Sequence[Worker[Task_contra, Result_co]]) -> None:

@@ -61,12 +61,11 @@ def interrupts_deferred() -> Iterator[None]:
 
 @contextmanager
 def last_words(words: str, *, seconds: float) -> Iterator[None]:
-    """Let the process say ``words`` and exit with 2 where the block outlives a signal too long.
+    """Print ``words`` and exit with 2 where the block runs on too long after a signal.
 
-    Python hears signals between two of its own instructions only. A process that waits for another
-    one inside C++ code is deaf meanwhile, and gloo may wait for minutes when it sends to a process
-    that is gone. Whoever told it to end loses patience sooner, and kills it before it could say
-    why.
+    Python handles signals between two of its own instructions only, not while C++ code waits, and
+    gloo may wait for minutes when it sends to a process that is gone. Whatever sent the signal
+    kills this process before that, and it would never say why.
 
     Args:
         words: one line for stderr.
@@ -78,24 +77,24 @@ def last_words(words: str, *, seconds: float) -> Iterator[None]:
     import socket
 
     over = threading.Event()
-    heard, told = socket.socketpair()
-    told.setblocking(False)
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
 
     def listen() -> None:
         # The C half of a signal's handler sends its number, whatever Python is doing.
-        while number := heard.recv(1):
+        while number := reader.recv(1):
             if number[0] in _SIGNALS and not over.wait(seconds):
                 os.write(2, f"{words}\n".encode())  # a lock of sys.stderr may be taken for ever
                 os._exit(2)
 
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()
-    previous = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    previous = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     try:
         yield
     finally:
         signal.set_wakeup_fd(previous)
         over.set()
-        told.close()
+        writer.close()
         listener.join()
-        heard.close()
+        reader.close()

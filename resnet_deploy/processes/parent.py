@@ -1,4 +1,4 @@
-"""The parent's side: a child process that is asked, one request after the other."""
+"""The parent's side: a child process that answers one request after the other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GOODBYE_SECONDS = 5.0
 
 
 class ChildProcess:
-    """A process that runs :func:`~resnet_deploy.processes.child.serve`; a context manager.
+    """A process that runs :func:`~resnet_deploy.processes.messages.serve`; a context manager.
 
     Leaving the block ends it: politely, so that it can free what it holds, or at once after an
     exception.

@@ -1,30 +1,48 @@
 """Runs the float model over calibration images and keeps one histogram per tensor.
 
-Memory does not grow with the number of images: activations are counted and dropped.
+Memory does not grow with the number of images: activations are counted and dropped. Histograms are
+kept on disk as well: a killed calibration goes on where it was, a finished one is not repeated. An
+entry is named by a hash of everything that its content depends on. The calibration method is not
+among them, because ranges are chosen from the histograms afterwards. The cache is a convenience:
+what can't be read is made anew, what can't be written is left out.
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import logging
+import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.data.calibration import CalibrationImages
+from resnet_deploy.errors import ArtifactError
 from resnet_deploy.processes.engine import Engine
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantization.activation_histograms import ActivationHistograms
-from resnet_deploy.quantization.calibration_cache import CalibrationCache, cache_key
-from resnet_deploy.quantization.histogram import Histogram
-from resnet_deploy.quantization.observers import ThreadObservers
-from resnet_deploy.quantization.process_observers import process_observers
+from resnet_deploy.quantization.histogram import (
+    BINS,
+    ENOUGH_VALUES,
+    ActivationHistograms,
+    Histogram,
+)
+from resnet_deploy.quantization.observers import ThreadObservers, process_observers
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.ort_runner import serialized_with_outputs
 
 logger = logging.getLogger(__name__)
+
+_SUFFIX = ".calibration.npz"
+
+_FORMAT = f"1 {BINS} {ENOUGH_VALUES}"
+"""Part of every key; the number counts changes in how values are counted."""
 
 
 def observe(
@@ -42,17 +60,11 @@ def observe(
 
     The same images give the same histograms, whatever their order, ``threads`` and ``workers``.
 
-    Args:
-        model: fp32 graph with one image input.
-        tensors: names of float tensors in the graph, the input among them if wanted.
-        batches: float32 ``(N, C, H, W)``; a model of fixed batch size gets them in pieces of
-            that size.
-        images: how many images the batches hold, for the progress.
-        threads: of all workers together; 0 means the physical cores allowed here.
-        workers: how many processes share the images; 1 means this one.
-        cache: where histograms are kept, and unfinished ones are taken up; used when ``batches``
-            are :class:`CalibrationImages`, which can tell what they hold.
-        progress: called after every batch.
+    ``tensors`` are float tensors of the fp32 ``model``, its input among them if wanted. ``batches``
+    are ``images`` images, float32 ``(N, C, H, W)``; a model of fixed batch size gets them in pieces
+    of that size. ``workers`` processes (1 is this one) share the images, and the ``threads``, of
+    which 0 are the physical cores allowed here. In ``cache`` histograms are kept, and unfinished
+    ones taken up, if ``batches`` are :class:`CalibrationImages`, which can tell what they hold.
 
     Raises:
         DatasetError: an activation is NaN or infinite.
@@ -60,8 +72,7 @@ def observe(
     """
     names = [name for name in tensors if name != model.graph.input[0].name]
     exposed = serialized_with_outputs(model, names)
-    key = ""
-    total = ActivationHistograms.of(tensors)
+    key, total = "", ActivationHistograms.of(tensors)
     if cache is not None and isinstance(batches, CalibrationImages):
         key = cache_key(exposed, tensors, batches.content_key())
         total = cache.load(key, tensors, images) or total
@@ -71,33 +82,100 @@ def observe(
         if total.images == images:
             return total.histograms
         batches = batches.after(total.images)
+    else:
+        cache = None
     started = saved = time.monotonic()
     done = resumed = total.images
-    with _engine(exposed, tensors, threads or default_threads(), workers) as engine:
-        del exposed
+    threads = threads or default_threads()
+    observers: AbstractContextManager[Engine[Array, ActivationHistograms]] = (
+        ThreadObservers(exposed, tensors, threads)
+        if workers == 1
+        else process_observers(exposed, tensors, threads, workers)
+    )
+    del exposed
+    with observers as engine:
         for batch in batches:
             engine.submit(batch)
             done += len(batch)
             progress("calibrating", done, images)
-            if cache is not None and key and time.monotonic() - saved > cache.checkpoint_seconds:
+            if cache is not None and time.monotonic() - saved > cache.checkpoint_seconds:
                 _collect(engine, total)
                 cache.save(key, total)
                 saved = time.monotonic()
         _collect(engine, total)
-    long = cache is not None and time.monotonic() - started >= cache.worthwhile_seconds
-    if cache is not None and key and (long or resumed):
+    if cache and (resumed or time.monotonic() - started >= cache.worthwhile_seconds):
         cache.save(key, total)
     return total.histograms
-
-
-def _engine(
-    model: bytes, tensors: Sequence[str], threads: int, workers: int
-) -> AbstractContextManager[Engine[Array, ActivationHistograms]]:
-    if workers == 1:
-        return ThreadObservers(model, tensors, threads)
-    return process_observers(model, tensors, threads, workers)
 
 
 def _collect(engine: Engine[Array, ActivationHistograms], total: ActivationHistograms) -> None:
     for part in engine.collect():
         total.merge(part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationCache:
+    """A folder of histograms.
+
+    Args:
+        folder: where; made when something is kept.
+        checkpoint_seconds: how often a running calibration is kept.
+        worthwhile_seconds: how long a run must have taken to be kept at its end.
+        most_bytes: what all entries may take; the longest unused ones go first.
+    """
+
+    folder: Path
+    checkpoint_seconds: float = 30.0
+    worthwhile_seconds: float = 5.0
+    most_bytes: int = 200_000_000
+
+    def load(self, key: str, tensors: Sequence[str], images: int) -> ActivationHistograms | None:
+        """Return what is kept under ``key``: histograms of ``tensors`` over up to ``images``.
+
+        None when there is nothing, or nothing that can be used.
+        """
+        path = self._path(key)
+        try:
+            found = ActivationHistograms.from_bytes(path.read_bytes())
+            os.utime(path)  # as recently used, it is pruned last
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            logger.info("calibration cache: %s is made anew: %s", path, error)
+            return None
+        if list(found.histograms) != list(tensors) or found.images > images:
+            logger.info("calibration cache: %s is made anew: it is of something else", path)
+            return None
+        return found
+
+    def save(self, key: str, histograms: ActivationHistograms) -> None:
+        """Keep ``histograms`` under ``key``; a full disk or a read-only folder is only logged."""
+        try:
+            write_atomically(self._path(key), histograms.to_bytes())
+            self._prune()
+        except (ArtifactError, OSError) as error:
+            logger.warning("calibration goes on without its cache: %s", error)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}{_SUFFIX}"
+
+    def _prune(self) -> None:
+        # Also the temporary files of runs that were killed while they wrote.
+        entries = [(path, path.stat()) for path in self.folder.glob(f"*{_SUFFIX}*")]
+        entries.sort(key=lambda entry: entry[1].st_mtime_ns, reverse=True)
+        total = 0
+        for path, stat in entries:
+            total += stat.st_size
+            if total > self.most_bytes:
+                path.unlink(missing_ok=True)
+
+
+def cache_key(model: bytes, tensors: Sequence[str], data: str) -> str:
+    """Return the SHA-256 of what histograms of ``tensors`` depend on.
+
+    ``model`` is the fp32 graph, serialised; ``data`` a hash of the images as it gets them.
+    """
+    runtime = importlib.metadata.version("onnxruntime")
+    digest = hashlib.sha256(f"{_FORMAT} {runtime} {data} {list(tensors)} ".encode())
+    digest.update(model)
+    return digest.hexdigest()

@@ -6,7 +6,7 @@ are multiplied with the activations, which ONNX Runtime computes, batch by batch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +21,22 @@ from resnet_deploy.errors import RunnerError
 from resnet_deploy.graph.constants import constant
 from resnet_deploy.graph.module_names import module_of
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantization.kernels import group_of, is_depthwise
-from resnet_deploy.quantization.saturation import INT16, can_overflow, weight_pairs
-from resnet_deploy.quantization.windows import windows_of
+from resnet_deploy.quantization.kernels import (
+    INT16,
+    can_overflow,
+    group_of,
+    is_depthwise,
+    weight_pairs,
+    windows_of,
+)
+from resnet_deploy.quantization.observers import pieces
+from resnet_deploy.quantization.weights import channel_axis
 from resnet_deploy.results import Environment, LayerSaturation, SaturationReport
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import SessionSpec
 
 _PIXELS_AT_ONCE = 4 * 224 * 224
-"""Of input pictures whose u8 activations are in memory together, 4 to 12 MB per picture of 224."""
+"""Of images whose u8 activations are in memory together, 4 to 12 MB per image of 224 pixels."""
 
 _SUMS_AT_ONCE = 1 << 20
 
@@ -46,15 +53,8 @@ def count_saturation(
 ) -> SaturationReport:
     """Return how many sums of the int8 file at ``path`` overflow on x86 CPUs without VNNI.
 
-    Args:
-        path: an int8 file in QDQ form.
-        batches: preprocessed images, ``(N, C, H, W)``. They are not read when no weights of the
-            file can overflow.
-        data: where the images come from, for the report.
-        images: how many they are, for the progress.
-        threads: of the runner; 0 means the physical cores allowed here.
-        environment: recorded in the report.
-        progress: called after every batch.
+    ``path`` is a QDQ file, ``batches`` are ``images`` preprocessed images of ``data``,
+    ``(N, C, H, W)``. They are not read when no weights of the file can overflow.
 
     The activations are those of this CPU. On one without VNNI they are changed themselves behind
     the first overflow; whether there is any is the same on both.
@@ -69,12 +69,15 @@ def count_saturation(
     risky = [layer for layer in layers if len(layer.weights)]
     done = 0
     if risky:
-        names = list(dict.fromkeys(layer.source for layer in risky))
         with closing(OrtRunner(path, SessionSpec(threads=threads, spin=False))) as runner:
+            image = runner.input.name
+            sources = [layer.source for layer in risky if layer.source != image]
             for batch in batches:
-                for observed in _observed(runner, batch, names):
+                most = max(1, _PIXELS_AT_ONCE // (batch[0].size // 3))
+                for piece, count in pieces(batch, runner.input.shape[0] or min(most, len(batch))):
+                    values = {image: piece, **runner.trace(piece, sources)}
                     for layer in risky:
-                        layer.count(observed[layer.source])
+                        layer.count(values[layer.source][:count])
                 done += len(batch)
                 progress("counting overflows", done, images)
         if not done:
@@ -173,8 +176,7 @@ def _layer_of(node: ir.Node) -> _Layer | None:
     codes = None if weights is None else constant(weights.inputs[0])
     if activations is None or codes is None or codes.dtype != np.int8 or is_depthwise(node, codes):
         return None
-    transposed = "transB" in node.attributes and node.attributes["transB"].as_int() == 1
-    if node.op_type != "Conv" and not transposed:
+    if channel_axis(node) == 1:
         codes = np.swapaxes(codes, 0, 1)
     if node.op_type != "Conv":
         codes = codes[..., None]
@@ -203,18 +205,3 @@ def _dequantized(value: ir.Value | None) -> ir.Node | None:
     """Return the DequantizeLinear that ``value`` comes from."""
     producer = None if value is None else value.producer()
     return producer if producer is not None and producer.op_type == "DequantizeLinear" else None
-
-
-def _observed(runner: OrtRunner, batch: Array, names: list[str]) -> Iterator[dict[str, Array]]:
-    """Yield the tensors ``names`` for a few images of ``batch`` at a time.
-
-    A model of fixed batch size gets its last piece filled up; what that gives is dropped.
-    """
-    size = runner.input.shape[0] or max(1, _PIXELS_AT_ONCE // (batch[0].size // 3))
-    for start in range(0, len(batch), size):
-        piece = batch[start : start + size]
-        missing = size - len(piece) if runner.input.shape[0] else 0
-        filled = np.concatenate([piece, np.repeat(piece[-1:], missing, axis=0)])
-        computed = [name for name in names if name != runner.input.name]
-        values = {runner.input.name: filled, **runner.trace(filled, computed)}
-        yield {name: values[name][: len(piece)] for name in names}

@@ -3,7 +3,7 @@
 The mean and the spread of each convolution's output are known (:class:`ChannelStatistics`). Each
 tensor is stood for by some thousand samples per channel. A convolution's are drawn; every other
 operator simply computes its samples from those of its inputs. Sample i of all tensors belongs to
-the same place of the same picture.
+the same place of the same image.
 
 Two properties of real activations decide how long the tails are, and with them the ranges:
 
@@ -22,6 +22,7 @@ takes normal distributions and means only. ``bench/data_free.py`` compares the o
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -30,10 +31,10 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from resnet_deploy.errors import UnsupportedGraphError
-from resnet_deploy.graph.constants import constant
+from resnet_deploy.graph.constants import constant, ints
 from resnet_deploy.graph.layers import LAYOUT_KEY
 from resnet_deploy.graph.module_names import torch_module
-from resnet_deploy.models.channel_statistics import ChannelStatistics
+from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.quantization.histogram import Histogram
 from resnet_deploy.quantization.moments import LayerInput, Moments
@@ -59,15 +60,11 @@ what the mean of 4.7 independent values would do.
 def expected_histograms(
     graph: ir.Model, plan: Plan, statistics: Mapping[str, ChannelStatistics]
 ) -> dict[str, Histogram]:
-    """Return a histogram of every tensor in ``plan.ranged``, by name.
+    """Return a histogram of every tensor in ``plan.ranged`` of the fp32 ``graph``, by name.
 
     The graph's input and what is computed from it without a convolution or linear layer are
     missing: they follow from the preprocessing.
-
-    Args:
-        graph: fp32, as the plan was made for.
-        plan: what is quantized.
-        statistics: by torch module, the output of each convolution with its BatchNorm.
+    ``statistics`` describe by torch module the output of each convolution with its BatchNorm.
 
     Raises:
         UnsupportedGraphError: a tensor can't be derived from ``statistics``.
@@ -93,17 +90,16 @@ def expected_moments(
     :func:`expected_histograms`.
     """
     readers: dict[str, list[str]] = {}
-    for name, one in inputs.items():
-        readers.setdefault(one.tensor, []).append(name)
+    for name, layer in inputs.items():
+        readers.setdefault(layer.tensor, []).append(name)
     wanted = [value for value in plan.tensors if value.name in readers]
     for value, samples in _expected(graph, wanted, statistics):
         for name in readers[str(value.name)]:
-            one = inputs[name]
-            most = _MOST_VALUES // (one.groups * one.depth)
-            rows = _rows(samples[:, : max(1, most)], one)
+            layer = inputs[name]
+            most = _MOST_VALUES // (layer.groups * layer.depth)
+            rows = _rows(samples[:, : max(1, most)], layer)
             moments = Moments(covariance=False)
-            moments.add(rows, one.codes.rounded(rows))
-            moments.flush()
+            moments.add(rows, layer.parameters.rounded(rows))
             yield name, moments
 
 
@@ -202,19 +198,14 @@ def _derived(node: ir.Node, known: Mapping[ir.Value, Samples]) -> Samples | None
     if not any(value in known for value in activations):
         return None
     operator = _OPERATORS.get(node.op_type)
-    result = None
     if operator is not None and all(value in known for value in activations):
         result = operator(node, [known[value] for value in activations])
-    if result is None:
-        raise UnsupportedGraphError(
-            f"the values of {node.name} ({node.op_type}) can't be derived from BatchNorm "
-            "statistics: use --calibration DIR"
-        )
-    return result
-
-
-def _relu(_: ir.Node, inputs: list[Samples]) -> Samples:
-    return np.maximum(inputs[0], 0)
+        if result is not None:
+            return result
+    raise UnsupportedGraphError(
+        f"the values of {node.name} ({node.op_type}) can't be derived from BatchNorm "
+        "statistics: use --calibration DIR"
+    )
 
 
 def _clip(node: ir.Node, inputs: list[Samples]) -> Samples:
@@ -222,10 +213,6 @@ def _clip(node: ir.Node, inputs: list[Samples]) -> Samples:
     if low is not None:
         inputs = [np.maximum(inputs[0], low)]
     return inputs[0] if high is None else np.minimum(inputs[0], high)
-
-
-def _sigmoid(_: ir.Node, inputs: list[Samples]) -> Samples:
-    return (1 / (1 + np.exp(-inputs[0].astype(np.float64)))).astype(np.float32)
 
 
 def _binary(node: ir.Node, inputs: list[Samples]) -> Samples | None:
@@ -236,9 +223,7 @@ def _binary(node: ir.Node, inputs: list[Samples]) -> Samples | None:
         if len(by) != 1 or by[0].size not in (1, channels):
             return None
         inputs = [inputs[0], by[0].reshape(-1, 1)]
-    operation = np.add if node.op_type == "Add" else np.multiply
-    result: Samples = operation(*inputs)
-    return result
+    return np.asarray(np.add(*inputs) if node.op_type == "Add" else np.multiply(*inputs))
 
 
 def _concat(node: ir.Node, inputs: list[Samples]) -> Samples | None:
@@ -248,25 +233,19 @@ def _concat(node: ir.Node, inputs: list[Samples]) -> Samples | None:
 def _copy_channels(node: ir.Node, inputs: list[Samples]) -> Samples:
     weight = constant(node.inputs[1])
     assert weight is not None, "zero_pad_shortcut makes constant weights"
-    result: Samples = weight[:, :, 0, 0] @ inputs[0]
-    return result
+    return np.asarray(weight[:, :, 0, 0] @ inputs[0])
 
 
-def _largest(node: ir.Node, inputs: list[Samples]) -> Samples:
-    result: Samples = np.max(list(_window(node, inputs[0])), axis=0)
-    return result
-
-
-def _average(node: ir.Node, inputs: list[Samples]) -> Samples:
-    result: Samples = np.mean(list(_window(node, inputs[0])), axis=0)
-    return result
-
-
-def _window(node: ir.Node, x: Samples) -> Iterator[Samples]:
-    """Yield as many independent pictures' samples as the window of a pooling ``node`` is worth."""
-    kernel = node.attributes["kernel_shape"].as_ints() if "kernel_shape" in node.attributes else ()
-    for place in range(min(int(np.prod(kernel)), _INDEPENDENT) if kernel else _INDEPENDENT):
-        yield np.roll(x, place * SAMPLES // _INDEPENDENT, axis=1)
+def _pooled(node: ir.Node, inputs: list[Samples]) -> Samples:
+    """Pool the samples of as many independent images as the window of ``node`` is worth."""
+    pixels = math.prod(ints(node, "kernel_shape", (_INDEPENDENT,)))
+    window = [
+        np.roll(inputs[0], place * SAMPLES // _INDEPENDENT, axis=1)
+        for place in range(min(pixels, _INDEPENDENT))
+    ]
+    return np.asarray(
+        np.max(window, axis=0) if node.op_type == "MaxPool" else np.mean(window, axis=0)
+    )
 
 
 def _same_memory(node: ir.Node, inputs: list[Samples]) -> Samples | None:
@@ -275,17 +254,17 @@ def _same_memory(node: ir.Node, inputs: list[Samples]) -> Samples | None:
 
 _OPERATORS: dict[str, Callable[[ir.Node, list[Samples]], Samples | None]] = {
     "Add": _binary,
-    "AveragePool": _average,
+    "AveragePool": _pooled,
     "Clip": _clip,
     "Concat": _concat,
     "Conv": _copy_channels,
     "Flatten": lambda _, inputs: inputs[0],
-    "GlobalAveragePool": _average,
-    "MaxPool": _largest,
+    "GlobalAveragePool": _pooled,
+    "MaxPool": _pooled,
     "Mul": _binary,
-    "Relu": _relu,
+    "Relu": lambda _, inputs: np.maximum(inputs[0], 0),
     "Reshape": _same_memory,
-    "Sigmoid": _sigmoid,
+    "Sigmoid": lambda _, inputs: (1 / (1 + np.exp(-inputs[0].astype("d")))).astype(np.float32),
     "Transpose": _same_memory,
 }
 """What is computed from samples; None where the operator's attributes rule it out."""

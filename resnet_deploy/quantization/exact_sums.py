@@ -18,8 +18,8 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 
-from resnet_deploy.quantization.parameters import QuantizationParameters
 from resnet_deploy.quantization.plan import Plan, activation_inputs
+from resnet_deploy.quantization.ranges import QuantizationParameters
 
 _FRACTION = 15
 """Bits behind the point, of ratios below 2. With 9 bits in front of it (all partial sums of two
@@ -29,14 +29,14 @@ _WIDEST = 1.01
 
 
 def align_sums(
-    model: ir.Model, plan: Plan, codes: Mapping[str, QuantizationParameters]
+    model: ir.Model, plan: Plan, parameters: Mapping[str, QuantizationParameters]
 ) -> dict[str, QuantizationParameters]:
-    """Return ``codes`` with the scales of addends changed as above.
+    """Return ``parameters`` with the scales of addends changed as above.
 
     From the last Add backwards: its sum keeps its scale, the addends follow. Left alone is an Add
     that reads a tensor whose scale another one has settled.
     """
-    aligned = dict(codes)
+    aligned = dict(parameters)
     settled: set[str] = set()
     for node in reversed(list(model.graph)):
         if node not in plan.nodes or node.op_type != "Add":
@@ -83,8 +83,8 @@ def has_half(
 ) -> bool:
     """Return whether two codes have a sum half way between two codes of ``total``."""
     a, b = (
-        (np.arange(256) - int(codes.zero_point)) * k
-        for k, codes in zip(multiples, addends, strict=True)
+        (np.arange(256) - int(addend.zero_point)) * k
+        for k, addend in zip(multiples, addends, strict=True)
     )
     sums = a[:, None] + b + (int(total.zero_point) << bits)
     halves = sums & ((1 << bits) - 1) == 1 << (bits - 1)

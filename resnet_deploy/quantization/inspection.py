@@ -8,7 +8,8 @@ in float is named with the reason.
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -29,10 +30,10 @@ _FLOAT_COMPUTE = frozenset({"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", 
 def inspect_int8(path: Path, exclude: tuple[str, ...] = ()) -> Inspection:
     """Return what ONNX Runtime runs for the int8 file at ``path``, with all optimisations.
 
-    Reported are: float compute operators, DequantizeLinear and QuantizeLinear between int8
-    operators, other float operators between them, and a Transpose between two int8 operators. Float
-    work before the first QuantizeLinear and after the last int8 operator is not: it prepares the
-    image and serves the logits. ``exclude`` are the globs of the layers that were asked to stay
+    Reported are float compute operators, DequantizeLinear, QuantizeLinear and other float operators
+    between int8 operators, and a Transpose between two of them. Float work before the first
+    QuantizeLinear and after the last int8 operator is not: it prepares the image and serves the
+    logits. ``exclude`` are the globs of the layers that were asked to stay
     float: what runs in float together with them is marked as requested.
 
     Raises:
@@ -57,8 +58,7 @@ def _optimised(path: Path) -> onnx.ModelProto:
         try:
             ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class
-            reason = one_line(error)
-            raise RunnerError(f"ONNX Runtime refuses the int8 graph: {reason}") from error
+            raise RunnerError(f"ONNX Runtime refuses the int8 graph: {one_line(error)}") from error
         return onnx.load(str(target))
 
 
@@ -69,35 +69,54 @@ def _is_int8(node: onnx.NodeProto) -> bool:
     )
 
 
+class _Links:
+    """Which node writes each tensor of a graph, and which nodes read it."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self.producer = {name: node for node in graph.node for name in node.output if name}
+        self.readers: defaultdict[str, list[onnx.NodeProto]] = defaultdict(list)
+        for node in graph.node:
+            for name in filter(None, node.input):
+                self.readers[name].append(node)
+
+    def before(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Return the nodes whose outputs ``node`` reads."""
+        return [self.producer[name] for name in node.input if name in self.producer]
+
+    def behind(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Return the nodes that read an output of ``node``."""
+        return [reader for name in node.output for reader in self.readers[name]]
+
+    def float_neighbours(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Return the float nodes on both sides of ``node``."""
+        return [near for near in self.before(node) + self.behind(node) if not _is_int8(near)]
+
+
 def _float_ops(
     optimised: onnx.ModelProto, source: onnx.ModelProto, exclude: tuple[str, ...]
 ) -> list[FloatOp]:
     nodes = list(optimised.graph.node)
-    producer = {name: node for node in nodes for name in node.output}
-    consumers: dict[str, list[onnx.NodeProto]] = {}
-    for node in nodes:
-        for name in node.input:
-            consumers.setdefault(name, []).append(node)
-    behind = _reached(nodes, producer)
-    before = _reaching(nodes, consumers)
+    links = _Links(optimised.graph)
     origin = OptimizedGraph(source.graph, optimised.graph)
     explain = _Explain(source, origin)
+    int8 = [node for node in nodes if _is_int8(node)]
+    before, behind = _reached(int8, links.before), _reached(int8, links.behind)
     asked = [
         node
         for node in nodes
         if not _is_int8(node) and any(fnmatchcase(origin.module(node), glob) for glob in exclude)
     ]
-    requested = _float_neighbours(asked, producer, consumers)
+    requested = _reached(asked, links.float_neighbours)
 
     found = []
     for node in nodes:
         if _is_int8(node):
             continue
         between = node.output[0] in behind and node.output[0] in before
-        # In front of the pool the picture may be one pixel, whose layout costs nothing.
+        # In front of the pool the image may be one pixel, whose layout costs nothing.
         stray = all(
-            _is_int8(one) and one.op_type != "QLinearGlobalAveragePool"
-            for one in consumers.get(node.output[0], [])
+            _is_int8(reader) and reader.op_type != "QLinearGlobalAveragePool"
+            for reader in links.readers[node.output[0]]
         )
         if node.op_type in _FLOAT_COMPUTE or (between and node.op_type not in INPUT_RANGE):
             reason = explain.reason(node)
@@ -118,45 +137,18 @@ def _float_ops(
     return found
 
 
-def _float_neighbours(
-    asked: list[onnx.NodeProto],
-    producer: dict[str, onnx.NodeProto],
-    consumers: dict[str, list[onnx.NodeProto]],
+def _reached(
+    start: Iterable[onnx.NodeProto], step: Callable[[onnx.NodeProto], list[onnx.NodeProto]]
 ) -> set[str]:
-    """Return the outputs of ``asked`` and of all operators joined to them without int8 between."""
+    """Return the outputs of the nodes ``start``, and of all that ``step`` leads to from there."""
     reached: set[str] = set()
-    waiting = list(asked)
+    waiting = list(start)
     while waiting:
         node = waiting.pop()
-        if node.output[0] in reached or _is_int8(node):
-            continue
-        reached.update(node.output)
-        waiting.extend(producer[name] for name in node.input if name in producer)
-        waiting.extend(one for name in node.output for one in consumers.get(name, ()))
-    return reached
-
-
-def _reached(nodes: list[onnx.NodeProto], producer: dict[str, onnx.NodeProto]) -> set[str]:
-    """Return the tensors computed from the output of an int8 operator, those outputs included."""
-    reached: set[str] = set()
-    for node in nodes:
-        if _is_int8(node) or any(name in reached for name in node.input if name in producer):
+        if node.output[0] not in reached:
             reached.update(node.output)
+            waiting += step(node)
     return reached
-
-
-def _reaching(nodes: list[onnx.NodeProto], consumers: dict[str, list[onnx.NodeProto]]) -> set[str]:
-    """Return the tensors from which an int8 operator computes."""
-    reaching: set[str] = set()
-    for node in reversed(nodes):
-        feeds = any(
-            _is_int8(one) or any(out in reaching for out in one.output)
-            for name in node.output
-            for one in consumers.get(name, [])
-        )
-        if feeds:
-            reaching.update(node.output)
-    return reaching
 
 
 class _Explain:
@@ -164,11 +156,7 @@ class _Explain:
 
     def __init__(self, source: onnx.ModelProto, origin: OptimizedGraph) -> None:
         self._origin = origin
-        self._producer = {name: node for node in source.graph.node for name in node.output}
-        self._consumers: dict[str, list[onnx.NodeProto]] = {}
-        for node in source.graph.node:
-            for name in node.input:
-                self._consumers.setdefault(name, []).append(node)
+        self._links = _Links(source.graph)
         self._arrays = {tensor.name: tensor for tensor in source.graph.initializer}
 
     def reason(self, node: onnx.NodeProto) -> str:
@@ -188,20 +176,18 @@ class _Explain:
         """Return the fusion rule of ONNX Runtime (qdq_selectors.cc) that ``node`` breaks."""
         if any(not self._is_dequantized(name) for name in node.input[:2] if name):
             return "one of its inputs has no DequantizeLinear"
-        output = node.output[0]
-        following = self._consumers.get(output, [])
+        following = self._links.readers[node.output[0]]
         if len(following) == 1 and following[0].op_type in ("Relu", "Clip"):
-            output = following[0].output[0]
-            following = self._consumers.get(output, [])
-            quantized = [one for one in following if one.op_type == "QuantizeLinear"]
+            following = self._links.readers[following[0].output[0]]
+            quantized = [reader for reader in following if reader.op_type == "QuantizeLinear"]
             if quantized and self._zero_point(quantized[0]) not in (0, None):
                 return "its ReLU is followed by a zero point other than 0, so it can't be absorbed"
-        if [one.op_type for one in following] != ["QuantizeLinear"]:
+        if [reader.op_type for reader in following] != ["QuantizeLinear"]:
             return "its output does not go to exactly one QuantizeLinear"
         return "ONNX Runtime refused to fuse it (bias scale, types or rank)"
 
     def _is_dequantized(self, name: str) -> bool:
-        producer = self._producer.get(name)
+        producer = self._links.producer.get(name)
         return producer is not None and producer.op_type == "DequantizeLinear"
 
     def _zero_point(self, node: onnx.NodeProto) -> int | None:

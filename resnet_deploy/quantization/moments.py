@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,9 @@ import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantization.kernels import windows_of
 from resnet_deploy.quantization.observers import pieces
-from resnet_deploy.quantization.parameters import QuantizationParameters
-from resnet_deploy.quantization.windows import windows_of
+from resnet_deploy.quantization.ranges import QuantizationParameters
 from resnet_deploy.runners.ort_runner import open_session, serialized_with_outputs
 from resnet_deploy.spec import SessionSpec
 
@@ -29,6 +30,9 @@ LARGEST_DEPTH = 8192
 
 _ENOUGH_ROWS = 16384
 """Rows per layer; at least four times the depth are taken where there are as many."""
+
+_ENOUGH_IMAGES_FOR_MEANS = 128
+"""Images from which means and variances are taken; covariances take all."""
 
 _MOST_FOR_MEANS = 256
 """Rows per image and layer where only means and variances are wanted."""
@@ -44,7 +48,7 @@ _MEMORY = 320e6
 
 @dataclass(frozen=True)
 class LayerInput:
-    """How the layer ``node`` reads ``tensor``, whose u8 codes are ``codes``.
+    """How the layer ``node`` reads ``tensor``, which is u8 with ``parameters``.
 
     ``kernel`` is the spatial size of its weights, empty for a Gemm; ``depth`` is the number of
     weights per output channel.
@@ -52,7 +56,7 @@ class LayerInput:
 
     node: ir.Node
     tensor: str
-    codes: QuantizationParameters
+    parameters: QuantizationParameters
     kernel: tuple[int, ...]
     depth: int
     groups: int = 1
@@ -62,7 +66,7 @@ class LayerInput:
 
         ``x`` is ``(N, C, ...)``, or ``(N, depth)`` for a Gemm. Of its output pixels about ``most``
         are taken, one from each of as many equal parts. Where in its part follows the golden
-        ratio: equal steps would stay in a few columns of the picture, its border among them.
+        ratio: equal steps would stay in a few columns of the image, its border among them.
         """
         if not self.kernel:
             return x[None]
@@ -80,11 +84,7 @@ class LayerInput:
 
 
 class Moments:
-    """Sums over the rows of one layer, by group.
-
-    Args:
-        covariance: whether the products of the rows' values are summed as well as their squares.
-    """
+    """Sums over the rows of one layer, by group; with ``covariance`` of their products as well."""
 
     def __init__(self, *, covariance: bool) -> None:
         self.rows = 0
@@ -116,20 +116,15 @@ class Moments:
         self._waiting.append(rounded)
         self._waiting_bytes += rounded.nbytes
         if self._waiting_bytes >= _WAITING_BYTES:
-            self.flush()
+            self._flush()
 
-    def flush(self) -> None:
+    def _flush(self) -> None:
         """Sum up the products of the rows that wait: large matrix products are the fast ones."""
         if self._waiting:
             rows = np.concatenate(self._waiting, axis=1)
             self._waiting.clear()
             self._waiting_bytes = 0
             self._square += np.matmul(rows.transpose(0, 2, 1), rows)
-
-    @property
-    def groups(self) -> int:
-        """How many groups the layer has."""
-        return len(self._exact)
 
     @property
     def mean_exact(self) -> Array:
@@ -144,21 +139,23 @@ class Moments:
     @property
     def variance(self) -> Array:
         """The variance of each value of a row, ``(groups, depth)``."""
+        self._flush()
         square = self._square
         if self._covariance:
             square = np.diagonal(square, axis1=1, axis2=2)
         shifted = self._rounded / self.rows
         return np.asarray(np.maximum(square / self.rows - shifted**2, 0.0))
 
-    def covariance(self, group: int) -> Array | None:
-        """Return ``(depth, depth)`` in float64, or None where it was not collected."""
+    def covariances(self) -> list[Array | None]:
+        """Return ``(depth, depth)`` in float64 for each group, or None where not collected."""
+        self._flush()
+        shifted = self._rounded / self.rows
         if not self._covariance:
-            return None
-        shifted = self._rounded[group] / self.rows
-        result: Array = self._square[group].astype(np.float64)
-        result /= self.rows
-        result -= np.outer(shifted, shifted)
-        return result
+            return [None] * len(shifted)
+        return [
+            square.astype(np.float64) / self.rows - np.outer(mean, mean)
+            for square, mean in zip(self._square, shifted, strict=True)
+        ]
 
 
 def layer_moments(
@@ -171,17 +168,13 @@ def layer_moments(
     threads: int = 0,
     progress: Progress = silent,
 ) -> Iterator[tuple[str, Moments]]:
-    """Yield the moments of each layer in ``inputs``, a few layers at a time.
+    """Yield the moments of each layer in ``inputs`` of the fp32 ``model``, a few layers at a time.
 
-    Args:
-        model: fp32 graph with one image input.
-        inputs: by layer, how it reads its input.
-        batches: calibration images, float32 ``(N, C, H, W)``; iterated once per group of layers.
-        images: how many they are.
-        covariance: whether to collect it; else means and variances only.
-        threads: of the runner; 0 means the physical cores allowed here.
-        progress: called after every batch.
+    ``batches`` are ``images`` calibration images, float32 ``(N, C, H, W)``; they are iterated once
+    per group of layers. Without ``covariance`` there are means and variances only.
     """
+    stride = 1 if covariance else max(1, images // _ENOUGH_IMAGES_FOR_MEANS)
+    images = -(-images // stride)
     groups = list(_affordable(inputs, covariance=covariance))
     for number, layers in enumerate(groups):
         found = {
@@ -195,26 +188,24 @@ def layer_moments(
         if not covariance:
             rows_per_image = {name: min(n, _MOST_FOR_MEANS) for name, n in rows_per_image.items()}
         done = number * images
-        for count, values in _traced(model, tensors, batches, threads):
+        for count, values in _traced(model, tensors, islice(batches, 0, None, stride), threads):
             for name in layers:
-                one = inputs[name]
-                rows = one.rows(values[one.tensor], rows_per_image[name] * count)
-                found[name].add(rows, one.codes.rounded(rows))
+                layer = inputs[name]
+                rows = layer.rows(values[layer.tensor], rows_per_image[name] * count)
+                found[name].add(rows, layer.parameters.rounded(rows))
             done += count
             progress("weighing layers", done, images * len(groups))
         while found:
-            name, moments = found.popitem()
-            moments.flush()
-            yield name, moments
+            yield found.popitem()
 
 
 def _affordable(inputs: Mapping[str, LayerInput], *, covariance: bool) -> Iterator[list[str]]:
     """Yield groups of layers whose covariance matrices fit into ``_MEMORY`` together."""
     group: list[str] = []
     used = 0.0
-    for name, one in inputs.items():
-        matrix = covariance and one.depth <= LARGEST_DEPTH
-        size = 4.0 * one.groups * one.depth * (one.depth if matrix else 1)
+    for name, layer in inputs.items():
+        matrix = covariance and layer.depth <= LARGEST_DEPTH
+        size = 4.0 * layer.groups * layer.depth * (layer.depth if matrix else 1)
         if group and used + size > _MEMORY:
             yield group
             group, used = [], 0.0
@@ -238,5 +229,5 @@ def _traced(
         for piece, count in pieces(batch, fixed or len(batch)):
             # Asked for nothing, ONNX Runtime would give all outputs.
             values = [piece, *(session.run(names, {source: piece}) if names else ())]
-            real = (one[:count] for one in values)
+            real = (value[:count] for value in values)
             yield count, dict(zip((source, *names), real, strict=True))

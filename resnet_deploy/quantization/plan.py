@@ -67,7 +67,8 @@ def make_plan(model: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
         if node in skipped:
             continue
         if node.op_type in OWN_RANGE and _computes_from_activations(node):
-            _add_inputs(plan, node)
+            for value in activation_inputs(node):
+                plan.tensors.setdefault(value, value)
             output = absorbed_output(node)
             plan.nodes.add(node)
             plan.outputs[node] = output
@@ -120,11 +121,8 @@ def _computes_from_activations(node: ir.Node) -> bool:
 
 def _plain_gemm(node: ir.Node) -> bool:
     """``x W^T + b`` or ``x W + b``: the only forms with an int8 kernel."""
-    attributes = node.attributes
-    alpha = attributes["alpha"].as_float() if "alpha" in attributes else 1.0
-    beta = attributes["beta"].as_float() if "beta" in attributes else 1.0
-    trans_a = attributes["transA"].as_int() if "transA" in attributes else 0
-    return alpha == beta == 1.0 and not trans_a
+    scales = [node.attributes.get_float(name, 1.0) for name in ("alpha", "beta")]
+    return scales == [1.0, 1.0] and not node.attributes.get_int("transA", 0)
 
 
 def _moves_int8(plan: Plan, node: ir.Node, skipped: set[ir.Node]) -> bool:
@@ -134,13 +132,8 @@ def _moves_int8(plan: Plan, node: ir.Node, skipped: set[ir.Node]) -> bool:
         return False
     if source.producer() is None:
         consumers = [use.node for use in node.outputs[0].uses()]
-        return all(one.op_type in OWN_RANGE and one not in skipped for one in consumers)
+        return all(node.op_type in OWN_RANGE and node not in skipped for node in consumers)
     return source in plan.tensors and source.producer() not in skipped
-
-
-def _add_inputs(plan: Plan, node: ir.Node) -> None:
-    for value in activation_inputs(node):
-        plan.tensors.setdefault(value, value)
 
 
 def _excluded(model: ir.Model, globs: tuple[str, ...]) -> set[ir.Node]:

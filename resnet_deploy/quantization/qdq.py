@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -10,34 +10,32 @@ import onnx_ir as ir
 from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant, drop_unused, new_initializer
 from resnet_deploy.graph.module_names import module_metadata
-from resnet_deploy.quantization.layer_weights import channel_axis
-from resnet_deploy.quantization.parameters import QuantizationParameters
 from resnet_deploy.quantization.plan import WEIGHTED, Plan
-from resnet_deploy.quantization.weights import QuantizedWeights
+from resnet_deploy.quantization.ranges import QuantizationParameters
+from resnet_deploy.quantization.weights import QuantizedWeights, channel_axis
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
 
 
 def write_qdq(
     model: ir.Model,
     plan: Plan,
-    codes: Mapping[str, QuantizationParameters],
+    parameters: Mapping[str, QuantizationParameters],
     weights: Mapping[str, QuantizedWeights],
 ) -> None:
-    """Insert the Q/DQ pairs of ``plan`` in place.
+    """Insert the Q/DQ pairs of ``plan`` into its fp32 graph ``model``, in place.
 
-    Args:
-        model: the fp32 graph that ``plan`` was made for.
-        plan: which operators and tensors.
-        codes: by name, the codes of every tensor in ``plan.ranged``.
-        weights: by node name, the parameters of every int8 convolution and linear layer.
+    ``parameters`` are those of the tensors in ``plan.ranged`` by name, ``weights`` those of all
+    int8 convolutions and linear layers by node name.
     """
     graph = model.graph
-    parameters = {
-        source: _parameters(graph, source, codes[str(source.name)]) for source in plan.ranged
-    }
+    initializers = {}
+    for source in plan.ranged:
+        chosen = parameters[str(source.name)]
+        scale = new_initializer(graph, f"{source.name}.scale", np.asarray(chosen.scale))
+        zero = new_initializer(graph, f"{source.name}.zero_point", np.asarray(chosen.zero_point))
+        initializers[source] = scale, zero
     for value, source in plan.tensors.items():
-        scale, zero_point = parameters[source]
-        _insert_pair(graph, plan, value, scale, zero_point)
+        _insert_pair(graph, plan, value, *initializers[source])
     for node in plan.kept_float:
         _keep_float(graph, node)
     for node in list(graph):
@@ -65,20 +63,12 @@ def _keep_float(graph: ir.Graph, node: ir.Node) -> None:
     node.replace_input_with(0, clip.outputs[0])
 
 
-def _parameters(
-    graph: ir.Graph, value: ir.Value, chosen: QuantizationParameters
-) -> tuple[ir.Value, ir.Value]:
-    scale = new_initializer(graph, f"{value.name}.scale", np.asarray(chosen.scale))
-    zero = new_initializer(graph, f"{value.name}.zero_point", np.asarray(chosen.zero_point))
-    return scale, zero
-
-
 def _insert_pair(
     graph: ir.Graph, plan: Plan, value: ir.Value, scale: ir.Value, zero_point: ir.Value
-) -> ir.Value:
-    """Put Q and DQ behind ``value``; return the DQ's output.
+) -> None:
+    """Put Q and DQ behind ``value``.
 
-    An int8 producer must have the Q as its only consumer, so everybody reads the DQ. Behind a
+    An int8 producer must have the Q as its only consumer, so all others read the DQ. Behind a
     float producer only the int8 consumers do.
     """
     producer = value.producer()
@@ -96,15 +86,11 @@ def _insert_pair(
     elif producer is not None and PIXELS_KEY in producer.metadata_props:
         _quantize_by_channel(graph, quantize, producer, scale, zero_point)
     quantize.outputs[0].name = f"{value.name}.quantized"
-    dequantize = ir.node(
-        "DequantizeLinear",
-        [quantize.outputs[0], scale, zero_point],
-        name=f"{value.name}.dequantize",
-        metadata_props=module_metadata(producer),
-    )
+    metadata = module_metadata(producer)
+    dequantize = _dequantize(str(value.name), [quantize.outputs[0], scale, zero_point], metadata)
     pair = [quantize, dequantize]
     output = dequantize.outputs[0]
-    output.name, output.type, output.shape = f"{value.name}.dequantized", value.type, value.shape
+    output.type, output.shape = value.type, value.shape
     if producer is None:
         graph.insert_before(graph[0], pair)
     else:
@@ -114,7 +100,6 @@ def _insert_pair(
             use.node.replace_input_with(use.idx, output)
     if from_int8 and value.is_graph_output():
         _keep_output_name(graph, value, dequantize)
-    return output
 
 
 def _transposed_bytes(producer: ir.Node | None) -> ir.Node | None:
@@ -134,14 +119,9 @@ def _dequantize_in_front(
     ONNX Runtime takes the pairs on its two sides away and moves bytes all the same. OpenVINO knows
     a scale only right behind the bytes; it moves a Transpose to the other side of what follows.
     """
-    dequantize = ir.node(
-        "DequantizeLinear",
-        [transpose.inputs[0], scale, zero_point],
-        name=f"{transpose.name}.dequantize",
-        metadata_props=dict(transpose.metadata_props),
-    )
+    inputs = [transpose.inputs[0], scale, zero_point]
+    dequantize = _dequantize(str(transpose.name), inputs, transpose.metadata_props)
     output, moved = dequantize.outputs[0], transpose.outputs[0]
-    output.name = f"{transpose.name}.dequantized"
     output.type = moved.type = ir.TensorType(ir.DataType.FLOAT)
     graph.insert_before(transpose, dequantize)
     transpose.replace_input_with(0, output)
@@ -180,12 +160,8 @@ def _quantize_by_channel(
     """
     multiply = pixels.inputs[0].producer() if pixels.inputs[0] is not None else None
     assert multiply is not None, "rewrites/pixel_input.py writes Mul, then Add"
-    slope, offset = constant(multiply.inputs[1]), constant(pixels.inputs[1])
-    step, zero = constant(scale), constant(zero_point)
-    assert slope is not None, "the slope is an initializer"
-    assert offset is not None, "the offset is an initializer"
-    assert step is not None, "the scale is an initializer"
-    assert zero is not None, "the zero point is an initializer"
+    slope, offset = _initialized(multiply.inputs[1]), _initialized(pixels.inputs[1])
+    step, zero = _initialized(scale), _initialized(zero_point)
     name = str(quantize.name)
     scales = (float(step) / slope.astype(np.float64)).astype(np.float32).ravel()
     zeros = np.clip(np.rint(offset / step) + float(zero), 0, 255).astype(np.uint8).ravel()
@@ -195,19 +171,18 @@ def _quantize_by_channel(
     quantize.attributes["axis"] = ir.AttrInt64("axis", 1)
 
 
+def _initialized(value: ir.Value | None) -> Array:
+    array = constant(value)
+    assert array is not None, "the rewrites and this module make initializers"
+    return array
+
+
 def _quantize_parameters(graph: ir.Graph, node: ir.Node, quantized: QuantizedWeights) -> None:
-    axis = channel_axis(node)
-    weight_dq = _dequantize(
-        graph,
-        node,
-        f"{node.name}.weight",  # not the weight's own name: two layers may share it
-        (quantized.weight, quantized.scale, quantized.zero_point),
-        axis,
-    )
-    zeros = np.zeros(len(quantized.bias), np.int32)
-    bias_dq = _dequantize(
-        graph, node, f"{node.name}.bias", (quantized.bias, quantized.bias_scale, zeros), 0
-    )
+    stem = str(node.name)  # not the weight's own name: two layers may share it
+    weight = (quantized.weight, quantized.scale, quantized.zero_point)
+    weight_dq = _dequantized(graph, node, f"{stem}.weight", weight, channel_axis(node))
+    bias = (quantized.bias, quantized.bias_scale, np.zeros(len(quantized.bias), np.int32))
+    bias_dq = _dequantized(graph, node, f"{stem}.bias", bias, 0)
     old = node.inputs[1:]
     node.replace_input_with(1, weight_dq)
     if len(node.inputs) < 3:
@@ -216,22 +191,27 @@ def _quantize_parameters(graph: ir.Graph, node: ir.Node, quantized: QuantizedWei
     drop_unused(graph, *old)
 
 
-def _dequantize(
+def _dequantized(
     graph: ir.Graph, node: ir.Node, name: str, tensors: tuple[Array, Array, Array], axis: int
 ) -> ir.Value:
     """Put a DQ over constant ``tensors`` (codes, scale, zero point) in front of ``node``."""
-    codes, scale, zero_point = tensors
-    dequantize = ir.node(
-        "DequantizeLinear",
-        [
-            new_initializer(graph, f"{name}.quantized", codes),
-            new_initializer(graph, f"{name}.scale", scale),
-            new_initializer(graph, f"{name}.zero_point", zero_point),
-        ],
-        attributes={"axis": axis},
-        name=f"{name}.dequantize",
-        metadata_props=dict(node.metadata_props),
-    )
-    dequantize.outputs[0].name = f"{name}.dequantized"
+    kinds = ("quantized", "scale", "zero_point")
+    inputs = [
+        new_initializer(graph, f"{name}.{kind}", array)
+        for kind, array in zip(kinds, tensors, strict=True)
+    ]
+    dequantize = _dequantize(name, inputs, node.metadata_props)
+    dequantize.attributes["axis"] = ir.AttrInt64("axis", axis)
     graph.insert_before(node, dequantize)
     return dequantize.outputs[0]
+
+
+def _dequantize(
+    stem: str, inputs: Sequence[ir.Value | None], metadata: Mapping[str, str]
+) -> ir.Node:
+    """Return a DequantizeLinear, and its output, called after ``stem``."""
+    node = ir.node(
+        "DequantizeLinear", inputs, name=f"{stem}.dequantize", metadata_props=dict(metadata)
+    )
+    node.outputs[0].name = f"{stem}.dequantized"
+    return node

@@ -12,7 +12,7 @@ from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.onnx_file import Artifact, make, read_model
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import UnsupportedGraphError
-from resnet_deploy.models.channel_statistics import ChannelStatistics
+from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.quantization.kernels import uses_matrix_product
@@ -62,10 +62,8 @@ class Calibrated:
     ) -> Quantized:
         """Return the int8 file, and what ONNX Runtime makes of it.
 
-        Args:
-            float_layers: stay in float, besides what the spec excludes.
-            name: of the file; None is ``NAME.int8.onnx``.
-            facts: what else the card says of this step.
+        ``float_layers`` stay in float besides what the spec excludes. ``name`` is that of the file,
+        by default ``NAME.int8.onnx``; ``facts`` are what else the card says of this step.
 
         Raises:
             SpecError, UnsupportedGraphError: as ``QuantizedNet.write``.
@@ -142,7 +140,7 @@ def accepted(made: Quantized, *, allow_float_ops: bool) -> Artifact:
     Raises:
         UnsupportedGraphError: there are some, and they are not allowed.
     """
-    left = [one for one in made.inspection.float_ops if not one.requested]
+    left = [operator for operator in made.inspection.float_ops if not operator.requested]
     if left:
         first = left[0]
         found = (
@@ -166,13 +164,8 @@ def calibrate(
 ) -> Calibrated:
     """Return the int8 parameters of all layers of ``fp32``.
 
-    Args:
-        fp32: any fp32 file with a card.
-        images: what sets the ranges, where ``known`` does not.
-        spec: how; its target is a CPU, not ``auto``.
-        known: what the checkpoint tells.
-        threads: of the calibration; 0 means the physical cores allowed here.
-        progress: called after every batch.
+    It has a card, and the target of ``spec`` is not ``auto``. ``images`` set the ranges where
+    ``known``, what the checkpoint tells, does not. ``threads`` of 0 are the physical cores.
 
     Raises:
         UnsupportedGraphError: the file is int8 already, or has nothing to quantize.
@@ -181,8 +174,8 @@ def calibrate(
         DatasetError: an image can't be read, or an activation is NaN or infinite.
     """
 
-    def parameters(statistics: Mapping[str, ChannelStatistics] | None) -> QuantizedNet:
-        return quantize_static(
+    def calibrated(statistics: Mapping[str, ChannelStatistics] | None) -> Calibrated:
+        net = quantize_static(
             read_model(fp32.path),
             spec,
             images,
@@ -193,18 +186,21 @@ def calibrate(
             threads=threads,
             progress=progress,
         )
-
-    def calibrated(net: QuantizedNet, *, data_free: bool) -> Calibrated:
         return Calibrated(
-            fp32=fp32, net=net, spec=spec, images=images, known=known, data_free=data_free
+            fp32=fp32,
+            net=net,
+            spec=spec,
+            images=images,
+            known=known,
+            data_free=statistics is not None,
         )
 
     if known.statistics and not known.trained:
         try:
-            return calibrated(parameters(known.statistics), data_free=True)
+            return calibrated(known.statistics)
         except UnsupportedGraphError as error:
             logger.info("calibrating on synthetic images: %s", error)
-    return calibrated(parameters(None), data_free=False)
+    return calibrated(None)
 
 
 def excluding(exclude: tuple[str, ...], float_layers: Iterable[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_deploy.arrays import Array
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.quantization.histogram import BINS, Histogram
 from resnet_deploy.spec import CalibrationMethod
@@ -50,6 +51,31 @@ class Range:
         return np.uint8(min(255, max(0, round(-self.low / float(self.scale)))))
 
 
+@dataclass(frozen=True)
+class QuantizationParameters:
+    """u8 code ``q`` stands for ``(q - zero_point) * scale``."""
+
+    scale: np.float32
+    zero_point: np.uint8
+
+    @classmethod
+    def of(cls, chosen: Range) -> QuantizationParameters:
+        """Return the parameters whose codes cover ``chosen``."""
+        return cls(chosen.scale, chosen.zero_point)
+
+    @property
+    def covered(self) -> tuple[float, float]:
+        """The numbers that the first and the last code stand for; :meth:`of` them is ``self``."""
+        zero, scale = int(self.zero_point), float(self.scale)
+        return -zero * scale, (255 - zero) * scale
+
+    def rounded(self, x: Array) -> NDArray[np.float32]:
+        """Return ``x`` as its codes stand for it, float32."""
+        steps = np.rint(x / self.scale)
+        low, high = -float(self.zero_point), 255 - float(self.zero_point)
+        return np.asarray(np.clip(steps, low, high) * self.scale, np.float32)
+
+
 def choose_range(histogram: Histogram, method: CalibrationMethod) -> Range:
     """Return the range that ``method`` picks from what was counted.
 
@@ -62,10 +88,6 @@ def choose_range(histogram: Histogram, method: CalibrationMethod) -> Range:
     if extremes.low == extremes.high:
         return extremes
     return _METHODS[method](histogram, extremes)
-
-
-def _extremes(histogram: Histogram, extremes: Range) -> Range:
-    return extremes
 
 
 def _percentile(histogram: Histogram, extremes: Range) -> Range:
@@ -140,8 +162,8 @@ def _best_end(end: float, cost: Callable[[float], float]) -> float:
     return min((end * float(share) for share in _SHARES), key=cost)
 
 
-_METHODS = {
-    CalibrationMethod.MINMAX: _extremes,
+_METHODS: dict[CalibrationMethod, Callable[[Histogram, Range], Range]] = {
+    CalibrationMethod.MINMAX: lambda _, extremes: extremes,
     CalibrationMethod.PERCENTILE: _percentile,
     CalibrationMethod.ENTROPY: _least_divergence,
     CalibrationMethod.MSE: _least_error,

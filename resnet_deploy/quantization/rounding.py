@@ -36,8 +36,7 @@ class Compensation:
     whose column ``k`` knows the errors of the weights up to ``k`` only. So each weight in turn
     takes the code that makes its column smallest, given the codes in front of it.
 
-    Args:
-        covariance: of the inputs, ``(K, K)`` float64.
+    ``covariance`` is that of the inputs, ``(K, K)`` float64.
     """
 
     def __init__(self, covariance: Array) -> None:

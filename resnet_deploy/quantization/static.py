@@ -1,38 +1,38 @@
-"""An fp32 graph becomes an int8 graph: rewrite, plan, observe, choose codes, write Q/DQ."""
+"""An fp32 graph becomes an int8 graph: rewrite, plan, observe, choose parameters, write Q/DQ."""
 
 from __future__ import annotations
 
 import gc
-import itertools
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import onnx
 import onnx_ir as ir
-from numpy.typing import NDArray
 
+from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import opset_of
 from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError, one_line
-from resnet_deploy.models.channel_statistics import ChannelStatistics
+from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.passes import counts_text, run_passes
 from resnet_deploy.passes.clean import clean
 from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
 from resnet_deploy.passes.zero_pad_shortcut import zero_pad_shortcut
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantization.calibrate import observe
-from resnet_deploy.quantization.calibration_cache import CalibrationCache
+from resnet_deploy.quantization.calibrate import CalibrationCache, observe
 from resnet_deploy.quantization.data_free import expected_histograms, expected_moments
 from resnet_deploy.quantization.exact_sums import align_sums
 from resnet_deploy.quantization.histogram import Histogram
-from resnet_deploy.quantization.layer_weights import layer_inputs, quantize_layers, weighted_layers
-from resnet_deploy.quantization.moments import Moments, layer_moments
-from resnet_deploy.quantization.parameters import QuantizationParameters
+from resnet_deploy.quantization.moments import layer_moments
 from resnet_deploy.quantization.plan import Plan, make_plan
 from resnet_deploy.quantization.qdq import write_qdq
-from resnet_deploy.quantization.ranges import Range, choose_range
-from resnet_deploy.quantization.weights import QuantizedWeights
+from resnet_deploy.quantization.ranges import QuantizationParameters, Range, choose_range
+from resnet_deploy.quantization.weights import (
+    QuantizedWeights,
+    layer_inputs,
+    quantize_layers,
+    weighted_layers,
+)
 from resnet_deploy.rewrites.byte_input import byte_input
 from resnet_deploy.rewrites.opset import DEFAULT_OPSET, MIN_OPSET, set_opset
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY, pixel_input
@@ -40,22 +40,20 @@ from resnet_deploy.spec import Effort, FirstConv, InputFormat, Preprocess, Quant
 
 logger = logging.getLogger(__name__)
 
-Batches = Iterable[NDArray[Any]]
+Batches = Iterable[Array]
 """Preprocessed calibration images, float32 ``(N, C, H, W)``; it is iterated more than once."""
-
-_ENOUGH_FOR_MEANS = 128
-"""Images from which the means of the layers' inputs are taken; covariances take all."""
 
 
 @dataclass(frozen=True)
 class QuantizedNet:
     """A network with the int8 parameters of all its layers; any of them can stay in float.
 
-    ``prepared`` is the fp32 graph rewritten for int8; ``codes`` go by tensor, ``weights`` by node.
+    ``prepared`` is the fp32 graph rewritten for int8. ``parameters`` are the scales and zero points
+    of activations by tensor, ``weights`` go by node.
     """
 
     prepared: onnx.ModelProto
-    codes: Mapping[str, QuantizationParameters]
+    parameters: Mapping[str, QuantizationParameters]
     weights: Mapping[str, QuantizedWeights]
 
     def write(self, exclude: tuple[str, ...] = ()) -> onnx.ModelProto:
@@ -65,9 +63,8 @@ class QuantizedNet:
             SpecError: a glob matches no layer.
             UnsupportedGraphError: there is nothing left to quantize.
         """
-        graph = _graph(self.prepared)
-        plan = _plan(graph, exclude)
-        write_qdq(graph, plan, self.codes, self.weights)
+        graph, plan = _planned(self.prepared, exclude)
+        write_qdq(graph, plan, self.parameters, self.weights)
         clean(graph)  # what QuantizeLinear now does by itself
         quantized = ir.to_proto(graph)
         # The rewritten stem changed inner shapes; they are inferred anew.
@@ -75,8 +72,9 @@ class QuantizedNet:
         try:
             onnx.checker.check_model(quantized)
         except onnx.checker.ValidationError as error:
-            reason = one_line(error)
-            raise UnsupportedGraphError(f"the int8 graph is not valid ONNX: {reason}") from error
+            raise UnsupportedGraphError(
+                f"the int8 graph is not valid ONNX: {one_line(error)}"
+            ) from error
         return quantized
 
 
@@ -99,7 +97,7 @@ def quantize_static(
         spec: how ranges are chosen, how weights are rounded, and what stays float.
         batches: preprocessed calibration images.
         images: how many they are.
-        preprocess: how they were made from pixels; the input's codes are then the pixels
+        preprocess: how they were made from pixels; the input's u8 codes are then the pixels
             themselves. None: the input gets a range like any other tensor.
         statistics: by torch module, what BatchNorm tells about the layers; given, only tensors
             in front of the first layer are observed on ``batches``.
@@ -118,26 +116,34 @@ def quantize_static(
     """
     prepared = _prepare(model, preprocess, spec.first_conv)
     del model  # copies of the weights count in the peak memory
-    _plan(_graph(prepared), spec.exclude)  # a wrong glob is named before the work
+    _planned(prepared, spec.exclude)  # a wrong glob is named before the work
     if trained is not None:
         return _as_trained(prepared, spec, trained)
     histograms = _histograms(prepared, spec, batches, images, statistics, threads, progress)
-    graph = _graph(prepared)
-    plan = _plan(graph)
-    pixels = {str(value.name): _pixel_range(value) for value in plan.ranged}
-    known = {name: one for name, one in pixels.items() if one is not None}
-    ranges = {
-        name: choose_range(histogram, spec.calibration_method)
+    graph, plan = _planned(prepared)
+    parameters = {
+        name: QuantizationParameters.of(choose_range(histogram, spec.calibration_method))
         for name, histogram in histograms.items()
     }
-    codes = {name: QuantizationParameters.of(one) for name, one in (ranges | known).items()}
-    codes = align_sums(graph, plan, codes)
+    for value in plan.ranged:
+        if (pixels := _pixel_range(value)) is not None:
+            parameters[str(value.name)] = QuantizationParameters.of(pixels)
+    parameters = align_sums(graph, plan, parameters)
+    inputs = layer_inputs(graph, plan, parameters)
     if statistics is None:
-        moments = _moments(prepared, graph, plan, codes, spec, batches, images, threads, progress)
+        moments = layer_moments(
+            prepared,
+            inputs,
+            batches,
+            images=images,
+            covariance=spec.effort is Effort.BEST,
+            threads=threads,
+            progress=progress,
+        )
     else:
-        moments = expected_moments(graph, plan, statistics, layer_inputs(graph, plan, codes))
-    weights = quantize_layers(graph, plan, codes, spec.target_isa, moments)
-    return QuantizedNet(prepared, _of_every_tensor(plan, codes), weights)
+        moments = expected_moments(graph, plan, statistics, inputs)
+    weights = quantize_layers(graph, plan, parameters, spec.target_isa, moments)
+    return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights)
 
 
 def _as_trained(
@@ -148,9 +154,8 @@ def _as_trained(
     Scales of Adds were aligned before the training.
     """
     check_as_trained(spec)
-    graph = _graph(prepared)
-    plan = _plan(graph)
-    codes = {}
+    graph, plan = _planned(prepared)
+    parameters = {}
     for value in plan.ranged:
         name, known = str(value.name), _pixel_range(value)
         if known is None and name not in trained:
@@ -158,9 +163,9 @@ def _as_trained(
                 f"the weights' card has no trained range for {name}: it is of another network or "
                 "output; export what was trained, or add --no-int8"
             )
-        codes[name] = QuantizationParameters.of(known or Range(*trained[name]))
-    weights = quantize_layers(graph, plan, codes, spec.target_isa)
-    return QuantizedNet(prepared, _of_every_tensor(plan, codes), weights)
+        parameters[name] = QuantizationParameters.of(known or Range(*trained[name]))
+    weights = quantize_layers(graph, plan, parameters, spec.target_isa)
+    return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights)
 
 
 def check_as_trained(spec: QuantSpec) -> None:
@@ -182,10 +187,10 @@ def check_as_trained(spec: QuantSpec) -> None:
 
 
 def _of_every_tensor(
-    plan: Plan, codes: Mapping[str, QuantizationParameters]
+    plan: Plan, parameters: Mapping[str, QuantizationParameters]
 ) -> dict[str, QuantizationParameters]:
     """A tensor that moves the codes of another needs its own when that other stays in float."""
-    return {str(value.name): codes[str(source.name)] for value, source in plan.tensors.items()}
+    return {str(value.name): parameters[str(source.name)] for value, source in plan.tensors.items()}
 
 
 def _prepare(
@@ -206,8 +211,8 @@ def _prepare(
     results = run_passes(graph)
     widen = first_conv is FirstConv.AUTO
     results["byte_input"] = byte_input(graph, widen=widen)
-    results |= run_passes(graph, (space_to_depth_stem,) if widen else ())
-    results |= run_passes(graph, (zero_pad_shortcut,))
+    stem = (space_to_depth_stem,) if widen else ()
+    results |= run_passes(graph, (*stem, zero_pad_shortcut))
     if preprocess is not None and preprocess.format is InputFormat.FLOAT_NCHW:
         results["pixel_input"] = pixel_input(graph, preprocess)
     clean(graph)
@@ -215,17 +220,15 @@ def _prepare(
     return ir.to_proto(graph)
 
 
-def _graph(prepared: onnx.ModelProto) -> ir.Model:
+def _planned(prepared: onnx.ModelProto, exclude: tuple[str, ...] = ()) -> tuple[ir.Model, Plan]:
+    """Return a copy of ``prepared`` to work on, and what of it is quantized."""
     copy = onnx.ModelProto()
     copy.CopyFrom(prepared)
-    return ir.from_proto(copy)
-
-
-def _plan(graph: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
+    graph = ir.from_proto(copy)
     plan = make_plan(graph, exclude)
     if not weighted_layers(graph, plan):
         raise UnsupportedGraphError("the model has no convolution or linear layer to quantize")
-    return plan
+    return graph, plan
 
 
 def _histograms(
@@ -238,8 +241,7 @@ def _histograms(
     progress: Progress,
 ) -> dict[str, Histogram]:
     """Return a histogram of every tensor that gets a range, except of pixels."""
-    graph = _graph(prepared)
-    plan = _plan(graph)
+    graph, plan = _planned(prepared)
     found = {} if statistics is None else expected_histograms(graph, plan, statistics)
     names = [
         str(value.name)
@@ -267,38 +269,3 @@ def _pixel_range(value: ir.Value) -> Range | None:
     producer = value.producer()
     level = None if producer is None else producer.metadata_props.get(PIXELS_KEY)
     return None if level is None else Range(0.0, 255 * float(level))
-
-
-def _moments(
-    prepared: onnx.ModelProto,
-    graph: ir.Model,
-    plan: Plan,
-    codes: Mapping[str, QuantizationParameters],
-    spec: QuantSpec,
-    batches: Batches,
-    images: int,
-    threads: int,
-    progress: Progress,
-) -> Iterator[tuple[str, Moments]]:
-    best = spec.effort is Effort.BEST
-    stride = 1 if best else max(1, images // _ENOUGH_FOR_MEANS)
-    return layer_moments(
-        prepared,
-        layer_inputs(graph, plan, codes),
-        _EveryNth(batches, stride),
-        images=-(-images // stride),
-        covariance=best,
-        threads=threads,
-        progress=progress,
-    )
-
-
-@dataclass(frozen=True)
-class _EveryNth:
-    """Every ``stride``-th batch; like them, it can be iterated more than once."""
-
-    batches: Batches
-    stride: int
-
-    def __iter__(self) -> Iterator[NDArray[Any]]:
-        return itertools.islice(self.batches, 0, None, self.stride)

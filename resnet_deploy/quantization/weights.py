@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.quantization.moments import Moments
+from resnet_deploy.graph.constants import constant
+from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
+from resnet_deploy.quantization.kernels import (
+    can_overflow,
+    group_of,
+    smallest_weight_scale,
+    weight_pairs,
+    weight_zero_point,
+)
+from resnet_deploy.quantization.moments import LayerInput, Moments
+from resnet_deploy.quantization.plan import WEIGHTED, Plan, activation_inputs
+from resnet_deploy.quantization.ranges import QuantizationParameters
 from resnet_deploy.quantization.rounding import LARGEST_CODE, Compensation, nearest_codes
-from resnet_deploy.quantization.saturation import can_overflow, weight_pairs
+from resnet_deploy.spec import TargetIsa
 
 Rounder = Callable[[Array], Array]
 """From weights ``(O, K)`` in steps to codes."""
@@ -58,8 +70,8 @@ def quantize_weights(
         axis: 0 for Conv and Gemm with transB, 1 for Gemm without.
         zero_point: 0 or -1, the code of 0.0; see :mod:`resnet_deploy.quantization.kernels`.
         smallest_scale: (channels,), no channel gets a smaller weight scale; see
-            :mod:`resnet_deploy.quantization.saturation`. Codes are then kept from overflowing in
-            pairs.
+            :func:`~resnet_deploy.quantization.kernels.safe_scale`. Codes are then kept from
+            overflowing in pairs.
         moments: of the layer's input. With them the scale of a channel is that of least error, the
             bias takes up what quantization does to the mean, and with covariances weights are
             rounded together. Without, the scale is max|w| / 127 and each weight is rounded alone.
@@ -122,8 +134,10 @@ def _rounders(moments: Moments | None) -> list[Rounder]:
     """Return what rounds the weights of each group."""
     if moments is None:
         return [nearest_codes]
-    covariances = [moments.covariance(group) for group in range(moments.groups)]
-    return [nearest_codes if one is None else Compensation(one).codes for one in covariances]
+    return [
+        nearest_codes if covariance is None else Compensation(covariance).codes
+        for covariance in moments.covariances()
+    ]
 
 
 def _codes(w: Array, scale: Array, rounders: Sequence[Rounder]) -> Array:
@@ -161,3 +175,90 @@ def _lost_mean(w: Array, rounded: Array, moments: Moments) -> Array:
 def _by_channel(values: Array, channels: int) -> Array:
     """Return ``(groups, K)`` as ``(channels, K)``."""
     return np.repeat(values, channels // len(values), axis=0)
+
+
+def weighted_layers(model: ir.Model, plan: Plan) -> dict[str, ir.Node]:
+    """Return the convolutions and linear layers that run in int8, by node name, in graph order."""
+    return {
+        str(node.name): node
+        for node in model.graph
+        if node in plan.nodes and node.op_type in WEIGHTED
+    }
+
+
+def layer_inputs(
+    model: ir.Model, plan: Plan, parameters: Mapping[str, QuantizationParameters]
+) -> dict[str, LayerInput]:
+    """Return how each layer reads its input, by node name.
+
+    Left out are convolutions that only copy: their weights are exact.
+    """
+    return {
+        name: _layer_input(node, parameters[str(plan.tensors[activation_inputs(node)[0]].name)])
+        for name, node in weighted_layers(model, plan).items()
+        if COPIES_KEY not in node.metadata_props
+    }
+
+
+def quantize_layers(
+    model: ir.Model,
+    plan: Plan,
+    parameters: Mapping[str, QuantizationParameters],
+    target: TargetIsa,
+    moments: Iterable[tuple[str, Moments]] = (),
+) -> dict[str, QuantizedWeights]:
+    """Return the quantized weights of every int8 layer of ``model``, by node name.
+
+    ``parameters`` are those of the tensors in ``plan.ranged`` by name, ``moments`` tell by node
+    name what is known about the layers' inputs. Kernels are chosen for ``target``, not ``auto``.
+    """
+    nodes = weighted_layers(model, plan)
+    scales = {
+        name: parameters[str(plan.tensors[activation_inputs(node)[0]].name)].scale
+        for name, node in nodes.items()
+    }
+    # One layer after the other, because covariances are large.
+    found = {name: _quantized(nodes[name], scales[name], target, known) for name, known in moments}
+    for name, node in nodes.items():
+        if name not in found:
+            found[name] = _quantized(node, scales[name], target, None)
+    return found
+
+
+def channel_axis(node: ir.Node) -> int:
+    """Return the axis of the output channels in the weights of a Conv or Gemm."""
+    return 0 if node.op_type == "Conv" or node.attributes.get_int("transB", 0) == 1 else 1
+
+
+def _quantized(
+    node: ir.Node, input_scale: np.float32, target: TargetIsa, moments: Moments | None
+) -> QuantizedWeights:
+    weight = _weight(node)
+    axis = channel_axis(node)
+    channels = weight.shape[axis]
+    bias = constant(node.inputs[2]) if len(node.inputs) > 2 else None
+    return quantize_weights(
+        weight,
+        np.zeros(channels) if bias is None else np.broadcast_to(bias, (channels,)),
+        input_scale,
+        axis=axis,
+        zero_point=weight_zero_point(node, target),
+        smallest_scale=smallest_weight_scale(node, weight, axis, target),
+        moments=moments,
+    )
+
+
+def _layer_input(node: ir.Node, parameters: QuantizationParameters) -> LayerInput:
+    weight = _weight(node)
+    tensor = str(activation_inputs(node)[0].name)
+    if node.op_type == "Gemm":
+        return LayerInput(node, tensor, parameters, (), weight.shape[1 - channel_axis(node)])
+    return LayerInput(
+        node, tensor, parameters, weight.shape[2:], int(weight[0].size), groups=group_of(node)
+    )
+
+
+def _weight(node: ir.Node) -> Array:
+    weight = constant(node.inputs[1])
+    assert weight is not None, "the plan takes nodes with constant weights only"
+    return weight

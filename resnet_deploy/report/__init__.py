@@ -7,7 +7,6 @@ imported before it is needed.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 VIEWS = {
     "BenchmarkResult": "benchmark",
+    "BenchmarkSweep": "benchmark",
     "BundleReport": "bundle",
     "Deployment": "deployment",
     "Diagnosis": "doctor",
@@ -28,8 +28,7 @@ VIEWS = {
     "IsaReport": "isa",
     "ModelSummary": "summary",
     "ParityReport": "parity",
-    "Prediction": "prediction",
-    "Profile": "operator_times",
+    "Predictions": "prediction",
     "RegressionReport": "regression",
     "SaturationReport": "saturation",
     "SensitivityReport": "sensitivity",
@@ -38,33 +37,19 @@ VIEWS = {
 }
 """The class of a result -> the module of :mod:`resnet_deploy.report.views` that shows it."""
 
-SEVERAL = frozenset({"BenchmarkResult", "Prediction"})
-"""Results that are shown together: a sweep, the images of one call."""
-
-_PARTS = {"BenchmarkSweep": "results", "Predictions": "predictions"}
-"""Results that are several others -> the field that holds them."""
-
 SUFFIXES = (".html", ".json", ".csv", ".md")
 
 
 def view(result: Any) -> Document:
     """Return what there is to say about ``result``.
 
-    ``result`` is one result, or a sequence of benchmarks (a sweep) or of predictions.
-
     Raises:
-        SpecError: there is no view of such a value, or nothing in the sequence.
+        SpecError: there is no view of such a value.
     """
-    result = getattr(result, _PARTS.get(type(result).__name__, ""), result)
-    several = isinstance(result, Sequence) and not isinstance(result, str | bytes)
-    if several and not result:
-        raise SpecError("there is no result to show")
-    name = type(result[0] if several else result).__name__
-    if name not in VIEWS or (several and name not in SEVERAL):
-        raise SpecError(f"no report shows {'several ' * several}{name}")
+    name = type(result).__name__
+    if name not in VIEWS:
+        raise SpecError(f"no report shows {name}")
     module = importlib.import_module(f"resnet_deploy.report.views.{VIEWS[name]}")
-    if name in SEVERAL:
-        result = result if several else (result,)
     document: Document = module.view(result)
     return document
 
@@ -98,10 +83,12 @@ def markdown(result: Any) -> str:
 
 
 def json(result: Any) -> str:
-    """Return all that is in ``result``, its raw data included, as indented JSON."""
-    from resnet_deploy.report.json_text import text
+    """Return all fields of ``result`` and what follows from them, as indented JSON."""
+    import json
 
-    return text(result)
+    from resnet_deploy.results import to_dict
+
+    return json.dumps(to_dict(result), indent=2, ensure_ascii=False) + "\n"
 
 
 def write(result: Any, path: Path) -> None:

@@ -6,19 +6,22 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar
 
+_MOST_BARS = 400
+"""Layers drawn; the table beside them has them all."""
+
 
 @dataclass(frozen=True)
 class Bar:
     """A ``value``, written as ``text``; NaN has no bar, infinity fills the row.
 
-    ``other`` is drawn as a mark to compare with. ``style`` is a class of the stylesheet.
+    ``reference`` is drawn as a mark to compare with. ``style`` is a class of the stylesheet.
     """
 
     label: str
     value: float
     text: str
     style: str = "plain"
-    other: float | None = None
+    reference: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,26 +77,9 @@ class Chart:
     caption: str = ""
     heading: str = ""
 
-    @property
-    def description(self) -> str:
-        """The chart in words."""
-        raise NotImplementedError
-
 
 @dataclass(frozen=True)
-class _Rows(Chart):
-    """A chart of one thing a row."""
-
-    rows: Sequence[Bar | Estimate | Series]
-
-    @property
-    def description(self) -> str:
-        """Every row by name."""
-        return "; ".join(f"{row.label}: {row.text}" for row in self.rows)
-
-
-@dataclass(frozen=True)
-class Bars(_Rows):
+class Bars(Chart):
     """One bar a row; charts with the same ``alike`` rows have the same axis.
 
     ``bound`` is a value that the bars should reach; with ``percent`` values are shares.
@@ -105,9 +91,40 @@ class Bars(_Rows):
     bound: float | None = None
     percent: bool = False
 
+    @classmethod
+    def by_module(
+        cls,
+        title: str,
+        axis: str,
+        rows: Sequence[Bar],
+        *,
+        caption: str,
+        bound: float | None = None,
+    ) -> tuple[Bars, ...]:
+        """Return a chart per outermost module of the first 400 labels, all with the same axis."""
+        shown = rows[:_MOST_BARS]
+        groups: dict[str, list[Bar]] = {}
+        for row in shown:
+            outer, dot, _ = row.label.partition(".")
+            groups.setdefault(outer if dot else "", []).append(row)
+        outside = "Outside the stages" if len(groups) > 1 else "All layers"
+        return tuple(
+            cls(
+                f"{title}, {group or outside}",
+                axis,
+                members,
+                heading=group or outside,
+                # It is the same for all.
+                caption=caption if number == 0 else "",
+                alike=shown,
+                bound=bound,
+            )
+            for number, (group, members) in enumerate(groups.items())
+        )
+
 
 @dataclass(frozen=True)
-class Forest(_Rows):
+class Forest(Chart):
     """Estimates with their intervals, one a row, beside a ``reference``."""
 
     rows: Sequence[Estimate]
@@ -118,7 +135,7 @@ class Forest(_Rows):
 
 
 @dataclass(frozen=True)
-class Distributions(_Rows):
+class Distributions(Chart):
     """How values are spread, one subject a row."""
 
     rows: Sequence[Series]
@@ -131,11 +148,6 @@ class Matrix(Chart):
     names: Sequence[str]
     counts: Sequence[Sequence[int]]
 
-    @property
-    def description(self) -> str:
-        """How rows and columns are to be read."""
-        return "Rows are the true classes, columns the predicted ones, in one order."
-
 
 @dataclass(frozen=True)
 class Scatter(Chart):
@@ -143,8 +155,3 @@ class Scatter(Chart):
 
     y_axis: str
     points: Sequence[Point]
-
-    @property
-    def description(self) -> str:
-        """The points that are named."""
-        return "; ".join(point.text for point in self.points if point.named)

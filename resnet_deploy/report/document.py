@@ -11,6 +11,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, Literal, TypeVar
 
 from resnet_deploy.report.chart import Chart
+from resnet_deploy.report.words import versions
 from resnet_deploy.results import Environment
 
 PASS, FAIL = "PASS", "FAIL"
@@ -45,8 +46,14 @@ class Cell:
 
 UNKNOWN = Cell("-")
 
+Column = (
+    tuple[str, Callable[[T], Cell | str]]
+    | tuple[str, Callable[[T], float | None], Callable[[float], str]]
+)
+"""A column's name and what makes its cells of an item: a cell, or a value and how it is written."""
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True)
 class Table:
     """Rows below named columns; the first ``words`` columns are text, the others numbers.
 
@@ -70,28 +77,26 @@ class Table:
         cls,
         caption: str,
         items: Iterable[T],
-        columns: Iterable[tuple[str, Callable[[T], Cell | str]] | None],
+        columns: Iterable[Column[T] | None],
         *,
         words: int = 1,
         shown: int | None = None,
         more: str = "",
     ) -> Table:
-        """Return a row for each of ``items``; a column is its name and what makes its cells.
+        """Return a row for each of ``items``.
 
         Columns that are None are left out, so that one that depends on the result is one line.
         """
         kept = [column for column in columns if column is not None]
-        return cls(
-            caption=caption,
-            columns=tuple(name for name, _ in kept),
-            rows=tuple(tuple(_cell(make(item)) for _, make in kept) for item in items),
-            words=words,
-            shown=shown,
-            more=more,
-        )
+        names = tuple(column[0] for column in kept)
+        rows = tuple(tuple(_cell(item, column) for column in kept) for item in items)
+        return cls(caption, names, rows, words, shown, more)
 
 
-def _cell(said: Cell | str) -> Cell:
+def _cell(item: T, column: Column[T]) -> Cell:
+    if len(column) == 3:
+        return Cell.of(column[1](item), column[2])
+    said = column[1](item)
     return Cell(said) if isinstance(said, str) else said
 
 
@@ -191,5 +196,5 @@ class Document:
             ("Instruction sets", ", ".join(where.isa) or "none that matter for int8"),
             ("Operating system", where.os),
             ("Python", where.python),
-            ("Packages", ", ".join(f"{name} {number}" for name, number in where.versions.items())),
+            ("Packages", versions(where.versions)),
         )

@@ -7,7 +7,7 @@ import re
 from resnet_deploy.report.document import Block, Document, Notes, Table
 
 MARK = "<!-- written by resnet-deploy -->"
-"""By which a page of this tool is known; nobody sees it."""
+"""A comment, not shown, by which a page of this tool is recognised."""
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
 _STARTS_A_BLOCK = re.compile(r"^(\d*)([-+=#.)])")
@@ -18,9 +18,8 @@ def text(document: Document) -> str:
     """Return ``document`` without its charts."""
     parts = [f"# {_line(document.title)}", f"*{_escaped(document.topic)}*"]
     if document.verdict is not None:
-        lines = [_line(line) for line in document.verdict.sentences]
-        parts.append(f"**{_escaped(document.verdict.word)}**")
-        parts.append("  \n".join(lines))
+        sentences = "  \n".join(map(_line, document.verdict.sentences))
+        parts += [f"**{_escaped(document.verdict.word)}**", sentences]
     for section in document.sections:
         blocks = [part for block in section.said for part in _block(block, section.title)]
         parts += [f"## {_line(section.title)}", *blocks] if blocks else []
@@ -45,13 +44,9 @@ def _block(block: Block, title: str) -> list[str]:
 
 def _table(table: Table) -> str:
     rules = [":--" if number < table.words else "--:" for number in range(len(table.columns))]
-    rows = [[cell.words for cell in row] for row in table.rows]
-    lines = [_row(table.columns), f"| {' | '.join(rules)} |", *map(_row, rows)]
-    return "\n".join(lines)
-
-
-def _row(cells: tuple[str, ...] | list[str]) -> str:
-    return f"| {' | '.join(_escaped(cell) for cell in cells)} |"
+    rows = [table.columns, *([cell.words for cell in row] for row in table.rows)]
+    header, *lines = (map(_escaped, row) for row in rows)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rules, *lines))
 
 
 def _listed(lines: tuple[str, ...]) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-
-MINUS = "\N{MINUS SIGN}"
+from collections.abc import Callable, Mapping
 
 
 def ms(value: float) -> str:
@@ -23,7 +22,7 @@ def megabytes(count: float) -> str:
 
 
 def decibels(value: float) -> str:
-    """Return a ratio in dB; identical outputs have no noise."""
+    """Return a ratio in dB: infinite without noise; minus infinite and NaN are the worst."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -47,14 +46,9 @@ def percent(share: float) -> str:
     return "99.99%" if text == "100.00%" and share < 1 else text
 
 
-def tenths(share: float) -> str:
-    """Return a share as a percentage with one decimal."""
-    return f"{share:.1%}"
-
-
 def points(share: float) -> str:
     """Return a signed share in percentage points with two decimals."""
-    return signed(100 * share, "{:+.2f}")
+    return signed("{:+.2f}")(100 * share)
 
 
 def small_percent(value: float) -> str:
@@ -62,13 +56,19 @@ def small_percent(value: float) -> str:
     return f"{value:.2%}" if value >= 0.01 or value == 0 else f"{value * 100:.2g}%"
 
 
-def signed(value: float, form: str) -> str:
-    """Return ``value`` in a ``form`` with a sign; what rounds to zero has none."""
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "no noise left"
-    text = form.format(value)
-    text = text if any(digit in "123456789" for digit in text) else text.lstrip("+-")
-    return text.replace("-", MINUS)
+def signed(form: str) -> Callable[[float], str]:
+    """Return what writes values in a ``form`` with a sign; what rounds to zero has none."""
+
+    def write(value: float) -> str:
+        if math.isnan(value):
+            return "NaN"
+        if math.isinf(value):
+            return "\N{INFINITY}" if value > 0 else "nothing left"
+        text = form.format(value)
+        text = text if any(digit in "123456789" for digit in text) else text.lstrip("+-")
+        return text.replace("-", "\N{MINUS SIGN}")
+
+    return write
 
 
 def percent_tick(share: float) -> str:
@@ -85,6 +85,11 @@ def some(names: tuple[str, ...], most: int) -> str:
     """Return the first ``most`` names, and how many more there are."""
     hidden = len(names) - most
     return ", ".join(names[:most]) + (f" and {hidden:,} more" if hidden > 0 else "")
+
+
+def versions(packages: Mapping[str, str]) -> str:
+    """Return packages with their versions, in one line."""
+    return ", ".join(f"{name} {version}" for name, version in packages.items())
 
 
 def file_name(path: str) -> str:

@@ -5,18 +5,21 @@ Nothing is rounded here; that is the report's business.
 
 from __future__ import annotations
 
-from resnet_deploy.results.base import Result
+from resnet_deploy.results.accuracy import ClassAccuracy, ConfusionChange, PairedTop1
+from resnet_deploy.results.base import Result, from_dict, to_dict
 from resnet_deploy.results.benchmark import (
     BenchmarkResult,
     BenchmarkSweep,
     BenchSamples,
     BenchSubject,
     ColdStart,
+    OperatorKind,
+    OperatorTime,
+    Profile,
     paired_ratios,
 )
-from resnet_deploy.results.bundle import BundleReport
 from resnet_deploy.results.closeness import OutputDiff
-from resnet_deploy.results.deployment import Deployment, ModelSummary, Stage
+from resnet_deploy.results.deployment import BundleReport, Deployment, ModelSummary, Stage
 from resnet_deploy.results.diagnosis import Diagnosis, Missing, RunnerStatus
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.evaluation import (
@@ -27,13 +30,10 @@ from resnet_deploy.results.evaluation import (
     ScoredClass,
 )
 from resnet_deploy.results.interval import median_interval
-from resnet_deploy.results.isa import IsaReport, IsaRun
-from resnet_deploy.results.operator_times import OperatorKind, OperatorTime, Profile
-from resnet_deploy.results.paired import ClassAccuracy, ConfusionChange, PairedTop1
+from resnet_deploy.results.isa import IsaReport, IsaRun, LayerSaturation, SaturationReport
 from resnet_deploy.results.parity import FloatOp, Inspection, ParityCase, ParityReport
 from resnet_deploy.results.ratio import Ratio
 from resnet_deploy.results.regression import Change, ChangeVerdict, RegressionReport
-from resnet_deploy.results.saturation import LayerSaturation, SaturationReport
 from resnet_deploy.results.sensitivity import (
     BudgetReport,
     Fidelity,
@@ -42,63 +42,6 @@ from resnet_deploy.results.sensitivity import (
     PairedTimes,
     SensitivityReport,
 )
-from resnet_deploy.results.serialize import from_dict, to_dict
 from resnet_deploy.results.training import Epoch, TrainingResult
 from resnet_deploy.results.tuning import Trial, TuningReport
 from resnet_deploy.results.verdict import Verdict
-
-__all__ = [
-    "Agreement",
-    "BenchSamples",
-    "BenchSubject",
-    "BenchmarkResult",
-    "BenchmarkSweep",
-    "BudgetReport",
-    "BundleReport",
-    "Change",
-    "ChangeVerdict",
-    "ClassAccuracy",
-    "ColdStart",
-    "ConfusionChange",
-    "Deployment",
-    "Diagnosis",
-    "Environment",
-    "Epoch",
-    "EvalResult",
-    "Fidelity",
-    "FloatOp",
-    "Inspection",
-    "IsaReport",
-    "IsaRun",
-    "LayerSaturation",
-    "LayerSensitivity",
-    "Missing",
-    "MixedTrial",
-    "ModelSummary",
-    "OperatorKind",
-    "OperatorTime",
-    "OutputDiff",
-    "PairedTimes",
-    "PairedTop1",
-    "ParityCase",
-    "ParityReport",
-    "Prediction",
-    "Predictions",
-    "Profile",
-    "Ratio",
-    "RegressionReport",
-    "Result",
-    "RunnerStatus",
-    "SaturationReport",
-    "ScoredClass",
-    "SensitivityReport",
-    "Stage",
-    "TrainingResult",
-    "Trial",
-    "TuningReport",
-    "Verdict",
-    "from_dict",
-    "median_interval",
-    "paired_ratios",
-    "to_dict",
-]

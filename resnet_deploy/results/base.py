@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import cattrs
 
 from resnet_deploy.errors import CheckFailed
-from resnet_deploy.results.serialize import to_dict
 
 if TYPE_CHECKING:
     from typing import Self
+
+R = TypeVar("R")
+
+_converter = cattrs.Converter()
 
 
 class Result:
@@ -60,6 +67,44 @@ class Result:
 
 
 def _renderers() -> Any:
-    # A renderer knows every result, so all of them live in a layer above this one, which must not
-    # be imported from here: it is found when somebody wants to look.
+    # The reports know every result, so they are a layer above this one, which must not import it.
     return importlib.import_module("resnet_deploy.report")
+
+
+def to_dict(result: Any) -> dict[str, Any]:
+    """Return ``result`` as plain JSON values; infinities become None.
+
+    Those are every field, and the properties named in the class's ``DERIVED``.
+    """
+    data: dict[str, Any] = _finite(_converter.unstructure(result))
+    _add_derived(result, data)
+    return data
+
+
+def from_dict(kind: type[R], data: Mapping[str, Any]) -> R:
+    """Return the result of class ``kind`` that :func:`to_dict` wrote."""
+    return _converter.structure(data, kind)
+
+
+def _add_derived(result: Any, data: dict[str, Any]) -> None:
+    for name in getattr(result, "DERIVED", ()):
+        data[name] = _finite(_converter.unstructure(getattr(result, name)))
+    for name, value in data.items():
+        child = getattr(result, name)
+        if isinstance(value, dict) and hasattr(child, "DERIVED"):
+            _add_derived(child, value)
+        elif isinstance(value, list | tuple):
+            for grandchild, item in zip(child, value, strict=True):
+                if isinstance(item, dict):
+                    _add_derived(grandchild, item)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity: an SQNR of identical outputs is written as null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

@@ -1,7 +1,8 @@
-"""What was measured of each subject, and the paired ratios between them."""
+"""What was measured of each subject, its operators, and the paired ratios between subjects."""
 
 from __future__ import annotations
 
+import enum
 import math
 import statistics
 from collections.abc import Sequence
@@ -10,7 +11,6 @@ from dataclasses import dataclass, field
 from resnet_deploy.results.base import Result
 from resnet_deploy.results.closeness import OutputDiff, SameTop1
 from resnet_deploy.results.environment import Environment
-from resnet_deploy.results.operator_times import Profile
 from resnet_deploy.results.ratio import Ratio
 from resnet_deploy.spec import BenchSpec
 
@@ -91,7 +91,7 @@ class BenchSamples(SameTop1):
     @property
     def all_ns(self) -> list[int]:
         """All runs of all rounds, sorted."""
-        return sorted(ns for one_round in self.rounds_ns for ns in one_round)
+        return sorted(ns for runs in self.rounds_ns for ns in runs)
 
     @property
     def min_ms(self) -> float:
@@ -131,28 +131,24 @@ class BenchSamples(SameTop1):
     @property
     def startup_ms(self) -> float | None:
         """The median cold start's interpreter and libraries in milliseconds; None without one."""
-        return _median_ms([start.startup_ns for start in self.cold_starts])
+        starts = [start.startup_ns for start in self.cold_starts]
+        return statistics.median(starts) / 1e6 if starts else None
 
     @property
     def load_ms(self) -> float:
         """The median load in milliseconds."""
-        return _median_ms([start.load_ns for start in self.cold_starts]) or self.load_ns / 1e6
+        loads = [start.load_ns for start in self.cold_starts] or [self.load_ns]
+        return statistics.median(loads) / 1e6
 
     @property
     def first_run_ms(self) -> float:
         """The median first run in milliseconds."""
-        return (
-            _median_ms([start.first_run_ns for start in self.cold_starts])
-            or self.first_run_ns / 1e6
-        )
+        runs = [start.first_run_ns for start in self.cold_starts] or [self.first_run_ns]
+        return statistics.median(runs) / 1e6
 
     def _percentile(self, share: float) -> float:
         values = self.all_ns
         return values[max(0, math.ceil(share * len(values)) - 1)] / 1e6
-
-
-def _median_ms(times_ns: Sequence[int]) -> float | None:
-    return statistics.median(times_ns) / 1e6 if times_ns else None
 
 
 def paired_ratios(samples: Sequence[BenchSamples]) -> tuple[Ratio, ...]:
@@ -165,20 +161,82 @@ def paired_ratios(samples: Sequence[BenchSamples]) -> tuple[Ratio, ...]:
     return tuple(found)
 
 
-def _ratio(one: BenchSamples, reference: BenchSamples) -> Ratio:
-    paired = zip(reference.costs, one.costs, strict=True)
+def _ratio(samples: BenchSamples, reference: BenchSamples) -> Ratio:
+    paired = zip(reference.costs, samples.costs, strict=True)
     return Ratio(
-        subject=one.subject.label,
+        subject=samples.subject.label,
         reference=reference.subject.label,
-        rounds=tuple(a / b for a, b in paired),
-        minima=_least_cost(reference) / _least_cost(one),
-        processes=one.processes,
+        rounds=tuple(before / after for before, after in paired),
+        minima=_least_cost(reference) / _least_cost(samples),
+        processes=samples.processes,
     )
 
 
-def _least_cost(one: BenchSamples) -> float:
+def _least_cost(samples: BenchSamples) -> float:
     """Of an image: with throughput the best slice, else the fastest run."""
-    return min(one.costs) if one.images_per_slice else one.min_ms / one.subject.batch_size
+    if samples.images_per_slice:
+        return min(samples.costs)
+    return samples.min_ms / samples.subject.batch_size
+
+
+class OperatorKind(str, enum.Enum):
+    """What an operator works on; ``conversion`` changes type or layout and computes nothing."""
+
+    INT8 = "int8"
+    FLOAT = "float"
+    CONVERSION = "conversion"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorTime:
+    """One operator that the runtime really ran, after its own optimisations.
+
+    ``module`` is the torch module of its main part; an operator that the runtime put in has that
+    of the operator in front of it. ``kernel`` is the runtime's name of what ran. ``runs_ns`` are
+    whole microseconds: the runtime's clock has no finer ones.
+    """
+
+    DERIVED = ("ms",)
+
+    node: str
+    module: str
+    kernel: str
+    kind: OperatorKind
+    runs_ns: tuple[int, ...]
+
+    @property
+    def ms(self) -> float:
+        """The median run in milliseconds."""
+        return statistics.median(self.runs_ns) / 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """The operators of one subject in the order in which they ran.
+
+    Taken in runs of its own: asking the clock between operators costs time.
+    """
+
+    DERIVED = ("total_ms", "shares")
+
+    subject: str
+    batch_size: int
+    threads: int
+    operators: tuple[OperatorTime, ...]
+
+    @property
+    def total_ms(self) -> float:
+        """The sum of all operators in milliseconds."""
+        return sum(operator.ms for operator in self.operators)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of the time that each kind takes."""
+        total = self.total_ms or 1.0
+        return {
+            kind.value: sum(found.ms for found in self.operators if found.kind is kind) / total
+            for kind in OperatorKind
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

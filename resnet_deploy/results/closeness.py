@@ -77,7 +77,7 @@ class OutputDiff(SignalToNoise):
         if self.samples < 1:
             raise ValueError(f"{self.name}: a comparison of nothing")
 
-    def merge(self, other: OutputDiff) -> OutputDiff:
+    def merge(self, part: OutputDiff) -> OutputDiff:
         """Return the difference over the samples of both, which are of the same tensor.
 
         The parts of a batch, of a dataset or of several processes give what the whole does, but
@@ -85,13 +85,13 @@ class OutputDiff(SignalToNoise):
         """
         return replace(
             self,
-            samples=self.samples + other.samples,
-            max_abs=_larger(self.max_abs, other.max_abs),
-            max_reference=_larger(self.max_reference, other.max_reference),
-            signal_power=self.signal_power + other.signal_power,
-            noise_power=self.noise_power + other.noise_power,
-            dot=self.dot + other.dot,
-            candidate_power=self.candidate_power + other.candidate_power,
+            samples=self.samples + part.samples,
+            max_abs=_larger(self.max_abs, part.max_abs),
+            max_reference=_larger(self.max_reference, part.max_reference),
+            signal_power=self.signal_power + part.signal_power,
+            noise_power=self.noise_power + part.noise_power,
+            dot=self.dot + part.dot,
+            candidate_power=self.candidate_power + part.candidate_power,
         )
 
     @property
@@ -157,6 +157,6 @@ def _or_worst(value: float, worst: float) -> float:
     return worst if math.isnan(value) else value
 
 
-def _larger(one: float, other: float) -> float:
+def _larger(a: float, b: float) -> float:
     """The maximum, or NaN where either is: Python's own depends on their order."""
-    return math.nan if math.isnan(one) or math.isnan(other) else max(one, other)
+    return math.nan if math.isnan(a) or math.isnan(b) else max(a, b)

@@ -1,4 +1,4 @@
-"""What a network looks like, and what was made of it."""
+"""What a network looks like, and what was made of it: files and bundles."""
 
 from __future__ import annotations
 
@@ -97,3 +97,24 @@ class Deployment(Result):
                 if not op.requested
             ]
         return wrong[0] if wrong else "no file was written"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleReport(Result):
+    """A bundle that was written.
+
+    ``sizes`` is bytes by file name; ``commands`` what makes it run its self-test, in its folder;
+    ``notes`` what its receiver should know.
+    """
+
+    target: str
+    folder: str
+    model: str
+    precision: str
+    sha256: str
+    sizes: dict[str, int]
+    cases: int
+    real_pictures: int
+    tolerance: float
+    commands: tuple[str, ...]
+    notes: tuple[str, ...] = ()

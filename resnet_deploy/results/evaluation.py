@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from resnet_deploy.results.accuracy import Interval, expected_calibration_error, wilson_interval
-from resnet_deploy.results.base import Result
-from resnet_deploy.results.closeness import SignalToNoise, share
-from resnet_deploy.results.environment import Environment
-from resnet_deploy.results.paired import (
+from resnet_deploy.results.accuracy import (
     ClassAccuracy,
     ConfusionChange,
+    Interval,
     PairedTop1,
     class_accuracies,
     confusion_changes,
+    expected_calibration_error,
     paired_top1,
+    wilson_interval,
 )
+from resnet_deploy.results.base import Result
+from resnet_deploy.results.closeness import SignalToNoise, share
+from resnet_deploy.results.environment import Environment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +139,8 @@ class EvalResult(Answers, Result):
         """The accuracy of each class that has samples."""
         if not self.truth:
             return ()
-        other = None if self.against is None else self.against.right
-        return class_accuracies(self.classes, self.truth, self.right, other)
+        reference = None if self.against is None else self.against.right
+        return class_accuracies(self.classes, self.truth, self.right, reference)
 
     @property
     def paired(self) -> PairedTop1 | None:
@@ -155,18 +157,18 @@ class EvalResult(Answers, Result):
     @property
     def calibration_drift(self) -> float | None:
         """The model's expected calibration error minus the other's."""
-        other = None if self.against is None else self.against.calibration_error
-        return _minus(self.calibration_error, other)
+        reference = self.against
+        return _minus(self.calibration_error, reference.calibration_error if reference else None)
 
     @property
     def confidence_drift(self) -> float | None:
         """The model's mean confidence minus the other's."""
-        other = None if self.against is None else self.against.mean_confidence
-        return _minus(self.mean_confidence, other)
+        reference = self.against
+        return _minus(self.mean_confidence, reference.mean_confidence if reference else None)
 
 
-def _minus(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
+def _minus(own: float | None, reference: float | None) -> float | None:
+    return None if own is None or reference is None else own - reference
 
 
 @dataclass(frozen=True, kw_only=True)

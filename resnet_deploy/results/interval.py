@@ -24,6 +24,30 @@ An allowance, not a measurement: from one process each, no smaller difference is
 """
 
 
+class Estimated:
+    """What is known within a confidence interval, ``interval``."""
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Both ends."""
+        raise NotImplementedError
+
+    @property
+    def low(self) -> float:
+        """Lower end of the confidence interval."""
+        return self.interval[0]
+
+    @property
+    def high(self) -> float:
+        """Upper end of the confidence interval; infinite where too little was measured."""
+        return self.interval[1]
+
+    @property
+    def confidence(self) -> float:
+        """Of the interval."""
+        return CONFIDENCE
+
+
 def median_interval(values: tuple[float, ...], confidence: float = 0.95) -> tuple[float, float]:
     """Return an interval that holds the true median with at least ``confidence``.
 

@@ -1,4 +1,4 @@
-"""What the kernels of other CPUs make of a file."""
+"""What the kernels of other CPUs make of a file, and where sums overflow without VNNI."""
 
 from __future__ import annotations
 
@@ -16,17 +16,11 @@ class IsaRun(SameTop1):
 
     ``emulator`` is None where this CPU has the kernels itself; ``seconds`` are those of this
     call, next to nothing when ``cached``. ``identical_samples`` have the same logits to the last
-    bit. ``top1_equal`` and ``reference_top1_equal`` say, sample
-    by sample, whether both pick the same class; ``reference`` is None without a reference.
+    bit. ``top1_equal`` and ``reference_top1_equal`` say, sample by sample, whether both pick the
+    same class; ``reference`` is None without a reference.
     """
 
-    DERIVED = (
-        "samples",
-        "bit_identical",
-        "agreement",
-        "reference_agreement",
-        "failures",
-    )
+    DERIVED = ("samples", "bit_identical", "agreement", "reference_agreement", "failures")
 
     isa: str
     emulator: str | None
@@ -85,3 +79,76 @@ class IsaReport(Result):
     def proven(self) -> tuple[str, ...]:
         """The instruction sets on which the file computes what it computes on this CPU."""
         return tuple(run.isa for run in self.runs if not run.failures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerSaturation:
+    """One layer whose kernel adds up pairs of products in int16.
+
+    ``name`` is the torch module. Of its ``weight_pairs``, ``risky`` could overflow with some
+    activations. Counted over all images: ``sums`` of pairs, of which ``overflows`` do not fit,
+    into ``outputs`` values, of which ``touched`` have at least one such sum. ``largest`` is the
+    sum of a risky pair that is farthest from zero. A layer without risky pairs is not counted.
+    """
+
+    DERIVED = ("touched_share", "overflow_share")
+
+    name: str
+    weight_pairs: int
+    risky: int
+    sums: int = 0
+    overflows: int = 0
+    outputs: int = 0
+    touched: int = 0
+    largest: int = 0
+
+    @property
+    def touched_share(self) -> float:
+        """Share of the output values that an overflow changes, before their rounding to u8."""
+        return self.touched / self.outputs if self.outputs else 0.0
+
+    @property
+    def overflow_share(self) -> float:
+        """Share of the sums that overflow."""
+        return self.overflows / self.sums if self.sums else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaturationReport(Result):
+    """All such layers of an int8 file in graph order, counted over ``images`` images of ``data``.
+
+    ``images`` is 0 when no weights are risky: then there was nothing to count.
+    """
+
+    DERIVED = ("always_safe", "safe")
+
+    model: str
+    data: str
+    images: int
+    layers: tuple[LayerSaturation, ...]
+    environment: Environment | None = None
+
+    @property
+    def always_safe(self) -> bool:
+        """True when no image whatever makes any sum overflow."""
+        return not any(layer.risky for layer in self.layers)
+
+    @property
+    def safe(self) -> bool:
+        """True when no sum overflowed on the images."""
+        return not any(layer.overflows for layer in self.layers)
+
+    @property
+    def passed(self) -> bool:
+        """The same as :attr:`safe`."""
+        return self.safe
+
+    def _failure(self) -> str:
+        names = ", ".join(layer.name for layer in self.unsafe_layers)
+        return f"{self.model}: sums of products overflow without VNNI in {names}"
+
+    @property
+    def unsafe_layers(self) -> tuple[LayerSaturation, ...]:
+        """The layers with overflows, the most touched first."""
+        found = [layer for layer in self.layers if layer.overflows]
+        return tuple(sorted(found, key=lambda layer: -layer.touched_share))

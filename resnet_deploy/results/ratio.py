@@ -11,13 +11,14 @@ from resnet_deploy.results.interval import (
     CONFIDENCE,
     FEWEST_PROCESSES,
     ONE_PROCESS_LUCK,
+    Estimated,
     mean_interval,
     median_interval,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ratio:
+class Ratio(Estimated):
     """How many times faster a subject is than the reference: paired, round by round.
 
     ``rounds[r]`` is the reference's median run of round r over the subject's (with throughput:
@@ -47,26 +48,11 @@ class Ratio:
         return group_medians(self.rounds, self.processes)
 
     @property
-    def confidence(self) -> float:
-        """Of the interval."""
-        return CONFIDENCE
-
-    @property
     def median(self) -> float:
         """The median round, or the geometric mean of the processes' median rounds."""
         if self._many:
             return math.exp(statistics.fmean(self._logs))
         return statistics.median(self.rounds)
-
-    @property
-    def low(self) -> float:
-        """Lower end of the confidence interval of the median."""
-        return self._interval[0]
-
-    @property
-    def high(self) -> float:
-        """Upper end of the confidence interval of the median."""
-        return self._interval[1]
 
     @property
     def differs(self) -> bool:
@@ -76,7 +62,7 @@ class Ratio:
     @property
     def precision(self) -> float:
         """Half the interval's width as a share of its middle; infinite when it has no end."""
-        low, high = self._interval
+        low, high = self.interval
         return (high - low) / (high + low) if math.isfinite(high) else math.inf
 
     @property
@@ -88,7 +74,8 @@ class Ratio:
         return [math.log(median) for median in self.by_process]
 
     @property
-    def _interval(self) -> tuple[float, float]:
+    def interval(self) -> tuple[float, float]:
+        """The confidence interval of the median."""
         if not self._many:
             low, high = median_interval(self.rounds, CONFIDENCE)
             return low / ONE_PROCESS_LUCK, high * ONE_PROCESS_LUCK

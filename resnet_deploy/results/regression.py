@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from resnet_deploy.results.base import Result
 from resnet_deploy.results.closeness import apart
-from resnet_deploy.results.interval import CONFIDENCE, difference_interval
+from resnet_deploy.results.interval import Estimated, difference_interval
 
 
 class ChangeVerdict(str, enum.Enum):
@@ -22,7 +22,7 @@ class ChangeVerdict(str, enum.Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class Change(Estimated):
     """How one subject's cost of an image changed.
 
     ``before`` and ``after`` hold one cost per process (per round where the processes were never
@@ -50,21 +50,6 @@ class Change:
         return statistics.geometric_mean(self.after) / statistics.geometric_mean(self.before)
 
     @property
-    def low(self) -> float:
-        """Lower end of the slowdown's interval."""
-        return self._interval[0]
-
-    @property
-    def high(self) -> float:
-        """Upper end of the slowdown's interval."""
-        return self._interval[1]
-
-    @property
-    def confidence(self) -> float:
-        """Of the interval."""
-        return CONFIDENCE
-
-    @property
     def verdict(self) -> ChangeVerdict:
         """A regression only when the whole interval is beyond the limit."""
         limit = 1 + self.max_regress
@@ -75,7 +60,8 @@ class Change:
         return ChangeVerdict.FASTER if self.high < 1 else ChangeVerdict.FINE
 
     @property
-    def _interval(self) -> tuple[float, float]:
+    def interval(self) -> tuple[float, float]:
+        """The confidence interval of the slowdown."""
         if min(len(self.before), len(self.after)) < 2:
             return 0.0, math.inf
         low, high = difference_interval(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
+from resnet_deploy.results.accuracy import PairedTop1
 from resnet_deploy.results.base import Result
 from resnet_deploy.results.closeness import SignalToNoise
 from resnet_deploy.results.interval import median_interval
-from resnet_deploy.results.paired import PairedTop1
 
 RESOLUTION = 0.005
 """Share of a run's time below which two files count as equally fast."""
@@ -95,13 +95,7 @@ class LayerSensitivity:
     sum that its result is added to. ``int8`` is the file without them in float, ``mixed`` with.
     """
 
-    DERIVED = (
-        "sqnr_gain_db",
-        "agreement_gain",
-        "top1_gain",
-        "noise_removed",
-        "gain_per_ms",
-    )
+    DERIVED = ("sqnr_gain_db", "agreement_gain", "top1_gain", "noise_removed", "gain_per_ms")
 
     name: str
     modules: tuple[str, ...]

@@ -13,9 +13,9 @@ from resnet_deploy.results.environment import Environment
 class Epoch:
     """One pass over the training images.
 
-    Losses are means per image; ``train_top1`` is that of the augmented pictures as they came,
+    Losses are means per image; ``train_top1`` is that of the augmented images as they came,
     ``test_top1`` that of all test images afterwards, both shares. ``steps`` counts from the start
-    of the run. ``waited`` of the ``seconds`` the network had no pictures.
+    of the run. ``waited`` of the ``seconds`` the network had no images.
     """
 
     DERIVED = ("images_per_second",)

@@ -49,7 +49,7 @@ class Trial:
     @property
     def speed_interval(self) -> tuple[float, float]:
         """The confidence interval of :attr:`speed`."""
-        return (1.0, 1.0) if self.ratio is None else (self.ratio.low, self.ratio.high)
+        return (1.0, 1.0) if self.ratio is None else self.ratio.interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class TuningReport(Result):
     ``reference_ms`` is the reference's fastest median round: absolute times are made of it.
     ``data`` names the images and their SHA-256. ``skipped`` holds what could not run here, and
     why. ``seconds`` count interrupted searches too. ``complete``: nothing was left out for want of
-    time. ``shipped`` is the path of the best file, None where nobody said.
+    time. ``shipped`` is the path of the best file, None where that is not known.
     """
 
     DERIVED = ("passed",)
@@ -127,13 +127,13 @@ class TuningReport(Result):
     @property
     def front(self) -> tuple[Trial, ...]:
         """The trials that no other one beats in speed, closeness to fp32 and size at once."""
-        return tuple(t for t in self.trials if not any(_beats(o, t) for o in self.trials))
+        merits = [(t.speed, t.fidelity.agreement, -t.file_bytes) for t in self.trials]
+        return tuple(
+            trial
+            for trial, own in zip(self.trials, merits, strict=True)
+            if not any(_beats(better, own) for better in merits)
+        )
 
 
-def _beats(one: Trial, other: Trial) -> bool:
-    mine, its = _merits(one), _merits(other)
-    return mine != its and all(a >= b for a, b in zip(mine, its, strict=True))
-
-
-def _merits(trial: Trial) -> Sequence[float]:
-    return trial.speed, trial.fidelity.agreement, -trial.file_bytes
+def _beats(better: Sequence[float], worse: Sequence[float]) -> bool:
+    return better != worse and all(a >= b for a, b in zip(better, worse, strict=True))

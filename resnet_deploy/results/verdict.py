@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from resnet_deploy.results.interval import median_interval
-from resnet_deploy.results.saturation import SaturationReport
+from resnet_deploy.results.isa import SaturationReport
 
 WORTH_IT = 1.5
 """How many times as fast int8 must be, by the lower end of the interval."""
@@ -91,9 +92,7 @@ class Verdict:
         if not self.vnni:
             return "the CPU has no int8 dot product (VNNI, or ARM's), where most of the gain is"
         if self.float_layers:
-            more = len(self.float_layers) - _NAMED
-            named = ", ".join(self.float_layers[:_NAMED]) + (f" and {more} more" * (more > 0))
-            return f"these layers run in float: {named}"
+            return f"these layers run in float: {_some(self.float_layers)}"
         if self.macs < SMALL_MACS:
             return (
                 f"the model is small, {self.macs / 1e6:.0f} million multiply-accumulates: what "
@@ -104,12 +103,10 @@ class Verdict:
     def _accuracy(self) -> tuple[str, ...]:
         if self.sqnr_db is None:
             return ()
+        cost = f"it cost: outputs {self.sqnr_db:.1f} dB above the noise"
         if self.agreement is None:
-            return (f"it cost: outputs {self.sqnr_db:.1f} dB above the noise",)
-        return (
-            f"it cost: outputs {self.sqnr_db:.1f} dB above the noise, the class of fp32 on "
-            f"{self.agreement:.1%} of {self.samples} images",
-        )
+            return (cost,)
+        return (f"{cost}, the class of fp32 on {self.agreement:.1%} of {self.samples} images",)
 
     def _elsewhere(self) -> tuple[str, ...]:
         if self.saturation is None:
@@ -120,8 +117,12 @@ class Verdict:
         if not layers:
             images = self.saturation.images
             return (f"x86 CPUs without VNNI give the same answers on all {images} images tried",)
-        more = f" and {len(layers) - _NAMED} more" if len(layers) > _NAMED else ""
         return (
             "x86 CPUs without VNNI give other answers: products overflow in "
-            f"{', '.join(layers[:_NAMED])}{more}; --target-isa x86-avx2 makes a file for them",
+            f"{_some(layers)}; --target-isa x86-avx2 makes a file for them",
         )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + f" and {more} more" * (more > 0)

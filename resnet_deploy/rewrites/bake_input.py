@@ -10,13 +10,16 @@ So borders are exact. On 224x224 pixels the cast and the subtraction take 0.07 m
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import onnx
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.data.formats import input_shape
 from resnet_deploy.errors import UnsupportedGraphError
-from resnet_deploy.graph.constants import constant, drop_unused, new_initializer
+from resnet_deploy.graph.constants import constant, drop_unused, insert_node, new_initializer
 from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.passes.space_to_depth_stem import reason_against_split, split_into_blocks
 from resnet_deploy.spec import InputFormat, Preprocess
@@ -38,10 +41,9 @@ def bake_input(model: onnx.ModelProto, preprocess: Preprocess) -> onnx.ModelProt
     """
     if preprocess.format is InputFormat.FLOAT_NCHW:
         return model
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    del copy.graph.value_info[:]
-    wrapped = ir.from_proto(copy)
+    plain = copy.deepcopy(model)
+    del plain.graph.value_info[:]
+    wrapped = ir.from_proto(plain)
     graph = wrapped.graph
     conv = _first_convolution(graph)
     levels = 255 * np.asarray(preprocess.mean, np.float64)
@@ -51,8 +53,7 @@ def bake_input(model: onnx.ModelProto, preprocess: Preprocess) -> onnx.ModelProt
     blocks = _weight(conv).shape[1] // _RGB
     _fold_scale(graph, conv, np.tile(slopes, blocks))
     _read_bytes(graph, conv, np.tile(levels, blocks), preprocess)
-    result = ir.to_proto(wrapped)
-    return onnx.shape_inference.infer_shapes(result, strict_mode=True)
+    return onnx.shape_inference.infer_shapes(ir.to_proto(wrapped), strict_mode=True)
 
 
 def _first_convolution(graph: ir.Graph) -> ir.Node:
@@ -106,62 +107,36 @@ def _fold_scale(graph: ir.Graph, conv: ir.Node, slopes: Array) -> None:
 def _read_bytes(graph: ir.Graph, conv: ir.Node, levels: Array, preprocess: Preprocess) -> None:
     """Let the input be bytes, and put Transpose, Cast and Sub between it and ``conv``."""
     x = graph.inputs[0]
-    _, *image = x.shape if x.shape is not None else (None,) * 4
-    shape = _byte_shape(preprocess, tuple(image))
-    source = ir.Value(
+    batch, _, *image = x.shape if x.shape is not None else ("batch", None, None, None)
+    side = preprocess.crop
+    if all(isinstance(size, int) for size in image) and image != [side, side]:
+        raise UnsupportedGraphError(
+            f"the graph takes {image[0]}x{image[1]} pixels and its card says {side}x{side}: export "
+            "the model again with --image-size"
+        )
+    value = graph.inputs[0] = ir.Value(
         name=x.name,
         type=ir.TensorType(ir.DataType.UINT8),
-        shape=ir.Shape([x.shape[0] if x.shape is not None else "batch", *shape]),
+        shape=ir.Shape([batch, *input_shape(preprocess)]),
     )
-    graph.inputs[0] = source
-    value = source
-    if preprocess.format in _CHANNELS_LAST:
-        order = ir.AttrInt64s("perm", [0, 3, 1, 2])
-        value = _insert(graph, conv, "Transpose", [value], ir.DataType.UINT8, order)
-    to = ir.AttrInt64("to", int(ir.DataType.FLOAT))
-    value = _insert(graph, conv, "Cast", [value], ir.DataType.FLOAT, to)
-    mean = new_initializer(
-        graph, f"{conv.name}.bytes.mean", levels.astype(np.float32).reshape(1, -1, 1, 1)
-    )
-    value = _insert(graph, conv, "Sub", [value, mean], ir.DataType.FLOAT)
-    conv.replace_input_with(0, value)
 
-
-def _byte_shape(preprocess: Preprocess, image: tuple[object, ...]) -> list[int]:
-    """Return the shape of one image; what was dynamic stays what the card says."""
-    _, height, width = image
-    size = preprocess.crop
-    if isinstance(height, int) and isinstance(width, int) and (height, width) != (size, size):
-        raise UnsupportedGraphError(
-            f"the graph takes {height}x{width} pixels and its card says {size}x{size}: export the "
-            "model again with --image-size"
+    def insert(
+        op_type: str, inputs: list[ir.Value], **attributes: int | tuple[int, ...]
+    ) -> ir.Value:
+        return insert_node(
+            graph,
+            conv,
+            op_type,
+            inputs,
+            name=f"{conv.name}.bytes.{op_type.lower()}",
+            dtype=ir.DataType.UINT8 if op_type == "Transpose" else ir.DataType.FLOAT,
+            attributes=attributes,
+            metadata=module_metadata(conv),
         )
-    match preprocess.format:
-        case InputFormat.UINT8_NHWC:
-            return [size, size, _RGB]
-        case InputFormat.UINT8_S2D:
-            return [size // 2, size // 2, 4 * _RGB]
-        case _:
-            return [_RGB, size, size]
 
-
-def _insert(
-    graph: ir.Graph,
-    conv: ir.Node,
-    op: str,
-    inputs: list[ir.Value],
-    dtype: ir.DataType,
-    *attributes: ir.Attr,
-) -> ir.Value:
-    name = f"{conv.name}.bytes.{op.lower()}"
-    node = ir.Node(
-        "",
-        op,
-        inputs,
-        attributes,
-        name=name,
-        metadata_props=module_metadata(conv),
-    )
-    node.outputs[0].name, node.outputs[0].type = name, ir.TensorType(dtype)
-    graph.insert_before(conv, node)
-    return node.outputs[0]
+    if preprocess.format in _CHANNELS_LAST:
+        value = insert("Transpose", [value], perm=(0, 3, 1, 2))
+    value = insert("Cast", [value], to=int(ir.DataType.FLOAT))
+    mean = levels.astype(np.float32).reshape(1, -1, 1, 1)
+    mean_value = new_initializer(graph, f"{conv.name}.bytes.mean", mean)
+    conv.replace_input_with(0, insert("Sub", [value, mean_value]))

@@ -30,11 +30,18 @@ import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.graph.constants import constant, drop_unused, ints, new_initializer
+from resnet_deploy.graph.constants import (
+    constant,
+    insert_node,
+    ints,
+    new_initializer,
+    optional_input,
+    set_parameters,
+)
 from resnet_deploy.graph.layers import LAYOUT_KEY, absorbed_output
 from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.passes.result import PassResult, Refusal
-from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
+from resnet_deploy.rewrites.pixel_input import is_ungrouped, mark_pixels
 
 _LEVEL = 1 / 256
 """What a grey level is to the convolution: a power of two, so that no bit of a result changes.
@@ -73,16 +80,19 @@ def byte_input(model: ir.Model, *, widen: bool = True) -> PassResult:
         reason = "it has groups, dilations, automatic padding or parameters of run time"
         return PassResult(refusals=(Refusal.of(conv, reason),))
     build = _Builder(graph, before[0] if before else cast, str(conv.name), conv)
-    value = x if before else build.add("Transpose", [x], perm=_LAST)  # nchw: to rows of pixels
+    # uint8-nchw: to rows of pixels.
+    value = x if before else build.add("Transpose", [x], perm=_LAST)
     levels = levels.ravel()
     pads = list(ints(conv, "pads", (0, 0, 0, 0)))
     stride = ints(conv, "strides", (1, 1))
-    wide = _widened(weight, stride, pads, _width(x, last=bool(before))) if widen else None
+    width = x.shape[2 if before else 3]
+    wide = None
+    if widen and isinstance(width, int):
+        wide = _widened(weight, stride, pads, width)
     group = 1
     if wide is not None:
         weight, pads, group = wide
-        shape = build.integers("group", [0, 0, -1, _GROUP * _RGB])
-        value = build.add("Reshape", [value, shape])
+        value = build.add("Reshape", [value, build.integers("group", [0, 0, -1, _GROUP * _RGB])])
         stride = (stride[0], 1)
     channels = weight.shape[1]
     border = np.rint(np.resize(levels, channels)).astype(np.uint8)
@@ -90,9 +100,7 @@ def byte_input(model: ir.Model, *, widen: bool = True) -> PassResult:
     value = build.add("Transpose", [value], perm=_FIRST)
     value = build.add("Cast", [value], to=int(ir.DataType.FLOAT))
     value = build.add("Mul", [value, build.constant("level", np.array(_LEVEL, np.float32))])
-    producer = value.producer()
-    assert producer is not None, "it was just inserted"
-    producer.metadata_props[PIXELS_KEY] = str(_LEVEL)
+    mark_pixels(value, _LEVEL)
     _rewrite(graph, conv, value, weight, np.resize(levels, channels), stride, group)
     for node in (subtract, cast, *before):
         if not any(output.uses() for output in node.outputs):
@@ -123,18 +131,9 @@ def _front(x: ir.Value) -> list[ir.Node] | None:
 
 
 def _plain(conv: ir.Node, weight: Array) -> bool:
-    auto_pad = conv.attributes["auto_pad"].as_string() if "auto_pad" in conv.attributes else ""
-    group = conv.attributes["group"].as_int() if "group" in conv.attributes else 1
     bias = len(conv.inputs) < 3 or constant(conv.inputs[2]) is not None
-    plain = group == 1 and auto_pad in ("", "NOTSET") and weight.ndim == 4 and bias
-    return plain and ints(conv, "dilations", (1, 1)) == (1, 1)
-
-
-def _width(x: ir.Value, *, last: bool) -> int:
-    """Return the image's width in pixels, or 0 if it is dynamic."""
-    assert x.shape is not None, "byte_input wants a shape"
-    width = x.shape[2 if last else 3]
-    return width if isinstance(width, int) else 0
+    dilated = ints(conv, "dilations", (1, 1)) != (1, 1)
+    return bias and weight.ndim == 4 and not dilated and is_ungrouped(conv)
 
 
 def _widened(
@@ -148,7 +147,7 @@ def _widened(
     step = stride[1]
     top, left, bottom, right = pads
     results = (width + left + right - taps) // step + 1
-    if channels != _RGB or not width or width % _GROUP or _GROUP % step:
+    if channels != _RGB or width % _GROUP or _GROUP % step:
         return None
     copies = _GROUP // step
     if copies == 1 or results % copies:
@@ -177,21 +176,14 @@ def _rewrite(
     stride: tuple[int, ...],
     copies: int,
 ) -> None:
-    bias = constant(conv.inputs[2]) if len(conv.inputs) > 2 else None
+    bias = constant(optional_input(conv, 2))
     own = 0.0 if bias is None else np.tile(bias.astype(np.float64), copies)
     shifted = own - np.einsum("oihw,i->o", weight.astype(np.float64), levels.astype(np.float64))
-    old = conv.inputs[1:]
-    if len(conv.inputs) < 3:
-        conv.resize_inputs(3)
     conv.replace_input_with(0, value)
-    name = f"{conv.name}.levels"
-    wider = (weight / _LEVEL).astype(np.float32)
-    conv.replace_input_with(1, new_initializer(graph, f"{name}.weight", wider))
-    conv.replace_input_with(2, new_initializer(graph, f"{name}.bias", shifted.astype(np.float32)))
+    set_parameters(graph, conv, f"{conv.name}.levels", weight / _LEVEL, shifted)
     conv.attributes["kernel_shape"] = ir.AttrInt64s("kernel_shape", weight.shape[2:])
     conv.attributes["strides"] = ir.AttrInt64s("strides", stride)
     conv.attributes["pads"] = ir.AttrInt64s("pads", [0] * 4)
-    drop_unused(graph, *old)
 
 
 def _narrow_again(graph: ir.Graph, conv: ir.Node, copies: int) -> None:
@@ -221,21 +213,17 @@ class _Builder:
     def add(self, op: str, inputs: list[ir.Value], **attributes: int | tuple[int, ...]) -> ir.Value:
         name = f"{self._name}.{op.lower()}_{self._count}"
         self._count += 1
-        node = ir.node(
+        own = {"Cast": ir.DataType.FLOAT, "Shape": ir.DataType.INT64}.get(op)
+        return insert_node(
+            self._graph,
+            self._anchor,
             op,
             inputs,
-            attributes={
-                key: list(v) if isinstance(v, tuple) else v for key, v in attributes.items()
-            },
             name=name,
-            metadata_props=dict(self._metadata),
+            dtype=own or inputs[0].dtype or ir.DataType.FLOAT,
+            attributes=attributes,
+            metadata=dict(self._metadata),
         )
-        output = node.outputs[0]
-        output.name = name
-        own = {"Cast": ir.DataType.FLOAT, "Shape": ir.DataType.INT64}.get(op)
-        output.type = ir.TensorType(own or inputs[0].dtype or ir.DataType.FLOAT)
-        self._graph.insert_before(self._anchor, node)
-        return output
 
     def constant(self, what: str, value: Array) -> ir.Value:
         return new_initializer(self._graph, f"{self._name}.{what}", value)
@@ -253,11 +241,8 @@ class _Builder:
         fill = self.constant("border", level.reshape(1, 1, 1, -1))
         for axis, before, after in ((2, left, right), (1, top, bottom)):
             strips = {n: self._strip(value, fill, axis, n) for n in sorted({before, after} - {0})}
-            parts = [value]
-            if before:
-                parts.insert(0, strips[before])
-            if after:
-                parts.append(strips[after])
+            parts = [*([strips[before]] if before else []), value]
+            parts += [strips[after]] if after else []
             if len(parts) > 1:
                 value = self.add("Concat", parts, axis=axis)
         return value

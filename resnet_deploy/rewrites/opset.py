@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import onnx
 
 from resnet_deploy.artifact.onnx_file import opset_of
@@ -67,8 +69,7 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     Raises:
         ExportError: an operator can't be expressed in ``opset``.
     """
-    converted = onnx.ModelProto()
-    converted.CopyFrom(model)
+    converted = copy.deepcopy(model)
     before = opset_of(model)
     unchanged = _UNCHANGED if before >= MIN_OPSET else frozenset()
     try:
@@ -80,6 +81,5 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
         converted.ir_version = onnx.helper.find_min_ir_version_for(list(converted.opset_import))
         onnx.checker.check_model(converted)
     except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
-        reason = one_line(error)
-        raise ExportError(f"the graph does not fit opset {opset}: {reason}") from error
+        raise ExportError(f"the graph does not fit opset {opset}: {one_line(error)}") from error
     return converted

@@ -24,13 +24,8 @@ def output_head(model: ir.Model, output: OutputSpec) -> int:
         return 0
     graph = model.graph
     (logits,) = graph.outputs
-    softmax = ir.node(
-        "Softmax",
-        [logits],
-        attributes={"axis": -1},
-        name="softmax",
-        metadata_props={MODULE_KEY: "softmax"},
-    )
+    metadata = {MODULE_KEY: "softmax"}
+    softmax = ir.node("Softmax", [logits], {"axis": -1}, name="softmax", metadata_props=metadata)
     probabilities = softmax.outputs[0]
     probabilities.type, probabilities.shape = logits.type, logits.shape
     graph.append(softmax)
@@ -43,7 +38,7 @@ def output_head(model: ir.Model, output: OutputSpec) -> int:
     top = ir.node(
         "TopK",
         [probabilities, new_initializer(graph, "top_k.k", np.asarray([output.k], np.int64))],
-        attributes={"axis": -1, "largest": 1, "sorted": 1},
+        {"axis": -1, "largest": 1, "sorted": 1},
         num_outputs=2,
         name="top_k",
         metadata_props={MODULE_KEY: "top_k"},

@@ -20,7 +20,14 @@ import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.graph.constants import constant, drop_unused, ints, new_initializer
+from resnet_deploy.graph.constants import (
+    constant,
+    insert_node,
+    ints,
+    new_initializer,
+    optional_input,
+    set_parameters,
+)
 from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.passes.result import PassResult, Refusal
 from resnet_deploy.spec import Preprocess
@@ -65,11 +72,15 @@ def _reason_against(node: ir.Node) -> str | None:
     weight = constant(node.inputs[1])
     if weight is None or (len(node.inputs) > 2 and constant(node.inputs[2]) is None):
         return "its weights are computed at run time"
-    auto_pad = node.attributes["auto_pad"].as_string() if "auto_pad" in node.attributes else ""
-    group = node.attributes["group"].as_int() if "group" in node.attributes else 1
-    if group == 1 and auto_pad in ("", "NOTSET") and weight.ndim == 4:
+    if weight.ndim == 4 and is_ungrouped(node):
         return None
     return "it has groups or automatic padding, or is not over height and width"
+
+
+def is_ungrouped(conv: ir.Node) -> bool:
+    """Whether ``conv`` has one group and states its padding."""
+    auto_pad = conv.attributes.get_string("auto_pad", "NOTSET")
+    return conv.attributes.get_int("group", 1) == 1 and auto_pad in ("", "NOTSET")
 
 
 def _rewrite(graph: ir.Graph, source: ir.Value, conv: ir.Node, preprocess: Preprocess) -> None:
@@ -79,50 +90,40 @@ def _rewrite(graph: ir.Graph, source: ir.Value, conv: ir.Node, preprocess: Prepr
     slope = np.tile(255 * np.asarray(preprocess.std, np.float64), blocks)
     offset = np.tile(255 * np.asarray(preprocess.mean, np.float64), blocks)
 
-    name = str(conv.name)
-    pads = list(ints(conv, "pads", (0, 0, 0, 0)))
+    def insert(op_type: str, value: ir.Value, by: Array, what: str) -> ir.Value:
+        name = f"{conv.name}.{what}"
+        operand = new_initializer(graph, f"{name}.by", by)
+        return insert_node(
+            graph,
+            conv,
+            op_type,
+            [value, operand],
+            name=name,
+            dtype=value.dtype,
+            metadata=module_metadata(conv),
+        )
+
+    pads = ints(conv, "pads", (0, 0, 0, 0))
     value = source
     if any(pads) and offset.any():  # without an offset, a padded zero is a zero among pixels too
         widths = np.array([0, 0, *pads[:2], 0, 0, *pads[2:]], np.int64)
-        value = _insert(graph, conv, "Pad", value, widths, f"{name}.pad")
+        value = insert("Pad", value, widths, "pad")
         conv.attributes["pads"] = ir.AttrInt64s("pads", [0] * len(pads))
-    value = _insert(graph, conv, "Mul", value, _channels(slope), f"{name}.slope")
-    value = _insert(graph, conv, "Add", value, _channels(offset), f"{name}.pixels")
-    producer = value.producer()
-    assert producer is not None, "it was just inserted"
-    producer.metadata_props[PIXELS_KEY] = "1"
+    value = insert("Mul", value, slope.astype(np.float32).reshape(1, -1, 1, 1), "slope")
+    value = insert("Add", value, offset.astype(np.float32).reshape(1, -1, 1, 1), "pixels")
+    mark_pixels(value, 1)
 
     scaled = weight.astype(np.float64) / slope.reshape(1, -1, 1, 1)
-    bias = constant(conv.inputs[2]) if len(conv.inputs) > 2 else None
+    bias = constant(optional_input(conv, 2))
     shifted = (0.0 if bias is None else bias.astype(np.float64)) - np.einsum(
         "oihw,i->o", scaled, offset
     )
-    old = conv.inputs[1:]
-    if len(conv.inputs) < 3:
-        conv.resize_inputs(3)
     conv.replace_input_with(0, value)
-    conv.replace_input_with(1, _parameter(graph, f"{name}.pixels.weight", scaled))
-    conv.replace_input_with(2, _parameter(graph, f"{name}.pixels.bias", shifted))
-    drop_unused(graph, *old)
+    set_parameters(graph, conv, f"{conv.name}.pixels", scaled, shifted)
 
 
-def _insert(
-    graph: ir.Graph, conv: ir.Node, op: str, value: ir.Value, by: Array, name: str
-) -> ir.Value:
-    node = ir.node(
-        op,
-        [value, new_initializer(graph, f"{name}.by", by)],
-        name=name,
-        metadata_props=module_metadata(conv),
-    )
-    node.outputs[0].name, node.outputs[0].type = name, value.type
-    graph.insert_before(conv, node)
-    return node.outputs[0]
-
-
-def _channels(values: Array) -> Array:
-    return values.astype(np.float32).reshape(1, -1, 1, 1)
-
-
-def _parameter(graph: ir.Graph, name: str, values: Array) -> ir.Value:
-    return new_initializer(graph, name, values.astype(np.float32))
+def mark_pixels(value: ir.Value, level: float) -> None:
+    """Mark the node that gives ``value`` as giving pixels; one grey level is ``level`` there."""
+    producer = value.producer()
+    assert producer is not None, "it was just inserted"
+    producer.metadata_props[PIXELS_KEY] = str(level)

@@ -1,9 +1,9 @@
-"""A graph over cropped bytes  =>  one over pictures of any size, which it resizes and crops itself.
+"""A graph over cropped bytes  =>  one over images of any size, which it resizes and crops itself.
 
 This changes what the graph takes. ONNX's ``Resize`` with ``antialias`` and ``exclude_outside``
-(weights outside the picture are left out and the others share the rest) is Pillow's filter; on
+(weights outside the image are left out and the others share the rest) is Pillow's filter; on
 uint8 ONNX Runtime also rounds between the two directions, as Pillow does. On 125 photos it is never
-more than one grey level off, in at most 0.8 % of the values; of 3,000 pictures of white noise 4 are
+more than one grey level off, in at most 0.8 % of the values; of 3,000 images of white noise 4 are
 two levels off somewhere.
 
 Sizes follow torchvision: the shorter side becomes ``resize`` pixels, the longer one
@@ -12,6 +12,7 @@ Sizes follow torchvision: the shorter side becomes ``resize`` pixels, the longer
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -32,15 +33,15 @@ def check_resizable(preprocess: Preprocess) -> None:
     """Refuse preprocessing that the graph can't do.
 
     Raises:
-        SpecError: pictures aren't fed as bytes in rows, or would have to be framed.
+        SpecError: images are not fed as bytes in rows, or would have to be padded.
     """
     if preprocess.format is not InputFormat.UINT8_NHWC:
-        raise SpecError("--resize-in-graph needs pictures as they are: add --input uint8-nhwc")
+        raise SpecError("--resize-in-graph needs images as they are: add --input uint8-nhwc")
     if preprocess.interpolation not in _MODES:
         raise SpecError(f"--resize-in-graph can't do {preprocess.interpolation} interpolation")
     if preprocess.resize < preprocess.crop:
         raise SpecError(
-            f"--resize-in-graph can't frame a picture: --resize {preprocess.resize} must be at "
+            f"--resize-in-graph can't pad an image: --resize {preprocess.resize} must be at "
             f"least the image size, {preprocess.crop}"
         )
 
@@ -48,7 +49,7 @@ def check_resizable(preprocess: Preprocess) -> None:
 def resize_front(model: onnx.ModelProto, preprocess: Preprocess) -> onnx.ModelProto:
     """Return ``model``, which takes uint8 ``(N, crop, crop, 3)``, for uint8 ``(N, H, W, 3)``.
 
-    All pictures of one batch have the same size.
+    All images of one batch have the same size.
 
     Raises:
         SpecError: as :func:`check_resizable`.
@@ -60,12 +61,11 @@ def resize_front(model: onnx.ModelProto, preprocess: Preprocess) -> onnx.ModelPr
             f"resizing needs opset {RESIZE_OPSET}, the graph has {opset_of(model)}: export it with "
             f"--opset {RESIZE_OPSET}"
         )
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
+    result = copy.deepcopy(model)
     graph, source = result.graph, result.graph.input[0]
     name, inner = source.name, f"{source.name}.cropped"
     for node in graph.node:
-        node.input[:] = [inner if one == name else one for one in node.input]
+        node.input[:] = [inner if read == name else read for read in node.input]
     front = _front(name, inner, preprocess)
     nodes = [*front.node, *graph.node]
     del graph.node[:], graph.value_info[:]
@@ -82,8 +82,7 @@ def without_front(model: onnx.ModelProto) -> onnx.ModelProto:
     last = next((i for i, node in enumerate(model.graph.node) if inner in node.output), None)
     if last is None:
         return model
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
+    result = copy.deepcopy(model)
     del result.graph.node[: last + 1], result.graph.value_info[:]
     result.graph.input[0].name = inner
     return result
@@ -94,9 +93,9 @@ def front_alone(preprocess: Preprocess) -> onnx.ModelProto:
     graph = _front("input", "cropped", preprocess)
     graph.name = "resize"
     crop, kind = preprocess.crop, onnx.TensorProto.UINT8
-    picture = helper.make_tensor_value_info("input", kind, ["batch", "height", "width", 3])
-    graph.input.append(picture)
-    graph.output.append(helper.make_tensor_value_info("cropped", kind, ["batch", crop, crop, 3]))
+    info = helper.make_tensor_value_info
+    graph.input.append(info("input", kind, ["batch", "height", "width", 3]))
+    graph.output.append(info("cropped", kind, ["batch", crop, crop, 3]))
     opset = helper.make_opsetid("", RESIZE_OPSET)
     model: onnx.ModelProto = helper.make_model(graph, opset_imports=[opset])
     model.ir_version = helper.find_min_ir_version_for([opset])

@@ -6,6 +6,8 @@ and that already cropped.
 
 from __future__ import annotations
 
+import copy
+
 import onnx
 
 from resnet_deploy.artifact.onnx_file import Artifact
@@ -16,18 +18,16 @@ from resnet_deploy.rewrites.resize_front import without_front
 def with_shapes(model: onnx.ModelProto, artifact: Artifact) -> onnx.ModelProto:
     """Return a copy of ``model``, the graph of ``artifact``, for one image, with all shapes.
 
-    What resizes a picture is left out: its size is not known, and none of it is a layer.
+    What resizes an image is left out: its size is not known, and none of it is a layer.
 
     Raises:
         UnsupportedGraphError: the shapes can't be inferred.
     """
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(without_front(model))
+    fixed = copy.deepcopy(without_front(model))
     initializers = {tensor.name for tensor in fixed.graph.initializer}
     image = next(value for value in fixed.graph.input if value.name not in initializers)
-    for dim, length in zip(
-        image.type.tensor_type.shape.dim, (1, *artifact.image_shape), strict=True
-    ):
+    dims = image.type.tensor_type.shape.dim
+    for dim, length in zip(dims, (1, *artifact.image_shape), strict=True):
         dim.dim_value = length
     # What was written for a dynamic batch would stand against what is inferred for one image.
     del fixed.graph.value_info[:]
@@ -36,7 +36,6 @@ def with_shapes(model: onnx.ModelProto, artifact: Artifact) -> onnx.ModelProto:
     try:
         return onnx.shape_inference.infer_shapes(fixed, data_prop=True)
     except (onnx.shape_inference.InferenceError, ValueError) as error:
-        reason = one_line(error)
         raise UnsupportedGraphError(
-            f"{artifact.path}: the shapes of its tensors can't be inferred ({reason})"
+            f"{artifact.path}: the shapes of its tensors can't be inferred ({one_line(error)})"
         ) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -14,36 +16,41 @@ from resnet_deploy.errors import RunnerError
 class Runner(Protocol):
     """An open model: one image batch in, one or several tensors out.
 
-    ``with contextlib.closing(runner)`` frees it at the end.
+    ``with contextlib.closing(runner)`` frees it at the end. ``input`` is what it takes, any batch
+    size where the first dimension is None, and ``outputs`` what it returns, in the order of the
+    file. ``load_ns`` are the nanoseconds from the file to a model that can run, library import not
+    counted.
     """
 
-    @property
-    def name(self) -> str:
-        """The runner's name on the command line, such as ``ort``."""
+    name: str
+    """As on the command line, such as ``ort``."""
 
-    @property
-    def input(self) -> TensorSpec:
-        """What :meth:`infer` takes; a first dimension of None takes any batch size."""
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """What :meth:`infer_all` returns, in the order of the file."""
-
-    @property
-    def load_ns(self) -> int:
-        """Nanoseconds from the file to a model that can run, library import not counted."""
+    input: TensorSpec
+    outputs: tuple[TensorSpec, ...]
+    load_ns: int
 
     def infer(self, batch: Array) -> Array:
-        """Return the first output, such as logits ``(N, classes)``, of ``batch``.
+        """Return the first output, such as logits ``(N, classes)``; see :meth:`infer_all`."""
+        return self.infer_all(batch)[0]
 
-        ``batch`` matches :attr:`input`.
+    @abstractmethod
+    def infer_all(self, batch: Array) -> tuple[Array, ...]:
+        """Return every output for ``batch``, which matches ``input``.
+
+        Raises:
+            RunnerError: the runtime can't run this batch, a wrong shape for instance.
         """
 
-    def infer_all(self, batch: Array) -> tuple[Array, ...]:
-        """Return every output for ``batch``, in the order of :attr:`outputs`."""
-
+    @abstractmethod
     def close(self) -> None:
         """Free the model; :meth:`infer` must not be called again."""
+
+
+def refused_batch(runtime: str, path: Path, batch: Array, reason: str) -> RunnerError:
+    """Return the error to raise when ``runtime`` can't run ``batch``."""
+    return RunnerError(
+        f"{runtime} can't run {path} on an input of {list(batch.shape)} {batch.dtype}: {reason}"
+    )
 
 
 def infer_any(runner: Runner, batch: Array) -> Array:
@@ -65,10 +72,14 @@ def infer_every(runner: Runner, batch: Array) -> tuple[Array, ...]:
     size = runner.input.shape[0]
     if size is None or size == len(batch):
         return runner.infer_all(batch)
-    pieces = []
-    for start in range(0, len(batch), size):
-        piece = batch[start : start + size]
-        missing = size - len(piece)
-        filled = np.concatenate([piece, np.repeat(piece[-1:], missing, axis=0)])
-        pieces.append([one[: len(piece)] for one in runner.infer_all(filled)])
-    return tuple(np.concatenate(parts) for parts in zip(*pieces, strict=True))
+    whole = filled(batch, size)
+    pieces = [runner.infer_all(whole[start : start + size]) for start in range(0, len(whole), size)]
+    return tuple(np.concatenate(parts)[: len(batch)] for parts in zip(*pieces, strict=True))
+
+
+def filled(images: Array, batch_size: int) -> Array:
+    """Return ``images`` with the last one repeated until they are whole batches."""
+    missing = -len(images) % batch_size
+    if not missing:
+        return images
+    return np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])

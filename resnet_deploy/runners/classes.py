@@ -11,7 +11,7 @@ from resnet_deploy.runners.base import Runner, infer_every
 from resnet_deploy.spec import OutputKind
 
 _LEAST = np.finfo(np.float64).tiny
-"""A listed class whose probability is too small for float32 is still before all others."""
+"""A listed class ranks above all others, even where its probability underflows to 0."""
 
 
 def check_has_classes(artifact: Artifact) -> None:
@@ -58,13 +58,13 @@ def class_scores(artifact: Artifact, runner: Runner, batch: Array) -> Array:
     count = artifact.card.model.num_classes if artifact.card is not None else 0
     if not count:
         raise UnsupportedGraphError(
-            f"{artifact.path} names the best classes only, and has no card that says how many "
-            "there are: use a file that gives a value per class"
+            f"{artifact.path} lists the top classes only, and has no card with the number of "
+            "classes: use a file that gives a value per class"
         )
     probabilities, classes = outputs
     if classes.min() < 0 or classes.max() >= count:
         raise RunnerError(
-            f"{artifact.path} names class {classes.max()} of {count}: its card is not its own"
+            f"{artifact.path} names class {classes.max()} of {count}: its card is of another file"
         )
     scores = np.zeros((len(classes), count))
     np.put_along_axis(scores, classes, np.maximum(probabilities, _LEAST), axis=1)

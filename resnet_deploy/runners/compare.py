@@ -72,10 +72,9 @@ def output_differences(
             f"{artifact.path} has {len(names)} outputs ({', '.join(names)}), its reference has "
             f"{len(expected)}: compare files made with the same --output"
         )
-    triples = zip(names, expected, got, strict=True)
     return tuple(
         difference(name, right, value)
-        for name, right, value in triples
+        for name, right, value in zip(names, expected, got, strict=True)
         if np.issubdtype(value.dtype, np.floating)
     )
 

@@ -7,11 +7,13 @@ import math
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 from resnet_deploy.results import Environment
 from resnet_deploy.results.environment import DOT_PRODUCTS
 
 _ROOT = Path("/")
+_TOPOLOGY = "sys/devices/system/cpu"
 
 _EXTENSIONS = {
     "sse4_1": "sse4.1",
@@ -49,9 +51,8 @@ def default_threads(root: Path = _ROOT) -> int:
     share the core's vector units), and no more than the cgroup's CPU quota. A quota of 1.5
     cores gives 1: a second thread would be throttled in the middle of a run.
     """
-    quota = cgroup_quota(root)
-    limit = math.inf if quota is None else max(1, math.floor(quota))
-    return int(min(physical_cores(root), limit))
+    cores, quota = physical_cores(root), cgroup_quota(root)
+    return cores if quota is None else min(cores, max(1, math.floor(quota)))
 
 
 def allowed_cpus() -> frozenset[int]:
@@ -72,9 +73,8 @@ def physical_cores(root: Path = _ROOT, cpus: frozenset[int] | None = None) -> in
     Linux tells which CPUs share a core; elsewhere the machine's core count is the upper bound.
     """
     cpus = allowed_cpus() if cpus is None else cpus
-    topology = root / "sys/devices/system/cpu"
-    if topology.is_dir():
-        return max(1, len({_core_of(topology, cpu) for cpu in cpus}))
+    if (root / _TOPOLOGY).is_dir():
+        return max(1, len(one_cpu_per_core(root, cpus)))
     import psutil
 
     return max(1, min(len(cpus), psutil.cpu_count(logical=False) or len(cpus)))
@@ -85,18 +85,16 @@ def one_cpu_per_core(root: Path = _ROOT, cpus: frozenset[int] | None = None) -> 
 
     Where the system does not tell which CPUs share a core, all of them are returned.
     """
-    topology = root / "sys/devices/system/cpu"
     first: dict[str, int] = {}
     for cpu in sorted(allowed_cpus() if cpus is None else cpus):
-        first.setdefault(_core_of(topology, cpu), cpu)
+        first.setdefault(_core_of(root / _TOPOLOGY, cpu), cpu)
     return tuple(first.values())
 
 
 def _core_of(topology: Path, cpu: int) -> str:
     """Return the list of CPUs on the core of ``cpu``, which is the same for all of them."""
     for name in ("core_cpus_list", "thread_siblings_list"):  # the second is the older name
-        text = _read(topology / f"cpu{cpu}/topology/{name}")
-        if text:
+        if text := _read(topology / f"cpu{cpu}/topology/{name}"):
             return text.strip()
     return str(cpu)
 
@@ -108,7 +106,7 @@ def cgroup_quota(root: Path = _ROOT) -> float | None:
     container the path in ``/proc/self/cgroup`` may not exist, then the mount itself is read.
     """
     quotas = []
-    for line in (_read(root / "proc/self/cgroup") or "").splitlines():
+    for line in _read(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
             mounts = [root / "sys/fs/cgroup", root / "sys/fs/cgroup/unified"]
@@ -118,8 +116,7 @@ def cgroup_quota(root: Path = _ROOT) -> float | None:
             continue
         for mount in mounts:
             quotas += [_quota_of(mount / part) for part in _upwards(path)]
-    found = [quota for quota in quotas if quota is not None]
-    return min(found, default=None)
+    return min((quota for quota in quotas if quota is not None), default=None)
 
 
 def _upwards(path: str) -> list[str]:
@@ -129,13 +126,11 @@ def _upwards(path: str) -> list[str]:
 
 def _quota_of(group: Path) -> float | None:
     """Read ``cpu.max`` (version 2: "quota period") or the two files of version 1."""
-    words = (_read(group / "cpu.max") or "").split()
-    if not words:
-        words = (
-            (_read(group / "cpu.cfs_quota_us") or "") + (_read(group / "cpu.cfs_period_us") or "")
-        ).split()
+    text = _read(group / "cpu.max") or (
+        _read(group / "cpu.cfs_quota_us") + _read(group / "cpu.cfs_period_us")
+    )
     try:
-        quota, period = (int(word) for word in words)
+        quota, period = map(int, text.split())
     except ValueError:  # "max 100000", or no such files
         return None
     return quota / period if quota > 0 and period > 0 else None  # version 1 says -1 for no limit
@@ -144,7 +139,9 @@ def _quota_of(group: Path) -> float | None:
 def isa(root: Path = _ROOT) -> tuple[str, ...]:
     """Return the vector extensions that matter for int8 and float32, oldest first."""
     features = _cpuinfo(root).get("flags") or _cpuinfo(root).get("Features")
-    flags = set(features.split()) if features else _archspec_features()
+    # archspec names the nearest microarchitecture it knows, and drops what that one lacks
+    # (avx_vnni and amx_int8 on a Sapphire Rapids guest).
+    flags = set(features.split() if features else _archspec_host().features)
     return tuple(name for flag, name in _EXTENSIONS.items() if flag in flags)
 
 
@@ -163,22 +160,13 @@ def has_bfloat16(extensions: tuple[str, ...]) -> bool:
 
 def cpu_name(root: Path = _ROOT) -> str:
     """Return the processor's marketing name, or its microarchitecture where it has none."""
-    name = _cpuinfo(root).get("model name")
-    if name:
-        return " ".join(name.split())
-    import archspec.cpu
-
-    return platform.processor() or str(archspec.cpu.host().name)
+    name = " ".join(_cpuinfo(root).get("model name", "").split())
+    return name or platform.processor() or str(_archspec_host().name)
 
 
 def cpu_vendor(root: Path = _ROOT) -> str:
     """Return who made the processor, such as ``GenuineIntel`` or ``AuthenticAMD``."""
-    found = _cpuinfo(root).get("vendor_id")
-    if found:
-        return found
-    import archspec.cpu
-
-    return str(archspec.cpu.host().vendor)
+    return _cpuinfo(root).get("vendor_id") or str(_archspec_host().vendor)
 
 
 def environment(command: str) -> Environment:
@@ -214,21 +202,20 @@ def versions(packages: tuple[str, ...]) -> dict[str, str]:
 
 def _cpuinfo(root: Path) -> dict[str, str]:
     """Return the fields of the first processor in ``/proc/cpuinfo``; empty off Linux."""
-    first = (_read(root / "proc/cpuinfo") or "").split("\n\n", maxsplit=1)[0]
+    first = _read(root / "proc/cpuinfo").partition("\n\n")[0]
     pairs = (line.partition(":") for line in first.splitlines())
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _archspec_features() -> set[str]:
-    # On Linux /proc/cpuinfo is preferred: archspec names the nearest microarchitecture it
-    # knows, and drops what that one lacks (avx_vnni and amx_int8 on a Sapphire Rapids guest).
+def _archspec_host() -> Any:
     import archspec.cpu
 
-    return set(archspec.cpu.host().features)
+    return archspec.cpu.host()
 
 
-def _read(path: Path) -> str | None:
+def _read(path: Path) -> str:
+    """Return the text of a file, empty where it can't be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        return None
+        return ""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import TensorSpec, load
-from resnet_deploy.errors import MissingDependencyError, RunnerError, SpecError
+from resnet_deploy.errors import MissingDependencyError, RunnerError, SpecError, last_line
+from resnet_deploy.runners.base import Runner, refused_batch
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.session_options import is_openvino_property
 from resnet_deploy.spec import Optimization, SessionSpec
@@ -27,26 +28,25 @@ def properties(spec: SessionSpec) -> dict[str, str]:
 
     One stream for the lowest latency, and float parts in float32: CPUs with bfloat16 would
     otherwise use that, and the answers would not compare. Threads are not tied to cores: other
-    processes, and other runners, use them, too. ``spec.options`` in capitals win. ``spin`` and
+    processes and runners use them, too. ``spec.options`` in capitals win. ``spin`` and
     ``optimization`` have no counterpart.
 
     Raises:
         SpecError: ``spec`` asks for no optimisations, which OpenVINO can't do.
     """
     if spec.optimization is not Optimization.ALL:
-        raise SpecError("OpenVINO always optimises: compare with the runner ort without it")
-    own = {key: value for key, value in spec.options if is_openvino_property(key)}
+        raise SpecError("OpenVINO always optimises: use the runner ort without optimisations")
     return {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": "1",
         "INFERENCE_NUM_THREADS": str(spec.threads or default_threads()),
         "INFERENCE_PRECISION_HINT": "f32",
         "ENABLE_CPU_PINNING": "NO",
-        **own,
+        **{key: value for key, value in spec.options if is_openvino_property(key)},
     }
 
 
-class OpenVinoRunner:
+class OpenVinoRunner(Runner):
     """Runs an ONNX file with OpenVINO on this CPU.
 
     OpenVINO's CPU kernels are chosen for a shape, so the model is compiled for one: when it is
@@ -86,32 +86,15 @@ class OpenVinoRunner:
         self._compile(model, (self.input.shape[0] or 1, *self.input.shape[1:]))
         self.load_ns = time.perf_counter_ns() - start
 
-    def infer(self, batch: Array) -> Array:
-        """Return the first output for ``batch``, usually the logits ``(N, classes)``.
-
-        Raises:
-            RunnerError: OpenVINO can't run this batch, a wrong shape for instance.
-        """
-        return self.infer_all(batch)[0]
-
     def infer_all(self, batch: Array) -> tuple[Array, ...]:
-        """Return every output for ``batch``, in the order of :attr:`outputs`.
-
-        Raises:
-            RunnerError: OpenVINO can't run this batch, a wrong shape for instance.
-        """
-        if batch.shape != self._shape:
-            self._check(batch)
+        """See :meth:`Runner.infer_all`."""
+        if batch.shape != self._shape or batch.dtype != self.input.dtype:
+            self._check(batch)  # OpenVINO would convert a dtype, within the measured time
             self._compile(self._read(), batch.shape)
-        elif batch.dtype != self.input.dtype:
-            self._check(batch)  # OpenVINO would convert it, within the measured time
         try:
             results = self._request.infer([batch], share_inputs=True)
         except RuntimeError as error:
-            raise RunnerError(
-                f"OpenVINO can't run {self._path} on an input of {list(batch.shape)} "
-                f"{batch.dtype}: {last_line(error)}"
-            ) from error
+            raise refused_batch("OpenVINO", self._path, batch, reason(error)) from error
         return tuple(results.to_tuple())
 
     def close(self) -> None:
@@ -136,24 +119,18 @@ class OpenVinoRunner:
         self._shape = shape
 
     def _check(self, batch: Array) -> None:
-        """Refuse a batch that is not what the file takes.
-
-        Raises:
-            RunnerError: dtype, rank or a fixed dimension differs.
-        """
+        """Refuse a batch whose dtype, rank or a fixed dimension is not what the file takes."""
         wanted = self.input
         fits = len(batch.shape) == len(wanted.shape) and all(
             size in (None, found) for size, found in zip(wanted.shape, batch.shape, strict=True)
         )
         if not fits or batch.dtype != wanted.dtype:
-            raise RunnerError(
-                f"OpenVINO can't run {self._path} on an input of {list(batch.shape)} "
-                f"{batch.dtype}: it takes {list(wanted.shape)} {wanted.dtype}"
-            )
+            takes = f"it takes {list(wanted.shape)} {wanted.dtype}"
+            raise refused_batch("OpenVINO", self._path, batch, takes)
 
     def _refused(self, error: RuntimeError) -> RunnerError:
         version = self._openvino.__version__.partition("-")[0]
-        return RunnerError(f"OpenVINO {version} refuses {self._path}: {last_line(error)}")
+        return RunnerError(f"OpenVINO {version} refuses {self._path}: {reason(error)}")
 
 
 def import_openvino() -> ModuleType:
@@ -185,7 +162,6 @@ def _spec_of(port: openvino.Output) -> TensorSpec:
     return TensorSpec(name=port.any_name, dtype=dtype, shape=dims)
 
 
-def last_line(error: BaseException) -> str:
-    """Return what OpenVINO says at the end; the lines before are where in its sources."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__
+def reason(error: BaseException) -> str:
+    """Return the last line of OpenVINO's ``error``; those before say where in its sources."""
+    return last_line(str(error), otherwise=type(error).__name__)

@@ -21,9 +21,6 @@ from resnet_deploy.spec import Optimization, SessionSpec
 ORT_CONFIG_KEY = "ort_config"
 """Its key in the model's ``metadata_props``."""
 
-ORT_CONFIG_VARIABLE = "ORT_LOAD_CONFIG_FROM_MODEL"
-"""The environment variable that must be ``1``."""
-
 TRAVELLING = (
     "intra_op_num_threads",
     "inter_op_num_threads",

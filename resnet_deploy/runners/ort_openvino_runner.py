@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resnet_deploy.errors import MissingDependencyError, RunnerError
-from resnet_deploy.runners.openvino_runner import last_line, properties
+from resnet_deploy.runners.openvino_runner import properties, reason
 from resnet_deploy.runners.ort_runner import OrtRunner, session_options
 from resnet_deploy.runners.session_options import is_openvino_property
 from resnet_deploy.spec import SessionSpec
@@ -45,7 +45,7 @@ class OrtOpenVinoRunner(OrtRunner):
         if not self._devices:
             raise RunnerError(
                 "onnxruntime-ep-openvino lists no CPU device here (it does on Intel CPUs only): "
-                "use the runner openvino, which runs on others, too"
+                "use the runner openvino, which runs on any CPU"
             )
         super().__init__(path, spec)
 
@@ -65,7 +65,7 @@ class OrtOpenVinoRunner(OrtRunner):
             )
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise RunnerError(
-                f"OpenVINO in ONNX Runtime {ort.__version__} refuses {where}: {last_line(error)}"
+                f"OpenVINO in ONNX Runtime {ort.__version__} refuses {where}: {reason(error)}"
             ) from error
         left = _left_to_others(session)
         if left:
@@ -106,7 +106,7 @@ def openvino_devices() -> Sequence[onnxruntime.OrtEpDevice]:
         if "already registered" not in str(error):
             raise RunnerError(
                 f"OpenVINO's plugin can't be loaded into ONNX Runtime {ort.__version__}: "
-                f"{last_line(error)}"
+                f"{reason(error)}"
             ) from error
     return _cpu_devices(ort.get_ep_devices())
 
@@ -120,7 +120,7 @@ def _cpu_devices(devices: Sequence[onnxruntime.OrtEpDevice]) -> Sequence[onnxrun
 
 
 def _left_to_others(session: onnxruntime.InferenceSession) -> list[str]:
-    """Return the operators that OpenVINO did not take; ONNX Runtime says nothing of that."""
+    """Return the operators that OpenVINO did not take; ONNX Runtime does not report them."""
     assigned = session.get_provider_graph_assignment_info()
     return sorted(
         {node.op_type for part in assigned if part.ep_name != PROVIDER for node in part.get_nodes()}

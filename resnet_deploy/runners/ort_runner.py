@@ -12,6 +12,7 @@ import onnx
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import TensorSpec, load, read_model
 from resnet_deploy.errors import RunnerError, SpecError, one_line
+from resnet_deploy.runners.base import Runner, refused_batch
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.session_options import (
     ATTRIBUTES,
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 _NUMPY_NAMES = {"float": "float32", "double": "float64"}
 
 
-class OrtRunner:
+class OrtRunner(Runner):
     """Runs an ONNX file with ONNX Runtime on this CPU.
 
-    ``spec.options`` are session options, see ``runtime.session_options``.
+    ``spec.options`` are session options, see :mod:`resnet_deploy.runners.session_options`.
 
     The session is opened before anything else reads the file: a copy of the model in Python
     would count in the process's peak memory.
@@ -55,25 +56,14 @@ class OrtRunner:
             load(path)  # says what is wrong with the file, if it is the file
             raise
         self.load_ns = time.perf_counter_ns() - start
-        self.input = _input_of(self._session, path)
+        inputs = self._session.get_inputs()
+        self.input = _spec_of(inputs[0]) if len(inputs) == 1 else load(path).input  # raises
         self.outputs = tuple(map(_spec_of, self._session.get_outputs()))
         self._traced: tuple[tuple[str, ...], onnxruntime.InferenceSession] | None = None
 
-    def infer(self, batch: Array) -> Array:
-        """Return the first output, such as logits ``(N, classes)``, of ``batch``.
-
-        Raises:
-            RunnerError: ONNX Runtime can't run this batch, a wrong shape for instance.
-        """
-        return self.infer_all(batch)[0]
-
     def infer_all(self, batch: Array) -> tuple[Array, ...]:
-        """Return every output for ``batch``.
-
-        Raises:
-            RunnerError: see :meth:`infer`.
-        """
-        return tuple(_run(self._session, None, {self.input.name: batch}, self._path))
+        """See :meth:`Runner.infer_all`."""
+        return tuple(self._run(self._session, None, batch))
 
     def trace(self, batch: Array, tensors: Sequence[str]) -> dict[str, Array]:
         """Return the values of ``tensors``, by their names in the ONNX file.
@@ -87,17 +77,23 @@ class OrtRunner:
         """
         names = tuple(dict.fromkeys(tensors))
         if self._traced is None or self._traced[0] != names:
-            self._traced = (names, self._open_traced(names))
-        values = _run(self._traced[1], list(names), {self.input.name: batch}, self._path)
+            model = read_model(self._path)
+            add_outputs(model, names, self._path)
+            self._traced = (names, self._open(model.SerializeToString(), self._spec))
+        values = self._run(self._traced[1], names, batch)
         return dict(zip(names, values, strict=True))
-
-    def _open_traced(self, names: tuple[str, ...]) -> onnxruntime.InferenceSession:
-        model = read_model(self._path)
-        add_outputs(model, names, self._path)
-        return self._open(model.SerializeToString(), self._spec)
 
     def _open(self, model: Path | bytes, spec: SessionSpec) -> onnxruntime.InferenceSession:
         return open_session(model, spec)
+
+    def _run(
+        self, session: onnxruntime.InferenceSession, names: Sequence[str] | None, batch: Array
+    ) -> list[Array]:
+        try:
+            values: list[Array] = session.run(names, {self.input.name: batch})
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise refused_batch("ONNX Runtime", self._path, batch, one_line(error)) from error
+        return values
 
     def close(self) -> None:
         """Free the model."""
@@ -211,30 +207,7 @@ def open_session(model: Path | bytes, spec: SessionSpec) -> onnxruntime.Inferenc
         ) from error
 
 
-def _input_of(session: onnxruntime.InferenceSession, path: Path) -> TensorSpec:
-    inputs = session.get_inputs()
-    if len(inputs) != 1:
-        return load(path).input  # raises, and says so
-    return _spec_of(inputs[0])
-
-
 def _spec_of(tensor: onnxruntime.NodeArg) -> TensorSpec:
     kind = tensor.type.removeprefix("tensor(").removesuffix(")")
     dims = tuple(dim if isinstance(dim, int) else None for dim in tensor.shape)
     return TensorSpec(name=tensor.name, dtype=_NUMPY_NAMES.get(kind, kind), shape=dims)
-
-
-def _run(
-    session: onnxruntime.InferenceSession,
-    names: list[str] | None,
-    feed: dict[str, Array],
-    path: Path,
-) -> list[Array]:
-    try:
-        values: list[Array] = session.run(names, feed)
-    except Exception as error:  # onnxruntime's exceptions share no base class
-        shapes = ", ".join(f"{list(batch.shape)} {batch.dtype}" for batch in feed.values())
-        raise RunnerError(
-            f"ONNX Runtime can't run {path} on an input of {shapes}: {one_line(error)}"
-        ) from error
-    return values

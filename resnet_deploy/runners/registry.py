@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
+import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.models.dependencies import INSTALL
 from resnet_deploy.results import RunnerStatus
-from resnet_deploy.runners import cpp_compiler
 from resnet_deploy.runners.base import Runner
+from resnet_deploy.runners.cpp_compiler import what_is_missing
 from resnet_deploy.runners.session_options import is_openvino_property
 from resnet_deploy.spec import SessionSpec
 
@@ -57,10 +57,7 @@ def open_runner(name: str, path: Path, spec: SessionSpec) -> Runner:
         UnsupportedGraphError, RunnerError: the runtime can't take this model.
     """
     check_runner(name)
-    module, _, attribute = RUNNERS[name].partition(":")
-    runner: Callable[[Path, SessionSpec], Runner] = getattr(
-        importlib.import_module(module), attribute
-    )
+    runner: Callable[[Path, SessionSpec], Runner] = pkgutil.resolve_name(RUNNERS[name])
     return runner(path, spec)
 
 
@@ -82,12 +79,10 @@ def runner_status() -> tuple[RunnerStatus, ...]:
 
 
 def _status(name: str) -> RunnerStatus:
-    if name in _PACKAGES:
-        module, command = _PACKAGES[name]
-        if importlib.util.find_spec(module) is None:
-            problem = f"not installed: {command}"
-            return RunnerStatus(name=name, installed=False, problem=problem)
-    missing = cpp_compiler.what_is_missing() if name == "torch-compile" else None
-    if missing is not None:
-        return RunnerStatus(name=name, installed=False, problem=f"needs {missing}")
-    return RunnerStatus(name=name, installed=True)
+    problem = ""
+    module, command = _PACKAGES.get(name, (None, ""))
+    if module is not None and importlib.util.find_spec(module) is None:
+        problem = f"not installed: {command}"
+    elif name == "torch-compile" and (missing := what_is_missing()) is not None:
+        problem = f"needs {missing}"
+    return RunnerStatus(name=name, installed=not problem, problem=problem)

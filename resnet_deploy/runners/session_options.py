@@ -1,7 +1,7 @@
-"""Session options by their own names, refused when they don't exist.
+"""Session options by ONNX Runtime's own names, refused when they don't exist.
 
 ONNX Runtime ignores a session config entry that it does not know, and takes ``true`` for ``0``:
-a typing error would be measured as if it made no difference. So what there is, is listed here: the
+a misspelt option would be measured as one that makes no difference. So all are listed here: the
 keys of ``onnxruntime_session_options_config_keys.h`` that ONNX Runtime 1.31 has for CPUs, and the
 attributes of its ``SessionOptions``. Keys that begin with ``ep.`` belong to an execution provider.
 OpenVINO's properties, in capitals, go to the runners of OpenVINO, which know them all.
@@ -189,4 +189,4 @@ def _hint(key: str) -> str:
     close = difflib.get_close_matches(key, [*CONFIG_KEYS, *ATTRIBUTES], n=3, cutoff=0.6)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    return "docs/runners.md lists those that there are"
+    return "docs/runners.md lists all of them"

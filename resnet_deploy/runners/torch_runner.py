@@ -13,6 +13,7 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import describe, read_model
 from resnet_deploy.errors import MissingDependencyError, RunnerError, SpecError, one_line
 from resnet_deploy.models.dependencies import INSTALL
+from resnet_deploy.runners.base import Runner, refused_batch
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.spec import SessionSpec
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from resnet_deploy.interpreter.module import OnnxModule
 
 
-class TorchRunner:
+class TorchRunner(Runner):
     """Runs an ONNX file as eager float32 PyTorch; an int8 file is emulated in float32.
 
     ``spec.optimization`` has no meaning here: eager PyTorch runs one operator after the other.
@@ -62,20 +63,8 @@ class TorchRunner:
         self.input, self.outputs = artifact.input, artifact.outputs
         self._traced: OnnxModule | None = None
 
-    def infer(self, batch: Array) -> Array:
-        """Return the first output for ``batch``, usually the logits ``(N, classes)``.
-
-        Raises:
-            RunnerError: PyTorch can't run this batch, a wrong shape for instance.
-        """
-        return self.infer_all(batch)[0]
-
     def infer_all(self, batch: Array) -> tuple[Array, ...]:
-        """Return every output for ``batch``, in the order of :attr:`outputs`.
-
-        Raises:
-            RunnerError: PyTorch can't run this batch, a wrong shape for instance.
-        """
+        """See :meth:`Runner.infer_all`."""
         import torch
 
         try:
@@ -83,7 +72,7 @@ class TorchRunner:
                 results = self._run(self._tensor(batch))
                 return tuple(result.contiguous().numpy() for result in results)
         except RuntimeError as error:
-            raise self._failed(batch, error) from error
+            raise refused_batch("PyTorch", self._path, batch, one_line(error)) from error
 
     def trace(self, batch: Array, tensors: Sequence[str]) -> dict[str, Array]:
         """Return the values of ``tensors``, by their names in the ONNX file.
@@ -105,7 +94,7 @@ class TorchRunner:
                 f"{self._path} has no tensor {error}: name an output of one of its nodes"
             ) from error
         except RuntimeError as error:
-            raise self._failed(batch, error) from error
+            raise refused_batch("PyTorch", self._path, batch, one_line(error)) from error
         return {name: value.contiguous().numpy() for name, value in values.items()}
 
     def close(self) -> None:
@@ -126,13 +115,6 @@ class TorchRunner:
     def _run(self, batch: Tensor) -> tuple[Tensor, ...]:
         results: tuple[Tensor, ...] = self._module(batch)
         return results
-
-    def _failed(self, batch: Array, error: RuntimeError) -> RunnerError:
-        reason = one_line(error)
-        return RunnerError(
-            f"PyTorch can't run {self._path} on an input of {list(batch.shape)} "
-            f"{batch.dtype}: {reason}"
-        )
 
 
 class TorchChannelsLastRunner(TorchRunner):

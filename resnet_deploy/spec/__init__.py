@@ -1,8 +1,6 @@
 """What is asked for: frozen requests, with the paper's and the field's names."""
 
-from resnet_deploy.spec.bench import (
-    BenchSpec,
-)
+from resnet_deploy.spec.bench import BenchSpec
 from resnet_deploy.spec.budget import Budget
 from resnet_deploy.spec.bundle import DEFAULT_REAL_PICTURES, BundleTarget
 from resnet_deploy.spec.model import (
@@ -24,17 +22,8 @@ from resnet_deploy.spec.preprocess import (
     Preprocess,
     PreprocessOverrides,
 )
-from resnet_deploy.spec.quant import (
-    CalibrationMethod,
-    Effort,
-    FirstConv,
-    QuantSpec,
-    TargetIsa,
-)
-from resnet_deploy.spec.session import (
-    Optimization,
-    SessionSpec,
-)
+from resnet_deploy.spec.quant import CalibrationMethod, Effort, FirstConv, QuantSpec, TargetIsa
+from resnet_deploy.spec.session import Optimization, SessionSpec
 from resnet_deploy.spec.tolerance import (
     ENOUGH_FOR_AGREEMENT,
     FP32_TOLERANCE,
@@ -43,42 +32,3 @@ from resnet_deploy.spec.tolerance import (
     Tolerance,
 )
 from resnet_deploy.spec.tuning import FileOptions, Objective, RunOptions, TuneSpec
-
-__all__ = [
-    "CENTER_CROP_RATIO",
-    "DEFAULT_REAL_PICTURES",
-    "ENOUGH_FOR_AGREEMENT",
-    "FP32_TOLERANCE",
-    "IMAGENET_DEPTHS",
-    "IMAGENET_MEAN",
-    "IMAGENET_STD",
-    "INT8_MIN_AGREEMENT",
-    "INT8_TOLERANCE",
-    "BenchSpec",
-    "Budget",
-    "BundleTarget",
-    "CalibrationMethod",
-    "Effort",
-    "Family",
-    "FileOptions",
-    "FirstConv",
-    "InputFormat",
-    "ModelSpec",
-    "Objective",
-    "Optimization",
-    "OutputKind",
-    "OutputSpec",
-    "Preprocess",
-    "PreprocessOverrides",
-    "QuantSpec",
-    "RunOptions",
-    "SessionSpec",
-    "Shortcut",
-    "Stem",
-    "TargetIsa",
-    "Tolerance",
-    "TuneSpec",
-    "Variant",
-    "resnet_spec",
-    "vgg19_spec",
-]

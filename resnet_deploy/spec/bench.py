@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 from resnet_deploy.errors import SpecError
 
+_LEAST = {
+    **dict.fromkeys(("batch_size", "rounds", "runs_per_round", "rounds_per_process"), 1),
+    **dict.fromkeys(("instances", "cold_starts"), 1),
+    **dict.fromkeys(("threads", "warmup_seconds"), 0),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class BenchSpec:
@@ -43,27 +49,12 @@ class BenchSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.rounds < 1 or self.runs_per_round < 1:
-            raise SpecError(
-                f"nothing to measure: batch size {self.batch_size}, {self.rounds} rounds of "
-                f"{self.runs_per_round} runs; each must be at least 1"
-            )
-        if self.rounds_per_process < 1 or self.instances < 1 or self.cold_starts < 1:
-            raise SpecError(
-                f"nothing to measure: {self.rounds_per_process} rounds per process, "
-                f"{self.instances} instances, {self.cold_starts} cold starts; each must be at "
-                "least 1"
-            )
-        if self.threads < 0 or self.warmup_seconds < 0 or self.time_limit <= 0:
-            raise SpecError(
-                f"{self.threads} threads, {self.warmup_seconds} s of warm-up and a time limit "
-                f"of {self.time_limit} s: none may be negative, and the limit must be positive"
-            )
-        if self.precision <= 0 or self.slice_seconds <= 0:
-            raise SpecError(
-                f"a precision of {self.precision:g} and slices of {self.slice_seconds} s: both "
-                "must be positive"
-            )
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise SpecError(f"{name} must be at least {least}, not {getattr(self, name):g}")
+        for name in ("time_limit", "precision", "slice_seconds"):
+            if getattr(self, name) <= 0:
+                raise SpecError(f"{name} must be positive, not {getattr(self, name):g}")
         if self.instances > 1 and not self.throughput:
             raise SpecError(
                 f"{self.instances} instances measure throughput, not latency: use --throughput"

@@ -91,22 +91,18 @@ def resnet_spec(
         SpecError: no ResNet has this depth, or a size is not positive.
     """
     if depth in IMAGENET_DEPTHS:
-        family, classes, size = Family.IMAGENET, 1000, 224
-        stem = stem or Stem.IMAGENET
-        if stem is Stem.CIFAR:
-            size = 32
-        shortcut = shortcut or Shortcut.B
+        family, classes, usual = Family.IMAGENET, 1000, (Stem.IMAGENET, Shortcut.B)
     elif depth >= 8 and (depth - 2) % 6 == 0:
-        family, classes, size = Family.CIFAR, 10, 32
-        stem = stem or Stem.CIFAR
-        shortcut = shortcut or Shortcut.A
+        family, classes, usual = Family.CIFAR, 10, (Stem.CIFAR, Shortcut.A)
     else:
         raise SpecError(
             f"no ResNet has depth {depth}: use 18, 34, 50, 101 or 152 (ImageNet), "
             "or 6n+2 (CIFAR: 20, 32, 44, 56, 110)"
         )
-    classes = num_classes if num_classes is not None else classes
-    size = image_size if image_size is not None else size
+    stem, shortcut = stem or usual[0], shortcut or usual[1]
+    size = 224 if family is Family.IMAGENET and stem is Stem.IMAGENET else 32
+    classes = classes if num_classes is None else num_classes
+    size = size if image_size is None else image_size
     if classes < 1 or size < 1:
         raise SpecError(f"number of classes ({classes}) and image size ({size}) must be positive")
     return ModelSpec(

@@ -9,22 +9,14 @@ import re
 from dataclasses import dataclass
 
 from resnet_deploy.errors import SpecError
-from resnet_deploy.spec import (
-    Family,
-    ModelSpec,
-    Shortcut,
-    Stem,
-    Variant,
-    resnet_spec,
-    vgg19_spec,
-)
+from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant, resnet_spec, vgg19_spec
 
 _RESNET_NAME = re.compile(r"(?P<kind>resnet|plain)-?(?P<depth>\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRequest:
-    """A network by its properties; None is "not said".
+    """A network by its properties; None leaves one open.
 
     ``model`` is ``vgg19``, a name such as ``resnet34`` or ``plain34``, or
     ``package.module:factory`` for any callable that returns an image classifier.
@@ -57,12 +49,10 @@ class ModelRequest:
             SpecError: the two differ.
         """
         named = self._named_resnet()
-        if named is None:
-            return self.depth
-        named_depth = int(named["depth"])
-        if self.depth not in (None, named_depth):
+        depth = self.depth if named is None else int(named["depth"])
+        if self.depth not in (None, depth):
             raise SpecError(f"--model {self.model} and --depth {self.depth} differ: give one")
-        return named_depth
+        return depth
 
     @property
     def is_plain(self) -> bool:
@@ -81,19 +71,12 @@ class ModelRequest:
             if value is not None and value < 1:
                 raise SpecError(f"the {option} must be at least 1, not {value}")
         if self.is_vgg or self.is_custom:
-            given = [
-                option
-                for option, value in (
-                    ("--depth", self.depth),
-                    ("--variant", self.variant),
-                    ("--shortcut", self.shortcut),
-                    ("--stem", self.stem),
-                    ("--plain", self.plain or None),
-                )
-                if value is not None
-            ]
-            if given:
-                raise SpecError(f"{given[0]} is for ResNets: drop it, or drop --model {self.model}")
+            options = {**vars(self), "plain": self.plain or None}
+            for option in ("depth", "variant", "shortcut", "stem", "plain"):
+                if options[option] is not None:
+                    raise SpecError(
+                        f"--{option} is for ResNets: drop it, or drop --model {self.model}"
+                    )
         elif self.model is not None and self._named_resnet() is None:
             raise SpecError(
                 f"no model is called {self.model!r}: use resnet18 to resnet152, vgg19, or "

@@ -24,7 +24,7 @@ class OutputKind(str, enum.Enum):
 
     @property
     def has_classes(self) -> bool:
-        """Whether the answer says which class a picture is of."""
+        """Whether the answer says which class an image is of."""
         return self in (OutputKind.LOGITS, OutputKind.SOFTMAX, OutputKind.TOP_K)
 
 

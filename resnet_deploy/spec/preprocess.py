@@ -1,4 +1,4 @@
-"""From a picture to the input tensor."""
+"""From an image to the input tensor."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class InputFormat(str, enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocess:
-    """From a picture to the input tensor, as torchvision evaluates.
+    """From an image to the input tensor, as torchvision evaluates.
 
     The shorter side is resized to ``resize`` pixels (antialiased), the centre ``crop`` x
     ``crop`` pixels are kept, RGB is scaled to [0, 1], then ``(x - mean) / std`` per channel.
     A ``format`` of bytes ends after the crop: the graph does the rest. With ``resize_in_graph`` it
-    resizes and crops as well, and the input is the picture as it is.
+    resizes and crops as well, and the input is the image as it is.
     """
 
     resize: int = 256

@@ -21,7 +21,7 @@ class Tolerance:
 
     def over(self, default: Tolerance) -> Tolerance:
         """Return ``default`` with what is asked here in place of its own."""
-        asked = {one.name: getattr(self, one.name) for one in fields(self)}
+        asked = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(default, **{key: value for key, value in asked.items() if value is not None})
 
 

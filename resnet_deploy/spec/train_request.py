@@ -36,7 +36,7 @@ class TrainRequest:
         force: replace the run in ``out``.
 
     Raises:
-        SpecError: ``licence`` is no SPDX expression, mean or std can't be that of pictures, or two
+        SpecError: ``licence`` is no SPDX expression, mean or std can't be that of images, or two
             options contradict each other.
     """
 
@@ -67,18 +67,15 @@ class TrainRequest:
             raise SpecError("--resume continues a run and --force replaces it: choose one")
         if self.qat and self.weights == "random":
             raise SpecError("--qat fine-tunes a trained network: name it with --weights")
-        if self.qat and (self.recipe.freeze or self.recipe.stage_decay != 1 or self.recipe.compile):
+        recipe = self.recipe
+        if self.qat and (recipe.freeze or recipe.stage_decay != 1 or recipe.compile):
             raise SpecError(
-                "--qat trains all layers, as they are: freeze, stage_decay and compile "
-                "are not for it"
+                "--qat trains all layers as they are: leave freeze, stage_decay and compile out"
             )
-        if self.qat and self.recipe.precision is Precision.BFLOAT16:
+        if self.qat and recipe.precision is Precision.BFLOAT16:
             raise SpecError("--qat computes in float32: leave precision = bfloat16 out")
-        if self.recipe.zero_init and self.weights != "random":
-            raise SpecError(
-                "zero_init is for new networks: leave it out, or --weights, whose last gammas it "
-                "would lose"
-            )
+        if recipe.zero_init and self.weights != "random":
+            raise SpecError("zero_init is for new networks: leave it or --weights out")
 
 
 def _listed(values: Iterable[float]) -> str:

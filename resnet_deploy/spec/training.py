@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import math
 from dataclasses import dataclass, fields
 
@@ -24,9 +25,9 @@ class Schedule(str, enum.Enum):
 
 
 class Augment(str, enum.Enum):
-    """What training pictures go through; evaluation pictures never do.
+    """What training images go through; evaluation images never do.
 
-    ``crop-flip`` pads by :attr:`Recipe.pad` and crops at random, then mirrors half of the pictures
+    ``crop-flip`` pads by :attr:`Recipe.pad` and crops at random, then mirrors half of the images
     (He et al., section 4.2); ``crop`` mirrors none; ``resized-crop`` crops 8 to 100 %
     of the area at an aspect ratio of 3/4 to 4/3, resizes, and mirrors half (Szegedy et al.,
     arXiv:1409.4842; torchvision's default).
@@ -73,10 +74,10 @@ class Recipe:
         milestones: shares of the run at which ``steps`` divides the rate by ten.
         warmup_epochs: over which the rate rises in a straight line from near 0.
         label_smoothing: probability that is spread over all classes (arXiv:1512.00567).
-        mixup: alpha of Beta(alpha, alpha), by which two pictures are mixed (arXiv:1710.09412); 0
+        mixup: alpha of Beta(alpha, alpha), by which two images are mixed (arXiv:1710.09412); 0
             mixes none.
         augment: see :class:`Augment`.
-        pad: pixels of the mean colour around a picture before ``crop-flip`` and ``crop``.
+        pad: pixels of the mean colour around an image before ``crop-flip`` and ``crop``.
         precision: see :class:`Precision`.
         channels_last: keep pixels' channels together in memory, which CPUs convolve faster.
         ema: decay per step of the moving average of the weights that is evaluated and kept; 0 is
@@ -131,15 +132,14 @@ class Recipe:
         for name in ("momentum", "label_smoothing", "ema"):
             self._check(name, 0 <= getattr(self, name) < 1, "must be in [0, 1)")
         self._check("stage_decay", 0 < self.stage_decay <= 1, "must be in (0, 1]")
-        increasing = all(a < b for a, b in zip(self.milestones, self.milestones[1:], strict=False))
-        inside = all(0 < milestone < 1 for milestone in self.milestones)
-        self._check("milestones", increasing and inside, "must be increasing shares in (0, 1)")
+        shares = (0.0, *self.milestones, 1.0)
+        increasing = all(a < b for a, b in itertools.pairwise(shares))
+        self._check("milestones", increasing, "must be increasing shares in (0, 1)")
         wanted = self.schedule is Schedule.STEPS
         self._check("milestones", bool(self.milestones) == wanted, "go with schedule steps alone")
         self._check("nesterov", self.momentum > 0 or not self.nesterov, "needs a momentum")
-        self._check(
-            "warmup_epochs", self.warmup_epochs < self.epochs, "must be shorter than the run"
-        )
+        short = self.warmup_epochs < self.epochs
+        self._check("warmup_epochs", short, "must be shorter than the run")
 
     @property
     def peak_lr(self) -> float:

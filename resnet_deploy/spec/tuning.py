@@ -97,11 +97,7 @@ class RunOptions:
     @property
     def name(self) -> str:
         """Such as ``ort, 2 threads, session.intra_op.allow_spinning=0``."""
-        plural = "s" * (self.threads != 1)
-        parts = [self.runner, f"{self.threads} thread{plural}"]
-        if self.instances > 1:
-            parts.append(f"{self.instances} instances")
-        if self.batch_size > 1:
-            parts.append(f"batch {self.batch_size}")
-        parts += [f"{key}={value}" for key, value in self.options]
-        return ", ".join(parts)
+        parts = [self.runner, f"{self.threads} thread{'s' * (self.threads != 1)}"]
+        parts += [f"{self.instances} instances"] if self.instances > 1 else []
+        parts += [f"batch {self.batch_size}"] if self.batch_size > 1 else []
+        return ", ".join([*parts, *(f"{key}={value}" for key, value in self.options)])

@@ -1,7 +1,7 @@
-"""What chance does to training pictures: their order, crops, mirroring and mixing.
+"""What chance does to training images: their order, crops, mirroring and mixing.
 
 Every draw is a function of the seed, the epoch and the position in the epoch, so that neither the
-step a run resumes at nor the number of threads or processes changes a picture. ``RandomState`` is
+step a run resumes at nor the number of threads or processes changes an image. ``RandomState`` is
 used as its streams are the same in every numpy version, which ``Generator`` does not promise.
 """
 
@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 from resnet_deploy.spec.training import Augment, Recipe
 
 Floats = NDArray[np.float32]
-
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom; right and bottom are outside."""
 
 _MIRRORING = (Augment.CROP_FLIP, Augment.RESIZED_CROP)
 _SHIFTING = (Augment.CROP_FLIP, Augment.CROP)
@@ -46,11 +43,11 @@ class EpochPlan:
     Args:
         seed: of the run.
         epoch: counted from 0.
-        order: which picture is at each position, int64 ``(N,)``.
+        order: which image is at each position, int64 ``(N,)``.
         shifts: rows and columns, 0 to ``2 * pad``, at which the crop begins, int64 ``(N, 2)``; None
             is no crop.
-        flips: which pictures are mirrored, bool ``(N,)``; None is none of them.
-        mixes: per step, what of a picture remains when another one is mixed in; None is no mixing.
+        flips: which images are mirrored, bool ``(N,)``; None is none of them.
+        mixes: per step, what of an image remains when another one is mixed in; None is no mixing.
     """
 
     seed: int
@@ -62,7 +59,7 @@ class EpochPlan:
 
 
 def plan_epoch(count: int, recipe: Recipe, *, seed: int, epoch: int) -> EpochPlan:
-    """Draw everything that is random in one epoch over ``count`` pictures."""
+    """Draw everything that is random in one epoch over ``count`` images."""
     shifts, flips, mixes = None, None, None
     if recipe.augment in _SHIFTING:
         draws = _stream(_Stream.SHIFTS, seed, epoch)
@@ -76,8 +73,8 @@ def plan_epoch(count: int, recipe: Recipe, *, seed: int, epoch: int) -> EpochPla
     return EpochPlan(seed=seed, epoch=epoch, order=order, shifts=shifts, flips=flips, mixes=mixes)
 
 
-def crop_box(plan: EpochPlan, position: int, size: tuple[int, int]) -> Box:
-    """Return which part of the picture at ``position`` ``resized-crop`` keeps.
+def crop_box(plan: EpochPlan, position: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return the left, top, right and bottom of what ``resized-crop`` keeps of an image.
 
     Ten times an area (8 to 100 %) and an aspect ratio (3/4 to 4/3, evenly on a log scale) are
     drawn, as in torchvision's ``RandomResizedCrop``; if none fits, the largest centre crop whose
@@ -86,7 +83,7 @@ def crop_box(plan: EpochPlan, position: int, size: tuple[int, int]) -> Box:
     Args:
         plan: the draws of the epoch.
         position: in the order of the epoch.
-        size: width and height of the picture, in pixels.
+        size: width and height of the image, in pixels.
     """
     draws = _stream(_Stream.BOXES, plan.seed, plan.epoch, position)
     width, height = size
@@ -105,7 +102,7 @@ def crop_box(plan: EpochPlan, position: int, size: tuple[int, int]) -> Box:
 
 
 def shifted(values: Floats, shifts: NDArray[np.int64], pad: int) -> Floats:
-    """Return each picture padded by ``pad`` on every side and cropped where ``shifts`` says.
+    """Return each image padded by ``pad`` on every side and cropped where ``shifts`` says.
 
     The padding is 0. He et al. (section 4.2) subtract the mean before they pad, so theirs is the
     mean colour; that of ``values``, which are normalised, is 0 as well.
@@ -138,7 +135,7 @@ def neighbours(count: int) -> NDArray[np.int64]:
 
 
 def mixed(values: Floats, mix: float) -> Floats:
-    """Return ``mix`` of each picture and ``1 - mix`` of its neighbour (arXiv:1710.09412)."""
+    """Return ``mix`` of each image and ``1 - mix`` of its neighbour (arXiv:1710.09412)."""
     partners = values[neighbours(len(values))]
     return np.float32(mix) * values + np.float32(1 - mix) * partners
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -28,23 +29,21 @@ from resnet_deploy.training.augment import (
     plan_epoch,
     shifted,
 )
-from resnet_deploy.training.data import Pictures, Pixels
+from resnet_deploy.training.data import LabelledImages, Pixels
 
 _BATCHES_AHEAD = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingBatch:
-    """Some pictures and their classes.
-
-    The loss of mixed pictures is ``mix * CE(labels) + (1 - mix) * CE(partners)``.
+    """Some images and their classes.
 
     Args:
         images: float32 ``(N, 3, S, S)``, normalised, and mixed already.
         labels: int64 ``(N,)``.
-        indices: which pictures these are, int64 ``(N,)``.
+        indices: which images these are, int64 ``(N,)``.
         partners: the classes of what was mixed in, int64 ``(N,)``; None when nothing was.
-        mix: the share of the picture itself.
+        mix: the share of the image itself.
     """
 
     images: Tensor
@@ -53,23 +52,35 @@ class TrainingBatch:
     partners: Tensor | None = None
     mix: float = 1.0
 
+    def loss(self, logits: Tensor, label_smoothing: float) -> Tensor:
+        """Return the mean cross entropy of ``logits``, float32 ``(N, classes)``.
 
-def steps_per_epoch(pictures: Pictures, recipe: Recipe) -> int:
-    """Return the number of whole batches; the pictures left over wait for another epoch.
+        A mixed image counts as its own class by ``mix`` and as its partner's by the rest
+        (arXiv:1710.09412, which this equals as the loss is linear in the target).
+        """
+        loss = F.cross_entropy(logits, self.labels, label_smoothing=label_smoothing)
+        if self.partners is None:
+            return loss
+        partners = F.cross_entropy(logits, self.partners, label_smoothing=label_smoothing)
+        return self.mix * loss + (1 - self.mix) * partners
+
+
+def steps_per_epoch(data: LabelledImages, recipe: Recipe) -> int:
+    """Return the number of whole batches; the images left over wait for another epoch.
 
     Raises:
-        SpecError: there are fewer pictures than one batch has.
+        SpecError: there are fewer images than one batch has.
     """
-    if recipe.batch_size > len(pictures):
+    if recipe.batch_size > len(data):
         raise SpecError(
-            f"recipe: batch_size = {recipe.batch_size}, but {pictures.name} has only "
-            f"{len(pictures)} images: choose a smaller one"
+            f"recipe: batch_size = {recipe.batch_size}, but {data.dataset.name} has only "
+            f"{len(data)} images: choose a smaller one"
         )
-    return len(pictures) // recipe.batch_size
+    return len(data) // recipe.batch_size
 
 
 def training_batches(
-    pictures: Pictures,
+    data: LabelledImages,
     recipe: Recipe,
     *,
     seed: int,
@@ -81,36 +92,36 @@ def training_batches(
 ) -> Generator[TrainingBatch, None, None]:
     """Return the batches of one epoch, from step ``start`` on, augmented as ``recipe`` says.
 
-    The pictures depend on ``seed``, ``epoch`` and their position in the epoch alone: not on
+    The images depend on ``seed``, ``epoch`` and their position in the epoch alone: not on
     ``start``, ``threads`` or ``world``. Closing the generator ends its threads.
 
     Args:
-        pictures: all training pictures.
+        data: all training images.
         recipe: batch size, augmentation, mixup and memory format.
         seed: of the run.
         epoch: counted from 0.
         start: steps of this epoch that are done already.
         rank: which process this is; it gets the ``rank``-th part of every batch.
         world: number of processes.
-        threads: that decode pictures; None is one per core, at most 4.
+        threads: that decode images; None is one per core, at most 4.
 
     Raises:
-        SpecError: the batch size does not fit the pictures or the processes.
-        DatasetError: while iterating, a picture that can't be read.
+        SpecError: the batch size does not fit the images or the processes.
+        DatasetError: while iterating, an image that can't be read.
     """
-    steps = steps_per_epoch(pictures, recipe)
+    steps = steps_per_epoch(data, recipe)
     share = _share(recipe, world)
-    plan = plan_epoch(len(pictures), recipe, seed=seed, epoch=epoch)
+    plan = plan_epoch(len(data), recipe, seed=seed, epoch=epoch)
 
     def make(step: int, pool: ThreadPoolExecutor) -> TrainingBatch:
         first = step * recipe.batch_size + rank * share
-        return _augmented(pictures, recipe, plan, step, np.arange(first, first + share), pool)
+        return _augmented(data, recipe, plan, step, np.arange(first, first + share), pool)
 
     return _ahead(make, range(start, steps), threads)
 
 
 def evaluation_batches(
-    pictures: Pictures,
+    data: LabelledImages,
     *,
     batch_size: int,
     rank: int = 0,
@@ -118,22 +129,22 @@ def evaluation_batches(
     channels_last: bool = False,
     threads: int | None = None,
 ) -> Generator[TrainingBatch, None, None]:
-    """Return all pictures in their order, as they are evaluated; the last batch may be smaller.
+    """Return all images in their order, as they are evaluated; the last batch may be smaller.
 
     Of every batch a process gets a part, in order; if that is empty, no batch.
 
     Raises:
-        DatasetError: while iterating, a picture that can't be read.
+        DatasetError: while iterating, an image that can't be read.
     """
 
     def make(step: int, pool: ThreadPoolExecutor) -> TrainingBatch:
         positions = np.arange(*bounds[step], dtype=np.int64)
-        values = _normalised(_evaluated(pictures, positions, pool), pictures.preprocess)
-        return _batch(pictures, positions, values, channels_last=channels_last)
+        values = _normalised(_evaluated(data, positions, pool), data.preprocess)
+        return _batch(data, positions, values, channels_last=channels_last)
 
     bounds = []
-    for first in range(0, len(pictures), batch_size):
-        size = min(batch_size, len(pictures) - first)
+    for first in range(0, len(data), batch_size):
+        size = min(batch_size, len(data) - first)
         low, high = (first + part * size // world for part in (rank, rank + 1))
         if low < high:
             bounds.append((low, high))
@@ -149,14 +160,14 @@ def _share(recipe: Recipe, world: int) -> int:
         )
     if recipe.mixup > 0 and share % 2:
         raise SpecError(
-            f"recipe: mixup pairs pictures, but batch_size = {recipe.batch_size} gives each of "
+            f"recipe: mixup pairs images, but batch_size = {recipe.batch_size} gives each of "
             f"{world} processes {share}, an odd number: choose a multiple of {2 * world}"
         )
     return share
 
 
 def _augmented(
-    pictures: Pictures,
+    data: LabelledImages,
     recipe: Recipe,
     plan: EpochPlan,
     step: int,
@@ -165,33 +176,33 @@ def _augmented(
 ) -> TrainingBatch:
     indices = plan.order[positions]
     if recipe.augment is Augment.RESIZED_CROP:
-        pixels = np.stack(
-            list(pool.map(lambda at: _resized_crop(pictures, plan, int(at)), positions))
-        )
+        pixels = np.stack(list(pool.map(lambda at: _resized_crop(data, plan, int(at)), positions)))
     else:
-        pixels = _evaluated(pictures, indices, pool)
-    values = _normalised(pixels, pictures.preprocess)
+        pixels = _evaluated(data, indices, pool)
+    values = _normalised(pixels, data.preprocess)
     if plan.shifts is not None:
         values = shifted(values, plan.shifts[positions], recipe.pad)
     if plan.flips is not None:
         values = mirrored(values, plan.flips[positions])
     if plan.mixes is None:
-        return _batch(pictures, indices, values, channels_last=recipe.channels_last)
+        return _batch(data, indices, values, channels_last=recipe.channels_last)
     mix = float(plan.mixes[step])
-    batch = _batch(pictures, indices, mixed(values, mix), channels_last=recipe.channels_last)
+    batch = _batch(data, indices, mixed(values, mix), channels_last=recipe.channels_last)
     partners = batch.labels[torch.from_numpy(neighbours(len(indices)))]
     return replace(batch, partners=partners, mix=mix)
 
 
-def _evaluated(pictures: Pictures, indices: NDArray[np.int64], pool: ThreadPoolExecutor) -> Pixels:
-    if pictures.kept is not None:
-        return pictures.kept[indices]
-    return np.stack(list(pool.map(lambda index: pictures.evaluated(int(index)), indices)))
+def _evaluated(
+    data: LabelledImages, indices: NDArray[np.int64], pool: ThreadPoolExecutor
+) -> Pixels:
+    if data.kept is not None:
+        return data.kept[indices]
+    return np.stack(list(pool.map(lambda index: data.evaluated(int(index)), indices)))
 
 
-def _resized_crop(pictures: Pictures, plan: EpochPlan, position: int) -> Pixels:
+def _resized_crop(data: LabelledImages, plan: EpochPlan, position: int) -> Pixels:
     index = int(plan.order[position])
-    image, size = pictures.original(index), pictures.preprocess.crop
+    image, size = data.original(index), data.preprocess.crop
     part = image.crop(crop_box(plan, position, image.size))
     return np.asarray(part.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
 
@@ -203,11 +214,11 @@ def _normalised(pixels: Pixels, preprocess: Preprocess) -> Floats:
 
 
 def _batch(
-    pictures: Pictures, indices: NDArray[np.int64], values: Floats, *, channels_last: bool
+    data: LabelledImages, indices: NDArray[np.int64], values: Floats, *, channels_last: bool
 ) -> TrainingBatch:
     layout = torch.channels_last if channels_last else torch.contiguous_format
     images = torch.from_numpy(values).permute(0, 3, 1, 2).contiguous(memory_format=layout)
-    labels = torch.from_numpy(pictures.labels[indices])
+    labels = torch.from_numpy(data.labels[indices])
     return TrainingBatch(images=images, labels=labels, indices=indices)
 
 

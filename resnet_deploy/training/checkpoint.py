@@ -65,7 +65,7 @@ class Checkpoint:
     model: State
     optimizer: dict[str, Any]
     average: State | None
-    ema: State | None
+    ema: State | None = None
     best: Best | None
     crew: tuple[int, int]
     epochs: list[Epoch] = field(default_factory=list)
@@ -78,23 +78,15 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         ArtifactError: it can't be written; what was at ``path`` is still there.
     """
-    best = checkpoint.best
     content = {
         "format": FORMAT,
-        "settings": checkpoint.settings,
-        "card": checkpoint.card,
+        **vars(checkpoint),
         "position": asdict(checkpoint.position),
-        "network": checkpoint.network,
-        "model": checkpoint.model,
-        "optimizer": checkpoint.optimizer,
-        "average": checkpoint.average,
-        "best": None if best is None else vars(best),
-        "crew": list(checkpoint.crew),
+        "best": None if checkpoint.best is None else vars(checkpoint.best),
         "epochs": [asdict(epoch) for epoch in checkpoint.epochs],
-        "rng": checkpoint.rng,
     }
-    if checkpoint.ema is not None:
-        content["ema"] = checkpoint.ema
+    if checkpoint.ema is None:
+        del content["ema"]  # other readers would look for weights in it
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_atomically(path, buffer.getvalue())
@@ -104,38 +96,29 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read what :func:`save_checkpoint` wrote; no code in it is run.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or no checkpoint of a run.
+        CheckpointError: the file is missing, damaged, or not a checkpoint of a run.
     """
     try:
         # All of it first: PyTorch gives an OSError for damage as well.
         content = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
-        if content["format"] != FORMAT:
+        found = content.pop("format")
+        if found != FORMAT:
             raise CheckpointError(
-                f"{path} has format {content['format']}, this version reads {FORMAT}: continue "
-                "with the resnet-deploy that wrote it"
+                f"{path} has format {found}, this version reads {FORMAT}: continue with the "
+                "resnet-deploy that wrote it"
             )
-        best = content["best"]
         threads, world = content["crew"]
-        return Checkpoint(
-            settings=dict(content["settings"]),
-            card=content["card"],
-            position=Position(**content["position"]),
-            network=content["network"],
-            model=content["model"],
-            optimizer=content["optimizer"],
-            average=content["average"],
-            ema=content.get("ema"),
-            best=None if best is None else Best(**best),
-            crew=(int(threads), int(world)),
-            epochs=[Epoch(**epoch) for epoch in content["epochs"]],
-            rng=content["rng"],
-        )
+        content["crew"] = (int(threads), int(world))
+        content["position"] = Position(**content["position"])
+        content["best"] = None if content["best"] is None else Best(**content["best"])
+        content["epochs"] = [Epoch(**epoch) for epoch in content["epochs"]]
+        return Checkpoint(**content)
     except CheckpointError:
         raise
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
     except Exception as error:  # damaged archives surface as anything from KeyError up
         raise CheckpointError(
-            f"{path} is damaged, or no checkpoint of a training ({type(error).__name__}): remove "
-            "it to start anew"
+            f"{path} is damaged, or not a checkpoint of a training ({type(error).__name__}): "
+            "remove it to start anew"
         ) from error

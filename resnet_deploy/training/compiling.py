@@ -27,12 +27,11 @@ def compiled(network: nn.Module) -> nn.Module:
 class _Compiled(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        # In this process: helpers that compile would outlive the first step.
-        options: dict[str, Any] = {"compile_threads": 1}
         with warnings.catch_warnings():
             # TorchInductor's imports use what PyTorch itself has deprecated.
             warnings.simplefilter("ignore")
-            self._network = torch.compile(network, dynamic=False, options=options)
+            # In this process: helpers that compile would outlive the first step.
+            self._network = torch.compile(network, dynamic=False, options={"compile_threads": 1})
         self._called = False
 
     def forward(self, images: Tensor) -> Any:

@@ -1,4 +1,4 @@
-"""Opening what a network is trained on: the training pictures, the test pictures, their classes."""
+"""Opening what a network is trained on: the training images, the test images, their classes."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from resnet_deploy.spec import InputFormat, Preprocess
 Pixels = NDArray[np.uint8]
 
 MEMORY = 1 << 30
-"""Bytes of pixels, of both parts together, up to which all pictures are kept in memory."""
+"""Bytes of pixels, of both parts together, up to which all images are kept in memory."""
 
 _LAYOUT = "DIR/train/<class>/*.jpg, and DIR/test/ or DIR/val/ with the same classes"
 _DECODED_AT_ONCE = 256
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Pictures:
-    """Labelled pictures, decoded once and kept in memory or decoded when asked for.
+class LabelledImages:
+    """Labelled images, decoded once and kept in memory or decoded when asked for.
 
     Args:
         dataset: where they come from.
-        places: which pictures of ``dataset`` these are, int64 ``(N,)``.
+        places: which images of ``dataset`` these are, int64 ``(N,)``.
         labels: the class of each, int64 ``(N,)``.
-        preprocess: how a picture is evaluated.
-        kept: all pictures as :meth:`evaluated` returns them, uint8 ``(N, S, S, 3)``; or None.
+        preprocess: how an image is evaluated.
+        kept: all images as :meth:`evaluated` returns them, uint8 ``(N, S, S, 3)``; or None.
     """
 
     dataset: Dataset
@@ -51,17 +51,12 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.places)
 
-    @property
-    def name(self) -> str:
-        """What to call them."""
-        return self.dataset.name
-
     def name_of(self, index: int) -> str:
-        """Return what to call one picture: its path in the folder, or its place in the array."""
+        """Return what to call one image: its path in the folder, or its place in the array."""
         return image_name(self.dataset, int(self.places[index]))
 
     def original(self, index: int) -> Image.Image:
-        """Return one picture in RGB, in the size it was saved.
+        """Return one image in RGB, in the size it was saved.
 
         Raises:
             DatasetError: it can't be read.
@@ -69,14 +64,13 @@ class Pictures:
         return self.dataset.image(int(self.places[index]))
 
     def evaluated(self, index: int) -> Pixels:
-        """Return one picture, resized and cropped as for evaluation: uint8 ``(S, S, 3)``.
+        """Return one image, resized and cropped as for evaluation: uint8 ``(S, S, 3)``.
 
         Raises:
             DatasetError: it can't be read or resized.
         """
         if self.kept is not None:
-            one: Pixels = self.kept[index]
-            return one
+            return np.asarray(self.kept[index])
         image = self.original(index)
         try:
             return prepare(image, as_bytes(self.preprocess))
@@ -88,12 +82,12 @@ class Pictures:
 class TrainingData:
     """What a network is trained on and what it is tested on.
 
-    ``classes`` are those of the training pictures; the labels of both parts point into them.
-    ``fingerprint`` is a SHA-256 that changes with the pictures of either part.
+    ``classes`` are those of the training images; the labels of both parts point into them.
+    ``fingerprint`` is a SHA-256 that changes with the images of either part.
     """
 
-    train: Pictures
-    test: Pictures
+    train: LabelledImages
+    test: LabelledImages
     classes: tuple[str, ...]
     name: str
     fingerprint: str
@@ -111,24 +105,24 @@ def open_training_data(
     """Open a dataset that has a training and a test part.
 
     An image folder with ``train/`` and ``test/`` or ``val/``, the CIFAR python batches, a folder
-    of IDX files, or an ``.npz`` file with both. Pictures that fit in ``memory`` are decoded now,
+    of IDX files, or an ``.npz`` file with both. Images that fit in ``memory`` are decoded now,
     so that a damaged one is found before the training begins.
 
     Args:
         path: the folder or file.
-        preprocess: how a picture is evaluated; only sizes, mean and std matter.
-        progress: told how many pictures are decoded.
-        limit: take this many pictures of each part, spread evenly over the classes.
+        preprocess: how an image is evaluated; only sizes, mean and std matter.
+        progress: told how many images are decoded.
+        limit: take this many images of each part, spread evenly over the classes.
         follow_links: follow links out of the folder.
         memory: see :data:`MEMORY`.
 
     Raises:
         DatasetError: nothing there, not both parts, no labels, one class only, an empty class
-            folder, a test class that is not trained, or a picture that can't be read.
+            folder, a test class that is not trained, or an image that can't be read.
         SpecError: ``limit`` is less than 1.
     """
     if limit is not None and limit < 1:
-        raise SpecError(f"{limit} pictures are too few to train on: take at least 1")
+        raise SpecError(f"{limit} images are too few to train on: take at least 1")
     train, test = _open_parts(path, follow_links=follow_links)
     for part in (train, test):
         if not part.labelled:
@@ -189,8 +183,7 @@ def _refuse_empty_classes(part: Dataset) -> None:
     """A class folder without images is a copy that went wrong: the class would vanish."""
     if not isinstance(part, ImageFolder):
         return
-    folders = (one.name for one in part.root.iterdir() if one.is_dir())
-    for name in sorted(folders):
+    for name in sorted(path.name for path in part.root.iterdir() if path.is_dir()):
         if not name.startswith(".") and name not in part.classes:
             raise DatasetError(f"{part.root / name} holds no images: fill or remove the folder")
 
@@ -201,30 +194,28 @@ def _class_map(path: Path, train: Dataset, test: Dataset) -> tuple[int, ...]:
     for name in test.classes:
         if name not in known:
             raise DatasetError(
-                f"{path}: {test.name} has a class {name!r} that {train.name} has not: rename or "
-                "remove it"
+                f"{path}: {test.name} has a class {name!r} that {train.name} does not have: "
+                "rename or remove it"
             )
     return tuple(known[name] for name in test.classes)
 
 
 def _choose(
     dataset: Dataset, to_class: Sequence[int], preprocess: Preprocess, limit: int | None
-) -> Pictures:
+) -> LabelledImages:
     chosen = range(len(dataset)) if limit is None else sorted(spread_sample(dataset, limit, seed=0))
     places = np.array(chosen, dtype=np.int64)
-    labels = np.array([to_class[dataset.label(int(one))] for one in places], dtype=np.int64)
-    return Pictures(dataset=dataset, places=places, labels=labels, preprocess=preprocess)
+    labels = np.array([to_class[dataset.label(index)] for index in chosen], dtype=np.int64)
+    return LabelledImages(dataset=dataset, places=places, labels=labels, preprocess=preprocess)
 
 
-def _decoded(parts: Sequence[Pictures], progress: Progress) -> list[Pictures]:
+def _decoded(parts: Sequence[LabelledImages], progress: Progress) -> list[LabelledImages]:
     done, total, result = 0, sum(map(len, parts)), []
     for part in parts:
         size, start = part.preprocess.crop, 0
         kept = np.empty((len(part), size, size, 3), dtype=np.uint8)
-        places = [int(place) for place in part.places]
-        for batch in prepared_batches(
-            part.dataset, places, [as_bytes(part.preprocess)], batch_size=_DECODED_AT_ONCE
-        ):
+        places, wanted = part.places.tolist(), [as_bytes(part.preprocess)]
+        for batch in prepared_batches(part.dataset, places, wanted, batch_size=_DECODED_AT_ONCE):
             kept[start : start + len(batch.indices)] = batch.inputs[0]
             start += len(batch.indices)
             done += len(batch.indices)

@@ -21,11 +21,12 @@ from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
-from resnet_deploy.errors import SpecError, ToldError, TrainingError
+from resnet_deploy.errors import SpecError, ToldError, TrainingError, one_line
 
 _TIMEOUT = timedelta(minutes=10)
 _NEEDED = ("RANK", "MASTER_ADDR", "MASTER_PORT")
 _FAILURES = "resnet_deploy/failures"
+_ADVICE = "start the processes with torchrun, or unset WORLD_SIZE to train in one"
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,15 @@ def crew_of_environment(environment: Mapping[str, str] = os.environ) -> Iterator
     except BaseException as error:
         if not _is_first(store):
             raise ToldError(f"process {crew.rank} ends as another one failed") from error
-        if _is_loss(error):
+        # gloo tells of a closed connection by a plain RuntimeError that names its source file;
+        # DistributedDataParallel of idle parameters, at the second step, by another.
+        reason = str(error) if isinstance(error, RuntimeError) else ""
+        if isinstance(error, dist.DistError) or "gloo" in reason:
             raise TrainingError(
                 f"process {crew.rank} of {crew.world} lost another one: the last checkpoint is "
                 "whole; --resume continues from it"
             ) from error
-        if _is_of_idle_parameters(error):
+        if "finished reduction in the prior" in reason:
             raise SpecError(
                 "the network has parameters that its logits do not depend on: several processes "
                 "can't train it; set requires_grad = False on them, or train in one process"
@@ -126,16 +130,13 @@ def _crew(environment: Mapping[str, str]) -> Crew:
         return Crew()
     for name in _NEEDED:
         if not environment.get(name):
-            raise SpecError(
-                f"WORLD_SIZE is {world}, but {name} is not set: start the processes with torchrun, "
-                "or unset WORLD_SIZE to train in one"
-            )
+            raise SpecError(f"WORLD_SIZE is {world}, but {name} is not set: {_ADVICE}")
     rank = _number(environment, "RANK", 0)
     local = _number(environment, "LOCAL_WORLD_SIZE", 1)
     if world < 1 or local < 1 or not 0 <= rank < world:
         raise SpecError(
-            f"RANK {rank} of WORLD_SIZE {world} (LOCAL_WORLD_SIZE {local}) is no process: start "
-            "the processes with torchrun, or unset WORLD_SIZE to train in one"
+            f"RANK {rank} of WORLD_SIZE {world} (LOCAL_WORLD_SIZE {local}) names no process: "
+            f"{_ADVICE}"
         )
     return Crew(rank, world, local)
 
@@ -145,10 +146,7 @@ def _number(environment: Mapping[str, str], name: str, default: int) -> int:
     try:
         return int(text)
     except ValueError:
-        raise SpecError(
-            f"{name} is {text!r}, not a number: start the processes with torchrun, or unset "
-            "WORLD_SIZE to train in one"
-        ) from None
+        raise SpecError(f"{name} is {text!r}, not a number: {_ADVICE}") from None
 
 
 def _join(crew: Crew) -> Store:
@@ -160,7 +158,7 @@ def _join(crew: Crew) -> Store:
         )
     except (RuntimeError, ValueError) as error:
         raise TrainingError(
-            f"process {crew.rank} of {crew.world} can't reach the others ({_first_line(error)}): "
+            f"process {crew.rank} of {crew.world} can't reach the others ({one_line(error, 160)}): "
             "start as many as torchrun was told to"
         ) from error
     return store
@@ -173,19 +171,3 @@ def _is_first(store: Store) -> bool:
     except RuntimeError:  # the process that kept the store is gone
         return True
     return failures == 1
-
-
-def _is_loss(error: BaseException) -> bool:
-    # gloo tells of a closed connection by a plain RuntimeError that names its source file.
-    return isinstance(error, dist.DistError) or (
-        isinstance(error, RuntimeError) and "gloo" in str(error)
-    )
-
-
-def _is_of_idle_parameters(error: BaseException) -> bool:
-    # DistributedDataParallel tells of them at the second step, by a plain RuntimeError.
-    return isinstance(error, RuntimeError) and "finished reduction in the prior" in str(error)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]

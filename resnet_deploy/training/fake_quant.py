@@ -1,7 +1,7 @@
 """The int8 operators of a graph, with gradients: codes in float32, sums as int32 would hold them.
 
 Between operators a tensor holds whole numbers, its codes less their zero point. Sums of products
-of such codes are exact in float32 up to 2^24, so a convolution gives the very sums of ONNX
+of such codes are exact in float32 up to 2^24, so a convolution gives exactly the sums of ONNX
 Runtime's int32 kernels, and one multiplication in float32 and one rounding give the same code as
 theirs. Rounding passes gradients on as if it were not there (Bengio et al., arXiv:1308.3432),
 clipping stops them; both as in Jacob et al., arXiv:1712.05877.
@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from resnet_deploy.quantization.parameters import QuantizationParameters
+from resnet_deploy.quantization.ranges import QuantizationParameters
 from resnet_deploy.quantization.weights import quantize_weights
 
-CodesByTensor = Mapping[str, QuantizationParameters]
-"""The codes of every tensor that has a range of its own, by its name in the graph."""
+ParametersByTensor = Mapping[str, QuantizationParameters]
+"""The parameters of every tensor that has a range of its own, by its name in the graph."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Step(ABC):
     gives: str
 
     @abstractmethod
-    def run(self, inputs: Sequence[Tensor], codes: CodesByTensor) -> Tensor:
+    def run(self, inputs: Sequence[Tensor], parameters: ParametersByTensor) -> Tensor:
         """Return the result for ``inputs``, which are in the order of ``reads``."""
 
 
@@ -45,7 +45,7 @@ class Affine(Step):
     operator: str
     by: Tensor
 
-    def run(self, inputs: Sequence[Tensor], codes: CodesByTensor) -> Tensor:
+    def run(self, inputs: Sequence[Tensor], parameters: ParametersByTensor) -> Tensor:
         """Return the padded, multiplied or shifted input."""
         (x,) = inputs
         if self.operator == "Pad":
@@ -56,14 +56,15 @@ class Affine(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Quantize(Step):
-    """From real numbers to the codes of ``tensor``."""
+    """From real numbers to the nearest codes of ``tensor``."""
 
     tensor: str
 
-    def run(self, inputs: Sequence[Tensor], codes: CodesByTensor) -> Tensor:
+    def run(self, inputs: Sequence[Tensor], parameters: ParametersByTensor) -> Tensor:
         """Return the nearest codes."""
         (x,) = inputs
-        return _to_codes(x / float(codes[self.tensor].scale), codes[self.tensor])
+        target = parameters[self.tensor]
+        return _to_codes(x / float(target.scale), target)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +73,8 @@ class Weighted(Step):
 
     ``layer`` holds the float weights and is never called. With ``slope`` and ``offset``, float64
     ``(C,)``, its weights are for normalised values, and what it reads are pixels
-    ``slope x + offset``. ``source`` and ``target`` name the tensors whose codes it reads and
-    gives; no target: real numbers, as logits are.
+    ``slope x + offset``. ``source`` and ``target`` name the tensors whose parameters its input and
+    its result have; without a target the result are real numbers, as logits are.
     """
 
     layer: nn.Conv2d | nn.Linear
@@ -83,7 +84,7 @@ class Weighted(Step):
     slope: Tensor | None = None
     offset: Tensor | None = None
 
-    def run(self, inputs: Sequence[Tensor], codes: CodesByTensor) -> Tensor:
+    def run(self, inputs: Sequence[Tensor], parameters: ParametersByTensor) -> Tensor:
         """Return codes of the target, or real numbers."""
         weight, bias = self.layer.weight, self.layer.bias
         if bias is None:
@@ -93,13 +94,13 @@ class Weighted(Step):
             scaled = weight.double() / self.slope.reshape(1, -1, 1, 1)
             bias = (bias.double() - torch.einsum("oihw,i->o", scaled, self.offset)).float()
             weight = scaled.float()
-        source = codes[self.source].scale
+        source = parameters[self.source].scale
         weight_codes, bias_codes, scale = _RoundedWeights.apply(weight, bias, source)  # type: ignore[no-untyped-call]
         sums = self._sums(inputs[0], weight_codes, bias_codes)
         step = scale * float(source)
         if self.target is None:
             return sums * _by_channel(step, sums)
-        target = codes[self.target]
+        target = parameters[self.target]
         return _to_codes(sums * _by_channel(step / float(target.scale), sums), target, self.relu)
 
     def _sums(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -131,7 +132,7 @@ class Copy(Step):
     before: int
     after: int
 
-    def run(self, inputs: Sequence[Tensor], codes: CodesByTensor) -> Tensor:
+    def run(self, inputs: Sequence[Tensor], parameters: ParametersByTensor) -> Tensor:
         """Return the same codes in more channels."""
         kept = inputs[0][:, :, :: self.strides[0], :: self.strides[1]]
         return F.pad(kept, (0, 0, 0, 0, self.before, self.after))
@@ -139,16 +140,16 @@ class Copy(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Sum(Step):
-    """The sum of two tensors in codes of their own, and the ReLU behind it."""
+    """The sum of two tensors with parameters of their own, and the ReLU behind it."""
 
     addends: tuple[str, str]
     target: str
     relu: bool
 
-    def run(self, inputs: Sequence[Tensor], codes: CodesByTensor) -> Tensor:
+    def run(self, inputs: Sequence[Tensor], parameters: ParametersByTensor) -> Tensor:
         """Return codes of the target."""
-        target = codes[self.target]
-        first, second = (float(codes[name].scale / target.scale) for name in self.addends)
+        target = parameters[self.target]
+        first, second = (float(parameters[name].scale / target.scale) for name in self.addends)
         return _to_codes(torch.add(inputs[0] * first, inputs[1] * second), target, self.relu)
 
 
@@ -159,10 +160,10 @@ class GlobalAverage(Step):
     source: str
     target: str
 
-    def run(self, inputs: Sequence[Tensor], codes: CodesByTensor) -> Tensor:
+    def run(self, inputs: Sequence[Tensor], parameters: ParametersByTensor) -> Tensor:
         """Return codes of the target."""
         (x,) = inputs
-        source, target = codes[self.source].scale, codes[self.target]
+        source, target = parameters[self.source].scale, parameters[self.target]
         step = source / (target.scale * np.float32(x.shape[2] * x.shape[3]))
         return _to_codes(x.sum((2, 3), keepdim=True) * float(step), target)
 
@@ -173,10 +174,9 @@ class Move(Step):
 
     layer: nn.Module
 
-    def run(self, inputs: Sequence[Tensor], codes: CodesByTensor) -> Tensor:
+    def run(self, inputs: Sequence[Tensor], parameters: ParametersByTensor) -> Tensor:
         """Return codes of the input."""
-        moved: Tensor = self.layer(inputs[0])
-        return moved
+        return torch.as_tensor(self.layer(inputs[0]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,13 +185,13 @@ class Dequantize(Step):
 
     tensor: str
 
-    def run(self, inputs: Sequence[Tensor], codes: CodesByTensor) -> Tensor:
+    def run(self, inputs: Sequence[Tensor], parameters: ParametersByTensor) -> Tensor:
         """Return what the codes stand for."""
-        return inputs[0] * float(codes[self.tensor].scale)
+        return inputs[0] * float(parameters[self.tensor].scale)
 
 
-def _to_codes(steps: Tensor, codes: QuantizationParameters, relu: bool = False) -> Tensor:
-    zero = float(codes.zero_point)
+def _to_codes(steps: Tensor, target: QuantizationParameters, relu: bool = False) -> Tensor:
+    zero = float(target.zero_point)
     rounded: Tensor = _Rounded.apply(steps, 0.0 if relu else -zero, 255 - zero)  # type: ignore[no-untyped-call]
     return rounded
 

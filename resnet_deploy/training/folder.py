@@ -1,8 +1,10 @@
-"""The folder of a run: what may lie in it before, and what goes when a run starts anew."""
+"""The folder of a run: what may lie in it, what goes when a run starts anew, who writes to it."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Self
 
 from resnet_deploy.artifact.files import check_folder
 from resnet_deploy.errors import SpecError
@@ -50,7 +52,7 @@ def check_run_folder(request: TrainRequest) -> None:
 def start_anew(out: Path) -> None:
     """Remove what an earlier run left in ``out``, so that nothing of it passes for the new one's.
 
-    Where no run was, TensorBoard's files are somebody else's.
+    Where no run was, TensorBoard's files are not this tool's.
 
     Raises:
         OSError: a file can't be removed.
@@ -73,3 +75,50 @@ def remove_halves(out: Path) -> None:
     for name in _ALL:
         for half in out.glob(f".{name}.*.tmp"):
             half.unlink(missing_ok=True)
+
+
+class Claim:
+    """A folder that other trainings keep out of, from :meth:`take` to the end of the ``with``.
+
+    A second training would replace the checkpoints of the first.
+
+    The system drops the claim with the process, however that ends, and nothing stays in the
+    folder. Where folders can't be locked (Windows, some network file systems) nothing is claimed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._descriptor: int | None = None
+
+    def take(self) -> None:
+        """Claim the folder, if it exists by now.
+
+        Raises:
+            SpecError: another training has it.
+        """
+        try:
+            import fcntl
+        except ImportError:
+            return
+        if self._descriptor is not None or not self._folder.is_dir():
+            return
+        descriptor = os.open(self._folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise SpecError(
+                f"another training is writing to {self._folder}: wait for it, or choose another "
+                "folder"
+            ) from None
+        except OSError:
+            os.close(descriptor)
+            return
+        self._descriptor = descriptor
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)

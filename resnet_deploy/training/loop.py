@@ -1,4 +1,4 @@
-"""Gradient descent: one step, one epoch, one evaluation, and the state between two steps."""
+"""Gradient descent: a step, an epoch, an evaluation, and the state between two steps."""
 
 from __future__ import annotations
 
@@ -9,38 +9,31 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resnet_deploy.errors import SpecError, TrainingError, one_line
 from resnet_deploy.results.training import Epoch
 from resnet_deploy.spec.training import Precision, Recipe
 from resnet_deploy.training.average import MovingAverage
-from resnet_deploy.training.batches import TrainingBatch, steps_per_epoch, training_batches
+from resnet_deploy.training.batches import (
+    TrainingBatch,
+    evaluation_batches,
+    steps_per_epoch,
+    training_batches,
+)
 from resnet_deploy.training.checkpoint import Best, Checkpoint, Position
 from resnet_deploy.training.compiling import compiled
 from resnet_deploy.training.data import TrainingData
 from resnet_deploy.training.distributed import Crew
-from resnet_deploy.training.evaluation import evaluate
-from resnet_deploy.training.loss import mixed_cross_entropy
-from resnet_deploy.training.network import Trainee, parameter_groups, to_train_mode
+from resnet_deploy.training.network import TrainableNetwork, parameter_groups, to_train_mode
+from resnet_deploy.training.qat import QatNet
 from resnet_deploy.training.schedule import learning_rate
 
-AfterStep = Callable[[], bool]
-"""Called between two steps; True asks to stop here."""
-
-
-@runtime_checkable
-class FakeQuantized(Protocol):
-    """A network that computes as its int8 graph will, and knows its float weights."""
-
-    def float_state(self) -> dict[str, Tensor]:
-        """Return the float weights, under torchvision's keys."""
-
-    def activation_ranges(self) -> dict[str, tuple[float, float]]:
-        """Return the range of every quantized tensor."""
+_ADVICE = "lower lr, warm up longer, or set clip_norm = 1 in the recipe"
+_EVALUATION_BATCH = 250
 
 
 @dataclass(kw_only=True)
@@ -48,37 +41,39 @@ class Training:
     """A network in training: everything between two steps, and how to do the next one.
 
     Args:
-        trainee: the network, in train mode; its module is ``network`` unless ``qat`` wraps it.
-        data: training and test pictures.
+        trainable: the network, in train mode; its module is ``network`` unless ``qat`` wraps it.
+        data: training and test images.
         recipe: how to train.
-        seed: of the order and the augmentation of the pictures.
+        seed: of the order and the augmentation of the images.
         crew: the processes that share every batch.
         precision: ``float32``, or ``bfloat16`` where PyTorch's autocast thinks it safe.
         qat: the fake-quantized network that is trained in place of the float one.
 
     Raises:
-        SpecError: there are fewer pictures than one batch has.
+        SpecError: there are fewer images than one batch has.
     """
 
-    trainee: Trainee
+    trainable: TrainableNetwork
     data: TrainingData
     recipe: Recipe
     seed: int = 0
     crew: Crew = field(default_factory=Crew)
     precision: Precision = Precision.FLOAT32
-    qat: nn.Module | None = None
+    qat: QatNet | None = None
     position: Position = field(default_factory=Position)
     epochs: list[Epoch] = field(default_factory=list)
     best: Best | None = None
 
     def __post_init__(self) -> None:
         self.steps_per_epoch = steps_per_epoch(self.data.train, self.recipe)
-        self.network: nn.Module = self.trainee.module if self.qat is None else self.qat
+        self.network: nn.Module = self.trainable.module if self.qat is None else self.qat
         if self.recipe.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._to_train_mode()
+        parts = self.trainable.parts if self.qat is None else ((self.qat,),)
+        self._trained = replace(self.trainable, module=self.network, parts=parts)
+        to_train_mode(self._trained, self.recipe)
         self.optimizer = torch.optim.SGD(
-            self._groups(),
+            parameter_groups(self._trained, self.recipe),
             lr=self.recipe.peak_lr,
             momentum=self.recipe.momentum,
             nesterov=self.recipe.nesterov,
@@ -108,15 +103,18 @@ class Training:
         """The fingerprint of the test images, which takes a look at all of them."""
         return self.data.test.dataset.fingerprint()
 
-    def train_epoch(self, after_step: AfterStep) -> bool:
+    def train_epoch(self, after_step: Callable[[], bool]) -> bool:
         """Do what is left of the epoch, and evaluate.
+
+        Args:
+            after_step: called between two steps; True asks to stop there.
 
         Returns:
             False when ``after_step`` asked to stop in the middle.
 
         Raises:
-            TrainingError: the loss is no number.
-            DatasetError: a picture can't be read.
+            TrainingError: the loss is not finite.
+            DatasetError: an image can't be read.
             SpecError: the network can't be trained on such batches.
         """
         position = self.position
@@ -146,16 +144,35 @@ class Training:
     def evaluate(self, network: nn.Module) -> tuple[float, float]:
         """Return mean loss and top-1, as a share, of ``network`` on the test images.
 
-        All processes must call it.
+        In float32 whatever the training computes in: this is what the exported file will do. All
+        processes must call it; ``network`` is left in eval mode.
+
+        Raises:
+            DatasetError: an image can't be read.
         """
-        test, last = self.data.test, self.recipe.channels_last
-        return evaluate(network, test, self.crew, channels_last=last)
+        loss = right = count = 0.0
+        network.eval()
+        batches = evaluation_batches(
+            self.data.test,
+            batch_size=_EVALUATION_BATCH,
+            rank=self.crew.rank,
+            world=self.crew.world,
+            channels_last=self.recipe.channels_last,
+        )
+        with torch.no_grad(), closing(batches):
+            for batch in batches:
+                logits = network(batch.images)
+                loss += float(F.cross_entropy(logits, batch.labels, reduction="sum"))
+                right += float((logits.argmax(1) == batch.labels).sum())
+                count += len(batch.labels)
+        loss, right, count = self.crew.total(loss, right, count)
+        return loss / count, right / count
 
     def checkpoint(self, settings: dict[str, object], card: str) -> Checkpoint:
         """Return everything that :meth:`restore` needs.
 
         Raises:
-            TrainingError: a weight is no number, so nothing could go on from here.
+            TrainingError: a weight is not finite, so nothing could go on from here.
         """
         self._check_weights()
         return Checkpoint(
@@ -188,14 +205,19 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         logits = self._logits(batch.images)
-        loss = mixed_cross_entropy(logits, batch, self.recipe.label_smoothing)
-        mean, right, count = self.crew.total(
+        loss = batch.loss(logits, self.recipe.label_smoothing)
+        total, right, count = self.crew.total(
             loss.item() * len(batch.labels),
             float((logits.detach().argmax(1) == batch.labels).sum()),
             len(batch.labels),
         )
-        if not math.isfinite(mean):
-            raise self._diverged(batch, rate)
+        if not math.isfinite(total):
+            names = [self.data.train.name_of(int(index)) for index in batch.indices[:3]]
+            raise TrainingError(
+                f"the loss is not finite in epoch {self.position.epoch + 1}, step "
+                f"{self.position.step + 1} of {self.steps_per_epoch} (lr {rate:.4g}; the batch "
+                f"begins with {', '.join(names)}): what was saved before is whole; {_ADVICE}"
+            )
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if self.recipe.clip_norm:
@@ -205,25 +227,26 @@ class Training:
             self.crew.average(self.network.buffers())
         if self.average is not None:
             self.average.update(self.network, self.steps + 1)
-        self.position.loss += mean
+        self.position.loss += total
         self.position.right += right
         self.position.images += int(count)
 
     def _logits(self, images: Tensor) -> Tensor:
-        name, shape = self.trainee.spec.name, tuple(images.shape)
+        name, shape = self.trainable.spec.name, tuple(images.shape)
         try:
-            with self._autocast():
+            with torch.autocast(
+                "cpu", torch.bfloat16, enabled=self.precision is Precision.BFLOAT16
+            ):
                 logits = self._wrapped(images)
         except (RuntimeError, ValueError) as error:
             if self.crew.world > 1 and isinstance(error, RuntimeError):
                 raise  # this is how the loss of a process shows
             # BatchNorm refuses a single value per channel; a user's own net refuses anything.
-            reason = one_line(error)
             raise SpecError(
-                f"{name} can't be trained on batches of shape {shape} ({reason}): choose others, "
-                "with --batch-size or --image-size"
+                f"{name} can't be trained on batches of shape {shape} ({one_line(error)}): choose "
+                "others, with --batch-size or --image-size"
             ) from error
-        wanted = (len(images), self.trainee.spec.num_classes)
+        wanted = (len(images), self.trainable.spec.num_classes)
         if not isinstance(logits, Tensor) or logits.shape != wanted:
             found = tuple(getattr(logits, "shape", ())) or type(logits).__name__
             raise SpecError(
@@ -234,11 +257,11 @@ class Training:
     def _finish_epoch(self) -> None:
         position = self.position
         loss, top1 = self.evaluate(self.evaluated)
-        self._to_train_mode()
+        to_train_mode(self._trained, self.recipe)
         if not math.isfinite(loss):
             raise TrainingError(
-                f"the loss on the test images is no number after epoch {position.epoch + 1}: lower "
-                "lr, or set clip_norm = 1 in the recipe"
+                f"the loss on the test images is not finite after epoch {position.epoch + 1}: "
+                f"{_ADVICE}"
             )
         self.epochs.append(
             Epoch(
@@ -259,42 +282,18 @@ class Training:
             self.best = Best(epoch=position.epoch + 1, top1=top1, state=state)
         self.position = Position(epoch=position.epoch + 1)
 
-    def _diverged(self, batch: TrainingBatch, rate: float) -> TrainingError:
-        names = [self.data.train.name_of(int(index)) for index in batch.indices[:3]]
-        return TrainingError(
-            f"the loss is no number in epoch {self.position.epoch + 1}, step "
-            f"{self.position.step + 1} of {self.steps_per_epoch} (lr {rate:.4g}; the batch begins "
-            f"with {', '.join(names)}): what was saved before is whole; lower lr, warm up longer, "
-            "or set clip_norm = 1 in the recipe"
-        )
-
     def _check_weights(self) -> None:
         # A gradient, or BatchNorm's statistics, may overflow under a finite loss: a checkpoint of
         # the moment before the loss tells would be of no use.
         for name, tensor in self.network.state_dict().items():
             if not bool(torch.isfinite(tensor).all()):
                 raise TrainingError(
-                    f"{name} is no number in epoch {self.position.epoch + 1}, after step "
+                    f"{name} is not finite in epoch {self.position.epoch + 1}, after step "
                     f"{self.position.step} of {self.steps_per_epoch}: what was saved before is "
-                    "whole; lower lr, warm up longer, or set clip_norm = 1 in the recipe"
+                    f"whole; {_ADVICE}"
                 )
-
-    def _to_train_mode(self) -> None:
-        self.network.train()
-        if self.qat is None:
-            to_train_mode(self.trainee, self.recipe)
-
-    def _groups(self) -> list[dict[str, object]]:
-        if self.qat is None:
-            return parameter_groups(self.trainee, self.recipe)
-        return parameter_groups(
-            replace(self.trainee, module=self.qat, parts=((self.qat,),)), self.recipe
-        )
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast("cpu", torch.bfloat16, enabled=self.precision is Precision.BFLOAT16)
 
 
 def float_state(network: nn.Module) -> dict[str, Tensor]:
     """Return the float weights in ``network``, under torchvision's keys."""
-    return network.float_state() if isinstance(network, FakeQuantized) else network.state_dict()
+    return network.float_state() if isinstance(network, QatNet) else network.state_dict()

@@ -63,9 +63,9 @@ def _lines_until(path: Path, steps: int, epochs: int) -> list[str]:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
         # The last line may have been cut off in the middle.
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            one = json.loads(line)
-            told = one["kind"] == "step" or one["number"] <= epochs
-            if one["steps"] <= steps and told and line.endswith("\n"):
+            entry = json.loads(line)
+            done = entry["kind"] == "step" or entry["number"] <= epochs
+            if entry["steps"] <= steps and done and line.endswith("\n"):
                 kept.append(line)
     return kept
 

@@ -25,7 +25,7 @@ _NEW_AND_SLOW = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trainee:
+class TrainableNetwork:
     """A network at the start of its training, in train mode.
 
     ``parts`` are the modules that can be frozen or slowed down, from the image to the classifier;
@@ -41,12 +41,12 @@ class Trainee:
 
 def new_network(
     request: ModelRequest, classes: Sequence[str], recipe: Recipe, seed: int
-) -> Trainee:
+) -> TrainableNetwork:
     """Return an untrained network with one output for each of ``classes``.
 
     Raises:
         SpecError: the request names no network, or another number of classes; or ``recipe`` asks
-            for what the network has not.
+            for what the network does not have.
     """
     _check_classes(request.num_classes, classes, "--num-classes")
     if request.is_custom:
@@ -59,47 +59,42 @@ def new_network(
         module = skeleton(spec)
         initialize_for_training(module, seed, zero_init=recipe.zero_init)
     slow = isinstance(module, ResNet) and (recipe.freeze > 0 or recipe.stage_decay != 1)
-    return _trainee(module, spec, recipe, None, *((_NEW_AND_SLOW,) if slow else ()))
+    return _trainable(module, spec, recipe, None, *((_NEW_AND_SLOW,) if slow else ()))
 
 
 def trained_network(
     loaded: Network, request: ModelRequest, classes: Sequence[str], recipe: Recipe, seed: int
-) -> Trainee:
-    """Return the network of a checkpoint, with a new head unless it knows these very classes.
+) -> TrainableNetwork:
+    """Return the network of a checkpoint, with a new head unless it knows exactly these classes.
 
     Raises:
         SpecError: the number of classes is not that of the data, or a user's own net would need a
             new head.
     """
     _check_classes(request.num_classes, classes, "--num-classes")
-    module, spec = loaded.module, loaded.spec
-    if spec.num_classes == len(classes) and loaded.labels in ((), tuple(classes)):
-        return _trainee(module, spec, recipe, loaded)
+    module, spec, notices = loaded.module, loaded.spec, []
     if request.is_custom:
         _check_classes(spec.num_classes, classes, str(request.model))
-        return _trainee(module, spec, recipe, loaded)
-    _replace_head(module, len(classes), seed)
-    notice = (
-        f"the head is new: the weights know {spec.num_classes} other classes than the data's "
-        f"{len(classes)}"
-    )
-    return _trainee(module, replace(spec, num_classes=len(classes)), recipe, loaded, notice)
+    elif spec.num_classes != len(classes) or loaded.labels not in ((), tuple(classes)):
+        _replace_head(module, len(classes), seed)
+        notices.append(
+            f"the head is new: the weights know {spec.num_classes} other classes than the data's "
+            f"{len(classes)}"
+        )
+        spec = replace(spec, num_classes=len(classes))
+    return _trainable(module, spec, recipe, loaded, *notices)
 
 
-def parameter_groups(trainee: Trainee, recipe: Recipe) -> list[dict[str, Any]]:
+def parameter_groups(trainable: TrainableNetwork, recipe: Recipe) -> list[dict[str, Any]]:
     """Return SGD's groups: what decays and what does not, part by part.
 
     Each group has a ``scale`` by which the step's learning rate is multiplied: 1 at the classifier,
     ``recipe.stage_decay`` less for every part before it. Frozen parameters are in no group.
     """
     groups: list[dict[str, Any]] = []
-    decaying = {
-        id(parameter)
-        for layer in trainee.module.modules()
-        if isinstance(layer, nn.Conv2d | nn.Linear)
-        for parameter in (layer.weight,)
-    }
-    for distance, part in enumerate(reversed(trainee.parts)):
+    layers = trainable.module.modules()
+    decaying = {id(layer.weight) for layer in layers if isinstance(layer, nn.Conv2d | nn.Linear)}
+    for distance, part in enumerate(reversed(trainable.parts)):
         parameters = [p for module in part for p in module.parameters() if p.requires_grad]
         for decays in (True, False):
             chosen = [p for p in parameters if (recipe.decay_norms or id(p) in decaying) is decays]
@@ -114,25 +109,25 @@ def parameter_groups(trainee: Trainee, recipe: Recipe) -> list[dict[str, Any]]:
     return groups
 
 
-def to_train_mode(trainee: Trainee, recipe: Recipe) -> None:
+def to_train_mode(trainable: TrainableNetwork, recipe: Recipe) -> None:
     """Set train mode; BatchNorms of frozen parts keep their statistics."""
-    trainee.module.train()
-    for part in trainee.parts[: recipe.freeze]:
+    trainable.module.train()
+    for part in trainable.parts[: recipe.freeze]:
         for module in part:
             module.eval()
 
 
-def _trainee(
+def _trainable(
     module: nn.Module,
     spec: ModelSpec,
     recipe: Recipe,
     loaded: Network | None = None,
     *notices: str,
-) -> Trainee:
+) -> TrainableNetwork:
     parts = _parts(module)
     if len(parts) == 1:
         if recipe.freeze:
-            raise SpecError(f"freeze is for ResNets, and {spec.name} is none: leave it out")
+            raise SpecError(f"freeze is for ResNets, and {spec.name} is not one: leave it out")
         if recipe.stage_decay != 1:
             notices = (*notices, f"one rate for all of {spec.name}: stage_decay is for ResNets")
     if recipe.freeze >= len(parts):
@@ -141,13 +136,13 @@ def _trainee(
             f"{len(parts)} parts, the classifier included"
         )
     for part in parts[: recipe.freeze]:
-        for one in part:
-            one.requires_grad_(False)
+        for layer in part:
+            layer.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in module.parameters()):
         raise SpecError(f"{spec.name} has nothing to train: all of its parameters are frozen")
     if loaded is not None:
         notices = (*loaded.notices, *notices)
-    return Trainee(module=module, spec=spec, parts=parts, loaded=loaded, notices=notices)
+    return TrainableNetwork(module=module, spec=spec, parts=parts, loaded=loaded, notices=notices)
 
 
 def _parts(module: nn.Module) -> tuple[tuple[nn.Module, ...], ...]:

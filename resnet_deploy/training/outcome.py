@@ -6,8 +6,6 @@ import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from torch import Tensor, nn
-
 from resnet_deploy.artifact.card import Accuracy, WeightsSource
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.models.registry import build
@@ -15,7 +13,8 @@ from resnet_deploy.models.weights_file import MODEL_FILE, write_weights
 from resnet_deploy.runners.cpu import versions
 from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.training.folder import BEST_FILE
-from resnet_deploy.training.loop import FakeQuantized, Training, float_state
+from resnet_deploy.training.loop import Training, float_state
+from resnet_deploy.training.qat import QatNet
 from resnet_deploy.training.recipe import to_values
 from resnet_deploy.version import __version__
 
@@ -25,14 +24,14 @@ _MAKERS = ("torch", "numpy", "pillow")
 def weights_card(training: Training, request: TrainRequest) -> WeightsCard:
     """Return the card of the weights as they are now: without accuracy inside an epoch."""
     data, network = training.data, training.evaluated
-    quantized = isinstance(network, FakeQuantized)
+    quantized = isinstance(network, QatNet)
     evaluated = training.epochs[-1:] if training.position.step == 0 else ()
     found = tuple(_accuracy(training, epoch.test_top1) for epoch in evaluated)
-    loaded = training.trainee.loaded
+    loaded = training.trainable.loaded
     new = WeightsSource(kind="factory" if request.model.is_custom else "random", seed=request.seed)
     start = new if loaded is None else loaded.source
     return WeightsCard(
-        model=training.trainee.spec,
+        model=training.trainable.spec,
         preprocess=data.train.preprocess,
         labels=data.classes,
         accuracy=() if quantized else found,
@@ -49,7 +48,7 @@ def weights_card(training: Training, request: TrainRequest) -> WeightsCard:
             "precision": training.precision.value,
             "start": asdict(start),
         },
-        activation_ranges=network.activation_ranges() if isinstance(network, FakeQuantized) else {},
+        activation_ranges=network.activation_ranges() if isinstance(network, QatNet) else {},
         versions={"resnet-deploy": __version__, **versions(_MAKERS)},
     )
 
@@ -69,8 +68,10 @@ def write_outcome(
     """
     files = {"model": out / MODEL_FILE}
     state = float_state(training.evaluated)
-    if isinstance(training.evaluated, FakeQuantized):
-        top1 = _float_top1(training, state)
+    if isinstance(training.evaluated, QatNet):
+        network = build(training.trainable.spec)
+        network.load_state_dict(state)
+        _, top1 = training.evaluate(network)
         card = replace(card, accuracy=(_accuracy(training, top1),))
     if not writes:
         return {}
@@ -95,7 +96,7 @@ def export_command(request: TrainRequest, weights: Path) -> str:
     words = ["resnet-deploy", "export", "--weights", str(weights)]
     if request.model.is_custom:
         words += ["--model", str(request.model.model)]
-    # Int8-aware weights have their ranges; what came of them is checked on pictures all the same.
+    # The ranges of --qat are in its card; images are for checking the accuracy all the same.
     words += ["--calibration", str(request.data), "-o", str(request.out / "deployed")]
     return shlex.join(words)
 
@@ -104,15 +105,9 @@ def _accuracy(training: Training, top1: float) -> Accuracy:
     """Return what ``evaluate`` would record of the same images."""
     test = training.data.test
     return Accuracy(
-        data=test.name,
+        data=test.dataset.name,
         samples=len(test),
         top1=round(top1, 6),
         of=len(test.dataset),
         data_sha256=training.test_sha256,
     )
-
-
-def _float_top1(training: Training, state: dict[str, Tensor]) -> float:
-    network: nn.Module = build(training.trainee.spec)
-    network.load_state_dict(state)
-    return training.evaluate(network)[1]

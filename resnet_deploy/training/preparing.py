@@ -1,4 +1,4 @@
-"""From a request to the moment before the first step: weights, pictures, network."""
+"""From a request to the moment before the first step: weights, images, network."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from resnet_deploy.runners.cpu import has_bfloat16, isa
 from resnet_deploy.spec import Preprocess
 from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.spec.training import Precision
-from resnet_deploy.training.data import TrainingData, open_training_data
+from resnet_deploy.training.data import open_training_data
 from resnet_deploy.training.distributed import Crew
 from resnet_deploy.training.loop import Training
-from resnet_deploy.training.network import Trainee, new_network, trained_network
-from resnet_deploy.training.qat import QatNet, calibration_sample, prepare_qat
+from resnet_deploy.training.network import new_network, trained_network
+from resnet_deploy.training.qat import calibration_sample, prepare_qat
 from resnet_deploy.training.whole_batchnorm import synchronize_batchnorm
 
 
@@ -27,12 +27,14 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
 
     Raises:
         SpecError: the request contradicts itself, its weights or its data.
-        DatasetError: the pictures can't be used.
+        DatasetError: the images can't be used.
         CheckpointError: the weights can't be read, or don't fit.
         UnsupportedGraphError: a network that can't be trained through int8.
     """
+    model, recipe = request.model, request.recipe
     loaded = _load(request, progress)
-    preprocess = _preprocess(request, loaded)
+    usual = Preprocess.for_size(model.spec().image_size) if loaded is None else loaded.preprocess
+    preprocess = replace(usual, mean=request.mean or usual.mean, std=request.std or usual.std)
     data = open_training_data(
         request.data,
         preprocess,
@@ -40,17 +42,33 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
         limit=request.limit,
         follow_links=request.follow_links,
     )
-    trainee = _trainee(request, loaded, data)
-    qat = _fake_quantized(request, trainee, preprocess, data, progress)
-    if crew.world > 1 and request.recipe.sync_batchnorm:
-        trainee = synchronize_batchnorm(trainee)
+    if loaded is None:
+        trainable = new_network(model, data.classes, recipe, request.seed)
+    else:
+        trainable = trained_network(loaded, model, data.classes, recipe, request.seed)
+    qat = None
+    if request.qat:
+        qat = prepare_qat(
+            trainable.module,
+            trainable.spec,
+            preprocess,
+            calibration_sample(data.train, request.seed),
+            threads=torch.get_num_threads(),
+            progress=progress,
+        )
+    if crew.world > 1 and recipe.sync_batchnorm:
+        synchronize_batchnorm(trainable.module)
+    precision = recipe.precision
+    if precision is Precision.AUTO:
+        fits = not request.qat and has_bfloat16(isa())
+        precision = Precision.BFLOAT16 if fits else Precision.FLOAT32
     return Training(
-        trainee=trainee,
+        trainable=trainable,
         data=data,
-        recipe=request.recipe,
+        recipe=recipe,
         seed=request.seed,
         crew=crew,
-        precision=_precision(request),
+        precision=precision,
         qat=qat,
     )
 
@@ -65,45 +83,3 @@ def _load(request: TrainRequest, progress: Progress) -> Network | None:
             "train with: add --qat, or start from the weights that it started from"
         )
     return loaded
-
-
-def _preprocess(request: TrainRequest, loaded: Network | None) -> Preprocess:
-    """Return how pictures are evaluated: as asked for, as the weights' card says, or as usual."""
-    if loaded is None:
-        usual = Preprocess.for_size(request.model.spec().image_size)
-    else:
-        usual = loaded.preprocess
-    return replace(usual, mean=request.mean or usual.mean, std=request.std or usual.std)
-
-
-def _trainee(request: TrainRequest, loaded: Network | None, data: TrainingData) -> Trainee:
-    model, recipe = request.model, request.recipe
-    if loaded is None:
-        return new_network(model, data.classes, recipe, request.seed)
-    return trained_network(loaded, model, data.classes, recipe, request.seed)
-
-
-def _fake_quantized(
-    request: TrainRequest,
-    trainee: Trainee,
-    preprocess: Preprocess,
-    data: TrainingData,
-    progress: Progress,
-) -> QatNet | None:
-    if not request.qat:
-        return None
-    return prepare_qat(
-        trainee.module,
-        trainee.spec,
-        preprocess,
-        calibration_sample(data.train, request.seed),
-        threads=torch.get_num_threads(),
-        progress=progress,
-    )
-
-
-def _precision(request: TrainRequest) -> Precision:
-    if request.recipe.precision is not Precision.AUTO:
-        return request.recipe.precision
-    fits = not request.qat and has_bfloat16(isa())
-    return Precision.BFLOAT16 if fits else Precision.FLOAT32

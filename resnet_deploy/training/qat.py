@@ -19,20 +19,26 @@ from torch import Tensor, nn
 
 from resnet_deploy.data.calibration import CalibrationImages, calibration_batch_size
 from resnet_deploy.data.sampling import spread_sample
-from resnet_deploy.errors import SpecError, UnsupportedGraphError
+from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.exporter import export_graph
-from resnet_deploy.models.fold import fold_batchnorm, pair_batchnorms
+from resnet_deploy.models.fold import (
+    FoldedNorm,
+    fold_batchnorm,
+    folded_norms,
+    pair_batchnorms,
+    unfold,
+)
+from resnet_deploy.models.layouts import State
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantization.parameters import QuantizationParameters
 from resnet_deploy.quantization.plan import make_plan
+from resnet_deploy.quantization.ranges import QuantizationParameters
 from resnet_deploy.quantization.static import quantize_static
 from resnet_deploy.rewrites.opset import DEFAULT_OPSET
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
-from resnet_deploy.spec import FirstConv, InputFormat, ModelSpec, Preprocess, QuantSpec, TargetIsa
-from resnet_deploy.training.data import Pictures
+from resnet_deploy.spec import FirstConv, InputFormat, ModelSpec, Preprocess, QuantSpec
+from resnet_deploy.training.data import LabelledImages
 from resnet_deploy.training.fake_quant import Step
 from resnet_deploy.training.quant_graph import steps_of
-from resnet_deploy.training.unfold import FoldedNorm, State, folded_norms, unfold
 
 
 class QatNet(nn.Module):
@@ -41,14 +47,13 @@ class QatNet(nn.Module):
     Takes normalised images, float32 ``(N, 3, H, W)``, and returns logits, float32 ``(N, classes)``:
     those of the int8 file, bit by bit as long as no sum exceeds 2^24. Dropout does nothing. The
     parameters are weights and biases of the folded network under its paths
-    (``layer1.0.conv1.bias``); the buffers ``scales`` and ``zero_points`` are the codes of its
-    tensors and do not change.
+    (``layer1.0.conv1.bias``); the buffers ``scales`` and ``zero_points`` do not change.
 
     Args:
         folded: the network without BatchNorms; its layers become those of this one.
         steps: what to compute.
-        codes: of every tensor with a range, by its name in the graph.
-        pixels: the one of them that holds pixels, if any: its range is known without training.
+        parameters: scale and zero point of every tensor with a range, by its name in the graph.
+        pixels: which of these tensors holds pixels, if any: its range is known without training.
         original: state of the network with its BatchNorms.
         norms: the BatchNorms that were folded.
     """
@@ -60,7 +65,7 @@ class QatNet(nn.Module):
         self,
         folded: nn.Module,
         steps: Sequence[Step],
-        codes: dict[str, QuantizationParameters],
+        parameters: dict[str, QuantizationParameters],
         pixels: frozenset[str],
         original: State,
         norms: tuple[FoldedNorm, ...],
@@ -69,7 +74,7 @@ class QatNet(nn.Module):
         for name, child in folded.named_children():
             self.add_module(name, child)
         self._steps = tuple(steps)
-        self._tensors = tuple(codes)
+        self._tensors = tuple(parameters)
         self._pixels = pixels
         self._original = original
         self._norms = norms
@@ -78,18 +83,18 @@ class QatNet(nn.Module):
             tuple(name for name in set(step.reads) if last[name] == index and name != step.gives)
             for index, step in enumerate(steps)
         )
-        scales = np.array([one.scale for one in codes.values()], np.float32)
-        zeros = np.array([one.zero_point for one in codes.values()], np.uint8)
+        scales = np.array([tensor.scale for tensor in parameters.values()], np.float32)
+        zeros = np.array([tensor.zero_point for tensor in parameters.values()], np.uint8)
         self.register_buffer("scales", torch.from_numpy(scales))
         self.register_buffer("zero_points", torch.from_numpy(zeros))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of ``images``; always in float32, which autocast would not keep."""
-        codes = self._codes()
+        parameters = self._quantization()
         with torch.autocast(images.device.type, enabled=False):
             values = {self._steps[0].reads[0]: images.float()}
             for step, done in zip(self._steps, self._done, strict=True):
-                values[step.gives] = step.run([values[name] for name in step.reads], codes)
+                values[step.gives] = step.run([values[name] for name in step.reads], parameters)
                 for name in done:
                     del values[name]
         return values[self._steps[-1].gives]
@@ -98,20 +103,22 @@ class QatNet(nn.Module):
         """Return the trained float weights under the keys of the network with its BatchNorms.
 
         Folding its BatchNorms gives exactly the trained weights; see
-        :mod:`resnet_deploy.training.unfold`.
+        :func:`resnet_deploy.models.fold.unfold`.
         """
         return unfold(self._original, dict(self.named_parameters()), self._norms)
 
     def activation_ranges(self) -> dict[str, tuple[float, float]]:
         """Return the lowest and highest number that the codes of each tensor stand for.
 
-        Parameters made from both are the same again. Pixels are left out: their codes are known.
+        Parameters made from both are the same again. Pixels are left out: theirs are known.
         """
         return {
-            name: one.covered for name, one in self._codes().items() if name not in self._pixels
+            name: tensor.covered
+            for name, tensor in self._quantization().items()
+            if name not in self._pixels
         }
 
-    def _codes(self) -> dict[str, QuantizationParameters]:
+    def _quantization(self) -> dict[str, QuantizationParameters]:
         scales, zeros = self.scales.numpy(), self.zero_points.numpy()
         return {
             name: QuantizationParameters(scale, zero)
@@ -119,13 +126,13 @@ class QatNet(nn.Module):
         }
 
 
-def calibration_sample(pictures: Pictures, seed: int) -> CalibrationImages:
-    """Return the pictures that set the ranges: as many as ``export --calibration`` takes."""
+def calibration_sample(data: LabelledImages, seed: int) -> CalibrationImages:
+    """Return the images that set the ranges: as many as ``export --calibration`` takes."""
     return CalibrationImages(
-        dataset=pictures.dataset,
-        indices=spread_sample(pictures.dataset, QuantSpec().samples, seed),
-        preprocess=pictures.preprocess,
-        batch_size=calibration_batch_size(pictures.preprocess.crop),
+        dataset=data.dataset,
+        indices=spread_sample(data.dataset, QuantSpec().samples, seed),
+        preprocess=data.preprocess,
+        batch_size=calibration_batch_size(data.preprocess.crop),
     )
 
 
@@ -135,7 +142,6 @@ def prepare_qat(
     preprocess: Preprocess,
     calibration: CalibrationImages,
     *,
-    target_isa: TargetIsa = TargetIsa.PORTABLE,
     threads: int = 0,
     progress: Progress = silent,
 ) -> QatNet:
@@ -146,21 +152,14 @@ def prepare_qat(
         spec: of the network.
         preprocess: how images become its input.
         calibration: images that set the ranges; preprocessed by ``preprocess``.
-        target_isa: for which CPUs the int8 file will be made.
         threads: of the calibration; 0 means the physical cores allowed here.
         progress: told about the calibration.
 
     Raises:
-        SpecError: the file would be for CPUs that add up in int16.
         UnsupportedGraphError: a BatchNorm can't be folded, or a layer has no fake-quantized form.
         ExportError: PyTorch's exporter can't read the network.
         DatasetError: the images can't be read.
     """
-    if target_isa is TargetIsa.X86_AVX2:
-        raise SpecError(
-            "--qat trains for int8 kernels that add up in 32 bits, which x86-avx2 does not: use "
-            "--target-isa portable"
-        )
     folded, left = fold_batchnorm(module)
     if left:
         raise UnsupportedGraphError(f"--qat needs every BatchNorm folded: {left[0]}")
@@ -183,9 +182,11 @@ def prepare_qat(
     return QatNet(
         folded.requires_grad_(True),
         steps_of(prepared, plan, folded, floats),
-        {name: net.codes[name] for name, _ in ranged},
+        {name: net.parameters[name] for name, _ in ranged},
         frozenset(
-            name for name, one in ranged if one is not None and PIXELS_KEY in one.metadata_props
+            name
+            for name, producer in ranged
+            if producer is not None and PIXELS_KEY in producer.metadata_props
         ),
         {name: value.detach().clone() for name, value in module.state_dict().items()},
         folded_norms(module, pairs),

@@ -146,9 +146,9 @@ class _Builder:
             source, target = self._tensor(inputs[0]), self._tensor(self._plan.outputs[node])
             return GlobalAverage(reads=reads, gives=gives, source=source, target=target)
         if node.op_type == "MaxPool":
-            attributes = {name: one.value for name, one in node.attributes.items()}
+            attributes = {name: attribute.value for name, attribute in node.attributes.items()}
             return Move(reads=reads, gives=gives, layer=max_pool(attributes))
-        if node.op_type == "Flatten" and _flatten_axis(node) == 1:
+        if node.op_type == "Flatten" and node.attributes.get_int("axis", 1) == 1:
             return Move(reads=reads, gives=gives, layer=nn.Flatten())
         raise _unsupported(node)
 
@@ -200,12 +200,8 @@ class _Builder:
         return 255 * std, 255 * mean
 
     def _tensor(self, value: ir.Value) -> str:
-        """Return the name of the tensor whose codes ``value`` has."""
+        """Return the name of the tensor whose quantization parameters ``value`` has."""
         return _name(self._plan.tensors[value])
-
-
-def _flatten_axis(node: ir.Node) -> int:
-    return node.attributes["axis"].as_int() if "axis" in node.attributes else 1
 
 
 def _copy(node: ir.Node, reads: tuple[str, ...], gives: str) -> Copy:
@@ -232,6 +228,6 @@ def _name(value: ir.Value | None) -> str:
 
 def _unsupported(node: ir.Node) -> UnsupportedGraphError:
     return UnsupportedGraphError(
-        f"--qat can't train {node.name}: {node.op_type} is no int8 operator of ResNets or VGG; "
+        f"--qat can't train {node.name}: {node.op_type} is not an int8 operator of ResNets or VGG; "
         "train in float and quantize afterwards"
     )

@@ -22,10 +22,10 @@ else:
     import tomli as tomllib
 
 RECIPES = ("cifar", "cifar-fast", "nvidia", "transfer", "qat")
-"""Names of the recipes in the box, ``recipes/<name>.toml``."""
+"""Names of the recipes in this package, ``recipes/<name>.toml``."""
 
 _SMALL = 64
-"""Pixels below which a picture is CIFAR's kind rather than ImageNet's."""
+"""Pixels below which an image is CIFAR's kind rather than ImageNet's."""
 
 _FROM_EPOCHS = "from_epochs"
 """A table of a recipe's file: by a number of epochs, what runs of at least that length change."""
@@ -43,7 +43,10 @@ def read_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     Raises:
         SpecError: there is no such recipe, or it says what no recipe can.
     """
-    values = _parse(name, recipe_text(name))
+    try:
+        values = tomllib.loads(recipe_text(name))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise SpecError(f"the recipe {name} is not TOML: {error}") from error
     longer = values.pop(_FROM_EPOCHS, {})
     changes = dict(changes or {})
     own = recipe_of(values, name)
@@ -83,7 +86,7 @@ def recipe_text(name: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise SpecError(f"cannot read the recipe {name}: {reason}") from error
 
 
@@ -120,22 +123,14 @@ def to_values(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _parse(name: str, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SpecError(f"the recipe {name} is no TOML: {error}") from error
-
-
 def _tables(name: str, longer: Any) -> list[tuple[int, dict[str, Any]]]:
     try:
-        tables = sorted((int(epochs), dict(more)) for epochs, more in longer.items())
+        return sorted((int(epochs), dict(more)) for epochs, more in longer.items())
     except (AttributeError, TypeError, ValueError) as error:
         raise SpecError(
             f"the recipe {name}: write [{_FROM_EPOCHS}.90] above what runs of 90 epochs and more "
             "change"
         ) from error
-    return tables
 
 
 def _check_types(values: Mapping[str, Any], name: str) -> None:
@@ -146,12 +141,12 @@ def _check_types(values: Mapping[str, Any], name: str) -> None:
         if isinstance(default, bool):
             fits = isinstance(value, bool)
         elif isinstance(default, enum.Enum):
-            known = [one.value for one in type(default)]
+            known = [member.value for member in type(default)]
             if value not in known:
-                raise SpecError(f"{name}: {field} = {value!r} is none of {', '.join(known)}")
+                raise SpecError(f"{name}: {field} = {value!r} is not one of {', '.join(known)}")
             fits = True
         elif isinstance(default, tuple):
-            fits = isinstance(value, list | tuple) and all(_is_number(one) for one in value)
+            fits = isinstance(value, list | tuple) and all(map(_is_number, value))
         elif isinstance(default, int):
             fits = isinstance(value, int) and not isinstance(value, bool)
         else:
@@ -169,5 +164,4 @@ def _is_number(value: Any) -> bool:
 def _spec_error(error: BaseException) -> SpecError | None:
     if isinstance(error, SpecError):
         return error
-    found = (_spec_error(one) for one in getattr(error, "exceptions", ()))
-    return next((one for one in found if one), None)
+    return next(filter(None, map(_spec_error, getattr(error, "exceptions", ()))), None)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 
@@ -19,12 +20,12 @@ from resnet_deploy.results.training import Epoch, TrainingResult
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.training.checkpoint import load_checkpoint, save_checkpoint
-from resnet_deploy.training.claim import Claim
 from resnet_deploy.training.distributed import Crew, crew_of_environment
 from resnet_deploy.training.folder import (
     LAST_FILE,
     METRICS_FILE,
     RUN_FILE,
+    Claim,
     check_run_folder,
     remove_halves,
     start_anew,
@@ -35,17 +36,15 @@ from resnet_deploy.training.metrics import Metrics
 from resnet_deploy.training.outcome import export_command, weights_card, write_outcome
 from resnet_deploy.training.preparing import prepare
 from resnet_deploy.training.recipe import to_values
-from resnet_deploy.training.settings import differences, settings_of
 
 _STEPS_PER_LINE = 50
 """Updates between two ``step`` lines in the metrics."""
 
+_LONGEST = 40
+"""Characters of a setting in a message."""
+
 OnEpoch = Callable[[Epoch, int], None]
 """Called with every finished epoch, and with the number of all."""
-
-
-def _unheard(epoch: Epoch, epochs: int) -> None:
-    """Nobody wants to know."""
 
 
 def train(
@@ -53,7 +52,7 @@ def train(
     environment: Environment,
     *,
     progress: Progress = silent,
-    on_epoch: OnEpoch = _unheard,
+    on_epoch: OnEpoch | None = None,
 ) -> TrainingResult:
     """Train what ``request`` asks for, or go on where an earlier run stopped.
 
@@ -66,9 +65,9 @@ def train(
     Raises:
         SpecError: the request contradicts itself, its data, or the run it continues; or another
             training is writing to its folder.
-        DatasetError: the pictures can't be used.
+        DatasetError: the images can't be used.
         CheckpointError: weights or checkpoint can't be read, or don't fit.
-        TrainingError: the loss is no number, or another process was lost.
+        TrainingError: the loss is not finite, or another process was lost.
         ArtifactError: the folder can't be written; the last checkpoint is whole.
     """
     with (
@@ -107,7 +106,7 @@ class _Run:
         self.out = self.request.out
         self.last = self.out / LAST_FILE
         self.crew: Crew = self.training.crew
-        self.settings = settings_of(self.request, self.training)
+        self.settings = _settings_of(self.request, self.training)
         self.resumed = False
         self._saved = time.monotonic()
         self._metrics: Metrics | None = None
@@ -120,7 +119,7 @@ class _Run:
             SpecError: it is of another training.
         """
         checkpoint = load_checkpoint(self.last)
-        if different := differences(checkpoint.settings, self.settings):
+        if different := _differences(checkpoint.settings, self.settings):
             raise SpecError(
                 f"{self.out} holds another run ({'; '.join(different)}): --resume needs the "
                 "options of that run; or choose another folder"
@@ -135,14 +134,13 @@ class _Run:
             self.training.restore(checkpoint)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             # A factory's code may have changed, which settings don't tell.
-            reason = one_line(error)
             raise CheckpointError(
-                f"{self.last} does not fit {self.training.trainee.spec.name} any more ({reason}): "
-                "choose another folder, or --force to start anew"
+                f"{self.last} does not fit {self.training.trainable.spec.name} any more "
+                f"({one_line(error)}): choose another folder, or --force to start anew"
             ) from error
         self.resumed = True
 
-    def go(self, environment: Environment, on_epoch: OnEpoch) -> TrainingResult:
+    def go(self, environment: Environment, on_epoch: OnEpoch | None) -> TrainingResult:
         """Train to the end, or until a signal."""
         training = self.training
         with self._writing(environment), Interrupts(spared=1) as interrupts:
@@ -151,28 +149,32 @@ class _Run:
                 stopped = not training.train_epoch(lambda: self._after_step(interrupts))
                 # Lines come before the state that they lead to: a run that is killed in between
                 # writes them again, and drops these when it goes on.
-                if not stopped:
-                    self._record(training.epochs[-1])
+                if not stopped and self._metrics is not None:
+                    epoch = training.epochs[-1]
+                    figures = {**asdict(epoch), "images_per_second": epoch.images_per_second}
+                    self._metrics.write("epoch", figures.pop("steps"), figures)
                 self._save()
-                if not stopped and self.crew.leads:
+                if not stopped and self.crew.leads and on_epoch is not None:
                     on_epoch(training.epochs[-1], training.recipe.epochs)
+        # Without a signal of its own, it was another process that was interrupted.
+        signal = "SIGTERM" if interrupts.seen is None else interrupts.seen.name
         files = {"run": self.out / RUN_FILE, "last": self.last, "metrics": self.out / METRICS_FILE}
         card = weights_card(training, self.request)
         if training.finished:
             files |= write_outcome(training, card, self.out, writes=self.crew.leads)
         return TrainingResult(
-            model=training.trainee.spec.name,
+            model=training.trainable.spec.name,
             recipe=to_values(training.recipe),
             data=training.data.name,
             classes=training.data.classes,
             train_images=len(training.data.train),
             test_images=len(training.data.test),
-            parameters=sum(one.numel() for one in training.trainee.module.parameters()),
+            parameters=sum(p.numel() for p in training.trainable.module.parameters()),
             epochs=tuple(training.epochs),
             files={role: str(path) for role, path in files.items()},
             export=export_command(self.request, files.get("model", self.last)),
-            interrupted=_name_of(interrupts) if stopped else None,
-            notices=(*training.trainee.notices, *self.notices),
+            interrupted=signal if stopped else None,
+            notices=(*training.trainable.notices, *self.notices),
             environment=environment,
             processes=self.crew.world,
             threads=torch.get_num_threads(),
@@ -226,12 +228,37 @@ class _Run:
             save_checkpoint(self.last, self.training.checkpoint(self.settings, card.to_json()))
         self._saved = time.monotonic()
 
-    def _record(self, epoch: Epoch) -> None:
-        if self._metrics is not None:
-            figures = {**asdict(epoch), "images_per_second": epoch.images_per_second}
-            self._metrics.write("epoch", figures.pop("steps"), figures)
+
+def _settings_of(request: TrainRequest, training: Training) -> dict[str, Any]:
+    """Return what decides the weights of ``training``, as JSON values."""
+    loaded = training.trainable.loaded
+    settings = {
+        "network": asdict(training.trainable.spec),
+        "weights": None if loaded is None else loaded.source.sha256,
+        "data": training.data.fingerprint,
+        "classes": list(training.data.classes),
+        "preprocessing": asdict(training.data.train.preprocess),
+        "recipe": to_values(training.recipe),
+        "precision": training.precision.value,
+        "seed": request.seed,
+        "qat": request.qat,
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(settings))
+    return plain
 
 
-def _name_of(interrupts: Interrupts) -> str:
-    # Another process may have been the one that was interrupted.
-    return "SIGTERM" if interrupts.seen is None else interrupts.seen.name
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return each setting of ``now`` that ``before`` has otherwise, in words."""
+    found = []
+    for name, value in now.items():
+        earlier = before.get(name)
+        if isinstance(earlier, dict) and isinstance(value, dict):
+            found += [f"{name} {inner}" for inner in _differences(earlier, value)]
+        elif earlier != value:
+            found.append(f"{name} {_short(earlier)}, not {_short(value)}")
+    return found
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

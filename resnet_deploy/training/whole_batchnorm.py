@@ -6,15 +6,12 @@ on the CPU.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from resnet_deploy.training.network import Trainee
 
 
 class WholeBatchNorm2d(nn.BatchNorm2d):
@@ -23,28 +20,12 @@ class WholeBatchNorm2d(nn.BatchNorm2d):
     Every process must have an equal share of it. In evaluation it is ``nn.BatchNorm2d``.
     """
 
-    @classmethod
-    def like(cls, norm: nn.BatchNorm2d) -> WholeBatchNorm2d:
-        """Return one with the very parameters and buffers of ``norm``, and in its mode."""
-        new = cls(
-            norm.num_features,
-            norm.eps,
-            norm.momentum,
-            affine=norm.affine,
-            track_running_stats=norm.track_running_stats,
-        )
-        for name, parameter in norm.named_parameters():
-            new.register_parameter(name, parameter)
-        for name, buffer in norm.named_buffers():
-            new.register_buffer(name, buffer)
-        return new.train(norm.training)
-
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x``, ``(N, C, H, W)``, N being this process's share of the batch."""
         if not self.training:
             return super().forward(x)
         mean, var = _whole_statistics(x)
-        self._remember(mean, var, x.numel() // x.shape[1] * dist.get_world_size())
+        self._update(mean, var, x.numel() // x.shape[1] * dist.get_world_size())
         weight = torch.ones_like(mean) if self.weight is None else self.weight
         bias = torch.zeros_like(mean) if self.bias is None else self.bias
         normalised: Tensor = _Normalise.apply(  # type: ignore[no-untyped-call]
@@ -53,7 +34,7 @@ class WholeBatchNorm2d(nn.BatchNorm2d):
         return normalised
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, var: Tensor, count: int) -> None:
+    def _update(self, mean: Tensor, var: Tensor, count: int) -> None:
         """Move the running statistics as ``nn.BatchNorm2d`` does."""
         if self.running_mean is None or self.running_var is None:
             return
@@ -66,21 +47,12 @@ class WholeBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(var * (count / (count - 1)), momentum)
 
 
-def synchronize_batchnorm(trainee: Trainee) -> Trainee:
-    """Let every BatchNorm of ``trainee`` see the whole batch; its module is changed in place.
-
-    Returns:
-        The same trainee, whose parts name the new layers.
-    """
-    new: dict[nn.Module, nn.Module] = {}
-    # A layer that is used in two places has two paths, and must stay one.
-    for path, child in list(trainee.module.named_modules(remove_duplicate=False)):
-        if type(child) is nn.BatchNorm2d:
-            if child not in new:
-                new[child] = WholeBatchNorm2d.like(child)
-            trainee.module.set_submodule(path, new[child])
-    parts = tuple(tuple(new.get(one, one) for one in part) for part in trainee.parts)
-    return replace(trainee, parts=parts)
+def synchronize_batchnorm(module: nn.Module) -> None:
+    """Let every BatchNorm of ``module`` see the whole batch, in place."""
+    for layer in module.modules():
+        if type(layer) is nn.BatchNorm2d:
+            # As PyTorch's lazy layers become what they stand for: all that refers to it stays.
+            layer.__class__ = WholeBatchNorm2d
 
 
 @torch.no_grad()

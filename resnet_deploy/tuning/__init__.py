@@ -7,6 +7,119 @@ accuracy and timed in turns with one reference; the best so far is on disk after
 
 from __future__ import annotations
 
-from resnet_deploy.tuning.tuning import tune
+from dataclasses import replace
+from pathlib import Path
 
-__all__ = ["tune"]
+from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.data.calibration import CalibrationImages, calibration_images
+from resnet_deploy.data.datasets import Data
+from resnet_deploy.data.preprocess import input_preprocess
+from resnet_deploy.deployment.source import fp32_source
+from resnet_deploy.errors import DatasetError, SpecError
+from resnet_deploy.fp32_baseline import Fp32Baseline, all_images
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.results import Environment, TuningReport
+from resnet_deploy.runners.cpu import default_threads
+from resnet_deploy.spec import TuneSpec
+from resnet_deploy.tuning.candidate_files import CandidateFiles
+from resnet_deploy.tuning.search import Search
+from resnet_deploy.tuning.store import Store
+
+
+def tune(
+    source: Artifact,
+    out: Path,
+    spec: TuneSpec,
+    *,
+    data: Data,
+    calibration: Data | None = None,
+    environment: Environment,
+    progress: Progress = silent,
+) -> TuningReport:
+    """Look for the best file that loses no more than ``spec`` allows, and for how to run it.
+
+    Args:
+        source: the fp32 file.
+        out: folder of the result: ``NAME.tuned.onnx``, ``tune.json`` and every file tried. A
+            search that was interrupted goes on there.
+        spec: what to look for.
+        data: images on which accuracy is measured; labelled, if a drop in top-1 is bounded.
+        calibration: images that set the int8 ranges; None takes some of ``data``, and measures
+            accuracy on the others.
+        environment: where this runs.
+        progress: told about every stage.
+
+    Raises:
+        ResnetDeployError: the file or the images can't be used. Candidates that can't run here
+            are named in the report instead.
+    """
+    path = source.path
+    source = fp32_source(source)
+    if not source.output_kind.has_classes:
+        raise SpecError(
+            f"tuning compares classes, and {path} gives {source.output_kind.value}: export it with "
+            "--output logits"
+        )
+    store = Store(out, path.stem)
+    images, calibration, samples = _images(source, data, calibration, spec)
+    labelled = images.dataset.labelled
+    if spec.max_drop is not None and not labelled:
+        raise DatasetError(
+            f"--max-drop needs to know what is right, and {images.name} has no labels: give "
+            "DIR/<class>/*.jpg, or use --min-agreement"
+        )
+    report = TuningReport(
+        model=path.name,
+        sha256=source.made_sha256,
+        data=f"{images.name} (sha256 {images.fingerprint()[:12]})",
+        spec=spec,
+        environment=environment,
+    )
+    report = store.resume(report)
+    threads = spec.threads or default_threads()
+    baseline = Fp32Baseline(path, images, labelled=labelled, threads=threads, progress=progress)
+    files = CandidateFiles(
+        source=source,
+        store=store,
+        calibration=calibration,
+        samples=samples,
+        data=data,
+        spec=spec,
+        environment=environment,
+        progress=progress,
+    )
+    report = Search(
+        source=source,
+        store=store,
+        files=files,
+        baseline=baseline,
+        report=report,
+        threads=threads,
+        progress=progress,
+    ).run()
+    return replace(report, shipped=str(store.best))
+
+
+def _images(
+    source: Artifact, data: Data, calibration: Data | None, spec: TuneSpec
+) -> tuple[CalibrationImages, Data, int]:
+    """Return the images for accuracy, where those for the ranges come from, and how many of them.
+
+    No image is in both.
+    """
+    preprocess = input_preprocess(source)
+    images = all_images(data, preprocess, seed=spec.seed)
+    samples = spec.calibration_samples
+    if calibration is None:
+        calibration, samples = data, max(1, min(samples, len(images) // 2))
+    taken = calibration_images(calibration, preprocess, samples=samples, seed=spec.seed)
+    indices = images.indices
+    if taken.dataset.fingerprint() == images.dataset.fingerprint():
+        used = set(taken.indices)
+        indices = tuple(index for index in indices if index not in used)
+    if not indices:
+        raise DatasetError(
+            f"{images.name} has no image that is not needed for calibration: give more, or other "
+            "ones with --calibration"
+        )
+    return replace(images, indices=indices[: spec.samples]), calibration, samples

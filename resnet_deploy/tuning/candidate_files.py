@@ -1,4 +1,4 @@
-"""The files that recipes describe, each made once: what an earlier search made is taken."""
+"""The files that options describe, each made once: what an earlier search made is taken."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from resnet_deploy.artifact.onnx_file import Artifact, make, read_model, write
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.deployment.float_layers import FloatLayers
-from resnet_deploy.deployment.notices import budget_figures
+from resnet_deploy.deployment.making import budget_figures
 from resnet_deploy.deployment.plan import for_cpu, images_for
 from resnet_deploy.deployment.source import with_input
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.progress import Progress
 from resnet_deploy.quantization.quantized import Calibrated, calibrate, excluding
 from resnet_deploy.results import Environment
-from resnet_deploy.rewrites.bake_input import bake_input
 from resnet_deploy.spec import FileOptions, QuantSpec, TuneSpec
 from resnet_deploy.spec.deploy import DeploySpec
 from resnet_deploy.tuning.store import Store
@@ -29,8 +28,8 @@ class CandidateFiles:
     Args:
         source: the fp32 file, with a card.
         store: where the files go.
-        calibration: images that set the int8 ranges.
-        samples: how many of them.
+        calibration: images that set the int8 ranges, ``samples`` of them.
+        samples: see ``calibration``.
         data: images on which a search for float layers measures accuracy.
         spec: what is looked for.
         environment: where this runs.
@@ -46,67 +45,56 @@ class CandidateFiles:
     environment: Environment
     progress: Progress
 
-    def file(self, recipe: FileOptions) -> Path:
-        """Return the file of ``recipe``.
+    def file(self, options: FileOptions) -> Path:
+        """Return the file of ``options``.
 
         Raises:
             ResnetDeployError: the network can't be made into it.
         """
-        path = self.store.file(recipe.name)
+        path = self.store.file(options.name)
         if not path.exists():
-            made = self._calibrated(recipe).quantized().artifact if recipe.int8 else None
-            write(made or self._fp32(recipe), path)
+            made = self._calibrated(options).quantized().artifact if options.int8 else None
+            write(made or self._fp32(options), path)
         return path
 
-    def mixed(self, recipe: FileOptions) -> tuple[FileOptions, Path]:
-        """Return ``recipe`` with as many float layers as the budget needs, and its file.
+    def mixed(self, options: FileOptions) -> tuple[FileOptions, Path]:
+        """Return ``options`` with as many float layers as the budget needs, and its file.
 
         Raises:
             RunnerError: all layers in float don't keep it either, or the search found none.
         """
-        calibrated = self._calibrated(recipe)
+        calibrated = self._calibrated(options)
         wanted = DeploySpec(
-            quant=calibrated.spec,
-            budget=self.spec.budget,
-            threads=self.spec.threads,
+            quant=calibrated.spec, budget=self.spec.budget, threads=self.spec.threads
         )
         layers = FloatLayers(
-            calibrated.fp32.path,
-            calibrated.images,
-            wanted,
-            data=self.data,
-            progress=self.progress,
+            calibrated.fp32.path, calibrated.images, wanted, data=self.data, progress=self.progress
         )
         _, budget = layers.find(calibrated.net, lambda _: None)
         if budget is None or not budget.float_layers:
             raise RunnerError("no layer in float brought the accuracy back")
-        found = replace(recipe, float_layers=budget.float_layers)
+        found = replace(options, float_layers=budget.float_layers)
         made = calibrated.quantized(budget.float_layers, facts=budget_figures(budget))
         return found, write(made.artifact, self.store.file(found.name)).path
 
-    def _fp32(self, recipe: FileOptions) -> Artifact:
-        card = self.source.card
-        assert card is not None, "fp32_source gives one"
-        preprocess = replace(card.preprocess, format=recipe.input)
-        card = replace(card.remade(), preprocess=preprocess)
-        model = read_model(self.source.path)
-        if recipe.input is not self.source.preprocess.format:
-            model = bake_input(model, card.preprocess)
-        return make(model, card, f"{recipe.name}.onnx")
+    def _fp32(self, options: FileOptions) -> Artifact:
+        fp32 = with_input(self.source, options.input)
+        assert fp32.card is not None, "fp32_source gives one"
+        return make(read_model(fp32.path), fp32.card.remade(), f"{options.name}.onnx")
 
-    def _calibrated(self, recipe: FileOptions) -> Calibrated:
+    def _calibrated(self, options: FileOptions) -> Calibrated:
         spec = QuantSpec(
-            calibration_method=recipe.method,
-            effort=recipe.effort,
-            target_isa=recipe.target_isa,
-            first_conv=recipe.first_conv,
-            exclude=excluding((), recipe.float_layers),
+            calibration_method=options.method,
+            effort=options.effort,
+            target_isa=options.target_isa,
+            first_conv=options.first_conv,
+            exclude=excluding((), options.float_layers),
             samples=self.samples,
             seed=self.spec.seed,
             calibration_cache=self.store.cache,
         )
         spec = for_cpu(spec, self.environment)
-        fp32 = with_input(self.source, recipe.input)
+        fp32 = with_input(self.source, options.input)
         return calibrate(
             fp32,
             images_for(spec, self.calibration, input_preprocess(fp32)),

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -26,11 +26,11 @@ from resnet_deploy.runners.registry import open_runner, runner_status
 from resnet_deploy.spec import FileOptions, Objective, RunOptions, SessionSpec, TargetIsa
 from resnet_deploy.tuning.candidate_files import CandidateFiles
 from resnet_deploy.tuning.space import (
-    first_recipe,
+    files_elsewhere,
+    first_file,
     first_setting,
-    main_recipes,
-    more_recipes,
-    recipes_elsewhere,
+    main_files,
+    more_files,
     settings,
 )
 from resnet_deploy.tuning.store import Store
@@ -42,7 +42,7 @@ _RUNTIMES = ("openvino", "ort-openvino")
 """Runtimes that read an ONNX file, besides ONNX Runtime: a program can ship these."""
 
 _RACE_SECONDS = 6.0
-"""Per file that is timed in turns with the reference."""
+"""For a file that is timed in turns with the reference."""
 
 _FINAL_SECONDS = 10.0
 """Per leader, in the last race."""
@@ -58,201 +58,183 @@ _PROBE_IMAGES = 16
 """On which two ways to run a file are compared bit by bit."""
 
 
+@dataclass(kw_only=True)
 class Search:
-    """One search; ``report`` grows, and is on disk after every step."""
+    """One search; ``report`` grows, and is on disk after every step.
 
-    def __init__(
-        self,
-        source: Artifact,
-        store: Store,
-        files: CandidateFiles,
-        baseline: Fp32Baseline,
-        report: TuningReport,
-        threads: int,
-        progress: Progress,
-    ) -> None:
-        self._source = source
-        self._store = store
-        self._files = files
-        self._baseline = baseline
-        self._report = report
-        self._threads = threads
-        self._progress = progress
+    Args:
+        source: the fp32 file.
+        store: where everything is kept.
+        files: makes the candidates.
+        baseline: the answers of ``source``, which set the accuracy.
+        report: of an earlier search for the same, or empty.
+        threads: how many may be used.
+        progress: told about every candidate.
+    """
+
+    source: Artifact
+    store: Store
+    files: CandidateFiles
+    baseline: Fp32Baseline
+    report: TuningReport
+    threads: int
+    progress: Progress
+
+    def __post_init__(self) -> None:
         self._begin = time.monotonic()
-        self._earlier = report.seconds
+        self._earlier = self.report.seconds
         self._in_time = True
         self._done = 0
 
     def run(self) -> TuningReport:
         """Try everything that there is time for."""
-        spec, environment = self._report.spec, self._report.environment
-        own = self._source.preprocess.format
+        spec, environment = self.report.spec, self.report.environment
+        own = self.source.preprocess.format
         target = resolve_target(TargetIsa.AUTO, environment.isa)
-        usual = first_setting(spec.objective, self._threads)
-        self._reference(first_recipe(own, target), usual)
-        for recipe in main_recipes(own, target, keep_input=spec.keep_input):
-            self._try(recipe, usual)
-        if all(trial.recipe.int8 is False for trial in self._good()):
+        usual = first_setting(spec.objective, self.threads)
+        self._reference(first_file(own, target), usual)
+        for options in main_files(own, target, keep_input=spec.keep_input):
+            self._try(options, usual)
+        if not any(trial.recipe.int8 for trial in self._good()):
             self._try_float_layers(usual)
         self._try_settings()
-        for recipe in more_recipes(own, target, keep_input=spec.keep_input):
-            self._try(recipe, usual)
+        for options in more_files(own, target, keep_input=spec.keep_input):
+            self._try(options, usual)
         self._final()
         self._keep(complete=self._in_time)
-        return self._report
+        return self.report
 
-    def _reference(self, recipe: FileOptions, setting: RunOptions) -> None:
+    def _reference(self, options: FileOptions, setting: RunOptions) -> None:
         """The first trial: made and measured even if the time is up."""
-        if not self._report.trials:
-            self._progress(f"trying {recipe.name}", self._done, 0)
-            file = self._files.file(recipe)
-            self._race(recipe, setting, file, self._fidelity(file, setting), _RACE_SECONDS)
+        if not self.report.trials:
+            self.progress(f"trying {options.name}", self._done, 0)
+            file = self.files.file(options)
+            entrant = Entrant(options, setting, file, self._fidelity(file, setting))
+            self._race([entrant], _RACE_SECONDS)
 
-    def _try(self, recipe: FileOptions, setting: RunOptions) -> None:
+    def _try(self, options: FileOptions, setting: RunOptions) -> None:
         """Make one file, measure its accuracy, and race it against the reference."""
-        name = f"{recipe.name} on {setting.name}"
-        if self._is_known(recipe, setting) or not self._has_time(name):
+        name = f"{options.name} on {setting.name}"
+        tried = ((trial.recipe, trial.setting) for trial in self.report.trials)
+        if (options, setting) in tried or not self._has_time(name):
             return
-        self._progress(f"trying {name}", self._done, 0)
+        self.progress(f"trying {name}", self._done, 0)
         try:
-            file = self._files.file(recipe)
-            known = next((one for one in self._report.trials if one.recipe == recipe), None)
+            file = self.files.file(options)
+            known = next((t for t in self.report.trials if t.recipe == options), None)
             if known is not None and self._same_bits(file, known.setting, setting):
                 fidelity = known.fidelity
             else:
                 fidelity = self._fidelity(file, setting)
-            self._race(recipe, setting, file, fidelity, self._slice(_RACE_SECONDS))
+            self._race([Entrant(options, setting, file, fidelity)], self._slice())
         except ResnetDeployError as error:
             self._skip(name, error)
 
-    def _race(
-        self,
-        recipe: FileOptions,
-        setting: RunOptions,
-        file: Path,
-        fidelity: Fidelity,
-        seconds: float,
-    ) -> None:
-        entrant = Entrant(recipe, setting, file, fidelity)
-        self._add(race([entrant], self._report, seconds=seconds))
-
     def _fidelity(self, file: Path, setting: RunOptions) -> Fidelity:
-        session = SessionSpec(threads=self._threads, options=setting.options)
+        session = SessionSpec(threads=self.threads, options=setting.options)
         with closing(open_runner(setting.runner, file, session)) as runner:
-            return self._baseline.fidelity(runner, load(file))
+            return self.baseline.fidelity(runner, load(file))
 
     def _try_settings(self) -> None:
-        installed = {one.name for one in runner_status() if one.installed}
+        installed = {status.name for status in runner_status() if status.installed}
         runners = tuple(name for name in _RUNTIMES if name in installed)
-        fixed = self._source.input.shape[0] is not None
-        choices = settings(self._report.spec.objective, self._threads, runners, fixed_batch=fixed)
-        for setting in choices:
-            for recipe in self._worth_running(setting):
-                self._try(recipe, setting)
+        fixed = self.source.input.shape[0] is not None
+        objective = self.report.spec.objective
+        for setting in settings(objective, self.threads, runners, fixed_batch=fixed):
+            for options in self._worth_running(setting):
+                self._try(options, setting)
 
     def _worth_running(self, setting: RunOptions) -> list[FileOptions]:
-        """Return the files that ``setting`` is tried on.
-
-        On ONNX Runtime the fastest one there.
-        """
+        """Return the files that ``setting`` is tried on; on ONNX Runtime the fastest there."""
         if setting.runner == "ort":
             mine = [trial for trial in self._good() if trial.setting.runner == "ort"]
             fastest = max(mine, key=lambda trial: trial.speed) if mine else self._closest()
             return [fastest.recipe]
-        best = (self._report.best or self._closest()).recipe
-        own = self._source.preprocess.format
-        return list(recipes_elsewhere(best, own, strided_stem=self._strided_stem))
+        best = (self.report.best or self._closest()).recipe
+        own = self.source.preprocess.format
+        return list(files_elsewhere(best, own, strided_stem=self._strided_stem))
 
     @cached_property
     def _strided_stem(self) -> bool:
-        graph = ir.from_proto(read_model(self._source.path)).graph
+        graph = ir.from_proto(read_model(self.source.path)).graph
         conv = next((node for node in graph if node.op_type == "Conv"), None)
         return conv is not None and ints(conv, "strides", (1, 1)) != (1, 1)
 
-    def _same_bits(self, file: Path, one: RunOptions, other: RunOptions) -> bool:
+    def _same_bits(self, file: Path, known: RunOptions, new: RunOptions) -> bool:
         """Return whether two ways to run ``file`` on ONNX Runtime give the same bits."""
-        if not one.runner == other.runner == "ort":
+        if not known.runner == new.runner == "ort":
             return False
         artifact = load(file)
         random = np.random.default_rng(0)
         shape = (_PROBE_IMAGES, *artifact.image_shape)
         images = random.integers(0, 256, shape).astype(artifact.input.dtype)
-        first, second = (_answer(file, setting, images) for setting in (one, other))
-        return bool(np.array_equal(first, second))
+        return bool(np.array_equal(_answer(file, known, images), _answer(file, new, images)))
 
     def _try_float_layers(self, setting: RunOptions) -> None:
         """No int8 file keeps the budget: leave layers in float until one does."""
         if not self._has_time("float layers"):
             return
         try:
-            recipe, file = self._files.mixed(self._closest().recipe)
-            fidelity = self._fidelity(file, setting)
-            self._race(recipe, setting, file, fidelity, self._slice(_RACE_SECONDS))
+            options, file = self.files.mixed(self._closest().recipe)
+            entrant = Entrant(options, setting, file, self._fidelity(file, setting))
+            self._race([entrant], self._slice())
         except ResnetDeployError as error:
             self._skip("float layers", error)
 
     def _closest(self) -> Trial:
-        int8 = [trial for trial in self._report.trials if trial.recipe.int8]
+        int8 = [trial for trial in self.report.trials if trial.recipe.int8]
         return max(int8, key=lambda trial: (trial.fidelity.agreement, trial.fidelity.sqnr_db))
 
     def _final(self) -> None:
-        """Race the leaders again, longer, and all at once: what follows rests on it."""
+        """Race the leaders again, longer, and all at once: the choice rests on it."""
         # The reference runs along in every race.
-        first = self._report.trials[0]
+        first = self.report.trials[0]
         rivals = [trial for trial in self._good() if trial is not first]
         leaders = sorted(rivals, key=lambda trial: -trial.speed)[:_FINALISTS]
-        if self._report.spec.objective is Objective.SIZE or not leaders:
+        if self.report.spec.objective is Objective.SIZE or not leaders:
             return
-        self._progress("the final", self._done, 0)
-        entrants = [Entrant.of(trial, self._store.file(trial.recipe.name)) for trial in leaders]
+        self.progress("the final", self._done, 0)
+        entrants = [Entrant.of(trial, self.store.file(trial.recipe.name)) for trial in leaders]
         seconds = max(_RACE_SECONDS, self._left()) / len(entrants)
-        self._add(race(entrants, self._report, seconds=min(seconds, _FINAL_SECONDS)))
+        self._race(entrants, min(seconds, _FINAL_SECONDS))
 
     def _good(self) -> list[Trial]:
-        return [trial for trial in self._report.trials if self._report.holds(trial)]
-
-    def _is_known(self, recipe: FileOptions, setting: RunOptions) -> bool:
-        return any(
-            trial.recipe == recipe and trial.setting == setting for trial in self._report.trials
-        )
+        return [trial for trial in self.report.trials if self.report.holds(trial)]
 
     def _has_time(self, what: str) -> bool:
-        if self._left() > _LEAST_SECONDS + self._reserve:
+        final = min(_FINALISTS * _FINAL_SECONDS, _FINAL_SHARE * self.report.spec.time_limit)
+        if self._left() > _LEAST_SECONDS + final:
             return True
         logger.info("no time left for %s", what)
         self._in_time = False
         return False
 
     def _left(self) -> float:
-        return self._report.spec.time_limit - (time.monotonic() - self._begin)
+        return self.report.spec.time_limit - (time.monotonic() - self._begin)
 
-    @property
-    def _reserve(self) -> float:
-        """Seconds that are kept for the final."""
-        return min(_FINALISTS * _FINAL_SECONDS, _FINAL_SHARE * self._report.spec.time_limit)
+    def _slice(self) -> float:
+        return max(1.0, min(_RACE_SECONDS, self._left()))
 
-    def _slice(self, seconds: float) -> float:
-        return max(1.0, min(seconds, self._left()))
-
-    def _add(self, trials: Sequence[Trial]) -> None:
-        """Keep ``trials``, each in place of what was known of it."""
+    def _race(self, entrants: Sequence[Entrant], seconds: float) -> None:
+        """Time ``entrants``; keep their trials, each in place of what was known of it."""
+        trials = race(entrants, self.report, seconds=seconds)
         self._done += 1
         new = {(trial.recipe, trial.setting): trial for trial in trials}
-        kept = [new.pop((one.recipe, one.setting), one) for one in self._report.trials]
+        kept = [new.pop((trial.recipe, trial.setting), trial) for trial in self.report.trials]
         self._keep(trials=(*kept, *new.values()))
 
     def _skip(self, name: str, error: ResnetDeployError) -> None:
         logger.info("skipped %s: %s", name, error)
-        self._report = replace(self._report, skipped={**self._report.skipped, name: str(error)})
+        self.report = replace(self.report, skipped={**self.report.skipped, name: str(error)})
 
     def _keep(self, *, trials: tuple[Trial, ...] | None = None, complete: bool = False) -> None:
-        self._report = replace(
-            self._report,
-            trials=self._report.trials if trials is None else trials,
+        self.report = replace(
+            self.report,
+            trials=self.report.trials if trials is None else trials,
             seconds=self._earlier + time.monotonic() - self._begin,
             complete=complete,
         )
-        self._store.save(self._report)
+        self.store.save(self.report)
 
 
 def _answer(file: Path, setting: RunOptions, images: Array) -> Array:

@@ -16,22 +16,19 @@ from resnet_deploy.spec import (
     TargetIsa,
 )
 
-_OPTIONS = (
-    ("session.intra_op.allow_spinning", "0"),
-    ("session.dynamic_block_base", "4"),
-)
+_OPTIONS = (("session.intra_op.allow_spinning", "0"), ("session.dynamic_block_base", "4"))
 """Of ONNX Runtime: those that change how its threads share the work, and no result."""
 
 _BATCHES = (1, 4, 8)
 
 
-def first_recipe(own: InputFormat, target: TargetIsa) -> FileOptions:
+def first_file(own: InputFormat, target: TargetIsa) -> FileOptions:
     """Return what ``export`` makes on a CPU with ``target``: all speeds are against it."""
     return FileOptions(input=own, target_isa=target)
 
 
-def main_recipes(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> Iterator[FileOptions]:
-    """Yield the ways to make a file that promise most, after :func:`first_recipe`.
+def main_files(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> Iterator[FileOptions]:
+    """Yield the ways to make a file that promise most, after :func:`first_file`.
 
     Args:
         own: what the fp32 file takes.
@@ -47,8 +44,8 @@ def main_recipes(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> It
         yield replace(usual, target_isa=TargetIsa.PORTABLE)
 
 
-def more_recipes(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> Iterator[FileOptions]:
-    """Yield the other ways; arguments as for :func:`main_recipes`."""
+def more_files(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> Iterator[FileOptions]:
+    """Yield the other ways; arguments as for :func:`main_files`."""
     usual = _usual(own, target, keep_input=keep_input)
     for method in CalibrationMethod:
         if method is not usual.method:
@@ -59,7 +56,7 @@ def more_recipes(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> It
         yield FileOptions(int8=False, input=usual.input)
 
 
-def recipes_elsewhere(
+def files_elsewhere(
     best: FileOptions, own: InputFormat, *, strided_stem: bool
 ) -> Iterator[FileOptions]:
     """Yield the ways to make ``best`` for a runtime that is not ONNX Runtime.
@@ -119,6 +116,6 @@ def settings(
         counts = {threads, *(2**power for power in range(10) if 2**power < threads)}
         shared = [replace(usual, threads=count) for count in sorted(counts, reverse=True)]
     for runner in runners:
-        yield from (replace(one, runner=runner) for one in shared)
-    yield from (one for one in shared if one != usual)
+        yield from (replace(setting, runner=runner) for setting in shared)
+    yield from (setting for setting in shared if setting != usual)
     yield from (replace(usual, options=(option,)) for option in _OPTIONS)

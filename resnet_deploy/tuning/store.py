@@ -47,7 +47,7 @@ class Store:
             ) from error
 
     def file(self, name: str) -> Path:
-        """Return where the file of the recipe called ``name`` is, or will be."""
+        """Return where the file of the options called ``name`` is, or will be."""
         return self.folder / _TRIALS / f"{name}.onnx"
 
     def resume(self, report: TuningReport) -> TuningReport:

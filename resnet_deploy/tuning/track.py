@@ -8,13 +8,7 @@ from pathlib import Path
 
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.benchmark import measure
-from resnet_deploy.results import (
-    BenchSamples,
-    BenchSubject,
-    Fidelity,
-    Trial,
-    TuningReport,
-)
+from resnet_deploy.results import BenchSubject, Fidelity, Trial, TuningReport
 from resnet_deploy.spec import BenchSpec, FileOptions, Objective, RunOptions
 
 _REFERENCE = "reference"
@@ -48,7 +42,7 @@ def race(entrants: Sequence[Entrant], report: TuningReport, *, seconds: float) -
     Raises:
         ResnetDeployError: one of them can't run.
     """
-    subjects = [_subject(one, str(number)) for number, one in enumerate(entrants)]
+    subjects = [_subject(entrant, str(number)) for number, entrant in enumerate(entrants)]
     if report.trials:
         first = report.trials[0]
         file = entrants[0].file.parent / first.file
@@ -61,8 +55,8 @@ def race(entrants: Sequence[Entrant], report: TuningReport, *, seconds: float) -
         seed=report.spec.seed,
     )
     result = measure(subjects, spec, environment=report.environment)
-    measured = {one.subject.label: one for one in result.subjects}
-    ratios = {one.subject: one for one in result.ratios if one.reference == _REFERENCE}
+    measured = {samples.subject.label: samples for samples in result.subjects}
+    ratios = {ratio.subject: ratio for ratio in result.ratios if ratio.reference == _REFERENCE}
     trials = []
     for number, entrant in enumerate(entrants):
         artifact = load(entrant.file)
@@ -74,7 +68,8 @@ def race(entrants: Sequence[Entrant], report: TuningReport, *, seconds: float) -
                 sha256=artifact.sha256,
                 file_bytes=entrant.file.stat().st_size,
                 fidelity=entrant.fidelity,
-                rounds_ms=_rounds_ms(measured[str(number)]),
+                # Milliseconds per image of every round.
+                rounds_ms=tuple(cost / 1e6 for cost in measured[str(number)].costs),
                 ratio=ratios.get(str(number)),
             )
         )
@@ -95,8 +90,3 @@ def _subject(entrant: Entrant, label: str) -> BenchSubject:
         session_options=setting.options,
         instances=setting.instances,
     )
-
-
-def _rounds_ms(one: BenchSamples) -> tuple[float, ...]:
-    """Return the milliseconds per image of every round."""
-    return tuple(cost / 1e6 for cost in one.costs)

@@ -14,7 +14,7 @@ def test_writes_the_bytes_and_makes_the_folder(tmp_path: Path) -> None:
     write_atomically(path, b"abc")
     assert path.read_bytes() == b"abc"
     assert sha256_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert [one.name for one in path.parent.iterdir()] == ["file.bin"]
+    assert [file.name for file in path.parent.iterdir()] == ["file.bin"]
 
 
 def test_the_umask_decides_who_may_read(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(ArtifactError, match=r"cannot write .*file: No space left on device"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
-    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
 def test_ctrl_c_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def test_a_card_comes_back_as_it_was(card: WeightsCard) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"preprocess": Preprocess.for_size(32)}, "a net for 16 pixels and pictures of 32"),
+        ({"preprocess": Preprocess.for_size(32)}, "a network for 16 pixels and images of 32"),
         ({"labels": ("cat", "dog")}, "2 class names for 3 classes"),
         ({"model": ModelSpec(**{**vars(full_card().model), "num_classes": 0})}, "0 classes"),
         ({"accuracy": (Accuracy(data="d", samples=5, top1=1.5),)}, "an accuracy of 1.5 on 5 im"),
@@ -117,7 +117,7 @@ def test_what_no_training_can_give_is_refused(change: dict[str, Any], message: s
     [
         ({"std": (0.0, 1.0, 1.0)}, "standard deviation"),
         ({"mean": (0.0, float("nan"), 1.0)}, "a mean"),
-        ({"resize": 0}, "pictures of 0 pixels"),
+        ({"resize": 0}, "images of 0 pixels"),
         ({"format": InputFormat.UINT8_NHWC}, "trained on float-nchw"),
         ({"resize_in_graph": True}, "trained on float-nchw"),
     ],

@@ -97,7 +97,7 @@ def test_only_what_the_interval_supports_is_a_regression(after, luck, verdict, t
     report = compared(
         tmp_path, samples("a", 5.0, luck=luck), samples("a", after, luck=luck, seed=1)
     )
-    assert [one.verdict for one in report.changes] == [verdict]
+    assert [change.verdict for change in report.changes] == [verdict]
     assert report.passed is (verdict is not ChangeVerdict.REGRESSION)
     assert report.changes[0].slowdown == pytest.approx(after / 5.0, rel=0.05)
     assert report.changes[0].by_process
@@ -136,7 +136,7 @@ def test_a_reference_takes_out_a_slower_machine(tmp_path: Path):
     )
     relative = compare_runs(old, new, max_regress=0.05, relative_to="torch")
     assert relative.passed
-    assert [one.subject for one in relative.changes] == ["a"]
+    assert [change.subject for change in relative.changes] == ["a"]
     with pytest.raises(SpecError, match="--relative-to 'tvm'"):
         compare_runs(old, new, max_regress=0.05, relative_to="tvm")
 
@@ -147,9 +147,9 @@ def test_subjects_of_one_run_are_named(tmp_path: Path):
     assert compare_runs(old, new, max_regress=0.05).unmatched == (
         f"b (batch 1, 2 threads) is only in {old}",
     )
-    other = written(tmp_path / "other.json", samples("c", 5.0))
+    foreign = written(tmp_path / "other.json", samples("c", 5.0))
     with pytest.raises(SpecError, match="no subject in common"):
-        compare_runs(old, other, max_regress=0.05)
+        compare_runs(old, foreign, max_regress=0.05)
 
 
 def test_runs_of_one_process_are_compared_by_rounds(tmp_path: Path):
@@ -171,8 +171,8 @@ def test_runs_of_one_process_are_compared_by_rounds(tmp_path: Path):
 
 
 def test_a_sweep_is_read_as_several_results(tmp_path: Path):
-    one = json.loads(written(tmp_path / "one.json", samples("a", 5.0)).read_text())
-    (tmp_path / "two.json").write_text(json.dumps({"results": [one, one]}))
+    result = json.loads(written(tmp_path / "one.json", samples("a", 5.0)).read_text())
+    (tmp_path / "two.json").write_text(json.dumps({"results": [result, result]}))
     assert len(load_results(tmp_path / "two.json")) == 2
 
 

@@ -1,4 +1,4 @@
-"""What ``bench/degradation.py`` says and draws, from made-up runs."""
+"""What ``bench/degradation.py`` says and draws, from synthetic runs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def record(script: Any) -> dict[str, Any]:
 def test_verdicts_follow_the_last_errors(script, name, errors, holds):
     found = script.verdicts(nets(**{**PAPERS, name: errors}))
 
-    assert [one["holds"] for one in found] == holds
+    assert [claim["holds"] for claim in found] == holds
     assert found[0]["claim"] == "plain56 ends above plain20 in training error"
 
 
@@ -82,8 +82,8 @@ def test_training_error_stands_in_the_middle_of_its_epoch(script):
 def test_figure_has_a_curve_of_both_errors_of_every_net(script):
     root = ET.fromstring(script.draw(record(script)))
 
-    curves = [one.get("class", "") for one in root.iter(f"{SVG}path")]
-    words = [one.text or "" for one in root.iter(f"{SVG}text")]
+    curves = [path.get("class", "") for path in root.iter(f"{SVG}path")]
+    words = [text.text or "" for text in root.iter(f"{SVG}text")]
     assert sorted(curves) == sorted(
         f"line {kind} {depth}"
         for kind in ("training", "test")
@@ -119,7 +119,7 @@ def test_runs_are_dealt_so_that_two_processes_have_as_much_to_do(script):
 
     asked = script.requests(given)
 
-    assert [one.out.name for one in asked] == ["plain56", "resnet56", "plain20", "resnet20"]
-    assert {one.recipe for one in asked} == {asked[0].recipe}
+    assert [options.out.name for options in asked] == ["plain56", "resnet56", "plain20", "resnet20"]
+    assert {options.recipe for options in asked} == {asked[0].recipe}
     assert asked[0].recipe.epochs == 3
     assert asked[0].resume

@@ -22,7 +22,6 @@ from resnet_deploy.errors import (
     SpecError,
     UnsupportedGraphError,
 )
-from resnet_deploy.measure.mock import FakeClock, MockProcess, MockRunner
 from resnet_deploy.measure.stopwatch import Process
 from resnet_deploy.results import (
     BenchmarkResult,
@@ -32,6 +31,7 @@ from resnet_deploy.results import (
     to_dict,
 )
 from resnet_deploy.spec import BenchSpec
+from tests.support.mock_process import FakeClock, MockProcess, MockRunner
 from tests.support.runner_graphs import cnn
 
 HERE = Environment(
@@ -108,10 +108,10 @@ def test_every_round_holds_every_subject_in_a_shuffled_order(tmp_path: Path):
     result, lab = run(tmp_path, {"a": [1.0], "b": [1.0], "c": [1.0]})
     rounds = [tuple(lab.order[i : i + 3]) for i in range(3, len(lab.order), 3)]  # after the pilot
     assert len(rounds) == 8
-    assert all(sorted(one) == ["a", "b", "c"] for one in rounds)
+    assert all(sorted(order) == ["a", "b", "c"] for order in rounds)
     assert len(set(rounds)) > 1
     assert run(tmp_path, {"a": [1.0], "b": [1.0], "c": [1.0]})[1].order == lab.order
-    assert {len(one) for samples in result.subjects for one in samples.rounds_ns} == {4}
+    assert {len(runs) for samples in result.subjects for runs in samples.rounds_ns} == {4}
 
 
 def test_equal_subjects_show_no_difference(tmp_path: Path):
@@ -136,9 +136,9 @@ def test_parity_compares_logits_with_the_first(tmp_path: Path):
         {"a": [1.0], "same": [1.0], "off": [1.0], "other": [1.0]},
         {"a": [1, 4], "same": [1, 4], "off": [5, 4], "other": [1, 2, 3]},
     )
-    first, same, off, other = result.subjects
+    first, same, off, wider = result.subjects
     assert first.logits is None
-    assert other.logits is None  # another number of classes
+    assert wider.logits is None  # another number of classes
     assert same.logits is not None
     assert same.logits.relative == 0
     assert same.agreement == 1.0
@@ -161,19 +161,19 @@ def test_a_time_limit_first_takes_runs_then_rounds(tmp_path: Path):
     # 8 rounds of (1 + n) runs of 30 ms in 1 s: n = 3.
     spec = BenchSpec(batch_size=2, rounds=8, runs_per_round=10, time_limit=1.0)
     result, _ = run(tmp_path, {"a": [10.0], "b": [20.0]}, spec=spec)
-    assert {len(one) for one in result.subjects[0].rounds_ns} == {3}
+    assert {len(runs) for runs in result.subjects[0].rounds_ns} == {3}
     spec = BenchSpec(batch_size=2, rounds=50, runs_per_round=10, time_limit=0.1)
     result, _ = run(tmp_path, {"a": [10.0], "b": [20.0]}, spec=spec)
-    assert [len(one) for one in result.subjects[0].rounds_ns] == [1] * 8
+    assert [len(runs) for runs in result.subjects[0].rounds_ns] == [1] * 8
 
 
 def test_what_cannot_run_is_skipped_unless_it_was_asked_for(tmp_path: Path):
     lab = Lab({"a": [1.0], "b": [1.0], "c": [1.0]}, {})
 
-    def start(one: BenchSubject, folder: Path) -> MockProcess:
-        if one.label == "a":
+    def start(subject: BenchSubject, folder: Path) -> MockProcess:
+        if subject.label == "a":
             raise MissingDependencyError("install it")
-        return lab.start(one, folder)
+        return lab.start(subject, folder)
 
     subjects = [subject(label, tmp_path) for label in "abc"]
     spec = BenchSpec(batch_size=2, rounds=6)
@@ -218,10 +218,10 @@ def test_real_processes_agree_with_each_other(tmp_path: Path):
 
 def test_a_model_that_a_runner_refuses_is_an_error(tmp_path: Path):
     good = open_models([cnn(tmp_path / "m.onnx")])
-    one = default_subjects(good, ("ort",), BenchSpec(threads=1))[0]
-    Path(one.model).unlink()
+    subject = default_subjects(good, ("ort",), BenchSpec(threads=1))[0]
+    Path(subject.model).unlink()
     with pytest.raises(Exception, match="does not exist") as caught:
-        measure([one], BenchSpec(rounds=1), environment=HERE)
+        measure([subject], BenchSpec(rounds=1), environment=HERE)
     assert not isinstance(caught.value, (UnsupportedGraphError, RunnerError))
 
 
@@ -229,9 +229,9 @@ def test_processes_are_started_anew_and_pooled(tmp_path: Path):
     spec = BenchSpec(batch_size=2, rounds=12, runs_per_round=2, warmup_seconds=0.0)
     result, lab = run(tmp_path, {"a": [2.0], "b": [1.0]}, spec=spec)
     assert len(lab.processes) == 2 * 4
-    for one in result.subjects:
-        assert one.processes == (3, 3, 3, 3)
-        assert len(one.rounds_ns) == 12
+    for samples in result.subjects:
+        assert samples.processes == (3, 3, 3, 3)
+        assert len(samples.rounds_ns) == 12
     assert result.ratios[0].processes == (3, 3, 3, 3)
     assert result.ratios[0].median == pytest.approx(2.0)
     assert result.ratios[0].confidence == 0.99
@@ -243,9 +243,9 @@ def test_processes_start_in_another_order_each_time(tmp_path: Path):
     lab = Lab({"a": [2.0, 2.1, 2.2, 1.9], "b": [1.0, 1.1, 1.5]}, {})
     started: list[str] = []
 
-    def start(one: BenchSubject, folder: Path) -> MockProcess:
-        started.append(one.label)
-        return lab.start(one, folder)
+    def start(subject: BenchSubject, folder: Path) -> MockProcess:
+        started.append(subject.label)
+        return lab.start(subject, folder)
 
     pair = [subject(label, tmp_path) for label in "ab"]
     measure(pair, spec, environment=HERE, start=start, clock=lab.clock)
@@ -268,11 +268,11 @@ def test_throughput_sums_up_instances(tmp_path: Path):
     subjects = [replace(subject(label, tmp_path), instances=1) for label in "ab"]
     spec = BenchSpec(batch_size=2, throughput=True, rounds=6, slice_seconds=0.01)
     result = measure(subjects, spec, environment=HERE, start=lab.start, clock=lab.clock)
-    one, other = result.subjects
-    assert one.images_per_slice == pytest.approx((1000.0,) * 6)
-    assert one.images_per_second == pytest.approx(1000.0)
-    assert len(one.rounds_ns[0]) == 5
-    assert other.images_per_second == pytest.approx(2000.0)
+    slower, faster = result.subjects
+    assert slower.images_per_slice == pytest.approx((1000.0,) * 6)
+    assert slower.images_per_second == pytest.approx(1000.0)
+    assert len(slower.rounds_ns[0]) == 5
+    assert faster.images_per_second == pytest.approx(2000.0)
     assert result.ratios[0].median == pytest.approx(2.0)
     assert result.ratios[0].minima == pytest.approx(2.0)
 
@@ -282,8 +282,8 @@ def test_each_cold_start_is_a_process_of_its_own(tmp_path: Path):
     result, lab = run(tmp_path, {"a": [2.0], "b": [1.0]}, spec=spec)
     assert len(lab.processes) == 2 * 3
     cold = result.subjects[1].cold_starts
-    assert [one.first_run_ns for one in cold] == [1 * MS] * 3
-    assert [one.load_ns for one in cold] == [1000] * 3
+    assert [start.first_run_ns for start in cold] == [1 * MS] * 3
+    assert [start.load_ns for start in cold] == [1000] * 3
     assert result.subjects[1].first_run_ms == 1.0
 
 
@@ -293,7 +293,7 @@ def test_a_subject_has_its_own_batch_size_and_threads(tmp_path: Path):
     spec = BenchSpec(batch_size=2, rounds=6)
     result = measure([small, large], spec, environment=HERE, start=lab.start, clock=lab.clock)
     assert result.ratios[0].median == 4.0  # of an image
-    assert [one.subject.batch_size for one in result.subjects] == [2, 8]
+    assert [samples.subject.batch_size for samples in result.subjects] == [2, 8]
 
 
 class NoisyLab:
@@ -351,11 +351,11 @@ def test_a_machine_that_slows_down_is_not_waited_for_forever(tmp_path: Path):
     lab = NoisyLab(0, lambda draw: 1.0)
     started = 0
 
-    def start(one: BenchSubject, folder: Path) -> MockProcess:
+    def start(subject: BenchSubject, folder: Path) -> MockProcess:
         nonlocal started
         started += 1
         lab.clock.advance(0 if started <= 2 else 4_000_000_000)
-        return lab.start(one, folder)
+        return lab.start(subject, folder)
 
     pair = [subject(label, tmp_path) for label in "ab"]
     spec = BenchSpec(batch_size=2, warmup_seconds=0.1, time_limit=10.0, precision=1e-9)
@@ -373,12 +373,12 @@ def test_a_difference_of_ten_percent_is_found_despite_the_luck(tmp_path: Path):
         start = lab.start
 
         def slower(
-            one: BenchSubject, folder: Path, lab: NoisyLab = lab, start: Start = start
+            subject: BenchSubject, folder: Path, lab: NoisyLab = lab, start: Start = start
         ) -> Process:
             lab._luck = lambda draw: (
-                math.exp(draw.normal(0, 0.01)) * (1.1 if one.label == "slow" else 1.0)
+                math.exp(draw.normal(0, 0.01)) * (1.1 if subject.label == "slow" else 1.0)
             )
-            return start(one, folder)
+            return start(subject, folder)
 
         spec = BenchSpec(batch_size=2, warmup_seconds=0.2, seed=seed)
         result = measure(pair, spec, environment=HERE, start=slower, clock=lab.clock)
@@ -398,7 +398,7 @@ def test_real_instances_run_at_once(tmp_path: Path):
     )
     subjects = default_subjects(artifacts, ("ort",), spec)
     result = measure(subjects, spec, environment=HERE)
-    (one,) = result.subjects
-    assert one.subject.instances == 2
-    assert len(one.images_per_slice) == 6
-    assert one.peak_rss_bytes > 6e7
+    (samples,) = result.subjects
+    assert samples.subject.instances == 2
+    assert len(samples.images_per_slice) == 6
+    assert samples.peak_rss_bytes > 6e7

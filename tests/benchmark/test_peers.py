@@ -83,7 +83,7 @@ def test_the_pages_have_the_markers() -> None:
 
 def test_the_plot_has_a_bar_for_every_time_and_none_for_what_could_not_be_measured() -> None:
     svg = ET.fromstring(module("plot").draw(record()))
-    texts = [one.text for one in svg.iter("{http://www.w3.org/2000/svg}text")]
+    texts = [text.text for text in svg.iter("{http://www.w3.org/2000/svg}text")]
     assert len(list(svg.iter("{http://www.w3.org/2000/svg}rect"))) == 1 + 3
     assert texts.count("3.2") == 2
     assert "a peer, fp32" in texts

@@ -23,8 +23,8 @@ def test_each_operator_has_its_torch_module_and_type(optimization, tmp_path: Pat
     path = cnn(tmp_path / "m.onnx")
     spec = SessionSpec(threads=1, optimization=optimization)
     operators = profile_operators(path, random(2, 3, 8, 8), spec, seconds=0.01)
-    by_kernel = {one.kernel: one for one in operators}
-    conv = next(one for kernel, one in by_kernel.items() if "Conv" in kernel)
+    by_kernel = {operator.kernel: operator for operator in operators}
+    conv = next(operator for kernel, operator in by_kernel.items() if "Conv" in kernel)
     assert conv.module == "layer1.0.conv1"
     assert conv.kind is OperatorKind.FLOAT
     assert len(conv.runs_ns) >= 5
@@ -35,7 +35,7 @@ def test_each_operator_has_its_torch_module_and_type(optimization, tmp_path: Pat
 def test_int8_operators_and_conversions_are_told_apart(tmp_path: Path):
     path = quantized_cnn(tmp_path / "q.onnx")
     operators = profile_operators(path, random(1, 3, 8, 8), ONE, seconds=0.01)
-    kinds = {one.kernel: one.kind for one in operators}
+    kinds = {operator.kernel: operator.kind for operator in operators}
     assert kinds["QLinearConv"] is OperatorKind.INT8
     assert kinds["QuantizeLinear"] is OperatorKind.CONVERSION
 
@@ -58,7 +58,7 @@ def test_subjects_without_a_profiler_are_left_out_or_refused(tmp_path: Path):
 
 
 def test_the_report_shares_the_time_out():
-    def one(number: int, kind: OperatorKind, microseconds: int) -> OperatorTime:
+    def operator(number: int, kind: OperatorKind, microseconds: int) -> OperatorTime:
         return OperatorTime(
             node=f"n{number}",
             module=f"layer{number}",
@@ -69,7 +69,7 @@ def test_the_report_shares_the_time_out():
 
     kinds = (OperatorKind.INT8, OperatorKind.FLOAT, OperatorKind.CONVERSION)
     operators = tuple(
-        one(i, kind, us) for i, (kind, us) in enumerate(zip(kinds, (70, 20, 10), strict=True))
+        operator(i, kind, us) for i, (kind, us) in enumerate(zip(kinds, (70, 20, 10), strict=True))
     )
     profile = Profile(subject="a", batch_size=1, threads=2, operators=operators)
     assert profile.total_ms == pytest.approx(0.1)
@@ -80,7 +80,7 @@ def test_the_report_shares_the_time_out():
         subject="a",
         batch_size=1,
         threads=2,
-        operators=tuple(one(i, OperatorKind.FLOAT, 10) for i in range(40)),
+        operators=tuple(operator(i, OperatorKind.FLOAT, 10) for i in range(40)),
     )
     shown = printed(many, 90)
     assert "15 more" in shown

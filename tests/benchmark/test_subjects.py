@@ -28,8 +28,8 @@ def test_the_default_subjects_of_a_file_with_its_int8_sibling(tmp_path: Path):
 
 
 def test_subjects_of_several_files_are_told_apart(tmp_path: Path):
-    one, two = cnn(tmp_path / "a.onnx"), cnn(tmp_path / "b.onnx")
-    subjects = default_subjects(open_models([one, two, one]), (), BenchSpec())
+    first, second = cnn(tmp_path / "a.onnx"), cnn(tmp_path / "b.onnx")
+    subjects = default_subjects(open_models([first, second, first]), (), BenchSpec())
     assert [s.label for s in subjects] == [
         "PyTorch a",
         "ONNX Runtime a",
@@ -73,7 +73,7 @@ def test_pinned_subjects_share_the_cores_and_instances_divide_them(tmp_path: Pat
     artifacts = open_models([cnn(tmp_path / "m.onnx")])
     cores = one_cpu_per_core()
     pinned = default_subjects(artifacts, (), BenchSpec(pin=True, threads=1))
-    assert [one.cpus for one in pinned] == [cores[:1]] * 2
+    assert [subject.cpus for subject in pinned] == [cores[:1]] * 2
     spec = BenchSpec(pin=True, threads=1, throughput=True, instances=len(cores))
     assert default_subjects(artifacts, ("ort",), spec)[0].cpus == cores
     spec = BenchSpec(pin=True, threads=len(cores) + 1)

@@ -31,13 +31,21 @@ def runs(*seeds: tuple[float, float, float]) -> dict[tuple[int, str], Any]:
     }
 
 
-def test_all_subjects_see_the_same_pictures_in_as_many_steps(script):
+def test_all_subjects_see_the_same_images_in_as_many_steps(script):
     found = script.recipes(6)
 
     assert tuple(found) == SUBJECTS
-    assert len({(one.epochs, one.batch_size, one.augment, one.pad) for one in found.values()}) == 1
+    assert (
+        len(
+            {
+                (options.epochs, options.batch_size, options.augment, options.pad)
+                for options in found.values()
+            }
+        )
+        == 1
+    )
     assert found["scratch"].stage_decay == 1
-    assert found["scratch, cifar-fast"].peak_lr == pytest.approx(0.1)  # 0.2 at 128 pictures
+    assert found["scratch, cifar-fast"].peak_lr == pytest.approx(0.1)  # 0.2 at 128 images
 
 
 def test_the_better_one_from_scratch_counts_seed_by_seed(script):
@@ -53,10 +61,10 @@ def test_one_seed_that_gains_nothing_is_enough_to_fail(script):
 
 
 def test_digits_are_split_without_overlap_and_always_alike(script, tmp_path):
-    one = script.write_digits(tmp_path / "one.npz").read_bytes()
-    archive = script.np.load(tmp_path / "one.npz")
+    written = script.write_digits(tmp_path / "first.npz").read_bytes()
+    archive = script.np.load(tmp_path / "first.npz")
 
-    assert one == script.write_digits(tmp_path / "two.npz").read_bytes()
+    assert written == script.write_digits(tmp_path / "second.npz").read_bytes()
     assert (len(archive["x_train"]), len(archive["x_test"])) == (1000, 797)
     assert len(set(archive["y_test"].tolist())) == 10
     archive.close()

@@ -17,14 +17,14 @@ def test_logits(tiny_export):
     assert contract.input_dtype == "float32"
     assert contract.batch is None
     assert contract.output_kind is OutputKind.LOGITS
-    assert (contract.num_classes, contract.k, contract.scores_per_image) == (10, 0, 10)
+    assert (contract.num_classes, contract.k) == (10, 0)
     assert not contract.gives_probabilities
     assert contract.labels == tuple(f"class {index}" for index in range(10))
 
 
 def test_top_k_names_its_classes(output_exports):
     contract = contract_of(load(output_exports / "top-3.onnx"))
-    assert (contract.num_classes, contract.k, contract.scores_per_image) == (10, 3, 3)
+    assert (contract.num_classes, contract.k) == (10, 3)
     assert contract.output_names == ("probabilities", "classes")
     assert contract.gives_probabilities
 

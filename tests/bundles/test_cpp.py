@@ -36,5 +36,5 @@ def test_files_lie_where_cmake_looks(report, folder):
 
 def test_same_input_same_bytes(report, folder, tiny_export, tmp_path):
     pack(tiny_export / "resnet8.onnx", BundleTarget.CPP, tmp_path / "again")
-    for file in (one for one in folder.rglob("*") if one.is_file()):
+    for file in (path for path in folder.rglob("*") if path.is_file()):
         assert (tmp_path / "again" / file.relative_to(folder)).read_bytes() == file.read_bytes()

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from resnet_deploy.artifact.files import sha256_of
-from resnet_deploy.bundles.folder import check_folder, write_folder
-from resnet_deploy.bundles.manifest import MANIFEST_FILE, listed_files
+from resnet_deploy.bundles.manifest import MANIFEST_FILE, check_folder, listed_files, write_folder
 from resnet_deploy.errors import ArtifactError
 
 
@@ -44,7 +43,7 @@ def test_what_a_user_changed_is_not_replaced(tmp_path):
     check_folder(folder, force=True)
 
 
-def test_a_folder_of_somebody_else_is_refused(tmp_path):
+def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("all of it")
     with pytest.raises(ArtifactError, match="holds no bundle"):
         check_folder(tmp_path, force=False)
@@ -63,7 +62,7 @@ def test_a_new_file_does_not_replace_one_of_a_user(tmp_path):
     assert (folder / "package.json").read_text() == "ours"
 
 
-def test_empty_folders_are_nobodys(tmp_path):
+def test_empty_folders_do_not_count(tmp_path):
     (tmp_path / "golden/deep").mkdir(parents=True)
     check_folder(tmp_path, force=False)
 

@@ -16,8 +16,8 @@ from resnet_deploy.data.preprocess import prepare
 def test_netpbm_is_what_pillow_reads():
     rng = np.random.default_rng(0)
     for shape in [(5, 7, 3), (4, 9)]:
-        picture = rng.integers(0, 256, shape, dtype=np.uint8)
-        assert np.array_equal(np.asarray(Image.open(io.BytesIO(netpbm(picture)))), picture)
+        image = rng.integers(0, 256, shape, dtype=np.uint8)
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(netpbm(image)))), image)
 
 
 def test_cases_hold_the_exact_input(tiny_contract):
@@ -26,20 +26,20 @@ def test_cases_hold_the_exact_input(tiny_contract):
     assert len(set(names)) == len(names)
     for case in cases:
         files = case.files()
-        picture = Image.open(io.BytesIO(files[case.picture_file])).convert("RGB")
-        assert (case.width, case.height) == picture.size
+        image = Image.open(io.BytesIO(files[case.image_file])).convert("RGB")
+        assert (case.width, case.height) == image.size
         tensor = np.frombuffer(files[case.tensor_file], "<f4").reshape(case.tensor.shape)
-        assert np.array_equal(tensor, prepare(picture, tiny_contract.preprocess))
+        assert np.array_equal(tensor, prepare(image, tiny_contract.preprocess))
 
 
-def test_real_pictures_follow_the_made_up_ones(tiny_contract, tmp_path):
+def test_real_images_follow_the_synthetic_ones(tiny_contract, tmp_path):
     for index in range(3):
         folder = tmp_path / "set" / "cat"
         folder.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (3000, 40), (index, 80, 80)).save(folder / f"{index}.png")
     cases = golden_cases(tiny_contract, open_dataset(tmp_path / "set"), 2, 0)
     assert [case.name for case in cases[-2:]] == ["real-00", "real-01"]
-    assert cases[-1].width == 1024, "larger pictures are made smaller"
+    assert cases[-1].width == 1024, "larger images are made smaller"
 
 
 def test_answers_are_those_of_one_image_alone(tiny_export):

@@ -15,7 +15,7 @@ from resnet_deploy.spec import BundleTarget, OutputKind, Preprocess
 
 def contract_in(files: dict[str, bytes]) -> dict[str, object]:
     """The contract as JavaScript sees it: it is written as JSON, on a line of its own."""
-    (line,) = [one for one in files["lib/contract.mjs"].splitlines() if one.startswith(b"  {")]
+    (line,) = [line for line in files["lib/contract.mjs"].splitlines() if line.startswith(b"  {")]
     found: dict[str, object] = json.loads(line.decode().rstrip(","))
     return found
 

@@ -48,5 +48,5 @@ def test_every_module_that_is_imported_is_there(bundle):
 
 def test_same_input_same_bytes(bundle, tiny_export, tmp_path):
     pack(tiny_export / "resnet8.onnx", BundleTarget.NODE, tmp_path / "again")
-    for file in (one for one in bundle.rglob("*") if one.is_file()):
+    for file in (path for path in bundle.rglob("*") if path.is_file()):
         assert (tmp_path / "again" / file.relative_to(bundle)).read_bytes() == file.read_bytes()

@@ -6,7 +6,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_deploy.bundles.rendering import c_string, js
+from resnet_deploy.bundles.rendering import c_string, js, templates_in
 
 
 @given(st.text())
@@ -24,3 +24,8 @@ def test_js_is_json_that_ends_no_script(text):
     assert json.loads(literal) == text
     assert "<" not in literal
     assert literal.isascii()
+
+
+def test_templates_are_named_from_their_folder():
+    assert "src/classify.cpp" in templates_in("cpp")
+    assert all("/" not in name for name in templates_in("javascript"))

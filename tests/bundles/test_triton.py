@@ -77,16 +77,16 @@ def test_a_file_of_any_batch_size(tiny_export: Path, tmp_path: Path, schema: Any
     (group,) = found.instance_group
     assert group.kind == schema.ModelInstanceGroup.KIND_CPU
     assert (group.count, found.parameters["intra_op_thread_count"].string_value) == (2, "2")
-    assert [one.batch_size for one in found.model_warmup] == [1, 8]
-    for one in found.model_warmup:
-        warm = one.inputs[entry.name]
+    assert [request.batch_size for request in found.model_warmup] == [1, 8]
+    for request in found.model_warmup:
+        warm = request.inputs[entry.name]
         assert (warm.data_type, list(warm.dims)) == (entry.data_type, list(entry.dims))
         assert warm.zero_data
 
 
 def test_top_k_has_two_outputs_and_no_labels(tmp_path: Path, schema: Any) -> None:
     found = config(schema, bundled(top_2_model(tmp_path / "net.onnx"), tmp_path / "b"))
-    assert [(one.name, list(one.dims), one.label_filename) for one in found.output] == [
+    assert [(output.name, list(output.dims), output.label_filename) for output in found.output] == [
         ("probabilities", [2], ""),
         ("classes", [2], ""),
     ]
@@ -104,10 +104,10 @@ def test_a_fixed_batch_size_is_a_dimension(tmp_path: Path, schema: Any) -> None:
     assert (warm.batch_size, list(warm.inputs["input"].dims)) == (1, [4, 3, 8, 8])
 
 
-def test_pictures_of_any_size_and_what_tune_found(tmp_path: Path, schema: Any) -> None:
+def test_images_of_any_size_and_what_tune_found(tmp_path: Path, schema: Any) -> None:
     found = config(schema, bundled(resizing_model(tmp_path / "net.onnx"), tmp_path / "b"))
     assert list(found.input[0].dims) == [-1, -1, 3]
-    assert [list(one.inputs["input"].dims) for one in found.model_warmup] == [[8, 8, 3]] * 2
+    assert [list(request.inputs["input"].dims) for request in found.model_warmup] == [[8, 8, 3]] * 2
     assert found.instance_group[0].count == 3
     assert found.parameters["intra_op_thread_count"].string_value == "1"
 

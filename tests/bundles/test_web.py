@@ -74,7 +74,7 @@ def test_the_policy_is_one_and_allows_nothing_from_elsewhere(bundle):
     policies = {page(bundle, name).policy for name in PAGES}
     (policy,) = policies
     assert policy.startswith("default-src 'none'; ")
-    sources = {word for one in policy.split("; ") for word in one.split()[1:]}
+    sources = {word for rule in policy.split("; ") for word in rule.split()[1:]}
     assert sources == {"'none'", "'self'", "'wasm-unsafe-eval'"}
     assert f"\"{policy}; frame-ancestors 'none'\"" in (bundle / "serve.js").read_text().replace(
         "\\u0027", "'"
@@ -86,7 +86,7 @@ def test_every_module_that_is_imported_is_there(bundle):
     assert len(modules) > 10
     for module in modules:
         imported = re.findall(r"(?:from|import\(|URL\()\s*'([^']+)'", module.read_text())
-        for name in (one for one in imported if one.startswith(".")):
+        for name in (path for path in imported if path.startswith(".")):
             # Some web servers don't know that .mjs is JavaScript.
             assert not name.endswith(".mjs"), name
             path = posixpath.normpath(f"{module.parent.name}/{name}")
@@ -126,13 +126,13 @@ def test_a_hostile_name_is_text(tiny_export, tmp_path):
     model = tmp_path / f"{name}.onnx"
     model.write_bytes((tiny_export / "resnet8.onnx").read_bytes())
     pack(model, BundleTarget.WEB, tmp_path / "web")
-    for one in PAGES:
-        found = page(tmp_path / "web", one)
+    for file in PAGES:
+        found = page(tmp_path / "web", file)
         assert found.inline == []
         assert name in found.text
 
 
 def test_same_input_same_bytes(bundle, tiny_export, tmp_path):
     packed(tiny_export, tmp_path / "again", both=True)
-    for file in (one for one in bundle.rglob("*") if one.is_file()):
+    for file in (path for path in bundle.rglob("*") if path.is_file()):
         assert (tmp_path / "again" / file.relative_to(bundle)).read_bytes() == file.read_bytes()

@@ -38,7 +38,7 @@ def test_json_alone_on_stdout_for_each_configuration(tmp_path: Path):
     )
     assert done.exit_code == 0, done.output
     results = json.loads((tmp_path / "r.json").read_text())["results"]
-    assert [one["spec"]["batch_size"] for one in results] == [1, 2]
+    assert [result["spec"]["batch_size"] for result in results] == [1, 2]
     assert "batch size 2" in done.output
 
 
@@ -112,8 +112,8 @@ def test_compare_is_a_gate(tmp_path: Path):
     assert same.exit_code == 0, same.output
 
     slower = json.loads(old.read_text())
-    for one in slower["subjects"]:
-        one["rounds_ns"] = [[10 * ns for ns in runs] for runs in one["rounds_ns"]]
+    for subject in slower["subjects"]:
+        subject["rounds_ns"] = [[10 * ns for ns in runs] for runs in subject["rounds_ns"]]
     new = tmp_path / "new.json"
     new.write_text(json.dumps(slower))
     flags = ["--max-regress", "50%"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from resnet_deploy import api
 from resnet_deploy.cli.main import VERBS, cli
+from resnet_deploy.results import Result
 from resnet_deploy.spec import InputFormat
+from tests.support.tiny_model import COLOURS, save_colour_model
 
 CALLS: dict[str, tuple[Callable[..., Any], ...]] = {
     "export": (api.load, api.deploy),
@@ -48,7 +52,6 @@ OF_THE_LOG = {"help", "quiet", "verbose"}
 OWN_DEFAULTS = {
     ("export", "out"): Path("artifacts"),
     ("export", "labels"): None,
-    ("quantize", "allow_float_ops"): True,
 }
 """Where the command line starts from something else than the API, on purpose."""
 
@@ -196,3 +199,46 @@ def test_the_command_line_has_every_input_format() -> None:
     [option] = [one for one in options_of("export") if one.name == "input"]
     assert isinstance(option.type, click.Choice)
     assert set(option.type.choices) == {one.value for one in InputFormat}
+
+
+def without_clock(data: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what no two runs share: the time, and the command that was typed."""
+    return {key: value for key, value in data.items() if key not in ("seconds", "environment")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "call"),
+    [
+        (
+            ["summary", "NET"],
+            lambda net, data: api.summary(net),
+        ),
+        (
+            ["summary", "--depth", "50", "--variant", "v1"],
+            lambda net, data: api.summary(depth=50, variant="v1"),
+        ),
+        (
+            ["predict", "NET", "DATA/red", "--top-k", "2"],
+            lambda net, data: api.predict(net, data / "red", top_k=2),
+        ),
+        (
+            ["evaluate", "NET", "--data", "DATA", "--limit", "4"],
+            lambda net, data: api.evaluate(net, data, limit=4),
+        ),
+    ],
+    ids=["summary of a file", "summary of a net", "predict", "evaluate"],
+)
+def test_the_json_is_what_the_call_returns(
+    arguments: list[str], call: Callable[[Path, Path], Result], tmp_path: Path
+) -> None:
+    net, data = save_colour_model(tmp_path / "net.onnx").path, tmp_path / "data"
+    for colour in COLOURS:
+        (data / colour).mkdir(parents=True)
+        for number in range(2):
+            Image.new("RGB", (9, 9), colour).save(data / colour / f"{number}.png")
+    places = {"NET": str(net), "DATA": str(data), "DATA/red": str(data / "red")}
+    typed = [places.get(argument, argument) for argument in arguments]
+    done = CliRunner().invoke(cli, [*typed, "--json"])
+    assert done.exit_code == 0, done.output
+    found, expected = json.loads(done.stdout), json.loads(json.dumps(call(net, data).to_dict()))
+    assert without_clock(found) == without_clock(expected)

@@ -14,7 +14,7 @@ from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.cli.main import cli
 from resnet_deploy.errors import SpecError
 from resnet_deploy.quantization import static
-from resnet_deploy.quantization.calibration_cache import CalibrationCache
+from resnet_deploy.quantization.calibrate import CalibrationCache
 from resnet_deploy.spec import FirstConv, QuantSpec
 from resnet_deploy.spec.deploy import DeploySpec
 from tests.support.cli import run

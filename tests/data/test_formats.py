@@ -24,7 +24,7 @@ def every_level() -> np.ndarray:
 @pytest.mark.parametrize("source", InputFormat)
 @pytest.mark.parametrize("target", InputFormat)
 def test_every_format_becomes_every_other_exactly(source: InputFormat, target: InputFormat) -> None:
-    own, other = (replace(SMALL, format=one) for one in (source, target))
+    own, other = (replace(SMALL, format=kind) for kind in (source, target))
     inputs = encode(pictures(), own)
 
     assert (convert(inputs, own, other) == encode(pictures(), other)).all()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from resnet_deploy.artifact import onnx_file as artifact
 from resnet_deploy.data.images import read_image
-from resnet_deploy.data.preprocess import input_preprocess, prepare, prepare_batch
+from resnet_deploy.data.preprocess import input_preprocess, prepare
 from resnet_deploy.errors import DatasetError, SpecError, UnsupportedGraphError
 from resnet_deploy.spec import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from tests.support.tiny_model import colour_model, save_colour_model
@@ -110,13 +110,6 @@ def test_small_pictures_are_framed_in_black():
     np.testing.assert_allclose(tensor[:, 0], np.repeat(black, 5, axis=1), rtol=1e-6)
     assert (tensor[0] > 0).sum() == 4
     assert tensor[0, 1:3, 1:3].min() > 0
-
-
-def test_batch():
-    batch = prepare_batch([_picture(9, 7), _picture(30, 40)], Preprocess(resize=8, crop=8))
-    assert batch.shape == (2, 3, 8, 8)
-    with pytest.raises(DatasetError, match="no images"):
-        prepare_batch([], Preprocess())
 
 
 def test_interpolations():

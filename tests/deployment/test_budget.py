@@ -10,7 +10,7 @@ import pytest
 
 from resnet_deploy import api
 from resnet_deploy.artifact.onnx_file import load
-from resnet_deploy.deployment.budget import keep_budget
+from resnet_deploy.deployment.float_layers import keep_budget
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.fp32_baseline import Fp32Baseline
 from resnet_deploy.results import (

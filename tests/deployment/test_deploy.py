@@ -69,7 +69,9 @@ def test_a_checkpoint_with_calibration_images(tmp_path: Path) -> None:
     quantize, verdict = card.steps[-2:]
     assert quantize.options["samples"] == 6
     assert verdict.options["text"].startswith("a small model")
-    assert any("class names are those of the calibration images" in one for one in made.notices)
+    assert any(
+        "class names are those of the calibration images" in notice for notice in made.notices
+    )
 
 
 def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
@@ -121,7 +123,7 @@ def test_somebody_elses_file_stays(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="use --force"):
         exported(tmp_path)
     assert foreign.read_bytes() == b"precious"
-    assert [one.name for one in tmp_path.iterdir()] == ["resnet8.int8.onnx"]
+    assert [file.name for file in tmp_path.iterdir()] == ["resnet8.int8.onnx"]
     assert exported(tmp_path, force=True).passed
 
 
@@ -185,7 +187,7 @@ def test_a_file_of_another_tool_is_quantized(tmp_path: Path, opset: int) -> None
     assert artifact.card.weights.kind == "onnx"
     assert (artifact.input.name, artifact.output.name) == ("data", "prob")
     assert artifact.card.model.num_classes == 5
-    assert "ranges come from made-up pictures" in made.notices[0]
+    assert "ranges come from synthetic images" in made.notices[0]
 
 
 def test_a_foreign_operator_in_float_is_named_not_refused(tmp_path: Path) -> None:
@@ -200,7 +202,7 @@ def test_a_foreign_operator_in_float_is_named_not_refused(tmp_path: Path) -> Non
     made = api.deploy(path, out, allow_float_ops=True)
     assert made.passed
     assert made.inspection is not None
-    assert any(one.op_type == "Elu" for one in made.inspection.float_ops)
+    assert any(op.op_type == "Elu" for op in made.inspection.float_ops)
 
     strict = api.deploy(path, tmp_path / "strict.onnx")
     assert not strict.passed

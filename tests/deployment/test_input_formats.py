@@ -51,7 +51,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
     resize = ("--resize", 40, "--resize-in-graph")
     found = call(*common, "--input", "uint8-nhwc", *resize, "-o", out / "pictures")
     assert found.exit_code == 0, found.output
-    assert "grey level off Pillow on 19 pictures" in found.output
+    assert "grey level off Pillow on 19 images" in found.output
     return out
 
 
@@ -105,9 +105,9 @@ def test_openvino_has_int8_kernels_for_all_layers_over_bytes(exported: Path) -> 
         graph = runner._request.get_compiled_model().get_runtime_model()
         facts = [node.get_rt_info() for node in graph.get_ordered_ops()]
         kernels = [
-            str(one["primitiveType"].value)
-            for one in facts
-            if str(one["layerType"].value) == "Convolution"
+            str(fact["primitiveType"].value)
+            for fact in facts
+            if str(fact["layerType"].value) == "Convolution"
         ]
     assert len(kernels) == 9
     assert all(kernel.lower().endswith("i8") for kernel in kernels), kernels

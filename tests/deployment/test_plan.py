@@ -54,10 +54,10 @@ def test_without_images_a_trained_net_is_quantized_by_its_batchnorms(trained, tm
     made = exported(out, weights=weights, verify=False)
     card = load(out / "resnet8.int8.onnx").card
     assert card is not None
-    notice = next(one for one in made.notices if "no calibration images" in one)
+    notice = next(text for text in made.notices if "no calibration images" in text)
     data = card.steps[-1].options["data"]
     assert ("BatchNorm statistics" in notice) == (data == "batchnorm statistics") == trained
-    assert ("made-up pictures" in notice) == (data == "synthetic") == (not trained)
+    assert ("synthetic images" in notice) == (data == "synthetic") == (not trained)
 
 
 TRAINED = full_card(activation_ranges={})

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from resnet_deploy import api
-from resnet_deploy.bundles.pictures import Pixels
+from resnet_deploy.bundles.golden import Pixels
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.data.synthetic import synthetic_images

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from resnet_deploy.bundles.bundling import pack
-from resnet_deploy.bundles.pictures import Pixels
+from resnet_deploy.bundles.golden import Pixels
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import BundleTarget, SessionSpec
 from tests.support.exports import exported

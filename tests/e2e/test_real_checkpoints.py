@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from resnet_deploy.data.datasets import open_dataset
-from resnet_deploy.data.preprocess import prepare_batch
+from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.models.checkpoint import resolve
 from resnet_deploy.spec import Preprocess
 from resnet_deploy.spec.model_request import ModelRequest
@@ -39,7 +39,7 @@ def pytorch_top1(checkpoint: Path, data: Path) -> float:
     right = 0
     for start in range(0, len(dataset), 250):
         chunk = range(start, min(start + 250, len(dataset)))
-        batch = prepare_batch((dataset.image(i) for i in chunk), Preprocess.for_size(32))
+        batch = np.stack([prepare(dataset.image(i), Preprocess.for_size(32)) for i in chunk])
         with torch.inference_mode():
             found = module(torch.from_numpy(batch)).argmax(1).numpy()
         right += int((found == np.array([dataset.label(i) for i in chunk])).sum())
@@ -109,7 +109,7 @@ def test_photos_of_any_size_are_resized_in_the_graph(photos: Path, tmp_path: Pat
         *("--resize-in-graph", "--no-int8", "-o", tmp_path),
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "at most 1 grey level off Pillow on 39 pictures" in done.stdout
+    assert "at most 1 grey level off Pillow on 39 images" in done.stdout
     names = sorted(photos.iterdir())[:3]
     done = cli("predict", tmp_path / "resnet18.onnx", *names, "--json")
     assert done.returncode == 0, done.stderr

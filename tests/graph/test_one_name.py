@@ -108,7 +108,7 @@ def saved(model: onnx.ModelProto, folder: Path, name: str = "net.onnx") -> Path:
 
 def profiled(path: Path) -> list[str]:
     operators = profile_operators(path, noise(1, 3, 16, 16), SessionSpec(threads=1), seconds=0.01)
-    return [one.module for one in operators if re.search("Conv|Gemm", one.kernel)]
+    return [operator.module for operator in operators if re.search("Conv|Gemm", operator.kernel)]
 
 
 def interpreted(model: onnx.ModelProto) -> set[str]:
@@ -144,8 +144,10 @@ def test_what_stays_in_float_goes_by_it_too(
 ) -> None:
     int8 = quantized(make(), (layer,)).write((layer,))
     inspection = inspect_int8(saved(int8, tmp_path), (layer,))
-    assert layer in {one.layer for one in inspection.float_ops if "Conv" in one.op_type}
-    assert all(one.requested for one in inspection.float_ops)
+    assert layer in {
+        operator.layer for operator in inspection.float_ops if "Conv" in operator.op_type
+    }
+    assert all(operator.requested for operator in inspection.float_ops)
 
 
 def test_without_any_names_a_layer_is_its_operator(tmp_path: Path) -> None:
@@ -169,7 +171,9 @@ def test_a_file_of_export(tiny_export: Path) -> None:
     model = onnx.load(fp32)
     images = np.zeros((1, 3, 32, 32), np.float32)
     operators = profile_operators(fp32, images, SessionSpec(threads=1), seconds=0.01)
-    profiled = {one.module for one in operators if re.search("Conv|Gemm", one.kernel)}
+    profiled = {
+        operator.module for operator in operators if re.search("Conv|Gemm", operator.kernel)
+    }
     assert profiled == interpreted(model)
     assert profiled >= {"conv1", "layer1.0.conv1", "layer3.0.conv2", "fc"}
     assert profiled - {"fc"} <= {layer.name for layer in layers_of(model)}

@@ -31,7 +31,7 @@ def assert_same(model: onnx.ModelProto, x: np.ndarray) -> None:
     np.testing.assert_array_equal(given_x.numpy(), x)
 
 
-def one(op: str, *inputs: str, **attributes: Any) -> list[onnx.NodeProto]:
+def single(op: str, *inputs: str, **attributes: Any) -> list[onnx.NodeProto]:
     return [helper.make_node(op, ["x", *inputs], ["y"], **attributes)]
 
 
@@ -40,58 +40,58 @@ def ints(*values: int) -> np.ndarray:
 
 
 CASES: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], int]] = {
-    "relu": (one("Relu"), {}, 20),
-    "clip": (one("Clip", "lo", "hi"), {"lo": np.float32(0), "hi": np.float32(0.5)}, 20),
-    "clip-high-only": (one("Clip", "", "hi"), {"hi": np.float32(0.5)}, 20),
-    "clip-opset-6": (one("Clip", min=0.0, max=0.5), {}, 10),
-    "leaky-relu": (one("LeakyRelu", alpha=0.2), {}, 20),
-    "sigmoid": (one("Sigmoid"), {}, 20),
-    "hard-sigmoid": (one("HardSigmoid", alpha=0.3, beta=0.4), {}, 20),
-    "hard-swish": (one("HardSwish"), {}, 20),
-    "softmax": (one("Softmax", axis=1), {}, 20),
-    "softmax-opset-11": (one("Softmax", axis=1), {}, 11),
-    "add": (one("Add", "c"), {"c": random(4, 1, 1)}, 20),
-    "sub": (one("Sub", "c"), {"c": random(4, 1, 1)}, 20),
-    "mul": (one("Mul", "x"), {}, 20),
-    "div": (one("Div", "c"), {"c": np.float32(3)}, 20),
-    "sum": (one("Sum", "x", "x"), {}, 20),
-    "global-average-pool": (one("GlobalAveragePool"), {}, 20),
-    "reduce-mean": (one("ReduceMean", "a", keepdims=0), {"a": ints(2, 3)}, 20),
-    "reduce-mean-opset-13": (one("ReduceMean", axes=[2, 3], keepdims=1), {}, 13),
-    "reduce-mean-all": (one("ReduceMean"), {}, 20),
-    "flatten": (one("Flatten"), {}, 20),
-    "flatten-0": (one("Flatten", axis=0), {}, 20),
-    "flatten-2": (one("Flatten", axis=2), {}, 20),
-    "flatten-last": (one("Flatten", axis=-1), {}, 20),
-    "reshape": (one("Reshape", "s"), {"s": ints(0, -1)}, 20),
-    "unsqueeze": (one("Unsqueeze", "a"), {"a": ints(0, -1)}, 20),
-    "unsqueeze-opset-11": (one("Unsqueeze", axes=[1]), {}, 11),
-    "transpose": (one("Transpose", perm=[0, 2, 3, 1]), {}, 20),
-    "transpose-reverse": (one("Transpose"), {}, 20),
-    "concat": (one("Concat", "x", axis=1), {}, 20),
+    "relu": (single("Relu"), {}, 20),
+    "clip": (single("Clip", "lo", "hi"), {"lo": np.float32(0), "hi": np.float32(0.5)}, 20),
+    "clip-high-only": (single("Clip", "", "hi"), {"hi": np.float32(0.5)}, 20),
+    "clip-opset-6": (single("Clip", min=0.0, max=0.5), {}, 10),
+    "leaky-relu": (single("LeakyRelu", alpha=0.2), {}, 20),
+    "sigmoid": (single("Sigmoid"), {}, 20),
+    "hard-sigmoid": (single("HardSigmoid", alpha=0.3, beta=0.4), {}, 20),
+    "hard-swish": (single("HardSwish"), {}, 20),
+    "softmax": (single("Softmax", axis=1), {}, 20),
+    "softmax-opset-11": (single("Softmax", axis=1), {}, 11),
+    "add": (single("Add", "c"), {"c": random(4, 1, 1)}, 20),
+    "sub": (single("Sub", "c"), {"c": random(4, 1, 1)}, 20),
+    "mul": (single("Mul", "x"), {}, 20),
+    "div": (single("Div", "c"), {"c": np.float32(3)}, 20),
+    "sum": (single("Sum", "x", "x"), {}, 20),
+    "global-average-pool": (single("GlobalAveragePool"), {}, 20),
+    "reduce-mean": (single("ReduceMean", "a", keepdims=0), {"a": ints(2, 3)}, 20),
+    "reduce-mean-opset-13": (single("ReduceMean", axes=[2, 3], keepdims=1), {}, 13),
+    "reduce-mean-all": (single("ReduceMean"), {}, 20),
+    "flatten": (single("Flatten"), {}, 20),
+    "flatten-0": (single("Flatten", axis=0), {}, 20),
+    "flatten-2": (single("Flatten", axis=2), {}, 20),
+    "flatten-last": (single("Flatten", axis=-1), {}, 20),
+    "reshape": (single("Reshape", "s"), {"s": ints(0, -1)}, 20),
+    "unsqueeze": (single("Unsqueeze", "a"), {"a": ints(0, -1)}, 20),
+    "unsqueeze-opset-11": (single("Unsqueeze", axes=[1]), {}, 11),
+    "transpose": (single("Transpose", perm=[0, 2, 3, 1]), {}, 20),
+    "transpose-reverse": (single("Transpose"), {}, 20),
+    "concat": (single("Concat", "x", axis=1), {}, 20),
     "slice": (
-        one("Slice", "s", "e", "a", "t"),
+        single("Slice", "s", "e", "a", "t"),
         {"s": ints(1, 0), "e": ints(99, -1), "a": ints(2, 3), "t": ints(2, 1)},
         20,
     ),
-    "slice-opset-9": (one("Slice", starts=[0, 1], ends=[3, 5], axes=[1, 2]), {}, 9),
-    "pad": (one("Pad", "p", "v"), {"p": ints(0, 1, 2, 0, 0, 3, 0, 1), "v": np.float32(2)}, 20),
-    "pad-axes": (one("Pad", "p", "", "a"), {"p": ints(1, 2), "a": ints(1)}, 20),
-    "pad-opset-2": (one("Pad", pads=[0, 0, 1, 1, 0, 0, 1, 1], value=1.5), {}, 10),
-    "expand": (one("Expand", "s"), {"s": ints(3, 1, 1, 6, 1)}, 20),
+    "slice-opset-9": (single("Slice", starts=[0, 1], ends=[3, 5], axes=[1, 2]), {}, 9),
+    "pad": (single("Pad", "p", "v"), {"p": ints(0, 1, 2, 0, 0, 3, 0, 1), "v": np.float32(2)}, 20),
+    "pad-axes": (single("Pad", "p", "", "a"), {"p": ints(1, 2), "a": ints(1)}, 20),
+    "pad-opset-2": (single("Pad", pads=[0, 0, 1, 1, 0, 0, 1, 1], value=1.5), {}, 10),
+    "expand": (single("Expand", "s"), {"s": ints(3, 1, 1, 6, 1)}, 20),
     "expand-computed": (
-        [helper.make_node("Shape", ["c"], ["s"]), *one("Expand", "s")],
+        [helper.make_node("Shape", ["c"], ["s"]), *single("Expand", "s")],
         {"c": np.zeros((2, 2, 4, 6, 7), np.float32)},
         20,
     ),
-    "max": (one("Max", "c", "x"), {"c": random(4, 1, 1)}, 20),
-    "min": (one("Min", "c"), {"c": random(4, 1, 1)}, 20),
-    "identity": (one("Identity"), {}, 20),
-    "dropout": (one("Dropout"), {}, 20),
-    "gather": (one("Gather", "i", axis=1), {"i": ints(2, -1, 0)}, 20),
-    "gather-one": (one("Gather", "i", axis=2), {"i": np.array(-2, np.int64)}, 20),
-    "cast": (one("Cast", to=1), {}, 20),
-    "matmul": (one("MatMul", "w"), {"w": random(7, 3)}, 20),
+    "max": (single("Max", "c", "x"), {"c": random(4, 1, 1)}, 20),
+    "min": (single("Min", "c"), {"c": random(4, 1, 1)}, 20),
+    "identity": (single("Identity"), {}, 20),
+    "dropout": (single("Dropout"), {}, 20),
+    "gather": (single("Gather", "i", axis=1), {"i": ints(2, -1, 0)}, 20),
+    "gather-one": (single("Gather", "i", axis=2), {"i": np.array(-2, np.int64)}, 20),
+    "cast": (single("Cast", to=1), {}, 20),
+    "matmul": (single("MatMul", "w"), {"w": random(7, 3)}, 20),
     "matmul-itself": (
         [
             helper.make_node("Transpose", ["x"], ["t"], perm=[0, 1, 3, 2]),
@@ -101,7 +101,7 @@ CASES: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], int]] = {
         20,
     ),
     "batch-normalization": (
-        one("BatchNormalization", "g", "b", "m", "v", epsilon=1e-3),
+        single("BatchNormalization", "g", "b", "m", "v", epsilon=1e-3),
         {
             "g": random(4),
             "b": random(4, seed=1),
@@ -184,7 +184,7 @@ def test_convolutions_of_any_padding(groups, kernel, strides, dilations, padding
     attributes["auto_pad" if isinstance(padding, str) else "pads"] = padding
     constants = {"w": random(8, 4 // groups, *kernel), **({"b": random(8)} if bias else {})}
     assert_same(
-        graph(one("Conv", *constants, **attributes), [2, 4, 9, 8], constants), random(2, 4, 9, 8)
+        graph(single("Conv", *constants, **attributes), [2, 4, 9, 8], constants), random(2, 4, 9, 8)
     )
 
 
@@ -205,13 +205,13 @@ def test_pools_of_any_padding(kernel, strides, padding, include):
     op = "MaxPool" if include is None else "AveragePool"
     if include is not None:
         attributes["count_include_pad"] = include
-    assert_same(graph(one(op, **attributes), [2, 3, 9, 8]), random(2, 3, 9, 8))
+    assert_same(graph(single(op, **attributes), [2, 3, 9, 8]), random(2, 3, 9, 8))
 
 
 @pytest.mark.parametrize("op", ["MaxPool", "AveragePool"])
 @pytest.mark.parametrize("size", [7, 8, 9, 10])
 def test_ceil_mode(op, size):
-    nodes = one(op, kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 0, 0], ceil_mode=1)
+    nodes = single(op, kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 0, 0], ceil_mode=1)
     assert_same(graph(nodes, [1, 2, size, size]), random(1, 2, size, size))
 
 
@@ -219,7 +219,7 @@ def outputs(model: onnx.ModelProto, x: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return what PyTorch gives, having compared it with ONNX Runtime."""
     expected = open_session(model.SerializeToString(), PLAIN).run(None, {"x": x})
     with torch.inference_mode():
-        found = tuple(one.numpy() for one in module_from_onnx(model)(torch.from_numpy(x)))
+        found = tuple(output.numpy() for output in module_from_onnx(model)(torch.from_numpy(x)))
     for value, other in zip(found, expected, strict=True):
         assert value.dtype == other.dtype
         np.testing.assert_allclose(value, other, rtol=1e-5, atol=1e-5)
@@ -330,8 +330,8 @@ def test_paths_that_clash_with_each_other_or_with_nn_module():
 @pytest.mark.parametrize(
     ("nodes", "named"),
     [
-        (one("Erf", name="gelu"), "Erf node 'gelu'"),
-        (one("Pad", mode="reflect", pads=[0, 0, 1, 1], name="p"), "reflect"),
+        (single("Erf", name="gelu"), "Erf node 'gelu'"),
+        (single("Pad", mode="reflect", pads=[0, 0, 1, 1], name="p"), "reflect"),
         ([helper.make_node("Conv", ["x", "x"], ["y"], name="own")], "'x' is not a constant"),
     ],
 )

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.isa import emulated
-from resnet_deploy.isa.emulated import emulate, filled
+from resnet_deploy.isa.emulated import emulate
 from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.isa.tools import Tools, host_site, isa_folder
+from resnet_deploy.runners.base import filled
 from resnet_deploy.runners.ort_runner import OrtRunner
 from tests.support.runner_graphs import cnn, random
 

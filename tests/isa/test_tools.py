@@ -85,7 +85,7 @@ def test_other_machines_emulate_nothing(monkeypatch):
 
 def test_fetching_without_debian_says_so(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingDependencyError, match="apt-get is not here"):
+    with pytest.raises(MissingDependencyError, match="apt-get is not installed"):
         fetch_tools()
     assert list(isa_folder().iterdir()) == []
 

@@ -51,9 +51,9 @@ def test_all_threads_of_a_pinned_process_are_on_its_cpus(tmp_path: Path):
     samples = tmp_path / "samples.npy"
     np.save(samples, random(4, 3, 8, 8))
     cpu = max(allowed_cpus())
-    one = replace(subject(cnn(tmp_path / "m.onnx")), cpus=(cpu,), threads=2)
-    with SubjectProcess(one, tmp_path) as process:
-        process.load(one, samples)
+    timed = replace(subject(cnn(tmp_path / "m.onnx")), cpus=(cpu,), threads=2)
+    with SubjectProcess(timed, tmp_path) as process:
+        process.load(timed, samples)
         process.run(1)
         threads = psutil.Process(process.pid).threads()
         assert len(threads) > 1

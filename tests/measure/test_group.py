@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.measure.group import ProcessGroup
-from resnet_deploy.measure.mock import FakeClock, MockProcess, MockRunner
 from tests.support.bench_subjects import subject
+from tests.support.mock_process import FakeClock, MockProcess, MockRunner
 
 
 def member(ms: int) -> MockProcess:

@@ -35,9 +35,9 @@ def gone(pid: int) -> bool:
 
 @pytest.mark.parametrize("runner", RUNNERS_HERE)
 def test_a_child_loads_runs_and_answers(runner, tmp_path: Path, samples: Path):
-    one = subject(cnn(tmp_path / "m.onnx"), runner)
-    with SubjectProcess(one, tmp_path) as process:
-        assert process.load(one, samples) > 0
+    timed = subject(cnn(tmp_path / "m.onnx"), runner)
+    with SubjectProcess(timed, tmp_path) as process:
+        assert process.load(timed, samples) > 0
         assert process.first_run() > 0
         assert process.warm_up(0.01) >= 3
         times = process.run(5)
@@ -51,9 +51,9 @@ def test_a_child_loads_runs_and_answers(runner, tmp_path: Path, samples: Path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="process states are POSIX")
 def test_an_idle_child_is_stopped(tmp_path: Path, samples: Path):
-    one = subject(cnn(tmp_path / "m.onnx"))
-    with SubjectProcess(one, tmp_path) as process:
-        process.load(one, samples)
+    timed = subject(cnn(tmp_path / "m.onnx"))
+    with SubjectProcess(timed, tmp_path) as process:
+        process.load(timed, samples)
         child = psutil.Process(process.pid)
         deadline = time.monotonic() + 5
         while child.status() != psutil.STATUS_STOPPED and time.monotonic() < deadline:
@@ -63,38 +63,38 @@ def test_an_idle_child_is_stopped(tmp_path: Path, samples: Path):
 
 
 def test_the_errors_of_a_child_keep_their_class(tmp_path: Path, samples: Path):
-    one = subject(tmp_path / "missing.onnx")
+    timed = subject(tmp_path / "missing.onnx")
     with (
-        SubjectProcess(one, tmp_path) as process,
+        SubjectProcess(timed, tmp_path) as process,
         pytest.raises(ArtifactError, match=r"missing\.onnx does not exist"),
     ):
-        process.load(one, samples)
+        process.load(timed, samples)
 
 
 def test_a_child_that_dies_is_an_error_of_its_subject(tmp_path: Path, samples: Path):
-    one = subject(tmp_path / "m.onnx")
+    timed = subject(tmp_path / "m.onnx")
     with (
         pytest.raises(RunnerError, match=r"^mine: .*died \(exit code 1\): no space left$"),
-        SubjectProcess(one, tmp_path, script("raise SystemExit('no space left')")) as process,
+        SubjectProcess(timed, tmp_path, script("raise SystemExit('no space left')")) as process,
     ):
-        process.load(one, samples)
+        process.load(timed, samples)
     assert gone(process.pid)
 
 
 def test_a_child_that_hangs_is_ended(tmp_path: Path, samples: Path):
-    one = subject(tmp_path / "m.onnx")
+    timed = subject(tmp_path / "m.onnx")
     with (
         pytest.raises(RunnerError, match=r"did not answer within 1 s.*: use a smaller batch"),
-        SubjectProcess(one, tmp_path, script("import time; time.sleep(99)"), 1.0) as process,
+        SubjectProcess(timed, tmp_path, script("import time; time.sleep(99)"), 1.0) as process,
     ):
-        process.load(one, samples)
+        process.load(timed, samples)
     assert gone(process.pid)
 
 
 def test_leaving_by_an_exception_ends_the_child(tmp_path: Path, samples: Path):
-    one = subject(cnn(tmp_path / "m.onnx"))
-    with SubjectProcess(one, tmp_path) as process:
-        process.load(one, samples)
+    timed = subject(cnn(tmp_path / "m.onnx"))
+    with SubjectProcess(timed, tmp_path) as process:
+        process.load(timed, samples)
         process.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
         assert gone(process.pid)
 
@@ -107,9 +107,9 @@ import time
 from pathlib import Path
 from resnet_deploy.measure.process import SubjectProcess
 from tests.support.bench_subjects import subject
-one = subject(Path({str(tmp_path / "m.onnx")!r}))
-process = SubjectProcess(one, Path({str(tmp_path)!r}))
-process.load(one, Path({str(samples)!r}))
+timed = subject(Path({str(tmp_path / "m.onnx")!r}))
+process = SubjectProcess(timed, Path({str(tmp_path)!r}))
+process.load(timed, Path({str(samples)!r}))
 print(process.pid, flush=True)
 time.sleep(99)
 """

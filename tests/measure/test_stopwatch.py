@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from resnet_deploy.measure.mock import FakeClock, MockRunner
 from resnet_deploy.measure.stopwatch import Stopwatch, peak_rss_bytes
+from tests.support.mock_process import FakeClock, MockRunner
 
 
 def watch(latencies, samples: int = 4, batch_size: int = 2) -> tuple[Stopwatch, MockRunner]:

@@ -162,7 +162,7 @@ def test_hugging_face_config_gives_variant_and_labels(tmp_path: Path) -> None:
     assert (loaded.spec.variant, loaded.labels) == (Variant.V1_5, ())
 
     (tmp_path / "config.json").write_text("[1, 2]")
-    assert "no valid config" in refusal(str(path))
+    assert "not a valid config" in refusal(str(path))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -211,8 +211,11 @@ def with_(**tensors: torch.Tensor) -> Callable[[State], State]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (with_(layer1__0__se__fc1__weight=torch.ones(1)), "has 'layer1.0.se.fc1.weight'"),
-        (without("layer2.0.bn1.bias"), "lacks 'layer2.0.bn1.bias': is it complete?"),
+        (
+            with_(layer1__0__se__fc1__weight=torch.ones(1)),
+            "has the unknown 'layer1.0.se.fc1.weight'",
+        ),
+        (without("layer2.0.bn1.bias"), "it lacks 'layer2.0.bn1.bias'; if the file is complete"),
         (without("fc.weight", "fc.bias"), "has no classifier (fc.weight)"),
         (with_(layer1__0__conv2__weight=torch.ones(64, 4, 3, 3)), "is (64, 4, 3, 3) instead of"),
         (with_(layer1__2__conv1__weight=torch.ones(64, 64, 3, 3)), "basic blocks 3-2-2-2"),

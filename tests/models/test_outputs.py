@@ -13,15 +13,7 @@ from resnet_deploy.models.init import initialize
 from resnet_deploy.models.outputs import answers, shape_output, tensor_names
 from resnet_deploy.models.registry import build, skeleton
 from resnet_deploy.models.resnet import BasicBlock, Block, Bottleneck, ResNet
-from resnet_deploy.spec import (
-    Family,
-    ModelSpec,
-    OutputSpec,
-    Stem,
-    Variant,
-    resnet_spec,
-    vgg19_spec,
-)
+from resnet_deploy.spec import Family, ModelSpec, OutputSpec, Stem, Variant, resnet_spec, vgg19_spec
 
 FEATURES = OutputSpec.parse("features")
 EMBEDDING = OutputSpec.parse("embedding")
@@ -99,9 +91,9 @@ def test_dilated_nets_follow_torchvision_s_rule(
     with torch.no_grad():
         got, expected = net(x), Functional(net, variant, output_stride).maps(x)
     sizes = [-(-size // min(stride, output_stride)) for stride in (4, 8, 16, 32)]
-    assert [one.shape[-1] for one in got] == sizes
-    for one, right in zip(got, expected, strict=True):
-        torch.testing.assert_close(one.double(), right, rtol=1e-4, atol=1e-4 * float(right.max()))
+    assert [tensor.shape[-1] for tensor in got] == sizes
+    for found, right in zip(got, expected, strict=True):
+        torch.testing.assert_close(found.double(), right, rtol=1e-4, atol=1e-4 * float(right.max()))
 
 
 @pytest.mark.parametrize(("stride", "size"), [(8, 8), (16, 4), (32, 2)])
@@ -131,7 +123,7 @@ def test_an_embedding_is_what_the_classifier_sees() -> None:
         (resnet_spec(20), build(resnet_spec(20))),
         (ModelSpec(family=Family.CUSTOM, factory="m:net", image_size=8), own),
     ):
-        linear = [one for one in net.modules() if isinstance(one, nn.Linear)][-1]
+        linear = [layer for layer in net.modules() if isinstance(layer, nn.Linear)][-1]
         seen: list[Tensor] = []
         handle = linear.register_forward_hook(lambda _m, x, _y, seen=seen: seen.append(x[0]))
         x = torch.randn(2, 3, spec.image_size, spec.image_size)
@@ -155,7 +147,7 @@ def test_cifar_nets_have_three_maps() -> None:
     net = build(spec)
     shape_output(net, spec, FEATURES)
     assert tensor_names(net, FEATURES) == ("c2", "c3", "c4")
-    shapes = [tuple(one.shape) for one in net(torch.zeros(1, 3, 32, 32))]
+    shapes = [tuple(tensor.shape) for tensor in net(torch.zeros(1, 3, 32, 32))]
     assert shapes == [(1, 16, 32, 32), (1, 32, 16, 16), (1, 64, 8, 8)]
 
 
@@ -167,8 +159,8 @@ def test_folding_keeps_the_maps() -> None:
     x = torch.randn(1, 3, 32, 32)
     assert left == ()
     with torch.no_grad():
-        for one, other in zip(net(x), folded(x), strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+        for found, wanted in zip(net(x), folded(x), strict=True):
+            torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +169,7 @@ def test_folding_keeps_the_maps() -> None:
         (resnet_spec(20), OutputSpec(stride=16), "not for resnet20"),
         (resnet_spec(18, stem=Stem.CIFAR), OutputSpec(stride=8), "their own stem"),
         (vgg19_spec(), OutputSpec(stride=8), "not for vgg19"),
-        (vgg19_spec(), FEATURES, "vgg19 is none"),
+        (vgg19_spec(), FEATURES, "vgg19 is not one"),
         (resnet_spec(20), OutputSpec.parse("top-11"), "resnet20 has 10 classes only"),
     ],
 )

@@ -1,23 +1,25 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-import resnet_deploy.models.pretrained as pretrained
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.data.labels import match_classes
 from resnet_deploy.errors import CheckpointError, SpecError
+from resnet_deploy.models import checkpoint
 from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.models.imagenet import CIFAR10_FILE
 from resnet_deploy.spec import resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
-def test_the_net_in_the_box() -> None:
+def test_the_pretrained_network() -> None:
     loaded = resolve(ModelRequest(), "cifar10")
-    path = pretrained.pretrained_cifar10()
+    path = CIFAR10_FILE
     assert loaded.spec == resnet_spec(20)
     assert (loaded.source.kind, loaded.source.file) == ("cifar10", path.name)
     assert loaded.source.sha256 == sha256_of(path)
@@ -50,13 +52,12 @@ def test_requests_for_another_net(request_: dict[str, Any], message: str) -> Non
     assert "\n" not in str(caught.value)
 
 
-def test_it_is_not_for_nets_of_ones_own() -> None:
+def test_it_is_not_for_factories() -> None:
     with pytest.raises(SpecError, match="--weights cifar10 is for the paper's nets, not for"):
         resolve(ModelRequest(model="a.b:net"), "cifar10")
 
 
 def test_an_installation_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The file is part of the package: an installation without it can't be had otherwise.
-    monkeypatch.setattr(pretrained, "_CIFAR10", "gone.safetensors")
+    monkeypatch.setattr(checkpoint, "CIFAR10_FILE", Path("gone.safetensors"))
     with pytest.raises(CheckpointError, match=r"are missing \(.*\): install resnet-deploy again"):
         resolve(ModelRequest(), "cifar10")

@@ -19,8 +19,7 @@ from torch import nn
 from resnet_deploy.artifact.weights_card import WEIGHTS_CARD_KEY
 from resnet_deploy.errors import CheckpointError, MissingDependencyError
 from resnet_deploy.models.dependencies import INSTALL
-from resnet_deploy.models.reading import read_weights
-from resnet_deploy.models.weights_file import CARD_ENTRY
+from resnet_deploy.models.weights_file import CARD_ENTRY, read_weights
 
 STATE = {"conv1.weight": torch.ones(64, 3, 7, 7), "fc.bias": torch.zeros(2)}
 
@@ -65,8 +64,8 @@ def test_both_formats_of_torch(tmp_path: Path, legacy: bool) -> None:
 BAD_FILES = {
     "empty": (b"", "is empty"),
     "text": (b"conv1.weight 1 2 3\n", "is a text file"),
-    "jpeg": (jpeg(), "is a JPEG picture"),
-    "noise": (bytes(range(1, 256)), "is no checkpoint"),
+    "jpeg": (jpeg(), "is a JPEG image"),
+    "noise": (bytes(range(1, 256)), "is not a checkpoint"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(64), "as Keras writes"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\n", "run git lfs pull"),
     "onnx": (onnx_file(), "is an ONNX model"),

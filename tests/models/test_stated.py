@@ -35,8 +35,8 @@ def card_for(spec: ModelSpec, **more: Any) -> WeightsCard:
         (PLAIN8, {"model": "resnet8"}, "is a plain8 by its card, without shortcuts"),
         (PLAIN8, {"shortcut": Shortcut.A}, "is a plain8 by its card, without shortcuts"),
         (RESNET50, {"variant": Variant.V1}, "is a v1.5 net by its card: drop --variant"),
-        (OWN, {}, "somebody's own net by its card: add --model own_stated_net:small if you trust"),
-        (OWN, {"depth": 8}, "somebody's own net by its card"),
+        (OWN, {}, "a custom net by its card: add --model own_stated_net:small if you trust"),
+        (OWN, {"depth": 8}, "a custom net by its card"),
     ],
     ids=range(8),
 )
@@ -91,7 +91,7 @@ def test_code_is_imported_only_if_the_user_names_it(
     card = card_for(OWN, labels=full_card().labels)
     write_weights(tmp_path / "own.safetensors", state, card)
     monkeypatch.delitem(sys.modules, "own_stated_net")
-    with pytest.raises(CheckpointError, match="somebody's own net"):
+    with pytest.raises(CheckpointError, match="a custom net"):
         resolve(ModelRequest(), str(tmp_path / "own.safetensors"))
     assert not (tmp_path / "imported").exists()
 
@@ -99,7 +99,7 @@ def test_code_is_imported_only_if_the_user_names_it(
     assert (tmp_path / "imported").exists()
     assert (loaded.spec, loaded.labels, loaded.card) == (OWN, full_card().labels, card)
 
-    other = card_for(ModelSpec(family=Family.CUSTOM, num_classes=4, image_size=16))
-    write_weights(tmp_path / "own.safetensors", state, other)
+    custom = card_for(ModelSpec(family=Family.CUSTOM, num_classes=4, image_size=16))
+    write_weights(tmp_path / "own.safetensors", state, custom)
     with pytest.raises(CheckpointError, match=r"of a net of 4 classes, .* of a net of 3 classes"):
         resolve(own, str(tmp_path / "own.safetensors"))

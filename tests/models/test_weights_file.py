@@ -70,13 +70,13 @@ def test_a_runs_folder_stands_for_its_weights(written: Path) -> None:
 def test_another_image_size_is_the_users_to_choose(written: Path) -> None:
     loaded = load(written, image_size=32)
     assert loaded.spec.image_size == 32
-    assert loaded.notices == ("model.safetensors was trained on pictures of 16 pixels, not 32",)
+    assert loaded.notices == ("model.safetensors was trained on images of 16 pixels, not 32",)
 
 
 def test_the_same_weights_give_the_same_bytes(written: Path, state: State, tmp_path: Path) -> None:
     unusual = {
-        key: one.to(memory_format=torch.channels_last) if one.ndim == 4 else one
-        for key, one in reversed(state.items())
+        key: value.to(memory_format=torch.channels_last) if value.ndim == 4 else value
+        for key, value in reversed(state.items())
     }
     assert not unusual["conv1.weight"].is_contiguous()
     write_weights(tmp_path / "again.safetensors", unusual, full_card())

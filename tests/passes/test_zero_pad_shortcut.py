@@ -93,5 +93,7 @@ def test_refuses_what_is_not_known(inputs: str, arguments: str, reason: str) -> 
     result = zero_pad_shortcut(graph)
 
     assert result.count == 0
-    assert [(one.node, one.reason[: len(reason)]) for one in result.refusals] == [("y", reason)]
+    assert [(refusal.node, refusal.reason[: len(reason)]) for refusal in result.refusals] == [
+        ("y", reason)
+    ]
     assert op_types(graph) == ["Pad"]

@@ -19,8 +19,7 @@ from resnet_deploy.processes.parent import ChildProcess
 SERVER = """
 import os, time
 from resnet_deploy import errors
-from resnet_deploy.processes.child import serve
-from resnet_deploy.processes.messages import Message
+from resnet_deploy.processes.messages import Message, serve
 
 class PrivateError(errors.ResnetDeployError):
     pass
@@ -125,6 +124,7 @@ def test_ctrl_c_is_the_parents(tmp_path: Path) -> None:
 
 
 def test_leaving_by_an_exception_ends_the_child_at_once(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), started(tmp_path, "import time; time.sleep(99)") as one:
+    code = "import time; time.sleep(99)"
+    with pytest.raises(KeyboardInterrupt), started(tmp_path, code) as child:
         raise KeyboardInterrupt
-    assert not psutil.pid_exists(one.pid)
+    assert not psutil.pid_exists(child.pid)

@@ -10,7 +10,7 @@ import pytest
 
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.quantization.count_saturation import count_saturation
-from resnet_deploy.quantization.saturation import can_overflow, weight_pairs
+from resnet_deploy.quantization.kernels import can_overflow, weight_pairs
 from resnet_deploy.report.views.saturation import sentence
 from resnet_deploy.results import LayerSaturation
 from tests.support.avx2 import pair_sums, saturated
@@ -23,7 +23,7 @@ def codes(*shape: int, seed: int = 0) -> Any:
     return np.random.default_rng(seed).integers(-128, 128, shape).astype(np.int8)
 
 
-def pictures(*shape: int, seed: int = 1) -> Any:
+def pixels(*shape: int, seed: int = 1) -> Any:
     """Whole numbers, which stand for themselves at scale 1."""
     return np.random.default_rng(seed).integers(0, 256, shape).astype(np.float32)
 
@@ -114,7 +114,7 @@ def test_convolutions_are_counted_exactly(
 ) -> None:
     weight = codes(*shape)
     channels = shape[1] * options.get("group", 1)
-    images = pictures(5, channels, 8, 8)
+    images = pixels(5, channels, 8, 8)
     made = model(
         f"Conv<{attributes}>(xd, wd, bd)", weight, f"N,{channels},8,8", zero_point=zero_point
     )
@@ -133,7 +133,7 @@ def test_convolutions_are_counted_exactly(
     ],
 )
 def test_linear_layers_are_counted_exactly(operator: str, axis: int, tmp_path: Path) -> None:
-    weight, images = codes(6, 7), pictures(9, 7)
+    weight, images = codes(6, 7), pixels(9, 7)
     made = model(operator, weight if axis == 0 else weight.T.copy(), "N,7", 2, axis=axis)
     layer = counted(made, images, folder=tmp_path)
     sums = pair_sums(images[:, :, None, None], weight[:, :, None, None])
@@ -141,7 +141,7 @@ def test_linear_layers_are_counted_exactly(operator: str, axis: int, tmp_path: P
 
 
 def test_a_model_of_fixed_batch_size_counts_every_image_once(tmp_path: Path) -> None:
-    weight, images = codes(4, 4, 1, 1), pictures(5, 4, 3, 3)
+    weight, images = codes(4, 4, 1, 1), pixels(5, 4, 3, 3)
     layer = counted(model("Conv(xd, wd, bd)", weight, "2,4,3,3"), images, folder=tmp_path)
     assert figures(layer) == expected(pair_sums(images, weight), weight)
 
@@ -155,7 +155,7 @@ def test_weights_of_a_matrix_product_count_as_they_are_stored(tmp_path: Path) ->
             tensor.CopyFrom(onnx.numpy_helper.from_array(np.full(16, -1, np.int8), "wz"))
     assert counted(made, folder=tmp_path).risky == 0
     made = model("Conv(xd, wd, bd)", weight - 1, "N,4,2,2")
-    assert counted(made, pictures(1, 4, 2, 2), folder=tmp_path).risky == 32
+    assert counted(made, pixels(1, 4, 2, 2), folder=tmp_path).risky == 32
 
 
 def test_depthwise_convolutions_add_up_in_32_bits(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_the_real_kernels_add_up_the_same_pairs(tmp_path: Path) -> None:
     ]
     expected_outputs = []
     for number, (shape, group) in enumerate(cases):
-        weight, images = codes(*shape), pictures(2, shape[1] * group, 6, 6)
+        weight, images = codes(*shape), pixels(2, shape[1] * group, 6, 6)
         made = model(f"Conv<group={group}>(xd, wd, bd)", weight, f"N,{shape[1] * group},6,6")
         onnx.save(made, tmp_path / f"{number}.onnx")
         np.save(tmp_path / f"{number}.npy", images)

@@ -17,17 +17,16 @@ from numpy.typing import NDArray
 from resnet_deploy.data.calibration import calibration_images
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.graph.module_names import MODULE_KEY
-from resnet_deploy.models.channel_statistics import ChannelStatistics
+from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.passes import run_passes
 from resnet_deploy.passes.zero_pad_shortcut import zero_pad_shortcut
 from resnet_deploy.quantization.calibrate import observe
 from resnet_deploy.quantization.data_free import expected_histograms, expected_moments
 from resnet_deploy.quantization.histogram import Histogram
-from resnet_deploy.quantization.layer_weights import layer_inputs
 from resnet_deploy.quantization.moments import Moments
-from resnet_deploy.quantization.parameters import QuantizationParameters
 from resnet_deploy.quantization.plan import Plan, make_plan
-from resnet_deploy.quantization.ranges import Range, choose_range
+from resnet_deploy.quantization.ranges import QuantizationParameters, Range, choose_range
+from resnet_deploy.quantization.weights import layer_inputs
 from resnet_deploy.spec import CalibrationMethod, Preprocess
 from tests.support.graphs import noise, parse
 
@@ -215,7 +214,7 @@ def test_the_same_statistics_give_the_same_histograms() -> None:
 
 @pytest.mark.parametrize("missing", ["first", "second"])
 def test_a_convolution_without_batchnorm_is_named(missing: str) -> None:
-    statistics = {name: one for name, one in FOUR.items() if name != missing}
+    statistics = {name: layer for name, layer in FOUR.items() if name != missing}
     with pytest.raises(UnsupportedGraphError, match=rf"{missing} has no trained BatchNorm"):
         expected_histograms(*net("z = Add(a, b)"), statistics)
 
@@ -259,7 +258,9 @@ def test_a_trained_net_keeps_its_ranges(shared_data: Path, cifar10_test: Path) -
 
     assert len(expected) == len(plan.ranged) - 1
     for name, histogram in observed.items():
-        ranges = [choose_range(one, CalibrationMethod.MSE) for one in (expected[name], histogram)]
-        widths = [one.high - one.low for one in ranges]
+        ranges = [
+            choose_range(found, CalibrationMethod.MSE) for found in (expected[name], histogram)
+        ]
+        widths = [chosen.high - chosen.low for chosen in ranges]
         assert 0.5 < widths[0] / widths[1] < 2, name
         assert ranges[0].zero_point == 0 or "conv" in name

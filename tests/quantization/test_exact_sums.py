@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from resnet_deploy.quantization.exact_sums import align_sums, exact_pair
-from resnet_deploy.quantization.parameters import QuantizationParameters
 from resnet_deploy.quantization.plan import make_plan
+from resnet_deploy.quantization.ranges import QuantizationParameters
 from tests.support.graphs import noise, parse, to_ir
 
 ratios = st.floats(0.1, 2.5)
@@ -37,7 +37,7 @@ def on_arm64(
     """Every sum in fixed point, the larger multiplier of 22 bits, halves upwards."""
     ra, rb = first.scale / total.scale, second.scale / total.scale
     shift = 21 - (math.frexp(float(max(ra, rb)))[1] - 1)
-    ma, mb = (round(math.ldexp(float(one), shift)) for one in (ra, rb))
+    ma, mb = (round(math.ldexp(float(ratio), shift)) for ratio in (ra, rb))
     a = np.arange(256)[:, None] - int(first.zero_point)
     b = np.arange(256) - int(second.zero_point)
     steps = (a * ma + b * mb + (1 << (shift - 1))) >> shift

@@ -4,16 +4,22 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from resnet_deploy.quantization.count_saturation import count_saturation
 from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.quantization.kernels import (
+    can_overflow,
     resolve_target,
+    safe_scale,
     smallest_weight_scale,
     uses_matrix_product,
+    weight_pairs,
     weight_zero_point,
+    windows_of,
 )
-from resnet_deploy.quantization.saturation import safe_scale
 from resnet_deploy.quantization.static import quantize_static
 from resnet_deploy.spec import QuantSpec, TargetIsa
 from tests.support.graphs import noise, parse, run, to_ir
@@ -132,7 +138,7 @@ def test_only_channels_with_pairs_that_overflow_get_a_larger_scale() -> None:
         for target in (TargetIsa.X86_AVX2, TargetIsa.PORTABLE)
     ]
     for name, weight in WEIGHTS.items():
-        avx2, portable = (one[f"{name}.scale"] for one in scales)
+        avx2, portable = (by_name[f"{name}.scale"] for by_name in scales)
         smallest = safe_scale(np.asarray(weight))
         np.testing.assert_array_equal(avx2, np.maximum(portable, smallest))
     assert (scales[0]["fc.weight.scale"] == scales[1]["fc.weight.scale"]).any()
@@ -151,3 +157,112 @@ def test_depthwise_convolutions_keep_their_scale() -> None:
         scale = smallest_weight_scale(node, weight, 0, TargetIsa.X86_AVX2)
         assert (scale is None) == depthwise
         assert smallest_weight_scale(node, weight, 0, TargetIsa.PORTABLE) is None
+
+
+FLOATS = st.floats(-100, 100, width=32)
+SHAPES = st.sampled_from([(3, 4, 3, 3), (2, 3, 3, 3), (3, 2, 1, 1), (2, 1, 2, 2), (3, 5)])
+CODES = st.integers(-128, 127)
+
+
+@given(SHAPES.flatmap(lambda shape: arrays(np.float32, shape, elements=FLOATS)), st.data())
+def test_no_rounding_of_the_codes_can_overflow(weight: np.ndarray, data: st.DataObject) -> None:
+    scale = safe_scale(weight) * data.draw(st.floats(1, 1.5, width=32))
+    assert scale.dtype == np.float32
+    largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1) / 127
+    scale = np.maximum(scale, largest).astype(np.float64)
+    exact = weight / scale.reshape(-1, *[1] * (weight.ndim - 1))
+    up = data.draw(arrays(np.bool_, weight.shape))
+    codes = np.clip(np.where(up, np.ceil(exact), np.floor(exact)), -127, 127).astype(np.int8)
+    away = np.clip(np.copysign(np.ceil(np.abs(exact)), exact), -127, 127).astype(np.int8)
+    for rounded in (codes, away):
+        assert not can_overflow(weight_pairs(rounded)).any()
+
+
+@given(st.floats(2**-60, 2**60, width=32), st.floats(2**-60, 2**60, width=32))
+def test_the_worst_pair_is_safe_at_the_scale_itself(first: float, second: float) -> None:
+    """Also where float32 would round the scale down."""
+    weight = np.array([[first, second]], np.float32)
+    codes = np.ceil(weight / safe_scale(weight).astype(np.float64)).astype(int)
+    assert codes.sum() <= 128
+
+
+def test_the_scale_is_no_larger_than_it_must_be() -> None:
+    weight = np.array([[1.0, 1.0], [1.0, 0.5], [1.0, -1.0], [0.0, 0.0], [-0.5, -1.0]], np.float32)
+    expected = np.array([2, 1.5, 0, 0, 1.5]) / 127
+    np.testing.assert_allclose(safe_scale(weight), expected, rtol=2e-7, atol=1e-40)
+    # A little smaller, and rounding up takes both to 65 steps.
+    codes = np.ceil(weight[:1] / (safe_scale(weight)[:1] * 0.97)).astype(np.int8)
+    assert can_overflow(weight_pairs(codes)).all()
+
+
+@given(CODES, CODES)
+def test_overflow_is_decided_as_if_all_activations_were_tried(first: int, second: int) -> None:
+    corners = [a * first + b * second for a in (0, 255) for b in (0, 255)]
+    expected = max(corners) > 32767 or min(corners) < -32768
+    assert can_overflow(np.array([first, second], np.int8)) == expected
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        ((127, 1), False),
+        ((127, 2), True),
+        ((64, 64), False),
+        ((64, 65), True),
+        ((127, -127), False),
+        ((-128, 127), False),
+        ((-64, -64), False),
+        ((-64, -65), True),
+        ((-128, 0), False),
+        ((-128, -1), True),
+    ],
+)
+def test_limits(codes: tuple[int, int], expected: bool) -> None:
+    assert can_overflow(np.array(codes, np.int8)) == expected
+
+
+def test_neighbouring_inputs_of_one_tap_are_pairs() -> None:
+    weight = np.array([0, 1, 10, 11, 20, 21, 30, 31]).reshape(1, 4, 1, 2)  # input, tap
+    assert weight_pairs(weight).tolist() == [[[0, 10], [20, 30], [1, 11], [21, 31]]]
+
+
+def test_an_odd_number_of_inputs_pairs_across_taps() -> None:
+    weight = np.array([0, 1, 2, 10, 11, 12, 20, 21, 22]).reshape(1, 3, 1, 3)
+    assert weight_pairs(weight).tolist() == [[[0, 10], [20, 1], [11, 21], [2, 12], [22, 0]]]
+
+
+def test_pairs_of_a_linear_layer_lie_along_its_inputs() -> None:
+    weight = np.array([[1, 2, 3, 4], [5, 6, 7, 8]])
+    assert weight_pairs(weight).tolist() == [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
+    assert weight_pairs(weight.T, axis=1).tolist() == weight_pairs(weight).tolist()
+
+
+def node_with(attributes: str) -> ir.Node:
+    text = (
+        f"g (float[1,1,4,5] x, float[1,1,2,2] w) => (float[n,m,h,k] y) {{ y = {attributes}(x, w) }}"
+    )
+    (node,) = to_ir(parse(text)).graph
+    assert isinstance(node, ir.Node)
+    return node
+
+
+@pytest.mark.parametrize(
+    ("attributes", "first", "last", "size"),
+    [
+        ("Conv", [[0, 1], [5, 6]], [[13, 14], [18, 19]], (3, 4)),
+        ("Conv<pads=[1,0,0,1]>", [[9, 9], [0, 1]], [[14, 9], [19, 9]], (4, 5)),
+        ("Conv<strides=[2,3]>", [[0, 1], [5, 6]], [[13, 14], [18, 19]], (2, 2)),
+        ("Conv<dilations=[3,2]>", [[0, 2], [15, 17]], [[2, 4], [17, 19]], (1, 3)),
+        ('Conv<auto_pad="SAME_UPPER">', [[0, 1], [5, 6]], [[19, 9], [9, 9]], (4, 5)),
+        ('Conv<auto_pad="SAME_LOWER">', [[9, 9], [9, 0]], [[13, 14], [18, 19]], (4, 5)),
+        ('Conv<auto_pad="VALID">', [[0, 1], [5, 6]], [[13, 14], [18, 19]], (3, 4)),
+    ],
+)
+def test_every_output_pixel_sees_its_inputs(
+    attributes: str, first: list[list[int]], last: list[list[int]], size: tuple[int, int]
+) -> None:
+    codes = np.arange(20, dtype=np.uint8).reshape(1, 1, 4, 5)
+    windows = windows_of(node_with(attributes), codes, (2, 2), zero_point=9)
+    assert windows.shape == (1, 1, *size, 2, 2)
+    assert windows[0, 0, 0, 0].tolist() == first
+    assert windows[0, 0, -1, -1].tolist() == last

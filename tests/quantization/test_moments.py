@@ -5,10 +5,10 @@ import torch
 from torch.nn import functional as F
 
 from resnet_deploy.passes import run_passes
-from resnet_deploy.quantization.layer_weights import layer_inputs
 from resnet_deploy.quantization.moments import Moments, layer_moments
-from resnet_deploy.quantization.parameters import QuantizationParameters
 from resnet_deploy.quantization.plan import make_plan
+from resnet_deploy.quantization.ranges import QuantizationParameters
+from resnet_deploy.quantization.weights import layer_inputs
 from tests.support.graphs import noise, parse, to_ir
 
 FINE = QuantizationParameters(np.float32(1 / 4096), np.uint8(128))
@@ -20,11 +20,10 @@ def test_means_and_covariances_are_those_of_numpy() -> None:
     for part in np.split(rows, 7 * [0] + [1234, 3000], axis=1):
         if part.size:
             moments.add(part, part)
-    moments.flush()
     for group in range(2):
         np.testing.assert_allclose(moments.mean[group], rows[group].mean(axis=0), rtol=1e-5)
         expected = np.cov(rows[group].T, bias=True)
-        covariance = moments.covariance(group)
+        covariance = moments.covariances()[group]
         assert covariance is not None
         np.testing.assert_allclose(covariance, expected, atol=1e-3)
         np.testing.assert_allclose(moments.variance[group], np.diagonal(expected), rtol=1e-3)
@@ -34,8 +33,7 @@ def test_without_covariance_only_variances_are_kept() -> None:
     rows = noise(1, 500, 6)
     moments = Moments(covariance=False)
     moments.add(rows, rows)
-    moments.flush()
-    assert moments.covariance(0) is None
+    assert moments.covariances() == [None]
     np.testing.assert_allclose(moments.variance[0], rows[0].var(axis=0), rtol=1e-3)
 
 
@@ -89,8 +87,8 @@ def test_layers_are_met_at_their_own_inputs() -> None:
         )
     )
 
-    assert sorted(one.mean.shape for one in found.values()) == [(1, 3), (1, 4)]
-    stem = next(one for one in found.values() if one.mean.shape == (1, 3))
+    assert sorted(moments.mean.shape for moments in found.values()) == [(1, 3), (1, 4)]
+    stem = next(moments for moments in found.values() if moments.mean.shape == (1, 3))
     every = np.concatenate(batches).transpose(0, 2, 3, 1).reshape(-1, 3)
     np.testing.assert_allclose(stem.mean_exact[0], every.mean(axis=0), atol=1e-5)
 

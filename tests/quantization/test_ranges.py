@@ -82,7 +82,9 @@ def test_least_error_is_not_worse_than_minmax(shape: str) -> None:
         values = values**3
     values = values.astype(np.float32)
     histogram = counted(values)
-    errors = {one: u8_error(values, choose_range(histogram, one)) for one in CalibrationMethod}
+    errors = {
+        method: u8_error(values, choose_range(histogram, method)) for method in CalibrationMethod
+    }
     assert errors[CalibrationMethod.MSE] <= errors[CalibrationMethod.MINMAX] * 1.01
 
 

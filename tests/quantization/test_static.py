@@ -134,14 +134,14 @@ def test_an_operator_without_int8_kernel_is_named(tmp_path: Path) -> None:
     inspection = inspect_int8(saved(quantize(parse(text, WEIGHTS), (3, 16, 16)), tmp_path))
 
     assert not inspection.passed
-    reasons = {one.op_type: one.reason for one in inspection.float_ops}
+    reasons = {operator.op_type: operator.reason for operator in inspection.float_ops}
     assert "no int8 kernel for Elu" in reasons["Elu"]
 
 
 def test_excluded_layers_stay_float(tmp_path: Path) -> None:
     spec = QuantSpec(exclude=("layer1.0.conv2",))
     inspection = inspect_int8(saved(quantize(parse(BLOCK, WEIGHTS), (3, 16, 16), spec), tmp_path))
-    convs = {one.layer for one in inspection.float_ops if "Conv" in one.op_type}
+    convs = {operator.layer for operator in inspection.float_ops if "Conv" in operator.op_type}
     assert convs == {"layer1.0.conv2"}
 
 
@@ -182,7 +182,7 @@ def test_the_broken_pattern_is_explained(tmp_path: Path) -> None:
     (zero_point,) = (t for t in quantized.graph.initializer if t.name == "relu_1.zero_point")
     zero_point.CopyFrom(onnx.numpy_helper.from_array(np.array(3, np.uint8), zero_point.name))
     inspection = inspect_int8(saved(quantized, tmp_path))
-    reasons = [one.reason for one in inspection.float_ops if "Conv" in one.op_type]
+    reasons = [operator.reason for operator in inspection.float_ops if "Conv" in operator.op_type]
     assert any("zero point other than 0" in reason for reason in reasons)
 
 
@@ -211,8 +211,9 @@ def test_only_what_was_excluded_may_run_in_float(tmp_path: Path) -> None:
     path = saved(quantize(parse(text, WEIGHTS), (3, 16, 16), spec), tmp_path)
     inspection = inspect_int8(path, spec.exclude)
     assert not inspection.passed
-    assert {one.op_type for one in inspection.float_ops if not one.requested} >= {"Elu"}
-    assert any(one.layer == "conv1" and one.requested for one in inspection.float_ops)
+    operators = inspection.float_ops
+    assert {operator.op_type for operator in operators if not operator.requested} >= {"Elu"}
+    assert any(operator.layer == "conv1" and operator.requested for operator in operators)
     path = saved(quantize(parse(BLOCK, WEIGHTS), (3, 16, 16), spec), tmp_path)
     assert inspect_int8(path, spec.exclude).passed
 
@@ -281,7 +282,9 @@ def test_a_plain_first_convolution_stays_as_it_is(tmp_path: Path) -> None:
 
     front = [node.op_type for node in quantized.graph.node][:3]
     assert front == ["Pad", "QuantizeLinear", "DequantizeLinear"]  # the border, exact pixels
-    arrays = {one.name: onnx.numpy_helper.to_array(one) for one in quantized.graph.initializer}
+    arrays = {
+        tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in quantized.graph.initializer
+    }
     dequantize = quantized.graph.node[2]
     assert arrays[dequantize.input[1]] == 1  # a code is a pixel
     assert arrays[dequantize.input[2]] == 0

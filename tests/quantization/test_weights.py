@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from resnet_deploy.quantization.saturation import can_overflow, safe_scale, weight_pairs
+from resnet_deploy.quantization.kernels import can_overflow, safe_scale, weight_pairs
 from resnet_deploy.quantization.weights import quantize_weights
 
 FLOATS = st.floats(-100, 100, width=32)

@@ -9,6 +9,7 @@ from resnet_deploy.report import csv, view
 from resnet_deploy.report.document import Notes
 from resnet_deploy.results import (
     BenchmarkResult,
+    BenchmarkSweep,
     BenchSamples,
     BenchSubject,
     ColdStart,
@@ -111,8 +112,8 @@ def test_a_narrow_console_gets_more_tables():
 
 
 def test_verdicts():
-    def say(one: Ratio) -> str:
-        verdict = view(replace(RESULT, ratios=(one,))).verdict
+    def say(ratio: Ratio) -> str:
+        verdict = view(replace(RESULT, ratios=(ratio,))).verdict
         assert verdict is not None
         return verdict.sentences[0]
 
@@ -148,14 +149,14 @@ def test_notes_say_why_it_ended():
 
 def test_notes_tell_pins_options_and_cold_starts():
     cold = ColdStart(startup_ns=200_000_000, load_ns=7_000_000, first_run_ns=9_000_000)
-    one = replace(
+    measured = replace(
         RESULT.subjects[0],
         subject=replace(
             RESULT.subjects[0].subject, cpus=(0, 2), session_options=(("session.x", "1"),)
         ),
         cold_starts=(cold,) * 3,
     )
-    result = replace(RESULT, subjects=(one,), spec=BenchSpec(pin=True, cold_starts=3))
+    result = replace(RESULT, subjects=(measured,), spec=BenchSpec(pin=True, cold_starts=3))
     said = method(result)
     assert "pinned to CPUs 0 2" in said
     assert "session options: session.x=1" in said
@@ -166,25 +167,29 @@ def test_notes_tell_pins_options_and_cold_starts():
 
 
 def test_throughput_is_named_with_its_instances():
-    one = replace(
+    measured = replace(
         RESULT.subjects[0],
         subject=replace(RESULT.subjects[0].subject, instances=3),
         images_per_slice=(100.0, 120.0, 110.0),
     )
-    result = replace(RESULT, subjects=(one,), spec=BenchSpec(throughput=True, instances=3))
+    result = replace(RESULT, subjects=(measured,), spec=BenchSpec(throughput=True, instances=3))
     assert "batch size 1, throughput of 3 instances x 2 threads" in printed(result)
-    assert one.images_per_second == 110.0
+    assert measured.images_per_second == 110.0
     assert "10 rounds of 0.3 s each" in method(result)
 
 
 def test_a_sweep_is_one_table_with_the_best_of_each_subject():
     def at(batch_size: int, ns: int) -> BenchmarkResult:
-        one = samples(LABELS[1], ns)
-        one = replace(one, subject=replace(one.subject, batch_size=batch_size))
-        return replace(RESULT, subjects=(one,), ratios=(), spec=BenchSpec(batch_size=batch_size))
+        measured = samples(LABELS[1], ns)
+        measured = replace(measured, subject=replace(measured.subject, batch_size=batch_size))
+        return replace(
+            RESULT, subjects=(measured,), ratios=(), spec=BenchSpec(batch_size=batch_size)
+        )
 
     results = [at(1, 10_000_000), at(4, 20_000_000)]
-    shown = printed([*results, replace(RESULT, subjects=RESULT.subjects[:1])])
+    shown = printed(
+        BenchmarkSweep(results=(*results, replace(RESULT, subjects=RESULT.subjects[:1])))
+    )
     best = "ONNX Runtime fp32: most images per second (200.0) at batch size 4, 2 threads"
     assert best in shown
     assert "Latency" not in shown

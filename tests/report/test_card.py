@@ -8,7 +8,7 @@ import pytest
 
 from resnet_deploy.artifact.card import Accuracy, Card, Step, WeightsSource
 from resnet_deploy.artifact.onnx_file import load
-from resnet_deploy.report.views.card import card_lines
+from resnet_deploy.report.views.summary import card_lines
 from resnet_deploy.spec import InputFormat, OutputKind, OutputSpec, Preprocess, resnet_spec
 
 CARD = Card(
@@ -76,7 +76,7 @@ def test_an_int8_file() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"resize_in_graph": True}, "RGB bytes of any picture; the graph does the rest: shorter"),
+        ({"resize_in_graph": True}, "RGB bytes of any image; the graph does the rest: shorter"),
         ({"format": InputFormat.UINT8_S2D}, "RGB bytes as uint8-s2d; the graph normalises: mean"),
     ],
 )
@@ -109,5 +109,5 @@ def test_real_files_have_all_that_is_asked_for(tiny_export: Path) -> None:
     card = load(tiny_export / "resnet8.int8.onnx").card
     assert card is not None
     text = "\n".join(lines(card))
-    assert "calibration: 32 made-up pictures, SHA-256" in text
+    assert "calibration: 32 synthetic images, SHA-256" in text
     assert "int8 fidelity:" in text

@@ -6,8 +6,15 @@ from dataclasses import replace
 import pytest
 
 from resnet_deploy.report.views.evaluation import difference
-from resnet_deploy.report.words import decibels, percent, points
-from resnet_deploy.results import Agreement, EvalResult, PairedTop1, Prediction, ScoredClass
+from resnet_deploy.report.words import decibels, percent, points, signed
+from resnet_deploy.results import (
+    Agreement,
+    EvalResult,
+    PairedTop1,
+    Prediction,
+    Predictions,
+    ScoredClass,
+)
 from tests.support.terminal import printed
 
 
@@ -128,6 +135,14 @@ def test_percent_never_rounds_up_to_all(share, text):
 def test_decibels():
     assert decibels(math.inf) == "identical"
     assert decibels(41.26) == "41.3 dB"
+    assert decibels(-math.inf) == "nothing left"
+    assert decibels(math.nan) == "NaN"
+
+
+def test_what_is_gained_in_decibels_is_never_more_than_it_is():
+    assert signed("{:+.2f} dB")(math.inf) == "\N{INFINITY}"
+    assert signed("{:+.2f} dB")(-math.inf) == "nothing left"
+    assert signed("{:+.2f} dB")(math.nan) == "NaN"
 
 
 def test_predictions():
@@ -135,7 +150,8 @@ def test_predictions():
         ScoredClass(index=1, label="[b]cat", probability=0.75, logit=2.0),
         ScoredClass(index=0, label="dog", probability=0.25, logit=1.0),
     )
-    text = printed([Prediction(image="a:cat:[x].jpg", classes=classes)])
+    image = Prediction(image="a:cat:[x].jpg", classes=classes)
+    text = printed(Predictions(model="m.onnx", sha256="0" * 64, predictions=(image,)))
     assert text.count("a:cat:[x].jpg") == 1
     assert "[b]cat" in text
     assert "75.00%" in text

@@ -52,7 +52,7 @@ def test_relative_changes_have_no_times() -> None:
 
 def test_throughput_of_instances() -> None:
     report = regression()
-    changes = tuple(replace(one, throughput=True, instances=3) for one in report.changes)
+    changes = tuple(replace(change, throughput=True, instances=3) for change in report.changes)
     shown = printed(replace(report, changes=changes))
     assert "images/s, old" in shown
     assert "3 x 2" in shown

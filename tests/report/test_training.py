@@ -21,7 +21,7 @@ def test_a_line_per_epoch() -> None:
 def test_the_report_ends_with_the_command_that_deploys() -> None:
     shown = printed(RESULT)
     assert (
-        "resnet8, 75,000 parameters, on made-up: 1,000 training and 500 test images of 3" in shown
+        "resnet8, 75,000 parameters, on synthetic: 1,000 training and 500 test images of 3" in shown
     )
     assert "note: the head is new" in shown
     assert "top-1 60.00% on 500 test images after the last epoch; best 70.00% (epoch 3)" in shown

@@ -111,7 +111,7 @@ def regression(slowdown: float) -> RegressionReport:
         max_regress=0.05,
         by_process=True,
         before=(1.0, 1.001, 0.999, 1.0),
-        after=tuple(slowdown * one for one in (1.0, 1.001, 0.999, 1.0)),
+        after=tuple(slowdown * factor for factor in (1.0, 1.001, 0.999, 1.0)),
     )
     return RegressionReport(
         old="a.json", new="b.json", max_regress=0.05, relative_to=None, changes=(change,)

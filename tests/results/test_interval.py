@@ -72,7 +72,7 @@ def test_the_interval_of_a_mean_by_hand():
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
     generator = np.random.default_rng(0)
-    means = [mean_interval(one) for one in generator.normal(0, 1, (1000, 5)).tolist()]
+    means = [mean_interval(sample) for sample in generator.normal(0, 1, (1000, 5)).tolist()]
     assert sum(low <= 0 <= high for low, high in means) / 1000 >= 0.98
     pairs = zip(
         generator.normal(0, 1, (1000, 4)).tolist(),
@@ -105,8 +105,8 @@ def test_the_process_is_the_sampling_unit():
 
 def test_one_process_gets_an_allowance_for_its_luck():
     assert not ratio((1.02,) * 10).differs
-    one = ratio((1.05,) * 10)
-    assert one.differs
-    assert one.low == pytest.approx(1.05 / ONE_PROCESS_LUCK)
-    assert one.confidence == 0.99
+    found = ratio((1.05,) * 10)
+    assert found.differs
+    assert found.low == pytest.approx(1.05 / ONE_PROCESS_LUCK)
+    assert found.confidence == 0.99
     assert ratio((1.5,) * 7).precision == math.inf

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_deploy.results import ClassAccuracy, ConfusionChange
-from resnet_deploy.results.paired import (
+from resnet_deploy.results.accuracy import (
     MOST_CHANGES,
     class_accuracies,
     confusion_changes,
@@ -54,4 +54,4 @@ def test_confusion_changes_most_frequent_first():
 def test_only_the_top_changes_are_kept():
     names = [str(index) for index in range(100)]
     changes = confusion_changes(names, [0] * 99, [0] * 99, range(1, 100))
-    assert [one.after for one in changes] == names[1 : MOST_CHANGES + 1]
+    assert [change.after for change in changes] == names[1 : MOST_CHANGES + 1]

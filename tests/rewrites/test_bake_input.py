@@ -14,7 +14,7 @@ from resnet_deploy.spec import InputFormat, Preprocess
 from tests.support.graphs import noise, parse, run
 
 PHOTO = Preprocess(resize=16, crop=16)
-BYTES = [one for one in InputFormat if one is not InputFormat.FLOAT_NCHW]
+BYTES = [kind for kind in InputFormat if kind is not InputFormat.FLOAT_NCHW]
 
 
 def stem(pads: list[int], stride: int = 2, kernel: int = 3) -> Any:

@@ -16,7 +16,7 @@ TEXT = "net (float[N, 4] x, float[4, 6] w) => (float[N, 6] logits) { logits = Ma
 
 def outputs(model: onnx.ModelProto, x: np.ndarray) -> dict[str, np.ndarray]:
     session = open_session(model.SerializeToString(), SessionSpec(threads=1))
-    names = [one.name for one in session.get_outputs()]
+    names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(None, {"x": x, "w": noise(4, 6)}), strict=True))
 
 
@@ -44,12 +44,12 @@ def test_softmax_and_top_k(opset: int) -> None:
         found["probabilities"], np.take_along_axis(right, best, 1), rtol=1e-6
     )
     onnx.checker.check_model(onnx.shape_inference.infer_shapes(proto, strict_mode=True))
-    dims = [one.type.tensor_type.shape.dim for one in proto.graph.output]
-    assert [(one[0].dim_param, one[1].dim_value) for one in dims] == [("N", 2)] * 2
+    dims = [output.type.tensor_type.shape.dim for output in proto.graph.output]
+    assert [(shape[0].dim_param, shape[1].dim_value) for shape in dims] == [("N", 2)] * 2
 
 
 @pytest.mark.parametrize("name", ["logits", "embedding", "features"])
 def test_others_need_no_head(name: str) -> None:
     model = to_ir(parse(TEXT))
     assert output_head(model, OutputSpec.parse(name)) == 0
-    assert [one.name for one in model.graph.outputs] == ["logits"]
+    assert [output.name for output in model.graph.outputs] == ["logits"]

@@ -24,7 +24,7 @@ def stem(pads: list[int], stride: int = 1, kernel: int = 3) -> str:
 
 def photo(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     pixels = np.random.default_rng(seed).integers(0, 256, (2, 3, 16, 16))
-    mean, std = (np.reshape(one, (1, 3, 1, 1)) for one in (PHOTO.mean, PHOTO.std))
+    mean, std = (np.reshape(values, (1, 3, 1, 1)) for values in (PHOTO.mean, PHOTO.std))
     return pixels, ((pixels / 255 - mean) / std).astype(np.float32)
 
 

@@ -66,7 +66,7 @@ def test_the_rest_of_the_graph_stays_as_it_is() -> None:
 
     whole = resize_front(small(), BYTES)
 
-    expected = run(small(), np.stack([resized(one, BYTES) for one in picture]))
+    expected = run(small(), np.stack([resized(image, BYTES) for image in picture]))
     np.testing.assert_array_equal(run(whole, picture), expected)
     assert [node.op_type for node in without_front(whole).graph.node] == ["Cast", "Mul"]
     assert without_front(small()) is not None
@@ -82,7 +82,7 @@ def test_an_old_operator_set_is_refused() -> None:
     ("spec", "message"),
     [
         (Preprocess(resize=40, crop=32), "add --input uint8-nhwc"),
-        (replace(BYTES, resize=20), "can't frame a picture"),
+        (replace(BYTES, resize=20), "can't pad an image"),
         (replace(BYTES, interpolation="lanczos"), "lanczos"),
     ],
 )

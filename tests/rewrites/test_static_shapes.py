@@ -36,7 +36,9 @@ def described(model: onnx.ModelProto, folder: Path) -> Artifact:
 
 def shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
     values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
-    return {one.name: [dim.dim_value for dim in one.type.tensor_type.shape.dim] for one in values}
+    return {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in values
+    }
 
 
 def test_every_tensor_has_the_shape_of_one_image(tmp_path: Path) -> None:

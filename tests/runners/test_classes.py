@@ -66,7 +66,7 @@ def test_either_class_of_a_tie_is_right(top_2: Any) -> None:
     expected = [np.array([[0.4, 0.399999]] * 4 + [[0.4, 0.3]]), np.array([[1, 2]] * 5)]
     got = [np.zeros((5, 2)), np.array([[1, 2], [2, 1], [3, 1], [1, 3], [2, 1]])]
     assert same_class(top_2, expected, got) == (True, True, False, True, False)
-    assert [one.name for one in output_differences(top_2, expected, got)] == ["p"]
+    assert [output.name for output in output_differences(top_2, expected, got)] == ["p"]
 
 
 def test_numbers_side_by_side() -> None:

@@ -71,4 +71,4 @@ def test_parts_of_a_batch_merge_into_the_whole(expected, data):
 def test_nan_is_not_lost_in_a_merge():
     good = difference("logits", np.ones((1, 2)), np.ones((1, 2)))
     bad = replace(good, max_abs=math.nan)
-    assert all(math.isnan(one.max_abs) for one in (good.merge(bad), bad.merge(good)))
+    assert all(math.isnan(merged.max_abs) for merged in (good.merge(bad), bad.merge(good)))

@@ -65,12 +65,12 @@ def test_each_shape_is_compiled_once(tmp_path: Path):
     path = cnn(tmp_path / "m.onnx")
     with closing(OpenVinoRunner(path, SessionSpec(threads=1))) as runner:
         at_load = runner._request
-        one = runner.infer(random(1, 3, 8, 8))
+        alone = runner.infer(random(1, 3, 8, 8))
         assert runner._request is at_load
         three = runner.infer(random(3, 3, 8, 8))
         compiled = runner._request
         assert compiled is not at_load
-        np.testing.assert_allclose(three[:1], one, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(three[:1], alone, rtol=1e-5, atol=1e-5)
         runner.infer(random(3, 3, 8, 8, seed=1))
         assert runner._request is compiled
         with pytest.raises(RunnerError, match="float64: it takes"):
@@ -112,13 +112,14 @@ def test_nothing_is_reported_to_anybody(tmp_path: Path):
 @pytest.mark.usefixtures("plugin")
 def test_the_plugin_takes_session_options_and_properties(tmp_path: Path):
     options = (("session.set_denormal_as_zero", "1"), ("INFERENCE_NUM_THREADS", "1"))
-    with closing(OrtOpenVinoRunner(cnn(tmp_path / "m.onnx"), SessionSpec(options=options))) as one:
-        assert "OpenVINOExecutionProvider" in one._session.get_providers()
-        given = one._session.get_provider_options()["OpenVINOExecutionProvider"]["load_config"]
+    spec = SessionSpec(options=options)
+    with closing(OrtOpenVinoRunner(cnn(tmp_path / "m.onnx"), spec)) as runner:
+        assert "OpenVINOExecutionProvider" in runner._session.get_providers()
+        given = runner._session.get_provider_options()["OpenVINOExecutionProvider"]["load_config"]
         assert '"INFERENCE_NUM_THREADS": "1"' in given
-        asked = one._session.get_session_options()
+        asked = runner._session.get_session_options()
         assert asked.get_session_config_entry("session.set_denormal_as_zero") == "1"
-        traced = one.trace(random(2, 3, 8, 8), ["r"])
+        traced = runner.trace(random(2, 3, 8, 8), ["r"])
         assert traced["r"].min() >= 0
 
 

@@ -12,7 +12,6 @@ import pytest
 from resnet_deploy.errors import SpecError
 from resnet_deploy.runners.ort_config import (
     ORT_CONFIG_KEY,
-    ORT_CONFIG_VARIABLE,
     TRAVELLING,
     ort_config,
     set_ort_config,
@@ -42,7 +41,7 @@ def opened(model: Path, variable: str) -> dict[str, int]:
     """Return the options of a session that a plain program opens on ``model``."""
     done = subprocess.run(
         [sys.executable, "-c", _OPEN, model.name],
-        env={**os.environ, ORT_CONFIG_VARIABLE: variable},
+        env={**os.environ, "ORT_LOAD_CONFIG_FROM_MODEL": variable},
         cwd=model.parent,
         capture_output=True,
         text=True,

@@ -36,7 +36,7 @@ def test_each_runner_gets_the_options_it_has():
 
 def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("CXX", str(tmp_path / "no-compiler"))
-    (status,) = [one for one in runner_status() if one.name == "torch-compile"]
+    (status,) = [found for found in runner_status() if found.name == "torch-compile"]
     assert not status.installed
     assert "apt-get install g++" in status.problem
     with pytest.raises(MissingDependencyError, match=r"torch-compile runner needs .* g\+\+"):

@@ -91,8 +91,8 @@ def test_every_runner_gives_all_outputs_for_bytes(name, tmp_path: Path):
         assert [spec.name for spec in runner.outputs] == ["map", "values", "classes"]
         found, expected = runner.infer_all(images), ort.infer_all(images)
         assert [values.dtype for values in found] == ["float32", "float32", "int64"]
-        for one, other in zip(found, expected, strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+        for values, right in zip(found, expected, strict=True):
+            np.testing.assert_allclose(values, right, rtol=1e-5, atol=1e-5)
         np.testing.assert_array_equal(runner.infer(images), found[0])
         assert found[0].flags.c_contiguous
         again = runner.infer_all(images[::-1])  # results are not overwritten by the next run

@@ -1,4 +1,4 @@
-"""Tiny runs: ResNet-8 on made-up pictures of three classes, a fraction of a second each."""
+"""Tiny runs: ResNet-8 on synthetic images of three classes, a fraction of a second each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from resnet_deploy.training.run import train
 CLASSES = ("circle", "square", "triangle")
 SIZE = 16
 STEPS = 3
-"""Updates in one epoch of :data:`RECIPE` over :func:`made_up`'s 25 training pictures."""
+"""Updates in one epoch of :data:`RECIPE` over :func:`made_up`'s 25 training images."""
 
 RECIPE = Recipe(epochs=2, batch_size=8, lr=0.05, augment=Augment.CROP_FLIP, pad=2)
 NET = ModelRequest(depth=8, image_size=SIZE)
@@ -38,7 +38,7 @@ def made_up(
     size: int = SIZE,
     classes: tuple[str, ...] = CLASSES,
 ) -> Path:
-    """Write an ``.npz`` of noisy pictures; each of three classes has a colour of its own."""
+    """Write an ``.npz`` of noisy images; each of three classes has a colour of its own."""
     draws = np.random.RandomState(0)
     arrays: dict[str, Any] = {"class_names": np.array(classes)}
     for part, count in (("train", train), ("test", test)):

@@ -1,4 +1,4 @@
-"""What the tests of training share: one thread, made-up pictures, a finished run."""
+"""What the tests of training share: one thread, synthetic images, a finished run."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -27,12 +27,12 @@ def _plan(count: int = 8, recipe: Recipe = CROP_FLIP, seed: int = 0, epoch: int 
     return plan_epoch(count, recipe, seed=seed, epoch=epoch)
 
 
-def test_every_picture_comes_once_an_epoch_and_in_another_order_the_next():
-    first, second, other = _plan(99), _plan(99, epoch=1), _plan(99, seed=1)
-    for plan in (first, second, other):
+def test_every_image_comes_once_an_epoch_and_in_another_order_the_next():
+    first, second, reseeded = _plan(99), _plan(99, epoch=1), _plan(99, seed=1)
+    for plan in (first, second, reseeded):
         assert sorted(plan.order) == list(range(99))
     assert not np.array_equal(first.order, second.order)
-    assert not np.array_equal(first.order, other.order)
+    assert not np.array_equal(first.order, reseeded.order)
     assert np.array_equal(first.order, _plan(99).order)
 
 
@@ -77,8 +77,8 @@ def test_shifted_is_padding_and_slicing(count, pad, size, data):
     shifts = np.array(data.draw(st.lists(place, min_size=count, max_size=count)))
     result = shifted(values, shifts, pad)
     frame = ((pad, pad), (pad, pad), (0, 0))
-    for one, (row, column), got in zip(values, shifts, result, strict=True):
-        padded = np.pad(one, frame)
+    for image, (row, column), got in zip(values, shifts, result, strict=True):
+        padded = np.pad(image, frame)
         assert np.array_equal(got, padded[row : row + size, column : column + size])
 
 
@@ -120,6 +120,6 @@ def test_boxes_have_the_area_and_ratio_of_the_paper():
     ("size", "box"),
     [((300, 10), (143, 0, 156, 10)), ((10, 300), (0, 143, 10, 156)), ((1, 1), (0, 0, 1, 1))],
 )
-def test_pictures_no_crop_fits_are_cropped_in_the_centre(size, box):
+def test_images_no_crop_fits_are_cropped_in_the_centre(size, box):
     plan = _plan(2, Recipe(augment=Augment.RESIZED_CROP, batch_size=1))
     assert crop_box(plan, 0, size) == box

@@ -33,6 +33,6 @@ def test_the_average_is_a_copy_that_needs_no_gradient() -> None:
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.fill_(5)
-    assert all((one == 0).all() for one in average.module.parameters())
-    assert not any(one.requires_grad for one in average.module.parameters())
-    assert all(one.requires_grad for one in module.parameters())
+    assert all((parameter == 0).all() for parameter in average.module.parameters())
+    assert not any(parameter.requires_grad for parameter in average.module.parameters())
+    assert all(parameter.requires_grad for parameter in module.parameters())

@@ -21,10 +21,10 @@ from resnet_deploy.training.batches import (
     steps_per_epoch,
     training_batches,
 )
-from tests.support.training_images import SPEC, pictures
+from tests.support.training_images import SPEC, labelled_images
 
-KEPT = pictures(26)
-ON_DEMAND = pictures(26, kept=False)
+KEPT = labelled_images(26)
+ON_DEMAND = labelled_images(26, kept=False)
 RECIPE = Recipe(batch_size=8, mixup=0.4, pad=2)
 
 
@@ -58,7 +58,7 @@ def _assert_same(got: TrainingBatch, expected: TrainingBatch) -> None:
     threads=st.sampled_from([1, 3]),
     kept=st.booleans(),
 )
-def test_pictures_depend_on_seed_epoch_and_position_alone(
+def test_images_depend_on_seed_epoch_and_position_alone(
     augment, mixup, epoch, start, world, threads, kept
 ):
     recipe = replace(RECIPE, augment=augment, mixup=mixup)
@@ -83,7 +83,7 @@ def test_pictures_depend_on_seed_epoch_and_position_alone(
         _assert_same(_joined(list(parts)), expected)
 
 
-def test_another_seed_or_epoch_gives_other_pictures():
+def test_another_seed_or_epoch_gives_other_images():
     first, seed, epoch = (
         next(training_batches(KEPT, RECIPE, seed=a, epoch=b)) for a, b in ((0, 0), (1, 0), (0, 1))
     )
@@ -105,8 +105,8 @@ def test_each_step_is_what_the_recipe_says():
         normal = prepare(KEPT.original(int(plan.order[position])), SPEC)
         padded = np.pad(normal, ((0, 0), (2, 2), (2, 2)))
         row, column = plan.shifts[position]
-        one = padded[:, row : row + 16, column : column + 16]
-        expected.append(one[..., ::-1] if plan.flips[position] else one)
+        crop = padded[:, row : row + 16, column : column + 16]
+        expected.append(crop[..., ::-1] if plan.flips[position] else crop)
     partners = [expected[index ^ 1] for index in range(8)]
     mix = plan.mixes[2]
     blend = mix * np.stack(expected) + (1 - mix) * np.stack(partners)
@@ -125,8 +125,8 @@ def test_without_augmentation_training_sees_what_evaluation_sees():
     assert batch.partners is None
 
 
-def test_resized_crop_is_of_the_original_picture():
-    large = pictures(4, kept=False, size=40, spec=Preprocess(resize=20, crop=16))
+def test_resized_crop_is_of_the_original_image():
+    large = labelled_images(4, kept=False, size=40, spec=Preprocess(resize=20, crop=16))
     recipe = Recipe(batch_size=4, augment=Augment.RESIZED_CROP)
     plan = plan_epoch(4, recipe, seed=0, epoch=0)
     (batch,) = training_batches(large, recipe, seed=0, epoch=0)
@@ -153,7 +153,7 @@ def test_memory_format_dtypes_and_shapes(channels_last):
 
 @pytest.mark.parametrize("every", [KEPT, ON_DEMAND], ids=["kept", "on-demand"])
 @pytest.mark.parametrize("world", [1, 3])
-def test_evaluation_is_every_picture_once_pixel_for_pixel(every, world):
+def test_evaluation_is_every_image_once_pixel_for_pixel(every, world):
     parts = [
         part
         for rank in range(world)
@@ -168,7 +168,7 @@ def test_evaluation_is_every_picture_once_pixel_for_pixel(every, world):
 
 def test_a_process_without_a_part_of_the_last_batch_gets_none():
     sizes = [
-        [len(one.indices) for one in evaluation_batches(KEPT, batch_size=5, rank=rank, world=2)]
+        [len(batch.indices) for batch in evaluation_batches(KEPT, batch_size=5, rank=rank, world=2)]
         for rank in range(2)
     ]
     assert sizes == [[2] * 5, [3] * 5 + [1]]

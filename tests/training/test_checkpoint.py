@@ -78,7 +78,7 @@ def test_a_full_disk_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(ArtifactError, match=r"cannot write .*last\.pt: No space left on device"):
         save_checkpoint(path, checkpoint(2.0))
     assert load_checkpoint(path).network["fc.weight"][0, 0] == 1
-    assert [one.name for one in tmp_path.iterdir()] == ["last.pt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
 
 
 def test_every_cut_is_told(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_every_cut_is_told(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for length in range(0, len(whole), len(whole) // 40):
         path.write_bytes(whole[:length])
-        with pytest.raises(CheckpointError, match="is damaged, or no checkpoint"):
+        with pytest.raises(CheckpointError, match="is damaged, or not a checkpoint"):
             load_checkpoint(path)
 
 

@@ -21,7 +21,7 @@ def test_folder_has_both_parts_as_evaluation_sees_them(tmp_path, memory):
         folder(tmp_path / "set"), SPEC, memory=memory, progress=lambda *now: seen.append(now)
     )
     assert (len(data.train), len(data.test), data.classes) == (6, 3, ("a", "b", "c"))
-    assert (data.name, data.train.name) == ("set", "set/train")
+    assert (data.name, data.train.dataset.name) == ("set", "set/train")
     assert (data.train.kept is None) == (memory == 0)
     assert data.train.labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert data.test.name_of(1) == "b/1.png"
@@ -32,7 +32,7 @@ def test_folder_has_both_parts_as_evaluation_sees_them(tmp_path, memory):
     assert seen == ([] if memory == 0 else [("decoding", 6, 9), ("decoding", 9, 9)])
 
 
-def test_no_test_picture_is_trained_on(tmp_path):
+def test_no_test_image_is_trained_on(tmp_path):
     data = open_training_data(folder(tmp_path), SPEC)
     trained = {data.train.evaluated(index).tobytes() for index in range(len(data.train))}
     tested = {data.test.evaluated(index).tobytes() for index in range(len(data.test))}
@@ -55,7 +55,7 @@ def test_limit_takes_from_every_class(tmp_path):
     assert (len(data.train), len(data.test)) == (3, 3)
     assert data.train.labels.tolist() == data.test.labels.tolist() == [0, 1, 2]
     assert data.fingerprint != open_training_data(tmp_path, SPEC).fingerprint
-    with pytest.raises(SpecError, match="0 pictures are too few"):
+    with pytest.raises(SpecError, match="0 images are too few"):
         open_training_data(tmp_path, SPEC, limit=0)
 
 
@@ -73,13 +73,13 @@ def test_npz_with_both_parts(tmp_path):
     )
     data = open_training_data(tmp_path / "set.npz", SPEC)
     (batch,) = evaluation_batches(data.test, batch_size=4)
-    expected = [prepare(Image.fromarray(one), SPEC) for one in x_test]
+    expected = [prepare(Image.fromarray(image), SPEC) for image in x_test]
     assert np.array_equal(batch.images.numpy(), np.stack(expected))
     assert data.train.name_of(4) == "set.npz[4]"
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGBA", "1"])
-def test_pictures_of_other_modes_are_trained_on_as_they_are_evaluated(tmp_path, mode):
+def test_images_of_other_modes_are_trained_on_as_they_are_evaluated(tmp_path, mode):
     file = folder(tmp_path) / f"train/a/other.{'tif' if mode == 'CMYK' else 'png'}"
     Image.fromarray(pixels(1)[0]).convert(mode).save(file)
     data = open_training_data(tmp_path, SPEC)
@@ -98,8 +98,8 @@ def _no_test(root):
 
 def _flat(root):
     shutil.rmtree(root / "test")
-    for one in (root / "train").iterdir():
-        one.rename(root / one.name)
+    for part in (root / "train").iterdir():
+        part.rename(root / part.name)
     (root / "train").rmdir()
 
 
@@ -148,7 +148,7 @@ def _unlabelled_npz(root):
         (_flat, r"set is one set of images: training needs DIR/train/<class>"),
         (_no_classes, r"set is one set of images"),
         (_one_class, r"set/train has images of one class only \('a'\)"),
-        (_extra_class, r"set/test has a class 'd' that set/train has not"),
+        (_extra_class, r"set/test has a class 'd' that set/train does not have"),
         (_empty_class, r"train/d holds no images: fill or remove the folder"),
         (_corrupt, r"cannot read image .*train/b/1\.png"),
         (_single_npz, r"the same images for training and for testing"),
@@ -164,7 +164,7 @@ def test_what_no_training_can_use_is_one_line(tmp_path, spoil, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_damaged_picture_that_is_not_kept_is_named_when_it_is_met(tmp_path):
+def test_a_damaged_image_that_is_not_kept_is_named_when_it_is_met(tmp_path):
     _corrupt(folder(tmp_path))
     data = open_training_data(tmp_path, SPEC, memory=0)
     with pytest.raises(DatasetError, match=r"cannot read image .*train/b/1\.png"):

@@ -17,9 +17,9 @@ from resnet_deploy.spec.training import Precision, Recipe
 from resnet_deploy.training.data import TrainingData
 from resnet_deploy.training.distributed import Crew, crew_of_environment
 from resnet_deploy.training.loop import Training
-from resnet_deploy.training.network import Trainee, new_network
+from resnet_deploy.training.network import new_network
 from resnet_deploy.training.whole_batchnorm import WholeBatchNorm2d, synchronize_batchnorm
-from tests.support.training_images import SIZE, pictures
+from tests.support.training_images import SIZE, labelled_images
 
 CLASSES = ("a", "b", "c")
 TRAIN, TEST = 36, 7
@@ -39,13 +39,17 @@ def trained(recipe: Recipe, crew: Crew) -> dict[str, torch.Tensor]:
     """Return all weights, averages and figures after one epoch of three steps."""
     torch.set_num_threads(1)
     data = TrainingData(
-        train=pictures(TRAIN), test=pictures(TEST), classes=CLASSES, name="made-up", fingerprint="0"
+        train=labelled_images(TRAIN),
+        test=labelled_images(TEST),
+        classes=CLASSES,
+        name="made-up",
+        fingerprint="0",
     )
-    trainee = new_network(ModelRequest(depth=8, image_size=SIZE), CLASSES, recipe, seed=0)
+    trainable = new_network(ModelRequest(depth=8, image_size=SIZE), CLASSES, recipe, seed=0)
     if crew.world > 1 and recipe.sync_batchnorm:
-        trainee = synchronize_batchnorm(trainee)
+        synchronize_batchnorm(trainable.module)
     training = Training(
-        trainee=trainee, data=data, recipe=recipe, crew=crew, precision=recipe.precision
+        trainable=trainable, data=data, recipe=recipe, crew=crew, precision=recipe.precision
     )
     assert training.train_epoch(lambda: False)
     assert training.average is not None
@@ -120,9 +124,9 @@ def work(rank: int, ports: list[int], out: Path) -> None:
 
 def free_ports(count: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
+    ports = [listener.getsockname()[1] for listener in sockets]
+    for listener in sockets:
+        listener.close()
     return ports
 
 
@@ -136,7 +140,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_all_processes_hold_the_same_bits(name: str, processes) -> None:
-    first, second = (one["results"][name] for one in processes)
+    first, second = (found["results"][name] for found in processes)
     assert first.keys() == second.keys()
     for key in first:
         assert torch.equal(first[key], second[key]), key
@@ -152,26 +156,26 @@ def test_two_processes_learn_what_one_learns(name: str, processes) -> None:
     tolerance = TOLERANCE.get(name, 1e-4)
     together = processes[0]["results"][name]
     assert together.keys() == alone.keys()
-    # bfloat16 rounds logits so coarsely that one picture may change sides.
-    pictures_off = 1 if name == "bfloat16" else 0
+    # bfloat16 rounds logits so coarsely that an image may change sides.
+    images_off = 1 if name == "bfloat16" else 0
     right = alone.pop("right")
-    torch.testing.assert_close(together["right"], right, rtol=0, atol=pictures_off + 1e-3)
+    torch.testing.assert_close(together["right"], right, rtol=0, atol=images_off + 1e-3)
     for key, value in alone.items():
         torch.testing.assert_close(together[key], value, rtol=tolerance, atol=tolerance)
 
 
 def test_the_first_process_to_fail_tells_why(processes) -> None:
-    said = [one["said"][1] for one in processes]
+    said = [found["said"][1] for found in processes]
     assert said[1] == "SpecError: it is process 1"
     assert said[0].startswith("ToldError")
 
 
 def test_processes_that_see_other_files_stop(processes) -> None:
-    assert sorted(one["said"][0] for one in processes) == ["SpecError", "ToldError"]
+    assert sorted(found["said"][0] for found in processes) == ["SpecError", "ToldError"]
 
 
 def test_parameters_that_no_logit_depends_on_are_told_of(processes) -> None:
-    said = sorted(one["said"][2] for one in processes)
+    said = sorted(found["said"][2] for found in processes)
     assert said[0].startswith("SpecError: the network has parameters")
     assert said[1].startswith("ToldError")
 
@@ -204,16 +208,14 @@ def test_a_nonsense_environment_is_one_line(changes: dict[str, str], words: str)
     assert "\n" not in str(raised.value)
 
 
-def test_synchronized_layers_keep_state_parts_and_sharing() -> None:
+def test_synchronized_layers_keep_state_and_sharing() -> None:
     norm, plain = nn.BatchNorm2d(4, momentum=None), nn.BatchNorm2d(4, affine=False)
     module = nn.Sequential(norm, nn.ReLU(), norm, plain.eval())
     before = copy.deepcopy(module.state_dict())
-    spec = ModelRequest(depth=8).spec()
-    trainee = synchronize_batchnorm(Trainee(module=module, spec=spec, parts=((norm,), (plain,))))
-    assert trainee.module is module
+    synchronize_batchnorm(module)
     assert isinstance(module[0], WholeBatchNorm2d)
-    assert module[0] is module[2] is trainee.parts[0][0]
-    assert module[0].weight is norm.weight
+    assert isinstance(module[3], WholeBatchNorm2d)
+    assert module[0] is module[2] is norm
     assert module[0].momentum is None
     assert not module[3].training
     assert list(module.state_dict()) == list(before)

@@ -21,7 +21,9 @@ def write(path: Path, *steps: int, per_epoch: int = 2) -> None:
 
 
 def kept(path: Path) -> list[tuple[str, int]]:
-    return [(one["kind"], one["steps"]) for one in map(json.loads, path.read_text().splitlines())]
+    return [
+        (entry["kind"], entry["steps"]) for entry in map(json.loads, path.read_text().splitlines())
+    ]
 
 
 def test_every_line_is_json(tmp_path: Path) -> None:
@@ -84,7 +86,7 @@ def test_nothing_is_missed_without_tensorboard(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     write(tmp_path / "metrics.jsonl", 1)
-    assert [one.name for one in tmp_path.iterdir()] == ["metrics.jsonl"]
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
 
 
 def test_tensorboard_gets_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from resnet_deploy.spec import Preprocess, Shortcut, resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Recipe
 from resnet_deploy.training.network import (
-    Trainee,
+    TrainableNetwork,
     new_network,
     parameter_groups,
     to_train_mode,
@@ -38,18 +38,18 @@ def loaded(labels: tuple[str, ...] = (), classes: int = 3) -> Network:
     )
 
 
-def fresh(recipe: Recipe, seed: int = 0) -> Trainee:
+def fresh(recipe: Recipe, seed: int = 0) -> TrainableNetwork:
     return new_network(NET, CLASSES, recipe, seed)
 
 
 def test_a_new_network_is_drawn_from_its_seed() -> None:
-    one, two, other = (fresh(Recipe(), seed).module.state_dict() for seed in (0, 0, 1))
-    assert all(torch.equal(one[key], two[key]) for key in one)
-    assert not torch.equal(one["conv1.weight"], other["conv1.weight"])
-    assert one["fc.weight"].shape == (3, 64)
+    first, second, reseeded = (fresh(Recipe(), seed).module.state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert not torch.equal(first["conv1.weight"], reseeded["conv1.weight"])
+    assert first["fc.weight"].shape == (3, 64)
     # He et al., arXiv:1502.01852: a variance of 2 / fan_out.
-    assert one["layer3.0.conv2.weight"].std() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
-    assert (one["layer1.0.bn1.weight"] == 1).all()
+    assert first["layer3.0.conv2.weight"].std() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
+    assert (first["layer1.0.bn1.weight"] == 1).all()
 
 
 def test_zero_init_makes_blocks_the_identity() -> None:
@@ -81,8 +81,8 @@ def test_zero_init_leaves_no_channel_without_a_gradient(depth: int, shortcut: Sh
 def test_zero_init_leaves_plain_nets_alone() -> None:
     module = build(resnet_spec(8, plain=True))
     initialize_for_training(module, 0, zero_init=True)
-    norms = [one for one in module.modules() if isinstance(one, nn.BatchNorm2d)]
-    assert all((one.weight == 1).all() for one in norms)
+    norms = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert all((layer.weight == 1).all() for layer in norms)
 
 
 @pytest.mark.parametrize(
@@ -95,39 +95,39 @@ def test_the_head_is_new_where_the_classes_are(
 ) -> None:
     start = loaded(labels, classes)
     before = {key: value.clone() for key, value in start.module.state_dict().items()}
-    trainee = trained_network(start, NET, CLASSES, Recipe(), seed=0)
-    after = trainee.module.state_dict()
-    assert trainee.spec.num_classes == 3
+    trainable = trained_network(start, NET, CLASSES, Recipe(), seed=0)
+    after = trainable.module.state_dict()
+    assert trainable.spec.num_classes == 3
     assert after["fc.weight"].shape == (3, 64)
     assert torch.equal(before["fc.weight"][:3], after["fc.weight"]) is kept
     assert torch.equal(before["conv1.weight"], after["conv1.weight"])
-    assert any("the head is new" in notice for notice in trainee.notices) is not kept
-    assert trainee.notices[0] == "n"
+    assert any("the head is new" in notice for notice in trainable.notices) is not kept
+    assert trainable.notices[0] == "n"
 
 
 def test_frozen_parts_keep_weights_and_statistics() -> None:
-    trainee = fresh(Recipe(freeze=2))
-    to_train_mode(trainee, Recipe(freeze=2))
-    assert isinstance(trainee.module, ResNet)
-    net = trainee.module
-    frozen = {name for name, one in net.named_parameters() if not one.requires_grad}
+    trainable = fresh(Recipe(freeze=2))
+    to_train_mode(trainable, Recipe(freeze=2))
+    assert isinstance(trainable.module, ResNet)
+    net = trainable.module
+    frozen = {name for name, parameter in net.named_parameters() if not parameter.requires_grad}
     assert {name.split(".")[0] for name in frozen} == {"conv1", "bn1", "layer1"}
     assert not net.bn1.training
     assert not net.get_submodule("layer1").training
     assert net.get_submodule("layer2").training
     assert net.fc.training
-    groups = parameter_groups(trainee, Recipe(freeze=2))
+    groups = parameter_groups(trainable, Recipe(freeze=2))
     assert sum(len(group["params"]) for group in groups) == sum(
-        one.requires_grad for one in net.parameters()
+        parameter.requires_grad for parameter in net.parameters()
     )
 
 
 def test_every_parameter_is_in_one_group_with_its_rate_and_decay() -> None:
     recipe = Recipe(stage_decay=0.5, decay_norms=False, weight_decay=0.1)
-    trainee = fresh(recipe)
-    names = {id(one): name for name, one in trainee.module.named_parameters()}
+    trainable = fresh(recipe)
+    names = {id(parameter): name for name, parameter in trainable.module.named_parameters()}
     found = {}
-    for group in parameter_groups(trainee, recipe):
+    for group in parameter_groups(trainable, recipe):
         for parameter in group["params"]:
             name = names.pop(id(parameter))
             found[name] = (group["scale"], group["weight_decay"])
@@ -148,17 +148,17 @@ def test_with_decay_norms_all_parameters_decay() -> None:
 
 def test_other_nets_have_one_rate_and_say_so() -> None:
     vgg = ModelRequest(model="vgg19", image_size=32)
-    with pytest.raises(SpecError, match="freeze is for ResNets, and vgg19 is none"):
+    with pytest.raises(SpecError, match="freeze is for ResNets, and vgg19 is not one"):
         new_network(vgg, CLASSES, Recipe(freeze=1), 0)
     custom = ModelRequest(model=f"{__name__}:tiny", image_size=8)
-    trainee = new_network(custom, CLASSES, Recipe(stage_decay=0.7), 0)
-    assert trainee.notices == ("one rate for all of tiny: stage_decay is for ResNets",)
-    assert {group["scale"] for group in parameter_groups(trainee, Recipe(stage_decay=0.7))} == {1}
+    trainable = new_network(custom, CLASSES, Recipe(stage_decay=0.7), 0)
+    assert trainable.notices == ("one rate for all of tiny: stage_decay is for ResNets",)
+    assert {group["scale"] for group in parameter_groups(trainable, Recipe(stage_decay=0.7))} == {1}
 
 
 @pytest.mark.parametrize("recipe", [Recipe(freeze=1), Recipe(stage_decay=0.7)])
 def test_new_weights_that_hardly_learn_are_told(recipe: Recipe) -> None:
-    assert [one.split(",")[0] for one in fresh(recipe).notices] == ["the weights are new"]
+    assert [notice.split(",")[0] for notice in fresh(recipe).notices] == ["the weights are new"]
     assert fresh(Recipe()).notices == ()
 
 

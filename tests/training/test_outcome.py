@@ -22,7 +22,7 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
     data = made_up(tmp_path_factory.mktemp("data") / "made-up.npz")
     preprocess = Preprocess.for_size(SIZE)
     training = Training(
-        trainee=new_network(NET, CLASSES, RECIPE, 0),
+        trainable=new_network(NET, CLASSES, RECIPE, 0),
         data=open_training_data(data, preprocess),
         recipe=RECIPE,
     )
@@ -32,7 +32,7 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
 
 
 def outcome(training: Training, out: Path, best: int) -> dict[str, Path]:
-    state = {key: torch.full_like(one, 1) for key, one in training.network.state_dict().items()}
+    state = {key: torch.full_like(value, 1) for key, value in training.network.state_dict().items()}
     training.best = Best(epoch=best, top1=0.5, state=state)
     card = weights_card(training, request(Path("d"), out))
     return write_outcome(training, card, out)
@@ -48,7 +48,7 @@ def test_an_earlier_better_epoch_has_a_file_of_its_own(training: Training, tmp_p
     # The last epoch is as good in the run that goes on: nothing is left of an earlier answer.
     files = outcome(training, tmp_path, best=2)
     assert set(files) == {"model"}
-    assert [one.name for one in tmp_path.iterdir()] == ["model.safetensors"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
 def test_only_the_leading_process_writes(training: Training, tmp_path: Path) -> None:

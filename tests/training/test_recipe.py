@@ -48,7 +48,7 @@ def test_the_default_of_nvidia_is_90_epochs() -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_in_the_box_says_why_and_round_trips(name: str) -> None:
+def test_every_recipe_of_the_package_says_why_and_round_trips(name: str) -> None:
     assert recipe_text(name).startswith("# ")
     recipe = read_recipe(name)
     assert recipe_of(to_values(recipe)) == recipe
@@ -64,15 +64,15 @@ def test_tables_of_longer_runs_apply_in_their_order(tmp_path: Path) -> None:
     text = "epochs = 10\nwarmup_epochs = 5\n[from_epochs.20]\nlr = 2\n[from_epochs.100]\nlr = 3\n"
     name = file(tmp_path, text + "[from_epochs.4]\nwarmup_epochs = 1")
     found = [read_recipe(name, {"epochs": epochs}) for epochs in (2, 4, 10, 20, 100)]
-    assert [one.lr for one in found] == [0.1, 0.1, 0.1, 2, 3]
-    assert [one.warmup_epochs for one in found] == [1, 1, 1, 1, 1]
+    assert [recipe.lr for recipe in found] == [0.1, 0.1, 0.1, 2, 3]
+    assert [recipe.warmup_epochs for recipe in found] == [1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("epochs = ", "is no TOML"),
-        ("a = " + "[" * 5000, "is no TOML"),
+        ("epochs = ", "is not TOML"),
+        ("a = " + "[" * 5000, "is not TOML"),
         ("learning_rate = 1", "says 'learning_rate', which no recipe has: epochs, batch_size"),
         ('lr = "0.1"', "lr = '0.1' is of the wrong kind, as in lr = 0.1"),
         ("lr = true", "lr = True is of the wrong kind"),
@@ -81,8 +81,8 @@ def test_tables_of_longer_runs_apply_in_their_order(tmp_path: Path) -> None:
         ('epochs = 30\nwarmup_epochs = "5"', "warmup_epochs = '5' is of the wrong kind"),
         ("nesterov = 1", "nesterov = 1 is of the wrong kind"),
         ("milestones = 0.5", "milestones = 0.5 is of the wrong kind"),
-        ('schedule = "linear"', "is none of constant, steps, cosine, one-cycle"),
-        ('schedule = ["steps"]', "is none of constant"),
+        ('schedule = "linear"', "is not one of constant, steps, cosine, one-cycle"),
+        ('schedule = ["steps"]', "is not one of constant"),
         ("lr = inf", "lr = inf must be a finite number"),
         ("lr = -1", "lr = -1.0 must be positive"),
         ("epochs = 0", "epochs = 0 must be from 1"),
@@ -104,7 +104,7 @@ def test_a_wrong_file_is_one_line(text: str, words: str, tmp_path: Path) -> None
     [
         ("nowhere.toml", "no recipe is called 'nowhere.toml': use cifar, cifar-fast, nvidia"),
         (".", "cannot read the recipe .: Is a directory"),
-        ("bytes.toml", "it is no UTF-8 text"),
+        ("bytes.toml", "it is not UTF-8 text"),
     ],
 )
 def test_a_file_that_is_none(
@@ -131,8 +131,8 @@ def test_a_file_that_is_none(
             "stage_decay": st.floats(0.1, 1),
             "zero_init": st.booleans(),
             "freeze": st.integers(0, 9),
-            "augment": st.sampled_from([one.value for one in Augment]),
-            "precision": st.sampled_from([one.value for one in Precision]),
+            "augment": st.sampled_from([member.value for member in Augment]),
+            "precision": st.sampled_from([member.value for member in Precision]),
         },
     )
 )

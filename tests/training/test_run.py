@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from resnet_deploy.errors import (
-    SpecError,
-)
+from resnet_deploy.errors import SpecError
 from resnet_deploy.models.checkpoint import resolve
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Precision
@@ -97,7 +95,7 @@ def test_a_run_goes_on_from_a_save_in_the_middle_as_after_a_kill(
         with pytest.raises(KilledError):
             run(asked)
     # Steps 1 to 3, the end of the epoch; then the lines of later ones, and half a line.
-    assert [one.step for one in saves] == [1, 2, 3, 0]
+    assert [position.step for position in saves] == [1, 2, 3, 0]
     with (tmp_path / "metrics.jsonl").open("a") as stream:
         stream.write('{"kind": "epoch", "steps": 6, "number": 2}\n{"kind": "ste')
     (tmp_path / ".last.pt.abc.tmp").write_bytes(b"half")
@@ -138,16 +136,16 @@ def test_the_result_names_what_was_written(data: Path, finished: Path) -> None:
     assert loaded.card.training["epochs"] == RECIPE.epochs
     assert json.loads((finished / "run.json").read_text())["command"]
     epochs = lines(finished)
-    assert [one["steps"] for one in epochs] == [3, 6]
-    assert {one["kind"] for one in epochs} == {"epoch"}
+    assert [epoch["steps"] for epoch in epochs] == [3, 6]
+    assert {epoch["kind"] for epoch in epochs} == {"epoch"}
     assert loaded.card.accuracy[0].top1 == pytest.approx(epochs[-1]["test_top1"], abs=1e-6)
 
 
 def test_step_lines_have_the_rate_of_the_classifier(data: Path, tmp_path: Path) -> None:
     recipe = replace(RECIPE, epochs=5, batch_size=2, stage_decay=0.1)
     run(request(data, tmp_path, recipe=recipe))
-    steps = [one for one in lines(tmp_path) if one["kind"] == "step"]
-    assert [one["steps"] for one in steps] == [50]
+    steps = [line for line in lines(tmp_path) if line["kind"] == "step"]
+    assert [line["steps"] for line in steps] == [50]
     # After 49 of 60 steps of a cosine.
     assert steps[0]["lr"] == pytest.approx(0.05 * (1 + np.cos(np.pi * 49 / 60)) / 2)
 

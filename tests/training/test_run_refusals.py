@@ -66,8 +66,8 @@ def test_resume_names_every_option_that_differs(
     [
         (lambda path: path.write_bytes(path.read_bytes()[:5000]), "is damaged"),
         (lambda path: path.write_bytes(b""), "is damaged"),
-        (lambda path: torch.save({"state_dict": {}}, path), "no checkpoint of a training"),
-        (lambda path: torch.save([1], path), "no checkpoint of a training"),
+        (lambda path: torch.save({"state_dict": {}}, path), "not a checkpoint of a training"),
+        (lambda path: torch.save([1], path), "not a checkpoint of a training"),
         (lambda path: torch.save({"format": 99}, path), "has format 99, this version reads 1"),
     ],
     ids=["cut", "empty", "other", "list", "format"],
@@ -182,7 +182,7 @@ def test_force_leaves_nothing_of_the_old_run(data: Path, finished: Path, tmp_pat
     assert (out / "metrics.jsonl").read_bytes() == b""
 
 
-def test_tensorboard_files_of_somebody_else_stay(data: Path, tmp_path: Path) -> None:
+def test_tensorboard_files_of_other_programs_stay(data: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "tensorboard" / "events.out.tfevents.1"
     theirs.parent.mkdir()
     theirs.write_bytes(b"theirs")

@@ -1,80 +1,85 @@
 from resnet_deploy.spec import FileOptions, FirstConv, InputFormat, Objective, TargetIsa
 from resnet_deploy.tuning.space import (
-    first_recipe,
+    files_elsewhere,
+    first_file,
     first_setting,
-    main_recipes,
-    more_recipes,
-    recipes_elsewhere,
+    main_files,
+    more_files,
     settings,
 )
 
 
-def all_recipes(
+def all_files(
     own: InputFormat, target: TargetIsa, *, keep_input: bool = False
 ) -> list[FileOptions]:
     return [
-        first_recipe(own, target),
-        *main_recipes(own, target, keep_input=keep_input),
-        *more_recipes(own, target, keep_input=keep_input),
+        first_file(own, target),
+        *main_files(own, target, keep_input=keep_input),
+        *more_files(own, target, keep_input=keep_input),
     ]
 
 
 def test_no_recipe_comes_twice() -> None:
     for target in (TargetIsa.X86_AMX, TargetIsa.PORTABLE, TargetIsa.X86_AVX2):
         for own in InputFormat:
-            found = all_recipes(own, target)
+            found = all_files(own, target)
             assert len(found) == len(set(found))
 
 
 def test_kernels_for_another_cpu_are_not_tried() -> None:
-    targets = {one.target_isa for one in all_recipes(InputFormat.FLOAT_NCHW, TargetIsa.X86_AVX2)}
-    assert targets == {TargetIsa.X86_AVX2, TargetIsa.PORTABLE}  # the second one is fp32's default
-    int8 = [one for one in all_recipes(InputFormat.FLOAT_NCHW, TargetIsa.X86_AVX2) if one.int8]
-    assert {one.target_isa for one in int8} == {TargetIsa.X86_AVX2}
+    targets = {
+        options.target_isa for options in all_files(InputFormat.FLOAT_NCHW, TargetIsa.X86_AVX2)
+    }
+    # PORTABLE is the default of the fp32 options.
+    assert targets == {TargetIsa.X86_AVX2, TargetIsa.PORTABLE}
+    int8 = [
+        options for options in all_files(InputFormat.FLOAT_NCHW, TargetIsa.X86_AVX2) if options.int8
+    ]
+    assert {options.target_isa for options in int8} == {TargetIsa.X86_AVX2}
 
 
 def test_the_input_stays_when_it_must_or_can_only_stay() -> None:
-    kept = all_recipes(InputFormat.FLOAT_NCHW, TargetIsa.PORTABLE, keep_input=True)
-    assert {one.input for one in kept} == {InputFormat.FLOAT_NCHW}
-    bytes_ = all_recipes(InputFormat.UINT8_NCHW, TargetIsa.PORTABLE)
-    assert {one.input for one in bytes_} == {InputFormat.UINT8_NCHW}
+    kept = all_files(InputFormat.FLOAT_NCHW, TargetIsa.PORTABLE, keep_input=True)
+    assert {options.input for options in kept} == {InputFormat.FLOAT_NCHW}
+    bytes_ = all_files(InputFormat.UINT8_NCHW, TargetIsa.PORTABLE)
+    assert {options.input for options in bytes_} == {InputFormat.UINT8_NCHW}
 
 
 def test_another_runtime_gets_no_amx_and_a_plain_first_convolution_too() -> None:
     best = FileOptions(input=InputFormat.UINT8_NHWC, target_isa=TargetIsa.X86_AMX)
     floats, bytes_ = InputFormat.FLOAT_NCHW, InputFormat.UINT8_NHWC
-    found = list(recipes_elsewhere(best, floats, strided_stem=True))
-    assert {one.target_isa for one in found} == {TargetIsa.PORTABLE}
-    assert [(one.input, one.first_conv) for one in found] == [
+    found = list(files_elsewhere(best, floats, strided_stem=True))
+    assert {options.target_isa for options in found} == {TargetIsa.PORTABLE}
+    assert [(options.input, options.first_conv) for options in found] == [
         (floats, FirstConv.PLAIN),
         (bytes_, FirstConv.PLAIN),
         (floats, FirstConv.AUTO),
         (bytes_, FirstConv.AUTO),
     ]
     assert found[1].name.endswith("uint8-nhwc-plain")
-    assert list(recipes_elsewhere(found[1], floats, strided_stem=True)) == found
+    assert list(files_elsewhere(found[1], floats, strided_stem=True)) == found
 
 
 def test_a_plain_first_convolution_is_tried_only_where_it_matters() -> None:
-    for recipe in (
+    for options in (
         FileOptions(input=InputFormat.FLOAT_NCHW),
         FileOptions(input=InputFormat.UINT8_NHWC),
         FileOptions(input=InputFormat.FLOAT_NCHW, int8=False),
     ):
-        strided = not recipe.int8
-        assert list(recipes_elsewhere(recipe, recipe.input, strided_stem=strided)) == [recipe]
+        strided = not options.int8
+        assert list(files_elsewhere(options, options.input, strided_stem=strided)) == [options]
 
 
 def test_latency_takes_one_image_and_fewer_threads_too() -> None:
     found = list(settings(Objective.LATENCY, 6, ("openvino",), fixed_batch=False))
-    assert {one.batch_size for one in found} == {1}
-    assert [one.threads for one in found if one.runner == "openvino"] == [6, 4, 2, 1]
+    assert {setting.batch_size for setting in found} == {1}
+    assert [setting.threads for setting in found if setting.runner == "openvino"] == [6, 4, 2, 1]
     assert first_setting(Objective.LATENCY, 6) not in found
 
 
 def test_throughput_shares_the_cores_among_processes() -> None:
     found = list(settings(Objective.THROUGHPUT, 2, (), fixed_batch=False))
-    assert all(one.threads * one.instances == 2 for one in found)
-    assert {one.batch_size for one in found} == {1, 4, 8}
+    assert all(setting.threads * setting.instances == 2 for setting in found)
+    assert {setting.batch_size for setting in found} == {1, 4, 8}
     fixed = settings(Objective.THROUGHPUT, 2, (), fixed_batch=True)
-    assert {one.batch_size for one in fixed} == {1}
+    assert {setting.batch_size for setting in fixed} == {1}

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from resnet_deploy.report.chart import Bars, Chart, Distributions, Forest, Matrix, Scatter
-from resnet_deploy.report.document import Document, Table
-from resnet_deploy.report.html_page.charts.bars import bars
-from resnet_deploy.report.html_page.charts.distribution import distributions
-from resnet_deploy.report.html_page.charts.forest import forest
+from resnet_deploy.report.document import Document
 from resnet_deploy.report.html_page.charts.matrix import matrix
+from resnet_deploy.report.html_page.charts.rows import bars, distributions, forest
 from resnet_deploy.report.html_page.charts.scatter import scatter
 from resnet_deploy.version import __version__
 
@@ -22,8 +21,13 @@ if TYPE_CHECKING:
 GENERATOR = "resnet-deploy"
 """In the head of every page: what tells a page of this tool from any other HTML file."""
 
-_ROWS_IN_SIGHT = 25
-"""A longer table is folded up; on paper it is always open."""
+_DRAW: dict[type[Chart], Callable[[Any], Markup]] = {
+    Bars: bars,
+    Distributions: distributions,
+    Forest: forest,
+    Matrix: matrix,
+    Scatter: scatter,
+}
 
 
 def page(document: Document) -> str:
@@ -32,27 +36,9 @@ def page(document: Document) -> str:
         page=document,
         version=__version__,
         generator=GENERATOR,
-        draw=_draw,
-        folded=_folded,
+        draw=lambda chart: _DRAW[type(chart)](chart),
         sentence=_sentence,
     )
-
-
-def _draw(chart: Chart) -> Markup:
-    if isinstance(chart, Bars):
-        return bars(chart)
-    if isinstance(chart, Forest):
-        return forest(chart)
-    if isinstance(chart, Distributions):
-        return distributions(chart)
-    if isinstance(chart, Matrix):
-        return matrix(chart)
-    assert isinstance(chart, Scatter)
-    return scatter(chart)
-
-
-def _folded(table: Table) -> bool:
-    return len(table.rows) > _ROWS_IN_SIGHT
 
 
 def _sentence(text: str) -> str:
@@ -65,11 +51,10 @@ def _template() -> Template:
     from jinja2 import Environment as Templates
     from jinja2 import PackageLoader, StrictUndefined
 
-    loader = PackageLoader("resnet_deploy.report.html_page")
     # Everything is escaped, whatever a template's name ends in.
     templates = Templates(
         autoescape=True,
-        loader=loader,
+        loader=PackageLoader("resnet_deploy.report.html_page"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
+from resnet_deploy.report import words
 from resnet_deploy.report.chart import Distributions, Estimate, Forest, Series
 from resnet_deploy.report.document import (
     Block,
@@ -18,24 +18,17 @@ from resnet_deploy.report.document import (
 )
 from resnet_deploy.report.views import operator_times, sweep
 from resnet_deploy.report.views.benchmark_method import cautions, method, setting, shape
-from resnet_deploy.report.words import (
-    decibels,
-    file_name,
-    megabytes,
-    milliseconds,
-    ms,
-    times,
-)
-from resnet_deploy.results import BenchmarkResult, BenchSamples, Ratio
+from resnet_deploy.results import BenchmarkResult, BenchmarkSweep, BenchSamples, Ratio
 
 _PARITY_WARNING = 1e-3
 
 _MOST_TILES = 8
 
 
-def view(results: Sequence[BenchmarkResult]) -> Document:
+def view(result: BenchmarkResult | BenchmarkSweep) -> Document:
     """Return one benchmark, or several that differ in batch size, threads or instances."""
-    first = results[0]
+    results = result.results if isinstance(result, BenchmarkSweep) else (result,)
+    first, ms = results[0], words.milliseconds
     alone = len(results) == 1
     sections = [section for result in results for section in _sections(result, alone=alone)]
     verdict = _verdict(first)
@@ -47,8 +40,8 @@ def view(results: Sequence[BenchmarkResult]) -> Document:
         title=_files(first),
         verdict=verdict,
         tiles=tuple(
-            Tile(one.subject.label, milliseconds(one.p50_ms), f"minimum {ms(one.min_ms)} ms")
-            for one in first.subjects[:_MOST_TILES]
+            Tile(_label(s), ms(s.p50_ms), f"minimum {ms(s.min_ms)}")
+            for s in first.subjects[:_MOST_TILES]
         ),
         sections=tuple(sections),
         method=method(first) if alone else (),
@@ -58,7 +51,11 @@ def view(results: Sequence[BenchmarkResult]) -> Document:
 
 
 def _files(result: BenchmarkResult) -> str:
-    return ", ".join(dict.fromkeys(file_name(one.subject.model) for one in result.subjects))
+    return ", ".join(dict.fromkeys(words.file_name(s.subject.model) for s in result.subjects))
+
+
+def _label(samples: BenchSamples) -> str:
+    return samples.subject.label
 
 
 def _sections(result: BenchmarkResult, *, alone: bool) -> list[Section]:
@@ -66,17 +63,16 @@ def _sections(result: BenchmarkResult, *, alone: bool) -> list[Section]:
     suffix = "" if alone else f", {setting(result)}"
     found = [Section(f"Latency{suffix}", _latency(result), detail=not alone)]
     if result.ratios:
-        blocks = _ratios(result)
-        if not alone:
-            blocks = (*blocks, Notes(tuple(map(_sentence, result.ratios))))
+        sentences = () if alone else tuple(map(_sentence, result.ratios))
+        blocks = (*_ratios(result), Notes(sentences))
         found.append(Section(f"How many times as fast{suffix}", blocks, detail=True))
     found.append(Section(f"Cost{suffix}", (_cost(result),), detail=not alone))
     for profile in result.profiles:
         title = f"Where the time goes: {profile.subject}{suffix}"
         found.append(Section(title, operator_times.blocks(profile), detail=not alone))
     if not alone:
-        blocks = (Notes(method(result)),)
-        found.append(Section(f"How it was measured{suffix}", blocks, detail=True))
+        how = Notes(method(result))
+        found.append(Section(f"How it was measured{suffix}", (how,), detail=True))
     return found
 
 
@@ -92,24 +88,21 @@ def _verdict(result: BenchmarkResult) -> Verdict:
 
 
 def _sentence(ratio: Ratio) -> str:
-    if not math.isfinite(ratio.high):
+    middle, low, high, minima = ratio.median, ratio.low, ratio.high, ratio.minima
+    if not math.isfinite(high):
         return (
             f"{ratio.subject} against {ratio.reference}: {len(ratio.rounds)} rounds are too few "
-            f"to tell (median {ratio.median:.2f}x, minima {ratio.minima:.2f}x): use --rounds 8 "
-            "or more"
+            f"to tell (median {middle:.2f}x, minima {minima:.2f}x): use --rounds 8 or more"
         )
-    confidence = f"{ratio.confidence:.0%}".replace("%", " % CI")
-    interval = f"{confidence} {ratio.low:.2f}-{ratio.high:.2f}, minima {ratio.minima:.2f}x"
+    direction = "faster"
+    if ratio.differs and middle < 1:
+        direction = "slower"
+        middle, low, high, minima = 1 / middle, 1 / high, 1 / low, 1 / minima
+    interval = f"({100 * ratio.confidence:.0f} % CI {low:.2f}-{high:.2f}, minima {minima:.2f}x)"
     if not ratio.differs:
-        return (
-            f"no difference can be told between {ratio.subject} and {ratio.reference} ({interval})"
-        )
-    if ratio.median > 1:
-        return f"{ratio.subject} is {ratio.median:.2f}x faster than {ratio.reference} ({interval})"
-    slower = (
-        f"{confidence} {1 / ratio.high:.2f}-{1 / ratio.low:.2f}, minima {1 / ratio.minima:.2f}x"
-    )
-    return f"{ratio.subject} is {1 / ratio.median:.2f}x slower than {ratio.reference} ({slower})"
+        pair = f"{ratio.subject} and {ratio.reference}"
+        return f"no difference can be told between {pair} {interval}"
+    return f"{ratio.subject} is {middle:.2f}x {direction} than {ratio.reference} {interval}"
 
 
 def _latency(result: BenchmarkResult) -> tuple[Block, ...]:
@@ -120,11 +113,11 @@ def _latency(result: BenchmarkResult) -> tuple[Block, ...]:
         "milliseconds per run",
         [
             Series(
-                one.subject.label,
-                tuple(ns / 1e6 for one_round in one.rounds_ns for ns in one_round),
-                f"{milliseconds(one.p50_ms)} median",
+                _label(samples),
+                tuple(ns / 1e6 for runs in samples.rounds_ns for ns in runs),
+                f"{words.milliseconds(samples.p50_ms)} median",
             )
-            for one in result.subjects
+            for samples in result.subjects
         ],
         heading="Latency while all instances run" if result.spec.throughput else "",
         caption="Each dot is one run; above the box, how densely they lie. The box holds the "
@@ -135,15 +128,15 @@ def _latency(result: BenchmarkResult) -> tuple[Block, ...]:
         f"{_files(result)}: {shape(result)}",
         result.subjects,
         [
-            ("subject", lambda one: one.subject.label),
-            ("min ms", lambda one: Cell.of(one.min_ms, ms)),
-            ("p50 ms", lambda one: Cell.of(one.p50_ms, ms)),
-            ("p90 ms", lambda one: Cell.of(one.p90_ms, ms)),
-            ("p99 ms", lambda one: Cell.of(one.p99_ms, ms)),
-            ("images/s", lambda one: Cell.of(one.images_per_second, "{:.1f}".format)),
+            ("subject", _label),
+            ("min ms", lambda samples: samples.min_ms, words.ms),
+            ("p50 ms", lambda samples: samples.p50_ms, words.ms),
+            ("p90 ms", lambda samples: samples.p90_ms, words.ms),
+            ("p99 ms", lambda samples: samples.p99_ms, words.ms),
+            ("images/s", lambda samples: samples.images_per_second, "{:.1f}".format),
             (
                 "vs PyTorch" if first.runner == "torch" else "vs first",
-                lambda one: _ratio(against.get(one.subject.label)),
+                lambda samples: _ratio(against.get(_label(samples))),
             ),
         ],
     )
@@ -158,19 +151,24 @@ def _ratio(ratio: Ratio | None) -> Cell:
     interval = f"({ratio.low:.2f}-{ratio.high:.2f})"
     if not ratio.differs:
         return Cell(f"no difference\n{interval}", ratio.median, "dim")
-    return Cell(f"{times(ratio.median)}\n{interval}", ratio.median)
+    return Cell(f"{words.times(ratio.median)}\n{interval}", ratio.median)
 
 
 def _throughput(result: BenchmarkResult) -> tuple[Block, ...]:
     """Return what all instances of a subject did together, where that was measured."""
     rows = [
-        Series(one.subject.label, one.images_per_slice, f"{one.images_per_second:,.1f} images/s")
-        for one in result.subjects
-        if one.images_per_slice
+        Series(
+            _label(samples), samples.images_per_slice, f"{samples.images_per_second:,.1f} images/s"
+        )
+        for samples in result.subjects
+        if samples.images_per_slice
     ]
-    title, caption = "Throughput of all instances together", "Each dot is one slice of time."
     chart = Distributions(
-        title, "images per second", rows, heading="Throughput", caption=f"{caption} Right is more."
+        "Throughput of all instances together",
+        "images per second",
+        rows,
+        heading="Throughput",
+        caption="Each dot is one slice of time. Right is more.",
     )
     return (chart,) if rows else ()
 
@@ -185,7 +183,7 @@ def _ratios(result: BenchmarkResult) -> tuple[Block, ...]:
                 f"{ratio.subject} against {ratio.reference}",
                 ratio.median,
                 (ratio.low, ratio.high),
-                times(ratio.median),
+                words.times(ratio.median),
                 "muted" if not ratio.differs else "good" if ratio.median > 1 else "bad",
                 ratio.rounds,
             )
@@ -203,11 +201,11 @@ def _ratios(result: BenchmarkResult) -> tuple[Block, ...]:
         [
             ("subject", lambda ratio: ratio.subject),
             ("reference", lambda ratio: ratio.reference),
-            ("median", lambda ratio: Cell.of(ratio.median, times)),
+            ("median", lambda ratio: ratio.median, words.times),
             ("from", lambda ratio: _end(ratio, ratio.low)),
             ("to", lambda ratio: _end(ratio, ratio.high)),
-            ("confidence", lambda ratio: Cell.of(ratio.confidence, "{:.0%}".format)),
-            ("of the fastest", lambda ratio: Cell.of(ratio.minima, times)),
+            ("confidence", lambda ratio: ratio.confidence, "{:.0%}".format),
+            ("of the fastest", lambda ratio: ratio.minima, words.times),
         ],
         words=2,
     )
@@ -215,7 +213,7 @@ def _ratios(result: BenchmarkResult) -> tuple[Block, ...]:
 
 
 def _end(ratio: Ratio, value: float) -> Cell:
-    return Cell.of(value, times) if math.isfinite(ratio.high) else Cell("too few rounds")
+    return Cell.of(value, words.times) if math.isfinite(ratio.high) else Cell("too few rounds")
 
 
 def _cost(result: BenchmarkResult) -> Table:
@@ -224,31 +222,33 @@ def _cost(result: BenchmarkResult) -> Table:
         "What each subject costs, and how close its output is to the first one's",
         result.subjects,
         [
-            ("subject", lambda one: Cell(one.subject.label, full=_full_name(one))),
-            ("start ms", lambda one: Cell.of(one.startup_ms, "{:.0f}".format)) if cold else None,
-            ("load ms", lambda one: Cell.of(one.load_ms, "{:.0f}".format)),
-            ("1st run ms", lambda one: Cell.of(one.first_run_ms, ms)),
-            ("peak RSS", lambda one: Cell.of(one.peak_rss_bytes, megabytes)),
-            ("file", lambda one: Cell.of(one.file_bytes, megabytes)),
-            ("parity", lambda one: Cell("reference") if one is first else _parity(one)),
+            ("subject", _named),
+            ("start ms", lambda samples: samples.startup_ms, "{:.0f}".format) if cold else None,
+            ("load ms", lambda samples: samples.load_ms, "{:.0f}".format),
+            ("1st run ms", lambda samples: samples.first_run_ms, words.ms),
+            ("peak RSS", lambda samples: samples.peak_rss_bytes, words.megabytes),
+            ("file", lambda samples: samples.file_bytes, words.megabytes),
+            ("parity", lambda samples: Cell("reference") if samples is first else _parity(samples)),
         ],
     )
 
 
-def _full_name(one: BenchSamples) -> str:
-    return f"{one.subject.label}: {file_name(one.subject.model)}, {one.subject.precision}"
+def _named(samples: BenchSamples) -> Cell:
+    subject = samples.subject
+    full = f"{subject.label}: {words.file_name(subject.model)}, {subject.precision}"
+    return Cell(subject.label, full=full)
 
 
-def _parity(one: BenchSamples) -> Cell:
+def _parity(samples: BenchSamples) -> Cell:
     """The largest relative difference for fp32; for int8 the noise and the same top-1."""
-    if one.logits is None:
+    logits = samples.logits
+    if logits is None:
         return Cell("not comparable", tone="dim")
-    if not math.isfinite(one.logits.max_abs):
+    if not math.isfinite(logits.max_abs):
         return Cell("NaN or infinity", tone="bad")
-    top1 = "" if one.agreement is None else f"\ntop-1 {one.agreement:.0%}"
-    if one.subject.precision == "fp32":
-        relative = f"{one.logits.relative:.1e}"
-        if one.logits.relative <= _PARITY_WARNING:
-            return Cell(relative)
-        return Cell(f"{relative}{top1}", tone="caution")
-    return Cell(f"{decibels(one.logits.sqnr_db)}{top1}")
+    top1 = "" if samples.agreement is None else f"\ntop-1 {samples.agreement:.0%}"
+    if samples.subject.precision != "fp32":
+        return Cell(f"{words.decibels(logits.sqnr_db)}{top1}")
+    if logits.relative <= _PARITY_WARNING:
+        return Cell(f"{logits.relative:.1e}")
+    return Cell(f"{logits.relative:.1e}{top1}", tone="caution")

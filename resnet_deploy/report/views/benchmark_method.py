@@ -15,7 +15,7 @@ _BUSY = 1.5
 def shape(result: BenchmarkResult) -> str:
     """Return batch size, instances and threads in words."""
     first = result.subjects[0].subject
-    counts = sorted({one.subject.threads for one in result.subjects})
+    counts = sorted({samples.subject.threads for samples in result.subjects})
     threads = plural(counts[0], "thread") if len(counts) == 1 else f"{counts} threads"
     if result.spec.throughput:
         threads = f"throughput of {plural(first.instances, 'instance')} x {threads}"
@@ -33,17 +33,17 @@ def cautions(result: BenchmarkResult) -> tuple[str, ...]:
     """Return what makes these numbers doubtful, and what to do about it."""
     # Instances that run at once do slow each other down.
     return tuple(
-        f"the machine was busy: half the runs of {one.subject.label} took more than "
-        f"{one.p50_ms / one.min_ms:.1f}x its fastest; trust the minima, or repeat it when idle"
-        for one in result.subjects
-        if one.p50_ms > _BUSY * one.min_ms and not result.spec.throughput
+        f"the machine was busy: half the runs of {s.subject.label} took more than "
+        f"{s.p50_ms / s.min_ms:.1f}x its fastest; trust the minima, or repeat it when idle"
+        for s in result.subjects
+        if s.p50_ms > _BUSY * s.min_ms and not result.spec.throughput
     )
 
 
 def method(result: BenchmarkResult) -> tuple[str, ...]:
     """Return what was skipped, and how the others were measured."""
     first = result.subjects[0]
-    warm_up = ", ".join(str(one.warmup_runs) for one in result.subjects)
+    warm_up = ", ".join(str(samples.warmup_runs) for samples in result.subjects)
     lines = [f"skipped {label}: {reason}" for label, reason in result.skipped.items()]
     lines += [
         f"{_amount(result)}, order shuffled with seed {result.spec.seed}; warm-up runs: {warm_up}",
@@ -57,9 +57,9 @@ def method(result: BenchmarkResult) -> tuple[str, ...]:
                 f"intervals hold {ONE_PROCESS_LUCK - 1:.0%} for the luck of a single one"
             )
     if result.spec.pin:
-        cpus = " ".join(str(cpu) for cpu in first.subject.cpus)
+        cpus = " ".join(map(str, first.subject.cpus))
         lines.append(f"pinned to CPUs {cpus}, each a physical core")
-    options = {entry for one in result.subjects for entry in one.subject.session_options}
+    options = {entry for samples in result.subjects for entry in samples.subject.session_options}
     if options:
         entries = ", ".join(f"{key}={value}" for key, value in sorted(options))
         lines.append(f"session options: {entries}")

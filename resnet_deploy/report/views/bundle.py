@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from resnet_deploy.report.document import Cell, Document, Notes, Section, Table
+from resnet_deploy.report.document import Document, Notes, Section, Table
 from resnet_deploy.report.words import file_name, megabytes, whole
 from resnet_deploy.results import BundleReport
 
@@ -22,7 +22,7 @@ def view(bundle: BundleReport) -> Document:
     files = Table.of(
         "Files of the bundle",
         bundle.sizes.items(),
-        [("file", lambda file: file[0]), ("bytes", lambda file: Cell.of(file[1], whole))],
+        [("file", lambda file: file[0]), ("bytes", lambda file: file[1], whole)],
     )
     seen = ("to see it pass:", f"cd {shlex.quote(bundle.folder)}", *bundle.commands)
     return Document(

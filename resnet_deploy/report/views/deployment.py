@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from resnet_deploy.report.document import FAIL, PASS, Document, Notes, Section, Tone, Verdict
+from resnet_deploy.report.document import FAIL, PASS, Document, Notes, Section, Verdict
 from resnet_deploy.report.views import parity, sensitivity
 from resnet_deploy.report.words import file_name, megabytes
-from resnet_deploy.results import Deployment, Inspection
+from resnet_deploy.results import Deployment
 
 _SHOWN_FLOAT_OPS = 12
 
@@ -16,10 +16,7 @@ def view(deployment: Deployment) -> Document:
     """Return the notices, the files, and the verdict of each check."""
     ranked = deployment.sensitivity
     made = (
-        *(
-            f"wrote {path}  {precision}{_size(path)}"
-            for precision, path in deployment.files.items()
-        ),
+        *(f"wrote {path}  {kind}{_size(path)}" for kind, path in deployment.files.items()),
         f"took {deployment.seconds:.1f} s",
     )
     notices = tuple(f"note  {notice}" for notice in deployment.notices)
@@ -30,9 +27,9 @@ def view(deployment: Deployment) -> Document:
         tiles=() if ranked is None else sensitivity.tiles(ranked),
         sections=(
             Section("Notes", (Notes(notices),)),
-            *_inspection(deployment),
+            Section("What ONNX Runtime runs", _inspection(deployment)),
             *(sensitivity.sections(ranked) if ranked is not None else ()),
-            *(sensitivity.search_section(deployment.budget) if deployment.budget else ()),
+            *((sensitivity.search_section(deployment.budget),) if deployment.budget else ()),
             *(
                 section
                 for precision, report in deployment.parity.items()
@@ -46,7 +43,7 @@ def view(deployment: Deployment) -> Document:
 
 def _title(deployment: Deployment) -> str:
     """Return the file made, or what it was made from where nothing was written."""
-    made = [*deployment.files.values(), *(one.model for one in deployment.parity.values())]
+    made = [*deployment.files.values(), *(report.model for report in deployment.parity.values())]
     if deployment.sensitivity is not None:
         made.append(deployment.sensitivity.model)
     return file_name(made[0]) if made else "no file"
@@ -74,27 +71,23 @@ def _sentences(deployment: Deployment) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _inspection(deployment: Deployment) -> tuple[Section, ...]:
-    if deployment.inspection is None:
-        return ()
-    lines, tone = _kernels(deployment.inspection, allowed=deployment.allowed_float_ops)
-    return (Section("What ONNX Runtime runs", (Notes(lines, tone),)),)
-
-
-def _kernels(inspection: Inspection, *, allowed: bool) -> tuple[tuple[str, ...], Tone]:
+def _inspection(deployment: Deployment) -> tuple[Notes, ...]:
     """Return whether all that should run in int8 does, and what does not."""
-    found = [one for one in inspection.float_ops if not one.requested]
+    inspection, allowed = deployment.inspection, deployment.allowed_float_ops
+    if inspection is None:
+        return ()
+    found = [op for op in inspection.float_ops if not op.requested]
     asked = len(inspection.float_ops) - len(found)
     suffix = f"; {asked} more in float for the excluded layers" if asked else ""
     if not found:
         counts = ", ".join(f"{count} {op}" for op, count in inspection.op_counts.items())
-        return (f"int8 in ONNX Runtime: {PASS}  {counts}{suffix}",), ""
+        return (Notes((f"int8 in ONNX Runtime: {PASS}  {counts}{suffix}",)),)
     head = "in part," if allowed else FAIL
     lines = [f"int8 in ONNX Runtime: {head}  {len(found)} operators in float{suffix}"]
-    lines += [f"    {one.layer}: {one.op_type}, {one.reason}" for one in found[:_SHOWN_FLOAT_OPS]]
+    lines += [f"    {op.layer}: {op.op_type}, {op.reason}" for op in found[:_SHOWN_FLOAT_OPS]]
     hidden = len(found) - _SHOWN_FLOAT_OPS
     if hidden > 0:
         lines.append(f"    and {hidden} more: see --json")
     if not allowed:
         lines.append("    --allow-float-ops writes the files all the same")
-    return tuple(lines), "" if allowed else "caution"
+    return (Notes(tuple(lines), "" if allowed else "caution"),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from resnet_deploy.report.document import Document, Section, Table
+from resnet_deploy.report.words import versions
 from resnet_deploy.results import Diagnosis
 
 
@@ -40,12 +41,12 @@ def _rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:
             f"{diagnosis.available_bytes / 1e9:.1f} GB available",
         ),
         ("system", f"{env.os}, Python {env.python}"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in env.versions.items())),
+        ("versions", versions(env.versions)),
         ("execution providers", ", ".join(diagnosis.execution_providers)),
-        *((f"runner {one.name}", one.problem or "ready") for one in diagnosis.runners),
+        *((f"runner {runner.name}", runner.problem or "ready") for runner in diagnosis.runners),
         ("kernels for --isa", "; ".join(f"{name}: {how}" for name, how in diagnosis.isas.items())),
         *(
-            (f"missing: {one.package}", f"needed for {one.needed_for}: {one.install}")
-            for one in diagnosis.missing
+            (f"missing: {missing.package}", f"needed for {missing.needed_for}: {missing.install}")
+            for missing in diagnosis.missing
         ),
     ]

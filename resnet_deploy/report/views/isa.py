@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from resnet_deploy.report.chart import Bar, Bars
-from resnet_deploy.report.document import UNKNOWN, Cell, Document, Section, Table, Verdict
+from resnet_deploy.report.document import Cell, Document, Section, Table, Verdict
 from resnet_deploy.report.views.parity import failures_cell
 from resnet_deploy.report.words import decibels, file_name, percent, whole
 from resnet_deploy.results import IsaReport, IsaRun
@@ -15,17 +15,12 @@ def view(report: IsaReport) -> Document:
         "Signal to noise on the kernels of other CPUs",
         "SQNR in dB against this CPU",
         [
-            Bar(
-                run.isa,
-                run.logits.sqnr_db,
-                "equal bits" if run.bit_identical else decibels(run.logits.sqnr_db),
-                "bad" if run.failures else "plain",
-            )
+            Bar(run.isa, run.logits.sqnr_db, _noise(run), "bad" if run.failures else "plain")
             for run in report.runs
         ],
         caption="Longer is closer to what this CPU computes; a dashed frame is equal to the bit.",
     )
-    compared = report.reference is not None
+    compared, tenth = report.reference is not None, "{:.1f}".format
     title = f"{report.model} on the kernels of other CPUs, against this CPU"
     table = Table.of(
         f"{title} and {report.reference} (ref.)" if compared else title,
@@ -33,15 +28,13 @@ def view(report: IsaReport) -> Document:
         [
             ("kernels", lambda run: run.isa),
             ("run by", lambda run: run.emulator or "this CPU"),
-            ("images", lambda run: Cell.of(run.samples, whole)),
+            ("images", lambda run: run.samples, whole),
             ("equal bits", _equal),
-            ("SQNR", lambda run: Cell.of(run.logits.sqnr_db, decibels)),
-            ("top-1 =", lambda run: Cell.of(run.agreement, percent)),
-            ("ref. SQNR", _reference) if compared else None,
-            ("ref. top-1 =", lambda run: Cell.of(run.reference_agreement, percent))
-            if compared
-            else None,
-            ("seconds", _seconds),
+            ("SQNR", lambda run: run.logits.sqnr_db, decibels),
+            ("top-1 =", lambda run: run.agreement, percent),
+            ("ref. SQNR", _reference_db, decibels) if compared else None,
+            ("ref. top-1 =", lambda run: run.reference_agreement, percent) if compared else None,
+            ("seconds", lambda run: "cached" if run.cached else Cell.of(run.seconds, tenth)),
             ("verdict", lambda run: failures_cell(run.failures)),
         ],
         words=2,
@@ -67,9 +60,9 @@ def _equal(run: IsaRun) -> Cell:
     return Cell("all" if run.bit_identical else whole(run.identical_samples), run.identical_samples)
 
 
-def _reference(run: IsaRun) -> Cell:
-    return UNKNOWN if run.reference is None else Cell.of(run.reference.sqnr_db, decibels)
+def _noise(run: IsaRun) -> str:
+    return "equal bits" if run.bit_identical else decibels(run.logits.sqnr_db)
 
 
-def _seconds(run: IsaRun) -> Cell:
-    return Cell("cached") if run.cached else Cell.of(run.seconds, "{:.1f}".format)
+def _reference_db(run: IsaRun) -> float | None:
+    return None if run.reference is None else run.reference.sqnr_db

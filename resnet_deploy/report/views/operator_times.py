@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 
 from resnet_deploy.report.chart import Bar, Bars
-from resnet_deploy.report.document import Block, Cell, Document, Notes, Section, Table
-from resnet_deploy.report.words import milliseconds, ms, plural, tenths
+from resnet_deploy.report.document import Block, Notes, Table
+from resnet_deploy.report.words import milliseconds, ms, plural
 from resnet_deploy.results import Profile
 
 _MOST_BARS = 20
 _SHOWN = 25
-
-
-def view(profile: Profile) -> Document:
-    """Return one subject's profile."""
-    section = Section("Where the time goes", blocks(profile))
-    return Document(topic="Profile", title=profile.subject, sections=(section,))
 
 
 def blocks(profile: Profile) -> tuple[Block, ...]:
@@ -24,21 +18,21 @@ def blocks(profile: Profile) -> tuple[Block, ...]:
     total = profile.total_ms or 1.0
     by_kernel: dict[str, float] = defaultdict(float)
     by_module: dict[str, float] = defaultdict(float)
-    for one in profile.operators:
-        by_kernel[f"{one.kernel}, {one.kind.value}"] += one.ms
-        by_module[one.module] += one.ms
-    ordered = sorted(profile.operators, key=lambda one: (-one.ms, one.module, one.kernel))
-    rest = sum(one.ms for one in ordered[_SHOWN:])
+    for operator in profile.operators:
+        by_kernel[f"{operator.kernel}, {operator.kind.value}"] += operator.ms
+        by_module[operator.module] += operator.ms
+    ordered = sorted(profile.operators, key=lambda op: (-op.ms, op.module, op.kernel))
+    rest = sum(operator.ms for operator in ordered[_SHOWN:])
     table = Table.of(
         f"{profile.subject}: time by operator, batch size {profile.batch_size}, "
         f"{plural(profile.threads, 'thread')}",
         ordered,
         [
-            ("module", lambda one: one.module),
-            ("kernel", lambda one: one.kernel),
-            ("type", lambda one: one.kind.value),
-            ("ms", lambda one: Cell.of(one.ms, "{:.3f}".format)),
-            ("share", lambda one: Cell.of(one.ms / total, tenths)),
+            ("module", lambda operator: operator.module),
+            ("kernel", lambda operator: operator.kernel),
+            ("type", lambda operator: operator.kind.value),
+            ("ms", lambda operator: operator.ms, "{:.3f}".format),
+            ("share", lambda operator: operator.ms / total, "{:.1%}".format),
         ],
         words=3,
         shown=_SHOWN,
@@ -55,7 +49,7 @@ def blocks(profile: Profile) -> tuple[Block, ...]:
 def sentence(profile: Profile) -> str:
     """Return in words where the time goes."""
     shares = profile.shares
-    conversions = sum(one.kind.value == "conversion" for one in profile.operators)
+    conversions = sum(operator.kind.value == "conversion" for operator in profile.operators)
     return (
         f"{profile.subject}: {profile.total_ms:.3f} ms in {len(profile.operators)} operators: "
         f"{shares['int8']:.1%} int8, {shares['float']:.1%} float, {shares['conversion']:.1%} in "
@@ -64,7 +58,7 @@ def sentence(profile: Profile) -> str:
 
 
 def _chart(heading: str, spent: dict[str, float], total: float) -> Bars:
-    ordered = sorted(spent.items(), key=lambda one: (-one[1], one[0]))
+    ordered = sorted(spent.items(), key=lambda item: (-item[1], item[0]))
     caption = f"{milliseconds(total)} in all operators together"
     if len(ordered) > _MOST_BARS:
         rest = sum(took for _, took in ordered[_MOST_BARS:])

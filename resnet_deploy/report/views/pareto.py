@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from resnet_deploy.report.chart import Point, Scatter
 from resnet_deploy.report.words import milliseconds
@@ -12,56 +12,45 @@ from resnet_deploy.report.words import milliseconds
 _MOST_POINTS = 300
 
 
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """One configuration: milliseconds per run, points of accuracy lost, and the file in MB.
+def candidate(
+    label: str,
+    latency_ms: float,
+    loss: float,
+    *,
+    front: bool = False,
+    chosen: bool = False,
+    size: float = 0.3,
+    mark: str = "",
+) -> Point:
+    """Return one configuration: milliseconds per run, and what it loses of accuracy.
 
-    ``on_front``: nothing beats it in everything. ``chosen``: the answer. ``mark`` stands for a
-    long ``label`` in the chart.
+    ``front``: nothing beats it in everything. ``chosen``: the answer. ``size`` is the file's as a
+    share of the largest one's. ``mark`` stands for a long ``label`` in the chart.
     """
+    return Point(
+        label=mark or label,
+        text=f"{label}: {milliseconds(latency_ms)}, {loss:.2f}",
+        x=latency_ms,
+        y=loss,
+        size=size,
+        style="chosen" if chosen else "plain" if front else "muted",
+        named=front or chosen,
+        front=front,
+    )
 
-    label: str
-    latency_ms: float
-    accuracy_drop: float
-    file_mb: float | None = None
-    on_front: bool = False
-    chosen: bool = False
-    mark: str = ""
 
-
-def pareto(candidates: Sequence[Candidate], *, title: str, lost: str) -> Scatter:
-    """Return the candidates as a chart with its front; ``lost`` is what is on the y axis."""
-    ordered = sorted(candidates, key=_order)
-    shown = [one for one in ordered if one.on_front or one.chosen]
-    rest = [one for one in ordered if not (one.on_front or one.chosen)]
-    shown += rest[: max(0, _MOST_POINTS - len(shown))]
-    largest = max((one.file_mb for one in shown if one.file_mb is not None), default=0.0)
+def pareto(candidates: Sequence[Point], *, title: str, lost: str, caption: str = "") -> Scatter:
+    """Return candidates as a chart with its front; ``lost`` is what is on the y axis."""
+    # NaN compares as nothing: it goes last.
+    ordered = sorted(candidates, key=lambda p: (not p.named, math.isnan(p.x), p.x, p.text))
+    shown = [replace(point, text=f"{point.text} {lost}") for point in ordered[:_MOST_POINTS]]
     return Scatter(
         title,
         "milliseconds per run",
         lost,
-        [_point(one, largest, lost) for one in shown],
+        shown,
         caption="Further left is faster, further down is more accurate."
-        + " The line joins what nothing else beats." * any(one.on_front for one in shown)
-        + " The chosen one is set off." * any(one.chosen for one in shown)
-        + " A larger dot is a larger file." * (largest > 0),
-    )
-
-
-def _order(one: Candidate) -> tuple[bool, float, str]:
-    # NaN compares as nothing: it goes last.
-    return math.isnan(one.latency_ms), one.latency_ms, one.label
-
-
-def _point(one: Candidate, largest: float, lost: str) -> Point:
-    size = one.file_mb / largest if one.file_mb is not None and largest > 0 else 0.3
-    return Point(
-        label=one.mark or one.label,
-        text=f"{one.label}: {milliseconds(one.latency_ms)}, {one.accuracy_drop:.2f} {lost}",
-        x=one.latency_ms,
-        y=one.accuracy_drop,
-        size=size,
-        style="chosen" if one.chosen else "plain" if one.on_front else "muted",
-        named=one.on_front or one.chosen,
-        front=one.on_front,
+        + " The line joins what nothing else beats." * any(point.front for point in shown)
+        + " The chosen one is set off." * any(point.style == "chosen" for point in shown)
+        + caption,
     )

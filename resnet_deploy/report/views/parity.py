@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from resnet_deploy.report.chart import Bar, Bars
 from resnet_deploy.report.document import (
     FAIL,
@@ -16,11 +14,10 @@ from resnet_deploy.report.document import (
     Tile,
     Verdict,
 )
-from resnet_deploy.report.views.layers import module_charts
 from resnet_deploy.report.words import decibels, file_name, percent, plural, whole
 from resnet_deploy.results import OutputDiff, ParityCase, ParityReport
 
-_OPTIMIZATION = {"off": "as written", "all": "optimised"}
+_LEVELS = {"off": "as written", "all": "optimised"}
 
 
 def view(report: ParityReport) -> Document:
@@ -59,9 +56,9 @@ def sentence(report: ParityReport) -> str:
 
 def failures_cell(failures: tuple[str, ...]) -> Cell:
     """Return whether all bounds hold; where there is room, those that do not."""
-    return (
-        Cell("fails", tone="bad", full="; ".join(failures)) if failures else Cell("ok", tone="good")
-    )
+    if failures:
+        return Cell("fails", tone="bad", full="; ".join(failures))
+    return Cell("ok", tone="good")
 
 
 def _essence(report: ParityReport) -> str:
@@ -80,9 +77,7 @@ def _essence(report: ParityReport) -> str:
 
 def _tiles(report: ParityReport) -> tuple[Tile, ...]:
     agreements = [case.agreement for case in report.cases if case.agreement is not None]
-    noises = [case.worst.sqnr_db for case in report.cases]
-    # min() would pass over a NaN that is not first.
-    noisiest = next((one for one in noises if math.isnan(one)), min(noises))
+    noisiest = min(case.worst.sqnr_db for case in report.cases)
     same = percent(min(agreements)) if agreements else "no classes"
     return (
         Tile("Largest difference", f"{report.worst().relative:.2g}", "of the largest value"),
@@ -93,7 +88,7 @@ def _tiles(report: ParityReport) -> tuple[Tile, ...]:
 
 
 def _level(case: ParityCase) -> str:
-    return _OPTIMIZATION.get(case.optimization, case.optimization)
+    return _LEVELS.get(case.optimization, case.optimization)
 
 
 def _cases(report: ParityReport) -> tuple[Block, ...]:
@@ -120,11 +115,11 @@ def _cases(report: ParityReport) -> tuple[Block, ...]:
         [
             ("graph", lambda row: _level(row[0])),
             ("output", lambda row: row[1].name) if several else None,
-            ("batch", lambda row: Cell.of(row[0].batch_size, str)),
-            ("images", lambda row: Cell.of(row[0].samples, whole)),
-            ("max rel.", lambda row: Cell.of(row[1].relative, "{:.2g}".format)),
-            ("SQNR", lambda row: Cell.of(row[1].sqnr_db, decibels)),
-            ("cosine", lambda row: Cell.of(row[1].cosine, "{:.6f}".format)),
+            ("batch", lambda row: row[0].batch_size, str),
+            ("images", lambda row: row[0].samples, whole),
+            ("max rel.", lambda row: row[1].relative, "{:.2g}".format),
+            ("SQNR", lambda row: row[1].sqnr_db, decibels),
+            ("cosine", lambda row: row[1].cosine, "{:.6f}".format),
             ("top-1 =", lambda row: _of_case(row, Cell.of(row[0].agreement, percent)))
             if classes
             else None,
@@ -145,10 +140,10 @@ def _layers(report: ParityReport) -> tuple[Block, ...]:
     caption = "Signal to quantization noise behind each module, against the reference"
     if tolerance.min_sqnr_db is not None:
         caption += "; the dashed line is the least that passes, layers below it are set off"
-    charts = module_charts(
+    charts = Bars.by_module(
+        "SQNR by layer",
+        "SQNR in dB",
         [_bar(layer.name, layer, layer.failures(tolerance)) for layer in report.layers],
-        what="SQNR by layer",
-        axis="SQNR in dB",
         caption=f"{caption}.",
         bound=tolerance.min_sqnr_db,
     )
@@ -157,9 +152,9 @@ def _layers(report: ParityReport) -> tuple[Block, ...]:
         report.layers,
         [
             ("module", lambda layer: layer.name),
-            ("max rel.", lambda layer: Cell.of(layer.relative, "{:.2g}".format)),
-            ("SQNR", lambda layer: Cell.of(layer.sqnr_db, decibels)),
-            ("cosine", lambda layer: Cell.of(layer.cosine, "{:.6f}".format)),
+            ("max rel.", lambda layer: layer.relative, "{:.2g}".format),
+            ("SQNR", lambda layer: layer.sqnr_db, decibels),
+            ("cosine", lambda layer: layer.cosine, "{:.6f}".format),
             ("verdict", lambda layer: failures_cell(layer.failures(tolerance))),
         ],
     )

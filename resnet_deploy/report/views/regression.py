@@ -40,18 +40,18 @@ def view(report: RegressionReport) -> Document:
 
 def _sentence(report: RegressionReport) -> str:
     limit = f"{report.max_regress * 100:g} %"
-    slower = [one for one in report.changes if one.verdict is ChangeVerdict.REGRESSION]
-    unclear = [one for one in report.changes if one.verdict is ChangeVerdict.UNCLEAR]
-    if slower:
-        names = ", ".join(dict.fromkeys(one.subject for one in slower))
-        return f"slower by more than {limit} beyond doubt: {names}"
-    if unclear:
-        names = ", ".join(dict.fromkeys(one.subject for one in unclear))
+    if slower := _names(report, ChangeVerdict.REGRESSION):
+        return f"slower by more than {limit} beyond doubt: {slower}"
+    if unclear := _names(report, ChangeVerdict.UNCLEAR):
         return (
-            f"whether it got slower by more than {limit} can't be told for {names}: measure "
+            f"whether it got slower by more than {limit} can't be told for {unclear}: measure "
             "longer (--time-limit) or on an idle machine"
         )
     return f"nothing got slower by more than {limit}"
+
+
+def _names(report: RegressionReport, verdict: ChangeVerdict) -> str:
+    return ", ".join(dict.fromkeys(c.subject for c in report.changes if c.verdict is verdict))
 
 
 def _blocks(report: RegressionReport) -> tuple[Block, ...]:
@@ -60,43 +60,47 @@ def _blocks(report: RegressionReport) -> tuple[Block, ...]:
         "times as long as before",
         [
             Estimate(
-                f"{one.subject}, batch {one.batch_size}, {plural(one.threads, 'thread')}"
-                + f", {one.instances}x" * (one.instances > 1),
-                one.slowdown,
-                (one.low, one.high),
-                f"{times(one.slowdown)}, {one.verdict.value}",
-                _TONES[one.verdict][1],
+                f"{change.subject}, batch {change.batch_size}, {plural(change.threads, 'thread')}"
+                + f", {change.instances}x" * (change.instances > 1),
+                change.slowdown,
+                (change.low, change.high),
+                f"{times(change.slowdown)}, {change.verdict.value}",
+                _TONES[change.verdict][1],
             )
-            for one in report.changes
+            for change in report.changes
         ],
         caption="Further left is faster.",
         reference=1.0,
         log=True,
     )
-    rates = all(one.throughput for one in report.changes)
+    rates = all(change.throughput for change in report.changes)
     unit = "images/s" if rates else "ms an image"
     absolute = report.relative_to is None
     table = Table.of(
         "Every subject that both files have",
         report.changes,
         [
-            ("subject", lambda one: one.subject),
-            ("batch", lambda one: Cell.of(one.batch_size, str)),
-            ("threads", lambda one: f"{one.instances} x " * (one.instances > 1) + str(one.threads)),
-            (f"{unit}, old", lambda one: _cost(one.before, rates=rates)) if absolute else None,
-            ("new", lambda one: _cost(one.after, rates=rates)) if absolute else None,
-            ("time", lambda one: Cell.of(one.slowdown - 1, "{:+.1%}".format)),
+            ("subject", lambda change: change.subject),
+            ("batch", lambda change: change.batch_size, str),
+            ("threads", _threads),
+            (f"{unit}, old", lambda c: _cost(c.before, rates=rates)) if absolute else None,
+            ("new", lambda c: _cost(c.after, rates=rates)) if absolute else None,
+            ("time", lambda change: change.slowdown - 1, "{:+.1%}".format),
             ("interval", _interval),
-            ("verdict", lambda one: Cell(one.verdict.value, tone=_TONES[one.verdict][0])),
+            ("verdict", lambda c: Cell(c.verdict.value, tone=_TONES[c.verdict][0])),
         ],
     )
     return chart, table, Notes(_cautions(report), "caution")
 
 
-def _interval(one: Change) -> str:
-    if not math.isfinite(one.high):
+def _threads(change: Change) -> str:
+    return f"{change.instances} x " * (change.instances > 1) + str(change.threads)
+
+
+def _interval(change: Change) -> str:
+    if not math.isfinite(change.high):
         return "too few rounds"
-    return f"{one.low - 1:+.1%} to {one.high - 1:+.1%} ({one.confidence:.0%})"
+    return f"{change.low - 1:+.1%} to {change.high - 1:+.1%} ({change.confidence:.0%})"
 
 
 def _cost(costs_ns: tuple[float, ...], *, rates: bool) -> Cell:
@@ -105,14 +109,12 @@ def _cost(costs_ns: tuple[float, ...], *, rates: bool) -> Cell:
 
 
 def _cautions(report: RegressionReport) -> tuple[str, ...]:
-    """Return what makes the comparison doubtful."""
-    lines = []
+    lines = [f"the runs differ in {difference}" for difference in report.differences]
     if report.relative_to is not None:
-        lines.append(f"relative to {report.relative_to}")
-    lines += [f"the runs differ in {one}" for one in report.differences]
-    if report.differences and report.relative_to is None:
+        lines.insert(0, f"relative to {report.relative_to}")
+    elif lines:
         lines.append("what the machine changed can be taken out with --relative-to LABEL")
-    if not all(one.by_process for one in report.changes):
+    if not all(change.by_process for change in report.changes):
         lines.append(
             "a run has fewer than 4 processes per subject: the luck of a process is not in the "
             "interval"

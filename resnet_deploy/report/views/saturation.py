@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from resnet_deploy.report.chart import Bar, Bars
-from resnet_deploy.report.document import Block, Cell, Document, Notes, Section, Table, Verdict
+from resnet_deploy.report.document import Block, Document, Notes, Section, Table, Verdict
 from resnet_deploy.report.words import file_name, plural, small_percent, some, whole
 from resnet_deploy.results import LayerSaturation, SaturationReport
 
@@ -14,12 +14,13 @@ _NAMED = 3
 def view(report: SaturationReport) -> Document:
     """Return the layers with weights that could overflow, and whether they did."""
     risky = [layer for layer in report.layers if layer.risky]
+    sentences = (sentence(report),)
     return Document(
         topic="Overflow on CPUs without VNNI",
         title=file_name(report.model),
-        verdict=Verdict("good", "Safe", (sentence(report),))
+        verdict=Verdict("good", "Safe", sentences)
         if report.safe
-        else Verdict("bad", "Overflows", (sentence(report),)),
+        else Verdict("bad", "Overflows", sentences),
         sections=(Section("Layers", _blocks(risky, report)),),
         environment=report.environment,
     )
@@ -46,15 +47,7 @@ def _blocks(risky: list[LayerSaturation], report: SaturationReport) -> tuple[Blo
     chart = Bars(
         "Outputs that an overflow changes",
         "% of a layer's outputs",
-        [
-            Bar(
-                layer.name,
-                100 * layer.touched_share,
-                small_percent(layer.touched_share),
-                "bad" if layer.overflows else "plain",
-            )
-            for layer in risky
-        ],
+        [_bar(layer) for layer in risky],
         caption="Layers whose weights could overflow, and how many outputs really change.",
     )
     table = Table.of(
@@ -62,16 +55,21 @@ def _blocks(risky: list[LayerSaturation], report: SaturationReport) -> tuple[Blo
         risky,
         [
             ("module", lambda layer: layer.name),
-            ("risky weight pairs", lambda layer: Cell.of(layer.risky, whole)),
-            ("of", lambda layer: Cell.of(layer.weight_pairs, whole)),
-            ("largest sum", lambda layer: Cell.of(layer.largest, whole)),
-            ("overflows", lambda layer: Cell.of(layer.overflows, whole)),
-            ("outputs touched", lambda layer: Cell.of(layer.touched_share, small_percent)),
+            ("risky weight pairs", lambda layer: layer.risky, whole),
+            ("of", lambda layer: layer.weight_pairs, whole),
+            ("largest sum", lambda layer: layer.largest, whole),
+            ("overflows", lambda layer: layer.overflows, whole),
+            ("outputs touched", lambda layer: layer.touched_share, small_percent),
         ],
     )
     if not risky:
         return Notes(("no weights could overflow: nothing to count",)), table
     return chart, table
+
+
+def _bar(layer: LayerSaturation) -> Bar:
+    share = layer.touched_share
+    return Bar(layer.name, 100 * share, small_percent(share), "bad" if layer.overflows else "plain")
 
 
 def _images(report: SaturationReport) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from resnet_deploy.report.chart import Bar, Estimate, Forest
+from resnet_deploy.report import words
+from resnet_deploy.report.chart import Bar, Bars, Estimate, Forest
 from resnet_deploy.report.document import (
     FAIL,
     PASS,
@@ -14,20 +15,8 @@ from resnet_deploy.report.document import (
     Table,
     Tile,
 )
-from resnet_deploy.report.views.layers import module_charts
-from resnet_deploy.report.views.pareto import Candidate, pareto
-from resnet_deploy.report.words import (
-    decibels,
-    file_name,
-    milliseconds,
-    ms,
-    percent,
-    plural,
-    points,
-    signed,
-    some,
-    times,
-)
+from resnet_deploy.report.views.evaluation import points_lost
+from resnet_deploy.report.views.pareto import candidate, pareto
 from resnet_deploy.results import (
     BudgetReport,
     Fidelity,
@@ -45,7 +34,7 @@ def view(report: SensitivityReport) -> Document:
     """Return the ranking of the layers."""
     return Document(
         topic="Sensitivity, layer by layer",
-        title=file_name(report.model),
+        title=words.file_name(report.model),
         tiles=tiles(report),
         sections=sections(report),
     )
@@ -58,9 +47,9 @@ def tiles(report: SensitivityReport) -> tuple[Tile, ...]:
     best = report.layers[0]
     gone = f"{best.noise_removed:.1%} of the noise"
     return (
-        Tile("Signal to noise, all int8", decibels(best.int8.sqnr_db), _images(best.int8)),
-        Tile("Same top-1 as fp32", percent(best.int8.agreement)),
-        Tile("One run, all int8", milliseconds(best.times.int8_ms)),
+        Tile("Signal to noise, all int8", words.decibels(best.int8.sqnr_db), _images(best.int8)),
+        Tile("Same top-1 as fp32", words.percent(best.int8.agreement)),
+        Tile("One run, all int8", words.milliseconds(best.times.int8_ms)),
         Tile("First to go to float", best.name, gone),
     )
 
@@ -69,22 +58,15 @@ def sections(report: SensitivityReport) -> tuple[Section, ...]:
     """Return what each layer would bring back in float, and what it would cost."""
     title = "What each layer would bring back in float"
     if not report.layers:
-        lines = ("sensitivity: only one layer runs in int8, so there is nothing to rank",)
-        return (Section(title, (Notes(lines),)),)
+        line = "sensitivity: only one layer runs in int8, so there is nothing to rank"
+        return (Section(title, (Notes((line,)),)),)
     cost = Section("What it would cost", (_cost(report),), detail=True)
     return Section(title, _noise(report)), cost
 
 
-def fidelity(found: Fidelity) -> str:
-    """Return in words how close a file is to the fp32 one."""
-    words = f"SQNR {decibels(found.sqnr_db)}, same top-1 {percent(found.agreement)}"
-    if found.paired is None:
-        return words
-    low, high = found.paired.interval
-    return (
-        f"top-1 {points(found.paired.difference)} points (95 % CI {points(low)} to "
-        f"{points(high)}), {words}"
-    )
+def _fidelity(found: Fidelity) -> str:
+    close = f"SQNR {words.decibels(found.sqnr_db)}, same top-1 {words.percent(found.agreement)}"
+    return close if found.paired is None else f"{points_lost(found.paired)}, {close}"
 
 
 def budget_line(report: BudgetReport) -> str:
@@ -99,20 +81,20 @@ def budget_line(report: BudgetReport) -> str:
     names = report.float_layers
     layers = "all int8"
     if names:
-        layers = f"{plural(len(names), 'layer')} in float: {some(names, _NAMED_LAYERS)}"
+        layers = f"{words.plural(len(names), 'layer')} in float: {words.some(names, _NAMED_LAYERS)}"
     if best.times is not None:
         layers += f" ({best.times.lost_ms:+.3g} ms, {best.times.slowdown:.2f}x)"
-    reached = f"{fidelity(best.fidelity)} on {_images(best.fidelity)}; {layers}"
-    said = PASS if report.held else f"{FAIL}  the best file reaches"
-    return f"budget ({' and '.join(wanted)}): {said}{'  ' if report.held else ' '}{reached}"
+    said = f"{PASS} " if report.held else f"{FAIL}  the best file reaches"
+    reached = f"{_fidelity(best.fidelity)} on {_images(best.fidelity)}"
+    return f"budget ({' and '.join(wanted)}): {said} {reached}; {layers}"
 
 
-def search_section(budget: BudgetReport) -> tuple[Section, ...]:
-    """Return what was tried to keep the budget."""
-    if len(budget.trials) < 2:
-        return ()
-    int8_ms = next((one.times.int8_ms for one in budget.trials if one.times), 0.0)
+def search_section(budget: BudgetReport) -> Section:
+    """Return what was tried to keep the budget; nothing where the first file does."""
     title = "The search for the budget"
+    if len(budget.trials) < 2:
+        return Section(title, ())
+    int8_ms = next((trial.times.int8_ms for trial in budget.trials if trial.times), 0.0)
     labelled = budget.trials[0].fidelity.drop is not None
     lost = "points of top-1 lost" if labelled else "% of images with another class than fp32"
 
@@ -123,45 +105,42 @@ def search_section(budget: BudgetReport) -> tuple[Section, ...]:
         found = trial.fidelity
         return 100 * (1 - found.agreement) if found.drop is None else found.drop
 
-    chart = pareto(
-        [
-            Candidate(
-                label=f"{len(trial.float_layers)} in float",
-                latency_ms=taken(trial),
-                accuracy_drop=drop(trial),
-                chosen=trial is budget.best,
-            )
-            for trial in budget.trials
-        ],
-        title=title,
-        lost=lost,
-    )
+    candidates = [
+        candidate(
+            f"{len(trial.float_layers)} in float",
+            taken(trial),
+            drop(trial),
+            chosen=trial is budget.best,
+        )
+        for trial in budget.trials
+    ]
+    chart = pareto(candidates, title=title, lost=lost)
     table = Table.of(
         title,
         sorted(budget.trials, key=taken),
         [
             ("layers in float", lambda trial: str(len(trial.float_layers))),
-            ("ms", lambda trial: Cell.of(taken(trial), ms)),
-            (lost, lambda trial: Cell.of(drop(trial), "{:.2f}".format)),
+            ("ms", taken, words.ms),
+            (lost, drop, "{:.2f}".format),
             ("standing", lambda trial: "chosen" if trial is budget.best else ""),
         ],
     )
-    return (Section(title, (chart, table), detail=True),)
+    return Section(title, (chart, table), detail=True)
 
 
 def _noise(report: SensitivityReport) -> tuple[Block, ...]:
-    charts = module_charts(
+    charts = Bars.by_module(
+        "Noise gone when a layer stays in float",
+        "% of the noise in the logits that is gone",
         [
             Bar(
                 layer.name,
                 100 * layer.noise_removed,
-                signed(100 * layer.noise_removed, "{:+.1f}%"),
+                words.signed("{:+.1f}%")(100 * layer.noise_removed),
                 "plain" if layer.noise_removed >= 0 else "bad",
             )
             for layer in sorted(report.layers, key=lambda layer: _natural(layer.name))
         ],
-        what="Noise gone when a layer stays in float",
-        axis="% of the noise in the logits that is gone",
         caption="One layer in float, all others in int8. Longer: the layer loses more in int8.",
     )
     best = report.layers[0]
@@ -171,18 +150,18 @@ def _noise(report: SensitivityReport) -> tuple[Block, ...]:
         report.layers,
         [
             ("layer", lambda layer: " + ".join(layer.modules)),
-            ("SQNR gained", lambda layer: _signed(layer.sqnr_gain_db, "{:+.2f} dB")),
-            ("agreement", lambda layer: _signed(layer.agreement_gain, "{:+.2f}")),
-            ("top-1", lambda layer: _signed(layer.top1_gain, "{:+.2f}"))
-            if best.top1_gain is not None
-            else None,
-            ("noise gone", lambda layer: _signed(layer.noise_removed, "{:+.1%}")),
+            ("SQNR gained", lambda layer: layer.sqnr_gain_db, words.signed("{:+.2f} dB")),
+            ("agreement", lambda layer: layer.agreement_gain, words.signed("{:+.2f}")),
+            None
+            if best.top1_gain is None
+            else ("top-1", lambda layer: layer.top1_gain, words.signed("{:+.2f}")),
+            ("noise gone", lambda layer: layer.noise_removed, words.signed("{:+.1%}")),
             ("ms lost", _lost),
-            ("noise per ms", lambda layer: _signed(layer.gain_per_ms, "{:+,.0%}")),
+            ("noise per ms", lambda layer: layer.gain_per_ms, words.signed("{:+,.0%}")),
         ],
         shown=_SHOWN_LAYERS,
     )
-    whole = f"all int8: {fidelity(best.int8)}, {milliseconds(best.times.int8_ms)}"
+    whole = f"all int8: {_fidelity(best.int8)}, {words.milliseconds(best.times.int8_ms)}"
     method = f"{report.method}; {report.seconds:.0f} s"
     return *charts, table, Notes((whole,)), Notes((method,), "dim")
 
@@ -194,14 +173,9 @@ def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
     )
 
 
-def _signed(value: float | None, form: str) -> Cell:
-    return Cell.of(value, lambda number: signed(number, form))
-
-
 def _lost(layer: LayerSensitivity) -> Cell:
-    low, high = layer.times.interval
-    cell = _signed(layer.times.lost_ms, "{:+.3f}")
-    return Cell("about 0", cell.value) if low <= 1 <= high else cell
+    lost = layer.times.lost_ms
+    return Cell("about 0" if _style(layer) == "muted" else words.signed("{:+.3f}")(lost), lost)
 
 
 def _cost(report: SensitivityReport) -> Forest:
@@ -214,7 +188,7 @@ def _cost(report: SensitivityReport) -> Forest:
                 layer.name,
                 layer.times.slowdown,
                 layer.times.interval,
-                times(layer.times.slowdown),
+                words.times(layer.times.slowdown),
                 _style(layer),
             )
             for layer in report.layers[:_MOST_TIMES]
@@ -230,4 +204,4 @@ def _style(layer: LayerSensitivity) -> str:
 
 
 def _images(found: Fidelity) -> str:
-    return f"{plural(found.samples, 'image')} of {found.data}"
+    return f"{words.plural(found.samples, 'image')} of {found.data}"

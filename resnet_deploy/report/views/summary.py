@@ -1,14 +1,19 @@
-"""Table 1 of the paper, for a network or a file."""
+"""Table 1 of the paper, for a network or a file, and the card of a file in words."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 from resnet_deploy.report.document import Cell, Document, Notes, Section, Table
-from resnet_deploy.report.views.card import card_lines
-from resnet_deploy.report.words import whole
+from resnet_deploy.report.words import versions, whole
 from resnet_deploy.results import ModelSummary, Stage
+from resnet_deploy.spec import InputFormat, OutputKind
+
+_NAMES_SHOWN = 3
+_DIGITS_SHOWN = 12
+"""Of a SHA-256."""
 
 _LINE_BREAK = re.compile(r"; (?![^\[]*\])")
 """Between two parts of a stage, not inside the brackets of a block."""
@@ -25,8 +30,8 @@ def view(summary: ModelSummary) -> Document:
             ("stage" if sized else "operator", lambda stage: stage.name),
             ("output", lambda stage: stage.output_size) if sized else None,
             ("layers", _layers),
-            ("parameters", lambda stage: Cell.of(stage.parameters, whole)),
-            ("MACs", lambda stage: Cell.of(stage.macs, macs)),
+            ("parameters", lambda stage: stage.parameters, whole),
+            ("MACs", lambda stage: stage.macs, macs),
         ],
         words=3 if sized else 2,
     )
@@ -43,7 +48,6 @@ def _layers(stage: Stage) -> Cell:
 
 
 def _notes(summary: ModelSummary) -> tuple[str, ...]:
-    """Return what is known beyond the table, one line each."""
     lines = []
     if summary.paper_flops is not None:
         ratio = summary.macs / summary.paper_flops - 1
@@ -59,9 +63,8 @@ def _notes(summary: ModelSummary) -> tuple[str, ...]:
     if summary.outputs:
         lines += [f"takes: {summary.input}", f"outputs: {', '.join(summary.outputs)}"]
     if summary.op_counts:
-        lines.append(
-            "operators: " + ", ".join(f"{count} {op}" for op, count in summary.op_counts.items())
-        )
+        counts = ", ".join(f"{count} {op}" for op, count in summary.op_counts.items())
+        lines.append(f"operators: {counts}")
     if summary.card is not None:
         lines += card_lines(summary.card)
     elif summary.file_bytes is not None:
@@ -74,3 +77,95 @@ def macs(count: float) -> str:
     if count >= 1e9:
         return f"{count / 1e9:.3f} G"
     return f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count:,}"
+
+
+def card_lines(card: dict[str, Any]) -> list[str]:
+    """Return what ``card``, as :meth:`Card.to_json` writes it, says: one fact a line."""
+    steps = {step["name"]: step["options"] for step in card["steps"]}
+    lines = [
+        f"weights: {_weights(card['weights'])}",
+        f"licence: {card['licence'] or 'not stated'}",
+        f"input: {_preprocessing(card['preprocess'])}",
+        f"output: {_output(card)}",
+    ]
+    if "quantize" in steps:
+        lines.append(f"calibration: {_calibration(steps['quantize'])}")
+    lines += _fidelity(card["parity"])
+    if OutputKind(card["output"]["kind"]).has_classes:
+        found = "; ".join(map(_accuracy, card["accuracy"]))
+        lines.append(f"accuracy: {found or 'not recorded (evaluate --data DIR --record)'}")
+    if "quantize" in steps:
+        proven = ", ".join(card["proven_isas"])
+        lines.append(f"proven on: {proven or 'none (verify --isa ISA --data DIR --record)'}")
+    if steps:
+        lines.append("steps: " + ", ".join(step["name"] for step in card["steps"]))
+    return [*lines, f"made with: {versions(card['versions'])}"]
+
+
+def _weights(weights: dict[str, Any]) -> str:
+    if weights["kind"] == "random":
+        return f"random, seed {weights['seed']}"
+    if weights["kind"] == "factory":
+        return "made by the factory"
+    return f"{weights['file']}, {_hash(weights['sha256'])}"
+
+
+def _preprocessing(spec: dict[str, Any]) -> str:
+    size = f"{spec['crop']}x{spec['crop']}"
+    steps = f"shorter side resized to {spec['resize']} ({spec['interpolation']}), centre {size}"
+    mean, std = (" ".join(f"{value:g}" for value in spec[key]) for key in ("mean", "std"))
+    scale = f"mean {mean}, std {std}"
+    if spec["resize_in_graph"]:
+        return f"RGB bytes of any image; the graph does the rest: {steps}, {scale}"
+    if spec["format"] == InputFormat.FLOAT_NCHW.value:
+        return f"{steps}, RGB on [0, 1], {scale}"
+    return f"{steps}, RGB bytes as {spec['format']}; the graph normalises: {scale}"
+
+
+def _output(card: dict[str, Any]) -> str:
+    kind = OutputKind(card["output"]["kind"])
+    if not kind.has_classes:
+        return kind.value
+    name = f"top {card['output']['k']}" if kind is OutputKind.TOP_K else kind.value
+    labels = card["labels"][:_NAMES_SHOWN]
+    names = f" ({', '.join(labels)}, …)" if labels else ", without names"
+    return f"{name} of {card['model']['num_classes']:,} classes{names}"
+
+
+def _calibration(options: dict[str, Any]) -> str:
+    """Return how a quantize step got its ranges; older versions wrote fewer options."""
+    data = options.get("data", "unknown data")
+    if "samples" in options:
+        images = "synthetic images" if options.get("synthetic") else f"images of {data}"
+        count = options["samples"]
+        count = f"{count:,}" if isinstance(count, int) else count
+        data = f"{count} {images}, {_hash(str(options.get('data_sha256')))}"
+    said = (("method", ""), ("effort", "effort "), ("target_isa", "for "))
+    how = ", ".join(f"{word}{options[key]}" for key, word in said if key in options)
+    return f"{data}; {how}"
+
+
+def _fidelity(parity: dict[str, float]) -> list[str]:
+    """Return how close the file is to its reference; other figures by their names."""
+    rest, lines = dict(parity), []
+    if "fp32_relative" in rest:
+        lines.append(f"fp32 parity: within {rest.pop('fp32_relative'):.3g} of the largest logit")
+    if "int8_sqnr_db" in rest and "int8_samples" in rest:
+        text = f"{rest.pop('int8_sqnr_db'):.1f} dB above the noise"
+        samples = f"{int(rest.pop('int8_samples')):,} images"
+        if "int8_agreement" in rest:
+            samples = f"the class of fp32 on {rest.pop('int8_agreement'):.1%} of {samples}"
+        lines.append(f"int8 fidelity: {text}, {samples}")
+    return [*lines, *(f"{name}: {value:.3g}" for name, value in rest.items())]
+
+
+def _accuracy(measured: dict[str, Any]) -> str:
+    samples, of, digest = measured["samples"], measured["of"], measured["data_sha256"]
+    top5 = "" if measured["top5"] is None else f", top-5 {measured['top5']:.2%}"
+    images = f"{samples:,}" if of in (None, samples) else f"{samples:,} of the {of:,}"
+    source = measured["data"] if digest is None else f"{measured['data']} ({_hash(digest)})"
+    return f"top-1 {measured['top1']:.2%}{top5} on {images} images of {source}"
+
+
+def _hash(digest: str | None) -> str:
+    return f"SHA-256 {str(digest)[:_DIGITS_SHOWN]}…"

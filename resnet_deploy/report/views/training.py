@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from resnet_deploy.report.document import Cell, Document, Notes, Section, Table, Verdict
+from resnet_deploy.report.document import Document, Notes, Section, Table, Verdict
 from resnet_deploy.report.words import percent, whole
 from resnet_deploy.results.training import Epoch, TrainingResult
 
@@ -45,13 +45,13 @@ def _table(result: TrainingResult) -> Table:
         "Loss and accuracy after each epoch",
         result.epochs,
         [
-            ("epoch", lambda epoch: Cell.of(epoch.number, str)),
-            ("train loss", lambda epoch: Cell.of(epoch.train_loss, loss)),
-            ("train top-1", lambda epoch: Cell.of(epoch.train_top1, percent)),
-            ("test loss", lambda epoch: Cell.of(epoch.test_loss, loss)),
-            ("test top-1", lambda epoch: Cell.of(epoch.test_top1, percent)),
-            ("lr", lambda epoch: Cell.of(epoch.lr, "{:.4g}".format)),
-            ("images/s", lambda epoch: Cell.of(epoch.images_per_second, whole)),
+            ("epoch", lambda epoch: epoch.number, str),
+            ("train loss", lambda epoch: epoch.train_loss, loss),
+            ("train top-1", lambda epoch: epoch.train_top1, percent),
+            ("test loss", lambda epoch: epoch.test_loss, loss),
+            ("test top-1", lambda epoch: epoch.test_top1, percent),
+            ("lr", lambda epoch: epoch.lr, "{:.4g}".format),
+            ("images/s", lambda epoch: epoch.images_per_second, whole),
         ],
         shown=-_LAST_EPOCHS,
     )
@@ -67,10 +67,6 @@ def _sentences(result: TrainingResult) -> tuple[str, ...]:
         )
     if result.interrupted is not None:
         last = result.files.get("last")
-        saved = (
-            "before anything was saved"
-            if last is None
-            else (f"saved in {last}: --resume goes on from there")
-        )
-        lines.append(f"interrupted; {saved}")
+        saved = f"saved in {last}: --resume goes on from there"
+        lines.append(f"interrupted; {saved if last else 'before anything was saved'}")
     return tuple(lines)

@@ -6,19 +6,10 @@ import math
 import shlex
 from dataclasses import dataclass, replace
 
+from resnet_deploy.report import words
 from resnet_deploy.report.chart import Estimate, Forest
 from resnet_deploy.report.document import Cell, Document, Section, Table, Tile, Tone, Verdict
-from resnet_deploy.report.views.pareto import Candidate, pareto
-from resnet_deploy.report.words import (
-    file_name,
-    megabytes,
-    milliseconds,
-    ms,
-    percent,
-    plural,
-    signed,
-    times,
-)
+from resnet_deploy.report.views.pareto import candidate, pareto
 from resnet_deploy.results import Trial, TuningReport
 from resnet_deploy.spec import Objective
 
@@ -54,12 +45,12 @@ def _standings(report: TuningReport) -> list[_Standing]:
             number=number,
             trial=trial,
             best=trial is best,
-            front=any(trial is other for other in front),
+            front=any(trial is kept for kept in front),
             holds=report.holds(trial),
         )
         for number, trial in enumerate(report.trials, 1)
     ]
-    return sorted(found, key=lambda one: (-one.trial.speed, one.number))
+    return sorted(found, key=lambda row: (-row.trial.speed, row.number))
 
 
 def view(report: TuningReport) -> Document:
@@ -67,14 +58,28 @@ def view(report: TuningReport) -> Document:
     ordered = _standings(report)
     best = report.best
     title = "Speed against accuracy"
+    largest = max(trial.file_bytes for trial in report.trials)
+    candidates = [
+        candidate(
+            row.trial.name,
+            report.latency_ms(row.trial),
+            100 * (1 - row.trial.fidelity.agreement),
+            front=row.front,
+            chosen=row.best,
+            size=row.trial.file_bytes / largest,
+            mark=f"#{row.number}",  # names are too long for the chart; the table has both
+        )
+        for row in ordered
+    ]
     chart = pareto(
-        [_candidate(one, report) for one in ordered],
+        candidates,
         title=title,
         lost="% of images with another class than fp32",
+        caption=" A larger dot is a larger file.",
     )
     return Document(
         topic="Tuning",
-        title=file_name(report.model),
+        title=words.file_name(report.model),
         verdict=Verdict.check(report.passed, _sentence(report)),
         tiles=() if best is None else _tiles(report, best),
         sections=(
@@ -126,27 +131,14 @@ def _budget(report: TuningReport) -> str:
 
 def _tiles(report: TuningReport, best: Trial) -> tuple[Tile, ...]:
     drop = best.fidelity.drop
-    faster = f"{times(best.speed)} as fast as the default"
-    images = plural(best.fidelity.samples, "image")
+    faster = f"{words.times(best.speed)} as fast as the default"
+    images = words.plural(best.fidelity.samples, "image")
     lost = "no labels" if drop is None else f"{drop:.2f}"
     return (
-        Tile("One image", milliseconds(report.latency_ms(best)), faster),
-        Tile("Same top-1 as fp32", percent(best.fidelity.agreement), images),
+        Tile("One image", words.milliseconds(report.latency_ms(best)), faster),
+        Tile("Same top-1 as fp32", words.percent(best.fidelity.agreement), images),
         Tile("Top-1 lost", lost, "" if drop is None else "points"),
-        Tile("File", megabytes(best.file_bytes), best.recipe.name),
-    )
-
-
-def _candidate(one: _Standing, report: TuningReport) -> Candidate:
-    return Candidate(
-        label=one.trial.name,
-        # Names are too long for the chart; the table has both.
-        mark=f"#{one.number}",
-        latency_ms=report.latency_ms(one.trial),
-        accuracy_drop=100 * (1 - one.trial.fidelity.agreement),
-        file_mb=one.trial.file_bytes / 1e6,
-        on_front=one.front,
-        chosen=one.best,
+        Tile("File", words.megabytes(best.file_bytes), best.recipe.name),
     )
 
 
@@ -155,26 +147,22 @@ def _table(ordered: list[_Standing], report: TuningReport) -> Table:
         f"{report.model} on {report.data}",
         ordered,
         [
-            ("file", lambda one: f"#{one.number} {one.trial.recipe.name}"),
-            ("run by", lambda one: one.trial.setting.name),
-            ("ms/image", lambda one: Cell.of(report.latency_ms(one.trial), ms)),
-            ("times as fast", lambda one: _speed(one.trial)),
-            ("top-1 = fp32", lambda one: Cell.of(one.trial.fidelity.agreement, percent)),
-            ("points lost", lambda one: Cell.of(one.trial.fidelity.drop, _points)),
-            ("size", lambda one: Cell.of(one.trial.file_bytes, megabytes)),
-            ("standing", lambda one: one.words),
+            ("file", lambda row: f"#{row.number} {row.trial.recipe.name}"),
+            ("run by", lambda row: row.trial.setting.name),
+            ("ms/image", lambda row: report.latency_ms(row.trial), words.ms),
+            ("times as fast", lambda row: _speed(row.trial)),
+            ("top-1 = fp32", lambda row: row.trial.fidelity.agreement, words.percent),
+            ("points lost", lambda row: row.trial.fidelity.drop, words.signed("{:+.2f}")),
+            ("size", lambda row: row.trial.file_bytes, words.megabytes),
+            ("standing", lambda row: row.words),
         ],
         words=2,
     )
     rows = (
-        tuple(replace(cell, tone=one.tone) for cell in row)
-        for row, one in zip(table.rows, ordered, strict=True)
+        tuple(replace(cell, tone=row.tone) for cell in cells)
+        for cells, row in zip(table.rows, ordered, strict=True)
     )
     return replace(table, rows=tuple(rows))
-
-
-def _points(lost: float) -> str:
-    return signed(lost, "{:+.2f}")
 
 
 def _speed(trial: Trial) -> Cell:
@@ -192,13 +180,13 @@ def _speeds(ordered: list[_Standing]) -> Forest:
         "times as fast as the default",
         [
             Estimate(
-                f"#{one.number} {one.trial.name}",
-                one.trial.speed,
-                one.trial.speed_interval,
-                "reference" if one.trial.ratio is None else times(one.trial.speed),
-                styles[one.tone],
+                f"#{row.number} {row.trial.name}",
+                row.trial.speed,
+                row.trial.speed_interval,
+                "reference" if row.trial.ratio is None else words.times(row.trial.speed),
+                styles[row.tone],
             )
-            for one in ordered
+            for row in ordered
         ],
         caption="Measured in turns with the default. Where the interval crosses the dashed line at "
         "1, no difference can be told. Muted ones lose more than was allowed.",
@@ -218,21 +206,18 @@ def _shipping(best: Trial, file: str) -> tuple[str, ...]:
     for key, value in setting.options:
         command += ["--session-option", f"{key}={value}"]
     lines = [f"ship   {file}", f"try    {shlex.join(command)}"]
+    threads = setting.threads
     if setting.runner.startswith("ort"):
-        options = [f"intra_op_num_threads = {setting.threads}"]
-        options += [
-            f'add_session_config_entry("{key}", "{value}")' for key, value in setting.options
+        entries = [
+            f'; add_session_config_entry("{key}", "{value}")' for key, value in setting.options
         ]
-        lines.append(f"with   SessionOptions: {'; '.join(options)}")
+        lines.append(f"with   SessionOptions: intra_op_num_threads = {threads}{''.join(entries)}")
     elif setting.runner == "openvino":
-        lines.append(
-            f"with   OpenVINO: PERFORMANCE_HINT=LATENCY, INFERENCE_NUM_THREADS={setting.threads}"
-        )
+        lines.append(f"with   OpenVINO: PERFORMANCE_HINT=LATENCY, INFERENCE_NUM_THREADS={threads}")
     return tuple(lines)
 
 
 def _method(report: TuningReport) -> tuple[str, ...]:
-    """Return what was left out, and how the others were measured."""
     notes = [f"skipped {name}: {reason}" for name, reason in report.skipped.items()]
     if not report.complete:
         notes.append(
@@ -242,8 +227,8 @@ def _method(report: TuningReport) -> tuple[str, ...]:
     return (
         *notes,
         "front: nothing beats it in speed, agreement and size at once",
-        f"accuracy on {plural(report.trials[0].fidelity.samples, 'image')} that set no range",
+        f"accuracy on {words.plural(report.trials[0].fidelity.samples, 'image')} that set no range",
         "speeds are paired with the default's, in processes of their own, in turns; times are "
         "those of the default divided by them",
-        f"{plural(len(report.trials), 'trial')} in {report.seconds:.0f} s",
+        f"{words.plural(len(report.trials), 'trial')} in {report.seconds:.0f} s",
     )

@@ -17,7 +17,7 @@ VALUES = st.lists(st.floats(1e-6, 1e9), min_size=1, max_size=20)
 @given(VALUES, st.booleans())
 def test_a_scale_keeps_the_order_and_the_room(values, log):
     scale = fitted(values, 100.0, 900.0, log=log)
-    places = [scale(one) for one in sorted(values)]
+    places = [scale(value) for value in sorted(values)]
     assert places == sorted(places)
     assert all(100 <= place <= 900 for place in places)
     assert scale(-math.inf) == 100
@@ -29,9 +29,9 @@ def test_ticks_are_few_distinct_and_on_the_axis(values, log):
     scale = fitted(values, 0.0, 800.0, log=log)
     ticks = scale.ticks()
     assert 1 <= len(ticks) <= 10
-    assert all(one < other for one, other in itertools.pairwise(ticks))
+    assert all(left < right for left, right in itertools.pairwise(ticks))
     slack = 1e-6 * (scale.high - scale.low)
-    assert all(scale.low - slack <= one <= scale.high + slack for one in ticks)
+    assert all(scale.low - slack <= tick <= scale.high + slack for tick in ticks)
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), max_size=10))

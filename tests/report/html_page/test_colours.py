@@ -32,13 +32,13 @@ def colours(mode: str) -> dict[str, str]:
 def luminance(colour: str) -> float:
     parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
     red, green, blue = (
-        one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
     )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def contrast(one: str, other: str) -> float:
-    low, high = sorted((luminance(one), luminance(other)))
+def contrast(front: str, ground: str) -> float:
+    low, high = sorted((luminance(front), luminance(ground)))
     return (high + 0.05) / (low + 0.05)
 
 
@@ -50,9 +50,9 @@ def test_the_formula():
 def test_contrast(mode):
     found = colours(mode)
     weak = {
-        (one, other): round(contrast(found[one], found[other]), 2)
+        (front, ground): round(contrast(found[front], found[ground]), 2)
         for pairs, least in ((_TEXT, 4.5), (_DRAWN, 3.0))
-        for one, other in pairs
-        if contrast(found[one], found[other]) < least
+        for front, ground in pairs
+        if contrast(found[front], found[ground]) < least
     }
     assert weak == {}

@@ -38,10 +38,10 @@ def test_class_names(name):
     found = read(html(evaluation(classes=(name, "b", "c"), each=3)))
     plain = read(html(evaluation(classes=("a", "b", "c"), each=3)))
     # A long name in a chart is shortened, and gets a title that has all of it.
-    assert [one for one in found.tags if one != "title"] == [
-        one for one in plain.tags if one != "title"
+    assert [tag for tag in found.tags if tag != "title"] == [
+        tag for tag in plain.tags if tag != "title"
     ]
-    assert [one for one, _ in found.attributes] == [one for one, _ in plain.attributes]
+    assert [name for name, _ in found.attributes] == [name for name, _ in plain.attributes]
     assert name in found.texts["th"]
 
 

@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 
 from resnet_deploy.report import html
+from resnet_deploy.report.chart import Point
 from resnet_deploy.report.document import Document, Section
 from resnet_deploy.report.html_page.writer import page
-from resnet_deploy.report.views.pareto import Candidate, pareto
-from resnet_deploy.results import Profile, paired_ratios
+from resnet_deploy.report.views.pareto import candidate, pareto
+from resnet_deploy.results import BenchmarkSweep, Profile, paired_ratios
 from tests.support.html_reading import Reading, read
-from tests.support.reports.benchmarks import bench_result, bench_samples, profile, tuning
+from tests.support.reports.benchmarks import bench_result, bench_samples, profile, profiled, tuning
 from tests.support.reports.parts import diff
 from tests.support.reports.quality import (
     deployment,
@@ -23,7 +24,7 @@ from tests.support.reports.quality import (
 )
 
 
-def drawn(candidates: list[Candidate]) -> Reading:
+def drawn(candidates: list[Point]) -> Reading:
     chart = pareto(candidates, title="test", lost="points")
     section = Section("test", (chart,))
     return read(page(Document(topic="Test", title="test", sections=(section,))))
@@ -31,13 +32,15 @@ def drawn(candidates: list[Candidate]) -> Reading:
 
 def test_one_subject_has_nothing_to_compare_with():
     result = replace(bench_result(), subjects=bench_result().subjects[:1], ratios=(), skipped={})
-    found = read(html([result]))
+    found = read(html(result))
     assert "One subject: nothing to compare with." in found.texts["p"]
     assert "How many times as fast" not in found.texts["h2"]
 
 
 def test_too_few_rounds_have_no_interval():
-    subjects = tuple(replace(one, rounds_ns=one.rounds_ns[:2]) for one in bench_result().subjects)
+    subjects = tuple(
+        replace(samples, rounds_ns=samples.rounds_ns[:2]) for samples in bench_result().subjects
+    )
     result = replace(bench_result(), subjects=subjects, ratios=paired_ratios(subjects))
     written = html(result)
     assert "too few rounds" in read(written).texts["td"]
@@ -45,37 +48,42 @@ def test_too_few_rounds_have_no_interval():
 
 
 def test_one_run_of_one_round():
-    subjects = tuple(replace(one, rounds_ns=((5_000_000,),)) for one in bench_result().subjects)
+    subjects = tuple(
+        replace(samples, rounds_ns=((5_000_000,),)) for samples in bench_result().subjects
+    )
     result = replace(bench_result(), subjects=subjects, ratios=paired_ratios(subjects))
-    assert "5.000" in read(html([result])).texts["td"]
+    assert "5.000" in read(html(result)).texts["td"]
 
 
 def test_very_different_latencies_get_a_logarithmic_axis():
     fast, slow = bench_samples("a", "ort", "fp32", 0.5), bench_samples("b", "ort", "fp32", 500.0)
     result = replace(bench_result(), subjects=(fast, slow), ratios=paired_ratios((fast, slow)))
-    assert "milliseconds per run, logarithmic" in read(html([result])).texts["text"]
-    assert "milliseconds per run" in read(html([bench_result()])).texts["text"]
+    assert "milliseconds per run, logarithmic" in read(html(result)).texts["text"]
+    assert "milliseconds per run" in read(html(bench_result())).texts["text"]
 
 
 def test_many_runs_do_not_make_a_large_page():
-    many = tuple(replace(one, rounds_ns=one.rounds_ns * 100) for one in bench_result().subjects)
-    written = html([replace(bench_result(), subjects=many, ratios=paired_ratios(many))])
+    many = tuple(
+        replace(samples, rounds_ns=samples.rounds_ns * 100) for samples in bench_result().subjects
+    )
+    written = html(replace(bench_result(), subjects=many, ratios=paired_ratios(many)))
     assert len(written) < 150_000
 
 
 def test_throughput_is_shown_beside_latency():
     subjects = tuple(
-        replace(one, images_per_slice=(100.0, 110.0, 105.0)) for one in bench_result().subjects
+        replace(samples, images_per_slice=(100.0, 110.0, 105.0))
+        for samples in bench_result().subjects
     )
-    found = read(html([replace(bench_result(), subjects=subjects)]))
+    found = read(html(replace(bench_result(), subjects=subjects)))
     assert "Throughput" in found.texts["h3"]
     assert "105.0 images/s" in found.texts["text"]
 
 
 def test_several_settings_are_told_apart():
-    other = bench_result()
-    other = replace(other, spec=replace(other.spec, batch_size=8))
-    found = read(html([bench_result(), other]))
+    larger = bench_result()
+    larger = replace(larger, spec=replace(larger.spec, batch_size=8))
+    found = read(html(BenchmarkSweep(results=(bench_result(), larger))))
     assert "Latency, batch size 1, 2 threads" in found.texts["h2"]
     assert "Latency, batch size 8, 2 threads" in found.texts["h2"]
 
@@ -86,9 +94,20 @@ def test_parity_of_anything(noise):
     report = parity_report()
     cases = tuple(replace(case, outputs=(odd,)) for case in report.cases)
     found = read(html(replace(report, cases=cases, layers=(odd, diff("fc", 0.0)))))
-    shown = "nothing left" if noise else "identical"
+    shown = "identical" if noise == 0 else "nothing left"
     assert shown in found.texts["text"]
     assert "All layers" in found.texts["h3"]
+
+
+def test_what_lost_its_signal_has_no_frame_of_what_is_equal():
+    styles = {}
+    for noise in (0.0, math.inf):
+        report = parity_report()
+        case = replace(report.cases[0], outputs=(diff("logits", noise),))
+        styles[noise] = (
+            "endless" in html(replace(report, cases=(case,), layers=())).split("<svg")[1]
+        )
+    assert styles == {0.0: True, math.inf: False}
 
 
 def test_parity_without_layers_or_classes_or_environment():
@@ -106,7 +125,7 @@ def test_a_thousand_classes_are_not_all_listed():
     assert len(written) < 60_000
     found = read(written)
     assert "The 20 of 1,000 classes that lost most" in found.texts["h2"]
-    assert not any("Confusion matrix" in one for one in found.texts["title"])
+    assert not any("Confusion matrix" in text for text in found.texts["title"])
 
 
 def test_an_evaluation_of_an_earlier_version_has_ranks_only():
@@ -114,7 +133,7 @@ def test_an_evaluation_of_an_earlier_version_has_ranks_only():
         evaluation(), predicted=(), confidences=(), truth=(), classes=(), against=None, data="old"
     )
     found = read(html(old))
-    assert [one for one in found.texts["h2"] if one] == ["Top-1 accuracy", "Measured on"]
+    assert [text for text in found.texts["h2"] if text] == ["Top-1 accuracy", "Measured on"]
 
 
 def test_skipped_images_are_named():
@@ -125,9 +144,9 @@ def test_skipped_images_are_named():
 
 
 def test_a_net_of_one_layer_has_no_ranking():
-    one = deployment()
-    assert one.sensitivity is not None
-    empty = replace(one, sensitivity=replace(one.sensitivity, layers=()), budget=None)
+    made = deployment()
+    assert made.sensitivity is not None
+    empty = replace(made, sensitivity=replace(made.sensitivity, layers=()), budget=None)
     assert any("nothing to rank" in line for line in read(html(empty)).texts["li"])
 
 
@@ -145,8 +164,8 @@ def test_weights_that_cannot_overflow():
 
 def test_pareto_of_nothing_and_of_what_could_not_be_measured():
     assert "svg" in drawn([]).tags
-    odd = Candidate(label="odd", latency_ms=math.nan, accuracy_drop=math.inf, on_front=True)
-    good = Candidate(label="good", latency_ms=1.0, accuracy_drop=0.0, chosen=True, mark="#2")
+    odd = candidate("odd", math.nan, math.inf, front=True)
+    good = candidate("good", 1.0, 0.0, chosen=True, mark="#2")
     found = drawn([odd, good])
     assert "good: 1.000 ms, 0.00 points; odd: nan ms, inf points" in found.texts["desc"]
     assert "#2" in found.texts["text"]
@@ -164,9 +183,9 @@ def test_a_search_that_found_nothing():
 
 def test_operators_add_up():
     few = replace(profile(), operators=profile().operators[:2])
-    found = read(html(few))
+    found = read(html(profiled(few)))
     total = f"{few.total_ms:.3f} ms"
     assert f"{total} in all operators together." in found.texts["figcaption"]
     assert f"{total}, 100.0%" in found.texts["text"]
     empty = Profile(subject="a", batch_size=1, threads=1, operators=())
-    assert "svg" in read(html(empty)).tags
+    assert "svg" in read(html(profiled(empty))).tags

@@ -1,4 +1,4 @@
-"""Made-up benchmarks: measured, profiled, compared, and what a search found."""
+"""Synthetic benchmarks: measured, profiled, compared, and what a search found."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from resnet_deploy.results import (
     TuningReport,
     paired_ratios,
 )
-from resnet_deploy.results.operator_times import OperatorKind, OperatorTime, Profile
+from resnet_deploy.results.benchmark import OperatorKind, OperatorTime, Profile
 from resnet_deploy.results.regression import Change, RegressionReport
 from resnet_deploy.spec import (
     BenchSpec,
@@ -101,6 +101,10 @@ def profile() -> Profile:
     return Profile(subject="ONNX Runtime int8", batch_size=1, threads=2, operators=tuple(every))
 
 
+def profiled(found: Profile) -> BenchmarkResult:
+    return replace(bench_result(), profiles=(found,))
+
+
 def regression() -> RegressionReport:
     def change(subject: str, slowdown: float) -> Change:
         chance = random.Random(subject)
@@ -114,7 +118,7 @@ def regression() -> RegressionReport:
             max_regress=0.05,
             by_process=True,
             before=before,
-            after=tuple(slowdown * one for one in before),
+            after=tuple(slowdown * cost for cost in before),
         )
 
     changes = (

@@ -1,4 +1,4 @@
-"""What the made-up results share."""
+"""What the synthetic results share."""
 
 from __future__ import annotations
 

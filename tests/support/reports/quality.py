@@ -1,4 +1,4 @@
-"""Made-up results on how good a file is: parity, accuracy, sensitivity, other CPUs."""
+"""Synthetic results on how good a file is: parity, accuracy, sensitivity, other CPUs."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def evaluation(*, classes: tuple[str, ...] = CLASSES, each: int = 60) -> EvalRes
             predicted=tuple(other_predicted),
             confidences=tuple(other_confidences),
             top1_equal=tuple(
-                one == two for one, two in zip(predicted, other_predicted, strict=True)
+                mine == theirs for mine, theirs in zip(predicted, other_predicted, strict=True)
             ),
             signal_power=100.0,
             noise_power=0.1,
@@ -138,10 +138,10 @@ def deployment() -> Deployment:
         )
         for name in modules()
     ]
-    layers.sort(key=lambda one: -one.gain_per_ms)
+    layers.sort(key=lambda layer: -layer.gain_per_ms)
     trials = tuple(
         MixedTrial(
-            float_layers=tuple(one.name for one in layers[:count]),
+            float_layers=tuple(layer.name for layer in layers[:count]),
             fidelity=fidelity(2.0 / (1 + count), 9 - count),
             times=times(1 + 0.05 * count) if count else None,
         )

@@ -1,4 +1,4 @@
-"""A result of every kind, made up: what views and writers are shown."""
+"""A synthetic result of every kind: what views and writers are shown."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from resnet_deploy.results import (
+    BenchmarkSweep,
     BundleReport,
     Diagnosis,
     Missing,
     ModelSummary,
     Prediction,
+    Predictions,
     RunnerStatus,
     ScoredClass,
     Stage,
@@ -61,12 +63,16 @@ def diagnosis() -> Diagnosis:
     )
 
 
-def predictions() -> list[Prediction]:
+def predictions() -> Predictions:
     classes = (
         ScoredClass(index=1, label="cat", probability=0.75, logit=2.0),
         ScoredClass(index=0, label="dog", probability=0.25, logit=1.0),
     )
-    return [Prediction(image=name, classes=classes) for name in ("a.jpg", "b.jpg")]
+    return Predictions(
+        model="resnet18.onnx",
+        sha256="0" * 64,
+        predictions=tuple(Prediction(image=name, classes=classes) for name in ("a.jpg", "b.jpg")),
+    )
 
 
 def summary() -> ModelSummary:
@@ -101,7 +107,7 @@ def training() -> TrainingResult:
     return TrainingResult(
         model="resnet8",
         recipe={"epochs": 7},
-        data="made-up",
+        data="synthetic",
         classes=("a", "b", "c"),
         train_images=1000,
         test_images=500,
@@ -118,8 +124,7 @@ def training() -> TrainingResult:
 
 CHARTED: dict[str, Any] = {
     "bench": replace(bench_result(), profiles=(profile(),)),
-    "sweep": [bench_result(), replace(bench_result(), ratios=())],
-    "profile": profile(),
+    "sweep": BenchmarkSweep(results=(bench_result(), replace(bench_result(), ratios=()))),
     "compare": regression(),
     "verify": parity_report(),
     "isa": isa_report(),

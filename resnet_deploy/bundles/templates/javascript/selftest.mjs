@@ -49,11 +49,11 @@ export async function* goldenResults(classifier, manifest, read) {
  * @returns {Verdict}
  */
 export function verdict(results, classifier) {
-  const inputDifference = Math.max(0, ...results.map((one) => one.inputDifference));
-  const scoreDifference = Math.max(0, ...results.map((one) => one.scoreDifference));
-  const first = results.find((one) => !one.ok);
+  const inputDifference = Math.max(0, ...results.map((result) => result.inputDifference));
+  const scoreDifference = Math.max(0, ...results.map((result) => result.scoreDifference));
+  const first = results.find((result) => !result.ok);
   const { precision, tolerance } = classifier.network;
-  const onlyScores = results.every((one) => one.inputDifference === 0);
+  const onlyScores = results.every((result) => result.inputDifference === 0);
   const numbers = { cases: results.length, inputDifference, scoreDifference };
   if (first !== undefined || results.length === 0) {
     const what = first === undefined ? 'there are no cases' : `${first.name}: ${first.message}`;
@@ -78,7 +78,7 @@ const INT8_HINT =
  * @returns {Promise<CaseResult>}
  */
 async function checked(classifier, golden, read) {
-  const recorded = golden.answers.find((one) => one.network === classifier.network.file);
+  const recorded = golden.answers.find((answer) => answer.network === classifier.network.file);
   if (recorded === undefined) throw new Error(`no scores of ${classifier.network.file} are known`);
   const picture = readNetpbm(await read(golden.picture), golden.picture);
   const input = classifier.prepare(picture);

@@ -12,9 +12,9 @@ test('the golden cases', async (t) => {
   const manifest = JSON.parse(await readFile(new URL('manifest.json', import.meta.url), 'utf8'));
   const classifier = await openClassifier();
   const results = [];
-  for await (const one of goldenResults(classifier, manifest, read)) {
-    results.push(one);
-    await t.test(one.name, () => assert.ok(one.ok, one.message));
+  for await (const result of goldenResults(classifier, manifest, read)) {
+    results.push(result);
+    await t.test(result.name, () => assert.ok(result.ok, result.message));
   }
   const { passed, message, hint } = verdict(results, classifier);
   for (const line of [message, hint]) if (line) t.diagnostic(line);

@@ -29,8 +29,8 @@ class Drawing:
 
     def line(self, start: tuple[float, float], end: tuple[float, float], style: str) -> None:
         """Draw a straight line."""
-        names = ("x1", "y1", "x2", "y2")
-        self._add("line", style, dict(zip(names, (*start, *end), strict=True)))
+        ends = {"x1": start[0], "y1": start[1], "x2": end[0], "y2": end[1]}
+        self._add("line", style, ends)
 
     def rect(
         self, x: float, y: float, width: float, height: float, style: str, *, hint: str = ""
@@ -43,13 +43,12 @@ class Drawing:
         """Draw a disc; ``hint`` is shown on hovering."""
         self._add("circle", style, {"cx": x, "cy": y, "r": radius}, hint=hint)
 
-    def polygon(self, points: Sequence[tuple[float, float]], style: str) -> None:
-        """Draw a closed shape."""
-        self._path(points, "Z", style)
-
-    def polyline(self, points: Sequence[tuple[float, float]], style: str) -> None:
-        """Draw an open line through ``points``."""
-        self._path(points, "", style)
+    def path(
+        self, points: Sequence[tuple[float, float]], style: str, *, closed: bool = False
+    ) -> None:
+        """Draw a line through ``points``."""
+        steps = " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
+        self._add("path", style, {}).set("d", f"M{steps}{'Z' if closed else ''}")
 
     def text(
         self,
@@ -74,11 +73,6 @@ class Drawing:
         """Return the image; everything in it is escaped."""
         return Markup(ET.tostring(self._root, encoding="unicode"))  # noqa: S704
 
-    def _path(self, points: Sequence[tuple[float, float]], end: str, style: str) -> None:
-        steps = " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
-        element = self._add("path", style, {})
-        element.set("d", f"M{steps}{end}")
-
     def _add(
         self, name: str, style: str, numbers: dict[str, float], *, hint: str = ""
     ) -> ET.Element:
@@ -94,7 +88,7 @@ class Drawing:
 
 def text_width(content: str) -> float:
     """Return about how many units ``content`` takes."""
-    wide = sum(unicodedata.east_asian_width(one) in "WF" for one in content)
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in content)
     return FONT * (_NARROW * (len(content) - wide) + wide)
 
 
@@ -111,7 +105,7 @@ def shortened(content: str, room: float) -> str:
 
 def label_room(labels: Sequence[str], most: float) -> float:
     """Return the width of a column that holds ``labels``, at most ``most`` units."""
-    return min(most, max((text_width(one) for one in labels), default=0.0) + 14)
+    return min(most, max(map(text_width, labels), default=0.0) + 14)
 
 
 def _number(value: float) -> str:

@@ -25,7 +25,8 @@ def matrix(chart: Matrix) -> Markup:
     left = label_room(labels, 240)
     cell = min(_MOST_CELL, (WIDTH - left) / max(len(names), 1))
     bottom = 30 + _ROW * len(names)
-    drawing = Drawing(bottom + 30, title=chart.title, description=chart.description)
+    description = "Rows are the true classes, columns the predicted ones, in one order."
+    drawing = Drawing(bottom + 30, title=chart.title, description=description)
     for number in range(1, len(names) + 1):
         drawing.text(left + cell * (number - 0.5), 20, str(number), "tick", anchor="middle")
     for row, (label, line) in enumerate(zip(labels, counts, strict=True)):

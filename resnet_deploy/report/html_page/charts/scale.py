@@ -48,7 +48,7 @@ class Scale:
     def _log_ticks(self, factors: tuple[int, ...]) -> list[float]:
         exponents = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         every = [factor * 10.0**exponent for exponent in exponents for factor in factors]
-        found = [one for one in every if self.low <= one <= self.high]
+        found = [tick for tick in every if self.low <= tick <= self.high]
         return found[:: len(found) // _MOST_TICKS + 1]
 
     def _linear_ticks(self) -> list[float]:
@@ -66,8 +66,8 @@ def fitted(values: Iterable[float], start: float, end: float, *, log: bool | Non
 
     ``log`` None decides by the spread. A log scale leaves out what is not positive.
     """
-    found = [one for one in values if math.isfinite(one)]
-    positive = [one for one in found if one > 0]
+    found = list(filter(math.isfinite, values))
+    positive = [value for value in found if value > 0]
     if log is None:
         log = bool(positive) and len(positive) == len(found)
         log = log and max(positive) / min(positive) > _LOG_SPREAD
@@ -82,7 +82,7 @@ def fitted(values: Iterable[float], start: float, end: float, *, log: bool | Non
 
 def from_zero(values: Iterable[float], start: float, end: float) -> Scale:
     """Return a linear scale that holds zero and the finite ones of ``values``: for bars."""
-    found = [0.0, *(one for one in values if math.isfinite(one))]
+    found = [0.0, *filter(math.isfinite, values)]
     low, high = min(found), max(found)
     if high - low < _NOTHING:
         high = low + 1

@@ -16,14 +16,16 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 74.0, WIDTH - 20.0, 30.0, 390.0
 _LINE = 17.0
 
 Box = tuple[float, float, float, float]
+"""Left, top, right and bottom."""
 
 
 def scatter(chart: Scatter) -> Markup:
     """Return the points, the ``front`` joined by steps; those without coordinates are left out."""
-    shown = [one for one in chart.points if math.isfinite(one.x) and math.isfinite(one.y)]
-    drawing = Drawing(_BOTTOM + 48, title=chart.title, description=chart.description)
-    across = fitted((one.x for one in shown), _LEFT, _RIGHT)
-    up = fitted((one.y for one in shown), _BOTTOM, _TOP, log=False)
+    shown = [point for point in chart.points if math.isfinite(point.x) and math.isfinite(point.y)]
+    description = "; ".join(point.text for point in chart.points if point.named)
+    drawing = Drawing(_BOTTOM + 48, title=chart.title, description=description)
+    across = fitted((point.x for point in shown), _LEFT, _RIGHT)
+    up = fitted((point.y for point in shown), _BOTTOM, _TOP, log=False)
     x_name = f"{chart.axis}, logarithmic" if across.log else chart.axis
     draw_axis(drawing, across, top=_TOP, bottom=_BOTTOM, label=x_name)
     for value in up.ticks():
@@ -32,23 +34,25 @@ def scatter(chart: Scatter) -> Markup:
     drawing.text(0, 13, chart.y_axis, "axis")
     steps = _steps(across, up, shown)
     if steps:
-        drawing.polyline(steps, "front")
-    boxes = [_dot_box(across(one.x), up(one.y), _radius(one)) for one in shown]
-    boxes += [_around(start, end) for start, end in itertools.pairwise(steps)]
+        drawing.path(steps, "front")
+    boxes: list[Box] = []
     # The named last, so that nothing hides them.
-    for one in sorted(shown, key=lambda one: one.named):
-        x, y = across(one.x), up(one.y)
-        drawing.circle(x, y, _radius(one), f"point {one.style}", hint=one.text)
-    for one in shown:
-        if one.named:
-            _draw_label(drawing, one, across(one.x), up(one.y), boxes)
+    for point in sorted(shown, key=lambda point: point.named):
+        x, y, radius = across(point.x), up(point.y), _radius(point)
+        drawing.circle(x, y, radius, f"point {point.style}", hint=point.text)
+        boxes.append((x - radius, y - radius, x + radius, y + radius))
+    for (left, bottom), (right, top) in itertools.pairwise(steps):
+        boxes.append((left - 1, min(bottom, top) - 1, right + 1, max(bottom, top) + 1))
+    for point in shown:
+        if point.named:
+            _draw_label(drawing, point, across(point.x), up(point.y), boxes)
     return drawing.markup()
 
 
 def _steps(across: Scale, up: Scale, points: Sequence[Point]) -> list[tuple[float, float]]:
     """Return the front as a line of steps: what a point offers holds until the next one."""
     steps: list[tuple[float, float]] = []
-    for x, y in sorted((across(one.x), up(one.y)) for one in points if one.front):
+    for x, y in sorted((across(point.x), up(point.y)) for point in points if point.front):
         if steps and y <= steps[-1][1]:
             continue  # on the front for its size only: no better than a faster one
         if steps:
@@ -71,7 +75,7 @@ def _draw_label(drawing: Drawing, point: Point, x: float, y: float, boxes: list[
     for at, baseline, anchor, start in places:
         box = (start, baseline - _LINE + 4, start + width, baseline + 4)
         inside = start >= _LEFT and box[2] <= _RIGHT and box[1] >= _TOP and box[3] <= _BOTTOM
-        if inside and not any(_overlap(box, other) for other in boxes):
+        if inside and not any(_overlap(box, taken) for taken in boxes):
             drawing.text(at, baseline, point.label, f"name {point.style}", anchor=anchor)
             boxes.append(box)
             return
@@ -82,15 +86,5 @@ def _radius(point: Point) -> float:
     return 4 + 8 * math.sqrt(min(max(point.size, 0.0), 1.0))
 
 
-def _dot_box(x: float, y: float, radius: float) -> Box:
-    return x - radius, y - radius, x + radius, y + radius
-
-
-def _around(start: tuple[float, float], end: tuple[float, float]) -> Box:
-    left, right = sorted((start[0], end[0]))
-    top, bottom = sorted((start[1], end[1]))
-    return left - 1, top - 1, right + 1, bottom + 1
-
-
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -84,9 +84,9 @@ void classify(resnet_classifier *classifier, const std::string &name, int k) {
   check(resnet_classify(classifier, picture.rgb.data(), picture.rgb.size(), picture.width,
                         picture.height, 0, k, top.data(), &found));
   std::printf("%s\n", name.c_str());
-  for (const resnet_prediction &one : top) {
+  for (const resnet_prediction &prediction : top) {
     if (found-- <= 0) break;
-    std::printf("  %6.2f %%  %s\n", 100 * one.probability, printable(one.label).c_str());
+    std::printf("  %6.2f %%  %s\n", 100 * prediction.probability, printable(prediction.label).c_str());
   }
 }
 

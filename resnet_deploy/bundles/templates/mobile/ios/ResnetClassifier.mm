@@ -90,11 +90,11 @@ static std::int32_t narrow(NSInteger value) {
   }
   NSMutableArray<ResnetPrediction *> *predictions = [NSMutableArray array];
   for (std::int32_t place = 0; place < found; ++place) {
-    const resnet_prediction &one = top[static_cast<std::size_t>(place)];
-    [predictions addObject:[[ResnetPrediction alloc] initWithIndex:one.index
-                                                             label:text(one.label)
-                                                             score:one.score
-                                                       probability:one.probability]];
+    const resnet_prediction &prediction = top[static_cast<std::size_t>(place)];
+    [predictions addObject:[[ResnetPrediction alloc] initWithIndex:prediction.index
+                                                             label:text(prediction.label)
+                                                             score:prediction.score
+                                                       probability:prediction.probability]];
   }
   return predictions;
 }

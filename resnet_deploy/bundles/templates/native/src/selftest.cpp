@@ -152,12 +152,12 @@ void run_model(const std::filesystem::path &folder, std::size_t index) {
   double worst = 0;
   std::size_t decided = 0;
   for (std::size_t i = 0; i < resnet::golden::case_count; ++i) {
-    const resnet::golden::Case &one = resnet::golden::cases[i];
+    const resnet::golden::Case &recorded_case = resnet::golden::cases[i];
     const resnet::golden::Answer &answer = resnet::golden::answers[index][i];
     try {
       const resnet::OwnedPicture picture =
-          resnet::read_netpbm(resnet::read_file(folder / one.picture), one.picture);
-      const std::string input = resnet::read_file(folder / one.input);
+          resnet::read_netpbm(resnet::read_file(folder / recorded_case.picture), recorded_case.picture);
+      const std::string input = resnet::read_file(folder / recorded_case.input);
       compare_inputs(classifier.input(picture, input.size()), input);
       const std::vector<float> recorded = floats(resnet::read_file(folder / answer.scores));
       worst = std::max(worst, compare_scores(classifier.scores(picture), recorded, model));
@@ -168,7 +168,7 @@ void run_model(const std::filesystem::path &folder, std::size_t index) {
       }
       decided += answer.top1_is_decided ? 1 : 0;
     } catch (const std::exception &error) {
-      throw Failure("case " + std::string(one.name) + ": " + error.what());
+      throw Failure("case " + std::string(recorded_case.name) + ": " + error.what());
     }
   }
   std::printf(

@@ -45,7 +45,8 @@ export async function openBundle(say) {
  * @returns {string}
  */
 export function unverified(classifiers) {
-  const files = classifiers.filter((one) => !one.modelVerified).map((one) => one.network.file);
+  const unchecked = classifiers.filter((classifier) => !classifier.modelVerified);
+  const files = unchecked.map((classifier) => classifier.network.file);
   if (files.length === 0) return '';
   return (
     `Not checked for damage: ${files.join(', ')}. Browsers compute SHA-256 only on pages that ` +

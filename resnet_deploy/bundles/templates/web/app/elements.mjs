@@ -19,9 +19,9 @@ export function element(id) {
  * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function made(tag, text) {
-  const one = document.createElement(tag);
-  one.textContent = text;
-  return one;
+  const created = document.createElement(tag);
+  created.textContent = text;
+  return created;
 }
 
 /**

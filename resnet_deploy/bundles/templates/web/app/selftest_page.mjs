@@ -25,9 +25,9 @@ async function run() {
   const verdicts = [];
   for (const classifier of classifiers) {
     const own = [];
-    for await (const one of goldenResults(classifier, manifest, read)) {
-      own.push(one);
-      element('cases').append(row(one));
+    for await (const result of goldenResults(classifier, manifest, read)) {
+      own.push(result);
+      element('cases').append(row(result));
       say(`${own.length} of ${manifest.golden.length} cases of ${classifier.network.file}…`);
     }
     results.push(...own);
@@ -36,8 +36,8 @@ async function run() {
   say('Measuring how fast this is…');
   const input = classifiers[0].prepare(grey());
   const speed = chosen(await measured(classifiers, input));
-  const first = verdicts.find((one) => !one.passed);
-  const message = first?.message ?? verdicts.map((one) => one.message).join('\n');
+  const first = verdicts.find((outcome) => !outcome.passed);
+  const message = first?.message ?? verdicts.map((outcome) => outcome.message).join('\n');
   show('speed', told(speed, threads, version));
   finish(first === undefined, message, first?.hint || unverified(classifiers), {
     runtime: { version, threads, isolated: globalThis.crossOriginIsolated },

@@ -28,7 +28,7 @@ const CLEARLY = 0.75;
  * @returns {Promise<number[][]>}
  */
 export async function measured(classifiers, input) {
-  for (const one of classifiers) await one.run(input);
+  for (const classifier of classifiers) await classifier.run(input);
   const rounds = [];
   const start = performance.now();
   for (let number = 0, now = start; rounds.length === 0 || now < start + BUDGET; number++) {

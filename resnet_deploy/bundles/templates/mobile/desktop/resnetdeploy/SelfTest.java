@@ -44,7 +44,7 @@ final class SelfTest {
 
     private static final Case[] CASES = {
 {% for case in cases %}
-        new Case({{ case.name | js }}, {{ case.picture_file | js }},
+        new Case({{ case.name | js }}, {{ case.image_file | js }},
                 {{ case.tensor_file | js }}, {{ network.scores_file(case) | js }},
                 {{ network.answers[loop.index0].top1 }}, {{ "true" if network.top1_is_decided(loop.index0) else "false" }}),
 {% endfor %}
@@ -73,8 +73,8 @@ final class SelfTest {
         double largest = 0;
         for (String model : MODELS) {
             try (ResnetClassifier classifier = ResnetClassifier.open(folder, model, 1)) {
-                for (Case one : CASES) {
-                    largest = Math.max(largest, check(classifier, folder, model, one));
+                for (Case golden : CASES) {
+                    largest = Math.max(largest, check(classifier, folder, model, golden));
                 }
             }
         }
@@ -85,11 +85,11 @@ final class SelfTest {
     }
 
     /** Returns the largest difference of the scores, as a share of the largest score. */
-    private static double check(ResnetClassifier classifier, File folder, String model, Case one)
+    private static double check(ResnetClassifier classifier, File folder, String model, Case golden)
             throws IOException, Different {
-        String where = model + ", " + one.name + ": ";
-        Picture picture = new Picture(read(folder, one.picture));
-        byte[] expectedInput = read(folder, one.input);
+        String where = model + ", " + golden.name + ": ";
+        Picture picture = new Picture(read(folder, golden.picture));
+        byte[] expectedInput = read(folder, golden.input);
         byte[] input = classifier.prepare(picture.rgb, picture.width, picture.height);
         if (input.length != expectedInput.length) {
             throw new Different(where + "the input has " + input.length + " bytes, not "
@@ -102,11 +102,11 @@ final class SelfTest {
             }
         }
         float[] scores = classifier.scores(picture.rgb, picture.width, picture.height);
-        double difference = compare(where, scores, read(folder, one.scores));
+        double difference = compare(where, scores, read(folder, golden.scores));
         List<Prediction> top = classifier.classify(picture.rgb, picture.width, picture.height, 1);
-        if (one.top1IsDecided && top.get(0).getIndex() != one.top1) {
+        if (golden.top1IsDecided && top.get(0).getIndex() != golden.top1) {
             throw new Different(where + "the best class is " + top.get(0).getIndex() + ", not "
-                    + one.top1);
+                    + golden.top1);
         }
         for (int degrees = 0; degrees < 360; degrees += 90) {
             boolean lies = degrees % 180 != 0;

@@ -19,7 +19,7 @@ struct Answer {
 
 inline constexpr Case cases[] = {
 {% for case in cases %}
-    Case{ {{- case.name | c_string }}, {{ case.picture_file | c_string }}, {{ case.tensor_file | c_string }}},
+    Case{ {{- case.name | c_string }}, {{ case.image_file | c_string }}, {{ case.tensor_file | c_string }}},
 {% endfor %}
 };
 
@@ -29,8 +29,8 @@ inline constexpr std::size_t case_count = {{ cases | length }};
 inline constexpr Answer answers[][case_count] = {
 {% for model in models %}
     {
-{% for answer in model.answers %}
-        Answer{ {{- answer.scores_file | c_string }}, {{ answer.top1 }}, {{ "true" if answer.top1_is_decided else "false" }}},
+{% for case in cases %}
+        Answer{ {{- model.scores_file(case) | c_string }}, {{ model.answers[loop.index0].top1 }}, {{ "true" if model.top1_is_decided(loop.index0) else "false" }}},
 {% endfor %}
     },
 {% endfor %}

@@ -39,18 +39,18 @@ inline void sha256_block(const unsigned char *block, std::array<std::uint32_t, 8
   }
   auto [a, b, c, d, e, f, g, h] = state;
   for (std::size_t i = 0; i < 64; ++i) {
-    const std::uint32_t one = h + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) +
-                              ((e & f) ^ (~e & g)) + sha256_constants[i] + words[i];
-    const std::uint32_t two =
+    const std::uint32_t t1 = h + (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) +
+                             ((e & f) ^ (~e & g)) + sha256_constants[i] + words[i];
+    const std::uint32_t t2 =
         (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
     h = g;
     g = f;
     f = e;
-    e = d + one;
+    e = d + t1;
     d = c;
     c = b;
     b = a;
-    a = one + two;
+    a = t1 + t2;
   }
   const std::array<std::uint32_t, 8> change{a, b, c, d, e, f, g, h};
   for (std::size_t i = 0; i < 8; ++i) state[i] += change[i];

@@ -99,11 +99,11 @@ jint name_best(JNIEnv *env, jlong handle, const std::uint8_t *rgb, std::size_t s
                                             top.data(), &found);
   if (code != RESNET_OK) return code;
   for (jsize place = 0; place < found; ++place) {
-    const resnet_prediction &one = top[static_cast<std::size_t>(place)];
-    const jint number = one.index;
+    const resnet_prediction &prediction = top[static_cast<std::size_t>(place)];
+    const jint number = prediction.index;
     env->SetIntArrayRegion(index, place, 1, &number);
-    env->SetFloatArrayRegion(score, place, 1, &one.score);
-    env->SetFloatArrayRegion(probability, place, 1, &one.probability);
+    env->SetFloatArrayRegion(score, place, 1, &prediction.score);
+    env->SetFloatArrayRegion(probability, place, 1, &prediction.probability);
   }
   return found;
 }

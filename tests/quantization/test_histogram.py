@@ -8,8 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from resnet_deploy.quantization.activation_histograms import ActivationHistograms
-from resnet_deploy.quantization.histogram import Histogram
+from resnet_deploy.quantization.histogram import (
+    ENOUGH_VALUES,
+    ActivationHistograms,
+    Histogram,
+    sample_rows,
+)
 from resnet_deploy.quantization.ranges import choose_range
 from resnet_deploy.spec import CalibrationMethod
 
@@ -27,11 +31,13 @@ def learned(images: list[np.ndarray]) -> ActivationHistograms:
 
 
 def state(histograms: ActivationHistograms) -> tuple[object, ...]:
-    def one(histogram: Histogram) -> tuple[object, ...]:
+    def counted(histogram: Histogram) -> tuple[object, ...]:
         extremes = (histogram.low, histogram.high)
         return histogram.exponent, histogram.zeros, extremes, histogram.counts.tolist()
 
-    return histograms.images, {name: one(found) for name, found in histograms.histograms.items()}
+    return histograms.images, {
+        name: counted(found) for name, found in histograms.histograms.items()
+    }
 
 
 @given(IMAGES, st.integers(0, 6), st.randoms(use_true_random=False))
@@ -76,3 +82,31 @@ def test_pickles_are_never_loaded() -> None:
     np.savez(stream, names=np.array([{"a": 1}], object))
     with pytest.raises(ValueError, match="no histograms"):
         ActivationHistograms.from_bytes(stream.getvalue())
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 64, 112, 112), (1, 64, 56, 56), (3, 256, 56, 56), (1, 50, 1000), (1, 8, 7, 8191)]
+)
+def test_large_tensors_give_about_enough_values(shape: tuple[int, ...]) -> None:
+    sample = sample_rows(np.zeros(shape, np.float32))
+    assert ENOUGH_VALUES / 2 <= sample[0].size <= ENOUGH_VALUES + shape[-1]
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 32, 32), (4, 100_000), (3, 7)])
+def test_small_tensors_and_vectors_are_whole(shape: tuple[int, ...]) -> None:
+    values = np.zeros(shape, np.float32)
+    assert sample_rows(values) is values
+
+
+def test_every_row_of_the_image_is_taken_equally_often() -> None:
+    height = np.broadcast_to(np.arange(56, dtype=np.float32)[:, None], (2, 64, 56, 56))
+    rows, taken = np.unique(sample_rows(height), return_counts=True)
+    assert len(rows) == 56
+    assert taken.max() <= 1.2 * taken.min()
+
+
+def test_an_image_gives_the_same_rows_alone_and_in_a_batch() -> None:
+    values = np.random.default_rng(0).standard_normal((3, 32, 60, 60)).astype(np.float32)
+    batch = sample_rows(values)
+    for image, sample in zip(values, batch, strict=True):
+        assert np.array_equal(sample_rows(image[None])[0], sample)

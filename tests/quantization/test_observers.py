@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from resnet_deploy.errors import RunnerError
-from resnet_deploy.quantization.process_observers import process_observers
+from resnet_deploy.quantization.observers import process_observers
 
 
 @pytest.mark.parametrize(

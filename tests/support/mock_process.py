@@ -14,6 +14,7 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.onnx_file import TensorSpec
 from resnet_deploy.measure.stopwatch import Stopwatch
 from resnet_deploy.results import BenchSubject
+from resnet_deploy.runners.base import Runner
 
 
 class FakeClock:
@@ -31,7 +32,7 @@ class FakeClock:
         self.now += nanoseconds
 
 
-class MockRunner:
+class MockRunner(Runner):
     """Returns the same logits for every image; each run advances ``clock``.
 
     Args:
@@ -61,19 +62,15 @@ class MockRunner:
         self.load_ns = 1_000
         self.runs = 0
 
-    def infer(self, batch: Array) -> Array:
-        """Let the next latency pass and return the logits ``(N, classes)``."""
+    def infer_all(self, batch: Array) -> tuple[Array, ...]:
+        """Let the next latency pass and return the logits ``(N, classes)``, the only output."""
         self._latency = next(self._latencies, self._latency)
         self._clock.advance(self._latency)
         self.runs += 1
-        return np.repeat(self._logits[None], len(batch), axis=0)
-
-    def infer_all(self, batch: Array) -> tuple[Array, ...]:
-        """Return the logits alone, as :meth:`infer` does."""
-        return (self.infer(batch),)
+        return (np.repeat(self._logits[None], len(batch), axis=0),)
 
     def close(self) -> None:
-        """Nothing to free."""
+        pass
 
 
 class MockProcess:
