@@ -127,7 +127,6 @@ def evaluation_batches(
     rank: int = 0,
     world: int = 1,
     channels_last: bool = False,
-    threads: int | None = None,
 ) -> Generator[TrainingBatch, None, None]:
     """Return all images in their order, as they are evaluated; the last batch may be smaller.
 
@@ -148,7 +147,7 @@ def evaluation_batches(
         low, high = (first + part * size // world for part in (rank, rank + 1))
         if low < high:
             bounds.append((low, high))
-    return _ahead(make, range(len(bounds)), threads)
+    return _ahead(make, range(len(bounds)))
 
 
 def _share(recipe: Recipe, world: int) -> int:
@@ -223,7 +222,9 @@ def _batch(
 
 
 def _ahead(
-    make: Callable[[int, ThreadPoolExecutor], TrainingBatch], steps: range, threads: int | None
+    make: Callable[[int, ThreadPoolExecutor], TrainingBatch],
+    steps: range,
+    threads: int | None = None,
 ) -> Generator[TrainingBatch, None, None]:
     """Yield the batch of each step; a thread makes the next ones, which others decode for."""
     workers = threads or min(4, os.cpu_count() or 1)

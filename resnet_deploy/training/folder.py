@@ -80,10 +80,9 @@ def remove_halves(out: Path) -> None:
 class Claim:
     """A folder that other trainings keep out of, from :meth:`take` to the end of the ``with``.
 
-    A second training would replace the checkpoints of the first.
-
-    The system drops the claim with the process, however that ends, and nothing stays in the
-    folder. Where folders can't be locked (Windows, some network file systems) nothing is claimed.
+    A second training would replace the checkpoints of the first. The system drops the claim with
+    the process, however that ends, and nothing stays in the folder. Where folders can't be locked
+    (Windows, some network file systems) nothing is claimed.
     """
 
     def __init__(self, folder: Path) -> None:
