@@ -69,7 +69,7 @@ class Card:
     empty where the answer has no classes; ``parity`` holds the figures that ``verify``
     measured when the file was made (``fp32_relative``, ``int8_sqnr_db``, …).
 
-    ``licence`` is an SPDX expression, empty where nobody gave one. ``min_onnxruntime`` is the first
+    ``licence`` is an SPDX expression, empty where none is known. ``min_onnxruntime`` is the first
     release that loads the file; saving sets it. ``proven_isas`` are the instruction sets on which
     the file is known to give the same answers. ``made_sha256`` is that of the file as it was made,
     once something was recorded in it later.

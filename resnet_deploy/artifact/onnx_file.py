@@ -119,7 +119,7 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
     if len(inputs) != 1 or not model.graph.output:
         raise ArtifactError(
             f"{path} has {len(inputs)} inputs and {len(model.graph.output)} outputs: "
-            "an image classifier has one input, and answers something"
+            "an image classifier has one input and at least one output"
         )
     spec = tensor_spec(inputs[0])
     if len(spec.shape) != 4:
@@ -214,15 +214,12 @@ def check_replaceable(path: Path, *, force: bool) -> None:
     """
     if path.is_dir():
         raise ArtifactError(f"{path} is a folder: name a file, or another folder with -o")
-    if not path.exists() or force:
-        return
-    ours = False
     with contextlib.suppress(ArtifactError):
-        ours = CARD_KEY in _metadata(_parse(path))
-    if not ours:
-        raise ArtifactError(
-            f"{path} exists and was not written by resnet-deploy: use --force to replace it"
-        )
+        if force or not path.exists() or CARD_KEY in _metadata(_parse(path)):
+            return
+    raise ArtifactError(
+        f"{path} exists and was not written by resnet-deploy: use --force to replace it"
+    )
 
 
 def tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
@@ -297,8 +294,7 @@ def _check_external_data(model: onnx.ModelProto, path: Path) -> None:
 def tensors_of(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     """Yield every tensor of ``graph``: initializers, attributes, and those of subgraphs."""
     yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for subgraph in (attribute.g, *attribute.graphs):
-                yield from tensors_of(subgraph)
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        yield from (attribute.t, *attribute.tensors)
+        for subgraph in (attribute.g, *attribute.graphs):
+            yield from tensors_of(subgraph)

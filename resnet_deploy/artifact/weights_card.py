@@ -37,7 +37,7 @@ class WeightsCard:
         labels: one name per class, or none.
         accuracy: of the float network.
         int8_accuracy: of the int8 network, where training was aware of quantization.
-        licence: an SPDX expression, empty where nobody gave one.
+        licence: an SPDX expression, empty where none is known.
         recipe: the fields of the :class:`~resnet_deploy.spec.training.Recipe`, as JSON values.
         training: how it went, as JSON values: name and SHA-256 of the data, images, epochs, seed,
             command, …

@@ -91,10 +91,8 @@ class FloatLayers:
             if spec.sensitivity:
                 rank()
             kept = None
-            if spec.budget is not None and self._whole is not None:
-                kept = keep_budget(
-                    spec.budget, files, self._whole, rank, keep, progress=self._progress
-                )
+            if (budget := spec.budget) is not None and (whole := self._whole) is not None:
+                kept = keep_budget(budget, files, whole, rank, keep, progress=self._progress)
         return (found[0] if found else None), kept
 
     def _rank(self, files: MixedPrecision) -> SensitivityReport:

@@ -72,7 +72,7 @@ def insert_node(
     inputs: list[ir.Value],
     *,
     name: str,
-    dtype: ir.DataType | None,
+    dtype: ir.DataType,
     attributes: dict[str, int | tuple[int, ...]] | None = None,
     metadata: dict[str, str],
 ) -> ir.Value:

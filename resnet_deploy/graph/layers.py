@@ -42,10 +42,10 @@ class Layer:
 
     def value(self, observed: Mapping[str, Array]) -> Array:
         """Return the layer's result in float32 from the tensors that were observed."""
-        codes = observed[self.observed]
+        found = observed[self.observed]
         if self.observed == self.tensor:
-            return codes
-        return ((codes.astype(np.float32) - self.zero_point) * self.scale).astype(np.float32)
+            return found
+        return ((found.astype(np.float32) - self.zero_point) * self.scale).astype(np.float32)
 
 
 def absorbed_output(node: ir.Node) -> ir.Value:

@@ -1,4 +1,4 @@
-"""Constant nodes become initializers; Identity nodes and what nobody uses go."""
+"""Constant nodes become initializers; Identity and unused nodes go."""
 
 from __future__ import annotations
 

@@ -51,7 +51,11 @@ def bake_input(model: onnx.ModelProto, preprocess: Preprocess) -> onnx.ModelProt
     if preprocess.format is InputFormat.UINT8_S2D:
         conv = _take_blocks(graph, conv)
     blocks = _weight(conv).shape[1] // _RGB
-    _fold_scale(graph, conv, np.tile(slopes, blocks))
+    old = conv.inputs[1]
+    scaled = _weight(conv).astype(np.float64) / np.tile(slopes, blocks).reshape(1, -1, 1, 1)
+    name = f"{conv.name}.bytes.weight"
+    conv.replace_input_with(1, new_initializer(graph, name, scaled.astype(np.float32)))
+    drop_unused(graph, old)
     _read_bytes(graph, conv, np.tile(levels, blocks), preprocess)
     return onnx.shape_inference.infer_shapes(ir.to_proto(wrapped), strict_mode=True)
 
@@ -94,14 +98,6 @@ def _weight(conv: ir.Node) -> Array:
     weight = constant(conv.inputs[1])
     assert weight is not None, "_first_convolution wants constant weights"
     return weight
-
-
-def _fold_scale(graph: ir.Graph, conv: ir.Node, slopes: Array) -> None:
-    old = conv.inputs[1]
-    scaled = _weight(conv).astype(np.float64) / slopes.reshape(1, -1, 1, 1)
-    name = f"{conv.name}.bytes.weight"
-    conv.replace_input_with(1, new_initializer(graph, name, scaled.astype(np.float32)))
-    drop_unused(graph, old)
 
 
 def _read_bytes(graph: ir.Graph, conv: ir.Node, levels: Array, preprocess: Preprocess) -> None:

@@ -99,7 +99,7 @@ def _rewrite(graph: ir.Graph, source: ir.Value, conv: ir.Node, preprocess: Prepr
             op_type,
             [value, operand],
             name=name,
-            dtype=value.dtype,
+            dtype=value.dtype or ir.DataType.FLOAT,
             metadata=module_metadata(conv),
         )
 

@@ -88,15 +88,7 @@ def tune(
         environment=environment,
         progress=progress,
     )
-    report = Search(
-        source=source,
-        store=store,
-        files=files,
-        baseline=baseline,
-        report=report,
-        threads=threads,
-        progress=progress,
-    ).run()
+    report = Search(source, store, files, baseline, report, threads, progress).run()
     return replace(report, shipped=str(store.best))
 
 

@@ -58,19 +58,9 @@ _PROBE_IMAGES = 16
 """On which two ways to run a file are compared bit by bit."""
 
 
-@dataclass(kw_only=True)
+@dataclass
 class Search:
-    """One search; ``report`` grows, and is on disk after every step.
-
-    Args:
-        source: the fp32 file.
-        store: where everything is kept.
-        files: makes the candidates.
-        baseline: the answers of ``source``, which set the accuracy.
-        report: of an earlier search for the same, or empty.
-        threads: how many may be used.
-        progress: told about every candidate.
-    """
+    """One search; ``report`` grows, and is on disk after every step."""
 
     source: Artifact
     store: Store

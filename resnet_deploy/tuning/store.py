@@ -16,9 +16,6 @@ from resnet_deploy.results import Trial, TuningReport, from_dict, to_dict
 from resnet_deploy.runners.ort_config import TRAVELLING, set_ort_config
 from resnet_deploy.spec import SessionSpec
 
-_EVIDENCE = "tune.json"
-_TRIALS = "trials"
-
 
 class Store:
     """The output folder of one search.
@@ -35,12 +32,12 @@ class Store:
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.folder = folder
         self.best = folder / f"{name}.tuned.onnx"
-        self.evidence = folder / _EVIDENCE
+        self.evidence = folder / "tune.json"
         self.cache = folder / "cache"
+        self._trials = folder / "trials"
         try:
-            (folder / _TRIALS).mkdir(parents=True, exist_ok=True)
+            self._trials.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ArtifactError(
                 f"cannot make the folder {folder}: {error.strerror}: name another with -o"
@@ -48,7 +45,7 @@ class Store:
 
     def file(self, name: str) -> Path:
         """Return where the file of the options called ``name`` is, or will be."""
-        return self.folder / _TRIALS / f"{name}.onnx"
+        return self._trials / f"{name}.onnx"
 
     def resume(self, report: TuningReport) -> TuningReport:
         """Return ``report`` with the trials of an earlier search for the same, if there was one.
@@ -82,23 +79,22 @@ class Store:
         )
 
     def _is_there(self, trial: Trial) -> bool:
-        file = self.folder / _TRIALS / trial.file
+        file = self._trials / trial.file
         return file.exists() and sha256_of(file) == trial.sha256
 
     def save(self, report: TuningReport) -> None:
         """Write the best file of ``report``, then the evidence."""
-        best = report.best
-        if best is not None:
-            self._write_best(best, report)
+        if report.best is not None:
+            self._write_best(report.best, report)
         text = json.dumps(to_dict(report), indent=1, ensure_ascii=False) + "\n"
         write_atomically(self.evidence, text.encode())
 
     def _write_best(self, best: Trial, report: TuningReport) -> None:
         """Copy the file of ``best``, with what to run it with in its metadata."""
-        source = self.folder / _TRIALS / best.file
+        source = self._trials / best.file
         artifact, model = load(source), read_model(source)
         assert artifact.card is not None, "every trial was saved with a card"
-        setting = best.setting
+        setting, fidelity = best.setting, best.fidelity
         if setting.runner.startswith("ort"):
             # The others don't travel in a file; the card and the report name them.
             options = tuple(entry for entry in setting.options if entry[0] in TRAVELLING)
@@ -112,16 +108,16 @@ class Store:
                 "instances": setting.instances,
                 "batch_size": setting.batch_size,
                 "options": dict(setting.options),
-                "data": best.fidelity.data,
-                "samples": best.fidelity.samples,
-                "agreement": round(best.fidelity.agreement, 6),
-                "drop": None if best.fidelity.drop is None else round(best.fidelity.drop, 4),
+                "data": fidelity.data,
+                "samples": fidelity.samples,
+                "agreement": round(fidelity.agreement, 6),
+                "drop": None if fidelity.drop is None else round(fidelity.drop, 4),
             },
         )
-        top1 = best.fidelity.top1
-        if top1 is not None:
-            data, samples = best.fidelity.data, best.fidelity.samples
-            card = card.with_accuracy(Accuracy(data=data, samples=samples, top1=round(top1, 6)))
+        if fidelity.top1 is not None:
+            top1 = round(fidelity.top1, 6)
+            found = Accuracy(data=fidelity.data, samples=fidelity.samples, top1=top1)
+            card = card.with_accuracy(found)
         save(model, self.best, card)
 
 

@@ -12,6 +12,7 @@ from resnet_deploy.measure.operator_times import profile_operators
 from resnet_deploy.report.views.operator_times import sentence
 from resnet_deploy.results import OperatorKind, OperatorTime, Profile, from_dict, to_dict
 from resnet_deploy.spec import BenchSpec, Optimization, SessionSpec
+from tests.support.reports.benchmarks import profiled
 from tests.support.runner_graphs import cnn, quantized_cnn, random
 from tests.support.terminal import printed
 
@@ -82,6 +83,6 @@ def test_the_report_shares_the_time_out():
         threads=2,
         operators=tuple(operator(i, OperatorKind.FLOAT, 10) for i in range(40)),
     )
-    shown = printed(many, 90)
+    shown = printed(profiled(many), 90)
     assert "15 more" in shown
     assert "37.5%" in shown

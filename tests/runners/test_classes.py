@@ -56,7 +56,7 @@ def test_classes_that_are_not_named_have_nothing(top_2: Any) -> None:
 
 def test_foreign_top_k_files_do_not_say_how_many_classes(top_2: Any) -> None:
     runner: Any = Fixed([[0.7, 0.1]], [[4, 1]])
-    with pytest.raises(UnsupportedGraphError, match="no card that says how many"):
+    with pytest.raises(UnsupportedGraphError, match="no card with the number of classes"):
         class_scores(top_2, runner, np.zeros(1))
     with pytest.raises(RunnerError, match="names class 4 of 3"):
         class_scores(with_classes(top_2, 3), runner, np.zeros(1))
