@@ -215,7 +215,8 @@ def _with_trained_classes(
     if not set(folder.classes) < set(trained):
         return folder
     classes = class_order(trained)
-    labels = tuple(classes.index(folder.classes[label]) for label in folder.labels)
+    places = [classes.index(name) for name in folder.classes]
+    labels = tuple(places[label] for label in folder.labels)
     return replace(folder, classes=classes, labels=labels)
 
 
@@ -284,15 +285,9 @@ def _in_order(others: tuple[str, ...], split: str, *, train: bool) -> list[str]:
     likely = [*_FOUND, *_of_split(split), *(name for part in parts for name in _of_split(part))]
     beside = {name.casefold(): name for name in others if "/" not in name}
     named = [beside[name] for name in dict.fromkeys(likely) if name in beside]
-    unlike = EVALUATION_SPLITS if train else TRAINING_SPLITS
-    return named + [
-        name
-        for key, name in beside.items()
-        if key.endswith(".csv")
-        and name not in named
-        and not key.startswith(unlike)
-        and "submission" not in key
-    ]
+    unlikely = (*(EVALUATION_SPLITS if train else TRAINING_SPLITS), "sample_submission")
+    tables = [name for key, name in beside.items() if key.endswith(".csv") and name not in named]
+    return named + sorted(tables, key=lambda name: name.casefold().startswith(unlikely))
 
 
 def _of_split(split: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 
 from resnet_deploy.data.labels import class_order
@@ -28,6 +28,9 @@ _LABELS = (
 )
 _PARTS = ("split|subset|set|data set|partition",)
 """Heads of columns, as patterns in any case: the first that a column matches counts."""
+
+_LEADS_OUT = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)")
+"""Absolute, with a drive, or up."""
 
 Row = tuple[str, str]
 T = TypeVar("T")
@@ -101,8 +104,10 @@ class _Names:
         self._source = source
         self._loose: dict[str, list[str]] = defaultdict(list)
         for file in listing.images:
-            path = PurePosixPath(file)
-            for name in {path.name, path.stem, str(path.with_suffix(""))} - {file}:
+            base, dot, _ = file.rpartition(".")
+            whole = base if dot else file
+            names = {file.rpartition("/")[2], whole, whole.rpartition("/")[2]}
+            for name in names - {file}:
                 self._loose[name].append(file)
 
     def find(self, name: str) -> str | None:
@@ -111,16 +116,16 @@ class _Names:
         Raises:
             DatasetError: the name leads out of the folder, or fits several images.
         """
-        path = PurePosixPath(name.strip().replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", name):
+        path = name.replace("\\", "/").removeprefix("./")
+        if _LEADS_OUT.search(path):
             raise DatasetError(
                 f"{self._source} names {name!r}, which leads out of the folder: names must be "
                 "relative to it"
             )
-        for tried in (path, self._inside(path)):
-            if str(tried) in self._exact:
-                return str(tried)
-            several = self._loose.get(str(tried), ())
+        for tried in (path, path.removeprefix(f"{self._folder}/")):
+            if tried in self._exact:
+                return tried
+            several = self._loose.get(tried, ())
             if len(several) > 1:
                 raise DatasetError(
                     f"{self._source} names {name!r}, which can be {several[0]} or {several[1]}: "
@@ -129,12 +134,6 @@ class _Names:
             if several:
                 return several[0]
         return None
-
-    def _inside(self, path: PurePosixPath) -> PurePosixPath:
-        """Return ``val/1.jpg`` as ``1.jpg`` where the folder itself is called ``val``."""
-        if len(path.parts) > 1 and path.parts[0] == self._folder:
-            return PurePosixPath(*path.parts[1:])
-        return path
 
 
 def _rows(path: Path, *, train: bool) -> list[Row]:

@@ -31,6 +31,9 @@ _TEXT = re.compile(
 )
 """Names that are not worth a look inside: thousands of annotations lie beside some datasets."""
 
+_CERTAIN = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP", re.DOTALL)
+"""The heads of the formats of nearly all images, that nothing else begins with."""
+
 _HEAD = 16
 """Bytes that Pillow's formats are told by."""
 
@@ -101,12 +104,15 @@ def is_image(path: Path) -> bool:
         return False
     formats = _other_formats()
     try:
-        with path.open("rb") as stream, _pillow_silenced():
+        with path.open("rb") as stream:
             head = stream.read(_HEAD)
+            if _CERTAIN.match(head):
+                return True
             if not any(_begins(head, name) for name in (*_USUAL, *formats)):
                 return False
             stream.seek(0)
-            _opened(stream)
+            with _pillow_silenced():
+                _opened(stream)
     except Exception:  # as in decode()
         return False
     return True

@@ -40,8 +40,8 @@ _WHAT = "give one class name a line, a JSON list or map, or CSV with the columns
 
 _INDEXED = re.compile(r"([0-9]+)\s*(?:[:,;\t]|\s)\s*(\S.*)")
 _NAMED = re.compile(r"(.*\S)\s*[,;:\t]\s*([0-9]+)")
-_NO_NAMES = re.compile(r"[\x00-\x08\x0e-\x1f]|\{\s*$", re.MULTILINE)
-"""What no name has: control characters, and the blocks of protocol buffers' text."""
+_NO_NAMES = re.compile(r"[\x00-\x08\x0e-\x1f]|[{:]\s*$", re.MULTILINE)
+"""What no name has: control characters, and the blocks of YAML and protocol buffers."""
 
 _NUMBERED_WNID = re.compile(r"n\d{8}\s+\d+\s+\S")
 
@@ -117,6 +117,8 @@ def _from_map(path: Path, data: Mapping[object, object]) -> list[str]:
     values = list(data.values())
     if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
         return _in_order(path, [(str(value), str(name)) for name, value in data.items()])
+    if all(_WNID.fullmatch(str(key)) for key in data) and sorted(map(str, data)) == list(data):
+        return [f"{wnid} {_name(path, name)}" for wnid, name in data.items()]
     return _in_order(path, [(str(index), _name(path, name)) for index, name in data.items()])
 
 
@@ -134,7 +136,8 @@ def _from_objects(path: Path, data: Sequence[Mapping[str, object]]) -> list[str]
 def _name(path: Path, value: object) -> str:
     """Return one class name; a list is a WordNet id and a name."""
     parts = value if isinstance(value, list | tuple) and value else [value]
-    if not all(isinstance(part, str | int) and not isinstance(part, bool) for part in parts):
+    kinds = str if parts is value else str | int
+    if not all(isinstance(part, kinds) and not isinstance(part, bool) for part in parts):
         raise DatasetError(f"{path} is JSON with a class name {str(value)[:40]!r}: {_WHAT}")
     words = [" ".join(str(part).split()) for part in parts]
     return (" " if _WNID.fullmatch(words[0]) else ", ").join(words)
