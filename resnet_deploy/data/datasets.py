@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from PIL import Image
 
 from resnet_deploy.data.cifar import is_cifar_folder, open_cifar
-from resnet_deploy.data.folder import ARCHIVES, open_folder
+from resnet_deploy.data.folder import ARCHIVES, ImageFolder, open_folder
 from resnet_deploy.data.idx import is_idx_folder, open_idx
 from resnet_deploy.data.npz import open_npz
 from resnet_deploy.data.parquet import open_parquet, parquet_files
@@ -53,11 +53,31 @@ class Dataset(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A path to open, and how: see :func:`open_dataset`."""
+    """A path to open, and how: see :func:`open_dataset`.
+
+    It is opened once: large folders take time to list, and warnings are read once.
+    """
 
     path: Path
     labels_file: Path | None = None
     follow_links: bool = False
+    _opened: dict[bool, Dataset] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def open(self, *, train: bool) -> Dataset:
+        """Return the dataset; see :func:`open_dataset`."""
+        other = self._opened.get(not train)
+        if isinstance(other, ImageFolder) and not other.split and other.labels_file is None:
+            return other  # a folder without parts is the same for both
+        if train not in self._opened:
+            self._opened[train] = open_dataset(
+                self.path,
+                train=train,
+                labels_file=self.labels_file,
+                follow_links=self.follow_links,
+            )
+        return self._opened[train]
 
 
 Data = Path | Source | Dataset
@@ -67,9 +87,7 @@ Data = Path | Source | Dataset
 def opened(data: Data, *, train: bool = False) -> Dataset:
     """Return the dataset that ``data`` is, or tells where to find; see :func:`open_dataset`."""
     if isinstance(data, Source):
-        return open_dataset(
-            data.path, train=train, labels_file=data.labels_file, follow_links=data.follow_links
-        )
+        return data.open(train=train)
     return open_dataset(data, train=train) if isinstance(data, Path) else data
 
 
