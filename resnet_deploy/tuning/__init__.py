@@ -74,6 +74,7 @@ def tune(
         data=f"{images.name} (sha256 {images.fingerprint()[:12]})",
         spec=spec,
         environment=environment,
+        shipped=str(store.best),
     )
     report = store.resume(report)
     threads = spec.threads or default_threads()
@@ -88,8 +89,7 @@ def tune(
         environment=environment,
         progress=progress,
     )
-    report = Search(source, store, files, baseline, report, threads, progress).run()
-    return replace(report, shipped=str(store.best))
+    return Search(source, store, files, baseline, report, threads, progress).run()
 
 
 def _images(

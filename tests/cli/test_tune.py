@@ -47,7 +47,8 @@ def test_the_result_is_a_folder_that_a_second_call_completes(
     assert first.exit_code == 0, (first.output, first.exception)
     found = json.loads(first.stdout)
     assert found == json.loads((out / "tune.json").read_text()) | {
-        "environment": found["environment"]
+        "environment": found["environment"],
+        "shipped": str(out / "net.tuned.onnx"),
     }
     assert not found["complete"]
     assert found["spec"]["time_limit"] == 0.1

@@ -179,7 +179,7 @@ def test_a_file_of_another_tool_is_quantized(tmp_path: Path, opset: int) -> None
     path = foreign(tmp_path, opset=opset)
     out = tmp_path / "theirs.int8.onnx"
 
-    made = api.deploy(path, out, allow_float_ops=True)
+    made = api.deploy(path, out)
 
     assert made.passed, made.inspection
     artifact = load(out)
@@ -199,12 +199,12 @@ def test_a_foreign_operator_in_float_is_named_not_refused(tmp_path: Path) -> Non
     path, out = tmp_path / "elu.onnx", tmp_path / "elu.int8.onnx"
     onnx.save(model, path)
 
-    made = api.deploy(path, out, allow_float_ops=True)
+    made = api.deploy(path, out)
     assert made.passed
     assert made.inspection is not None
     assert any(op.op_type == "Elu" for op in made.inspection.float_ops)
 
-    strict = api.deploy(path, tmp_path / "strict.onnx")
+    strict = api.deploy(path, tmp_path / "strict.onnx", allow_float_ops=False)
     assert not strict.passed
     assert not (tmp_path / "strict.onnx").exists()
 
@@ -220,7 +220,7 @@ def test_logits_of_a_convolution_are_int8_too(tmp_path: Path) -> None:
     """
     path = tmp_path / "conv.onnx"
     onnx.save(parse(text, {"w1": noise(8, 3, 3, 3), "w2": noise(5, 8, 1, 1)}), path)
-    made = api.deploy(path, tmp_path / "conv.int8.onnx")
+    made = api.deploy(path, tmp_path / "conv.int8.onnx", allow_float_ops=False)
     assert made.passed, made.inspection
     assert load(tmp_path / "conv.int8.onnx").output.name == "y"
 
