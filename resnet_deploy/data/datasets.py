@@ -11,6 +11,7 @@ from PIL import Image
 from resnet_deploy.data.cifar import is_cifar_folder, open_cifar
 from resnet_deploy.data.folder import ARCHIVES, ImageFolder, open_folder
 from resnet_deploy.data.idx import is_idx_folder, open_idx
+from resnet_deploy.data.listing import Links
 from resnet_deploy.data.npz import open_npz
 from resnet_deploy.data.parquet import open_parquet, parquet_files
 from resnet_deploy.errors import DatasetError
@@ -112,7 +113,7 @@ def open_dataset(
         raise DatasetError(f"{path} does not exist: name a folder of images or a dataset file")
     try:
         if path.is_dir() and labels_file is None:
-            arrays = _open_arrays(path, train=train)
+            arrays = _open_arrays(path, Links(path, follow_links), train=train)
             if arrays is not None:
                 return arrays
         if path.is_dir():
@@ -126,20 +127,23 @@ def open_dataset(
         raise DatasetError(f"cannot read {error.filename or path}: {error.strerror}") from error
 
 
-def _open_arrays(path: Path, *, train: bool) -> Dataset | None:
+def _open_arrays(path: Path, links: Links, *, train: bool) -> Dataset | None:
     """Open a folder of files that hold many images each; None if it is none."""
     place = path
     for _ in range(_DEEPEST):
-        if is_cifar_folder(place):
-            return open_cifar(place, train=train)
-        if is_idx_folder(place):
-            return open_idx(place, train=train)
         files = parquet_files(place)
+        arrays = is_cifar_folder(place) or is_idx_folder(place)
+        if files or arrays:
+            for file in files or place.iterdir():
+                links.check(str(file))
         if files:
             return open_parquet(path.resolve().name, files, train=train)
+        if arrays:
+            return (open_cifar if is_cifar_folder(place) else open_idx)(place, train=train)
         inside = [one for one in place.iterdir() if not one.name.startswith(".")]
-        if len(inside) != 1 or inside[0].is_symlink() or not inside[0].is_dir():
+        if len(inside) != 1 or not inside[0].is_dir():
             return None
+        links.check(str(inside[0]))
         place = inside[0]
     return None
 

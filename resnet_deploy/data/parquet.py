@@ -21,6 +21,7 @@ from typing import Any
 
 from PIL import Image
 
+from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.data.images import decode
 from resnet_deploy.data.labels import class_order
 from resnet_deploy.data.splits import is_split, wanted_split
@@ -103,6 +104,7 @@ class ParquetDataset:
         self.name = name
         self.classes: tuple[str, ...] = ()
         self._labels: list[int] = []
+        self._fingerprint = ""
         self._lock = threading.Lock()
         self._files = tuple(files)
         self._opened: dict[Path, tuple[Any, str]] = {}
@@ -165,12 +167,12 @@ class ParquetDataset:
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of the files, and of labels and class names."""
-        digest = hashlib.sha256(f"{self.classes} {self._labels}".encode())
-        for path in self._files:
-            with path.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-        return digest.hexdigest()
+        if not self._fingerprint:
+            digest = hashlib.sha256(f"{self.classes} {self._labels}".encode())
+            for path in self._files:
+                digest.update(sha256_of(path).encode())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
 
     def _set_labels(self, labels: Sequence[Any], names: Sequence[str]) -> None:
         if all(isinstance(label, int) and 0 <= label < 10**6 for label in labels):

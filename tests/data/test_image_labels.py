@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from resnet_deploy.data.datasets import open_dataset
+from resnet_deploy.data.folder import open_folder
 from resnet_deploy.errors import DatasetError
 
 
@@ -70,8 +71,8 @@ def test_labels_are_read_from_a_file_that_is_named(flat, tmp_path, text):
 def test_rows_of_the_other_part_are_left_out(flat, tmp_path, caplog):
     path = tmp_path / "all.csv"
     path.write_text("path,label,split\n0.png,a,train\n1.png,b,train\n2.png,a,test\n3.png,b,test\n")
-    assert open_dataset(flat, labels_file=path).files == ("2.png", "3.png")
-    assert open_dataset(flat, labels_file=path, train=True).files == ("0.png", "1.png")
+    assert open_folder(flat, labels_file=path).files == ("2.png", "3.png")
+    assert open_folder(flat, labels_file=path, train=True).files == ("0.png", "1.png")
     assert caplog.messages[0] == "2 images are not in all.csv: 0.png, 1.png"
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from resnet_deploy.data.datasets import Source, open_dataset
-from resnet_deploy.data.folder import ImageFolder, image_files
+from resnet_deploy.data.folder import ImageFolder, image_files, open_folder
 from resnet_deploy.errors import DatasetError
 
 
@@ -84,7 +84,7 @@ def test_one_class_is_not_looked_through(tmp_path):
     ],
 )
 def test_every_format_that_pillow_reads_counts(tmp_path, name, kind):
-    dataset = open_dataset(_put(tmp_path, f"cat/{name}", kind=kind))
+    dataset = open_folder(_put(tmp_path, f"cat/{name}", kind=kind))
     assert dataset.files == (f"cat/{name}",)
     assert dataset.image(0).size == (4, 4)
 
@@ -135,7 +135,7 @@ def test_links_are_followed_when_asked_to(tmp_path, link):
     (root / link).symlink_to(outside / "1.png" if link.endswith(".png") else outside)
     with pytest.raises(DatasetError, match="--follow-links"):
         open_dataset(root)
-    dataset = open_dataset(root, follow_links=True)
+    dataset = open_folder(root, follow_links=True)
     assert any(name.endswith("link.png") or name == "x/1.png" for name in dataset.files) or (
         "linked/1.png" in dataset.files
     )
@@ -173,3 +173,13 @@ def test_archives_are_told_to_be_unpacked(tmp_path, name):
     if name != "noname":
         with pytest.raises(DatasetError, match=f"holds archives .*{name}.*unpack them first"):
             open_dataset(tmp_path)
+
+
+def test_a_folder_of_arrays_is_looked_through_and_its_links_are_checked(tmp_path):
+    (tmp_path / "outside.parquet").write_bytes(b"PAR1")
+    (tmp_path / "data/inner").mkdir(parents=True)
+    (tmp_path / "data/inner/test.parquet").symlink_to(tmp_path / "outside.parquet")
+    with pytest.raises(DatasetError, match="--follow-links"):
+        open_dataset(tmp_path / "data")
+    with pytest.raises(DatasetError, match="damaged parquet"):
+        open_dataset(tmp_path / "data", follow_links=True)
