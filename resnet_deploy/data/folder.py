@@ -14,16 +14,13 @@ from resnet_deploy.data.image_labels import ImageLabels, label_images
 from resnet_deploy.data.images import read_image
 from resnet_deploy.data.labels import class_order
 from resnet_deploy.data.listing import Links, Listing, counted, first_few
-from resnet_deploy.data.splits import EVALUATION_SPLITS, TRAINING_SPLITS, is_split, wanted_split
+from resnet_deploy.data.splits import EVALUATION_SPLITS, TRAINING_SPLITS, find_part
 from resnet_deploy.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
 _FOUND = ("metadata.csv", "metadata.jsonl", "labels.csv", "annotations.csv", "labels.txt")
 """Names of files with labels, beside the images, that are taken without being asked for."""
-
-_DEEPEST = 8
-"""How many folders in folders are looked through."""
 
 ARCHIVES = (".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst", ".zip", ".7z", ".rar")
 """How the names of archives end, in lower case."""
@@ -112,7 +109,7 @@ def open_folder(
     name = root.resolve().name
     if labels_file is not None:
         return _with_labels(root, name, labels_file, links, train=train)
-    place, split = _place(root, links, train=train)
+    place, split = find_part(root, links, train=train)
     listing = links.list(place)
     if not listing.images:
         raise DatasetError(_why_empty(root, listing))
@@ -138,55 +135,6 @@ def image_files(folder: Path, *, follow_links: bool = False) -> tuple[Path, ...]
         )
     _tell_others(listing.others)
     return tuple(folder / file for file in listing.images)
-
-
-def _place(root: Path, links: Links, *, train: bool) -> tuple[Path, str]:
-    """Return the folder that is meant by ``root``, and the name of the part that it is.
-
-    Raises:
-        DatasetError: there are training images only, and others are asked for.
-    """
-    place, split = root, ""
-    for _ in range(_DEEPEST):
-        folders = links.folders(place)
-        splits = [] if split else _splits(folders, links)
-        if splits:
-            wanted = wanted_split(splits, train=train)
-            if wanted is None:
-                raise DatasetError(
-                    f"{root} holds {splits[0]}/ but no test/ or val/ with class folders: name the "
-                    "folder that holds the class folders"
-                )
-            place, split = place / wanted, wanted
-        elif len(folders) == 1 and not links.images_beside(place) and _is_set(folders[0], links):
-            place = folders[0]
-        else:
-            break
-    return place, split
-
-
-def _splits(folders: list[Path], links: Links) -> list[str]:
-    """Return the names of the folders that are parts of a dataset.
-
-    That needs class folders inside, as a class may be called ``test``; or that nothing but parts
-    is there.
-    """
-    named = [folder for folder in folders if is_split(folder.name) and links.holds_images(folder)]
-    deep = [folder.name for folder in named if any(map(links.holds_images, links.folders(folder)))]
-    others = (folder for folder in folders if not is_split(folder.name))
-    if not deep and named and not any(map(links.holds_images, others)):
-        return [folder.name for folder in named]
-    return deep
-
-
-def _is_set(folder: Path, links: Links) -> bool:
-    """Whether a folder in a folder is a dataset, and no class with images of its own."""
-    if links.images_beside(folder):
-        return False
-    inside = [child for child in links.folders(folder) if links.holds_images(child)]
-    if len(inside) == 1:
-        return is_split(inside[0].name) or _is_set(inside[0], links)
-    return bool(inside)
 
 
 def _in_class_folders(listing: Listing, links: Links) -> ImageFolder:
@@ -225,7 +173,7 @@ def _with_labels(
 ) -> ImageFolder:
     """Open the part that is wanted with the labels in a file, or the whole if they name that."""
     try:
-        place, split = _place(root, links, train=train)
+        place, split = find_part(root, links, train=train)
         if place != root:
             listing = links.list(place)
             found = label_images(labels_file, listing, train=train)

@@ -103,9 +103,11 @@ class Links:
     def _counts(self, entry: os.DirEntry[str]) -> bool:
         """Whether a file is an image; what a link out names is not looked into for that."""
         if has_image_suffix(entry.name):
-            if entry.is_symlink():
-                self.check(entry.path)
-            return True
+            # Whoever opens a pipe waits. A link to nothing is an error to tell, when it is read.
+            if not entry.is_symlink():
+                return entry.is_file()
+            self.check(entry.path)
+            return os.path.isfile(entry.path) or not os.path.exists(entry.path)  # noqa: PTH110, PTH113
         if entry.is_symlink() and not self.follow and self._leads_out(entry.path):
             return False
         return is_image(Path(entry.path))

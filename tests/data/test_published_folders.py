@@ -107,13 +107,13 @@ def test_what_is_left_out_is_named(tmp_path, caplog):
     root = _put(tmp_path, "cat/1.png", "dog/1.png", "beside.png")
     for name in ("a.txt", "cat/b.xml", "dog/c", "dog/d.dat"):
         (root / name).write_text("P6 is how a PPM begins")
-    os.mkfifo(root / "cat" / "pipe")
+    os.mkfifo(root / "cat" / "pipe.png")
     (root / "empty").mkdir()
     open_dataset(root)
     assert caplog.messages == [
         "1 image lies beside the class folders: beside.png",
         "1 folder holds no image that can be read: empty",
-        "5 files are no images that can be read: a.txt, cat/b.xml, cat/pipe, …",
+        "5 files are no images that can be read: a.txt, cat/b.xml, cat/pipe.png, …",
     ]
     caplog.clear()
     assert len(image_files(root)) == 3
