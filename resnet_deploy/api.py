@@ -110,26 +110,37 @@ def load(
             ONNX file, which becomes an ``Artifact``.
         depth: 18, 34, 50, 101 or 152 (ImageNet), or any 6n+2 (CIFAR: 20, 32, 44, 56, 110).
         model: vgg19, resnet34, plain34, …, or package.module:factory for a net of your own.
-        variant: Where a bottleneck strides: v1 first 1x1 (the paper), v1.5 3x3.
-        shortcut: A zero-padded identity, B projection on a change, C always.
+        variant: Where a bottleneck strides: v1 first 1x1 (the paper), by default v1.5 3x3.
+        shortcut: A zero-padded identity, B projection on a change, C always; by default B, for
+            CIFAR nets A.
         stem: 7x7/2 and max-pool, or 3x3/1 for small images.
         plain: The paper's plain net: no shortcuts.
         num_classes: Number of classes.
         image_size: Height and width in pixels.
         labels: File with the class names (one a line, synset lines, JSON, CSV), or the names.
-        licence: Licence of the weights, as Apache-2.0, for the files' card.
-        mean: Mean of the input, on [0, 1].
-        std: Its standard deviation.
-        resize: Shorter side before the crop.
-        interpolation: Of the resize: bilinear or bicubic.
+        licence: Licence of the weights, as Apache-2.0, for the files' card; by default their own.
+        mean: Mean of the input, on [0, 1]; by default the weights' own, or ImageNet's.
+        std: Its standard deviation; by default the weights' own, or ImageNet's.
+        resize: Shorter side before the crop; by default the weights' own, or size/0.875.
+        interpolation: Of the resize: bilinear or bicubic; by default the weights' own, or bilinear.
         seed: Of everything random.
         progress: Told about downloads.
     """
-    request = _request(depth, model, variant, shortcut, stem, plain, num_classes, image_size)
-    if str(weights).endswith(".onnx"):
-        if request != ModelRequest():
+    spec = LoadSpec(
+        model=_request(depth, model, variant, shortcut, stem, plain, num_classes, image_size),
+        weights=str(weights),
+        labels=_labels(labels),
+        licence=licence,
+        preprocess=PreprocessOverrides(
+            mean=mean, std=std, resize=resize, interpolation=interpolation
+        ),
+        seed=seed,
+    )
+    if spec.weights.endswith(".onnx"):
+        if spec != LoadSpec(weights=spec.weights, seed=seed):
             raise SpecError(
-                f"{weights} is an ONNX file, which says itself what it is: drop --depth"
+                f"{weights} is an ONNX file, which says itself what it is: drop --depth and all "
+                "other words about the network, its labels, licence and preprocessing"
             )
         return _artifact(weights)
     from resnet_deploy.models.dependencies import require
@@ -137,19 +148,7 @@ def load(
     require("torch", "building the network")
     from resnet_deploy.models.checkpoint import load_network
 
-    return load_network(
-        LoadSpec(
-            model=request,
-            weights=str(weights),
-            labels=_labels(labels),
-            licence=licence,
-            preprocess=PreprocessOverrides(
-                mean=mean, std=std, resize=resize, interpolation=interpolation
-            ),
-            seed=seed,
-        ),
-        progress=progress,
-    )
+    return load_network(spec, progress=progress)
 
 
 def export(
@@ -175,8 +174,8 @@ def export(
         output_stride: Pixels of the image per pixel of the last map; below 32, convolutions dilate.
         input: What the file takes: normalised floats, or the bytes of RGB pixels.
         resize_in_graph: Let the file resize and crop pictures of any size; needs input uint8-nhwc.
-        batch_size: Fix the batch size.
-        opset: ONNX operator set.
+        batch_size: Fix the batch size; by default any.
+        opset: ONNX operator set; by default 17.
         target_ort: Write nothing that this ONNX Runtime can't read, as 1.16.
         fold: Fold BatchNorm in PyTorch.
         simplify: Run onnxsim.
@@ -216,7 +215,7 @@ def quantize(
     effort: str = "fast",
     target_isa: str = "auto",
     first_conv: str = "auto",
-    exclude: Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     workers: int = 1,
     input: str | None = None,
     network: Network | None = None,
@@ -313,7 +312,7 @@ def deploy(
     effort: str = "fast",
     target_isa: str = "auto",
     first_conv: str = "auto",
-    exclude: Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     workers: int = 1,
     verify: bool = True,
     allow_float_ops: bool | None = None,
@@ -494,7 +493,7 @@ def verify(
 
 def verify_isa(
     artifact: Artifact | StrPath,
-    isa: Sequence[str],
+    isa: str | Sequence[str],
     *,
     against: Network | Artifact | StrPath | None = None,
     model: str | None = None,
@@ -532,7 +531,7 @@ def verify_isa(
     )
 
     opened = _artifact(artifact)
-    isas = runnable_isas(isa)  # before the work, not after it
+    isas = runnable_isas(_names(isa))  # before the work, not after it
     images, name, meaningful = _verification(
         opened, _data(data, follow_links=follow_links), samples, seed
     )
@@ -590,13 +589,13 @@ def count_saturation(
 def bench(
     models: Artifact | StrPath | Sequence[Artifact | StrPath],
     *,
-    runner: Sequence[str] = (),
+    runner: str | Sequence[str] = (),
     batch_size: int | Sequence[int] = (),
     threads: int | Sequence[int] = (),
     throughput: bool = False,
     instances: int | Sequence[int] = (),
     pin: bool = False,
-    session_option: Mapping[str, str] | Sequence[str] = (),
+    session_option: Mapping[str, str] | str | Sequence[str] = (),
     precision: float = 0.02,
     time_limit: float = 20.0,
     rounds: int = 60,
@@ -648,7 +647,7 @@ def bench(
     paths = [_path(one) for one in given]
     results = sweep(
         open_models(paths),
-        tuple(runner),
+        _names(runner),
         BenchSpec(
             throughput=throughput,
             pin=pin,
@@ -662,7 +661,7 @@ def bench(
         batch_sizes=_several(batch_size),
         threads=_several(threads),
         instances=_several(instances),
-        session_options=parse_session_options(options),
+        session_options=parse_session_options(_names(options)),
         profile=profile,
         environment=_here(environment),
         progress=progress,
@@ -767,13 +766,20 @@ def record(
     from resnet_deploy.data.datasets import opened
     from resnet_deploy.evaluation import accuracy_of
     from resnet_deploy.isa.verify import isas_of
-    from resnet_deploy.results import EvalResult
+    from resnet_deploy.results import EvalResult, IsaReport
 
+    model = _artifact(artifact)
     if isinstance(result, EvalResult):
+        if result.sha256 != model.sha256:
+            raise SpecError(f"{model.path} is not the file that was evaluated: {result.model}")
         found = accuracy_of(result, opened(_required(data, labels_file, follow_links=follow_links)))
-        return recorded(_artifact(artifact), lambda card: card.with_accuracy(found))
+        return recorded(model, lambda card: card.with_accuracy(found))
+    if not isinstance(result, IsaReport):
+        raise SpecError(
+            f"a card holds what evaluate and verify_isa found, no {type(result).__name__}"
+        )
     proven, refuted = isas_of(result)
-    return recorded(_artifact(artifact), lambda card: card.with_isas(proven, refuted))
+    return recorded(model, lambda card: card.with_isas(proven, refuted))
 
 
 def predict(
@@ -1169,7 +1175,7 @@ def _quant_spec(
     effort: str,
     target_isa: str,
     first_conv: str,
-    exclude: Sequence[str],
+    exclude: str | Sequence[str],
     workers: int,
     seed: int,
 ) -> QuantSpec:
@@ -1182,7 +1188,7 @@ def _quant_spec(
         samples=samples,
         target_isa=_one_of(TargetIsa, target_isa),
         first_conv=_one_of(FirstConv, first_conv),
-        exclude=tuple(exclude),
+        exclude=_names(exclude),
         workers=workers,
         seed=seed,
         calibration_cache=None if no_cache else folder,
@@ -1239,20 +1245,29 @@ def _one_of(kind: type[E], value: str) -> E:
 
 
 def _artifact(given: Artifact | StrPath) -> Artifact:
+    from resnet_deploy.artifact.onnx_file import Artifact
     from resnet_deploy.artifact.onnx_file import load as open_file
 
-    return open_file(Path(given)) if isinstance(given, str | os.PathLike) else given
+    if isinstance(given, str | os.PathLike):
+        return open_file(Path(given))
+    if not isinstance(given, Artifact):
+        raise SpecError(
+            f"this takes an ONNX file, and a {type(given).__name__} is none: export the network, "
+            "or name the file"
+        )
+    return given
 
 
 def _path(given: Artifact | StrPath) -> Path:
-    return Path(given) if isinstance(given, str | os.PathLike) else given.path
+    return Path(given) if isinstance(given, str | os.PathLike) else _artifact(given).path
 
 
 def _network(given: Network | Artifact) -> Network:
     from resnet_deploy.models.network import Network
 
     if not isinstance(given, Network):
-        raise SpecError(f"{given.path} is an ONNX file already: export takes a network")
+        what = getattr(given, "path", given)
+        raise SpecError(f"{what} is no network: export takes what load makes of weights")
     return given
 
 
@@ -1295,6 +1310,10 @@ def _labels(given: StrPath | Sequence[str]) -> tuple[str, ...]:
     from resnet_deploy.data.labels_file import read_labels_file
 
     return read_labels_file(Path(given))
+
+
+def _names(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _several(given: int | Sequence[int]) -> tuple[int, ...]:

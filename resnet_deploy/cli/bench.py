@@ -56,8 +56,14 @@ class PercentType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
     metavar="OLD.json NEW.json",
     help="Measure nothing: compare two files of --json. Exit code 1 on a regression.",
 )
-@_compares("--max-regress", type=PercentType(), default="5%")
-@_compares("--relative-to", metavar="LABEL")
+@_compares(
+    "--max-regress", type=PercentType(), default="5%", help="With --compare: what may be lost."
+)
+@_compares(
+    "--relative-to",
+    metavar="LABEL",
+    help='With --compare: take out what this subject ("PyTorch fp32") lost, as the machine\'s.',
+)
 @seed_option(_words)
 @output_options
 def command(

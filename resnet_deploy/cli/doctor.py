@@ -13,7 +13,10 @@ _words = Words(api.doctor)
 
 
 @click.command("doctor", help=_words.help)
-@_words("--fetch-isa-tools")
+@_words(
+    "--fetch-isa-tools",
+    help="First fetch the emulators of `verify --isa` (needs Debian on x86-64).",
+)
 @output_options
 def command(fetch_isa_tools: bool) -> None:
     """Look at this machine; the API's description is the help."""

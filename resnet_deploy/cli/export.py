@@ -30,10 +30,28 @@ _loads, _deploys = Words(api.load), Words(api.deploy)
 
 @click.command("export")
 @network_options(_loads)
-@_loads("--weights", metavar="[random|imagenet|cifar10|FILE]")
-@_deploys("-o", "--out", type=PATH, default=Path("artifacts"), show_default=True)
+@_loads(
+    "--weights",
+    metavar="[random|imagenet|cifar10|FILE]",
+    help="Random, torchvision's published file (imagenet, downloaded), the ResNet-20 that comes "
+    "with the package (cifar10), a checkpoint, or the folder of a training run.",
+)
+@_deploys(
+    "-o",
+    "--out",
+    type=PATH,
+    default=Path("artifacts"),
+    show_default=True,
+    help="Folder of the files.",
+)
 @_deploys("--name")
-@_loads("--labels", type=PATH, default=None, multiple=False)
+@_loads(
+    "--labels",
+    type=PATH,
+    default=None,
+    multiple=False,
+    help="Text file with one class name a line; by default the weights' own.",
+)
 @_loads("--licence", metavar="SPDX")
 @_loads("--mean", type=RgbType())
 @_loads("--std", type=RgbType())
@@ -66,6 +84,11 @@ def command(labels: Path | None, seed: int, **words: Any) -> None:
     output = OutputSpec.parse(words["output"])
     if labels is not None and not output.kind.has_classes:
         raise SpecError(f"--output {output.name} has no classes to name: drop --labels")
+    if words["weights"].endswith(".onnx"):
+        raise SpecError(
+            f"{words['weights']} is an ONNX model, which needs no export: quantize, verify and "
+            "bench take it"
+        )
     network = without(words, api.load)
     with ProgressBar() as progress:
         net = api.load(**network, labels=labels or (), seed=seed, progress=progress)

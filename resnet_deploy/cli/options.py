@@ -98,7 +98,10 @@ class Words:
             usual["multiple"] = True
         elif default == "":
             usual["default"] = ""
-        return click.option(*flags, **{**usual, **settings})
+        usual |= settings
+        if usual.get("multiple"):
+            usual["help"] = f"{usual['help'].removesuffix('.')}; may be repeated."
+        return click.option(*flags, **usual)
 
 
 def _keyword(flags: tuple[str, ...]) -> str:

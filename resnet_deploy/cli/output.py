@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shlex
 import sys
@@ -172,8 +173,16 @@ def _is_json(content: bytes) -> bool:
 
 
 def _is_csv(content: bytes) -> bool:
-    first, _, rest = content.partition(b"\n")
-    return b"," in (first or rest) and b"\0" not in content
+    """Return whether ``content`` is tables: rows of one length, perhaps below a caption."""
+    if not content:
+        return True  # of a result that has no table
+    try:
+        blocks = content.decode().replace("\r\n", "\n").strip("\n").split("\n\n")
+        tables = [list(csv.reader(block.split("\n"), strict=True)) for block in blocks]
+    except (UnicodeDecodeError, csv.Error):
+        return False
+    widths = ({len(row) for row in (rows[1:] if len(rows[0]) == 1 else rows)} for rows in tables)
+    return all(len(width) == 1 and min(width) > 1 for width in widths)
 
 
 _KINDS: dict[str, tuple[str, Callable[[bytes], bool]]] = {

@@ -27,7 +27,7 @@ from resnet_deploy.reference import FileReference, Reference, Remembering, netwo
 from resnet_deploy.results import Environment
 from resnet_deploy.rewrites.resize_front import check_resizable
 from resnet_deploy.spec import OutputSpec, Preprocess, QuantSpec
-from resnet_deploy.spec.deploy import DeploySpec
+from resnet_deploy.spec.deploy import DeploySpec, ExportSpec
 
 SYNTHETIC_SAMPLES = 32
 """Synthetic images differ little; more of them move no range."""
@@ -124,6 +124,12 @@ def known_of(network: Network, *, without_images: bool) -> Known:
 def _plan_of_file(
     source: Artifact, spec: DeploySpec, calibration: Data | None, environment: Environment
 ) -> Plan:
+    if not spec.int8 or spec.name or replace(spec.export, input=ExportSpec().input) != ExportSpec():
+        raise SpecError(
+            f"{source.path} is exported already: drop --name, --no-int8, --output, "
+            "--output-stride, --resize-in-graph, --batch-size, --opset, --target-ort, --no-fold "
+            "and --no-simplify, which a network takes"
+        )
     fp32 = fp32_source(source)
     if (spec.sensitivity or spec.budget is not None) and not source.output_kind.has_classes:
         raise SpecError(

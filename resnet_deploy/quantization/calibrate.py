@@ -24,7 +24,7 @@ import onnx
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.data.calibration import CalibrationImages
-from resnet_deploy.errors import ArtifactError
+from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.processes.engine import Engine
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantization.histogram import (
@@ -69,7 +69,10 @@ def observe(
     Raises:
         DatasetError: an activation is NaN or infinite.
         RunnerError: ONNX Runtime can't run the model.
+        SpecError: ``threads`` is negative.
     """
+    if threads < 0:
+        raise SpecError(f"threads must be at least 0, not {threads}")
     names = [name for name in tensors if name != model.graph.input[0].name]
     exposed = serialized_with_outputs(model, names)
     key, total = "", ActivationHistograms.of(tensors)

@@ -46,6 +46,9 @@ class ExportSpec:
 
     ``batch_size`` None takes any. ``opset`` None is 17; nothing is written that the ONNX Runtime
     ``target_ort`` can't read. ``fold`` folds BatchNorm in PyTorch, ``simplify`` runs onnxsim.
+
+    Raises:
+        SpecError: ``batch_size`` is not positive.
     """
 
     output: OutputSpec = field(default_factory=OutputSpec)
@@ -56,6 +59,10 @@ class ExportSpec:
     target_ort: str | None = None
     fold: bool = True
     simplify: bool = True
+
+    def __post_init__(self) -> None:
+        if self.batch_size is not None and self.batch_size < 1:
+            raise SpecError(f"batch_size must be at least 1, not {self.batch_size}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from resnet_deploy.errors import SpecError
+
 
 class Optimization(str, enum.Enum):
     """ONNX Runtime's graph optimisation level: everything, or nothing."""
@@ -23,9 +25,16 @@ class SessionSpec:
     ``("session.dynamic_block_base", "4")``, and attributes of its ``SessionOptions``, such as
     ``("enable_mem_pattern", "0")``; OpenVINO has properties in capitals, such as
     ``("INFERENCE_PRECISION_HINT", "bf16")``. PyTorch has none.
+
+    Raises:
+        SpecError: ``threads`` is negative.
     """
 
     threads: int = 0
     spin: bool = True
     optimization: Optimization = Optimization.ALL
     options: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.threads < 0:
+            raise SpecError(f"threads must be at least 0, not {self.threads}")

@@ -72,6 +72,12 @@ def test_the_card_of_the_weights_is_the_default(tmp_path: Path) -> None:
     refused(run("export", "--depth", 34, "--weights", "cifar10"), "is a ResNet-20", "not 34")
 
 
+def test_export_takes_no_onnx_file(tiny_export: Path, tmp_path: Path) -> None:
+    result = run("export", "--weights", tiny_export / "resnet8.onnx", "-o", tmp_path / "out")
+    refused(result, "resnet8.onnx is an ONNX model, which needs no export", "quantize")
+    assert not (tmp_path / "out").exists()
+
+
 def test_quantize_and_verify(tiny_export: Path, tmp_path: Path) -> None:
     model = tmp_path / "resnet8.onnx"
     shutil.copy(tiny_export / "resnet8.onnx", model)

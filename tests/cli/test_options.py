@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,21 @@ def test_what_is_not_said_is_the_default_of_the_api(
             assert found.words[name] == expected or (not found.words[name] and not expected), (
                 f"{verb}: {name} is {found.words[name]!r} and not {expected!r}"
             )
+
+
+def test_help_says_what_may_be_repeated_and_what_goes_together() -> None:
+    for verb in VERBS:
+        for option in options_of(verb):
+            assert option.multiple == ("may be repeated" in (option.help or "")), (verb, option)
+    helps = {option.opts[-1]: option.help or "" for option in options_of("bench")}
+    for flag in ("--max-regress", "--relative-to"):
+        assert helps[flag].startswith("With --compare: ")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_has_no_name_that_only_python_has(verb: str) -> None:
+    text = " ".join(option.help or "" for option in options_of(verb))
+    assert not re.search(r"[a-z]_[a-z]|Artifact|Dataset", text), text
 
 
 def test_the_command_line_has_every_input_format() -> None:

@@ -82,6 +82,32 @@ def test_nothing_else_is_replaced(arguments, tmp_path, content):
     assert target.read_bytes() == content
 
 
+def test_the_same_command_replaces_its_own_tables(arguments, tmp_path):
+    """With --against there are several tables, each below its caption."""
+    target = tmp_path / "tables.csv"
+    model = Path(arguments[1])
+    other = save_colour_model(tmp_path / "other.onnx").path
+    target.touch()  # what a result without tables, such as that of quantize --no-verify, leaves
+    for options in ((), ("--against", other)):
+        for _ in range(2):
+            result = run(*arguments, *options, "--csv", target)
+            assert result.exit_code == 0, result.stderr
+    assert model.name in target.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["def f(a, b):\n    return a\n", "Dear Ann,\nhello\n", "\n", "a\n\nb,c\n", 'a,"b\n'],
+)
+def test_what_is_no_table_is_not_replaced_by_one(arguments, tmp_path, content):
+    target = tmp_path / "mine.txt"
+    target.write_text(content, encoding="utf-8")
+    result = run(*arguments, "--csv", target)
+    assert result.exit_code == 2
+    assert "is not a CSV file: choose another name" in result.stderr
+    assert target.read_text(encoding="utf-8") == content
+
+
 def test_a_folder_is_no_page(arguments, tmp_path):
     result = run(*arguments, "--report", tmp_path)
     assert result.exit_code == 2
