@@ -349,8 +349,7 @@ def deploy(
             it holds.
         min_agreement: Share of images, 0 to 1, that must keep the top-1 of fp32; needs no labels.
         data: Images on which these are measured; by default other images of ``calibration``.
-        labels_file: Labels of ``data``, or else of ``calibration``: text with IMAGE LABEL a line,
-            CSV or JSON.
+        labels_file: Labels of ``data`` in a flat folder: text with IMAGE LABEL a line, CSV or JSON.
         follow_links: Follow links that lead out of their folders; without, they are refused.
         seed: Of everything random.
         threads: Threads of the runner.
@@ -406,10 +405,8 @@ def deploy(
     return deploy_source(
         source,
         spec,
-        calibration=_data(
-            calibration, labels_file if data is None else None, follow_links=follow_links
-        ),
-        data=None if data is None else _data(data, labels_file, follow_links=follow_links),
+        calibration=_data(calibration, follow_links=follow_links),
+        data=_data(data, labels_file, follow_links=follow_links),
         environment=_here(environment),
         progress=progress,
     )

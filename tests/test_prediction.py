@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,7 @@ def test_errors(tmp_path, images):
 
 
 def test_a_thousand_outputs_without_names_are_imagenets(tmp_path, images, caplog):
+    caplog.set_level(logging.WARNING, logger="resnet_deploy")
     weights = np.zeros((1000, 3))
     weights[954, 0] = 9
     onnx.save(colour_model(weights), tmp_path / "foreign.onnx")

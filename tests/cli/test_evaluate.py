@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -197,6 +198,7 @@ def test_links_are_followed_when_asked_to(model, data, tmp_path):
 
 
 def test_a_class_of_which_nothing_can_be_read_is_named(model, data, caplog):
+    caplog.set_level(logging.WARNING, logger="resnet_deploy")
     for image in (data / "red").iterdir():
         image.write_bytes(b"broken")
     arguments = ["evaluate", str(model), "--data", str(data), "--skip-bad"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,11 @@ def flat(tmp_path: Path) -> Path:
     for index in range(4):
         Image.new("RGB", (4, 4), (index, 0, 0)).save(root / f"{index}.png")
     return root
+
+
+@pytest.fixture(autouse=True)
+def _warnings(caplog):
+    caplog.set_level(logging.WARNING, logger="resnet_deploy")
 
 
 def _labels(dataset) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from PIL import Image
 from resnet_deploy.data.datasets import Source, open_dataset
 from resnet_deploy.data.folder import ImageFolder, image_files, open_folder
 from resnet_deploy.errors import DatasetError
+
+
+@pytest.fixture(autouse=True)
+def _warnings(caplog):
+    caplog.set_level(logging.WARNING, logger="resnet_deploy")
 
 
 def _put(root: Path, *names: str, kind: str | None = None) -> Path:
