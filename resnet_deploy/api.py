@@ -6,8 +6,8 @@ imported when a verb is called.
 
 Words that mean the same in every signature:
 
-- ``data`` and ``calibration``: a path (image folder, CIFAR batches, IDX files, ``.npz``) or an open
-  :class:`~resnet_deploy.data.datasets.Dataset`.
+- ``data`` and ``calibration``: a path (image folder, CIFAR batches, IDX, ``.npz`` or parquet files)
+  or an open :class:`~resnet_deploy.data.datasets.Dataset`.
 - an artifact: an :class:`~resnet_deploy.artifact.onnx_file.Artifact`, or the path of an ONNX file.
 - ``threads``: 0 means the physical cores that this process may use.
 - ``environment``: recorded in the result; by default what is found here, with the command that
@@ -123,7 +123,7 @@ def load(
         plain: The paper's plain net: no shortcuts.
         num_classes: Number of classes.
         image_size: Height and width in pixels.
-        labels: Text file with one class name a line, or the names.
+        labels: File with the class names (one a line, synset lines, JSON, CSV), or the names.
         licence: Licence of the weights, as Apache-2.0, for the files' card; by default their own.
         mean: Mean of the input, on [0, 1]; by default the weights' own, or ImageNet's.
         std: Its standard deviation; by default the weights' own, or ImageNet's.
@@ -220,6 +220,7 @@ def quantize(
     calibration: StrPath | Dataset | None = None,
     calibration_method: str = "mse",
     calibration_samples: int = 512,
+    follow_links: bool = False,
     calibration_cache: StrPath | None = None,
     no_calibration_cache: bool = False,
     effort: str = "fast",
@@ -247,6 +248,7 @@ def quantize(
         calibration_method: How the range of an activation is chosen from what was seen: minmax,
             percentile, entropy or mse.
         calibration_samples: How many images are taken, spread over the classes.
+        follow_links: Follow links that lead out of a folder of images; without, they are refused.
         calibration_cache: Where what was seen is kept, for a run that was stopped or another
             method; by default the user's cache folder.
         no_calibration_cache: Keep nothing, and use nothing kept.
@@ -291,7 +293,7 @@ def quantize(
         fp32_source(_judged(fp32, output_kind)),
         None if input is None else _one_of(InputFormat, input),
     )
-    given = _data(calibration)
+    given = _data(calibration, follow_links=follow_links)
     images = images_for(spec, given, input_preprocess(source))
     known = NOTHING_KNOWN if network is None else known_of(network, without_images=given is None)
     if images.synthetic and known == NOTHING_KNOWN:
@@ -339,6 +341,8 @@ def deploy(
     max_drop: float | None = None,
     min_agreement: float | None = None,
     data: StrPath | Dataset | None = None,
+    labels_file: StrPath | None = None,
+    follow_links: bool = False,
     seed: int = 0,
     threads: int = 0,
     force: bool = False,
@@ -366,6 +370,8 @@ def deploy(
             it holds.
         min_agreement: Share of images, 0 to 1, that must keep the top-1 of fp32; needs no labels.
         data: Images on which these are measured; by default other images of ``calibration``.
+        labels_file: Labels of ``data`` in a flat folder: text with IMAGE LABEL a line, CSV or JSON.
+        follow_links: Follow links that lead out of their folders; without, they are refused.
         seed: Of everything random.
         threads: Threads of the runner.
         force: Replace files that resnet-deploy did not write.
@@ -421,8 +427,8 @@ def deploy(
     return deploy_source(
         source,
         spec,
-        calibration=_data(calibration),
-        data=_data(data),
+        calibration=_data(calibration, follow_links=follow_links),
+        data=_data(data, labels_file, follow_links=follow_links),
         environment=_here(environment),
         progress=progress,
     )
@@ -449,6 +455,7 @@ def verify(
     output_kind: str | None = None,
     data: StrPath | Dataset | None = None,
     samples: int = 128,
+    follow_links: bool = False,
     per_layer: bool = False,
     max_relative: float | None = None,
     min_sqnr: float | None = None,
@@ -473,6 +480,7 @@ def verify(
         model: What builds the net of a checkpoint of your own kind, as package.module:factory.
         data: Images to compare on; synthetic ones without.
         samples: How many images of data.
+        follow_links: Follow links that lead out of a folder of images; without, they are refused.
         per_layer: Also compare every layer, by torch module.
         max_relative: Max |difference| / max |logit|.
         min_sqnr: Least signal to noise of the logits, in dB.
@@ -487,7 +495,9 @@ def verify(
     from resnet_deploy.verification import compare, default_tolerance
 
     opened = _judged(artifact, output_kind)
-    images, name, meaningful = _verification(opened, data, samples, seed)
+    images, name, meaningful = _verification(
+        opened, _data(data, follow_links=follow_links), samples, seed
+    )
     if min_agreement is not None and opened.output_kind is OutputKind.FEATURES:
         raise SpecError(
             f"{opened.path} gives features, which name nothing that could be equal: drop "
@@ -518,6 +528,7 @@ def verify_isa(
     output_kind: str | None = None,
     data: StrPath | Dataset | None = None,
     samples: int = 128,
+    follow_links: bool = False,
     max_relative: float | None = None,
     min_sqnr: float | None = None,
     min_cosine: float | None = None,
@@ -550,7 +561,9 @@ def verify_isa(
 
     opened = _judged(artifact, output_kind)
     isas = runnable_isas(_names(isa))  # before the work, not after it
-    images, name, meaningful = _verification(opened, data, samples, seed)
+    images, name, meaningful = _verification(
+        opened, _data(data, follow_links=follow_links), samples, seed
+    )
     default = isa_tolerance(opened, len(images), meaningful=meaningful)
     return compare_isas(
         opened.path,
@@ -573,6 +586,7 @@ def count_saturation(
     *,
     data: StrPath | Dataset | None = None,
     samples: int = 128,
+    follow_links: bool = False,
     seed: int = 0,
     threads: int = 0,
     environment: Environment | None = None,
@@ -590,7 +604,7 @@ def count_saturation(
     from resnet_deploy.quantization.count_saturation import count_saturation as count
 
     opened = _artifact(artifact)
-    images, name, _ = _verification(opened, data, samples, seed)
+    images, name, _ = _verification(opened, _data(data, follow_links=follow_links), samples, seed)
     return count(
         opened.path,
         [images],
@@ -714,6 +728,8 @@ def evaluate(
     *,
     against: Artifact | StrPath | None = None,
     output_kind: str | None = None,
+    labels_file: StrPath | None = None,
+    follow_links: bool = False,
     limit: int | None = None,
     skip_bad: bool = False,
     batch_size: int = 32,
@@ -735,6 +751,8 @@ def evaluate(
         data: Labelled images.
         against: Compare with this model, image by image: the difference in top-1 with its
             confidence interval and the exact McNemar test, class by class.
+        labels_file: Labels of images in a flat folder: text with IMAGE LABEL a line, CSV or JSON.
+        follow_links: Follow links that lead out of a folder of images; without, they are refused.
         limit: Take this many images, spread evenly over the classes.
         skip_bad: Leave out images that can't be read, and name them, instead of stopping.
         batch_size: Images per run.
@@ -748,7 +766,7 @@ def evaluate(
 
     # A wrong model is named before a large dataset is listed.
     model = _judged(artifact, output_kind)
-    images = opened(_required(data))
+    images = opened(_required(data, labels_file, follow_links=follow_links))
     other = None if against is None else _path(against)
     kind = None if output_kind is None else model.output_kind
     if model.output_kind in (OutputKind.MULTI_LABEL, OutputKind.EMBEDDING):
@@ -783,6 +801,8 @@ def record(
     result: EvalResult | AnswerResult | IsaReport,
     *,
     data: StrPath | Dataset | None = None,
+    labels_file: StrPath | None = None,
+    follow_links: bool = False,
 ) -> Artifact:
     """Return the same file with what was found about it in its card; :func:`save` keeps it.
 
@@ -790,6 +810,8 @@ def record(
         artifact: What was measured; it must have a card.
         result: Of :func:`evaluate` or :func:`verify_isa`.
         data: What it was evaluated on.
+        labels_file: Its labels, as it was evaluated.
+        follow_links: As it was evaluated.
     """
     from resnet_deploy.artifact.recording import recorded
     from resnet_deploy.data.datasets import opened
@@ -803,7 +825,7 @@ def record(
     if isinstance(result, EvalResult):
         if result.sha256 != model.sha256:
             raise SpecError(f"{model.path} is not the file that was evaluated: {result.model}")
-        found = accuracy_of(result, opened(_required(data)))
+        found = accuracy_of(result, opened(_required(data, labels_file, follow_links=follow_links)))
         return recorded(model, lambda card: card.with_accuracy(found))
     if not isinstance(result, IsaReport):
         raise SpecError(
@@ -819,6 +841,7 @@ def predict(
     *,
     top_k: int = 5,
     output_kind: str | None = None,
+    follow_links: bool = False,
     threads: int = 0,
     environment: Environment | None = None,
     progress: Progress = silent,
@@ -833,6 +856,7 @@ def predict(
         artifact: What is asked.
         images: Files or folders.
         top_k: How many classes to name per image.
+        follow_links: Follow links that lead out of a folder of images; without, they are refused.
         threads: Threads of the runner.
         environment: Recorded in the result.
         progress: Told after each batch.
@@ -846,7 +870,7 @@ def predict(
     files = [
         file
         for path in map(Path, several)
-        for file in (image_files(path) if path.is_dir() else [path])
+        for file in (image_files(path, follow_links=follow_links) if path.is_dir() else [path])
     ]
     return Predictions(
         model=model.path.name,
@@ -911,6 +935,8 @@ def tune(
     min_agreement: float | None = None,
     objective: str = "latency",
     time_limit: float = 600.0,
+    labels_file: StrPath | None = None,
+    follow_links: bool = False,
     calibration: StrPath | Dataset | None = None,
     keep_input: bool = False,
     output_kind: str | None = None,
@@ -932,6 +958,8 @@ def tune(
         artifact: The fp32 file.
         out: Folder of the result; by default NAME.tuned beside the file.
         data: Images that accuracy is measured on.
+        labels_file: Labels of images in a flat folder: text with IMAGE LABEL a line, CSV or JSON.
+        follow_links: Follow links that lead out of a folder of images; without, they are refused.
         max_drop: Points of top-1 that may be lost on labelled data.
         min_agreement: Share of images, 0 to 1, that must keep the class of fp32; needs no labels.
         objective: What to be best in: latency, throughput or size.
@@ -962,8 +990,8 @@ def tune(
         source,
         source.path.with_name(f"{source.path.stem}.tuned") if out is None else Path(out),
         spec,
-        data=_required(data),
-        calibration=_data(calibration),
+        data=_required(data, labels_file, follow_links=follow_links),
+        calibration=_data(calibration, follow_links=follow_links),
         environment=_here(environment),
         progress=progress,
     )
@@ -975,6 +1003,7 @@ def bundle(
     out: StrPath,
     *,
     data: StrPath | Dataset | None = None,
+    follow_links: bool = False,
     pictures: int = DEFAULT_REAL_PICTURES,
     alternative: Artifact | StrPath | None = None,
     output_kind: str | None = None,
@@ -997,6 +1026,7 @@ def bundle(
         target: What kind of app it is for: cpp, mobile, node, web or triton.
         out: Folder to write the bundle into.
         data: Real pictures for the golden cases.
+        follow_links: Follow links that lead out of a folder of images; without, they are refused.
         pictures: How many pictures of data become golden cases.
         alternative: The same network in another precision: a web page takes what it measures as
             faster.
@@ -1009,7 +1039,7 @@ def bundle(
 
     # A wrong model is named before a large dataset is listed.
     model = _judged(artifact, output_kind)
-    given = _data(data)
+    given = _data(data, follow_links=follow_links)
     return pack(
         model.path,
         _one_of(BundleTarget, target),
@@ -1050,6 +1080,7 @@ def train(
     mean: Rgb | None = None,
     std: Rgb | None = None,
     limit: int | None = None,
+    follow_links: bool = False,
     licence: str = "",
     resume: bool = False,
     save_seconds: float = 300.0,
@@ -1088,6 +1119,7 @@ def train(
         mean: Mean of the input, on [0, 1].
         std: Its standard deviation.
         limit: Take this many images of each part.
+        follow_links: Follow links that lead out of a folder of images; without, they are refused.
         licence: Licence of the trained weights.
         resume: Go on with the run in the folder, to the same bits.
         save_seconds: Time between two checkpoints inside an epoch.
@@ -1133,6 +1165,7 @@ def train(
             mean=mean,
             std=std,
             limit=limit,
+            follow_links=follow_links,
             licence=licence,
             threads=threads,
             save_seconds=save_seconds,
@@ -1251,14 +1284,14 @@ def _tolerance(
 
 
 def _verification(
-    artifact: Artifact, data: StrPath | Dataset | None, samples: int, seed: int
+    artifact: Artifact, data: Data | None, samples: int, seed: int
 ) -> tuple[Array, str, bool]:
     """Return images to compare on, where they come from, and whether their top-1 means anything."""
     from resnet_deploy.data.preprocess import input_preprocess
     from resnet_deploy.verification import is_trained, verification_images
 
     images, name, real = verification_images(
-        _data(data), input_preprocess(artifact), seed=seed, samples=samples
+        data, input_preprocess(artifact), seed=seed, samples=samples
     )
     return images, name, real and is_trained(artifact)
 
@@ -1338,20 +1371,43 @@ def _network(given: Network | Artifact) -> Network:
     return given
 
 
-def _data(given: StrPath | Dataset | None) -> Data | None:
-    return None if given is None else _required(given)
+def _data(
+    given: StrPath | Dataset | None,
+    labels_file: StrPath | None = None,
+    *,
+    follow_links: bool = False,
+) -> Data | None:
+    """Return where images are and how to open them, or None."""
+    from resnet_deploy.data.datasets import Source
 
-
-def _required(given: StrPath | Dataset | None) -> Data:
     if given is None:
+        if labels_file is not None:
+            raise SpecError(f"{labels_file} has labels of no images: name them with --data")
+        return None
+    if isinstance(given, str | os.PathLike):
+        labels = None if labels_file is None else Path(labels_file)
+        return Source(path=Path(given), labels_file=labels, follow_links=follow_links)
+    if labels_file is not None:
+        raise SpecError("labels_file is for a folder of images: an open dataset has its labels")
+    return given
+
+
+def _required(
+    given: StrPath | Dataset | None,
+    labels_file: StrPath | None = None,
+    *,
+    follow_links: bool = False,
+) -> Data:
+    data = _data(given, labels_file, follow_links=follow_links)
+    if data is None:
         raise SpecError("there are no images: name them with --data")
-    return Path(given) if isinstance(given, str | os.PathLike) else given
+    return data
 
 
 def _labels(given: StrPath | Sequence[str]) -> tuple[str, ...]:
     if not isinstance(given, str | os.PathLike):
         return tuple(given)
-    from resnet_deploy.data.labels import read_labels_file
+    from resnet_deploy.data.labels_file import read_labels_file
 
     return read_labels_file(Path(given))
 

@@ -17,7 +17,7 @@ from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.onnx_file import Artifact, load
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.formats import input_shape
-from resnet_deploy.data.labels import match_classes
+from resnet_deploy.data.labels import match_classes, output_names
 from resnet_deploy.data.loader import image_name, prepared_batches
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.data.sampling import spread_sample
@@ -72,7 +72,7 @@ def score(
     if not dataset.labelled:
         raise DatasetError(
             f"{dataset.name} has no labels, so there is no accuracy: give class folders "
-            "(DIR/<class>/*.jpg) or a labels file"
+            "(DIR/<class>/*.jpg) or, with --labels-file, a labels file"
         )
     indices = sorted(spread_sample(dataset, limit or len(dataset), seed=0))
     data = f"{dataset.name} (sha256 {dataset.fingerprint()[:12]})"
@@ -115,6 +115,10 @@ def score(
             f"not one of the {len(indices)} images of {dataset.name} can be read; the first: "
             f"{left_out[0][1] if left_out else 'there are none'}"
         )
+    if left_out:
+        unread = {dataset.label(index) for index in indices} - set(truth)
+        for label in sorted(unread):
+            logger.warning("not one image of class %s can be read", dataset.classes[label])
     return EvalResult(
         model=path.name,
         sha256=model.artifact.sha256,
@@ -169,6 +173,19 @@ def check_finite(artifact: Artifact, logits: Logits, image: Callable[[int], str]
         )
 
 
+def class_names(artifact: Artifact, outputs: int) -> tuple[str, ...]:
+    """Return what to call each output: as the file does, or else by ImageNet's names.
+
+    The outputs of a file without names are called ``class 7``, unless they are a thousand and
+    trained: nearly all of those are ImageNet's.
+    """
+    card = artifact.card
+    names = artifact.class_names
+    if card is None or card.weights.kind != "random":
+        names = output_names(names, outputs)
+    return (*names, *(f"class {index}" for index in range(len(names), outputs)))
+
+
 class _Subject:
     """An open model, which of its outputs each class is, and its answers so far.
 
@@ -198,10 +215,8 @@ class _Subject:
         # Backwards, so that of two folders that are one class (Cat and cat) the first counts.
         self._class_of = np.zeros(outputs, dtype=np.int64)
         self._class_of[self.order[::-1]] = np.arange(len(self.order))[::-1]
-        self.classes: tuple[str, ...] = (
-            *dataset.classes,
-            *(artifact.class_name(output) for output in rest),
-        )
+        names = class_names(self.artifact, outputs)
+        self.classes: tuple[str, ...] = (*dataset.classes, *(names[output] for output in rest))
 
     def close(self) -> None:
         """Free the model."""

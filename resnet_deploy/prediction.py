@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from resnet_deploy.data.images import read_image
 from resnet_deploy.data.loader import prepared_batches
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import DatasetError, SpecError
-from resnet_deploy.evaluation import Logits, check_finite, softmax
+from resnet_deploy.evaluation import Logits, check_finite, class_names, softmax
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Prediction, ScoredClass
 from resnet_deploy.runners.classes import check_has_names, class_scores, listed_classes
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import LABEL_THRESHOLD, OutputKind, SessionSpec
+
+logger = logging.getLogger(__name__)
 
 _BATCH_SIZE = 8
 
@@ -63,13 +66,16 @@ def classify(
     with closing(OrtRunner(path, SessionSpec(threads=threads, spin=False))) as runner:
         for batch in prepared_batches(files, indices, [spec], batch_size=_BATCH_SIZE):
             logits = class_scores(artifact, runner, batch.inputs[0]).astype(np.float64)
+            classes = class_names(artifact, logits.shape[1])
             names = [str(images[index]) for index in batch.indices]
             check_finite(artifact, logits, names.__getitem__)
             found += [
-                Prediction(image=name, classes=_best(artifact, row, top_k))
+                Prediction(image=name, classes=_best(artifact, row, top_k, classes))
                 for name, row in zip(names, logits, strict=True)
             ]
             progress("classifying", len(found), len(images))
+    if not artifact.class_names and not classes[0].startswith("class "):
+        logger.warning("%s names no classes: its 1000 outputs are taken for ImageNet's", path.name)
     return tuple(found)
 
 
@@ -80,7 +86,9 @@ def sigmoid(logits: Logits) -> Logits:
     return found
 
 
-def _best(artifact: Artifact, logits: Logits, top_k: int) -> tuple[ScoredClass, ...]:
+def _best(
+    artifact: Artifact, logits: Logits, top_k: int, classes: Sequence[str]
+) -> tuple[ScoredClass, ...]:
     several = artifact.output_kind is OutputKind.MULTI_LABEL
     probabilities = logits
     if not artifact.gives_probabilities:
@@ -91,7 +99,7 @@ def _best(artifact: Artifact, logits: Logits, top_k: int) -> tuple[ScoredClass, 
     return tuple(
         ScoredClass(
             index=int(index),
-            label=artifact.class_name(int(index)),
+            label=classes[index],
             probability=float(probabilities[index]),
             logit=float(logits[index]),
         )

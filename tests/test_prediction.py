@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,19 @@ def test_errors(tmp_path, images):
     broken = save_colour_model(tmp_path / "nan.onnx", np.full((3, 3), np.inf)).path
     with pytest.raises(RunnerError, match=r"NaN or infinity for .*0\.png"):
         classify(broken, images[:1])
+
+
+def test_a_thousand_outputs_without_names_are_imagenets(tmp_path, images, caplog):
+    caplog.set_level(logging.WARNING, logger="resnet_deploy")
+    weights = np.zeros((1000, 3))
+    weights[954, 0] = 9
+    onnx.save(colour_model(weights), tmp_path / "foreign.onnx")
+    (found,) = classify(tmp_path / "foreign.onnx", images[:1], top_k=1)
+    assert found.classes[0].label == "banana"
+    assert caplog.messages == [
+        "foreign.onnx names no classes: its 1000 outputs are taken for ImageNet's"
+    ]
+    # Untrained weights know no bananas.
+    model = save_colour_model(tmp_path / "random.onnx", weights, labels=()).path
+    (unnamed,) = classify(model, images[:1], top_k=1)
+    assert unnamed.classes[0].label == "class 954"

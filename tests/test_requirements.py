@@ -20,7 +20,7 @@ DISTRIBUTIONS = {"google": ["protobuf"], "PIL": ["pillow"], "tomli": ["tomli"]}
 """Module -> distribution, where the installed metadata does not tell the one that is meant."""
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-OPTIONAL = {"openvino", "train"}
+OPTIONAL = {"data", "openvino", "train"}
 """The extras that a part of the package imports from."""
 
 

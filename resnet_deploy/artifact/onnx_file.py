@@ -106,11 +106,6 @@ class Artifact:
         positive = self.labels[0] if len(self.labels) == 1 else ""
         return (f"not {positive}", positive) if positive else ("no", "yes")
 
-    def class_name(self, index: int) -> str:
-        """Return the name of class ``index``, or ``class 7`` where nobody named it."""
-        names = self.class_names
-        return names[index] if index < len(names) else f"class {index}"
-
     @property
     def image_size(self) -> int:
         """Height and width of the image in pixels."""

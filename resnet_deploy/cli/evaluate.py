@@ -59,4 +59,5 @@ def command(artifact: Path, data: Path, record: bool, **words: Any) -> None:
         check_has_classes(opened)
     with ProgressBar() as progress:
         result = api.evaluate(opened, data, **words, environment=here(), progress=progress)
-    show(result, (lambda: replace_card(opened, result, data)) if record else None)
+    images = {name: words[name] for name in ("labels_file", "follow_links")}
+    show(result, (lambda: replace_card(opened, result, data, **images)) if record else None)

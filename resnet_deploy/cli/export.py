@@ -12,6 +12,7 @@ from resnet_deploy.cli.options import (
     PATH,
     RgbType,
     Words,
+    follow_links_option,
     input_option,
     network_options,
     quantization_options,
@@ -68,6 +69,7 @@ _loads, _deploys = Words(api.load), Words(api.deploy)
 @_deploys("--simplify/--no-simplify")
 @_deploys("--int8/--no-int8")
 @quantization_options(_deploys)
+@follow_links_option(_deploys)
 @_deploys("--allow-float-ops", is_flag=True, default=None)
 @seed_option(_deploys)
 @threads_option(_deploys)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,6 +56,11 @@ class Words:
             name: _plain(text)
             for name, text in _ARGUMENT.findall(self._document.partition("\nArgs:\n")[2])
         }
+
+    @property
+    def keywords(self) -> Container[str]:
+        """The names of what the function takes."""
+        return self._signature.parameters
 
     @property
     def help(self) -> str:
@@ -144,9 +149,17 @@ def file_argument(keyword: str = "artifact") -> Callable[[F], F]:
 
 
 def data_option(words: Words, **settings: Any) -> Callable[[F], F]:
-    """``--data``: where labelled images are."""
-    text = "Image folder (DIR/<class>/*.jpg), CIFAR batches, IDX files or .npz."
-    return words("--data", **{"type": PATH, "help": text, **settings})
+    """``--data``: where images are; ``--labels-file`` and ``--follow-links`` where they apply."""
+    text = "Image folder (DIR/<class>/*.jpg), CIFAR batches, IDX, .npz or parquet files."
+    options = [words("--data", **{"type": PATH, "help": text, **settings})]
+    if "labels_file" in words.keywords:
+        options.append(words("--labels-file", type=PATH))
+    return together(*options, follow_links_option(words))
+
+
+def follow_links_option(words: Words) -> Callable[[F], F]:
+    """``--follow-links``: out of folders of images."""
+    return words("--follow-links")
 
 
 def seed_option(words: Words) -> Callable[[F], F]:

@@ -98,11 +98,19 @@ def show(result: Result, then: Callable[[], object] | None = None) -> None:
 
 
 def replace_card(
-    artifact: Artifact, result: EvalResult | AnswerResult | IsaReport, data: Path | None = None
+    artifact: Artifact,
+    result: EvalResult | AnswerResult | IsaReport,
+    data: Path | None = None,
+    *,
+    labels_file: Path | None = None,
+    follow_links: bool = False,
 ) -> None:
     """Replace the file of ``artifact`` by the same network whose card says what was found."""
     path = artifact.path.resolve()  # a link stays one
-    api.save(api.record(artifact, result, data=data), path)
+    made = api.record(
+        artifact, result, data=data, labels_file=labels_file, follow_links=follow_links
+    )
+    api.save(made, path)
 
 
 def print_result(result: Result) -> None:

@@ -12,6 +12,7 @@ from resnet_deploy.cli.options import (
     PATH,
     Words,
     file_argument,
+    follow_links_option,
     output_kind_option,
     threads_option,
 )
@@ -26,6 +27,7 @@ _words = Words(api.predict)
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=PATH)
 @_words("--top-k", type=click.IntRange(1))
 @output_kind_option(_words)
+@follow_links_option(_words)
 @threads_option(_words)
 @output_options
 def command(artifact: Path, images: tuple[Path, ...], **words: Any) -> None:

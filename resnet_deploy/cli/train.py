@@ -17,6 +17,7 @@ from resnet_deploy.cli.options import (
     RgbType,
     Words,
     choice,
+    follow_links_option,
     network_options,
     seed_option,
     threads_option,
@@ -55,6 +56,7 @@ _words = Words(api.train)
 @_words("--mean", type=RgbType())
 @_words("--std", type=RgbType())
 @_words("--limit", type=click.IntRange(1))
+@follow_links_option(_words)
 @_words("--licence", metavar="SPDX")
 @_words("--resume")
 @_words("--save-seconds", type=click.FloatRange(0))

@@ -26,7 +26,7 @@ from resnet_deploy.errors import SpecError
 
 _words = Words(api.verify)
 
-_IMAGES = ("data", "samples", "seed", "threads", "environment")
+_IMAGES = ("data", "follow_links", "samples", "seed", "threads", "environment")
 """What counting overflows needs of the options."""
 
 

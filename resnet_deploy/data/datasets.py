@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from PIL import Image
 
 from resnet_deploy.data.cifar import is_cifar_folder, open_cifar
-from resnet_deploy.data.folder import open_folder
+from resnet_deploy.data.folder import ARCHIVES, ImageFolder, open_folder
 from resnet_deploy.data.idx import is_idx_folder, open_idx
+from resnet_deploy.data.listing import Links
 from resnet_deploy.data.npz import open_npz
+from resnet_deploy.data.parquet import open_parquet, parquet_files
 from resnet_deploy.errors import DatasetError
+
+_TAR_MAGIC_AT = 257
+
+_DEEPEST = 8
+"""How many folders in folders are looked through."""
 
 
 class Dataset(Protocol):
@@ -44,51 +52,123 @@ class Dataset(Protocol):
         """Return a SHA-256 that changes with the data, not with the place it lies in."""
 
 
-Data = Path | Dataset
-"""Where images come from: a path that :func:`open_dataset` takes, or what it returned."""
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A path to open, and how: see :func:`open_dataset`.
+
+    It is opened once: large folders take time to list, and warnings are read once.
+    """
+
+    path: Path
+    labels_file: Path | None = None
+    follow_links: bool = False
+    _opened: dict[bool, Dataset] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def open(self, *, train: bool) -> Dataset:
+        """Return the dataset; see :func:`open_dataset`."""
+        other = self._opened.get(not train)
+        if isinstance(other, ImageFolder) and not other.split and other.labels_file is None:
+            return other  # a folder without parts is the same for both
+        if train not in self._opened:
+            self._opened[train] = open_dataset(
+                self.path,
+                train=train,
+                labels_file=self.labels_file,
+                follow_links=self.follow_links,
+            )
+        return self._opened[train]
+
+
+Data = Path | Source | Dataset
+"""Where images come from: what :func:`open_dataset` takes, or what it returned."""
 
 
 def opened(data: Data, *, train: bool = False) -> Dataset:
-    """Return the dataset that ``data`` is, or is the path of; see :func:`open_dataset`."""
+    """Return the dataset that ``data`` is, or tells where to find; see :func:`open_dataset`."""
+    if isinstance(data, Source):
+        return data.open(train=train)
     return open_dataset(data, train=train) if isinstance(data, Path) else data
 
 
-def open_dataset(path: Path, *, train: bool = False) -> Dataset:
-    """Open a dataset: an image folder, CIFAR python batches, IDX files, or an ``.npz`` file.
+def open_dataset(
+    path: Path,
+    *,
+    train: bool = False,
+    labels_file: Path | None = None,
+    follow_links: bool = False,
+) -> Dataset:
+    """Open a dataset: an image folder, CIFAR python batches, IDX, ``.npz`` or parquet files.
 
     Where a path holds training and test images, the test images are meant; with ``train``, as
-    for calibration, the training images.
+    for calibration, the training images. ``labels_file`` and ``follow_links`` are for image
+    folders: see :func:`~resnet_deploy.data.folder.open_folder`.
 
     Raises:
         DatasetError: nothing there, an unknown format, or damaged data.
+        MissingDependencyError: parquet, and pyarrow is not installed.
     """
     if not path.exists():
         raise DatasetError(f"{path} does not exist: name a folder of images or a dataset file")
     try:
-        if not path.is_dir():
-            return _open_file(path, train=train)
-        if is_cifar_folder(path):
-            return open_cifar(path, train=train)
-        if is_idx_folder(path):
-            return open_idx(path, train=train)
-        return open_folder(path, train=train)
+        if path.is_dir() and labels_file is None:
+            arrays = _open_arrays(path, Links(path, follow_links), train=train)
+            if arrays is not None:
+                return arrays
+        if path.is_dir():
+            return open_folder(
+                path, train=train, labels_file=labels_file, follow_links=follow_links
+            )
+        if labels_file is not None:
+            raise DatasetError(f"{path} is no folder of images, which labels in a file are for")
+        return _open_file(path, train=train)
     except OSError as error:
         raise DatasetError(f"cannot read {error.filename or path}: {error.strerror}") from error
+
+
+def _open_arrays(path: Path, links: Links, *, train: bool) -> Dataset | None:
+    """Open a folder of files that hold many images each; None if it is none."""
+    place = path
+    for _ in range(_DEEPEST):
+        files = parquet_files(place)
+        arrays = is_cifar_folder(place) or is_idx_folder(place)
+        if files or arrays:
+            for file in files or place.iterdir():
+                links.check(str(file))
+        if files:
+            return open_parquet(path.resolve().name, files, train=train)
+        if arrays:
+            return (open_cifar if is_cifar_folder(place) else open_idx)(place, train=train)
+        inside = [one for one in place.iterdir() if not one.name.startswith(".")]
+        if len(inside) != 1 or not inside[0].is_dir():
+            return None
+        links.check(str(inside[0]))
+        place = inside[0]
+    return None
 
 
 def _open_file(path: Path, *, train: bool) -> Dataset:
     """Tell the format by content: CIFAR batches and IDX files have no suffix of their own."""
     if not path.is_file():
         raise DatasetError(f"{path} is neither a file nor a folder")
+    if path.name.lower().endswith(ARCHIVES):
+        raise DatasetError(f"{path} is an archive: unpack it first, and name the folder")
     with path.open("rb") as stream:
         head = stream.read(4)
+        stream.seek(_TAR_MAGIC_AT)
+        tar = stream.read(5) == b"ustar"
+    if tar:
+        raise DatasetError(f"{path} is a tar archive: unpack it first, and name the folder")
     if head[:2] == b"PK":
         return open_npz(path, train=train)
+    if head == b"PAR1" or path.suffix.lower() == ".parquet":
+        return open_parquet(path.name, [path], train=train)
     if head[:2] == b"\x80\x02" or (head[:1] == b"\x80" and head[1:2] <= b"\x05"):
         return open_cifar(path, train=train)
     if head[:2] in (b"\x00\x00", b"\x1f\x8b"):
         return open_idx(path, train=train)
     raise DatasetError(
         f"{path} is no dataset that can be read (image folder, CIFAR python batch, IDX file, "
-        ".npz): name the folder, or unpack the archive first"
+        ".npz, parquet): name the folder, or unpack the archive first"
     )

@@ -1,28 +1,38 @@
-"""Datasets that are folders of image files: ``DIR/<class>/*.jpg``."""
+"""Datasets that are folders of image files: ``DIR/<class>/*.jpg``, or with labels in a file."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
-from resnet_deploy.data.images import IMAGE_SUFFIXES, read_image
+from resnet_deploy.data.image_labels import ImageLabels, label_images
+from resnet_deploy.data.images import read_image
+from resnet_deploy.data.labels import class_order
+from resnet_deploy.data.listing import Links, Listing, counted, first_few
+from resnet_deploy.data.splits import EVALUATION_SPLITS, TRAINING_SPLITS, find_part
 from resnet_deploy.errors import DatasetError
 
-EVALUATION_SPLITS = ("test", "val", "valid", "validation")
-"""Folders of test images beside ``train``, the first one that is there counts."""
+logger = logging.getLogger(__name__)
 
-_TRAINING_SPLITS = ("train", *reversed(EVALUATION_SPLITS))
+_FOUND = ("metadata.csv", "metadata.jsonl", "labels.csv", "annotations.csv", "labels.txt")
+"""Names of files with labels, beside the images, that are taken without being asked for."""
+
+ARCHIVES = (".tar", ".tgz", ".tar.gz", ".tar.xz", ".tar.bz2", ".tar.zst", ".zip", ".7z", ".rar")
+"""How the names of archives end, in lower case."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder:
     """Image files below ``root``; ``files`` are relative, sorted, with forward slashes.
 
-    ``labels`` is empty when the files lie in no class folders.
+    ``labels`` is empty when nothing tells them. ``split`` is the name of the part of a dataset
+    that this is, as its folder is called, or empty. ``labels_file`` is where the labels were
+    read, if not from folders.
     """
 
     name: str
@@ -30,10 +40,12 @@ class ImageFolder:
     files: tuple[str, ...]
     labels: tuple[int, ...] = ()
     classes: tuple[str, ...] = ()
+    split: str = ""
+    labels_file: Path | None = None
 
     @property
     def labelled(self) -> bool:
-        """Whether the files lie in class folders."""
+        """Whether the classes of the images are known."""
         return bool(self.labels)
 
     def __len__(self) -> int:
@@ -51,114 +63,215 @@ class ImageFolder:
         """Return the class index of one image.
 
         Raises:
-            DatasetError: there are no class folders.
+            DatasetError: there are no labels.
         """
         if not self.labels:
             raise DatasetError(f"{self.root} has no class folders, so its images have no labels")
         return self.labels[index]
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of all names and sizes; contents are not read."""
+        """Return the SHA-256 of all names, sizes and labels from a file; images are not read."""
         digest = hashlib.sha256()
         for file in self.files:
             digest.update(f"{file}\0{(self.root / file).stat().st_size}\n".encode())
+        if self.labels_file is not None:
+            digest.update(f"{self.classes}\0{self.labels}".encode())
         return digest.hexdigest()
 
 
-def open_folder(root: Path, *, train: bool = False) -> ImageFolder:
+def open_folder(
+    root: Path,
+    *,
+    train: bool = False,
+    labels_file: Path | None = None,
+    follow_links: bool = False,
+) -> ImageFolder:
     """Open a folder of images.
 
-    Class folders are sorted by name, as torchvision's ``ImageFolder`` does; images may lie
-    deeper inside them. A folder that holds ``test/`` or ``val/`` with class folders inside
-    stands for that one, and for ``train/`` when ``train`` is set. Images beside class folders
-    are ignored; hidden files always are.
+    Class folders are sorted by name, as torchvision's ``ImageFolder`` does, but by number when
+    all names are numbers; images may lie deeper inside them. A folder that holds ``test/``,
+    ``Validation/`` or the like stands for that one, and for ``train/`` when ``train`` is set; one
+    that holds nothing but another folder stands for that. What is left out, such as images beside
+    class folders, is named in a warning; hidden files are not.
+
+    Args:
+        root: the folder.
+        train: take the training images.
+        labels_file: labels of images, as :func:`~resnet_deploy.data.image_labels.label_images`
+            reads them. Without, they are looked for beside images that lie in no class folders.
+        follow_links: enter links, also those that lead out of the folder.
 
     Raises:
         DatasetError: no images, only training images where others are asked for, or a link
             that leads out of the folder.
     """
+    links = Links(root, follow_links)
     name = root.resolve().name
-    found = [split for split in _TRAINING_SPLITS if _is_split(root, root / split)]
-    for split in _TRAINING_SPLITS if train else EVALUATION_SPLITS:
-        if split in found:
-            return _open(root / split, f"{name}/{split}")
-    if found:
-        raise DatasetError(
-            f"{root} holds {found[0]}/ but no test/ or val/ with class folders: name the folder "
-            "that holds the class folders"
-        )
-    return _open(root, name)
+    if labels_file is not None:
+        return _with_labels(root, name, labels_file, links, train=train)
+    place, split = find_part(root, links, train=train)
+    listing = links.list(place)
+    if not listing.images:
+        raise DatasetError(_why_empty(root, listing))
+    folder = _labels_found(root, listing, split, links, train=train)
+    if folder is None:
+        folder = _in_class_folders(listing, links)
+        if split and not train:
+            folder = _with_trained_classes(folder, place, split, links)
+    _tell_left_out(listing, folder, links)
+    return replace(folder, name=f"{name}/{split}" if split else name, split=split)
 
 
-def image_files(folder: Path) -> tuple[Path, ...]:
+def image_files(folder: Path, *, follow_links: bool = False) -> tuple[Path, ...]:
     """Return all image files below ``folder``, sorted by path; hidden ones are left out.
 
     Raises:
         DatasetError: there are none, or a link leads out of the folder.
     """
-    files = _list(folder)
-    if not files:
-        raise DatasetError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    return tuple(folder / file for file in files)
-
-
-def _open(root: Path, name: str) -> ImageFolder:
-    files = _list(root)
-    if not files:
+    listing = Links(folder, follow_links).list(folder)
+    if not listing.images:
         raise DatasetError(
-            f"{root} holds no images: expected DIR/<class>/*.jpg, CIFAR batches or IDX files"
+            f"{folder} holds no images (.jpg, .png, .webp, … or what Pillow can read)"
         )
-    inside = tuple(file for file in files if "/" in file)
+    _tell_others(listing.others)
+    return tuple(folder / file for file in listing.images)
+
+
+def _in_class_folders(listing: Listing, links: Links) -> ImageFolder:
+    inside = tuple(file for file in listing.images if "/" in file)
     if not inside:
-        return ImageFolder(name=name, root=root, files=tuple(files))
+        return ImageFolder(name="", root=listing.root, files=listing.images)
     folders = [file.partition("/")[0] for file in inside]
-    classes = tuple(sorted(set(folders)))
+    classes = class_order(folders)
     index = {name: i for i, name in enumerate(classes)}
     labels = tuple(index[folder] for folder in folders)
-    return ImageFolder(name=name, root=root, files=inside, labels=labels, classes=classes)
+    return ImageFolder(name="", root=listing.root, files=inside, labels=labels, classes=classes)
 
 
-def _is_split(root: Path, folder: Path) -> bool:
-    """Whether ``folder`` holds class folders: a class called ``test`` holds images itself."""
-    if not folder.is_dir():
-        return False
-    _refuse_outside(root.resolve(), folder)
-    return any(_holds_images(child) for child in folder.iterdir() if not child.name.startswith("."))
+def _with_trained_classes(
+    folder: ImageFolder, place: Path, split: str, links: Links
+) -> ImageFolder:
+    """Return test images with the classes of the training images, if theirs are among them.
+
+    A class without a test image would shift those behind it.
+    """
+    beside = next(one for one in (place, *place.parents) if one.name == split).parent
+    names = [one.name for one in links.folders(beside) if one.name.casefold() in TRAINING_SPLITS]
+    if not names or not folder.labels:
+        return folder
+    trained = [one.name for one in links.folders(beside / names[0]) if links.holds_images(one)]
+    if not set(folder.classes) < set(trained):
+        return folder
+    classes = class_order(trained)
+    places = [classes.index(name) for name in folder.classes]
+    labels = tuple(places[label] for label in folder.labels)
+    return replace(folder, classes=classes, labels=labels)
 
 
-def _holds_images(folder: Path) -> bool:
-    """Whether an image lies somewhere below; stops at the first, as splits can be large."""
-    if not folder.is_dir() or folder.is_symlink():
-        return False
-    names = (name for _, _, files in os.walk(folder) for name in files)
-    return any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in names)
-
-
-def _list(root: Path) -> list[str]:
-    """Return the relative paths of all images below ``root``, sorted."""
-    real, files, pending = root.resolve(), [], [root]
+def _with_labels(
+    root: Path, name: str, labels_file: Path, links: Links, *, train: bool
+) -> ImageFolder:
+    """Open the part that is wanted with the labels in a file, or the whole if they name that."""
     try:
-        while pending:
-            with os.scandir(pending.pop()) as entries:
-                for entry in entries:
-                    path = Path(entry.path)
-                    if entry.name.startswith("."):
-                        continue
-                    image = path.suffix.lower() in IMAGE_SUFFIXES
-                    if entry.is_symlink() and (image or entry.is_dir()):
-                        _refuse_outside(real, path)
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(path)
-                    elif image and not entry.is_dir():
-                        files.append(path.relative_to(root).as_posix())
-    except OSError as error:
-        raise DatasetError(f"cannot list {error.filename}: {error.strerror}") from error
-    return sorted(files)
+        place, split = find_part(root, links, train=train)
+        if place != root:
+            listing = links.list(place)
+            found = label_images(labels_file, listing, train=train)
+            return _labelled(
+                f"{name}/{split}" if split else name, listing, found, labels_file, split
+            )
+    except DatasetError as error:
+        logger.info("%s is taken whole: %s", root, error)
+    listing = links.list(root)
+    if not listing.images:
+        raise DatasetError(_why_empty(root, listing))
+    return _labelled(name, listing, label_images(labels_file, listing, train=train), labels_file)
 
 
-def _refuse_outside(real_root: Path, path: Path) -> None:
-    if path.is_symlink() and not path.resolve().is_relative_to(real_root):
-        raise DatasetError(
-            f"{path} is a link that leads out of the dataset: copy what it points to, or name "
-            "that folder itself"
+def _labels_found(
+    root: Path, listing: Listing, split: str, links: Links, *, train: bool
+) -> ImageFolder | None:
+    """Return images with the labels in a file that lies beside them, if they need one."""
+    if len({file.partition("/")[0] for file in listing.images if "/" in file}) > 1:
+        return None
+    place = listing.root
+    files = [place / name for name in _in_order(listing.others, split, train=train)]
+    if place != root and split:
+        names = [name for name in (*_FOUND, *_of_split(split)) if (root / name).is_file()]
+        files += [root / name for name in names]
+    for number, file in enumerate(files):
+        links.check(str(file))
+        try:
+            found = label_images(file, listing, train=train)
+        except DatasetError as error:
+            logger.warning("no labels are read from %s: %s", file.name, error)
+            continue
+        unread = [other.name for other in files[number + 1 :]]
+        more = f"; not from {first_few(unread)} (--labels-file FILE)" if unread else ""
+        logger.warning("labels are read from %s%s", file.name, more)
+        return _labelled("", listing, found, file)
+    return None
+
+
+def _labelled(
+    name: str, listing: Listing, found: ImageLabels, labels_file: Path, split: str = ""
+) -> ImageFolder:
+    return ImageFolder(
+        name=name,
+        root=listing.root,
+        files=found.files,
+        labels=found.labels,
+        classes=found.classes,
+        split=split,
+        labels_file=labels_file,
+    )
+
+
+def _in_order(others: tuple[str, ...], split: str, *, train: bool) -> list[str]:
+    """Return which of the files beside images may hold their labels, the likeliest first."""
+    parts = TRAINING_SPLITS if train else EVALUATION_SPLITS
+    likely = [*_FOUND, *_of_split(split), *(name for part in parts for name in _of_split(part))]
+    beside = {name.casefold(): name for name in others if "/" not in name}
+    named = [beside[name] for name in dict.fromkeys(likely) if name in beside]
+    unlikely = (*(EVALUATION_SPLITS if train else TRAINING_SPLITS), "sample_submission")
+    tables = [name for key, name in beside.items() if key.endswith(".csv") and name not in named]
+    return named + sorted(tables, key=lambda name: name.casefold().startswith(unlikely))
+
+
+def _of_split(split: str) -> tuple[str, ...]:
+    key = split.casefold()
+    return (f"{key}.csv", f"{key}.txt", f"{key}_labels.csv") if key else ()
+
+
+def _tell_left_out(listing: Listing, folder: ImageFolder, links: Links) -> None:
+    if folder.labels_file is None and folder.labels:
+        beside = [file for file in listing.images if "/" not in file]
+        if beside:
+            count = counted(len(beside), "image lies", "images lie")
+            logger.warning("%s beside the class folders: %s", count, first_few(beside))
+        filled = {file.partition("/")[0] for file in folder.files}
+        empty = [one.name for one in links.folders(listing.root) if one.name not in filled]
+        if empty:
+            count = counted(len(empty), "folder holds", "folders hold")
+            logger.warning("%s no image that can be read: %s", count, first_few(empty))
+    used = folder.labels_file
+    _tell_others([file for file in listing.others if used is None or listing.root / file != used])
+    if listing.unentered:
+        count = counted(len(listing.unentered), "linked folder is", "linked folders are")
+        logger.warning(
+            "%s not entered (--follow-links does): %s", count, first_few(listing.unentered)
         )
+
+
+def _tell_others(others: Sequence[str]) -> None:
+    if others:
+        count = counted(len(others), "file is no image", "files are no images")
+        logger.warning("%s that can be read: %s", count, first_few(others))
+
+
+def _why_empty(root: Path, listing: Listing) -> str:
+    archives = [name for name in listing.others if name.lower().endswith(ARCHIVES)]
+    if archives:
+        return f"{root} holds archives and no images ({first_few(archives)}): unpack them first"
+    others = f", but {first_few(listing.others)}" if listing.others else ""
+    return f"{root} holds no images{others}: expected DIR/<class>/*.jpg, CIFAR batches or IDX files"

@@ -6,12 +6,12 @@ import functools
 import importlib.resources
 import re
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 from resnet_deploy.errors import DatasetError
 
-_WNID = re.compile(r"(n\d{8})(?=$|[_ -])")
+_WNID = re.compile(r"(n\d{8})(?:$|[_ ,:\t-]+)")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def imagenet_labels() -> tuple[str, ...]:
@@ -28,25 +28,27 @@ def imagenet_wnids() -> tuple[str, ...]:
     return tuple(wnid for wnid, _ in _imagenet_classes())
 
 
-def read_labels_file(path: Path) -> tuple[str, ...]:
-    """Return the class names in a text file, one a line; blank lines at the end don't count.
+def class_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the distinct ``names`` in the order in which they are classes.
 
-    Raises:
-        DatasetError: the file can't be read, is no UTF-8 text, is empty, or has a blank line
-            among the names.
+    Numbers are sorted as such: they are outputs, and 10 comes after 9. Everything else is sorted
+    as text, as torchvision does.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is no UTF-8 text: give one class name a line") from error
-    except OSError as error:
-        raise DatasetError(f"cannot read labels from {path}: {error.strerror}") from error
-    labels = tuple(line.strip() for line in text.rstrip().splitlines())
-    if not labels:
-        raise DatasetError(f"{path} is empty: give one class name a line")
-    if "" in labels:
-        raise DatasetError(f"{path} has a blank line {labels.index('') + 1}: name that class")
-    return labels
+    distinct = set(names)
+    if all(map(_NUMBER.fullmatch, distinct)):
+        return tuple(sorted(distinct, key=lambda name: (int(name), name)))
+    return tuple(sorted(distinct))
+
+
+def output_names(labels: Sequence[str], num_classes: int) -> tuple[str, ...]:
+    """Return what to call each output: ``labels``, or ImageNet's names where there are none.
+
+    They are empty where nobody knows. 1000 outputs without a name are ImageNet's in all likelihood,
+    which whoever shows the names should say.
+    """
+    if labels or num_classes != len(imagenet_labels()):
+        return tuple(labels)
+    return imagenet_labels()
 
 
 def match_classes(
@@ -56,24 +58,26 @@ def match_classes(
 
     Tried in this order: all classes are among the model's labels (case and underscores don't
     matter); all are WordNet ids, plain or as ``n01440764_tench``, and the model is an ImageNet
-    one; the classes are the plain numbers ``0 1 2 …`` and the model has at least as many; there
-    are as many classes as outputs, which then match in their order.
+    one; all are labels when a WordNet id in front, or the words after a comma, may be left out;
+    all are numbers, which are outputs; there are as many classes as outputs, which then match in
+    their order.
 
     Raises:
-        DatasetError: none of these holds, or some names match at other positions.
+        DatasetError: none of these holds, numbers are no outputs, or some names match at other
+            positions.
     """
     by_name = _by_name(dataset_classes, labels)
-    found = tuple(index for index in by_name if index is not None)
-    if len(found) == len(by_name):
-        return found
     wnids = [match and match[1] for match in map(_WNID.match, dataset_classes)]
-    if _is_imagenet(labels, num_classes):
+    if _is_imagenet(labels, num_classes) and None in by_name:
         known = {wnid: index for index, wnid in enumerate(imagenet_wnids())}
-        if all(wnid in known for wnid in wnids):
-            return tuple(known[wnid] for wnid in wnids if wnid)
-    numbers = [str(index) for index in range(len(dataset_classes))]
-    if list(dataset_classes) == numbers and len(numbers) <= num_classes:
-        return tuple(range(len(numbers)))
+        by_wnid = [None if wnid is None else known.get(wnid) for wnid in wnids]
+        by_name = by_name if None in by_wnid else by_wnid
+    if None in by_name:
+        by_name = _by_parts(dataset_classes, output_names(labels, num_classes)) or by_name
+    if None not in by_name:
+        return tuple(index for index in by_name if index is not None)
+    if all(map(_NUMBER.fullmatch, dataset_classes)):
+        return _by_number(dataset_classes, num_classes)
     if len(dataset_classes) != num_classes:
         hint = f" (such as {dataset_classes[by_name.index(None)]!r})" if labels else ""
         raise DatasetError(
@@ -88,6 +92,26 @@ def match_classes(
                 "the model's labels: rename the class folders"
             )
     return tuple(range(num_classes))
+
+
+def _by_number(classes: Sequence[str], num_classes: int) -> tuple[int, ...]:
+    """Return classes that are numbers as outputs.
+
+    Numbers of which some are no output count classes from 1, or are years: their order tells
+    which output each is, if text and numbers sort alike and all are there.
+
+    Raises:
+        DatasetError: there are numbers that are no outputs, and their order tells nothing.
+    """
+    outputs = tuple(map(int, classes))
+    if max(outputs, default=0) < num_classes:
+        return outputs
+    if len(classes) == num_classes and list(classes) == sorted(classes):
+        return tuple(range(num_classes))
+    raise DatasetError(
+        f"the data has {len(classes)} classes, the model {num_classes}, and class {classes[-1]!r} "
+        f"is none of its outputs, 0 to {num_classes - 1}: rename the class folders"
+    )
 
 
 @functools.cache
@@ -108,6 +132,30 @@ def _by_name(classes: Sequence[str], labels: Sequence[str]) -> list[int | None]:
     return found
 
 
+def _by_parts(classes: Sequence[str], labels: Sequence[str]) -> list[int | None] | None:
+    """Return the label each class is by its WordNet id or by a part of its name.
+
+    None if one is no label, or two are the same one: then the parts don't tell them apart.
+    """
+    parts = [_parts(label) for label in labels]
+    ids, *names = (_unique([one[way] for one in parts]) for way in range(3))
+    found = []
+    for wnid, *words in map(_parts, classes):
+        if wnid and any(one[0] for one in parts):  # two cranes have one name, but not one id
+            found.append(ids.get(wnid))
+        else:
+            tried = (way.get(word) for way, word in zip(names, words, strict=True))
+            found.append(next((index for index in tried if index is not None), None))
+    return found if None not in found and len(set(found)) == len(found) else None
+
+
+def _parts(name: str) -> tuple[str, str, str]:
+    """Return the WordNet id, the name without it, and the first of its words for one thing."""
+    wnid = _WNID.match(name)
+    words = name[wnid.end() :] if wnid else name
+    return wnid[1] if wnid else "", _folded(words), _folded(words.partition(",")[0])
+
+
 def _unique(names: list[str]) -> dict[str, int]:
     """Map each name to its place; names that occur twice mean nothing and are left out."""
     counts = Counter(names)
@@ -122,5 +170,5 @@ def _is_imagenet(labels: Sequence[str], num_classes: int) -> bool:
     """Whether outputs are ImageNet's: published lists word up to half of the names otherwise."""
     if num_classes != 1000:
         return False
-    own = {_folded(label.partition(",")[0]) for label in labels}
+    own = {_parts(label)[2] for label in labels}
     return not labels or len(own & {_folded(name) for name in imagenet_labels()}) >= 500

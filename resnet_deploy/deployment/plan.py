@@ -15,9 +15,10 @@ from resnet_deploy.data.calibration import (
     synthetic_calibration,
 )
 from resnet_deploy.data.datasets import Data
+from resnet_deploy.data.labels import match_classes
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.deployment.source import fp32_source, with_input
-from resnet_deploy.errors import SpecError
+from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.models.network import Network
 from resnet_deploy.quantization.kernels import resolve_target
 from resnet_deploy.quantization.quantized import NOTHING_KNOWN, Known
@@ -206,8 +207,16 @@ def _with_labels(
     fits = network.source.kind == "file" and len(classes) == network.spec.num_classes
     if network.labels or not fits or not output.kind.has_classes:
         return network, ()
-    return replace(network, labels=classes), (
-        f"class names are those of the calibration images, sorted: {', '.join(classes[:3])}, "
+    try:  # numbers are outputs, which need not be those of their order
+        outputs = match_classes(classes, (), len(classes))
+    except DatasetError as error:
+        return network, (f"no class names are taken from the calibration images: {error}",)
+    by_output = dict(zip(outputs, classes, strict=True))
+    if len(by_output) < len(classes):
+        return network, ()  # 1 and 01 are one output
+    labels = tuple(by_output[output] for output in range(len(classes)))
+    return replace(network, labels=labels), (
+        f"class names are those of the calibration images, sorted: {', '.join(labels[:3])}, "
         "…; --labels FILE overrides them",
     )
 

@@ -28,6 +28,7 @@ class TrainRequest:
         mean: of the input, on [0, 1]; None is the checkpoint's, or ImageNet's.
         std: its standard deviation.
         limit: take this many images of each part, for a trial.
+        follow_links: follow links out of ``data``.
         licence: SPDX expression of what is trained.
         threads: 0 means the physical cores allowed here.
         save_seconds: time between two checkpoints inside an epoch.
@@ -49,6 +50,7 @@ class TrainRequest:
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     limit: int | None = None
+    follow_links: bool = False
     licence: str = ""
     threads: int = 0
     save_seconds: float = 300.0

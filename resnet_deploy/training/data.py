@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resnet_deploy.data.datasets import Dataset, open_dataset
-from resnet_deploy.data.folder import EVALUATION_SPLITS, ImageFolder
+from resnet_deploy.data.folder import ImageFolder
 from resnet_deploy.data.loader import image_name, prepared_batches
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.data.sampling import spread_sample
+from resnet_deploy.data.splits import TRAINING_SPLITS
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.spec import InputFormat, Preprocess
@@ -98,6 +99,7 @@ def open_training_data(
     *,
     progress: Progress = silent,
     limit: int | None = None,
+    follow_links: bool = False,
     memory: int = MEMORY,
 ) -> TrainingData:
     """Open a dataset that has a training and a test part.
@@ -111,6 +113,7 @@ def open_training_data(
         preprocess: how an image is evaluated; only sizes, mean and std matter.
         progress: told how many images are decoded.
         limit: take this many images of each part, spread evenly over the classes.
+        follow_links: follow links out of the folder.
         memory: see :data:`MEMORY`.
 
     Raises:
@@ -120,11 +123,11 @@ def open_training_data(
     """
     if limit is not None and limit < 1:
         raise SpecError(f"{limit} images are too few to train on: take at least 1")
-    train, test = _open_parts(path)
+    train, test = _open_parts(path, follow_links=follow_links)
     for part in (train, test):
         if not part.labelled:
             raise DatasetError(f"{path}: the images of {part.name} have no labels")
-        _refuse_empty_classes(part)
+    _refuse_empty_classes(train)
     trained = {train.label(index) for index in range(len(train))}
     if len(trained) < 2:
         raise DatasetError(
@@ -153,23 +156,22 @@ def as_bytes(preprocess: Preprocess) -> Preprocess:
     return replace(preprocess, format=InputFormat.UINT8_NHWC, resize_in_graph=False)
 
 
-def _open_parts(path: Path) -> tuple[Dataset, Dataset]:
-    train = open_dataset(path, train=True)
+def _open_parts(path: Path, *, follow_links: bool) -> tuple[Dataset, Dataset]:
+    train = open_dataset(path, train=True, follow_links=follow_links)
     if isinstance(train, ImageFolder):
-        if train.root == path:
+        if not train.split:
             raise DatasetError(f"{path} is one set of images: training needs {_LAYOUT}")
-        if train.root != path / "train":
+        if train.split.casefold() not in TRAINING_SPLITS:
             raise DatasetError(
-                f"{path} holds {train.root.name}/ but no train/ with class folders: training "
-                f"needs {_LAYOUT}"
-            )
-        if not any((path / split).is_dir() for split in EVALUATION_SPLITS):
-            raise DatasetError(
-                f"{path} holds train/ but no test/ or val/ with class folders: training needs "
+                f"{path} holds {train.split}/ but no train/ with class folders: training needs "
                 f"{_LAYOUT}"
             )
+        try:
+            return train, open_dataset(path, follow_links=follow_links)
+        except DatasetError as error:
+            raise DatasetError(f"{error}; training needs {_LAYOUT}") from error
     test = open_dataset(path)
-    if not isinstance(train, ImageFolder) and train.fingerprint() == test.fingerprint():
+    if train.fingerprint() == test.fingerprint():
         raise DatasetError(
             f"{path} holds the same images for training and for testing ({test.name}): name a "
             "folder or .npz file that has both parts"

@@ -35,7 +35,13 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
     loaded = _load(request, progress)
     usual = Preprocess.for_size(model.spec().image_size) if loaded is None else loaded.preprocess
     preprocess = replace(usual, mean=request.mean or usual.mean, std=request.std or usual.std)
-    data = open_training_data(request.data, preprocess, progress=progress, limit=request.limit)
+    data = open_training_data(
+        request.data,
+        preprocess,
+        progress=progress,
+        limit=request.limit,
+        follow_links=request.follow_links,
+    )
     if loaded is None:
         trainable = new_network(model, data.classes, recipe, request.seed)
     else:

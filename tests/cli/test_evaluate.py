@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +144,76 @@ def test_bad_input_is_one_line(model, data, monkeypatch, arguments, message):
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("resnet-deploy: error: ")
     assert message in result.stderr
+
+
+@pytest.fixture
+def flat(data: Path, tmp_path: Path) -> Path:
+    """The same images in one folder, and what they are in ``truth.csv`` outside of it."""
+    root, rows = tmp_path / "flat", ["file_name,label"]
+    root.mkdir()
+    for image in sorted(data.rglob("*.png")):
+        name = f"{image.parent.name}-{image.name}"
+        image.rename(root / name)
+        rows.append(f"{name},{image.parent.name}")
+    (tmp_path / "truth.csv").write_text("\n".join(rows))
+    return root
+
+
+def test_labels_in_a_file(model, flat, tmp_path):
+    arguments = ["evaluate", str(model), "--data", str(flat)]
+    refused = CliRunner().invoke(cli, arguments)
+    assert refused.exit_code == 2
+    assert "--labels-file" in refused.stderr
+    labels = ["--labels-file", str(tmp_path / "truth.csv"), "--record"]
+    result = CliRunner().invoke(cli, [*arguments, *labels])
+    assert result.exit_code == 0, result.output
+    assert "66.67%" in result.stdout
+    card = load(model).card
+    assert card is not None
+    assert card.accuracy[0].samples == 12
+    (tmp_path / "truth.csv").rename(flat / "metadata.csv")
+    found = CliRunner().invoke(cli, arguments)
+    assert found.exit_code == 0, found.output
+    assert "66.67%" in found.stdout
+
+
+def test_numbered_folders_are_outputs(model, data):
+    for name, number in zip(COLOURS, ("0", "1", "2"), strict=True):
+        (data / name).rename(data / number)
+    result = CliRunner().invoke(cli, ["evaluate", str(model), "--data", str(data)])
+    assert result.exit_code == 0, result.output
+    assert "66.67%" in result.stdout
+
+
+def test_links_are_followed_when_asked_to(model, data, tmp_path):
+    (data / "red").rename(tmp_path / "elsewhere")
+    (data / "red").symlink_to(tmp_path / "elsewhere")
+    arguments = ["evaluate", str(model), "--data", str(data)]
+    refused = CliRunner().invoke(cli, arguments)
+    assert refused.exit_code == 2
+    assert "--follow-links" in refused.stderr
+    result = CliRunner().invoke(cli, [*arguments, "--follow-links"])
+    assert result.exit_code == 0, result.output
+    assert "12 images" in result.stdout
+
+
+def test_a_class_of_which_nothing_can_be_read_is_named(model, data, caplog):
+    caplog.set_level(logging.WARNING, logger="resnet_deploy")
+    for image in (data / "red").iterdir():
+        image.write_bytes(b"broken")
+    arguments = ["evaluate", str(model), "--data", str(data), "--skip-bad"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    assert "not one image of class red can be read" in caplog.messages
+
+
+def test_parquet_without_pyarrow_ends_with_3(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1" + bytes(20) + b"\x14\0\0\0PAR1")
+    result = CliRunner().invoke(
+        cli, ["evaluate", str(model), "--data", str(tmp_path / "a.parquet")]
+    )
+    assert result.exit_code == 3
+    assert result.stderr.count("\n") == 1
+    assert "pip install 'resnet-deploy[data]'" in result.stderr

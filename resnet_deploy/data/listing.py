@@ -1,0 +1,168 @@
+"""Which files of a folder are images, and which links may be followed to find them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from resnet_deploy.data.images import has_image_suffix, is_image
+from resnet_deploy.errors import DatasetError
+
+_OF_A_MAC = "__MACOSX"
+"""A folder of hidden files that macOS packs into archives."""
+
+_NAMED = 3
+"""How many of several files a message names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What lies below ``root``: relative paths, sorted, with forward slashes; nothing hidden.
+
+    ``others`` are files that are no images, ``unentered`` links to folders that were not followed.
+    """
+
+    root: Path
+    images: tuple[str, ...]
+    others: tuple[str, ...]
+    unentered: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Links:
+    """What may be read: what lies in ``top``, and with ``follow`` all that links in it name.
+
+    Without ``follow`` a link to a folder is not entered, so that links in a circle do no harm.
+    """
+
+    top: Path
+    follow: bool = False
+
+    def check(self, path: str) -> None:
+        """Refuse a link that leads out of ``top``, unless such links are followed.
+
+        Raises:
+            DatasetError: ``path`` is one.
+        """
+        if not self.follow and self._leads_out(path):
+            raise DatasetError(
+                f"{path} is a link that leads out of the dataset: --follow-links follows such "
+                "links, or copy what it points to"
+            )
+
+    def folders(self, folder: Path) -> list[Path]:
+        """Return the folders in ``folder`` that may be entered, sorted; hidden ones are left out.
+
+        Raises:
+            DatasetError: ``folder`` can't be listed, or a link leads out.
+        """
+        found = []
+        for entry in _entries(str(folder)):
+            if _is_folder(entry):
+                self.check(entry.path)
+                if self.follow or not entry.is_symlink():
+                    found.append(folder / entry.name)
+        return sorted(found)
+
+    def holds_images(self, folder: Path) -> bool:
+        """Whether an image lies somewhere below; stops at the first, as folders can be large."""
+        return any(self._counts(entry) for entry in self._walk(folder) if not _is_folder(entry))
+
+    def images_beside(self, folder: Path) -> bool:
+        """Whether an image lies directly in ``folder``."""
+        return any(self._counts(entry) for entry in _entries(str(folder)) if not _is_folder(entry))
+
+    def list(self, root: Path) -> Listing:
+        """Return what lies below ``root``.
+
+        Raises:
+            DatasetError: a folder can't be listed, or an image or a folder is a link that leads
+                out.
+        """
+        images: list[str] = []
+        others: list[str] = []
+        unentered: list[str] = []
+        start = len(str(root).rstrip(os.sep)) + 1
+        for entry in self._walk(root):
+            name = entry.path[start:].replace(os.sep, "/")
+            if _is_folder(entry):
+                unentered.append(name)
+            elif self._counts(entry):
+                images.append(name)
+            else:
+                others.append(name)
+        return Listing(
+            root=root,
+            images=tuple(sorted(images)),
+            others=tuple(sorted(others)),
+            unentered=tuple(sorted(unentered)),
+        )
+
+    def _counts(self, entry: os.DirEntry[str]) -> bool:
+        """Whether a file is an image; what a link out names is not looked into for that."""
+        if has_image_suffix(entry.name):
+            # Whoever opens a pipe waits. A link to nothing is an error to tell, when it is read.
+            if not entry.is_symlink():
+                return entry.is_file()
+            self.check(entry.path)
+            return os.path.isfile(entry.path) or not os.path.exists(entry.path)  # noqa: PTH110, PTH113
+        if entry.is_symlink() and not self.follow and self._leads_out(entry.path):
+            return False
+        return is_image(Path(entry.path))
+
+    def _walk(self, root: Path) -> Iterator[os.DirEntry[str]]:
+        """Yield every file below, and links to folders that are not entered."""
+        pending: list[tuple[str, tuple[str, ...]]] = [(str(root), ())]
+        while pending:
+            folder, above = pending.pop()
+            if self.follow:
+                real = os.path.realpath(folder)
+                if real in above:
+                    continue  # a link in a circle
+                above = (*above, real)
+            for entry in _entries(folder):
+                if not _is_folder(entry):
+                    yield entry
+                    continue
+                if entry.is_symlink():
+                    self.check(entry.path)
+                    if not self.follow:
+                        yield entry
+                        continue
+                pending.append((entry.path, above))
+
+    def _leads_out(self, path: str) -> bool:
+        if not os.path.islink(path):  # noqa: PTH114 - Path.resolve() raises on a link to itself
+            return False
+        return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.top))
+
+
+def first_few(names: Sequence[str]) -> str:
+    """Return the first of ``names`` for a message, with dots for the rest."""
+    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+
+
+def counted(count: int, one: str, several: str = "") -> str:
+    """Return ``1 file is`` or ``3 files are``, say; ``several`` is by default ``one`` with an s."""
+    return f"{count} {one if count == 1 else several or one + 's'}"
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [
+                entry
+                for entry in entries
+                if not entry.name.startswith(".") and entry.name != _OF_A_MAC
+            ]
+    except OSError as error:
+        raise DatasetError(f"cannot list {error.filename}: {error.strerror}") from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False

@@ -1,0 +1,83 @@
+"""The parts of a dataset: the names that people give them, and the folders where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from resnet_deploy.data.listing import Links
+from resnet_deploy.errors import DatasetError
+
+_DEEPEST = 8
+"""How many folders in folders are looked through."""
+
+EVALUATION_SPLITS = ("test", "testing", "val", "valid", "validation", "dev", "eval")
+"""Names of what a network is evaluated on, in any case; the first that is there counts."""
+
+TRAINING_SPLITS = ("train", "training")
+
+SPLITS = (*TRAINING_SPLITS, *EVALUATION_SPLITS)
+
+
+def wanted_split(names: Iterable[str], *, train: bool) -> str | None:
+    """Return which of ``names`` is the part to take, or None if none is.
+
+    With ``train`` that is the training part, or else what there is.
+    """
+    known = {name.casefold(): name for name in names}
+    wanted = (*TRAINING_SPLITS, *reversed(EVALUATION_SPLITS)) if train else EVALUATION_SPLITS
+    return next((known[name] for name in wanted if name in known), None)
+
+
+def is_split(name: str) -> bool:
+    """Whether ``name`` is the usual name of a part."""
+    return name.casefold() in SPLITS
+
+
+def find_part(root: Path, links: Links, *, train: bool) -> tuple[Path, str]:
+    """Return the folder that is meant by ``root``, and the name of the part that it is.
+
+    Raises:
+        DatasetError: there are training images only, and others are asked for.
+    """
+    place, split = root, ""
+    for _ in range(_DEEPEST):
+        folders = links.folders(place)
+        splits = [] if split else _splits(folders, links)
+        if splits:
+            wanted = wanted_split(splits, train=train)
+            if wanted is None:
+                raise DatasetError(
+                    f"{root} holds {splits[0]}/ but no test/ or val/ with class folders: name the "
+                    "folder that holds the class folders"
+                )
+            place, split = place / wanted, wanted
+        elif len(folders) == 1 and not links.images_beside(place) and _is_set(folders[0], links):
+            place = folders[0]
+        else:
+            break
+    return place, split
+
+
+def _splits(folders: list[Path], links: Links) -> list[str]:
+    """Return the names of the folders that are parts of a dataset.
+
+    That needs class folders inside, as a class may be called ``test``; or that nothing but parts
+    is there.
+    """
+    named = [folder for folder in folders if is_split(folder.name) and links.holds_images(folder)]
+    deep = [folder.name for folder in named if any(map(links.holds_images, links.folders(folder)))]
+    others = (folder for folder in folders if not is_split(folder.name))
+    if not deep and named and not any(map(links.holds_images, others)):
+        return [folder.name for folder in named]
+    return deep
+
+
+def _is_set(folder: Path, links: Links) -> bool:
+    """Whether a folder in a folder is a dataset, and no class with images of its own."""
+    if links.images_beside(folder):
+        return False
+    inside = [child for child in links.folders(folder) if links.holds_images(child)]
+    if len(inside) == 1:
+        return is_split(inside[0].name) or _is_set(inside[0], links)
+    return bool(inside)

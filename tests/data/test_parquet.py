@@ -1,0 +1,112 @@
+"""Datasets in parquet; what pyarrow reads is tested where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from resnet_deploy.data.datasets import open_dataset
+from resnet_deploy.errors import DatasetError, MissingDependencyError
+
+needs_pyarrow = pytest.mark.skipif(
+    importlib.util.find_spec("pyarrow") is None, reason="pyarrow is not installed"
+)
+
+
+def _png(red: int) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 4), (red, 0, 0)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _write(path: Path, *, labels=None, names=None, count: int = 25) -> Path:
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = {"image": [{"bytes": _png(i), "path": f"{i}.png"} for i in range(count)]}
+    if labels is not None:
+        columns["label"] = [labels[i % len(labels)] for i in range(count)]
+    table = pyarrow.table(columns)
+    if names is not None:
+        features = {"label": {"_type": "ClassLabel", "names": names}}
+        table = table.replace_schema_metadata(
+            {"huggingface": json.dumps({"info": {"features": features}})}
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(table, path, row_group_size=4)
+    return path
+
+
+@needs_pyarrow
+def test_a_dataset_of_hugging_face(tmp_path):
+    _write(tmp_path / "data/train-00000-of-00001.parquet", labels=[1], names=["a", "b", "c"])
+    train = open_dataset(tmp_path, train=True)
+    assert (train.name, len(train), train.label(7)) == (f"{tmp_path.name}/train", 25, 1)
+    for shard in range(2):
+        path = tmp_path / f"data/test-0000{shard}-of-00002.parquet"
+        _write(path, labels=[0, 2], names=["a", "b", "c"])
+    test = open_dataset(tmp_path)
+    assert (len(test), test.classes) == (50, ("a", "b", "c"))
+    assert [test.label(i) for i in (0, 1, 25, 26)] == [0, 2, 0, 2]
+    # In any order: row groups come and go.
+    for index in (49, 0, 24, 25, 26, 13, 0):
+        assert test.image(index).getpixel((0, 0)) == (index % 25, 0, 0)
+    assert test.fingerprint() != train.fingerprint()
+
+
+@needs_pyarrow
+def test_labels_may_be_names_or_numbers_or_missing(tmp_path):
+    one = open_dataset(_write(tmp_path / "one.parquet", labels=["dog", "cat"]))
+    assert (one.classes, one.label(0)) == (("cat", "dog"), 1)
+    assert open_dataset(_write(tmp_path / "two.parquet", labels=[2])).classes == ("0", "1", "2")
+    assert not open_dataset(_write(tmp_path / "three.parquet")).labelled
+    with pytest.raises(DatasetError, match="label 2 but only 1 names"):
+        open_dataset(_write(tmp_path / "four.parquet", labels=[2], names=["a"]))
+
+
+@needs_pyarrow
+def test_damaged_inside(tmp_path):
+    path = _write(tmp_path / "test.parquet", labels=[0])
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + bytes(1000) + content[1100:])
+    with pytest.raises(DatasetError, match=r"damaged parquet|cannot read image"):
+        [open_dataset(path).image(i) for i in range(25)]
+
+
+@needs_pyarrow
+def test_parquet_without_images(tmp_path):
+    import pyarrow
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pyarrow.table({"x": [1], "y": [2]}), tmp_path / "a.parquet")
+    with pytest.raises(DatasetError, match="without images: it has the columns x, y"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1", bytes(500)])
+def test_a_damaged_file_is_named_with_or_without_pyarrow(tmp_path, data):
+    (tmp_path / "test-00000-of-00001.parquet").write_bytes(data)
+    with pytest.raises(DatasetError, match="damaged parquet file"):
+        open_dataset(tmp_path)
+
+
+def test_without_pyarrow_the_command_is_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    footer = bytes(20)
+    content = b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+    (tmp_path / "a.parquet").write_bytes(content)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'resnet-deploy\[data\]'"):
+        open_dataset(tmp_path)
+
+
+def test_parts_of_another_name_only(tmp_path):
+    (tmp_path / "train-0.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DatasetError, match="parquet files of train only"):
+        open_dataset(tmp_path)
