@@ -119,7 +119,7 @@ def load(
         variant: Where a bottleneck strides: v1 first 1x1 (the paper), by default v1.5 3x3.
         shortcut: A zero-padded identity, B projection on a change, C always; by default B, for
             CIFAR nets A.
-        stem: 7x7/2 and max-pool, or 3x3/1 for small images.
+        stem: 7x7/2 and max-pool, or 3x3/1 for small images, without or with the max-pool.
         plain: The paper's plain net: no shortcuts.
         num_classes: Number of classes.
         image_size: Height and width in pixels.

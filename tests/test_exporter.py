@@ -28,6 +28,7 @@ NETS = {
     "resnet152": resnet_spec(152, image_size=64),
     "plain34": resnet_spec(34, image_size=64, plain=True),
     "resnet18, option A": resnet_spec(18, image_size=64, shortcut=Shortcut.A),
+    "resnet18, zeros behind": resnet_spec(18, image_size=64, shortcut=Shortcut.A_END),
     "resnet18, option C": resnet_spec(18, image_size=64, shortcut=Shortcut.C),
     "cifar resnet20": resnet_spec(20),
     "cifar plain20": resnet_spec(20, plain=True),

@@ -17,7 +17,7 @@ from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.models.imagenet import CIFAR10_FILE, fetch
-from resnet_deploy.models.infer import infer_spec, misfit
+from resnet_deploy.models.infer import infer_spec, left_open, misfit
 from resnet_deploy.models.layouts import (
     State,
     is_hugging_face,
@@ -125,7 +125,7 @@ def _without_file(request: ModelRequest, seed: int) -> Network:
 
 def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -> Network:
     raw, card, notices = _tensors(path)
-    stated = NOTHING_STATED
+    stated, assumed = NOTHING_STATED, ""
     if card is not None:
         stated = stated_by_card(card, request, path.name)
     elif is_hugging_face(raw) and not request.is_custom:
@@ -141,6 +141,8 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
         state = to_torchvision(raw)
         spec = infer_spec(state, request, path.name, stated)
         module = skeleton(spec)
+        if kind == "file" and stated == NOTHING_STATED:
+            assumed = left_open(spec, request)
     deviations = () if card is None else check_card(card, spec, path.name)
     state, cast = _checked(state, path.name)
     # Keys and shapes were compared; only num_batches_tracked, which eval mode never reads, may
@@ -155,7 +157,12 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
         labels=stated.labels if len(stated.labels) == spec.num_classes else (),
         licence="" if card is None else card.licence,
         card=card,
-        notices=(*notices, *cast, *deviations),
+        notices=(
+            *notices,
+            *cast,
+            *deviations,
+            *([f"{path.name} does not say, so assumed: {assumed}"] if assumed else ()),
+        ),
     )
 
 

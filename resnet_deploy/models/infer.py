@@ -25,7 +25,8 @@ def infer_spec(
     """Return the spec of the net that ``state``, with torchvision's keys, belongs to.
 
     What tensors can't tell is taken from ``request``, else ``stated``, else the default: where
-    a Bottleneck strides, the image size, and whether a net without projections is plain.
+    a Bottleneck strides, the image size, whether a net without projections is plain or where its
+    zeros lie, and whether a max-pool follows a 3x3 ``conv1``. :func:`left_open` names it.
 
     Raises:
         CheckpointError: no ResNet or VGG-19 has these tensors, or they contradict ``request``;
@@ -59,8 +60,8 @@ def infer_spec(
         num_classes=_infer_classes(state["fc.weight"], request, name),
         image_size=request.image_size or stated.image_size,
         variant=request.variant or stated.variant or Variant.V1_5,
-        shortcut=_infer_shortcut(state, blocks, request, name, plain=plain),
-        stem=_infer_stem(stem_weight, request, name),
+        shortcut=_infer_shortcut(state, blocks, request, name, stated, plain=plain),
+        stem=_infer_stem(stem_weight, request, name, stated),
         plain=plain,
     )
     _check_tensors(state, spec, name)
@@ -86,7 +87,34 @@ def _infer_depth(blocks: tuple[int, ...], bottleneck: bool, name: str) -> int:
     )
 
 
-def _infer_stem(weight: Tensor, request: ModelRequest, name: str) -> Stem:
+def left_open(spec: ModelSpec, request: ModelRequest) -> str:
+    """Return, in words, what of ``spec`` neither tensors nor ``request`` told; empty: nothing.
+
+    Each changes what the net computes and leaves every key and shape as it is.
+    """
+    if spec.family is not Family.IMAGENET and spec.family is not Family.CIFAR:
+        return ""
+    assumed = []
+    if spec.shortcut is Shortcut.A and not spec.plain and request.shortcut is None:
+        assumed.append(
+            "shortcuts of option A with zeros on both sides of the channels (zeros behind: "
+            "--shortcut A-end; no shortcuts: --plain)"
+        )
+    if spec.stem is Stem.CIFAR and request.stem is None:
+        assumed.append("no max-pool after the 3x3 conv1 (with one: --stem cifar-pool)")
+    if spec.stem is Stem.CIFAR_POOL and request.stem is Stem.IMAGENET:
+        assumed.append("imagenet's max-pool after a 3x3 conv1 (which is --stem cifar-pool)")
+    bottleneck = spec.family is Family.IMAGENET and spec.depth >= 50
+    if bottleneck and request.variant is None:
+        assumed.append(f"the strides of {spec.variant.value} (of the paper: --variant v1)")
+    assumed.append(
+        "BatchNorm's epsilon 1e-5, symmetric padding, ReLU and no blur-pool (another: --model "
+        "package.module:factory)"
+    )
+    return ", ".join(assumed)
+
+
+def _infer_stem(weight: Tensor, request: ModelRequest, name: str, stated: Stated) -> Stem:
     stems = {(7, 7): Stem.IMAGENET, (3, 3): Stem.CIFAR}
     kernel = tuple(weight.shape[2:])
     if kernel not in stems:
@@ -95,6 +123,11 @@ def _infer_stem(weight: Tensor, request: ModelRequest, name: str) -> Stem:
             f"{_OWN_NET}"
         )
     stem = stems[kernel]
+    if stem is Stem.CIFAR:
+        pooled = (Stem.IMAGENET, Stem.CIFAR_POOL)
+        if (request.stem or stated.stem) in pooled:
+            # ImageNet's stem around a small conv1: what it names beyond the kernel is the pool.
+            return Stem.CIFAR_POOL
     if request.stem not in (None, stem):
         raise CheckpointError(
             f"{name} has a {kernel[0]}x{kernel[1]} conv1 (--stem {stem.value}), "
@@ -104,7 +137,13 @@ def _infer_stem(weight: Tensor, request: ModelRequest, name: str) -> Stem:
 
 
 def _infer_shortcut(
-    state: State, blocks: tuple[int, ...], request: ModelRequest, name: str, *, plain: bool
+    state: State,
+    blocks: tuple[int, ...],
+    request: ModelRequest,
+    name: str,
+    stated: Stated,
+    *,
+    plain: bool,
 ) -> Shortcut | None:
     """Return the option of section 4.1; None (any) for a plain net."""
     projections = sum(key.endswith(".downsample.0.weight") for key in state)
@@ -114,6 +153,8 @@ def _infer_shortcut(
         return None
     if projections == 0:
         found, text = Shortcut.A, "no projection shortcuts (option A)"
+        if (request.shortcut or stated.shortcut) is Shortcut.A_END:
+            return Shortcut.A_END
     elif projections == sum(blocks):
         found, text = Shortcut.C, "a projection in every block (option C)"
     else:

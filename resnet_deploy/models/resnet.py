@@ -30,13 +30,14 @@ class ZeroPadShortcut(nn.Module):
     """Option A of the paper: identity, subsampled, with extra channels of zeros.
 
     ``(N, C, H, W) -> (N, planes, ceil(H / stride), ceil(W / stride))``. It has no parameters.
-    The zeros are split evenly before and after the channels, as published CIFAR checkpoints were
-    trained; for a net trained from scratch the split makes no difference.
+    The zeros are split evenly before and after the channels, as the published CIFAR checkpoints of
+    this package were trained, or, with ``at_end``, all lie behind. For a net trained from scratch
+    the split makes no difference; a trained one works with its own alone.
     """
 
-    def __init__(self, in_planes: int, planes: int, stride: int) -> None:
+    def __init__(self, in_planes: int, planes: int, stride: int, *, at_end: bool = False) -> None:
         super().__init__()
-        before = (planes - in_planes) // 2
+        before = 0 if at_end else (planes - in_planes) // 2
         self.channel_pad = (before, planes - in_planes - before)
         self.stride = stride
 
@@ -130,7 +131,8 @@ class ResNet(nn.Module):
         num_classes: outputs of ``fc``.
         base_planes: channels of the first stage (64 on ImageNet, 16 on CIFAR); each further
             stage doubles them.
-        stem: ``imagenet`` is 7x7/2 and max-pool; ``cifar`` is one 3x3/1.
+        stem: ``imagenet`` is 7x7/2 and max-pool; ``cifar`` is one 3x3/1, with the same max-pool
+            in ``cifar-pool``.
         shortcut: A, B or C of the paper, section 4.1.
         variant: where a Bottleneck strides.
         plain: the paper's plain net, the same layers without any shortcut.
@@ -154,10 +156,11 @@ class ResNet(nn.Module):
         super().__init__()
         if stem is Stem.IMAGENET:
             self.conv1 = nn.Conv2d(3, base_planes, kernel_size=7, stride=2, padding=3, bias=False)
-            self.maxpool: nn.Module | None = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
         else:
             self.conv1 = conv3x3(3, base_planes)
-            self.maxpool = None
+        self.maxpool = (
+            None if stem is Stem.CIFAR else nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        )
         self.bn1 = nn.BatchNorm2d(base_planes)
         self.relu = nn.ReLU(inplace=True)
 
@@ -210,7 +213,7 @@ class ResNet(nn.Module):
 
         Source: L.-C. Chen et al., Rethinking Atrous Convolution (arXiv:1706.05587), section 3.
         """
-        stride, dilation = (4 if self.maxpool is not None else 1), 1
+        stride, dilation = self.conv1.stride[0] * (1 if self.maxpool is None else 2), 1
         for name in self.stage_names[1:]:
             stride *= 2
             if stride <= output_stride:
@@ -237,4 +240,6 @@ def _shortcut(kind: Shortcut, in_planes: int, planes: int, stride: int) -> nn.Mo
     changes_shape = stride != 1 or in_planes != planes
     if kind is Shortcut.C or (kind is Shortcut.B and changes_shape):
         return nn.Sequential(conv1x1(in_planes, planes, stride), nn.BatchNorm2d(planes))
-    return ZeroPadShortcut(in_planes, planes, stride) if changes_shape else None
+    if not changes_shape:
+        return None
+    return ZeroPadShortcut(in_planes, planes, stride, at_end=kind is Shortcut.A_END)

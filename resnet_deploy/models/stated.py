@@ -11,7 +11,7 @@ from typing import Any
 
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.errors import CheckpointError
-from resnet_deploy.spec import Family, ModelSpec, Shortcut, Variant
+from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant
 from resnet_deploy.spec.model_request import ModelRequest
 
 _FACTORY = re.compile(r"[\w.]+:[\w.]+", re.ASCII)
@@ -26,6 +26,8 @@ class Stated:
     image_size: int | None = None
     plain: bool = False
     labels: tuple[str, ...] = ()
+    shortcut: Shortcut | None = None
+    stem: Stem | None = None
 
 
 NOTHING_STATED = Stated()
@@ -41,7 +43,14 @@ def stated_by_card(card: WeightsCard, request: ModelRequest, name: str) -> State
     if contradiction := next(_contradictions(card.model, request), None):
         raise CheckpointError(f"{name} is {contradiction}")
     model = card.model
-    return Stated(model.variant, model.image_size, model.plain, card.labels)
+    return Stated(
+        variant=model.variant,
+        image_size=model.image_size,
+        plain=model.plain,
+        labels=card.labels,
+        shortcut=model.shortcut,
+        stem=model.stem,
+    )
 
 
 def _contradictions(model: ModelSpec, request: ModelRequest) -> Iterator[str]:
@@ -56,6 +65,14 @@ def _contradictions(model: ModelSpec, request: ModelRequest) -> Iterator[str]:
         yield f"a {model.name} by its card: drop --model {request.model}"
     if _has_bottlenecks(model) and request.variant not in (None, model.variant):
         yield f"a {model.variant.value} net by its card: drop --variant"
+    zeros = {Shortcut.A, Shortcut.A_END}
+    if not model.plain and {request.shortcut, model.shortcut} == zeros:
+        yield f"a net with shortcut {model.shortcut.value} by its card: drop --shortcut"
+    stems = {Stem.CIFAR, Stem.CIFAR_POOL}
+    if {request.stem, model.stem} == stems or (
+        request.stem is Stem.IMAGENET and model.stem is Stem.CIFAR
+    ):
+        yield f"a net with stem {model.stem.value} by its card: drop --stem"
     if request.is_plain and not model.plain:
         yield f"a {model.name} by its card, not plain: drop --plain, or name that model"
     residual = request.model is not None and not request.is_plain

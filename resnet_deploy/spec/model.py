@@ -27,16 +27,21 @@ class Variant(str, enum.Enum):
 
 
 class Stem(str, enum.Enum):
-    """``imagenet``: 7x7/2 and 3x3/2 max-pool; ``cifar``: one 3x3/1."""
+    """``imagenet``: 7x7/2 and 3x3/2 max-pool; ``cifar``: 3x3/1; ``cifar-pool``: it and the pool."""
 
     IMAGENET = "imagenet"
     CIFAR = "cifar"
+    CIFAR_POOL = "cifar-pool"
 
 
 class Shortcut(str, enum.Enum):
-    """Section 4.1 of the paper: A zero-padded identity, B projection on a change, C always."""
+    """Section 4.1 of the paper: A zero-padded identity, B projection on a change, C always.
+
+    ``A-end`` is A with all zeros behind the channels; A has half of them in front.
+    """
 
     A = "A"
+    A_END = "A-end"
     B = "B"
     C = "C"
 

@@ -29,6 +29,7 @@ from tests.support.states import (
 RESNET18 = resnet_spec(18, num_classes=5)
 RESNET50 = resnet_spec(50, num_classes=4)
 CIFAR8 = resnet_spec(8)
+ASSUMED = "net.pth does not say, so assumed"
 CIFAR8_B = resnet_spec(8, shortcut=Shortcut.B)
 
 
@@ -83,7 +84,7 @@ def test_everything_is_inferred_from_the_tensors(
     assert loaded.source.file == "net.pth"
     assert loaded.source.sha256 == sha256_of(Path(path))
     assert not loaded.module.training
-    assert loaded.notices == ()
+    assert [told.split(":")[0] for told in loaded.notices] == [ASSUMED]
     assert same_logits(loaded.module, build(spec, seed=1), 32)
 
 
@@ -172,7 +173,7 @@ def test_other_float_types_are_cast_and_told(
     state = {k: v.to(dtype) if v.is_floating_point() else v for k, v in state_of(CIFAR8).items()}
     loaded = load(save(state))
     assert {p.dtype for p in loaded.module.parameters()} == {torch.float32}
-    assert loaded.notices == (f"net.pth holds {str(dtype)[6:]} weights: cast to float32",)
+    assert loaded.notices[0] == f"net.pth holds {str(dtype)[6:]} weights: cast to float32"
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,9 @@ def test_other_float_types_are_cast_and_told(
         (RESNET50, {"depth": 34}, "is a ResNet-50 (bottleneck blocks 3-4-6-3), not 34"),
         (CIFAR8, {"model": "resnet18"}, "is a ResNet-8 (basic blocks 1-1-1), not 18"),
         (CIFAR8, {"num_classes": 1000}, "has 10 classes, not 1000: drop --num-classes"),
-        (CIFAR8, {"stem": Stem.IMAGENET}, "has a 3x3 conv1 (--stem cifar), not --stem imagenet"),
+        (RESNET18, {"stem": Stem.CIFAR}, "has a 7x7 conv1 (--stem imagenet), not --stem cifar"),
+        (RESNET18, {"stem": Stem.CIFAR_POOL}, "(--stem imagenet), not --stem cifar-pool"),
+        (RESNET18, {"shortcut": Shortcut.A_END}, "(option B), not option A-end"),
         (CIFAR8, {"shortcut": Shortcut.B}, "no projection shortcuts (option A), not option B"),
         (RESNET18, {"shortcut": Shortcut.A}, "where the shape changes (option B), not option A"),
         (RESNET18, {"plain": True}, "has projection shortcuts, so it is not plain"),
@@ -192,6 +195,46 @@ def test_contradictions_name_the_reason(
     spec: ModelSpec, request_: dict[str, Any], message: str, save: Callable[[Any], str]
 ) -> None:
     assert message in refusal(save(shapes_of(spec)), **request_)
+
+
+@pytest.mark.parametrize(
+    ("spec", "given", "assumed"),
+    [
+        (CIFAR8, {}, "--shortcut A-end; no shortcuts: --plain), no max-pool after the 3x3 conv1"),
+        (CIFAR8, {"shortcut": Shortcut.A}, "assumed: no max-pool"),
+        (CIFAR8, {"shortcut": Shortcut.A_END, "stem": Stem.CIFAR}, "assumed: BatchNorm's epsilon"),
+        (RESNET50, {}, "assumed: the strides of v1.5 (of the paper: --variant v1), BatchNorm's"),
+        (RESNET50, {"variant": Variant.V1}, "assumed: BatchNorm's epsilon"),
+        (RESNET18, {}, "assumed: BatchNorm's epsilon 1e-5, symmetric padding"),
+        (CIFAR8_B, {"stem": Stem.IMAGENET}, "imagenet's max-pool after a 3x3 conv1"),
+    ],
+    ids=range(7),
+)
+def test_what_tensors_cannot_tell_is_named(
+    spec: ModelSpec, given: dict[str, Any], assumed: str, save: Callable[[Any], str]
+) -> None:
+    [told] = load(save(shapes_of(spec)), **given).notices
+    assert told.startswith(ASSUMED)
+    assert assumed in told
+
+
+@pytest.mark.parametrize(
+    ("spec", "given"),
+    [
+        (resnet_spec(8, shortcut=Shortcut.A_END), {"shortcut": Shortcut.A_END}),
+        (resnet_spec(18, num_classes=3, stem=Stem.CIFAR_POOL), {"stem": Stem.CIFAR_POOL}),
+        (resnet_spec(18, num_classes=3, stem=Stem.CIFAR_POOL), {"stem": Stem.IMAGENET}),
+    ],
+    ids=["zeros behind", "max-pool", "max-pool by ImageNet's name"],
+)
+def test_same_tensors_another_net(
+    spec: ModelSpec, given: dict[str, Any], save: Callable[[Any], str]
+) -> None:
+    path = save(state_of(spec))
+    loaded = load(path, **given)
+    assert loaded.spec == spec
+    assert same_logits(loaded.module, build(spec, seed=1), 32)
+    assert not same_logits(load(path).module, loaded.module, 32)
 
 
 def test_plain_is_what_the_user_says(save: Callable[[Any], str]) -> None:

@@ -84,12 +84,20 @@ def test_option_a_pads_with_zero_channels_on_both_sides() -> None:
     assert not out[:, 24:].any()
 
 
+def test_option_a_end_pads_with_zero_channels_behind() -> None:
+    x = torch.randn(2, 16, 9, 9)
+    out = ZeroPadShortcut(16, 32, 2, at_end=True)(x)
+    assert torch.equal(out[:, :16], x[:, :, ::2, ::2])
+    assert not out[:, 16:].any()
+
+
 @pytest.mark.parametrize(
     "spec",
     [
         resnet_spec(18),
         resnet_spec(18, plain=True),
         resnet_spec(18, stem=Stem.CIFAR, num_classes=10),
+        resnet_spec(18, stem=Stem.CIFAR_POOL, num_classes=10),
         resnet_spec(50, shortcut=Shortcut.A, variant=Variant.V1, image_size=64),
         resnet_spec(20),
         resnet_spec(8, plain=True, num_classes=7),

@@ -12,7 +12,7 @@ from resnet_deploy.errors import CheckpointError
 from resnet_deploy.models.checkpoint import resolve
 from resnet_deploy.models.stated import stated_by_card
 from resnet_deploy.models.weights_file import write_weights
-from resnet_deploy.spec import Family, ModelSpec, Preprocess, Shortcut, Variant, resnet_spec
+from resnet_deploy.spec import Family, ModelSpec, Preprocess, Shortcut, Stem, Variant, resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
 from tests.support.cards import full_card
 
@@ -34,11 +34,14 @@ def card_for(spec: ModelSpec, **more: Any) -> WeightsCard:
         (RESNET8, {"model": "a.b:net"}, "is a resnet8 by its card: drop --model a.b:net"),
         (PLAIN8, {"model": "resnet8"}, "is a plain8 by its card, without shortcuts"),
         (PLAIN8, {"shortcut": Shortcut.A}, "is a plain8 by its card, without shortcuts"),
+        (RESNET8, {"shortcut": Shortcut.A_END}, "with shortcut A by its card: drop --shortcut"),
+        (RESNET8, {"stem": Stem.CIFAR_POOL}, "with stem cifar by its card: drop --stem"),
+        (RESNET8, {"stem": Stem.IMAGENET}, "with stem cifar by its card: drop --stem"),
         (RESNET50, {"variant": Variant.V1}, "is a v1.5 net by its card: drop --variant"),
         (OWN, {}, "a custom net by its card: add --model own_stated_net:small if you trust"),
         (OWN, {"depth": 8}, "a custom net by its card"),
     ],
-    ids=range(8),
+    ids=range(11),
 )
 def test_requests_that_say_otherwise(
     spec: ModelSpec, request_: dict[str, Any], message: str
