@@ -117,8 +117,8 @@ def load(
         depth: 18, 34, 50, 101 or 152 (ImageNet), or any 6n+2 (CIFAR: 20, 32, 44, 56, 110).
         model: vgg19, resnet34, plain34, …, or package.module:factory for a net of your own.
         variant: Where a bottleneck strides: v1 first 1x1 (the paper), by default v1.5 3x3.
-        shortcut: A zero-padded identity, B projection on a change, C always; by default B, for
-            CIFAR nets A.
+        shortcut: A zero-padded identity (A-end: all zeros behind), B projection on a change, C
+            always; by default B, for CIFAR nets A.
         stem: 7x7/2 and max-pool, or 3x3/1 for small images, without or with the max-pool.
         plain: The paper's plain net: no shortcuts.
         num_classes: Number of classes.

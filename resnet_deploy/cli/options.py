@@ -182,7 +182,7 @@ def network_options(words: Words) -> Callable[[F], F]:
         words("--depth", type=int),
         words("--model", metavar="NAME"),
         words("--variant", type=choice(Variant)),
-        words("--shortcut", type=choice(Shortcut, case_sensitive=False), metavar="[A|B|C]"),
+        words("--shortcut", type=choice(Shortcut, case_sensitive=False), metavar="[A|A-end|B|C]"),
         words("--stem", type=choice(Stem)),
         words("--plain"),
         words("--num-classes", type=click.IntRange(1)),
