@@ -28,7 +28,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from resnet_deploy.artifact.onnx_file import load, read_model
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.calibration import CalibrationImages, calibration_images
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.measure.stopwatch import peak_rss_bytes

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import Artifact, load, read_model
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import Artifact, load
 from resnet_deploy.errors import ArtifactError, MissingDependencyError, SpecError
 from resnet_deploy.graph.layers import Layer, layers_of
 from resnet_deploy.models.dependencies import INSTALL, require

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
-from resnet_deploy.artifact.onnx_file import TensorSpec, tensor_spec
+from resnet_deploy.artifact.model_file import TensorSpec, tensor_spec
 from resnet_deploy.errors import RunnerError, one_line
 from resnet_deploy.graph.module_names import restore_modules
 from resnet_deploy.processes import one_shot

@@ -17,7 +17,8 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from resnet_deploy.artifact.onnx_file import Artifact, describe, read_model
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import Artifact, describe
 from resnet_deploy.graph.constants import ints
 from resnet_deploy.graph.module_names import module_of, torch_module
 from resnet_deploy.graph.releases import min_onnxruntime

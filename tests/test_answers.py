@@ -1,4 +1,7 @@
-"""Files that give one value, labels or an embedding: predict, verify, evaluate, quantize."""
+"""Files that give one value, labels or an embedding: predict, verify, evaluate, quantize.
+
+Long because every verb meets every kind of output.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from resnet_deploy import api
-from resnet_deploy.artifact.onnx_file import load, read_model
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.arrays import array_dataset
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.evaluation import score

@@ -13,7 +13,8 @@ import pytest
 
 from resnet_deploy import api
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import load, read_model, save
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import load, save
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.isa import guest
 from resnet_deploy.isa import verify as verify_isa

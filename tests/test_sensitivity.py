@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from resnet_deploy.artifact.onnx_file import read_model
+from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.data.calibration import calibration_images
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.fp32_baseline import Fp32Baseline, all_images

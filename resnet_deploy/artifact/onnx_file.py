@@ -4,38 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from resnet_deploy.artifact.card import CARD_KEY, Card
 from resnet_deploy.artifact.files import Scratch, sha256_of, write_atomically
 from resnet_deploy.artifact.metadata import class_names, image_side
-from resnet_deploy.errors import ArtifactError, SpecError, one_line
-from resnet_deploy.graph.meaning import Meaning, meaning_of
+from resnet_deploy.artifact.model_file import (
+    TensorSpec,
+    metadata_of,
+    opset_of,
+    parse_model,
+    read_model,
+    tensor_spec,
+)
+from resnet_deploy.artifact.output_kind import is_guess, kind_of
+from resnet_deploy.errors import ArtifactError, SpecError
+from resnet_deploy.graph.meaning import meaning_of
 from resnet_deploy.graph.releases import min_onnxruntime
 from resnet_deploy.spec import InputFormat, OutputKind, Preprocess
 
 _PROTOBUF_LIMIT = 2**31 - 1
 _RGB = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class TensorSpec:
-    """A graph input or output; None is a dynamic dimension. ``dtype`` is numpy's name."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | None, ...]
-
-    def __str__(self) -> str:
-        """Return the tensor in words: ``c2 (N, 256, 56, 56) float32``."""
-        unknown = ["N", *["?"] * len(self.shape)]
-        sizes = [str(size or name) for size, name in zip(self.shape, unknown, strict=False)]
-        return f"{self.name} ({', '.join(sizes)}) {self.dtype}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +39,8 @@ class Artifact:
     usual is assumed. ``gives_probabilities``: the values by class are probabilities already, not
     logits; there are ``values`` of them in the first output, None where the file does not say.
     ``names`` of classes and ``side``, height and width of images, are what another exporter left in
-    the file. ``scratch`` keeps the temporary folder of a file
-    that was not saved yet; it goes with the last artifact that refers to it.
+    the file. ``scratch`` keeps the temporary folder of a file that was not saved yet; it goes with
+    the last artifact that refers to it.
     """
 
     path: Path
@@ -160,12 +152,12 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
             f"{path} takes an input of shape {list(spec.shape)}: an image classifier takes "
             "(N, C, H, W)"
         )
-    metadata = _metadata(model)
+    metadata = metadata_of(model)
     text = metadata.get(CARD_KEY)
     card = None if text is None else Card.from_json(text)
     meaning = meaning_of(model.graph)
     names = _fitting(class_names(metadata), meaning.values)
-    kind = _kind(meaning, card, len(names))
+    kind = kind_of(meaning, card, len(names))
     return Artifact(
         path=path,
         sha256=sha256_of(path),
@@ -173,7 +165,7 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
         input=spec,
         outputs=tuple(tensor_spec(value) for value in model.graph.output),
         output_kind=kind or OutputKind.LOGITS,
-        assumed_kind=kind is None or (card is None and _is_guess(meaning)),
+        assumed_kind=kind is None or (card is None and is_guess(meaning)),
         gives_probabilities=meaning.probabilities or kind in _PROBABILITIES,
         values=meaning.values,
         names=names,
@@ -181,28 +173,6 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
         quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
         card=card,
     )
-
-
-def read_model(path: Path) -> onnx.ModelProto:
-    """Return the ONNX model at ``path``, external data included.
-
-    Raises:
-        ArtifactError: the file is missing, truncated, no ONNX model, or points outside its folder.
-    """
-    model = _parse(path)
-    _check_external_data(model, path)
-    try:
-        onnx.load_external_data_for_model(model, str(path.parent))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise ArtifactError(
-            f"{path} keeps weights in a second file that can't be read ({one_line(error)}): "
-            "copy it beside the model"
-        ) from error
-    try:
-        onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
-        raise ArtifactError(f"{path} is not a valid ONNX model: {one_line(error)}") from error
-    return model
 
 
 def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
@@ -215,7 +185,7 @@ def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
     """
     card = replace(card, min_onnxruntime=min_onnxruntime(model))
     stamped = copy.deepcopy(model)
-    onnx.helper.set_model_props(stamped, {**_metadata(stamped), CARD_KEY: card.to_json()})
+    onnx.helper.set_model_props(stamped, {**metadata_of(stamped), CARD_KEY: card.to_json()})
     if stamped.ByteSize() > _PROTOBUF_LIMIT:
         raise ArtifactError(f"{path} would exceed 2 GB, the limit of one ONNX file")
     write_atomically(path, stamped.SerializeToString(deterministic=True))
@@ -234,7 +204,7 @@ def make(model: onnx.ModelProto, card: Card, name: str) -> Artifact:
 
 def with_card(artifact: Artifact, card: Card) -> Artifact:
     """Return the same network with another card, not saved yet."""
-    return make(_parse(artifact.path), card, artifact.path.name)
+    return make(parse_model(artifact.path), card, artifact.path.name)
 
 
 def write(artifact: Artifact, path: Path, *, force: bool = False) -> Artifact:
@@ -257,25 +227,11 @@ def check_replaceable(path: Path, *, force: bool) -> None:
     if path.is_dir():
         raise ArtifactError(f"{path} is a folder: name a file, or another folder with -o")
     with contextlib.suppress(ArtifactError):
-        if force or not path.exists() or CARD_KEY in _metadata(_parse(path)):
+        if force or not path.exists() or CARD_KEY in metadata_of(parse_model(path)):
             return
     raise ArtifactError(
         f"{path} exists and was not written by resnet-deploy: use --force to replace it"
     )
-
-
-def tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
-    """Return name, dtype and shape of a graph input or output."""
-    tensor = value.type.tensor_type
-    dims = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
-    return TensorSpec(name=value.name, dtype=dtype, shape=dims)
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    """Return the version of the default operator set; 0 when the model imports none."""
-    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
-    return max(versions, default=0)
 
 
 def as_kind(artifact: Artifact, kind: OutputKind) -> Artifact:
@@ -323,82 +279,7 @@ _EITHER = (OutputKind.BINARY, OutputKind.MULTI_LABEL)
 """Of logits or of probabilities: what computes them tells."""
 
 
-def _kind(meaning: Meaning, card: Card | None, names: int) -> OutputKind | None:
-    """Return what a file answers; None where neither graph nor card nor names of classes tell.
-
-    A graph that ends in probabilities is believed against a card that says logits, because other
-    tools put a Softmax behind our files; only a card can tell labels from classes.
-    """
-    found = meaning.kind
-    if card is None:
-        by_name = OutputKind.LOGITS if names and names == meaning.values else None
-        return found or by_name
-    said = card.output.kind
-    if found is OutputKind.TOP_K or (said is OutputKind.TOP_K and found is not None):
-        return found
-    if said in (OutputKind.LOGITS, OutputKind.SOFTMAX):
-        if found in (OutputKind.SOFTMAX, OutputKind.SIGMOID, OutputKind.BINARY):
-            return found
-        # Several outputs, or maps: what else was put behind is not by class.
-        return found if found is OutputKind.FEATURES else said
-    return said
-
-
-def _is_guess(meaning: Meaning) -> bool:
-    """Whether the graph tells how values are made, but not for what."""
-    number = meaning.kind is OutputKind.BINARY and not meaning.probabilities
-    return number or meaning.kind is OutputKind.SIGMOID
-
-
 def _fitting(names: tuple[str, ...], values: int | None) -> tuple[str, ...]:
     """Return ``names`` where they can be those of ``values``: one value has two classes."""
     fits = values is None or len(names) == values or (values == 1 and len(names) == 2)
     return names if fits else ()
-
-
-def _metadata(model: onnx.ModelProto) -> dict[str, str]:
-    return {entry.key: entry.value for entry in model.metadata_props}
-
-
-def _parse(path: Path) -> onnx.ModelProto:
-    if not path.exists():
-        raise ArtifactError(f"{path} does not exist: check the path")
-    if not path.is_file():
-        raise ArtifactError(f"{path} is not a file: name an .onnx file")
-    model = onnx.ModelProto()
-    try:
-        model.ParseFromString(path.read_bytes())
-    except DecodeError as error:
-        raise ArtifactError(
-            f"{path} is no ONNX file, or it was cut short: export or copy it again"
-        ) from error
-    except OSError as error:
-        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
-    # Protobuf parses many files that are not its own, even an empty one.
-    if not model.graph.node or not model.ir_version or not opset_of(model):
-        raise ArtifactError(f"{path} holds no ONNX graph: is it the right file?")
-    return model
-
-
-def _check_external_data(model: onnx.ModelProto, path: Path) -> None:
-    folder = path.parent.resolve()
-    for tensor in tensors_of(model.graph):
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            continue
-        location = next((e.value for e in tensor.external_data if e.key == "location"), "")
-        relative = PurePosixPath(location)
-        odd = not location or "\\" in location or relative.is_absolute() or ".." in relative.parts
-        if odd or not (folder / relative).resolve().is_relative_to(folder):
-            raise ArtifactError(
-                f"{path}: tensor {tensor.name!r} points outside the model's folder "
-                f"({location!r}): refused"
-            )
-
-
-def tensors_of(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Yield every tensor of ``graph``: initializers, attributes, and those of subgraphs."""
-    yield from graph.initializer
-    for attribute in (attribute for node in graph.node for attribute in node.attribute):
-        yield from (attribute.t, *attribute.tensors)
-        for subgraph in (attribute.g, *attribute.graphs):
-            yield from tensors_of(subgraph)

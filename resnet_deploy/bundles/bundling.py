@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from resnet_deploy.artifact.onnx_file import Artifact, load, read_model, tensors_of
+from resnet_deploy.artifact.model_file import read_model, tensors_of
+from resnet_deploy.artifact.onnx_file import Artifact, load
 from resnet_deploy.bundles import cpp, mobile, node, triton, web
 from resnet_deploy.bundles.contract import Contract, contract_of
 from resnet_deploy.bundles.golden import GoldenCase, answers, golden_cases

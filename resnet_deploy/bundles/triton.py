@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from resnet_deploy.artifact.onnx_file import TensorSpec
+from resnet_deploy.artifact.model_file import TensorSpec
 from resnet_deploy.bundles.contract import Contract
 from resnet_deploy.bundles.kit import LABELS_FILE, Kit, Rendered
 from resnet_deploy.spec import OutputKind

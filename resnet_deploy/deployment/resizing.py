@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from resnet_deploy.artifact.card import Card
-from resnet_deploy.artifact.onnx_file import Artifact, make, read_model
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import Artifact, make
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.data.synthetic import synthetic_images

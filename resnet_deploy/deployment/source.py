@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from resnet_deploy.artifact.card import Card, WeightsSource
-from resnet_deploy.artifact.onnx_file import Artifact, make, read_model
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import Artifact, make
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.rewrites.bake_input import bake_input
 from resnet_deploy.runners.cpu import MAKERS, versions

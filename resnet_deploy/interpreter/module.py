@@ -18,7 +18,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from resnet_deploy.artifact.onnx_file import opset_of
+from resnet_deploy.artifact.model_file import opset_of
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.graph.module_names import module_of, torch_module
 from resnet_deploy.interpreter.node import Call, Node

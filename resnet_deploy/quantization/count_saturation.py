@@ -16,7 +16,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import read_model
+from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.graph.constants import constant
 from resnet_deploy.graph.module_names import module_of

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from resnet_deploy.artifact.card import Accuracy
-from resnet_deploy.artifact.onnx_file import Artifact, make, read_model
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import Artifact, make
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.models.batchnorm_statistics import ChannelStatistics

@@ -11,7 +11,7 @@ import onnx
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import opset_of
+from resnet_deploy.artifact.model_file import opset_of
 from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError, one_line
 from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.passes import counts_text, run_passes

@@ -6,7 +6,7 @@ import copy
 
 import onnx
 
-from resnet_deploy.artifact.onnx_file import opset_of
+from resnet_deploy.artifact.model_file import opset_of
 from resnet_deploy.errors import ExportError, SpecError, one_line
 from resnet_deploy.graph.module_names import restore_modules
 from resnet_deploy.graph.releases import newest_opset

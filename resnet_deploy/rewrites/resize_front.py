@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from resnet_deploy.artifact.onnx_file import opset_of
+from resnet_deploy.artifact.model_file import opset_of
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.spec import InputFormat, Preprocess
 

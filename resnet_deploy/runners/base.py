@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import TensorSpec
+from resnet_deploy.artifact.model_file import TensorSpec
 from resnet_deploy.errors import RunnerError
 
 

@@ -10,7 +10,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import TensorSpec, load
+from resnet_deploy.artifact.model_file import TensorSpec
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import MissingDependencyError, RunnerError, SpecError, last_line
 from resnet_deploy.runners.base import Runner, refused_batch
 from resnet_deploy.runners.cpu import default_threads

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import onnx
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import TensorSpec, load, read_model
+from resnet_deploy.artifact.model_file import TensorSpec, read_model
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import RunnerError, SpecError, one_line
 from resnet_deploy.runners.base import Runner, refused_batch
 from resnet_deploy.runners.cpu import default_threads

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import describe, read_model
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import describe
 from resnet_deploy.errors import MissingDependencyError, RunnerError, SpecError, one_line
 from resnet_deploy.models.dependencies import INSTALL
 from resnet_deploy.runners.base import Runner, refused_batch

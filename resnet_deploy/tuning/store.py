@@ -10,7 +10,8 @@ import cattrs
 
 from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.files import sha256_of, write_atomically
-from resnet_deploy.artifact.onnx_file import load, read_model, save
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import load, save
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.results import Trial, TuningReport, from_dict, to_dict
 from resnet_deploy.runners.ort_config import TRAVELLING, set_ort_config

@@ -6,7 +6,8 @@ import onnx
 import pytest
 
 from resnet_deploy.artifact.card import Accuracy, Card, Step
-from resnet_deploy.artifact.onnx_file import check_replaceable, load, read_model, save
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import check_replaceable, load, save
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.spec.licence import check_licence
 from tests.support.cards import card, saved, tiny

@@ -8,7 +8,8 @@ import pytest
 
 from resnet_deploy import api
 from resnet_deploy.artifact.card import Accuracy
-from resnet_deploy.artifact.onnx_file import load, read_model
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.artifact.recording import recorded
 from resnet_deploy.errors import ArtifactError
 from tests.support.cards import card, saved, tiny

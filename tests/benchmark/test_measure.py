@@ -1,3 +1,8 @@
+"""How runs are paired, pooled and judged.
+
+Long because each rule is shown on a clock that tells made-up times, not by one big run.
+"""
+
 from __future__ import annotations
 
 import itertools

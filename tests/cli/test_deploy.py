@@ -1,4 +1,7 @@
-"""export, quantize and verify as a user calls them, and what they say to bad input."""
+"""export, quantize and verify as a user calls them, and what they say to bad input.
+
+Long because the three share files that take seconds to make.
+"""
 
 import json
 import shutil

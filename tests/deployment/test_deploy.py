@@ -12,7 +12,8 @@ from PIL import Image
 
 from resnet_deploy import api
 from resnet_deploy.artifact.files import sha256_of
-from resnet_deploy.artifact.onnx_file import load, read_model, save
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import load, save
 from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
 from resnet_deploy.models.registry import build
 from resnet_deploy.quantization.inspection import inspect_int8

@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from resnet_deploy.artifact.onnx_file import load, read_model
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.cli.main import cli
 from resnet_deploy.data.formats import convert
 from resnet_deploy.data.synthetic import synthetic_images

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnet_deploy.artifact.onnx_file import read_model
+from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.errors import SpecError
 from resnet_deploy.graph.releases import min_onnxruntime, newest_opset, release_numbers
 from resnet_deploy.rewrites.opset import MAX_OPSET, MIN_OPSET, choose_opset, set_opset

@@ -1,3 +1,8 @@
+"""What the interpreter computes, against ONNX Runtime.
+
+Long because every operator has its case.
+"""
+
 from __future__ import annotations
 
 from pathlib import Path

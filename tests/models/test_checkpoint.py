@@ -1,3 +1,8 @@
+"""Which network a checkpoint holds, and why it is refused.
+
+Long because every layout and every contradiction has its row.
+"""
+
 from __future__ import annotations
 
 import argparse

@@ -1,4 +1,7 @@
-"""Every result can be checked, written as JSON, and shown by the renderers above it."""
+"""Every result can be checked, written as JSON, and shown by the renderers above it.
+
+Long because it makes one of every result.
+"""
 
 from __future__ import annotations
 

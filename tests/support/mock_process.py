@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import TensorSpec
+from resnet_deploy.artifact.model_file import TensorSpec
 from resnet_deploy.measure.stopwatch import Stopwatch
 from resnet_deploy.results import BenchSubject
 from resnet_deploy.runners.base import Runner

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_deploy.artifact.card import Accuracy
-from resnet_deploy.artifact.onnx_file import load, read_model
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.data.calibration import synthetic_calibration
 from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError

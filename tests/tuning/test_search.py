@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from resnet_deploy.artifact.onnx_file import load, read_model
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
 from resnet_deploy.results import Trial, TuningReport
 from resnet_deploy.runners.ort_config import ORT_CONFIG_KEY
