@@ -1,8 +1,7 @@
-"""Datasets in parquet; what pyarrow reads is tested where it is installed."""
+"""Datasets in parquet."""
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import sys
@@ -13,10 +12,6 @@ from PIL import Image
 
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.errors import DatasetError, MissingDependencyError
-
-needs_pyarrow = pytest.mark.skipif(
-    importlib.util.find_spec("pyarrow") is None, reason="pyarrow is not installed"
-)
 
 
 def _png(red: int) -> bytes:
@@ -43,7 +38,6 @@ def _write(path: Path, *, labels=None, names=None, count: int = 25) -> Path:
     return path
 
 
-@needs_pyarrow
 def test_a_dataset_of_hugging_face(tmp_path):
     _write(tmp_path / "data/train-00000-of-00001.parquet", labels=[1], names=["a", "b", "c"])
     train = open_dataset(tmp_path, train=True)
@@ -60,7 +54,6 @@ def test_a_dataset_of_hugging_face(tmp_path):
     assert test.fingerprint() != train.fingerprint()
 
 
-@needs_pyarrow
 def test_labels_may_be_names_or_numbers_or_missing(tmp_path):
     one = open_dataset(_write(tmp_path / "one.parquet", labels=["dog", "cat"]))
     assert (one.classes, one.label(0)) == (("cat", "dog"), 1)
@@ -70,7 +63,6 @@ def test_labels_may_be_names_or_numbers_or_missing(tmp_path):
         open_dataset(_write(tmp_path / "four.parquet", labels=[2], names=["a"]))
 
 
-@needs_pyarrow
 def test_damaged_inside(tmp_path):
     path = _write(tmp_path / "test.parquet", labels=[0])
     content = path.read_bytes()
@@ -79,7 +71,6 @@ def test_damaged_inside(tmp_path):
         [open_dataset(path).image(i) for i in range(25)]
 
 
-@needs_pyarrow
 def test_parquet_without_images(tmp_path):
     import pyarrow
     import pyarrow.parquet
