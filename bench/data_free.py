@@ -4,7 +4,7 @@ Three int8 files of each checkpoint are compared with fp32 on labelled images:
 
 - ``images``: ranges and mean corrections from real training images, ``--calibration``;
 - ``batchnorm statistics``: what ``export`` does with a trained net when there are no images;
-- ``made-up pictures``: what it does when a net has no BatchNorms either.
+- ``synthetic images``: what it does when a net has no BatchNorms either.
 
 Run it as ``python bench/data_free.py --train DIR --test DIR CHECKPOINT...`` with image folders of
 CIFAR-10. It prints a table and writes ``bench/results/data_free.json``.
@@ -32,7 +32,7 @@ from resnet_deploy.results import to_dict
 from resnet_deploy.runners.cpu import environment
 
 RESULT = Path(__file__).parent / "results" / "data_free.json"
-SUBJECTS = ("images", "batchnorm statistics", "made-up pictures")
+SUBJECTS = ("images", "batchnorm statistics", "synthetic images")
 KEPT = ("samples", "top1", "paired")
 KEPT_AGAINST = ("top1", "agreement", "sqnr_db")
 
@@ -43,7 +43,7 @@ def export(checkpoint: Path, train: Path, subject: str, folder: Path) -> Path:
     if subject == "images":
         arguments += ["--calibration", train]
     unknown = mock.patch.object(batchnorm_statistics, "batchnorm_statistics", return_value={})
-    with unknown if subject == "made-up pictures" else nullcontext():
+    with unknown if subject == "synthetic images" else nullcontext():
         cli.main([str(argument) for argument in arguments], standalone_mode=False)
     return next(folder.glob("*.int8.onnx"))
 

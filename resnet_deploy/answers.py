@@ -76,11 +76,14 @@ def score_answers(
     read: list[int] = []
     with ExitStack() as stack:
         session = SessionSpec(threads=threads, spin=False)
-        runners = [stack.enter_context(closing(OrtRunner(one.path, session))) for one in artifacts]
+        runners = [
+            stack.enter_context(closing(OrtRunner(artifact.path, session)))
+            for artifact in artifacts
+        ]
         for batch in prepared_batches(
             dataset,
             indices,
-            [input_preprocess(one) for one in artifacts],
+            [input_preprocess(artifact) for artifact in artifacts],
             batch_size=batch_size,
             leave_out=leave_out if skip_bad else None,
         ):
@@ -139,7 +142,7 @@ def average_precision(scores: Array, has: Array) -> float | None:
 
 
 def _check(artifacts: Sequence[Artifact]) -> None:
-    kinds = [one.output_kind for one in artifacts]
+    kinds = [artifact.output_kind for artifact in artifacts]
     if kinds[0] not in (OutputKind.MULTI_LABEL, OutputKind.EMBEDDING):
         raise UnsupportedGraphError(
             f"{artifacts[0].path} gives {kinds[0].value}: there is nothing to be right or wrong "

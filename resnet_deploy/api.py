@@ -674,7 +674,7 @@ def bench(
     if isinstance(options, Mapping):
         options = [f"{key}={value}" for key, value in options.items()]
     given = models if isinstance(models, Sequence) and not isinstance(models, str) else [models]
-    paths = [_path(one) for one in given]
+    paths = [_path(model) for model in given]
     results = sweep(
         open_models(paths),
         _names(runner),

@@ -140,7 +140,7 @@ class RgbType(click.ParamType):  # type: ignore[type-arg]  # generic only from c
 
 def choice(kind: type[enum.Enum], *, case_sensitive: bool = True) -> click.Choice[str]:
     """Return a choice of the values of ``kind``."""
-    return click.Choice([str(one.value) for one in kind], case_sensitive=case_sensitive)
+    return click.Choice([str(member.value) for member in kind], case_sensitive=case_sensitive)
 
 
 def file_argument(keyword: str = "artifact") -> Callable[[F], F]:

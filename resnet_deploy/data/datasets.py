@@ -140,7 +140,7 @@ def _open_arrays(path: Path, links: Links, *, train: bool) -> Dataset | None:
             return open_parquet(path.resolve().name, files, train=train)
         if arrays:
             return (open_cifar if is_cifar_folder(place) else open_idx)(place, train=train)
-        inside = [one for one in place.iterdir() if not one.name.startswith(".")]
+        inside = [entry for entry in place.iterdir() if not entry.name.startswith(".")]
         if len(inside) != 1 or not inside[0].is_dir():
             return None
         links.check(str(inside[0]))

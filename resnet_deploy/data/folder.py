@@ -155,11 +155,11 @@ def _with_trained_classes(
 
     A class without a test image would shift those behind it.
     """
-    beside = next(one for one in (place, *place.parents) if one.name == split).parent
-    names = [one.name for one in links.folders(beside) if one.name.casefold() in TRAINING_SPLITS]
+    beside = next(above for above in (place, *place.parents) if above.name == split).parent
+    names = [part.name for part in links.folders(beside) if part.name.casefold() in TRAINING_SPLITS]
     if not names or not folder.labels:
         return folder
-    trained = [one.name for one in links.folders(beside / names[0]) if links.holds_images(one)]
+    trained = [kind.name for kind in links.folders(beside / names[0]) if links.holds_images(kind)]
     if not set(folder.classes) < set(trained):
         return folder
     classes = class_order(trained)
@@ -250,7 +250,7 @@ def _tell_left_out(listing: Listing, folder: ImageFolder, links: Links) -> None:
             count = counted(len(beside), "image lies", "images lie")
             logger.warning("%s beside the class folders: %s", count, first_few(beside))
         filled = {file.partition("/")[0] for file in folder.files}
-        empty = [one.name for one in links.folders(listing.root) if one.name not in filled]
+        empty = [kind.name for kind in links.folders(listing.root) if kind.name not in filled]
         if empty:
             count = counted(len(empty), "folder holds", "folders hold")
             logger.warning("%s no image that can be read: %s", count, first_few(empty))

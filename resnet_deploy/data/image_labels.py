@@ -147,7 +147,7 @@ def _rows(path: Path, *, train: bool) -> list[Row]:
         rows = _json_rows(path, text, train=train)
     else:
         head = text.lstrip().partition("\n")[0]
-        separator = next((one for one in "\t,;" if one in head), None)
+        separator = next((mark for mark in "\t,;" if mark in head), None)
         if separator is None:
             rows = [
                 _two(path, line.rsplit(maxsplit=1)) for line in text.splitlines() if line.strip()
@@ -211,16 +211,16 @@ def _json_rows(path: Path, text: str, *, train: bool) -> list[Row]:
     if isinstance(data, dict) and _column(list(data), _FILES) is None:
         return [_two(path, [str(name), _scalar(path, label)]) for name, label in data.items()]
     objects = data if isinstance(data, list) else [data]
-    if not all(isinstance(one, dict) for one in objects):
+    if not all(isinstance(entry, dict) for entry in objects):
         raise DatasetError(f"{path} is JSON, but no objects with file_name and label")
     rows, parts = [], []
-    for one in objects:
-        names = list(one)
+    for entry in objects:
+        names = list(entry)
         file, label, part = (_column(names, heads) for heads in (_FILES, _LABELS, _PARTS))
         if file is None or label is None:
             raise DatasetError(f"{path} has an object without file_name or label: add them")
-        rows.append(_two(path, [str(one[names[file]]), _scalar(path, one[names[label]])]))
-        parts.append("" if part is None else str(one[names[part]]))
+        rows.append(_two(path, [str(entry[names[file]]), _scalar(path, entry[names[label]])]))
+        parts.append("" if part is None else str(entry[names[part]]))
     return _of_part(rows, parts, train=train)
 
 

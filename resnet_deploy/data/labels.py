@@ -138,7 +138,7 @@ def _by_parts(classes: Sequence[str], labels: Sequence[str]) -> list[int | None]
     None if one is no label, or two are the same one: then the parts don't tell them apart.
     """
     parts = [_parts(label) for label in labels]
-    ids, *names = (_unique([one[way] for one in parts]) for way in range(3))
+    ids, *names = (_unique([part[way] for part in parts]) for way in range(3))
     found = []
     for wnid, *words in map(_parts, classes):
         if wnid and any(one[0] for one in parts):  # two cranes have one name, but not one id

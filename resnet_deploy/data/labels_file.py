@@ -107,9 +107,9 @@ def _from_json(path: Path, text: str) -> list[str]:
     if isinstance(data, dict) and data:
         return _from_map(path, data)
     if isinstance(data, list) and data:
-        if all(isinstance(one, dict) for one in data):
+        if all(isinstance(entry, dict) for entry in data):
             return _from_objects(path, data)
-        return [_name(path, one) for one in data]
+        return [_name(path, entry) for entry in data]
     raise DatasetError(f"{path} is JSON without class names: {_WHAT}")
 
 
@@ -123,11 +123,11 @@ def _from_map(path: Path, data: Mapping[object, object]) -> list[str]:
 
 
 def _from_objects(path: Path, data: Sequence[Mapping[str, object]]) -> list[str]:
-    index = next((key for key in _INDEX_HEADS if all(key in one for one in data)), None)
-    name = next((key for key in _NAME_HEADS if all(key in one for one in data)), None)
+    index = next((key for key in _INDEX_HEADS if all(key in entry for entry in data)), None)
+    name = next((key for key in _NAME_HEADS if all(key in entry for entry in data)), None)
     if name is None:
         raise DatasetError(f"{path} is JSON of objects without a name: {_WHAT}")
-    names = [_name(path, one[name]) for one in data]
+    names = [_name(path, entry[name]) for entry in data]
     if index is None:
         return names
     return _in_order(path, [(str(one[index]), text) for one, text in zip(data, names, strict=True)])
@@ -164,7 +164,7 @@ def _from_lines(path: Path, lines: list[str]) -> list[str]:
 
 def _table(path: Path, lines: list[str]) -> list[str] | None:
     """Return the names in CSV, or None if it is none: only there a comma parts two columns."""
-    separator = next((one for one in "\t,;" if one in lines[0]), ",")
+    separator = next((mark for mark in "\t,;" if mark in lines[0]), ",")
     try:
         rows = [
             [cell.strip() for cell in row]

@@ -176,7 +176,7 @@ class ParquetDataset:
 
     def _set_labels(self, labels: Sequence[Any], names: Sequence[str]) -> None:
         if all(isinstance(label, int) and 0 <= label < 10**6 for label in labels):
-            self.classes = tuple(names) or tuple(str(one) for one in range(max(labels) + 1))
+            self.classes = tuple(names) or tuple(str(number) for number in range(max(labels) + 1))
             if max(labels) >= len(self.classes):
                 raise DatasetError(
                     f"{self.name} has a label {max(labels)} but only {len(self.classes)} names"

@@ -121,7 +121,7 @@ class _Walk:
             weight = end.input[1] if len(end.input) > 1 else ""
             dims = self._weights.get(weight) or self._weights.get(self._source(weight))
             if dims and end.op_type in ("Gemm", "MatMul", "Conv"):
-                flipped = any(one.name == "transB" and one.i for one in end.attribute)
+                flipped = any(given.name == "transB" and given.i for given in end.attribute)
                 return dims[0] if flipped or end.op_type == "Conv" else dims[-1]
             made = {self._source(name) for name in end.input} & set(self._made_by)
             if end.op_type not in _EACH_FOR_ITSELF or len(made) != 1:
@@ -191,7 +191,7 @@ class _Walk:
             if node.op_type == "Div":  # one over the root
                 name = node.input[1]
             elif node.op_type in _BOUNDS:
-                made = [one for one in node.input if self._source(one) in self._made_by]
+                made = [value for value in node.input if self._source(value) in self._made_by]
                 name = made[0] if made else node.input[0]
             else:
                 return False
@@ -207,12 +207,12 @@ class _Walk:
         return (
             behind is not None
             and behind.op_type in ("Add", "Concat")
-            and all(self._source(one) in self._made_by for one in behind.input)
+            and all(self._source(value) in self._made_by for value in behind.input)
         )
 
     def _inputs(self, node: onnx.NodeProto) -> Sequence[onnx.NodeProto]:
         found = (self._node(name) for name in node.input)
-        return [one for one in found if one is not None]
+        return [value for value in found if value is not None]
 
 
 def _shape(value: onnx.ValueInfoProto) -> list[int | None] | None:

@@ -86,21 +86,21 @@ class AnswerResult(Result):
     @property
     def mean_average_precision(self) -> float | None:
         """MAP: the mean over labels of their average precision."""
-        found = [one.average_precision for one in self.labels]
+        found = [label.average_precision for label in self.labels]
         known = [value for value in found if value is not None]
         return sum(known) / len(known) if known else None
 
     @property
     def precision(self) -> float | None:
         """Share of the labels given that images have, over all labels."""
-        right = sum(one.true_positives for one in self.labels)
-        return _ratio(right, right + sum(one.false_positives for one in self.labels))
+        right = sum(label.true_positives for label in self.labels)
+        return _ratio(right, right + sum(label.false_positives for label in self.labels))
 
     @property
     def recall(self) -> float | None:
         """Share of the labels that images have that are given, over all labels."""
-        right = sum(one.true_positives for one in self.labels)
-        return _ratio(right, right + sum(one.false_negatives for one in self.labels))
+        right = sum(label.true_positives for label in self.labels)
+        return _ratio(right, right + sum(label.false_negatives for label in self.labels))
 
     @property
     def same_class(self) -> float | None:

@@ -105,7 +105,7 @@ class ParityReport(Result):
     @property
     def not_compared(self) -> tuple[str, ...]:
         """Which checks no case could make."""
-        return tuple(dict.fromkeys(one for case in self.cases for one in case.not_compared))
+        return tuple(dict.fromkeys(reason for case in self.cases for reason in case.not_compared))
 
     @property
     def samples(self) -> int:

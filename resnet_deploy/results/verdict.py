@@ -116,7 +116,8 @@ class Verdict:
         if self.mean_cosine is not None and self.least_cosine is not None:
             if lasting:  # as cards of embeddings have always said it: equal bytes
                 return (f"it cost: {noise}",)
-            mean, least = (short_of_one(one, "4f") for one in (self.mean_cosine, self.least_cosine))
+            mean = short_of_one(self.mean_cosine, "4f")
+            least = short_of_one(self.least_cosine, "4f")
             cosine = f", cosine {mean} on average and {least} at least"
         if self.agreement is None:
             return (f"it cost: {noise}{cosine}",)

@@ -96,7 +96,7 @@ def same_class(
     if not artifact.output_kind.has_classes:
         return ()
     if artifact.output_kind is not OutputKind.TOP_K:
-        rows, others = (by_class(artifact, one[0]) for one in (expected, got))
+        rows, others = (by_class(artifact, outputs[0]) for outputs in (expected, got))
         return top1_equal(rows, others) if rows.shape[1] > 1 else ()
     probabilities, classes = expected
     chosen = got[1][:, :1]

@@ -79,9 +79,9 @@ class Expected:
             RunnerError: the outputs are not those of the reference.
         """
         index = list(chosen)
-        expected = tuple(one[index] for one in self._outputs)
+        expected = tuple(output[index] for output in self._outputs)
         found = output_differences(self._artifact, expected, got)
-        outputs = tuple(one for one in found if one.name not in self._constant)
+        outputs = tuple(output for output in found if output.name not in self._constant)
         first, second = expected[0], got[0]
         if self._kind is OutputKind.BINARY:
             rows = by_class(self._artifact, first), by_class(self._artifact, second)
@@ -89,7 +89,7 @@ class Expected:
             same = (rows[0].argmax(axis=1) == rows[1].argmax(axis=1)) & ~broken
             return Likeness(outputs=outputs, answer="decision", answers_equal=self._flags(same))
         if self._kind is OutputKind.MULTI_LABEL:
-            ours, theirs = (decisions(self._artifact, one) for one in (first, second))
+            ours, theirs = (decisions(self._artifact, answers) for answers in (first, second))
             return Likeness(
                 outputs=outputs,
                 answer="label",

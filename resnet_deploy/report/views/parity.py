@@ -47,7 +47,7 @@ def verdict_line(report: ParityReport) -> str:
 
 def sentence(report: ParityReport) -> str:
     """Return the figure that counts, or every tolerance that does not hold."""
-    left = "".join(f"; not compared: {one}" for one in report.not_compared)
+    left = "".join(f"; not compared: {reason}" for reason in report.not_compared)
     if report.passed:
         return f"{len(report.cases)} cases on {report.data}: {_essence(report)}{left}"
     failures = dict.fromkeys(failure for case in report.cases for failure in case.failures)
