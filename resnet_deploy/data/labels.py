@@ -141,7 +141,7 @@ def _by_parts(classes: Sequence[str], labels: Sequence[str]) -> list[int | None]
     ids, *names = (_unique([part[way] for part in parts]) for way in range(3))
     found = []
     for wnid, *words in map(_parts, classes):
-        if wnid and any(one[0] for one in parts):  # two cranes have one name, but not one id
+        if wnid and any(part[0] for part in parts):  # two cranes have one name, but not one id
             found.append(ids.get(wnid))
         else:
             tried = (way.get(word) for way, word in zip(names, words, strict=True))
