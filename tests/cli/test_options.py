@@ -6,6 +6,7 @@ The cases come from click's own parameters, so a new option that the API can't e
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import json
 import re
@@ -143,6 +144,8 @@ def called(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], Called]:
     for functions in CALLS.values():
         for function in functions:
             monkeypatch.setattr(api, function.__name__, stop(function))
+    # A module that is imported only while load is replaced would keep the replacement.
+    importlib.import_module("resnet_deploy.artifact.recording")
     monkeypatch.setattr("resnet_deploy.artifact.onnx_file.load", lambda path: path)
 
     def run(arguments: list[str]) -> Called:
