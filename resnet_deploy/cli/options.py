@@ -19,6 +19,8 @@ from resnet_deploy.spec import (
     FirstConv,
     InputFormat,
     OutputKind,
+    Padding,
+    Pool,
     Shortcut,
     Stem,
     TargetIsa,
@@ -187,6 +189,9 @@ def network_options(words: Words) -> Callable[[F], F]:
         words("--plain"),
         words("--num-classes", type=click.IntRange(1)),
         words("--image-size", type=click.IntRange(1)),
+        words("--bn-eps", type=float),
+        words("--padding", type=choice(Padding)),
+        words("--pool", type=choice(Pool)),
     )
 
 

@@ -4,9 +4,12 @@ from resnet_deploy.spec.bench import BenchSpec
 from resnet_deploy.spec.budget import Budget
 from resnet_deploy.spec.bundle import DEFAULT_REAL_PICTURES, BundleTarget
 from resnet_deploy.spec.model import (
+    BATCHNORM_EPS,
     IMAGENET_DEPTHS,
     Family,
     ModelSpec,
+    Padding,
+    Pool,
     Shortcut,
     Stem,
     Variant,
