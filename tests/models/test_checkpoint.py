@@ -213,7 +213,7 @@ def test_contradictions_name_the_reason(
         (
             RESNET18,
             {},
-            "assumed: BatchNorm's epsilon 1e-05 (--bn-eps), PyTorch's padding (--padding tf), strides",
+            "BatchNorm's epsilon 1e-05 (--bn-eps), PyTorch's padding (--padding tf), strides",
         ),
         (CIFAR8_B, {"stem": Stem.IMAGENET}, "imagenet's max-pool after a 3x3 conv1"),
     ],
