@@ -16,6 +16,7 @@ from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import CheckpointError, SpecError
+from resnet_deploy.models.beside import contract_for, stated_beside, stated_by_module
 from resnet_deploy.models.imagenet import CIFAR10_FILE, fetch
 from resnet_deploy.models.infer import infer_spec, left_open, misfit
 from resnet_deploy.models.layouts import (
@@ -32,10 +33,7 @@ from resnet_deploy.models.stated import (
     NOTHING_STATED,
     check_card,
     check_depth,
-    contract_for,
-    stated_beside,
     stated_by_card,
-    stated_by_module,
 )
 from resnet_deploy.models.weights_file import card_of, read_weights
 from resnet_deploy.models.weights_folder import weights_in

@@ -115,8 +115,8 @@ def test_every_config_of_the_zoo_is_built_or_refused_by_name(
 def test_transformers_folder(shared_data: Path, tmp_path: Path) -> None:
     for source in (shared_data / "hub-folders/hf-resnet18").iterdir():
         shutil.copyfile(source, tmp_path / source.name)
-    torch.save(hugging_face(shapes_of(RESNET18)), tmp_path / "model.safetensors")
-    for path in (tmp_path, tmp_path / "model.safetensors"):
+    torch.save(hugging_face(shapes_of(RESNET18)), tmp_path / "pytorch_model.bin")
+    for path in (tmp_path, tmp_path / "pytorch_model.bin"):
         network = load(path)
         assert network.spec == RESNET18
         assert network.labels == tuple(f"kind {n}" for n in range(10))
