@@ -14,10 +14,12 @@ from typing import Any
 from resnet_deploy.artifact.files import sha256_of, write_together
 from resnet_deploy.bundles.kit import LABELS_FILE, Kit, Network
 from resnet_deploy.errors import ArtifactError
+from resnet_deploy.spec.input_contract import FIELDS
 from resnet_deploy.version import __version__
 
 MANIFEST_FILE = "manifest.json"
-MANIFEST_FORMAT = 1
+MANIFEST_FORMAT = 2
+"""Format 1 knew only square inputs in RGB: resize and crop were numbers."""
 
 _TOOL = "resnet-deploy"
 
@@ -33,14 +35,21 @@ def manifest(kit: Kit, files: Mapping[str, bytes]) -> bytes:
         "input": {
             "name": contract.input_name,
             "dtype": contract.input_dtype,
-            "shape": [contract.batch, *(contract.input_shape or (None, None, 3))],
+            "shape": [contract.batch, *(contract.input_shape or (None, None, spec.channels))],
             "format": spec.format.value,
-            "resize": spec.resize[0],
-            "crop": spec.height,
+            "height": spec.height,
+            "width": spec.width,
+            "resize": spec.resize,
+            "resize_mode": spec.resize_mode.value,
             "interpolation": spec.interpolation,
+            "channel_order": spec.channel_order.value,
+            "range": spec.range,
             "mean": spec.mean,
             "std": spec.std,
             "resize_in_graph": spec.resize_in_graph,
+            "pictures": spec.sentence,
+            "learned": {name: spec.learned[name].value for name in FIELDS if name in spec.learned},
+            "assumed": spec.assumed,
         },
         "output": {
             "names": contract.output_names,
