@@ -14,8 +14,9 @@ from resnet_deploy.data.images import read_image
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.spec import ChannelOrder, InputContract, InputFormat, ResizeMode
 from resnet_deploy.spec.input_words import INTERPOLATIONS
-from tests.support.contracts import drawn, square
+from tests.support.contracts import drawn, in_grey, square
 from tests.support.native_pixels import NativePixels
+
 
 @pytest.fixture(scope="module")
 def pixels(tmp_path_factory: pytest.TempPathFactory) -> NativePixels:
@@ -56,14 +57,13 @@ def test_one_pixel_may_miss_the_centre(pixels: NativePixels) -> None:
 def test_rows_may_be_apart_and_the_graph_may_resize(pixels: NativePixels) -> None:
     wide = np.random.default_rng(1).integers(0, 256, (33, 60, 3), np.uint8)
     part = wide[:, :41]
-    grey = {"channel_order": ChannelOrder.GREY, "mean": (0.5,), "std": (0.2,)}
     whole = InputContract(format=InputFormat.UINT8_NHWC, resize_in_graph=True)
     for spec in (
         square(16, 24),
-        replace(square(16, 24), **grey),
+        in_grey(square(16, 24)),
         whole,
         replace(whole, channel_order=ChannelOrder.BGR),
-        replace(whole, **grey),
+        in_grey(whole),
     ):
         found = pixels.prepare(part, spec, stride=180)
         assert found is not None

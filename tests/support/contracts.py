@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -32,6 +33,12 @@ def square(
         std=usual.std if std is None else std,
         format=form,
     )
+
+
+def in_grey(spec: InputContract) -> InputContract:
+    """Return the same contract of a net with one channel, the first."""
+    order = ChannelOrder.GREY
+    return replace(spec, channel_order=order, mean=spec.mean[:1], std=spec.std[:1])
 
 
 def drawn(
