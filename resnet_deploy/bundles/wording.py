@@ -44,7 +44,7 @@ def _values(spec: InputContract) -> str:
     scaled = "and grey levels become {:g} to {:g}".format(*spec.range)
     if not spec.normalises:
         return scaled
-    return f"{scaled}, normalised (mean {listed(spec.mean)}, std {listed(spec.std)})"
+    return f"{scaled}, normalised with mean {listed(spec.mean)} and std {listed(spec.std)}"
 
 
 def assumption(spec: InputContract) -> str:
@@ -54,6 +54,6 @@ def assumption(spec: InputContract) -> str:
     names = ", ".join(name.replace("_", " ") for name in spec.assumed)
     options = " ".join(f"--{_OPTIONS.get(name, name).replace('_', '-')}" for name in spec.assumed)
     return (
-        f"Nothing told these, so they are assumed: {names}. Where the network was trained "
-        f"otherwise, its answers are wrong: make the bundle again with {options}."
+        f"{names}: nothing told them. Where the network was trained otherwise, its answers are "
+        f"wrong: make the bundle again with `{options}`."
     )

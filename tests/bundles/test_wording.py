@@ -3,12 +3,21 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.bundles.wording import assumption, preparation
-from resnet_deploy.spec import BundleTarget, ChannelOrder, InputContract, InputFormat, ResizeMode
+from resnet_deploy.spec import (
+    BundleTarget,
+    ChannelOrder,
+    InputContract,
+    InputFormat,
+    InputOptions,
+    ResizeMode,
+)
 from tests.support.contract_nets import BGR_SQUASH, FLOAT_NHWC, GREY_PAD, bgr_squash_net
+from tests.support.foreign import foreign
 
 
 @pytest.mark.parametrize(
@@ -17,8 +26,8 @@ from tests.support.contract_nets import BGR_SQUASH, FLOAT_NHWC, GREY_PAD, bgr_sq
         (
             replace(InputContract.for_size(32), mean=(0.5,) * 3, std=(0.25,) * 3),
             "resized so that its shorter side has 32 pixels (bilinear, antialiased), cropped to "
-            "the 32x32 in the middle, and grey levels become 0 to 1, normalised (mean 0.5, std "
-            "0.25)",
+            "the 32x32 in the middle, and grey levels become 0 to 1, normalised with mean 0.5 and "
+            "std 0.25",
         ),
         (
             replace(BGR_SQUASH, mean=(0.0,) * 3),
@@ -48,7 +57,7 @@ from tests.support.contract_nets import BGR_SQUASH, FLOAT_NHWC, GREY_PAD, bgr_sq
         (
             InputContract(resize=(64, 64), height=64, width=64, resize_mode=ResizeMode.PAD),
             "resized so that it fits into 64x64 pixels, on black (bilinear, antialiased), and grey "
-            "levels become 0 to 1, normalised (mean 0.485 0.456 0.406, std 0.229 0.224 0.225)",
+            "levels become 0 to 1, normalised with mean 0.485 0.456 0.406 and std 0.229 0.224 0.225",
         ),
     ],
     ids=["crop", "squash", "grey", "covered", "in graph", "pad"],
@@ -60,8 +69,8 @@ def test_preparation_is_said_in_words(spec, words):
 def test_what_is_assumed_is_said_with_the_options_that_say_it():
     assert assumption(GREY_PAD) == ""
     said = assumption(InputContract().as_assumed(["size", "resize_mode", "mean"]))
-    assert "so they are assumed: size, mean, resize mode." in said
-    assert "--image-size --mean --resize-mode" in said
+    assert said.startswith("size, mean, resize mode: nothing told them.")
+    assert "`--image-size --mean --resize-mode`" in said
 
 
 @pytest.mark.parametrize("target", list(BundleTarget))
@@ -72,5 +81,21 @@ def test_no_bundle_is_silent_about_what_is_assumed(target, tmp_path):
     assert told["assumed"] == ["mean", "std"]
     assert told["learned"] == {"mean": "assumed", "size": "graph", "std": "assumed"}
     assert told["pictures"].startswith("BGR 0 to 255, squashed to 48x64 bicubic, mean 103.939")
-    assert "so they are assumed: mean, std." in readme
+    assert "**Assumed:** mean, std: nothing told them." in readme
     assert preparation(BGR_SQUASH) in readme
+
+
+def test_what_the_user_says_of_a_foreign_file_is_in_its_bundle(tmp_path):
+    model = foreign(tmp_path / "net.onnx", np.eye(3))
+    options = InputOptions(channel_order="BGR", range="0-255", resize_mode="squash", resize=8)
+    pack(model, BundleTarget.CPP, tmp_path / "b", input_options=options)
+    told = json.loads((tmp_path / "b/manifest.json").read_text())["input"]
+    assert (told["channel_order"], told["range"], told["resize_mode"]) == (
+        "BGR",
+        [0, 255],
+        "squash",
+    )
+    assert told["assumed"] == ["interpolation"]
+    code = (tmp_path / "b/include/resnet/contract.hpp").read_text()
+    assert "ChannelOrder::bgr," in code
+    assert "/* divisor */ static_cast<float>(1.0)," in code
