@@ -31,6 +31,11 @@ def test_sizes_follow_a_contract_that_is_no_square(size, resize):
     assert len(shapes["grey"]) == 2
 
 
+def test_a_card_can_not_ask_for_pictures_that_fill_the_memory():
+    spec = InputContract(height=8, width=8, resize=(1, 8192))
+    assert max(image.size for image in golden_images(spec).values()) < 10_000_000
+
+
 def test_same_bytes_on_every_machine():
     digest = hashlib.sha256()
     for name, image in golden_images(InputContract.for_size(32)).items():
