@@ -21,25 +21,25 @@ from resnet_deploy.artifact.model_file import (
     read_model,
     tensor_spec,
 )
-from resnet_deploy.artifact.output_kind import is_guess, kind_of
+from resnet_deploy.artifact.output_kind import assumed_output, is_guess, kind_of
 from resnet_deploy.errors import ArtifactError, SpecError
-from resnet_deploy.graph.meaning import meaning_of
+from resnet_deploy.graph.meaning import Meaning, meaning_of
 from resnet_deploy.graph.releases import min_onnxruntime
 from resnet_deploy.spec import (
+    NOTHING_TOLD,
     ChannelOrder,
     InputContract,
     InputFormat,
     InputOptions,
     Learned,
     OutputKind,
+    Told,
 )
 
 _PROTOBUF_LIMIT = 2**31 - 1
 
 _USUAL_SIDE = 224
 """Of images, where a file takes any size."""
-
-NOTHING_SAID = InputOptions()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,21 +118,24 @@ class Artifact:
         return tuple(n or usual for n, usual in zip(self.input.shape[1:], likely, strict=True))
 
 
-def load(
-    path: Path,
-    output_kind: OutputKind | None = None,
-    input_options: InputOptions = NOTHING_SAID,
-) -> Artifact:
-    """Open an ONNX image network without running it.
-
-    ``output_kind`` and ``input_options`` are what its user says of it.
+def load(path: Path, told: Told = NOTHING_TOLD) -> Artifact:
+    """Open an ONNX image network without running it; ``told`` is what its user says of it.
 
     Raises:
         ArtifactError: the file is missing, truncated, no ONNX model, or does not take one image.
-        SpecError: it can't be of ``output_kind``, or be fed as ``input_options`` say.
+        SpecError: it can't answer that, or be fed like that.
     """
-    artifact = as_fed(describe(read_model(path), path), input_options)
-    return artifact if output_kind is None else as_kind(artifact, output_kind)
+    return as_told(describe(read_model(path), path), told)
+
+
+def as_told(artifact: Artifact, told: Told) -> Artifact:
+    """Return ``artifact``, of which its user says ``told``.
+
+    Raises:
+        SpecError: it can't answer that, or be fed like that.
+    """
+    fed = as_fed(artifact, told.input_options)
+    return fed if told.output_kind is None else as_kind(fed, told.output_kind)
 
 
 def describe(model: onnx.ModelProto, path: Path) -> Artifact:
@@ -163,7 +166,7 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
         input=spec,
         outputs=tuple(tensor_spec(value) for value in model.graph.output),
         output_kind=kind or OutputKind.LOGITS,
-        assumed_kind=kind is None or (card is None and is_guess(meaning)),
+        assumed_kind=_is_assumed(meaning, card, kind),
         gives_probabilities=meaning.probabilities or kind in _PROBABILITIES,
         values=meaning.values,
         names=names,
@@ -261,7 +264,7 @@ def as_kind(artifact: Artifact, kind: OutputKind) -> Artifact:
         SpecError: it has another number of outputs or values than that.
     """
     if kind is artifact.output_kind:
-        return replace(artifact, assumed_kind=False)
+        return replace(artifact, assumed_kind=False, card=_told_output(artifact.card))
     outputs, values = len(artifact.outputs), artifact.values
     if (kind is OutputKind.TOP_K) != (artifact.output_kind is OutputKind.TOP_K):
         raise SpecError(
@@ -289,8 +292,22 @@ def as_kind(artifact: Artifact, kind: OutputKind) -> Artifact:
         output_kind=kind,
         assumed_kind=False,
         gives_probabilities=told or by_graph,
-        card=card,
+        card=_told_output(card),
     )
+
+
+def _told_output(card: Card | None) -> Card | None:
+    """Return ``card``, of whose output nothing is assumed any more."""
+    if card is None or not card.assumed:
+        return card
+    outputs = {assumed_output(kind) for kind in OutputKind}
+    return replace(card, assumed=tuple(line for line in card.assumed if line not in outputs))
+
+
+def _is_assumed(meaning: Meaning, card: Card | None, kind: OutputKind | None) -> bool:
+    if card is None or kind is None:
+        return kind is None or is_guess(meaning)
+    return assumed_output(kind) in card.assumed
 
 
 _CHANNELS = {1: ChannelOrder.GREY, 3: ChannelOrder.RGB}

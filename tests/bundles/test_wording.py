@@ -15,6 +15,7 @@ from resnet_deploy.spec import (
     InputFormat,
     InputOptions,
     ResizeMode,
+    Told,
 )
 from tests.support.contract_nets import BGR_SQUASH, FLOAT_NHWC, GREY_PAD, bgr_squash_net
 from tests.support.foreign import foreign
@@ -89,7 +90,7 @@ def test_no_bundle_is_silent_about_what_is_assumed(target, tmp_path):
 def test_what_the_user_says_of_a_foreign_file_is_in_its_bundle(tmp_path):
     model = foreign(tmp_path / "net.onnx", np.eye(3))
     options = InputOptions(channel_order="BGR", range="0-255", resize_mode="squash", resize=8)
-    pack(model, BundleTarget.CPP, tmp_path / "b", input_options=options)
+    pack(model, BundleTarget.CPP, tmp_path / "b", told=Told(input_options=options))
     told = json.loads((tmp_path / "b/manifest.json").read_text())["input"]
     assert (told["channel_order"], told["range"]) == ("BGR", [0, 255])
     assert (told["resize_mode"], told["resize"]) == ("squash", [8, 8])
