@@ -60,7 +60,7 @@ def stated_beside(
         )
     own = preprocessor_beside(folder, wanted)
     if config is None and own is None:
-        return NOTHING_STATED if release is None else _stated_by_release(release, weights, wanted)
+        return NOTHING_STATED if release is None else stated_by_release(release, request)
     told = [] if config is None else [config.pictures]
     told += [] if own is None else [own]
     stated = Stated(
@@ -104,14 +104,15 @@ def _said(option: str, value: object) -> str:
     return words if option == "variant" else f"--{option} {words}"
 
 
-def _stated_by_release(release: Release, weights: Path, wanted: int | None) -> Stated:
-    options = release.options(wanted)
+def stated_by_release(release: Release, request: ModelRequest) -> Stated:
+    """Return what is known of a published file; of one that only has its name it is assumed."""
+    options = release.options(request.image_size)
     if not release.proved:
         return Stated(
             pictures=((options, Learned.ASSUMED),),
             notices=(
-                f"{weights.name} has the name of torchvision's {release.name}.pth, but not its "
-                "content: that its pictures are prepared the same way is assumed",
+                f"the name is that of torchvision's {release.name}.pth, the content is not: that "
+                "pictures are prepared the same way is assumed",
             ),
         )
     return Stated(

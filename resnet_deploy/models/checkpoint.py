@@ -16,7 +16,12 @@ from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import CheckpointError, SpecError
-from resnet_deploy.models.beside import contract_for, stated_beside, stated_by_module
+from resnet_deploy.models.beside import (
+    contract_for,
+    stated_beside,
+    stated_by_module,
+    stated_by_release,
+)
 from resnet_deploy.models.imagenet import CIFAR10_FILE, fetch
 from resnet_deploy.models.infer import infer_spec, left_open, misfit
 from resnet_deploy.models.layouts import (
@@ -137,9 +142,10 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
     sha256, assumed = sha256_of(path), ""
     if card is not None:
         stated = stated_by_card(card, request, path.name)
+    elif kind == "imagenet":  # in a cache, where nothing lies beside it
+        stated = stated_by_release(published(path), request)
     else:
-        release = published(path) if kind == "imagenet" else release_of(path.name, sha256)
-        stated = stated_beside(path, raw, request, release)
+        stated = stated_beside(path, raw, request, release_of(path.name, sha256))
     if request.is_custom:
         size = request.image_size or stated.image_size
         module, spec = build_custom(replace(request, image_size=size).spec(), seed=seed)

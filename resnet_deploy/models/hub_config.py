@@ -26,7 +26,10 @@ from resnet_deploy.models.resnet import BasicBlock, Bottleneck
 from resnet_deploy.spec import ChannelOrder, InputOptions, ResizeMode, Variant
 from resnet_deploy.spec.input_words import INTERPOLATIONS
 
-_OWN_NET = "load it with --model package.module:factory"
+_OWN_NET = (
+    "which is not built here: load it with --model package.module:factory, or move other weights "
+    "away from this file"
+)
 _PLACEHOLDER_LABEL = re.compile(r"LABEL_\d+")
 _WNID = re.compile(r"n\d{8}")
 
@@ -128,9 +131,7 @@ def _timm(fields: Fields, own_net: bool, wanted: int | None) -> HubConfig:
     name = fields.text("architecture") or ""
     built = None if own_net else timm_architecture(name)
     if built is None and not own_net:
-        raise CheckpointError(
-            f"{fields.where}: the architecture is {name!r}, which is not built here: {_OWN_NET}"
-        )
+        raise CheckpointError(f"{fields.where}: the architecture is {name!r}, {_OWN_NET}")
     if not own_net:
         _check_arguments(fields)
     trained = fields.below("pretrained_cfg") or fields
@@ -145,17 +146,13 @@ def _check_arguments(fields: Fields) -> None:
     """Refuse what a net was built with and its tensors don't show."""
     for part in filter(None, (fields, fields.below("model_args"))):
         pool = part.text("global_pool")
-        if pool not in (None, "", "avg", "fast", "token"):
-            raise CheckpointError(
-                f"{part.where}: global_pool is {pool!r}, which is not built here: {_OWN_NET}"
-            )
+        if pool not in (None, "", "avg", "fast"):
+            raise CheckpointError(f"{part.where}: global_pool is {pool!r}, {_OWN_NET}")
     arguments = fields.below("model_args")
     for key in arguments or ():
         if key not in _HARMLESS:
             assert arguments is not None, "it has keys"
-            raise CheckpointError(
-                f"{arguments.where}: {key} changes the net, which is not built here: {_OWN_NET}"
-            )
+            raise CheckpointError(f"{arguments.where}: {key} changes the net, {_OWN_NET}")
 
 
 def _input_side(fields: Fields, key: str, wanted: int | None) -> int | None:
@@ -207,9 +204,7 @@ def _transformers(fields: Fields, own_net: bool) -> HubConfig:
         ("downsample_in_first_stage", fields.flag("downsample_in_first_stage"), False),
     ):
         if value not in (None, wanted):
-            raise CheckpointError(
-                f"{fields.where}: {key} is {value!r}, which is not built here: {_OWN_NET}"
-            )
+            raise CheckpointError(f"{fields.where}: {key} is {value!r}, {_OWN_NET}")
     strides_first = fields.flag("downsample_in_bottleneck")
     depth = _depth(fields)
     return HubConfig(

@@ -91,7 +91,7 @@ def test_a_name_that_lies_is_said(tmp_path: Path) -> None:
     torch.save(shapes_of(resnet_spec(18, num_classes=10)), path)
     network = resolve(ModelRequest(), str(path))
     told, structure = network.notices
-    assert told.startswith("resnet50-11ad3fa6.pth has the name of torchvision's")
+    assert told.startswith("the name is that of torchvision's resnet50-11ad3fa6.pth, the content")
     assert "is assumed" in told
     assert "--bn-eps" in structure
     assert network.preprocess.resize == (232, 232)
