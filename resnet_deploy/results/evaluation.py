@@ -17,6 +17,7 @@ from resnet_deploy.results.accuracy import (
     wilson_interval,
 )
 from resnet_deploy.results.base import Result
+from resnet_deploy.results.chance import chance_share, is_at_chance
 from resnet_deploy.results.closeness import SignalToNoise, share
 from resnet_deploy.results.environment import Environment
 
@@ -108,12 +109,16 @@ class EvalResult(Answers, Result):
 
     ``classes`` names the dataset's classes, then what else the model can answer; ``truth[i]`` is
     the index of sample i's class. ``skipped`` names the images that could not be read and were
-    left out.
+    left out. ``assumed`` are the fields of the model's input contract that nothing told, and
+    ``untrained`` says that its weights are random by intention. A trained model at chance level
+    fails the check.
     """
 
     DERIVED = (
         "samples",
         *Answers.DERIVED,
+        "chance",
+        "at_chance",
         "per_class",
         "paired",
         "confusion_changes",
@@ -127,12 +132,49 @@ class EvalResult(Answers, Result):
     truth: tuple[int, ...] = ()
     skipped: tuple[str, ...] = ()
     against: Agreement | None = None
+    assumed: tuple[str, ...] = ()
+    untrained: bool = False
     environment: Environment | None = None
 
     @property
     def samples(self) -> int:
         """How many images were evaluated."""
         return len(self.ranks)
+
+    @property
+    def chance(self) -> float | None:
+        """Share that would be right if the answers had nothing to do with the images."""
+        if not self.predicted or not self.truth:
+            return None
+        return chance_share(self.truth, self.predicted, len(self.classes))
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether the accuracy can't be told from chance, or is next to it."""
+        known = self.chance
+        return known is not None and is_at_chance(sum(self.right), self.samples, known)
+
+    @property
+    def passed(self) -> bool | None:
+        """False for a trained model at chance level; accuracy alone is no verdict."""
+        return False if self.at_chance and not self.untrained else None
+
+    @property
+    def chance_text(self) -> str:
+        """What to think of answers at chance level, in one line."""
+        found = (
+            f"the model is at chance level: right on {self.top1:.1%} of {self.samples:,} images "
+            f"({self.chance or 0.0:.1%} by chance)"
+        )
+        if self.untrained:
+            return f"{found}, as its weights are random"
+        if self.assumed:
+            options = " ".join(map(_option, self.assumed))
+            return f"{found}; of its input is assumed: {_listed(self.assumed)}; say {options}"
+        return f"{found}; nothing of its input is assumed: are its classes those of the images?"
+
+    def _failure(self) -> str:
+        return self.chance_text
 
     @property
     def per_class(self) -> tuple[ClassAccuracy, ...]:
@@ -165,6 +207,14 @@ class EvalResult(Answers, Result):
         """The model's mean confidence minus the other's."""
         reference = self.against
         return _minus(self.mean_confidence, reference.mean_confidence if reference else None)
+
+
+def _option(name: str) -> str:
+    return "--image-size" if name == "size" else f"--{name.replace('_', '-')}"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(name.replace("_", " ") for name in names)
 
 
 def _minus(own: float | None, reference: float | None) -> float | None:
