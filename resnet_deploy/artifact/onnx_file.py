@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import onnx
 
 from resnet_deploy.artifact.card import CARD_KEY, Card
 from resnet_deploy.artifact.files import Scratch, sha256_of, write_atomically
-from resnet_deploy.artifact.metadata import class_names, image_side
+from resnet_deploy.artifact.foreign_contract import foreign_contract
+from resnet_deploy.artifact.metadata import class_names
 from resnet_deploy.artifact.model_file import (
     TensorSpec,
     metadata_of,
@@ -25,19 +25,9 @@ from resnet_deploy.artifact.output_kind import is_guess, kind_of
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.graph.meaning import meaning_of
 from resnet_deploy.graph.releases import min_onnxruntime
-from resnet_deploy.spec import (
-    ChannelOrder,
-    InputContract,
-    InputFormat,
-    InputOptions,
-    Learned,
-    OutputKind,
-)
+from resnet_deploy.spec import InputContract, InputOptions, Learned, OutputKind
 
 _PROTOBUF_LIMIT = 2**31 - 1
-
-_USUAL_SIDE = 224
-"""Of images, where a file takes any size."""
 
 NOTHING_SAID = InputOptions()
 
@@ -51,7 +41,8 @@ class Artifact:
     graph looks like, what the card says, or what the user does; ``assumed_kind``: none of these
     tells, so the usual is assumed. ``gives_probabilities``: the values by class are probabilities
     already, not logits; there are ``values`` of them in the first output, None where the file does
-    not say. ``names`` of classes are what another exporter left in the file. ``scratch`` keeps the
+    not say. ``names`` of classes are what another exporter left in the file; ``notices`` are about
+    what it says of its pictures and can't be done, or contradicts its graph. ``scratch`` keeps the
     temporary folder of a file that was not saved yet; it goes with the last artifact that refers to
     it.
     """
@@ -69,6 +60,7 @@ class Artifact:
     gives_probabilities: bool = False
     values: int | None = None
     names: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     scratch: Scratch | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -156,6 +148,10 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
     meaning = meaning_of(model.graph)
     names = _fitting(class_names(metadata), meaning.values)
     kind = kind_of(meaning, card, len(names))
+    if card is None:
+        contract, notices = foreign_contract(model.graph, spec, metadata)
+    else:
+        contract, notices = card.preprocess, ()
     return Artifact(
         path=path,
         sha256=sha256_of(path),
@@ -167,7 +163,8 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
         gives_probabilities=meaning.probabilities or kind in _PROBABILITIES,
         values=meaning.values,
         names=names,
-        preprocess=_contract_of(spec, metadata) if card is None else card.preprocess,
+        preprocess=contract,
+        notices=notices,
         quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
         card=card,
     )
@@ -291,30 +288,6 @@ def as_kind(artifact: Artifact, kind: OutputKind) -> Artifact:
         gives_probabilities=told or by_graph,
         card=card,
     )
-
-
-_CHANNELS = {1: ChannelOrder.GREY, 3: ChannelOrder.RGB}
-
-
-def _contract_of(spec: TensorSpec, metadata: Mapping[str, str]) -> InputContract:
-    """Return how images become the input ``spec`` of a file without a card."""
-    _, first, height, last = spec.shape
-    nhwc = last in _CHANNELS and first not in _CHANNELS
-    rows, columns = (first, height) if nhwc else (height, last)
-    side = image_side(metadata) or _USUAL_SIDE
-    contract = InputContract.for_size(rows or side, columns or rows or side).as_assumed()
-    form = {
-        (False, False): InputFormat.FLOAT_NCHW,
-        (False, True): InputFormat.FLOAT_NHWC,
-        (True, False): InputFormat.UINT8_NCHW,
-        (True, True): InputFormat.UINT8_NHWC,
-    }[spec.dtype == "uint8", nhwc]
-    contract = replace(contract, format=form)
-    if (last if nhwc else first) == 1:
-        contract = InputOptions(channel_order=ChannelOrder.GREY).over(contract, Learned.GRAPH)
-    told = ["layout"] if nhwc or first in _CHANNELS else []
-    told += ["size"] if rows and columns else []
-    return contract.learned_from(Learned.GRAPH, told)
 
 
 _PROBABILITIES = (OutputKind.SOFTMAX, OutputKind.SIGMOID, OutputKind.TOP_K)

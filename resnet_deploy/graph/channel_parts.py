@@ -1,7 +1,7 @@
 """The channels of an image that a graph takes apart, changes and puts together again.
 
 So exporters write ``x[:, ::-1]``, and a normalisation with other numbers for each channel:
-Split, or one Gather or Slice per channel, then arithmetic, then Concat.
+Split, or one Gather or Slice per channel, then arithmetic, then Concat; or as a 1x1 convolution.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 
-from resnet_deploy.graph.constant_values import ConstantValues, int_of, ints_of
+from resnet_deploy.arrays import Array
+from resnet_deploy.graph.constant_values import ConstantValues, input_of, int_of, ints_of
 
 _ALIKE = frozenset(("Cast", "Identity", "Squeeze", "Unsqueeze"))
 """Operators that leave the values of one channel as they are."""
@@ -96,6 +98,33 @@ def rejoined_channels(
     )
 
 
+def scaled_channels(
+    node: onnx.NodeProto, constants: ConstantValues
+) -> tuple[bool, Array, Array] | None:
+    """Return whether a 1x1 convolution reverses channels, their factors, and what it adds then.
+
+    None where it mixes them, or does anything else.
+    """
+    weight, bias = (constants.value(input_of(node, index)) for index in (1, 2))
+    if node.op_type != "Conv" or weight is None or (input_of(node, 2) and bias is None):
+        return None
+    if weight.ndim != _AXES or weight.shape[2:] != (1, 1) or len(weight) > _CHANNELS:
+        return None
+    if any(n != 1 for n in ints_of(node, "strides")) or any(ints_of(node, "pads")):
+        return None
+    matrix = weight[:, :, 0, 0].astype(np.float64)
+    if int_of(node, "group", 1) == len(weight) and matrix.shape[1] == 1:
+        matrix = np.diag(matrix[:, 0])
+    if matrix.shape != (len(weight), len(weight)) or np.count_nonzero(matrix) != len(matrix):
+        return None
+    shifts = np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
+    for backwards in (False, True):
+        factors = np.diag(matrix[:, ::-1] if backwards else matrix)
+        if factors.all():
+            return backwards, factors, shifts
+    return None
+
+
 def slices_of(
     node: onnx.NodeProto, constants: ConstantValues
 ) -> list[tuple[int, int, int, int]] | None:
@@ -140,7 +169,7 @@ def _parts(nodes: Sequence[onnx.NodeProto], constants: ConstantValues) -> list[_
 
 def _part(node: onnx.NodeProto, constants: ConstantValues) -> _Part | None:
     if node.op_type == "Gather":
-        indices, place = constants.value(node.input[1]), _axis(node, 0)
+        indices, place = constants.value(input_of(node, 1)), _axis(node, 0)
         if indices is None or indices.size != 1 or place is None:
             return None
         return _Part(place, indices.ndim == 1, int(indices.item()) % _CHANNELS, node.output[0])
@@ -166,8 +195,8 @@ def _end(name: str, readers: Readers, constants: ConstantValues) -> _End | None:
         if node.op_type == "Concat":
             return _End(name, factor, shift, node)
         if node.op_type not in _ALIKE:
-            first = node.input[0] == name
-            operand = constants.value(node.input[1 if first else 0]) if node.input[1:] else None
+            first = input_of(node, 0) == name
+            operand = constants.value(input_of(node, int(first)))
             if operand is None or operand.size != 1:
                 return None
             by = float(operand.item())

@@ -14,6 +14,8 @@ from resnet_deploy.arrays import Array
 _MOST_VALUES = 1 << 22
 """Elements of one constant: a mean image of 1000x1000 pixels."""
 
+_MOST_AXES = 8
+
 _DEEPEST = 16
 """Operators behind each other that compute one constant."""
 
@@ -94,17 +96,19 @@ def _computed(node: onnx.NodeProto, operands: list[Array]) -> Array | None:
     if kind == "DequantizeLinear" and len(operands) >= 2 and operands[1].size == 1:
         zero = operands[2] if len(operands) > 2 else np.zeros((), first.dtype)
         return (first.astype(np.float64) - zero.astype(np.float64)) * operands[1].astype(np.float64)
+    return _shaped(node, operands)
+
+
+def _shaped(node: onnx.NodeProto, operands: list[Array]) -> Array | None:
+    kind, first = node.op_type, operands[0]
     if kind == "Reshape" and len(operands) == 2:
         return first.reshape([int(size) for size in operands[1].ravel()])
     if kind == "Transpose":
-        perm = ints_of(node, "perm")
-        return first.transpose(perm) if perm else first.T
-    if kind in ("Unsqueeze", "Squeeze"):
-        axes = ints_of(node, "axes") or tuple(int(n) for each in operands[1:] for n in each.ravel())
-        if kind == "Unsqueeze":
-            return np.expand_dims(first, axes) if len(axes) <= 8 else None
-        return np.squeeze(first, axes or None)
-    return None
+        return first.transpose(ints_of(node, "perm") or None)
+    axes = ints_of(node, "axes") or tuple(int(n) for more in operands[1:] for n in more.ravel())
+    if kind == "Unsqueeze" and len(axes) <= _MOST_AXES:
+        return np.expand_dims(first, axes)
+    return np.squeeze(first, axes or None) if kind == "Squeeze" else None
 
 
 def ints_of(node: onnx.NodeProto, name: str) -> tuple[int, ...]:
@@ -141,3 +145,8 @@ def _array(tensor: onnx.TensorProto) -> Array | None:
         return numpy_helper.to_array(tensor)
     except (ValueError, TypeError):
         return None
+
+
+def input_of(node: onnx.NodeProto, index: int) -> str:
+    """Return the name of input ``index`` of ``node``; empty where it was left out."""
+    return str(node.input[index]) if index < len(node.input) else ""

@@ -15,8 +15,9 @@ import numpy as np
 import onnx
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.graph.channel_parts import FAR, rejoined_channels, slices_of
-from resnet_deploy.graph.constant_values import ConstantValues, int_of, ints_of
+from resnet_deploy.graph.channel_parts import FAR, rejoined_channels, scaled_channels, slices_of
+from resnet_deploy.graph.constant_values import ConstantValues, input_of, int_of, ints_of
+from resnet_deploy.graph.value_limits import limits_of
 from resnet_deploy.spec import Layout
 
 _PASSED = frozenset(
@@ -94,15 +95,17 @@ class _Walk:
             "Reshape": self._reshape,
             "Gather": self._gather,
             "Slice": self._slice,
-            "Clip": self._clip,
-            "QuantizeLinear": self._quantize,
+            "Clip": self._limit,
+            "QuantizeLinear": self._limit,
             "BatchNormalization": self._normalize,
         }
 
     def go(self) -> None:
         """Walk to the first convolution, or to where it is not clear any more."""
         for _ in range(self._most_steps):
-            readers = [node for node in self._readers.get(self._name, ()) if node.op_type != "Shape"]
+            readers = [
+                node for node in self._readers.get(self._name, ()) if node.op_type != "Shape"
+            ]
             if not readers:
                 return
             node = readers[0]
@@ -111,7 +114,7 @@ class _Walk:
                     self._name = node.output[0]
                     continue
                 index = _CONVOLUTIONS[node.op_type]
-                name = node.input[index] if index < len(node.input) else ""
+                name = input_of(node, index)
                 self._weight, self._groups = self._constants.shape(name), int_of(node, "group", 1)
                 self._arrived = True
                 return
@@ -171,8 +174,8 @@ class _Walk:
 
     def _calculate(self, node: onnx.NodeProto) -> bool:
         """Add, Sub, Mul or Div of a constant, that of a whole image included."""
-        first = node.input[0] == self._name
-        operand = self._constants.value(node.input[1 if first else 0])
+        first = input_of(node, 0) == self._name
+        operand = self._constants.value(input_of(node, int(first)))
         if operand is None or operand.ndim > _AXES or (node.op_type == "Div" and not first):
             return False
         if self._statistics is not None:
@@ -210,7 +213,7 @@ class _Walk:
 
     def _reshape(self, node: onnx.NodeProto) -> bool:
         """Only to the same shape."""
-        shape = self._constants.value(node.input[1]) if len(node.input) > 1 else None
+        shape = self._constants.value(input_of(node, 1))
         wanted = ints_of(node, "shape") if shape is None else tuple(int(n) for n in shape.ravel())
         if len(wanted) != _AXES:
             return False
@@ -220,7 +223,7 @@ class _Walk:
 
     def _gather(self, node: onnx.NodeProto) -> bool:
         """Only of all channels, in their order or the other."""
-        indices = self._constants.value(node.input[1])
+        indices = self._constants.value(input_of(node, 1))
         axis = int_of(node, "axis", 0)
         if indices is None or indices.ndim != 1 or not -_AXES <= axis < _AXES:
             return False
@@ -249,32 +252,12 @@ class _Walk:
         self._reversed ^= {self._axes[axis]}
         self._scale, self._offset = np.flip(self._scale, axis), np.flip(self._offset, axis)
 
-    def _clip(self, node: onnx.NodeProto) -> bool:
-        bounds = []
-        for index, name in ((1, "min"), (2, "max")):
-            attribute = next((given.f for given in node.attribute if given.name == name), None)
-            given = self._constants.value(node.input[index]) if index < len(node.input) else None
-            bounds.append(float(given) if given is not None and given.size == 1 else attribute)
-        low, high = bounds
-        if low is not None and high is not None:
-            self._limit(low, high)
-        return True
-
-    def _quantize(self, node: onnx.NodeProto) -> bool:
-        scale = self._constants.value(node.input[1])
-        zero = self._constants.value(node.input[2]) if len(node.input) > 2 else None
-        if scale is not None and scale.size == 1 and (zero is None or zero.size == 1):
-            kind = np.dtype(np.uint8) if zero is None else zero.dtype
-            if kind.kind in "iu" and kind.itemsize <= 2:
-                codes, offset = np.iinfo(kind), 0 if zero is None else int(zero.item())
-                step = float(scale.item())
-                self._limit((codes.min - offset) * step, (codes.max - offset) * step)
-        return True
-
-    def _limit(self, low: float, high: float) -> None:
+    def _limit(self, node: onnx.NodeProto) -> bool:
+        """Clip or QuantizeLinear: their limits are the input's if nothing was done to it yet."""
         untouched = (self._scale == 1).all() and (self._offset == 0).all()
         if self._limits is None and untouched and self._statistics is None:
-            self._limits = (low, high)
+            self._limits = limits_of(node, self._constants)
+        return True
 
     def _normalize(self, node: onnx.NodeProto) -> bool:
         vectors = [self._constants.value(name) for name in node.input[1:5]]
@@ -295,28 +278,14 @@ class _Walk:
 
     def _convolve_pixels(self, node: onnx.NodeProto) -> bool:
         """Apply a 1x1 convolution that only scales, shifts or reverses the channels, if it does."""
-        weight = self._constants.value(node.input[1])
-        bias = self._constants.value(node.input[2]) if len(node.input) > 2 else None
-        if weight is None or node.op_type != "Conv" or (len(node.input) > 2 and bias is None):
+        found = scaled_channels(node, self._constants)
+        if found is None or self._statistics is not None:
             return False
-        if weight.ndim != _AXES or weight.shape[2:] != (1, 1) or len(weight) > _RGB:
-            return False
-        if any(n != 1 for n in ints_of(node, "strides")) or any(ints_of(node, "pads")):
-            return False
-        matrix = weight[:, :, 0, 0].astype(np.float64)
-        if int_of(node, "group", 1) == len(weight) and matrix.shape[1] == 1:
-            matrix = np.diag(matrix[:, 0])
-        if matrix.shape != (len(weight), len(weight)) or self._statistics is not None:
-            return False
-        for turned, square in ((False, matrix), (True, matrix[:, ::-1])):
-            factors = np.diag(square)
-            if factors.all() and np.count_nonzero(square) == len(square):
-                if turned:
-                    self._turn(1)
-                shifts = np.zeros(len(weight)) if bias is None else bias.astype(np.float64)
-                scaled = self._apply("Mul", factors.reshape(1, -1, 1, 1))
-                return scaled and self._apply("Add", shifts.reshape(1, -1, 1, 1))
-        return False
+        backwards, factors, shifts = found
+        if backwards:
+            self._turn(1)
+        scaled = self._apply("Mul", factors.reshape(1, -1, 1, 1))
+        return scaled and self._apply("Add", shifts.reshape(1, -1, 1, 1))
 
     def _by_channel(self, readers: list[onnx.NodeProto]) -> bool:
         """Channels that are taken apart and put together again, in their order or the other."""

@@ -26,8 +26,8 @@ _CENTRED = (*_WHOLE, (1.96, 2.04), (2.4, 13.0))
 _MEANS = (0.08, 0.92)
 """Where between black and white the mean of pictures can be: MNIST's is 0.13."""
 
-_CLOSE = 0.002
-"""Share of a range: half a grey level."""
+_CLOSE = 1e-4
+"""Share of a range: a fortieth of a grey level, below any mean that is subtracted."""
 
 _FITTED = 0.03
 """Share of a span by which calibration misses the least or the largest value."""
@@ -37,6 +37,10 @@ _KNOWN_MEANS = (IMAGENET_MEAN, (0.4914, 0.4822, 0.4465), (0.5071, 0.4867, 0.4408
 
 _SAME_MEAN = 0.015
 """Between two measurements of the mean of one dataset; red and blue are further apart."""
+
+
+LARGEST_SIDE = 8192
+"""Pixels, far above any classifier's."""
 
 
 def front_options(graph: onnx.GraphProto) -> InputOptions:
@@ -63,12 +67,8 @@ def options_of(front: Front, shape: Sequence[int | None]) -> InputOptions:
         range=scale,
         mean=mean,
         std=std,
-        image_size=None if size is None or max(size) > _LARGEST_SIDE else (size[0], size[1]),
+        image_size=None if size is None or max(size) > LARGEST_SIDE else (size[0], size[1]),
     )
-
-
-_LARGEST_SIDE = 8192
-"""Pixels, far above any classifier's."""
 
 
 def _shape(graph: onnx.GraphProto) -> tuple[int | None, ...]:
@@ -100,6 +100,8 @@ def _is_something(scale: Numbers, offset: Numbers) -> bool:
 def _wanted_range(scale: Numbers, offset: Numbers) -> Bounds | None:
     """Return the range of inputs of which ``scale * x + offset`` makes a net's values."""
     for bounds in _RANGES:
+        if bounds[0] < 0 and not any(offset):
+            continue  # 0.5 x is no more of -1 to 1 than of anything else
         if all(_fits(*channel, bounds) for channel in zip(scale, offset, strict=True)):
             return bounds
     return None
