@@ -9,7 +9,7 @@ Source: ONNX, docs/MetadataProps.md and docs/DimensionDenotation.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from resnet_deploy.artifact.metadata import literal
@@ -53,6 +53,8 @@ _PILLOW = ("nearest", "lanczos", "bilinear", "bicubic", "box")
 """By Pillow's numbers, as transformers writes them."""
 
 _MOST_SHOWN = 60
+_DIGITS = 6
+_MOST_CHANNELS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,20 +231,18 @@ def _size(value: object) -> int | tuple[int, int] | None:
         edge = value.get("shortest_edge")
         return _size(edge) if None in pair else _size(pair)
     if isinstance(value, str):
-        value = value.replace("x", " ").replace(",", " ").split()
-        value = [int(part) for part in value if part.isdecimal() and len(part) < 6] or None
-    numbers = list(_numbers(value))
+        parts = value.replace("x", " ").replace(",", " ").split()
+        short = all(part.isdecimal() and len(part) < _DIGITS for part in parts)
+        value = [int(part) for part in parts] if short else None
+    several = list(value) if isinstance(value, list | tuple) else [value]
+    numbers = [number for number in several if type(number) is int]
+    if len(numbers) < len(several):
+        return None
     if len(numbers) == 3:  # (channels, height, width), as timm, or channels last
-        numbers = numbers[1:] if numbers[0] <= 4 else numbers[:2]
+        numbers = numbers[1:] if numbers[0] <= _MOST_CHANNELS else numbers[:2]
     if len(numbers) == 1:
         return numbers[0]
     return (numbers[0], numbers[1]) if len(numbers) == 2 else None
-
-
-def _numbers(value: object) -> Iterator[int]:
-    for number in value if isinstance(value, list | tuple) else (value,):
-        if isinstance(number, int) and not isinstance(number, bool) and 0 < number < 1 << 20:
-            yield number
 
 
 _READ: Mapping[str, Callable[[object], object | None]] = {
