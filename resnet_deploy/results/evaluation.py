@@ -20,6 +20,7 @@ from resnet_deploy.results.base import Result
 from resnet_deploy.results.chance import chance_share, is_at_chance
 from resnet_deploy.results.closeness import SignalToNoise, share
 from resnet_deploy.results.environment import Environment
+from resnet_deploy.spec import InputContract
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +136,7 @@ class EvalResult(Answers, Result):
     assumed: tuple[str, ...] = ()
     untrained: bool = False
     environment: Environment | None = None
+    preprocess: InputContract | None = None
 
     @property
     def samples(self) -> int:
@@ -251,3 +253,4 @@ class Predictions(Result):
     predictions: tuple[Prediction, ...]
     output_kind: str = ""
     environment: Environment | None = None
+    preprocess: InputContract | None = None
