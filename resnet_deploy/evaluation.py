@@ -130,7 +130,7 @@ def score(
         classes=model.classes,
         truth=tuple(truth),
         skipped=tuple(name for name, _ in left_out),
-        assumed=model.preprocess.assumed,
+        preprocess=model.preprocess,
         untrained=is_untrained(model.artifact),
         against=None if reference is None else _agreement(model, reference, compared),
     )

@@ -26,9 +26,7 @@ def limits_of(node: onnx.NodeProto, constants: ConstantValues) -> tuple[float, f
     return float((codes.min - offset) * step), float((codes.max - offset) * step)
 
 
-def _bound(
-    node: onnx.NodeProto, constants: ConstantValues, index: int, name: str
-) -> float | None:
+def _bound(node: onnx.NodeProto, constants: ConstantValues, index: int, name: str) -> float | None:
     given = constants.value(input_of(node, index))
     if given is not None and given.size == 1:
         return float(given.item())

@@ -110,9 +110,8 @@ class EvalResult(Answers, Result):
 
     ``classes`` names the dataset's classes, then what else the model can answer; ``truth[i]`` is
     the index of sample i's class. ``skipped`` names the images that could not be read and were
-    left out. ``assumed`` are the fields of the model's input contract that nothing told, and
-    ``untrained`` says that its weights are random by intention. A trained model at chance level
-    fails the check.
+    left out. ``preprocess`` is how they were prepared, and ``untrained`` says that the model's weights
+    are random by intention. A trained model at chance level fails the check.
     """
 
     DERIVED = (
@@ -133,7 +132,6 @@ class EvalResult(Answers, Result):
     truth: tuple[int, ...] = ()
     skipped: tuple[str, ...] = ()
     against: Agreement | None = None
-    assumed: tuple[str, ...] = ()
     untrained: bool = False
     environment: Environment | None = None
     preprocess: InputContract | None = None
@@ -170,9 +168,10 @@ class EvalResult(Answers, Result):
         )
         if self.untrained:
             return f"{found}, as its weights are random"
-        if self.assumed:
-            options = " ".join(map(_option, self.assumed))
-            return f"{found}; of its input is assumed: {_listed(self.assumed)}; say {options}"
+        assumed = () if self.preprocess is None else self.preprocess.assumed
+        if assumed:
+            options = " ".join(map(_option, assumed))
+            return f"{found}; of its input is assumed: {_listed(assumed)}; say {options}"
         return f"{found}; nothing of its input is assumed: are its classes those of the images?"
 
     def _failure(self) -> str:
