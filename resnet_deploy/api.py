@@ -1356,6 +1356,8 @@ def _judged(
         logger.warning("%s", opened.assumption)
     if opened.preprocess.assumed:
         logger.warning("%s", opened.preprocess.assumption(opened.path.name))
+    for notice in opened.notices:
+        logger.warning("%s: %s", opened.path.name, notice)
     return opened
 
 

@@ -110,8 +110,8 @@ class EvalResult(Answers, Result):
 
     ``classes`` names the dataset's classes, then what else the model can answer; ``truth[i]`` is
     the index of sample i's class. ``skipped`` names the images that could not be read and were
-    left out. ``preprocess`` is how they were prepared, and ``untrained`` says that the model's weights
-    are random by intention. A trained model at chance level fails the check.
+    left out. ``preprocess`` is how they were prepared. ``untrained``: the model's weights are
+    random by intention; a trained model at chance level fails the check.
     """
 
     DERIVED = (
