@@ -268,6 +268,7 @@ def quantize(
         progress: Called after every batch.
     """
     from resnet_deploy.data.preprocess import input_preprocess
+    from resnet_deploy.deployment.calibration_notices import calibration_notices
     from resnet_deploy.deployment.plan import SYNTHETIC_NOTICE, for_cpu, images_for, known_of
     from resnet_deploy.deployment.source import fp32_source, with_input
     from resnet_deploy.quantization.quantized import NOTHING_KNOWN, accepted
@@ -295,6 +296,8 @@ def quantize(
     known = NOTHING_KNOWN if network is None else known_of(network, without_images=given is None)
     if images.synthetic and known == NOTHING_KNOWN:
         logger.warning(SYNTHETIC_NOTICE)
+    for notice in calibration_notices(source, images, threads=threads):
+        logger.warning("%s", notice)
     made = quantize_artifact(
         source,
         images,

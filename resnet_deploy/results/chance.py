@@ -6,6 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from resnet_deploy.spec import InputContract
+
 FEWEST_SAMPLES = 20
 """Of fewer images nothing can be said."""
 
@@ -50,6 +52,23 @@ def is_at_chance(right: int, samples: int, chance: float) -> bool:
     if _tail(right, samples, chance) < _SIGNIFICANCE:
         return False
     return _most_skill(right, samples, chance) < _MOST_SKILL
+
+
+def chance_text(right: int, samples: int, chance: float, contract: InputContract | None) -> str:
+    """Return what to think of ``right`` answers at chance level, in one line."""
+    found = (
+        f"the model is at chance level: right on {right / samples:.1%} of {samples:,} images "
+        f"({chance:.1%} by chance)"
+    )
+    assumed = () if contract is None else contract.assumed
+    if not assumed:
+        return f"{found}; nothing of its input is assumed: are its classes those of the images?"
+    names = ", ".join(name.replace("_", " ") for name in assumed)
+    return f"{found}; of its input is assumed: {names}; say {' '.join(map(_option, assumed))}"
+
+
+def _option(name: str) -> str:
+    return "--image-size" if name == "size" else f"--{name.replace('_', '-')}"
 
 
 def _most_skill(right: int, samples: int, chance: float) -> float:

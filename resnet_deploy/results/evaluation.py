@@ -17,7 +17,7 @@ from resnet_deploy.results.accuracy import (
     wilson_interval,
 )
 from resnet_deploy.results.base import Result
-from resnet_deploy.results.chance import chance_share, is_at_chance
+from resnet_deploy.results.chance import chance_share, chance_text, is_at_chance
 from resnet_deploy.results.closeness import SignalToNoise, share
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.spec import InputContract
@@ -162,17 +162,8 @@ class EvalResult(Answers, Result):
     @property
     def chance_text(self) -> str:
         """What to think of answers at chance level, in one line."""
-        found = (
-            f"the model is at chance level: right on {self.top1:.1%} of {self.samples:,} images "
-            f"({self.chance or 0.0:.1%} by chance)"
-        )
-        if self.untrained:
-            return f"{found}, as its weights are random"
-        assumed = () if self.preprocess is None else self.preprocess.assumed
-        if assumed:
-            options = " ".join(map(_option, assumed))
-            return f"{found}; of its input is assumed: {_listed(assumed)}; say {options}"
-        return f"{found}; nothing of its input is assumed: are its classes those of the images?"
+        right, chance = sum(self.right), self.chance or 0.0
+        return chance_text(right, self.samples, chance, self.preprocess)
 
     def _failure(self) -> str:
         return self.chance_text
@@ -208,14 +199,6 @@ class EvalResult(Answers, Result):
         """The model's mean confidence minus the other's."""
         reference = self.against
         return _minus(self.mean_confidence, reference.mean_confidence if reference else None)
-
-
-def _option(name: str) -> str:
-    return "--image-size" if name == "size" else f"--{name.replace('_', '-')}"
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(name.replace("_", " ") for name in names)
 
 
 def _minus(own: float | None, reference: float | None) -> float | None:
