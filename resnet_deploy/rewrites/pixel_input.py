@@ -53,12 +53,7 @@ def pixel_input(model: ir.Model, preprocess: InputContract) -> PassResult:
     """
     graph = model.graph
     x = graph.inputs[0]
-    if assumed := [name for name in _VALUES if name in preprocess.assumed]:
-        reason = f"how its values come from pixels is assumed ({', '.join(assumed)})"
-        return PassResult(refusals=(Refusal(str(x.name), reason),))
-    channels = 3 if preprocess.format.channels_last else 1
-    if x.shape is None or len(x.shape) != 4 or x.shape[channels] != preprocess.channels:
-        reason = f"it is not known to be images of {preprocess.channels} channels"
+    if (reason := _reason_against_input(x, preprocess)) is not None:
         return PassResult(refusals=(Refusal(str(x.name), reason),))
     source, consumer = _only_consumer(x)
     if preprocess.format.channels_last and consumer is not None:
@@ -74,6 +69,15 @@ def pixel_input(model: ir.Model, preprocess: InputContract) -> PassResult:
         return PassResult(refusals=(Refusal.of(consumer, reason),))
     _rewrite(graph, source, consumer, preprocess)
     return PassResult(1)
+
+
+def _reason_against_input(x: ir.Value, preprocess: InputContract) -> str | None:
+    if assumed := [name for name in _VALUES if name in preprocess.assumed]:
+        return f"how its values come from pixels is assumed ({', '.join(assumed)})"
+    axis = 3 if preprocess.format.channels_last else 1
+    if x.shape is None or len(x.shape) != 4 or x.shape[axis] != preprocess.channels:
+        return f"it is not known to be images of {preprocess.channels} channels"
+    return None
 
 
 def _only_consumer(value: ir.Value) -> tuple[ir.Value, ir.Node | None]:

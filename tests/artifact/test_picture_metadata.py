@@ -7,7 +7,7 @@ import json
 import pytest
 
 from resnet_deploy.artifact.picture_metadata import picture_metadata
-from resnet_deploy.spec import InputOptions
+from resnet_deploy.spec import InputOptions, ResizeMode
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,7 @@ def test_ultralytics_classifiers_have_one_way_to_prepare_pictures() -> None:
         image_size=224,
     )
     squashed = picture_metadata({**ULTRALYTICS, "imgsz": "[48, 192]"}).options
-    assert squashed.resize_mode is not None
-    assert squashed.resize_mode.value == "squash"  # type: ignore[union-attr]
+    assert squashed.resize_mode is ResizeMode.SQUASH
 
 
 def test_others_that_name_a_task_prepare_pictures_in_their_own_way() -> None:
