@@ -23,7 +23,7 @@ from PIL import Image
 from resnet_deploy import api
 from resnet_deploy.cli.main import VERBS, cli
 from resnet_deploy.results import Result
-from resnet_deploy.spec import InputFormat, InputOptions
+from resnet_deploy.spec import EXPORTED_FORMATS, InputOptions
 from tests.support.tiny_model import COLOURS, save_colour_model
 
 CALLS: dict[str, tuple[Callable[..., Any], ...]] = {
@@ -230,7 +230,7 @@ def test_help_has_no_name_that_only_python_has(verb: str) -> None:
 def test_the_command_line_has_every_input_format() -> None:
     [option] = [one for one in options_of("export") if one.name == "input"]
     assert isinstance(option.type, click.Choice)
-    assert set(option.type.choices) == {one.value for one in InputFormat}
+    assert set(option.type.choices) == {form.value for form in EXPORTED_FORMATS}
 
 
 def without_clock(data: dict[str, Any]) -> dict[str, Any]:

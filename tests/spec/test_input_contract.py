@@ -98,7 +98,7 @@ def test_grey_has_one_channel_and_layout_another_shape() -> None:
 )
 def test_what_says_nothing_is_refused_in_one_line(words: dict[str, object], message: str) -> None:
     with pytest.raises(SpecError, match=message) as caught:
-        said(**words)
+        InputOptions(**words).over(USUAL, Learned.OPTION)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
 
 
