@@ -229,7 +229,7 @@ class InputContract:
         options = ", ".join("--" + OPTIONS.get(key, key).replace("_", "-") for key in self.assumed)
         return (
             f"{name} does not say all of how its pictures are prepared; assumed, as shown under "
-            f"\"pictures\": {options}. Say what they are: a wrong guess gives wrong answers"
+            f'"pictures": {options}. Say what they are: a wrong guess gives wrong answers'
         )
 
     @property
