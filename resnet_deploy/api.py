@@ -1337,8 +1337,9 @@ def _one_of(kind: type[E], value: str) -> E:
 
 def _artifact(given: Artifact | StrPath, told: Told = NOTHING_TOLD) -> Artifact:
     """Return the file ``given``, of which its user says ``told``."""
-    from resnet_deploy.artifact.onnx_file import Artifact, as_told
+    from resnet_deploy.artifact.onnx_file import Artifact
     from resnet_deploy.artifact.onnx_file import load as open_file
+    from resnet_deploy.artifact.told import as_told
 
     if not isinstance(given, str | os.PathLike | Artifact):
         raise SpecError(
