@@ -22,7 +22,7 @@ def test_all_of_int8_runs_in_int8(tmp_path: Path, words: dict[str, Any]) -> None
     made = exported(tmp_path, depth=18, num_classes=5, image_size=64, threads=1, **words)
     assert all(report.passed for report in made.parity.values())
     for path in made.files.values():
-        card = load(path).card
+        card = load(Path(path)).card
         assert card is not None
         said = (card.model.pool, card.model.padding, card.model.bn_eps)
         assert said == (

@@ -151,7 +151,7 @@ def test_transformers_folder(shared_data: Path, tmp_path: Path) -> None:
             changed(std=[0, 1, 1]),
             None,
             "shorter side 235 bicubic, centre 224, mean 0.5 0.4 0.3, std 0.229 0.224 0.225  "
-            "(range, std: assumed)",
+            "(std: assumed)",
         ),
         (
             {"architecture": "resnet18", **TIMM["pretrained_cfg"]},

@@ -173,7 +173,7 @@ def test_geometry(
         ({"size": {"shortest_edge": 96}, "crop_size": 128}, {"resize"}),
         ({"size": 224, "resample": 5}, {"interpolation"}),
         ({"size": 224, "resample": "missing"}, {"interpolation"}),
-        ({"size": 224, "image_std": [0.2, 0, 0.2]}, {"range", "std"}),
+        ({"size": 224, "image_std": [0.2, 0, 0.2]}, {"std"}),
         ({"size": 224, "image_mean": "missing"}, {"range", "mean"}),
         ({"size": "missing"}, {"size", "resize"}),
     ],
