@@ -26,7 +26,7 @@ from rich.table import Table
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import ResnetDeployError
 from resnet_deploy.runners.cpu import default_threads
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Recipe
 from resnet_deploy.training.batches import TrainingBatch, training_batches
@@ -119,7 +119,9 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(asked.threads or default_threads())
     keep_freed_memory()  # as train() does
     recipe = read_recipe(asked.recipe)
-    data = open_training_data(asked.data, Preprocess.for_size(asked.image_size), limit=asked.limit)
+    data = open_training_data(
+        asked.data, InputContract.for_size(asked.image_size), limit=asked.limit
+    )
     request = ModelRequest(depth=asked.depth, image_size=asked.image_size)
     trainable = new_network(request, data.classes, recipe, seed=0)
     # The time of a step does not depend on the rate; a rate near 0 keeps the loss a number.

@@ -41,10 +41,10 @@ from resnet_deploy.spec import (
     Effort,
     FirstConv,
     InputFormat,
+    InputOptions,
     Objective,
     OutputKind,
     OutputSpec,
-    PreprocessOverrides,
     QuantSpec,
     Shortcut,
     Stem,
@@ -137,9 +137,7 @@ def load(
         weights=str(weights),
         labels=_labels(labels),
         licence=licence,
-        preprocess=PreprocessOverrides(
-            mean=mean, std=std, resize=resize, interpolation=interpolation
-        ),
+        preprocess=InputOptions(mean=mean, std=std, resize=resize, interpolation=interpolation),
         seed=seed,
     )
     if spec.weights.endswith(".onnx"):

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.onnx_file import Artifact, load
 from resnet_deploy.data.datasets import Dataset
-from resnet_deploy.data.formats import input_shape
 from resnet_deploy.data.labels import match_classes, output_names
 from resnet_deploy.data.loader import image_name, prepared_batches
 from resnet_deploy.data.preprocess import input_preprocess
@@ -28,7 +27,7 @@ from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import check_has_classes, class_scores, listed_classes
 from resnet_deploy.runners.compare import difference
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import OutputKind, Preprocess, SessionSpec
+from resnet_deploy.spec import InputContract, OutputKind, SessionSpec
 
 logger = logging.getLogger(__name__)
 
@@ -197,7 +196,7 @@ class _Subject:
         self.artifact = artifact
         path = artifact.path
         check_has_classes(artifact)
-        self.preprocess: Preprocess = input_preprocess(self.artifact)
+        self.preprocess: InputContract = input_preprocess(self.artifact)
         self.ranks: list[int] = []
         self.predicted: list[int] = []
         self.confidences: list[float] = []
@@ -205,7 +204,7 @@ class _Subject:
         self._runner: Runner = OrtRunner(path, SessionSpec(threads=threads, spin=False))
         # One empty image tells the number of classes, which the file need not declare, and
         # finds a model that can't run before thousands of images are read.
-        shape = (1, *input_shape(self.preprocess))
+        shape = (1, *self.preprocess.shape)
         blank = np.zeros(shape, self.artifact.input.dtype)
         outputs = class_scores(self.artifact, self._runner, blank).shape[1]
         matched = matched_outputs(artifact, dataset, outputs)

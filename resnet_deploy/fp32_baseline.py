@@ -22,7 +22,7 @@ from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import class_scores
 from resnet_deploy.runners.compare import check_varies, difference_and_top1
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import OutputKind, Preprocess, SessionSpec
+from resnet_deploy.spec import InputContract, OutputKind, SessionSpec
 
 KEPT_BYTES = 512 << 20
 """Preprocessed images up to this size are decoded once, more are decoded every time."""
@@ -30,7 +30,7 @@ KEPT_BYTES = 512 << 20
 _BATCH_SIZE = 32
 
 
-def all_images(data: Data, preprocess: Preprocess, *, seed: int) -> CalibrationImages:
+def all_images(data: Data, preprocess: InputContract, *, seed: int) -> CalibrationImages:
     """Return all images of ``data``, in an order whose start has every class.
 
     Raises:
@@ -74,7 +74,7 @@ class Fp32Baseline:
         self._progress = progress
         self._artifact = load(fp32, output_kind)
         self._batches: Iterable[Array] = images
-        if self.samples * 3 * images.preprocess.crop**2 * 4 <= kept_bytes:
+        if self.samples * images.preprocess.values * 4 <= kept_bytes:
             self._batches = tuple(images)
         with closing(OrtRunner(fp32, quiet_session(threads))) as runner:
             self._expected = self._logits(runner, self._artifact)

@@ -35,9 +35,9 @@ from resnet_deploy.spec import (
     FP32_TOLERANCE,
     INT8_MIN_AGREEMENT,
     INT8_TOLERANCE,
+    InputContract,
     Optimization,
     OutputKind,
-    Preprocess,
     SessionSpec,
     Tolerance,
 )
@@ -123,7 +123,7 @@ def is_trained(artifact: Artifact) -> bool:
 
 
 def verification_images(
-    data: Data | None, preprocess: Preprocess, *, seed: int = 0, samples: int = _REAL_IMAGES
+    data: Data | None, preprocess: InputContract, *, seed: int = 0, samples: int = _REAL_IMAGES
 ) -> tuple[Array, str, bool]:
     """Return images to compare on, where they come from, and whether they are real."""
     if preprocess.resize_in_graph:

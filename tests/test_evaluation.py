@@ -19,7 +19,8 @@ from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError, UnsupportedGraphError
 from resnet_deploy.evaluation import confidences, ranks, score
 from resnet_deploy.results import to_dict
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputContract
+from tests.support.contracts import square
 from tests.support.tiny_model import COLOURS, colour_model, save_colour_model
 
 
@@ -71,7 +72,7 @@ def test_against_itself_is_identical(model):
 
 
 def test_each_model_prepares_as_its_card_says(model, tmp_path):
-    spec = Preprocess(resize=8, crop=8, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    spec = square(8, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     other = save_colour_model(tmp_path / "other.onnx", preprocess=spec).path
     against = score(model, _coloured([0]), against=other).against
     assert against is not None
@@ -273,7 +274,7 @@ def test_json_of_50000_images_of_1000_classes_stays_small(model):
 
 def test_5000_images_take_seconds(cifar10_test, tmp_path):
     weights = np.random.default_rng(0).normal(size=(10, 3))
-    spec = Preprocess.for_size(32)
+    spec = InputContract.for_size(32)
     path = save_colour_model(
         tmp_path / "m.onnx", weights, labels=(), preprocess=spec, shape=("N", 3, 32, 32)
     ).path

@@ -16,7 +16,7 @@ from resnet_deploy.exporter import export_graph
 from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.registry import build
 from resnet_deploy.reference import ModuleReference
-from resnet_deploy.spec import Preprocess, Shortcut, Variant, resnet_spec, vgg19_spec
+from resnet_deploy.spec import InputContract, Shortcut, Variant, resnet_spec, vgg19_spec
 from resnet_deploy.verification import compare
 
 # 64 pixels, not 224: the same graph, a twelfth of the time.
@@ -47,7 +47,7 @@ def test_fp32_parity_with_pytorch(name: str, tmp_path: Path) -> None:
     graph = export_graph(folded, image_size=spec.image_size, opset=17)
     card = Card(
         model=spec,
-        preprocess=Preprocess.for_size(spec.image_size),
+        preprocess=InputContract.for_size(spec.image_size),
         weights=WeightsSource(kind="random", seed=3),
     )
     artifact = save(graph, tmp_path / "net.onnx", card)

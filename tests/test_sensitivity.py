@@ -15,12 +15,12 @@ from resnet_deploy.fp32_baseline import Fp32Baseline, all_images
 from resnet_deploy.quantization.quantized import excluding
 from resnet_deploy.quantization.static import QuantizedNet, quantize_static
 from resnet_deploy.sensitivity import MixedPrecision, int8_layers, rank_layers, unseen_images
-from resnet_deploy.spec import Preprocess, QuantSpec
+from resnet_deploy.spec import InputContract, QuantSpec
 from tests.support.graphs import noise, parse
 from tests.support.ruined_net import RUINED, SIZE, ruined_net
 from tests.support.sensitivity import same_turns
 
-PREPROCESS = Preprocess.for_size(SIZE)
+PREPROCESS = InputContract.for_size(SIZE)
 
 
 def quantized(model: onnx.ModelProto) -> QuantizedNet:

@@ -3,8 +3,8 @@ import pytest
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec import (
     Family,
+    InputContract,
     ModelSpec,
-    Preprocess,
     Shortcut,
     Stem,
     Variant,
@@ -63,5 +63,5 @@ def test_names_of_files(spec: ModelSpec, name: str) -> None:
 
 @pytest.mark.parametrize(("size", "resize"), [(224, 256), (32, 32), (28, 28), (64, 73), (299, 342)])
 def test_usual_preprocessing(size: int, resize: int) -> None:
-    spec = Preprocess.for_size(size)
-    assert (spec.crop, spec.resize) == (size, resize)
+    spec = InputContract.for_size(size)
+    assert (spec.height, spec.width, spec.resize) == (size, size, (resize, resize))

@@ -15,8 +15,8 @@ from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.graph.module_names import MODULE_KEY
 from resnet_deploy.spec import (
     Family,
+    InputContract,
     ModelSpec,
-    Preprocess,
     Shortcut,
     Stem,
     Variant,
@@ -170,7 +170,7 @@ MACS = 8 * 8 * 4 * 147 + 3 * 3 * 4 * 36 + 20
 def test_artifact_with_module_names(tmp_path: Path, quantized: bool) -> None:
     card = Card(
         model=SPEC,
-        preprocess=Preprocess.for_size(16),
+        preprocess=InputContract.for_size(16),
         weights=WeightsSource(kind="random", seed=0),
     )
     path = tmp_path / "net.onnx"

@@ -12,14 +12,15 @@ from typing import Any
 
 from resnet_deploy.artifact.card_json import converter, read_card
 from resnet_deploy.errors import ArtifactError
-from resnet_deploy.spec import ModelSpec, OutputSpec, Preprocess
+from resnet_deploy.spec import InputContract, ModelSpec, OutputSpec
 
 CARD_KEY = "resnet_deploy.card"
 """Its key in the model's ``metadata_props``."""
 
-CARD_FORMAT = 3
+CARD_FORMAT = 4
 """Format 1 had neither outputs nor input formats: logits of normalised float images. Format 2 had
 neither licence, ``min_onnxruntime`` nor what is recorded later; the verdict's step named the ISAs.
+Format 3 knew only square images, RGB, and not where anything was learned.
 """
 
 
@@ -72,11 +73,12 @@ class Card:
     ``licence`` is an SPDX expression, empty where none is known. ``min_onnxruntime`` is the first
     release that loads the file; saving sets it. ``proven_isas`` are the instruction sets on which
     the file is known to give the same answers. ``made_sha256`` is that of the file as it was made,
-    once something was recorded in it later.
+    once something was recorded in it later. ``assumed`` are sentences on the network and its output
+    that nothing told; ``preprocess`` says of each of its fields where it was learned.
     """
 
     model: ModelSpec
-    preprocess: Preprocess
+    preprocess: InputContract
     weights: WeightsSource
     output: OutputSpec = field(default_factory=OutputSpec)
     labels: tuple[str, ...] = ()
@@ -88,6 +90,7 @@ class Card:
     licence: str = ""
     min_onnxruntime: str | None = None
     made_sha256: str | None = None
+    assumed: tuple[str, ...] = ()
     format: int = CARD_FORMAT
 
     def with_step(self, name: str, options: Mapping[str, Any]) -> Card:
@@ -124,13 +127,15 @@ class Card:
             text,
             cls,
             name="model card",
-            formats=(1, 2, CARD_FORMAT),
+            formats=(1, 2, 3, CARD_FORMAT),
             remedy="export again",
             error_type=ArtifactError,
         )
         # What is made of an old file gets a card of today.
         if card.format < CARD_FORMAT:
             card = replace(card.with_isas(_isas_of(card.steps)), format=CARD_FORMAT)
+            if card.weights.kind == "onnx":  # nobody had said how its images are prepared
+                card = replace(card, preprocess=card.preprocess.as_assumed())
         return card
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import cattrs
 
 from resnet_deploy.errors import ResnetDeployError, SpecError, one_line
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputContract
 
 _LARGEST_IMAGE = 8192
 """Pixels of a side, far above any classifier's."""
@@ -20,7 +20,7 @@ converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
 
 class _Card(Protocol):
     @property
-    def preprocess(self) -> Preprocess: ...
+    def preprocess(self) -> InputContract: ...
 
 
 _C = TypeVar("_C", bound=_Card)
@@ -49,6 +49,8 @@ def read_card(
                 f"the {name} has format {data['format']!r}, this version reads up to "
                 f"{formats[-1]}: use the resnet-deploy that wrote it, or {remedy}"
             )
+        if data["format"] != formats[-1]:
+            data["preprocess"] = _with_both_sides(data["preprocess"])
         card = converter.structure(data, kind)
         check_sizes(card.preprocess)
     except (
@@ -62,6 +64,15 @@ def read_card(
     ) as error:
         raise error_type(f"the {name} is damaged ({one_line(error)}): {remedy}") from error
     return card
+
+
+def _with_both_sides(old: dict[str, Any]) -> dict[str, Any]:
+    """Return the input contract of a card whose images were squares, by today's names."""
+    if "crop" not in old:
+        return old
+    crop, resize = old["crop"], old["resize"]
+    rest = {key: value for key, value in old.items() if key not in ("crop", "resize")}
+    return {**rest, "height": crop, "width": crop, "resize": [resize, resize]}
 
 
 def strict_json(text: str) -> Any:
@@ -91,12 +102,12 @@ def _whole(digits: str) -> int:
     return int(digits)
 
 
-def check_sizes(preprocess: Preprocess) -> None:
+def check_sizes(preprocess: InputContract) -> None:
     """Refuse an image size that no network takes, before memory for it is allocated.
 
     Raises:
         ValueError: a side of ``preprocess`` is less than 1 or more than 8192 pixels.
     """
-    for size in (preprocess.resize, preprocess.crop):
+    for size in (*preprocess.resize, preprocess.height, preprocess.width):
         if not 1 <= size <= _LARGEST_IMAGE:
             raise ValueError(f"images of {size} pixels")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,23 +25,35 @@ from resnet_deploy.artifact.output_kind import is_guess, kind_of
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.graph.meaning import meaning_of
 from resnet_deploy.graph.releases import min_onnxruntime
-from resnet_deploy.spec import InputFormat, OutputKind, Preprocess
+from resnet_deploy.spec import (
+    ChannelOrder,
+    InputContract,
+    InputFormat,
+    InputOptions,
+    Learned,
+    OutputKind,
+)
 
 _PROTOBUF_LIMIT = 2**31 - 1
-_RGB = 3
+
+_USUAL_SIDE = 224
+"""Of images, where a file takes any size."""
+
+NOTHING_SAID = InputOptions()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
     """One ONNX file: opened where it lies, or made and not yet saved.
 
-    ``card`` is None when another tool wrote it. ``output_kind`` is what the end of the graph looks
-    like, what the card says, or what the user does; ``assumed_kind``: none of these tells, so the
-    usual is assumed. ``gives_probabilities``: the values by class are probabilities already, not
-    logits; there are ``values`` of them in the first output, None where the file does not say.
-    ``names`` of classes and ``side``, height and width of images, are what another exporter left in
-    the file. ``scratch`` keeps the temporary folder of a file that was not saved yet; it goes with
-    the last artifact that refers to it.
+    ``card`` is None when another tool wrote it. ``preprocess`` is how images become the input: what
+    the card says, or the file itself, or what is assumed. ``output_kind`` is what the end of the
+    graph looks like, what the card says, or what the user does; ``assumed_kind``: none of these
+    tells, so the usual is assumed. ``gives_probabilities``: the values by class are probabilities
+    already, not logits; there are ``values`` of them in the first output, None where the file does
+    not say. ``names`` of classes are what another exporter left in the file. ``scratch`` keeps the
+    temporary folder of a file that was not saved yet; it goes with the last artifact that refers to
+    it.
     """
 
     path: Path
@@ -51,11 +64,11 @@ class Artifact:
     output_kind: OutputKind
     quantized: bool
     card: Card | None
+    preprocess: InputContract
     assumed_kind: bool = False
     gives_probabilities: bool = False
     values: int | None = None
     names: tuple[str, ...] = ()
-    side: int | None = None
     scratch: Scratch | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -99,41 +112,26 @@ class Artifact:
         return (f"not {positive}", positive) if positive else ("no", "yes")
 
     @property
-    def image_size(self) -> int:
-        """Height and width of the image in pixels."""
-        card = self.card
-        if card is not None and card.preprocess.format is not InputFormat.FLOAT_NCHW:
-            return card.preprocess.crop
-        # (N, 3, H, W) and (N, H, W, 3) both have a side of the image here.
-        return self.input.shape[2] or (card.model.image_size if card else self.side or 224)
-
-    @property
     def image_shape(self) -> tuple[int, ...]:
-        """Shape of one image's input; what is dynamic is taken from the image size."""
-        size = self.image_size
-        usual = (size, size, _RGB) if self.input.shape[-1] == _RGB else (_RGB, size, size)
-        return tuple(n or likely for n, likely in zip(self.input.shape[1:], usual, strict=True))
-
-    @property
-    def preprocess(self) -> Preprocess:
-        """The card's preprocessing, or the usual one for the input's size and type."""
-        if self.card is not None:
-            return self.card.preprocess
-        usual = Preprocess.for_size(self.image_size)
-        if self.input.dtype != "uint8":
-            return usual
-        nhwc = self.input.shape[-1] == _RGB
-        return replace(usual, format=InputFormat.UINT8_NHWC if nhwc else InputFormat.UINT8_NCHW)
+        """Shape of one image's input; what is dynamic is taken from the input contract."""
+        likely = self.preprocess.shape
+        return tuple(n or usual for n, usual in zip(self.input.shape[1:], likely, strict=True))
 
 
-def load(path: Path, output_kind: OutputKind | None = None) -> Artifact:
-    """Open an ONNX image network without running it; ``output_kind`` is what its user says of it.
+def load(
+    path: Path,
+    output_kind: OutputKind | None = None,
+    input_options: InputOptions = NOTHING_SAID,
+) -> Artifact:
+    """Open an ONNX image network without running it.
+
+    ``output_kind`` and ``input_options`` are what its user says of it.
 
     Raises:
         ArtifactError: the file is missing, truncated, no ONNX model, or does not take one image.
-        SpecError: it can't be of ``output_kind``.
+        SpecError: it can't be of ``output_kind``, or be fed as ``input_options`` say.
     """
-    artifact = describe(read_model(path), path)
+    artifact = as_fed(describe(read_model(path), path), input_options)
     return artifact if output_kind is None else as_kind(artifact, output_kind)
 
 
@@ -169,7 +167,7 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
         gives_probabilities=meaning.probabilities or kind in _PROBABILITIES,
         values=meaning.values,
         names=names,
-        side=image_side(metadata),
+        preprocess=_contract_of(spec, metadata) if card is None else card.preprocess,
         quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
         card=card,
     )
@@ -234,6 +232,28 @@ def check_replaceable(path: Path, *, force: bool) -> None:
     )
 
 
+def as_fed(artifact: Artifact, options: InputOptions) -> Artifact:
+    """Return ``artifact``, whose images are prepared as its user says.
+
+    Raises:
+        SpecError: it does itself what ``options`` are about.
+    """
+    if not options.says_something:
+        return artifact
+    own = artifact.preprocess
+    done = [*(() if own.format.is_float else ("range", "mean", "std"))]
+    done += ["resize", "resize_mode", "interpolation", "crop"] if own.resize_in_graph else []
+    told = [name for name in done if getattr(options, name) is not None]
+    if told:
+        raise SpecError(
+            f"{artifact.path} takes {own.format.value} and does this itself: drop "
+            f"{', '.join('--' + name.replace('_', '-') for name in told)}"
+        )
+    contract, card = options.over(own, Learned.OPTION), artifact.card
+    card = None if card is None else replace(card, preprocess=contract)
+    return replace(artifact, preprocess=contract, card=card)
+
+
 def as_kind(artifact: Artifact, kind: OutputKind) -> Artifact:
     """Return ``artifact``, which answers what its user says it does.
 
@@ -271,6 +291,30 @@ def as_kind(artifact: Artifact, kind: OutputKind) -> Artifact:
         gives_probabilities=told or by_graph,
         card=card,
     )
+
+
+_CHANNELS = {1: ChannelOrder.GREY, 3: ChannelOrder.RGB}
+
+
+def _contract_of(spec: TensorSpec, metadata: Mapping[str, str]) -> InputContract:
+    """Return how images become the input ``spec`` of a file without a card."""
+    _, first, height, last = spec.shape
+    nhwc = last in _CHANNELS and first not in _CHANNELS
+    rows, columns = (first, height) if nhwc else (height, last)
+    side = image_side(metadata) or _USUAL_SIDE
+    contract = InputContract.for_size(rows or side, columns or rows or side).as_assumed()
+    form = {
+        (False, False): InputFormat.FLOAT_NCHW,
+        (False, True): InputFormat.FLOAT_NHWC,
+        (True, False): InputFormat.UINT8_NCHW,
+        (True, True): InputFormat.UINT8_NHWC,
+    }[spec.dtype == "uint8", nhwc]
+    contract = replace(contract, format=form)
+    if (last if nhwc else first) == 1:
+        contract = InputOptions(channel_order=ChannelOrder.GREY).over(contract, Learned.GRAPH)
+    told = ["layout"] if nhwc or first in _CHANNELS else []
+    told += ["size"] if rows and columns else []
+    return contract.learned_from(Learned.GRAPH, told)
 
 
 _PROBABILITIES = (OutputKind.SOFTMAX, OutputKind.SIGMOID, OutputKind.TOP_K)

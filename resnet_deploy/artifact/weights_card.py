@@ -9,19 +9,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.card_json import check_sizes, converter, read_card
 from resnet_deploy.errors import CheckpointError, SpecError
-from resnet_deploy.spec import InputFormat, ModelSpec, Preprocess
+from resnet_deploy.spec import InputContract, InputFormat, ModelSpec
 from resnet_deploy.spec.licence import check_licence
 
 WEIGHTS_CARD_KEY = "resnet_deploy.card"
 """Its key in the metadata of a safetensors file."""
 
-WEIGHTS_CARD_FORMAT = 1
+WEIGHTS_CARD_FORMAT = 2
+"""Format 1 knew only square images, RGB."""
 
 _LARGEST = 1e38
 """Beyond it a scale is no float32."""
@@ -51,7 +52,7 @@ class WeightsCard:
     """
 
     model: ModelSpec
-    preprocess: Preprocess
+    preprocess: InputContract
     labels: tuple[str, ...] = ()
     accuracy: tuple[Accuracy, ...] = ()
     int8_accuracy: tuple[Accuracy, ...] = ()
@@ -68,12 +69,11 @@ class WeightsCard:
             raise SpecError(f"the weights card has {problem}")
         check_licence(self.licence)
 
-    def preprocess_for(self, image_size: int) -> Preprocess:
+    def preprocess_for(self, image_size: int) -> InputContract:
         """Return the training's preprocessing, with the usual resize if the size is another."""
-        if image_size == self.preprocess.crop:
+        if image_size == self.preprocess.height:
             return self.preprocess
-        usual = Preprocess.for_size(image_size)
-        return replace(self.preprocess, resize=usual.resize, crop=image_size)
+        return self.preprocess.with_size(image_size)
 
     def to_json(self) -> str:
         """Return the card as JSON with sorted keys: the same card, the same text.
@@ -95,7 +95,7 @@ class WeightsCard:
             text,
             cls,
             name="weights card",
-            formats=(WEIGHTS_CARD_FORMAT,),
+            formats=(1, WEIGHTS_CARD_FORMAT),
             remedy="copy the file again, or train again",
             error_type=CheckpointError,
         )
@@ -108,8 +108,9 @@ def _problems(card: WeightsCard) -> Iterator[str]:
         check_sizes(preprocess)
     except ValueError as error:
         yield str(error)
-    if model.image_size != preprocess.crop:
-        yield f"a network for {model.image_size} pixels and images of {preprocess.crop}"
+    height, width = preprocess.height, preprocess.width
+    if not model.image_size == height == width:
+        yield f"a network for {model.image_size} pixels and images of {height}x{width}"
     if preprocess.format is not InputFormat.FLOAT_NCHW or preprocess.resize_in_graph:
         yield f"an input of {preprocess.format.value}: weights are trained on float-nchw"
     if not all(map(math.isfinite, preprocess.mean)):

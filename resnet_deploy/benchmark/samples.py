@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from resnet_deploy.data.formats import encode
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError
 from resnet_deploy.results import BenchSubject
-from resnet_deploy.spec import BenchSpec, OutputKind, Preprocess
+from resnet_deploy.spec import BenchSpec, InputContract, OutputKind
 
 _PARITY_SAMPLES = 8
 
@@ -45,13 +46,12 @@ def samples_for(subject: BenchSubject, spec: BenchSpec, folder: Path) -> Samples
     classes = kind is None or (kind.has_classes and kind is not OutputKind.BINARY)
     preprocess = _preprocess_of(artifact, subject)
     if preprocess is not None:
-        size = preprocess.crop
-        content = f"{count}x{size}x{size}"
-        numbers = (*preprocess.mean, *preprocess.std)
-        normal = "-".join(f"{number:g}" for number in numbers)
-        file = folder / f"images-{content}-{preprocess.format.value}-{normal}.npy"
+        size = (count, preprocess.height, preprocess.width, preprocess.channels)
+        content = "x".join(map(str, size))
+        prepared = hashlib.sha256(repr(preprocess).encode()).hexdigest()[:16]
+        file = folder / f"images-{content}-{prepared}.npy"
         if not file.exists():
-            pixels = generator.integers(0, 256, (count, size, size, 3)).astype(np.uint8)
+            pixels = generator.integers(0, 256, size).astype(np.uint8)
             np.save(file, encode(pixels, preprocess), allow_pickle=False)
         return Samples(file, content, classes)
     shape = "x".join(str(size) for size in subject.input_shape)
@@ -73,7 +73,7 @@ def _artifact_of(subject: BenchSubject) -> Artifact | None:
         return None
 
 
-def _preprocess_of(artifact: Artifact | None, subject: BenchSubject) -> Preprocess | None:
+def _preprocess_of(artifact: Artifact | None, subject: BenchSubject) -> InputContract | None:
     """Return how images become the input of the file; None where that is not known."""
     if artifact is None or artifact.image_shape != subject.input_shape:
         return None

@@ -8,7 +8,7 @@ from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.runners.classes import check_has_classes
-from resnet_deploy.spec import OutputKind, Preprocess
+from resnet_deploy.spec import InputContract, OutputKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Contract:
 
     name: str
     precision: str
-    preprocess: Preprocess
+    preprocess: InputContract
     input_name: str
     input_dtype: str
     input_shape: tuple[int, ...]

@@ -26,7 +26,7 @@ from resnet_deploy.data.synthetic import synthetic_images
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.runners.base import infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import OutputKind, Preprocess, SessionSpec
+from resnet_deploy.spec import InputContract, OutputKind, SessionSpec
 
 Pixels = NDArray[np.uint8]
 
@@ -154,13 +154,13 @@ def netpbm(image: Pixels) -> bytes:
     return f"{magic}\n{width} {height}\n255\n".encode() + np.ascontiguousarray(image).tobytes()
 
 
-def golden_images(spec: Preprocess) -> dict[str, Pixels]:
+def golden_images(spec: InputContract) -> dict[str, Pixels]:
     """Return the synthetic images by name: RGB ``(H, W, 3)`` or grey ``(H, W)``, in uint8.
 
     Args:
         spec: what they will be prepared with; it determines their sizes.
     """
-    resize, crop = spec.resize, spec.crop
+    resize, crop = spec.resize[0], spec.height
     photo = synthetic_images(1, resize * 3 // 2, _SEED)[0]
     return {
         "photo-like": photo[: resize * 5 // 4],

@@ -64,8 +64,8 @@ def _described(kit: Kit) -> dict[str, Any]:
         "inputShape": contract.input_shape,
         "batch": contract.batch,
         "preprocess": {
-            "resize": spec.resize,
-            "crop": spec.crop,
+            "resize": spec.resize[0],
+            "crop": spec.height,
             "interpolation": spec.interpolation,
             "mean": spec.mean,
             "std": spec.std,

@@ -38,10 +38,10 @@ def preparation(contract: Contract) -> str:
     spec = contract.preprocess
     if spec.resize_in_graph:
         return "given to the network as it is, which resizes it itself"
-    size = f"{spec.crop}x{spec.crop}"
+    size = f"{spec.height}x{spec.width}"
     normalised = spec.format is InputFormat.FLOAT_NCHW
     return (
-        f"resized so that its shorter side has {spec.resize} pixels ({spec.interpolation}, "
+        f"resized so that its shorter side has {spec.resize[0]} pixels ({spec.interpolation}, "
         f"antialiased), and cropped to the {size} in the middle"
         + (", then normalised" if normalised else "; the network normalises it itself")
     )

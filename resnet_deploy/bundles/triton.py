@@ -135,7 +135,7 @@ def _input(contract: Contract) -> Tensor:
 
 
 def _warmup_dims(contract: Contract) -> tuple[int, ...]:
-    side = contract.preprocess.resize
+    side = contract.preprocess.resize[0]
     return _whole(contract, contract.input_shape or (side, side, 3))
 
 

@@ -24,7 +24,7 @@ from resnet_deploy.cli.output import here, output_options, show
 from resnet_deploy.cli.progress import ProgressBar
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec import OutputSpec
-from resnet_deploy.spec.preprocess import INTERPOLATIONS
+from resnet_deploy.spec.input_words import INTERPOLATIONS
 
 _loads, _deploys = Words(api.load), Words(api.deploy)
 

@@ -16,7 +16,7 @@ from resnet_deploy.data.loader import prepared_batches
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.data.synthetic import SyntheticDataset
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputContract
 
 _BATCH_PIXELS = 2 * 224 * 224
 """Pixels per calibration batch: all activations of a batch are in memory at once, about 60 MB per
@@ -35,7 +35,7 @@ class CalibrationImages:
 
     dataset: Dataset
     indices: tuple[int, ...]
-    preprocess: Preprocess
+    preprocess: InputContract
     batch_size: int
 
     @property
@@ -86,13 +86,18 @@ class CalibrationImages:
             yield batch.inputs[0]
 
 
-def calibration_batch_size(image_size: int) -> int:
-    """Return how many images of ``image_size`` pixels a side are calibrated on at once."""
-    return max(1, min(_LARGEST_BATCH, _BATCH_PIXELS // image_size**2))
+def calibration_batch_size(spec: InputContract) -> int:
+    """Return how many images of the size of ``spec`` are calibrated on at once."""
+    return max(1, min(_LARGEST_BATCH, _BATCH_PIXELS // spec.pixels))
 
 
 def calibration_images(
-    data: Data, preprocess: Preprocess, *, samples: int = 512, seed: int = 0, batch_size: int = 32
+    data: Data,
+    preprocess: InputContract,
+    *,
+    samples: int = 512,
+    seed: int = 0,
+    batch_size: int = 32,
 ) -> CalibrationImages:
     """Return ``samples`` images of ``data``, spread over all its classes.
 
@@ -113,11 +118,11 @@ def calibration_images(
 
 
 def synthetic_calibration(
-    preprocess: Preprocess, *, samples: int = 512, seed: int = 0, batch_size: int = 32
+    preprocess: InputContract, *, samples: int = 512, seed: int = 0, batch_size: int = 32
 ) -> CalibrationImages:
     """Return synthetic images, for when there are no real ones; see ``data/synthetic.py``."""
     return CalibrationImages(
-        dataset=SyntheticDataset(count=samples, image_size=preprocess.crop, seed=seed),
+        dataset=SyntheticDataset(count=samples, image_size=preprocess.side, seed=seed),
         indices=tuple(range(samples)),
         preprocess=preprocess,
         batch_size=batch_size,

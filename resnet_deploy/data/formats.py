@@ -10,25 +10,43 @@ from numpy.typing import NDArray
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.errors import SpecError
-from resnet_deploy.spec import InputFormat, Preprocess
+from resnet_deploy.spec import BLOCK, ChannelOrder, InputContract, InputFormat
 
 Pixels = NDArray[np.uint8]
 
-BLOCK = 2
-"""Side of the blocks of pixels of ``uint8-s2d``."""
+
+_LUMA = np.array([19595, 38470, 7471], np.uint32)
+"""ITU-R 601-2 in 16-bit fractions, as Pillow converts to L."""
 
 
-def encode(pixels: Pixels, spec: Preprocess) -> Array:
-    """Return RGB ``pixels``, ``(H, W, 3)`` or ``(N, H, W, 3)``, in the format that ``spec`` names.
+def grey(pixels: Pixels) -> Pixels:
+    """Return RGB ``pixels`` ``(..., 3)`` as grey ones ``(..., 1)``, as Pillow's L."""
+    sums = pixels.astype(np.uint32) @ _LUMA + np.uint32(1 << 15)
+    return (sums >> 16).astype(np.uint8)[..., None]
+
+
+def encode(pixels: Pixels, spec: InputContract) -> Array:
+    """Return ``pixels``, ``(H, W, C)`` or ``(N, H, W, C)``, as the input that ``spec`` names.
+
+    They are RGB, or grey where ``spec`` wants grey ones; RGB becomes grey.
 
     Raises:
         SpecError: ``uint8-s2d`` and an odd height or width.
     """
+    if spec.channel_order is ChannelOrder.GREY and pixels.shape[-1] > 1:
+        pixels = grey(pixels)
+    elif spec.channel_order is ChannelOrder.BGR:
+        pixels = pixels[..., ::-1]
     match spec.format:
-        case InputFormat.FLOAT_NCHW:
+        case InputFormat.FLOAT_NCHW | InputFormat.FLOAT_NHWC:
+            values = pixels.astype(np.float32) / np.float32(spec.divisor)
+            if spec.range[0]:
+                values += np.float32(spec.range[0])
             mean = np.array(spec.mean, dtype=np.float32)
             std = np.array(spec.std, dtype=np.float32)
-            values = (pixels.astype(np.float32) / np.float32(255) - mean) / std
+            values = (values - mean) / std
+            if spec.format is InputFormat.FLOAT_NHWC:
+                return values
             return np.ascontiguousarray(np.moveaxis(values, -1, -3))
         case InputFormat.UINT8_NHWC:
             return np.ascontiguousarray(pixels)
@@ -38,41 +56,32 @@ def encode(pixels: Pixels, spec: Preprocess) -> Array:
             return _to_blocks(pixels)
 
 
-def pixels_of(inputs: Array, spec: Preprocess) -> Pixels:
-    """Return the RGB pixels ``(N, H, W, 3)`` that the batch ``inputs`` was made from.
+def pixels_of(inputs: Array, spec: InputContract) -> Pixels:
+    """Return the pixels ``(N, H, W, C)``, RGB or grey, that the batch ``inputs`` was made from.
 
     A float input that never was an image is rounded to the nearest one.
     """
     match spec.format:
-        case InputFormat.FLOAT_NCHW:
+        case InputFormat.FLOAT_NCHW | InputFormat.FLOAT_NHWC:
+            last = spec.format is InputFormat.FLOAT_NHWC
+            values = inputs if last else inputs.transpose(0, 2, 3, 1)
             mean, std = np.array(spec.mean), np.array(spec.std)
-            levels = (inputs.transpose(0, 2, 3, 1) * std + mean) * 255
-            return np.asarray(np.clip(np.rint(levels), 0, 255), np.uint8)
+            levels = (values * std + mean - spec.range[0]) * spec.divisor
+            pixels = np.asarray(np.clip(np.rint(levels), 0, 255), np.uint8)
         case InputFormat.UINT8_NHWC:
-            return np.asarray(inputs, np.uint8)
+            pixels = np.asarray(inputs, np.uint8)
         case InputFormat.UINT8_NCHW:
-            return inputs.transpose(0, 2, 3, 1)
+            pixels = inputs.transpose(0, 2, 3, 1)
         case InputFormat.UINT8_S2D:
-            return _from_blocks(inputs)
+            pixels = _from_blocks(inputs)
+    return pixels[..., ::-1] if spec.channel_order is ChannelOrder.BGR else pixels
 
 
-def convert(inputs: Array, source: Preprocess, target: Preprocess) -> Array:
+def convert(inputs: Array, source: InputContract, target: InputContract) -> Array:
     """Return the batch ``inputs``, prepared as ``source`` says, in the format of ``target``."""
     if source.format is target.format:
         return inputs
     return encode(pixels_of(inputs, source), target)
-
-
-def input_shape(spec: Preprocess) -> tuple[int, int, int]:
-    """Return the shape of one image in the format of ``spec``."""
-    size = spec.crop
-    match spec.format:
-        case InputFormat.FLOAT_NCHW | InputFormat.UINT8_NCHW:
-            return 3, size, size
-        case InputFormat.UINT8_NHWC:
-            return size, size, 3
-        case InputFormat.UINT8_S2D:
-            return size // BLOCK, size // BLOCK, 3 * BLOCK**2
 
 
 def _to_blocks(pixels: Pixels) -> Pixels:

@@ -16,7 +16,7 @@ from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.folder import ImageFolder
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputContract
 
 Tensors = tuple[NDArray[Any], ...]
 
@@ -28,7 +28,7 @@ _BATCHES_AHEAD = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Some images, prepared once per :class:`Preprocess`: ``inputs[k]`` is a batch of N inputs.
+    """Some images, prepared once per :class:`InputContract`: ``inputs[k]`` is a batch of N inputs.
 
     Equal preparations share one array.
     """
@@ -40,7 +40,7 @@ class Batch:
 def prepared_batches(
     dataset: Dataset,
     indices: Sequence[int],
-    specs: Sequence[Preprocess],
+    specs: Sequence[InputContract],
     *,
     batch_size: int,
     leave_out: LeaveOut | None = None,
@@ -93,7 +93,7 @@ def image_name(dataset: Dataset, index: int) -> str:
     return f"{dataset.name}[{index}]"
 
 
-def _prepare(dataset: Dataset, index: int, specs: Sequence[Preprocess]) -> Tensors:
+def _prepare(dataset: Dataset, index: int, specs: Sequence[InputContract]) -> Tensors:
     image = dataset.image(index)
     try:
         return tuple(prepare(image, spec) for spec in specs)

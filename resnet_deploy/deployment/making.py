@@ -141,7 +141,7 @@ def _compared(
 def _judged(
     fp32: Artifact, made: Quantized, parity: ParityReport, macs: int, plan: Plan
 ) -> Verdict:
-    few = max(1, min(_MOST_JUDGED, _JUDGED_PIXELS // plan.images.preprocess.crop**2))
+    few = max(1, min(_MOST_JUDGED, _JUDGED_PIXELS // plan.images.preprocess.pixels))
     images = replace(plan.images, indices=plan.images.indices[:few])
     return judge(
         fp32.path,

@@ -26,7 +26,7 @@ from resnet_deploy.quantization.static import check_as_trained
 from resnet_deploy.reference import FileReference, Reference, Remembering, network_reference
 from resnet_deploy.results import Environment
 from resnet_deploy.rewrites.resize_front import check_resizable
-from resnet_deploy.spec import OutputSpec, Preprocess, QuantSpec
+from resnet_deploy.spec import InputContract, OutputSpec, QuantSpec
 from resnet_deploy.spec.deploy import DeploySpec, ExportSpec
 
 SYNTHETIC_SAMPLES = 32
@@ -98,14 +98,14 @@ def for_cpu(quant: QuantSpec, environment: Environment) -> QuantSpec:
 
 
 def images_for(
-    quant: QuantSpec, calibration: Data | None, preprocess: Preprocess
+    quant: QuantSpec, calibration: Data | None, preprocess: InputContract
 ) -> CalibrationImages:
     """Return the images that set the int8 ranges: those of ``calibration``, or synthetic ones.
 
     Raises:
         DatasetError: the images can't be read.
     """
-    seed, samples, size = quant.seed, quant.samples, calibration_batch_size(preprocess.crop)
+    seed, samples, size = quant.seed, quant.samples, calibration_batch_size(preprocess)
     if calibration is None:
         samples = min(samples, SYNTHETIC_SAMPLES)
         return synthetic_calibration(preprocess, samples=samples, seed=seed, batch_size=size)
@@ -222,7 +222,7 @@ def _with_labels(
 
 
 def _measured(
-    network: Network, spec: DeploySpec, preprocess: Preprocess
+    network: Network, spec: DeploySpec, preprocess: InputContract
 ) -> tuple[tuple[Accuracy, ...], tuple[Accuracy, ...]]:
     """Return the accuracies that training measured and that the two files will have.
 

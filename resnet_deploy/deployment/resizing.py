@@ -17,7 +17,7 @@ from resnet_deploy.data.synthetic import synthetic_images
 from resnet_deploy.errors import ExportError
 from resnet_deploy.rewrites.resize_front import front_alone, resize_front
 from resnet_deploy.runners.ort_runner import open_session
-from resnet_deploy.spec import Preprocess, SessionSpec
+from resnet_deploy.spec import InputContract, SessionSpec
 
 _LEVELS = 1
 """Grey levels that the graph may be off Pillow anywhere."""
@@ -42,7 +42,7 @@ class ResizeCheck:
         )
 
 
-def check_resize(preprocess: Preprocess, images: CalibrationImages) -> ResizeCheck:
+def check_resize(preprocess: InputContract, images: CalibrationImages) -> ResizeCheck:
     """Compare the graph's resizing with Pillow's on images of many sizes.
 
     Args:

@@ -65,7 +65,9 @@ def _card_of(source: Artifact) -> Card:
     by_name = kind.has_names and kind is not OutputKind.TOP_K
     return Card(
         model=ModelSpec(
-            family=Family.CUSTOM, num_classes=last if by_name else 0, image_size=source.image_size
+            family=Family.CUSTOM,
+            num_classes=last if by_name else 0,
+            image_size=source.preprocess.side,
         ),
         output=OutputSpec(kind=kind, k=(last or 1) if kind is OutputKind.TOP_K else 0),
         labels=source.class_names if source.labels and kind.has_names else (),

@@ -30,7 +30,7 @@ from resnet_deploy.models.registry import build, build_custom, skeleton
 from resnet_deploy.models.stated import NOTHING_STATED, check_card, stated_by_card, stated_by_config
 from resnet_deploy.models.weights_file import MODEL_FILE, card_of, read_weights
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputContract, Learned
 from resnet_deploy.spec.deploy import LoadSpec
 from resnet_deploy.spec.model_request import ModelRequest
 
@@ -52,7 +52,7 @@ def load_network(request: LoadSpec, *, progress: Progress = silent) -> Network:
     progress("loading", 1, 1)
     return replace(
         network,
-        preprocess=request.preprocess.over(network.preprocess),
+        preprocess=request.preprocess.over(network.preprocess, Learned.OPTION),
         labels=given or network.labels or known,
         licence=request.licence or network.licence,
     )
@@ -117,7 +117,7 @@ def _without_file(request: ModelRequest, seed: int) -> Network:
     return Network(
         module=module,
         spec=spec,
-        preprocess=Preprocess.for_size(spec.image_size),
+        preprocess=InputContract.for_size(spec.image_size),
         source=source,
         notices=notices,
     )
@@ -152,7 +152,7 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
     return Network(
         module=module,
         spec=spec,
-        preprocess=Preprocess.for_size(size) if card is None else card.preprocess_for(size),
+        preprocess=InputContract.for_size(size) if card is None else card.preprocess_for(size),
         source=WeightsSource(kind=kind, file=path.name, sha256=sha256_of(path)),
         labels=stated.labels if len(stated.labels) == spec.num_classes else (),
         licence="" if card is None else card.licence,

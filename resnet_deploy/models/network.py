@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from resnet_deploy.artifact.card import WeightsSource
 from resnet_deploy.artifact.weights_card import WeightsCard
-from resnet_deploy.spec import ModelSpec, Preprocess
+from resnet_deploy.spec import InputContract, ModelSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,7 +31,7 @@ class Network:
 
     module: nn.Module
     spec: ModelSpec
-    preprocess: Preprocess
+    preprocess: InputContract
     source: WeightsSource
     labels: tuple[str, ...] = ()
     licence: str = ""

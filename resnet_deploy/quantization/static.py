@@ -36,7 +36,7 @@ from resnet_deploy.quantization.weights import (
 from resnet_deploy.rewrites.byte_input import byte_input
 from resnet_deploy.rewrites.opset import DEFAULT_OPSET, MIN_OPSET, set_opset
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY, pixel_input
-from resnet_deploy.spec import Effort, FirstConv, InputFormat, Preprocess, QuantSpec, TargetIsa
+from resnet_deploy.spec import Effort, FirstConv, InputContract, InputFormat, QuantSpec, TargetIsa
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def quantize_static(
     batches: Batches,
     *,
     images: int,
-    preprocess: Preprocess | None = None,
+    preprocess: InputContract | None = None,
     statistics: Mapping[str, ChannelStatistics] | None = None,
     trained: Mapping[str, tuple[float, float]] | None = None,
     threads: int = 0,
@@ -194,7 +194,7 @@ def _of_every_tensor(
 
 
 def _prepare(
-    model: onnx.ModelProto, preprocess: Preprocess | None, first_conv: FirstConv
+    model: onnx.ModelProto, preprocess: InputContract | None, first_conv: FirstConv
 ) -> onnx.ModelProto:
     """Return ``model`` cleaned and rewritten for int8.
 

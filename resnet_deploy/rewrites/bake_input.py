@@ -17,18 +17,17 @@ import onnx
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.data.formats import input_shape
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.graph.constants import constant, drop_unused, insert_node, new_initializer
 from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.passes.space_to_depth_stem import reason_against_split, split_into_blocks
-from resnet_deploy.spec import InputFormat, Preprocess
+from resnet_deploy.spec import InputContract, InputFormat
 
 _RGB = 3
 _CHANNELS_LAST = frozenset({InputFormat.UINT8_NHWC, InputFormat.UINT8_S2D})
 
 
-def bake_input(model: onnx.ModelProto, preprocess: Preprocess) -> onnx.ModelProto:
+def bake_input(model: onnx.ModelProto, preprocess: InputContract) -> onnx.ModelProto:
     """Return ``model``, an fp32 graph over normalised images, as one over bytes.
 
     Args:
@@ -46,8 +45,8 @@ def bake_input(model: onnx.ModelProto, preprocess: Preprocess) -> onnx.ModelProt
     wrapped = ir.from_proto(plain)
     graph = wrapped.graph
     conv = _first_convolution(graph)
-    levels = 255 * np.asarray(preprocess.mean, np.float64)
-    slopes = 255 * np.asarray(preprocess.std, np.float64)
+    levels = np.asarray(preprocess.levels, np.float64)
+    slopes = np.asarray(preprocess.slopes, np.float64)
     if preprocess.format is InputFormat.UINT8_S2D:
         conv = _take_blocks(graph, conv)
     blocks = _weight(conv).shape[1] // _RGB
@@ -100,20 +99,20 @@ def _weight(conv: ir.Node) -> Array:
     return weight
 
 
-def _read_bytes(graph: ir.Graph, conv: ir.Node, levels: Array, preprocess: Preprocess) -> None:
+def _read_bytes(graph: ir.Graph, conv: ir.Node, levels: Array, preprocess: InputContract) -> None:
     """Let the input be bytes, and put Transpose, Cast and Sub between it and ``conv``."""
     x = graph.inputs[0]
     batch, _, *image = x.shape if x.shape is not None else ("batch", None, None, None)
-    side = preprocess.crop
-    if all(isinstance(size, int) for size in image) and image != [side, side]:
+    said = [preprocess.height, preprocess.width]
+    if all(isinstance(size, int) for size in image) and image != said:
         raise UnsupportedGraphError(
-            f"the graph takes {image[0]}x{image[1]} pixels and its card says {side}x{side}: export "
-            "the model again with --image-size"
+            f"the graph takes {image[0]}x{image[1]} pixels and its card says {said[0]}x{said[1]}: "
+            "export the model again with --image-size"
         )
     value = graph.inputs[0] = ir.Value(
         name=x.name,
         type=ir.TensorType(ir.DataType.UINT8),
-        shape=ir.Shape([batch, *input_shape(preprocess)]),
+        shape=ir.Shape([batch, *preprocess.shape]),
     )
 
     def insert(

@@ -30,7 +30,7 @@ from resnet_deploy.graph.constants import (
 )
 from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.passes.result import PassResult, Refusal
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputContract
 
 PIXELS_KEY = "resnet_deploy.pixels"
 """Marks the node whose result are pixels, and says what one grey level is there.
@@ -40,7 +40,7 @@ Here this is the Add, with its Mul in front of it."""
 _RGB = 3
 
 
-def pixel_input(model: ir.Model, preprocess: Preprocess) -> PassResult:
+def pixel_input(model: ir.Model, preprocess: InputContract) -> PassResult:
     """Let the convolution that reads the graph's input, or its SpaceToDepth, take pixels; in place.
 
     Refuses groups, ``auto_pad``, weights that are computed at run time, inputs that are not RGB and
@@ -83,12 +83,12 @@ def is_ungrouped(conv: ir.Node) -> bool:
     return conv.attributes.get_int("group", 1) == 1 and auto_pad in ("", "NOTSET")
 
 
-def _rewrite(graph: ir.Graph, source: ir.Value, conv: ir.Node, preprocess: Preprocess) -> None:
+def _rewrite(graph: ir.Graph, source: ir.Value, conv: ir.Node, preprocess: InputContract) -> None:
     weight = constant(conv.inputs[1])
     assert weight is not None, "_reason_against wants constant weights"
     blocks = weight.shape[1] // _RGB  # SpaceToDepth orders channels (row, column, RGB)
-    slope = np.tile(255 * np.asarray(preprocess.std, np.float64), blocks)
-    offset = np.tile(255 * np.asarray(preprocess.mean, np.float64), blocks)
+    slope = np.tile(np.asarray(preprocess.slopes, np.float64), blocks)
+    offset = np.tile(np.asarray(preprocess.levels, np.float64), blocks)
 
     def insert(op_type: str, value: ir.Value, by: Array, what: str) -> ir.Value:
         name = f"{conv.name}.{what}"

@@ -21,7 +21,7 @@ from onnx import helper, numpy_helper
 
 from resnet_deploy.artifact.model_file import opset_of
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
-from resnet_deploy.spec import InputFormat, Preprocess
+from resnet_deploy.spec import ChannelOrder, InputContract, InputFormat, ResizeMode
 
 RESIZE_OPSET = 18
 """The first with ``antialias``."""
@@ -29,7 +29,7 @@ RESIZE_OPSET = 18
 _MODES = {"bilinear": "linear", "bicubic": "cubic"}
 
 
-def check_resizable(preprocess: Preprocess) -> None:
+def check_resizable(preprocess: InputContract) -> None:
     """Refuse preprocessing that the graph can't do.
 
     Raises:
@@ -39,14 +39,24 @@ def check_resizable(preprocess: Preprocess) -> None:
         raise SpecError("--resize-in-graph needs images as they are: add --input uint8-nhwc")
     if preprocess.interpolation not in _MODES:
         raise SpecError(f"--resize-in-graph can't do {preprocess.interpolation} interpolation")
-    if preprocess.resize < preprocess.crop:
+    if preprocess.resize_mode is not ResizeMode.CROP or _square(preprocess) is None:
+        raise SpecError("--resize-in-graph resizes the shorter side and crops a square, only")
+    if preprocess.channel_order is not ChannelOrder.RGB:
+        raise SpecError(f"--resize-in-graph takes RGB, not {preprocess.channel_order.value}")
+    if preprocess.resize[0] < preprocess.height:
         raise SpecError(
-            f"--resize-in-graph can't pad an image: --resize {preprocess.resize} must be at "
-            f"least the image size, {preprocess.crop}"
+            f"--resize-in-graph can't pad an image: --resize {preprocess.resize[0]} must be at "
+            f"least the image size, {preprocess.height}"
         )
 
 
-def resize_front(model: onnx.ModelProto, preprocess: Preprocess) -> onnx.ModelProto:
+def _square(spec: InputContract) -> int | None:
+    """Return the side of the crop, where it and the resized area are squares."""
+    squares = spec.height == spec.width and spec.resize[0] == spec.resize[1]
+    return spec.height if squares else None
+
+
+def resize_front(model: onnx.ModelProto, preprocess: InputContract) -> onnx.ModelProto:
     """Return ``model``, which takes uint8 ``(N, crop, crop, 3)``, for uint8 ``(N, H, W, 3)``.
 
     All images of one batch have the same size.
@@ -88,11 +98,11 @@ def without_front(model: onnx.ModelProto) -> onnx.ModelProto:
     return result
 
 
-def front_alone(preprocess: Preprocess) -> onnx.ModelProto:
+def front_alone(preprocess: InputContract) -> onnx.ModelProto:
     """Return a model of the resizing alone: uint8 ``(N, H, W, 3)`` to ``(N, crop, crop, 3)``."""
     graph = _front("input", "cropped", preprocess)
     graph.name = "resize"
-    crop, kind = preprocess.crop, onnx.TensorProto.UINT8
+    crop, kind = preprocess.height, onnx.TensorProto.UINT8
     info = helper.make_tensor_value_info
     graph.input.append(info("input", kind, ["batch", "height", "width", 3]))
     graph.output.append(info("cropped", kind, ["batch", crop, crop, 3]))
@@ -102,10 +112,10 @@ def front_alone(preprocess: Preprocess) -> onnx.ModelProto:
     return model
 
 
-def _front(source: str, target: str, preprocess: Preprocess) -> onnx.GraphProto:
+def _front(source: str, target: str, preprocess: InputContract) -> onnx.GraphProto:
     """Return the nodes from ``source`` to ``target``, and their constants."""
     graph = onnx.GraphProto()
-    crop = preprocess.crop
+    crop = preprocess.height
 
     def const(name: str, *values: int) -> str:
         array = np.array(values, np.int64)
@@ -122,7 +132,7 @@ def _front(source: str, target: str, preprocess: Preprocess) -> onnx.GraphProto:
     size = add("Slice", "size", shape, const("one", 1), const("three", 3))  # (height, width)
     short = add("ReduceMin", "short", size)
     long = add("ReduceMax", "long", size)
-    wanted = const("wanted", preprocess.resize)
+    wanted = const("wanted", preprocess.resize[0])
     longer = add("Div", "longer", add("Mul", "product", long, wanted), short)
     resized = add("Where", "resized", add("Equal", "is_long", size, long), longer, wanted)
     count = add("Slice", "count", shape, const("zero", 0), "resize.one")

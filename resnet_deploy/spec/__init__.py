@@ -3,6 +3,21 @@
 from resnet_deploy.spec.bench import BenchSpec
 from resnet_deploy.spec.budget import Budget
 from resnet_deploy.spec.bundle import DEFAULT_REAL_PICTURES, BundleTarget
+from resnet_deploy.spec.input_contract import (
+    BLOCK,
+    CENTER_CROP_RATIO,
+    EXPORTED_FORMATS,
+    FIELDS,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ChannelOrder,
+    InputContract,
+    InputFormat,
+    Layout,
+    Learned,
+    ResizeMode,
+)
+from resnet_deploy.spec.input_options import InputOptions
 from resnet_deploy.spec.model import (
     IMAGENET_DEPTHS,
     Family,
@@ -14,14 +29,6 @@ from resnet_deploy.spec.model import (
     vgg19_spec,
 )
 from resnet_deploy.spec.output import LABEL_THRESHOLD, OutputKind, OutputSpec
-from resnet_deploy.spec.preprocess import (
-    CENTER_CROP_RATIO,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    InputFormat,
-    Preprocess,
-    PreprocessOverrides,
-)
 from resnet_deploy.spec.quant import CalibrationMethod, Effort, FirstConv, QuantSpec, TargetIsa
 from resnet_deploy.spec.session import Optimization, SessionSpec
 from resnet_deploy.spec.tolerance import (

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec.budget import Budget
+from resnet_deploy.spec.input_contract import InputFormat
+from resnet_deploy.spec.input_options import InputOptions
 from resnet_deploy.spec.licence import check_licence
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.output import OutputSpec
-from resnet_deploy.spec.preprocess import InputFormat, PreprocessOverrides
 from resnet_deploy.spec.quant import QuantSpec
 
 
@@ -30,7 +31,7 @@ class LoadSpec:
     weights: str = "random"
     labels: tuple[str, ...] = ()
     licence: str = ""
-    preprocess: PreprocessOverrides = field(default_factory=PreprocessOverrides)
+    preprocess: InputOptions = field(default_factory=InputOptions)
     seed: int = 0
 
     def __post_init__(self) -> None:

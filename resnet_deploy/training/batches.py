@@ -17,7 +17,7 @@ from torch import Tensor
 
 from resnet_deploy.data.formats import encode
 from resnet_deploy.errors import SpecError
-from resnet_deploy.spec import InputFormat, Preprocess
+from resnet_deploy.spec import InputContract, InputFormat
 from resnet_deploy.spec.training import Augment, Recipe
 from resnet_deploy.training.augment import (
     EpochPlan,
@@ -201,12 +201,12 @@ def _evaluated(
 
 def _resized_crop(data: LabelledImages, plan: EpochPlan, position: int) -> Pixels:
     index = int(plan.order[position])
-    image, size = data.original(index), data.preprocess.crop
+    image, size = data.original(index), data.preprocess.height
     part = image.crop(crop_box(plan, position, image.size))
     return np.asarray(part.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
-def _normalised(pixels: Pixels, preprocess: Preprocess) -> Floats:
+def _normalised(pixels: Pixels, preprocess: InputContract) -> Floats:
     """Return ``(N, S, S, 3)``, number for number what evaluation computes."""
     spec = replace(preprocess, format=InputFormat.FLOAT_NCHW, resize_in_graph=False)
     return np.moveaxis(encode(pixels, spec), 1, -1)

@@ -19,7 +19,7 @@ from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.data.splits import TRAINING_SPLITS
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.spec import InputFormat, Preprocess
+from resnet_deploy.spec import InputContract, InputFormat
 
 Pixels = NDArray[np.uint8]
 
@@ -45,7 +45,7 @@ class LabelledImages:
     dataset: Dataset
     places: NDArray[np.int64]
     labels: NDArray[np.int64]
-    preprocess: Preprocess
+    preprocess: InputContract
     kept: Pixels | None = None
 
     def __len__(self) -> int:
@@ -95,7 +95,7 @@ class TrainingData:
 
 def open_training_data(
     path: Path,
-    preprocess: Preprocess,
+    preprocess: InputContract,
     *,
     progress: Progress = silent,
     limit: int | None = None,
@@ -139,7 +139,7 @@ def open_training_data(
         _choose(train, range(len(train.classes)), preprocess, limit),
         _choose(test, to_class, preprocess, limit),
     ]
-    if 3 * preprocess.crop**2 * sum(map(len, parts)) <= memory:
+    if preprocess.values * sum(map(len, parts)) <= memory:
         parts = _decoded(parts, progress)
     digest = hashlib.sha256(f"{train.fingerprint()} {test.fingerprint()} {limit}".encode())
     return TrainingData(
@@ -151,7 +151,7 @@ def open_training_data(
     )
 
 
-def as_bytes(preprocess: Preprocess) -> Preprocess:
+def as_bytes(preprocess: InputContract) -> InputContract:
     """Return the same preparation up to the crop, as pixels."""
     return replace(preprocess, format=InputFormat.UINT8_NHWC, resize_in_graph=False)
 
@@ -201,7 +201,7 @@ def _class_map(path: Path, train: Dataset, test: Dataset) -> tuple[int, ...]:
 
 
 def _choose(
-    dataset: Dataset, to_class: Sequence[int], preprocess: Preprocess, limit: int | None
+    dataset: Dataset, to_class: Sequence[int], preprocess: InputContract, limit: int | None
 ) -> LabelledImages:
     chosen = range(len(dataset)) if limit is None else sorted(spread_sample(dataset, limit, seed=0))
     places = np.array(chosen, dtype=np.int64)
@@ -212,8 +212,8 @@ def _choose(
 def _decoded(parts: Sequence[LabelledImages], progress: Progress) -> list[LabelledImages]:
     done, total, result = 0, sum(map(len, parts)), []
     for part in parts:
-        size, start = part.preprocess.crop, 0
-        kept = np.empty((len(part), size, size, 3), dtype=np.uint8)
+        shape, start = as_bytes(part.preprocess).shape, 0
+        kept = np.empty((len(part), *shape), dtype=np.uint8)
         places, wanted = part.places.tolist(), [as_bytes(part.preprocess)]
         for batch in prepared_batches(part.dataset, places, wanted, batch_size=_DECODED_AT_ONCE):
             kept[start : start + len(batch.indices)] = batch.inputs[0]

@@ -11,7 +11,7 @@ from resnet_deploy.models.checkpoint import resolve
 from resnet_deploy.models.network import Network
 from resnet_deploy.progress import Progress
 from resnet_deploy.runners.cpu import has_bfloat16, isa
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.spec.training import Precision
 from resnet_deploy.training.data import open_training_data
@@ -33,7 +33,7 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
     """
     model, recipe = request.model, request.recipe
     loaded = _load(request, progress)
-    usual = Preprocess.for_size(model.spec().image_size) if loaded is None else loaded.preprocess
+    usual = InputContract.for_size(model.spec().image_size) if loaded is None else loaded.preprocess
     preprocess = replace(usual, mean=request.mean or usual.mean, std=request.std or usual.std)
     data = open_training_data(
         request.data,

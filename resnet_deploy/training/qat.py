@@ -35,7 +35,7 @@ from resnet_deploy.quantization.ranges import QuantizationParameters
 from resnet_deploy.quantization.static import quantize_static
 from resnet_deploy.rewrites.opset import DEFAULT_OPSET
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
-from resnet_deploy.spec import FirstConv, InputFormat, ModelSpec, Preprocess, QuantSpec
+from resnet_deploy.spec import FirstConv, InputContract, InputFormat, ModelSpec, QuantSpec
 from resnet_deploy.training.data import LabelledImages
 from resnet_deploy.training.fake_quant import Step
 from resnet_deploy.training.quant_graph import steps_of
@@ -132,14 +132,14 @@ def calibration_sample(data: LabelledImages, seed: int) -> CalibrationImages:
         dataset=data.dataset,
         indices=spread_sample(data.dataset, QuantSpec().samples, seed),
         preprocess=data.preprocess,
-        batch_size=calibration_batch_size(data.preprocess.crop),
+        batch_size=calibration_batch_size(data.preprocess),
     )
 
 
 def prepare_qat(
     module: nn.Module,
     spec: ModelSpec,
-    preprocess: Preprocess,
+    preprocess: InputContract,
     calibration: CalibrationImages,
     *,
     threads: int = 0,

@@ -15,7 +15,7 @@ from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.quantization.kernels import group_of
 from resnet_deploy.quantization.plan import WEIGHTED, Plan, activation_inputs
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputContract
 from resnet_deploy.training.fake_quant import (
     Affine,
     Convolution,
@@ -34,7 +34,7 @@ _FRONT = frozenset({"Pad", "Mul", "Add"})
 
 
 def steps_of(
-    model: ir.Model, plan: Plan, module: nn.Module, preprocess: Preprocess
+    model: ir.Model, plan: Plan, module: nn.Module, preprocess: InputContract
 ) -> tuple[Step, ...]:
     """Return the operators of an int8 graph in their order.
 
@@ -56,7 +56,9 @@ def steps_of(
 
 
 class _Builder:
-    def __init__(self, plan: Plan, module: nn.Module, preprocess: Preprocess, source: str) -> None:
+    def __init__(
+        self, plan: Plan, module: nn.Module, preprocess: InputContract, source: str
+    ) -> None:
         self.steps: list[Step] = []
         self._plan = plan
         self._module = module

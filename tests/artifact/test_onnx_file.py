@@ -37,6 +37,15 @@ def test_the_card_in_the_file_is_the_recorded_one() -> None:
     assert Card.from_json(recorded) == full
 
 
+def test_a_card_of_format_3_is_read() -> None:
+    """It knew only square images in RGB, and not where anything was learned."""
+    recorded = (GOLDEN / "card-format-3.json").read_text(encoding="utf-8").strip()
+    assert Card.from_json(recorded).preprocess == card().preprocess
+    assert Card.from_json(recorded).preprocess.assumed == ()
+    foreign = recorded.replace('"kind": "file"', '"kind": "onnx"')
+    assert "mean" in Card.from_json(foreign).preprocess.assumed
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_card_of_an_older_format_is_read(number: int) -> None:
     """Format 1 is of logits and floats, format 2 has no licence and no record."""
@@ -106,8 +115,8 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 
 
 def test_a_card_of_another_format_says_what_to_do() -> None:
-    text = card().to_json().replace('"format": 3', '"format": 4')
-    with pytest.raises(ArtifactError, match="format 4, this version reads up to 3"):
+    text = card().to_json().replace('"format": 4', '"format": 5')
+    with pytest.raises(ArtifactError, match="format 5, this version reads up to 4"):
         Card.from_json(text)
 
 
@@ -174,9 +183,9 @@ def test_a_model_that_is_no_image_classifier(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('"resize": 32', '"resize": 0'),
-        ('"resize": 32', '"resize": 2000000'),
-        ('"resize": 32', '"resize": NaN'),
+        ('"resize": [32, 32]', '"resize": [32, 0]'),
+        ('"resize": [32, 32]', '"resize": [32, 2000000]'),
+        ('"resize": [32, 32]', '"resize": [32, NaN]'),
         ('"proven_isas": []', '"proven_isas": ["\\ud800"]'),
         ('"proven_isas": []', f'"proven_isas": {"[" * 100_000}'),
     ],

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.errors import CheckpointError, SpecError
-from resnet_deploy.spec import InputFormat, ModelSpec, Preprocess, resnet_spec, vgg19_spec
+from resnet_deploy.spec import InputContract, InputFormat, ModelSpec, resnet_spec, vgg19_spec
 from tests.support.cards import full_card
+from tests.support.contracts import square
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -26,14 +27,14 @@ def test_the_card_in_files_is_the_recorded_one() -> None:
 
 
 def test_all_but_net_and_preprocessing_may_be_unknown() -> None:
-    card = WeightsCard(model=vgg19_spec(), preprocess=Preprocess.for_size(224))
+    card = WeightsCard(model=vgg19_spec(), preprocess=InputContract.for_size(224))
     assert WeightsCard.from_json(card.to_json()) == card
 
 
 def test_preprocessing_for_another_size_is_resized_as_usual() -> None:
     own = full_card().preprocess
     assert full_card().preprocess_for(16) == own
-    assert full_card().preprocess_for(224) == replace(own, resize=256, crop=224)
+    assert full_card().preprocess_for(224) == replace(own, resize=(256, 256), height=224, width=224)
 
 
 shares = st.floats(0, 1)
@@ -69,9 +70,7 @@ def cards(draw: st.DrawFn) -> WeightsCard:
                 plain=st.booleans(),
             )
         ),
-        preprocess=Preprocess(
-            resize=draw(st.integers(1, 8192)), crop=size, mean=draw(rgb), std=draw(rgb)
-        ),
+        preprocess=square(size, draw(st.integers(1, 8192)), mean=draw(rgb), std=draw(rgb)),
         labels=draw(st.just(()) | st.tuples(*[names] * classes)),
         accuracy=tuple(draw(st.lists(accuracies, max_size=2))),
         int8_accuracy=tuple(draw(st.lists(accuracies, max_size=2))),
@@ -94,7 +93,7 @@ def test_a_card_comes_back_as_it_was(card: WeightsCard) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"preprocess": Preprocess.for_size(32)}, "a network for 16 pixels and images of 32"),
+        ({"preprocess": InputContract.for_size(32)}, "a network for 16 pixels and images of 32"),
         ({"labels": ("cat", "dog")}, "2 class names for 3 classes"),
         ({"model": ModelSpec(**{**vars(full_card().model), "num_classes": 0})}, "0 classes"),
         ({"accuracy": (Accuracy(data="d", samples=5, top1=1.5),)}, "an accuracy of 1.5 on 5 im"),
@@ -117,7 +116,7 @@ def test_what_no_training_can_give_is_refused(change: dict[str, Any], message: s
     [
         ({"std": (0.0, 1.0, 1.0)}, "standard deviation"),
         ({"mean": (0.0, float("nan"), 1.0)}, "a mean"),
-        ({"resize": 0}, "images of 0 pixels"),
+        ({"resize": (0, 9)}, "images of 0 pixels"),
         ({"format": InputFormat.UINT8_NHWC}, "trained on float-nchw"),
         ({"resize_in_graph": True}, "trained on float-nchw"),
     ],
@@ -141,8 +140,8 @@ def test_a_damaged_card(text: str) -> None:
 
 
 def test_a_card_of_another_format_says_what_to_do() -> None:
-    text = full_card().to_json().replace('"format": 1', '"format": 2')
-    with pytest.raises(CheckpointError, match="format 2, this version reads up to 1: use the"):
+    text = full_card().to_json().replace('"format": 2', '"format": 3')
+    with pytest.raises(CheckpointError, match="format 3, this version reads up to 2: use the"):
         WeightsCard.from_json(text)
 
 
@@ -163,7 +162,7 @@ def without(key: str) -> str:
         full_card().to_json().replace("[0.0, 3.5]", "[0.0, 3.5, 4.0]"),
         full_card().to_json().replace("[0.0, 3.5]", '["a", 3.5]'),
         full_card().to_json().replace('"cat"', '"\\ud800"'),
-        full_card().to_json().replace('"resize": 20', '"resize": 2000000'),
+        full_card().to_json().replace('"resize": [20, 20]', '"resize": [20, 2000000]'),
         full_card().to_json().replace('"seed": 0', f'"seed": {"[" * 100_000}'),
         full_card().to_json().replace('"versions": {', '"versions": 3, "more": {'),
         full_card().to_json().replace('"versions": {', '"more": 3, "versions": {'),

@@ -5,12 +5,12 @@ import hashlib
 import pytest
 
 from resnet_deploy.bundles.golden import golden_images
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputContract
 
 
 @pytest.mark.parametrize("size", [8, 32, 64, 224])
 def test_sizes_exercise_resize_and_crop(size):
-    spec = Preprocess.for_size(size)
+    spec = InputContract.for_size(size)
     images = golden_images(spec)
     shapes = {name: image.shape for name, image in images.items()}
     assert any(len(shape) == 2 for shape in shapes.values()), "one is grey"
@@ -22,6 +22,6 @@ def test_sizes_exercise_resize_and_crop(size):
 
 def test_same_bytes_on_every_machine():
     digest = hashlib.sha256()
-    for name, image in golden_images(Preprocess.for_size(32)).items():
+    for name, image in golden_images(InputContract.for_size(32)).items():
         digest.update(name.encode() + image.tobytes())
     assert digest.hexdigest() == "5f49acb7a0ea64db0f76c0c96e0fb259c2baeadf22544705e8945e851575f044"

@@ -10,7 +10,7 @@ from resnet_deploy.bundles.contract import contract_of
 from resnet_deploy.bundles.golden import answers, golden_cases
 from resnet_deploy.bundles.javascript import core_files, npm_release
 from resnet_deploy.bundles.kit import MODEL_FILE, Kit, Network
-from resnet_deploy.spec import BundleTarget, OutputKind, Preprocess
+from resnet_deploy.spec import BundleTarget, OutputKind
 
 
 def contract_in(files: dict[str, bytes]) -> dict[str, object]:
@@ -74,8 +74,7 @@ def test_the_contract_that_javascript_sees(kit):
 def test_names_from_files_stay_text(kit):
     """Whatever is in a name, the line that holds it is one JSON value."""
     hostile = "x'\"`${process.exit()}</script>\u2028\n"
-    spec = Preprocess(interpolation=hostile)
-    odd = replace(kit, contract=replace(kit.contract, name=hostile, preprocess=spec))
+    odd = replace(kit, contract=replace(kit.contract, name=hostile))
     files = core_files(odd, "lib")
     assert contract_in(files)["name"] == hostile
     assert b"<" not in files["lib/contract.mjs"].split(b"frozen(\n")[1]

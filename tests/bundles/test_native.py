@@ -38,8 +38,8 @@ def test_constants_are_those_of_the_manifest(bundle, tiny_contract):
     text = (bundle / "include/resnet/contract.hpp").read_text()
     spec = tiny_contract.preprocess
     for line in (
-        f"/* resize */ {spec.resize},",
-        f"/* crop */ {spec.crop},",
+        f"/* resize */ {spec.resize[0]},",
+        f"/* crop */ {spec.height},",
         "Interpolation::bilinear,",
         "Format::float_nchw,",
         "OutputKind::logits,",

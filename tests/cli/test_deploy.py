@@ -55,7 +55,8 @@ def test_preprocessing_goes_into_the_card(tmp_path: Path) -> None:
     result = run("export", "--depth", 8, "-o", tmp_path, "--no-int8", "--no-simplify", *options)
     assert result.exit_code == 0, result.output
     spec = load(tmp_path / "net.onnx").preprocess
-    assert (spec.mean, spec.std, spec.resize, spec.crop) == ((0.5,) * 3, (0.25,) * 3, 40, 32)
+    assert (spec.mean, spec.std) == ((0.5,) * 3, (0.25,) * 3)
+    assert (spec.resize, spec.height, spec.width) == ((40, 40), 32, 32)
 
 
 def test_the_card_of_the_weights_is_the_default(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from resnet_deploy.data.loader import prepared_batches
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputContract
+from tests.support.contracts import square
 
-SPEC = Preprocess(resize=8, crop=8)
+SPEC = square(8)
 
 
 def _dataset(counts: list[int]) -> ArrayDataset:
@@ -93,7 +94,7 @@ def test_synthetic_calibration():
 
 def test_loader_prepares_once_per_preprocessing():
     dataset = _dataset([5])
-    other = Preprocess(resize=4, crop=4)
+    other = square(4)
     batches = list(prepared_batches(dataset, [4, 0, 2], [SPEC, SPEC, other], batch_size=2))
     assert [batch.indices for batch in batches] == [(4, 0), (2,)]
     first, second, third = batches[0].inputs
@@ -121,7 +122,9 @@ def test_loader_reads_two_batches_ahead_at_most():
 
 
 def test_cifar10_calibration(cifar10_test):
-    images = calibration_images(cifar10_test, Preprocess.for_size(32), samples=512, batch_size=64)
+    images = calibration_images(
+        cifar10_test, InputContract.for_size(32), samples=512, batch_size=64
+    )
     labels = Counter(images.dataset.label(i) for i in images.indices)
     assert set(labels.values()) <= {51, 52}
     assert [batch.shape for batch in images] == [(64, 3, 32, 32)] * 8
@@ -131,7 +134,7 @@ def test_the_content_key_covers_pixels_and_preprocessing(tmp_path):
     images = calibration_images(_folder(tmp_path / "data"), SPEC, samples=7)
     key = images.content_key()
     assert calibration_images(tmp_path / "data", SPEC, samples=7).content_key() == key
-    other = Preprocess(resize=9, crop=8)
+    other = square(8, 9)
     assert calibration_images(tmp_path / "data", other, samples=7).content_key() != key
     path = images.dataset.root / images.dataset.files[images.indices[0]]  # type: ignore[attr-defined]
     data = bytearray(path.read_bytes())

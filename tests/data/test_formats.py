@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnet_deploy.data.formats import convert, encode, input_shape, pixels_of
+from resnet_deploy.data.formats import convert, encode, pixels_of
 from resnet_deploy.errors import SpecError
-from resnet_deploy.spec import InputFormat, Preprocess
+from resnet_deploy.spec import InputFormat
+from tests.support.contracts import square
 
-SMALL = Preprocess(resize=6, crop=6)
+SMALL = square(6)
 
 
 def pictures(seed: int = 0) -> np.ndarray:
@@ -28,7 +29,7 @@ def test_every_format_becomes_every_other_exactly(source: InputFormat, target: I
     inputs = encode(pictures(), own)
 
     assert (convert(inputs, own, other) == encode(pictures(), other)).all()
-    assert inputs.shape[1:] == input_shape(own)
+    assert inputs.shape[1:] == own.shape
 
 
 @given(st.tuples(*[st.floats(0.0, 1.0)] * 3), st.tuples(*[st.floats(0.01, 2.0)] * 3))

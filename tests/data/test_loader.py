@@ -12,9 +12,9 @@ from resnet_deploy.data.folder import open_folder
 from resnet_deploy.data.loader import image_name, prepared_batches
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.spec import Preprocess
+from tests.support.contracts import square
 
-SPEC = Preprocess(resize=8, crop=8)
+SPEC = square(8)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_bad_image_stops_the_run_without_leave_out(folder):
 def test_a_picture_that_can_not_be_resized_is_named(tmp_path):
     (tmp_path / "a").mkdir()
     Image.new("RGB", (1, 10000)).save(tmp_path / "a/strip.png")
-    spec = Preprocess(resize=300, crop=300)
+    spec = square(300)
     with pytest.raises(DatasetError, match=r"^a/strip\.png: .* too elongated"):
         list(prepared_batches(open_folder(tmp_path), [0], [spec], batch_size=1))
 

@@ -16,7 +16,8 @@ from PIL import Image
 
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import InputFormat, Preprocess, SessionSpec
+from resnet_deploy.spec import InputFormat, SessionSpec
+from tests.support.contracts import square
 from tests.support.cpp_bundle import Built, block, build, commands_of
 from tests.support.native_classifier import (
     BAD_ARGUMENT,
@@ -78,7 +79,7 @@ def test_three_commands_from_the_readme_to_a_pass(built: Built) -> None:
 def test_200_pictures_get_pythons_class(
     classifier: NativeClassifier, built: Built, cifar_pictures: Pixels
 ) -> None:
-    spec = Preprocess(resize=32, crop=32, format=InputFormat.UINT8_NHWC)
+    spec = square(32, form=InputFormat.UINT8_NHWC)
     worst = 0.0
     with closing(OrtRunner(built.folder / "model.onnx", SessionSpec(threads=1, spin=False))) as ort:
         for picture in cifar_pictures:

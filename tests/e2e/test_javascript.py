@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,10 @@ from PIL import Image
 
 from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.bundles.golden import netpbm
-from resnet_deploy.data.formats import input_shape
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.data.synthetic import synthetic_images
-from resnet_deploy.spec import BundleTarget, InputFormat, Preprocess
+from resnet_deploy.spec import EXPORTED_FORMATS, BundleTarget, InputContract
+from tests.support.contracts import square
 from tests.support.npm import find_node, link_modules, modules, run
 
 _COMPILER = {"typescript": "7.0.2", "@types/node": "18.19.130"}
@@ -55,11 +56,10 @@ def test_preprocessing_is_that_of_python(node: str, bundle: Path) -> None:
         height, width = (int(side) for side in random.integers(1, 180, 2))
         crop = 2 * int(random.integers(4, 30))
         resize = max(1, crop + int(random.integers(-12, 30)))
-        spec = Preprocess(
-            resize=min(height, width) if number % 10 == 0 else resize,
-            crop=crop,
+        spec = replace(
+            square(crop, min(height, width) if number % 10 == 0 else resize),
             interpolation=("nearest", "bilinear", "bicubic", "lanczos")[number % 4],
-            format=list(InputFormat)[number // 4 % 4],
+            format=EXPORTED_FORMATS[number // 4 % 4],
         )
         specs.append(spec)
         pictures.append(noise[:height, :width])
@@ -71,13 +71,13 @@ def test_preprocessing_is_that_of_python(node: str, bundle: Path) -> None:
         assert (bundle / f"{number}.input").read_bytes() == expected.tobytes(), (number, spec)
 
 
-def job(spec: Preprocess) -> dict[str, object]:
+def job(spec: InputContract) -> dict[str, object]:
     """A contract as JavaScript has it, as far as preprocessing goes."""
     return {
-        "inputShape": input_shape(spec),
+        "inputShape": spec.shape,
         "preprocess": {
-            "resize": spec.resize,
-            "crop": spec.crop,
+            "resize": spec.resize[0],
+            "crop": spec.height,
             "interpolation": spec.interpolation,
             "mean": spec.mean,
             "std": spec.std,

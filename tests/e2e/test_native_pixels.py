@@ -11,7 +11,8 @@ from PIL import Image
 
 from resnet_deploy.data.images import read_image
 from resnet_deploy.data.preprocess import prepare
-from resnet_deploy.spec import InputFormat, Preprocess
+from resnet_deploy.spec import EXPORTED_FORMATS, InputContract, InputFormat
+from tests.support.contracts import square
 from tests.support.native_pixels import NativePixels
 
 FILTERS = ("nearest", "bilinear", "bicubic", "lanczos")
@@ -24,13 +25,12 @@ def pixels(tmp_path_factory: pytest.TempPathFactory) -> NativePixels:
 
 def test_pixels_are_pillows_at_any_size(pixels: NativePixels) -> None:
     random = np.random.default_rng(0)
-    formats = tuple(InputFormat)
+    formats = EXPORTED_FORMATS
     for number in range(200):
         height, width = (int(random.integers(1, 300)) for _ in range(2))
         picture = random.integers(0, 256, (height, width, 3), np.uint8)
-        spec = Preprocess(
-            resize=int(random.integers(1, 120)),
-            crop=2 * int(random.integers(1, 60)),
+        spec = replace(
+            square(2 * int(random.integers(1, 60)), int(random.integers(1, 120))),
             interpolation=FILTERS[number % len(FILTERS)],
             format=formats[number // len(FILTERS) % len(formats)],
         )
@@ -46,8 +46,8 @@ def test_rows_may_be_apart_and_the_graph_may_resize(pixels: NativePixels) -> Non
     wide = np.random.default_rng(1).integers(0, 256, (33, 60, 3), np.uint8)
     part = wide[:, :41]
     for spec in (
-        Preprocess(resize=24, crop=16),
-        Preprocess(format=InputFormat.UINT8_NHWC, resize_in_graph=True),
+        square(16, 24),
+        InputContract(format=InputFormat.UINT8_NHWC, resize_in_graph=True),
     ):
         found = pixels.prepare(part, spec, stride=180)
         assert found is not None
@@ -55,7 +55,7 @@ def test_rows_may_be_apart_and_the_graph_may_resize(pixels: NativePixels) -> Non
 
 
 def test_photos_become_pythons_pixels(pixels: NativePixels, photos: Path) -> None:
-    spec = Preprocess(format=InputFormat.UINT8_NHWC)
+    spec = InputContract(format=InputFormat.UINT8_NHWC)
     files = sorted(photos.rglob("*.JPEG"))
     assert len(files) == 125
     for number, file in enumerate(files):

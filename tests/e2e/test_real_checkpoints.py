@@ -13,7 +13,7 @@ import torch
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.models.checkpoint import resolve
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.model_request import ModelRequest
 
 CHECKPOINTS = {20: "resnet20-12fca82f.th", 32: "resnet32-d509ac18.th"}
@@ -39,7 +39,7 @@ def pytorch_top1(checkpoint: Path, data: Path) -> float:
     right = 0
     for start in range(0, len(dataset), 250):
         chunk = range(start, min(start + 250, len(dataset)))
-        batch = np.stack([prepare(dataset.image(i), Preprocess.for_size(32)) for i in chunk])
+        batch = np.stack([prepare(dataset.image(i), InputContract.for_size(32)) for i in chunk])
         with torch.inference_mode():
             found = module(torch.from_numpy(batch)).argmax(1).numpy()
         right += int((found == np.array([dataset.label(i) for i in chunk])).sum())

@@ -27,7 +27,7 @@ def test_the_pretrained_network() -> None:
     assert match_classes(CLASSES[::-1], loaded.labels, 10) == tuple(range(9, -1, -1))
     assert loaded.card is not None
     assert loaded.card.licence
-    assert loaded.card.preprocess.crop == 32
+    assert loaded.card.preprocess.height == 32
     assert path.stat().st_size < 1.2e6
     assert path.with_name("README.md").is_file()
 

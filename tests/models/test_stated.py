@@ -12,7 +12,15 @@ from resnet_deploy.errors import CheckpointError
 from resnet_deploy.models.checkpoint import resolve
 from resnet_deploy.models.stated import stated_by_card
 from resnet_deploy.models.weights_file import write_weights
-from resnet_deploy.spec import Family, ModelSpec, Preprocess, Shortcut, Stem, Variant, resnet_spec
+from resnet_deploy.spec import (
+    Family,
+    InputContract,
+    ModelSpec,
+    Shortcut,
+    Stem,
+    Variant,
+    resnet_spec,
+)
 from resnet_deploy.spec.model_request import ModelRequest
 from tests.support.cards import full_card
 
@@ -23,7 +31,7 @@ OWN = ModelSpec(family=Family.CUSTOM, num_classes=3, image_size=16, factory="own
 
 
 def card_for(spec: ModelSpec, **more: Any) -> WeightsCard:
-    return WeightsCard(model=spec, preprocess=Preprocess.for_size(spec.image_size), **more)
+    return WeightsCard(model=spec, preprocess=InputContract.for_size(spec.image_size), **more)
 
 
 @pytest.mark.parametrize(

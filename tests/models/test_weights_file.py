@@ -16,7 +16,7 @@ from resnet_deploy.models.checkpoint import resolve
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.weights_file import CARD_ENTRY, write_weights
-from resnet_deploy.spec import ModelSpec, Preprocess, Shortcut, Variant, resnet_spec
+from resnet_deploy.spec import InputContract, ModelSpec, Shortcut, Variant, resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
 from tests.support.cards import full_card
 from tests.support.states import State, same_logits, state_of
@@ -25,7 +25,7 @@ TINY = resnet_spec(8, num_classes=3, image_size=16)
 
 
 def card_for(spec: ModelSpec) -> WeightsCard:
-    return WeightsCard(model=spec, preprocess=Preprocess.for_size(spec.image_size))
+    return WeightsCard(model=spec, preprocess=InputContract.for_size(spec.image_size))
 
 
 def load(path: Path, **request: Any) -> Network:
@@ -159,7 +159,7 @@ def test_a_plain_card_on_projections_is_refused(tmp_path: Path) -> None:
     [
         ("", "the weights card is damaged"),
         ("{}", "the weights card is damaged"),
-        (full_card().to_json().replace('"format": 1', '"format": 9'), "has format 9"),
+        (full_card().to_json().replace('"format": 2', '"format": 9'), "has format 9"),
     ],
     ids=["empty", "bare", "format"],
 )

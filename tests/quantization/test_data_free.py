@@ -27,7 +27,7 @@ from resnet_deploy.quantization.moments import Moments
 from resnet_deploy.quantization.plan import Plan, make_plan
 from resnet_deploy.quantization.ranges import QuantizationParameters, Range, choose_range
 from resnet_deploy.quantization.weights import layer_inputs
-from resnet_deploy.spec import CalibrationMethod, Preprocess
+from resnet_deploy.spec import CalibrationMethod, InputContract
 from tests.support.graphs import noise, parse
 
 
@@ -252,7 +252,7 @@ def test_a_trained_net_keeps_its_ranges(shared_data: Path, cifar10_test: Path) -
     zero_pad_shortcut(graph)
     plan = make_plan(graph)
     expected = expected_histograms(graph, plan, batchnorm_statistics(module))
-    images = calibration_images(cifar10_test, Preprocess.for_size(32), samples=64)
+    images = calibration_images(cifar10_test, InputContract.for_size(32), samples=64)
 
     observed = observe(ir.to_proto(graph), list(expected), images, images=64)
 

@@ -11,7 +11,7 @@ from resnet_deploy.quantization.calibrate import observe
 from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.quantization.static import quantize_static
 from resnet_deploy.runners.compare import difference
-from resnet_deploy.spec import FirstConv, Preprocess, QuantSpec
+from resnet_deploy.spec import FirstConv, InputContract, QuantSpec
 from tests.support.graphs import noise, parse, run
 
 BLOCK = """
@@ -276,7 +276,7 @@ def test_a_plain_first_convolution_stays_as_it_is(tmp_path: Path) -> None:
         QuantSpec(first_conv=FirstConv.PLAIN),
         [noise(8, 3, 32, 32)],
         images=8,
-        preprocess=Preprocess.for_size(32),
+        preprocess=InputContract.for_size(32),
     )
     quantized = net.write()
 

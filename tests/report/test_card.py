@@ -9,11 +9,11 @@ import pytest
 from resnet_deploy.artifact.card import Accuracy, Card, Step, WeightsSource
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.report.views.summary import card_lines
-from resnet_deploy.spec import InputFormat, OutputKind, OutputSpec, Preprocess, resnet_spec
+from resnet_deploy.spec import InputContract, InputFormat, OutputKind, OutputSpec, resnet_spec
 
 CARD = Card(
     model=resnet_spec(20),
-    preprocess=Preprocess.for_size(224),
+    preprocess=InputContract.for_size(224),
     weights=WeightsSource(kind="file", file="net.pth", sha256="0123456789abcdef"),
     labels=("cat [x]", "dog", "frog", "car"),
     steps=(Step(name="export"),),
@@ -40,7 +40,7 @@ def test_a_float_file() -> None:
     assert lines(CARD) == [
         "weights: net.pth, SHA-256 0123456789ab…",
         "licence: MIT",
-        "input: shorter side resized to 256 (bilinear), centre 224x224, RGB on [0, 1], "
+        "input: RGB 0 to 1, shorter side 256 bilinear, centre 224, "
         "mean 0.485 0.456 0.406, std 0.229 0.224 0.225",
         "output: logits of 10 classes (cat [x], dog, frog, …)",
         "fp32 parity: within 1.5e-07 of the largest logit",
@@ -76,8 +76,8 @@ def test_an_int8_file() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"resize_in_graph": True}, "RGB bytes of any image; the graph does the rest: shorter"),
-        ({"format": InputFormat.UINT8_S2D}, "RGB bytes as uint8-s2d; the graph normalises: mean"),
+        ({"resize_in_graph": True}, "any size (the graph resizes: shorter side"),
+        ({"format": InputFormat.UINT8_S2D}, "RGB bytes, S2D, shorter side"),
     ],
 )
 def test_inputs_of_bytes(change: dict[str, object], words: str) -> None:

@@ -10,7 +10,7 @@ from resnet_deploy.report import view
 from resnet_deploy.report.document import Notes
 from resnet_deploy.report.views.summary import macs
 from resnet_deploy.results import ModelSummary, Stage
-from resnet_deploy.spec import Preprocess, resnet_spec
+from resnet_deploy.spec import InputContract, resnet_spec
 from tests.support.terminal import printed
 
 STAGES = (
@@ -27,7 +27,7 @@ NET = ModelSummary(name="resnet18", stages=STAGES, paper_flops=1.8e9)
 CARD = json.loads(
     Card(
         model=resnet_spec(20),
-        preprocess=Preprocess.for_size(224),
+        preprocess=InputContract.for_size(224),
         weights=WeightsSource(kind="file", file="net.pth", sha256="0123456789abcdef"),
         labels=("cat [x]", "dog"),
     ).to_json()

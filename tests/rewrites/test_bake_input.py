@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from resnet_deploy.data.formats import encode
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.rewrites.bake_input import bake_input
-from resnet_deploy.spec import InputFormat, Preprocess
+from resnet_deploy.spec import InputFormat
+from tests.support.contracts import square
 from tests.support.graphs import noise, parse, run
 
-PHOTO = Preprocess(resize=16, crop=16)
-BYTES = [kind for kind in InputFormat if kind is not InputFormat.FLOAT_NCHW]
+PHOTO = square(16)
+BYTES = [kind for kind in InputFormat if not kind.is_float]
 
 
 def stem(pads: list[int], stride: int = 2, kernel: int = 3) -> Any:
@@ -72,7 +73,7 @@ def test_blocks_need_a_stem_of_stride_2() -> None:
 
 
 def test_another_size_than_the_card_says_is_refused() -> None:
-    spec = Preprocess(resize=32, crop=32, format=InputFormat.UINT8_NHWC)
+    spec = square(32, form=InputFormat.UINT8_NHWC)
     with pytest.raises(UnsupportedGraphError, match="16x16 pixels and its card says 32x32"):
         bake_input(stem([1, 1, 1, 1]), spec)
 

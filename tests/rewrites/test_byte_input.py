@@ -13,11 +13,12 @@ from resnet_deploy.graph.layers import layers_of
 from resnet_deploy.passes.result import PassResult, Refusal
 from resnet_deploy.rewrites.bake_input import bake_input
 from resnet_deploy.rewrites.byte_input import byte_input
-from resnet_deploy.spec import InputFormat, Preprocess
+from resnet_deploy.spec import InputContract, InputFormat
+from tests.support.contracts import square
 from tests.support.graphs import noise, op_types, parse, run, to_ir
 
 # Whole grey levels as means: then the border, which is made of bytes, is exact too.
-LEVELS = Preprocess(resize=16, crop=16, mean=(120 / 255, 110 / 255, 90 / 255), std=(0.2, 0.25, 0.3))
+LEVELS = square(16, mean=(120 / 255, 110 / 255, 90 / 255), std=(0.2, 0.25, 0.3))
 
 LEVELS_NHWC = replace(LEVELS, format=InputFormat.UINT8_NHWC)
 
@@ -37,7 +38,7 @@ def pictures(width: int = 16) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (2, 16, width, 3)).astype(np.uint8)
 
 
-def compare(model: onnx.ModelProto, spec: Preprocess, *, widen: bool = True) -> ir.Model:
+def compare(model: onnx.ModelProto, spec: InputContract, *, widen: bool = True) -> ir.Model:
     """Rewrite ``model`` for bytes, compare with the original, return the rewritten graph."""
     graph = to_ir(bake_input(model, spec))
     assert byte_input(graph, widen=widen) == PassResult(1)
@@ -95,7 +96,7 @@ def test_a_width_without_groups_keeps_three_channels(width: int) -> None:
     graph = to_ir(model)
     x = graph.graph.inputs[0]
     assert x.shape is not None
-    spec = replace(LEVELS, crop=16, format=InputFormat.UINT8_NHWC)
+    spec = replace(LEVELS, format=InputFormat.UINT8_NHWC)
     baked = bake_input(stem([3, 3, 3, 3], 2, 7), spec)
     baked.graph.input[0].type.tensor_type.shape.dim[2].dim_value = width
     del baked.graph.value_info[:]
@@ -109,7 +110,7 @@ def test_a_width_without_groups_keeps_three_channels(width: int) -> None:
 
 
 def test_a_mean_between_two_levels_is_half_a_level_off_at_most() -> None:
-    usual = Preprocess(resize=16, crop=16)
+    usual = square(16)
     model, spec = stem([1, 1, 1, 1], 1, 3), replace(usual, format=InputFormat.UINT8_NHWC)
     graph = to_ir(bake_input(model, spec))
     byte_input(graph)

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from resnet_deploy.passes.result import PassResult, Refusal
 from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
 from resnet_deploy.rewrites.pixel_input import pixel_input
-from resnet_deploy.spec import Preprocess
+from tests.support.contracts import square
 from tests.support.graphs import noise, op_types, parse, run, to_ir
 
-PHOTO = Preprocess(resize=16, crop=16)
-PLAIN = Preprocess(resize=16, crop=16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+PHOTO = square(16)
+PLAIN = square(16, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 
 def stem(pads: list[int], stride: int = 1, kernel: int = 3) -> str:

@@ -19,14 +19,15 @@ from resnet_deploy.rewrites.resize_front import (
     without_front,
 )
 from resnet_deploy.runners.ort_runner import open_session
-from resnet_deploy.spec import InputFormat, Preprocess, SessionSpec
+from resnet_deploy.spec import InputContract, InputFormat, SessionSpec
+from tests.support.contracts import square
 from tests.support.graphs import noise, parse, run
 
-BYTES = Preprocess(resize=40, crop=32, format=InputFormat.UINT8_NHWC)
-SESSIONS: dict[Preprocess, Any] = {}
+BYTES = square(32, 40, form=InputFormat.UINT8_NHWC)
+SESSIONS: dict[InputContract, Any] = {}
 
 
-def resized(picture: np.ndarray, spec: Preprocess) -> np.ndarray:
+def resized(picture: np.ndarray, spec: InputContract) -> np.ndarray:
     if spec not in SESSIONS:
         SESSIONS[spec] = open_session(front_alone(spec).SerializeToString(), SessionSpec(threads=1))
     found: np.ndarray = SESSIONS[spec].run(None, {"input": picture[None]})[0][0]
@@ -38,7 +39,7 @@ def resized(picture: np.ndarray, spec: Preprocess) -> np.ndarray:
 def test_pictures_of_any_size_come_out_as_from_pillow(
     resize: int, crop: int, height: int, width: int, seed: int
 ) -> None:
-    spec = replace(BYTES, resize=resize, crop=crop)
+    spec = replace(BYTES, resize=(resize, resize), height=crop, width=crop)
     photo = Image.fromarray(synthetic_images(1, 64, seed)[0]).resize((width, height))
     noisy = np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
 
@@ -81,11 +82,11 @@ def test_an_old_operator_set_is_refused() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (Preprocess(resize=40, crop=32), "add --input uint8-nhwc"),
-        (replace(BYTES, resize=20), "can't pad an image"),
+        (square(32, 40), "add --input uint8-nhwc"),
+        (replace(BYTES, resize=(20, 20)), "can't pad an image"),
         (replace(BYTES, interpolation="lanczos"), "lanczos"),
     ],
 )
-def test_what_the_graph_cannot_do_is_refused(spec: Preprocess, message: str) -> None:
+def test_what_the_graph_cannot_do_is_refused(spec: InputContract, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         check_resizable(spec)

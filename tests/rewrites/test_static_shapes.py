@@ -12,7 +12,8 @@ from resnet_deploy.artifact.onnx_file import Artifact, describe
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.rewrites.resize_front import resize_front
 from resnet_deploy.rewrites.static_shapes import with_shapes
-from resnet_deploy.spec import InputFormat, Preprocess
+from resnet_deploy.spec import InputFormat
+from tests.support.contracts import square
 from tests.support.graphs import noise, parse
 
 NET = """
@@ -80,7 +81,7 @@ def test_what_resizes_pictures_is_left_out(tmp_path: Path) -> None:
       y = Transpose<perm=[0,3,1,2]>(f)
     }
     """
-    preprocess = replace(Preprocess(resize=40, crop=32), format=InputFormat.UINT8_NHWC)
+    preprocess = replace(square(32, 40), format=InputFormat.UINT8_NHWC)
     plain = parse(text, {"unused": np.zeros(1, np.float32)}, opset=18)
     model = resize_front(plain, preprocess)
 

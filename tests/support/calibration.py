@@ -7,7 +7,7 @@ import onnx
 
 from resnet_deploy.data.arrays import array_dataset
 from resnet_deploy.data.calibration import CalibrationImages
-from resnet_deploy.spec import Preprocess
+from tests.support.contracts import square
 from tests.support.graphs import noise, parse
 
 TENSORS = ["x", "r", "c"]
@@ -36,6 +36,6 @@ def calibration(count: int = 45, seed: int = 0) -> CalibrationImages:
     return CalibrationImages(
         dataset=array_dataset("noise", pixels, None),
         indices=tuple(range(count)),
-        preprocess=Preprocess(resize=48, crop=48),
+        preprocess=square(48),
         batch_size=7,
     )

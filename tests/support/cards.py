@@ -10,7 +10,7 @@ import onnx
 from resnet_deploy.artifact.card import Accuracy, Card, WeightsSource
 from resnet_deploy.artifact.onnx_file import Artifact, save
 from resnet_deploy.artifact.weights_card import WeightsCard
-from resnet_deploy.spec import Preprocess, resnet_spec
+from resnet_deploy.spec import InputContract, resnet_spec
 from tests.support.graphs import noise, parse
 
 
@@ -18,8 +18,13 @@ def full_card(**changed: Any) -> WeightsCard:
     """A card that says everything, of a ResNet-8 with 3 classes on 16 pixels."""
     values: dict[str, Any] = {
         "model": resnet_spec(8, num_classes=3, image_size=16),
-        "preprocess": Preprocess(
-            resize=20, crop=16, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.2), interpolation="bicubic"
+        "preprocess": InputContract(
+            resize=(20, 20),
+            height=16,
+            width=16,
+            mean=(0.5, 0.4, 0.3),
+            std=(0.25, 0.2, 0.2),
+            interpolation="bicubic",
         ),
         "labels": ("cat", "Hündin", "frog"),
         "accuracy": (
@@ -46,7 +51,7 @@ def tiny() -> onnx.ModelProto:
 def card(**changed: object) -> Card:
     values = {
         "model": resnet_spec(20),
-        "preprocess": Preprocess.for_size(32),
+        "preprocess": InputContract.for_size(32),
         "weights": WeightsSource(kind="file", file="r20.th", sha256="ab"),
         "labels": ("cat", "Hündin"),
         "versions": {"torch": "2.13.0"},

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_deploy.data.formats import input_shape
-from resnet_deploy.spec import InputFormat, Preprocess
+from resnet_deploy.spec import InputContract, InputFormat
 from tests.support.native_toolchain import NATIVE_TEMPLATES, run, tool
 
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
@@ -42,14 +41,14 @@ class NativePixels:
         self._prepare.restype = ctypes.c_long
 
     def prepare(
-        self, pixels: NDArray[np.uint8], spec: Preprocess, stride: int = 0
+        self, pixels: NDArray[np.uint8], spec: InputContract, stride: int = 0
     ) -> NDArray[Any] | None:
         """Return what ``resnet_deploy.data.preprocess.prepare`` returns; None: an error.
 
         ``pixels`` is ``(H, W, 3)``, its rows ``stride`` bytes apart (0: dense).
         """
         height, width, _ = pixels.shape
-        shape = pixels.shape if spec.resize_in_graph else input_shape(spec)
+        shape = pixels.shape if spec.resize_in_graph else spec.shape
         dtype = np.float32 if spec.format is InputFormat.FLOAT_NCHW else np.uint8
         made = np.empty(shape, dtype)
         three = ctypes.c_float * 3
@@ -60,8 +59,8 @@ class NativePixels:
             ctypes.c_int(width),
             ctypes.c_int(height),
             ctypes.c_long(stride),
-            ctypes.c_int(spec.resize),
-            ctypes.c_int(spec.crop),
+            ctypes.c_int(spec.resize[0]),
+            ctypes.c_int(spec.height),
             ctypes.c_int(_INTERPOLATIONS.index(spec.interpolation)),
             ctypes.c_int(_FORMATS.index(spec.format)),
             ctypes.c_int(spec.resize_in_graph),

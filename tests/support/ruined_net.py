@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resnet_deploy.data.preprocess import prepare
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputContract
 from tests.support.graphs import noise, parse, run
 
 SIZE = 16
@@ -54,7 +54,7 @@ def ruined_net(path: Path, folder: Path, *, pictures: int = 64) -> Path:
     weights["layer1.conv1.bias"][0] = -1
     weights["layer1.conv2.weight"][:, 0] = 500
     images = [_picture(seed) for seed in range(pictures)]
-    spec = Preprocess.for_size(SIZE)
+    spec = InputContract.for_size(SIZE)
     x = np.stack([prepare(Image.fromarray(image), spec) for image in images])
     # Half of the pictures are of each class, as near the border as they come.
     logits = run(parse(_NET, weights), x)

@@ -10,7 +10,8 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from resnet_deploy.artifact import onnx_file as artifact
 from resnet_deploy.artifact.card import Card, WeightsSource
 from resnet_deploy.artifact.onnx_file import Artifact
-from resnet_deploy.spec import Family, ModelSpec, Preprocess
+from resnet_deploy.spec import Family, InputContract, ModelSpec
+from tests.support.contracts import square
 
 COLOURS = ("red", "green", "blue")
 
@@ -44,7 +45,7 @@ def save_colour_model(
     weights: np.ndarray | None = None,
     *,
     labels: tuple[str, ...] = COLOURS,
-    preprocess: Preprocess | None = None,
+    preprocess: InputContract | None = None,
     shape: tuple[int | str, ...] = ("N", 3, 8, 8),
 ) -> Artifact:
     """Write :func:`colour_model` with a card."""
@@ -52,7 +53,7 @@ def save_colour_model(
     classes = 3 if weights is None else len(weights)
     card = Card(
         model=ModelSpec(family=Family.CUSTOM, num_classes=classes, image_size=8),
-        preprocess=preprocess or Preprocess(resize=8, crop=8, mean=(0, 0, 0), std=(1, 1, 1)),
+        preprocess=preprocess or square(8, mean=(0, 0, 0), std=(1, 1, 1)),
         weights=WeightsSource(kind="random", seed=0),
         labels=labels,
     )

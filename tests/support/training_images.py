@@ -9,18 +9,19 @@ import numpy as np
 from PIL import Image
 
 from resnet_deploy.data.arrays import ArrayDataset
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputContract
 from resnet_deploy.training.data import LabelledImages
+from tests.support.contracts import square
 
 SIZE = 16
-SPEC = Preprocess(resize=SIZE, crop=SIZE)
+SPEC = square(SIZE)
 
 
 def pixels(count: int, seed: int = 0, size: int = SIZE) -> np.ndarray:
     return np.random.RandomState(seed).randint(0, 256, (count, size, size, 3)).astype(np.uint8)
 
 
-def labelled_images(count: int, *, kept: bool = True, spec: Preprocess = SPEC, size: int = SIZE):
+def labelled_images(count: int, *, kept: bool = True, spec: InputContract = SPEC, size: int = SIZE):
     """Return images of three classes, in memory or not."""
     labels = np.arange(count, dtype=np.int64) % 3
     images = pixels(count, size=size)

@@ -10,12 +10,13 @@ from resnet_deploy.artifact.card import Card, Step, WeightsSource
 from resnet_deploy.artifact.onnx_file import save
 from resnet_deploy.spec import (
     Family,
+    InputContract,
     InputFormat,
     ModelSpec,
     OutputKind,
     OutputSpec,
-    Preprocess,
 )
+from tests.support.contracts import square
 from tests.support.graphs import parse
 
 
@@ -28,7 +29,7 @@ def top_2_model(path: Path) -> Path:
     }"""
     card = Card(
         model=ModelSpec(family=Family.CUSTOM, num_classes=3, image_size=8),
-        preprocess=Preprocess(resize=8, crop=8, mean=(0, 0, 0), std=(1, 1, 1)),
+        preprocess=square(8, mean=(0, 0, 0), std=(1, 1, 1)),
         weights=WeightsSource(kind="random", seed=0),
         output=OutputSpec(kind=OutputKind.TOP_K, k=2),
         labels=("red", "green", "blue"),
@@ -44,7 +45,9 @@ def resizing_model(path: Path, *, name: str = "input") -> Path:
     }"""
     model = parse(text, {})
     model.graph.input[0].name = model.graph.node[0].input[0] = name
-    preprocess = Preprocess(resize=8, crop=8, format=InputFormat.UINT8_NHWC, resize_in_graph=True)
+    preprocess = InputContract(
+        resize=(8, 8), height=8, width=8, format=InputFormat.UINT8_NHWC, resize_in_graph=True
+    )
     card = Card(
         model=ModelSpec(family=Family.CUSTOM, num_classes=3, image_size=8),
         preprocess=preprocess,

@@ -12,7 +12,6 @@ from PIL import Image
 
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.errors import SpecError
-from resnet_deploy.spec import Preprocess
 from resnet_deploy.spec.training import Augment, Recipe
 from resnet_deploy.training.augment import crop_box, plan_epoch
 from resnet_deploy.training.batches import (
@@ -21,6 +20,7 @@ from resnet_deploy.training.batches import (
     steps_per_epoch,
     training_batches,
 )
+from tests.support.contracts import square
 from tests.support.training_images import SPEC, labelled_images
 
 KEPT = labelled_images(26)
@@ -126,7 +126,7 @@ def test_without_augmentation_training_sees_what_evaluation_sees():
 
 
 def test_resized_crop_is_of_the_original_image():
-    large = labelled_images(4, kept=False, size=40, spec=Preprocess(resize=20, crop=16))
+    large = labelled_images(4, kept=False, size=40, spec=square(16, 20))
     recipe = Recipe(batch_size=4, augment=Augment.RESIZED_CROP)
     plan = plan_epoch(4, recipe, seed=0, epoch=0)
     (batch,) = training_batches(large, recipe, seed=0, epoch=0)

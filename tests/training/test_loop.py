@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from resnet_deploy.errors import SpecError, TrainingError
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.training import Augment, Precision, Recipe
 from resnet_deploy.training.batches import training_batches
 from resnet_deploy.training.data import TrainingData, open_training_data
@@ -21,7 +21,7 @@ from tests.support.training_runs import CLASSES, NET, RECIPE, SIZE, STEPS, made_
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     path = made_up(tmp_path_factory.mktemp("data") / "made-up.npz")
-    return open_training_data(path, Preprocess.for_size(SIZE))
+    return open_training_data(path, InputContract.for_size(SIZE))
 
 
 def training(data: TrainingData, recipe: Recipe = RECIPE, **changes: Any) -> Training:

@@ -10,7 +10,7 @@ from resnet_deploy.models.init import initialize_for_training
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ResNet
-from resnet_deploy.spec import Preprocess, Shortcut, resnet_spec
+from resnet_deploy.spec import InputContract, Shortcut, resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Recipe
 from resnet_deploy.training.network import (
@@ -31,7 +31,7 @@ def loaded(labels: tuple[str, ...] = (), classes: int = 3) -> Network:
     return Network(
         module=build(spec),
         spec=spec,
-        preprocess=Preprocess.for_size(32),
+        preprocess=InputContract.for_size(32),
         source=source,
         labels=labels,
         notices=("n",),

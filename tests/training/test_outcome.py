@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from resnet_deploy.models.checkpoint import resolve
-from resnet_deploy.spec import Preprocess
+from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Recipe
 from resnet_deploy.training.checkpoint import Best
@@ -20,7 +20,7 @@ from tests.support.training_runs import CLASSES, NET, RECIPE, SIZE, made_up, req
 @pytest.fixture(scope="module")
 def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
     data = made_up(tmp_path_factory.mktemp("data") / "made-up.npz")
-    preprocess = Preprocess.for_size(SIZE)
+    preprocess = InputContract.for_size(SIZE)
     training = Training(
         trainable=new_network(NET, CLASSES, RECIPE, 0),
         data=open_training_data(data, preprocess),

@@ -32,8 +32,8 @@ from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import (
     Effort,
     Family,
+    InputContract,
     ModelSpec,
-    Preprocess,
     QuantSpec,
     Shortcut,
     Stem,
@@ -45,7 +45,7 @@ from tests.support.exports import exported
 from tests.support.graphs import run
 
 SIZE = 16
-PREPROCESS = Preprocess.for_size(SIZE)
+PREPROCESS = InputContract.for_size(SIZE)
 CALIBRATION = synthetic_calibration(PREPROCESS, samples=16)
 IMAGES = np.concatenate(list(synthetic_calibration(PREPROCESS, samples=24, seed=1)))
 BATCH = torch.from_numpy(IMAGES)

@@ -171,7 +171,7 @@ def test_weights_keep_their_preprocessing_at_another_size(data: Path, tmp_path: 
     run(replace(larger, weights=str(out)))
     card = resolve(ModelRequest(), str(tmp_path / "second")).card
     assert card is not None
-    assert (card.preprocess.mean, card.preprocess.crop) == ((0.1, 0.2, 0.3), 24)
+    assert (card.preprocess.mean, card.preprocess.height) == ((0.1, 0.2, 0.3), 24)
 
 
 def test_int8_aware_runs_go_on_to_the_same_bits(data: Path, finished: Path, tmp_path: Path) -> None:

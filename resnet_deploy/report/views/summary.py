@@ -6,10 +6,11 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from resnet_deploy.artifact.card_json import converter
 from resnet_deploy.report.document import Cell, Document, Notes, Section, Table
 from resnet_deploy.report.words import versions, whole
 from resnet_deploy.results import ModelSummary, Stage
-from resnet_deploy.spec import InputFormat, OutputKind
+from resnet_deploy.spec import InputContract, OutputKind
 
 _NAMES_SHOWN = 3
 _DIGITS_SHOWN = 12
@@ -85,7 +86,7 @@ def card_lines(card: dict[str, Any]) -> list[str]:
     lines = [
         f"weights: {_weights(card['weights'])}",
         f"licence: {card['licence'] or 'not stated'}",
-        f"input: {_preprocessing(card['preprocess'])}",
+        f"input: {converter.structure(card['preprocess'], InputContract).sentence}",
         f"output: {_output(card)}",
     ]
     if "quantize" in steps:
@@ -108,18 +109,6 @@ def _weights(weights: dict[str, Any]) -> str:
     if weights["kind"] == "factory":
         return "made by the factory"
     return f"{weights['file']}, {_hash(weights['sha256'])}"
-
-
-def _preprocessing(spec: dict[str, Any]) -> str:
-    size = f"{spec['crop']}x{spec['crop']}"
-    steps = f"shorter side resized to {spec['resize']} ({spec['interpolation']}), centre {size}"
-    mean, std = (" ".join(f"{value:g}" for value in spec[key]) for key in ("mean", "std"))
-    scale = f"mean {mean}, std {std}"
-    if spec["resize_in_graph"]:
-        return f"RGB bytes of any image; the graph does the rest: {steps}, {scale}"
-    if spec["format"] == InputFormat.FLOAT_NCHW.value:
-        return f"{steps}, RGB on [0, 1], {scale}"
-    return f"{steps}, RGB bytes as {spec['format']}; the graph normalises: {scale}"
 
 
 def _output(card: dict[str, Any]) -> str:

@@ -21,8 +21,8 @@ inline constexpr Model models[] = {
 inline constexpr Contract bundle_contract{
     /* name */ {{ contract.name | c_string }},
     Preprocess{
-        /* resize */ {{ preprocess.resize }},
-        /* crop */ {{ preprocess.crop }},
+        /* resize */ {{ preprocess.resize[0] }},
+        /* crop */ {{ preprocess.height }},
         Interpolation::{{ interpolation }},
         Format::{{ format }},
         /* resize_in_graph */ {{ "true" if preprocess.resize_in_graph else "false" }},

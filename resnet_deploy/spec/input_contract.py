@@ -1,0 +1,306 @@
+"""The input contract: all that a picture goes through before the first convolution.
+
+Every field carries where it was learned. What nothing tells is *assumed*, and said to be.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from resnet_deploy.errors import SpecError
+from resnet_deploy.spec.input_words import (
+    INTERPOLATIONS,
+    Numbers,
+    Pair,
+    bytes_per_unit,
+    listed,
+)
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+GREY_MEAN, GREY_STD = (0.449,), (0.226,)
+"""ImageNet's, averaged over the channels."""
+
+CENTER_CROP_RATIO = 0.875
+"""Crop over resize of ImageNet evaluation: 224 of 256."""
+
+
+BLOCK = 2
+"""Side of the blocks of pixels of ``uint8-s2d``."""
+
+
+class InputFormat(str, enum.Enum):
+    """Layout and dtype of the graph's input.
+
+    ``float-nchw``: normalised float32 ``(N, C, H, W)``, as torchvision's transforms give, and
+    ``float-nhwc``, as TensorFlow's nets take it. The others take the bytes of pixels, and the graph
+    normalises: ``uint8-nhwc`` as an image library holds them, ``uint8-nchw``, and ``uint8-s2d``
+    with the four pixels of a 2x2 block in one place, ``(N, H/2, W/2, 4 C)`` in the order (row,
+    column, channel).
+    """
+
+    FLOAT_NCHW = "float-nchw"
+    FLOAT_NHWC = "float-nhwc"
+    UINT8_NHWC = "uint8-nhwc"
+    UINT8_NCHW = "uint8-nchw"
+    UINT8_S2D = "uint8-s2d"
+
+    @property
+    def is_float(self) -> bool:
+        """Whether images are normalised before they are fed."""
+        return self in (InputFormat.FLOAT_NCHW, InputFormat.FLOAT_NHWC)
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether the channels of a pixel lie together."""
+        return self in (InputFormat.FLOAT_NHWC, InputFormat.UINT8_NHWC, InputFormat.UINT8_S2D)
+
+
+EXPORTED_FORMATS = (
+    InputFormat.FLOAT_NCHW,
+    InputFormat.UINT8_NHWC,
+    InputFormat.UINT8_NCHW,
+    InputFormat.UINT8_S2D,
+)
+"""What this tool makes; it reads the others as well."""
+
+
+class Layout(str, enum.Enum):
+    """Where the channels of an input ``(N, C, H, W)`` or ``(N, H, W, C)`` are."""
+
+    NCHW = "NCHW"
+    NHWC = "NHWC"
+
+
+class ChannelOrder(str, enum.Enum):
+    """Of the channels of a pixel; ``grey`` is one channel, Pillow's L."""
+
+    RGB = "RGB"
+    BGR = "BGR"
+    GREY = "grey"
+
+    @property
+    def channels(self) -> int:
+        """How many there are."""
+        return 1 if self is ChannelOrder.GREY else 3
+
+
+class ResizeMode(str, enum.Enum):
+    """How a picture of any shape gets the net's.
+
+    ``crop`` keeps its proportions and covers the resized area; ``squash`` gives up its proportions;
+    ``pad`` keeps them and fills what is left with black. The centre is cropped at last.
+    """
+
+    CROP = "crop"
+    SQUASH = "squash"
+    PAD = "pad"
+
+
+class Learned(str, enum.Enum):
+    """Where a field of a contract was learned.
+
+    ``option``: its user said it. ``card``: of this tool. ``config``: a file beside the weights.
+    ``release``: the recipe of a published file. ``metadata``: of the ONNX file. ``graph``: what
+    stands in front of its first convolution, and the shape of its input. ``witness``: the
+    statistics that training left in the net. ``assumed``: nothing told.
+    """
+
+    OPTION = "option"
+    CARD = "card"
+    CONFIG = "config"
+    RELEASE = "release"
+    METADATA = "metadata"
+    GRAPH = "graph"
+    WITNESS = "witness"
+    ASSUMED = "assumed"
+
+
+FIELDS = (
+    *("layout", "size", "channel_order", "range", "mean", "std"),
+    *("resize", "resize_mode", "interpolation"),
+)
+"""The keys of :attr:`InputContract.learned`, by the options that say them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputContract:
+    """From a picture to the input tensor.
+
+    The picture, RGB or grey in uint8, is resized (antialiased) and its centre cropped. With ``p``
+    a grey level of 0 to 255, an input of floats is ``(r - mean) / std`` per channel, where ``r`` is
+    ``p`` scaled to ``range``. A ``format`` of bytes ends after the crop: the graph does the rest.
+    With ``resize_in_graph`` it resizes and crops as well, and the input is the picture as it is.
+
+    Args:
+        height: of the crop, in pixels.
+        width: of the crop, in pixels.
+        resize: height and width of the area that the picture is resized to, before the crop.
+        resize_mode: whether it covers this area, fills it or fits into it.
+        interpolation: one of Pillow's filters: nearest, box, bilinear, bicubic or lanczos.
+        channel_order: of the input.
+        range: what black and white are before ``mean`` is subtracted.
+        mean: one number a channel, in the input's channel order and range.
+        std: likewise.
+        format: layout and dtype.
+        resize_in_graph: whether the graph resizes.
+        learned: where each of :data:`FIELDS` was learned. What is missing is so by definition: of
+            a net that was never trained nothing can be assumed wrongly.
+
+    Raises:
+        SpecError: a field is something that no picture can be prepared with.
+    """
+
+    height: int = 224
+    width: int = 224
+    resize: Pair = (256, 256)
+    resize_mode: ResizeMode = ResizeMode.CROP
+    interpolation: str = "bilinear"
+    channel_order: ChannelOrder = ChannelOrder.RGB
+    range: tuple[float, float] = (0.0, 1.0)
+    mean: Numbers = IMAGENET_MEAN
+    std: Numbers = IMAGENET_STD
+    format: InputFormat = InputFormat.FLOAT_NCHW
+    resize_in_graph: bool = False
+    learned: dict[str, Learned] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, numbers in (("mean", self.mean), ("std", self.std)):
+            if len(numbers) != self.channels:
+                raise SpecError(
+                    f"--{name} has {len(numbers)} numbers, and pictures are "
+                    f"{self.channel_order.value}: give {self.channels}, or one for all channels"
+                )
+        if not self.range[0] < self.range[1]:
+            raise SpecError(f"--range {listed(self.range)} must go from black to white")
+        if self.interpolation not in INTERPOLATIONS:
+            raise SpecError(
+                f"interpolation {self.interpolation!r} is unknown: use {', '.join(INTERPOLATIONS)}"
+            )
+
+    @classmethod
+    def for_size(cls, height: int, width: int | None = None) -> InputContract:
+        """Return the usual contract of a net with inputs of this size in pixels, square by default.
+
+        Small pictures (below 64 pixels, as CIFAR's) are used whole; larger ones are resized to
+        ``size / 0.875`` first, as for ImageNet.
+        """
+        size = (height, height if width is None else width)
+        resize = size if min(size) < 64 else tuple(round(n / CENTER_CROP_RATIO) for n in size)
+        return cls(height=size[0], width=size[1], resize=(resize[0], resize[1]))
+
+    def with_size(self, height: int, width: int | None = None) -> InputContract:
+        """Return the same contract for another size, with the usual resize of its mode."""
+        other = InputContract.for_size(height, width)
+        squashed = self.resize_mode is not ResizeMode.CROP
+        size = (other.height, other.width)
+        resize = size if squashed else other.resize
+        return replace(self, height=size[0], width=size[1], resize=resize)
+
+    def as_assumed(self, names: Iterable[str] = FIELDS) -> InputContract:
+        """Return the same contract, of which nothing tells the fields ``names``."""
+        return self.learned_from(Learned.ASSUMED, names)
+
+    def learned_from(self, source: Learned, names: Iterable[str]) -> InputContract:
+        """Return the same contract with ``source`` as where the fields ``names`` were learned."""
+        return replace(self, learned={**self.learned, **dict.fromkeys(names, source)})
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """The fields that nothing told, in the order of :data:`FIELDS`.
+
+        What the graph does itself matters to nobody who feeds it.
+        """
+        told: tuple[str, ...] = () if self.format.is_float else ("range", "mean", "std")
+        told += ("resize", "resize_mode", "interpolation") if self.resize_in_graph else ()
+        return tuple(name for name in self._untold if name not in told)
+
+    @property
+    def _untold(self) -> tuple[str, ...]:
+        return tuple(name for name in FIELDS if self.learned.get(name) is Learned.ASSUMED)
+
+    @property
+    def channels(self) -> int:
+        """Of the input."""
+        return self.channel_order.channels
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the input of one picture, without the batch; of a crop, where the graph resizes."""
+        height, width, channels = self.height, self.width, self.channels
+        if self.format is InputFormat.UINT8_S2D:
+            return height // BLOCK, width // BLOCK, channels * BLOCK**2
+        if self.format.channels_last:
+            return height, width, channels
+        return channels, height, width
+
+    @property
+    def pixels(self) -> int:
+        """Of the crop."""
+        return self.height * self.width
+
+    @property
+    def values(self) -> int:
+        """In one input."""
+        return self.pixels * self.channels
+
+    @property
+    def side(self) -> int:
+        """The longer side of the crop, in pixels."""
+        return max(self.height, self.width)
+
+    @property
+    def divisor(self) -> float:
+        """Grey levels in one unit of ``range``: 255 for 0 to 1, exactly 1 for 0 to 255."""
+        return bytes_per_unit(self.range)
+
+    @property
+    def levels(self) -> Numbers:
+        """The grey level, per channel, that becomes 0."""
+        return tuple(self.divisor * (mean - self.range[0]) for mean in self.mean)
+
+    @property
+    def slopes(self) -> Numbers:
+        """Grey levels, per channel, in one unit of the input."""
+        return tuple(self.divisor * std for std in self.std)
+
+    @property
+    def normalises(self) -> bool:
+        """Whether anything is subtracted or divided by, so that mean and std say something."""
+        return any(self.mean) or any(std != 1 for std in self.std)
+
+    @property
+    def sentence(self) -> str:
+        """All of it in one line, and what of it is assumed."""
+        said = [self._pixels, self._geometry]
+        if self.normalises and (self.format.is_float or "mean" not in self._untold):
+            inside = "" if self.format.is_float else "the graph normalises: "
+            said += [f"{inside}mean {listed(self.mean)}", f"std {listed(self.std)}"]
+        text = ", ".join(said)
+        names = ", ".join(name.replace("_", "-") for name in self.assumed)
+        return f"{text}  ({names}: assumed)" if names else text
+
+    @property
+    def _pixels(self) -> str:
+        order = self.channel_order.value
+        if not self.format.is_float:
+            return f"{order} bytes, {self.format.value.removeprefix('uint8-').upper()}"
+        low, high = self.range
+        place = ", NHWC" if self.format.channels_last else ""
+        return f"{order} {low:g} to {high:g}{place}"
+
+    @property
+    def _geometry(self) -> str:
+        size, (rows, columns) = (self.height, self.width), self.resize
+        area = f"{rows}" if rows == columns else f"{rows}x{columns}"
+        resized = {
+            ResizeMode.CROP: f"shorter side {area}" if rows == columns else f"covering {area}",
+            ResizeMode.SQUASH: f"squashed to {rows}x{columns}",
+            ResizeMode.PAD: f"padded to {rows}x{columns}",
+        }[self.resize_mode]
+        centre = f"{size[0]}" if size[0] == size[1] else f"{size[0]}x{size[1]}"
+        whole = self.resize_mode is not ResizeMode.CROP and size == self.resize
+        steps = f"{resized} {self.interpolation}" + ("" if whole else f", centre {centre}")
+        return f"any size (the graph resizes: {steps})" if self.resize_in_graph else steps

@@ -1,0 +1,94 @@
+"""The words of the input contract: how numbers, sizes and ranges are written and checked."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from resnet_deploy.errors import SpecError
+
+INTERPOLATIONS = ("nearest", "box", "bilinear", "bicubic", "lanczos")
+"""Pillow's filters, by its names."""
+
+Numbers = tuple[float, ...]
+Pair = tuple[int, int]
+"""Height and width, in pixels."""
+
+_RANGE = re.compile(r"\[?\s*(-?\d+(?:\.\d*)?)\s*(?:-|\.\.|:|,|to)\s*(-?\d+(?:\.\d*)?)\s*\]?")
+_PAIR = re.compile(r"(\d{1,6})(?:[x,](\d{1,6}))?")
+_LARGEST_SIDE = 8192
+"""Pixels of a side, far above any classifier's."""
+
+_LARGEST_LEVEL = 1e6
+"""Far above any range of pixels, and far below where float32 would lose a grey level."""
+
+
+def check_numbers(name: str, value: Sequence[float] | float | None) -> Numbers | None:
+    """Return one number or three, as a tuple.
+
+    Raises:
+        SpecError: there is another count of them, or one is not finite.
+    """
+    if value is None:
+        return None
+    numbers = (value,) if isinstance(value, int | float) else tuple(value)
+    if len(numbers) not in (1, 3):
+        raise SpecError(f"--{name} needs one number or three, not {len(numbers)}")
+    try:
+        numbers = tuple(float(number) for number in numbers)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"--{name} {value!r} is no list of numbers") from error
+    if not all(math.isfinite(number) and abs(number) < _LARGEST_LEVEL for number in numbers):
+        raise SpecError(f"--{name} {listed(numbers)} must be finite numbers")
+    return numbers
+
+
+def range_of(value: Sequence[float] | str | None) -> tuple[float, float] | None:
+    """Return what ``0-255``, ``-1-1`` or ``[0, 1]`` says, or two numbers do.
+
+    Raises:
+        SpecError: it says no range.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        found = _RANGE.fullmatch(value.strip())
+        if found is None:
+            raise SpecError(f"--range {value!r} is none: use 0-1, 0-255, -1-1 or LOW-HIGH")
+        value = (float(found[1]), float(found[2]))
+    if len(value) != 2 or not -_LARGEST_LEVEL < value[0] < value[1] < _LARGEST_LEVEL:
+        raise SpecError(f"--range {listed(value)} must be two numbers, black below white")
+    return float(value[0]), float(value[1])
+
+
+def pair_of(name: str, value: Sequence[int] | int | str | None) -> Pair | None:
+    """Return height and width that ``224`` or ``48x192`` says.
+
+    Raises:
+        SpecError: it says none, or one that no network takes.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        found = _PAIR.fullmatch(value.strip())
+        if found is None:
+            raise SpecError(f"--{name} {value!r} is no size: use pixels, or HEIGHTxWIDTH")
+        value = (int(found[1]), int(found[2] or found[1]))
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or not all(1 <= side <= _LARGEST_SIDE for side in pair):
+        raise SpecError(
+            f"--{name} must be at least 1 and at most {_LARGEST_SIDE} pixels, not {listed(pair)}"
+        )
+    return pair[0], pair[1]
+
+
+def bytes_per_unit(scale: tuple[float, float]) -> float:
+    """Return how many grey levels of 0 to 255 one unit of ``scale`` is; exact for 0 to 255."""
+    return 255 / (scale[1] - scale[0])
+
+
+def listed(numbers: Sequence[float]) -> str:
+    """Return numbers as text, one where all are the same."""
+    distinct = numbers[:1] if len(set(numbers)) == 1 else numbers
+    return " ".join(f"{number:g}" for number in distinct)
