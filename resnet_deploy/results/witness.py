@@ -10,8 +10,14 @@ from dataclasses import dataclass
 from resnet_deploy.results.base import Result
 from resnet_deploy.results.environment import Environment
 
-FLOOR = 0.002
-"""Added to divergences before they are compared: below it, sampling decides."""
+
+def floor_of(pictures: int) -> float:
+    """Return what is added to divergences before they are compared: less is chance.
+
+    Pictures like the training's differ from it by about 0.1 over their number, and by 0.0005 for
+    what the running averages of the last steps miss.
+    """
+    return max(0.25 / pictures, 0.0005)
 
 
 class Verdict(str, enum.Enum):
@@ -22,9 +28,9 @@ class Verdict(str, enum.Enum):
     UNDECIDED = "undecided"
 
 
-def times_worse(better: Sequence[float], worse: Sequence[float]) -> float:
+def times_worse(better: Sequence[float], worse: Sequence[float], floor: float) -> float:
     """Return how many times larger the divergences ``worse`` are: geometric mean over layers."""
-    logs = [math.log((w + FLOOR) / (b + FLOOR)) for b, w in zip(better, worse, strict=True)]
+    logs = [math.log((w + floor) / (b + floor)) for b, w in zip(better, worse, strict=True)]
     return math.exp(sum(logs) / len(logs)) if logs else 1.0
 
 
@@ -45,6 +51,7 @@ class Question:
         held: what was stated or assumed.
         stated: whether somebody said it.
         layers: the BatchNorms that are evidence, in the order in which they run.
+        pictures: how many were fed.
         candidates: the answers that were tried, the one that fits best first.
         margin: how many times worse the second one fits.
         needed: how large the margin has to be.
@@ -57,6 +64,7 @@ class Question:
     held: str
     stated: bool
     layers: tuple[str, ...]
+    pictures: int
     candidates: tuple[Candidate, ...]
     margin: float
     needed: float
@@ -80,17 +88,16 @@ class Question:
     @property
     def rivals(self) -> tuple[str, ...]:
         """The answers that can't be told apart from the best one, with it."""
-        best = self.candidates[0].divergences
         return tuple(
             candidate.name
             for candidate in self.candidates
-            if times_worse(best, candidate.divergences) < self.needed
+            if self._times_worse(candidate) < self.needed
         )
 
     @property
     def excess(self) -> float:
         """How many times worse what was held fits than the best one."""
-        return times_worse(self.candidates[0].divergences, self._of_held)
+        return self._times_worse(next(c for c in self.candidates if c.name == self.held))
 
     @property
     def sentence(self) -> str:
@@ -114,12 +121,13 @@ class Question:
         """Name the layer that tells two answers apart best."""
         known = {candidate.name: candidate.divergences for candidate in self.candidates}
         pairs = zip(self.layers, known[better], known[worse], strict=True)
-        layer, low, high = max(pairs, key=lambda pair: (pair[2] + FLOOR) / (pair[1] + FLOOR))
+        floor = floor_of(self.pictures)
+        layer, low, high = max(pairs, key=lambda pair: (pair[2] + floor) / (pair[1] + floor))
         return f"{layer} differs by {low:.2g} with {better}, by {high:.2g} with {worse}"
 
-    @property
-    def _of_held(self) -> tuple[float, ...]:
-        return next(c.divergences for c in self.candidates if c.name == self.held)
+    def _times_worse(self, candidate: Candidate) -> float:
+        best = self.candidates[0].divergences
+        return times_worse(best, candidate.divergences, floor_of(self.pictures))
 
 
 @dataclass(frozen=True, kw_only=True)
