@@ -77,6 +77,7 @@ if TYPE_CHECKING:
         TrainingResult,
         TuningReport,
     )
+    from resnet_deploy.spec import InputContract, InputOptions
 
 __all__ = [
     "AnswerResult",
@@ -95,6 +96,8 @@ __all__ = [
     "Environment",
     "EvalResult",
     "ExportError",
+    "InputContract",
+    "InputOptions",
     "IsaReport",
     "MissingDependencyError",
     "ModelSummary",
@@ -133,7 +136,10 @@ __all__ = [
 ]
 
 
-_NOUNS = ("results", "artifact.onnx_file", "artifact.card", "data.datasets", "models.network")
+_NOUNS = (
+    *("results", "spec", "artifact.onnx_file", "artifact.card", "data.datasets"),
+    "models.network",
+)
 
 
 def __getattr__(name: str) -> Any:

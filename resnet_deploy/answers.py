@@ -23,7 +23,7 @@ from resnet_deploy.results import AnswerAgreement, AnswerResult, LabelCounts
 from resnet_deploy.runners.base import infer_any
 from resnet_deploy.runners.compare import cosines, decisions, difference, is_constant, nearest
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import OutputKind, SessionSpec
+from resnet_deploy.spec import NOTHING_TOLD, OutputKind, SessionSpec, Told
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def score_answers(
     dataset: Dataset,
     *,
     against: Path | None = None,
-    output_kind: OutputKind | None = None,
+    told: Told = NOTHING_TOLD,
     threads: int = 0,
     batch_size: int = 32,
     limit: int | None = None,
@@ -56,7 +56,7 @@ def score_answers(
     """
     if batch_size < 1 or (limit is not None and limit < 1):
         raise SpecError(f"batch size ({batch_size}) and limit ({limit}) must be positive")
-    artifacts = [load(each, output_kind) for each in (path, against) if each is not None]
+    artifacts = [load(each, told) for each in (path, against) if each is not None]
     model = artifacts[0]
     _check(artifacts)
     if against is None and not dataset.labelled:

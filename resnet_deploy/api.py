@@ -34,6 +34,7 @@ from resnet_deploy.errors import SpecError
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.spec import (
     DEFAULT_REAL_PICTURES,
+    NOTHING_TOLD,
     BenchSpec,
     Budget,
     BundleTarget,
@@ -42,6 +43,7 @@ from resnet_deploy.spec import (
     FirstConv,
     InputFormat,
     InputOptions,
+    Learned,
     Objective,
     OutputKind,
     OutputSpec,
@@ -49,6 +51,7 @@ from resnet_deploy.spec import (
     Shortcut,
     Stem,
     TargetIsa,
+    Told,
     Tolerance,
     TuneSpec,
     Variant,
@@ -101,10 +104,7 @@ def load(
     image_size: int | None = None,
     labels: StrPath | Sequence[str] = (),
     licence: str = "",
-    mean: Rgb | None = None,
-    std: Rgb | None = None,
-    resize: int | None = None,
-    interpolation: str | None = None,
+    input_options: InputOptions | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Network | Artifact:
@@ -125,10 +125,7 @@ def load(
         image_size: Height and width in pixels.
         labels: File with the class names (one a line, synset lines, JSON, CSV), or the names.
         licence: Licence of the weights, as Apache-2.0, for the files' card; by default their own.
-        mean: Mean of the input, on [0, 1]; by default the weights' own, or ImageNet's.
-        std: Its standard deviation; by default the weights' own, or ImageNet's.
-        resize: Shorter side before the crop; by default the weights' own, or size/0.875.
-        interpolation: Of the resize: bilinear or bicubic; by default the weights' own, or bilinear.
+        input_options: How pictures become the input, as far as the weights don't say it themselves.
         seed: Of everything random.
         progress: Told about downloads.
     """
@@ -137,7 +134,7 @@ def load(
         weights=str(weights),
         labels=_labels(labels),
         licence=licence,
-        preprocess=InputOptions(mean=mean, std=std, resize=resize, interpolation=interpolation),
+        preprocess=input_options or InputOptions(),
         seed=seed,
     )
     if spec.weights.endswith(".onnx"):
@@ -228,6 +225,7 @@ def quantize(
     workers: int = 1,
     input: str | None = None,
     output_kind: str | None = None,
+    input_options: InputOptions | None = None,
     network: Network | None = None,
     allow_float_ops: bool = True,
     seed: int = 0,
@@ -260,6 +258,7 @@ def quantize(
         output_kind: What the file answers, where it does not tell: logits, probabilities, sigmoid
             (one class of several), binary (one value for two classes), multi-label, embedding,
             features or top-k. By default read from the end of the graph and the card.
+        input_options: How pictures become the input, as far as the file does not say it itself.
         network: What ``fp32`` was made of: its BatchNorms stand in for calibration images, and
             ranges of quantization-aware training are used as they are.
         allow_float_ops: Accept layers that ONNX Runtime leaves in float; they are logged.
@@ -288,7 +287,7 @@ def quantize(
     )
     spec = for_cpu(spec, _here(environment))
     source = with_input(
-        fp32_source(_judged(fp32, output_kind)),
+        fp32_source(_judged(fp32, output_kind, input_options)),
         None if input is None else _one_of(InputFormat, input),
     )
     given = _data(calibration, follow_links=follow_links)
@@ -315,6 +314,7 @@ def deploy(
     output: str = "logits",
     output_stride: int = 32,
     output_kind: str | None = None,
+    input_options: InputOptions | None = None,
     input: str | None = None,
     resize_in_graph: bool = False,
     batch_size: int | None = None,
@@ -382,7 +382,7 @@ def deploy(
     budget = None
     if max_drop is not None or min_agreement is not None:
         budget = Budget(max_drop=max_drop, min_agreement=min_agreement)
-    source = _deployed(source, output_kind)
+    source = _deployed(source, output_kind, input_options)
     if isinstance(source, Artifact) and out is None:
         _check_saved(source)
     if allow_float_ops is None:
@@ -451,6 +451,7 @@ def verify(
     against: Network | Artifact | StrPath | None = None,
     model: str | None = None,
     output_kind: str | None = None,
+    input_options: InputOptions | None = None,
     data: StrPath | Dataset | None = None,
     samples: int = 128,
     follow_links: bool = False,
@@ -492,7 +493,7 @@ def verify(
     from resnet_deploy.reference import reference_for
     from resnet_deploy.verification import compare, default_tolerance
 
-    opened = _judged(artifact, output_kind)
+    opened = _judged(artifact, output_kind, input_options)
     images, name, meaningful = _verification(
         opened, _data(data, follow_links=follow_links), samples, seed
     )
@@ -502,7 +503,7 @@ def verify(
             "--min-agreement"
         )
     default = default_tolerance(opened, len(images), meaningful=meaningful)
-    return compare(
+    report = compare(
         opened.path,
         reference_for(opened, _reference(opened, against), factory=model, threads=threads),
         images,
@@ -510,11 +511,12 @@ def verify(
         meaningful=meaningful,
         tolerance=_tolerance(max_relative, min_sqnr, min_cosine, min_agreement).over(default),
         per_layer=per_layer,
-        output_kind=opened.output_kind,
+        told=_told(opened.output_kind, input_options),
         threads=threads,
         environment=_here(environment),
         progress=progress,
     )
+    return replace(report, preprocess=opened.preprocess)
 
 
 def verify_isa(
@@ -524,6 +526,7 @@ def verify_isa(
     against: Network | Artifact | StrPath | None = None,
     model: str | None = None,
     output_kind: str | None = None,
+    input_options: InputOptions | None = None,
     data: StrPath | Dataset | None = None,
     samples: int = 128,
     follow_links: bool = False,
@@ -557,13 +560,13 @@ def verify_isa(
         runnable_isas,
     )
 
-    opened = _judged(artifact, output_kind)
+    opened = _judged(artifact, output_kind, input_options)
     isas = runnable_isas(_names(isa))  # before the work, not after it
     images, name, meaningful = _verification(
         opened, _data(data, follow_links=follow_links), samples, seed
     )
     default = isa_tolerance(opened, len(images), meaningful=meaningful)
-    return compare_isas(
+    report = compare_isas(
         opened.path,
         isas,
         images,
@@ -572,16 +575,18 @@ def verify_isa(
         reference=optional_reference(
             opened, _reference(opened, against), factory=model, threads=threads
         ),
-        output_kind=opened.output_kind,
+        told=_told(opened.output_kind, input_options),
         threads=threads,
         environment=_here(environment),
         progress=progress,
     )
+    return replace(report, preprocess=opened.preprocess)
 
 
 def count_saturation(
     artifact: Artifact | StrPath,
     *,
+    input_options: InputOptions | None = None,
     data: StrPath | Dataset | None = None,
     samples: int = 128,
     follow_links: bool = False,
@@ -601,7 +606,7 @@ def count_saturation(
     """
     from resnet_deploy.quantization.count_saturation import count_saturation as count
 
-    opened = _artifact(artifact)
+    opened = _judged(artifact, None, input_options)
     images, name, _ = _verification(opened, _data(data, follow_links=follow_links), samples, seed)
     return count(
         opened.path,
@@ -726,6 +731,7 @@ def evaluate(
     *,
     against: Artifact | StrPath | None = None,
     output_kind: str | None = None,
+    input_options: InputOptions | None = None,
     labels_file: StrPath | None = None,
     follow_links: bool = False,
     limit: int | None = None,
@@ -763,35 +769,35 @@ def evaluate(
     from resnet_deploy.evaluation import score
 
     # A wrong model is named before a large dataset is listed.
-    model = _judged(artifact, output_kind)
+    model = _judged(artifact, output_kind, input_options)
     images = opened(_required(data, labels_file, follow_links=follow_links))
     other = None if against is None else _path(against)
-    kind = None if output_kind is None else model.output_kind
+    told = _told(None if output_kind is None else model.output_kind, input_options)
     if model.output_kind in (OutputKind.MULTI_LABEL, OutputKind.EMBEDDING):
         answers = score_answers(
             model.path,
             images,
             against=other,
-            output_kind=kind,
+            told=told,
             threads=threads,
             batch_size=batch_size,
             limit=limit,
             skip_bad=skip_bad,
             progress=progress,
         )
-        return replace(answers, environment=_here(environment))
+        return replace(answers, preprocess=model.preprocess, environment=_here(environment))
     result = score(
         model.path,
         images,
         against=other,
-        output_kind=kind,
+        told=told,
         threads=threads,
         batch_size=batch_size,
         limit=limit,
         skip_bad=skip_bad,
         progress=progress,
     )
-    return replace(result, environment=_here(environment))
+    return replace(result, preprocess=model.preprocess, environment=_here(environment))
 
 
 def record(
@@ -823,6 +829,11 @@ def record(
     if isinstance(result, EvalResult):
         if result.sha256 != model.sha256:
             raise SpecError(f"{model.path} is not the file that was evaluated: {result.model}")
+        if result.preprocess != model.preprocess:
+            raise SpecError(
+                f"{model.path} was evaluated on pictures prepared otherwise than its card says: "
+                "drop --record, or make the file again with these options"
+            )
         found = accuracy_of(result, opened(_required(data, labels_file, follow_links=follow_links)))
         return recorded(model, lambda card: card.with_accuracy(found))
     if not isinstance(result, IsaReport):
@@ -839,6 +850,7 @@ def predict(
     *,
     top_k: int = 5,
     output_kind: str | None = None,
+    input_options: InputOptions | None = None,
     follow_links: bool = False,
     threads: int = 0,
     environment: Environment | None = None,
@@ -863,7 +875,7 @@ def predict(
     from resnet_deploy.prediction import classify
     from resnet_deploy.results import Predictions
 
-    model = _judged(artifact, output_kind)
+    model = _judged(artifact, output_kind, input_options)
     several = [images] if isinstance(images, str | os.PathLike) else images
     files = [
         file
@@ -877,11 +889,12 @@ def predict(
             model.path,
             files,
             top_k=top_k,
-            output_kind=model.output_kind,
+            told=_told(model.output_kind, input_options),
             threads=threads,
             progress=progress,
         ),
         output_kind=model.output_kind.value,
+        preprocess=model.preprocess,
         environment=_here(environment),
     )
 
@@ -938,6 +951,7 @@ def tune(
     calibration: StrPath | Dataset | None = None,
     keep_input: bool = False,
     output_kind: str | None = None,
+    input_options: InputOptions | None = None,
     seed: int = 0,
     threads: int = 0,
     environment: Environment | None = None,
@@ -981,10 +995,10 @@ def tune(
         threads=threads,
         seed=seed,
     )
-    source = _judged(artifact, output_kind)
+    source = _judged(artifact, output_kind, input_options)
     if out is None:
         _check_saved(source)
-    return search(
+    report = search(
         source,
         source.path.with_name(f"{source.path.stem}.tuned") if out is None else Path(out),
         spec,
@@ -993,6 +1007,7 @@ def tune(
         environment=_here(environment),
         progress=progress,
     )
+    return replace(report, preprocess=source.preprocess)
 
 
 def bundle(
@@ -1005,6 +1020,7 @@ def bundle(
     pictures: int = DEFAULT_REAL_PICTURES,
     alternative: Artifact | StrPath | None = None,
     output_kind: str | None = None,
+    input_options: InputOptions | None = None,
     force: bool = False,
     seed: int = 0,
     progress: Progress = silent,
@@ -1036,20 +1052,21 @@ def bundle(
     from resnet_deploy.data.datasets import opened
 
     # A wrong model is named before a large dataset is listed.
-    model = _judged(artifact, output_kind)
+    model = _judged(artifact, output_kind, input_options)
     given = _data(data, follow_links=follow_links)
-    return pack(
+    report = pack(
         model.path,
         _one_of(BundleTarget, target),
         Path(out),
         alternative=None if alternative is None else _path(alternative),
         dataset=None if given is None else opened(given),
         count=pictures,
-        output_kind=model.output_kind,
+        told=_told(model.output_kind, input_options),
         seed=seed,
         force=force,
         progress=progress,
     )
+    return replace(report, preprocess=model.preprocess)
 
 
 def train(
@@ -1316,9 +1333,9 @@ def _one_of(kind: type[E], value: str) -> E:
         raise SpecError(f"{value!r} is none of {known}") from error
 
 
-def _artifact(given: Artifact | StrPath, output_kind: str | None = None) -> Artifact:
-    """Return the file ``given``, and what ``output_kind`` says that it answers."""
-    from resnet_deploy.artifact.onnx_file import Artifact, as_kind
+def _artifact(given: Artifact | StrPath, told: Told = NOTHING_TOLD) -> Artifact:
+    """Return the file ``given``, of which its user says ``told``."""
+    from resnet_deploy.artifact.onnx_file import Artifact, as_told
     from resnet_deploy.artifact.onnx_file import load as open_file
 
     if not isinstance(given, str | os.PathLike | Artifact):
@@ -1327,25 +1344,40 @@ def _artifact(given: Artifact | StrPath, output_kind: str | None = None) -> Arti
             "or name the file"
         )
     opened = given if isinstance(given, Artifact) else open_file(Path(given))
-    return opened if output_kind is None else as_kind(opened, _one_of(OutputKind, output_kind))
+    return as_told(opened, told)
 
 
-def _judged(given: Artifact | StrPath, output_kind: str | None) -> Artifact:
-    """Return a file whose answers are judged; what is only assumed of them is said."""
-    opened = _artifact(given, output_kind)
+def _judged(
+    given: Artifact | StrPath, output_kind: str | None, input_options: InputOptions | None
+) -> Artifact:
+    """Return a file whose answers are judged; what is only assumed of it is said."""
+    opened = _artifact(given, _told(output_kind, input_options))
     if opened.assumed_kind:
         logger.warning("%s", opened.assumption)
+    if opened.preprocess.assumed:
+        logger.warning("%s", opened.preprocess.assumption(opened.path.name))
     return opened
 
 
-def _deployed(source: Network | Artifact | StrPath, output_kind: str | None) -> Network | Artifact:
+def _told(output_kind: str | OutputKind | None, input_options: InputOptions | None) -> Told:
+    kind = None if output_kind is None else _one_of(OutputKind, output_kind)
+    return Told(output_kind=kind, input_options=input_options or InputOptions())
+
+
+def _deployed(
+    source: Network | Artifact | StrPath,
+    output_kind: str | None,
+    input_options: InputOptions | None,
+) -> Network | Artifact:
     from resnet_deploy.models.network import Network
 
     if not isinstance(source, Network):
-        return _judged(source, output_kind)
+        return _judged(source, output_kind, input_options)
     if output_kind is not None:
         raise SpecError("a network answers what --output asks for: drop --output-kind")
-    return source
+    if input_options is None:
+        return source
+    return replace(source, preprocess=input_options.over(source.preprocess, Learned.OPTION))
 
 
 def _path(given: Artifact | StrPath) -> Path:

@@ -27,7 +27,7 @@ from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import check_has_classes, class_scores, listed_classes
 from resnet_deploy.runners.compare import difference
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import InputContract, OutputKind, SessionSpec
+from resnet_deploy.spec import NOTHING_TOLD, InputContract, SessionSpec, Told
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def score(
     dataset: Dataset,
     *,
     against: Path | None = None,
-    output_kind: OutputKind | None = None,
+    told: Told = NOTHING_TOLD,
     threads: int = 0,
     batch_size: int = 32,
     limit: int | None = None,
@@ -52,7 +52,7 @@ def score(
         path: the ONNX file to evaluate.
         dataset: labelled images.
         against: another model; it sees the same images, prepared as its own card says.
-        output_kind: what the user says that both give; None is what the files tell.
+        told: what the user says of both files.
         threads: of ONNX Runtime; 0 means the physical cores allowed here.
         batch_size: images per run.
         limit: take that many images, spread evenly over the classes, the same ones every time.
@@ -85,7 +85,7 @@ def score(
     start = time.perf_counter()
     with ExitStack() as stack:
         subjects = [
-            stack.enter_context(closing(_Subject(load(each, output_kind), dataset, threads)))
+            stack.enter_context(closing(_Subject(load(each, told), dataset, threads)))
             for each in ([path] if against is None else [path, against])
         ]
         model, reference = subjects[0], None if against is None else subjects[1]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.datasets import Data, opened
 from resnet_deploy.data.formats import convert
@@ -22,7 +21,7 @@ from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import class_scores
 from resnet_deploy.runners.compare import check_varies, difference_and_top1
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import InputContract, OutputKind, SessionSpec
+from resnet_deploy.spec import InputContract, SessionSpec
 
 KEPT_BYTES = 512 << 20
 """Preprocessed images up to this size are decoded once, more are decoded every time."""
@@ -49,9 +48,8 @@ class Fp32Baseline:
     """The fp32 file's logits on some images, which other files are compared with.
 
     ``fp32`` is run on ``images`` once; if ``labelled``, files are compared with their labels too.
-    ``output_kind`` is what the user says that they answer; None is what they tell. Preprocessed
-    images of up to ``kept_bytes`` in all are kept in memory. ``progress`` is told after each batch,
-    here and in :meth:`fidelity`.
+    Preprocessed images of up to ``kept_bytes`` in all stay in memory. ``progress`` is told after
+    each batch, here and in :meth:`fidelity`.
 
     Raises:
         DatasetError: an image can't be read, or the classes don't fit the model.
@@ -60,11 +58,10 @@ class Fp32Baseline:
 
     def __init__(
         self,
-        fp32: Path,
+        fp32: Artifact,
         images: CalibrationImages,
         *,
         labelled: bool,
-        output_kind: OutputKind | None = None,
         threads: int = 0,
         kept_bytes: int = KEPT_BYTES,
         progress: Progress = silent,
@@ -72,13 +69,13 @@ class Fp32Baseline:
         self.data = images.name
         self.samples = len(images)
         self._progress = progress
-        self._artifact = load(fp32, output_kind)
+        self._artifact = fp32
         self._batches: Iterable[Array] = images
         if self.samples * images.preprocess.values * 4 <= kept_bytes:
             self._batches = tuple(images)
-        with closing(OrtRunner(fp32, quiet_session(threads))) as runner:
+        with closing(OrtRunner(fp32.path, quiet_session(threads))) as runner:
             self._expected = self._logits(runner, self._artifact)
-        check_varies(self._expected, f"the answer of {fp32.name}", self.data)
+        check_varies(self._expected, f"the answer of {fp32.path.name}", self.data)
         self._truth: Array | None = None
         if labelled:
             outputs = matched_outputs(self._artifact, images.dataset, self._expected.shape[1])

@@ -21,7 +21,7 @@ from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Prediction, ScoredClass
 from resnet_deploy.runners.classes import check_has_names, class_scores, listed_classes
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import LABEL_THRESHOLD, OutputKind, SessionSpec
+from resnet_deploy.spec import LABEL_THRESHOLD, NOTHING_TOLD, OutputKind, SessionSpec, Told
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def classify(
     images: Sequence[Path],
     *,
     top_k: int = 5,
-    output_kind: OutputKind | None = None,
+    told: Told = NOTHING_TOLD,
     threads: int = 0,
     progress: Progress = silent,
 ) -> tuple[Prediction, ...]:
@@ -44,7 +44,7 @@ def classify(
     them, one that names its best K classes no more than those, and one of labels all whose
     probability is 0.5 or more. One unreadable image refuses the whole call.
 
-    ``output_kind`` is what the user says the model gives; None is what the file tells.
+    ``told`` is what the user says of the file.
 
     Raises:
         ArtifactError, RunnerError: the model can't be read or run, or gives NaN.
@@ -56,7 +56,7 @@ def classify(
         raise SpecError(f"top-k is {top_k}: ask for at least one class")
     if not images:
         raise DatasetError("there are no images to classify: name image files or a folder")
-    artifact = load(path, output_kind)
+    artifact = load(path, told)
     check_has_names(artifact)
     top_k = min(top_k, listed_classes(artifact) or top_k)
     spec = input_preprocess(artifact)

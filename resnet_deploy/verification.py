@@ -35,10 +35,12 @@ from resnet_deploy.spec import (
     FP32_TOLERANCE,
     INT8_MIN_AGREEMENT,
     INT8_TOLERANCE,
+    NOTHING_TOLD,
     InputContract,
     Optimization,
     OutputKind,
     SessionSpec,
+    Told,
     Tolerance,
 )
 
@@ -63,7 +65,7 @@ def compare(
     meaningful: bool,
     tolerance: Tolerance | None = None,
     per_layer: bool = False,
-    output_kind: OutputKind | None = None,
+    told: Told = NOTHING_TOLD,
     threads: int = 0,
     environment: Environment | None = None,
     progress: Progress = silent,
@@ -73,8 +75,8 @@ def compare(
     ``images`` are prepared as the file's card says; ``data`` is what the report calls them. Their
     top-1 is ``meaningful`` for a trained net on real images: synthetic images and untrained nets
     give near ties, which any rounding decides. ``tolerance`` is by default that of the file's
-    precision. ``per_layer`` compares every layer as well, in graph order. ``output_kind`` is what
-    the user says the file answers; None is what it tells.
+    precision. ``per_layer`` compares every layer as well, in graph order. ``told`` is what
+    the user says of the file.
 
     Raises:
         RunnerError: there is nothing to compare, as the reference gives every image the same, or
@@ -82,7 +84,7 @@ def compare(
     """
     if len(images) == 0:
         raise RunnerError("there is nothing to compare: give at least one image")
-    artifact = load(path, output_kind)
+    artifact = load(path, told)
     tolerance = tolerance or default_tolerance(artifact, len(images), meaningful=meaningful)
     plan = _plan(artifact, len(images))
     theirs = _converted(images, artifact, reference)

@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.calibration import calibration_images
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.fp32_baseline import Fp32Baseline, all_images
@@ -52,7 +53,7 @@ def test_the_ruined_layer_comes_first(
         preprocess=PREPROCESS,
     )
     test = all_images(ruined / "data", PREPROCESS, seed=0)
-    baseline = Fp32Baseline(ruined / "net.onnx", test, labelled=True)
+    baseline = Fp32Baseline(load(ruined / "net.onnx"), test, labelled=True)
     seen: list[tuple[str, int, int]] = []
 
     with MixedPrecision(net, (), tmp_path, threads=1) as bench:
@@ -82,7 +83,7 @@ def test_the_fp32_file_is_its_own_equal(ruined: Path) -> None:
     from resnet_deploy.runners.ort_runner import OrtRunner
 
     test = all_images(ruined / "data", PREPROCESS, seed=0)
-    baseline = Fp32Baseline(ruined / "net.onnx", test, labelled=True)
+    baseline = Fp32Baseline(load(ruined / "net.onnx"), test, labelled=True)
     found = baseline.fidelity(OrtRunner(ruined / "net.onnx"))
     assert (found.samples, found.agreement, found.drop) == (64, 1.0, 0.0)
     assert found.sqnr_db > 100
@@ -93,8 +94,8 @@ def test_large_data_is_decoded_every_time(ruined: Path) -> None:
 
     test = all_images(ruined / "data", PREPROCESS, seed=0)
     runner = OrtRunner(ruined / "net.onnx")
-    kept = Fp32Baseline(ruined / "net.onnx", test, labelled=True)
-    streamed = Fp32Baseline(ruined / "net.onnx", test, labelled=True, kept_bytes=0)
+    kept = Fp32Baseline(load(ruined / "net.onnx"), test, labelled=True)
+    streamed = Fp32Baseline(load(ruined / "net.onnx"), test, labelled=True, kept_bytes=0)
     assert streamed.fidelity(runner) == kept.fidelity(runner)
 
 
@@ -106,7 +107,7 @@ def test_classes_that_do_not_fit(ruined: Path, tmp_path: Path) -> None:
         target.write_bytes(file.read_bytes())
     images = all_images(data, PREPROCESS, seed=0)
     with pytest.raises(DatasetError, match=r"net\.onnx on data: the data has 3 classes"):
-        Fp32Baseline(ruined / "net.onnx", images, labelled=True)
+        Fp32Baseline(load(ruined / "net.onnx"), images, labelled=True)
 
 
 def test_unseen_images_are_others_than_those_of_calibration(ruined: Path) -> None:
@@ -137,7 +138,7 @@ def test_a_fixed_batch_size(tmp_path: Path) -> None:
     from resnet_deploy.data.calibration import synthetic_calibration
 
     images = synthetic_calibration(PREPROCESS, samples=6, batch_size=6)
-    baseline = Fp32Baseline(tmp_path / "net.onnx", images, labelled=False)
+    baseline = Fp32Baseline(load(tmp_path / "net.onnx"), images, labelled=False)
     with MixedPrecision(quantized(model), (), tmp_path, threads=1) as bench:
         trial = bench.measure(("conv2",), baseline)
         assert bench.batch_size == 4

@@ -26,20 +26,20 @@ from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.graph.meaning import meaning_of
 from resnet_deploy.graph.releases import min_onnxruntime
 from resnet_deploy.spec import (
+    NOTHING_TOLD,
     ChannelOrder,
     InputContract,
     InputFormat,
     InputOptions,
     Learned,
     OutputKind,
+    Told,
 )
 
 _PROTOBUF_LIMIT = 2**31 - 1
 
 _USUAL_SIDE = 224
 """Of images, where a file takes any size."""
-
-NOTHING_SAID = InputOptions()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,21 +118,24 @@ class Artifact:
         return tuple(n or usual for n, usual in zip(self.input.shape[1:], likely, strict=True))
 
 
-def load(
-    path: Path,
-    output_kind: OutputKind | None = None,
-    input_options: InputOptions = NOTHING_SAID,
-) -> Artifact:
-    """Open an ONNX image network without running it.
-
-    ``output_kind`` and ``input_options`` are what its user says of it.
+def load(path: Path, told: Told = NOTHING_TOLD) -> Artifact:
+    """Open an ONNX image network without running it; ``told`` is what its user says of it.
 
     Raises:
         ArtifactError: the file is missing, truncated, no ONNX model, or does not take one image.
-        SpecError: it can't be of ``output_kind``, or be fed as ``input_options`` say.
+        SpecError: it can't answer that, or be fed like that.
     """
-    artifact = as_fed(describe(read_model(path), path), input_options)
-    return artifact if output_kind is None else as_kind(artifact, output_kind)
+    return as_told(describe(read_model(path), path), told)
+
+
+def as_told(artifact: Artifact, told: Told) -> Artifact:
+    """Return ``artifact``, of which its user says ``told``.
+
+    Raises:
+        SpecError: it can't answer that, or be fed like that.
+    """
+    fed = as_fed(artifact, told.input_options)
+    return fed if told.output_kind is None else as_kind(fed, told.output_kind)
 
 
 def describe(model: onnx.ModelProto, path: Path) -> Artifact:

@@ -19,7 +19,7 @@ from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
 from resnet_deploy.graph.releases import min_onnxruntime, release_numbers
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import BundleReport
-from resnet_deploy.spec import DEFAULT_REAL_PICTURES, BundleTarget, OutputKind
+from resnet_deploy.spec import DEFAULT_REAL_PICTURES, NOTHING_TOLD, BundleTarget, Told
 
 _TOLERANCES: Final = {
     # Kernels add in another order on another CPU, or without an optimisation: 2.8e-6 at most.
@@ -53,7 +53,7 @@ def pack(
     alternative: Path | None = None,
     dataset: Dataset | None = None,
     count: int = DEFAULT_REAL_PICTURES,
-    output_kind: OutputKind | None = None,
+    told: Told = NOTHING_TOLD,
     seed: int = 0,
     force: bool = False,
     progress: Progress = silent,
@@ -61,8 +61,8 @@ def pack(
     """Write the bundle of the network at ``path`` into ``folder``: same input, same bytes.
 
     Golden cases are synthetic images, and ``count`` of ``dataset``. ``alternative`` is the same
-    network in another precision, which a web page may find faster. ``output_kind`` is what the user
-    says that they give; None is what the files tell.
+    network in another precision, which a web page may find faster. ``told`` is what the user says
+    of both files.
 
     Raises:
         ArtifactError: a file can't be read, or the folder holds files that are not a bundle's.
@@ -71,11 +71,11 @@ def pack(
         DatasetError, RunnerError: an image can't be read, or the network can't be run.
     """
     check_folder(folder, force=force)
-    artifact = load(path, output_kind)
+    artifact = load(path, told)
     contract = contract_of(artifact)
     artifacts = [artifact]
     if alternative is not None:
-        artifacts.append(_alternative(alternative, contract, target, output_kind))
+        artifacts.append(_alternative(alternative, contract, target, told))
     progress("bundling", 0, 3)
     cases = golden_cases(contract, dataset, count, seed)
     kit = Kit(
@@ -130,15 +130,13 @@ def _network(artifact: Artifact, name: str, cases: tuple[GoldenCase, ...]) -> Ne
     )
 
 
-def _alternative(
-    path: Path, contract: Contract, target: BundleTarget, output_kind: OutputKind | None
-) -> Artifact:
+def _alternative(path: Path, contract: Contract, target: BundleTarget, told: Told) -> Artifact:
     if target is not BundleTarget.WEB:
         raise SpecError(
             f"--alternative is for the page that measures which file is faster, not for "
             f"{target.value}: leave it out"
         )
-    artifact = load(path, output_kind)
+    artifact = load(path, told)
     found = contract_of(artifact)
     # What is left to differ is the precision.
     if replace(found, name=contract.name, precision=contract.precision) != contract:

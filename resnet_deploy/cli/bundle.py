@@ -15,6 +15,7 @@ from resnet_deploy.cli.options import (
     data_option,
     file_argument,
     output_kind_option,
+    picture_options,
     seed_option,
 )
 from resnet_deploy.cli.output import output_options, show
@@ -32,6 +33,7 @@ _words = Words(api.bundle)
 @_words("--pictures", type=click.IntRange(1, 200))
 @_words("--alternative", type=PATH, metavar="OTHER.onnx")
 @output_kind_option(_words)
+@picture_options()
 @_words("--force")
 @seed_option(_words)
 @output_options

@@ -14,6 +14,7 @@ from resnet_deploy.cli.options import (
     data_option,
     file_argument,
     output_kind_option,
+    picture_options,
     threads_option,
 )
 from resnet_deploy.cli.output import here, output_options, replace_card, show
@@ -27,6 +28,7 @@ _words = Words(api.evaluate)
 @data_option(_words)
 @_words("--against", type=PATH, metavar="OTHER.onnx")
 @output_kind_option(_words)
+@picture_options()
 @_words("--limit", type=click.IntRange(1))
 @_words("--skip-bad")
 @click.option(

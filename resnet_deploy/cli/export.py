@@ -10,11 +10,11 @@ import click
 from resnet_deploy import api
 from resnet_deploy.cli.options import (
     PATH,
-    RgbType,
     Words,
     follow_links_option,
     input_option,
     network_options,
+    picture_options,
     quantization_options,
     seed_option,
     threads_option,
@@ -24,7 +24,6 @@ from resnet_deploy.cli.output import here, output_options, show
 from resnet_deploy.cli.progress import ProgressBar
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec import OutputSpec
-from resnet_deploy.spec.input_words import INTERPOLATIONS
 
 _loads, _deploys = Words(api.load), Words(api.deploy)
 
@@ -54,10 +53,7 @@ _loads, _deploys = Words(api.load), Words(api.deploy)
     help="Text file with one class name a line; by default the weights' own.",
 )
 @_loads("--licence", metavar="SPDX")
-@_loads("--mean", type=RgbType())
-@_loads("--std", type=RgbType())
-@_loads("--resize", type=click.IntRange(1))
-@_loads("--interpolation", type=click.Choice(INTERPOLATIONS))
+@picture_options(size=False)
 @input_option(_deploys)
 @_deploys("--resize-in-graph")
 @_deploys("--output", metavar="[logits|softmax|top-K|embedding|features]")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
+import functools
 import inspect
 import re
 from collections.abc import Callable, Container
@@ -14,16 +16,21 @@ import click
 from resnet_deploy import api
 from resnet_deploy.cli.verbosity import together
 from resnet_deploy.spec import (
+    EXPORTED_FORMATS,
     CalibrationMethod,
+    ChannelOrder,
     Effort,
     FirstConv,
-    InputFormat,
+    InputOptions,
+    Layout,
     OutputKind,
+    ResizeMode,
     Shortcut,
     Stem,
     TargetIsa,
     Variant,
 )
+from resnet_deploy.spec.input_words import INTERPOLATIONS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -122,20 +129,19 @@ def _bare(match: re.Match[str]) -> str:
     return match[1] or match[2]
 
 
-class RgbType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
-    """Three comma-separated numbers, such as ``0.485,0.456,0.406``."""
+class NumbersType(click.ParamType):  # type: ignore[type-arg]  # generic only from click 8.4 on
+    """Comma-separated numbers, one a channel or one for all, such as ``0.485,0.456,0.406``."""
 
     name = "R,G,B"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, float, float]:
-        """Return the three numbers."""
+    ) -> tuple[float, ...]:
+        """Return the numbers."""
         try:
-            red, green, blue = (float(part) for part in str(value).split(","))
+            return tuple(float(part) for part in str(value).split(","))
         except ValueError:
-            self.fail(f"{value!r} is not three numbers such as 0.5,0.5,0.5", param, ctx)
-        return red, green, blue
+            self.fail(f"{value!r} is not one number or three such as 0.5,0.5,0.5", param, ctx)
 
 
 def choice(kind: type[enum.Enum], *, case_sensitive: bool = True) -> click.Choice[str]:
@@ -213,7 +219,39 @@ def quantization_options(words: Words) -> Callable[[F], F]:
 
 def input_option(words: Words) -> Callable[[F], F]:
     """``--input``: what the files take."""
-    return words("--input", type=choice(InputFormat))
+    formats = click.Choice([str(form.value) for form in EXPORTED_FORMATS])
+    return words("--input", type=formats)
+
+
+def picture_options(*, size: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``--mean`` to ``--crop``: how pictures become the input; commands get ``input_options``.
+
+    Without ``size``, no ``--image-size``: that of a network is another option.
+    """
+    words = Words(InputOptions)
+    options = [
+        words("--mean", type=NumbersType()),
+        words("--std", type=NumbersType()),
+        words("--range", metavar="LOW-HIGH"),
+        words("--channel-order", type=choice(ChannelOrder, case_sensitive=False)),
+        words("--layout", type=choice(Layout, case_sensitive=False)),
+        words("--resize", metavar="PIXELS"),
+        words("--resize-mode", type=choice(ResizeMode)),
+        words("--interpolation", type=click.Choice(INTERPOLATIONS)),
+        words("--crop", type=float, metavar="SHARE"),
+        *([words("--image-size", metavar="PIXELS")] if size else []),
+    ]
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def gathered(**given: Any) -> Any:
+            names = [field.name for field in dataclasses.fields(InputOptions)]
+            said = {name: given.pop(name) for name in names if size or name != "image_size"}
+            return function(**given, input_options=InputOptions(**said))
+
+        return together(*options)(gathered)
+
+    return decorate
 
 
 def output_kind_option(words: Words) -> Callable[[F], F]:

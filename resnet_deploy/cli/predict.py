@@ -14,6 +14,7 @@ from resnet_deploy.cli.options import (
     file_argument,
     follow_links_option,
     output_kind_option,
+    picture_options,
     threads_option,
 )
 from resnet_deploy.cli.output import here, output_options, show
@@ -27,6 +28,7 @@ _words = Words(api.predict)
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=PATH)
 @_words("--top-k", type=click.IntRange(1))
 @output_kind_option(_words)
+@picture_options()
 @follow_links_option(_words)
 @threads_option(_words)
 @output_options

@@ -15,6 +15,7 @@ from resnet_deploy.cli.options import (
     file_argument,
     input_option,
     output_kind_option,
+    picture_options,
     quantization_options,
     seed_option,
     threads_option,
@@ -31,6 +32,7 @@ _words = Words(api.deploy)
 @_words("-o", "--out", type=PATH, help="File or folder.  [default: NAME.int8.onnx beside it]")
 @input_option(_words)
 @output_kind_option(_words)
+@picture_options()
 @quantization_options(_words)
 @_words(
     "--no-float-ops",

@@ -14,7 +14,7 @@ import click
 from resnet_deploy import api
 from resnet_deploy.cli.options import (
     PATH,
-    RgbType,
+    NumbersType,
     Words,
     choice,
     follow_links_option,
@@ -53,8 +53,8 @@ _words = Words(api.train)
 @_words("--zero-init/--no-zero-init", default=None)
 @_words("--freeze", type=int, metavar="PARTS")
 @_words("--precision", type=choice(Precision))
-@_words("--mean", type=RgbType())
-@_words("--std", type=RgbType())
+@_words("--mean", type=NumbersType())
+@_words("--std", type=NumbersType())
 @_words("--limit", type=click.IntRange(1))
 @follow_links_option(_words)
 @_words("--licence", metavar="SPDX")

@@ -16,6 +16,7 @@ from resnet_deploy.cli.options import (
     data_option,
     file_argument,
     output_kind_option,
+    picture_options,
     seed_option,
     threads_option,
 )
@@ -56,6 +57,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only from 
 @_words("--calibration", type=PATH)
 @_words("--keep-input")
 @output_kind_option(_words)
+@picture_options()
 @seed_option(_words)
 @threads_option(_words)
 @output_options

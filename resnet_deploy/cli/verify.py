@@ -17,6 +17,7 @@ from resnet_deploy.cli.options import (
     data_option,
     file_argument,
     output_kind_option,
+    picture_options,
     seed_option,
     threads_option,
 )
@@ -26,7 +27,7 @@ from resnet_deploy.errors import SpecError
 
 _words = Words(api.verify)
 
-_IMAGES = ("data", "follow_links", "samples", "seed", "threads", "environment")
+_IMAGES = ("input_options", "data", "follow_links", "samples", "seed", "threads", "environment")
 """What counting overflows needs of the options."""
 
 
@@ -35,6 +36,7 @@ _IMAGES = ("data", "follow_links", "samples", "seed", "threads", "environment")
 @_words("--against", type=PATH, metavar="OTHER.onnx|cifar10|CHECKPOINT")
 @_words("--model", metavar="package.module:factory")
 @output_kind_option(_words)
+@picture_options()
 @data_option(_words)
 @_words("--samples", type=click.IntRange(1))
 @_words("--per-layer")

@@ -78,10 +78,18 @@ def pixels_of(inputs: Array, spec: InputContract) -> Pixels:
 
 
 def convert(inputs: Array, source: InputContract, target: InputContract) -> Array:
-    """Return the batch ``inputs``, prepared as ``source`` says, in the format of ``target``."""
-    if source.format is target.format:
+    """Return the batch ``inputs``, prepared as ``source`` says, as ``target`` wants it.
+
+    The two are of one size.
+    """
+    if _encoding(source) == _encoding(target):
         return inputs
     return encode(pixels_of(inputs, source), target)
+
+
+def _encoding(spec: InputContract) -> tuple[object, ...]:
+    """Return what :func:`encode` depends on."""
+    return spec.format, spec.channel_order, spec.range, spec.mean, spec.std
 
 
 def _to_blocks(pixels: Pixels) -> Pixels:

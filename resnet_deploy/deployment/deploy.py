@@ -6,6 +6,7 @@ Files reach the output folder, whole and both, only when all checks have passed.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from resnet_deploy.artifact.files import write_together
 from resnet_deploy.artifact.onnx_file import Artifact
@@ -69,6 +70,7 @@ def deploy(
         sensitivity=None if int8 is None else int8.sensitivity,
         budget=None if int8 is None else int8.budget,
         verdict=None if int8 is None else int8.verdict,
+        preprocess=replace(plan.images.preprocess, resize_in_graph=spec.export.resize_in_graph),
     )
 
 

@@ -44,8 +44,7 @@ class FloatLayers:
         data: Data | None = None,
         progress: Progress = silent,
     ) -> None:
-        self._fp32 = fp32.path
-        self._output_kind = fp32.output_kind
+        self._fp32 = fp32
         self._spec = spec
         self._progress = progress
         self._whole: Fp32Baseline | None = None
@@ -101,7 +100,7 @@ class FloatLayers:
         probe = self._whole
         if probe is None or probe.samples > PROBE_IMAGES:
             probe = self._baseline(PROBE_IMAGES)
-        return rank_layers(files, probe, model=self._fp32.name, progress=self._progress)
+        return rank_layers(files, probe, model=self._fp32.path.name, progress=self._progress)
 
     def _baseline(self, samples: int) -> Fp32Baseline:
         images = replace(self._images, indices=self._images.indices[:samples])
@@ -109,7 +108,6 @@ class FloatLayers:
             self._fp32,
             images,
             labelled=self._labelled,
-            output_kind=self._output_kind,
             threads=self._spec.threads,
             progress=self._progress,
         )

@@ -27,7 +27,7 @@ from resnet_deploy.results import Environment, IsaReport, IsaRun
 from resnet_deploy.runners.base import filled
 from resnet_deploy.runners.compare import check_varies, difference, same_class, side_by_side
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import OutputKind, SessionSpec, Tolerance
+from resnet_deploy.spec import NOTHING_TOLD, OutputKind, SessionSpec, Told, Tolerance
 from resnet_deploy.verification import BATCH_SIZES, default_tolerance
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def compare_isas(
     data: str,
     tolerance: Tolerance,
     reference: Reference | None = None,
-    output_kind: OutputKind | None = None,
+    told: Told = NOTHING_TOLD,
     threads: int = 0,
     environment: Environment | None = None,
     progress: Progress = silent,
@@ -74,7 +74,7 @@ def compare_isas(
         data: where the images come from, for the report.
         tolerance: how far an ISA may be from this CPU.
         reference: what has the right answer; its figures are reported without a verdict.
-        output_kind: what the user says the file answers; None is what the file tells.
+        told: what the user says of the file.
         threads: 0 means the physical cores allowed here.
         environment: recorded in the report.
         progress: called after every emulated batch.
@@ -85,7 +85,7 @@ def compare_isas(
     """
     if len(images) == 0:
         raise RunnerError("there is nothing to compare: give at least one image")
-    artifact = load(path, output_kind)
+    artifact = load(path, told)
     batch_size = artifact.input.shape[0] or BATCH_SIZES[-1]
     with closing(OrtRunner(path, SessionSpec(threads=threads, spin=False))) as runner:
         here = _values(runner.infer_all, images, batch_size)

@@ -7,6 +7,7 @@ imported before it is needed.
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,13 @@ def view(result: Any) -> Document:
         raise SpecError(f"no report shows {name}")
     module = importlib.import_module(f"resnet_deploy.report.views.{VIEWS[name]}")
     document: Document = module.view(result)
-    return document
+    pictures = getattr(result, "preprocess", None)
+    if pictures is None:
+        return document
+    from resnet_deploy.report.document import Notes, Section
+
+    told = Section("Pictures", (Notes((f"pictures: {pictures.sentence}",)),))
+    return replace(document, sections=(told, *document.sections))
 
 
 def render(result: Any, width: int) -> Group:

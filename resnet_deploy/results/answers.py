@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from resnet_deploy.results.base import Result
 from resnet_deploy.results.closeness import SignalToNoise, share
 from resnet_deploy.results.environment import Environment
+from resnet_deploy.spec import InputContract
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +83,7 @@ class AnswerResult(Result):
     not_compared: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     environment: Environment | None = None
+    preprocess: InputContract | None = None
 
     @property
     def mean_average_precision(self) -> float | None:

@@ -10,6 +10,7 @@ from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.parity import Inspection, ParityReport
 from resnet_deploy.results.sensitivity import BudgetReport, SensitivityReport
 from resnet_deploy.results.verdict import Verdict
+from resnet_deploy.spec import InputContract
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +79,7 @@ class Deployment(Result):
     sensitivity: SensitivityReport | None = None
     budget: BudgetReport | None = None
     verdict: Verdict | None = None
+    preprocess: InputContract | None = None
 
     @property
     def passed(self) -> bool:
@@ -118,3 +120,4 @@ class BundleReport(Result):
     tolerance: float
     commands: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    preprocess: InputContract | None = None

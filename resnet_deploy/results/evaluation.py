@@ -19,6 +19,7 @@ from resnet_deploy.results.accuracy import (
 from resnet_deploy.results.base import Result
 from resnet_deploy.results.closeness import SignalToNoise, share
 from resnet_deploy.results.environment import Environment
+from resnet_deploy.spec import InputContract
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +129,7 @@ class EvalResult(Answers, Result):
     skipped: tuple[str, ...] = ()
     against: Agreement | None = None
     environment: Environment | None = None
+    preprocess: InputContract | None = None
 
     @property
     def samples(self) -> int:
@@ -201,3 +203,4 @@ class Predictions(Result):
     predictions: tuple[Prediction, ...]
     output_kind: str = ""
     environment: Environment | None = None
+    preprocess: InputContract | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from resnet_deploy.results.base import Result
 from resnet_deploy.results.closeness import OutputDiff, broken_bounds, share
 from resnet_deploy.results.environment import Environment
-from resnet_deploy.spec import Tolerance
+from resnet_deploy.spec import InputContract, Tolerance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +84,7 @@ class ParityReport(Result):
     cases: tuple[ParityCase, ...]
     layers: tuple[OutputDiff, ...] = ()
     environment: Environment | None = None
+    preprocess: InputContract | None = None
 
     @property
     def passed(self) -> bool:

@@ -9,7 +9,7 @@ from resnet_deploy.results.base import Result
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.ratio import Ratio
 from resnet_deploy.results.sensitivity import Fidelity
-from resnet_deploy.spec import FileOptions, Objective, RunOptions, TuneSpec
+from resnet_deploy.spec import FileOptions, InputContract, Objective, RunOptions, TuneSpec
 
 _AS_FAST = 0.98
 
@@ -74,6 +74,7 @@ class TuningReport(Result):
     seconds: float = 0.0
     complete: bool = False
     shipped: str | None = None
+    preprocess: InputContract | None = None
 
     @property
     def reference_ms(self) -> float:

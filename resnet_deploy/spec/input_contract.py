@@ -124,6 +124,9 @@ FIELDS = (
 )
 """The keys of :attr:`InputContract.learned`, by the options that say them."""
 
+OPTIONS = {"size": "image-size"}
+"""The options that are called otherwise than their fields."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class InputContract:
@@ -220,6 +223,14 @@ class InputContract:
     @property
     def _untold(self) -> tuple[str, ...]:
         return tuple(name for name in FIELDS if self.learned.get(name) is Learned.ASSUMED)
+
+    def assumption(self, name: str) -> str:
+        """Return what of the file ``name`` is assumed, and how to say what it is, in one line."""
+        options = ", ".join("--" + OPTIONS.get(key, key).replace("_", "-") for key in self.assumed)
+        return (
+            f"{name} does not say how its pictures are prepared, so some of it is assumed (see "
+            f'the line "pictures"): a wrong guess gives wrong answers. Say {options}'
+        )
 
     @property
     def channels(self) -> int:

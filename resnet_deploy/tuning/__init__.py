@@ -79,10 +79,9 @@ def tune(
     report = store.resume(report)
     threads = spec.threads or default_threads()
     baseline = Fp32Baseline(
-        path,
+        source,
         images,
         labelled=labelled,
-        output_kind=source.output_kind,
         threads=threads,
         progress=progress,
     )
