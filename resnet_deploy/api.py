@@ -47,6 +47,8 @@ from resnet_deploy.spec import (
     Objective,
     OutputKind,
     OutputSpec,
+    Padding,
+    Pool,
     QuantSpec,
     Shortcut,
     Stem,
@@ -102,6 +104,9 @@ def load(
     plain: bool = False,
     num_classes: int | None = None,
     image_size: int | None = None,
+    bn_eps: float | None = None,
+    padding: str | None = None,
+    pool: str | None = None,
     labels: StrPath | Sequence[str] = (),
     licence: str = "",
     input_options: InputOptions | None = None,
@@ -123,6 +128,10 @@ def load(
         plain: The paper's plain net: no shortcuts.
         num_classes: Number of classes.
         image_size: Height and width in pixels.
+        bn_eps: What BatchNorms add to the variance; by default 1e-5 (TensorFlow's nets: 1e-3).
+        padding: Of windows that stride: both sides alike (torch), or more behind (tf, SAME).
+        pool: How maps are halved: by strides (plain), or behind a filter: blur (timm's
+            resnetblur) or avg (timm's resnetaa).
         labels: File with the class names (one a line, synset lines, JSON, CSV), or the names.
         licence: Licence of the weights, as Apache-2.0, for the files' card; by default their own.
         input_options: How pictures become the input, as far as the weights don't say it themselves.
@@ -130,7 +139,19 @@ def load(
         progress: Told about downloads.
     """
     spec = LoadSpec(
-        model=_request(depth, model, variant, shortcut, stem, plain, num_classes, image_size),
+        model=_request(
+            depth,
+            model,
+            variant,
+            shortcut,
+            stem,
+            plain,
+            num_classes,
+            image_size,
+            bn_eps,
+            padding,
+            pool,
+        ),
         weights=str(weights),
         labels=_labels(labels),
         licence=licence,
@@ -910,6 +931,9 @@ def summary(
     plain: bool = False,
     num_classes: int | None = None,
     image_size: int | None = None,
+    bn_eps: float | None = None,
+    padding: str | None = None,
+    pool: str | None = None,
 ) -> ModelSummary:
     """Show a network, or an ONNX file, as in Table 1 of the paper.
 
@@ -925,7 +949,19 @@ def summary(
     from resnet_deploy.models.network import Network
     from resnet_deploy.summarize import summarize_artifact, summarize_spec
 
-    request = _request(depth, model, variant, shortcut, stem, plain, num_classes, image_size)
+    request = _request(
+        depth,
+        model,
+        variant,
+        shortcut,
+        stem,
+        plain,
+        num_classes,
+        image_size,
+        bn_eps,
+        padding,
+        pool,
+    )
     if source is not None and request != ModelRequest():
         raise SpecError("name a network or FILE.onnx, not both")
     if isinstance(source, Network):
@@ -1081,6 +1117,9 @@ def train(
     plain: bool = False,
     num_classes: int | None = None,
     image_size: int | None = None,
+    bn_eps: float | None = None,
+    padding: str | None = None,
+    pool: str | None = None,
     recipe: str | None = None,
     weights: StrPath = "random",
     qat: bool = False,
@@ -1149,7 +1188,19 @@ def train(
     from resnet_deploy.spec.train_request import TrainRequest
     from resnet_deploy.training.recipe import default_recipe, read_recipe
 
-    request = _request(depth, model, variant, shortcut, stem, plain, num_classes, image_size)
+    request = _request(
+        depth,
+        model,
+        variant,
+        shortcut,
+        stem,
+        plain,
+        num_classes,
+        image_size,
+        bn_eps,
+        padding,
+        pool,
+    )
     changes = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -1243,6 +1294,9 @@ def _request(
     plain: bool,
     num_classes: int | None,
     image_size: int | None,
+    bn_eps: float | None,
+    padding: str | None,
+    pool: str | None,
 ) -> ModelRequest:
     return ModelRequest(
         depth=depth,
@@ -1253,6 +1307,9 @@ def _request(
         plain=plain,
         num_classes=num_classes,
         image_size=image_size,
+        bn_eps=bn_eps,
+        padding=None if padding is None else _one_of(Padding, padding),
+        pool=None if pool is None else _one_of(Pool, pool),
     )
 
 

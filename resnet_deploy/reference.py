@@ -259,4 +259,7 @@ def _request_of(spec: ModelSpec, factory: str | None) -> ModelRequest:
         plain=spec.plain,
         num_classes=spec.num_classes,
         image_size=spec.image_size,
+        bn_eps=spec.bn_eps,
+        padding=spec.padding,
+        pool=spec.pool,
     )

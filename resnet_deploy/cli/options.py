@@ -24,6 +24,8 @@ from resnet_deploy.spec import (
     InputOptions,
     Layout,
     OutputKind,
+    Padding,
+    Pool,
     ResizeMode,
     Shortcut,
     Stem,
@@ -193,6 +195,9 @@ def network_options(words: Words) -> Callable[[F], F]:
         words("--plain"),
         words("--num-classes", type=click.IntRange(1)),
         words("--image-size", type=click.IntRange(1)),
+        words("--bn-eps", type=float),
+        words("--padding", type=choice(Padding)),
+        words("--pool", type=choice(Pool)),
     )
 
 

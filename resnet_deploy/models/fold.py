@@ -21,6 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from resnet_deploy.errors import one_line
 from resnet_deploy.models.layouts import State
+from resnet_deploy.models.resampling import BlurPool2d, MeanPool2d, SameBorder
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -146,12 +147,14 @@ def unfold(state: State, folded: State, norms: tuple[FoldedNorm, ...]) -> State:
 
 
 class _Tracer(fx.Tracer):
-    """Keeps subclasses of BatchNorm and convolutions whole; their code may not be traceable."""
+    """Keeps subclasses of BatchNorm and convolutions whole; their code may not be traceable.
+
+    So is code that depends on the size of what it is given.
+    """
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, (_BatchNorm, *_CONVOLUTIONS)) or super().is_leaf_module(
-            m, module_qualified_name
-        )
+        whole = (_BatchNorm, *_CONVOLUTIONS, BlurPool2d, MeanPool2d, SameBorder)
+        return isinstance(m, whole) or super().is_leaf_module(m, module_qualified_name)
 
 
 class _CannotFoldError(Exception):

@@ -12,7 +12,16 @@ from pathlib import Path
 from resnet_deploy.artifact.files import CACHE_VARIABLE, cache_folder, sha256_of, write_atomically
 from resnet_deploy.errors import ArtifactError, CheckpointError, SpecError
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant
+from resnet_deploy.spec import (
+    BATCHNORM_EPS,
+    Family,
+    ModelSpec,
+    Padding,
+    Pool,
+    Shortcut,
+    Stem,
+    Variant,
+)
 
 BASE_URL = "https://download.pytorch.org/models/"
 URL_VARIABLE = "RESNET_DEPLOY_WEIGHTS_URL"
@@ -80,6 +89,9 @@ def published_file(spec: ModelSpec) -> str:
         (spec.shortcut is Shortcut.B, f"--shortcut {spec.shortcut.value}"),
         (spec.stem is Stem.IMAGENET, f"--stem {spec.stem.value}"),
         (spec.variant is Variant.V1_5 or not bottleneck, f"--variant {spec.variant.value}"),
+        (spec.bn_eps == BATCHNORM_EPS, f"--bn-eps {spec.bn_eps:g}"),
+        (spec.padding is Padding.TORCH, f"--padding {spec.padding.value}"),
+        (spec.pool is Pool.PLAIN, f"--pool {spec.pool.value}"),
         (spec.num_classes == 1000, f"--num-classes {spec.num_classes}"),
     ):
         if not wanted:

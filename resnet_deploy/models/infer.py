@@ -26,7 +26,8 @@ def infer_spec(
 
     What tensors can't tell is taken from ``request``, else ``stated``, else the default: where
     a Bottleneck strides, the image size, whether a net without projections is plain or where its
-    zeros lie, and whether a max-pool follows a 3x3 ``conv1``. :func:`left_open` names it.
+    zeros lie, whether a max-pool follows a 3x3 ``conv1``, BatchNorm's epsilon, and how windows that
+    stride pad and filter. :func:`left_open` names it.
 
     Raises:
         CheckpointError: no ResNet or VGG-19 has these tensors, or they contradict ``request``;
@@ -63,6 +64,9 @@ def infer_spec(
         shortcut=_infer_shortcut(state, blocks, request, name, stated, plain=plain),
         stem=_infer_stem(stem_weight, request, name, stated),
         plain=plain,
+        bn_eps=request.bn_eps or stated.bn_eps,
+        padding=request.padding or stated.padding,
+        pool=request.pool or stated.pool,
     )
     _check_tensors(state, spec, name)
     return spec
@@ -107,10 +111,13 @@ def left_open(spec: ModelSpec, request: ModelRequest) -> str:
     bottleneck = spec.family is Family.IMAGENET and spec.depth >= 50
     if bottleneck and request.variant is None:
         assumed.append(f"the strides of {spec.variant.value} (of the paper: --variant v1)")
-    assumed.append(
-        "BatchNorm's epsilon 1e-5, symmetric padding, ReLU and no blur-pool (another: --model "
-        "package.module:factory)"
-    )
+    rest = [
+        (request.bn_eps, f"BatchNorm's epsilon {spec.bn_eps:g}", "--bn-eps"),
+        (request.padding, "PyTorch's padding", "--padding tf"),
+        (request.pool, "strides without a blur", "--pool blur, avg"),
+    ]
+    assumed += [f"{what} ({option})" for given, what, option in rest if given is None]
+    assumed.append("ReLU (else --model package.module:factory)")
     return ", ".join(assumed)
 
 
@@ -179,10 +186,19 @@ def _infer_vgg(state: State, request: ModelRequest, name: str, stated: Stated) -
         raise CheckpointError(_unknown(state, name))
     if request.resnet_depth is not None:
         raise CheckpointError(f"{name} is a VGG, not a ResNet-{request.resnet_depth}")
-    given = (request.variant, request.shortcut, request.stem, request.plain or None)
+    given = (
+        request.variant,
+        request.shortcut,
+        request.stem,
+        request.plain or None,
+        request.bn_eps,
+        request.padding,
+        request.pool,
+    )
     if any(option is not None for option in given):
         raise CheckpointError(
-            f"{name} is a VGG: --variant, --shortcut, --stem and --plain are for ResNets"
+            f"{name} is a VGG: --variant, --shortcut, --stem, --plain, --bn-eps, --padding and "
+            "--pool are for ResNets"
         )
     spec = vgg19_spec(
         num_classes=_infer_classes(head, request, name),

@@ -17,7 +17,7 @@ from resnet_deploy.errors import SpecError, one_line
 from resnet_deploy.models.init import initialize
 from resnet_deploy.models.resnet import BasicBlock, Block, Bottleneck, ResNet
 from resnet_deploy.models.vgg import VGG19
-from resnet_deploy.spec import Family, ModelSpec
+from resnet_deploy.spec import Family, ModelSpec, Pool
 
 BLOCKS: dict[int, tuple[Block, tuple[int, ...]]] = {
     18: (BasicBlock, (2, 2, 2, 2)),
@@ -54,10 +54,13 @@ def skeleton(spec: ModelSpec, device: str = "cpu") -> nn.Module:
     On ``device`` ``meta`` it has shapes only. Not for factories.
 
     Raises:
-        SpecError: no net has this depth, or the image is too small for it.
+        SpecError: no net has this depth, or the image is too small for it, or its size is not for
+            this kind of pooling.
     """
     with torch.device("meta"):
         module = _architecture(spec).eval()
+        if spec.pool is not Pool.PLAIN:
+            _check_size(module, spec)
     if device == "meta":
         return module
     module.to_empty(device=device)
@@ -184,7 +187,21 @@ def _architecture(spec: ModelSpec) -> nn.Module:
         shortcut=spec.shortcut,
         variant=spec.variant,
         plain=spec.plain,
+        bn_eps=spec.bn_eps,
+        padding=spec.padding,
+        pool=spec.pool,
     )
+
+
+def _check_size(module: nn.Module, spec: ModelSpec) -> None:
+    """Refuse an image of which the halves don't add up, on the meta device."""
+    try:
+        module(torch.empty(1, 3, spec.image_size, spec.image_size))
+    except (RuntimeError, ValueError) as error:
+        raise SpecError(
+            f"--pool {spec.pool.value} can't halve images of {spec.image_size} pixels as often as "
+            "the net does: use an --image-size that 32 divides"
+        ) from error
 
 
 def _one_line(error: BaseException) -> str:

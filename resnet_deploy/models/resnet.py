@@ -13,12 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_deploy.spec import Shortcut, Stem, Variant
+from resnet_deploy.models.resampling import BlurPool2d, SameBorder, antialias, stem_pool
+from resnet_deploy.spec import BATCHNORM_EPS, Padding, Pool, Shortcut, Stem, Variant
 
 
-def conv3x3(in_planes: int, planes: int, stride: int = 1) -> nn.Conv2d:
-    """A 3x3 convolution with padding 1; BatchNorm follows, so it has no bias."""
-    return nn.Conv2d(in_planes, planes, kernel_size=3, stride=stride, padding=1, bias=False)
+def conv3x3(in_planes: int, planes: int, stride: int = 1, padding: int = 1) -> nn.Conv2d:
+    """A 3x3 convolution, by default with padding 1; BatchNorm follows, so it has no bias."""
+    return nn.Conv2d(in_planes, planes, kernel_size=3, stride=stride, padding=padding, bias=False)
 
 
 def conv1x1(in_planes: int, planes: int, stride: int = 1) -> nn.Conv2d:
@@ -47,7 +48,11 @@ class ZeroPadShortcut(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around an identity (Fig. 5, left)."""
+    """Two 3x3 convolutions around an identity (Fig. 5, left).
+
+    Where ``pool`` is not plain, ``aa`` strides behind the first of them and its ReLU. With TF's
+    padding ``border`` stands in front of a 3x3 that strides.
+    """
 
     expansion = 1
 
@@ -60,9 +65,14 @@ class BasicBlock(nn.Module):
         *,
         variant: Variant = Variant.V1_5,
         plain: bool = False,
+        padding: Padding = Padding.TORCH,
+        pool: Pool = Pool.PLAIN,
     ) -> None:
         super().__init__()
-        self.conv1 = conv3x3(in_planes, planes, stride)
+        self.aa = antialias(pool, stride)
+        stride = stride if self.aa is None else 1
+        self.border = _border(padding, 3, stride)
+        self.conv1 = conv3x3(in_planes, planes, stride, 1 if self.border is None else 0)
         self.bn1 = nn.BatchNorm2d(planes)
         self.conv2 = conv3x3(planes, planes)
         self.bn2 = nn.BatchNorm2d(planes)
@@ -71,8 +81,8 @@ class BasicBlock(nn.Module):
         self.plain = plain
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.relu(self.bn1(self.conv1(x)))
-        out = self.bn2(self.conv2(out))
+        out = self.relu(self.bn1(self.conv1(_through(self.border, x))))
+        out = self.bn2(self.conv2(_through(self.aa, out)))
         if self.plain:
             return self.relu(out)
         identity = x if self.downsample is None else self.downsample(x)
@@ -82,7 +92,9 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """1x1, 3x3, 1x1 convolutions; the last has four times the channels (Fig. 5, right).
 
-    v1 (the paper) strides the first 1x1; v1.5 (torchvision, NVIDIA) strides the 3x3.
+    v1 (the paper) strides the first 1x1; v1.5 (torchvision, NVIDIA) strides the 3x3. Where ``pool``
+    is not plain, ``aa`` strides behind that convolution and its ReLU. With TF's padding ``border``
+    stands in front of a 3x3 that strides.
     """
 
     expansion = 4
@@ -96,12 +108,18 @@ class Bottleneck(nn.Module):
         *,
         variant: Variant = Variant.V1_5,
         plain: bool = False,
+        padding: Padding = Padding.TORCH,
+        pool: Pool = Pool.PLAIN,
     ) -> None:
         super().__init__()
+        self.aa = antialias(pool, stride)
+        self.aa_is_first = variant is Variant.V1
+        stride = stride if self.aa is None else 1
         stride1, stride2 = (stride, 1) if variant is Variant.V1 else (1, stride)
+        self.border = _border(padding, 3, stride2)
         self.conv1 = conv1x1(in_planes, planes, stride1)
         self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2 = conv3x3(planes, planes, stride2)
+        self.conv2 = conv3x3(planes, planes, stride2, 1 if self.border is None else 0)
         self.bn2 = nn.BatchNorm2d(planes)
         self.conv3 = conv1x1(planes, planes * self.expansion)
         self.bn3 = nn.BatchNorm2d(planes * self.expansion)
@@ -111,7 +129,11 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x)))
-        out = self.relu(self.bn2(self.conv2(out)))
+        if self.aa_is_first:
+            out = _through(self.aa, out)
+        out = self.relu(self.bn2(self.conv2(_through(self.border, out))))
+        if not self.aa_is_first:
+            out = _through(self.aa, out)
         out = self.bn3(self.conv3(out))
         if self.plain:
             return self.relu(out)
@@ -136,6 +158,9 @@ class ResNet(nn.Module):
         shortcut: A, B or C of the paper, section 4.1.
         variant: where a Bottleneck strides.
         plain: the paper's plain net, the same layers without any shortcut.
+        bn_eps: added to the variance in every BatchNorm.
+        padding: where windows that stride lie, the stem's included.
+        pool: how a map is halved.
 
     Input ``(N, 3, H, W)`` float32, normalised; output ``(N, num_classes)`` float32 logits, or,
     with ``gives_maps`` set, what :meth:`feature_maps` returns.
@@ -152,15 +177,19 @@ class ResNet(nn.Module):
         shortcut: Shortcut = Shortcut.B,
         variant: Variant = Variant.V1_5,
         plain: bool = False,
+        bn_eps: float = BATCHNORM_EPS,
+        padding: Padding = Padding.TORCH,
+        pool: Pool = Pool.PLAIN,
     ) -> None:
         super().__init__()
+        self.border = None
         if stem is Stem.IMAGENET:
-            self.conv1 = nn.Conv2d(3, base_planes, kernel_size=7, stride=2, padding=3, bias=False)
+            self.border = _border(padding, 7, 2)
+            own = 3 if self.border is None else 0
+            self.conv1 = nn.Conv2d(3, base_planes, kernel_size=7, stride=2, padding=own, bias=False)
         else:
             self.conv1 = conv3x3(3, base_planes)
-        self.maxpool = (
-            None if stem is Stem.CIFAR else nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
-        )
+        self.maxpool = None if stem is Stem.CIFAR else stem_pool(pool, padding)
         self.bn1 = nn.BatchNorm2d(base_planes)
         self.relu = nn.ReLU(inplace=True)
 
@@ -174,7 +203,16 @@ class ResNet(nn.Module):
                 if not plain:
                     downsample = _shortcut(shortcut, in_planes, planes * block.expansion, stride)
                 stage.append(
-                    block(in_planes, planes, stride, downsample, variant=variant, plain=plain)
+                    block(
+                        in_planes,
+                        planes,
+                        stride,
+                        downsample,
+                        variant=variant,
+                        plain=plain,
+                        padding=padding,
+                        pool=pool,
+                    )
                 )
                 in_planes, stride = planes * block.expansion, 1
             self.add_module(name, stage)
@@ -182,6 +220,9 @@ class ResNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc: nn.Module = nn.Linear(in_planes, num_classes)
         self.gives_maps = False
+        for layer in self.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.eps = bn_eps
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         maps = self.feature_maps(x)
@@ -191,9 +232,8 @@ class ResNet(nn.Module):
 
     def feature_maps(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the output of every stage, ``(N, C, H, W)`` each: C2 to C5 (CIFAR: to C4)."""
-        x = self.relu(self.bn1(self.conv1(x)))
-        if self.maxpool is not None:
-            x = self.maxpool(x)
+        x = self.relu(self.bn1(self.conv1(_through(self.border, x))))
+        x = _through(self.maxpool, x)
 
         maps = []
         for name in self.stage_names:
@@ -219,11 +259,25 @@ class ResNet(nn.Module):
             if stride <= output_stride:
                 continue
             for i, block in enumerate(self.get_submodule(name).children()):
+                assert isinstance(block, BasicBlock | Bottleneck), "stages hold blocks"
                 _dilate_block(block, dilation if i == 0 else 2 * dilation)
             dilation *= 2
 
 
-def _dilate_block(block: nn.Module, dilation: int) -> None:
+def _border(padding: Padding, kernel: int, stride: int) -> SameBorder | None:
+    """Return what stands in front of a window; None where it pads both sides alike by itself."""
+    return SameBorder(kernel, stride) if padding is Padding.TF and stride > 1 else None
+
+
+def _through(layer: nn.Module | None, x: Tensor) -> Tensor:
+    """Return ``layer(x)``, or ``x`` where there is no layer."""
+    return x if layer is None else layer(x)
+
+
+def _dilate_block(block: BasicBlock | Bottleneck, dilation: int) -> None:
+    block.border = None  # without a stride, TF pads both sides alike too
+    if block.aa is not None:
+        block.aa = BlurPool2d(1) if isinstance(block.aa, BlurPool2d) else None
     for child in block.modules():
         if isinstance(child, ZeroPadShortcut):
             child.stride = 1

@@ -11,7 +11,7 @@ from typing import Any
 
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.errors import CheckpointError
-from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant
+from resnet_deploy.spec import Family, ModelSpec, Padding, Pool, Shortcut, Stem, Variant
 from resnet_deploy.spec.model_request import ModelRequest
 
 _FACTORY = re.compile(r"[\w.]+:[\w.]+", re.ASCII)
@@ -28,6 +28,9 @@ class Stated:
     labels: tuple[str, ...] = ()
     shortcut: Shortcut | None = None
     stem: Stem | None = None
+    bn_eps: float | None = None
+    padding: Padding | None = None
+    pool: Pool | None = None
 
 
 NOTHING_STATED = Stated()
@@ -50,6 +53,9 @@ def stated_by_card(card: WeightsCard, request: ModelRequest, name: str) -> State
         labels=card.labels,
         shortcut=model.shortcut,
         stem=model.stem,
+        bn_eps=model.bn_eps,
+        padding=model.padding,
+        pool=model.pool,
     )
 
 
@@ -73,6 +79,12 @@ def _contradictions(model: ModelSpec, request: ModelRequest) -> Iterator[str]:
         request.stem is Stem.IMAGENET and model.stem is Stem.CIFAR
     ):
         yield f"a net with stem {model.stem.value} by its card: drop --stem"
+    if request.bn_eps not in (None, model.bn_eps):
+        yield f"a net with epsilon {model.bn_eps:g} by its card: drop --bn-eps"
+    if request.padding not in (None, model.padding):
+        yield f"a net with {model.padding.value} padding by its card: drop --padding"
+    if request.pool not in (None, model.pool):
+        yield f"a net with {model.pool.value} pooling by its card: drop --pool"
     if request.is_plain and not model.plain:
         yield f"a {model.name} by its card, not plain: drop --plain, or name that model"
     residual = request.model is not None and not request.is_plain

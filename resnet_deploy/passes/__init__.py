@@ -20,6 +20,7 @@ from resnet_deploy.passes.global_average_pool import mean_to_global_average_pool
 from resnet_deploy.passes.identity_pool import remove_identity_pool
 from resnet_deploy.passes.matmul_to_gemm import matmul_to_gemm
 from resnet_deploy.passes.name_by_module import name_by_module
+from resnet_deploy.passes.pad_into_window import pad_into_window
 from resnet_deploy.passes.private_bias import private_bias
 from resnet_deploy.passes.result import PassResult, Refusal
 
@@ -29,6 +30,7 @@ Pass = Callable[[ir.Model], PassResult]
 
 DEFAULT_PASSES: tuple[Pass, ...] = (
     clean,
+    pad_into_window,
     fold_batchnorm,
     mean_to_global_average_pool,
     remove_identity_pool,

@@ -19,9 +19,12 @@ from resnet_deploy.spec.input_contract import (
 )
 from resnet_deploy.spec.input_options import InputOptions
 from resnet_deploy.spec.model import (
+    BATCHNORM_EPS,
     IMAGENET_DEPTHS,
     Family,
     ModelSpec,
+    Padding,
+    Pool,
     Shortcut,
     Stem,
     Variant,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 
 from resnet_deploy.errors import SpecError
 
 IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
+
+BATCHNORM_EPS = 1e-5
+"""What PyTorch adds to a BatchNorm's variance; TensorFlow's nets have 1e-3 or 1.001e-5."""
 
 
 class Family(str, enum.Enum):
@@ -46,12 +50,48 @@ class Shortcut(str, enum.Enum):
     C = "C"
 
 
+class Padding(str, enum.Enum):
+    """Where a window of stride 2 lies: ``torch`` pads both sides alike, ``tf`` pads as ``SAME``.
+
+    TensorFlow's ``SAME`` pads just enough for ``ceil(size / stride)`` results, and an odd pixel
+    goes behind.
+    """
+
+    TORCH = "torch"
+    TF = "tf"
+
+
+class Pool(str, enum.Enum):
+    """How a map is halved: ``plain`` strides; the others filter first and take every second pixel.
+
+    ``blur``: a binomial 3x3 filter behind the convolution or max-pool, which then has stride 1
+    (Zhang, arXiv:1904.11486); ``avg``: the mean of 2x2 pixels, also in place of the max-pool.
+    """
+
+    PLAIN = "plain"
+    BLUR = "blur"
+    AVG = "avg"
+
+
+def check_bn_eps(eps: float) -> None:
+    """Refuse what is no epsilon of a BatchNorm.
+
+    Raises:
+        SpecError: it is not above 0 and at most 1.
+    """
+    if not (math.isfinite(eps) and 0 < eps <= 1):
+        raise SpecError(f"--bn-eps must be above 0 and at most 1, not {eps:g}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """Which network: enough to build its PyTorch module again.
 
     ``factory`` is ``package.module:callable`` for family ``custom``; it is None when the model
     came as a foreign ONNX file, which has no PyTorch module of its own.
+
+    Raises:
+        SpecError: ``bn_eps`` is no epsilon of a BatchNorm.
     """
 
     family: Family
@@ -63,6 +103,12 @@ class ModelSpec:
     stem: Stem = Stem.IMAGENET
     plain: bool = False
     factory: str | None = None
+    bn_eps: float = BATCHNORM_EPS
+    padding: Padding = Padding.TORCH
+    pool: Pool = Pool.PLAIN
+
+    def __post_init__(self) -> None:
+        check_bn_eps(self.bn_eps)
 
     @property
     def name(self) -> str:
@@ -86,6 +132,9 @@ def resnet_spec(
     shortcut: Shortcut | None = None,
     stem: Stem | None = None,
     plain: bool = False,
+    bn_eps: float | None = None,
+    padding: Padding | None = None,
+    pool: Pool | None = None,
 ) -> ModelSpec:
     """Return the spec of a ResNet; ``depth`` alone chooses the family.
 
@@ -93,7 +142,7 @@ def resnet_spec(
     B); any other 6n+2 is a CIFAR net of section 4.2 (10 classes, 32 pixels, option A).
 
     Raises:
-        SpecError: no ResNet has this depth, or a size is not positive.
+        SpecError: no ResNet has this depth, or a size or the epsilon is not positive.
     """
     if depth in IMAGENET_DEPTHS:
         family, classes, usual = Family.IMAGENET, 1000, (Stem.IMAGENET, Shortcut.B)
@@ -119,6 +168,9 @@ def resnet_spec(
         shortcut=shortcut,
         stem=stem,
         plain=plain,
+        bn_eps=BATCHNORM_EPS if bn_eps is None else bn_eps,
+        padding=padding or Padding.TORCH,
+        pool=pool or Pool.PLAIN,
     )
 
 

@@ -9,7 +9,21 @@ import re
 from dataclasses import dataclass
 
 from resnet_deploy.errors import SpecError
-from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant, resnet_spec, vgg19_spec
+from resnet_deploy.spec import (
+    Family,
+    ModelSpec,
+    Padding,
+    Pool,
+    Shortcut,
+    Stem,
+    Variant,
+    resnet_spec,
+    vgg19_spec,
+)
+from resnet_deploy.spec.model import check_bn_eps
+
+_FOR_RESNETS = ("depth", "variant", "shortcut", "stem", "plain", "bn_eps", "padding", "pool")
+"""What VGG-19 and factories can't be asked for."""
 
 _RESNET_NAME = re.compile(r"(?P<kind>resnet|plain)-?(?P<depth>\d+)")
 
@@ -30,6 +44,9 @@ class ModelRequest:
     plain: bool = False
     num_classes: int | None = None
     image_size: int | None = None
+    bn_eps: float | None = None
+    padding: Padding | None = None
+    pool: Pool | None = None
 
     @property
     def is_custom(self) -> bool:
@@ -72,16 +89,19 @@ class ModelRequest:
                 raise SpecError(f"the {option} must be at least 1, not {value}")
         if self.is_vgg or self.is_custom:
             options = {**vars(self), "plain": self.plain or None}
-            for option in ("depth", "variant", "shortcut", "stem", "plain"):
+            for option in _FOR_RESNETS:
                 if options[option] is not None:
                     raise SpecError(
-                        f"--{option} is for ResNets: drop it, or drop --model {self.model}"
+                        f"--{option.replace('_', '-')} is for ResNets: drop it, or drop --model "
+                        f"{self.model}"
                     )
         elif self.model is not None and self._named_resnet() is None:
             raise SpecError(
                 f"no model is called {self.model!r}: use resnet18 to resnet152, vgg19, or "
                 "package.module:factory for a model of your own"
             )
+        if self.bn_eps is not None:
+            check_bn_eps(self.bn_eps)
         if self.is_plain and self.shortcut is not None:
             raise SpecError("a plain net has no shortcuts: drop --shortcut or --plain")
 
@@ -117,6 +137,9 @@ class ModelRequest:
             shortcut=self.shortcut,
             stem=self.stem,
             plain=self.is_plain,
+            bn_eps=self.bn_eps,
+            padding=self.padding,
+            pool=self.pool,
         )
 
     def _named_resnet(self) -> re.Match[str] | None:

@@ -110,7 +110,7 @@ def test_vgg19(save: Callable[[Any], str]) -> None:
     assert load(path).spec == spec
     assert load(path, model="vgg19").spec.family is Family.VGG
     assert "is a VGG, not a ResNet-34" in refusal(path, depth=34)
-    assert "--plain are for ResNets" in refusal(path, plain=True)
+    assert "are for ResNets" in refusal(path, plain=True)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,11 @@ def test_contradictions_name_the_reason(
         (CIFAR8, {"shortcut": Shortcut.A_END, "stem": Stem.CIFAR}, "assumed: BatchNorm's epsilon"),
         (RESNET50, {}, "assumed: the strides of v1.5 (of the paper: --variant v1), BatchNorm's"),
         (RESNET50, {"variant": Variant.V1}, "assumed: BatchNorm's epsilon"),
-        (RESNET18, {}, "assumed: BatchNorm's epsilon 1e-5, symmetric padding"),
+        (
+            RESNET18,
+            {},
+            "BatchNorm's epsilon 1e-05 (--bn-eps), PyTorch's padding (--padding tf), strides",
+        ),
         (CIFAR8_B, {"stem": Stem.IMAGENET}, "imagenet's max-pool after a 3x3 conv1"),
     ],
     ids=range(7),

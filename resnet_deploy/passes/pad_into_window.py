@@ -1,0 +1,102 @@
+"""Pad of height and width  =>  the pads of the window behind it.
+
+``Conv(Pad(x, zeros), pads) = Conv(x, pads + zeros)``; a MaxPool's own pads are -infinity. PyTorch
+code that pads as TensorFlow's ``SAME`` becomes such a Pad, which has no int8 kernel in ONNX
+Runtime.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from resnet_deploy.arrays import Array
+from resnet_deploy.graph.constants import constant, drop_unused, ints, optional_input
+from resnet_deploy.passes.result import PassResult, rewrite_each
+
+_FILLERS = {"Conv": 0.0, "MaxPool": -np.inf}
+"""What an operator's own pads hold."""
+
+
+def pad_into_window(model: ir.Model) -> PassResult:
+    """Move every Pad of height and width into all convolutions and max-pools that read it.
+
+    Refuses padding of other dimensions, other fillings than the window's own, cropping, widths that
+    are computed at run time, a window with ``auto_pad`` or ``ceil_mode``, a max-pool that gives
+    indices, pads as wide as a max-pool's window, and a Pad that others or the outside read too.
+    """
+    return rewrite_each(model, ("Pad",), _move, candidate=_is_spatial)
+
+
+def _is_spatial(pad: ir.Node) -> bool:
+    """Whether it pads nothing but height and width of a 4-D tensor, with one value."""
+    return pad.attributes.get_string("mode", "constant") == "constant" and _sides(pad) is not None
+
+
+def _move(graph: ir.Graph, pad: ir.Node) -> str | None:
+    sides, filler = _sides(pad), _filler(pad)
+    source, padded = pad.inputs[0], pad.outputs[0]
+    assert sides is not None, "candidates have them"
+    assert source is not None, "Pad has an input"
+    if padded.is_graph_output():
+        return "its output is the graph's"
+    windows = [use.node for use in padded.uses()]
+    for window in windows:
+        if (reason := _reason_against(window, padded, sides, filler)) is not None:
+            return reason
+    for window in windows:
+        own = np.reshape(ints(window, "pads", (0, 0, 0, 0)), (2, 2))
+        window.attributes["pads"] = ir.AttrInt64s("pads", [int(n) for n in (own + sides).ravel()])
+        window.replace_input_with(0, source)
+    parameters = pad.inputs[1:]
+    graph.remove(pad, safe=True)
+    drop_unused(graph, *parameters)
+    return None
+
+
+def _reason_against(
+    window: ir.Node, padded: ir.Value, sides: Array, filler: float | None
+) -> str | None:
+    wanted = _FILLERS.get(window.op_type)
+    if wanted is None or window.inputs[0] is not padded:
+        return f"a {window.op_type} reads it"
+    if filler is None or not (filler == wanted or filler <= wanted == -np.inf):
+        return f"{window.op_type} pads with another value"
+    if window.attributes.get_string("auto_pad", "NOTSET") != "NOTSET":
+        return f"the {window.op_type} pads by the size of its input"
+    if window.op_type == "MaxPool":
+        kernel = np.array(ints(window, "kernel_shape", ()))
+        own = np.reshape(ints(window, "pads", (0, 0, 0, 0)), (2, 2))
+        if len(window.outputs) != 1 or window.attributes.get_int("ceil_mode", 0) != 0:
+            return "the MaxPool gives indices, or rounds up"
+        if (own + sides >= kernel).any():
+            return "it is as wide as the MaxPool's window"
+    return None
+
+
+def _sides(pad: ir.Node) -> Array | None:
+    """Return ((top, left), (bottom, right)), int64; None where it does anything else."""
+    source = pad.inputs[0]
+    widths, axes = constant(optional_input(pad, 1)), constant(optional_input(pad, 3))
+    if source is None or source.shape is None or len(source.shape) != 4 or widths is None:
+        return None
+    if axes is None and optional_input(pad, 3) is not None:
+        return None
+    named = np.arange(4) if axes is None else axes.astype(np.int64) % 4
+    if len(widths) != 2 * len(named):
+        return None
+    full = np.zeros((2, 4), np.int64)
+    full[:, named] = np.reshape(widths, (2, -1))
+    if full[:, :2].any() or full.min() < 0 or not full.any():
+        return None
+    sides: Array = full[:, 2:]
+    return sides
+
+
+def _filler(pad: ir.Node) -> float | None:
+    """Return the value it fills with; None where that is computed at run time."""
+    value = optional_input(pad, 2)
+    if value is None:
+        return 0.0
+    filler = constant(value)
+    return None if filler is None else float(filler.ravel()[0])
