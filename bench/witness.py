@@ -47,6 +47,8 @@ from resnet_deploy.spec import (
     InputContract,
     InputFormat,
     ModelSpec,
+    Padding,
+    Pool,
     Shortcut,
     Stem,
     Variant,
@@ -76,6 +78,8 @@ class Net:
     side: int = 32
     plain: bool = False
     crop: TrainingCrop = TrainingCrop.ZEROS
+    pool: Pool = Pool.PLAIN
+    padding: Padding = Padding.TORCH
 
     @property
     def spec(self) -> ModelSpec:
@@ -90,6 +94,8 @@ class Net:
             shortcut=self.shortcut,
             stem=self.stem,
             plain=self.plain,
+            pool=self.pool,
+            padding=self.padding,
         )
 
     @property
@@ -110,6 +116,8 @@ class Net:
             shortcut=spec.shortcut,
             variant=spec.variant,
             plain=spec.plain,
+            pool=spec.pool,
+            padding=spec.padding,
         )
 
     def rebuild(self, state: dict[str, Tensor], spec: ModelSpec) -> nn.Module:
@@ -126,6 +134,7 @@ class Net:
 A, END, B = Shortcut.A, Shortcut.A_END, Shortcut.B
 POOL, V1, V15 = Stem.CIFAR_POOL, Variant.V1, Variant.V1_5
 WHOLE, BLACK = TrainingCrop.NONE, TrainingCrop.BLACK
+BLUR, AVG, TF = Pool.BLUR, Pool.AVG, Padding.TF
 FOUR = (1, 1, 1, 1)
 large: Callable[..., Net] = partial(Net, blocks=FOUR, stem=Stem.IMAGENET, side=64)
 NETS = (
@@ -165,6 +174,16 @@ NETS = (
     Net("aend-bgr-black", END, order=BGR, crop=BLACK),
     Net("plain", A, plain=True),
     Net("b-gelu", activation="GELU", scaling=HALF),
+    Net("a-blur", A, pool=BLUR),
+    Net("b-avg", pool=AVG, scaling=CIFAR),
+    Net("v15-blur-pool", B, POOL, V15, pool=BLUR),
+    Net("v1-avg", variant=V1, pool=AVG),
+    large("i18-avg", pool=AVG, scaling=HALF),
+    large("i50-blur", variant=V15, pool=BLUR),
+    Net("a-tf", A, padding=TF),
+    Net("v15-tf", variant=V15, padding=TF, scaling=HALF),
+    large("i18-tf", padding=TF, scaling=CAFFE, order=BGR),
+    large("i50-tf", variant=V15, padding=TF, scaling=HALF),
     Net("a-strange", A, scaling=STRANGE),
     Net("b-strange-bgr", scaling=STRANGE, order=BGR),
     Net("a-own", A, scaling=OWN),
@@ -288,6 +307,8 @@ def truths(net: Net) -> dict[str, str]:
         "shortcut": "none" if net.plain else net.shortcut.value,
         "variant": "" if net.variant is None else net.variant.value,
         "activation": net.activation,
+        "pool": net.pool.value,
+        "padding": net.padding.value,
     }
 
 
@@ -300,7 +321,15 @@ def judged(
         contract = IMAGENET.over(contract, ChannelOrder.RGB).as_assumed()
         stem = Stem.IMAGENET if net.stem is Stem.IMAGENET else Stem.CIFAR
         shortcut = B if net.shortcut is B else A
-        spec = replace(spec, stem=stem, shortcut=shortcut, variant=V15, plain=False)
+        spec = replace(
+            spec,
+            stem=stem,
+            shortcut=shortcut,
+            variant=V15,
+            plain=False,
+            pool=Pool.PLAIN,
+            padding=Padding.TORCH,
+        )
     report = witness(
         net.rebuild(state, spec),
         replace(images, preprocess=contract),

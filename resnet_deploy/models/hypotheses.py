@@ -15,6 +15,8 @@ from resnet_deploy.spec import (
     Family,
     InputContract,
     ModelSpec,
+    Padding,
+    Pool,
     Shortcut,
     Stem,
     Variant,
@@ -106,8 +108,8 @@ def _listed(numbers: Numbers) -> str:
 class TrainingCrop(str, enum.Enum):
     """How training cropped its pictures: its statistics are of what came of it.
 
-    Nets for small pictures are trained on random crops of pictures with a border of an eighth, which
-    is black or, where they are normalised first, zero.
+    Nets for small pictures are trained on random crops of pictures with a border of an eighth,
+    which is black or, where they are normalised first, zero.
     """
 
     NONE = "whole pictures"
@@ -185,8 +187,7 @@ class Guess:
 def answers(guess: Guess) -> dict[str, dict[str, Guess]]:
     """Return, by question and answer, the guesses that differ from ``guess`` in it alone.
 
-    Each question has the answer of ``guess`` as well. Questions are in the order of the layers where
-    their answers begin to show.
+    Each question has the answer of ``guess`` as well.
     """
     spec = guess.spec
     asked: dict[str, dict[str, Guess]] = {}
@@ -211,6 +212,8 @@ def answers(guess: Guess) -> dict[str, dict[str, Guess]]:
             variant.value: replace(guess, spec=replace(spec, variant=variant))
             for variant in Variant
         }
+    asked["pool"] = {p.value: replace(guess, spec=replace(spec, pool=p)) for p in Pool}
+    asked["padding"] = {p.value: replace(guess, spec=replace(spec, padding=p)) for p in Padding}
     return asked
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_deploy.data.calibration import CalibrationImages
+from resnet_deploy.errors import SpecError
 from resnet_deploy.models.batchnorm_inputs import divergences, witnesses
 from resnet_deploy.models.hypotheses import (
     Guess,
@@ -256,7 +257,7 @@ class _Judge:
             last = self._layers[min(_REACH, len(self._layers) - 1)]
         found: dict[str, tuple[float, ...]] = {}
         for answer, other in answers(guess)[name].items():
-            with suppress(RuntimeError):  # a picture may be too small for one more pool
+            with suppress(RuntimeError, SpecError):  # too small for one more pool
                 found[answer] = self._run(self._feeding, other, last, _FOR_STRUCTURE)
             self._progress("asking BatchNorm", len(found), len(answers(guess)[name]))
         shortest = min(map(len, found.values()))
