@@ -40,7 +40,7 @@ from resnet_deploy.models.hypotheses import ACTIVATIONS, WELL_KNOWN, Scaling, Tr
 from resnet_deploy.models.init import initialize
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ResNet
 from resnet_deploy.models.witness import witness
-from resnet_deploy.results.witness import Question, Verdict, WitnessReport, floor_of, times_worse
+from resnet_deploy.results.witness import Finding, Question, WitnessReport, floor_of, times_worse
 from resnet_deploy.spec import (
     ChannelOrder,
     Family,
@@ -280,7 +280,7 @@ class Case:
         if chosen is not None:
             return "right" if chosen == self.truth else "wrong"
         against_truth = self.question.held == self.truth
-        if against_truth and self.question.verdict is Verdict.CONTRADICTED:
+        if against_truth and self.question.finding is Finding.CONTRADICTED:
             return "wrong"
         return "undecided"
 

@@ -9,55 +9,43 @@ in ``docs/witness.md``.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import SpecError
-from resnet_deploy.models.batchnorm_inputs import divergences, witnesses
-from resnet_deploy.models.hypotheses import (
-    Guess,
-    TrainingCrop,
-    answer_of,
-    answers,
-    fed,
-    scalings,
-    training_crops,
-)
-from resnet_deploy.models.registry import skeleton
+from resnet_deploy.models.batchnorm_inputs import witnesses
+from resnet_deploy.models.hypotheses import Guess, answer_of, answers, training_crops
+from resnet_deploy.models.trial import Feeding, Trial, rebuilt
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results.witness import Candidate, Question, WitnessReport, floor_of, times_worse
-from resnet_deploy.spec import ChannelOrder, InputContract, InputFormat, Learned, ModelSpec
+from resnet_deploy.spec import ChannelOrder, InputContract, Learned, ModelSpec
 
 FEWEST_PICTURES = 16
 ENOUGH_PICTURES = 64
 """Pictures from which on channel orders and similar scalings are told apart."""
 
 MARGIN = 2.0
-"""How many times worse the second-best answer has to fit. Wrong answers reach 1.4 on pictures like
-the training's."""
+"""How many times worse the second-best structure has to fit."""
+
+MARGIN_OF_FEEDING = 3.0
+"""The same for how pictures like the training's are fed."""
 
 MARGIN_OF_OTHERS = 8.0
-"""The same for how pictures are fed, where they are unlike the training's: sky and sea alone are
-closer to swapped channels than to their own, by up to 5 times."""
+"""The same for pictures unlike the training's: sky and sea alone are closer to swapped channels
+than to their own, by up to 5 times."""
 
-CLOSE, ALIKE = 0.01, 0.03
+CLOSE, ALIKE = 0.01, 0.02
 """The divergence of the first layers, and the median of all, of pictures like the training's."""
 
 CREDIBLE = 0.1
-"""The divergence above which even the best answer is not believed."""
+"""The divergence of the first layers above which even the best answer is not believed."""
 
 _FIRST = 3
 """BatchNorms in which the way of feeding shows; further on it drowns."""
-
-_FAR = 30.0
-"""How many times worse than the best an answer fits in the first layer to be dropped there."""
 
 _REACH = 8
 """BatchNorms in which a stem and an activation show."""
@@ -66,16 +54,8 @@ _FOR_SIEVE, _FOR_STRUCTURE = 32, 64
 """Pictures by which what is far off is dropped, and on which other structures are tried: what they
 do shows clearly, and takes the whole net."""
 
-_BATCH_PIXELS, _LARGEST_BATCH = 8 * 224 * 224, 64
-
-
-@dataclass(frozen=True)
-class _Feeding:
-    """How pictures become the input."""
-
-    order: ChannelOrder
-    scaling: str
-    crop: TrainingCrop
+_FAR = 30.0
+"""How many times worse than the best an answer fits in the first layer to be dropped there."""
 
 
 def witness(
@@ -101,22 +81,14 @@ def witness(
         stated: the questions about ``spec`` (``stem``, ``shortcut``, ``variant``, …) whose answer
             somebody said.
         rebuild: makes the net of another spec, with the same weights; by default as
-            :func:`rebuilt`.
+            :func:`resnet_deploy.models.trial.rebuilt`.
         progress: called as ``progress(stage, done, total)``.
     """
-    judge = _Judge(module, images, contract, spec, stated, rebuild or rebuilt(module), progress)
-    return judge.report(name)
-
-
-def rebuilt(module: nn.Module) -> Callable[[ModelSpec], nn.Module]:
-    """Return what makes nets of other specs with the weights of ``module``, which they share."""
-
-    def build(spec: ModelSpec) -> nn.Module:
-        other = skeleton(spec)
-        other.load_state_dict(module.state_dict(), strict=False, assign=True)
-        return other.eval()
-
-    return build
+    if silence := why_silent(module, images):
+        return WitnessReport(model=name, data=images.name, pictures=len(images), silent=silence)
+    held = None if spec is None else Guess(spec)
+    trial = Trial(module, images, contract, held, rebuild or rebuilt(module))
+    return _Judge(trial, contract, held, stated, progress).report(name, images.name)
 
 
 def why_silent(module: nn.Module, images: CalibrationImages) -> str:
@@ -131,116 +103,108 @@ def why_silent(module: nn.Module, images: CalibrationImages) -> str:
 
 
 class _Judge:
-    """Tries answers on one net; ``guess`` and ``feeding`` are the best ones so far."""
+    """Asks question after question; ``_guess`` and ``_feeding`` are the best answers so far."""
 
     def __init__(
         self,
-        module: nn.Module,
-        images: CalibrationImages,
+        trial: Trial,
         contract: InputContract,
-        spec: ModelSpec | None,
+        held: Guess | None,
         stated: frozenset[str],
-        rebuild: Callable[[ModelSpec], nn.Module],
         progress: Progress,
     ) -> None:
-        self._module, self._images, self._contract = module, images, contract
-        self._stated, self._rebuild, self._progress = stated, rebuild, progress
-        self._held = self._guess = None if spec is None else Guess(spec)
-        self._scalings = scalings(contract)
-        self._held_scaling = next(iter(self._scalings))
-        self._feeding = _Feeding(contract.channel_order, self._held_scaling, TrainingCrop.NONE)
-        self._seen: dict[Any, tuple[float, ...]] = {}
+        self._trial, self._contract, self._stated = trial, contract, stated
+        self._progress = progress
+        self._held = self._guess = held
+        self._feeding = trial.held
+        self._layers = trial.layers(_FOR_SIEVE)
 
-    def report(self, name: str) -> WitnessReport:
-        silence = why_silent(self._module, self._images)
-        if silence:
-            return WitnessReport(
-                model=name,
-                data=self._images.name,
-                pictures=len(self._images),
-                silent=silence,
-            )
-        self._pixels = _pixels(self._images)
-        batches = self._batches(self._feeding, _FOR_SIEVE)
-        self._layers = tuple(divergences(self._module, batches))
+    def report(self, name: str, data: str) -> WitnessReport:
         fed_as = self._try_feedings()
         built_as = self._try_structures()
         if self._guess != self._held:  # what was built wrongly may have hidden how pictures are fed
             fed_as = self._try_feedings()
-        best = self._run(self._feeding, self._guess)
-        first = best[:_FIRST]
+        best = self._trial.run(self._feeding, self._guess)
         alike = (
-            sum(first) / len(first) <= CLOSE
-            and float(np.median(best)) <= ALIKE
-            and len(self._images) >= ENOUGH_PICTURES
+            statistics.fmean(best[:_FIRST]) <= CLOSE
+            and statistics.median(best) <= ALIKE
+            and self._trial.pictures >= ENOUGH_PICTURES
         )
+        needed = MARGIN_OF_FEEDING if alike else MARGIN_OF_OTHERS
         return WitnessReport(
             model=name,
-            data=self._images.name,
-            pictures=len(self._images),
+            data=data,
+            pictures=self._trial.pictures,
             layers=self._layers,
             divergences=best,
             crop=self._feeding.crop.value,
             alike=alike,
-            questions=(*self._questions_of_feeding(fed_as, alike=alike), *built_as),
+            questions=(*self._questions_of_feeding(fed_as, needed), *built_as),
         )
 
-    def _try_feedings(self) -> dict[_Feeding, tuple[float, ...]]:
+    def _try_feedings(self) -> dict[Feeding, tuple[float, ...]]:
         """Try all orders, scalings and crops in the first layers; keep the best."""
-        orders = (ChannelOrder.RGB, ChannelOrder.BGR)
-        if self._contract.channels == 1:
-            orders = (ChannelOrder.GREY,)
+        orders = (
+            [ChannelOrder.GREY]
+            if self._contract.channels == 1
+            else [ChannelOrder.RGB, ChannelOrder.BGR]
+        )
         tried = [
-            _Feeding(order, scaling, crop)
+            Feeding(order, scaling, crop)
             for crop in training_crops(self._contract)
             for order in orders
-            for scaling in self._scalings
+            for scaling in self._trial.scalings
         ]
-        sieved = {f: self._run(f, self._guess, self._layers[0], _FOR_SIEVE) for f in tried}
-        least = min(sum(values) for values in sieved.values())
-        held = (self._contract.channel_order, self._held_scaling)
-        near = [
-            feeding
-            for feeding, values in sieved.items()
-            if sum(values) < _FAR * (least + floor_of(_FOR_SIEVE))
-            or (feeding.order, feeding.scaling) == held
-        ]
+        held, run = self._trial.held, self._trial.run
+        sieved = {f: run(f, self._guess, self._layers[0], _FOR_SIEVE)[0] for f in tried}
+        far = _FAR * (min(sieved.values()) + floor_of(_FOR_SIEVE))
         last = self._layers[:_FIRST][-1]
-        found = {feeding: self._run(feeding, self._guess, last) for feeding in near}
-        self._feeding = min(found, key=lambda feeding: self._score(found[feeding]))
+        found = {
+            feeding: run(feeding, self._guess, last)
+            for feeding, value in sieved.items()
+            if value < far or (feeding.order, feeding.scaling) == (held.order, held.scaling)
+        }
+        self._feeding = min(found, key=lambda f: _score(found[f], self._trial.pictures))
         return found
 
     def _questions_of_feeding(
-        self, found: Mapping[_Feeding, tuple[float, ...]], *, alike: bool
+        self, found: Mapping[Feeding, tuple[float, ...]], needed: float
     ) -> Iterator[Question]:
-        """Return the questions of channel order and scaling; each takes the best of the other."""
-        for name, field, held in (
-            ("channel order", "order", self._contract.channel_order.value),
-            ("scaling", "scaling", self._held_scaling),
+        """Yield the questions of channel order and scaling; each takes the best of the other."""
+        held = self._trial.held
+        best_first = sorted(found, key=lambda f: _score(found[f], self._trial.pictures))
+        for name, fields, answer in (
+            ("channel order", ("channel_order",), held.order.value),
+            ("scaling", ("range", "mean", "std"), held.scaling),
         ):
             best: dict[str, tuple[float, ...]] = {}
-            for feeding, values in found.items():
-                answer = feeding.order.value if field == "order" else feeding.scaling
-                if answer not in best or self._score(values) < self._score(best[answer]):
-                    best[answer] = values
-            fields = ("channel_order",) if field == "order" else ("range", "mean", "std")
+            for feeding in best_first:
+                given = feeding.order.value if name == "channel order" else feeding.scaling
+                best.setdefault(given, found[feeding])
             assumed = any(self._contract.learned.get(f) is Learned.ASSUMED for f in fields)
-            if len(best) > 1 and held in best:
-                needed = MARGIN if alike else MARGIN_OF_OTHERS
-                first, pictures = self._layers[:_FIRST], len(self._pixels)
-                yield _question(name, held, not assumed, first, pictures, best, needed)
+            if len(best) > 1:
+                yield _question(
+                    name,
+                    answer,
+                    not assumed,
+                    self._layers[:_FIRST],
+                    self._trial.pictures,
+                    best,
+                    needed,
+                )
 
     def _try_structures(self) -> list[Question]:
         """Ask how the net is built, and follow the clearest answers until none changes."""
         if self._held is None or self._guess is None:
             return []
+        asked = list(answers(self._held))
         found: dict[str, Question] = {}
-        for _ in range(len(answers(self._held)) + 1):
-            for name in answers(self._held):
+        for _ in range(len(asked) + 1):
+            for number, name in enumerate(asked):
                 # What is clear stays so when another answer gets better.
-                settled = name in found and found[name].winner == answer_of(self._guess, name)
-                if not settled:
+                if name not in found or found[name].winner != answer_of(self._guess, name):
                     found[name] = self._ask(name, self._held, self._guess)
+                self._progress("asking BatchNorm", number + 1, len(asked))
             wrong = [
                 q for q in found.values() if q.winner not in (None, answer_of(self._guess, q.name))
             ]
@@ -258,51 +222,24 @@ class _Judge:
         found: dict[str, tuple[float, ...]] = {}
         for answer, other in answers(guess)[name].items():
             with suppress(RuntimeError, SpecError):  # too small for one more pool
-                found[answer] = self._run(self._feeding, other, last, _FOR_STRUCTURE)
-            self._progress("asking BatchNorm", len(found), len(answers(guess)[name]))
-        shortest = min(map(len, found.values()))
-        begins = next(
-            (i for i in range(shortest) if len({round(v[i], 6) for v in found.values()}) > 1),
-            shortest - 1,
+                found[answer] = self._trial.run(self._feeding, other, last, _FOR_STRUCTURE)
+        reach = min(map(len, found.values()))
+        differs = [len({round(v[i], 6) for v in found.values()}) > 1 for i in range(reach)]
+        begins = differs.index(True) if True in differs else reach - 1
+        return _question(
+            name,
+            answer_of(held, name),
+            name in self._stated,
+            self._layers[begins:reach],
+            min(self._trial.pictures, _FOR_STRUCTURE),
+            {answer: values[begins:reach] for answer, values in found.items()},
+            MARGIN,
         )
-        found = {answer: values[begins:shortest] for answer, values in found.items()}
-        layers = self._layers[begins:shortest]
-        pictures = min(len(self._pixels), _FOR_STRUCTURE)
-        stated = name in self._stated
-        return _question(name, answer_of(held, name), stated, layers, pictures, found, MARGIN)
 
-    def _run(
-        self,
-        feeding: _Feeding,
-        guess: Guess | None,
-        last: str | None = None,
-        pictures: int | None = None,
-    ) -> tuple[float, ...]:
-        """Return the divergences of the net of ``guess``, up to the BatchNorm ``last``.
 
-        Raises:
-            RuntimeError: it can't run.
-        """
-        key = (feeding, guess, last, pictures)
-        if key not in self._seen:
-            batches = self._batches(feeding, pictures)
-            self._seen[key] = tuple(divergences(self._net(guess), batches, last=last).values())
-        return self._seen[key]
-
-    def _batches(self, feeding: _Feeding, pictures: int | None) -> Iterator[Tensor]:
-        contract = self._scalings[feeding.scaling].over(self._contract, feeding.order)
-        size = max(1, min(_LARGEST_BATCH, _BATCH_PIXELS // contract.pixels))
-        for batch in self._pixels[:pictures].split(size):
-            yield fed(batch, contract, feeding.crop)
-
-    def _score(self, values: Sequence[float]) -> float:
-        """Return what is smaller for what fits better."""
-        return times_worse([0.0] * len(values), values, floor_of(len(self._pixels)))
-
-    def _net(self, guess: Guess | None) -> nn.Module:
-        if guess is None or guess == self._held:
-            return self._module
-        return guess.build(self._rebuild)
+def _score(values: Sequence[float], pictures: int) -> float:
+    """Return what is smaller for what fits better."""
+    return times_worse([0.0] * len(values), values, floor_of(pictures))
 
 
 def _question(
@@ -314,10 +251,9 @@ def _question(
     found: Mapping[str, tuple[float, ...]],
     needed: float,
 ) -> Question:
-    floor = floor_of(pictures)
-    ordered = sorted(found, key=lambda a: times_worse([0.0] * len(layers), found[a], floor))
-    best, second = found[ordered[0]], found[ordered[1]]
-    first = best[:_FIRST]
+    ordered = sorted(found, key=lambda answer: _score(found[answer], pictures))
+    best = found[ordered[0]]
+    second = found[ordered[1]] if len(ordered) > 1 else best
     return Question(
         name=name,
         held=held,
@@ -325,19 +261,7 @@ def _question(
         layers=layers,
         pictures=pictures,
         candidates=tuple(Candidate(name=a, divergences=found[a]) for a in ordered),
-        margin=times_worse(best, second, floor),
+        margin=times_worse(best, second, floor_of(pictures)),
         needed=needed,
-        credible=sum(first) / len(first) <= CREDIBLE,
+        credible=statistics.fmean(best[:_FIRST]) <= CREDIBLE,
     )
-
-
-def _pixels(images: CalibrationImages) -> Tensor:
-    """Return the pictures as uint8 ``(N, C, H, W)`` in RGB or grey."""
-    order = images.preprocess.channel_order
-    plain = replace(
-        images.preprocess,
-        format=InputFormat.UINT8_NCHW,
-        channel_order=ChannelOrder.RGB if order is ChannelOrder.BGR else order,
-        resize_in_graph=False,
-    )
-    return torch.from_numpy(np.concatenate(list(replace(images, preprocess=plain))))

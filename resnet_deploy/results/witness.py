@@ -20,7 +20,7 @@ def floor_of(pictures: int) -> float:
     return max(0.25 / pictures, 0.0005)
 
 
-class Verdict(str, enum.Enum):
+class Finding(str, enum.Enum):
     """What the witness says of a question."""
 
     CONFIRMED = "confirmed"
@@ -58,7 +58,7 @@ class Question:
         credible: whether the best one fits well enough to be believed at all.
     """
 
-    DERIVED = ("verdict", "winner", "sentence")
+    DERIVED = ("finding", "winner", "sentence")
 
     name: str
     held: str
@@ -71,13 +71,13 @@ class Question:
     credible: bool
 
     @property
-    def verdict(self) -> Verdict:
+    def finding(self) -> Finding:
         """Whether pictures confirm what was held."""
         if not self.credible:
-            return Verdict.UNDECIDED
+            return Finding.UNDECIDED
         if self.winner is not None:
-            return Verdict.CONFIRMED if self.winner == self.held else Verdict.CONTRADICTED
-        return Verdict.CONTRADICTED if self.excess >= self.needed else Verdict.UNDECIDED
+            return Finding.CONFIRMED if self.winner == self.held else Finding.CONTRADICTED
+        return Finding.CONTRADICTED if self.excess >= self.needed else Finding.UNDECIDED
 
     @property
     def winner(self) -> str | None:
@@ -97,19 +97,20 @@ class Question:
     @property
     def excess(self) -> float:
         """How many times worse what was held fits than the best one."""
-        return self._times_worse(next(c for c in self.candidates if c.name == self.held))
+        held = next((c for c in self.candidates if c.name == self.held), None)
+        return math.inf if held is None else self._times_worse(held)
 
     @property
     def sentence(self) -> str:
-        """The verdict with its evidence, in words."""
+        """The finding with its evidence, in words."""
         said = f"{self.held} ({'stated' if self.stated else 'assumed'})"
-        if self.verdict is Verdict.UNDECIDED:
+        if self.finding is Finding.UNDECIDED:
             why = "nothing that was tried fits"
             if self.credible:
                 others = [name for name in self.rivals if name != self.held]
                 why = f"{', '.join(others)} would fit as well"
             return f"{self.name}: {said} stays: {why}"
-        if self.verdict is Verdict.CONFIRMED:
+        if self.finding is Finding.CONFIRMED:
             other = self.candidates[1]
             return f"{self.name}: {said}: {self._evidence(self.held, other.name)}"
         better = self.winner or " or ".join(self.rivals)
@@ -167,7 +168,7 @@ class WitnessReport(Result):
     @property
     def passed(self) -> bool | None:
         """False where something is contradicted; None where nothing could be judged."""
-        if any(question.verdict is Verdict.CONTRADICTED for question in self.questions):
+        if any(question.finding is Finding.CONTRADICTED for question in self.questions):
             return False
         decided = any(question.winner for question in self.questions)
         return True if decided else None
@@ -175,7 +176,7 @@ class WitnessReport(Result):
     @property
     def contradicted(self) -> tuple[Question, ...]:
         """The questions whose held answer does not fit."""
-        return tuple(q for q in self.questions if q.verdict is Verdict.CONTRADICTED)
+        return tuple(q for q in self.questions if q.finding is Finding.CONTRADICTED)
 
     def winner(self, question: str) -> str | None:
         """Return the clear answer to a question; None where it was not asked or has none."""
