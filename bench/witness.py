@@ -348,7 +348,6 @@ def sets_of_pictures(data: Path) -> Iterator[tuple[str, Path, int]]:
     """Yield the name of a set of pictures, its folder, and how many to take."""
     test = data / "test"
     yield "128", test, 128
-    yield "64", test, 64
     yield "16", test, 16
     for name in sorted(path.name for path in test.iterdir())[::3]:
         yield f"128 of {name}", test / name, 128
@@ -426,12 +425,13 @@ def main() -> int:
                     first = sum(report.divergences[:3]) / 3
                     middle = statistics.median(report.divergences)
                     print(
-                        f"{net.name} {name} {held} alike {report.alike} first {first:.4f} median {middle:.4f} {report.crop} {seconds[-1]:.1f}s"
+                        f"{net.name}, {name}, {held}: first {first:.4f} median {middle:.4f} "
+                        f"alike {report.alike}, {report.crop}, {seconds[-1]:.1f} s"
                     )
                     for case in found:
-                        print(
-                            f"   {case.outcome:9s} lean {case.leaning:7.2f} x{case.question.margin:7.2f}  {case.question.sentence}"
-                        )
+                        margin = case.question.margin
+                        print(f"  {case.outcome} {case.leaning:.2f} {margin:.2f}", end="  ")
+                        print(case.question.sentence)
                     sys.stdout.flush()
     rows = summary(cases)
     show(rows)
