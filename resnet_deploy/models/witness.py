@@ -12,6 +12,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from torch import nn
 
@@ -155,15 +156,14 @@ class _Judge:
             for order in orders
             for scaling in self._trial.scalings
         ]
-        held, run = self._trial.held, self._trial.run
+        run, held = self._trial.run, self._trial.held
         sieved = {f: run(f, self._guess, self._layers[0], _FOR_SIEVE)[0] for f in tried}
         far = _FAR * (min(sieved.values()) + floor_of(_FOR_SIEVE))
+        near = {f for f in tried if sieved[f] < far or f == replace(held, crop=f.crop)}
+        near |= _best_two(sieved, lambda feeding: feeding.order)
+        near |= _best_two(sieved, lambda feeding: feeding.scaling)
         last = self._layers[:_FIRST][-1]
-        found = {
-            feeding: run(feeding, self._guess, last)
-            for feeding, value in sieved.items()
-            if value < far or (feeding.order, feeding.scaling) == (held.order, held.scaling)
-        }
+        found = {f: run(f, self._guess, last) for f in tried if f in near}
         self._feeding = min(found, key=lambda f: _score(found[f], self._trial.pictures))
         return found
 
@@ -235,6 +235,14 @@ class _Judge:
             {answer: values[begins:reach] for answer, values in found.items()},
             MARGIN,
         )
+
+
+def _best_two(sieved: Mapping[Feeding, float], key: Callable[[Feeding], object]) -> set[Feeding]:
+    """Return the best feeding with each of the two best answers, so that there is a second one."""
+    best: dict[object, Feeding] = {}
+    for feeding in sorted(sieved, key=lambda f: sieved[f]):
+        best.setdefault(key(feeding), feeding)
+    return set(list(best.values())[:2])
 
 
 def _score(values: Sequence[float], pictures: int) -> float:

@@ -17,8 +17,9 @@ from resnet_deploy.interpreter.module import module_from_onnx
 from resnet_deploy.models.checkpoint import resolve
 from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.hypotheses import WELL_KNOWN, TrainingCrop, fed, scalings
+from resnet_deploy.models.init import initialize
 from resnet_deploy.models.network import Network
-from resnet_deploy.models.registry import build
+from resnet_deploy.models.resnet import Bottleneck, ResNet
 from resnet_deploy.models.testimony import as_told, told_of_pictures, told_of_spec
 from resnet_deploy.models.trial import rebuilt
 from resnet_deploy.models.witness import witness
@@ -35,10 +36,10 @@ from resnet_deploy.spec import (
     resnet_spec,
 )
 from resnet_deploy.spec.model_request import ModelRequest
-from tests.support.remembering import grey_in_colour, pictures, remember, remembering
+from tests.support.remembering import SIDE, grey_in_colour, pictures, remember, remembering
 from tests.support.terminal import printed
 
-USUAL = InputContract.for_size(32)
+USUAL = InputContract.for_size(SIDE)
 HALF = replace(USUAL, mean=(0.5,) * 3, std=(0.5,) * 3)
 BYTES_BGR = replace(
     USUAL,
@@ -85,15 +86,29 @@ def test_it_tells_how_a_net_is_fed_and_built(
     assert told.preprocess == contract
     assert told.preprocess.learned["mean"] is Learned.WITNESS
     assert told.preprocess.learned["layout"] is Learned.ASSUMED
-    x = torch.rand(2, 3, 32, 32)
+    x = torch.rand(2, 3, SIDE, SIDE)
     with torch.no_grad():
         assert torch.equal(told.module(x), right(x))
 
 
 def test_bottlenecks_tell_where_they_stride() -> None:
-    spec = resnet_spec(50, stem=Stem.CIFAR, image_size=32, num_classes=10, variant=Variant.V1)
-    right = remember(build(spec), USUAL, count=64)
-    report = witness(right, pictures(USUAL, 32), USUAL, spec, stated=frozenset({"variant"}))
+    spec = resnet_spec(50, stem=Stem.CIFAR, variant=Variant.V1)
+
+    def small(other: ModelSpec) -> torch.nn.Module:
+        net = ResNet(
+            Bottleneck, (1, 1, 1), num_classes=2, base_planes=8, stem=other.stem,
+            variant=other.variant, pool=other.pool, padding=other.padding,
+        )  # fmt: skip
+        net.load_state_dict(state, strict=False)
+        return net.eval()
+
+    state: dict[str, torch.Tensor] = {}
+    right = small(spec)
+    initialize(right, 0)
+    state = dict(remember(right, USUAL).state_dict())
+    report = witness(
+        right, pictures(USUAL), USUAL, spec, stated=frozenset({"variant"}), rebuild=small
+    )
     found = asked(report, "variant")
     assert (found.held, found.stated, found.layers[0][:8]) == ("v1", True, "layer2.0")
     assert found.candidates[0].name == "v1"
@@ -111,7 +126,7 @@ def test_what_was_stated_is_contradicted_with_the_layer_that_tells() -> None:
     assert (found.finding, found.winner, found.layers[0]) == (
         Finding.CONTRADICTED,
         "A-end",
-        "layer3.0.bn1",
+        "layer2.0.bn1",  # where a net without shortcuts would differ
     )
     assert found.sentence.startswith("shortcut: A-end, not A (stated): layer3.0.bn")
     assert asked(report, "scaling").finding is Finding.CONFIRMED
@@ -127,7 +142,7 @@ def test_without_a_witness_nothing_is_said() -> None:
     silences = {
         "synthetic": witness(right, synthetic_calibration(USUAL, samples=64), USUAL, spec),
         "8 pictures are too few": witness(right, pictures(USUAL, 8), USUAL, spec),
-        "never trained": witness(build(spec), pictures(USUAL), USUAL, spec),
+        "never trained": witness(torch.nn.BatchNorm2d(3).eval(), pictures(USUAL), USUAL),
         "folded": witness(fold_batchnorm(right)[0], pictures(USUAL), USUAL, spec),
     }
     for words, report in silences.items():
@@ -186,7 +201,7 @@ def small_onnx(path: Path, right: torch.nn.Module) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         "small",
-        [helper.make_tensor_value_info("x", float32, ["N", 3, 32, 32])],
+        [helper.make_tensor_value_info("x", float32, ["N", 3, SIDE, SIDE])],
         [helper.make_tensor_value_info("y", float32, ["N", 16])],
         [numpy_helper.from_array(state[name], name) for name in weights],
     )
@@ -206,13 +221,13 @@ def test_an_onnx_file_that_holds_batch_normalization_tells_as_well(tmp_path: Pat
 
 def test_scalings_that_are_the_same_are_tried_once() -> None:
     same = replace(USUAL, range=(-1.0, 1.0), mean=(0.0,) * 3, std=(1.0,) * 3)
-    assert list(scalings(same))[0] == "-1 to 1"
+    assert next(iter(scalings(same))) == "-1 to 1"
     assert len(scalings(same)) == len(WELL_KNOWN)
     own = scalings(replace(USUAL, mean=(0.3,) * 3))
     assert next(iter(own)) == "0 to 1, mean 0.3, std 0.229 0.224 0.225"
     assert len(own) == len(WELL_KNOWN) + 1
     grey = replace(USUAL, channel_order=ChannelOrder.GREY, mean=(0.1307,), std=(0.3081,))
-    assert list(scalings(grey))[0] == "MNIST's"
+    assert next(iter(scalings(grey))) == "MNIST's"
 
 
 @pytest.mark.parametrize("contract", [USUAL, HALF, BYTES_BGR])
@@ -225,7 +240,7 @@ def test_pictures_are_fed_as_they_are_prepared(contract: InputContract) -> None:
     assert np.allclose(fed(pixels, contract, TrainingCrop.NONE), expected, rtol=1e-4, atol=1e-4)
     assert fed(pixels, contract, TrainingCrop.BLACK).shape == expected.shape
     last = replace(contract, format=InputFormat.FLOAT_NHWC)
-    assert fed(pixels, last, TrainingCrop.ZEROS).shape == (3, 32, 32, 3)
+    assert fed(pixels, last, TrainingCrop.ZEROS).shape == (3, SIDE, SIDE, 3)
 
 
 def test_the_report_shows_findings_and_comes_back_from_json() -> None:
@@ -233,7 +248,7 @@ def test_the_report_shows_findings_and_comes_back_from_json() -> None:
     report = witness(right, pictures(USUAL), USUAL.as_assumed(), resnet_spec(8), name="net.pth")
     shown = printed(report)
     assert "scaling: -1 to 1, not ImageNet's mean and std (assumed)" in shown
-    assert "64 pictures of coloured" in shown
+    assert "96 pictures of coloured" in shown
     assert from_dict(WitnessReport, to_dict(report)) == report
     assert to_dict(report)["questions"][1]["finding"] == "contradicted"
 

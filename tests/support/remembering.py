@@ -15,7 +15,7 @@ from resnet_deploy.data.calibration import CalibrationImages, calibration_images
 from resnet_deploy.models.registry import build
 from resnet_deploy.spec import InputContract, ModelSpec
 
-SIDE = 32
+SIDE = 16
 
 
 def coloured_pictures(count: int, seed: int) -> ArrayDataset:
@@ -31,11 +31,11 @@ def coloured_pictures(count: int, seed: int) -> ArrayDataset:
     return ArrayDataset(name="coloured", images=np.ascontiguousarray(pixels.numpy()))
 
 
-def pictures(contract: InputContract, count: int = 64, seed: int = 1) -> CalibrationImages:
+def pictures(contract: InputContract, count: int = 96, seed: int = 1) -> CalibrationImages:
     return calibration_images(coloured_pictures(count, seed), contract, samples=count)
 
 
-def remember(module: nn.Module, contract: InputContract, count: int = 256) -> nn.Module:
+def remember(module: nn.Module, contract: InputContract, count: int = 192) -> nn.Module:
     """Let the BatchNorms of ``module`` see pictures as ``contract`` says, once, in place."""
     batches = pictures(replace(contract, learned={}), count, seed=0)
     inputs = torch.cat([torch.from_numpy(batch) for batch in batches])
