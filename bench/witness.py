@@ -374,7 +374,7 @@ def sets_of_pictures(data: Path) -> Iterator[tuple[str, Path, int]]:
     test = data / "test"
     yield "128", test, 128
     yield "16", test, 16
-    for name in sorted(path.name for path in test.iterdir())[::3]:
+    for name in sorted(path.name for path in test.iterdir())[::6]:
         yield f"128 of {name}", test / name, 128
 
 

@@ -50,7 +50,7 @@ class Trial:
         rebuild: Callable[[ModelSpec], nn.Module],
     ) -> None:
         self._module, self._held, self._rebuild = module, held, rebuild
-        self._contract = contract
+        self._images, self._contract = images, contract
         self.scalings = scalings(contract)
         self._pixels = _pixels(images)
         self._most = _LARGEST_BATCH
@@ -83,6 +83,13 @@ class Trial:
                 f"the net can't run on pictures of shape {self._contract.shape}, so no BatchNorm "
                 f"can be asked: {one_line(error)}"
             ) from error
+
+    def with_filter(self, name: str) -> Trial | None:
+        """Return the same trial on pictures resized by another filter; None: nothing is resized."""
+        images = replace(self._images, preprocess=replace(self._contract, interpolation=name))
+        other = Trial(self._module, images, self._contract, self._held, self._rebuild)
+        other._most = self._most
+        return None if torch.equal(other._pixels, self._pixels) else other
 
     def run(
         self,

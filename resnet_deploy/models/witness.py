@@ -59,6 +59,10 @@ _FAR = 30.0
 """How many times worse than the best an answer fits in the first layer to be dropped there."""
 
 
+_HINT = 1.5
+"""How many times better another filter of the resize has to fit to be mentioned."""
+
+
 def witness(
     module: nn.Module,
     images: CalibrationImages,
@@ -141,7 +145,23 @@ class _Judge:
             crop=self._feeding.crop.value,
             alike=alike,
             questions=(*self._questions_of_feeding(fed_as, needed), *built_as),
+            hints=self._hints() if alike else (),
         )
+
+    def _hints(self) -> tuple[str, ...]:
+        """Return whether another filter fits better, which is too weak an evidence to be taken."""
+        held, last = self._contract.interpolation, self._layers[:_FIRST][-1]
+        if self._contract.learned.get("interpolation") is not Learned.ASSUMED:
+            return ()
+        now = self._trial.run(self._feeding, self._guess, last)
+        for name in ("bilinear", "bicubic"):
+            other = self._trial.with_filter(name) if name != held else None
+            if other is not None:
+                better = other.run(self._feeding, self._guess, last)
+                times = times_worse(better, now, floor_of(self._trial.pictures))
+                if times >= _HINT:
+                    return (f"a hint: {name} fits {times:.1f} times better than {held} (assumed)",)
+        return ()
 
     def _try_feedings(self) -> dict[Feeding, tuple[float, ...]]:
         """Try all orders, scalings and crops in the first layers; keep the best."""
