@@ -75,9 +75,10 @@ class Subject {
   std::string load(const std::string &request) {
     samples_ = read_npy(value_of(request, "samples"));
     const auto &spec = resnet::bundle_contract.preprocess;
-    const auto values =
-        3 * static_cast<std::size_t>(spec.crop) * static_cast<std::size_t>(spec.crop);
-    if (spec.format == resnet::Format::float_nchw) {
+    const auto values = static_cast<std::size_t>(spec.channels()) *
+                        static_cast<std::size_t>(spec.height) *
+                        static_cast<std::size_t>(spec.width);
+    if (resnet::is_float(spec.format)) {
       memory_.tensor.floats.resize(values);
     } else {
       memory_.tensor.bytes.resize(values);

@@ -1034,7 +1034,7 @@ def tune(
     source = _judged(artifact, output_kind, input_options)
     if out is None:
         _check_saved(source)
-    report = search(
+    return search(
         source,
         source.path.with_name(f"{source.path.stem}.tuned") if out is None else Path(out),
         spec,
@@ -1043,7 +1043,6 @@ def tune(
         environment=_here(environment),
         progress=progress,
     )
-    return replace(report, preprocess=source.preprocess)
 
 
 def bundle(

@@ -72,6 +72,7 @@ def export_network(
         output=spec.output,
         labels=network.labels if spec.output.kind.has_classes else (),
         licence=network.licence,
+        assumed=network.assumed,
         versions={"resnet-deploy": __version__, **versions(MAKERS)},
     )
     module = shaped(network, spec.output)

@@ -224,7 +224,7 @@ def test_what_is_only_assumed_is_said(tmp_path: Path, caplog: pytest.LogCaptureF
     api.predict(file, picture, output_kind="logits")
     named = foreign(tmp_path / "n.onnx", EACH, names="['red', 'green', 'blue']")
     assert best(named, picture)[0][0] in {"red", "green", "blue"}
-    assert caplog.text == ""
+    assert "taken for" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_so_is_what_a_sigmoid_or_one_value_is_for(
     assert re.search(taken, caplog.text)
     caplog.clear()
     api.predict(file, picture, output_kind=load(file).output_kind.value)
-    assert caplog.text == ""
+    assert "taken for" not in caplog.text
 
 
 def test_the_number_of_a_class_alone_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from resnet_deploy import api
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import SpecError
-from resnet_deploy.spec import SessionSpec
+from resnet_deploy.spec import InputOptions, SessionSpec
 from resnet_deploy.spec.deploy import ExportSpec
 from tests.support.tiny_model import COLOURS, save_colour_model
 
@@ -63,16 +63,16 @@ def test_numbers_that_mean_nothing_are_refused(tiny_export: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({"mean": (0.5, 0.5)}, "--mean needs three numbers, not 2"),
+        ({"mean": (0.5, 0.5)}, "--mean needs one number or three, not 2"),
         ({"std": (1.0, 0.0, 1.0)}, "--std must be positive, not 0"),
-        ({"resize": -1}, "--resize must be at least 1, not -1"),
-        ({"interpolation": "cubic"}, "'cubic' is none of bilinear, bicubic"),
+        ({"resize": -1}, "--resize must be at least 1 and at most 8192 pixels, not -1"),
+        ({"interpolation": "cubic"}, "'cubic' is unknown: use nearest, box, bilinear"),
     ],
     ids=lambda words: next(iter(words)),
 )
 def test_preprocessing_that_means_nothing_is_refused(words, message):
     with pytest.raises(SpecError, match=message):
-        api.load(depth=8, **words)
+        api.load(depth=8, input_options=InputOptions(**words))
 
 
 def test_what_may_be_lost_is_a_share(tmp_path: Path) -> None:
@@ -108,7 +108,12 @@ def test_two_threads_export_at_once() -> None:
 
 def test_an_onnx_file_says_itself_what_it_is(tiny_export: Path, tmp_path: Path) -> None:
     fp32 = tiny_export / "resnet8.onnx"
-    for words in ({"depth": 8}, {"mean": (0.0, 0.0, 0.0)}, {"labels": ["a"]}, {"licence": "MIT"}):
+    for words in (
+        {"depth": 8},
+        {"input_options": InputOptions(mean=0.0)},
+        {"labels": ["a"]},
+        {"licence": "MIT"},
+    ):
         with pytest.raises(SpecError, match="says itself what it is"):
             api.load(fp32, **words)
     assert api.load(fp32, seed=3) == load(fp32)

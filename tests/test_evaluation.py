@@ -213,9 +213,9 @@ def test_requests_that_make_no_sense(model, tmp_path):
 
 
 def test_models_that_take_no_images(tmp_path):
-    onnx.save(colour_model(shape=("N", 1, 8, 8)), tmp_path / "gray.onnx")
-    with pytest.raises(UnsupportedGraphError, match="three channels"):
-        score(tmp_path / "gray.onnx", _coloured([0]))
+    onnx.save(colour_model(shape=("N", 4, 8, 8)), tmp_path / "four.onnx")
+    with pytest.raises(UnsupportedGraphError, match="say --layout"):
+        score(tmp_path / "four.onnx", _coloured([0]))
 
 
 def test_unreadable_image_is_named(model, tmp_path):

@@ -16,7 +16,7 @@ from resnet_deploy.results import (
     from_dict,
     to_dict,
 )
-from resnet_deploy.spec import Tolerance
+from resnet_deploy.spec import InputContract, Tolerance
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -134,6 +134,7 @@ EVALUATION = EvalResult(
     classes=("cat", "dog", "frog"),
     truth=(0, 1, 1, 1),
     skipped=("dog/4.jpg",),
+    preprocess=InputContract.for_size(32).as_assumed(["mean"]),
     against=Agreement(
         model="m.onnx",
         sha256="1" * 64,

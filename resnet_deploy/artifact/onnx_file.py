@@ -21,9 +21,9 @@ from resnet_deploy.artifact.model_file import (
     read_model,
     tensor_spec,
 )
-from resnet_deploy.artifact.output_kind import is_guess, kind_of
+from resnet_deploy.artifact.output_kind import assumed_output, is_guess, kind_of
 from resnet_deploy.errors import ArtifactError, SpecError
-from resnet_deploy.graph.meaning import meaning_of
+from resnet_deploy.graph.meaning import Meaning, meaning_of
 from resnet_deploy.graph.releases import min_onnxruntime
 from resnet_deploy.spec import (
     NOTHING_TOLD,
@@ -166,7 +166,7 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
         input=spec,
         outputs=tuple(tensor_spec(value) for value in model.graph.output),
         output_kind=kind or OutputKind.LOGITS,
-        assumed_kind=kind is None or (card is None and is_guess(meaning)),
+        assumed_kind=_is_assumed(meaning, card, kind),
         gives_probabilities=meaning.probabilities or kind in _PROBABILITIES,
         values=meaning.values,
         names=names,
@@ -264,7 +264,7 @@ def as_kind(artifact: Artifact, kind: OutputKind) -> Artifact:
         SpecError: it has another number of outputs or values than that.
     """
     if kind is artifact.output_kind:
-        return replace(artifact, assumed_kind=False)
+        return replace(artifact, assumed_kind=False, card=_told_output(artifact.card))
     outputs, values = len(artifact.outputs), artifact.values
     if (kind is OutputKind.TOP_K) != (artifact.output_kind is OutputKind.TOP_K):
         raise SpecError(
@@ -292,8 +292,22 @@ def as_kind(artifact: Artifact, kind: OutputKind) -> Artifact:
         output_kind=kind,
         assumed_kind=False,
         gives_probabilities=told or by_graph,
-        card=card,
+        card=_told_output(card),
     )
+
+
+def _told_output(card: Card | None) -> Card | None:
+    """Return ``card``, of whose output nothing is assumed any more."""
+    if card is None or not card.assumed:
+        return card
+    outputs = {assumed_output(kind) for kind in OutputKind}
+    return replace(card, assumed=tuple(line for line in card.assumed if line not in outputs))
+
+
+def _is_assumed(meaning: Meaning, card: Card | None, kind: OutputKind | None) -> bool:
+    if card is None or kind is None:
+        return kind is None or is_guess(meaning)
+    return assumed_output(kind) in card.assumed
 
 
 _CHANNELS = {1: ChannelOrder.GREY, 3: ChannelOrder.RGB}

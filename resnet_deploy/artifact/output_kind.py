@@ -28,6 +28,11 @@ def kind_of(meaning: Meaning, card: Card | None, names: int) -> OutputKind | Non
     return said
 
 
+def assumed_output(kind: OutputKind) -> str:
+    """Return what a card says of a file whose output is only taken for ``kind``."""
+    return f"its output: {kind.word}"
+
+
 def is_guess(meaning: Meaning) -> bool:
     """Whether the graph tells how values are made, but not for what."""
     number = meaning.kind is OutputKind.BINARY and not meaning.probabilities

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 
 from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.runners.classes import check_has_classes
 from resnet_deploy.spec import InputContract, OutputKind
+from resnet_deploy.spec.input_words import listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +20,7 @@ class Contract:
     """The input and output of one network, as the code in a bundle needs them.
 
     ``input_shape`` is that of one image, without the batch; empty where the graph resizes, and so
-    takes ``(H, W, 3)`` of any size. ``batch`` is None where the file takes any number of images.
+    takes ``(H, W, C)`` of any size. ``batch`` is None where the file takes any number of images.
     ``k`` is how many classes a top-K net names, else 0. ``labels`` has one line per class.
     """
 
@@ -43,8 +47,9 @@ def contract_of(artifact: Artifact) -> Contract:
     """Return the contract of ``artifact``.
 
     Raises:
-        UnsupportedGraphError: it does not take RGB images, gives features instead of classes, or
-            does not say how many classes there are.
+        UnsupportedGraphError: it does not take images as its input contract says, or this has a
+            number that float32 can't hold; it gives features instead of classes, or does not say
+            how many classes there are.
     """
     check_has_classes(artifact)
     if artifact.output_kind is OutputKind.BINARY:
@@ -53,6 +58,7 @@ def contract_of(artifact: Artifact) -> Contract:
             "for each: export it with two outputs"
         )
     preprocess = input_preprocess(artifact)
+    _check_numbers(artifact.path, preprocess)
     k = artifact.output.shape[-1] if artifact.output_kind is OutputKind.TOP_K else 0
     classes = _classes_of(artifact)
     if not classes or k is None:
@@ -87,6 +93,18 @@ def contract_of(artifact: Artifact) -> Contract:
         labels=tuple(_one_line(label) for label in labels)
         or tuple(f"class {index}" for index in range(classes)),
     )
+
+
+def _check_numbers(path: Path, spec: InputContract) -> None:
+    """Refuse what generated code could not spell, or would divide by: a card is a stranger's."""
+    with np.errstate(over="ignore", under="ignore"):
+        values = np.array([spec.divisor, *spec.range, *spec.mean, *spec.std]).astype(np.float32)
+        divisors = np.array([spec.divisor, *spec.std]).astype(np.float32)
+    if not (np.isfinite(values).all() and (divisors > 0).all()):
+        raise UnsupportedGraphError(
+            f"{path} has an input contract whose mean {listed(spec.mean)}, std {listed(spec.std)} "
+            f"or range {listed(spec.range)} is of no use in float32: say --mean, --std or --range"
+        )
 
 
 def _classes_of(artifact: Artifact) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from resnet_deploy.bundles.kit import Kit, Rendered
-from resnet_deploy.bundles.native import cpus, native_files, preparation
+from resnet_deploy.bundles.native import cpus, native_files
 
 _COMMANDS = (
     "cmake -S . -B build -DORT_ROOT=/path/of/onnxruntime",
@@ -18,7 +18,6 @@ def render(kit: Kit) -> Rendered:
         "cpp",
         commands=_COMMANDS,
         cpus=cpus(kit.network.artifact),
-        preparation=preparation(kit.contract),
     )
     return Rendered(
         files={**kit.common_files(), **native_files(kit), **own},

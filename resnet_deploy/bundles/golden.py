@@ -158,19 +158,27 @@ def golden_images(spec: InputContract) -> dict[str, Pixels]:
     """Return the synthetic images by name: RGB ``(H, W, 3)`` or grey ``(H, W)``, in uint8.
 
     Args:
-        spec: what they will be prepared with; it determines their sizes.
+        spec: what they will be prepared with; it determines their sizes, within bounds.
     """
-    resize, crop = spec.resize[0], spec.height
-    photo = synthetic_images(1, resize * 3 // 2, _SEED)[0]
+    rows, columns, height, width = (
+        min(size, _LONGEST_SIDE) for size in (*spec.resize, spec.height, spec.width)
+    )
+    photo = _photo(rows * 3 // 2, columns * 3 // 2, _SEED)
     return {
-        "photo-like": photo[: resize * 5 // 4],
-        "as-is": synthetic_images(1, crop, _SEED + 1)[0],
-        "gradient-upright": _gradient(resize * 9 // 8 + 1, resize * 3 + 3),
-        "text-lying": _text(resize * 2 + 1, resize + 7),
-        "small": synthetic_images(1, max(crop // 3, 5), _SEED + 2)[0],
-        "checkerboard-elongated": _checkerboard(resize * 3, resize // 2 + 1),
-        "grey": np.ascontiguousarray(photo[: resize + 5, : resize * 4 // 3, 1]),
+        "photo-like": photo[: rows * 5 // 4],
+        "as-is": _photo(height, width, _SEED + 1),
+        "gradient-upright": _gradient(columns * 9 // 8 + 1, rows * 3 + 3),
+        "text-lying": _text(columns * 2 + 1, rows + 7),
+        "small": _photo(max(height // 3, 5), max(width // 3, 5), _SEED + 2),
+        "checkerboard-elongated": _checkerboard(columns * 3, rows // 2 + 1),
+        "grey": np.ascontiguousarray(photo[: rows + 5, : columns * 4 // 3, 1]),
     }
+
+
+def _photo(height: int, width: int, seed: int) -> Pixels:
+    """A synthetic photo, cut to its size; nothing of it is squashed."""
+    square = synthetic_images(1, max(height, width), seed)[0]
+    return np.ascontiguousarray(square[:height, :width])
 
 
 def _gradient(width: int, height: int) -> Pixels:

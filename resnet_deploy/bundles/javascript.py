@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 from resnet_deploy.bundles.kit import LABELS_FILE, Kit
+from resnet_deploy.spec import InputContract
 
 _RELEASES: Final = (
     "1.20.0",
@@ -46,7 +47,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _described(kit: Kit) -> dict[str, Any]:
     """Return the contract as the type ``Contract`` in types.d.mts has it."""
-    contract, spec = kit.contract, kit.contract.preprocess
+    contract = kit.contract
     return {
         "name": contract.name,
         "networks": [
@@ -63,17 +64,27 @@ def _described(kit: Kit) -> dict[str, Any]:
         "inputDtype": contract.input_dtype,
         "inputShape": contract.input_shape,
         "batch": contract.batch,
-        "preprocess": {
-            "resize": spec.resize[0],
-            "crop": spec.height,
-            "interpolation": spec.interpolation,
-            "mean": spec.mean,
-            "std": spec.std,
-            "format": spec.format.value,
-            "resizeInGraph": spec.resize_in_graph,
-        },
+        "preprocess": described_input(contract.preprocess),
         "outputKind": contract.output_kind.value,
         "numClasses": contract.num_classes,
         "k": contract.k,
         "minOnnxRuntime": kit.min_onnxruntime,
+    }
+
+
+def described_input(spec: InputContract) -> dict[str, Any]:
+    """Return how a picture is prepared as the type ``Preprocess`` in types.d.mts has it."""
+    return {
+        "height": spec.height,
+        "width": spec.width,
+        "resize": spec.resize,
+        "resizeMode": spec.resize_mode.value,
+        "interpolation": spec.interpolation,
+        "channelOrder": spec.channel_order.value,
+        "range": spec.range,
+        "mean": spec.mean,
+        "std": spec.std,
+        "format": spec.format.value,
+        "resizeInGraph": spec.resize_in_graph,
+        "assumed": spec.assumed,
     }

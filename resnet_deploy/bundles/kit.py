@@ -10,6 +10,7 @@ from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.bundles.contract import Contract
 from resnet_deploy.bundles.golden import Answer, GoldenCase
 from resnet_deploy.bundles.rendering import render, templates_in
+from resnet_deploy.bundles.wording import assumption, preparation
 from resnet_deploy.spec import BundleTarget
 from resnet_deploy.version import __version__
 
@@ -95,6 +96,8 @@ class Kit:
             "target": self.target.value,
             "contract": self.contract,
             "preprocess": self.contract.preprocess,
+            "preparation": preparation(self.contract.preprocess),
+            "assumption": assumption(self.contract.preprocess),
             "network": self.network,
             "networks": self.networks,
             "cases": self.cases,

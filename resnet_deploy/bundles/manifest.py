@@ -14,10 +14,13 @@ from typing import Any
 from resnet_deploy.artifact.files import sha256_of, write_together
 from resnet_deploy.bundles.kit import LABELS_FILE, Kit, Network
 from resnet_deploy.errors import ArtifactError
+from resnet_deploy.spec import InputContract
+from resnet_deploy.spec.input_contract import FIELDS
 from resnet_deploy.version import __version__
 
 MANIFEST_FILE = "manifest.json"
-MANIFEST_FORMAT = 1
+MANIFEST_FORMAT = 2
+"""Format 1 knew only square inputs in RGB: resize and crop were numbers."""
 
 _TOOL = "resnet-deploy"
 
@@ -33,14 +36,8 @@ def manifest(kit: Kit, files: Mapping[str, bytes]) -> bytes:
         "input": {
             "name": contract.input_name,
             "dtype": contract.input_dtype,
-            "shape": [contract.batch, *(contract.input_shape or (None, None, 3))],
-            "format": spec.format.value,
-            "resize": spec.resize[0],
-            "crop": spec.height,
-            "interpolation": spec.interpolation,
-            "mean": spec.mean,
-            "std": spec.std,
-            "resize_in_graph": spec.resize_in_graph,
+            "shape": [contract.batch, *(contract.input_shape or (None, None, spec.channels))],
+            **described(spec),
         },
         "output": {
             "names": contract.output_names,
@@ -54,6 +51,26 @@ def manifest(kit: Kit, files: Mapping[str, bytes]) -> bytes:
         "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
     }
     return (json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def described(spec: InputContract) -> dict[str, Any]:
+    """Return how a picture is prepared, as the manifest says it."""
+    return {
+        "format": spec.format.value,
+        "height": spec.height,
+        "width": spec.width,
+        "resize": spec.resize,
+        "resize_mode": spec.resize_mode.value,
+        "interpolation": spec.interpolation,
+        "channel_order": spec.channel_order.value,
+        "range": spec.range,
+        "mean": spec.mean,
+        "std": spec.std,
+        "resize_in_graph": spec.resize_in_graph,
+        "pictures": spec.sentence,
+        "learned": {name: spec.learned[name].value for name in FIELDS if name in spec.learned},
+        "assumed": spec.assumed,
+    }
 
 
 def listed_files(folder: Path) -> dict[str, str] | None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from resnet_deploy.bundles.golden import answers
 from resnet_deploy.bundles.kit import MODEL_FILE, Kit, Rendered
-from resnet_deploy.bundles.native import cpus, native_files, preparation
+from resnet_deploy.bundles.native import cpus, native_files
 from resnet_deploy.bundles.ort_format import (
     MIN_ONNXRUNTIME,
     ORT_FORMAT_OPTIONS,
@@ -49,7 +49,6 @@ def render(kit: Kit) -> Rendered:
         models=models,
         commands=COMMANDS,
         cpus=cpus(kit.network.artifact),
-        preparation=preparation(kit.contract),
         model_file=MODEL_FILE,
         ort_file=ORT_FILE,
         operators_file=OPERATORS_FILE,

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from resnet_deploy.artifact.onnx_file import Artifact
-from resnet_deploy.bundles.contract import Contract
 from resnet_deploy.bundles.kit import LABELS_FILE, Kit, Network
-from resnet_deploy.spec import InputFormat
 
 _SATURATING = "x86-avx2"
 
@@ -22,29 +20,23 @@ def native_files(kit: Kit, models: Sequence[Network] = (), *, folder: str = "") 
         "native",
         under=folder,
         models=models or kit.networks,
+        resize_mode=spec.resize_mode.value,
         interpolation=spec.interpolation,
+        channel_order=spec.channel_order.value.lower(),
         format=spec.format.value.replace("-", "_"),
+        divisor=_floats(spec.divisor),
+        lowest=_floats(spec.range[0]),
         output_kind=contract.output_kind.value.replace("-", "_"),
-        # Rounded from double to float by the compiler, as NumPy does it.
-        mean=", ".join(f"static_cast<float>({value!r})" for value in spec.mean),
-        deviation=", ".join(f"static_cast<float>({value!r})" for value in spec.std),
+        mean=_floats(*spec.mean),
+        deviation=_floats(*spec.std),
         labels_file=LABELS_FILE,
         api_version=int(kit.min_onnxruntime.split(".")[1]),
     )
 
 
-def preparation(contract: Contract) -> str:
-    """Return how an image is prepared, for a sentence: "resized so that …"."""
-    spec = contract.preprocess
-    if spec.resize_in_graph:
-        return "given to the network as it is, which resizes it itself"
-    size = f"{spec.height}x{spec.width}"
-    normalised = spec.format is InputFormat.FLOAT_NCHW
-    return (
-        f"resized so that its shorter side has {spec.resize[0]} pixels ({spec.interpolation}, "
-        f"antialiased), and cropped to the {size} in the middle"
-        + (", then normalised" if normalised else "; the network normalises it itself")
-    )
+def _floats(*values: float) -> str:
+    """Return a list in C++, rounded from double to float by the compiler, as NumPy does it."""
+    return ", ".join(f"static_cast<float>({float(value)!r})" for value in values)
 
 
 def cpus(artifact: Artifact) -> str:

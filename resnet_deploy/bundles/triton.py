@@ -130,13 +130,13 @@ def _instances_and_threads(kit: Kit) -> tuple[int, int]:
 
 
 def _input(contract: Contract) -> Tensor:
-    dims = _whole(contract, contract.input_shape or (-1, -1, 3))
+    dims = _whole(contract, contract.input_shape or (-1, -1, contract.preprocess.channels))
     return Tensor(name=contract.input_name, data_type=_DATA_TYPES[contract.input_dtype], dims=dims)
 
 
 def _warmup_dims(contract: Contract) -> tuple[int, ...]:
-    side = contract.preprocess.resize[0]
-    return _whole(contract, contract.input_shape or (side, side, 3))
+    spec = contract.preprocess
+    return _whole(contract, contract.input_shape or (*spec.resize, spec.channels))
 
 
 def _output(contract: Contract, tensor: TensorSpec) -> Tensor:

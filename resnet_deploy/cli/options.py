@@ -252,7 +252,8 @@ def picture_options(*, size: bool = True) -> Callable[[Callable[..., Any]], Call
         def gathered(**given: Any) -> Any:
             names = [field.name for field in dataclasses.fields(InputOptions)]
             said = {name: given.pop(name) for name in names if size or name != "image_size"}
-            return function(**given, input_options=InputOptions(**said))
+            spoken = InputOptions(**said)
+            return function(**given, input_options=spoken if spoken.says_something else None)
 
         return together(*options)(gathered)
 

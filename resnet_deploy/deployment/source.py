@@ -7,6 +7,7 @@ from dataclasses import replace
 from resnet_deploy.artifact.card import Card, WeightsSource
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import Artifact, make
+from resnet_deploy.artifact.output_kind import assumed_output
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.rewrites.bake_input import bake_input
 from resnet_deploy.runners.cpu import MAKERS, versions
@@ -73,5 +74,6 @@ def _card_of(source: Artifact) -> Card:
         labels=source.class_names if source.labels and kind.has_names else (),
         preprocess=source.preprocess,
         weights=WeightsSource(kind="onnx", file=source.path.name, sha256=source.sha256),
+        assumed=(assumed_output(kind),) if source.assumed_kind else (),
         versions={"resnet-deploy": __version__, **versions(MAKERS[1:])},
     )

@@ -26,7 +26,8 @@ class Network:
         labels: empty, or one name per class.
         licence: of the weights, an SPDX expression; empty when unknown.
         card: what training wrote beside the weights.
-        notices: lines worth telling a user, such as what was assumed.
+        assumed: what of the network nothing told, in words; ``preprocess`` says it of pictures.
+        notices: lines worth telling a user.
     """
 
     module: nn.Module
@@ -36,4 +37,5 @@ class Network:
     labels: tuple[str, ...] = ()
     licence: str = ""
     card: WeightsCard | None = None
+    assumed: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()

@@ -228,8 +228,8 @@ class InputContract:
         """Return what of the file ``name`` is assumed, and how to say what it is, in one line."""
         options = ", ".join("--" + OPTIONS.get(key, key).replace("_", "-") for key in self.assumed)
         return (
-            f"{name} does not say how its pictures are prepared, so some of it is assumed (see "
-            f'the line "pictures"): a wrong guess gives wrong answers. Say {options}'
+            f"{name} does not say all of how its pictures are prepared; assumed, as shown under "
+            f'"pictures": {options}. Say what they are: a wrong guess gives wrong answers'
         )
 
     @property

@@ -75,6 +75,7 @@ def tune(
         spec=spec,
         environment=environment,
         shipped=str(store.best),
+        preprocess=source.preprocess,
     )
     report = store.resume(report)
     threads = spec.threads or default_threads()

@@ -67,8 +67,8 @@ class Store:
             ) from error
         if _request(earlier) != _request(report):
             raise SpecError(
-                f"{self.evidence} is of another search (model, data, budget, objective or "
-                "machine): name another folder with -o, or delete it"
+                f"{self.evidence} is of another search (model, data, pictures, budget, objective "
+                "or machine): name another folder with -o, or delete it"
             )
         if not earlier.trials or not self._is_there(earlier.trials[0]):
             return report  # all speeds are against the first one
@@ -128,6 +128,7 @@ def _request(report: TuningReport) -> tuple[object, ...]:
     return (
         report.sha256,
         report.data,
+        report.preprocess,
         replace(report.spec, time_limit=1.0),
         environment.cpu,
         environment.cores,

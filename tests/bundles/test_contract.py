@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -61,3 +62,24 @@ def test_foreign_top_k_is_refused(output_exports):
     artifact = replace(load(output_exports / "top-3.onnx"), card=None)
     with pytest.raises(UnsupportedGraphError, match="how many classes"):
         contract_of(artifact)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"mean": (math.nan, 0.0, 0.0)},
+        {"mean": (0.0, 1e300, 0.0)},
+        {"std": (1.0, 1.0, 0.0)},
+        {"std": (1.0, 1e-60, 1.0)},
+        {"std": (1.0, math.inf, 1.0)},
+        {"range": (0.0, 1e-60)},
+        {"range": (-1e308, 1e308)},
+    ],
+    ids=str,
+)
+def test_numbers_that_code_could_not_spell_are_refused(numbers, tiny_export):
+    """JSON in a card may say them in words: a float field takes "nan"."""
+    artifact = load(tiny_export / "resnet8.onnx")
+    spec = replace(artifact.preprocess, **numbers)
+    with pytest.raises(UnsupportedGraphError, match="is of no use in float32"):
+        contract_of(replace(artifact, preprocess=spec))

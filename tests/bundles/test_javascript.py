@@ -52,13 +52,18 @@ def test_the_contract_that_javascript_sees(kit):
     assert found["outputKind"] == OutputKind.LOGITS.value
     assert found["minOnnxRuntime"] == "1.14"
     assert found["preprocess"] == {
-        "resize": 32,
-        "crop": 32,
+        "height": 32,
+        "width": 32,
+        "resize": [32, 32],
+        "resizeMode": "crop",
         "interpolation": "bilinear",
+        "channelOrder": "RGB",
+        "range": [0, 1],
         "mean": [0.485, 0.456, 0.406],
         "std": [0.229, 0.224, 0.225],
         "format": "float-nchw",
         "resizeInGraph": False,
+        "assumed": [],
     }
     assert found["networks"] == [
         {

@@ -6,20 +6,24 @@ import ast
 import importlib.util
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import yaml
 from google.protobuf import text_format
+from PIL import Image
 
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.bundles.bundling import pack
+from resnet_deploy.bundles.manifest import described
 from resnet_deploy.bundles.triton import model_name
-from resnet_deploy.spec import (
-    BundleTarget,
-)
+from resnet_deploy.data.preprocess import prepare
+from resnet_deploy.spec import BundleTarget, InputFormat
+from tests.support.contracts import drawn
 from tests.support.tiny_model import save_colour_model
 from tests.support.triton_models import resizing_model, top_2_model
 from tests.support.triton_packages import schemas
@@ -191,3 +195,27 @@ def fields(kind: str) -> tuple[dict[str, str], dict[str, str]]:
         if isinstance(target, ast.Name)
     }
     return found["openapi_types"], found["attribute_map"]
+
+
+def test_the_client_prepares_pictures_as_python_does(tmp_path: Path) -> None:
+    """Bit for bit, by manifests of every kind of contract."""
+    bundled(save_colour_model(tmp_path / "net.onnx").path, tmp_path / "b")
+    spec = importlib.util.spec_from_file_location("client", tmp_path / "b/client.py")
+    assert spec is not None
+    assert spec.loader is not None
+    client = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(client)
+    random = np.random.default_rng(0)
+    for number in range(300):
+        height, width = (int(side) for side in random.integers(1, 180, 2))
+        image = Image.fromarray(random.integers(0, 256, (height, width, 3), np.uint8))
+        contract = drawn(random)
+        if number % 10 == 0:
+            form = InputFormat.UINT8_NHWC
+            contract = replace(contract, format=form, resize_in_graph=True)
+        elif number % 10 == 1:
+            contract = replace(contract, resize=(height, width))
+        made = client.prepare(image, json.loads(json.dumps(described(contract))))
+        wanted = prepare(image, contract)
+        assert made.dtype == wanted.dtype
+        assert np.array_equal(made, wanted), (image.size, contract)

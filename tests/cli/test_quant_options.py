@@ -16,7 +16,7 @@ from resnet_deploy.cli.main import cli
 from resnet_deploy.errors import SpecError
 from resnet_deploy.quantization import static
 from resnet_deploy.quantization.calibrate import CalibrationCache
-from resnet_deploy.spec import FirstConv, QuantSpec
+from resnet_deploy.spec import FirstConv, InputContract, QuantSpec
 from resnet_deploy.spec.deploy import DeploySpec
 from tests.support.cli import run
 
@@ -31,7 +31,8 @@ def parsed(*arguments: str) -> QuantSpec:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("resnet_deploy.deployment.deploy.deploy", look)
-        opened = SimpleNamespace(assumed_kind=False)
+        opened = SimpleNamespace(assumed_kind=False, preprocess=InputContract())
+        patch.setattr("resnet_deploy.artifact.onnx_file.as_told", lambda given, told: given)
         patch.setattr("resnet_deploy.artifact.onnx_file.load", lambda path: opened)
         assert run("quantize", "net.onnx", *arguments).exit_code == 2
     return seen[0]

@@ -16,7 +16,7 @@ from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.models.registry import build
 from resnet_deploy.models.weights_file import write_weights
-from resnet_deploy.spec import InputFormat, resnet_spec
+from resnet_deploy.spec import InputFormat, InputOptions, resnet_spec
 from tests.support.cards import full_card
 from tests.support.exports import exported
 from tests.support.states import state_of
@@ -92,11 +92,13 @@ def test_what_training_knows_is_in_both_files(run, tmp_path):
 
 
 def test_what_the_user_says_goes_first(run, tmp_path):
-    said: dict[str, Any] = {"std": (1.0, 1.0, 1.0), "resize": 16}
+    said = InputOptions(std=1.0, resize=16)
     labels = ("a", "b", "c")
-    card = cards(run, tmp_path, int8=False, labels=labels, licence="MIT", **said)["fp32"]
+    card = cards(run, tmp_path, int8=False, labels=labels, licence="MIT", input_options=said)[
+        "fp32"
+    ]
     assert card is not None
-    assert card.preprocess == replace(TRAINED.preprocess, **said)
+    assert card.preprocess == replace(TRAINED.preprocess, std=(1.0,) * 3, resize=(16, 16))
     assert (card.labels, card.licence) == (labels, "MIT")
     assert card.accuracy == (), "that was measured on other inputs"
 

@@ -12,10 +12,11 @@ from PIL import Image
 
 from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.bundles.golden import netpbm
+from resnet_deploy.bundles.javascript import described_input
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.data.synthetic import synthetic_images
-from resnet_deploy.spec import EXPORTED_FORMATS, BundleTarget, InputContract
-from tests.support.contracts import square
+from resnet_deploy.spec import BundleTarget, InputContract, InputFormat, ResizeMode
+from tests.support.contracts import drawn
 from tests.support.npm import find_node, link_modules, modules, run
 
 _COMPILER = {"typescript": "7.0.2", "@types/node": "18.19.130"}
@@ -47,44 +48,34 @@ jobs.forEach((contract, number) => {
 
 
 def test_preprocessing_is_that_of_python(node: str, bundle: Path) -> None:
-    """Bit for bit: all interpolations and formats, pictures larger and smaller than the input."""
+    """Bit for bit: contracts of every kind, pictures larger and smaller than the input."""
     random = np.random.default_rng(0)
     noise = synthetic_images(1, 180, 7)[0]
     noise[:, 60:] ^= random.integers(0, 256, (180, 120, 3), dtype=np.uint8)
-    specs, pictures = [], []
-    for number in range(160):
+    specs, pictures, shapes = [], [], []
+    for number in range(240):
         height, width = (int(side) for side in random.integers(1, 180, 2))
-        crop = 2 * int(random.integers(4, 30))
-        resize = max(1, crop + int(random.integers(-12, 30)))
-        spec = replace(
-            square(crop, min(height, width) if number % 10 == 0 else resize),
-            interpolation=("nearest", "bilinear", "bicubic", "lanczos")[number % 4],
-            format=EXPORTED_FORMATS[number // 4 % 4],
-        )
+        spec = drawn(random)
+        if number % 10 == 0:  # nothing to resize
+            spec = replace(spec, resize=(height, width))
+        elif number % 10 == 1:
+            spec = replace(spec, format=InputFormat.UINT8_NHWC, resize_in_graph=True)
+        elif number % 10 == 2:  # a strip, fitted in
+            width, spec = 1, replace(spec, resize_mode=ResizeMode.PAD)
         specs.append(spec)
         pictures.append(noise[:height, :width])
+        shapes.append((height, width, spec.channels) if spec.resize_in_graph else spec.shape)
         (bundle / f"{number}.ppm").write_bytes(netpbm(pictures[-1]))
-    (bundle / "jobs.json").write_text(json.dumps([job(spec) for spec in specs]))
+    (bundle / "jobs.json").write_text(json.dumps(list(map(job, specs, shapes))))
     run([node, "--input-type=module", "--eval", _PREPARE], bundle)
     for number, (picture, spec) in enumerate(zip(pictures, specs, strict=True)):
         expected = prepare(Image.fromarray(picture), spec)
         assert (bundle / f"{number}.input").read_bytes() == expected.tobytes(), (number, spec)
 
 
-def job(spec: InputContract) -> dict[str, object]:
+def job(spec: InputContract, shape: tuple[int, ...]) -> dict[str, object]:
     """A contract as JavaScript has it, as far as preprocessing goes."""
-    return {
-        "inputShape": spec.shape,
-        "preprocess": {
-            "resize": spec.resize[0],
-            "crop": spec.height,
-            "interpolation": spec.interpolation,
-            "mean": spec.mean,
-            "std": spec.std,
-            "format": spec.format.value,
-            "resizeInGraph": False,
-        },
-    }
+    return {"inputShape": shape, "preprocess": described_input(spec)}
 
 
 _CONSUMER = """

@@ -24,6 +24,7 @@ import pytest
 
 from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.spec import BundleTarget
+from tests.support.contract_nets import NETS
 from tests.support.tiny_model import save_colour_model
 from tests.support.triton_models import resizing_model, top_2_model
 from tests.support.triton_packages import server
@@ -86,6 +87,7 @@ def served(resnet20_export: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         "top-2": top_2_model(folder / "top-2.onnx"),
         "fixed batch": save_colour_model(folder / "fixed.onnx", shape=(2, 3, 8, 8)).path,
         "any size": resizing_model(folder / "any-size.onnx"),
+        **{name: make(folder / f"{name}.onnx") for name, make in NETS.items()},
     }
     bundles = {name: folder / name for name in models}
     for name, model in models.items():
@@ -149,7 +151,7 @@ def client(bundle: Path, *arguments: object) -> subprocess.CompletedProcess[str]
     )
 
 
-@pytest.mark.parametrize("name", ["int8", "top-2", "fixed batch", "any size"])
+@pytest.mark.parametrize("name", ["int8", "top-2", "fixed batch", "any size", *NETS])
 def test_the_self_test_passes(served: Served, name: str) -> None:
     done = client(served.bundles[name], "--self-test", "--url", served.url)
     assert done.returncode == 0, done.stderr + served.log.read_text(errors="replace")[-5000:]

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_deploy.spec import InputContract, InputFormat
+from resnet_deploy.spec import ChannelOrder, InputContract, InputFormat, ResizeMode
+from resnet_deploy.spec.input_words import INTERPOLATIONS
 from tests.support.native_toolchain import NATIVE_TEMPLATES, run, tool
 
-_INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
-_FORMATS = tuple(InputFormat)
+# The enumerations of C++ are in the order of Python's.
+_MODES, _ORDERS, _FORMATS = tuple(ResizeMode), tuple(ChannelOrder), tuple(InputFormat)
 _SOURCE = Path(__file__).parents[1] / "e2e/native/pixels.cpp"
 
 
@@ -48,10 +49,18 @@ class NativePixels:
         ``pixels`` is ``(H, W, 3)``, its rows ``stride`` bytes apart (0: dense).
         """
         height, width, _ = pixels.shape
-        shape = pixels.shape if spec.resize_in_graph else spec.shape
-        dtype = np.float32 if spec.format is InputFormat.FLOAT_NCHW else np.uint8
-        made = np.empty(shape, dtype)
-        three = ctypes.c_float * 3
+        shape = (height, width, spec.channels) if spec.resize_in_graph else spec.shape
+        made = np.empty(shape, np.float32 if spec.format.is_float else np.uint8)
+        numbers = (
+            *(spec.height, spec.width, *spec.resize),
+            _MODES.index(spec.resize_mode),
+            INTERPOLATIONS.index(spec.interpolation),
+            _ORDERS.index(spec.channel_order),
+            _FORMATS.index(spec.format),
+            int(spec.resize_in_graph),
+        )
+        unused = (0.0,) * (3 - spec.channels)
+        values = (spec.divisor, spec.range[0], *spec.mean, *unused, *spec.std, *unused)
         size = (height - 1) * stride + width * 3 if stride else pixels.size
         written = self._prepare(
             pixels.ctypes.data_as(ctypes.c_void_p),
@@ -59,13 +68,8 @@ class NativePixels:
             ctypes.c_int(width),
             ctypes.c_int(height),
             ctypes.c_long(stride),
-            ctypes.c_int(spec.resize[0]),
-            ctypes.c_int(spec.height),
-            ctypes.c_int(_INTERPOLATIONS.index(spec.interpolation)),
-            ctypes.c_int(_FORMATS.index(spec.format)),
-            ctypes.c_int(spec.resize_in_graph),
-            three(*spec.mean),
-            three(*spec.std),
+            (ctypes.c_int * len(numbers))(*numbers),
+            (ctypes.c_float * len(values))(*values),
             made.ctypes.data_as(ctypes.c_void_p),
             ctypes.c_long(made.nbytes),
         )

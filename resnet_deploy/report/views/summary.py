@@ -89,6 +89,8 @@ def card_lines(card: dict[str, Any]) -> list[str]:
         f"input: {converter.structure(card['preprocess'], InputContract).sentence}",
         f"output: {_output(card)}",
     ]
+    if card["assumed"]:
+        lines.append(f"assumed: {', '.join(card['assumed'])}")
     if "quantize" in steps:
         lines.append(f"calibration: {_calibration(steps['quantize'])}")
     lines += _fidelity(card["parity"])

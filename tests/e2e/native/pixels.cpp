@@ -6,17 +6,24 @@
 #include "resnet/preprocess.hpp"
 
 /// Writes the input tensor of one picture to `made` and returns its bytes; -1: an error.
+///
+/// `numbers` are the fields of Preprocess up to resize_in_graph, `values` those behind it.
 extern "C" long prepare(const std::uint8_t *rgb, long size, int width, int height, long stride,
-                        int resize, int crop, int interpolation, int format, int resize_in_graph,
-                        const float *mean, const float *deviation, void *made, long capacity) {
+                        const int *numbers, const float *values, void *made, long capacity) {
   try {
-    const resnet::Preprocess spec{resize,
-                                  crop,
-                                  static_cast<resnet::Interpolation>(interpolation),
-                                  static_cast<resnet::Format>(format),
-                                  resize_in_graph != 0,
-                                  {mean[0], mean[1], mean[2]},
-                                  {deviation[0], deviation[1], deviation[2]}};
+    const resnet::Preprocess spec{numbers[0],
+                                  numbers[1],
+                                  numbers[2],
+                                  numbers[3],
+                                  static_cast<resnet::ResizeMode>(numbers[4]),
+                                  static_cast<resnet::Interpolation>(numbers[5]),
+                                  static_cast<resnet::ChannelOrder>(numbers[6]),
+                                  static_cast<resnet::Format>(numbers[7]),
+                                  numbers[8] != 0,
+                                  values[0],
+                                  values[1],
+                                  {values[2], values[3], values[4]},
+                                  {values[5], values[6], values[7]}};
     resnet::PrepareMemory memory;
     resnet::Tensor tensor;
     resnet::Preprocessor(spec).prepare(

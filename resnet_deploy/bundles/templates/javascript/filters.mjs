@@ -9,6 +9,11 @@
  */
 
 /** @param {number} x */
+function box(x) {
+  return x > -0.5 && x <= 0.5 ? 1 : 0;
+}
+
+/** @param {number} x */
 function bilinear(x) {
   const distance = Math.abs(x);
   return distance < 1 ? 1 - distance : 0;
@@ -37,6 +42,7 @@ function lanczos(x) {
 
 /** By name; without "nearest", which weighs nothing. */
 export const FILTERS = Object.freeze({
+  box: { reach: 0.5, weight: box },
   bilinear: { reach: 1, weight: bilinear },
   bicubic: { reach: 2, weight: bicubic },
   lanczos: { reach: 3, weight: lanczos },

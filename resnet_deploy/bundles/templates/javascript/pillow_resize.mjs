@@ -9,7 +9,14 @@ import { FILTERS } from './filters.mjs';
 /** @typedef {import('./filters.mjs').Filter} Filter */
 /** @typedef {import('./types.d.mts').Picture} Picture */
 /** @typedef {import('./types.d.mts').Preprocess} Preprocess */
-/** @typedef {import('./types.d.mts').Picture & { readonly data: Uint8Array }} Resized */
+
+/**
+ * Pixels of three channels, or of one: as a `Picture`, with `channels` values a pixel.
+ *
+ * @typedef {Picture & { readonly channels: 1 | 3 }} Pixels
+ */
+
+/** @typedef {Pixels & { readonly data: Uint8Array }} Resized */
 
 /**
  * A part of a picture, in pixels.
@@ -46,40 +53,40 @@ const ONE = 2 ** FRACTION_BITS;
 const HALF = ONE / 2;
 
 /**
- * Returns `picture` resized to `width` x `height`, or `window` of that: as Pillow's
+ * Returns `pixels` resized to `width` x `height`, or `window` of that: as Pillow's
  * `Image.resize((width, height), interpolation)`, then `Image.crop`.
  *
- * @param {Picture} picture
+ * @param {Pixels} pixels
  * @param {number} width At least 1.
  * @param {number} height At least 1.
  * @param {Preprocess['interpolation']} interpolation
  * @param {Window} [window] Inside of `width` x `height`. Only its pixels are computed.
- * @returns {Resized} A picture of its own: nothing is shared with `picture`.
+ * @returns {Resized} A picture of its own: nothing is shared with `pixels`.
  * @throws {ClassifierError} The interpolation is unknown.
  */
 export function resize(
-  picture,
+  pixels,
   width,
   height,
   interpolation,
   window = { left: 0, top: 0, width, height },
 ) {
-  if (interpolation === 'nearest') return nearest(picture, width, height, window);
+  if (interpolation === 'nearest') return nearest(pixels, width, height, window);
   if (!Object.hasOwn(FILTERS, interpolation)) {
     throw new ClassifierError(`interpolation ${JSON.stringify(interpolation)} is unknown`);
   }
   const filter = FILTERS[interpolation];
-  const across = taps(picture.width, width, window.left, window.width, filter);
-  const down = taps(picture.height, height, window.top, window.height, filter);
-  const lost = picture.height - height;
+  const across = taps(pixels.width, width, window.left, window.width, filter);
+  const down = taps(pixels.height, height, window.top, window.height, filter);
+  const lost = pixels.height - height;
   // Rounding makes the order show. Pillow has this rule since 13.0; before, rows came first always.
-  if (lost > 0 && lost > 2 * (picture.width - width)) {
+  if (lost > 0 && lost > 2 * (pixels.width - width)) {
     const columns = reached(across);
-    const low = vertically(picture, down, columns);
+    const low = vertically(pixels, down, columns);
     return horizontally(low, moved(across, columns.start), { start: 0, length: low.height });
   }
   const rows = reached(down);
-  const narrow = horizontally(picture, across, rows);
+  const narrow = horizontally(pixels, across, rows);
   return vertically(narrow, moved(down, rows.start), { start: 0, length: narrow.width });
 }
 
@@ -170,20 +177,57 @@ function toByte(sum) {
 }
 
 /**
- * Returns some rows of `picture` in another width.
+ * Returns some rows of `pixels` in another width.
  *
- * @param {Picture} picture
+ * @param {Pixels} pixels
  * @param {Taps} across
  * @param {Span} rows
  * @returns {Resized}
  */
-function horizontally(picture, across, rows) {
-  const { data } = picture;
+function horizontally(pixels, across, rows) {
+  const { channels } = pixels;
+  const width = across.first.length;
+  const data = channels === 1 ? grey(pixels, across, rows) : coloured(pixels, across, rows);
+  return { data, width, height: rows.length, channels };
+}
+
+/**
+ * @param {Pixels} pixels
+ * @param {Taps} across
+ * @param {Span} rows
+ * @returns {Uint8Array}
+ */
+function grey(pixels, across, rows) {
+  const { data } = pixels;
+  const { first, count, weights, stride } = across;
+  const width = first.length;
+  const out = new Uint8Array(rows.length * width);
+  for (let y = 0; y < rows.length; y++) {
+    const row = (rows.start + y) * pixels.width;
+    for (let x = 0; x < width; x++) {
+      let level = HALF;
+      let at = row + first[x];
+      const end = x * stride + count[x];
+      for (let j = x * stride; j < end; j++, at++) level += data[at] * weights[j];
+      out[y * width + x] = toByte(level);
+    }
+  }
+  return out;
+}
+
+/**
+ * @param {Pixels} pixels
+ * @param {Taps} across
+ * @param {Span} rows
+ * @returns {Uint8Array}
+ */
+function coloured(pixels, across, rows) {
+  const { data } = pixels;
   const { first, count, weights, stride } = across;
   const width = first.length;
   const out = new Uint8Array(rows.length * width * 3);
   for (let y = 0; y < rows.length; y++) {
-    const row = (rows.start + y) * picture.width;
+    const row = (rows.start + y) * pixels.width;
     for (let x = 0; x < width; x++) {
       let red = HALF;
       let green = HALF;
@@ -202,56 +246,57 @@ function horizontally(picture, across, rows) {
       out[to + 2] = toByte(blue);
     }
   }
-  return { data: out, width, height: rows.length };
+  return out;
 }
 
 /**
- * Returns some columns of `picture` in another height.
+ * Returns some columns of `pixels` in another height.
  *
- * @param {Picture} picture
+ * @param {Pixels} pixels
  * @param {Taps} down
  * @param {Span} columns
  * @returns {Resized}
  */
-function vertically(picture, down, columns) {
-  const { data } = picture;
+function vertically(pixels, down, columns) {
+  const { data, channels } = pixels;
   const { first, count, weights, stride } = down;
   const height = first.length;
-  const pitch = columns.length * 3;
+  const pitch = columns.length * channels;
   const out = new Uint8Array(height * pitch);
   const sums = new Int32Array(pitch);
   for (let y = 0; y < height; y++) {
     sums.fill(HALF);
     for (let j = 0; j < count[y]; j++) {
       const weight = weights[y * stride + j];
-      const at = ((first[y] + j) * picture.width + columns.start) * 3;
+      const at = ((first[y] + j) * pixels.width + columns.start) * channels;
       for (let x = 0; x < pitch; x++) sums[x] += data[at + x] * weight;
     }
     for (let x = 0; x < pitch; x++) out[y * pitch + x] = toByte(sums[x]);
   }
-  return { data: out, width: columns.length, height };
+  return { data: out, width: columns.length, height, channels };
 }
 
 /**
- * @param {Picture} picture
+ * @param {Pixels} pixels
  * @param {number} width
  * @param {number} height
  * @param {Window} window
  * @returns {Resized}
  */
-function nearest(picture, width, height, window) {
-  const columns = nearestPositions(picture.width, width, window.left, window.width);
-  const rows = nearestPositions(picture.height, height, window.top, window.height);
-  const out = new Uint8Array(window.width * window.height * 3);
+function nearest(pixels, width, height, window) {
+  const { data, channels } = pixels;
+  const columns = nearestPositions(pixels.width, width, window.left, window.width);
+  const rows = nearestPositions(pixels.height, height, window.top, window.height);
+  const out = new Uint8Array(window.width * window.height * channels);
   let to = 0;
   for (const row of rows) {
     for (const column of columns) {
-      const at = (row * picture.width + column) * 3;
-      out.set(picture.data.subarray(at, at + 3), to);
-      to += 3;
+      const at = (row * pixels.width + column) * channels;
+      out.set(data.subarray(at, at + channels), to);
+      to += channels;
     }
   }
-  return { data: out, width: window.width, height: window.height };
+  return { data: out, width: window.width, height: window.height, channels };
 }
 
 /**

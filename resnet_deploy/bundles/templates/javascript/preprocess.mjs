@@ -4,6 +4,7 @@
 import { ClassifierError } from './errors.mjs';
 import { resize } from './pillow_resize.mjs';
 
+/** @typedef {import('./pillow_resize.mjs').Pixels} Pixels */
 /** @typedef {import('./types.d.mts').Contract} Contract */
 /** @typedef {import('./types.d.mts').Input} Input */
 /** @typedef {import('./types.d.mts').Picture} Picture */
@@ -23,12 +24,17 @@ const MAX_PIXELS = 89_478_485;
 export function prepare(picture, contract) {
   checkPicture(picture);
   const spec = contract.preprocess;
+  const channels = spec.channelOrder === 'grey' ? 1 : 3;
+  const { width, height } = picture;
+  const data = channels === 1 ? grey(picture.data) : picture.data;
   if (spec.resizeInGraph) {
-    const { data, width, height } = picture;
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
-    return { data: bytes, shape: [height, width, 3] };
+    const ordered = spec.channelOrder === 'BGR' ? swapped(bytes.slice()) : bytes;
+    return { data: ordered, shape: [height, width, channels] };
   }
-  return { data: encode(square(picture, spec), spec), shape: contract.inputShape };
+  const kept = centre({ data, width, height, channels }, spec);
+  const ordered = spec.channelOrder === 'BGR' ? swapped(kept) : kept;
+  return { data: encode(ordered, channels, spec), shape: contract.inputShape };
 }
 
 /**
@@ -53,52 +59,114 @@ export function checkPicture(picture) {
 }
 
 /**
- * Returns the `crop` x `crop` pixels in the centre of the resized picture.
+ * Returns one grey level a pixel, as Pillow's mode L: ITU-R 601-2 in fractions of 16 bits.
  *
- * @param {Picture} picture
- * @param {Preprocess} spec
+ * @param {Picture['data']} rgb
  * @returns {Uint8Array}
  */
-function square(picture, spec) {
-  const [width, height] = resizedSize(picture, spec.resize);
-  const x = centred(width, spec.crop);
-  const y = centred(height, spec.crop);
-  const window = { left: x.start, top: y.start, width: x.length, height: y.length };
-  const kept = resize(picture, width, height, spec.interpolation, window);
-  return x.length === spec.crop && y.length === spec.crop
-    ? kept.data
-    : framed(kept, spec.crop, x.margin, y.margin);
+function grey(rgb) {
+  const out = new Uint8Array(rgb.length / 3);
+  for (let i = 0, at = 0; i < out.length; i++, at += 3) {
+    out[i] = (rgb[at] * 19595 + rgb[at + 1] * 38470 + rgb[at + 2] * 7471 + 0x8000) >> 16;
+  }
+  return out;
 }
 
 /**
- * Returns width and height after the shorter side became `size`; the longer one is rounded down.
+ * Makes RGB pixels BGR ones, in their place.
  *
- * @param {Picture} picture
- * @param {number} size
+ * @param {Uint8Array} pixels
+ */
+function swapped(pixels) {
+  for (let at = 0; at < pixels.length; at += 3) {
+    const red = pixels[at];
+    pixels[at] = pixels[at + 2];
+    pixels[at + 2] = red;
+  }
+  return pixels;
+}
+
+/**
+ * Returns the `height` x `width` pixels in the centre of the resized picture, in memory of its own.
+ *
+ * @param {Pixels} pixels
+ * @param {Preprocess} spec
+ * @returns {Uint8Array}
+ */
+function centre(pixels, spec) {
+  const [width, height] = resizedSize(pixels, spec);
+  const [rows, columns] = spec.resizeMode === 'pad' ? spec.resize : [0, 0];
+  const x = centred(width, columns, spec.width);
+  const y = centred(height, rows, spec.height);
+  const window = { left: x.start, top: y.start, width: x.length, height: y.length };
+  const whole = x.length === spec.width && y.length === spec.height;
+  if (whole) return resize(pixels, width, height, spec.interpolation, window).data;
+  const { channels } = pixels;
+  const out = new Uint8Array(spec.width * spec.height * channels);
+  // One pixel may lie beside the centre.
+  if (x.length === 0 || y.length === 0) return out;
+  const { data } = resize(pixels, width, height, spec.interpolation, window);
+  const pitch = x.length * channels;
+  for (let row = 0; row < y.length; row++) {
+    const to = ((y.margin + row) * spec.width + x.margin) * channels;
+    out.set(data.subarray(row * pitch, (row + 1) * pitch), to);
+  }
+  return out;
+}
+
+/**
+ * Returns the width and height that a picture is resized to, before anything is cut or put around.
+ *
+ * @param {Pixels} picture
+ * @param {Preprocess} spec
  * @returns {[number, number]}
  */
-function resizedSize({ width, height }, size) {
-  const short = Math.min(width, height);
-  const long = Math.max(width, height);
-  if (short === size) return [width, height];
-  const newLong = Math.trunc((size * long) / short);
-  if (size * newLong > MAX_PIXELS) {
+function resizedSize({ width, height }, { resize: [rows, columns], resizeMode }) {
+  const across = rows * width;
+  const down = columns * height;
+  /** @type {[number, number]} */
+  let size = [columns, rows];
+  if (resizeMode === 'crop') {
+    size =
+      across >= down ? [Math.floor(across / height), rows] : [columns, Math.floor(down / width)];
+  } else if (resizeMode === 'pad') {
+    size = across <= down ? [rounded(across, height), rows] : [columns, rounded(down, width)];
+  }
+  if (size[0] * size[1] > MAX_PIXELS) {
     throw new ClassifierError(
       `a picture of ${width}x${height} pixels is too elongated to be resized`,
     );
   }
-  return width <= height ? [size, newLong] : [newLong, size];
+  return size;
 }
 
 /**
- * Returns which pixels of an axis are kept, and how much black comes before them.
+ * Returns the nearest whole number to a quotient, at least 1; a half goes up.
+ *
+ * @param {number} numerator
+ * @param {number} denominator
+ */
+function rounded(numerator, denominator) {
+  return Math.max(Math.floor((2 * numerator + denominator) / (2 * denominator)), 1);
+}
+
+/**
+ * Returns which pixels of an axis are kept, and how much black comes before them: it is centred in
+ * black of at least `frame`, and `crop` of that are kept.
  *
  * @param {number} length
+ * @param {number} frame
  * @param {number} crop
  */
-function centred(length, crop) {
-  if (length < crop) return { start: 0, length, margin: Math.floor((crop - length) / 2) };
-  return { start: halfToEven(length - crop), length: crop, margin: 0 };
+function centred(length, frame, crop) {
+  const framed = Math.max(length, frame);
+  const before = Math.floor((framed - length) / 2);
+  const shift = framed < crop ? -Math.floor((crop - framed) / 2) : halfToEven(framed - crop);
+  // The first of the input's pixels is this one of the axis; below 0 it is black.
+  const begin = shift - before;
+  const start = Math.max(begin, 0);
+  const end = Math.min(begin + crop, length);
+  return { start, length: Math.max(end - start, 0), margin: Math.max(-begin, 0) };
 }
 
 /**
@@ -112,71 +180,64 @@ function halfToEven(value) {
 }
 
 /**
- * Lays a picture that is too small on black.
- *
- * @param {Picture} picture
- * @param {number} crop
- * @param {number} left
- * @param {number} top
- * @returns {Uint8Array}
- */
-function framed({ data, width, height }, crop, left, top) {
-  const out = new Uint8Array(crop * crop * 3);
-  for (let y = 0; y < height; y++) {
-    const row = data.subarray(y * width * 3, (y + 1) * width * 3);
-    out.set(row, ((top + y) * crop + left) * 3);
-  }
-  return out;
-}
-
-/**
- * Returns square RGB pixels in the order and type that the network takes.
+ * Returns the pixels that the network sees in the order and type that it takes.
  *
  * @param {Uint8Array} pixels
+ * @param {number} channels
  * @param {Preprocess} spec
  * @returns {Float32Array | Uint8Array}
  */
-function encode(pixels, spec) {
+function encode(pixels, channels, spec) {
   switch (spec.format) {
     case 'float-nchw':
-      return normalised(pixels, spec);
+      return normalised(pixels, channels, spec, pixels.length / channels, 1);
+    case 'float-nhwc':
+      return normalised(pixels, channels, spec, 1, channels);
     case 'uint8-nhwc':
       return pixels;
     case 'uint8-nchw':
-      return planes(pixels);
+      return planes(pixels, channels);
     case 'uint8-s2d':
-      return blocks(pixels, spec.crop);
+      return blocks(pixels, channels, spec);
   }
 }
 
 /**
- * Returns `(value / 255 - mean) / std`, channel by channel, each step in 32-bit floats.
+ * Returns `(level / divisor + low - mean) / std`, channel by channel, each step in 32-bit floats.
  *
  * @param {Uint8Array} pixels
+ * @param {number} channels
  * @param {Preprocess} spec
+ * @param {number} apart From one channel's first value to the next one's.
+ * @param {number} step From one value of a channel to the next.
  * @returns {Float32Array}
  */
-function normalised(pixels, { mean, std }) {
-  const area = pixels.length / 3;
+function normalised(pixels, channels, { range: [low, high], mean, std }, apart, step) {
+  const area = pixels.length / channels;
   const out = new Float32Array(pixels.length);
   const levels = new Float32Array(256);
-  for (let channel = 0; channel < 3; channel++) {
+  const divisor = Math.fround(255 / (high - low));
+  const lowest = Math.fround(low);
+  for (let channel = 0; channel < channels; channel++) {
     const centre = Math.fround(mean[channel]);
     const spread = Math.fround(std[channel]);
     for (let level = 0; level < levels.length; level++) {
-      levels[level] = Math.fround(Math.fround(level / 255) - centre) / spread;
+      const value = Math.fround(Math.fround(level / divisor) + lowest);
+      levels[level] = Math.fround(value - centre) / spread;
     }
-    const start = channel * area;
-    for (let i = 0; i < area; i++) out[start + i] = levels[pixels[3 * i + channel]];
+    let to = channel * apart;
+    for (let i = 0; i < area; i++, to += step) out[to] = levels[pixels[channels * i + channel]];
   }
   return out;
 }
 
 /**
  * @param {Uint8Array} pixels
+ * @param {number} channels
  * @returns {Uint8Array}
  */
-function planes(pixels) {
+function planes(pixels, channels) {
+  if (channels === 1) return pixels;
   const area = pixels.length / 3;
   const out = new Uint8Array(pixels.length);
   for (let i = 0; i < area; i++) {
@@ -188,21 +249,23 @@ function planes(pixels) {
 }
 
 /**
- * Returns the pixels with the four of each 2x2 block side by side: `(H/2, W/2, 12)`.
+ * Returns the pixels with the four of each 2x2 block side by side: `(H/2, W/2, 4 C)`.
  *
  * @param {Uint8Array} pixels
- * @param {number} size
+ * @param {number} channels
+ * @param {Preprocess} spec
  * @returns {Uint8Array}
  */
-function blocks(pixels, size) {
+function blocks(pixels, channels, { height, width }) {
   const out = new Uint8Array(pixels.length);
+  const pair = 2 * channels;
   let to = 0;
-  for (let y = 0; y < size; y += 2) {
-    for (let x = 0; x < size; x += 2) {
+  for (let y = 0; y < height; y += 2) {
+    for (let x = 0; x < width; x += 2) {
       for (const row of [y, y + 1]) {
-        const at = (row * size + x) * 3;
-        out.set(pixels.subarray(at, at + 6), to);
-        to += 6;
+        const at = (row * width + x) * channels;
+        out.set(pixels.subarray(at, at + pair), to);
+        to += pair;
       }
     }
   }

@@ -37,17 +37,26 @@ export interface Prediction {
 
 /** How a picture becomes the input. */
 export interface Preprocess {
-  /** What the shorter side is resized to, in pixels. */
-  readonly resize: number;
-  /** Side of the square in the centre that is kept, in pixels. */
-  readonly crop: number;
-  readonly interpolation: 'nearest' | 'bilinear' | 'bicubic' | 'lanczos';
-  /** Per channel, of values between 0 and 1. */
+  /** Of the centre that is kept, in pixels. */
+  readonly height: number;
+  readonly width: number;
+  /** Height and width of the area that a picture is resized to before. */
+  readonly resize: readonly number[];
+  /** It keeps its proportions and covers the area, is squashed into it, or fits in on black. */
+  readonly resizeMode: 'crop' | 'squash' | 'pad';
+  readonly interpolation: 'nearest' | 'box' | 'bilinear' | 'bicubic' | 'lanczos';
+  /** Of the input; grey is one channel. */
+  readonly channelOrder: 'RGB' | 'BGR' | 'grey';
+  /** What black and white become before the mean is subtracted. */
+  readonly range: readonly number[];
+  /** Per channel of the input, of values in `range`. */
   readonly mean: readonly number[];
   readonly std: readonly number[];
-  readonly format: 'float-nchw' | 'uint8-nhwc' | 'uint8-nchw' | 'uint8-s2d';
+  readonly format: 'float-nchw' | 'float-nhwc' | 'uint8-nhwc' | 'uint8-nchw' | 'uint8-s2d';
   /** The network takes the picture as it is, of any size. */
   readonly resizeInGraph: boolean;
+  /** What of all this nothing told. */
+  readonly assumed: readonly string[];
 }
 
 /** One model file. */

@@ -107,7 +107,7 @@ void compare_inputs(const std::string &found, const std::string &recorded) {
   auto element = static_cast<std::size_t>(differs.first - found.begin());
   double is = static_cast<unsigned char>(*differs.first);
   double should = static_cast<unsigned char>(*differs.second);
-  if (resnet::bundle_contract.preprocess.format == resnet::Format::float_nchw) {
+  if (resnet::is_float(resnet::bundle_contract.preprocess.format)) {
     element /= sizeof(float);
     is = floats(found)[element];
     should = floats(recorded)[element];

@@ -55,9 +55,9 @@ async function start() {
  */
 async function choose(classifiers) {
   show('status', 'Measuring which network is faster here…');
-  const side = contract.preprocess.crop;
-  const grey = new Uint8Array(side * side * 3).fill(128);
-  const input = classifiers[0].prepare({ data: grey, width: side, height: side });
+  const { width, height } = contract.preprocess;
+  const grey = new Uint8Array(width * height * 3).fill(128);
+  const input = classifiers[0].prepare({ data: grey, width, height });
   const speed = chosen(await measured(classifiers, input));
   const names = contract.networks.map((network) => network.precision);
   contract.networks.forEach((network, index) => {

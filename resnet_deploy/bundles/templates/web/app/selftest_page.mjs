@@ -55,8 +55,8 @@ async function run() {
 
 /** A picture that needs no resizing. */
 function grey() {
-  const side = contract.preprocess.crop;
-  return { data: new Uint8Array(side * side * 3).fill(128), width: side, height: side };
+  const { width, height } = contract.preprocess;
+  return { data: new Uint8Array(width * height * 3).fill(128), width, height };
 }
 
 /**

@@ -144,7 +144,7 @@ class Network {
     void *data = memory.batch.empty() ? const_cast<void *>(memory.tensor.data())
                                       : static_cast<void *>(memory.batch.data());
     memory.input = Ort::Value::CreateTensor(cpu_, data, places * bytes, shape.data(), shape.size(),
-                                            contract_.preprocess.format == Format::float_nchw
+                                            is_float(contract_.preprocess.format)
                                                 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT
                                                 : ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8);
     memory.binding = Ort::IoBinding(session_);
@@ -162,18 +162,20 @@ class Network {
   }
 
   std::array<std::int64_t, 4> input_shape(int width, int height) const {
-    const std::int64_t places = output_shape_[0], crop = contract_.preprocess.crop;
-    if (contract_.preprocess.resize_in_graph) return {places, height, width, 3};
-    switch (contract_.preprocess.format) {
+    const Preprocess &spec = contract_.preprocess;
+    const std::int64_t places = output_shape_[0], channels = spec.channels();
+    if (spec.resize_in_graph) return {places, height, width, channels};
+    switch (spec.format) {
       case Format::float_nchw:
       case Format::uint8_nchw:
         break;
+      case Format::float_nhwc:
       case Format::uint8_nhwc:
-        return {places, crop, crop, 3};
+        return {places, spec.height, spec.width, channels};
       case Format::uint8_s2d:
-        return {places, crop / 2, crop / 2, 12};
+        return {places, spec.height / 2, spec.width / 2, 4 * channels};
     }
-    return {places, 3, crop, crop};
+    return {places, channels, spec.height, spec.width};
   }
 
   template <typename Value>

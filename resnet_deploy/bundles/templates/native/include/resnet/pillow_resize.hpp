@@ -25,14 +25,18 @@
 
 namespace resnet {
 
-/// Rows of RGB bytes, `stride` bytes from one row to the next.
+/// Rows of bytes, `channels` (3 or 1) of them a pixel, `stride` from one row to the next.
 struct Pixels {
   const std::uint8_t *data;
   int width;
   int height;
   std::size_t stride;
+  int channels;
 
   const std::uint8_t *row(int y) const { return data + static_cast<std::size_t>(y) * stride; }
+  std::size_t bytes_of(int count) const {
+    return static_cast<std::size_t>(count) * static_cast<std::size_t>(channels);
+  }
 };
 
 /// `count` neighbours from `first` on, along one axis of the resized picture.
@@ -63,7 +67,19 @@ namespace detail {
 constexpr int precision_bits = 32 - 8 - 2;
 
 inline double filter_support(Interpolation kind) {
-  return kind == Interpolation::bilinear ? 1.0 : kind == Interpolation::bicubic ? 2.0 : 3.0;
+  switch (kind) {
+    case Interpolation::nearest:
+      break;
+    case Interpolation::box:
+      return 0.5;
+    case Interpolation::bilinear:
+      return 1.0;
+    case Interpolation::bicubic:
+      return 2.0;
+    case Interpolation::lanczos:
+      return 3.0;
+  }
+  return 0.0;
 }
 
 inline double sinc(double x) {
@@ -78,6 +94,8 @@ inline double filter_value(Interpolation kind, double x) {
   switch (kind) {
     case Interpolation::nearest:
       break;
+    case Interpolation::box:
+      return -0.5 < x && x <= 0.5 ? 1.0 : 0.0;
     case Interpolation::bilinear:
       return distance < 1.0 ? 1.0 - distance : 0.0;
     case Interpolation::bicubic: {
@@ -131,7 +149,23 @@ inline std::uint8_t to_byte(std::int32_t sum) {
   return static_cast<std::uint8_t>(std::clamp(sum >> precision_bits, 0, 255));
 }
 
-inline void resize_across(const std::uint8_t *from, const Weights &weights, std::uint8_t *to) {
+inline void resize_grey_across(const std::uint8_t *from, const Weights &weights, std::uint8_t *to) {
+  const std::int32_t *values = weights.values.data();
+  for (const Range &source : weights.sources) {
+    std::int32_t level = 1 << (precision_bits - 1);
+    const std::uint8_t *pixel = from + source.first;
+    for (int j = 0; j < source.count; ++j) level += pixel[j] * values[j];
+    *to++ = to_byte(level);
+    values += weights.taps;
+  }
+}
+
+inline void resize_across(const std::uint8_t *from, int channels, const Weights &weights,
+                          std::uint8_t *to) {
+  if (channels == 1) {
+    resize_grey_across(from, weights, to);
+    return;
+  }
   const std::int32_t *values = weights.values.data();
   for (const Range &source : weights.sources) {
     std::int32_t red = 1 << (precision_bits - 1), green = red, blue = red;
@@ -164,13 +198,13 @@ inline void resize_down(const std::uint8_t *from, std::size_t stride, int count,
 /// The usual order: all lines that are needed get their new width, then they are mixed.
 inline void resize_across_first(const Pixels &from, Range columns, ResizeMemory &memory,
                                 std::uint8_t *to, std::size_t to_stride) {
-  const auto bytes = static_cast<std::size_t>(columns.count) * 3;
+  const std::size_t bytes = from.bytes_of(columns.count);
   const int top = memory.down.sources.front().first;
   const Range last = memory.down.sources.back();
   const int lines = last.first + last.count - top;
   memory.lines.resize(bytes * static_cast<std::size_t>(lines));
   for (int y = 0; y < lines; ++y) {
-    resize_across(from.row(top + y), memory.across,
+    resize_across(from.row(top + y), from.channels, memory.across,
                   memory.lines.data() + bytes * static_cast<std::size_t>(y));
   }
   const std::int32_t *values = memory.down.values.data();
@@ -185,13 +219,13 @@ inline void resize_across_first(const Pixels &from, Range columns, ResizeMemory 
 
 inline void resize_down_first(const Pixels &from, ResizeMemory &memory, std::uint8_t *to,
                               std::size_t to_stride) {
-  const auto bytes = static_cast<std::size_t>(from.width) * 3;
+  const std::size_t bytes = from.bytes_of(from.width);
   memory.lines.resize(bytes);
   const std::int32_t *values = memory.down.values.data();
   for (const Range &source : memory.down.sources) {
     resize_down(from.row(source.first), from.stride, source.count, values, bytes, memory.sums,
                 memory.lines.data());
-    resize_across(memory.lines.data(), memory.across, to);
+    resize_across(memory.lines.data(), from.channels, memory.across, to);
     values += memory.down.taps;
     to += to_stride;
   }
@@ -222,8 +256,10 @@ inline void resize_nearest(const Pixels &from, int width, int height, Range colu
       // Rounding may lead one past the end, which is black.
       const bool inside = source_x < from.width && source_y < from.height;
       const std::uint8_t *source =
-          inside ? from.row(source_y) + static_cast<std::size_t>(source_x) * 3 : nullptr;
-      for (int channel = 0; channel < 3; ++channel) *pixel++ = inside ? source[channel] : 0;
+          inside ? from.row(source_y) + from.bytes_of(source_x) : nullptr;
+      for (int channel = 0; channel < from.channels; ++channel) {
+        *pixel++ = inside ? source[channel] : 0;
+      }
     }
   }
 }

@@ -11,24 +11,44 @@
 
 namespace resnet {
 
-enum class Interpolation { nearest, bilinear, bicubic, lanczos };
+enum class Interpolation { nearest, box, bilinear, bicubic, lanczos };
 
-/// The input tensor of one picture: float32 planes, or bytes of pixels, of planes, or of blocks of
-/// 2x2 pixels (space to depth).
-enum class Format { float_nchw, uint8_nhwc, uint8_nchw, uint8_s2d };
+/// How a picture of any shape gets the network's: it keeps its proportions and covers the area, is
+/// squashed into it, or fits into it with black around.
+enum class ResizeMode { crop, squash, pad };
+
+/// Of the network's input; grey is one channel.
+enum class ChannelOrder { rgb, bgr, grey };
+
+/// The input tensor of one picture: float32 in planes or in pixels, or bytes of pixels, of planes,
+/// or of blocks of 2x2 pixels (space to depth).
+enum class Format { float_nchw, float_nhwc, uint8_nhwc, uint8_nchw, uint8_s2d };
+
+constexpr bool is_float(Format format) {
+  return format == Format::float_nchw || format == Format::float_nhwc;
+}
 
 enum class OutputKind { logits, softmax, top_k };
 
-/// From a picture to the input: the shorter side becomes `resize`, the centre square of `crop`
-/// pixels is kept, and floats become (x / 255 - mean) / deviation.
+/// From a picture to the input: it is resized to an area of `rows` x `columns` as `mode` says, the
+/// `height` x `width` pixels in the centre are kept, and grey levels x become the floats
+/// (x / divisor + lowest - mean) / deviation.
 struct Preprocess {
-  int resize;
-  int crop;
+  int height;
+  int width;
+  int rows;
+  int columns;
+  ResizeMode mode;
   Interpolation interpolation;
+  ChannelOrder order;
   Format format;
-  bool resize_in_graph;  ///< the graph does all of this, and takes the picture as it is
-  std::array<float, 3> mean;
+  bool resize_in_graph;  ///< the graph resizes, and takes the pixels of a picture of any size
+  float divisor;         ///< grey levels in one unit of the range
+  float lowest;          ///< what black becomes
+  std::array<float, 3> mean;  ///< by the channels of the input; of a grey one the first counts
   std::array<float, 3> deviation;
+
+  constexpr int channels() const { return order == ChannelOrder::grey ? 1 : 3; }
 };
 
 /// One model file of the bundle; `tolerance` bounds max |difference| / max |score|.

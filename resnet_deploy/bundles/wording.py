@@ -1,0 +1,59 @@
+"""How a picture is prepared, in the words of a bundle's README."""
+
+from __future__ import annotations
+
+from resnet_deploy.spec import ChannelOrder, InputContract, ResizeMode
+from resnet_deploy.spec.input_words import listed
+
+_OPTIONS = {"size": "image-size"}
+"""Of the fields of an input contract that have another name than their option."""
+
+
+def preparation(spec: InputContract) -> str:
+    """Return how a picture is prepared, for a sentence: "resized so that …"."""
+    grey = ["made grey as Pillow's mode L"] if spec.channel_order is ChannelOrder.GREY else []
+    order = ["put in the order blue, green, red"] if spec.channel_order is ChannelOrder.BGR else []
+    if spec.resize_in_graph:
+        said = [*grey, *order, "given to the network in its own size"]
+        return ", ".join(said) + ": the network resizes and normalises it itself"
+    return ", ".join([*grey, *_geometry(spec), *order, _values(spec)])
+
+
+def _geometry(spec: InputContract) -> list[str]:
+    rows, columns = spec.resize
+    area = f"{rows}x{columns} pixels"
+    if spec.resize_mode is ResizeMode.SQUASH:
+        resized = f"squashed to {area}"
+    elif spec.resize_mode is ResizeMode.PAD:
+        resized = f"resized so that it fits into {area}, on black"
+    elif rows == columns:
+        resized = f"resized so that its shorter side has {rows} pixels"
+    else:
+        resized = f"resized so that it covers {area}"
+    # Pillow's filters are stretched where they make smaller; nearest is none.
+    kind = "nearest" if spec.interpolation == "nearest" else f"{spec.interpolation}, antialiased"
+    size = (spec.height, spec.width)
+    if spec.resize_mode is not ResizeMode.CROP and size == spec.resize:
+        return [f"{resized} ({kind})"]
+    return [f"{resized} ({kind})", f"cropped to the {size[0]}x{size[1]} in the middle"]
+
+
+def _values(spec: InputContract) -> str:
+    if not spec.format.is_float:
+        return "and its bytes are handed over: the network normalises them itself"
+    scaled = "and grey levels become {:g} to {:g}".format(*spec.range)
+    if not spec.normalises:
+        return scaled
+    return f"{scaled}, normalised with mean {listed(spec.mean)} and std {listed(spec.std)}"
+
+
+def assumption(spec: InputContract) -> str:
+    """Return sentences on what nothing told about the input; empty where all is known."""
+    if not spec.assumed:
+        return ""
+    names = ", ".join(name.replace("_", " ") for name in spec.assumed)
+    options = " ".join(f"--{_OPTIONS.get(name, name).replace('_', '-')}" for name in spec.assumed)
+    return (
+        f"{names}: nothing told them. Where the network was trained otherwise, its answers are "
+        f"wrong: make the bundle again with `{options}`."
+    )

@@ -1,0 +1,157 @@
+"""The input contract: what each source says, what follows from it, and what stays assumed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resnet_deploy.data.formats import encode, pixels_of
+from resnet_deploy.errors import SpecError
+from resnet_deploy.spec import (
+    FIELDS,
+    ChannelOrder,
+    InputContract,
+    InputFormat,
+    InputOptions,
+    Learned,
+    ResizeMode,
+)
+
+USUAL = InputContract.for_size(224).as_assumed()
+
+
+def said(usual: InputContract = USUAL, **words: object) -> InputContract:
+    return InputOptions(**words).over(usual, Learned.OPTION)  # type: ignore[arg-type]
+
+
+def test_a_range_alone_is_all_that_happens_to_a_pixel() -> None:
+    contract = said(range="-1-1")
+    assert (contract.range, contract.mean, contract.std) == ((-1.0, 1.0), (0.0,) * 3, (1.0,) * 3)
+    assert not {"range", "mean", "std"} & set(contract.assumed)
+    black_and_white = np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8)
+    values = encode(black_and_white, contract)
+    assert (values.min(), values.max()) == (-1.0, 1.0)
+
+
+def test_a_mean_above_1_is_of_grey_levels() -> None:
+    contract = said(mean=(103.9, 116.8, 123.7), channel_order="bgr")
+    assert (contract.range, contract.std) == ((0.0, 255.0), (1.0,) * 3)
+    assert contract.assumed[:1] == ("layout",)
+    assert "std" in contract.assumed
+    assert "range" not in contract.assumed
+    red = np.array([[[255, 0, 0]]], np.uint8)
+    np.testing.assert_allclose(
+        encode(red, contract).ravel(), [-103.9, -116.8, 255 - 123.7], rtol=1e-6
+    )
+
+
+def test_a_mean_that_contradicts_a_known_range_is_refused() -> None:
+    known = InputOptions(range="0-255").over(USUAL, Learned.METADATA)
+    with pytest.raises(SpecError, match="by its metadata the net takes 0 to 255: say --range"):
+        said(known, mean=(0.5, 0.5, 0.5))
+    assert said(known, mean=(0.5, 0.5, 0.5), range="0-1").mean == (0.5,) * 3
+
+
+def test_a_squash_goes_straight_to_the_size_unless_something_else_is_said() -> None:
+    assert said(resize_mode="squash").resize == (224, 224)
+    assert said(resize_mode="squash", resize=256).resize == (256, 256)
+    assert said(resize_mode="squash", crop=0.875).resize == (256, 256)
+    assert said(crop=0.95).resize == (235, 235)
+    assert said(crop=1.0).resize == (224, 224)
+    assert said(image_size="48x192").resize == (48, 192)
+    assert said(resize_mode="pad", image_size="48x192").sentence.startswith(
+        "RGB 0 to 1, padded to 48x192 bilinear, mean"
+    )
+
+
+def test_grey_has_one_channel_and_layout_another_shape() -> None:
+    grey = said(channel_order="gray", layout="nhwc")
+    assert (grey.channel_order, grey.shape) == (ChannelOrder.GREY, (224, 224, 1))
+    assert len(grey.mean) == len(grey.std) == 1
+    assert said(grey, channel_order="RGB").mean == USUAL.mean
+    assert said(mean=0.5, std=0.25).std == (0.25,) * 3
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"mean": (0.1, 0.2)}, "one number or three"),
+        ({"mean": float("nan")}, "finite"),
+        ({"std": (0.1, 0.0, 0.1)}, "--std must be positive"),
+        ({"range": "0"}, "use 0-1, 0-255, -1-1"),
+        ({"range": "1-0"}, "black below white"),
+        ({"channel_order": "RGBA"}, "--channel-order RGBA is unknown: use RGB, BGR, grey"),
+        ({"layout": "CHWN"}, "use NCHW, NHWC"),
+        ({"resize": 0}, "at least 1"),
+        ({"resize": "9000"}, "at most 8192"),
+        ({"resize": "a"}, "is no size"),
+        ({"resize_mode": "stretch"}, "use crop, squash, pad"),
+        ({"interpolation": "cubic"}, "use nearest, box, bilinear, bicubic, lanczos"),
+        ({"crop": 224.0}, "for pixels use --resize"),
+        ({"crop": 0.9, "resize": 256}, "give one"),
+        ({"channel_order": "grey", "mean": (0.1, 0.2, 0.3)}, "3 numbers, and pictures are grey"),
+    ],
+)
+def test_what_says_nothing_is_refused_in_one_line(words: dict[str, object], message: str) -> None:
+    with pytest.raises(SpecError, match=message) as caught:
+        InputOptions(**words).over(USUAL, Learned.OPTION)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+
+
+def test_every_field_says_where_it_was_learned() -> None:
+    assert USUAL.assumed == FIELDS
+    assert InputContract().assumed == ()
+    contract = InputOptions(mean=0.5, std=0.5).over(USUAL, Learned.CONFIG)
+    assert contract.learned["mean"] is Learned.CONFIG
+    assert "mean" not in contract.sentence.partition("(")[2]
+    assert "--image-size" in contract.assumption("a.onnx")
+    # What the graph does itself is nobody's to say.
+    baked = replace(USUAL, format=InputFormat.UINT8_NHWC, resize_in_graph=True)
+    assert baked.assumed == ("layout", "size", "channel_order")
+
+
+def test_where_it_was_learned_changes_no_pixel() -> None:
+    assert InputContract.for_size(224) == USUAL
+    assert hash(USUAL) == hash(InputContract.for_size(224))
+
+
+orders = st.sampled_from(ChannelOrder)
+scales = st.sampled_from([(0.0, 1.0), (0.0, 255.0), (-1.0, 1.0), (-2.0, 3.0)])
+means, stds = st.floats(-2, 2), st.floats(0.1, 3)
+forms = st.sampled_from(InputFormat)
+
+
+@given(order=orders, scale=scales, mean=means, std=stds, form=forms, seed=st.integers(0, 99))
+def test_every_way_to_the_input_leads_back_to_the_pixels(
+    order: ChannelOrder,
+    scale: tuple[float, float],
+    mean: float,
+    std: float,
+    form: InputFormat,
+    seed: int,
+) -> None:
+    contract = InputContract(
+        height=4,
+        width=6,
+        resize=(4, 6),
+        resize_mode=ResizeMode.SQUASH,
+        channel_order=order,
+        range=scale,
+        mean=(mean,) * order.channels,
+        std=(std,) * order.channels,
+        format=form,
+    )
+    pixels = np.random.default_rng(seed).integers(0, 256, (2, 4, 6, order.channels), np.uint8)
+    inputs = encode(pixels, contract)
+    assert inputs.shape[1:] == contract.shape
+    np.testing.assert_array_equal(pixels_of(inputs, contract), pixels)
+    if form.is_float:
+        first = float(inputs[0].reshape(-1)[0])
+        channel = 2 if order is ChannelOrder.BGR else 0
+        level = float(pixels[0, 0, 0, channel])
+        slope, offset = contract.slopes[0], contract.levels[0]
+        assert first * slope + offset == pytest.approx(level, abs=1e-3)
