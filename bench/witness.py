@@ -15,7 +15,9 @@ one folder a class. Trained nets are kept in ``--nets``. It prints the margins, 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import multiprocessing
 import random
 import statistics
 import sys
@@ -231,7 +233,7 @@ def train(net: Net, pixels: Tensor, labels: Tensor, *, epochs: int) -> nn.Module
             x = cropped(net, pixels[chosen], chance)
             loss = F.cross_entropy(module(x), labels[chosen])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
     return module.eval()
@@ -253,11 +255,12 @@ def cropped(net: Net, pixels: Tensor, chance: random.Random) -> Tensor:
     return x
 
 
-def trained(net: Net, given: argparse.Namespace, data: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+def trained(net: Net, given: argparse.Namespace) -> dict[str, Tensor]:
     """Return the weights of ``net``, trained now or in an earlier run."""
     path = given.nets / f"{net.name}.pt"
     if not path.exists():
         started = time.perf_counter()
+        data = training_pictures(given.data / "train", given.train)
         torch.save(train(net, *data, epochs=given.epochs).state_dict(), path)
         print(f"trained {net.name} in {time.perf_counter() - started:.0f} s", flush=True)
     state: dict[str, Tensor] = torch.load(path, weights_only=True)
@@ -414,6 +417,40 @@ def show(rows: list[dict[str, Any]]) -> None:
     Console(width=150).print(table)
 
 
+@functools.cache
+def training_pictures(folder: Path, count: int) -> tuple[Tensor, Tensor]:
+    """Return what nets are trained on, read once in each process."""
+    return pixels_of(folder, count)
+
+
+def interview(given: argparse.Namespace, subject: Net | str) -> tuple[str, list[Case], list[float]]:
+    """Ask one net on every set of pictures; return what to print, the cases, and CPU seconds."""
+    torch.set_num_threads(1)
+    if isinstance(subject, Net):
+        contract = subject.contract
+        ask = partial(judged, subject, trained(subject, given))
+    else:
+        contract = InputContract.for_size(32)
+        ask = partial(published, subject)
+    lines, cases, seconds = [], [], []
+    for name, folder, count in sets_of_pictures(given.data):
+        images = calibration_images(folder, contract, samples=count, seed=1)
+        for held in ("truth", "assumed") if name == "128" else ("assumed",):
+            started = time.process_time()
+            report, found = ask(images, name, held)
+            seconds.append(time.process_time() - started)
+            cases += found
+            first, middle = report.divergences[:3], statistics.median(report.divergences)
+            lines.append(
+                f"{report.model}, {name}, {held}: first {statistics.fmean(first):.4f} median "
+                f"{middle:.4f} alike {report.alike}, {report.crop}, {seconds[-1]:.1f} s"
+            )
+            for case in found:
+                figures = f"{case.outcome} {case.leaning:.2f} {case.question.margin:.2f}"
+                lines.append(f"  {figures}  {case.question.sentence}")
+    return "\n".join(lines), cases, seconds
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and test/")
@@ -422,55 +459,27 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--checkpoints", nargs="*", default=[], help="published CIFAR ResNets")
     parser.add_argument("--only", nargs="*", help="nets to judge; by default all")
-    parser.add_argument(
-        "--part", type=int, nargs=2, metavar=("I", "N"), help="train every Nth only"
-    )
+    parser.add_argument("--jobs", type=int, default=2, help="processes of one thread")
     parser.add_argument("--verbose", action="store_true", help="print every case")
     given = parser.parse_args()
-    torch.set_num_threads(1)
     given.nets.mkdir(parents=True, exist_ok=True)
-    data = pixels_of(given.data / "train", given.train)
-    if given.part:
-        for net in NETS[given.part[0] :: given.part[1]]:
-            trained(net, given, data)
-        return 0
+    subjects: list[Net | str] = [net for net in NETS if not given.only or net.name in given.only]
+    if not given.only:
+        subjects += ["cifar10", *given.checkpoints]
     cases: list[Case] = []
     seconds: list[float] = []
-    asked: list[tuple[InputContract, Callable[..., tuple[WitnessReport, list[Case]]]]] = [
-        (InputContract.for_size(32), partial(published, weights))
-        for weights in (("cifar10", *given.checkpoints) if not given.only else ())
-    ]
-    asked += [
-        (net.contract, partial(judged, net, trained(net, given, data)))
-        for net in NETS
-        if not given.only or net.name in given.only
-    ]
-    for contract, ask in asked:
-        for name, folder, count in sets_of_pictures(given.data):
-            images = calibration_images(folder, contract, samples=count, seed=1)
-            for held in ("truth", "assumed") if name == "128" else ("assumed",):
-                started = time.process_time()
-                report, found = ask(images, name, held)
-                seconds.append(time.process_time() - started)
-                cases += found
-                if given.verbose:
-                    first = sum(report.divergences[:3]) / 3
-                    middle = statistics.median(report.divergences)
-                    print(
-                        f"{report.model}, {name}, {held}: first {first:.4f} median {middle:.4f} "
-                        f"alike {report.alike}, {report.crop}, {seconds[-1]:.1f} s"
-                    )
-                    for case in found:
-                        margin = case.question.margin
-                        print(f"  {case.outcome} {case.leaning:.2f} {margin:.2f}", end="  ")
-                        print(case.question.sentence)
-                    sys.stdout.flush()
+    with multiprocessing.get_context("spawn").Pool(given.jobs) as pool:
+        for text, found, took in pool.imap(partial(interview, given), subjects):
+            cases += found
+            seconds += took
+            if given.verbose:
+                print(text, flush=True)
     rows = summary(cases)
     show(rows)
     if not given.only:
         record = {
             "command": COMMAND,
-            "nets": len(asked),
+            "nets": len(subjects),
             "median_cpu_seconds": statistics.median(seconds),
             "rows": rows,
         }

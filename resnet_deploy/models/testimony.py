@@ -4,13 +4,68 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.data.calibration import CalibrationImages
+from resnet_deploy.errors import UnsupportedGraphError
+from resnet_deploy.interpreter.module import module_from_onnx
 from resnet_deploy.models.hypotheses import Guess, answers, scalings
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.trial import rebuilt
+from resnet_deploy.models.witness import witness
+from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results.witness import WitnessReport
 from resnet_deploy.spec import ChannelOrder, InputContract, InputOptions, Learned, ModelSpec
 
 ORDER, SCALING = "channel order", "scaling"
+
+
+def ask_network(
+    network: Network,
+    images: CalibrationImages,
+    *,
+    stated: frozenset[str] = frozenset(),
+    progress: Progress = silent,
+) -> WitnessReport:
+    """Return what the BatchNorms of ``network`` say of its contract and spec.
+
+    The other arguments are those of :func:`resnet_deploy.models.witness.witness`.
+
+    Raises:
+        SpecError: the net can't run on these pictures.
+        DatasetError: a picture can't be read.
+    """
+    name = network.source.file or network.spec.name
+    if network.source.kind == "random":
+        return _silent(name, images, "random weights remember no training")
+    contract, spec = network.preprocess, network.spec
+    return witness(
+        network.module, images, contract, spec, name=name, stated=stated, progress=progress
+    )
+
+
+def ask_file(
+    artifact: Artifact, images: CalibrationImages, *, progress: Progress = silent
+) -> WitnessReport:
+    """Return what the BatchNormalization nodes of an ONNX file say of its contract.
+
+    Raises:
+        SpecError: the net can't run on these pictures.
+        DatasetError: a picture can't be read.
+        ArtifactError: the file can't be read.
+    """
+    model, name = read_model(artifact.path), artifact.path.name
+    if not any(node.op_type == "BatchNormalization" for node in model.graph.node):
+        return _silent(name, images, "its BatchNorms are folded: ask its checkpoint")
+    try:
+        module = module_from_onnx(model)
+    except UnsupportedGraphError as error:
+        return _silent(name, images, str(error))
+    return witness(module, images, artifact.preprocess, name=name, progress=progress)
+
+
+def _silent(name: str, images: CalibrationImages, why: str) -> WitnessReport:
+    return WitnessReport(model=name, data=images.name, pictures=len(images), silent=why)
 
 
 def told_of_pictures(report: WitnessReport, contract: InputContract) -> InputOptions:

@@ -10,17 +10,23 @@ import torch
 from onnx import helper, numpy_helper
 
 from resnet_deploy.artifact.card import WeightsSource
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.arrays import ArrayDataset
 from resnet_deploy.data.calibration import calibration_images, synthetic_calibration
-from resnet_deploy.errors import CheckFailed
-from resnet_deploy.interpreter.module import module_from_onnx
+from resnet_deploy.errors import CheckFailed, SpecError
 from resnet_deploy.models.checkpoint import resolve
 from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.hypotheses import WELL_KNOWN, TrainingCrop, fed, scalings
 from resnet_deploy.models.init import initialize
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.resnet import Bottleneck, ResNet
-from resnet_deploy.models.testimony import as_told, told_of_pictures, told_of_spec
+from resnet_deploy.models.testimony import (
+    as_told,
+    ask_file,
+    ask_network,
+    told_of_pictures,
+    told_of_spec,
+)
 from resnet_deploy.models.trial import rebuilt
 from resnet_deploy.models.witness import witness
 from resnet_deploy.results import Finding, Question, WitnessReport, from_dict, to_dict
@@ -73,7 +79,7 @@ def test_it_tells_how_a_net_is_fed_and_built(
         preprocess=USUAL.as_assumed(),
         source=WeightsSource(kind="file"),
     )
-    report = witness(network.module, pictures(USUAL), network.preprocess, held, name="net.pth")
+    report = ask_network(network, pictures(USUAL))
     assert report.alike
     assert report.winner("channel order") == contract.channel_order.value
     assert report.winner("scaling") == scaling
@@ -183,40 +189,66 @@ def test_the_order_of_pictures_does_not_matter() -> None:
     assert np.allclose(first.divergences, second.divergences, rtol=1e-4)
 
 
-def small_onnx(path: Path, right: torch.nn.Module) -> onnx.ModelProto:
-    """Write the stem of ``right`` and its head as operators, BatchNormalization included."""
+def small_onnx(
+    path: Path, right: torch.nn.Module, *, activation: str = "Relu", norm: bool = True
+) -> None:
+    """Write the stem of ``right`` as operators, BatchNormalization included."""
     state = {key: value.numpy() for key, value in right.state_dict().items()}
-    keys = ["weight", "bias", "running_mean", "running_var"]
+    statistics = [f"bn1.{key}" for key in ("weight", "bias", "running_mean", "running_var")]
     nodes = [
         helper.make_node("Conv", ["x", "conv1.weight"], ["c"], name="conv", pads=[1] * 4),
-        helper.make_node(
-            "BatchNormalization", ["c", *(f"bn1.{k}" for k in keys)], ["b"], name="bn"
-        ),
-        helper.make_node("Relu", ["b"], ["r"], name="relu"),
+        helper.make_node("BatchNormalization", ["c", *statistics], ["b"], name="bn"),
+        helper.make_node(activation, ["b" if norm else "c"], ["r"], name="activation"),
         helper.make_node("GlobalAveragePool", ["r"], ["g"], name="pool"),
         helper.make_node("Flatten", ["g"], ["y"], name="flatten"),
     ]
-    weights = ["conv1.weight", *(f"bn1.{key}" for key in keys)]
+    if not norm:
+        del nodes[1]
     float32 = onnx.TensorProto.FLOAT
     graph = helper.make_graph(
         nodes,
         "small",
         [helper.make_tensor_value_info("x", float32, ["N", 3, SIDE, SIDE])],
         [helper.make_tensor_value_info("y", float32, ["N", 16])],
-        [numpy_helper.from_array(state[name], name) for name in weights],
+        [numpy_helper.from_array(state[name], name) for name in ("conv1.weight", *statistics)],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    onnx.save(model, path)
-    return model
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
 
 
 def test_an_onnx_file_that_holds_batch_normalization_tells_as_well(tmp_path: Path) -> None:
     right = remembering(resnet_spec(8), BYTES_BGR)
-    module = module_from_onnx(small_onnx(tmp_path / "small.onnx", right))
-    report = witness(module, pictures(USUAL), USUAL.as_assumed(), name="small.onnx")
+    path = tmp_path / "small.onnx"
+    small_onnx(path, right)
+    report = ask_file(load(path), pictures(USUAL))
+    assert report.model == "small.onnx"
     assert [question.name for question in report.questions] == ["channel order", "scaling"]
     assert report.layers == ("bn",)
     assert told_of_pictures(report, USUAL).over(USUAL, Learned.WITNESS) == BYTES_BGR
+    small_onnx(path, right, activation="Celu")  # what no module is rebuilt of
+    assert "no PyTorch counterpart" in ask_file(load(path), pictures(USUAL)).silent
+    small_onnx(path, right, norm=False)
+    assert "folded: ask its checkpoint" in ask_file(load(path), pictures(USUAL)).silent
+
+
+def test_one_picture_at_a_time_where_the_file_takes_no_more(tmp_path: Path) -> None:
+    class Single(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = remembering(resnet_spec(8), USUAL)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.inner(x.reshape(1, 3, SIDE, SIDE))
+
+    report = witness(Single().eval(), pictures(USUAL, 20), USUAL)
+    assert len(report.divergences) == 7
+    large = replace(USUAL, height=24, width=24, resize=(24, 24))
+    with pytest.raises(SpecError, match="can't run on pictures of shape"):
+        witness(Single().eval(), pictures(large, 20), large)
+
+
+def test_random_weights_remember_nothing() -> None:
+    network = resolve(ModelRequest(depth=8))
+    assert "random" in ask_network(network, pictures(network.preprocess)).silent
 
 
 def test_scalings_that_are_the_same_are_tried_once() -> None:
@@ -256,7 +288,7 @@ def test_the_report_shows_findings_and_comes_back_from_json() -> None:
 def test_the_pretrained_resnet20_contradicts_nothing_on_real_pictures(cifar10_test: Path) -> None:
     network = resolve(ModelRequest(), "cifar10")
     contract = network.preprocess.as_assumed()
-    images = calibration_images(cifar10_test, contract, samples=128)
+    images = calibration_images(cifar10_test, contract, samples=64)
     report = witness(network.module, images, contract, network.spec)
     assert report.alike
     assert not report.contradicted
