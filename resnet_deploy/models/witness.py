@@ -36,8 +36,8 @@ MARGIN_OF_FEEDING = 3.0
 """The same for how pictures like the training's are fed."""
 
 MARGIN_OF_OTHERS = 8.0
-"""The same for pictures unlike the training's: sky and sea alone are closer to swapped channels
-than to their own, by up to 5 times."""
+"""The same for anything on pictures unlike the training's: sky and sea alone are closer to swapped
+channels than to their own, by up to 5 times."""
 
 CLOSE, ALIKE = 0.01, 0.02
 """The divergence of the first layers, and the median of all, of pictures like the training's."""
@@ -144,7 +144,10 @@ class _Judge:
             divergences=best,
             crop=self._feeding.crop.value,
             alike=alike,
-            questions=(*self._questions_of_feeding(fed_as, needed), *built_as),
+            questions=(
+                *self._questions_of_feeding(fed_as, needed),
+                *(replace(q, needed=MARGIN if alike else needed) for q in built_as),
+            ),
             hints=self._hints() if alike else (),
         )
 
@@ -165,11 +168,7 @@ class _Judge:
 
     def _try_feedings(self) -> dict[Feeding, tuple[float, ...]]:
         """Try all orders, scalings and crops in the first layers; keep the best."""
-        orders = (
-            [ChannelOrder.GREY]
-            if self._contract.channels == 1
-            else [ChannelOrder.RGB, ChannelOrder.BGR]
-        )
+        orders = [o for o in ChannelOrder if o.channels == self._contract.channels]
         tried = [
             Feeding(order, scaling, crop)
             for crop in training_crops(self._contract)
@@ -225,13 +224,15 @@ class _Judge:
                 if name not in found or found[name].winner != answer_of(self._guess, name):
                     found[name] = self._ask(name, self._held, self._guess)
                 self._progress("asking BatchNorm", number + 1, len(asked))
-            wrong = [
-                q for q in found.values() if q.winner not in (None, answer_of(self._guess, q.name))
-            ]
-            if not wrong:
+            # Even where two answers can't be told apart, what they both beat hides what is behind.
+            beaten = {
+                q.excess(answer_of(self._guess, q.name)): q for q in found.values() if q.credible
+            }
+            worst = max(beaten, default=0.0)
+            if worst < MARGIN:
                 break
-            clearest = max(wrong, key=lambda question: question.margin)
-            self._guess = answers(self._guess)[clearest.name][str(clearest.winner)]
+            better = beaten[worst]
+            self._guess = answers(self._guess)[better.name][better.candidates[0].name]
         return list(found.values())
 
     def _ask(self, name: str, held: Guess, guess: Guess) -> Question:

@@ -77,7 +77,8 @@ class Question:
             return Finding.UNDECIDED
         if self.winner is not None:
             return Finding.CONFIRMED if self.winner == self.held else Finding.CONTRADICTED
-        return Finding.CONTRADICTED if self.excess >= self.needed else Finding.UNDECIDED
+        excess = self.excess(self.held)
+        return Finding.CONTRADICTED if excess >= self.needed else Finding.UNDECIDED
 
     @property
     def winner(self) -> str | None:
@@ -94,11 +95,10 @@ class Question:
             if self._times_worse(candidate) < self.needed
         )
 
-    @property
-    def excess(self) -> float:
-        """How many times worse what was held fits than the best one."""
-        held = next((c for c in self.candidates if c.name == self.held), None)
-        return math.inf if held is None else self._times_worse(held)
+    def excess(self, answer: str) -> float:
+        """Return how many times worse an answer fits than the best one; infinite: it can't run."""
+        asked = next((c for c in self.candidates if c.name == answer), None)
+        return math.inf if asked is None else self._times_worse(asked)
 
     @property
     def sentence(self) -> str:
