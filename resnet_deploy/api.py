@@ -289,6 +289,7 @@ def quantize(
         progress: Called after every batch.
     """
     from resnet_deploy.data.preprocess import input_preprocess
+    from resnet_deploy.deployment.calibration_notices import calibration_notices
     from resnet_deploy.deployment.plan import SYNTHETIC_NOTICE, for_cpu, images_for, known_of
     from resnet_deploy.deployment.source import fp32_source, with_input
     from resnet_deploy.quantization.quantized import NOTHING_KNOWN, accepted
@@ -316,6 +317,8 @@ def quantize(
     known = NOTHING_KNOWN if network is None else known_of(network, without_images=given is None)
     if images.synthetic and known == NOTHING_KNOWN:
         logger.warning(SYNTHETIC_NOTICE)
+    for notice in calibration_notices(source, images, threads=threads):
+        logger.warning("%s", notice)
     made = quantize_artifact(
         source,
         images,
@@ -1391,8 +1394,9 @@ def _one_of(kind: type[E], value: str) -> E:
 
 def _artifact(given: Artifact | StrPath, told: Told = NOTHING_TOLD) -> Artifact:
     """Return the file ``given``, of which its user says ``told``."""
-    from resnet_deploy.artifact.onnx_file import Artifact, as_told
+    from resnet_deploy.artifact.onnx_file import Artifact
     from resnet_deploy.artifact.onnx_file import load as open_file
+    from resnet_deploy.artifact.told import as_told
 
     if not isinstance(given, str | os.PathLike | Artifact):
         raise SpecError(
@@ -1412,6 +1416,8 @@ def _judged(
         logger.warning("%s", opened.assumption)
     if opened.preprocess.assumed:
         logger.warning("%s", opened.preprocess.assumption(opened.path.name))
+    for notice in opened.notices:
+        logger.warning("%s: %s", opened.path.name, notice)
     return opened
 
 

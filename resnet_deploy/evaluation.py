@@ -130,8 +130,15 @@ def score(
         classes=model.classes,
         truth=tuple(truth),
         skipped=tuple(name for name, _ in left_out),
+        preprocess=model.preprocess,
+        untrained=is_untrained(model.artifact),
         against=None if reference is None else _agreement(model, reference, compared),
     )
+
+
+def is_untrained(artifact: Artifact) -> bool:
+    """Whether the card says that the weights are random: nothing can be expected of them."""
+    return artifact.card is not None and artifact.card.weights.kind == "random"
 
 
 def accuracy_of(result: EvalResult, dataset: Dataset) -> Accuracy:
@@ -178,9 +185,8 @@ def class_names(artifact: Artifact, outputs: int) -> tuple[str, ...]:
     The outputs of a file without names are called ``class 7``, unless they are a thousand and
     trained: nearly all of those are ImageNet's.
     """
-    card = artifact.card
     names = artifact.class_names
-    if card is None or card.weights.kind != "random":
+    if not is_untrained(artifact):
         names = output_names(names, outputs)
     return (*names, *(f"class {index}" for index in range(len(names), outputs)))
 

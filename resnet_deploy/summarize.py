@@ -8,6 +8,7 @@ shapes, without importing torch.
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -28,6 +29,8 @@ from resnet_deploy.results import ModelSummary, Stage
 from resnet_deploy.rewrites.static_shapes import with_shapes
 from resnet_deploy.spec import Family, ModelSpec, OutputSpec, Stem
 
+logger = logging.getLogger(__name__)
+
 PAPER_FLOPS = {18: 1.8e9, 34: 3.6e9, 50: 3.8e9, 101: 7.6e9, 152: 11.3e9}
 """Table 1 of the paper: multiply-adds at 224x224, by depth."""
 
@@ -37,6 +40,7 @@ PAPER_FLOPS_VGG19 = 19.6e9
 _QDQ = ("QuantizeLinear", "DequantizeLinear")
 _CONVOLUTIONS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}
 """Operators that convolve, and which of their inputs is the weight."""
+_TRANSPOSED = "ConvTranspose"
 _MATRIX_PRODUCTS = ("Gemm", "MatMul", "MatMulInteger", "QLinearMatMul")
 _WEIGHT_INPUTS = {
     "QLinearConv": (3, 8),
@@ -82,6 +86,9 @@ def summarize_artifact(path: Path) -> ModelSummary:
     Stages follow the torch modules that the nodes or weights name; a file without such names gets
     one row per kind of operator. Parameters are the weights as stored: after folding a BatchNorm
     counts as one bias per channel, and int8 weights count like float ones.
+
+    Layers whose output has no known shape are named in a warning: their multiply-accumulates don't
+    count.
 
     Raises:
         ArtifactError: the file can't be read.
@@ -180,9 +187,12 @@ def _block_of(path: str) -> str:
 def _layers_of_graph(model: onnx.ModelProto, artifact: Artifact, *, named: bool) -> list[Layer]:
     layers = []
     owned: set[ir.Value | None] = set()
+    unknown: list[str] = []
     for node in ir.from_proto(with_shapes(model, artifact)).graph:
         if node.op_type in _QDQ or node.op_type == "Constant":
             continue
+        if _multiplies(node) and not _node_macs(node):
+            unknown.append(str(node.name or node.outputs[0].name))
         indices = _WEIGHT_INPUTS.get(node.op_type, range(len(node.inputs)))
         inputs = {node.inputs[i] for i in indices if i < len(node.inputs)}
         own = {value for value in inputs - owned if _stored(value) is not None}
@@ -198,7 +208,19 @@ def _layers_of_graph(model: onnx.ModelProto, artifact: Artifact, *, named: bool)
                     macs=_node_macs(node),
                 )
             )
+    if unknown:
+        logger.warning(
+            "%s: the shapes of %d layers can't be inferred, from %s on: their multiply-accumulates "
+            "are not counted",
+            artifact.path,
+            len(unknown),
+            unknown[0],
+        )
     return layers
+
+
+def _multiplies(node: ir.Node) -> bool:
+    return node.op_type in (*_CONVOLUTIONS, _TRANSPOSED, *_MATRIX_PRODUCTS)
 
 
 def _stored(value: ir.Value | None) -> ir.TensorProtocol | None:
@@ -223,6 +245,9 @@ def _node_macs(node: ir.Node) -> int:
     if node.op_type in _CONVOLUTIONS:
         weight = _dims(node.inputs[_CONVOLUTIONS[node.op_type]]) or (0, 0)
         return output * math.prod(weight[1:])
+    if node.op_type == _TRANSPOSED:  # each value of its input goes through a kernel per output
+        weight = _dims(node.inputs[1]) or (0, 0)
+        return math.prod(_dims(node.inputs[0]) or (0,)) * math.prod(weight[1:])
     if node.op_type in _MATRIX_PRODUCTS:
         left = _dims(node.inputs[0]) or (0,)
         return output * left[0 if node.attributes.get_int("transA", 0) else -1]
@@ -235,6 +260,10 @@ def _node_text(node: ir.Node) -> str:
         weight = _dims(node.inputs[_CONVOLUTIONS[node.op_type]])
         groups = node.attributes.get_int("group", 1)
         return conv_text(weight[2:], weight[0], strides, groups) if weight else node.op_type
+    if node.op_type == _TRANSPOSED:
+        weight, groups = _dims(node.inputs[1]), node.attributes.get_int("group", 1)
+        text = conv_text(weight[2:], weight[1] * groups, strides, groups) if weight else ""
+        return f"transposed {text}".rstrip()
     if node.op_type in _MATRIX_PRODUCTS:
         return f"{(_dims(node.outputs[0]) or ('?',))[-1]}-d fc"
     if node.op_type == "MaxPool":

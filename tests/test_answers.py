@@ -17,7 +17,8 @@ from PIL import Image
 
 from resnet_deploy import api
 from resnet_deploy.answers import average_precision
-from resnet_deploy.artifact.onnx_file import as_kind, load
+from resnet_deploy.artifact.onnx_file import load
+from resnet_deploy.artifact.told import as_kind
 from resnet_deploy.errors import ResnetDeployError, RunnerError, SpecError, UnsupportedGraphError
 from resnet_deploy.results import AnswerResult, EvalResult, ParityReport
 from resnet_deploy.spec import OutputKind

@@ -24,6 +24,7 @@ from resnet_deploy.spec import (
     vgg19_spec,
 )
 from resnet_deploy.summarize import summarize_artifact, summarize_spec
+from tests.support.graphs import noise, parse
 
 TOTALS = [
     (resnet_spec(18), 11_689_512, 1.814, 1.8e9),
@@ -217,3 +218,58 @@ def test_a_file_is_summarized_without_torch(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     assert summarize_artifact(tmp_path / "net.onnx").macs == MACS
+
+
+@pytest.mark.parametrize(
+    ("front", "shape", "macs"),
+    [
+        ("c = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(x, w)", "N, 3, 8, 6", 8 * 6 * 4 * 27),
+        ("t = Transpose<perm=[0,3,1,2]>(x) c = Conv(t, w)", "N, 8, 6, 3", 6 * 4 * 4 * 27),
+        (
+            'c = Conv<auto_pad="SAME_UPPER", strides=[2,2]>(x, w)',
+            "N, 3, 8, 6",
+            4 * 3 * 4 * 27,
+        ),
+    ],
+)
+def test_multiply_accumulates_of_foreign_files(
+    tmp_path: Path, front: str, shape: str, macs: int
+) -> None:
+    text = f"""
+    g (float[{shape}] x) => (float[N,5] y) {{
+      {front}
+      d = Conv<group=4, kernel_shape=[1,1]>(c, deep)
+      u = ConvTranspose<group=2, kernel_shape=[2,2], strides=[2,2]>(d, up)
+      p = GlobalAveragePool(u)
+      f = Flatten(p)
+      y = MatMul(f, head)
+    }}
+    """
+    weights = {
+        "w": noise(4, 3, 3, 3),
+        "deep": noise(4, 1, 1, 1),
+        "up": noise(4, 3, 2, 2),
+        "head": noise(6, 5),
+    }
+    onnx.save(parse(text, weights), tmp_path / "net.onnx")
+    summary = summarize_artifact(tmp_path / "net.onnx")
+    deep = macs // 27
+    assert summary.macs == macs + deep + deep * 12 + 30
+
+
+def test_layers_that_cannot_be_counted_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = """
+    g (float[N,3,8,8] x) => (float[N,4,H,W] y) {
+      one = NonZero(x)
+      size = Cast<to=7>(one)
+      half = ReduceMax<keepdims=0, axes=[1]>(size)
+      z = Resize<mode="nearest">(x, , , half)
+      y = Conv(z, w)
+    }
+    """
+    model = parse(text, {"w": noise(4, 3, 3, 3)})
+    onnx.save(model, tmp_path / "net.onnx")
+    assert summarize_artifact(tmp_path / "net.onnx").macs == 0
+    assert "the shapes of 1 layers can't be inferred, from y on" in caplog.text

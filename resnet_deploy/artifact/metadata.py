@@ -1,4 +1,4 @@
-"""What other exporters leave in the metadata of a file: names of classes, the size of pictures.
+"""What other exporters leave in the metadata of a file, and the names of classes in it.
 
 It is data of a stranger: read as a literal of JSON or Python, never run, and bounded.
 """
@@ -15,15 +15,13 @@ _LONGEST = 1 << 20
 _MOST_NESTED = 8
 """Brackets in brackets; names are a list or a map."""
 
-_LARGEST_SIDE = 8192
-
 
 def class_names(metadata: Mapping[str, str]) -> tuple[str, ...]:
     """Return the names under ``names``, a list or a map from the number of the class.
 
     Empty where there are none, or where a number or a name is missing.
     """
-    found = _literal(metadata.get("names", ""))
+    found = literal(metadata.get("names", ""))
     if isinstance(found, dict):
         try:
             numbered = {int(key): name for key, name in found.items()}
@@ -38,17 +36,7 @@ def class_names(metadata: Mapping[str, str]) -> tuple[str, ...]:
     return names if len(names) == len(found) and all(map(str.isprintable, names)) else ()
 
 
-def image_side(metadata: Mapping[str, str]) -> int | None:
-    """Return height and width of pictures under ``imgsz``, where they are equal."""
-    found = _literal(metadata.get("imgsz", ""))
-    sides = list(found) if isinstance(found, list | tuple) else [found]
-    first = sides[0] if sides else None
-    if not isinstance(first, int) or isinstance(first, bool) or sides.count(first) < len(sides):
-        return None
-    return first if 1 <= first <= _LARGEST_SIDE else None
-
-
-def _literal(text: str) -> object:
+def literal(text: str) -> object:
     """Return what ``text`` says in JSON or as a Python literal; None where it is neither."""
     if len(text) > _LONGEST or _nesting(text) > _MOST_NESTED:
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import onnx
 
 from resnet_deploy.artifact.card import CARD_KEY, Card
 from resnet_deploy.artifact.files import Scratch, sha256_of, write_atomically
-from resnet_deploy.artifact.metadata import class_names, image_side
+from resnet_deploy.artifact.foreign_contract import foreign_contract
+from resnet_deploy.artifact.metadata import class_names
 from resnet_deploy.artifact.model_file import (
     TensorSpec,
     metadata_of,
@@ -21,25 +21,19 @@ from resnet_deploy.artifact.model_file import (
     read_model,
     tensor_spec,
 )
-from resnet_deploy.artifact.output_kind import assumed_output, is_guess, kind_of
-from resnet_deploy.errors import ArtifactError, SpecError
+from resnet_deploy.artifact.output_kind import PROBABILITIES, assumed_output, is_guess, kind_of
+from resnet_deploy.artifact.told import as_told
+from resnet_deploy.errors import ArtifactError
 from resnet_deploy.graph.meaning import Meaning, meaning_of
 from resnet_deploy.graph.releases import min_onnxruntime
 from resnet_deploy.spec import (
     NOTHING_TOLD,
-    ChannelOrder,
     InputContract,
-    InputFormat,
-    InputOptions,
-    Learned,
     OutputKind,
     Told,
 )
 
 _PROTOBUF_LIMIT = 2**31 - 1
-
-_USUAL_SIDE = 224
-"""Of images, where a file takes any size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +45,8 @@ class Artifact:
     graph looks like, what the card says, or what the user does; ``assumed_kind``: none of these
     tells, so the usual is assumed. ``gives_probabilities``: the values by class are probabilities
     already, not logits; there are ``values`` of them in the first output, None where the file does
-    not say. ``names`` of classes are what another exporter left in the file. ``scratch`` keeps the
+    not say. ``names`` of classes are what another exporter left in the file; ``notices`` are about
+    what it says of its pictures and can't be done, or contradicts its graph. ``scratch`` keeps the
     temporary folder of a file that was not saved yet; it goes with the last artifact that refers to
     it.
     """
@@ -69,6 +64,7 @@ class Artifact:
     gives_probabilities: bool = False
     values: int | None = None
     names: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     scratch: Scratch | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -128,16 +124,6 @@ def load(path: Path, told: Told = NOTHING_TOLD) -> Artifact:
     return as_told(describe(read_model(path), path), told)
 
 
-def as_told(artifact: Artifact, told: Told) -> Artifact:
-    """Return ``artifact``, of which its user says ``told``.
-
-    Raises:
-        SpecError: it can't answer that, or be fed like that.
-    """
-    fed = as_fed(artifact, told.input_options)
-    return fed if told.output_kind is None else as_kind(fed, told.output_kind)
-
-
 def describe(model: onnx.ModelProto, path: Path) -> Artifact:
     """Return the artifact that ``model``, read from ``path``, is."""
     initializers = {tensor.name for tensor in model.graph.initializer}
@@ -159,6 +145,10 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
     meaning = meaning_of(model.graph)
     names = _fitting(class_names(metadata), meaning.values)
     kind = kind_of(meaning, card, len(names))
+    if card is None:
+        contract, notices = foreign_contract(model.graph, spec, metadata)
+    else:
+        contract, notices = card.preprocess, ()
     return Artifact(
         path=path,
         sha256=sha256_of(path),
@@ -167,10 +157,11 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
         outputs=tuple(tensor_spec(value) for value in model.graph.output),
         output_kind=kind or OutputKind.LOGITS,
         assumed_kind=_is_assumed(meaning, card, kind),
-        gives_probabilities=meaning.probabilities or kind in _PROBABILITIES,
+        gives_probabilities=meaning.probabilities or kind in PROBABILITIES,
         values=meaning.values,
         names=names,
-        preprocess=_contract_of(spec, metadata) if card is None else card.preprocess,
+        preprocess=contract,
+        notices=notices,
         quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
         card=card,
     )
@@ -235,109 +226,10 @@ def check_replaceable(path: Path, *, force: bool) -> None:
     )
 
 
-def as_fed(artifact: Artifact, options: InputOptions) -> Artifact:
-    """Return ``artifact``, whose images are prepared as its user says.
-
-    Raises:
-        SpecError: it does itself what ``options`` are about.
-    """
-    if not options.says_something:
-        return artifact
-    own = artifact.preprocess
-    done = [*(() if own.format.is_float else ("range", "mean", "std"))]
-    done += ["resize", "resize_mode", "interpolation", "crop"] if own.resize_in_graph else []
-    told = [name for name in done if getattr(options, name) is not None]
-    if told:
-        raise SpecError(
-            f"{artifact.path} takes {own.format.value} and does this itself: drop "
-            f"{', '.join('--' + name.replace('_', '-') for name in told)}"
-        )
-    contract, card = options.over(own, Learned.OPTION), artifact.card
-    card = None if card is None else replace(card, preprocess=contract)
-    return replace(artifact, preprocess=contract, card=card)
-
-
-def as_kind(artifact: Artifact, kind: OutputKind) -> Artifact:
-    """Return ``artifact``, which answers what its user says it does.
-
-    Raises:
-        SpecError: it has another number of outputs or values than that.
-    """
-    if kind is artifact.output_kind:
-        return replace(artifact, assumed_kind=False, card=_told_output(artifact.card))
-    outputs, values = len(artifact.outputs), artifact.values
-    if (kind is OutputKind.TOP_K) != (artifact.output_kind is OutputKind.TOP_K):
-        raise SpecError(
-            f"{artifact.path} gives {', '.join(map(str, artifact.outputs))}: a file of top-k, and "
-            "only it, has the outputs of one TopK"
-        )
-    if outputs > 1 and kind not in (OutputKind.TOP_K, OutputKind.FEATURES):
-        raise SpecError(
-            f"{artifact.path} has {outputs} outputs: --output-kind {kind.word} is of files with one"
-        )
-    if kind is OutputKind.BINARY and values not in (None, 1):
-        raise SpecError(
-            f"{artifact.path} gives {values} values per image: --output-kind binary is of one; "
-            "say logits, probabilities, sigmoid or multi-label"
-        )
-    told = kind in _PROBABILITIES
-    if values == 1 and kind.has_classes:
-        kind = OutputKind.BINARY
-    by_graph = artifact.gives_probabilities and kind in _EITHER
-    card = artifact.card
-    if card is not None and card.output.kind is not kind and kind is not OutputKind.TOP_K:
-        card = replace(card, output=replace(card.output, kind=kind, k=0))
-    return replace(
-        artifact,
-        output_kind=kind,
-        assumed_kind=False,
-        gives_probabilities=told or by_graph,
-        card=_told_output(card),
-    )
-
-
-def _told_output(card: Card | None) -> Card | None:
-    """Return ``card``, of whose output nothing is assumed any more."""
-    if card is None or not card.assumed:
-        return card
-    outputs = {assumed_output(kind) for kind in OutputKind}
-    return replace(card, assumed=tuple(line for line in card.assumed if line not in outputs))
-
-
 def _is_assumed(meaning: Meaning, card: Card | None, kind: OutputKind | None) -> bool:
     if card is None or kind is None:
         return kind is None or is_guess(meaning)
     return assumed_output(kind) in card.assumed
-
-
-_CHANNELS = {1: ChannelOrder.GREY, 3: ChannelOrder.RGB}
-
-
-def _contract_of(spec: TensorSpec, metadata: Mapping[str, str]) -> InputContract:
-    """Return how images become the input ``spec`` of a file without a card."""
-    _, first, height, last = spec.shape
-    nhwc = last in _CHANNELS and first not in _CHANNELS
-    rows, columns = (first, height) if nhwc else (height, last)
-    side = image_side(metadata) or _USUAL_SIDE
-    contract = InputContract.for_size(rows or side, columns or rows or side).as_assumed()
-    form = {
-        (False, False): InputFormat.FLOAT_NCHW,
-        (False, True): InputFormat.FLOAT_NHWC,
-        (True, False): InputFormat.UINT8_NCHW,
-        (True, True): InputFormat.UINT8_NHWC,
-    }[spec.dtype == "uint8", nhwc]
-    contract = replace(contract, format=form)
-    if (last if nhwc else first) == 1:
-        contract = InputOptions(channel_order=ChannelOrder.GREY).over(contract, Learned.GRAPH)
-    told = ["layout"] if nhwc or first in _CHANNELS else []
-    told += ["size"] if rows and columns else []
-    return contract.learned_from(Learned.GRAPH, told)
-
-
-_PROBABILITIES = (OutputKind.SOFTMAX, OutputKind.SIGMOID, OutputKind.TOP_K)
-
-_EITHER = (OutputKind.BINARY, OutputKind.MULTI_LABEL)
-"""Of logits or of probabilities: what computes them tells."""
 
 
 def _fitting(names: tuple[str, ...], values: int | None) -> tuple[str, ...]:

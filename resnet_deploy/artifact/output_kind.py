@@ -6,6 +6,9 @@ from resnet_deploy.artifact.card import Card
 from resnet_deploy.graph.meaning import Meaning
 from resnet_deploy.spec import OutputKind
 
+PROBABILITIES = (OutputKind.SOFTMAX, OutputKind.SIGMOID, OutputKind.TOP_K)
+"""Kinds whose values are probabilities, not logits."""
+
 
 def kind_of(meaning: Meaning, card: Card | None, names: int) -> OutputKind | None:
     """Return what a file answers; None where neither graph nor card nor names of classes tell.

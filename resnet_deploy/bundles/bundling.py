@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from resnet_deploy.artifact.model_file import read_model, tensors_of
-from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.artifact.onnx_file import Artifact, load, with_card
 from resnet_deploy.bundles import cpp, mobile, node, triton, web
 from resnet_deploy.bundles.contract import Contract, contract_of
 from resnet_deploy.bundles.golden import GoldenCase, answers, golden_cases
@@ -71,7 +71,7 @@ def pack(
         DatasetError, RunnerError: an image can't be read, or the network can't be run.
     """
     check_folder(folder, force=force)
-    artifact = load(path, told)
+    artifact = _described(load(path, told))
     contract = contract_of(artifact)
     artifacts = [artifact]
     if alternative is not None:
@@ -112,6 +112,14 @@ def pack(
     )
 
 
+def _described(artifact: Artifact) -> Artifact:
+    """Return ``artifact`` as a file whose card says what its user does, if it has a card."""
+    own = load(artifact.path).card
+    if artifact.card is None or own is None or artifact.card.to_json() == own.to_json():
+        return artifact
+    return with_card(artifact, artifact.card)
+
+
 def _network(artifact: Artifact, name: str, cases: tuple[GoldenCase, ...]) -> Network:
     try:
         # Weights in a second file become part of the one file that is shipped.
@@ -136,7 +144,7 @@ def _alternative(path: Path, contract: Contract, target: BundleTarget, told: Tol
             f"--alternative is for the page that measures which file is faster, not for "
             f"{target.value}: leave it out"
         )
-    artifact = load(path, told)
+    artifact = _described(load(path, told))
     found = contract_of(artifact)
     # What is left to differ is the precision.
     if replace(found, name=contract.name, precision=contract.precision) != contract:

@@ -17,6 +17,7 @@ from resnet_deploy.bundles.ort_format import (
 )
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.graph.releases import release_numbers
+from resnet_deploy.results.closeness import apart
 
 ORT_FILE: Final = "model.ort"
 OPERATORS_FILE: Final = "required_operators_and_types.config"
@@ -75,8 +76,9 @@ def _check_answers(kit: Kit, model: bytes) -> None:
         difference = float(abs(answer.scores - recorded.scores).max())
         limit = network.tolerance * float(abs(recorded.scores).max())
         if not difference <= limit:
+            off, allowed = apart(difference, limit, "2g")
             raise RunnerError(
                 f"{network.artifact.path} gives other scores in ONNX Runtime's own format: "
-                f"{case.name} is off by {difference:.2g} where {limit:.2g} is allowed; use "
-                "another release of onnxruntime"
+                f"{case.name} is off by {off} where {allowed} is allowed; use another release of "
+                "onnxruntime"
             )

@@ -9,6 +9,7 @@ from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.artifact.onnx_file import Artifact, with_card
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.datasets import Data
+from resnet_deploy.deployment.calibration_notices import calibration_notices
 from resnet_deploy.deployment.float_layers import FloatLayers
 from resnet_deploy.deployment.plan import SYNTHETIC_NOTICE, Plan
 from resnet_deploy.isa.instruction_sets import ISAS, is_native
@@ -108,6 +109,8 @@ def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
     notices = _int8_notices(
         plan.images, amx=made.amx, data_free=calibrated.data_free, trained=bool(plan.known.trained)
     )
+    if not plan.known.trained:
+        notices += calibration_notices(fp32, plan.images, threads=spec.threads)
     return MadeInt8(
         artifact=artifact,
         parity=parity,

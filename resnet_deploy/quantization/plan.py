@@ -132,7 +132,12 @@ def _moves_int8(plan: Plan, node: ir.Node, skipped: set[ir.Node]) -> bool:
         return False
     if source.producer() is None:
         consumers = [use.node for use in node.outputs[0].uses()]
-        return all(node.op_type in OWN_RANGE and node not in skipped for node in consumers)
+        return all(
+            reader not in skipped
+            and reader.op_type in OWN_RANGE
+            and _computes_from_activations(reader)  # not what a float front does with constants
+            for reader in consumers
+        )
     return source in plan.tensors and source.producer() not in skipped
 
 

@@ -8,12 +8,15 @@ import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.graph.constants import constant, drop_unused, new_initializer
+from resnet_deploy.graph.constants import constant, drop_unused, insert_node, new_initializer
 from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.quantization.plan import WEIGHTED, Plan
 from resnet_deploy.quantization.ranges import QuantizationParameters
 from resnet_deploy.quantization.weights import QuantizedWeights, channel_axis
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
+
+_TIE = 0.499
+"""Fraction of a code from which on float32 decides how a pixel is rounded."""
 
 
 def write_qdq(
@@ -156,7 +159,8 @@ def _quantize_by_channel(
 
     ``round(p / scale) + zero = round(x / (scale / slope) + offset / scale) + zero``, and the offset
     in whole codes moves into the zero point. What its fraction would add is less than rounding
-    makes of it: pixels are whole numbers.
+    makes of it, as pixels are whole numbers; but a fraction near a half (a mean of 0.5) makes a tie
+    of every pixel, so that one is added.
     """
     multiply = pixels.inputs[0].producer() if pixels.inputs[0] is not None else None
     assert multiply is not None, "rewrites/pixel_input.py writes Mul, then Add"
@@ -165,7 +169,22 @@ def _quantize_by_channel(
     name = str(quantize.name)
     scales = (float(step) / slope.astype(np.float64)).astype(np.float32).ravel()
     zeros = np.clip(np.rint(offset / step) + float(zero), 0, 255).astype(np.uint8).ravel()
-    quantize.replace_input_with(0, multiply.inputs[0])
+    source = multiply.inputs[0]
+    rest = offset / step - np.rint(offset / step)
+    if (np.abs(rest) > _TIE).any() and source is not None:
+        source = insert_node(
+            graph,
+            multiply,
+            "Add",
+            [
+                source,
+                new_initializer(graph, f"{name}.rest", (rest * step / slope).astype(np.float32)),
+            ],
+            name=f"{name}.whole",
+            dtype=source.dtype or ir.DataType.FLOAT,
+            metadata=dict(quantize.metadata_props),
+        )
+    quantize.replace_input_with(0, source)
     quantize.replace_input_with(1, new_initializer(graph, f"{name}.scale", scales))
     quantize.replace_input_with(2, new_initializer(graph, f"{name}.zero_point", zeros))
     quantize.attributes["axis"] = ir.AttrInt64("axis", 1)

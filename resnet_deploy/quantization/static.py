@@ -36,7 +36,7 @@ from resnet_deploy.quantization.weights import (
 from resnet_deploy.rewrites.byte_input import byte_input
 from resnet_deploy.rewrites.opset import DEFAULT_OPSET, MIN_OPSET, set_opset
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY, pixel_input
-from resnet_deploy.spec import Effort, FirstConv, InputContract, InputFormat, QuantSpec, TargetIsa
+from resnet_deploy.spec import Effort, FirstConv, InputContract, QuantSpec, TargetIsa
 
 logger = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ def _prepare(
     results["byte_input"] = byte_input(graph, widen=widen)
     stem = (space_to_depth_stem,) if widen else ()
     results |= run_passes(graph, (*stem, zero_pad_shortcut))
-    if preprocess is not None and preprocess.format is InputFormat.FLOAT_NCHW:
+    if preprocess is not None and preprocess.format.is_float:
         results["pixel_input"] = pixel_input(graph, preprocess)
     clean(graph)
     logger.info("before int8: %s", counts_text(results))

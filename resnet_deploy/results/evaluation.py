@@ -17,6 +17,7 @@ from resnet_deploy.results.accuracy import (
     wilson_interval,
 )
 from resnet_deploy.results.base import Result
+from resnet_deploy.results.chance import chance_share, chance_text, is_at_chance
 from resnet_deploy.results.closeness import SignalToNoise, share
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.spec import InputContract
@@ -109,12 +110,15 @@ class EvalResult(Answers, Result):
 
     ``classes`` names the dataset's classes, then what else the model can answer; ``truth[i]`` is
     the index of sample i's class. ``skipped`` names the images that could not be read and were
-    left out.
+    left out. ``preprocess`` is how they were prepared. ``untrained``: the model's weights are
+    random by intention; a trained model at chance level fails the check.
     """
 
     DERIVED = (
         "samples",
         *Answers.DERIVED,
+        "chance",
+        "at_chance",
         "per_class",
         "paired",
         "confusion_changes",
@@ -128,6 +132,7 @@ class EvalResult(Answers, Result):
     truth: tuple[int, ...] = ()
     skipped: tuple[str, ...] = ()
     against: Agreement | None = None
+    untrained: bool = False
     environment: Environment | None = None
     preprocess: InputContract | None = None
 
@@ -135,6 +140,33 @@ class EvalResult(Answers, Result):
     def samples(self) -> int:
         """How many images were evaluated."""
         return len(self.ranks)
+
+    @property
+    def chance(self) -> float | None:
+        """Share that would be right if the answers had nothing to do with the images."""
+        if not self.predicted or not self.truth:
+            return None
+        return chance_share(self.truth, self.predicted, len(self.classes))
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether the accuracy can't be told from chance, or is next to it."""
+        known = self.chance
+        return known is not None and is_at_chance(sum(self.right), self.samples, known)
+
+    @property
+    def passed(self) -> bool | None:
+        """False for a trained model at chance level; accuracy alone is no verdict."""
+        return False if self.at_chance and not self.untrained else None
+
+    @property
+    def chance_text(self) -> str:
+        """What to think of answers at chance level, in one line."""
+        right, chance = sum(self.right), self.chance or 0.0
+        return chance_text(right, self.samples, chance, self.preprocess)
+
+    def _failure(self) -> str:
+        return self.chance_text
 
     @property
     def per_class(self) -> tuple[ClassAccuracy, ...]:

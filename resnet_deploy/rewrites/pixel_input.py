@@ -1,17 +1,17 @@
 """A normalised input  =>  its 8-bit pixels, and a first convolution that takes them.
 
-Images are normalised as ``x = (p / 255 - mean) / std`` from pixels ``p`` of 0 to 255. One scale for
-all three channels can't hit these values: rounding them again costs about half a step each, and on
-small images that is the largest single error of an int8 network. So the graph goes back to pixels,
-``p = 255 std x + 255 mean``, and the first convolution takes the normalisation into its weights:
-the same sums, but now a u8 code per pixel is exact.
+Images are normalised from pixels ``p`` of 0 to 255, as ``x = (p / 255 - mean) / std`` or otherwise.
+One scale for all channels can't hit these values: rounding them again costs about half a step each,
+and on small images that is the largest single error of an int8 network. So the graph goes back to
+pixels, ``p = slope x + level`` (``255 std x + 255 mean`` here), and the first convolution takes the
+normalisation into its weights: the same sums, but now a u8 code per pixel is exact.
 
 Borders stay exact as well: where the convolution padded ``x`` with zeros, the graph does so itself,
 before it goes back to pixels. ``Mul`` and ``Add`` cost nothing in the end, because QuantizeLinear
 does both with a scale and a zero point per channel (:mod:`resnet_deploy.quantization.qdq`).
 
 In float32 this rounds anew, and the pixels only are pixels if images are normalised as
-``preprocess`` says: that is why it is no pass.
+``preprocess`` says: that is why it is no pass, and why it is not done where that is only assumed.
 """
 
 from __future__ import annotations
@@ -37,20 +37,30 @@ PIXELS_KEY = "resnet_deploy.pixels"
 
 Here this is the Add, with its Mul in front of it."""
 
-_RGB = 3
+_LAST_TO_FIRST = (0, 3, 1, 2)
+"""The order of the Transpose behind an input ``(N, H, W, C)``."""
+
+_VALUES = ("channel_order", "range", "mean", "std")
+"""What a pixel becomes; the size and the resize don't matter here."""
 
 
 def pixel_input(model: ir.Model, preprocess: InputContract) -> PassResult:
     """Let the convolution that reads the graph's input, or its SpaceToDepth, take pixels; in place.
 
-    Refuses groups, ``auto_pad``, weights that are computed at run time, inputs that are not RGB and
-    inputs with a second consumer.
+    The input may be channels last, with a Transpose behind it. Refuses groups, ``auto_pad``,
+    weights that are computed at run time, inputs of another number of channels than ``preprocess``
+    says, inputs with a second consumer, and a normalisation that is assumed.
     """
     graph = model.graph
     x = graph.inputs[0]
-    if x.shape is None or len(x.shape) != 4 or x.shape[1] != _RGB:
-        return PassResult(refusals=(Refusal(str(x.name), "it is not known to be RGB images"),))
+    if (reason := _reason_against_input(x, preprocess)) is not None:
+        return PassResult(refusals=(Refusal(str(x.name), reason),))
     source, consumer = _only_consumer(x)
+    if preprocess.format.channels_last and consumer is not None:
+        if consumer.op_type != "Transpose" or ints(consumer, "perm", ()) != _LAST_TO_FIRST:
+            reason = "it is channels last, and no Transpose makes it channels first"
+            return PassResult(refusals=(Refusal(str(x.name), reason),))
+        source, consumer = _only_consumer(consumer.outputs[0])
     if consumer is not None and consumer.op_type == "SpaceToDepth":
         source, consumer = _only_consumer(consumer.outputs[0])
     if consumer is None:
@@ -59,6 +69,15 @@ def pixel_input(model: ir.Model, preprocess: InputContract) -> PassResult:
         return PassResult(refusals=(Refusal.of(consumer, reason),))
     _rewrite(graph, source, consumer, preprocess)
     return PassResult(1)
+
+
+def _reason_against_input(x: ir.Value, preprocess: InputContract) -> str | None:
+    if assumed := [name for name in _VALUES if name in preprocess.assumed]:
+        return f"how its values come from pixels is assumed ({', '.join(assumed)})"
+    axis = 3 if preprocess.format.channels_last else 1
+    if x.shape is None or len(x.shape) != 4 or x.shape[axis] != preprocess.channels:
+        return f"it is not known to be images of {preprocess.channels} channels"
+    return None
 
 
 def _only_consumer(value: ir.Value) -> tuple[ir.Value, ir.Node | None]:
@@ -86,7 +105,7 @@ def is_ungrouped(conv: ir.Node) -> bool:
 def _rewrite(graph: ir.Graph, source: ir.Value, conv: ir.Node, preprocess: InputContract) -> None:
     weight = constant(conv.inputs[1])
     assert weight is not None, "_reason_against wants constant weights"
-    blocks = weight.shape[1] // _RGB  # SpaceToDepth orders channels (row, column, RGB)
+    blocks = weight.shape[1] // preprocess.channels  # SpaceToDepth orders (row, column, channel)
     slope = np.tile(np.asarray(preprocess.slopes, np.float64), blocks)
     offset = np.tile(np.asarray(preprocess.levels, np.float64), blocks)
 

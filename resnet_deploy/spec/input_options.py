@@ -113,6 +113,8 @@ class InputOptions:
             if changed:  # the usual resize is another
                 contract = contract.with_size(contract.height, contract.width)
             said.append("resize_mode")
+            if mode is not ResizeMode.CROP:  # straight to the size
+                said.append("resize")
         if self.image_size is not None:
             height, width = _pair(self.image_size)
             if (height, width) != (contract.height, contract.width):
@@ -155,8 +157,7 @@ class InputOptions:
             mean, std = usual if scale == (0.0, 1.0) else ((0.0,), (1.0,))
         own = range_of(self.range)
         implied = self._implied_range()
-        if own is None and implied is not None and implied != scale:
-            _check_implied(contract, implied)
+        if own is None and implied is not None and _may_set_range(contract, implied):
             own = implied
             said.append("range")
         if own is not None and own != scale:
@@ -188,7 +189,10 @@ class InputOptions:
         """The scale that mean and std are on: a mean above 1 is one of grey levels."""
         if self.mean is None:
             return None
-        return (0.0, 255.0) if max(map(abs, self._numbers("mean"))) > 1 else (0.0, 1.0)
+        largest = max(map(abs, self._numbers("mean")))
+        if largest == 0:
+            return None  # on any scale
+        return (0.0, 255.0) if largest > 1 else (0.0, 1.0)
 
     @property
     def says_something(self) -> bool:
@@ -196,18 +200,22 @@ class InputOptions:
         return self != InputOptions()
 
 
-def _check_implied(contract: InputContract, implied: tuple[float, float]) -> None:
-    """Refuse a mean on another scale than the one that something else than an assumption says."""
+def _may_set_range(contract: InputContract, implied: tuple[float, float]) -> bool:
+    """Whether the scale of a mean is that of the input, because nothing else tells.
+
+    Raises:
+        SpecError: something does, and the mean can't be on that scale.
+    """
     source = contract.learned.get("range")
-    if source in (None, Learned.ASSUMED) or not any(contract.range):
-        return
-    if implied == (0.0, 1.0) and contract.range[1] <= 1:
-        return
+    if source in (None, Learned.ASSUMED):
+        return True
     low, high = contract.range
-    raise SpecError(
-        f"--mean is of values from {implied[0]:g} to {implied[1]:g}, and by its {source.value} the "
-        f"net takes {low:g} to {high:g}: say --range as well"
-    )
+    if (implied[1] > 1) != (high > 1):
+        raise SpecError(
+            f"--mean is of values from {implied[0]:g} to {implied[1]:g}, and by its "
+            f"{source.value} the net takes {low:g} to {high:g}: say --range as well"
+        )
+    return False
 
 
 def _pair(value: Pair | int | str) -> Pair:

@@ -1,10 +1,10 @@
-"""Names and sizes that other exporters leave in a file."""
+"""Names of classes that other exporters leave in a file."""
 
 from __future__ import annotations
 
 import pytest
 
-from resnet_deploy.artifact.metadata import class_names, image_side
+from resnet_deploy.artifact.metadata import class_names
 
 
 @pytest.mark.parametrize(
@@ -54,25 +54,3 @@ def test_what_is_no_list_of_names_is_none(text: str) -> None:
 
 def test_a_file_without_names() -> None:
     assert class_names({}) == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "side"),
-    [
-        ("[32, 32]", 32),
-        ("224", 224),
-        ("(64, 64)", 64),
-        ("[48, 192]", None),
-        ("[]", None),
-        ("[[3]]", None),
-        ("0", None),
-        ("true", None),
-        ("1e3", None),
-        ("99999999", None),
-        ("{}", None),
-        ("[32, '32']", None),
-        ("'32'", None),
-    ],
-)
-def test_the_size_of_square_pictures(text: str, side: int | None) -> None:
-    assert image_side({"imgsz": text}) == side

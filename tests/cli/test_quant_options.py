@@ -31,8 +31,8 @@ def parsed(*arguments: str) -> QuantSpec:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("resnet_deploy.deployment.deploy.deploy", look)
-        opened = SimpleNamespace(assumed_kind=False, preprocess=InputContract())
-        patch.setattr("resnet_deploy.artifact.onnx_file.as_told", lambda given, told: given)
+        opened = SimpleNamespace(assumed_kind=False, notices=(), preprocess=InputContract())
+        patch.setattr("resnet_deploy.artifact.told.as_told", lambda given, told: given)
         patch.setattr("resnet_deploy.artifact.onnx_file.load", lambda path: opened)
         assert run("quantize", "net.onnx", *arguments).exit_code == 2
     return seen[0]

@@ -1,17 +1,20 @@
 """The graph that ONNX Runtime really runs, for the shapes that ResNets are made of."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 
+from resnet_deploy.data.formats import encode
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.quantization.calibrate import observe
 from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.quantization.static import quantize_static
+from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
 from resnet_deploy.runners.compare import difference
-from resnet_deploy.spec import FirstConv, InputContract, QuantSpec
+from resnet_deploy.spec import ChannelOrder, FirstConv, InputContract, InputFormat, QuantSpec
 from tests.support.graphs import noise, parse, run
 
 BLOCK = """
@@ -267,6 +270,68 @@ g (float[N,3,32,32] x) => (float[N,8] y) {
   y = Flatten(p)
 }
 """
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        InputContract.for_size(16),
+        replace(InputContract.for_size(16), mean=(0.5,) * 3, std=(0.5,) * 3),
+        replace(InputContract.for_size(16), range=(-1.0, 1.0), mean=(0.0,) * 3, std=(1.0,) * 3),
+        replace(InputContract.for_size(16), range=(0.0, 255.0), mean=(0.0,) * 3, std=(1.0,) * 3),
+        replace(
+            InputContract.for_size(16),
+            range=(0.0, 255.0),
+            channel_order=ChannelOrder.BGR,
+            mean=(103.939, 116.779, 123.68),
+            std=(1.0,) * 3,
+        ),
+        replace(
+            InputContract.for_size(16), channel_order=ChannelOrder.GREY, mean=(0.5,), std=(0.25,)
+        ),
+        replace(InputContract.for_size(16), format=InputFormat.FLOAT_NHWC),
+    ],
+)
+def test_the_codes_of_an_input_are_the_pixels(contract: InputContract) -> None:
+    """Every grey level has its own code; means of a half would make a tie of each."""
+    channels, last = contract.channels, contract.format.channels_last
+    shape = "N,16,16,C" if last else "N,C,16,16"
+    front = "t = Transpose<perm=[0,3,1,2]>(x)" if last else "t = Identity(x)"
+    text = f"""g (float[{shape.replace("C", str(channels))}] x) => (float[N,8,14,14] y) {{
+        {front}
+        y = Conv<kernel_shape=[3,3]>(t, w)
+    }}"""
+    model = parse(text, {"w": noise(8, channels, 3, 3)})
+    pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(channels, -1)
+    x = encode(pixels, contract)
+    net = quantize_static(
+        model, QuantSpec(first_conv=FirstConv.PLAIN), [x], images=1, preprocess=contract
+    )
+    quantized = net.write()
+    codes = next(node for node in quantized.graph.node if node.op_type == "QuantizeLinear")
+    del quantized.graph.output[:]
+    quantized.graph.output.append(
+        onnx.helper.make_tensor_value_info(
+            codes.output[0], onnx.TensorProto.UINT8, ["N", channels, 16, 16]
+        )
+    )
+    np.testing.assert_array_equal(run(quantized, x), pixels.transpose(0, 3, 1, 2))
+
+
+def test_an_assumed_normalisation_gives_the_input_a_range_like_any_other() -> None:
+    model = parse(STEM, {"conv1.weight": noise(8, 3, 7, 7) / 12, "b": noise(8, seed=1)})
+    contract = InputContract.for_size(32).as_assumed(["mean"])
+    net = quantize_static(
+        model,
+        QuantSpec(first_conv=FirstConv.PLAIN),
+        [noise(8, 3, 32, 32)],
+        images=8,
+        preprocess=contract,
+    )
+    assert not any(PIXELS_KEY in str(node.metadata_props) for node in net.prepared.graph.node)
+    quantized = net.write()
+    x = noise(8, 3, 32, 32, seed=7)
+    assert difference("y", run(model, x), run(quantized, x)).sqnr_db > 25
 
 
 def test_a_plain_first_convolution_stays_as_it_is(tmp_path: Path) -> None:

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from resnet_deploy.report.views.sensitivity import budget_line
-from resnet_deploy.results import BudgetReport, LayerSensitivity, MixedTrial, SensitivityReport
+from resnet_deploy.report.views.sensitivity import budget_line, just_missed
+from resnet_deploy.results import (
+    BudgetReport,
+    Fidelity,
+    LayerSensitivity,
+    MixedTrial,
+    PairedTop1,
+    SensitivityReport,
+)
 from tests.support.sensitivity import fidelity, layer, times
 from tests.support.terminal import printed, rows
 
@@ -62,3 +69,18 @@ def test_without_labels_there_is_no_top1() -> None:
     assert unlabelled.top1_gain is None
     assert "top-1 " not in printed(report(unlabelled)).splitlines()[2]
     assert rows(printed(report(unlabelled)))["conv1"][1:4] == ["+10.00", "dB", "+5.00"]
+
+
+def test_a_budget_that_is_just_missed_shows_by_how_much() -> None:
+    found = Fidelity(
+        data="test",
+        samples=100_000,
+        agreeing=98_999,
+        signal_power=1.0,
+        noise_power=0.1,
+        paired=PairedTop1(samples=100_000, newly_right=0, newly_wrong=1_004),
+    )
+    assert just_missed(found, 1.0, 0.989_994) == (
+        " (1.004 points lost > 1.000; same top-1 98.9990% < 98.9994%)"
+    )
+    assert just_missed(found, 2.0, 0.9) == ""

@@ -41,7 +41,7 @@ def test_the_verdict_and_how_to_run_it() -> None:
     assert verdict(REPORT).startswith(
         "PASS  int8-mse-fast-portable-uint8-nhwc on ort, 2 threads: 1.13 times as fast"
     )
-    assert verdict(REPORT).endswith("(at least 98.0% the same class)")
+    assert verdict(REPORT).endswith("(at least 98% the same class)")
     steps = view(REPORT).steps
     assert steps[0] == f"ship   {SHIPPED}"
     assert steps[1] == (f"try    resnet-deploy bench '{SHIPPED}' --runner ort --threads 2")
@@ -62,7 +62,7 @@ def test_throughput_on_another_runtime_with_options() -> None:
 def test_nothing_keeps_the_budget() -> None:
     strict = replace(REPORT, spec=TuneSpec(min_agreement=1.0), trials=REPORT.trials[:1])
     assert verdict(strict) == (
-        "FAIL  nothing keeps the budget (at least 100.0% the same class); the closest is "
+        "FAIL  nothing keeps the budget (at least 100% the same class); the closest is "
         "int8-mse-fast-portable-float-nchw on ort, 2 threads: the class of fp32 on 98.10% of 1000 "
         "images"
     )

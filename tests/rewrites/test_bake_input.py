@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from resnet_deploy.data.formats import encode
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.rewrites.bake_input import bake_input
-from resnet_deploy.spec import InputFormat
+from resnet_deploy.spec import ChannelOrder, InputContract, InputFormat
 from tests.support.contracts import square
 from tests.support.graphs import noise, parse, run
 
@@ -18,13 +18,13 @@ PHOTO = square(16)
 BYTES = [kind for kind in InputFormat if not kind.is_float]
 
 
-def stem(pads: list[int], stride: int = 2, kernel: int = 3) -> Any:
+def stem(pads: list[int], stride: int = 2, kernel: int = 3, channels: int = 3) -> Any:
     text = f"""
-    g (float[N,3,16,16] x) => (float[N,5,h,w] y) {{
+    g (float[N,{channels},16,16] x) => (float[N,5,h,w] y) {{
       y = Conv<kernel_shape=[{kernel},{kernel}], pads={pads}, strides=[{stride},{stride}]>(x, w, b)
     }}
     """
-    return parse(text, {"w": noise(5, 3, kernel, kernel), "b": noise(5, seed=1)})
+    return parse(text, {"w": noise(5, channels, kernel, kernel), "b": noise(5, seed=1)})
 
 
 def pictures() -> np.ndarray:
@@ -42,6 +42,28 @@ def test_the_graph_over_bytes_computes_the_same_to_the_border(
 
     expected = run(model, encode(pictures(), PHOTO))
     got = run(baked, encode(pictures(), spec))
+    assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("wanted", BYTES)
+@pytest.mark.parametrize(
+    "contract",
+    [
+        replace(PHOTO, range=(-1.0, 1.0), mean=(0.0,) * 3, std=(1.0,) * 3),
+        replace(
+            PHOTO,
+            channel_order=ChannelOrder.BGR,
+            range=(0.0, 255.0),
+            mean=(103.939, 116.779, 123.68),
+            std=(1.0,) * 3,
+        ),
+        replace(PHOTO, channel_order=ChannelOrder.GREY, mean=(0.1307,), std=(0.3081,)),
+    ],
+)
+def test_any_contract_is_baked_to_the_border(wanted: InputFormat, contract: InputContract) -> None:
+    model, spec = stem([1, 1, 1, 1], channels=contract.channels), replace(contract, format=wanted)
+    expected = run(model, encode(pictures(), contract))
+    got = run(bake_input(model, spec), encode(pictures(), spec))
     assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max()
 
 

@@ -77,7 +77,7 @@ def test_without_a_mean_the_convolution_pads_by_itself() -> None:
     [
         (
             stem([1, 1, 1, 1]).replace("float[N,3,16,16] x", "float[N,6,16,16] x"),
-            Refusal("x", "it is not known to be RGB images"),
+            Refusal("x", "it is not known to be images of 3 channels"),
         ),
         (
             stem([1, 1, 1, 1]).replace("pads=[1, 1, 1, 1]", 'auto_pad="SAME_UPPER"'),

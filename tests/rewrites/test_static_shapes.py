@@ -97,3 +97,66 @@ def test_a_node_without_its_input_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedGraphError, match=r"net\.onnx: the shapes of its") as caught:
         with_shapes(model, described(model, tmp_path))
     assert "\n" not in str(caught.value)
+
+
+COMPUTED_PADS = """
+g (float[N,3,8,6] x) => (float[N,9,Y,X] y) {
+  known = Constant<value_ints=[0,0,0,0,1,1]>()
+  count = Constant<value_ints=[2]>()
+  zeros = ConstantOfShape<value = int64[1] {0}>(count)
+  pairs = Concat<axis=0>(known, zeros)
+  matrix = Constant<value_ints=[-1,2]>()
+  table = Reshape(pairs, matrix)
+  start = Constant<value_ints=[-1]>()
+  end = Constant<value_ints=[-5]>()
+  axis = Constant<value_ints=[0]>()
+  backwards = Slice(table, start, end, axis, start)
+  turned = Transpose<perm=[1,0]>(backwards)
+  flat = Constant<value_ints=[-1]>()
+  pads = Reshape(turned, flat)
+  padded = Pad(x, pads)
+  y = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(padded, w)
+}
+"""
+
+
+def test_what_is_computed_from_constants_alone_is_known(tmp_path: Path) -> None:
+    """So torch's older exporter writes the widths of a Pad."""
+    model = parse(COMPUTED_PADS, {"w": noise(9, 5, 3, 3)})
+    assert shapes(with_shapes(model, described(model, tmp_path)))["y"] == [1, 9, 8, 6]
+
+
+def test_what_is_computed_from_the_size_of_the_image_is_known(tmp_path: Path) -> None:
+    text = """
+    g (float[N,3,H,W] x) => (float[N,4] y) {
+      c = Conv<kernel_shape=[3,3], auto_pad="SAME_UPPER", strides=[2,2]>(x, w)
+      s = Shape(c)
+      zero = Constant<value_int=0>()
+      n = Gather(s, zero)
+      axis = Constant<value_ints=[0]>()
+      row = Unsqueeze(n, axis)
+      rest = Constant<value_ints=[-1]>()
+      to = Concat<axis=0>(row, rest)
+      f = Reshape(c, to)
+      y = MatMul(f, head)
+    }
+    """
+    model = parse(text, {"w": noise(2, 3, 3, 3), "head": noise(2 * 112 * 112, 4)})
+    found = shapes(with_shapes(model, described(model, tmp_path)))
+    assert found["c"] == [1, 2, 112, 112]
+    assert found["f"] == [1, 2 * 112 * 112]
+    assert found["y"] == [1, 4]
+
+
+def test_nothing_large_is_computed(tmp_path: Path) -> None:
+    text = """
+    g (float[N,3,8,6] x) => (float[A,B,C,D] y) {
+      huge = Constant<value_ints=[1,100000,100000,100000]>()
+      much = ConstantOfShape(huge)
+      most = ReduceMax<keepdims=1>(much)
+      y = Add(x, most)
+    }
+    """
+    model = parse(text)
+    fixed = with_shapes(model, described(model, tmp_path))
+    assert "much" not in {tensor.name for tensor in fixed.graph.initializer}

@@ -67,6 +67,10 @@ def _verdict(result: EvalResult) -> Verdict:
         f"(95 % CI {low:.2%} to {high:.2%})"
     )
     paired = result.paired
+    if result.passed is False:
+        return Verdict("bad", "At chance level", (right, result.chance_text))
+    if result.at_chance:
+        right = f"{right}: that is chance level, as its weights are random"
     if paired is None or result.against is None:
         return Verdict("plain", "Measured", (right,))
     sentences = (right, f"beside {file_name(result.against.model)}: {difference(paired)}")

@@ -24,6 +24,7 @@ from resnet_deploy.results import (
     MixedTrial,
     SensitivityReport,
 )
+from resnet_deploy.results.closeness import apart
 
 _SHOWN_LAYERS = 20
 _NAMED_LAYERS = 3
@@ -86,7 +87,23 @@ def budget_line(report: BudgetReport) -> str:
         layers += f" ({best.times.lost_ms:+.3g} ms, {best.times.slowdown:.2f}x)"
     said = f"{PASS} " if report.held else f"{FAIL}  the best file reaches"
     reached = f"{_fidelity(best.fidelity)} on {_images(best.fidelity)}"
+    if not report.held:
+        reached += just_missed(best.fidelity, report.max_drop, report.min_agreement)
     return f"budget ({' and '.join(wanted)}): {said} {reached}; {layers}"
+
+
+def just_missed(found: Fidelity, max_drop: float | None, min_agreement: float | None) -> str:
+    """Return what of a budget is missed by less than two decimals show, in digits that do."""
+    close = []
+    if max_drop is not None and found.drop is not None and found.drop > max_drop:
+        lost, allowed = apart(found.drop, max_drop, "2f")
+        if f"{found.drop:.2f}" != lost:
+            close.append(f"{lost} points lost > {allowed}")
+    if min_agreement is not None and found.agreement < min_agreement:
+        same, wanted = apart(found.agreement, min_agreement, "2%")
+        if words.percent(found.agreement) != same:
+            close.append(f"same top-1 {same} < {wanted}")
+    return f" ({'; '.join(close)})" if close else ""
 
 
 def search_section(budget: BudgetReport) -> Section:

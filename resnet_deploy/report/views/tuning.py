@@ -10,6 +10,7 @@ from resnet_deploy.report import words
 from resnet_deploy.report.chart import Estimate, Forest
 from resnet_deploy.report.document import Cell, Document, Section, Table, Tile, Tone, Verdict
 from resnet_deploy.report.views.pareto import candidate, pareto
+from resnet_deploy.report.views.sensitivity import just_missed
 from resnet_deploy.results import Trial, TuningReport
 from resnet_deploy.spec import Objective
 
@@ -101,6 +102,7 @@ def _sentence(report: TuningReport) -> str:
         return (
             f"nothing keeps the budget ({_budget(report)}); the closest is {closest.name}: "
             f"{_loss(closest)}"
+            f"{just_missed(closest.fidelity, report.spec.max_drop, report.spec.min_agreement)}"
         )
     low, high = best.speed_interval
     if best is reference:
@@ -125,7 +127,8 @@ def _budget(report: TuningReport) -> str:
     if spec.max_drop is not None:
         parts.append(f"at most {spec.max_drop:g} points lost")
     if spec.min_agreement is not None:
-        parts.append(f"at least {spec.min_agreement:.1%} the same class")
+        # Rounded, 0.9999 would read as all of them.
+        parts.append(f"at least {100 * spec.min_agreement:g}% the same class")
     return ", ".join(parts)
 
 
