@@ -9,13 +9,20 @@ from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.interpreter.module import module_from_onnx
-from resnet_deploy.models.hypotheses import Guess, answers, scalings
+from resnet_deploy.models.hypotheses import BYTES, Guess, answers, scalings
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.trial import rebuilt
 from resnet_deploy.models.witness import witness
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results.witness import WitnessReport
-from resnet_deploy.spec import ChannelOrder, InputContract, InputOptions, Learned, ModelSpec
+from resnet_deploy.spec import (
+    ChannelOrder,
+    InputContract,
+    InputFormat,
+    InputOptions,
+    Learned,
+    ModelSpec,
+)
 
 ORDER, SCALING = "channel order", "scaling"
 
@@ -38,9 +45,10 @@ def ask_network(
     name = network.source.file or network.spec.name
     if network.source.kind == "random":
         return _silent(name, images, "random weights remember no training")
-    contract, spec = network.preprocess, network.spec
+    # The module takes floats, whatever the file that is made of it will take.
+    contract = replace(network.preprocess, format=InputFormat.FLOAT_NCHW)
     return witness(
-        network.module, images, contract, spec, name=name, stated=stated, progress=progress
+        network.module, images, contract, network.spec, name=name, stated=stated, progress=progress
     )
 
 
@@ -48,6 +56,8 @@ def ask_file(
     artifact: Artifact, images: CalibrationImages, *, progress: Progress = silent
 ) -> WitnessReport:
     """Return what the BatchNormalization nodes of an ONNX file say of its contract.
+
+    Of a file that takes bytes they say whether it normalises as it was trained.
 
     Raises:
         SpecError: the net can't run on these pictures.
@@ -61,7 +71,13 @@ def ask_file(
         module = module_from_onnx(model)
     except UnsupportedGraphError as error:
         return _silent(name, images, str(error))
-    return witness(module, images, artifact.preprocess, name=name, progress=progress)
+    contract = artifact.preprocess
+    if contract.format is InputFormat.UINT8_S2D:
+        return _silent(name, images, "it takes blocks of pixels: ask its checkpoint")
+    if not contract.format.is_float:
+        count = contract.channels
+        contract = replace(contract, range=BYTES, mean=(0.0,) * count, std=(1.0,) * count)
+    return witness(module, images, contract, name=name, progress=progress)
 
 
 def _silent(name: str, images: CalibrationImages, why: str) -> WitnessReport:

@@ -7,10 +7,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from click.testing import CliRunner
 from onnx import helper, numpy_helper
 
+from resnet_deploy import api
 from resnet_deploy.artifact.card import WeightsSource
 from resnet_deploy.artifact.onnx_file import load
+from resnet_deploy.cli.main import cli
 from resnet_deploy.data.arrays import ArrayDataset
 from resnet_deploy.data.calibration import calibration_images, synthetic_calibration
 from resnet_deploy.errors import CheckFailed, SpecError
@@ -42,7 +45,14 @@ from resnet_deploy.spec import (
     resnet_spec,
 )
 from resnet_deploy.spec.model_request import ModelRequest
-from tests.support.remembering import SIDE, grey_in_colour, pictures, remember, remembering
+from tests.support.remembering import (
+    SIDE,
+    coloured_pictures,
+    grey_in_colour,
+    pictures,
+    remember,
+    remembering,
+)
 from tests.support.terminal import printed
 
 USUAL = InputContract.for_size(SIDE)
@@ -299,3 +309,26 @@ def test_the_pretrained_resnet20_contradicts_nothing_on_real_pictures(cifar10_te
     report = witness(rebuilt(network.module)(held), images, wrong, held)
     assert report.winner("shortcut") == "A"
     assert asked(report, "scaling").finding is Finding.CONTRADICTED
+
+
+def test_verify_asks_a_network_a_file_and_a_checkpoint(tmp_path: Path) -> None:
+    network = Network(
+        module=remembering(resnet_spec(8), HALF),
+        spec=resnet_spec(8),
+        preprocess=USUAL.as_assumed(),
+        source=WeightsSource(kind="file", file="net.pth"),
+    )
+    pixels = coloured_pictures(96, seed=1)
+    report = api.witness(network, data=pixels)
+    assert report.passed is False
+    assert report.environment is not None
+    file = api.save(api.export(network), tmp_path / "net.onnx")
+    assert "folded" in api.witness(file, data=pixels).silent
+    assert api.witness(file, data=pixels, against=network).winner("scaling") == "-1 to 1"
+    failed = CliRunner().invoke(cli, ["verify", str(file.path), "--witness"])
+    assert failed.exit_code == 2
+    assert "--witness asks about real pictures" in failed.output
+    np.savez(tmp_path / "pixels.npz", images=pixels.images)
+    arguments = ["verify", str(file.path), "--witness", "--data", str(tmp_path / "pixels.npz")]
+    shown = CliRunner().invoke(cli, arguments)
+    assert (shown.exit_code, "no witness" in shown.output) == (0, True), shown.output
