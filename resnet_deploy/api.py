@@ -118,8 +118,9 @@ def load(
 
     Args:
         weights: Random, torchvision's published file (imagenet, downloaded), the ResNet-20 that
-            comes with the package (cifar10), a checkpoint, the folder of a training run, or an
-            ONNX file, which becomes an ``Artifact``.
+            comes with the package (cifar10), a checkpoint, the folder of a training run or of a
+            hub (timm, transformers), or an ONNX file, which becomes an ``Artifact``. Configs
+            beside a checkpoint are read.
         depth: 18, 34, 50, 101 or 152 (ImageNet), or any 6n+2 (CIFAR: 20, 32, 44, 56, 110).
         model: vgg19, resnet34, plain34, …, or package.module:factory for a net of your own.
         variant: Where a bottleneck strides: v1 first 1x1 (the paper), by default v1.5 3x3.

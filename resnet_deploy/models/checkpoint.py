@@ -16,19 +16,32 @@ from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import CheckpointError, SpecError
+from resnet_deploy.models.beside import (
+    contract_for,
+    stated_beside,
+    stated_by_module,
+    stated_by_release,
+)
 from resnet_deploy.models.imagenet import CIFAR10_FILE, fetch
 from resnet_deploy.models.infer import infer_spec, left_open, misfit
 from resnet_deploy.models.layouts import (
     State,
-    is_hugging_face,
     strip_prefixes,
     to_torchvision,
     unwrap,
 )
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.registry import build, build_custom, skeleton
-from resnet_deploy.models.stated import NOTHING_STATED, check_card, stated_by_card, stated_by_config
-from resnet_deploy.models.weights_file import MODEL_FILE, card_of, read_weights
+from resnet_deploy.models.releases import published, release_of
+from resnet_deploy.models.stated import (
+    CONFIG_FILE,
+    NOTHING_STATED,
+    check_card,
+    check_depth,
+    stated_by_card,
+)
+from resnet_deploy.models.weights_file import card_of, read_weights
+from resnet_deploy.models.weights_folder import weights_in
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.spec import InputContract, Learned
 from resnet_deploy.spec.deploy import LoadSpec
@@ -70,9 +83,9 @@ def resolve(
     Args:
         request: what is known of the network; the rest is inferred from the weights.
         weights: ``random``, ``imagenet`` (torchvision's published file, downloaded once),
-            ``cifar10`` (the ResNet-20 that comes with the package), or the path of a checkpoint
-            or of a training run's folder. A factory keeps the weights it made when this is
-            ``random``.
+            ``cifar10`` (the ResNet-20 that comes with the package), or the path of a checkpoint,
+            or of a folder of a training run or a hub. A factory keeps the weights it made when
+            this is ``random``.
         seed: of random weights.
         progress: told about the download.
 
@@ -85,10 +98,7 @@ def resolve(
     if weights == "random":
         return _without_file(request, seed)
     if weights not in ("imagenet", "cifar10"):
-        path = Path(weights)
-        if (path / MODEL_FILE).is_file():
-            path /= MODEL_FILE
-        return _from_file(request, path, kind="file", seed=seed)
+        return _from_file(request, weights_in(Path(weights)), kind="file", seed=seed)
     if request.is_custom:
         raise SpecError(f"--weights {weights} is for the paper's nets, not for --model factories")
     if weights == "imagenet":
@@ -114,10 +124,14 @@ def _without_file(request: ModelRequest, seed: int) -> Network:
             f"weights are random (seed {seed}): good for speed, not for accuracy; "
             "use --weights FILE, imagenet or cifar10",
         )
+    preprocess = InputContract.for_size(spec.image_size)
+    if request.is_custom:  # who knows what it was trained on
+        stated = stated_by_module(module, spec.image_size)
+        preprocess = contract_for(spec.image_size, stated, request, str(request.model))
     return Network(
         module=module,
         spec=spec,
-        preprocess=InputContract.for_size(spec.image_size),
+        preprocess=preprocess,
         source=source,
         notices=notices,
     )
@@ -125,11 +139,13 @@ def _without_file(request: ModelRequest, seed: int) -> Network:
 
 def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -> Network:
     raw, card, notices = _tensors(path)
-    stated, assumed = NOTHING_STATED, ""
+    sha256, assumed = sha256_of(path), ""
     if card is not None:
         stated = stated_by_card(card, request, path.name)
-    elif is_hugging_face(raw) and not request.is_custom:
-        stated = stated_by_config(path, request)
+    elif kind == "imagenet":  # in a cache, where nothing lies beside it
+        stated = stated_by_release(published(path), request)
+    else:
+        stated = stated_beside(path, raw, request, release_of(path.name, sha256))
     if request.is_custom:
         size = request.image_size or stated.image_size
         module, spec = build_custom(replace(request, image_size=size).spec(), seed=seed)
@@ -137,29 +153,42 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
         state = strip_prefixes(raw, expected)
         if problem := misfit(state, expected):
             raise CheckpointError(f"{path.name} does not fit {request.model}: {problem}")
+        if stated == NOTHING_STATED:
+            stated = stated_by_module(module, spec.image_size)
     else:
         state = to_torchvision(raw)
         spec = infer_spec(state, request, path.name, stated)
+        check_depth(stated, spec, path.name)
         module = skeleton(spec)
-        if kind == "file" and stated == NOTHING_STATED:
-            assumed = left_open(spec, request)
+        assumed = left_open(spec, request, stated)
     deviations = () if card is None else check_card(card, spec, path.name)
     state, cast = _checked(state, path.name)
     # Keys and shapes were compared; only num_batches_tracked, which eval mode never reads, may
     # be missing.
     module.load_state_dict(state, strict=False)
-    size = spec.image_size
+    size, labels = spec.image_size, stated.labels
+    if len(labels) not in (0, spec.num_classes):
+        deviations += (
+            f"{CONFIG_FILE} beside {path.name} names {len(labels)} classes, the weights have "
+            f"{spec.num_classes}: its names are not used",
+        )
+        labels = ()
     return Network(
         module=module,
         spec=spec,
-        preprocess=InputContract.for_size(size) if card is None else card.preprocess_for(size),
-        source=WeightsSource(kind=kind, file=path.name, sha256=sha256_of(path)),
-        labels=stated.labels if len(stated.labels) == spec.num_classes else (),
+        preprocess=(
+            contract_for(size, stated, request, path.name)
+            if card is None
+            else card.preprocess_for(size)
+        ),
+        source=WeightsSource(kind=kind, file=path.name, sha256=sha256),
+        labels=labels,
         licence="" if card is None else card.licence,
         card=card,
         notices=(
             *notices,
             *cast,
+            *stated.notices,
             *deviations,
             *([f"{path.name} does not say, so assumed: {assumed}"] if assumed else ()),
         ),

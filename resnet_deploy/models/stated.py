@@ -1,26 +1,38 @@
-"""What a file says of its net beside the tensors: a weights card, or Hugging Face's config.json."""
+"""What is said of a net beside its tensors, and by the card of the weights first of all."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.errors import CheckpointError
-from resnet_deploy.spec import Family, ModelSpec, Padding, Pool, Shortcut, Stem, Variant
+from resnet_deploy.spec import (
+    Family,
+    InputOptions,
+    Learned,
+    ModelSpec,
+    Padding,
+    Pool,
+    Shortcut,
+    Stem,
+    Variant,
+)
 from resnet_deploy.spec.model_request import ModelRequest
 
 _FACTORY = re.compile(r"[\w.]+:[\w.]+", re.ASCII)
-_PLACEHOLDER_LABEL = re.compile(r"LABEL_\d+")
+
+CONFIG_FILE = "config.json"
 
 
 @dataclass(frozen=True)
 class Stated:
-    """What tensors can't tell; None and empty are "not said"."""
+    """What tensors can't tell; None and empty are "not said".
+
+    ``pictures`` are statements on the input contract with their sources, the last one first to be
+    believed. ``depth`` can be compared with the tensors.
+    """
 
     variant: Variant | None = None
     image_size: int | None = None
@@ -31,6 +43,9 @@ class Stated:
     bn_eps: float | None = None
     padding: Padding | None = None
     pool: Pool | None = None
+    depth: int | None = None
+    pictures: tuple[tuple[InputOptions, Learned], ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 NOTHING_STATED = Stated()
@@ -135,30 +150,14 @@ def _words(spec: ModelSpec) -> str:
     return f"{spec.name} of {spec.num_classes} classes ({options})"
 
 
-def stated_by_config(weights: Path, request: ModelRequest) -> Stated:
-    """Return what Hugging Face's config.json beside ``weights`` says; a missing one says nothing.
+def check_depth(stated: Stated, spec: ModelSpec, name: str) -> None:
+    """Refuse tensors of another depth than the config beside them says.
 
     Raises:
-        CheckpointError: it is there but is not a JSON object, or ``request`` says otherwise.
+        CheckpointError: they are; ``name`` is that of their file.
     """
-    path = weights.with_name("config.json")
-    if not path.is_file():
-        return NOTHING_STATED
-    try:
-        config: Any = json.loads(path.read_text(encoding="utf-8"))
-        names = config.get("id2label") or {}
-        labels = tuple(str(names[key]) for key in sorted(names, key=int))
-        strides_first = bool(config.get("downsample_in_bottleneck", False))
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    if stated.depth not in (None, spec.depth) or (stated.depth and spec.family is Family.VGG):
         raise CheckpointError(
-            f"{path} beside the weights is not a valid config ({type(error).__name__}): "
-            "repair or remove it"
-        ) from error
-    if any(_PLACEHOLDER_LABEL.fullmatch(label) for label in labels):
-        labels = ()
-    variant = Variant.V1 if strides_first else Variant.V1_5
-    if request.variant not in (None, variant):
-        raise CheckpointError(
-            f"{weights.name} is a {variant.value} net by the config.json beside it: drop --variant"
+            f"{name} is a {spec.name} by its tensors, and a net of {stated.depth} layers by the "
+            f"{CONFIG_FILE} beside it: one of them is another net's; remove the wrong one"
         )
-    return Stated(variant=variant, labels=labels)

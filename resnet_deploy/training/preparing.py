@@ -34,7 +34,10 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
     model, recipe = request.model, request.recipe
     loaded = _load(request, progress)
     usual = InputContract.for_size(model.spec().image_size) if loaded is None else loaded.preprocess
-    preprocess = replace(usual, mean=request.mean or usual.mean, std=request.std or usual.std)
+    # Whatever the start was assumed to want: what is trained on is so by definition.
+    preprocess = replace(
+        usual, mean=request.mean or usual.mean, std=request.std or usual.std, learned={}
+    )
     data = open_training_data(
         request.data,
         preprocess,

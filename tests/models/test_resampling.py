@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import onnx
 import pytest
 import torch
@@ -52,12 +54,15 @@ def test_a_mean_of_four_pixels() -> None:
     torch.testing.assert_close(MeanPool2d()(x), F.avg_pool2d(x, 2))
 
 
-SMALL = {"num_classes": 5, "image_size": 64}
+def small(depth: int, **kind: Any) -> ModelSpec:
+    return resnet_spec(depth, num_classes=5, image_size=64, **kind)
+
+
 NETS = [
-    resnet_spec(18, padding=Padding.TF, **SMALL),
-    resnet_spec(18, pool=Pool.BLUR, **SMALL),
-    resnet_spec(18, pool=Pool.AVG, **SMALL),
-    resnet_spec(50, pool=Pool.BLUR, padding=Padding.TF, variant=Variant.V1, **SMALL),
+    small(18, padding=Padding.TF),
+    small(18, pool=Pool.BLUR),
+    small(18, pool=Pool.AVG),
+    small(50, pool=Pool.BLUR, padding=Padding.TF, variant=Variant.V1),
     resnet_spec(8, pool=Pool.BLUR),
     resnet_spec(8, bn_eps=1e-3),
 ]
@@ -125,8 +130,8 @@ def test_sizes_without_halves_are_refused(pool: Pool, size: int) -> None:
 
 @pytest.mark.parametrize("kind", [{"pool": Pool.BLUR}, {"pool": Pool.AVG}, {"padding": Padding.TF}])
 @pytest.mark.parametrize("depth", [18, 50])
-def test_they_dilate(kind: dict[str, Pool | Padding], depth: int) -> None:
-    net = build(resnet_spec(depth, num_classes=5, image_size=64, **kind))  # type: ignore[arg-type]
+def test_they_dilate(kind: dict[str, Any], depth: int) -> None:
+    net = build(small(depth, **kind))
     assert isinstance(net, ResNet)
     net.dilate(8)
     with torch.no_grad():

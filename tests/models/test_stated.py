@@ -16,6 +16,8 @@ from resnet_deploy.spec import (
     Family,
     InputContract,
     ModelSpec,
+    Padding,
+    Pool,
     Shortcut,
     Stem,
     Variant,
@@ -27,6 +29,7 @@ from tests.support.cards import full_card
 RESNET8 = resnet_spec(8, num_classes=3, image_size=16)
 PLAIN8 = resnet_spec(8, num_classes=3, image_size=16, plain=True)
 RESNET50 = resnet_spec(50)
+BLURRED = resnet_spec(8, num_classes=3, image_size=16, pool=Pool.BLUR, bn_eps=1e-3)
 OWN = ModelSpec(family=Family.CUSTOM, num_classes=3, image_size=16, factory="own_stated_net:small")
 
 
@@ -46,10 +49,14 @@ def card_for(spec: ModelSpec, **more: Any) -> WeightsCard:
         (RESNET8, {"stem": Stem.CIFAR_POOL}, "with stem cifar by its card: drop --stem"),
         (RESNET8, {"stem": Stem.IMAGENET}, "with stem cifar by its card: drop --stem"),
         (RESNET50, {"variant": Variant.V1}, "is a v1.5 net by its card: drop --variant"),
+        (RESNET50, {"pool": Pool.BLUR}, "a net with plain pooling by its card: drop --pool"),
+        (RESNET50, {"padding": Padding.TF}, "with torch padding by its card: drop --padding"),
+        (RESNET50, {"bn_eps": 1e-3}, "a net with epsilon 1e-05 by its card: drop --bn-eps"),
+        (BLURRED, {"pool": Pool.AVG}, "a net with blur pooling by its card: drop --pool"),
         (OWN, {}, "a custom net by its card: add --model own_stated_net:small if you trust"),
         (OWN, {"depth": 8}, "a custom net by its card"),
     ],
-    ids=range(11),
+    ids=range(15),
 )
 def test_requests_that_say_otherwise(
     spec: ModelSpec, request_: dict[str, Any], message: str
@@ -68,12 +75,14 @@ def test_requests_that_say_otherwise(
         (PLAIN8, {"model": "plain8", "plain": True}),
         (RESNET50, {"variant": Variant.V1_5}),
         (OWN, {"model": "moved.elsewhere:small"}),
+        (BLURRED, {"pool": Pool.BLUR, "padding": Padding.TORCH, "bn_eps": 1e-3}),
     ],
-    ids=range(5),
+    ids=range(6),
 )
 def test_requests_that_say_the_same_or_nothing(spec: ModelSpec, request_: dict[str, Any]) -> None:
     stated = stated_by_card(card_for(spec), ModelRequest(**request_), "net.safetensors")
     assert (stated.image_size, stated.plain) == (spec.image_size, spec.plain)
+    assert (stated.pool, stated.padding, stated.bn_eps) == (spec.pool, spec.padding, spec.bn_eps)
 
 
 def test_an_unreadable_factory_is_not_printed() -> None:

@@ -13,11 +13,13 @@ import torch
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.models.registry import build
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Precision
 from resnet_deploy.training.checkpoint import Position, save_checkpoint
 from tests.support.training_runs import (
     CLASSES,
+    NET,
     RECIPE,
     STEPS,
     copied,
@@ -192,3 +194,14 @@ def test_int8_aware_runs_go_on_to_the_same_bits(data: Path, finished: Path, tmp_
     afresh = request(data, tmp_path / "three", weights=str(tmp_path / "two"))
     with pytest.raises(SpecError, match="leaves no BatchNorm to train with: add --qat"):
         run(afresh)
+
+
+def test_what_a_start_was_assumed_to_want_is_what_the_run_trained_on(
+    data: Path, tmp_path: Path
+) -> None:
+    start = tmp_path / "bare.pth"
+    spec = replace(NET, num_classes=3).spec()
+    torch.save(build(spec).state_dict(), start)
+    assert resolve(NET, str(start)).preprocess.assumed
+    run(request(data, tmp_path / "run", weights=str(start)))
+    assert resolve(ModelRequest(), str(tmp_path / "run")).preprocess.assumed == ()

@@ -1,0 +1,231 @@
+"""What ``config.json`` says of the weights beside it, as timm and transformers write it.
+
+timm names an ``architecture`` and how pictures are prepared (``pretrained_cfg``; older files hold
+its fields beside the name), and perhaps the classes. transformers describes the layers of its
+``resnet`` and names the classes (``id2label``); pictures have a file of their own. Sources:
+``timm/models/_hub.py`` and ``timm/data/transforms_factory.py`` of
+https://github.com/huggingface/pytorch-image-models, ``models/resnet/configuration_resnet.py`` of
+https://github.com/huggingface/transformers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from torch import nn
+
+from resnet_deploy.data.labels import imagenet_labels
+from resnet_deploy.errors import CheckpointError
+from resnet_deploy.models.architectures import Architecture, timm_architecture
+from resnet_deploy.models.config_file import Fields, is_side
+from resnet_deploy.models.preprocessor_config import Pictures
+from resnet_deploy.models.registry import BLOCKS
+from resnet_deploy.models.resnet import BasicBlock, Bottleneck
+from resnet_deploy.spec import ChannelOrder, InputOptions, ResizeMode, Variant
+from resnet_deploy.spec.input_words import INTERPOLATIONS
+
+_OWN_NET = (
+    "which is not built here: load it with --model package.module:factory, or move other weights "
+    "away from this file"
+)
+_PLACEHOLDER_LABEL = re.compile(r"LABEL_\d+")
+_WNID = re.compile(r"n\d{8}")
+
+_HARMLESS = frozenset(
+    {
+        *("in_chans", "num_classes", "global_pool", "drop_rate", "drop_path_rate"),
+        *("drop_block_rate", "zero_init_last", "pretrained", "pretrained_cfg"),
+    }
+)
+"""What timm may build a net with and leave its function as it is."""
+
+_MODES = {
+    "center": ResizeMode.CROP,
+    "squash": ResizeMode.SQUASH,
+    "border": ResizeMode.PAD,
+}
+_BORDER = "crop_mode border fills with the mean of the training's pictures, and here with black"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubConfig:
+    """What a ``config.json`` says; empty and None: it does not."""
+
+    architecture: Architecture | None = None
+    pictures: Pictures = field(default_factory=lambda: Pictures(InputOptions()))
+    labels: tuple[str, ...] = ()
+
+
+def read_hub_config(
+    fields: Fields, *, hugging_face: bool, own_net: bool, wanted: int | None
+) -> HubConfig | None:
+    """Return what ``fields`` say; None: they are not of a net.
+
+    Args:
+        fields: of ``config.json``.
+        hugging_face: whether the tensors have the names of transformers' ResNets.
+        own_net: whether a factory builds the net, so that its architecture is no concern of ours.
+        wanted: the size of pictures that the user asked for.
+
+    Raises:
+        CheckpointError: a field is of another kind than it should be, or the net is none of ours.
+    """
+    if isinstance(fields.value("architecture"), str):
+        return _timm(fields, own_net, wanted)
+    if hugging_face or isinstance(fields.value("model_type"), str):
+        return _transformers(fields, own_net)
+    return None
+
+
+def timm_pictures(fields: Fields, wanted: int | None) -> Pictures:
+    """Return what timm's ``pretrained_cfg`` says of pictures.
+
+    timm resizes to ``floor(size / crop_pct)`` and scales RGB to [0, 1]. Asked for the size of its
+    tests, it takes their crop.
+    """
+    size = _input_side(fields, "input_size", wanted)
+    crop = fields.number("crop_pct", most=1)
+    if wanted is not None and wanted == _input_side(fields, "test_input_size", wanted):
+        crop = fields.number("test_crop_pct", most=1) or crop
+    side = wanted or size
+    if crop is not None and side is not None:
+        fields.checked_side("crop_pct", side / crop)
+    mode = fields.text("crop_mode")
+    if mode is not None and mode not in _MODES:
+        raise fields.wrong("crop_mode", f"none of {', '.join(_MODES)}")
+    interpolation = fields.text("interpolation")
+    mean, std = fields.per_channel("mean"), fields.deviations("std")
+    # timm knows more names of filters; "random" is one of training.
+    known = interpolation if interpolation in INTERPOLATIONS else None
+    options = InputOptions(
+        range=None if mean is None or std is None else (0.0, 1.0),
+        mean=mean,
+        std=std,
+        channel_order=ChannelOrder.RGB,
+        crop=crop,
+        # Without a mode timm crops.
+        resize_mode=_MODES[mode or "center"],
+        interpolation=known,
+        image_size=size if wanted is None else None,
+    )
+    return Pictures(options, size, (_BORDER,) if mode == "border" else ())
+
+
+def module_pictures(module: nn.Module, size: int) -> Pictures | None:
+    """Return what a net that timm built says of its pictures of ``size``; None: it says nothing."""
+    trained = getattr(module, "pretrained_cfg", None)
+    if not isinstance(trained, dict):
+        return None
+    lists = {key: list(v) if isinstance(v, tuple) else v for key, v in trained.items()}
+    try:
+        pictures = timm_pictures(Fields(lists, "pretrained_cfg"), size)
+    except CheckpointError:  # somebody else's attribute of that name
+        return None
+    own = size if pictures.size == size else None
+    return replace(pictures, options=replace(pictures.options, image_size=own))
+
+
+def _timm(fields: Fields, own_net: bool, wanted: int | None) -> HubConfig:
+    name = fields.text("architecture") or ""
+    built = None if own_net else timm_architecture(name)
+    if built is None and not own_net:
+        raise CheckpointError(f"{fields.where}: the architecture is {name!r}, {_OWN_NET}")
+    if not own_net:
+        _check_arguments(fields)
+    trained = fields.below("pretrained_cfg") or fields
+    return HubConfig(
+        architecture=built,
+        pictures=timm_pictures(trained, wanted),
+        labels=_timm_labels(fields, trained),
+    )
+
+
+def _check_arguments(fields: Fields) -> None:
+    """Refuse what a net was built with and its tensors don't show."""
+    for part in filter(None, (fields, fields.below("model_args"))):
+        pool = part.text("global_pool")
+        if pool not in (None, "", "avg", "fast"):
+            raise CheckpointError(f"{part.where}: global_pool is {pool!r}, {_OWN_NET}")
+    arguments = fields.below("model_args")
+    for key in arguments or ():
+        if key not in _HARMLESS:
+            assert arguments is not None, "it has keys"
+            raise CheckpointError(f"{arguments.where}: {key} changes the net, {_OWN_NET}")
+
+
+def _input_side(fields: Fields, key: str, wanted: int | None) -> int | None:
+    """Return the side of an input of three channels, in pixels."""
+    value = fields.value(key)
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 3 or not all(map(is_side, value)):
+        raise fields.wrong(key, "not channels, height and width in pixels")
+    channels, height, width = value
+    if channels != 3:
+        raise fields.wrong(key, "and networks here take three channels")
+    if height != width and wanted is None:
+        raise CheckpointError(
+            f"{fields.where}: {key} is {height}x{width} pixels, and the networks here take "
+            "squares: say which with --image-size"
+        )
+    return int(min(height, width))
+
+
+def _timm_labels(fields: Fields, trained: Fields) -> tuple[str, ...]:
+    """Return the names of classes: ``label_names``, those of synsets with their descriptions."""
+    own = next((part for part in (fields, trained) if "label_names" in part), fields)
+    names = own.labels("label_names") or fields.labels("labels")
+    descriptions = own.value("label_descriptions")
+    if names and isinstance(descriptions, dict):
+        known = own.below("label_descriptions") or own
+        return tuple(
+            f"{name} {text}" if _WNID.fullmatch(name) and (text := known.text(name)) else name
+            for name in names
+        )
+    if names:
+        return names
+    # Tags end in the data that the head was trained on.
+    classes = fields.count("num_classes") or trained.count("num_classes")
+    tag = trained.text("tag") or ""
+    return imagenet_labels() if classes == 1000 and tag.endswith("in1k") else ()
+
+
+def _transformers(fields: Fields, own_net: bool) -> HubConfig:
+    labels = fields.labels("id2label")
+    if any(_PLACEHOLDER_LABEL.fullmatch(label) for label in labels):
+        labels = ()
+    if own_net:
+        return HubConfig(labels=labels)
+    for key, value, wanted in (
+        ("model_type", fields.text("model_type"), "resnet"),
+        ("hidden_act", fields.text("hidden_act"), "relu"),
+        ("downsample_in_first_stage", fields.flag("downsample_in_first_stage"), False),
+    ):
+        if value not in (None, wanted):
+            raise CheckpointError(f"{fields.where}: {key} is {value!r}, {_OWN_NET}")
+    strides_first = fields.flag("downsample_in_bottleneck")
+    depth = _depth(fields)
+    return HubConfig(
+        architecture=Architecture(
+            name="ResNet" if depth is None else f"ResNet-{depth}",
+            depth=depth,
+            variant=Variant.V1 if strides_first else Variant.V1_5,
+        ),
+        labels=labels,
+    )
+
+
+def _depth(fields: Fields) -> int | None:
+    """Return the depth that the blocks of each stage make; None: they are not said, or no net's."""
+    kinds = {"basic": BasicBlock, "bottleneck": Bottleneck}
+    kind, depths = kinds.get(fields.text("layer_type") or ""), fields.value("depths")
+    if not isinstance(depths, list):
+        return None
+    counts = _whole(depths)
+    return next((depth for depth, net in BLOCKS.items() if net == (kind, counts)), None)
+
+
+def _whole(values: Iterable[object]) -> tuple[int, ...]:
+    return tuple(value for value in values if isinstance(value, int))
