@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         tune,
         verify,
         verify_isa,
+        witness,
     )
     from resnet_deploy.artifact.card import Card
     from resnet_deploy.artifact.onnx_file import Artifact
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
         SaturationReport,
         TrainingResult,
         TuningReport,
+        WitnessReport,
     )
     from resnet_deploy.spec import InputContract, InputOptions
 
@@ -113,6 +115,7 @@ __all__ = [
     "TrainingResult",
     "TuningReport",
     "UnsupportedGraphError",
+    "WitnessReport",
     "__version__",
     "bench",
     "bundle",
@@ -133,6 +136,7 @@ __all__ = [
     "tune",
     "verify",
     "verify_isa",
+    "witness",
 ]
 
 

@@ -82,6 +82,7 @@ if TYPE_CHECKING:
         RegressionReport,
         SaturationReport,
         TuningReport,
+        WitnessReport,
     )
     from resnet_deploy.results.training import Epoch, TrainingResult
 
@@ -642,6 +643,60 @@ def count_saturation(
         environment=_here(environment),
         progress=progress,
     )
+
+
+def witness(
+    source: Network | Artifact | StrPath,
+    *,
+    data: StrPath | Dataset,
+    against: Network | StrPath | None = None,
+    model: str | None = None,
+    input_options: InputOptions | None = None,
+    samples: int = 128,
+    follow_links: bool = False,
+    seed: int = 0,
+    environment: Environment | None = None,
+    progress: Progress = silent,
+) -> WitnessReport:
+    """Ask the BatchNorms of a trained net whether pictures are fed as in its training.
+
+    They remember the mean and variance of what the training gave them; with a checkpoint they tell
+    how the net is built, too. A contradiction fails.
+
+    The other words are those of :func:`verify`.
+
+    Args:
+        source: Whose input contract is asked about: a network with its weights, or an ONNX file.
+        data: Real pictures like those of the training.
+        against: The checkpoint that a file was made from, where its BatchNorms are folded.
+        samples: How many pictures: 64 to 512.
+        environment: Recorded in the result.
+        progress: Called after every question.
+    """
+    from resnet_deploy.data.calibration import calibration_images
+    from resnet_deploy.models.network import Network
+    from resnet_deploy.models.testimony import ask_file, ask_network
+    from resnet_deploy.reference import network_behind
+
+    pictures = _required(data, follow_links=follow_links)
+    if isinstance(source, Network):
+        network, contract = source, source.preprocess
+    else:
+        opened = _artifact(source, _told(None, input_options))
+        network, contract = None, opened.preprocess
+        if against is not None:
+            network = (
+                against
+                if isinstance(against, Network)
+                else network_behind(opened, _path(against), factory=model)
+            )
+            network = replace(network, preprocess=contract)
+    images = calibration_images(pictures, contract, samples=samples, seed=seed)
+    if network is None:
+        report = ask_file(opened, images, progress=progress)
+    else:
+        report = ask_network(network, images, progress=progress)
+    return replace(report, environment=_here(environment))
 
 
 def bench(

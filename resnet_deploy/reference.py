@@ -223,14 +223,25 @@ def reference_for(
         return network_reference(against, output)
     if against.suffix == ".onnx":
         return FileReference(against, runner="ort", threads=threads)
-    require("torch", f"comparing with the checkpoint {against.name}")
-    from resnet_deploy.models.checkpoint import resolve
     from resnet_deploy.models.outputs import shape_output
 
-    request = ModelRequest(model=factory) if card is None else _request_of(card.model, factory)
-    loaded = resolve(request, str(against))
+    loaded = network_behind(artifact, against, factory=factory)
     shape_output(loaded.module, loaded.spec, output)
     return ModuleReference(loaded.module, f"{against.name} in PyTorch", output)
+
+
+def network_behind(artifact: Artifact, checkpoint: Path, *, factory: str | None = None) -> Network:
+    """Return the network of ``checkpoint``, built as the card of ``artifact`` says.
+
+    Raises:
+        ResnetDeployError: the checkpoint can't be read, or is of another network.
+    """
+    require("torch", f"comparing with the checkpoint {checkpoint.name}")
+    from resnet_deploy.models.checkpoint import resolve
+
+    card = artifact.card
+    request = ModelRequest(model=factory) if card is None else _request_of(card.model, factory)
+    return resolve(request, str(checkpoint))
 
 
 def _request_of(spec: ModelSpec, factory: str | None) -> ModelRequest:

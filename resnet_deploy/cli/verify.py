@@ -1,6 +1,7 @@
 """``resnet-deploy verify``: proof that a file computes what its reference computes.
 
-Three functions of the API: against a reference, on other CPUs, and where products overflow.
+Four functions of the API: against a reference, on other CPUs, where products overflow, and what
+the net's BatchNorms remember.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ _words = Words(api.verify)
 _IMAGES = ("input_options", "data", "follow_links", "samples", "seed", "threads", "environment")
 """What counting overflows needs of the options."""
 
+_OF_A_WITNESS = ("against", "model")
+"""What a witness needs besides; it has no use for threads."""
+
 
 @click.command("verify")
 @file_argument()
@@ -54,6 +58,11 @@ _IMAGES = ("input_options", "data", "follow_links", "samples", "seed", "threads"
     is_flag=True,
     help="Count which products overflow on x86 CPUs without VNNI.",
 )
+@click.option(
+    "--witness",
+    is_flag=True,
+    help="Ask the BatchNorms of the file, or of --against, how pictures are fed.",
+)
 @_words("--max-relative", type=click.FloatRange(0))
 @_words("--min-sqnr", type=float)
 @_words("--min-cosine", type=click.FloatRange(0, 1))
@@ -62,7 +71,13 @@ _IMAGES = ("input_options", "data", "follow_links", "samples", "seed", "threads"
 @threads_option(_words)
 @output_options
 def command(
-    artifact: Path, isa: str | None, record: bool, saturation: bool, per_layer: bool, **words: Any
+    artifact: Path,
+    isa: str | None,
+    record: bool,
+    saturation: bool,
+    witness: bool,
+    per_layer: bool,
+    **words: Any,
 ) -> None:
     """Compare MODEL.onnx on ONNX Runtime with PyTorch, another file or a checkpoint.
 
@@ -76,6 +91,10 @@ def command(
 
     With --saturation no such CPU is needed: exit code 1 when sums of products overflow on the
     images, layer by layer.
+
+    With --witness the BatchNorms of the file, or of the checkpoint that --against names, are asked
+    how pictures are fed and, of a checkpoint, how the net is built; exit code 1 when they
+    contradict it. They need real pictures (--data).
     """
     from resnet_deploy.artifact.onnx_file import load
     from resnet_deploy.artifact.recording import check_recordable
@@ -86,10 +105,17 @@ def command(
         raise SpecError("--saturation counts overflows and compares nothing: use it alone")
     if record and (isa is None or words["data"] is None):
         raise SpecError("--record writes what --isa proves on real pictures: add --isa and --data")
+    if witness and (words["data"] is None or isa is not None or saturation or per_layer):
+        raise SpecError("--witness asks about real pictures and compares nothing: add --data alone")
     opened = load(artifact)
     if record:
         check_recordable(opened)  # before the work, not after it
     words["environment"] = here()
+    if witness:
+        asked = {name: words[name] for name in (*_OF_A_WITNESS, *_IMAGES) if name != "threads"}
+        with ProgressBar() as progress:
+            told = api.witness(opened, **asked, progress=progress)
+        show(told)
     if saturation:
         images = {name: words[name] for name in _IMAGES}
         with ProgressBar() as progress:

@@ -36,6 +36,7 @@ VIEWS = {
     "SensitivityReport": "sensitivity",
     "TrainingResult": "training",
     "TuningReport": "tuning",
+    "WitnessReport": "witness",
 }
 """The class of a result -> the module of :mod:`resnet_deploy.report.views` that shows it."""
 

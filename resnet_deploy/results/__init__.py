@@ -46,3 +46,4 @@ from resnet_deploy.results.sensitivity import (
 from resnet_deploy.results.training import Epoch, TrainingResult
 from resnet_deploy.results.tuning import Trial, TuningReport
 from resnet_deploy.results.verdict import Verdict
+from resnet_deploy.results.witness import Candidate, Finding, Question, WitnessReport

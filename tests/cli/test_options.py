@@ -42,6 +42,7 @@ ANOTHER_CALL = {
     ("evaluate", "record"): api.record,
     ("verify", "record"): api.record,
     ("verify", "saturation"): api.count_saturation,
+    ("verify", "witness"): api.witness,
     ("bench", "compare"): api.compare,
     ("train", "show_recipe"): api.recipe_text,
 }

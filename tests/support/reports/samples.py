@@ -10,15 +10,18 @@ from resnet_deploy.results import (
     AnswerResult,
     BenchmarkSweep,
     BundleReport,
+    Candidate,
     Diagnosis,
     LabelCounts,
     Missing,
     ModelSummary,
     Prediction,
     Predictions,
+    Question,
     RunnerStatus,
     ScoredClass,
     Stage,
+    WitnessReport,
 )
 from resnet_deploy.results.training import Epoch, TrainingResult
 from tests.support.reports.benchmarks import bench_result, profile, regression, tuning
@@ -156,6 +159,40 @@ def training() -> TrainingResult:
     )
 
 
+def witness() -> WitnessReport:
+    def question(name: str, answers: tuple[str, str], margin: float) -> Question:
+        return Question(
+            name=name,
+            held=answers[1],
+            stated=name == "shortcut",
+            layers=("bn1", "layer1.0.bn1"),
+            pictures=128,
+            candidates=tuple(
+                Candidate(name=answer, divergences=(0.001 + number / 4, 0.002 + number / 4))
+                for number, answer in enumerate(answers)
+            ),
+            margin=margin,
+            needed=2.0,
+            credible=True,
+        )
+
+    return WitnessReport(
+        model="resnet20.th",
+        data="photos (sha256 0123456789ab)",
+        pictures=128,
+        layers=("bn1", "layer1.0.bn1"),
+        divergences=(0.001, 0.002),
+        crop="whole pictures",
+        alike=True,
+        questions=(
+            question("channel order", ("BGR", "RGB"), 80.0),
+            question("shortcut", ("A", "A-end"), 1.2),
+        ),
+        hints=("a hint: bicubic fits 1.9 times better than bilinear (assumed)",),
+        environment=ENVIRONMENT,
+    )
+
+
 CHARTED: dict[str, Any] = {
     "bench": replace(bench_result(), profiles=(profile(),)),
     "sweep": BenchmarkSweep(results=(bench_result(), replace(bench_result(), ratios=()))),
@@ -178,5 +215,6 @@ RESULTS: dict[str, Any] = {
     "predict": predictions(),
     "summary": summary(),
     "train": training(),
+    "witness": witness(),
 }
 """One result of every kind, by name."""
