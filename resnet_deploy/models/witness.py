@@ -29,7 +29,7 @@ FEWEST_PICTURES = 16
 ENOUGH_PICTURES = 64
 """Pictures from which on channel orders and similar scalings are told apart."""
 
-MARGIN = 2.0
+MARGIN = 1.6
 """How many times worse the second-best structure has to fit."""
 
 MARGIN_OF_FEEDING = 3.0

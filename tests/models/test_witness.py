@@ -247,7 +247,8 @@ def test_one_picture_at_a_time_where_the_file_takes_no_more(tmp_path: Path) -> N
             self.inner = remembering(resnet_spec(8), USUAL)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.inner(x.reshape(1, 3, SIDE, SIDE))
+            logits: torch.Tensor = self.inner(x.reshape(1, 3, SIDE, SIDE))
+            return logits
 
     report = witness(Single().eval(), pictures(USUAL, 20), USUAL)
     assert len(report.divergences) == 7
