@@ -320,6 +320,7 @@ def test_json_of_predictions() -> None:
         "predictions": [to_dict(prediction) for prediction in found.predictions],
         "output_kind": "",
         "environment": to_dict(HERE),
+        "preprocess": None,
     }
 
 
