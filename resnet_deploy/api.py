@@ -360,6 +360,7 @@ def deploy(
     exclude: str | Sequence[str] = (),
     workers: int = 1,
     verify: bool = True,
+    witness: bool = True,
     allow_float_ops: bool | None = None,
     sensitivity: bool = False,
     max_drop: float | None = None,
@@ -387,6 +388,8 @@ def deploy(
         resize_in_graph: Let the files resize and crop pictures of any size; needs input uint8-nhwc.
         int8: Also write the int8 file.
         verify: Compare the files with their source.
+        witness: Ask BatchNorm on the calibration images how pictures are fed and how the net is
+            built: what is assumed follows it, what contradicts it ends the run.
         allow_float_ops: Accept an int8 file in which ONNX Runtime leaves operators in float; by
             default one made of an ONNX file, not one made of a network.
         sensitivity: Rank the layers: what each would gain and cost in float.
@@ -442,6 +445,7 @@ def deploy(
             seed,
         ),
         verify=verify,
+        witness=witness,
         allow_float_ops=allow_float_ops,
         sensitivity=sensitivity,
         budget=budget,
@@ -674,6 +678,7 @@ def witness(
         progress: Called after every question.
     """
     from resnet_deploy.data.calibration import calibration_images
+    from resnet_deploy.deployment.hearing import unfolded
     from resnet_deploy.models.network import Network
     from resnet_deploy.models.testimony import ask_file, ask_network
     from resnet_deploy.reference import network_behind
@@ -693,7 +698,7 @@ def witness(
             network = replace(network, preprocess=contract)
     images = calibration_images(pictures, contract, samples=samples, seed=seed)
     if network is None:
-        report = ask_file(opened, images, progress=progress)
+        report = ask_file(opened, images, simplify=unfolded, progress=progress)
     else:
         report = ask_network(network, images, progress=progress)
     return replace(report, environment=_here(environment))

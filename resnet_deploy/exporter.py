@@ -72,7 +72,7 @@ def export_network(
         output=spec.output,
         labels=network.labels if spec.output.kind.has_classes else (),
         licence=network.licence,
-        assumed=network.assumed,
+        assumed=tuple(network.assumed.values()),
         versions={"resnet-deploy": __version__, **versions(MAKERS)},
     )
     module = shaped(network, spec.output)

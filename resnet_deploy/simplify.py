@@ -27,20 +27,23 @@ _CHILD = """
 import sys
 sys.modules["torch"] = None
 import onnx, onnxsim
-model, checked = onnxsim.simplify(onnx.load(sys.argv[1]))
+model, checked = onnxsim.simplify(onnx.load(sys.argv[1]), skipped_optimizers=sys.argv[3:])
 onnx.save(model, sys.argv[2])
 """
 """onnxsim imports torch, which takes longer than its work, and needs it for nothing done here."""
 
 
-def simplify(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
+_FOLDING = ("fuse_bn_into_conv",)
+
+
+def simplify(model: onnx.ModelProto, *, fold_batchnorm: bool = True) -> tuple[onnx.ModelProto, str]:
     """Return ``model`` simplified by onnxsim, and what became of it in a few words.
 
     The result is dropped, with a warning in the log, when onnxsim fails or crashes, changes the
     inputs or outputs, adds nodes, or moves any value by more than 1e-5 of its output's largest.
     """
     try:
-        simplified = _run_onnxsim(model)
+        simplified = _run_onnxsim(model, () if fold_batchnorm else _FOLDING)
         _restore(model, simplified)
         _check(model, simplified)
     except (RunnerError, TimeoutError) as error:
@@ -50,12 +53,12 @@ def simplify(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
     return simplified, f"onnxsim removed {removed} nodes"
 
 
-def _run_onnxsim(model: onnx.ModelProto) -> onnx.ModelProto:
+def _run_onnxsim(model: onnx.ModelProto, skipped: tuple[str, ...]) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
         source, target = Path(folder, "in.onnx"), Path(folder, "out.onnx")
         source.write_bytes(model.SerializeToString())
         ended = one_shot.run(
-            [sys.executable, "-c", _CHILD, str(source), str(target)],
+            [sys.executable, "-c", _CHILD, str(source), str(target), *skipped],
             folder=Path(folder),
             timeout=_TIMEOUT_SECONDS,
         )

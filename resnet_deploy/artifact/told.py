@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.output_kind import PROBABILITIES, assumed_output
 from resnet_deploy.errors import SpecError
-from resnet_deploy.spec import InputOptions, Learned, OutputKind, Told
+from resnet_deploy.spec import InputContract, InputOptions, Learned, OutputKind, Told
 
 if TYPE_CHECKING:
     from resnet_deploy.artifact.onnx_file import Artifact
@@ -44,7 +44,12 @@ def as_fed(artifact: Artifact, options: InputOptions) -> Artifact:
             f"{artifact.path} takes {own.format.value} and does this itself: drop "
             f"{', '.join('--' + name.replace('_', '-') for name in told)}"
         )
-    contract, card = options.over(own, Learned.OPTION), artifact.card
+    return as_contract(artifact, options.over(own, Learned.OPTION))
+
+
+def as_contract(artifact: Artifact, contract: InputContract) -> Artifact:
+    """Return ``artifact``, whose images are prepared as ``contract`` says."""
+    card = artifact.card
     card = None if card is None else replace(card, preprocess=contract)
     return replace(artifact, preprocess=contract, card=card)
 

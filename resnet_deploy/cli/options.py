@@ -219,6 +219,7 @@ def quantization_options(words: Words) -> Callable[[F], F]:
         words("--first-conv", type=choice(FirstConv)),
         words("--exclude", metavar="GLOB"),
         words("--verify/--no-verify"),
+        words("--witness/--no-witness"),
     )
 
 

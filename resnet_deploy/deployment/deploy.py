@@ -11,6 +11,7 @@ from dataclasses import replace
 from resnet_deploy.artifact.files import write_together
 from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.data.datasets import Data
+from resnet_deploy.deployment.hearing import Heard, hear
 from resnet_deploy.deployment.making import Made, make_fp32, make_int8
 from resnet_deploy.deployment.plan import Plan, make_plan
 from resnet_deploy.deployment.resizing import check_resize, with_resize
@@ -45,7 +46,12 @@ def deploy(
             so far.
     """
     begin = time.perf_counter()
-    plan = make_plan(source, spec, calibration=calibration, data=data, environment=environment)
+    heard = Heard(source=source)
+    if spec.witness:
+        heard = hear(source, calibration, seed=spec.quant.seed, progress=progress)
+    if heard.contradicted:
+        return _contradicted(heard, spec, environment, time.perf_counter() - begin)
+    plan = make_plan(heard, spec, calibration=calibration, data=data, environment=environment)
     fp32 = make_fp32(plan, progress)
     int8 = make_int8(fp32.artifact, plan, progress) if spec.int8 and fp32.wanted else None
     notices = [*plan.notices, *fp32.notices, *(int8.notices if int8 else ())]
@@ -71,6 +77,26 @@ def deploy(
         budget=None if int8 is None else int8.budget,
         verdict=None if int8 is None else int8.verdict,
         preprocess=replace(plan.images.preprocess, resize_in_graph=spec.export.resize_in_graph),
+        witness=heard.report,
+    )
+
+
+def _contradicted(
+    heard: Heard, spec: DeploySpec, environment: Environment, seconds: float
+) -> Deployment:
+    """Return a deployment of nothing: what was stated is not what the net was trained with."""
+    source = heard.source
+    return Deployment(
+        files={},
+        sha256={},
+        parity={},
+        inspection=None,
+        allowed_float_ops=spec.allow_float_ops,
+        notices=source.notices,
+        seconds=seconds,
+        environment=environment,
+        preprocess=source.preprocess,
+        witness=heard.report,
     )
 
 

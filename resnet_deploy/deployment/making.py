@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.artifact.onnx_file import Artifact, with_card
 from resnet_deploy.data.calibration import CalibrationImages
@@ -59,11 +60,13 @@ class MadeInt8(Made):
 def make_fp32(plan: Plan, progress: Progress) -> Made:
     """Return the fp32 file: exported and compared with PyTorch, or the one that was given."""
     if isinstance(plan.source, Artifact):
-        return Made(artifact=plan.source)
+        return Made(artifact=replace(plan.source, card=_heard(plan.source, plan)))
     from resnet_deploy.exporter import export_network
 
     name = plan.paths["fp32"].stem
     artifact = export_network(plan.source, plan.spec.export, name=name, progress=progress)
+    if plan.heard is not None and plan.heard.report is not None:
+        artifact = with_card(artifact, _heard(artifact, plan))
     assert artifact.card is not None, "an exported file has a card"
     folding = [step for step in artifact.card.steps if step.name == "fold_batchnorm"]
     reasons = [reason for step in folding[:1] for reason in step.options["not_folded"]]
@@ -74,6 +77,15 @@ def make_fp32(plan: Plan, progress: Progress) -> Made:
         card = replace(artifact.card, parity=figures, accuracy=plan.accuracy)
         artifact = with_card(artifact, card)
     return Made(artifact=artifact, parity=parity, notices=notices)
+
+
+def _heard(artifact: Artifact, plan: Plan) -> Card:
+    """Return the card of ``artifact`` with what BatchNorm said; the next file inherits it."""
+    heard, card = plan.heard, artifact.card
+    assert card is not None, "what is deployed has a card"
+    if heard is None or heard.report is None:
+        return card
+    return card.with_step("witness", heard.facts)
 
 
 def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:

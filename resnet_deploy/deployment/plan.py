@@ -17,6 +17,7 @@ from resnet_deploy.data.calibration import (
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.labels import match_classes
 from resnet_deploy.data.preprocess import input_preprocess
+from resnet_deploy.deployment.hearing import Heard
 from resnet_deploy.deployment.source import fp32_source, with_input
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.models.network import Network
@@ -54,6 +55,7 @@ class Plan:
         accuracy: of the float network, as training measured it, if the fp32 file will be that one.
         data: images on which a ranking or a budget is measured; None means other images of
             ``calibration``.
+        heard: what BatchNorm said of the source.
         notices: lines for the user.
     """
 
@@ -67,11 +69,12 @@ class Plan:
     known: Known = NOTHING_KNOWN
     accuracy: tuple[Accuracy, ...] = ()
     data: Data | None = None
+    heard: Heard | None = None
     notices: tuple[str, ...] = ()
 
 
 def make_plan(
-    source: Network | Artifact,
+    heard: Heard,
     spec: DeploySpec,
     *,
     calibration: Data | None,
@@ -85,11 +88,12 @@ def make_plan(
             are asked for contradict each other.
     """
     spec = replace(spec, quant=for_cpu(spec.quant, environment))
+    source = heard.source
     if isinstance(source, Artifact):
         plan = _plan_of_file(source, spec, calibration, environment)
     else:
         plan = _plan_of_network(source, spec, calibration, environment)
-    return replace(plan, data=data)
+    return replace(plan, data=data, heard=heard)
 
 
 def for_cpu(quant: QuantSpec, environment: Environment) -> QuantSpec:
@@ -183,6 +187,7 @@ def _plan_of_network(
     network, notices = _with_labels(network, spec.export.output, images)
     if not spec.int8 and int8.exists():
         notices += (f"{int8} is of an earlier export: delete it, or export without --no-int8",)
+    assumed = (network.assumption,) if network.assumption else ()
     accuracy, int8_accuracy = _measured(network, spec, preprocess)
     known = known_of(network, without_images=calibration is None) if spec.int8 else NOTHING_KNOWN
     return Plan(
@@ -195,7 +200,7 @@ def _plan_of_network(
         accuracy=accuracy,
         reference=reference,
         environment=environment,
-        notices=(*network.notices, *notices),
+        notices=(*network.notices, *assumed, *notices),
     )
 
 

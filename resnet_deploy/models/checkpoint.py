@@ -139,7 +139,8 @@ def _without_file(request: ModelRequest, seed: int) -> Network:
 
 def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -> Network:
     raw, card, notices = _tensors(path)
-    sha256, assumed = sha256_of(path), ""
+    sha256 = sha256_of(path)
+    assumed: dict[str, str] = {}
     if card is not None:
         stated = stated_by_card(card, request, path.name)
     elif kind == "imagenet":  # in a cache, where nothing lies beside it
@@ -190,8 +191,8 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
             *cast,
             *stated.notices,
             *deviations,
-            *([f"{path.name} does not say, so assumed: {assumed}"] if assumed else ()),
         ),
+        assumed=assumed,
     )
 
 

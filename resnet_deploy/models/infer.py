@@ -91,36 +91,38 @@ def _infer_depth(blocks: tuple[int, ...], bottleneck: bool, name: str) -> int:
     )
 
 
-def left_open(spec: ModelSpec, request: ModelRequest, stated: Stated = NOTHING_STATED) -> str:
-    """Return, in words, what of ``spec`` neither tensors nor the others told; empty: nothing.
+def left_open(
+    spec: ModelSpec, request: ModelRequest, stated: Stated = NOTHING_STATED
+) -> dict[str, str]:
+    """Return, by option, what of ``spec`` neither tensors nor the others told, in words.
 
     Each changes what the net computes and leaves every key and shape as it is.
     """
     if spec.family is not Family.IMAGENET and spec.family is not Family.CIFAR:
-        return ""
-    assumed = []
+        return {}
+    assumed: dict[str, str] = {}
     shortcut, stem = request.shortcut or stated.shortcut, request.stem or stated.stem
     if spec.shortcut is Shortcut.A and not spec.plain and shortcut is None:
-        assumed.append(
+        assumed["shortcut"] = (
             "shortcuts of option A with zeros on both sides of the channels (zeros behind: "
             "--shortcut A-end; no shortcuts: --plain)"
         )
     if spec.stem is Stem.CIFAR and stem is None:
-        assumed.append("no max-pool after the 3x3 conv1 (with one: --stem cifar-pool)")
+        assumed["stem"] = "no max-pool after the 3x3 conv1 (with one: --stem cifar-pool)"
     if spec.stem is Stem.CIFAR_POOL and request.stem is Stem.IMAGENET:
-        assumed.append("imagenet's max-pool after a 3x3 conv1 (which is --stem cifar-pool)")
+        assumed["stem"] = "imagenet's max-pool after a 3x3 conv1 (which is --stem cifar-pool)"
     bottleneck = spec.family is Family.IMAGENET and spec.depth >= 50
     if bottleneck and (request.variant or stated.variant) is None:
-        assumed.append(f"the strides of {spec.variant.value} (of the paper: --variant v1)")
-    rest = [
-        (request.bn_eps or stated.bn_eps, f"BatchNorm's epsilon {spec.bn_eps:g}", "--bn-eps"),
-        (request.padding or stated.padding, "PyTorch's padding", "--padding tf"),
-        (request.pool or stated.pool, "strides without a blur", "--pool blur, avg"),
-    ]
-    assumed += [f"{what} ({option})" for given, what, option in rest if given is None]
+        assumed["variant"] = f"the strides of {spec.variant.value} (of the paper: --variant v1)"
+    if (request.bn_eps or stated.bn_eps) is None:
+        assumed["bn-eps"] = f"BatchNorm's epsilon {spec.bn_eps:g} (--bn-eps)"
+    if (request.padding or stated.padding) is None:
+        assumed["padding"] = "PyTorch's padding (--padding tf)"
+    if (request.pool or stated.pool) is None:
+        assumed["pool"] = "strides without a blur (--pool blur, avg)"
     if stated.pool is None:  # whoever says how maps are halved means a net of ReLUs
-        assumed.append("ReLU (else --model package.module:factory)")
-    return ", ".join(assumed)
+        assumed["activation"] = "ReLU (else --model package.module:factory)"
+    return assumed
 
 
 def _infer_stem(weight: Tensor, request: ModelRequest, name: str, stated: Stated) -> Stem:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from resnet_deploy.artifact.card import WeightsSource
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.spec import InputContract, ModelSpec
+from resnet_deploy.spec.input_contract import options_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +27,8 @@ class Network:
         labels: empty, or one name per class.
         licence: of the weights, an SPDX expression; empty when unknown.
         card: what training wrote beside the weights.
-        assumed: what of the network nothing told, in words; ``preprocess`` says it of pictures.
+        assumed: what of the network nothing told, by option and in words; ``preprocess`` says it
+            of pictures.
         notices: lines worth telling a user.
     """
 
@@ -37,5 +39,15 @@ class Network:
     labels: tuple[str, ...] = ()
     licence: str = ""
     card: WeightsCard | None = None
-    assumed: tuple[str, ...] = ()
+    assumed: dict[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+
+    @property
+    def assumption(self) -> str:
+        """What is assumed of the network and of its pictures, in one line; empty: nothing."""
+        untold = self.preprocess.assumed
+        said = list(self.assumed.values())
+        if untold:
+            said.append(f"how pictures are prepared ({options_of(untold)}; see the line pictures)")
+        name = self.source.file or self.spec.name
+        return f"{name} does not say, so assumed: {', '.join(said)}" if said else ""

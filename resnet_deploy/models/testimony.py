@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+
+import onnx
+from torch import nn
 
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import Artifact
@@ -53,11 +57,16 @@ def ask_network(
 
 
 def ask_file(
-    artifact: Artifact, images: CalibrationImages, *, progress: Progress = silent
+    artifact: Artifact,
+    images: CalibrationImages,
+    *,
+    simplify: Callable[[onnx.ModelProto], onnx.ModelProto],
+    progress: Progress = silent,
 ) -> WitnessReport:
     """Return what the BatchNormalization nodes of an ONNX file say of its contract.
 
-    Of a file that takes bytes they say whether it normalises as it was trained.
+    Of a file that takes bytes they say whether it normalises as it was trained. ``simplify`` is
+    for graphs that can't be rebuilt as they are; it must leave the BatchNormalizations alone.
 
     Raises:
         SpecError: the net can't run on these pictures.
@@ -68,7 +77,7 @@ def ask_file(
     if not any(node.op_type == "BatchNormalization" for node in model.graph.node):
         return _silent(name, images, "its BatchNorms are folded: ask its checkpoint")
     try:
-        module = module_from_onnx(model)
+        module = _module(model, simplify)
     except UnsupportedGraphError as error:
         return _silent(name, images, str(error))
     contract = artifact.preprocess
@@ -78,6 +87,16 @@ def ask_file(
         count = contract.channels
         contract = replace(contract, range=BYTES, mean=(0.0,) * count, std=(1.0,) * count)
     return witness(module, images, contract, name=name, progress=progress)
+
+
+def _module(
+    model: onnx.ModelProto, simplify: Callable[[onnx.ModelProto], onnx.ModelProto]
+) -> nn.Module:
+    """Return ``model`` in PyTorch; the sums of shapes that exporters leave in it are done first."""
+    try:
+        return module_from_onnx(model)
+    except UnsupportedGraphError:
+        return module_from_onnx(simplify(model))
 
 
 def _silent(name: str, images: CalibrationImages, why: str) -> WitnessReport:
@@ -100,6 +119,11 @@ def told_of_pictures(report: WitnessReport, contract: InputContract) -> InputOpt
     return replace(options, range=found.range, mean=found.mean, std=found.std)
 
 
+def told_of_file(artifact: Artifact, report: WitnessReport) -> InputContract:
+    """Return the contract of ``artifact`` as ``report`` clearly says, where it was assumed."""
+    return _contract(artifact.preprocess, report)
+
+
 def told_of_spec(report: WitnessReport, spec: ModelSpec) -> ModelSpec:
     """Return ``spec`` as ``report`` clearly says that the net is built; else as it is."""
     for question in answers(Guess(spec)):
@@ -114,16 +138,23 @@ def as_told(network: Network, report: WitnessReport) -> Network:
 
     That is where it was assumed. What somebody stated stays: of a contradiction its user decides.
     """
-    contract = network.preprocess
-    kept = {q.name for q in report.questions if q.stated}
-    open_ones = replace(report, questions=tuple(q for q in report.questions if q.name not in kept))
-    told = told_of_pictures(open_ones, contract)
+    contract = _contract(network.preprocess, report)
+    spec = told_of_spec(_about_open(report), network.spec)
+    module = network.module if spec == network.spec else rebuilt(network.module)(spec)
+    return replace(network, module=module, spec=spec, preprocess=contract)
+
+
+def _about_open(report: WitnessReport) -> WitnessReport:
+    """Return ``report`` without the questions whose answers somebody stated."""
+    return replace(report, questions=tuple(q for q in report.questions if not q.stated))
+
+
+def _contract(contract: InputContract, report: WitnessReport) -> InputContract:
+    open_ones = _about_open(report)
     before = contract.learned
-    contract = told.over(contract, Learned.WITNESS)
+    contract = told_of_pictures(open_ones, contract).over(contract, Learned.WITNESS)
     if open_ones.winner(SCALING) is None:  # turned round, and as well known as before
         for name in ("range", "mean", "std"):
             if name in before:
                 contract = contract.learned_from(before[name], [name])
-    spec = told_of_spec(open_ones, network.spec)
-    module = network.module if spec == network.spec else rebuilt(network.module)(spec)
-    return replace(network, module=module, spec=spec, preprocess=contract)
+    return contract

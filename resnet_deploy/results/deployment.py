@@ -10,6 +10,7 @@ from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.parity import Inspection, ParityReport
 from resnet_deploy.results.sensitivity import BudgetReport, SensitivityReport
 from resnet_deploy.results.verdict import Verdict
+from resnet_deploy.results.witness import WitnessReport
 from resnet_deploy.spec import InputContract
 
 
@@ -64,6 +65,7 @@ class Deployment(Result):
 
     By precision (``fp32``, ``int8``): paths, SHA-256 and parity. Without files a check failed.
     Where an accuracy ``budget`` was asked for, the best file is there even when a check failed.
+    ``witness`` is what BatchNorm said of the source, where it was asked.
     """
 
     DERIVED = ("passed",)
@@ -80,6 +82,7 @@ class Deployment(Result):
     budget: BudgetReport | None = None
     verdict: Verdict | None = None
     preprocess: InputContract | None = None
+    witness: WitnessReport | None = None
 
     @property
     def passed(self) -> bool:
@@ -89,6 +92,8 @@ class Deployment(Result):
 
     def _failure(self) -> str:
         wrong = [report.reason for report in self.parity.values() if report.reason is not None]
+        if not self.parity and self.witness is not None and self.witness.reason is not None:
+            wrong.append(f"BatchNorm contradicts {self.witness.reason}")
         if self.budget is not None and not self.budget.held:
             missed = self.budget.missed(self.budget.best)
             wrong.append(f"the best int8 file misses the accuracy budget by {missed:.3g} points")

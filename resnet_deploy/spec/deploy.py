@@ -76,6 +76,7 @@ class DeploySpec:
         int8: also make the int8 file.
         quant: how.
         verify: compare the files with their source; without, they are written as they come.
+        witness: ask BatchNorm on real calibration images first; what it contradicts ends the run.
         allow_float_ops: accept layers that ONNX Runtime leaves in float.
         sensitivity: measure what each layer would gain and cost in float.
         budget: keep layers in float until this holds. The best file so far is always in place,
@@ -94,6 +95,7 @@ class DeploySpec:
     int8: bool = True
     quant: QuantSpec = field(default_factory=QuantSpec)
     verify: bool = True
+    witness: bool = True
     allow_float_ops: bool = False
     sensitivity: bool = False
     budget: Budget | None = None

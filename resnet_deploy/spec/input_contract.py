@@ -124,8 +124,11 @@ FIELDS = (
 )
 """The keys of :attr:`InputContract.learned`, by the options that say them."""
 
-OPTIONS = {"size": "image-size"}
-"""The options that are called otherwise than their fields."""
+
+def options_of(names: Iterable[str]) -> str:
+    """Return the options that say the fields ``names``."""
+    flags = ("image-size" if name == "size" else name.replace("_", "-") for name in names)
+    return ", ".join(f"--{flag}" for flag in flags)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,10 +229,10 @@ class InputContract:
 
     def assumption(self, name: str) -> str:
         """Return what of the file ``name`` is assumed, and how to say what it is, in one line."""
-        options = ", ".join("--" + OPTIONS.get(key, key).replace("_", "-") for key in self.assumed)
         return (
             f"{name} does not say all of how its pictures are prepared; assumed, as shown under "
-            f'"pictures": {options}. Say what they are: a wrong guess gives wrong answers'
+            f"'pictures': {options_of(self.assumed)}. Say what they are: a wrong guess gives wrong "
+            "answers"
         )
 
     @property

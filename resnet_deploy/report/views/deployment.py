@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from resnet_deploy.report.document import FAIL, PASS, Document, Notes, Section, Verdict
-from resnet_deploy.report.views import parity, sensitivity
+from resnet_deploy.report.views import parity, sensitivity, witness
 from resnet_deploy.report.words import file_name, megabytes
 from resnet_deploy.results import Deployment
 
@@ -19,7 +19,11 @@ def view(deployment: Deployment) -> Document:
         *(f"wrote {path}  {kind}{_size(path)}" for kind, path in deployment.files.items()),
         f"took {deployment.seconds:.1f} s",
     )
-    notices = tuple(f"note  {notice}" for notice in deployment.notices)
+    told = () if deployment.witness is None else witness.sentences(deployment.witness)
+    notices = (
+        *(f"note  {notice}" for notice in deployment.notices),
+        *(f"BatchNorm  {sentence}" for sentence in told),
+    )
     return Document(
         topic="Deployment" if ranked is None else "Quantization, layer by layer",
         title=_title(deployment),

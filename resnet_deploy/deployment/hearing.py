@@ -1,0 +1,100 @@
+"""BatchNorm is heard before anything is made: how pictures are fed, how the net is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import onnx
+
+from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.artifact.told import as_contract
+from resnet_deploy.data.calibration import calibration_images
+from resnet_deploy.data.datasets import Data
+from resnet_deploy.models.network import Network
+from resnet_deploy.progress import Progress, silent
+from resnet_deploy.results import Finding, WitnessReport
+from resnet_deploy.simplify import simplify
+
+_PICTURES = 128
+
+_NOT_BUILT = "activation"
+"""What can be told, and not be built."""
+
+_STRUCTURE = ("shortcut", "stem", "variant", "pool", "padding", _NOT_BUILT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """A network or a file, fed and built as the witness clearly says where it was assumed.
+
+    ``report`` is None where nobody could be asked.
+    """
+
+    source: Network | Artifact
+    report: WitnessReport | None = None
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether something does not fit that was stated, or that nothing clearly better is for."""
+        if self.report is None:
+            return False
+        return any(
+            q.stated or q.winner is None or q.name == _NOT_BUILT for q in self.report.contradicted
+        )
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """The findings, for the card."""
+        report = self.report
+        assert report is not None, "the caller looked"
+        return {
+            "data": report.data,
+            "pictures": report.pictures,
+            "findings": {q.name: q.winner or Finding.UNDECIDED.value for q in report.questions},
+            "margins": {q.name: float(f"{q.margin:.3g}") for q in report.questions},
+        }
+
+
+def hear(
+    source: Network | Artifact,
+    pictures: Data | None,
+    *,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Heard:
+    """Ask the BatchNorms of ``source`` on real ``pictures``, if there are both.
+
+    Raises:
+        DatasetError: the pictures can't be read.
+    """
+    if pictures is None or not _may_know(source):
+        return Heard(source=source)
+    from resnet_deploy.models.testimony import as_told, ask_file, ask_network, told_of_file
+
+    images = calibration_images(pictures, source.preprocess, samples=_PICTURES, seed=seed)
+    if isinstance(source, Artifact):
+        report = ask_file(source, images, simplify=unfolded, progress=progress)
+        if report.silent:
+            return Heard(source=source)
+        contract = told_of_file(source, report)
+        return Heard(source=as_contract(source, contract), report=report)
+    stated = frozenset(_STRUCTURE) - source.assumed.keys()
+    report = ask_network(source, images, stated=stated, progress=progress)
+    if report.silent:
+        return Heard(source=source)
+    told = as_told(source, report)
+    settled = {q.name for q in report.questions if q.winner is not None}
+    assumed = {name: said for name, said in source.assumed.items() if name not in settled}
+    return Heard(source=replace(told, assumed=assumed), report=report)
+
+
+def unfolded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return ``model`` simplified, with its BatchNormalizations."""
+    return simplify(model, fold_batchnorm=False)[0]
+
+
+def _may_know(source: Network | Artifact) -> bool:
+    """Whether there can be BatchNorms that remember: a look inside a file costs time."""
+    if isinstance(source, Network):
+        return source.source.kind != "random"
+    return not source.quantized and source.card is None
