@@ -292,6 +292,7 @@ def quantize(
     """
     from resnet_deploy.data.preprocess import input_preprocess
     from resnet_deploy.deployment.calibration_notices import calibration_notices
+    from resnet_deploy.deployment.hearing import hear
     from resnet_deploy.deployment.plan import SYNTHETIC_NOTICE, for_cpu, images_for, known_of
     from resnet_deploy.deployment.source import fp32_source, with_input
     from resnet_deploy.quantization.quantized import NOTHING_KNOWN, accepted
@@ -310,11 +311,14 @@ def quantize(
         seed,
     )
     spec = for_cpu(spec, _here(environment))
+    given = _data(calibration, follow_links=follow_links)
+    heard = hear(_heard(fp32, output_kind, input_options), given, seed=seed, progress=progress)
+    for warning in heard.warnings:
+        logger.warning("%s", warning)
     source = with_input(
-        fp32_source(_judged(fp32, output_kind, input_options)),
+        fp32_source(heard.artifact),
         None if input is None else _one_of(InputFormat, input),
     )
-    given = _data(calibration, follow_links=follow_links)
     images = images_for(spec, given, input_preprocess(source))
     known = NOTHING_KNOWN if network is None else known_of(network, without_images=given is None)
     if images.synthetic and known == NOTHING_KNOWN:
@@ -1472,11 +1476,19 @@ def _judged(
     given: Artifact | StrPath, output_kind: str | None, input_options: InputOptions | None
 ) -> Artifact:
     """Return a file whose answers are judged; what is only assumed of it is said."""
+    opened = _heard(given, output_kind, input_options)
+    if opened.preprocess.assumed:
+        logger.warning("%s", opened.preprocess.assumption(opened.path.name))
+    return opened
+
+
+def _heard(
+    given: Artifact | StrPath, output_kind: str | None, input_options: InputOptions | None
+) -> Artifact:
+    """Return a file whose BatchNorms may still tell how its pictures are prepared."""
     opened = _artifact(given, _told(output_kind, input_options))
     if opened.assumed_kind:
         logger.warning("%s", opened.assumption)
-    if opened.preprocess.assumed:
-        logger.warning("%s", opened.preprocess.assumption(opened.path.name))
     for notice in opened.notices:
         logger.warning("%s: %s", opened.path.name, notice)
     return opened
@@ -1495,7 +1507,7 @@ def _deployed(
     from resnet_deploy.models.network import Network
 
     if not isinstance(source, Network):
-        return _judged(source, output_kind, input_options)
+        return _heard(source, output_kind, input_options)
     if output_kind is not None:
         raise SpecError("a network answers what --output asks for: drop --output-kind")
     if input_options is None:

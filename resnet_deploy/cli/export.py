@@ -32,9 +32,9 @@ _loads, _deploys = Words(api.load), Words(api.deploy)
 @network_options(_loads)
 @_loads(
     "--weights",
-    metavar="[random|imagenet|cifar10|FILE]",
+    metavar="[random|imagenet|cifar10|FILE|FOLDER]",
     help="Random, torchvision's published file (imagenet, downloaded), the ResNet-20 that comes "
-    "with the package (cifar10), a checkpoint, or the folder of a training run.",
+    "with the package (cifar10), a checkpoint, or the folder of a training run or a hub.",
 )
 @_deploys(
     "-o",

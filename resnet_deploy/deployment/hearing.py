@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 import onnx
 
+from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.artifact.told import as_contract
 from resnet_deploy.data.calibration import calibration_images
@@ -41,6 +43,23 @@ class Heard:
         return any(
             q.stated or q.winner is None or q.name == _NOT_BUILT for q in self.report.contradicted
         )
+
+    @property
+    def artifact(self) -> Artifact:
+        """The file that was asked."""
+        assert isinstance(self.source, Artifact), "the caller asked a file"
+        return self.source
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is assumed of a file's pictures still, and what is contradicted."""
+        contract, report = self.source.preprocess, self.report
+        found = []
+        if contract.assumed and isinstance(self.source, Artifact):
+            found.append(contract.assumption(self.source.path.name))
+        if self.contradicted and report is not None:
+            found.append(f"BatchNorm contradicts {report.reason}")
+        return tuple(found)
 
     @property
     def facts(self) -> dict[str, object]:
@@ -94,7 +113,11 @@ def unfolded(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _may_know(source: Network | Artifact) -> bool:
-    """Whether there can be BatchNorms that remember: a look inside a file costs time."""
+    """Whether there can be BatchNorms that remember, and PyTorch to run them."""
     if isinstance(source, Network):
         return source.source.kind != "random"
-    return not source.quantized and source.card is None
+    if source.quantized or source.card is not None or find_spec("torch") is None:
+        return False
+    # Before torch is imported: most files have them folded.
+    nodes = read_model(source.path).graph.node
+    return any(node.op_type == "BatchNormalization" for node in nodes)

@@ -81,7 +81,7 @@ def make_plan(
     data: Data | None,
     environment: Environment,
 ) -> Plan:
-    """Return what ``deploy`` does with its arguments.
+    """Return what ``deploy`` does with its arguments; BatchNorm was ``heard`` on the source.
 
     Raises:
         ResnetDeployError: an input can't be read, an output can't be written, or two things that
@@ -90,7 +90,7 @@ def make_plan(
     spec = replace(spec, quant=for_cpu(spec.quant, environment))
     source = heard.source
     if isinstance(source, Artifact):
-        plan = _plan_of_file(source, spec, calibration, environment)
+        plan = _plan_of_file(heard, spec, calibration, environment)
     else:
         plan = _plan_of_network(source, spec, calibration, environment)
     return replace(plan, data=data, heard=heard)
@@ -131,8 +131,9 @@ def known_of(network: Network, *, without_images: bool) -> Known:
 
 
 def _plan_of_file(
-    source: Artifact, spec: DeploySpec, calibration: Data | None, environment: Environment
+    heard: Heard, spec: DeploySpec, calibration: Data | None, environment: Environment
 ) -> Plan:
+    source = heard.artifact
     if not spec.int8 or spec.name or replace(spec.export, input=ExportSpec().input) != ExportSpec():
         raise SpecError(
             f"{source.path} is exported already: drop --name, --no-int8, --output, "
@@ -161,6 +162,7 @@ def _plan_of_file(
         images=images_for(spec.quant, calibration, input_preprocess(fp32)),
         reference=FileReference(source.path, runner="ort", threads=spec.threads),
         environment=environment,
+        notices=heard.warnings,
     )
 
 
