@@ -1,9 +1,9 @@
 """How often the BatchNorm witness is right: a study on small nets of many kinds.
 
-Trains about forty ResNets on CIFAR-10 pictures, each in one thread and half a minute: with
-zeros on both sides or behind (option A), projections, plain, with and without a max-pool, with the
-strides of v1 and v1.5, other activations, and fed in a dozen ways. Then every net
-is given to the witness under an answer that is right and under the usual assumption, with 128
+Trains fifty ResNets on CIFAR-10 pictures, each in one thread and half a minute: with zeros on both
+sides or behind (option A), projections, plain, with and without a max-pool, with the strides of v1
+and v1.5, blurred and averaged halving, TensorFlow's padding, other activations, and fed in a dozen
+ways. Then every net is given to the witness as it is and as it would be assumed to be, with 128
 pictures of the test set. What counts: no choice is wrong. Pictures of one class, too few pictures
 and scalings that nobody knows are tried as well.
 
