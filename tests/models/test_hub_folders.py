@@ -266,8 +266,9 @@ def test_names_of_other_classes_are_not_used(tmp_path: Path) -> None:
 def test_a_3x3_stem_stays_open(tmp_path: Path) -> None:
     spec = resnet_spec(18, num_classes=10, stem=Stem.CIFAR)
     network = load(hub(tmp_path, changed(input_size=[3, 32, 32], crop_pct=1.0), spec))
-    [told] = network.notices
-    assert told.endswith("assumed: no max-pool after the 3x3 conv1 (with one: --stem cifar-pool)")
+    assert network.assumption.endswith(
+        "so assumed: no max-pool after the 3x3 conv1 (with one: --stem cifar-pool)"
+    )
     assert network.preprocess.resize == (32, 32)
 
 
@@ -295,8 +296,7 @@ def test_transformers_configs_that_are_refused(
 
 def test_a_config_of_something_else_is_nobodys(tmp_path: Path) -> None:
     hub(tmp_path, {"lr": 0.1, "architecture": {"name": "mine"}, "mean": "x"})
-    [told] = load(tmp_path).notices
-    assert "does not say, so assumed" in told
+    assert "does not say, so assumed" in load(tmp_path).assumption
 
 
 def test_a_plain_checkpoint_assumes_its_pictures(tmp_path: Path) -> None:

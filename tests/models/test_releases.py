@@ -90,10 +90,10 @@ def test_a_name_that_lies_is_said(tmp_path: Path) -> None:
     path = tmp_path / "resnet50-11ad3fa6.pth"
     torch.save(shapes_of(resnet_spec(18, num_classes=10)), path)
     network = resolve(ModelRequest(), str(path))
-    told, structure = network.notices
+    [told] = network.notices
     assert told.startswith("the name is that of torchvision's resnet50-11ad3fa6.pth, the content")
     assert "is assumed" in told
-    assert "--bn-eps" in structure
+    assert "--bn-eps" in network.assumption
     assert network.preprocess.resize == (232, 232)
     assert "resize" in network.preprocess.assumed
     assert network.labels == ()
