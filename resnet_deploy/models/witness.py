@@ -37,7 +37,7 @@ MARGIN_OF_FEEDING = 3.0
 
 MARGIN_OF_OTHERS = 8.0
 """The same for anything on pictures unlike the training's: sky and sea alone are closer to swapped
-channels than to their own, by up to 5 times."""
+channels than to their own, by up to 6 times."""
 
 CLOSE, ALIKE = 0.01, 0.02
 """The divergence of the first layers, and the median of all, of pictures like the training's."""
