@@ -16,8 +16,15 @@ from resnet_deploy.models.network import Network
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Finding, WitnessReport
 from resnet_deploy.simplify import simplify
+from resnet_deploy.spec import Learned
 
-_PICTURES = 128
+_PICTURES, _SMALL_PICTURES = 128, 512
+"""Of nets for small pictures more are needed to tell the channel order, and cheap."""
+
+_SMALL = 64 * 64
+
+_FALLIBLE = (Learned.ASSUMED, Learned.OPTION, Learned.CONFIG)
+_OF_VALUES = ("channel_order", "range", "mean", "std")
 
 _NOT_BUILT = "activation"
 """What can be told, and not be built."""
@@ -90,13 +97,14 @@ def hear(
         return Heard(source=source)
     from resnet_deploy.models.testimony import as_told, ask_file, ask_network, told_of_file
 
-    images = calibration_images(pictures, source.preprocess, samples=_PICTURES, seed=seed)
+    contract = source.preprocess
+    samples = _SMALL_PICTURES if contract.pixels <= _SMALL else _PICTURES
+    images = calibration_images(pictures, contract, samples=samples, seed=seed)
     if isinstance(source, Artifact):
         report = ask_file(source, images, simplify=unfolded, progress=progress)
         if report.silent:
             return Heard(source=source)
-        contract = told_of_file(source, report)
-        return Heard(source=as_contract(source, contract), report=report)
+        return Heard(source=as_contract(source, told_of_file(source, report)), report=report)
     stated = frozenset(_STRUCTURE) - source.assumed.keys()
     report = ask_network(source, images, stated=stated, progress=progress)
     if report.silent:
@@ -113,9 +121,15 @@ def unfolded(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _may_know(source: Network | Artifact) -> bool:
-    """Whether there can be BatchNorms that remember, and PyTorch to run them."""
+    """Whether there can be BatchNorms that remember, and something that they are asked about.
+
+    What a card or a published file's hash says needs no witness, and asking a ResNet-50 takes a
+    minute.
+    """
+    learned = source.preprocess.learned
     if isinstance(source, Network):
-        return source.source.kind != "random"
+        told = any(learned.get(field) in _FALLIBLE for field in _OF_VALUES)
+        return source.source.kind != "random" and (told or bool(source.assumed))
     if source.quantized or source.card is not None or find_spec("torch") is None:
         return False
     # Before torch is imported: most files have them folded.

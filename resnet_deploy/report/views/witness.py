@@ -47,11 +47,19 @@ def sentences(report: WitnessReport) -> tuple[str, ...]:
     if report.silent:
         return (f"no witness: {report.silent}",)
     told = [q for q in report.questions if q.finding is not Finding.UNDECIDED]
-    open_ones = tuple(q.name for q in report.questions if q.finding is Finding.UNDECIDED)
+    open_ones = tuple(_open(q) for q in report.questions if q.finding is Finding.UNDECIDED)
     lines = [q.sentence for q in sorted(told, key=lambda q: q.finding is Finding.CONFIRMED)]
     if open_ones:
         lines.append(f"not told on {_pictures(report)}: {', '.join(open_ones)}")
     return (*lines, *report.hints)
+
+
+def _open(question: Question) -> str:
+    """Return the name of a question, and the answer that fits best if it is another than held."""
+    best = question.candidates[0].name
+    if best == question.held or not question.credible:
+        return question.name
+    return f"{question.name} ({best} fits {question.excess(question.held):.2g} times better)"
 
 
 def _verdict(report: WitnessReport) -> Verdict:
