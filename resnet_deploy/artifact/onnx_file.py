@@ -11,7 +11,6 @@ import onnx
 
 from resnet_deploy.artifact.card import CARD_KEY, Card
 from resnet_deploy.artifact.files import Scratch, sha256_of, write_atomically
-from resnet_deploy.artifact.foreign_contract import foreign_contract
 from resnet_deploy.artifact.metadata import class_names
 from resnet_deploy.artifact.model_file import (
     TensorSpec,
@@ -146,6 +145,9 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
     names = _fitting(class_names(metadata), meaning.values)
     kind = kind_of(meaning, card, len(names))
     if card is None:
+        # Reading a stranger's graph takes modules that our own files need not wait for.
+        from resnet_deploy.artifact.foreign_contract import foreign_contract
+
         contract, notices = foreign_contract(model.graph, spec, metadata)
     else:
         contract, notices = card.preprocess, ()
