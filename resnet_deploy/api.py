@@ -1427,12 +1427,12 @@ def _verification(
 ) -> tuple[Array, str, bool]:
     """Return images to compare on, where they come from, and whether their top-1 means anything."""
     from resnet_deploy.data.preprocess import input_preprocess
-    from resnet_deploy.verification import is_trained, verification_images
+    from resnet_deploy.verification import verification_images
 
     images, name, real = verification_images(
         data, input_preprocess(artifact), seed=seed, samples=samples
     )
-    return images, name, real and is_trained(artifact)
+    return images, name, real and not artifact.untrained
 
 
 def _reference(

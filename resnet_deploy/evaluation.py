@@ -131,14 +131,9 @@ def score(
         truth=tuple(truth),
         skipped=tuple(name for name, _ in left_out),
         preprocess=model.preprocess,
-        untrained=is_untrained(model.artifact),
+        untrained=model.artifact.untrained,
         against=None if reference is None else _agreement(model, reference, compared),
     )
-
-
-def is_untrained(artifact: Artifact) -> bool:
-    """Whether the card says that the weights are random: nothing can be expected of them."""
-    return artifact.card is not None and artifact.card.weights.kind == "random"
 
 
 def accuracy_of(result: EvalResult, dataset: Dataset) -> Accuracy:
@@ -186,7 +181,7 @@ def class_names(artifact: Artifact, outputs: int) -> tuple[str, ...]:
     trained: nearly all of those are ImageNet's.
     """
     names = artifact.class_names
-    if not is_untrained(artifact):
+    if not artifact.untrained:
         names = output_names(names, outputs)
     return (*names, *(f"class {index}" for index in range(len(names), outputs)))
 

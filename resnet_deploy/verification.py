@@ -119,11 +119,6 @@ def compare(
     )
 
 
-def is_trained(artifact: Artifact) -> bool:
-    """Return whether the weights are known to be other than random."""
-    return artifact.card is None or artifact.card.weights.kind != "random"
-
-
 def verification_images(
     data: Data | None, preprocess: InputContract, *, seed: int = 0, samples: int = _REAL_IMAGES
 ) -> tuple[Array, str, bool]:

@@ -77,6 +77,11 @@ class Artifact:
         return "int8" if self.quantized else "fp32"
 
     @property
+    def untrained(self) -> bool:
+        """Whether the card says that the weights are random: nothing can be expected of them."""
+        return self.card is not None and self.card.weights.kind == "random"
+
+    @property
     def output(self) -> TensorSpec:
         """The first output; most files have no other."""
         return self.outputs[0]

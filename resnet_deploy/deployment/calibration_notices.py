@@ -10,7 +10,7 @@ import numpy as np
 from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.evaluation import is_untrained, matched_outputs
+from resnet_deploy.evaluation import matched_outputs
 from resnet_deploy.fp32_baseline import quiet_session
 from resnet_deploy.results.chance import chance_share, chance_text, is_at_chance
 from resnet_deploy.runners.classes import class_scores
@@ -48,7 +48,7 @@ def calibration_notices(
 
 def _chance(fp32: Artifact, images: CalibrationImages, threads: int) -> str | None:
     """Return what to say if labelled ``images`` are recognised no better than by chance."""
-    if not images.dataset.labelled or is_untrained(fp32) or not fp32.output_kind.has_classes:
+    if not images.dataset.labelled or fp32.untrained or not fp32.output_kind.has_classes:
         return None
     count = max(_FEWEST_IMAGES, min(_MOST_IMAGES, _PIXELS // images.preprocess.pixels))
     some = replace(images, indices=images.indices[:count])

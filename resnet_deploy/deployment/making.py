@@ -19,7 +19,7 @@ from resnet_deploy.progress import Progress
 from resnet_deploy.quantization.quantized import Quantized, calibrate
 from resnet_deploy.results import BudgetReport, Inspection, ParityReport, SensitivityReport, Verdict
 from resnet_deploy.summarize import summarize_artifact
-from resnet_deploy.verification import compare, is_trained, verification_images
+from resnet_deploy.verification import compare, verification_images
 
 _JUDGED_PIXELS = 8 * 224 * 224
 _MOST_JUDGED = 128
@@ -147,7 +147,7 @@ def _compared(
         plan.reference,
         images,
         data=name,
-        meaningful=real and is_trained(artifact),
+        meaningful=real and not artifact.untrained,
         threads=spec.threads,
         progress=progress,
     )

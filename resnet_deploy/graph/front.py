@@ -2,7 +2,8 @@
 
 Exporters put normalisation, a change of the layout or of the channels' order into the graph;
 :mod:`resnet_deploy.graph.front_options` reads from it what the input is. What was folded into the
-convolution's weights can't be seen.
+convolution's weights can't be seen. It is one walk, and long because it has a case for each of the
+operators that exporters put there.
 """
 
 from __future__ import annotations

@@ -4,20 +4,22 @@ from resnet_deploy.spec.bench import BenchSpec
 from resnet_deploy.spec.budget import Budget
 from resnet_deploy.spec.bundle import DEFAULT_REAL_PICTURES, BundleTarget
 from resnet_deploy.spec.input_contract import (
-    BLOCK,
     CENTER_CROP_RATIO,
-    EXPORTED_FORMATS,
     FIELDS,
     IMAGENET_MEAN,
     IMAGENET_STD,
-    ChannelOrder,
     InputContract,
+)
+from resnet_deploy.spec.input_options import InputOptions
+from resnet_deploy.spec.input_words import (
+    BLOCK,
+    EXPORTED_FORMATS,
+    ChannelOrder,
     InputFormat,
     Layout,
     Learned,
     ResizeMode,
 )
-from resnet_deploy.spec.input_options import InputOptions
 from resnet_deploy.spec.model import (
     BATCHNORM_EPS,
     IMAGENET_DEPTHS,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec.budget import Budget
-from resnet_deploy.spec.input_contract import InputFormat
 from resnet_deploy.spec.input_options import InputOptions
+from resnet_deploy.spec.input_words import InputFormat
 from resnet_deploy.spec.licence import check_licence
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.output import OutputSpec

@@ -1,7 +1,8 @@
-"""The words of the input contract: how numbers, sizes and ranges are written and checked."""
+"""The words of the input contract: kinds of inputs; how numbers, sizes and ranges are written."""
 
 from __future__ import annotations
 
+import enum
 import math
 import re
 from collections.abc import Sequence
@@ -10,6 +11,97 @@ from resnet_deploy.errors import SpecError
 
 INTERPOLATIONS = ("nearest", "box", "bilinear", "bicubic", "lanczos")
 """Pillow's filters, by its names."""
+
+BLOCK = 2
+"""Side of the blocks of pixels of ``uint8-s2d``."""
+
+
+class InputFormat(str, enum.Enum):
+    """Layout and dtype of the graph's input.
+
+    ``float-nchw``: normalised float32 ``(N, C, H, W)``, as torchvision's transforms give, and
+    ``float-nhwc``, as TensorFlow's nets take it. The others take the bytes of pixels, and the graph
+    normalises: ``uint8-nhwc`` as an image library holds them, ``uint8-nchw``, and ``uint8-s2d``
+    with the four pixels of a 2x2 block in one place, ``(N, H/2, W/2, 4 C)`` in the order (row,
+    column, channel).
+    """
+
+    FLOAT_NCHW = "float-nchw"
+    FLOAT_NHWC = "float-nhwc"
+    UINT8_NHWC = "uint8-nhwc"
+    UINT8_NCHW = "uint8-nchw"
+    UINT8_S2D = "uint8-s2d"
+
+    @property
+    def is_float(self) -> bool:
+        """Whether images are normalised before they are fed."""
+        return self in (InputFormat.FLOAT_NCHW, InputFormat.FLOAT_NHWC)
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether the channels of a pixel lie together."""
+        return self in (InputFormat.FLOAT_NHWC, InputFormat.UINT8_NHWC, InputFormat.UINT8_S2D)
+
+
+EXPORTED_FORMATS = (
+    InputFormat.FLOAT_NCHW,
+    InputFormat.UINT8_NHWC,
+    InputFormat.UINT8_NCHW,
+    InputFormat.UINT8_S2D,
+)
+"""What this tool makes; it reads the others as well."""
+
+
+class Layout(str, enum.Enum):
+    """Where the channels of an input ``(N, C, H, W)`` or ``(N, H, W, C)`` are."""
+
+    NCHW = "NCHW"
+    NHWC = "NHWC"
+
+
+class ChannelOrder(str, enum.Enum):
+    """Of the channels of a pixel; ``grey`` is one channel, Pillow's L."""
+
+    RGB = "RGB"
+    BGR = "BGR"
+    GREY = "grey"
+
+    @property
+    def channels(self) -> int:
+        """How many there are."""
+        return 1 if self is ChannelOrder.GREY else 3
+
+
+class ResizeMode(str, enum.Enum):
+    """How a picture of any shape gets the net's.
+
+    ``crop`` keeps its proportions and covers the resized area; ``squash`` gives up its proportions;
+    ``pad`` keeps them and fills what is left with black. The centre is cropped at last.
+    """
+
+    CROP = "crop"
+    SQUASH = "squash"
+    PAD = "pad"
+
+
+class Learned(str, enum.Enum):
+    """Where a field of a contract was learned.
+
+    ``option``: its user said it. ``card``: of this tool. ``config``: a file beside the weights.
+    ``release``: the recipe of a published file. ``metadata``: of the ONNX file. ``graph``: what
+    stands in front of its first convolution, and the shape of its input. ``witness``: the
+    statistics that training left in the net. ``assumed``: nothing told.
+    """
+
+    OPTION = "option"
+    CARD = "card"
+    CONFIG = "config"
+    RELEASE = "release"
+    METADATA = "metadata"
+    GRAPH = "graph"
+    WITNESS = "witness"
+    ASSUMED = "assumed"
+
 
 Numbers = tuple[float, ...]
 Pair = tuple[int, int]

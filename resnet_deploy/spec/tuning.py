@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec.budget import Budget
-from resnet_deploy.spec.input_contract import InputFormat
+from resnet_deploy.spec.input_words import InputFormat
 from resnet_deploy.spec.quant import CalibrationMethod, Effort, FirstConv, TargetIsa
 
 
