@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.artifact.onnx_file import Artifact, opened_file
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.loader import image_name, prepared_batches
 from resnet_deploy.data.preprocess import input_preprocess
@@ -32,10 +32,10 @@ _FEWEST_NEIGHBOURS = 3
 
 
 def score_answers(
-    path: Path,
+    path: Path | Artifact,
     dataset: Dataset,
     *,
-    against: Path | None = None,
+    against: Path | Artifact | None = None,
     told: Told = NOTHING_TOLD,
     threads: int = 0,
     batch_size: int = 32,
@@ -56,7 +56,7 @@ def score_answers(
     """
     if batch_size < 1 or (limit is not None and limit < 1):
         raise SpecError(f"batch size ({batch_size}) and limit ({limit}) must be positive")
-    artifacts = [load(each, told) for each in (path, against) if each is not None]
+    artifacts = [opened_file(each, told) for each in (path, against) if each is not None]
     model = artifacts[0]
     _check(artifacts)
     if against is None and not dataset.labelled:
@@ -114,7 +114,7 @@ def score_answers(
     elif len(read) >= _FEWEST_NEIGHBOURS:
         right = tuple((truth[nearest(answers[0])] == truth).tolist())
     return AnswerResult(
-        model=path.name,
+        model=model.path.name,
         sha256=model.sha256,
         output_kind=model.output_kind.value,
         data=f"{dataset.name} (sha256 {dataset.fingerprint()[:12]})",

@@ -860,14 +860,12 @@ def evaluate(
     # A wrong model is named before a large dataset is listed.
     model = _judged(artifact, output_kind, input_options)
     images = opened(_required(data, labels_file, follow_links=follow_links))
-    other = None if against is None else _path(against)
-    told = _told(None if output_kind is None else model.output_kind, input_options)
+    other = None if against is None else _beside(model, against, output_kind, input_options)
     if model.output_kind in (OutputKind.MULTI_LABEL, OutputKind.EMBEDDING):
         answers = score_answers(
-            model.path,
+            model,
             images,
             against=other,
-            told=told,
             threads=threads,
             batch_size=batch_size,
             limit=limit,
@@ -876,10 +874,9 @@ def evaluate(
         )
         return replace(answers, preprocess=model.preprocess, environment=_here(environment))
     result = score(
-        model.path,
+        model,
         images,
         against=other,
-        told=told,
         threads=threads,
         batch_size=batch_size,
         limit=limit,
@@ -1482,6 +1479,24 @@ def _judged(
     return opened
 
 
+def _beside(
+    model: Artifact,
+    given: Artifact | StrPath,
+    output_kind: str | None,
+    input_options: InputOptions | None,
+) -> Artifact:
+    """Return the file that ``model`` is compared with; how it is fed is said where it differs."""
+    from resnet_deploy.artifact.told import fed_as
+
+    other = fed_as(_heard(given, output_kind, input_options), model)
+    contract = other.preprocess
+    if contract.assumed and contract.assumed != model.preprocess.assumed:
+        logger.warning("%s", contract.assumption(other.path.name))
+    if replace(contract, format=model.preprocess.format) != model.preprocess:
+        logger.warning("%s gets other pictures: %s", other.path.name, contract.sentence)
+    return other
+
+
 def _heard(
     given: Artifact | StrPath, output_kind: str | None, input_options: InputOptions | None
 ) -> Artifact:
@@ -1489,6 +1504,9 @@ def _heard(
     opened = _artifact(given, _told(output_kind, input_options))
     if opened.assumed_kind:
         logger.warning("%s", opened.assumption)
+    baked = opened.preprocess.baked_assumption
+    if baked and opened.card is not None:
+        logger.warning("%s: assumed when it was made: %s", opened.path.name, baked)
     for notice in opened.notices:
         logger.warning("%s: %s", opened.path.name, notice)
     return opened

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_deploy.artifact.card import Accuracy
-from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.artifact.onnx_file import Artifact, opened_file
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.labels import match_classes, output_names
 from resnet_deploy.data.loader import image_name, prepared_batches
@@ -35,10 +35,10 @@ Logits = NDArray[np.float64]
 
 
 def score(
-    path: Path,
+    path: Path | Artifact,
     dataset: Dataset,
     *,
-    against: Path | None = None,
+    against: Path | Artifact | None = None,
     told: Told = NOTHING_TOLD,
     threads: int = 0,
     batch_size: int = 32,
@@ -49,7 +49,7 @@ def score(
     """Classify the images of ``dataset`` with the model at ``path`` and count what is right.
 
     Args:
-        path: the ONNX file to evaluate.
+        path: the ONNX file to evaluate, or what was opened of it.
         dataset: labelled images.
         against: another model; it sees the same images, prepared as its own card says.
         told: what the user says of both files.
@@ -85,7 +85,7 @@ def score(
     start = time.perf_counter()
     with ExitStack() as stack:
         subjects = [
-            stack.enter_context(closing(_Subject(load(each, told), dataset, threads)))
+            stack.enter_context(closing(_Subject(opened_file(each, told), dataset, threads)))
             for each in ([path] if against is None else [path, against])
         ]
         model, reference = subjects[0], None if against is None else subjects[1]
@@ -119,7 +119,7 @@ def score(
         for label in sorted(unread):
             logger.warning("not one image of class %s can be read", dataset.classes[label])
     return EvalResult(
-        model=path.name,
+        model=model.artifact.path.name,
         sha256=model.artifact.sha256,
         ranks=tuple(model.ranks),
         predicted=tuple(model.predicted),

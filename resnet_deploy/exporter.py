@@ -65,6 +65,7 @@ def export_network(
     progress("exporting", 0, 1)
     opset = opset_of_export(spec)
     preprocess = replace(network.preprocess, format=spec.input)
+    baked = (preprocess.baked_assumption,) if preprocess.baked_assumption else ()
     card = Card(
         model=network.spec,
         preprocess=preprocess,
@@ -72,7 +73,7 @@ def export_network(
         output=spec.output,
         labels=network.labels if spec.output.kind.has_classes else (),
         licence=network.licence,
-        assumed=tuple(network.assumed.values()),
+        assumed=(*network.assumed.values(), *baked),
         versions={"resnet-deploy": __version__, **versions(MAKERS)},
     )
     module = shaped(network, spec.output)

@@ -12,7 +12,7 @@ from typing import Any
 
 from resnet_deploy.artifact.card_json import converter, read_card
 from resnet_deploy.errors import ArtifactError
-from resnet_deploy.spec import InputContract, ModelSpec, OutputSpec
+from resnet_deploy.spec import FIELDS, InputContract, ModelSpec, OutputSpec
 
 CARD_KEY = "resnet_deploy.card"
 """Its key in the model's ``metadata_props``."""
@@ -135,7 +135,7 @@ class Card:
         if card.format < CARD_FORMAT:
             card = replace(card.with_isas(_isas_of(card.steps)), format=CARD_FORMAT)
             if card.weights.kind == "onnx":  # nobody had said how its images are prepared
-                card = replace(card, preprocess=card.preprocess.as_assumed())
+                card = replace(card, preprocess=card.preprocess.as_assumed(FIELDS[2:]))
         return card
 
 

@@ -128,6 +128,11 @@ def load(path: Path, told: Told = NOTHING_TOLD) -> Artifact:
     return as_told(describe(read_model(path), path), told)
 
 
+def opened_file(given: Path | Artifact, told: Told = NOTHING_TOLD) -> Artifact:
+    """Return the file ``given``, opened as :func:`load` does where it is not."""
+    return load(given, told) if isinstance(given, Path) else given
+
+
 def describe(model: onnx.ModelProto, path: Path) -> Artifact:
     """Return the artifact that ``model``, read from ``path``, is."""
     initializers = {tensor.name for tensor in model.graph.initializer}

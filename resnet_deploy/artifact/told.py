@@ -44,7 +44,10 @@ def as_fed(artifact: Artifact, options: InputOptions) -> Artifact:
             f"{artifact.path} takes {own.format.value} and does this itself: drop "
             f"{', '.join('--' + name.replace('_', '-') for name in told)}"
         )
-    return as_contract(artifact, options.over(own, Learned.OPTION))
+    found = as_contract(artifact, options.over(own, Learned.OPTION))
+    if artifact.card is None or found.preprocess == own:
+        return found
+    return replace(found, notices=(*found.notices, f"its card says otherwise: {own.sentence}"))
 
 
 def as_contract(artifact: Artifact, contract: InputContract) -> Artifact:
@@ -52,6 +55,19 @@ def as_contract(artifact: Artifact, contract: InputContract) -> Artifact:
     card = artifact.card
     card = None if card is None else replace(card, preprocess=contract)
     return replace(artifact, preprocess=contract, card=card)
+
+
+def fed_as(artifact: Artifact, relative: Artifact) -> Artifact:
+    """Return ``artifact`` fed as ``relative`` is, where one was made of the other.
+
+    That is for what nothing tells of ``artifact`` itself.
+    """
+    cards = ((artifact.card, relative), (relative.card, artifact))
+    made = any(card is not None and card.weights.sha256 == of.sha256 for card, of in cards)
+    own, known = artifact.preprocess, relative.preprocess
+    if not own.assumed or not made or len(known.assumed) >= len(own.assumed):
+        return artifact
+    return as_contract(artifact, replace(known, format=own.format))
 
 
 def as_kind(artifact: Artifact, kind: OutputKind) -> Artifact:

@@ -50,7 +50,9 @@ def with_input(source: Artifact, wanted: InputFormat | None) -> Artifact:
             f"{source.path} takes {found.value} already: give the float-nchw file for "
             f"--input {wanted.value}"
         )
-    card = replace(card, preprocess=replace(card.preprocess, format=wanted))
+    contract = replace(card.preprocess, format=wanted)
+    baked = (contract.baked_assumption,) if contract.baked_assumption else ()
+    card = replace(card, preprocess=contract, assumed=(*card.assumed, *baked))
     graph = bake_input(read_model(source.path), card.preprocess)
     return replace(make(graph, card, source.path.name), sha256=source.sha256)
 

@@ -72,8 +72,9 @@ def read_hub_config(
     Raises:
         CheckpointError: a field is of another kind than it should be, or the net is none of ours.
     """
-    if isinstance(fields.value("architecture"), str):
-        return _timm(fields, own_net, wanted)
+    named = isinstance(fields.value("architecture"), str)
+    if named or isinstance(fields.value("pretrained_cfg"), dict):
+        return _timm(fields, own_net or not named, wanted)
     if hugging_face or isinstance(fields.value("model_type"), str):
         return _transformers(fields, own_net)
     return None

@@ -93,7 +93,7 @@ class Deployment(Result):
     def _failure(self) -> str:
         wrong = [report.reason for report in self.parity.values() if report.reason is not None]
         if not self.parity and self.witness is not None and self.witness.reason is not None:
-            wrong.append(f"BatchNorm contradicts {self.witness.reason}")
+            wrong.append(f"BatchNorm contradicts {self.witness.reason} (--no-witness ignores it)")
         if self.budget is not None and not self.budget.held:
             missed = self.budget.missed(self.budget.best)
             wrong.append(f"the best int8 file misses the accuracy budget by {missed:.3g} points")

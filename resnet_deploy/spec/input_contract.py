@@ -137,6 +137,14 @@ class InputContract:
         return tuple(name for name in self._untold if name not in told)
 
     @property
+    def baked_assumption(self) -> str:
+        """The normalisation that went into a graph over bytes and was assumed, in words."""
+        names = [name for name in ("range", "mean", "std") if name in self._untold]
+        if self.format.is_float or not names:
+            return ""
+        return f"the {', '.join(names)} that its graph normalises with"
+
+    @property
     def _untold(self) -> tuple[str, ...]:
         return tuple(name for name in FIELDS if self.learned.get(name) is Learned.ASSUMED)
 

@@ -25,11 +25,19 @@ from resnet_deploy.spec.input_words import (
     Pair,
     ResizeMode,
     check_numbers,
+    listed,
     pair_of,
     range_of,
+    share_of,
 )
 
 E = TypeVar("E", bound=enum.Enum)
+
+_LARGEST_STD = 2.0
+"""Of values from 0 to 1 or -1 to 1 none is larger."""
+
+_SAME_LEVEL = 0.51
+"""Grey levels by which published numbers differ from what they round."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +94,7 @@ class InputOptions:
                 f"--interpolation {self.interpolation!r} is unknown: use "
                 f"{', '.join(INTERPOLATIONS)}"
             )
+        put(self, "crop", share_of(self.crop))
         if self.crop is not None and not 0 < self.crop <= 1:
             raise SpecError(
                 f"--crop {self.crop:g} must be a share of the resized picture, from above 0 to 1; "
@@ -155,9 +164,10 @@ class InputOptions:
             grey = order is ChannelOrder.GREY
             usual = (GREY_MEAN, GREY_STD) if grey else (IMAGENET_MEAN, IMAGENET_STD)
             mean, std = usual if scale == (0.0, 1.0) else ((0.0,), (1.0,))
+        elif order is not contract.channel_order:  # they belong to the colours, not to the places
+            mean, std = mean[::-1], std[::-1]
         own = range_of(self.range)
-        implied = self._implied_range()
-        if own is None and implied is not None and _may_set_range(contract, implied):
+        if own is None and (implied := self._implied_range()) is not None:
             own = implied
             said.append("range")
         if own is not None and own != scale:
@@ -169,13 +179,16 @@ class InputOptions:
         mean = self._numbers("mean") if self.mean is not None else mean
         std = self._numbers("std") if self.std is not None else std
         count = order.channels
-        return replace(
+        found = replace(
             contract,
             channel_order=order,
             range=scale,
             mean=mean * count if len(mean) == 1 else mean,
             std=std * count if len(std) == 1 else std,
-        ).learned_from(source, said)
+        )
+        if self.range is None and (self.mean is not None or self.std is not None):
+            _check_against_known(contract, found)
+        return found.learned_from(source, said)
 
     def _says(self, name: str) -> bool:
         return getattr(self, name) is not None
@@ -186,13 +199,21 @@ class InputOptions:
         return numbers
 
     def _implied_range(self) -> tuple[float, float] | None:
-        """The scale that mean and std are on: a mean above 1 is one of grey levels."""
-        if self.mean is None:
-            return None
-        largest = max(map(abs, self._numbers("mean")))
-        if largest == 0:
-            return None  # on any scale
-        return (0.0, 255.0) if largest > 1 else (0.0, 1.0)
+        """The scale that mean and std are on: above 1, or 2, they are of grey levels.
+
+        Raises:
+            SpecError: they are on two scales.
+        """
+        mean = 0.0 if self.mean is None else max(map(abs, self._numbers("mean")))
+        std = 1.0 if self.std is None else max(self._numbers("std"))
+        if std > _LARGEST_STD and 0 < mean <= 1:
+            raise SpecError(
+                f"--mean {mean:g} is of values from 0 to 1 and --std {std:g} of grey levels: "
+                "give both on one scale, or say --range"
+            )
+        if mean > 1 or std > _LARGEST_STD:
+            return (0.0, 255.0)
+        return (0.0, 1.0) if mean > 0 else None
 
     @property
     def says_something(self) -> bool:
@@ -200,22 +221,27 @@ class InputOptions:
         return self != InputOptions()
 
 
-def _may_set_range(contract: InputContract, implied: tuple[float, float]) -> bool:
-    """Whether the scale of a mean is that of the input, because nothing else tells.
+def _check_against_known(known: InputContract, found: InputContract) -> None:
+    """Refuse a mean or std that is applied on top of what the net is known to take.
+
+    The same written in another way is fine: mean and std 0.5 on 0 to 1 are -1 to 1.
 
     Raises:
-        SpecError: something does, and the mean can't be on that scale.
+        SpecError: it is something else.
     """
-    source = contract.learned.get("range")
-    if source in (None, Learned.ASSUMED):
-        return True
-    low, high = contract.range
-    if (implied[1] > 1) != (high > 1):
-        raise SpecError(
-            f"--mean is of values from {implied[0]:g} to {implied[1]:g}, and by its "
-            f"{source.value} the net takes {low:g} to {high:g}: say --range as well"
-        )
-    return False
+    sources = {known.learned.get(name) for name in ("range", "mean", "std")}
+    if not sources & {Learned.GRAPH, Learned.METADATA}:
+        return
+    pairs = zip((*known.levels, *known.slopes), (*found.levels, *found.slopes), strict=False)
+    if known.channels == found.channels and all(abs(a - b) < _SAME_LEVEL for a, b in pairs):
+        return
+    source = Learned.GRAPH if Learned.GRAPH in sources else Learned.METADATA
+    low, high = known.range
+    rest = f", mean {listed(known.mean)}, std {listed(known.std)}" if known.normalises else ""
+    raise SpecError(
+        f"by its {source.value} the net takes {low:g} to {high:g}{rest}, and --mean and --std say "
+        "something else: drop them, or say --range as well to overrule it"
+    )
 
 
 def _pair(value: Pair | int | str) -> Pair:

@@ -149,9 +149,13 @@ def range_of(value: Sequence[float] | str | None) -> tuple[float, float] | None:
         if found is None:
             raise SpecError(f"--range {value!r} is none: use 0-1, 0-255, -1-1 or LOW-HIGH")
         value = (float(found[1]), float(found[2]))
-    if len(value) != 2 or not -_LARGEST_LEVEL < value[0] < value[1] < _LARGEST_LEVEL:
-        raise SpecError(f"--range {listed(value)} must be two numbers, black below white")
-    return float(value[0]), float(value[1])
+    try:
+        low, high = map(float, value)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"--range {value!r} is none: use 0-1, 0-255, -1-1 or LOW-HIGH") from error
+    if not -_LARGEST_LEVEL < low < high < _LARGEST_LEVEL:
+        raise SpecError(f"--range {low:g} to {high:g} must be two numbers, black below white")
+    return low, high
 
 
 def pair_of(name: str, value: Sequence[int] | int | str | None) -> Pair | None:
@@ -167,12 +171,26 @@ def pair_of(name: str, value: Sequence[int] | int | str | None) -> Pair | None:
         if found is None:
             raise SpecError(f"--{name} {value!r} is no size: use pixels, or HEIGHTxWIDTH")
         value = (int(found[1]), int(found[2] or found[1]))
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2 or not all(1 <= side <= _LARGEST_SIDE for side in pair):
+    pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    whole = all(isinstance(side, int) and not isinstance(side, bool) for side in pair)
+    if len(pair) != 2 or not whole or not all(1 <= side <= _LARGEST_SIDE for side in pair):
+        said = " ".join(map(str, dict.fromkeys(pair)))
         raise SpecError(
-            f"--{name} must be at least 1 and at most {_LARGEST_SIDE} pixels, not {listed(pair)}"
+            f"--{name} must be at least 1 and at most {_LARGEST_SIDE} pixels, not {said}"
         )
     return pair[0], pair[1]
+
+
+def share_of(value: float | str | None) -> float | None:
+    """Return a share as a number.
+
+    Raises:
+        SpecError: it is none.
+    """
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"--crop {value!r} is no share of the picture, such as 0.875") from error
 
 
 def bytes_per_unit(scale: tuple[float, float]) -> float:

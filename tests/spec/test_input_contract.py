@@ -51,9 +51,36 @@ def test_a_mean_above_1_is_of_grey_levels() -> None:
 
 def test_a_mean_that_contradicts_a_known_range_is_refused() -> None:
     known = InputOptions(range="0-255").over(USUAL, Learned.METADATA)
-    with pytest.raises(SpecError, match="by its metadata the net takes 0 to 255: say --range"):
+    with pytest.raises(
+        SpecError, match=r"metadata the net takes 0 to 255, and --mean .*say --range"
+    ):
         said(known, mean=(0.5, 0.5, 0.5))
     assert said(known, mean=(0.5, 0.5, 0.5), range="0-1").mean == (0.5,) * 3
+
+
+def test_what_a_graph_takes_may_be_said_in_another_way() -> None:
+    signed = InputOptions(range="-1-1").over(USUAL, Learned.GRAPH)
+    same = said(signed, mean=0.5, std=0.5)
+    assert (same.range, same.mean) == ((0.0, 1.0), (0.5,) * 3)
+    with pytest.raises(SpecError, match="by its graph the net takes -1 to 1, and --mean"):
+        said(signed, mean=0.4, std=0.5)
+    inside = InputOptions(range="0-1").over(USUAL, Learned.GRAPH)
+    with pytest.raises(SpecError, match="takes 0 to 1, and --mean and --std say something else"):
+        said(inside, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+
+def test_a_std_of_grey_levels_tells_the_scale() -> None:
+    unit = said(mean=0.0, std=255.0)
+    assert (unit.range, unit.slopes) == ((0.0, 255.0), (255.0,) * 3)
+    assert said(std=58.0).range == (0.0, 255.0)
+    with pytest.raises(SpecError, match="give both on one scale"):
+        said(mean=0.5, std=58.0)
+
+
+def test_means_belong_to_colours_not_to_places() -> None:
+    assert said(channel_order="BGR").mean == USUAL.mean[::-1]
+    assert said(said(channel_order="BGR"), channel_order="RGB") == USUAL
+    assert said(channel_order="BGR", mean=(0.1, 0.2, 0.3)).mean == (0.1, 0.2, 0.3)
 
 
 def test_a_squash_goes_straight_to_the_size_unless_something_else_is_said() -> None:
@@ -92,6 +119,10 @@ def test_grey_has_one_channel_and_layout_another_shape() -> None:
         ({"resize_mode": "stretch"}, "use crop, squash, pad"),
         ({"interpolation": "cubic"}, "use nearest, box, bilinear, bicubic, lanczos"),
         ({"crop": 224.0}, "for pixels use --resize"),
+        ({"crop": "whole"}, "is no share"),
+        ({"range": ("a", "b")}, "use 0-1, 0-255, -1-1"),
+        ({"resize": 32.5}, "at least 1 and at most 8192 pixels, not 32.5"),
+        ({"image_size": True}, "not True"),
         ({"crop": 0.9, "resize": 256}, "give one"),
         ({"channel_order": "grey", "mean": (0.1, 0.2, 0.3)}, "3 numbers, and pictures are grey"),
     ],

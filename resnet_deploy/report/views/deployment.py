@@ -71,7 +71,8 @@ def _sentences(deployment: Deployment) -> tuple[str, ...]:
     if deployment.verdict is not None:
         sentences.append(f"verdict: {deployment.verdict.text}")
     if not deployment.files:
-        sentences.append("nothing was written: a check failed")
+        why = deployment.reason if not deployment.parity else "a check failed"
+        sentences.append(f"nothing was written: {why}")
     return tuple(sentences)
 
 
