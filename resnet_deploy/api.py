@@ -683,7 +683,10 @@ def witness(
     """
     from resnet_deploy.data.calibration import calibration_images
     from resnet_deploy.deployment.hearing import unfolded
+    from resnet_deploy.models.dependencies import require
     from resnet_deploy.models.network import Network
+
+    require("torch", "asking BatchNorm")
     from resnet_deploy.models.testimony import ask_file, ask_network
     from resnet_deploy.reference import network_behind
 

@@ -223,9 +223,9 @@ def reference_for(
         return network_reference(against, output)
     if against.suffix == ".onnx":
         return FileReference(against, runner="ort", threads=threads)
+    loaded = network_behind(artifact, against, factory=factory)
     from resnet_deploy.models.outputs import shape_output
 
-    loaded = network_behind(artifact, against, factory=factory)
     shape_output(loaded.module, loaded.spec, output)
     return ModuleReference(loaded.module, f"{against.name} in PyTorch", output)
 

@@ -80,6 +80,7 @@ def test_works_without_torch(folder: Path, host: dict[str, str], line: str) -> N
         "summary --depth 8",
         "verify resnet8.onnx",
         "verify resnet8.onnx --against weights.pth",
+        "verify resnet8.onnx --witness --data images",
         "bench resnet8.onnx --runner torch",
     ],
 )
