@@ -71,8 +71,10 @@ def _sentences(deployment: Deployment) -> tuple[str, ...]:
     if deployment.verdict is not None:
         sentences.append(f"verdict: {deployment.verdict.text}")
     if not deployment.files:
-        why = deployment.reason if not deployment.parity else "a check failed"
-        sentences.append(f"nothing was written: {why}")
+        stopped = not deployment.parity and deployment.witness is not None
+        sentences.append(
+            f"nothing was written: {deployment.reason if stopped else 'a check failed'}"
+        )
     return tuple(sentences)
 
 
