@@ -1,4 +1,7 @@
-"""What the arithmetic in front of the first convolution tells of a file's input."""
+"""What the arithmetic in front of the first convolution tells of a file's input.
+
+Long because every way in which exporters write it has its graph.
+"""
 
 from __future__ import annotations
 

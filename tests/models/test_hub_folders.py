@@ -1,4 +1,7 @@
-"""Folders as hubs have them: configs beside the weights say what tensors can't."""
+"""Folders as hubs have them: configs beside the weights say what tensors can't.
+
+Long because every field of two hubs has its row, right and wrong.
+"""
 
 from __future__ import annotations
 

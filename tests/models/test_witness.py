@@ -1,3 +1,8 @@
+"""What BatchNorms tell, when they keep silent, and what follows from it.
+
+Long because a wrong answer would be worse than none: each question has its net, and its silence.
+"""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

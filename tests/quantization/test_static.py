@@ -1,4 +1,7 @@
-"""The graph that ONNX Runtime really runs, for the shapes that ResNets are made of."""
+"""The graph that ONNX Runtime really runs, for the shapes that ResNets are made of.
+
+Long because each shape is written out as a graph.
+"""
 
 from dataclasses import replace
 from pathlib import Path
