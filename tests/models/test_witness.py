@@ -5,7 +5,6 @@ Long because a wrong answer would be worse than none: each question has its net,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,15 +59,6 @@ from tests.support.remembering import (
     remembering,
 )
 from tests.support.terminal import printed
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tests run side by side: more threads than cores make small convolutions ten times slower."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def same(model: onnx.ModelProto) -> onnx.ModelProto:
