@@ -1,17 +1,5 @@
-"""PyTorch runs on one thread in the tests of networks."""
+"""PyTorch runs on one thread here."""
 
-from __future__ import annotations
+from tests.support.threads import one_thread
 
-from collections.abc import Iterator
-
-import pytest
-import torch
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tests run side by side: more threads than cores take 1.7 times the time of both."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+__all__ = ["one_thread"]
