@@ -25,7 +25,7 @@ from rich.table import Table
 
 from resnet_deploy.artifact.files import sha256_of, write_atomically
 from resnet_deploy.errors import ResnetDeployError
-from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.models.network import Network
 from resnet_deploy.results import to_dict
 from resnet_deploy.runners.cpu import environment

@@ -38,12 +38,9 @@ from torch.nn import functional as F
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.data.calibration import CalibrationImages, calibration_images
 from resnet_deploy.data.datasets import opened
-from resnet_deploy.models.checkpoint import resolve
-from resnet_deploy.models.hypotheses import ACTIVATIONS, WELL_KNOWN, Scaling, TrainingCrop, fed
+from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.models.init import initialize
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ResNet
-from resnet_deploy.models.trial import rebuilt
-from resnet_deploy.models.witness import witness
 from resnet_deploy.results.witness import Finding, Question, WitnessReport, floor_of, times_worse
 from resnet_deploy.spec import (
     ChannelOrder,
@@ -58,6 +55,9 @@ from resnet_deploy.spec import (
     Variant,
 )
 from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.witness.hypotheses import ACTIVATIONS, WELL_KNOWN, Scaling, TrainingCrop, fed
+from resnet_deploy.witness.trial import rebuilt
+from resnet_deploy.witness.witness import witness
 
 RESULT = Path(__file__).parent / "results" / "witness.json"
 COMMAND = "python bench/witness.py --data CIFAR"

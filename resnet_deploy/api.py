@@ -167,10 +167,10 @@ def load(
                 "other words about the network, its labels, licence and preprocessing"
             )
         return _artifact(weights)
-    from resnet_deploy.models.dependencies import require
+    from resnet_deploy.dependencies import require
 
     require("torch", "building the network")
-    from resnet_deploy.models.checkpoint import load_network
+    from resnet_deploy.loading.checkpoint import load_network
 
     return load_network(spec, progress=progress)
 
@@ -682,13 +682,13 @@ def witness(
         progress: Called after every question.
     """
     from resnet_deploy.data.calibration import calibration_images
+    from resnet_deploy.dependencies import require
     from resnet_deploy.deployment.hearing import unfolded
-    from resnet_deploy.models.dependencies import require
     from resnet_deploy.models.network import Network
 
     require("torch", "asking BatchNorm")
-    from resnet_deploy.models.testimony import ask_file, ask_network
     from resnet_deploy.reference import network_behind
+    from resnet_deploy.witness.testimony import ask_file, ask_network
 
     pictures = _required(data, follow_links=follow_links)
     if isinstance(source, Network):
@@ -1251,7 +1251,7 @@ def train(
         progress: Told about every stage.
         on_epoch: Called with every finished epoch, and with the number of all.
     """
-    from resnet_deploy.models.dependencies import require
+    from resnet_deploy.dependencies import require
     from resnet_deploy.spec.train_request import TrainRequest
     from resnet_deploy.training.recipe import default_recipe, read_recipe
 

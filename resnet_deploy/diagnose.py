@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import replace
 
+from resnet_deploy.dependencies import INSTALL, MAKING
 from resnet_deploy.errors import ResnetDeployError
 from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.isa.tools import FETCH_COMMAND, NOT_FETCHED, status
-from resnet_deploy.models.dependencies import INSTALL, MAKING
 from resnet_deploy.results import Diagnosis, Environment, Missing, RunnerStatus
 from resnet_deploy.runners.cpu import allowed_cpus, cgroup_quota, cpu_vendor, physical_cores
 from resnet_deploy.runners.ort_openvino_runner import openvino_devices

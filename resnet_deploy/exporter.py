@@ -17,8 +17,8 @@ from torch import nn
 
 from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.onnx_file import Artifact, make
+from resnet_deploy.dependencies import INSTALL, require
 from resnet_deploy.errors import ExportError, MissingDependencyError, SpecError, one_line
-from resnet_deploy.models.dependencies import INSTALL, require
 from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.outputs import shaped, tensor_names

@@ -13,9 +13,9 @@ import numpy as np
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.dependencies import INSTALL, require
 from resnet_deploy.errors import ArtifactError, MissingDependencyError, SpecError
 from resnet_deploy.graph.layers import Layer, layers_of
-from resnet_deploy.models.dependencies import INSTALL, require
 from resnet_deploy.models.network import Network
 from resnet_deploy.runners.base import Runner, infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
@@ -237,7 +237,7 @@ def network_behind(artifact: Artifact, checkpoint: Path, *, factory: str | None 
         ResnetDeployError: the checkpoint can't be read, or is of another network.
     """
     require("torch", f"comparing with the checkpoint {checkpoint.name}")
-    from resnet_deploy.models.checkpoint import resolve
+    from resnet_deploy.loading.checkpoint import resolve
 
     card = artifact.card
     request = ModelRequest(model=factory) if card is None else _request_of(card.model, factory)

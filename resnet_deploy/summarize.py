@@ -20,10 +20,10 @@ import onnx_ir as ir
 
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import Artifact, describe
+from resnet_deploy.dependencies import require
 from resnet_deploy.graph.constants import ints
 from resnet_deploy.graph.module_names import module_of, torch_module
 from resnet_deploy.graph.releases import min_onnxruntime
-from resnet_deploy.models.dependencies import require
 from resnet_deploy.models.layers import Layer, conv_text, layers_of_module, pool_text
 from resnet_deploy.results import ModelSummary, Stage
 from resnet_deploy.rewrites.static_shapes import with_shapes

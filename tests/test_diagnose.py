@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from resnet_deploy.dependencies import INSTALL
 from resnet_deploy.diagnose import diagnose, missing_packages, runners_here
 from resnet_deploy.errors import RunnerError
-from resnet_deploy.models.dependencies import INSTALL
 from resnet_deploy.report import csv
 from resnet_deploy.results import to_dict
 from resnet_deploy.runners.cpu import environment, has_vnni

@@ -10,8 +10,8 @@ import torch
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.synthetic import synthetic_images
-from resnet_deploy.models.checkpoint import resolve
-from resnet_deploy.models.imagenet import CIFAR10_FILE
+from resnet_deploy.loading.checkpoint import resolve
+from resnet_deploy.loading.imagenet import CIFAR10_FILE
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec.model_request import ModelRequest
 

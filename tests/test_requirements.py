@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from resnet_deploy.models.dependencies import INSTALL, MAKING
+from resnet_deploy.dependencies import INSTALL, MAKING
 from tests.support.requirements import ROOT, RUNTIME, lines_of, name_of, normalised
 
 if sys.version_info >= (3, 11):

@@ -85,7 +85,7 @@ def _prepare(
 ) -> None:
     import torch
 
-    from resnet_deploy.models.checkpoint import resolve
+    from resnet_deploy.loading.checkpoint import resolve
     from resnet_deploy.spec.model_request import ModelRequest
 
     shutil.rmtree(folder, ignore_errors=True)

@@ -7,8 +7,8 @@ import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 
+from resnet_deploy.dependencies import INSTALL
 from resnet_deploy.errors import SpecError
-from resnet_deploy.models.dependencies import INSTALL
 from resnet_deploy.results import RunnerStatus
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.cpp_compiler import what_is_missing

@@ -8,8 +8,8 @@ from typing import Self
 
 from resnet_deploy.artifact.files import check_folder
 from resnet_deploy.errors import SpecError
-from resnet_deploy.models.weights_file import MODEL_FILE
 from resnet_deploy.spec.train_request import TrainRequest
+from resnet_deploy.weights.weights_file import MODEL_FILE
 
 RUN_FILE = "run.json"
 LAST_FILE = "last.pt"

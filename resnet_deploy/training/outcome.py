@@ -9,7 +9,6 @@ from pathlib import Path
 from resnet_deploy.artifact.card import Accuracy, WeightsSource
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.models.registry import build
-from resnet_deploy.models.weights_file import MODEL_FILE, write_weights
 from resnet_deploy.runners.cpu import versions
 from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.training.folder import BEST_FILE
@@ -17,6 +16,7 @@ from resnet_deploy.training.loop import Training, float_state
 from resnet_deploy.training.qat import QatNet
 from resnet_deploy.training.recipe import to_values
 from resnet_deploy.version import __version__
+from resnet_deploy.weights.weights_file import MODEL_FILE, write_weights
 
 _MAKERS = ("torch", "numpy", "pillow")
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from resnet_deploy.errors import SpecError
-from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.models.network import Network
 from resnet_deploy.progress import Progress
 from resnet_deploy.runners.cpu import has_bfloat16, isa

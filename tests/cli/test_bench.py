@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from resnet_deploy.cli.main import cli
-from resnet_deploy.models.dependencies import INSTALL
+from resnet_deploy.dependencies import INSTALL
 from tests.support.runner_graphs import cnn, quantized_cnn
 
 QUICK = ["--rounds", "6", "--runs", "2", "--threads", "1"]

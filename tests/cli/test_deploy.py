@@ -21,8 +21,8 @@ from resnet_deploy.artifact.onnx_file import load, write
 from resnet_deploy.artifact.recording import recorded
 from resnet_deploy.benchmark.subjects import open_models
 from resnet_deploy.models.registry import build
-from resnet_deploy.models.weights_file import write_weights
 from resnet_deploy.spec import resnet_spec
+from resnet_deploy.weights.weights_file import write_weights
 from tests.support.cards import full_card
 from tests.support.cli import refused, run
 from tests.support.graphs import noise, parse

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from resnet_deploy.cli.main import cli
-from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.models.registry import build
 from resnet_deploy.results import from_dict
 from resnet_deploy.results.training import TrainingResult

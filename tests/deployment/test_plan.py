@@ -15,8 +15,8 @@ from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.models.registry import build
-from resnet_deploy.models.weights_file import write_weights
 from resnet_deploy.spec import InputFormat, InputOptions, resnet_spec
+from resnet_deploy.weights.weights_file import write_weights
 from tests.support.cards import full_card
 from tests.support.exports import exported
 from tests.support.states import state_of

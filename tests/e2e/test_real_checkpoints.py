@@ -12,7 +12,7 @@ import torch
 
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.data.preprocess import prepare
-from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.model_request import ModelRequest
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resnet_deploy.models.dependencies import INSTALL, MAKING
+from resnet_deploy.dependencies import INSTALL, MAKING
 from tests.support.requirements import ROOT, RUNTIME, closure, lines_of, normalised
 
 

@@ -9,9 +9,8 @@ import pytest
 
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.errors import CheckpointError
-from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.models.stated import stated_by_card
-from resnet_deploy.models.weights_file import write_weights
 from resnet_deploy.spec import (
     Family,
     InputContract,
@@ -24,6 +23,7 @@ from resnet_deploy.spec import (
     resnet_spec,
 )
 from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.weights.weights_file import write_weights
 from tests.support.cards import full_card
 
 RESNET8 = resnet_spec(8, num_classes=3, image_size=16)

@@ -239,8 +239,8 @@ def test_an_operator_that_is_not_known_is_named(body: str, named: str) -> None:
 def test_a_trained_net_keeps_its_ranges(shared_data: Path, cifar10_test: Path) -> None:
     """Images and BatchNorm agree within a factor of 2, for every tensor of ResNet-20."""
     from resnet_deploy.exporter import export_graph
+    from resnet_deploy.loading.checkpoint import resolve
     from resnet_deploy.models.batchnorm_statistics import batchnorm_statistics
-    from resnet_deploy.models.checkpoint import resolve
     from resnet_deploy.models.fold import fold_batchnorm
     from resnet_deploy.spec.model_request import ModelRequest
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from resnet_deploy.dependencies import INSTALL
 from resnet_deploy.errors import MissingDependencyError
-from resnet_deploy.models.dependencies import INSTALL
 from resnet_deploy.runners.cpp_compiler import what_is_missing
 from resnet_deploy.runners.registry import RUNNERS, open_runner, options_for, runner_status
 from resnet_deploy.spec import SessionSpec

@@ -14,8 +14,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from resnet_deploy.artifact.onnx_file import load
+from resnet_deploy.dependencies import INSTALL
 from resnet_deploy.errors import ArtifactError, MissingDependencyError, RunnerError, SpecError
-from resnet_deploy.models.dependencies import INSTALL
 from resnet_deploy.runners.base import Runner, infer_any, infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.runners.registry import RUNNERS, open_runner

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Recipe

@@ -23,7 +23,6 @@ from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphErr
 from resnet_deploy.exporter import export_graph
 from resnet_deploy.models.fold import fold_batchnorm, folded_norms, pair_batchnorms, unfold
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ResNet
-from resnet_deploy.models.weights_file import write_weights
 from resnet_deploy.quantization.kernels import resolve_target
 from resnet_deploy.quantization.ranges import QuantizationParameters, Range
 from resnet_deploy.quantization.static import quantize_static
@@ -41,6 +40,7 @@ from resnet_deploy.spec import (
     resnet_spec,
 )
 from resnet_deploy.training.qat import QatNet, prepare_qat
+from resnet_deploy.weights.weights_file import write_weights
 from tests.support.exports import exported
 from tests.support.graphs import run
 

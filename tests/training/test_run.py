@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from resnet_deploy.errors import SpecError
-from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.models.registry import build
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Precision

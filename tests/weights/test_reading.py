@@ -17,9 +17,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from resnet_deploy.artifact.weights_card import WEIGHTS_CARD_KEY
+from resnet_deploy.dependencies import INSTALL
 from resnet_deploy.errors import CheckpointError, MissingDependencyError
-from resnet_deploy.models.dependencies import INSTALL
-from resnet_deploy.models.weights_file import CARD_ENTRY, read_weights
+from resnet_deploy.weights.weights_file import CARD_ENTRY, read_weights
 
 STATE = {"conv1.weight": torch.ones(64, 3, 7, 7), "fc.bias": torch.zeros(2)}
 

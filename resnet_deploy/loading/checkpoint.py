@@ -16,13 +16,14 @@ from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import CheckpointError, SpecError
-from resnet_deploy.models.beside import (
+from resnet_deploy.loading.beside import (
     contract_for,
     stated_beside,
     stated_by_module,
     stated_by_release,
 )
-from resnet_deploy.models.imagenet import CIFAR10_FILE, fetch
+from resnet_deploy.loading.imagenet import CIFAR10_FILE, fetch
+from resnet_deploy.loading.releases import published, release_of
 from resnet_deploy.models.infer import infer_spec, left_open, misfit
 from resnet_deploy.models.layouts import (
     State,
@@ -32,7 +33,6 @@ from resnet_deploy.models.layouts import (
 )
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.registry import build, build_custom, skeleton
-from resnet_deploy.models.releases import published, release_of
 from resnet_deploy.models.stated import (
     CONFIG_FILE,
     NOTHING_STATED,
@@ -40,12 +40,12 @@ from resnet_deploy.models.stated import (
     check_depth,
     stated_by_card,
 )
-from resnet_deploy.models.weights_file import card_of, read_weights
-from resnet_deploy.models.weights_folder import weights_in
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.spec import InputContract, Learned
 from resnet_deploy.spec.deploy import LoadSpec
 from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.weights.weights_file import card_of, read_weights
+from resnet_deploy.weights.weights_folder import weights_in
 
 
 def load_network(request: LoadSpec, *, progress: Progress = silent) -> Network:

@@ -25,8 +25,8 @@ from torch import Tensor
 
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.artifact.weights_card import WEIGHTS_CARD_KEY, WeightsCard
+from resnet_deploy.dependencies import require
 from resnet_deploy.errors import CheckpointError, one_line
-from resnet_deploy.models.dependencies import require
 
 MODEL_FILE = "model.safetensors"
 """The weights in the folder of a training run."""

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_deploy.errors import CheckpointError
-from resnet_deploy.models.config_file import Fields, read_config
-from resnet_deploy.models.hub_config import read_hub_config
-from resnet_deploy.models.preprocessor_config import preprocessor_beside
+from resnet_deploy.loading.config_file import Fields, read_config
+from resnet_deploy.loading.hub_config import read_hub_config
+from resnet_deploy.loading.preprocessor_config import preprocessor_beside
 from resnet_deploy.spec import InputContract, Learned
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from resnet_deploy.errors import CheckpointError
-from resnet_deploy.models.preprocessor_config import Pictures, preprocessor_beside
+from resnet_deploy.loading.preprocessor_config import Pictures, preprocessor_beside
 from resnet_deploy.spec import ChannelOrder, InputContract, Learned, ResizeMode
 
 USUAL = {

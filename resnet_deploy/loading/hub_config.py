@@ -18,9 +18,9 @@ from torch import nn
 
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import CheckpointError
+from resnet_deploy.loading.config_file import Fields, is_side
+from resnet_deploy.loading.preprocessor_config import Pictures
 from resnet_deploy.models.architectures import Architecture, timm_architecture
-from resnet_deploy.models.config_file import Fields, is_side
-from resnet_deploy.models.preprocessor_config import Pictures
 from resnet_deploy.models.registry import BLOCKS
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck
 from resnet_deploy.spec import ChannelOrder, InputOptions, ResizeMode, Variant

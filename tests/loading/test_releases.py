@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from resnet_deploy.models import releases
-from resnet_deploy.models.checkpoint import resolve
-from resnet_deploy.models.imagenet import FILES
-from resnet_deploy.models.releases import release_of
+from resnet_deploy.loading import releases
+from resnet_deploy.loading.checkpoint import resolve
+from resnet_deploy.loading.imagenet import FILES
+from resnet_deploy.loading.releases import release_of
 from resnet_deploy.spec import Learned, Variant, resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
 from tests.support.states import shapes_of

@@ -11,9 +11,9 @@ import torch
 
 from resnet_deploy.artifact.files import CACHE_VARIABLE, cache_folder
 from resnet_deploy.errors import CheckpointError, SpecError
-from resnet_deploy.models import imagenet
-from resnet_deploy.models.checkpoint import resolve
-from resnet_deploy.models.imagenet import fetch, published_file
+from resnet_deploy.loading import imagenet
+from resnet_deploy.loading.checkpoint import resolve
+from resnet_deploy.loading.imagenet import fetch, published_file
 from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant, resnet_spec, vgg19_spec
 from resnet_deploy.spec.model_request import ModelRequest
 from tests.support.states import state_of

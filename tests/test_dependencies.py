@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from resnet_deploy.dependencies import require
 from resnet_deploy.errors import MissingDependencyError
-from resnet_deploy.models.dependencies import require
 
 
 def test_a_missing_package_is_named_with_its_command():

@@ -13,13 +13,13 @@ from torch import nn
 
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import CheckpointError, SpecError, one_line
+from resnet_deploy.loading.config_file import read_config
+from resnet_deploy.loading.hub_config import module_pictures, read_hub_config
+from resnet_deploy.loading.preprocessor_config import preprocessor_beside
+from resnet_deploy.loading.releases import SIZE as RELEASE_SIZE
+from resnet_deploy.loading.releases import Release
 from resnet_deploy.models.architectures import Architecture
-from resnet_deploy.models.config_file import read_config
-from resnet_deploy.models.hub_config import module_pictures, read_hub_config
 from resnet_deploy.models.layouts import is_hugging_face
-from resnet_deploy.models.preprocessor_config import preprocessor_beside
-from resnet_deploy.models.releases import SIZE as RELEASE_SIZE
-from resnet_deploy.models.releases import Release
 from resnet_deploy.models.stated import CONFIG_FILE, NOTHING_STATED, Stated
 from resnet_deploy.spec import (
     BATCHNORM_EPS,

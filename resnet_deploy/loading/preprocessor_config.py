@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_deploy.errors import CheckpointError
-from resnet_deploy.models.config_file import Fields, is_side, read_config
+from resnet_deploy.loading.config_file import Fields, is_side, read_config
 from resnet_deploy.spec import ChannelOrder, InputOptions, ResizeMode
 
 _PILLOW = ("nearest", "lanczos", "bilinear", "bicubic", "box")

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from resnet_deploy.errors import CheckpointError
-from resnet_deploy.models.weights_file import MODEL_FILE
+from resnet_deploy.weights.weights_file import MODEL_FILE
 
 _USUAL = (MODEL_FILE, "pytorch_model.bin")
 _SUFFIXES = frozenset({".safetensors", ".bin", ".pt", ".pth", ".th", ".ckpt"})

@@ -8,9 +8,9 @@ import pytest
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.data.labels import match_classes
 from resnet_deploy.errors import CheckpointError, SpecError
-from resnet_deploy.models import checkpoint
-from resnet_deploy.models.checkpoint import resolve
-from resnet_deploy.models.imagenet import CIFAR10_FILE
+from resnet_deploy.loading import checkpoint
+from resnet_deploy.loading.checkpoint import resolve
+from resnet_deploy.loading.imagenet import CIFAR10_FILE
 from resnet_deploy.spec import resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
 

@@ -22,21 +22,11 @@ from resnet_deploy.cli.main import cli
 from resnet_deploy.data.arrays import ArrayDataset
 from resnet_deploy.data.calibration import calibration_images, synthetic_calibration
 from resnet_deploy.errors import CheckFailed, SpecError
-from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.models.fold import fold_batchnorm
-from resnet_deploy.models.hypotheses import WELL_KNOWN, TrainingCrop, fed, scalings
 from resnet_deploy.models.init import initialize
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.resnet import Bottleneck, ResNet
-from resnet_deploy.models.testimony import (
-    as_told,
-    ask_file,
-    ask_network,
-    told_of_pictures,
-    told_of_spec,
-)
-from resnet_deploy.models.trial import rebuilt
-from resnet_deploy.models.witness import witness
 from resnet_deploy.results import Finding, Question, WitnessReport, from_dict, to_dict
 from resnet_deploy.spec import (
     ChannelOrder,
@@ -50,6 +40,16 @@ from resnet_deploy.spec import (
     resnet_spec,
 )
 from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.witness.hypotheses import WELL_KNOWN, TrainingCrop, fed, scalings
+from resnet_deploy.witness.testimony import (
+    as_told,
+    ask_file,
+    ask_network,
+    told_of_pictures,
+    told_of_spec,
+)
+from resnet_deploy.witness.trial import rebuilt
+from resnet_deploy.witness.witness import witness
 from tests.support.remembering import (
     SIDE,
     coloured_pictures,

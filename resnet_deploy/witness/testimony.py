@@ -13,10 +13,7 @@ from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.interpreter.module import module_from_onnx
-from resnet_deploy.models.hypotheses import BYTES, Guess, answers, scalings
 from resnet_deploy.models.network import Network
-from resnet_deploy.models.trial import rebuilt
-from resnet_deploy.models.witness import witness
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results.witness import WitnessReport
 from resnet_deploy.spec import (
@@ -27,6 +24,9 @@ from resnet_deploy.spec import (
     Learned,
     ModelSpec,
 )
+from resnet_deploy.witness.hypotheses import BYTES, Guess, answers, scalings
+from resnet_deploy.witness.trial import rebuilt
+from resnet_deploy.witness.witness import witness
 
 ORDER, SCALING = "channel order", "scaling"
 
@@ -40,7 +40,7 @@ def ask_network(
 ) -> WitnessReport:
     """Return what the BatchNorms of ``network`` say of its contract and spec.
 
-    The other arguments are those of :func:`resnet_deploy.models.witness.witness`.
+    The other arguments are those of :func:`resnet_deploy.witness.witness.witness`.
 
     Raises:
         SpecError: the net can't run on these pictures.

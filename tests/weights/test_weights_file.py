@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 
 from resnet_deploy.artifact.weights_card import WEIGHTS_CARD_KEY, WeightsCard
 from resnet_deploy.errors import ArtifactError, CheckpointError
-from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.registry import build
-from resnet_deploy.models.weights_file import CARD_ENTRY, write_weights
 from resnet_deploy.spec import InputContract, ModelSpec, Shortcut, Variant, resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.weights.weights_file import CARD_ENTRY, write_weights
 from tests.support.cards import full_card
 from tests.support.states import State, same_logits, state_of
 

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from resnet_deploy.errors import CheckpointError
-from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.models.network import Network
 from resnet_deploy.spec import (
     IMAGENET_MEAN,

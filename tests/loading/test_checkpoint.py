@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.errors import CheckpointError, SpecError
-from resnet_deploy.models.checkpoint import resolve
+from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.registry import build
 from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant, resnet_spec, vgg19_spec

@@ -1,0 +1,1 @@
+"""Files of weights: what a container holds, read as plain data."""

@@ -1,0 +1,1 @@
+"""What the statistics of BatchNorm tell of how a net was trained."""
