@@ -35,6 +35,7 @@ from resnet_deploy.spec.model import (
 )
 from resnet_deploy.spec.output import LABEL_THRESHOLD, OutputKind, OutputSpec
 from resnet_deploy.spec.quant import CalibrationMethod, Effort, FirstConv, QuantSpec, TargetIsa
+from resnet_deploy.spec.residual import Attention, BlockKind, Design, Downsample, HeadLayer, Order
 from resnet_deploy.spec.session import Optimization, SessionSpec
 from resnet_deploy.spec.told import NOTHING_TOLD, Told
 from resnet_deploy.spec.tolerance import (

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from resnet_deploy.errors import SpecError
+from resnet_deploy.spec.residual import Design
 
 IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
 
@@ -88,7 +89,8 @@ class ModelSpec:
     """Which network: enough to build its PyTorch module again.
 
     ``factory`` is ``package.module:callable`` for family ``custom``; it is None when the model
-    came as a foreign ONNX file, which has no PyTorch module of its own.
+    came as a foreign ONNX file, which has no PyTorch module of its own. ``design`` is None for the
+    paper's own nets, which ``family`` and ``depth`` tell.
 
     Raises:
         SpecError: ``bn_eps`` is no epsilon of a BatchNorm.
@@ -106,6 +108,8 @@ class ModelSpec:
     bn_eps: float = BATCHNORM_EPS
     padding: Padding = Padding.TORCH
     pool: Pool = Pool.PLAIN
+    in_channels: int = 3
+    design: Design | None = None
 
     def __post_init__(self) -> None:
         check_bn_eps(self.bn_eps)
