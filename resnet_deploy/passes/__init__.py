@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 import onnx_ir as ir
 
+from resnet_deploy.passes.average_pool import average_pool
 from resnet_deploy.passes.clean import clean
 from resnet_deploy.passes.flatten import reshape_to_flatten
 from resnet_deploy.passes.flush_denormals import flush_denormals
@@ -25,6 +26,7 @@ from resnet_deploy.passes.name_by_module import name_by_module
 from resnet_deploy.passes.needless_expand import needless_expand
 from resnet_deploy.passes.one_pixel import one_pixel
 from resnet_deploy.passes.pad_into_window import pad_into_window
+from resnet_deploy.passes.pool_channels_last import pool_channels_last
 from resnet_deploy.passes.prelu_to_sum import lone_relu, prelu_to_sum
 from resnet_deploy.passes.private_bias import private_bias
 from resnet_deploy.passes.reflect_pad import reflect_pad
@@ -61,12 +63,14 @@ DEFAULT_PASSES: tuple[Pass, ...] = (
 """What every file goes through, in this order."""
 
 INT8_PASSES: tuple[Pass, ...] = (
+    average_pool,
     one_pixel,
     hard_gates,
     prelu_to_sum,
     lone_relu,
     reflect_pad,
     zero_pad_shortcut,
+    pool_channels_last,
 )
 """What an int8 file goes through as well: operators without an int8 kernel, made of others."""
 

@@ -83,10 +83,8 @@ def make_plan(model: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
             plan.nodes.add(node)
             plan.outputs[node] = output
             sources = {plan.tensors[value] for value in activation_inputs(node)}
-            if COPIES_KEY in node.metadata_props or (
-                node.op_type == "Concat" and len(sources) == 1
-            ):
-                # It moves codes: parts of one tensor, joined again, are no wider than that was.
+            joins = node.op_type == "Concat" and len(sources) == 1  # parts of one tensor, again
+            if COPIES_KEY in node.metadata_props or joins:
                 (plan.tensors[output],) = sources
             elif not (node.op_type == "Gemm" and _wanted_in_float(output)):
                 # QGemm writes float logits by itself; every other kernel needs its Q.
