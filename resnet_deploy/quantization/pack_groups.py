@@ -1,4 +1,4 @@
-"""Grouped int8 convolutions with few channels per group  =>  fewer groups of block-diagonal weights.
+"""Grouped int8 convolutions  =>  fewer and wider groups, with block-diagonal weights.
 
 ONNX Runtime runs each group of a convolution as an im2col and a matrix product of its own. A group
 of a ResNeXt has 4 to 32 channels: far too narrow for a kernel that computes 16 or more columns and

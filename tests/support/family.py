@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 
 Make = Callable[[int], nn.Module]
 """From a number of channels to a module."""
+
+BlockMaker = Callable[[int, int, int], nn.Module]
+"""From input channels, width and stride to a block of twice the width."""
 
 
 class SqueezeExcite(nn.Module):
@@ -225,11 +229,11 @@ class InvertedResidual(nn.Module):
 
 
 class Net(nn.Module):
-    """A stem, three blocks of ``make(inputs, width, stride)``, a pool and a linear layer."""
+    """A stem, a block of each of ``makers`` (inputs, width, stride), a pool and a linear layer."""
 
     def __init__(
         self,
-        make: Callable[[int, int, int], nn.Module],
+        makers: tuple[BlockMaker, BlockMaker, BlockMaker],
         *,
         stem: nn.Module | None = None,
         last: nn.Module | None = None,
@@ -238,7 +242,10 @@ class Net(nn.Module):
         super().__init__()
         plain = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU())
         self.stem = plain if stem is None else stem
-        self.blocks = nn.Sequential(make(16, 16, 1), make(32, 16, 1), make(32, 32, 2))
+        shapes = ((16, 16, 1), (32, 16, 1), (32, 32, 2))
+        self.blocks = nn.Sequential(
+            *(make(*shape) for make, shape in zip(makers, shapes, strict=True))
+        )
         self.last = nn.Identity() if last is None else last
         self.pool = nn.AdaptiveAvgPool2d(1) if pool is None else pool
         self.fc = nn.Linear(64, 10)
@@ -269,27 +276,19 @@ def _seed(net: nn.Module) -> None:
             nn.init.uniform_(module.weight, 0.05, 0.6, generator=random)
 
 
-def se_net() -> nn.Module:
-    return Net(lambda i, w, s: Block(i, w, s, attention=SqueezeExcite))
+def attention_net() -> nn.Module:
+    """Squeeze-and-excitation by convolutions, by linear layers, and ECA."""
+    return Net(
+        (
+            partial(Block, attention=SqueezeExcite),
+            partial(Block, attention=LinearSqueezeExcite),
+            partial(Block, attention=EfficientAttention),
+        )
+    )
 
 
-def linear_se_net() -> nn.Module:
-    return Net(lambda i, w, s: Block(i, w, s, attention=LinearSqueezeExcite))
-
-
-def eca_net() -> nn.Module:
-    return Net(lambda i, w, s: Block(i, w, s, attention=EfficientAttention))
-
-
-def eca_paper_net() -> nn.Module:
-    return Net(lambda i, w, s: Block(i, w, s, attention=EfficientAttention2))
-
-
-def blur_net() -> nn.Module:
-    return Net(lambda i, w, s: Block(i, w, s, antialias=BlurPool))
-
-
-def average_net() -> nn.Module:
+def sampling_net() -> nn.Module:
+    """A stem of two, ECA as its paper has it, average shortcuts, groups, and blur pooling."""
     stem = nn.Sequential(
         nn.Conv2d(3, 8, 3, 2, 1, bias=False),
         nn.BatchNorm2d(8),
@@ -297,65 +296,37 @@ def average_net() -> nn.Module:
         nn.Conv2d(8, 16, 3, 1, 1, bias=False),
         nn.BatchNorm2d(16),
         nn.ReLU(),
+        nn.AvgPool2d(2, 2),
     )
     return Net(
-        lambda i, w, s: Block(i, w, s, average=True, antialias=lambda _: nn.AvgPool2d(2, 2)),
+        (
+            partial(Block, attention=EfficientAttention2),
+            partial(Block, groups=8),
+            partial(Block, antialias=BlurPool, average=True),
+        ),
         stem=stem,
     )
 
 
-def grouped_net() -> nn.Module:
-    return Net(lambda i, w, s: Block(i, w, s, groups=4))
+def norm_first_net() -> nn.Module:
+    """BatchNorms without a convolution in front: a v2, an iResNet and a DenseNet block."""
+    last = nn.Sequential(nn.BatchNorm2d(64), nn.ReLU())
+    return Net((PreActivated, FaceBlock, DenseBlock), last=last)
 
 
-def silu_net() -> nn.Module:
-    return Net(lambda i, w, s: Block(i, w, s, activation=lambda _: nn.SiLU()))
-
-
-def leaky_net() -> nn.Module:
-    return Net(lambda i, w, s: Block(i, w, s, activation=lambda _: nn.LeakyReLU(0.1)))
-
-
-def pre_activation_net() -> nn.Module:
+def activation_net() -> nn.Module:
+    """SiLU, LeakyReLU, and MobileNetV3's hard ones."""
+    stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.Hardswish())
     return Net(
-        PreActivated,
-        stem=nn.Conv2d(3, 16, 3, 2, 1, bias=False),
-        last=nn.Sequential(nn.BatchNorm2d(64), nn.ReLU()),
+        (
+            partial(Block, activation=lambda _: nn.SiLU()),
+            partial(Block, activation=lambda _: nn.LeakyReLU(0.1)),
+            InvertedResidual,
+        ),
+        stem=stem,
     )
 
 
-def face_net() -> nn.Module:
-    stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.PReLU(16))
-    return Net(FaceBlock, stem=stem, last=nn.BatchNorm2d(64))
-
-
-def dense_net() -> nn.Module:
-    return Net(DenseBlock, last=nn.Sequential(nn.BatchNorm2d(64), nn.ReLU()))
-
-
-def mobile_net() -> nn.Module:
-    stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.Hardswish())
-    return Net(InvertedResidual, stem=stem)
-
-
 def gem_net() -> nn.Module:
-    return Net(Block, pool=Gem())
-
-
-NETS: tuple[Callable[[], nn.Module], ...] = (
-    se_net,
-    linear_se_net,
-    eca_net,
-    eca_paper_net,
-    blur_net,
-    average_net,
-    grouped_net,
-    silu_net,
-    leaky_net,
-    pre_activation_net,
-    face_net,
-    dense_net,
-    mobile_net,
-    gem_net,
-)
-"""One of each kind."""
+    """Plain blocks and a generalised mean."""
+    return Net((Block, Block, Block), pool=Gem())
