@@ -380,8 +380,8 @@ def test_paths_that_clash_with_each_other_or_with_nn_module():
 @pytest.mark.parametrize(
     ("nodes", "named"),
     [
-        (single("Erf", name="gelu"), "Erf node 'gelu'"),
-        (single("Pad", mode="reflect", pads=[0, 0, 1, 1], name="p"), "reflect"),
+        (single("Asin", name="gelu"), "Asin node 'gelu'"),
+        (single("Pad", mode="wrap", pads=[0, 0, 1, 1], name="p"), "wrap"),
         ([helper.make_node("Conv", ["x", "x"], ["y"], name="own")], "'x' is not a constant"),
     ],
 )

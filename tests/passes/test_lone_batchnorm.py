@@ -127,8 +127,9 @@ def test_a_weight_that_others_read_stays() -> None:
 def test_computed_parameters_are_refused() -> None:
     given = statistics(4)
     del given["bn.weight"]
+    body = BN.replace("bn.weight", "scale")
     model = parse(
-        f"net (float[N, 4, 5, 5] x, float[4] bn.weight) => (float[N, 4, 5, 5] y) {{ y = {BN} }}",
+        f"net (float[N, 4, 5, 5] x, float[4] scale) => (float[N, 4, 5, 5] y) {{ y = {body} }}",
         given,
     )
 
