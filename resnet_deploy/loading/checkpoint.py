@@ -24,6 +24,8 @@ from resnet_deploy.loading.beside import (
 )
 from resnet_deploy.loading.imagenet import CIFAR10_FILE, fetch
 from resnet_deploy.loading.releases import published, release_of
+from resnet_deploy.models.attention import with_attention_biases
+from resnet_deploy.models.heads import with_plain_head
 from resnet_deploy.models.infer import infer_spec, left_open, misfit
 from resnet_deploy.models.layouts import (
     State,
@@ -37,7 +39,7 @@ from resnet_deploy.models.stated import (
     CONFIG_FILE,
     NOTHING_STATED,
     check_card,
-    check_depth,
+    check_design,
     stated_by_card,
 )
 from resnet_deploy.progress import Progress, silent
@@ -157,9 +159,9 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
         if stated == NOTHING_STATED:
             stated = stated_by_module(module, spec.image_size)
     else:
-        state = to_torchvision(raw)
+        state = with_attention_biases(with_plain_head(to_torchvision(raw)))
         spec = infer_spec(state, request, path.name, stated)
-        check_depth(stated, spec, path.name)
+        check_design(stated, spec, path.name)
         module = skeleton(spec)
         assumed = left_open(spec, request, stated)
     deviations = () if card is None else check_card(card, spec, path.name)
