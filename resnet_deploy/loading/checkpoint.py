@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 from resnet_deploy.artifact.card import WeightsSource
-from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import CheckpointError, SpecError
@@ -45,7 +44,8 @@ from resnet_deploy.spec import InputContract, Learned
 from resnet_deploy.spec.deploy import LoadSpec
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.weights.weights_file import card_of, read_weights
-from resnet_deploy.weights.weights_folder import weights_in
+from resnet_deploy.weights.weights_folder import digest_of, weights_in
+from resnet_deploy.weights.whole_module import notices_of
 
 
 def load_network(request: LoadSpec, *, progress: Progress = silent) -> Network:
@@ -139,7 +139,7 @@ def _without_file(request: ModelRequest, seed: int) -> Network:
 
 def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -> Network:
     raw, card, notices = _tensors(path)
-    sha256 = sha256_of(path)
+    sha256 = digest_of(path)
     assumed: dict[str, str] = {}
     if card is not None:
         stated = stated_by_card(card, request, path.name)
@@ -204,7 +204,7 @@ def _tensors(path: Path) -> tuple[State, WeightsCard | None, tuple[str, ...]]:
         if isinstance(content, dict):
             held = f"a dict of {', '.join(map(str, list(content)[:4])) or 'nothing'}"
         raise CheckpointError(f"{path} holds no weights ({held}): save model.state_dict()")
-    return state, card_of(path, content), notices
+    return state, card_of(path, content), (*notices_of(path, content, state), *notices)
 
 
 def _checked(state: State, name: str) -> tuple[State, tuple[str, ...]]:
