@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,9 @@ from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.weights.weights_file import card_of, read_weights
 from resnet_deploy.weights.weights_folder import digest_of, weights_in
 from resnet_deploy.weights.whole_module import notices_of
+
+_ENDLESS_NUMBER = re.compile(r"(?<!\d)\d{5,}(?:\.|$)")
+"""As part of a tensor's name: stages and blocks are counted up to their highest number."""
 
 
 def load_network(request: LoadSpec, *, progress: Progress = silent) -> Network:
@@ -204,6 +208,11 @@ def _tensors(path: Path) -> tuple[State, WeightsCard | None, tuple[str, ...]]:
         if isinstance(content, dict):
             held = f"a dict of {', '.join(map(str, list(content)[:4])) or 'nothing'}"
         raise CheckpointError(f"{path} holds no weights ({held}): save model.state_dict()")
+    if endless := next((key for key in state if _ENDLESS_NUMBER.search(key)), None):
+        raise CheckpointError(
+            f"{path} has a tensor called {endless:.60}, and no net has so many layers: the file is "
+            "damaged or made up"
+        )
     return state, card_of(path, content), (*notices_of(path, content, state), *notices)
 
 

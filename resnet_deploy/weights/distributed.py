@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from resnet_deploy.weights.bounds import Budget, Damaged, Refused
-from resnet_deploy.weights.numpy_arrays import is_shape
-from resnet_deploy.weights.stand_ins import StandIn
+from resnet_deploy.pickles.bounds import Budget, Damaged, Refused
+from resnet_deploy.pickles.numpy_arrays import is_shape
+from resnet_deploy.pickles.stand_ins import StandIn
 from resnet_deploy.weights.torch_files import read_torch
 
 METADATA_FILE = ".metadata"

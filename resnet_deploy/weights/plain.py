@@ -5,27 +5,33 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from resnet_deploy.weights.bounds import Refused
-from resnet_deploy.weights.numpy_arrays import NumpyArray
-from resnet_deploy.weights.stand_ins import StandIn
+from resnet_deploy.pickles.bounds import Refused
+from resnet_deploy.pickles.numpy_arrays import NumpyArray
+from resnet_deploy.pickles.stand_ins import StandIn
 from resnet_deploy.weights.whole_module import module_state, tensor_of
 
 _DEEPEST = 24
 """Below, objects stay stand-ins: no weights lie there."""
 
-_PARAMETER = re.compile(r".+\.(weight|bias|running_mean|running_var|_packed_params)")
+_PARAMETER = re.compile(r".+\.(weight|bias|running_mean|running_var)")
 
+_QUANTIZED = (
+    "is of a quantized net: give the float weights that it was made of, and let this tool quantize "
+    "them"
+)
+_SHARDED = (
+    "is one part of a tensor on many devices (FSDP): save the full state dict "
+    "(get_model_state_dict(model, options=StateDictOptions(full_state_dict=True)) of "
+    "torch.distributed.checkpoint.state_dict)"
+)
+
+_UNREADABLE_KEYS = (
+    (re.compile(r"(?:.*\.)?_packed_params(?:\..*)?"), _QUANTIZED),
+    (re.compile(r"(?:.*\.)?_?flat_param(?:_\d+)?"), _SHARDED),
+)
 _UNREADABLE = (
-    (
-        re.compile(r"quantized|_rebuild_qtensor|ScriptObject|QU?Int", re.IGNORECASE),
-        "is of a quantized net: give the float weights that it was made of, and let this tool "
-        "quantize them",
-    ),
-    (
-        re.compile(r"DTensor|ShardedTensor|_shard|LocalTensor"),
-        "is one part of a tensor on many devices (FSDP): save the full state dict "
-        "(torch.distributed.checkpoint.state_dict with full_state_dict=True)",
-    ),
+    (re.compile(r"quantized|_rebuild_qtensor|ScriptObject|QU?Int", re.IGNORECASE), _QUANTIZED),
+    (re.compile(r"DTensor|ShardedTensor|_shard|LocalTensor"), _SHARDED),
     (
         re.compile(r"meta_tensor|Uninitialized"),
         "has no values: the model was saved before its weights were loaded; save it again",
@@ -74,8 +80,7 @@ class _Plain:
             return self._of_object(value, depth)
         for key, part in value.items():
             value[key] = self.of(part, depth + 1)
-            if isinstance(part, StandIn):
-                _check_parameter(key, part)
+            _check_parameter(key, part)
         return value
 
     def _of_object(self, value: StandIn | NumpyArray, depth: int) -> Any:
@@ -84,16 +89,20 @@ class _Plain:
             return found
         if (state := module_state(found)) is not None:
             for key, part in state.items():
-                if isinstance(part, StandIn):
-                    _check_parameter(key, part)
+                _check_parameter(key, part)
             return state
         inner = found.entries or found.elements or found.attributes
         return found if not inner else self.of(inner, depth + 1)
 
 
-def _check_parameter(key: Any, value: StandIn) -> None:
-    """Refuse a stand-in where a tensor of the weights should be."""
-    if not isinstance(key, str) or not _PARAMETER.fullmatch(key):
+def _check_parameter(key: Any, value: Any) -> None:
+    """Refuse what is no plain tensor where one of the weights should be."""
+    if not isinstance(key, str):
+        return
+    for pattern, reason in _UNREADABLE_KEYS:
+        if pattern.fullmatch(key):
+            raise Refused(f"can't be read: {key:.100} {reason}")
+    if not isinstance(value, StandIn) or not _PARAMETER.fullmatch(key):
         return
     for pattern, reason in _UNREADABLE:
         if pattern.search(value.of):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from resnet_deploy.dependencies import require
 from resnet_deploy.errors import one_line
-from resnet_deploy.weights.bounds import Damaged
+from resnet_deploy.pickles.bounds import Damaged
 
 
 def is_safetensors(head: bytes) -> bool:

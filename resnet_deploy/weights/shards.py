@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from resnet_deploy.weights.bounds import Damaged, Refused
+from resnet_deploy.pickles.bounds import Damaged, Refused
 
 INDEX_SUFFIX = ".index.json"
 

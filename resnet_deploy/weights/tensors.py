@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resnet_deploy.weights.bounds import Budget, Damaged, Data
-from resnet_deploy.weights.numpy_arrays import NumpyArray, is_shape, numpy_builders
-from resnet_deploy.weights.stand_ins import Named, StandIn
-from resnet_deploy.weights.unpickler import Builder, checked_key
+from resnet_deploy.pickles.bounds import Budget, Damaged, Data
+from resnet_deploy.pickles.numpy_arrays import NumpyArray, is_shape, numpy_builders
+from resnet_deploy.pickles.stand_ins import Named, StandIn
+from resnet_deploy.pickles.unpickler import Builder, checked_key
 
 _STORAGES = {
     "FloatStorage": torch.float32,

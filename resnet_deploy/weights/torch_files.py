@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from resnet_deploy.weights.bounds import Budget, Damaged, Data, Refused
+from resnet_deploy.pickles.bounds import Budget, Damaged, Data, Refused
+from resnet_deploy.pickles.unpickler import Unpickler
 from resnet_deploy.weights.foreign import kind_of_zip
 from resnet_deploy.weights.tensors import Storage, builders, copied, fill, storage_dtype
-from resnet_deploy.weights.unpickler import Unpickler
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001

@@ -20,13 +20,13 @@ from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.artifact.weights_card import WEIGHTS_CARD_KEY, WeightsCard
 from resnet_deploy.dependencies import require
 from resnet_deploy.errors import CheckpointError, MissingDependencyError, one_line
-from resnet_deploy.weights.bounds import Budget, Damaged, Refused
+from resnet_deploy.pickles.bounds import Budget, Damaged, Refused
+from resnet_deploy.pickles.stand_ins import Named, StandIn
 from resnet_deploy.weights.distributed import METADATA_FILE, read_distributed
 from resnet_deploy.weights.foreign import kind_of, kind_of_content
 from resnet_deploy.weights.plain import plain
 from resnet_deploy.weights.safetensors_file import is_safetensors, read_safetensors
 from resnet_deploy.weights.shards import INDEX_SUFFIX, joined, shards_of
-from resnet_deploy.weights.stand_ins import Named, StandIn
 from resnet_deploy.weights.torch_files import read_torch
 
 MODEL_FILE = "model.safetensors"

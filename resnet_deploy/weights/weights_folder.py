@@ -9,7 +9,7 @@ from pathlib import Path
 
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.errors import CheckpointError
-from resnet_deploy.weights.bounds import Damaged, Refused
+from resnet_deploy.pickles.bounds import Damaged, Refused
 from resnet_deploy.weights.distributed import METADATA_FILE, parts_of
 from resnet_deploy.weights.foreign import kind_of_folder
 from resnet_deploy.weights.shards import INDEX_SUFFIX, shards_of
@@ -63,7 +63,9 @@ def weights_in(path: Path) -> Path:
     if len(found) == 1:
         return found[0]
     if found:
-        raise CheckpointError(f"{path} holds {len(found)} weights files ({_named(found)}): name one")
+        raise CheckpointError(
+            f"{path} holds {len(found)} weights files ({_named(found)}): name one"
+        )
     if kind := kind_of_folder([child.name for child in children]):
         raise CheckpointError(f"{path} {kind}")
     folders = [child for child in children if child.is_dir()][:_MOST_FOLDERS]

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from resnet_deploy.weights.bounds import Damaged, Refused
-from resnet_deploy.weights.numpy_arrays import NumpyArray
-from resnet_deploy.weights.stand_ins import StandIn
+from resnet_deploy.pickles.bounds import Damaged, Refused
+from resnet_deploy.pickles.numpy_arrays import NumpyArray
+from resnet_deploy.pickles.stand_ins import StandIn
 
 _DEEPEST = 64
 _MOST_TENSORS = 100_000
@@ -36,8 +37,10 @@ def tensor_of(value: Any) -> Any:
     All else comes back as it is.
     """
     if isinstance(value, NumpyArray):
-        tensor = value.tensor()
-        return StandIn("numpy.ndarray") if tensor is None else tensor
+        array = value.array()
+        if array is None or (array.dtype.kind == "u" and array.itemsize > 1):
+            return StandIn("numpy.ndarray")  # text, objects, numbers that PyTorch hardly has
+        return torch.from_numpy(array)
     if isinstance(value, StandIn) and isinstance(value.state, tuple) and value.state:
         kind, inner = value.of.rpartition(".")[2], value.state[0]
         if kind in ("Parameter", "Variable", "Buffer") and isinstance(inner, Tensor):
@@ -55,8 +58,7 @@ def module_state(stand_in: StandIn) -> ModuleState | None:
     if not _is_module(stand_in):
         return None
     script = stand_in.of.startswith(_SCRIPT)
-    name = _MANGLED.sub("", stand_in.of.removeprefix(_SCRIPT))
-    state = ModuleState(name, script=script)
+    state = ModuleState(_class_of(stand_in), script=script)
     for key, value in _tensors(stand_in, "", 0):
         state[key] = value
         if len(state) > _MOST_TENSORS:
@@ -94,6 +96,12 @@ def _attributes(stand_in: StandIn) -> dict[Any, Any]:
     return attributes or {}
 
 
+def _class_of(stand_in: StandIn) -> str:
+    if stand_in.of == "torch.fx.graph_module.reduce_graph_module":
+        return "torch.fx.GraphModule"
+    return _MANGLED.sub("", stand_in.of.removeprefix(_SCRIPT))
+
+
 def _is_module(stand_in: StandIn) -> bool:
     return stand_in.of.startswith(_SCRIPT) or "_modules" in _attributes(stand_in)
 
@@ -104,7 +112,7 @@ def _tensors(stand_in: StandIn, prefix: str, depth: int) -> Iterator[tuple[str, 
         raise Damaged("a module that holds itself")
     if ".quantized." in stand_in.of:
         raise Refused(
-            f"holds a quantized net ({_MANGLED.sub('', stand_in.of)}): give the float weights that "
+            f"holds a quantized net ({_class_of(stand_in)}): give the float weights that "
             "it was made of, and let this tool quantize them"
         )
     attributes = _attributes(stand_in)

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from resnet_deploy.weights.bounds import Damaged, Data
+from resnet_deploy.pickles.bounds import Damaged, Data
 
 _LONGEST_INTEGER = 1024
 """In bytes; ``str()`` of much longer ones is refused by Python."""

@@ -1,7 +1,8 @@
 """NumPy's arrays and numbers in a pickle, without NumPy's constructors meeting them.
 
-Caffe's nets were converted to dicts of arrays, and trainers leave ``numpy.float64`` beside the
-weights. Source: ``ndarray.__reduce__`` and ``__reduce_ex__``,
+They trust the sizes that a file claims. CIFAR's batches are arrays, Caffe's nets were converted to
+dicts of them, and trainers leave ``numpy.float64`` beside the weights.
+Source: ``ndarray.__reduce__`` and ``__reduce_ex__``,
 https://numpy.org/doc/stable/reference/generated/numpy.ndarray.__setstate__.html.
 """
 
@@ -11,15 +12,13 @@ import math
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from resnet_deploy.weights.bounds import Budget, Damaged
-from resnet_deploy.weights.stand_ins import StandIn
-from resnet_deploy.weights.unpickler import Builder
+from resnet_deploy.pickles.bounds import Budget, Damaged
+from resnet_deploy.pickles.stand_ins import StandIn
+from resnet_deploy.pickles.unpickler import Builder
 
-_CODES = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "f2", "f4", "f8"})
-"""The types that PyTorch has, too."""
+_CODES = frozenset({"b1", "f2", "f4", "f8", *(f"{kind}{n}" for kind in "iu" for n in (1, 2, 4, 8))})
 
 _MOST_DIMENSIONS = 32
 
@@ -39,7 +38,7 @@ class NumpyType:
 
     @property
     def dtype(self) -> np.dtype[Any] | None:
-        """NumPy's own; None where PyTorch has no such type."""
+        """NumPy's own; None of text, objects and records."""
         if self._code not in _CODES:
             return None
         order = self._order if self._order in ("<", ">") else "<"
@@ -63,8 +62,8 @@ class NumpyArray:
         if isinstance(dtype, NumpyType) and isinstance(data, bytes):
             self._state = shape, dtype, bool(fortran), data
 
-    def tensor(self) -> Tensor | None:
-        """Return its values; None where PyTorch has no such type.
+    def array(self) -> NDArray[Any] | None:
+        """Return its values, in this machine's byte order; None of text, objects and records.
 
         Raises:
             Damaged: the shape is not of as many values.
@@ -79,7 +78,7 @@ class NumpyArray:
             raise Damaged("an array whose shape is of another size")
         self._budget.storage(len(data))
         flat = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="))
-        return torch.from_numpy(flat.reshape(shape, order="F" if fortran else "C"))
+        return flat.reshape(shape, order="F" if fortran else "C")
 
 
 def is_shape(value: Any) -> bool:

@@ -15,11 +15,9 @@ import pickle
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
-from torch import Tensor
-
-from resnet_deploy.weights.bounds import Budget, Damaged, Data, Refused
-from resnet_deploy.weights.pickle_arguments import VALUES, Reader
-from resnet_deploy.weights.stand_ins import Named, StandIn, name_of
+from resnet_deploy.pickles.arguments import VALUES, Reader
+from resnet_deploy.pickles.bounds import Budget, Damaged, Data, Refused
+from resnet_deploy.pickles.stand_ins import Named, StandIn, name_of
 
 Builder = Callable[[tuple[Any, ...]], Any]
 """Makes an object of the arguments that a file gives; raises ``Damaged`` where they are odd."""
@@ -209,8 +207,8 @@ class Unpickler:
             return builder(arguments)
         if name in _NEVER_IN_A_CHECKPOINT:
             raise Refused(
-                f"holds code, not only tensors: {name}; it was not run. Don't trust this file: "
-                "get the weights from where they were trained, by torch.save(model.state_dict())"
+                f"holds code, not only data: {name}; refused, it was not run. Don't trust this "
+                "file: get another from whom you trust"
             )
         return StandIn(name, arguments)
 
@@ -218,13 +216,11 @@ class Unpickler:
         state, target = self._stack.pop(), self._stack[-1]
         if isinstance(target, _Buildable):
             target.build(state)
-        elif not isinstance(target, dict | list | Tensor):
-            raise Damaged("a state of what has none")
-        # A dict's is the metadata of a state dict, a tensor's its Python attributes.
+        # A dict's is the metadata of a state dict, a tensor's its Python attributes: left out.
 
 
 def checked_key(key: Any) -> Any:
-    """Return ``key`` where a dict may hash it: text, numbers, names, and short tuples of them.
+    """Return ``key`` where a dict may hash it: text, numbers, objects, short tuples of them.
 
     Raises:
         Damaged: it is of another kind, or a tree of tuples.
@@ -237,7 +233,7 @@ def checked_key(key: Any) -> Any:
             parts += part
         elif isinstance(part, int) and abs(part) >= _LARGEST_KEY:
             raise Damaged("a key that is a huge number")
-        elif not isinstance(part, str | bytes | int | float | None | Named | StandIn | Tensor):
+        elif isinstance(part, list | dict):
             raise Damaged(f"a key that is a {type(part).__name__}")
     return key
 

@@ -1,4 +1,4 @@
-"""What a file of weights may ask for, and the two ways in which it is not read.
+"""What a file may ask for, and the two ways in which it is not read.
 
 Sizes in a file are claims of a stranger. Nothing is allocated on their word: a :class:`Budget` of a
 few times the file's own size pays for storages, for tensors (a view of one element can claim
@@ -63,13 +63,13 @@ class Budget:
         self._operations -= count
         if self._operations < 0:
             raise Refused(
-                f"holds more than {_MOST_OPERATIONS:,} objects beside its tensors: save "
-                "model.state_dict() alone"
+                f"holds more than {_MOST_OPERATIONS:,} objects beside its tensors: save the "
+                "tensors alone"
             )
 
     def _check(self, left: int) -> None:
         if left < 0:
             raise Refused(
                 f"asks for more than {self._limit >> 20:,} MB, far more than it holds: save "
-                "model.state_dict() of contiguous tensors"
+                "contiguous tensors"
             )
