@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from resnet_deploy.artifact.card import WeightsSource
-from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import CheckpointError, SpecError
@@ -47,7 +47,11 @@ from resnet_deploy.spec import InputContract, Learned
 from resnet_deploy.spec.deploy import LoadSpec
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.weights.weights_file import card_of, read_weights
-from resnet_deploy.weights.weights_folder import weights_in
+from resnet_deploy.weights.weights_folder import digest_of, weights_in
+from resnet_deploy.weights.whole_module import notices_of
+
+_ENDLESS_NUMBER = re.compile(r"(?<!\d)\d{5,}(?:\.|$)")
+"""As part of a tensor's name: stages and blocks are counted up to their highest number."""
 
 
 def load_network(request: LoadSpec, *, progress: Progress = silent) -> Network:
@@ -141,7 +145,7 @@ def _without_file(request: ModelRequest, seed: int) -> Network:
 
 def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -> Network:
     raw, card, notices = _tensors(path)
-    sha256 = sha256_of(path)
+    sha256 = digest_of(path)
     assumed: dict[str, str] = {}
     if card is not None:
         stated = stated_by_card(card, request, path.name)
@@ -206,7 +210,12 @@ def _tensors(path: Path) -> tuple[State, WeightsCard | None, tuple[str, ...]]:
         if isinstance(content, dict):
             held = f"a dict of {', '.join(map(str, list(content)[:4])) or 'nothing'}"
         raise CheckpointError(f"{path} holds no weights ({held}): save model.state_dict()")
-    return state, card_of(path, content), notices
+    if endless := next((key for key in state if _ENDLESS_NUMBER.search(key)), None):
+        raise CheckpointError(
+            f"{path} has a tensor called {endless:.60}, and no net has so many layers: the file is "
+            "damaged or made up"
+        )
+    return state, card_of(path, content), (*notices_of(path, content, state), *notices)
 
 
 def _checked(state: State, name: str) -> tuple[State, tuple[str, ...]]:
