@@ -1,4 +1,4 @@
-"""What is no net of the family is named, with the next command, and family nets are no strangers."""
+"""What is no net of the family is named, with the next command; what is one passes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,11 @@ def vgg(*widths: int, norm: bool) -> State:
     return of(state)
 
 
-BLOCKS = {f"layer{s}.{b}.bn3.running_mean": (1,) for s, n in enumerate((3, 4, 6, 3), 1) for b in range(n)}  # fmt: skip
+BLOCKS = {
+    f"layer{stage}.{block}.bn3.running_mean": (1,)
+    for stage, count in enumerate((3, 4, 6, 3), start=1)
+    for block in range(count)
+}
 CONV = (8, 8, 3, 3)
 
 
@@ -53,7 +57,7 @@ CONV = (8, 8, 3, 3)
         (of({"layer1.0.conv2.paths.0.conv.weight": CONV, **BLOCKS}),
          "an SK-ResNet-50", "timm:skresnet50"),
         (of({"layer1.0.conv2.bn0.weight": (8,), **BLOCKS}), "a ResNeSt-50", "timm:resnest50d"),
-        (of({"layer1.0.bn1.weight": (8,), "layer1.0.bn1.bias": (8,), "layer1.0.conv1.weight": CONV}),
+        (of({"layer1.0.bn1.weight": (8,), "layer1.0.conv1.weight": CONV}),
          "without BatchNorm statistics", "package.module:factory"),
         (of({"layer1.0.cbam.ChannelGate.mlp.1.weight": (8, 8)}), "CBAM", ""),
         (of({"layer2.0.conv2.0.filt": (8, 1, 4, 4)}), "antialiased-cnns", ""),

@@ -82,7 +82,7 @@ class _PreActivated(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv_b(F.relu(self.norm_b(self.conv_a(F.relu(self.norm_a(x))))))
+        y: Tensor = self.conv_b(F.relu(self.norm_b(self.conv_a(F.relu(self.norm_a(x))))))
         x = x[:, :, :: self.stride, :: self.stride]
         return y + F.pad(x, (0, 0, 0, 0, 0, y.shape[1] - x.shape[1]))
 
