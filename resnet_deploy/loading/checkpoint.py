@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from resnet_deploy.artifact.card import WeightsSource
-from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import CheckpointError, SpecError
@@ -27,6 +27,8 @@ from resnet_deploy.loading.reading import Reading, to_torchvision
 from resnet_deploy.loading.releases import published, release_of
 from resnet_deploy.loading.strangers import FACTORY, recognised, strange_keys
 from resnet_deploy.loading.wrappers import unwrap
+from resnet_deploy.models.attention import with_attention_biases
+from resnet_deploy.models.heads import with_plain_head
 from resnet_deploy.models.infer import infer_spec, left_open, misfit
 from resnet_deploy.models.layouts import State, strip_prefixes
 from resnet_deploy.models.network import Network
@@ -36,7 +38,7 @@ from resnet_deploy.models.stated import (
     NOTHING_STATED,
     Stated,
     check_card,
-    check_depth,
+    check_design,
     stated_by_card,
 )
 from resnet_deploy.progress import Progress, silent
@@ -44,7 +46,11 @@ from resnet_deploy.spec import InputContract, InputOptions, Learned
 from resnet_deploy.spec.deploy import LoadSpec
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.weights.weights_file import card_of, read_weights
-from resnet_deploy.weights.weights_folder import weights_in
+from resnet_deploy.weights.weights_folder import digest_of, weights_in
+from resnet_deploy.weights.whole_module import notices_of
+
+_ENDLESS_NUMBER = re.compile(r"(?<!\d)\d{5,}(?:\.|$)")
+"""As part of a tensor's name: stages and blocks are counted up to their highest number."""
 
 
 def load_network(request: LoadSpec, *, progress: Progress = silent) -> Network:
@@ -138,7 +144,7 @@ def _without_file(request: ModelRequest, seed: int) -> Network:
 
 def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -> Network:
     raw, card, notices, names = _tensors(path)
-    sha256 = sha256_of(path)
+    sha256 = digest_of(path)
     assumed: dict[str, str] = {}
     if card is not None:
         stated = stated_by_card(card, request, path.name)
@@ -157,10 +163,11 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
             stated = stated_by_module(module, spec.image_size)
     else:
         reading = _reading(raw, path.name)
-        state, notices = reading.state, (*notices, *reading.notices)
+        state = with_attention_biases(with_plain_head(reading.state))
+        notices = (*notices, *reading.notices)
         stated = _stated_by_layout(stated, reading, names, path.name)
         spec = infer_spec(state, request, path.name, stated)
-        check_depth(stated, spec, path.name)
+        check_design(stated, spec, path.name)
         module = skeleton(spec)
         assumed = {**left_open(spec, request, stated), **reading.assumed}
     deviations = () if card is None else check_card(card, spec, path.name)
@@ -211,7 +218,13 @@ def _tensors(
         if isinstance(content, dict):
             held = f"a dict of {', '.join(map(str, list(content)[:4])) or 'nothing'}"
         raise CheckpointError(f"{path} holds no weights ({held}): save model.state_dict()")
-    return found.state, card_of(path, content), found.notices, found.labels
+    if endless := next((key for key in found.state if _ENDLESS_NUMBER.search(key)), None):
+        raise CheckpointError(
+            f"{path} has a tensor called {endless:.60}, and no net has so many layers: the file is "
+            "damaged or made up"
+        )
+    notices = (*notices_of(path, content, found.state), *found.notices)
+    return found.state, card_of(path, content), notices, found.labels
 
 
 def _reading(raw: State, name: str) -> Reading:
