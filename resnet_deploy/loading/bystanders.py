@@ -39,7 +39,7 @@ _TWO_NETS = re.compile(
 )
 
 _NORMALISING = re.compile(
-    r"(?:\w*(?:normali[sz]er?|normalize|preprocess\w*|norm|transform)\.)?"
+    r"(?:(?:\d+|\w*(?:normali[sz]er?|normalize|preprocess\w*|norm|transform))\.)?"
     r"(?:_?(?:pixel_|image_|img_|input_)?(mean|std))_?"
 )
 """Buffers with which a net prepares its own pictures; relative to the net or what holds it."""

@@ -117,11 +117,12 @@ def _doubled(layout: Layout, inner: Iterable[str]) -> str:
     return ""
 
 
-_HEAD = (
-    r"(?:fc|linear|classifier|last_linear|head\.fc|cls_head\.fc|cls_head|head|logits|output|out"
+_HEAD = re.compile(
+    r"(fc|linear|classifier|last_linear|head\.fc|cls_head\.fc|cls_head|head|logits|output|out"
     r"|outlayer|out_layer|output_layer|final|top_layer|predictions|probs|fc1000)"
+    r"((?:\.\d+)*\.[a-z_]+)"
 )
-_PLACE = r"(?:\.((?:\d+)(?:\.\d+)*))?"
+"""What classifiers are called, and what is behind: a place in a Sequential, the tensor."""
 
 
 def _with_head(
@@ -130,54 +131,39 @@ def _with_head(
     """Name the classifier ``fc``, whether it lies within the net's prefix or beside it.
 
     Raises:
-        CheckpointError: something beside the net is neither a classifier nor known to be no part
-            of what the net computes.
+        CheckpointError: there are two, or something beside the net is neither a classifier nor
+            known to be no part of what the net computes.
     """
-    plain = re.compile(rf"(?:{layout.head})\." if layout.head else r"(?!)")
-    head = re.compile(rf"{_HEAD}{_PLACE}\.(?=[a-z_]+$)")
+    own = re.compile(rf"({layout.head})(\..+)") if layout.head else _HEAD
 
-    def as_head(key: str) -> str | None:
-        if match := plain.match(key):
-            return f"fc.{key[match.end() :]}"
-        if match := head.match(key):
-            place = f"{match[1]}." if match[1] else ""
-            return f"fc.{place}{key[match.end() :]}"
-        return None
+    def heads_of(tensors: State) -> dict[str, re.Match[str]]:
+        matches = ((key, own.fullmatch(key) or _HEAD.fullmatch(key)) for key in tensors)
+        return {key: match for key, match in matches if match is not None}
 
-    inner = {key: as_head(key) for key in net if not key.startswith(("layer", "conv1.", "bn1."))}
-    inner = {key: name for key, name in inner.items() if name is not None}
-    if projected and inner:
-        kept = {key: tensor for key, tensor in net.items() if key not in inner}
-        told = f"the projection head ({next(iter(inner))}, …) is left out: it is no classifier"
-        _check_outer(split.outer, projected=True)
-        return kept, (told,)
-    result = {inner.get(key) or key: tensor for key, tensor in net.items()}
-    if inner or projected:
-        _check_outer(split.outer, projected=projected)
-        return result, ()
-    prefix = split.prefix
-    rest = {}
-    for key, tensor in split.outer.items():
-        # fastai's body is the first child of a Sequential, its head the second.
-        if prefix.endswith("0.") and key.startswith("1.") and layout.anchor.startswith("4"):
-            result[f"fc.{key[2:]}"] = tensor
-        elif (name := as_head(key)) is not None:
-            result[name] = tensor
-        else:
-            rest[key] = tensor
-    _check_outer(rest, projected=False)
-    return result, ()
-
-
-def _check_outer(outer: State, *, projected: bool) -> None:
-    if outer:
-        first = next(iter(outer))
-        more = f" and {len(outer) - 1} more" if len(outer) > 1 else ""
-        kind = "a self-supervised net" if projected else "a residual net"
+    inner = heads_of(net)
+    outer = {} if inner or projected else heads_of(split.outer)
+    beside = {key: tensor for key, tensor in split.outer.items() if key not in outer}
+    if beside:
+        first = next(iter(beside))
+        more = f" and {len(beside) - 1} more" if len(beside) > 1 else ""
+        kind = "self-supervised" if projected else "residual"
         raise CheckpointError(
-            f"the checkpoint holds {kind} and beside it {first!r}{more}, which may change what it "
-            "computes: load it with --model package.module:factory, or save the net alone"
+            f"the checkpoint holds a {kind} net and beside it {first!r}{more}, which may change "
+            "what it computes: load it with --model package.module:factory, or save the net alone"
         )
+    names = {match[1]: None for match in (*inner.values(), *outer.values())}
+    if len(names) > 1:
+        raise CheckpointError(
+            f"the checkpoint holds several heads ({', '.join(names)}), and nothing says how they "
+            "follow each other: load it with --model package.module:factory"
+        )
+    result = {key: tensor for key, tensor in net.items() if key not in inner}
+    if projected and inner:
+        told = f"the projection head ({next(iter(inner))}, …) is left out: it is no classifier"
+        return result, (told,)
+    for tensors, heads in ((net, inner), (split.outer, outer)):
+        result |= {f"fc{match[2]}": tensors[key] for key, match in heads.items()}
+    return result, ()
 
 
 def _squeezed(net: State) -> State:

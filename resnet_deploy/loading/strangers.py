@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 State = Mapping[str, Tensor]
-Namer = Callable[[State], tuple[str, str]]
-"""From tensors to a name and what ``--model`` takes; empty: only a factory of the user's."""
+Namer = Callable[[State], "tuple[str, str] | None"]
+"""From tensors to a name and what ``--model`` takes (empty: only a factory of the user's); None:
+it is not that."""
 
 FACTORY = "load it with --model package.module:factory"
 
@@ -44,9 +45,11 @@ def recognised(state: State) -> str | None:
         if all(re.search(pattern, keys, re.MULTILINE) for pattern in stranger.patterns) and (
             not re.search(stranger.absent, keys, re.MULTILINE)
         ):
-            name, model = stranger.name, stranger.model
-            if not isinstance(name, str):
-                name, model = name(state)
+            named = stranger.name
+            found = (named, stranger.model) if isinstance(named, str) else named(state)
+            if found is None:
+                continue
+            name, model = found
             way = f"load it with --model {model}" if model else FACTORY
             return f"is {name}, which is not built from its weights alone: {way}"
     return _without_statistics(state) or _other_vgg(state)
@@ -132,8 +135,8 @@ def _res2net(state: State) -> tuple[str, str]:
 
 def _sknet(state: State) -> tuple[str, str]:
     depth = _depth(state)
-    grouped = depth == 50 and _shape(state, r"layer1\.0\.conv2\.paths\.0\.conv\.weight$")
-    if grouped and grouped[1] < 32:
+    first = _shape(state, r"layer1\.0\.conv1\.conv\.weight$")
+    if depth == 50 and first and first[0] == 128:
         return "an SK-ResNeXt-50", "timm:skresnext50_32x4d"
     timm = depth in (18, 34, 50) and any(".paths.0." in key for key in state)
     name = f"an SK-ResNet-{depth}" if depth else "an SK-ResNet"
@@ -230,6 +233,30 @@ def _mobilenet(state: State) -> tuple[str, str]:
     return "a MobileNetV2", "torchvision:mobilenet_v2"
 
 
+def _byob(state: State) -> tuple[str, str]:
+    """Name timm's nets of blocks with a 1x1, a kxk and a 1x1, most of them with SiLU."""
+    blocks = tuple(_count(state, rf"stages\.{n}\.(\d+)\.conv1_1x1\.") for n in range(4))
+    grouped = _shape(state, r"stages\.0\.0\.conv2_kxk\.conv\.weight$")
+    pairs = (
+        (r"\.attn\.conv_attn\.", "gc"),
+        (r"\.attn\.fc1\.", "se"),
+        (r"\.attn\.conv\.", "eca_"),
+    )
+    attention = next((word for part, word in pairs if any(re.search(part, k) for k in state)), "")
+    if blocks == (2, 2, 2, 2) and grouped and grouped[1] < grouped[0]:
+        model = f"{attention}resnext26ts"
+    elif blocks == (2, 3, 3, 2):
+        model = f"{attention.rstrip('_')}resnet33ts"
+    else:
+        return "a net of timm's byobnet.py", ""
+    return f"a net of timm's byobnet.py ({model} by its shapes)", f"timm:{model}"
+
+
+def _fcn(state: State) -> tuple[str, str] | None:
+    convolution = len(_shape(state, r"classifier\.0\.weight$")) == 4
+    return ("a segmentation net (FCN)", "") if convolution else None
+
+
 STRANGERS = (
     # Residual nets with other blocks; each would pass for a plain one, or nearly.
     Stranger((r"layer1\.0\.convs\.0\.weight$", r"layer1\.0\.bns\.0\.weight$"), _res2net),
@@ -262,19 +289,22 @@ STRANGERS = (
         "a Fixup ResNet",
     ),
     Stranger(
-        (r"layer\d+\.\d+\.residual\.0\.", r"\.excitation\.0\.", r"stage1|layer1"),
-        "an SE net with ReLU behind the residual branch",
-        absent=r"(?!)",
+        (r"(?:^|\.)pre\.0\.", r"stage1\.0\.residual\.\d\."),
+        "one of weiaicunzai's CIFAR nets with another order (SENet, PreActResNet)",
     ),
     Stranger(
-        (r"^(?:module\.)?pre\.0\.", r"stage1\.0\.residual\.\d\."),
-        "a net of weiaicunzai's with blocks of another order",
+        (
+            r"(?:^|\.)bn\.running_mean$",
+            r"layer1\.0\.bn1\.",
+            r"layer2\.0\.downsample\.0\.weight$",
+        ),
+        "a pre-activation net with shortcuts that read what no BatchNorm has seen (bearpaw's)",
+        absent=r"layer2\.0\.downsample\.1\.",
     ),
     Stranger((r"stages\.0\.(?:conv_transition_b|conv_exp|blocks\.0\.conv1\.conv)\.",), "a CSP net"),
     Stranger(
         (r"stages\.0\.0\.(?:conv1_1x1|conv2_kxk|shortcut)\.",),
-        "a ByobNet of timm's (such as resnext26ts, with SiLU)",
-        "timm:resnext26ts if it is that one",
+        _byob,
     ),
     Stranger(
         (r"root\.conv\.weight", r"block1\.unit01\.conv1\.weight|root\.(?:unit|gn)"),
@@ -303,18 +333,14 @@ STRANGERS = (
     Stranger(
         (r"class_embed|bbox_embed|transformer\.(?:en|de)coder",), "DETR or another transformer"
     ),
+    Stranger((r"(?:^|\.)(?:fpn|bbox_head|regressionModel|regression_head)\.",), "a detector"),
     Stranger(
-        (r"(?:classification|regression)_?(?:head|Model)\.|bbox_head\.|fpn\.|retina",), "a detector"
-    ),
-    Stranger(
-        (
-            r"^(?:module\.)?(?:classifier|decode_head|aspp|head)\.\w*\.?(?:convs|aspp|project|bottleneck)\b",
-        ),
+        (r"(?:^|\.)(?:classifier|aspp)\.\w*\.?(?:convs|aspp|project|bottleneck)\b",),
         "a segmentation net (DeepLab)",
     ),
     Stranger(
-        (r"backbone\.layer1\.", r"classifier\.(?:0|4)\.weight$", r"classifier\.1\.running_mean$"),
-        "a segmentation net (FCN)",
+        (r"backbone\.layer1\.", r"classifier\.0\.weight$", r"classifier\.1\.running_mean$"),
+        _fcn,
     ),
     Stranger((r"decode_head\.|auxiliary_head\.|seg_head|ppm\.|psp\.",), "a segmentation net"),
     Stranger(
@@ -326,14 +352,21 @@ STRANGERS = (
     Stranger((r"stage2\.0\.branches\.", r"transition1\."), "an HRNet"),
     Stranger((r"level\d\.(?:tree\d|root)\.|level2\.project",), "a DLA"),
     # Other classifiers.
+    Stranger(
+        (r"stages?\.?\d.*\.rbr_dense|stages\.0\.0\.conv_kxk\.",), "a RepVGG or another byobnet"
+    ),
+    Stranger((r"body\.layer1\.0\.",), "a TResNet"),
+    Stranger((r"stages\.0\.blocks\.0\.conv_mid\.",), "a VoVNet"),
+    Stranger((r"block12\.(?:rep|conv\d|skip)", r"bn4\.|conv4\."), "an Xception"),
+    Stranger((r"(?:from_seq|selecsls|features\.0\.conv6\.)",), "a SelecSLS"),
+    Stranger((r"shared_image_embedding|mask_decoder\.",), "a segmenter (SAM)"),
     Stranger((r"features\.denseblock1\.",), _densenet),
     Stranger(
         (
-            r"features\.1\.0\.block\.0|(?:^|\.)_?blocks\.\d+(?:\.\d+)?\.(?:conv_dw|_depthwise_conv|conv_pw)\.",
+            r"features\.1\.0\.block\.0|(?:^|\.)_?blocks\.\d.*\.(?:conv_dw|_depthwise_conv|conv_pw)\.",
             r"se\.conv_reduce|_se_reduce|block\.\d\.fc1",
         ),
         _efficientnet,
-        absent=r"features\.16\.0\.weight|features\.12\.0\.weight$|features\.0\.0\.weight_v3",
     ),
     Stranger((r"features\.1\.(?:conv|block)\.0\.0\.weight$",), _mobilenet),
     Stranger(
@@ -353,9 +386,7 @@ STRANGERS = (
     Stranger((r"mixed_\da?\.|conv2d_1a\.conv", r"repeat"), "an Inception-ResNet"),
     Stranger((r"trunk_output\.block1|s1\.b1\.conv1\.",), "a RegNet"),
     Stranger(
-        (
-            r"stages\.0\.blocks\.0\.(?:conv_dw|gamma)|features\.1\.0\.layer_scale|downsample_layers\.0\.",
-        ),
+        (r"stages\.0\.blocks\.0\.(?:conv_dw|gamma)|\.layer_scale|downsample_layers\.0\.",),
         _convnext,
     ),
     Stranger((r"relative_position_(?:bias_table|index)|logit_scale.*attn",), "a Swin transformer"),

@@ -29,8 +29,8 @@ class Layout:
         rules: pattern and replacement of keys without that prefix, applied in order.
         marks: patterns of keys that have to be there, too.
         absent: pattern of a key that must not.
-        head: pattern of what stands in front of ``weight`` of the classifier, where it is special;
-            its first group is the place in a Sequential.
+        head: pattern of the name of the classifier, where it is special; ``fc``, ``linear``, … are
+            known.
     """
 
     name: str
@@ -149,6 +149,7 @@ LAYOUTS = (
             (r"^([4-7])\.", _stage(-3)),
             (r"^9\.", "fc."),
         ),
+        head="1",
     ),
     Layout(
         "fastai's xresnet",
@@ -165,6 +166,7 @@ LAYOUTS = (
             (r"\.idpath\.[01]\.1\.", ".downsample.2."),
             (r"^11\.", "fc."),
         ),
+        head="1",
     ),
     Layout(
         "Detectron2's deep stem",
