@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -48,7 +49,7 @@ class Graph:
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 
-    def add(self, op_type: str, *inputs: str, name: str = "", **attributes: object) -> str:
+    def add(self, op_type: str, *inputs: str, name: str = "", **attributes: Any) -> str:
         output = name or f"{op_type.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(op_type, inputs, [output], name=output, **attributes))
         return output
@@ -57,7 +58,7 @@ class Graph:
         pair = self.constant(np.array(0.02, np.float32)), self.constant(np.array(0, np.uint8))
         return self.add("DequantizeLinear", self.add("QuantizeLinear", value, *pair), *pair)
 
-    def conv(self, value: str, weight: np.ndarray, name: str = "", **attributes: object) -> str:
+    def conv(self, value: str, weight: np.ndarray, name: str = "", **attributes: Any) -> str:
         ones = np.ones(len(weight), np.float32)
         scale, zero = self.constant(ones / 1000), self.constant(np.zeros(len(weight), np.int8))
         codes = self.add("DequantizeLinear", self.constant(weight), scale, zero, axis=0)
@@ -115,11 +116,11 @@ def microseconds(model: bytes, x: np.ndarray) -> float:
 
 
 def main() -> None:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for channels, size, stride in LAYERS:
         x = np.random.default_rng(1).standard_normal((1, channels, size, size)).astype(np.float32)
         models = {packed: model_of(channels, size, stride, packed) for packed in PACKED}
-        best = {packed: np.inf for packed in PACKED}
+        best = dict.fromkeys(PACKED, np.inf)
         for _ in range(ROUNDS):
             for packed, model in models.items():
                 best[packed] = min(best[packed], microseconds(model, x))

@@ -133,6 +133,7 @@ def _mul_and_add(graph: ir.Graph, bn: ir.Node, scale: Array, shift: Array, rank:
     stem, shape = _stem(bn), (-1, *(1,) * (rank - 2))
     nodes = []
     value = bn.inputs[0]
+    assert value is not None, "a BatchNormalization has an input"
     for op_type, name, array in (("Mul", "weight", scale), ("Add", "bias", shift)):
         by = new_initializer(graph, f"{stem}.{name}", array.astype(np.float32).reshape(shape))
         node = ir.node(op_type, [value, by], metadata_props=dict(bn.metadata_props))

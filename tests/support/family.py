@@ -32,7 +32,8 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         s = self.fc2(F.relu(self.fc1(x.mean((2, 3), keepdim=True))))
-        return x * self.gate(s)
+        result: Tensor = x * self.gate(s)
+        return result
 
 
 class LinearSqueezeExcite(nn.Module):
@@ -51,7 +52,8 @@ class LinearSqueezeExcite(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         batch, channels = x.shape[:2]
         s = self.fc(self.pool(x).view(batch, channels)).view(batch, channels, 1, 1)
-        return x * s.expand_as(x)
+        result: Tensor = x * s.expand_as(x)
+        return result
 
 
 class EfficientAttention(nn.Module):
@@ -63,7 +65,8 @@ class EfficientAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv(x.mean((2, 3)).view(x.shape[0], 1, -1))
-        return x * y.view(x.shape[0], -1, 1, 1).sigmoid().expand_as(x)
+        result: Tensor = x * y.view(x.shape[0], -1, 1, 1).sigmoid().expand_as(x)
+        return result
 
 
 class EfficientAttention2(nn.Module):
@@ -82,6 +85,8 @@ class EfficientAttention2(nn.Module):
 
 class BlurPool(nn.Module):
     """Zhang, arXiv:1904.11486, as timm has it: a reflected border and a binomial filter."""
+
+    filt: Tensor
 
     def __init__(self, channels: int, stride: int = 2) -> None:
         super().__init__()
@@ -149,7 +154,8 @@ class Block(nn.Module):
         y = self.act1(self.bn1(self.conv1(x)))
         y = self.aa(self.act2(self.bn2(self.conv2(y))))
         y = self.se(self.bn3(self.conv3(y)))
-        return self.act3(y + self.downsample(x))
+        result: Tensor = self.act3(y + self.downsample(x))
+        return result
 
 
 class PreActivated(nn.Module):
@@ -170,7 +176,8 @@ class PreActivated(nn.Module):
         shortcut = x if self.downsample is None else self.downsample(y)
         y = F.relu(self.bn2(self.conv1(y)))
         y = F.relu(self.bn3(self.conv2(y)))
-        return self.conv3(y) + shortcut
+        result: Tensor = self.conv3(y) + shortcut
+        return result
 
 
 class FaceBlock(nn.Module):
@@ -190,7 +197,8 @@ class FaceBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.prelu(self.bn2(self.conv1(self.bn1(x))))
-        return self.bn3(self.conv2(y)) + self.downsample(x)
+        result: Tensor = self.bn3(self.conv2(y)) + self.downsample(x)
+        return result
 
 
 class DenseBlock(nn.Module):
@@ -208,7 +216,8 @@ class DenseBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = torch.cat([x, self.conv1(F.relu(self.norm1(x)))], 1)
         x = torch.cat([x, self.conv2(F.relu(self.norm2(x)))], 1)
-        return self.pool(self.transition(F.relu(self.norm3(x))))
+        result: Tensor = self.pool(self.transition(F.relu(self.norm3(x))))
+        return result
 
 
 class InvertedResidual(nn.Module):
@@ -225,7 +234,8 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = F.hardswish(self.bn1(self.conv1(x)))
         y = self.bn3(self.conv3(self.se(F.hardswish(self.bn2(self.conv2(y))))))
-        return y + x if y.shape == x.shape else y
+        result: Tensor = y + x if y.shape == x.shape else y
+        return result
 
 
 class Net(nn.Module):
@@ -253,7 +263,8 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.pool(self.last(self.blocks(self.stem(x))))
-        return self.fc(torch.flatten(y, 1))
+        result: Tensor = self.fc(torch.flatten(y, 1))
+        return result
 
 
 def _seed(net: nn.Module) -> None:
