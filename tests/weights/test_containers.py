@@ -82,6 +82,8 @@ def refusal(path: Path) -> str:
 
 def beside() -> dict[str, Any]:
     optimizer = torch.optim.Adam(Net().parameters())
+    cycle: list[Any] = [1]
+    cycle.append(cycle)
     return {
         "float64": np.float64(0.9),
         "array": np.arange(3.0),
@@ -107,25 +109,26 @@ def beside() -> dict[str, Any]:
         "sparse": torch.eye(2).to_sparse(),
         "quantized": torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
         "meta": torch.empty(3, device="meta"),
-        "cycle": (lambda held: held.append(held) or held)([1]),
+        "cycle": cycle,
     }
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch's, of sparse and quantized tensors
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch's, of quantized tensors
 @pytest.mark.parametrize("protocol", [2, 5])
 @pytest.mark.parametrize("legacy", [False, True])
-@pytest.mark.parametrize("name", beside())
 def test_tensors_come_whatever_lies_beside_them(
-    name: str, legacy: bool, protocol: int, tmp_path: Path
+    legacy: bool, protocol: int, tmp_path: Path
 ) -> None:
-    content = {"before": beside()[name], "state_dict": STATE, "after": beside()[name]}
+    things = beside()
+    if legacy:
+        del things["meta"]  # PyTorch writes no such file
     path = tmp_path / "w.pt"
-    if name == "meta" and legacy:
-        pytest.skip("PyTorch writes no such file")
+    content = {"before": things, "state_dict": STATE, "after": beside()["optimizer"]}
     torch.save(content, path, pickle_protocol=protocol, _use_new_zipfile_serialization=not legacy)
     assert same(read_weights(path)["state_dict"])
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_numbers_and_objects_are_plain_data(tmp_path: Path) -> None:
     found = read_weights(written(tmp_path / "w.pt", beside()))
     assert found["float64"] == 0.9
@@ -209,6 +212,7 @@ def test_a_module_that_never_ends(tmp_path: Path) -> None:
     assert "a module that holds itself" in refusal(written(tmp_path / "w.pt", holder))
 
 
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled:UserWarning")
 def test_distributed_checkpoints(tmp_path: Path) -> None:
     folder = tmp_path / "step"
     content = {"model": STATE, "optimizer": {"exp_avg": torch.ones(2)}, "epoch": 3}
@@ -297,7 +301,7 @@ def test_expanded_tensors_pay_for_what_they_claim(legacy: bool, tmp_path: Path) 
 
 def test_deflated_archives_pay_too(tmp_path: Path) -> None:
     path, packed = tmp_path / "w.pt", tmp_path / "packed.pt"
-    for numbers, fits in ((1000, True), (30_000_000, False)):
+    for numbers, fits in ((1000, True), (6_000_000, False)):
         torch.save({"a": torch.zeros(numbers)}, path)
         with (
             zipfile.ZipFile(path) as source,
