@@ -210,8 +210,8 @@ def _tensors(path: Path) -> tuple[State, WeightsCard | None, tuple[str, ...]]:
         raise CheckpointError(f"{path} holds no weights ({held}): save model.state_dict()")
     if endless := next((key for key in state if _ENDLESS_NUMBER.search(key)), None):
         raise CheckpointError(
-            f"{path} has a tensor called {endless:.60}, and no net has so many layers: the file is "
-            "damaged or made up"
+            f"{path} has a tensor called {endless!r:.60}, and no net has so many layers: the "
+            "file is damaged or made up"
         )
     return state, card_of(path, content), (*notices_of(path, content, state), *notices)
 
