@@ -14,19 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from resnet_deploy.errors import SpecError, one_line
+from resnet_deploy.models.face_net import IResNet
 from resnet_deploy.models.init import initialize
-from resnet_deploy.models.resnet import BasicBlock, Block, Bottleneck, ResNet
+from resnet_deploy.models.resnet import NetOptions, ResNet
 from resnet_deploy.models.vgg import VGG19
-from resnet_deploy.spec import Family, ModelSpec, Pool
-
-BLOCKS: dict[int, tuple[Block, tuple[int, ...]]] = {
-    18: (BasicBlock, (2, 2, 2, 2)),
-    34: (BasicBlock, (3, 4, 6, 3)),
-    50: (Bottleneck, (3, 4, 6, 3)),
-    101: (Bottleneck, (3, 4, 23, 3)),
-    152: (Bottleneck, (3, 8, 36, 3)),
-}
-"""Table 1 of the paper: the block and how many of it each of conv2_x to conv5_x has."""
+from resnet_deploy.spec import Family, ModelSpec, Order, Pool
 
 _VGG_SMALLEST_IMAGE = 32
 
@@ -174,15 +166,8 @@ def _architecture(spec: ModelSpec) -> nn.Module:
                 f"small, use at least {_VGG_SMALLEST_IMAGE}"
             )
         return VGG19(spec.num_classes)
-    stages = BLOCKS.get(spec.depth)
-    if spec.family is Family.CIFAR:
-        stages = (BasicBlock, ((spec.depth - 2) // 6,) * 3)
-    if stages is None:
-        raise SpecError(f"no ImageNet ResNet has depth {spec.depth}: use one of {list(BLOCKS)}")
-    return ResNet(
-        *stages,
-        num_classes=spec.num_classes,
-        base_planes=16 if spec.family is Family.CIFAR else 64,
+    design = spec.residual
+    options = NetOptions(
         stem=spec.stem,
         shortcut=spec.shortcut,
         variant=spec.variant,
@@ -190,13 +175,23 @@ def _architecture(spec: ModelSpec) -> nn.Module:
         bn_eps=spec.bn_eps,
         padding=spec.padding,
         pool=spec.pool,
+        in_channels=spec.in_channels,
     )
+    if design.order is not Order.IRESNET:
+        return ResNet(design, options)
+    halved = 2 ** len(design.stages)
+    if spec.image_size % halved or not spec.image_size:
+        raise SpecError(
+            f"{spec.name} halves its input {len(design.stages)} times and reads every pixel of the "
+            f"last map: use an --image-size that {halved} divides, 112 as a rule"
+        )
+    return IResNet(design, options, spec.image_size)
 
 
 def _check_size(module: nn.Module, spec: ModelSpec) -> None:
     """Refuse an image of which the halves don't add up, on the meta device."""
     try:
-        module(torch.empty(1, 3, spec.image_size, spec.image_size))
+        module(torch.empty(1, spec.in_channels, spec.image_size, spec.image_size))
     except (RuntimeError, ValueError) as error:
         raise SpecError(
             f"--pool {spec.pool.value} can't halve images of {spec.image_size} pixels as often as "
