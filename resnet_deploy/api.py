@@ -105,6 +105,7 @@ def load(
     plain: bool = False,
     num_classes: int | None = None,
     image_size: int | None = None,
+    in_channels: int | None = None,
     bn_eps: float | None = None,
     padding: str | None = None,
     pool: str | None = None,
@@ -130,6 +131,8 @@ def load(
         plain: The paper's plain net: no shortcuts.
         num_classes: Number of classes.
         image_size: Height and width in pixels.
+        in_channels: Channels of the pictures: 1 (grey, Pillow's L), 3 or 4 (RGBA); by default
+            the weights', else 3.
         bn_eps: What BatchNorms add to the variance; by default 1e-5 (TensorFlow's nets: 1e-3).
         padding: Of windows that stride: both sides alike (torch), or more behind (tf, SAME).
         pool: How maps are halved: by strides (plain), or behind a filter: blur (timm's
@@ -150,6 +153,7 @@ def load(
             plain,
             num_classes,
             image_size,
+            in_channels,
             bn_eps,
             padding,
             pool,
@@ -999,6 +1003,7 @@ def summary(
     plain: bool = False,
     num_classes: int | None = None,
     image_size: int | None = None,
+    in_channels: int | None = None,
     bn_eps: float | None = None,
     padding: str | None = None,
     pool: str | None = None,
@@ -1026,6 +1031,7 @@ def summary(
         plain,
         num_classes,
         image_size,
+        in_channels,
         bn_eps,
         padding,
         pool,
@@ -1184,6 +1190,7 @@ def train(
     plain: bool = False,
     num_classes: int | None = None,
     image_size: int | None = None,
+    in_channels: int | None = None,
     bn_eps: float | None = None,
     padding: str | None = None,
     pool: str | None = None,
@@ -1264,6 +1271,7 @@ def train(
         plain,
         num_classes,
         image_size,
+        in_channels,
         bn_eps,
         padding,
         pool,
@@ -1361,6 +1369,7 @@ def _request(
     plain: bool,
     num_classes: int | None,
     image_size: int | None,
+    in_channels: int | None,
     bn_eps: float | None,
     padding: str | None,
     pool: str | None,
@@ -1374,6 +1383,7 @@ def _request(
         plain=plain,
         num_classes=num_classes,
         image_size=image_size,
+        in_channels=in_channels,
         bn_eps=bn_eps,
         padding=None if padding is None else _one_of(Padding, padding),
         pool=None if pool is None else _one_of(Pool, pool),

@@ -83,6 +83,7 @@ def export_network(
     graph = export_graph(
         module,
         image_size=network.spec.image_size,
+        in_channels=network.spec.in_channels,
         opset=opset,
         batch_size=spec.batch_size,
         output=spec.output,
@@ -117,6 +118,7 @@ def export_graph(
     module: nn.Module,
     *,
     image_size: int,
+    in_channels: int = 3,
     opset: int,
     batch_size: int | None = None,
     output: OutputSpec = LOGITS,
@@ -124,10 +126,11 @@ def export_graph(
     """Return the ONNX graph of ``module``, cleaned by the default passes.
 
     Args:
-        module: in eval mode; takes ``(N, 3, image_size, image_size)`` float32 and returns
-            ``(N, classes)``, or what ``models.outputs.shape_output`` made of it. Fold BatchNorm
-            first: see ``models.fold``.
+        module: in eval mode; takes ``(N, in_channels, image_size, image_size)`` float32 and
+            returns ``(N, classes)``, or what ``models.outputs.shape_output`` made of it. Fold
+            BatchNorm first: see ``models.fold``.
         image_size: height and width of the input in pixels.
+        in_channels: of the input.
         opset: of the result.
         batch_size: fixed first dimension; None keeps it dynamic.
         output: names the graph's outputs; softmax and top-K are put behind the logits here.
@@ -139,7 +142,7 @@ def export_graph(
             that this tool refuses to ship (BatchNormalization).
         MissingDependencyError: onnxscript is not installed.
     """
-    example = torch.zeros(_EXAMPLE_BATCH, 3, image_size, image_size)
+    example = torch.zeros(_EXAMPLE_BATCH, in_channels, image_size, image_size)
     program = _trace(module, example, tensor_names(module, output))
     model = program.model
     results = run_passes(model)

@@ -62,10 +62,16 @@ def load_network(request: LoadSpec, *, progress: Progress = silent) -> Network:
     if given and len(given) != classes:
         raise SpecError(f"--labels names {len(given)} classes, the model has {classes}")
     known = imagenet_labels() if network.source.kind == "imagenet" else ()
+    preprocess = request.preprocess.over(network.preprocess, Learned.OPTION)
+    if preprocess.channels != network.spec.in_channels:
+        raise SpecError(
+            f"--channel-order {preprocess.channel_order.value} is of {preprocess.channels} "
+            f"channels, and the first convolution of the net takes {network.spec.in_channels}"
+        )
     progress("loading", 1, 1)
     return replace(
         network,
-        preprocess=request.preprocess.over(network.preprocess, Learned.OPTION),
+        preprocess=preprocess,
         labels=given or network.labels or known,
         licence=request.licence or network.licence,
     )
@@ -124,10 +130,12 @@ def _without_file(request: ModelRequest, seed: int) -> Network:
             f"weights are random (seed {seed}): good for speed, not for accuracy; "
             "use --weights FILE, imagenet or cifar10",
         )
-    preprocess = InputContract.for_size(spec.image_size)
+    preprocess = InputContract.for_size(spec.image_size, channels=spec.in_channels)
     if request.is_custom:  # who knows what it was trained on
         stated = stated_by_module(module, spec.image_size)
-        preprocess = contract_for(spec.image_size, stated, request, str(request.model))
+        preprocess = contract_for(
+            spec.image_size, spec.in_channels, stated, request, str(request.model)
+        )
     return Network(
         module=module,
         spec=spec,
@@ -178,7 +186,7 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
         module=module,
         spec=spec,
         preprocess=(
-            contract_for(size, stated, request, path.name)
+            contract_for(size, spec.in_channels, stated, request, path.name)
             if card is None
             else card.preprocess_for(size)
         ),

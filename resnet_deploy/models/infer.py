@@ -12,7 +12,16 @@ from resnet_deploy.models.layouts import State
 from resnet_deploy.models.registry import BLOCKS, skeleton
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck
 from resnet_deploy.models.stated import NOTHING_STATED, Stated
-from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant, resnet_spec, vgg19_spec
+from resnet_deploy.spec import (
+    CHANNEL_COUNTS,
+    Family,
+    ModelSpec,
+    Shortcut,
+    Stem,
+    Variant,
+    resnet_spec,
+    vgg19_spec,
+)
 from resnet_deploy.spec.model_request import ModelRequest
 
 _BLOCK = re.compile(r"layer(\d+)\.(\d+)\.conv1\.weight")
@@ -63,6 +72,7 @@ def infer_spec(
         variant=request.variant or stated.variant or Variant.V1_5,
         shortcut=_infer_shortcut(state, blocks, request, name, stated, plain=plain),
         stem=_infer_stem(stem_weight, request, name, stated),
+        in_channels=_infer_channels(stem_weight, request, name),
         plain=plain,
         bn_eps=request.bn_eps or stated.bn_eps,
         padding=request.padding or stated.padding,
@@ -175,6 +185,20 @@ def _infer_shortcut(
     return found
 
 
+def _infer_channels(weight: Tensor, request: ModelRequest, name: str) -> int:
+    """Return how many channels the first convolution takes."""
+    channels = weight.shape[1]
+    if channels not in CHANNEL_COUNTS:
+        raise CheckpointError(
+            f"{name} takes pictures of {channels} channels, which are none of 1 (grey), 3 (RGB) "
+            f"and 4 (RGBA): {_OWN_NET}"
+        )
+    if request.in_channels not in (None, channels):
+        kind = "1 input channel" if channels == 1 else f"{channels} input channels"
+        raise CheckpointError(f"{name} has {kind}, not {request.in_channels}: drop --in-channels")
+    return channels
+
+
 def _infer_classes(weight: Tensor, request: ModelRequest, name: str) -> int:
     classes = weight.shape[0]
     if request.num_classes not in (None, classes):
@@ -207,6 +231,7 @@ def _infer_vgg(state: State, request: ModelRequest, name: str, stated: Stated) -
     spec = vgg19_spec(
         num_classes=_infer_classes(head, request, name),
         image_size=request.image_size or stated.image_size,
+        in_channels=_infer_channels(state["features.0.weight"], request, name),
     )
     _check_tensors(state, spec, name)
     return spec

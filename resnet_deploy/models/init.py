@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ZeroPadShortcut
+from resnet_deploy.spec import CHANNEL_COUNTS
 
 _SECOND_MOMENT = 0.5
 """E[x^2] after a ReLU of a standard normal: what a convolution's input is taken to be."""
@@ -109,7 +110,7 @@ def _initialize_conv(
         weight -= weight.mean(dim=(1, 2, 3), keepdim=True)
     if conv.bias is not None:
         conv.bias.uniform_(-offset, offset, generator=generator)
-    moment = 1.0 if conv.in_channels == 3 else _SECOND_MOMENT
+    moment = 1.0 if conv.in_channels in CHANNEL_COUNTS else _SECOND_MOMENT
     return weight[0].numel() * variance * moment
 
 

@@ -35,7 +35,7 @@ def shape_output(module: nn.Module, model: ModelSpec, output: OutputSpec) -> Non
     a ResNet returns its maps. Probabilities are not the module's: see :func:`answers`.
 
     Args:
-        module: in eval mode; takes ``(N, 3, H, W)`` and returns ``(N, classes)``.
+        module: in eval mode; takes ``(N, C, H, W)`` and returns ``(N, classes)``.
         model: what it is.
         output: what is asked for.
 
@@ -99,7 +99,7 @@ def _drop_classifier(module: nn.Module, model: ModelSpec) -> None:
     ]
     try:
         with torch.no_grad():
-            logits = module(torch.zeros(1, 3, model.image_size, model.image_size))
+            logits = module(torch.zeros(1, model.in_channels, model.image_size, model.image_size))
     finally:
         for hook in hooks:
             hook.remove()

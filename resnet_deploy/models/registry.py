@@ -17,7 +17,7 @@ from resnet_deploy.errors import SpecError, one_line
 from resnet_deploy.models.init import initialize
 from resnet_deploy.models.resnet import BasicBlock, Block, Bottleneck, ResNet
 from resnet_deploy.models.vgg import VGG19
-from resnet_deploy.spec import Family, ModelSpec, Pool
+from resnet_deploy.spec import CHANNEL_COUNTS, Family, ModelSpec, Pool
 
 BLOCKS: dict[int, tuple[Block, tuple[int, ...]]] = {
     18: (BasicBlock, (2, 2, 2, 2)),
@@ -71,7 +71,7 @@ def skeleton(spec: ModelSpec, device: str = "cpu") -> nn.Module:
 
 
 def build_custom(spec: ModelSpec, *, seed: int = 0) -> tuple[nn.Module, ModelSpec]:
-    """Call the factory of ``spec``; return its module and the spec with its class count.
+    """Call the factory of ``spec``; return its module and the spec with its classes and channels.
 
     Raises:
         SpecError: see :func:`build`.
@@ -97,12 +97,25 @@ def build_custom(spec: ModelSpec, *, seed: int = 0) -> tuple[nn.Module, ModelSpe
             "the CPU"
         )
     module = module.to(device="cpu", dtype=torch.float32).eval()
-    classes = count_classes(module, spec.image_size, spec.factory)
+    channels = spec.in_channels or _channels_taken(module, spec.image_size)
+    classes = count_classes(module, spec.image_size, spec.factory, channels)
     if spec.num_classes not in (0, classes):
         raise SpecError(
             f"{spec.factory} has {classes} classes, not {spec.num_classes}: drop --num-classes"
         )
-    return module, replace(spec, num_classes=classes)
+    return module, replace(spec, num_classes=classes, in_channels=channels)
+
+
+def _channels_taken(module: nn.Module, image_size: int) -> int:
+    """Return 3 where ``module`` runs on RGB, else what its first convolution takes."""
+    first = next((m.in_channels for m in module.modules() if isinstance(m, nn.Conv2d)), 3)
+    if first not in CHANNEL_COUNTS or first == 3:
+        return 3
+    try:
+        count_classes(module, image_size, "", 3)
+    except SpecError:
+        return first
+    return 3
 
 
 def load_factory(path: str) -> Callable[[], Any]:
@@ -139,7 +152,7 @@ def load_factory(path: str) -> Callable[[], Any]:
     return factory
 
 
-def count_classes(module: nn.Module, image_size: int, name: str) -> int:
+def count_classes(module: nn.Module, image_size: int, name: str, channels: int = 3) -> int:
     """Run a batch of two black images and return the number of logits.
 
     Raises:
@@ -147,11 +160,12 @@ def count_classes(module: nn.Module, image_size: int, name: str) -> int:
     """
     try:
         with torch.no_grad():
-            logits = module(torch.zeros(2, 3, image_size, image_size))
+            logits = module(torch.zeros(2, channels, image_size, image_size))
     except Exception as error:  # user code may raise anything
         raise SpecError(
-            f"{name} fails on a batch of shape (2, 3, {image_size}, {image_size}): "
-            f"{_one_line(error)}; another size is set by --image-size"
+            f"{name} fails on a batch of shape (2, {channels}, {image_size}, {image_size}): "
+            f"{_one_line(error)}; another size is set by --image-size, other channels by "
+            "--in-channels"
         ) from error
     if not isinstance(logits, Tensor):
         raise SpecError(
@@ -173,7 +187,7 @@ def _architecture(spec: ModelSpec) -> nn.Module:
                 f"VGG-19 halves its input five times: --image-size {spec.image_size} is too "
                 f"small, use at least {_VGG_SMALLEST_IMAGE}"
             )
-        return VGG19(spec.num_classes)
+        return VGG19(spec.num_classes, spec.in_channels)
     stages = BLOCKS.get(spec.depth)
     if spec.family is Family.CIFAR:
         stages = (BasicBlock, ((spec.depth - 2) // 6,) * 3)
@@ -190,13 +204,14 @@ def _architecture(spec: ModelSpec) -> nn.Module:
         bn_eps=spec.bn_eps,
         padding=spec.padding,
         pool=spec.pool,
+        in_channels=spec.in_channels,
     )
 
 
 def _check_size(module: nn.Module, spec: ModelSpec) -> None:
     """Refuse an image of which the halves don't add up, on the meta device."""
     try:
-        module(torch.empty(1, 3, spec.image_size, spec.image_size))
+        module(torch.empty(1, spec.in_channels, spec.image_size, spec.image_size))
     except (RuntimeError, ValueError) as error:
         raise SpecError(
             f"--pool {spec.pool.value} can't halve images of {spec.image_size} pixels as often as "

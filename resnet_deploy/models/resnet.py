@@ -161,8 +161,9 @@ class ResNet(nn.Module):
         bn_eps: added to the variance in every BatchNorm.
         padding: where windows that stride lie, the stem's included.
         pool: how a map is halved.
+        in_channels: of the pictures.
 
-    Input ``(N, 3, H, W)`` float32, normalised; output ``(N, num_classes)`` float32 logits, or,
+    Input ``(N, C, H, W)`` float32, normalised; output ``(N, num_classes)`` float32 logits, or,
     with ``gives_maps`` set, what :meth:`feature_maps` returns.
     """
 
@@ -180,15 +181,18 @@ class ResNet(nn.Module):
         bn_eps: float = BATCHNORM_EPS,
         padding: Padding = Padding.TORCH,
         pool: Pool = Pool.PLAIN,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
         self.border = None
         if stem is Stem.IMAGENET:
             self.border = _border(padding, 7, 2)
             own = 3 if self.border is None else 0
-            self.conv1 = nn.Conv2d(3, base_planes, kernel_size=7, stride=2, padding=own, bias=False)
+            self.conv1 = nn.Conv2d(
+                in_channels, base_planes, kernel_size=7, stride=2, padding=own, bias=False
+            )
         else:
-            self.conv1 = conv3x3(3, base_planes)
+            self.conv1 = conv3x3(in_channels, base_planes)
         self.maxpool = None if stem is Stem.CIFAR else stem_pool(pool, padding)
         self.bn1 = nn.BatchNorm2d(base_planes)
         self.relu = nn.ReLU(inplace=True)

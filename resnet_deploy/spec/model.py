@@ -11,6 +11,9 @@ from resnet_deploy.spec.residual import Design
 
 IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
 
+CHANNEL_COUNTS = (1, 3, 4)
+"""Of the pictures that nets take: grey, RGB, RGBA."""
+
 BATCHNORM_EPS = 1e-5
 """What PyTorch adds to a BatchNorm's variance; TensorFlow's nets have 1e-3 or 1.001e-5."""
 
@@ -139,6 +142,7 @@ def resnet_spec(
     bn_eps: float | None = None,
     padding: Padding | None = None,
     pool: Pool | None = None,
+    in_channels: int | None = None,
 ) -> ModelSpec:
     """Return the spec of a ResNet; ``depth`` alone chooses the family.
 
@@ -175,10 +179,21 @@ def resnet_spec(
         bn_eps=BATCHNORM_EPS if bn_eps is None else bn_eps,
         padding=padding or Padding.TORCH,
         pool=pool or Pool.PLAIN,
+        in_channels=in_channels or 3,
     )
 
 
-def vgg19_spec(*, num_classes: int | None = None, image_size: int | None = None) -> ModelSpec:
+def vgg19_spec(
+    *,
+    num_classes: int | None = None,
+    image_size: int | None = None,
+    in_channels: int | None = None,
+) -> ModelSpec:
     """Return the spec of VGG-19, the reference net of the paper's Fig. 3 (left)."""
-    classes = 1000 if num_classes is None else num_classes
-    return ModelSpec(family=Family.VGG, depth=19, num_classes=classes, image_size=image_size or 224)
+    return ModelSpec(
+        family=Family.VGG,
+        depth=19,
+        num_classes=1000 if num_classes is None else num_classes,
+        image_size=image_size or 224,
+        in_channels=in_channels or 3,
+    )

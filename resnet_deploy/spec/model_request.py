@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec import (
+    CHANNEL_COUNTS,
     Family,
     ModelSpec,
     Padding,
@@ -44,6 +45,7 @@ class ModelRequest:
     plain: bool = False
     num_classes: int | None = None
     image_size: int | None = None
+    in_channels: int | None = None
     bn_eps: float | None = None
     padding: Padding | None = None
     pool: Pool | None = None
@@ -87,6 +89,10 @@ class ModelRequest:
         for option, value in (("classes", self.num_classes), ("image size", self.image_size)):
             if value is not None and value < 1:
                 raise SpecError(f"the {option} must be at least 1, not {value}")
+        if self.in_channels not in (None, *CHANNEL_COUNTS):
+            raise SpecError(
+                f"--in-channels {self.in_channels} is none of 1 (grey), 3 (RGB) and 4 (RGBA)"
+            )
         if self.is_vgg or self.is_custom:
             options = {**vars(self), "plain": self.plain or None}
             for option in _FOR_RESNETS:
@@ -108,7 +114,8 @@ class ModelRequest:
     def spec(self) -> ModelSpec:
         """Return the network's spec with everything left open at its default.
 
-        The spec of a factory has ``num_classes`` 0 until the module has been run.
+        The spec of a factory has ``num_classes`` and ``in_channels`` 0 until the module has been
+        run, where they are not asked for.
 
         Raises:
             SpecError: the request names no network, or contradicts itself.
@@ -119,10 +126,15 @@ class ModelRequest:
                 family=Family.CUSTOM,
                 num_classes=self.num_classes or 0,
                 image_size=self.image_size or 224,
+                in_channels=self.in_channels or 0,
                 factory=self.model,
             )
         if self.is_vgg:
-            return vgg19_spec(num_classes=self.num_classes, image_size=self.image_size)
+            return vgg19_spec(
+                num_classes=self.num_classes,
+                image_size=self.image_size,
+                in_channels=self.in_channels,
+            )
         depth = self.resnet_depth
         if depth is None:
             raise SpecError(
@@ -133,6 +145,7 @@ class ModelRequest:
             depth,
             num_classes=self.num_classes,
             image_size=self.image_size,
+            in_channels=self.in_channels,
             variant=self.variant or Variant.V1_5,
             shortcut=self.shortcut,
             stem=self.stem,
