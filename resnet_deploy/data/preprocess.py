@@ -43,9 +43,7 @@ def prepare(image: Image.Image, spec: InputContract) -> NDArray[Any]:
     image = in_channels_of(image, spec.channel_order)
     if not spec.resize_in_graph:
         image = _crop(_resize(image, spec), spec.height, spec.width)
-    pixels = np.asarray(image, dtype=np.uint8)
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
+    pixels = np.asarray(image, dtype=np.uint8).reshape(image.height, image.width, -1)
     if spec.resize_in_graph:
         return pixels[..., ::-1] if spec.channel_order is ChannelOrder.BGR else pixels
     return encode(pixels, spec)

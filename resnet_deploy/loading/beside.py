@@ -148,7 +148,9 @@ def contract_for(
     Raises:
         CheckpointError: two sources contradict each other.
     """
-    untold = (field for field in FIELDS if field != "layout")
+    # One channel has no order.
+    told = ("layout", "channel_order") if channels == 1 else ("layout",)
+    untold = (field for field in FIELDS if field not in told)
     contract = InputContract.for_size(size, channels=channels).as_assumed(untold)
     for options, source in stated.pictures:
         try:
