@@ -19,10 +19,16 @@ from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.loading.beside import (
     contract_for,
     stated_beside,
-    stated_by_module,
     stated_by_release,
 )
 from resnet_deploy.loading.imagenet import CIFAR10_FILE, fetch
+from resnet_deploy.loading.packaged import (
+    build_for,
+    refuse_published,
+    spec_of,
+    stated_by_package,
+    weights_of_folder,
+)
 from resnet_deploy.loading.releases import published, release_of
 from resnet_deploy.models.infer import infer_spec, left_open, misfit
 from resnet_deploy.models.layouts import (
@@ -32,6 +38,7 @@ from resnet_deploy.models.layouts import (
     unwrap,
 )
 from resnet_deploy.models.network import Network
+from resnet_deploy.models.packages import named_tensors, packaged, trained
 from resnet_deploy.models.registry import build, build_custom, skeleton
 from resnet_deploy.models.stated import (
     CONFIG_FILE,
@@ -101,12 +108,14 @@ def resolve(
         MissingDependencyError: the file needs a package that is not installed.
     """
     request.check()
+    if weights == "random" and (folder := weights_of_folder(request)) is not None:
+        weights = str(folder)
     if weights == "random":
         return _without_file(request, seed)
     if weights not in ("imagenet", "cifar10"):
         return _from_file(request, weights_in(Path(weights)), kind="file", seed=seed)
     if request.is_custom:
-        raise SpecError(f"--weights {weights} is for the paper's nets, not for --model factories")
+        raise refuse_published(request, weights)
     if weights == "imagenet":
         return _from_file(request, fetch(request.spec(), progress=progress), kind=weights)
     if not CIFAR10_FILE.is_file():
@@ -118,21 +127,27 @@ def resolve(
 
 
 def _without_file(request: ModelRequest, seed: int) -> Network:
-    spec = request.spec()
+    spec = spec_of(request) if request.is_custom else request.spec()
+    own_code = request.is_custom and packaged(request.model) is None
     notices: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     if request.is_custom:
         module, spec = build_custom(spec, seed=seed)
         _checked(dict(module.state_dict()), str(request.model))
-        source = WeightsSource(kind="factory")
     else:
-        module, source = build(spec, seed=seed), WeightsSource(kind="random", seed=seed)
+        module = build(spec, seed=seed)
+    source = WeightsSource(kind="factory")
+    if not own_code:
+        source = WeightsSource(kind="random", seed=seed)
+        published = "" if request.is_custom else ", imagenet or cifar10"
         notices = (
             f"weights are random (seed {seed}): good for speed, not for accuracy; "
-            "use --weights FILE, imagenet or cifar10",
+            f"use --weights FILE{published}",
         )
     preprocess = InputContract.for_size(spec.image_size, channels=spec.in_channels)
     if request.is_custom:  # who knows what it was trained on
-        stated = stated_by_module(module, spec.image_size)
+        stated = stated_by_package(request, module, spec)
+        labels = stated.labels
         preprocess = contract_for(
             spec.image_size, spec.in_channels, stated, request, str(request.model)
         )
@@ -141,6 +156,7 @@ def _without_file(request: ModelRequest, seed: int) -> Network:
         spec=spec,
         preprocess=preprocess,
         source=source,
+        labels=labels,
         notices=notices,
     )
 
@@ -156,14 +172,13 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
     else:
         stated = stated_beside(path, raw, request, release_of(path.name, sha256))
     if request.is_custom:
-        size = request.image_size or stated.image_size
-        module, spec = build_custom(replace(request, image_size=size).spec(), seed=seed)
-        expected = module.state_dict()
+        module, spec = build_for(request, raw, stated.image_size, path.name, seed=seed)
+        expected = named_tensors(module)
         state = strip_prefixes(raw, expected)
         if problem := misfit(state, expected):
             raise CheckpointError(f"{path.name} does not fit {request.model}: {problem}")
         if stated == NOTHING_STATED:
-            stated = stated_by_module(module, spec.image_size)
+            stated = stated_by_package(request, module, spec)
     else:
         state = to_torchvision(raw)
         spec = infer_spec(state, request, path.name, stated)
@@ -174,7 +189,7 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
     state, cast = _checked(state, path.name)
     # Keys and shapes were compared; only num_batches_tracked, which eval mode never reads, may
     # be missing.
-    module.load_state_dict(state, strict=False)
+    trained(module).load_state_dict(state, strict=False)
     size, labels = spec.image_size, stated.labels
     if len(labels) not in (0, spec.num_classes):
         deviations += (

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from resnet_deploy.errors import SpecError, one_line
 from resnet_deploy.models.init import initialize
+from resnet_deploy.models.packages import packaged
 from resnet_deploy.models.resnet import BasicBlock, Block, Bottleneck, ResNet
 from resnet_deploy.models.vgg import VGG19
 from resnet_deploy.spec import CHANNEL_COUNTS, Family, ModelSpec, Pool
@@ -78,13 +79,7 @@ def build_custom(spec: ModelSpec, *, seed: int = 0) -> tuple[nn.Module, ModelSpe
     """
     if spec.factory is None:
         raise SpecError("the model came as an ONNX file: it has no PyTorch module to build")
-    factory = load_factory(spec.factory)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        try:
-            module = factory()
-        except Exception as error:
-            raise SpecError(f"{spec.factory} failed with {_one_line(error)}") from error
+    module = _made(spec, spec.factory, seed)
     if not isinstance(module, nn.Module):
         raise SpecError(
             f"{spec.factory} returned a {type(module).__name__}: it must return a torch.nn.Module"
@@ -104,6 +99,21 @@ def build_custom(spec: ModelSpec, *, seed: int = 0) -> tuple[nn.Module, ModelSpe
             f"{spec.factory} has {classes} classes, not {spec.num_classes}: drop --num-classes"
         )
     return module, replace(spec, num_classes=classes, in_channels=channels)
+
+
+def _made(spec: ModelSpec, factory: str, seed: int) -> Any:
+    """Return what another package builds by its name, or what the user's own code does."""
+    net = packaged(factory)
+    own = load_factory(factory) if net is None else None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if net is not None:
+            return net.build(num_classes=spec.num_classes, in_channels=spec.in_channels)
+        assert own is not None, "there is no net of another package"
+        try:
+            return own()
+        except Exception as error:
+            raise SpecError(f"{factory} failed with {_one_line(error)}") from error
 
 
 def _channels_taken(module: nn.Module, image_size: int) -> int:

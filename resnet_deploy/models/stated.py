@@ -21,7 +21,7 @@ from resnet_deploy.spec import (
 )
 from resnet_deploy.spec.model_request import ModelRequest
 
-_FACTORY = re.compile(r"[\w.]+:[\w.]+", re.ASCII)
+_FACTORY = re.compile(r"[\w.]+:[\w.\-/]+", re.ASCII)
 
 CONFIG_FILE = "config.json"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec.residual import Design
@@ -91,9 +92,10 @@ def check_bn_eps(eps: float) -> None:
 class ModelSpec:
     """Which network: enough to build its PyTorch module again.
 
-    ``factory`` is ``package.module:callable`` for family ``custom``; it is None when the model
-    came as a foreign ONNX file, which has no PyTorch module of its own. ``design`` is None for the
-    paper's own nets, which ``family`` and ``depth`` tell.
+    ``factory`` is ``package.module:callable``, ``timm:NAME``, ``torchvision:NAME`` or ``hf:FOLDER``
+    for family ``custom``; it is None when the model came as a foreign ONNX file, which has no
+    PyTorch module of its own. ``design`` is None for the paper's own nets, which ``family`` and
+    ``depth`` tell.
 
     Raises:
         SpecError: ``bn_eps`` is no epsilon of a BatchNorm.
@@ -121,7 +123,9 @@ class ModelSpec:
     def name(self) -> str:
         """The stem of the files this model is written to, such as ``resnet34``."""
         if self.family is Family.CUSTOM:
-            return "model" if self.factory is None else self.factory.rpartition(":")[2]
+            # Of hf:FOLDER the last folder.
+            named = (self.factory or "model").rpartition(":")[2]
+            return PurePath(named).name or "model"
         if self.family is Family.VGG:
             return f"vgg{self.depth}"
         kind = "plain" if self.plain else "resnet"

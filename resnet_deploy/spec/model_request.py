@@ -34,7 +34,8 @@ class ModelRequest:
     """A network by its properties; None leaves one open.
 
     ``model`` is ``vgg19``, a name such as ``resnet34`` or ``plain34``, or
-    ``package.module:factory`` for any callable that returns an image classifier.
+    ``package.module:factory`` for any callable that returns an image classifier; ``timm:NAME``,
+    ``torchvision:NAME`` and ``hf:FOLDER`` are nets of these packages.
     """
 
     depth: int | None = None

@@ -58,6 +58,11 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
         trainable = new_network(model, data.classes, recipe, request.seed)
     else:
         trainable = trained_network(loaded, model, data.classes, recipe, request.seed)
+    if trainable.spec.in_channels != preprocess.channels:
+        raise SpecError(
+            f"{trainable.spec.name} takes {trainable.spec.in_channels} channels: say --in-channels "
+            f"{trainable.spec.in_channels}"
+        )
     qat = None
     if request.qat:
         qat = prepare_qat(
