@@ -14,8 +14,8 @@ from torch import nn
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.loading.beside import stated_by_module
-from resnet_deploy.models.layouts import State
-from resnet_deploy.models.packages import PackagedNet, packaged
+from resnet_deploy.models.layouts import State, strip_prefixes
+from resnet_deploy.models.packages import PackagedNet, named_tensors, packaged
 from resnet_deploy.models.registry import build_custom
 from resnet_deploy.models.stated import Stated
 from resnet_deploy.spec import ChannelOrder, InputOptions, Learned, ModelSpec, ResizeMode
@@ -61,7 +61,8 @@ def build_for(
     net = packaged(request.model)
     if net is None:
         return module, spec
-    classes, channels = net.sized_as(tensors, module)
+    named = strip_prefixes(tensors, named_tensors(module))
+    classes, channels = net.sized_as(named, module)
     for found, asked, what, option in (
         (classes, request.num_classes, "classes", "num-classes"),
         (channels, request.in_channels, "input channels", "in-channels"),
