@@ -64,11 +64,14 @@ def build_for(
     named = strip_prefixes(tensors, named_tensors(module))
     classes, channels = net.sized_as(named, module)
     for found, asked, what, option in (
-        (classes, request.num_classes, "classes", "num-classes"),
-        (channels, request.in_channels, "input channels", "in-channels"),
+        (classes, request.num_classes, "class", "num-classes"),
+        (channels, request.in_channels, "input channel", "in-channels"),
     ):
         if found and asked is not None:
-            raise CheckpointError(f"{name} has {found} {what}, not {asked}: drop --{option}")
+            several = "" if found == 1 else "es" if what == "class" else "s"
+            raise CheckpointError(
+                f"{name} has {found} {what}{several}, not {asked}: drop --{option}"
+            )
     if not (classes or channels):
         return module, spec
     return build_custom(

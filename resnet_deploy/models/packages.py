@@ -46,7 +46,7 @@ class PackagedNet:
         """As ``--model`` has it."""
         return f"{self.prefix}:{self.name}"
 
-    def build(self, *, num_classes: int = 0, in_channels: int = 0) -> nn.Module:
+    def build(self, *, num_classes: int = 0, in_channels: int = 0) -> Any:
         """Return the net with weights that PyTorch's random state makes; 0 means its own number.
 
         Raises:
@@ -86,7 +86,8 @@ class PackagedNet:
         """
         package = self._package()
         if self.prefix == "timm":
-            sizes = getattr(package.get_pretrained_cfg(self.name), "input_size", None)
+            recipe = self._made(package.get_pretrained_cfg, self.name)
+            sizes = getattr(recipe, "input_size", None)
             return None if not sizes else int(min(sizes[1:]))
         crops = {recipe.crop_size[0] for recipe in self.recipes()}
         return int(crops.pop()) if len(crops) == 1 else None
@@ -132,15 +133,13 @@ class PackagedNet:
             ) from error
         return module
 
-    def _made(self, make: Any, *arguments: Any, **own: Any) -> nn.Module:
+    def _made(self, make: Any, *arguments: Any, **own: Any) -> Any:
         try:
-            net = make(*arguments, **own)
+            return make(*arguments, **own)
         except Exception as error:  # any of a thousand nets may refuse any of these
             raise SpecError(f"{self.model} can't be built: {one_line(error)}") from error
-        assert isinstance(net, nn.Module), "it is what the package makes"
-        return net
 
-    def _of_folder(self, package: ModuleType, num_classes: int, in_channels: int) -> nn.Module:
+    def _of_folder(self, package: ModuleType, num_classes: int, in_channels: int) -> Any:
         """Build what ``config.json`` describes, by transformers' own classes alone."""
         folder = Path(self.name)
         if not (folder / "config.json").is_file():
