@@ -24,7 +24,7 @@ from resnet_deploy.errors import MissingDependencyError, SpecError, one_line
 
 PACKAGES = {
     "timm": ("timm", "pip install 'resnet-deploy[timm]'"),
-    "torchvision": ("torchvision", "pip install torchvision"),
+    "torchvision": ("torchvision", "pip install 'resnet-deploy[timm]'"),
     "hf": ("transformers", "pip install transformers"),
 }
 """What stands in front of the colon, the package that it means, and how that is installed."""
@@ -94,8 +94,10 @@ class PackagedNet:
 
     def recipes(self) -> list[Any]:
         """Return how torchvision prepares pictures for each of its trained weights of this net."""
+        if self.prefix != "torchvision":
+            return []
         models = self._package().models
-        if self.prefix != "torchvision" or self.name not in models.list_models(module=models):
+        if self.name not in models.list_models(module=models):
             return []
         return [weights.transforms() for weights in models.get_model_weights(self.name)]
 

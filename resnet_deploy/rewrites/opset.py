@@ -105,7 +105,8 @@ def _splits_aside(model: onnx.ModelProto) -> onnx.ModelProto:
         ValueError: parts are of different sizes that no shape tells.
     """
     result = copy.deepcopy(model)
-    shapes = {value.name: value.type.tensor_type.shape for value in result.graph.value_info}
+    values = (*result.graph.value_info, *result.graph.output)
+    shapes = {value.name: value.type.tensor_type.shape for value in values}
     for node in result.graph.node:
         if node.op_type != "Split" or node.domain:
             continue
