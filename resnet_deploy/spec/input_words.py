@@ -132,7 +132,7 @@ def check_numbers(name: str, value: Sequence[float] | float | None) -> Numbers |
         return None
     numbers = (value,) if isinstance(value, int | float) else tuple(value)
     if len(numbers) not in (1, 3, 4):
-        raise SpecError(f"--{name} needs one number, or three (four for RGBA), not {len(numbers)}")
+        raise SpecError(f"--{name} needs one number or three (four for RGBA), not {len(numbers)}")
     try:
         numbers = tuple(float(number) for number in numbers)
     except (TypeError, ValueError) as error:
