@@ -116,7 +116,7 @@ class Fields:
             return None
         numbers = value if isinstance(value, list) else [value]
         if len(numbers) not in (1, 3, 4) or not all(map(_is_number, numbers)):
-            raise self.wrong(key, "not one finite number, nor one a channel")
+            raise self.wrong(key, "not one finite number, nor three (four for RGBA)")
         if max(map(abs, numbers)) > _LARGEST_NUMBER:
             raise self.wrong(key, "too large")
         return tuple(map(float, numbers))

@@ -23,7 +23,7 @@ from resnet_deploy.loading.preprocessor_config import Pictures
 from resnet_deploy.models.architectures import Architecture, timm_architecture
 from resnet_deploy.models.registry import BLOCKS
 from resnet_deploy.models.resnet import BasicBlock, Bottleneck
-from resnet_deploy.spec import ChannelOrder, InputOptions, ResizeMode, Variant
+from resnet_deploy.spec import CHANNEL_COUNTS, ChannelOrder, InputOptions, ResizeMode, Variant
 from resnet_deploy.spec.input_words import INTERPOLATIONS
 
 _OWN_NET = (
@@ -163,7 +163,9 @@ def _input_side(fields: Fields, key: str, wanted: int | None) -> int | None:
         return None
     if not isinstance(value, list) or len(value) != 3 or not all(map(is_side, value)):
         raise fields.wrong(key, "not channels, height and width in pixels")
-    _, height, width = value
+    channels, height, width = value
+    if channels not in CHANNEL_COUNTS:
+        raise fields.wrong(key, "and pictures have 1, 3 or 4 channels")
     if height != width and wanted is None:
         raise CheckpointError(
             f"{fields.where}: {key} is {height}x{width} pixels, and the networks here take "
