@@ -40,9 +40,10 @@ from resnet_deploy.data.calibration import CalibrationImages, calibration_images
 from resnet_deploy.data.datasets import opened
 from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.models.init import initialize
-from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ResNet
+from resnet_deploy.models.resnet import NetOptions, ResNet
 from resnet_deploy.results.witness import Finding, Question, WitnessReport, floor_of, times_worse
 from resnet_deploy.spec import (
+    BlockKind,
     ChannelOrder,
     Family,
     InputContract,
@@ -53,6 +54,7 @@ from resnet_deploy.spec import (
     Shortcut,
     Stem,
     Variant,
+    uniform_design,
 )
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.witness.hypotheses import ACTIVATIONS, WELL_KNOWN, Scaling, TrainingCrop, fed
@@ -112,17 +114,17 @@ class Net:
     def build(self, spec: ModelSpec) -> nn.Module:
         """Return an untrained net of ``spec``, of the size of this one."""
         bottleneck = self.variant is not None
+        kind, base = (BlockKind.BOTTLENECK, 8) if bottleneck else (BlockKind.BASIC, 16)
         return ResNet(
-            Bottleneck if bottleneck else BasicBlock,
-            self.blocks,
-            num_classes=10,
-            base_planes=8 if bottleneck else 16,
-            stem=spec.stem,
-            shortcut=spec.shortcut,
-            variant=spec.variant,
-            plain=spec.plain,
-            pool=spec.pool,
-            padding=spec.padding,
+            uniform_design(kind, self.blocks, num_classes=10, base=base),
+            NetOptions(
+                stem=spec.stem,
+                shortcut=spec.shortcut,
+                variant=spec.variant,
+                plain=spec.plain,
+                pool=spec.pool,
+                padding=spec.padding,
+            ),
         )
 
     def rebuild(self, state: dict[str, Tensor], spec: ModelSpec) -> nn.Module:

@@ -150,11 +150,11 @@ def _stage(name: str, layers: list[Layer]) -> Stage:
 def _stage_name(path: str, family: Family) -> str:
     """Return the paper's name for the stage of a module path such as ``layer1.0.conv2``."""
     top = path.split(".", 1)[0]
-    if family in (Family.IMAGENET, Family.CIFAR):
+    if family in (Family.IMAGENET, Family.CIFAR, Family.RESIDUAL):
         if top.startswith("layer"):
             return f"conv{int(top.removeprefix('layer')) + 1}_x"
         # The max-pool is the first line of conv2_x, the average pool of the last row.
-        return {"bn1": "conv1", "maxpool": "conv2_x", "avgpool": "fc"}.get(top, top)
+        return {"bn1": "conv1", "maxpool": "conv2_x", "avgpool": "fc", "norm": "fc"}.get(top, top)
     if family is Family.VGG:
         if top != "features":
             return "fc"

@@ -10,17 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from resnet_deploy.artifact.card_json import converter, read_card
+from resnet_deploy.artifact.card_json import converter, read_card, written_format
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.spec import FIELDS, InputContract, ModelSpec, OutputSpec
 
 CARD_KEY = "resnet_deploy.card"
 """Its key in the model's ``metadata_props``."""
 
-CARD_FORMAT = 4
+CARD_FORMAT = 5
 """Format 1 had neither outputs nor input formats: logits of normalised float images. Format 2 had
 neither licence, ``min_onnxruntime`` nor what is recorded later; the verdict's step named the ISAs.
-Format 3 knew only square images, RGB, and not where anything was learned.
+Format 3 knew only square images, RGB, and not where anything was learned. Format 4 knew the paper's
+nets alone, on three channels, and their cards are still written in it.
 """
 
 
@@ -114,7 +115,10 @@ class Card:
 
     def to_json(self) -> str:
         """Return the card as JSON with sorted keys: the same card, the same text."""
-        return json.dumps(converter.unstructure(self), sort_keys=True, ensure_ascii=False)
+        data = converter.unstructure(self)
+        if self.format == CARD_FORMAT:
+            data["format"] = written_format(self.model, CARD_FORMAT)
+        return json.dumps(data, sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Card:
@@ -127,16 +131,17 @@ class Card:
             text,
             cls,
             name="model card",
-            formats=(1, 2, 3, CARD_FORMAT),
+            formats=(1, 2, 3, 4, CARD_FORMAT),
+            squares=3,
             remedy="export again",
             error_type=ArtifactError,
         )
         # What is made of an old file gets a card of today.
-        if card.format < CARD_FORMAT:
-            card = replace(card.with_isas(_isas_of(card.steps)), format=CARD_FORMAT)
+        if card.format < 4:
+            card = card.with_isas(_isas_of(card.steps))
             if card.weights.kind == "onnx":  # nobody had said how its images are prepared
                 card = replace(card, preprocess=card.preprocess.as_assumed(FIELDS[2:]))
-        return card
+        return replace(card, format=CARD_FORMAT)
 
 
 def _isas_of(steps: Sequence[Step]) -> tuple[str, ...]:

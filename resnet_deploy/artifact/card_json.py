@@ -7,15 +7,33 @@ import math
 from typing import Any, Protocol, TypeVar
 
 import cattrs
+from cattrs.gen import make_dict_unstructure_fn, override
 
 from resnet_deploy.errors import ResnetDeployError, SpecError, one_line
-from resnet_deploy.spec import InputContract
+from resnet_deploy.spec import InputContract, ModelSpec
 
 _LARGEST_IMAGE = 8192
 """Pixels of a side, far above any classifier's."""
 
 # Nested errors would hide the message of the one that matters.
 converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+
+
+# Old releases read cards of the nets that they know: new fields are written for others only.
+converter.register_unstructure_hook(
+    ModelSpec,
+    make_dict_unstructure_fn(
+        ModelSpec,
+        converter,
+        design=override(omit_if_default=True),
+        in_channels=override(omit_if_default=True),
+    ),
+)
+
+
+def written_format(model: ModelSpec, newest: int) -> int:
+    """Return the format of a card of ``model``: below the ``newest`` where old releases know it."""
+    return newest if model.design is not None or model.in_channels != 3 else newest - 1
 
 
 class _Card(Protocol):
@@ -32,12 +50,14 @@ def read_card(
     *,
     name: str,
     formats: tuple[int, ...],
+    squares: int,
     remedy: str,
     error_type: type[ResnetDeployError],
 ) -> _C:
     """Return the card of class ``kind`` that ``text`` holds, in the format it was written in.
 
-    Errors call it ``name`` and give ``remedy``. ``formats`` can be read, the newest is the last.
+    Errors call it ``name`` and give ``remedy``. ``formats`` can be read, the newest is the last;
+    up to ``squares`` images had one side.
 
     Raises:
         ResnetDeployError: of ``error_type``; the text is no card, or one of another format.
@@ -49,7 +69,7 @@ def read_card(
                 f"the {name} has format {data['format']!r}, this version reads up to "
                 f"{formats[-1]}: use the resnet-deploy that wrote it, or {remedy}"
             )
-        if data["format"] != formats[-1]:
+        if data["format"] <= squares:
             data["preprocess"] = _with_both_sides(data["preprocess"])
         card = converter.structure(data, kind)
         check_sizes(card.preprocess)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from resnet_deploy.artifact.card import Accuracy
-from resnet_deploy.artifact.card_json import check_sizes, converter, read_card
+from resnet_deploy.artifact.card_json import check_sizes, converter, read_card, written_format
 from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.spec import InputContract, InputFormat, ModelSpec
 from resnet_deploy.spec.licence import check_licence
@@ -21,8 +21,10 @@ from resnet_deploy.spec.licence import check_licence
 WEIGHTS_CARD_KEY = "resnet_deploy.card"
 """Its key in the metadata of a safetensors file."""
 
-WEIGHTS_CARD_FORMAT = 2
-"""Format 1 knew only square images, RGB."""
+WEIGHTS_CARD_FORMAT = 3
+"""Format 1 knew only square images, RGB. Format 2 knew the paper's nets alone, on three channels,
+and their cards are still written in it.
+"""
 
 _LARGEST = 1e38
 """Beyond it a scale is no float32."""
@@ -82,6 +84,8 @@ class WeightsCard:
             ValueError: ``recipe`` or ``training`` hold a number that is not finite.
         """
         data = converter.unstructure(self)
+        if self.format == WEIGHTS_CARD_FORMAT:
+            data["format"] = written_format(self.model, WEIGHTS_CARD_FORMAT)
         return json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
     @classmethod
@@ -91,14 +95,16 @@ class WeightsCard:
         Raises:
             CheckpointError: the text is not a card of a format this version reads.
         """
-        return read_card(
+        card = read_card(
             text,
             cls,
             name="weights card",
-            formats=(1, WEIGHTS_CARD_FORMAT),
+            formats=(1, 2, WEIGHTS_CARD_FORMAT),
+            squares=1,
             remedy="copy the file again, or train again",
             error_type=CheckpointError,
         )
+        return replace(card, format=WEIGHTS_CARD_FORMAT)
 
 
 def _problems(card: WeightsCard) -> Iterator[str]:

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import CheckpointError, SpecError, one_line
@@ -18,12 +18,13 @@ from resnet_deploy.loading.hub_config import module_pictures, read_hub_config
 from resnet_deploy.loading.preprocessor_config import preprocessor_beside
 from resnet_deploy.loading.releases import SIZE as RELEASE_SIZE
 from resnet_deploy.loading.releases import Release
-from resnet_deploy.models.architectures import Architecture
+from resnet_deploy.models.architectures import Architecture, told_by_keys
 from resnet_deploy.models.layouts import is_hugging_face
 from resnet_deploy.models.stated import CONFIG_FILE, NOTHING_STATED, Stated
 from resnet_deploy.spec import (
     BATCHNORM_EPS,
     FIELDS,
+    BlockKind,
     ChannelOrder,
     InputContract,
     InputOptions,
@@ -36,13 +37,13 @@ from resnet_deploy.spec.model_request import ModelRequest
 
 
 def stated_beside(
-    weights: Path, state: Iterable[str], request: ModelRequest, release: Release | None
+    weights: Path, state: Mapping[str, Tensor], request: ModelRequest, release: Release | None
 ) -> Stated:
     """Return what the files beside ``weights`` say, and the ``release`` that they are.
 
     Args:
         weights: the file.
-        state: the names of its tensors.
+        state: its tensors, by the names that they have there.
         request: what the user says; a factory's net has an architecture of its own.
         release: the published file that it is, or is called like.
 
@@ -61,8 +62,11 @@ def stated_beside(
             wanted=wanted,
         )
     own = preprocessor_beside(folder, wanted)
+    known = told_by_keys(state) if config is None or config.architecture is None else None
     if config is None and own is None:
-        return NOTHING_STATED if release is None else stated_by_release(release, request)
+        if release is not None:
+            return stated_by_release(release, request)
+        return NOTHING_STATED if known is None else _stated_by(known, NOTHING_STATED)
     told = [] if config is None else [config.pictures]
     told += [] if own is None else [own]
     stated = Stated(
@@ -72,7 +76,7 @@ def stated_beside(
         notices=tuple(notice for part in told for notice in part.notices),
     )
     if config is None or config.architecture is None:
-        return stated
+        return stated if known is None else _stated_by(known, stated)
     architecture = config.architecture
     for option, asked, told_by_config in _choices(architecture, request):
         if asked not in (None, told_by_config):
@@ -80,6 +84,11 @@ def stated_beside(
                 f"{weights.name} is a {_said(option, told_by_config)} net by the {CONFIG_FILE} "
                 f"beside it: drop --{option}"
             )
+    return _stated_by(architecture, stated)
+
+
+def _stated_by(architecture: Architecture, stated: Stated) -> Stated:
+    """Return ``stated`` with what a name or whose code it is says."""
     return replace(
         stated,
         variant=architecture.variant,
@@ -87,6 +96,8 @@ def stated_beside(
         padding=architecture.padding,
         pool=architecture.pool,
         depth=architecture.depth,
+        design=architecture.design,
+        attention=architecture.attention,
     )
 
 
@@ -94,7 +105,7 @@ def _choices(
     architecture: Architecture, request: ModelRequest
 ) -> Iterator[tuple[str, object, object]]:
     """Yield option, what the user asks for, and what the architecture has."""
-    if architecture.depth is None or architecture.depth >= 50:
+    if architecture.design is None or architecture.design.block is BlockKind.BOTTLENECK:
         yield "variant", request.variant, architecture.variant
     yield "bn-eps", request.bn_eps, architecture.bn_eps
     yield "padding", request.padding, architecture.padding

@@ -11,20 +11,27 @@ https://github.com/huggingface/transformers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from torch import nn
 
 from resnet_deploy.data.labels import imagenet_labels
-from resnet_deploy.errors import CheckpointError
+from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.loading.config_file import Fields, is_side
 from resnet_deploy.loading.preprocessor_config import Pictures
 from resnet_deploy.models.architectures import Architecture, timm_architecture
-from resnet_deploy.models.registry import BLOCKS
-from resnet_deploy.models.resnet import BasicBlock, Bottleneck
-from resnet_deploy.spec import CHANNEL_COUNTS, ChannelOrder, InputOptions, ResizeMode, Variant
+from resnet_deploy.spec import (
+    CHANNEL_COUNTS,
+    BlockKind,
+    ChannelOrder,
+    Design,
+    InputOptions,
+    ResizeMode,
+    Stage,
+    Variant,
+)
 from resnet_deploy.spec.input_words import INTERPOLATIONS
+from resnet_deploy.spec.names import design_name
 
 _OWN_NET = (
     "which is not built here: load it with --model package.module:factory, or move other weights "
@@ -207,26 +214,51 @@ def _transformers(fields: Fields, own_net: bool) -> HubConfig:
         if value not in (None, wanted):
             raise CheckpointError(f"{fields.where}: {key} is {value!r}, {_OWN_NET}")
     strides_first = fields.flag("downsample_in_bottleneck")
-    depth = _depth(fields)
+    design = _design(fields)
     return HubConfig(
         architecture=Architecture(
-            name="ResNet" if depth is None else f"ResNet-{depth}",
-            depth=depth,
+            name="ResNet" if design is None else design_name(design),
+            depth=_depth(fields) if design is None else design.depth,
+            design=design,
             variant=Variant.V1 if strides_first else Variant.V1_5,
         ),
         labels=labels,
     )
 
 
-def _depth(fields: Fields) -> int | None:
-    """Return the depth that the blocks of each stage make; None: they are not said, or no net's."""
-    kinds = {"basic": BasicBlock, "bottleneck": Bottleneck}
-    kind, depths = kinds.get(fields.text("layer_type") or ""), fields.value("depths")
-    if not isinstance(depths, list):
+def _design(fields: Fields) -> Design | None:
+    """Return what its numbers make; None: they are not said, or make no net."""
+    kind = fields.text("layer_type") or ""
+    depths, sizes = (_whole(fields.value(key)) for key in ("depths", "hidden_sizes"))
+    stem = fields.count("embedding_size")
+    if kind not in list(BlockKind) or not depths or len(depths) != len(sizes) or stem is None:
         return None
-    counts = _whole(depths)
-    return next((depth for depth, net in BLOCKS.items() if net == (kind, counts)), None)
+    if max(depths) > 1000 or min(depths) < 1:
+        return None
+    block = BlockKind(kind)
+    inner = 2 if block is BlockKind.BOTTLENECK else 1
+    try:
+        return Design(
+            block=block,
+            stages=tuple(
+                Stage(channels=size, widths=((size // block.expansion,) * inner,) * depth)
+                for depth, size in zip(depths, sizes, strict=True)
+            ),
+            stem=(stem,),
+        )
+    except SpecError as error:
+        raise CheckpointError(f"{fields.where}: {error}") from error
 
 
-def _whole(values: Iterable[object]) -> tuple[int, ...]:
-    return tuple(value for value in values if isinstance(value, int))
+def _depth(fields: Fields) -> int | None:
+    """Return the layers that the blocks of each stage make; None: they are not said."""
+    layers = {"basic": 2, "bottleneck": 3}.get(fields.text("layer_type") or "")
+    depths = _whole(fields.value("depths"))
+    return layers * sum(depths) + 2 if layers and depths else None
+
+
+def _whole(values: object) -> tuple[int, ...]:
+    """Return ``values`` if they are whole numbers; else nothing."""
+    if not isinstance(values, list) or not all(type(value) is int for value in values):
+        return ()
+    return tuple(values)

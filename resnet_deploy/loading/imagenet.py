@@ -36,7 +36,7 @@ FILES = {
 }
 """Each name ends in the first eight digits of the file's SHA-256."""
 
-CIFAR10_FILE = Path(__file__).parent / "pretrained" / "resnet20-cifar10.safetensors"
+CIFAR10_FILE = Path(__file__).parents[1] / "models/pretrained" / "resnet20-cifar10.safetensors"
 
 _TIMEOUT_SECONDS = 30
 _CHUNK_BYTES = 1 << 20
@@ -83,12 +83,12 @@ def published_file(spec: ModelSpec) -> str:
             f"no ImageNet weights are published for {spec.name}: use depth 18, 34, 50, 101, 152 "
             "or --model vgg19"
         )
-    bottleneck = spec.family is Family.IMAGENET and spec.depth >= 50
+    as_trained = spec.variant is Variant.V1_5 or not spec.has_bottlenecks
     for wanted, option in (
         (not spec.plain, "--plain"),
         (spec.shortcut is Shortcut.B, f"--shortcut {spec.shortcut.value}"),
         (spec.stem is Stem.IMAGENET, f"--stem {spec.stem.value}"),
-        (spec.variant is Variant.V1_5 or not bottleneck, f"--variant {spec.variant.value}"),
+        (as_trained, f"--variant {spec.variant.value}"),
         (spec.bn_eps == BATCHNORM_EPS, f"--bn-eps {spec.bn_eps:g}"),
         (spec.padding is Padding.TORCH, f"--padding {spec.padding.value}"),
         (spec.pool is Pool.PLAIN, f"--pool {spec.pool.value}"),

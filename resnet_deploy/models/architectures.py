@@ -1,23 +1,33 @@
 """Which of timm's and transformers' architectures are nets of this package, and which of them.
 
 Several of timm's have a ResNet's keys and shapes and compute something else: ``resnetblur50`` and
-``resnetaa50`` filter where a ResNet-50 strides, ``resnet50_gn`` normalises groups. Source:
-``timm/models/resnet.py`` of https://github.com/huggingface/pytorch-image-models.
+``resnetaa50`` filter where a ResNet-50 strides, ``resnet50_gn`` normalises groups. Sources:
+``timm/models/resnet.py``, ``resnetv2.py`` and ``senet.py`` of
+https://github.com/huggingface/pytorch-image-models.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from resnet_deploy.spec import BATCHNORM_EPS, Padding, Pool, Variant
+from torch import Tensor
 
-_DEPTHS = "18|34|50|101|152"
-_TIMM = re.compile(
-    rf"(?:tv_|ssl_|swsl_)?resnet(?P<pool>blur|aa)?(?P<depth>{_DEPTHS})"
-    rf"|gluon_resnet(?P<gluon>{_DEPTHS})_v1b"
+from resnet_deploy.spec import (
+    BATCHNORM_EPS,
+    Attention,
+    Design,
+    Padding,
+    Pool,
+    Variant,
 )
-_POOLS = {"blur": Pool.BLUR, "aa": Pool.AVG}
+from resnet_deploy.spec.model_request import POOLS, named_variant
+from resnet_deploy.spec.names import NamedDesign, design_named
+
+_ORIGIN = re.compile(r"(?:tv|ssl|swsl|ig)_(?=res)|gluon_(?=res|se)")
+_GLUON = re.compile(r"(?P<net>resnet\d+)_v1(?P<stem>[bcdes])")
+_PRUNED = re.compile(r"(ecaresnet(?:50|101)d)_pruned")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +36,8 @@ class Architecture:
 
     name: str
     depth: int | None = None
+    design: Design | None = None
+    attention: Attention | None = None
     variant: Variant = Variant.V1_5
     pool: Pool = Pool.PLAIN
     padding: Padding = Padding.TORCH
@@ -35,13 +47,56 @@ class Architecture:
 def timm_architecture(name: str) -> Architecture | None:
     """Return the net that timm calls ``name``, with or without a tag; None: it is not built here.
 
-    timm's bottlenecks are those of v1.5. None of its ResNets pads as TensorFlow does.
+    timm's bottlenecks are those of v1.5, except those that came from Caffe. None of its ResNets
+    pads as TensorFlow does.
     """
     bare = name.partition(".")[0]
     if bare == "vgg19":
         return Architecture(name=bare)
-    found = _TIMM.fullmatch(bare)
-    if found is None:
+    plain = _ORIGIN.sub("", bare)
+    if plain != bare:
+        plain = _GLUON.sub(lambda m: m["net"] + m["stem"].replace("b", ""), plain)
+    pruned = _PRUNED.fullmatch(plain)
+    named = design_named(pruned[1] if pruned else plain)
+    if named is None or named.design.embedding or (named.paper and len(named.design.stages) == 3):
         return None
-    pool = _POOLS.get(found["pool"] or "", Pool.PLAIN)
-    return Architecture(name=bare, depth=int(found["depth"] or found["gluon"]), pool=pool)
+    if pruned:  # its widths are its own
+        return Architecture(name=bare, depth=named.design.depth)
+    return _architecture(named, bare)
+
+
+def _architecture(named: NamedDesign, name: str) -> Architecture:
+    return Architecture(
+        name=name,
+        depth=named.design.depth,
+        design=named.design,
+        attention=named.design.attention,
+        variant=named_variant(named),
+        pool=POOLS[named.pool],
+        padding=Padding.CAFFE if named.legacy else Padding.TORCH,
+    )
+
+
+def told_by_keys(keys: Mapping[str, Tensor]) -> Architecture | None:
+    """Return what the names of tensors say beyond their canonical ones: whose code wrote them.
+
+    Cadene's ``senet.py``, and timm's after it, alone calls attention ``se_module``: its nets came
+    from Caffe. None: nothing.
+    """
+    if not any(".se_module." in key for key in keys):
+        return None
+    ends = ("conv1", "conv2", "conv3")
+    convs = {
+        key.split(".")[-2]: tensor
+        for key, tensor in keys.items()
+        if key.endswith(tuple(f"layer1.0.{end}.weight" for end in ends)) and tensor.ndim == 4
+    }
+    if not {"conv1", "conv2"} <= set(convs):
+        return None
+    grouped = convs["conv2"].shape[1] != convs["conv1"].shape[0]
+    return Architecture(
+        name="Cadene's",
+        attention=Attention.SE if "conv3" in convs else Attention.SE_RELU,
+        variant=Variant.V1_5 if grouped else Variant.V1,
+        padding=Padding.CAFFE,
+    )

@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 
 from torch import Tensor
 
 from resnet_deploy.errors import CheckpointError
+from resnet_deploy.models.infer_design import count_blocks, infer_design
 from resnet_deploy.models.layouts import State
-from resnet_deploy.models.registry import BLOCKS, skeleton
-from resnet_deploy.models.resnet import BasicBlock, Bottleneck
+from resnet_deploy.models.registry import skeleton
 from resnet_deploy.models.stated import NOTHING_STATED, Stated
 from resnet_deploy.spec import (
     CHANNEL_COUNTS,
+    Attention,
+    BlockKind,
+    Design,
+    Downsample,
     Family,
+    HeadKind,
     ModelSpec,
+    Order,
+    Padding,
     Shortcut,
     Stem,
     Variant,
-    resnet_spec,
+    residual_spec,
     vgg19_spec,
 )
-from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.spec.model_request import POOLS, ModelRequest, named_variant
+from resnet_deploy.spec.names import design_name
 
-_BLOCK = re.compile(r"layer(\d+)\.(\d+)\.conv1\.weight")
 _OWN_NET = "load it with --model package.module:factory"
 
 
 def infer_spec(
     state: State, request: ModelRequest, name: str, stated: Stated = NOTHING_STATED
 ) -> ModelSpec:
-    """Return the spec of the net that ``state``, with torchvision's keys, belongs to.
+    """Return the spec of the net that ``state``, with canonical keys, belongs to.
 
     What tensors can't tell is taken from ``request``, else ``stated``, else the default: where
     a Bottleneck strides, the image size, whether a net without projections is plain or where its
@@ -39,66 +46,72 @@ def infer_spec(
     stride pad and filter. :func:`left_open` names it.
 
     Raises:
-        CheckpointError: no ResNet or VGG-19 has these tensors, or they contradict ``request``;
-            ``name`` is the checkpoint's name in the message.
+        CheckpointError: no residual net or VGG-19 has these tensors, or they contradict
+            ``request``; ``name`` is the checkpoint's name in the message.
     """
     if "features.0.weight" in state:
         return _infer_vgg(state, request, name, stated)
-    blocks = _count_blocks(state)
-    stem_weight = state.get("conv1.weight")
-    if stem_weight is None or stem_weight.ndim != 4 or not blocks:
+    first = state.get("conv1.weight", state.get("conv1.0.weight"))
+    if first is None or first.ndim != 4 or not count_blocks(state):
         raise CheckpointError(_unknown(state, name))
     if request.is_vgg:
         raise CheckpointError(f"{name} is a ResNet, not {request.model}: drop --model")
-
-    bottleneck = "layer1.0.conv3.weight" in state
-    depth = _infer_depth(blocks, bottleneck, name)
-    asked = request.resnet_depth
-    if asked not in (None, depth):
-        raise CheckpointError(
-            f"{name} is a ResNet-{depth} ({_describe(blocks, bottleneck)}), not {asked}"
-        )
-    # Without these keys there is nothing to infer from; the check against the net's own tensors
-    # names whatever else is missing.
-    if "fc.weight" not in state or state["fc.weight"].ndim != 2:
-        raise CheckpointError(
-            f"{name} has no classifier (fc.weight): it is a backbone; use the full checkpoint"
-        )
+    channels = _infer_channels(first, request, name)
+    design = _asked(infer_design(state, name), request, stated, name)
+    named = request.named
     plain = request.is_plain or stated.plain
-    spec = resnet_spec(
-        depth,
-        num_classes=_infer_classes(state["fc.weight"], request, name),
-        image_size=request.image_size or stated.image_size,
-        variant=request.variant or stated.variant or Variant.V1_5,
-        shortcut=_infer_shortcut(state, blocks, request, name, stated, plain=plain),
-        stem=_infer_stem(stem_weight, request, name, stated),
-        in_channels=_infer_channels(stem_weight, request, name),
+    padding, pool, variant = stated.padding, stated.pool, stated.variant
+    if named is not None:
+        padding = padding or (Padding.CAFFE if named.legacy else None)
+        pool, variant = pool or POOLS[named.pool], variant or named_variant(named)
+    _check_classes(design, request, name)
+    spec = residual_spec(
+        design,
+        image_size=request.image_size or stated.image_size or _read_size(state, design),
+        variant=request.variant or variant or Variant.V1_5,
+        shortcut=_infer_shortcut(state, design, request, name, stated, plain=plain),
+        stem=_infer_stem(first, design, request, name, stated),
         plain=plain,
         bn_eps=request.bn_eps or stated.bn_eps,
-        padding=request.padding or stated.padding,
-        pool=request.pool or stated.pool,
+        padding=request.padding or padding,
+        pool=request.pool or pool,
+        in_channels=channels,
     )
     _check_tensors(state, spec, name)
     return spec
 
 
-def _count_blocks(state: State) -> tuple[int, ...]:
-    """Return the number of blocks in each stage, such as (3, 4, 6, 3)."""
-    found = [match for match in map(_BLOCK.fullmatch, state) if match]
-    stages = Counter(int(match[1]) for match in found)
-    return tuple(stages[i + 1] for i in range(max(stages, default=0)))
+def _asked(design: Design, request: ModelRequest, stated: Stated, name: str) -> Design:
+    """Return ``design`` with what no tensor shows; refuse one that ``request`` does not ask for."""
+    asked, named = request.resnet_depth, request.named
+    wanted = stated.design if named is None else named.design
+    attention = stated.attention if named is None else named.design.attention
+    if attention is Attention.SE_RELU and design.attention is Attention.SE:
+        design = replace(design, attention=Attention.SE_RELU)
+    if wanted is not None and Order.PRE is wanted.order is design.order:
+        design = replace(design, downsample=wanted.downsample)
+    if asked not in (None, design.depth):
+        raise CheckpointError(
+            f"{name} is a ResNet-{design.depth} ({describe(design)}), not {asked}"
+        )
+    if named is not None:
+        small = replace(named.design, stem=design.stem, stem_conv_pool=design.stem_conv_pool)
+        alike = named.design if len(design.stem) == 3 else small
+        bare = replace(design, head=(), concat_pool=False, embedding=alike.embedding)
+        if bare != replace(alike, head=()):
+            raise CheckpointError(
+                f"{name} is a {design_name(design)} ({describe(design)}), not {request.model}: "
+                "drop --model"
+            )
+    return design
 
 
-def _infer_depth(blocks: tuple[int, ...], bottleneck: bool, name: str) -> int:
-    kind = Bottleneck if bottleneck else BasicBlock
-    for depth, known in BLOCKS.items():
-        if known == (kind, blocks):
-            return depth
-    if len(blocks) == 3 and len(set(blocks)) == 1 and not bottleneck:
-        return 6 * blocks[0] + 2
-    raise CheckpointError(
-        f"{name} has {_describe(blocks, bottleneck)}, not a ResNet of the paper: {_OWN_NET}"
-    )
+def _read_size(state: State, design: Design) -> int | None:
+    """Return the size of pictures of which an iResNet's last layer reads every pixel."""
+    if design.order is not Order.IRESNET:
+        return None
+    side = round((state["fc.weight"].shape[-1] / design.stages[-1].channels) ** 0.5)
+    return side * 2 ** len(design.stages)
 
 
 def left_open(
@@ -108,42 +121,65 @@ def left_open(
 
     Each changes what the net computes and leaves every key and shape as it is.
     """
-    if spec.family is not Family.IMAGENET and spec.family is not Family.CIFAR:
-        return {}
-    assumed: dict[str, str] = {}
+    return dict(_open(spec, request, stated)) if spec.is_residual else {}
+
+
+def _open(spec: ModelSpec, request: ModelRequest, stated: Stated) -> Iterator[tuple[str, str]]:
+    design, named = spec.residual, request.named
     shortcut, stem = request.shortcut or stated.shortcut, request.stem or stated.stem
     if spec.shortcut is Shortcut.A and not spec.plain and shortcut is None:
-        assumed["shortcut"] = (
+        yield (
+            "shortcut",
             "shortcuts of option A with zeros on both sides of the channels (zeros behind: "
-            "--shortcut A-end; no shortcuts: --plain)"
+            "--shortcut A-end; no shortcuts: --plain)",
         )
-    if spec.stem is Stem.CIFAR and stem is None:
-        assumed["stem"] = "no max-pool after the 3x3 conv1 (with one: --stem cifar-pool)"
+    faces = design.order is Order.IRESNET
+    if spec.stem is Stem.CIFAR and stem is None and not faces:
+        yield "stem", "no max-pool after the 3x3 conv1 (with one: --stem cifar-pool)"
     if spec.stem is Stem.CIFAR_POOL and request.stem is Stem.IMAGENET:
-        assumed["stem"] = "imagenet's max-pool after a 3x3 conv1 (which is --stem cifar-pool)"
-    bottleneck = spec.family is Family.IMAGENET and spec.depth >= 50
-    if bottleneck and (request.variant or stated.variant) is None:
-        assumed["variant"] = f"the strides of {spec.variant.value} (of the paper: --variant v1)"
+        yield "stem", "imagenet's max-pool after a 3x3 conv1 (which is --stem cifar-pool)"
+    if spec.has_bottlenecks and (request.variant or stated.variant or named) is None:
+        yield "variant", f"the strides of {spec.variant.value} (of the paper: --variant v1)"
+    if design.order is Order.PRE and (stated.design or named) is None:
+        pools = design.downsample is Downsample.AVG
+        yield "downsample", f"{'average pools' if pools else 'strides'} in the shortcuts of v2"
+    squeezed = design.attention is Attention.SE and design.block is BlockKind.BASIC
+    if squeezed and (stated.attention or named) is None:
+        yield "attention", "no ReLU in front of squeeze-and-excitation"
+    yield from _open_head(design)
     if (request.bn_eps or stated.bn_eps) is None:
-        assumed["bn-eps"] = f"BatchNorm's epsilon {spec.bn_eps:g} (--bn-eps)"
-    if (request.padding or stated.padding) is None:
-        assumed["padding"] = "PyTorch's padding (--padding tf)"
-    if (request.pool or stated.pool) is None:
-        assumed["pool"] = "strides without a blur (--pool blur, avg)"
-    if stated.pool is None:  # whoever says how maps are halved means a net of ReLUs
-        assumed["activation"] = "ReLU (else --model package.module:factory)"
-    return assumed
+        yield "bn-eps", f"BatchNorm's epsilon {spec.bn_eps:g} (--bn-eps)"
+    if (request.padding or stated.padding or named) is None:
+        yield "padding", "PyTorch's padding (--padding tf)"
+    if (request.pool or stated.pool or named) is None:
+        yield "pool", "strides without a blur (--pool blur, avg)"
+    if stated.pool is None and not faces:  # whoever says how maps are halved means a net of ReLUs
+        yield "activation", "ReLU (else --model package.module:factory)"
 
 
-def _infer_stem(weight: Tensor, request: ModelRequest, name: str, stated: Stated) -> Stem:
+def _open_head(design: Design) -> Iterator[tuple[str, str]]:
+    relus = [f"fc.{layer.path}" for layer in design.head if layer.kind is HeadKind.RELU]
+    if relus:
+        yield (
+            "head",
+            f"a ReLU in the head at {', '.join(relus)} (else --model package.module:factory)",
+        )
+    if design.concat_pool:
+        yield "global-pool", "the global maximum and behind it the mean, as in fastai's heads"
+
+
+def _infer_stem(
+    weight: Tensor, design: Design, request: ModelRequest, name: str, stated: Stated
+) -> Stem:
     stems = {(7, 7): Stem.IMAGENET, (3, 3): Stem.CIFAR}
     kernel = tuple(weight.shape[2:])
     if kernel not in stems:
         raise CheckpointError(
-            f"{name} has a {kernel[0]}x{kernel[1]} conv1, the paper's nets have 7x7 or 3x3: "
+            f"{name} has a {'x'.join(map(str, kernel))} conv1, the paper's nets have 7x7 or 3x3: "
             f"{_OWN_NET}"
         )
-    stem = stems[kernel]
+    # The first of three 3x3 halves its map as one of 7x7 does.
+    stem = Stem.IMAGENET if len(design.stem) == 3 else stems[kernel]
     if stem is Stem.CIFAR:
         pooled = (Stem.IMAGENET, Stem.CIFAR_POOL)
         if (request.stem or stated.stem) in pooled:
@@ -151,7 +187,7 @@ def _infer_stem(weight: Tensor, request: ModelRequest, name: str, stated: Stated
             return Stem.CIFAR_POOL
     if request.stem not in (None, stem):
         raise CheckpointError(
-            f"{name} has a {kernel[0]}x{kernel[1]} conv1 (--stem {stem.value}), "
+            f"{name} has a {'x'.join(map(str, kernel))} conv1 (--stem {stem.value}), "
             f"not --stem {request.stem.value}"
         )
     return stem
@@ -159,24 +195,27 @@ def _infer_stem(weight: Tensor, request: ModelRequest, name: str, stated: Stated
 
 def _infer_shortcut(
     state: State,
-    blocks: tuple[int, ...],
+    design: Design,
     request: ModelRequest,
     name: str,
     stated: Stated,
     *,
     plain: bool,
-) -> Shortcut | None:
-    """Return the option of section 4.1; None (any) for a plain net."""
-    projections = sum(key.endswith(".downsample.0.weight") for key in state)
+) -> Shortcut:
+    """Return the option of section 4.1; for a plain net, the usual one of its family."""
+    projections = sum(
+        key.endswith((".downsample.0.weight", ".downsample.1.weight")) and tensor.ndim == 4
+        for key, tensor in state.items()
+    )
     if plain:
         if projections:
             raise CheckpointError(f"{name} has projection shortcuts, so it is not plain")
-        return None
+        return Shortcut.A if len(design.stages) == 3 else Shortcut.B
     if projections == 0:
         found, text = Shortcut.A, "no projection shortcuts (option A)"
         if (request.shortcut or stated.shortcut) is Shortcut.A_END:
             return Shortcut.A_END
-    elif projections == sum(blocks):
+    elif projections == sum(design.blocks):
         found, text = Shortcut.C, "a projection in every block (option C)"
     else:
         found, text = Shortcut.B, "projections where the shape changes (option B)"
@@ -199,13 +238,12 @@ def _infer_channels(weight: Tensor, request: ModelRequest, name: str) -> int:
     return channels
 
 
-def _infer_classes(weight: Tensor, request: ModelRequest, name: str) -> int:
-    classes = weight.shape[0]
-    if request.num_classes not in (None, classes):
+def _check_classes(design: Design, request: ModelRequest, name: str) -> None:
+    classes = design.num_classes
+    if classes and request.num_classes not in (None, classes):
         raise CheckpointError(
             f"{name} has {classes} classes, not {request.num_classes}: drop --num-classes"
         )
-    return classes
 
 
 def _infer_vgg(state: State, request: ModelRequest, name: str, stated: Stated) -> ModelSpec:
@@ -228,8 +266,13 @@ def _infer_vgg(state: State, request: ModelRequest, name: str, stated: Stated) -
             f"{name} is a VGG: --variant, --shortcut, --stem, --plain, --bn-eps, --padding and "
             "--pool are for ResNets"
         )
+    classes = len(head)
+    if request.num_classes not in (None, classes):
+        raise CheckpointError(
+            f"{name} has {classes} classes, not {request.num_classes}: drop --num-classes"
+        )
     spec = vgg19_spec(
-        num_classes=_infer_classes(head, request, name),
+        num_classes=classes,
         image_size=request.image_size or stated.image_size,
         in_channels=_infer_channels(state["features.0.weight"], request, name),
     )
@@ -240,6 +283,8 @@ def _infer_vgg(state: State, request: ModelRequest, name: str, stated: Stated) -
 def _check_tensors(state: State, spec: ModelSpec, name: str) -> None:
     if problem := misfit(state, skeleton(spec, device="meta").state_dict()):
         net = "VGG-19" if spec.family is Family.VGG else f"ResNet-{spec.depth}"
+        if spec.design is not None:
+            net = design_name(spec.design)
         raise CheckpointError(
             f"{name} looks like a {net}, but {problem}; if the file is complete, it is another "
             f"net: {_OWN_NET}"
@@ -262,9 +307,9 @@ def misfit(state: State, expected: State) -> str | None:
     return None
 
 
-def _describe(blocks: tuple[int, ...], bottleneck: bool) -> str:
-    kind = "bottleneck" if bottleneck else "basic"
-    return f"{kind} blocks {'-'.join(map(str, blocks))}"
+def describe(design: Design) -> str:
+    """Return the blocks of ``design`` in words, such as ``basic blocks 3-4-6-3``."""
+    return f"{design.block.value} blocks {'-'.join(map(str, design.blocks))}"
 
 
 def _unknown(state: State, name: str) -> str:

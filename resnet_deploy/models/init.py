@@ -13,11 +13,20 @@ import math
 import torch
 from torch import Tensor, nn
 
-from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ZeroPadShortcut
-from resnet_deploy.spec import CHANNEL_COUNTS
+from resnet_deploy.models.attention import SqueezeExcitation
+from resnet_deploy.models.blocks import BasicBlock, Bottleneck
+from resnet_deploy.models.iresnet import IResNetBlock
+from resnet_deploy.models.preactivation import PreActBlock
+from resnet_deploy.models.resnet import ResNet
+from resnet_deploy.models.shortcuts import ZeroPadShortcut
 
 _SECOND_MOMENT = 0.5
 """E[x^2] after a ReLU of a standard normal: what a convolution's input is taken to be."""
+
+_QUIET = 0.3
+"""Scale of the last convolution of a branch that ends in it."""
+
+Block = BasicBlock | Bottleneck | PreActBlock | IResNetBlock
 
 _LOGIT_GAIN = 4.0
 """Scale of the last linear layer; makes logits of a few units."""
@@ -30,10 +39,12 @@ def initialize(module: nn.Module, seed: int) -> None:
     global random state is neither used nor changed.
     """
     generator = torch.Generator().manual_seed(seed)
-    blocks = [m for m in module.modules() if isinstance(m, BasicBlock | Bottleneck)]
-    residual = any(not block.plain for block in blocks)
-    branch_ends = {id(_last_norm(block)) for block in blocks if not block.plain}
+    blocks = [m for m in module.modules() if isinstance(m, Block)]
+    residual = any(not getattr(block, "plain", False) for block in blocks)
+    ends = {id(_branch_end(block)) for block in blocks if not getattr(block, "plain", False)}
     linears = [m for m in module.modules() if isinstance(m, nn.Linear)]
+    arriving = _arriving(module, blocks)
+    gates = {id(m.fc2) for m in module.modules() if isinstance(m, SqueezeExcitation)}
 
     # Shortcuts carry the input through, so a residual net bears larger offsets than a plain
     # one, where they would pile up until all inputs give the same logits.
@@ -43,13 +54,48 @@ def initialize(module: nn.Module, seed: int) -> None:
         for layer in module.modules():
             if isinstance(layer, nn.Conv2d):
                 produced = _initialize_conv(layer, generator, centred=residual, offset=offset)
-            elif isinstance(layer, nn.BatchNorm2d):
-                scale = (0.2, 0.4) if id(layer) in branch_ends else (0.8, 1.2)
-                _initialize_norm(layer, generator, produced, scale, offset)
+                if id(layer) in ends:
+                    layer.weight *= _QUIET
+                if id(layer) in gates and layer.bias is not None:
+                    layer.bias.uniform_(-1, 1, generator=generator)
+            elif isinstance(layer, nn.Conv1d):
+                layer.weight.normal_(0, layer.weight.numel() ** -0.5, generator=generator)
+            elif isinstance(layer, nn.PReLU):
+                layer.weight.uniform_(0.1, 0.4, generator=generator)
+            elif isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d):
+                scale = (0.2, 0.4) if id(layer) in ends else (0.8, 1.2)
+                given = arriving.get(id(layer), produced)
+                _initialize_norm(layer, generator, given, scale, offset)
             elif isinstance(layer, nn.Linear):
                 gain = _LOGIT_GAIN if layer is linears[-1] else math.sqrt(2)
                 layer.weight.normal_(0, gain / math.sqrt(layer.in_features), generator=generator)
                 layer.bias.uniform_(-offset, offset, generator=generator)
+                produced = gain**2
+
+
+def _branch_end(block: Block) -> nn.Module | None:
+    """Return the last layer of a residual branch, which is to add little to the map."""
+    if isinstance(block, PreActBlock):
+        return block.conv2 if block.conv3 is None else block.conv3
+    return block.last_norm
+
+
+def _arriving(module: nn.Module, blocks: list[Block]) -> dict[int, float]:
+    """Return the variance of what a BatchNorm is given that follows an Add, by its id.
+
+    A branch adds a tenth; a map after a projection starts at 1 or, without a BatchNorm behind it,
+    at what the convolution produces.
+    """
+    variance, found = 1.0, {}
+    for block in blocks:
+        if isinstance(block, PreActBlock | IResNetBlock):
+            found[id(block.bn1)] = variance
+        variance = variance + 0.1 if block.downsample is None else 1.1
+    for name in ("norm", "bn2"):
+        last = getattr(module, name, None)
+        if isinstance(module, ResNet) and isinstance(last, nn.BatchNorm2d):
+            found[id(last)] = variance
+    return found
 
 
 def initialize_for_training(module: nn.Module, seed: int, *, zero_init: bool = False) -> None:
@@ -68,7 +114,10 @@ def initialize_for_training(module: nn.Module, seed: int, *, zero_init: bool = F
                 layer.weight.normal_(0, math.sqrt(2 / fan_out), generator=generator)
                 if layer.bias is not None:
                     layer.bias.zero_()
-            elif isinstance(layer, nn.BatchNorm2d):
+            elif isinstance(layer, nn.Conv1d):
+                bound = layer.weight.numel() ** -0.5
+                layer.weight.uniform_(-bound, bound, generator=generator)
+            elif isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d | nn.PReLU):
                 layer.reset_parameters()
             elif isinstance(layer, nn.Linear):
                 initialize_head(layer, generator)
@@ -76,11 +125,11 @@ def initialize_for_training(module: nn.Module, seed: int, *, zero_init: bool = F
             for block in module.modules():
                 # A channel that is zero everywhere stays so: ReLU has no gradient at 0.
                 if (
-                    isinstance(block, BasicBlock | Bottleneck)
-                    and not block.plain
+                    isinstance(block, BasicBlock | Bottleneck | IResNetBlock)
+                    and not getattr(block, "plain", False)
                     and not isinstance(block.downsample, ZeroPadShortcut)
                 ):
-                    nn.init.zeros_(_last_norm(block).weight)
+                    nn.init.zeros_(block.last_norm.weight)
 
 
 def initialize_head(linear: nn.Linear, generator: torch.Generator) -> None:
@@ -89,10 +138,6 @@ def initialize_head(linear: nn.Linear, generator: torch.Generator) -> None:
     with torch.no_grad():
         linear.weight.uniform_(-bound, bound, generator=generator)
         linear.bias.uniform_(-bound, bound, generator=generator)
-
-
-def _last_norm(block: BasicBlock | Bottleneck) -> nn.BatchNorm2d:
-    return block.bn3 if isinstance(block, Bottleneck) else block.bn2
 
 
 def _initialize_conv(
@@ -110,12 +155,12 @@ def _initialize_conv(
         weight -= weight.mean(dim=(1, 2, 3), keepdim=True)
     if conv.bias is not None:
         conv.bias.uniform_(-offset, offset, generator=generator)
-    moment = 1.0 if conv.in_channels in CHANNEL_COUNTS else _SECOND_MOMENT
+    moment = 1.0 if conv.in_channels in (1, 3, 4) else _SECOND_MOMENT
     return weight[0].numel() * variance * moment
 
 
 def _initialize_norm(
-    norm: nn.BatchNorm2d,
+    norm: nn.BatchNorm2d | nn.BatchNorm1d,
     generator: torch.Generator,
     produced: float,
     scale: tuple[float, float],

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from resnet_deploy.errors import SpecError
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.resnet import ResNet
-from resnet_deploy.spec import ModelSpec, OutputKind, OutputSpec, Stem
+from resnet_deploy.spec import Downsample, ModelSpec, OutputKind, OutputSpec, Stem
 
 
 def shaped(network: Network, output: OutputSpec) -> nn.Module:
@@ -44,17 +44,28 @@ def shape_output(module: nn.Module, model: ModelSpec, output: OutputSpec) -> Non
     """
     resnet = module if isinstance(module, ResNet) else None
     if output.stride != 32:
-        if resnet is None or model.stem is not Stem.IMAGENET or len(resnet.stage_names) != 4:
+        if (
+            resnet is None
+            or model.stem is not Stem.IMAGENET
+            or len(resnet.stage_names) != 4
+            or resnet.design.downsample is Downsample.AVG
+        ):
             raise SpecError(
-                f"--output-stride {output.stride} is for ImageNet ResNets with their own stem, not "
-                f"for {model.name}: drop it"
+                f"--output-stride {output.stride} is for ImageNet ResNets with their own stem, and "
+                f"shortcuts without pools, not for {model.name}: drop it"
             )
         resnet.dilate(output.stride)
+    if output.kind.has_names and not model.has_classes:
+        raise SpecError(
+            f"{model.name} has no classifier (no fc.weight): it is a backbone, and --output "
+            f"{output.name} needs classes; use --output embedding or --output features, or the "
+            "full checkpoint"
+        )
     if output.kind is OutputKind.TOP_K and output.k > model.num_classes:
         raise SpecError(
             f"--output {output.name}: {model.name} has {model.num_classes} classes only"
         )
-    if output.kind is OutputKind.EMBEDDING:
+    if output.kind is OutputKind.EMBEDDING and model.has_classes:
         _drop_classifier(module, model)
     if output.kind is OutputKind.FEATURES:
         if resnet is None:
@@ -63,7 +74,7 @@ def shape_output(module: nn.Module, model: ModelSpec, output: OutputSpec) -> Non
                 "--depth, or --output embedding"
             )
         resnet.gives_maps = True
-        resnet.fc = nn.Identity()  # it is not called, and its weights are not exported
+        resnet.drop_head()  # it is not called, and its weights are not exported
 
 
 def tensor_names(module: nn.Module, output: OutputSpec) -> tuple[str, ...]:

@@ -14,20 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from resnet_deploy.errors import SpecError, one_line
+from resnet_deploy.models.face_net import IResNet
 from resnet_deploy.models.init import initialize
 from resnet_deploy.models.packages import packaged
-from resnet_deploy.models.resnet import BasicBlock, Block, Bottleneck, ResNet
+from resnet_deploy.models.resnet import NetOptions, ResNet
 from resnet_deploy.models.vgg import VGG19
-from resnet_deploy.spec import CHANNEL_COUNTS, Family, ModelSpec, Pool
-
-BLOCKS: dict[int, tuple[Block, tuple[int, ...]]] = {
-    18: (BasicBlock, (2, 2, 2, 2)),
-    34: (BasicBlock, (3, 4, 6, 3)),
-    50: (Bottleneck, (3, 4, 6, 3)),
-    101: (Bottleneck, (3, 4, 23, 3)),
-    152: (Bottleneck, (3, 8, 36, 3)),
-}
-"""Table 1 of the paper: the block and how many of it each of conv2_x to conv5_x has."""
+from resnet_deploy.spec import CHANNEL_COUNTS, Family, ModelSpec, Order, Pool
 
 _VGG_SMALLEST_IMAGE = 32
 
@@ -198,15 +190,8 @@ def _architecture(spec: ModelSpec) -> nn.Module:
                 f"small, use at least {_VGG_SMALLEST_IMAGE}"
             )
         return VGG19(spec.num_classes, spec.in_channels)
-    stages = BLOCKS.get(spec.depth)
-    if spec.family is Family.CIFAR:
-        stages = (BasicBlock, ((spec.depth - 2) // 6,) * 3)
-    if stages is None:
-        raise SpecError(f"no ImageNet ResNet has depth {spec.depth}: use one of {list(BLOCKS)}")
-    return ResNet(
-        *stages,
-        num_classes=spec.num_classes,
-        base_planes=16 if spec.family is Family.CIFAR else 64,
+    design = spec.residual
+    options = NetOptions(
         stem=spec.stem,
         shortcut=spec.shortcut,
         variant=spec.variant,
@@ -216,6 +201,15 @@ def _architecture(spec: ModelSpec) -> nn.Module:
         pool=spec.pool,
         in_channels=spec.in_channels,
     )
+    if design.order is not Order.IRESNET:
+        return ResNet(design, options)
+    halved = 2 ** len(design.stages)
+    if spec.image_size % halved or not spec.image_size:
+        raise SpecError(
+            f"{spec.name} halves its input {len(design.stages)} times and reads every pixel of the "
+            f"last map: use an --image-size that {halved} divides, 112 as a rule"
+        )
+    return IResNet(design, options, spec.image_size)
 
 
 def _check_size(module: nn.Module, spec: ModelSpec) -> None:

@@ -65,10 +65,20 @@ class MeanPool2d(nn.Module):
     """The mean of 2x2 pixels, ``(N, C, H, W) -> (N, C, H / 2, W / 2)``; both sides are even.
 
     As a convolution of 3x3 with zeros in front: ONNX Runtime's int8 average pool, and its int8
-    convolution of 2x2, take more time than the rest of the net.
+    convolution of 2x2, take more time than the rest of the net. ``uneven`` maps are rounded up: at
+    the edge the mean is of the pixels that are there, as ``AvgPool2d(2, 2, ceil_mode=True,
+    count_include_pad=False)``, which timm's D shortcuts have.
     """
 
+    def __init__(self, *, uneven: bool = False) -> None:
+        super().__init__()
+        self.uneven = uneven
+
     def forward(self, x: Tensor) -> Tensor:
+        for axis in (2, 3):
+            if x.shape[axis] % 2 and self.uneven:
+                # The mean of a pixel and itself is that of the pixel alone.
+                x = torch.cat((x, x.narrow(axis, x.shape[axis] - 1, 1)), axis)
         if x.shape[2] % 2 or x.shape[3] % 2:
             raise ValueError(f"a map of {x.shape[2]}x{x.shape[3]} pixels has no halves")
         row = x.new_tensor(_LAST_TWO)
@@ -94,6 +104,8 @@ def stem_pool(pool: Pool, padding: Padding) -> nn.Module:
         return MeanPool2d()
     if pool is Pool.BLUR:
         return nn.Sequential(nn.MaxPool2d(kernel_size=3, stride=1, padding=1), BlurPool2d())
+    if padding is Padding.CAFFE:
+        return nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
     if padding is Padding.TF:
         return nn.Sequential(SameBorder(3, 2, -math.inf), nn.MaxPool2d(kernel_size=3, stride=2))
     return nn.MaxPool2d(kernel_size=3, stride=2, padding=1)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.errors import CheckpointError
 from resnet_deploy.spec import (
+    Attention,
+    Design,
     Family,
     InputOptions,
     Learned,
@@ -20,6 +22,7 @@ from resnet_deploy.spec import (
     Variant,
 )
 from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.spec.names import design_name
 
 _FACTORY = re.compile(r"[\w.]+:[\w.\-/]+", re.ASCII)
 
@@ -31,7 +34,7 @@ class Stated:
     """What tensors can't tell; None and empty are "not said".
 
     ``pictures`` are statements on the input contract with their sources, the last one first to be
-    believed. ``depth`` can be compared with the tensors.
+    believed. ``depth`` and ``design`` can be compared with the tensors.
     """
 
     variant: Variant | None = None
@@ -44,6 +47,8 @@ class Stated:
     padding: Padding | None = None
     pool: Pool | None = None
     depth: int | None = None
+    design: Design | None = None
+    attention: Attention | None = None
     pictures: tuple[tuple[InputOptions, Learned], ...] = ()
     notices: tuple[str, ...] = ()
 
@@ -71,6 +76,8 @@ def stated_by_card(card: WeightsCard, request: ModelRequest, name: str) -> State
         bn_eps=model.bn_eps,
         padding=model.padding,
         pool=model.pool,
+        design=model.design,
+        attention=model.residual.attention if model.is_residual else None,
     )
 
 
@@ -84,7 +91,7 @@ def _contradictions(model: ModelSpec, request: ModelRequest) -> Iterator[str]:
         yield f"of a custom net by its card: add --model {origin} if you trust that code"
     if request.is_custom and not custom:
         yield f"a {model.name} by its card: drop --model {request.model}"
-    if _has_bottlenecks(model) and request.variant not in (None, model.variant):
+    if model.has_bottlenecks and request.variant not in (None, model.variant):
         yield f"a {model.variant.value} net by its card: drop --variant"
     zeros = {Shortcut.A, Shortcut.A_END}
     if not model.plain and {request.shortcut, model.shortcut} == zeros:
@@ -105,11 +112,6 @@ def _contradictions(model: ModelSpec, request: ModelRequest) -> Iterator[str]:
     residual = request.model is not None and not request.is_plain
     if model.plain and (request.shortcut is not None or residual):
         yield f"a {model.name} by its card, without shortcuts: drop --model and --shortcut"
-
-
-def _has_bottlenecks(model: ModelSpec) -> bool:
-    """Whether the net has blocks of three layers; only these have variants."""
-    return model.family is Family.IMAGENET and model.depth >= 50
 
 
 def check_card(card: WeightsCard, spec: ModelSpec, name: str) -> tuple[str, ...]:
@@ -139,7 +141,7 @@ def _comparable(spec: ModelSpec) -> ModelSpec:
     if spec.family is Family.CUSTOM:
         # Code moves; what it builds was compared tensor by tensor.
         return replace(spec, factory=None)
-    variant = spec.variant if _has_bottlenecks(spec) else Variant.V1_5
+    variant = spec.variant if spec.has_bottlenecks else Variant.V1_5
     return replace(spec, variant=variant, shortcut=Shortcut.A if spec.plain else spec.shortcut)
 
 
@@ -150,14 +152,24 @@ def _words(spec: ModelSpec) -> str:
     return f"{spec.name} of {spec.num_classes} classes ({options})"
 
 
-def check_depth(stated: Stated, spec: ModelSpec, name: str) -> None:
-    """Refuse tensors of another depth than the config beside them says.
+def check_design(stated: Stated, spec: ModelSpec, name: str) -> None:
+    """Refuse tensors of another net than the config beside them says.
 
     Raises:
         CheckpointError: they are; ``name`` is that of their file.
     """
-    if stated.depth not in (None, spec.depth) or (stated.depth and spec.family is Family.VGG):
+    said = "" if stated.depth is None else f"a net of {stated.depth} layers"
+    same = stated.depth in (None, spec.depth)
+    if stated.design is not None:
+        said = f"a {design_name(stated.design)}"
+        same = spec.is_residual and _core(stated.design) == _core(spec.residual)
+    if not same or (said and not spec.is_residual):
         raise CheckpointError(
-            f"{name} is a {spec.name} by its tensors, and a net of {stated.depth} layers by the "
-            f"{CONFIG_FILE} beside it: one of them is another net's; remove the wrong one"
+            f"{name} is a {spec.name} by its tensors, and {said} by the {CONFIG_FILE} beside it: "
+            "one of them is another net's; remove the wrong one"
         )
+
+
+def _core(design: Design) -> Design:
+    """Return ``design`` without what a name does not tell: its head."""
+    return replace(design, head=(), concat_pool=False)

@@ -31,12 +31,24 @@ from resnet_deploy.spec.model import (
     Shortcut,
     Stem,
     Variant,
+    residual_spec,
     resnet_spec,
     vgg19_spec,
 )
 from resnet_deploy.spec.output import LABEL_THRESHOLD, OutputKind, OutputSpec
 from resnet_deploy.spec.quant import CalibrationMethod, Effort, FirstConv, QuantSpec, TargetIsa
-from resnet_deploy.spec.residual import Attention, BlockKind, Design, Downsample, HeadLayer, Order
+from resnet_deploy.spec.residual import (
+    PAPER_BLOCKS,
+    Attention,
+    BlockKind,
+    Design,
+    Downsample,
+    HeadKind,
+    HeadLayer,
+    Order,
+    Stage,
+    uniform_design,
+)
 from resnet_deploy.spec.session import Optimization, SessionSpec
 from resnet_deploy.spec.told import NOTHING_TOLD, Told
 from resnet_deploy.spec.tolerance import (

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from resnet_deploy.errors import SpecError
-from resnet_deploy.spec.residual import Design
+from resnet_deploy.spec.names import design_name
+from resnet_deploy.spec.residual import (
+    PAPER_BLOCKS,
+    BlockKind,
+    Design,
+    Order,
+    uniform_design,
+)
 
 IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
 
@@ -20,10 +27,15 @@ BATCHNORM_EPS = 1e-5
 
 
 class Family(str, enum.Enum):
-    """Which architecture a model belongs to; ``custom`` is any module or ONNX file."""
+    """Which architecture a model belongs to.
+
+    ``imagenet`` and ``cifar`` are the paper's own residual nets, ``residual`` is one of another
+    design; ``custom`` is any module or ONNX file.
+    """
 
     IMAGENET = "imagenet"
     CIFAR = "cifar"
+    RESIDUAL = "residual"
     VGG = "vgg"
     CUSTOM = "custom"
 
@@ -59,11 +71,13 @@ class Padding(str, enum.Enum):
     """Where a window of stride 2 lies: ``torch`` pads both sides alike, ``tf`` pads as ``SAME``.
 
     TensorFlow's ``SAME`` pads just enough for ``ceil(size / stride)`` results, and an odd pixel
-    goes behind.
+    goes behind. ``caffe`` pads convolutions alike, and the stem's max-pool behind alone: nets that
+    were converted from Caffe, such as Cadene's SE-ResNets.
     """
 
     TORCH = "torch"
     TF = "tf"
+    CAFFE = "caffe"
 
 
 class Pool(str, enum.Enum):
@@ -118,6 +132,47 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         check_bn_eps(self.bn_eps)
+        if (self.design is not None) is not (self.family is Family.RESIDUAL):
+            raise SpecError(f"a {self.family.value} net has no design of its own, or needs one")
+        if self.design is not None and self.design.num_classes != self.num_classes:
+            raise SpecError(
+                f"a head for {self.design.num_classes} classes is not one for {self.num_classes}"
+            )
+
+    @property
+    def is_residual(self) -> bool:
+        """True for the paper's ResNets and all that came of them."""
+        return self.family in (Family.IMAGENET, Family.CIFAR, Family.RESIDUAL)
+
+    @property
+    def has_bottlenecks(self) -> bool:
+        """True for nets of blocks with three layers; only these have variants."""
+        return self.is_residual and self.residual.block is BlockKind.BOTTLENECK
+
+    @property
+    def has_classes(self) -> bool:
+        """False for a backbone, which gives features and no logits."""
+        return self.family is not Family.RESIDUAL or self.num_classes > 0
+
+    @property
+    def residual(self) -> Design:
+        """The design of a residual net.
+
+        Raises:
+            SpecError: it is none, or no net of the paper has its depth.
+        """
+        if self.design is not None:
+            return self.design
+        if self.family is Family.CIFAR:
+            each = (self.depth - 2) // 6
+            three = (each, each, each)
+            return uniform_design(BlockKind.BASIC, three, base=16, num_classes=self.num_classes)
+        if self.family is not Family.IMAGENET or self.depth not in PAPER_BLOCKS:
+            raise SpecError(
+                f"no ImageNet ResNet has depth {self.depth}: use one of {list(PAPER_BLOCKS)}"
+            )
+        block, blocks = PAPER_BLOCKS[self.depth]
+        return uniform_design(block, blocks, num_classes=self.num_classes)
 
     @property
     def name(self) -> str:
@@ -128,10 +183,66 @@ class ModelSpec:
             return PurePath(named).name or "model"
         if self.family is Family.VGG:
             return f"vgg{self.depth}"
+        v1 = "-v1" if self.has_bottlenecks and self.variant is Variant.V1 else ""
+        if self.design is not None:
+            kind = "plain-" if self.plain else ""
+            pool = {Pool.BLUR: "blur", Pool.AVG: "aa"}.get(self.pool, "")
+            small = self.stem is not Stem.IMAGENET
+            return f"{kind}{design_name(self.design, pool=pool, small=small)}{v1}"
         kind = "plain" if self.plain else "resnet"
-        bottleneck = self.family is Family.IMAGENET and self.depth >= 50
-        suffix = "-v1" if bottleneck and self.variant is Variant.V1 else ""
-        return f"{kind}{self.depth}{suffix}"
+        return f"{kind}{self.depth}{v1}"
+
+    def with_classes(self, count: int) -> ModelSpec:
+        """Return the same net with ``count`` classes."""
+        design = None if self.design is None else self.design.with_classes(count)
+        return replace(self, num_classes=count, design=design)
+
+
+def residual_spec(
+    design: Design,
+    *,
+    image_size: int | None = None,
+    variant: Variant = Variant.V1_5,
+    shortcut: Shortcut = Shortcut.B,
+    stem: Stem = Stem.IMAGENET,
+    plain: bool = False,
+    bn_eps: float | None = None,
+    padding: Padding | None = None,
+    pool: Pool | None = None,
+    in_channels: int = 3,
+) -> ModelSpec:
+    """Return the spec of a net of ``design``; of one of the paper's own, by family and depth.
+
+    Pictures have 224 pixels, 112 for an iResNet, and 32 where the stem is for small ones.
+
+    Raises:
+        SpecError: the image size is not positive.
+    """
+    size = 224 if stem is Stem.IMAGENET else 112 if design.order is Order.IRESNET else 32
+    size = size if image_size is None else image_size
+    if size < 1:
+        raise SpecError(f"the image size must be at least 1, not {size}")
+    spec = ModelSpec(
+        family=Family.RESIDUAL,
+        depth=design.depth,
+        num_classes=design.num_classes,
+        image_size=size,
+        variant=variant,
+        shortcut=shortcut,
+        stem=stem,
+        plain=plain,
+        bn_eps=BATCHNORM_EPS if bn_eps is None else bn_eps,
+        padding=padding or Padding.TORCH,
+        pool=pool or Pool.PLAIN,
+        in_channels=in_channels,
+        design=design,
+    )
+    for family in (Family.IMAGENET, Family.CIFAR):
+        paper = replace(spec, family=family, design=None)
+        exists = paper.depth in PAPER_BLOCKS if family is Family.IMAGENET else paper.depth >= 8
+        if exists and paper.residual == design:
+            return paper
+    return spec
 
 
 def resnet_spec(

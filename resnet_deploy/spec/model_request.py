@@ -6,27 +6,33 @@ Nothing here imports torch, so the command line can build a request at once.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec import (
     CHANNEL_COUNTS,
     Family,
     ModelSpec,
+    Order,
     Padding,
     Pool,
     Shortcut,
     Stem,
     Variant,
+    residual_spec,
     resnet_spec,
     vgg19_spec,
 )
 from resnet_deploy.spec.model import check_bn_eps
+from resnet_deploy.spec.names import NamedDesign, design_named
 
 _FOR_RESNETS = ("depth", "variant", "shortcut", "stem", "plain", "bn_eps", "padding", "pool")
 """What VGG-19 and factories can't be asked for."""
 
-_RESNET_NAME = re.compile(r"(?P<kind>resnet|plain)-?(?P<depth>\d+)")
+_RESNET_NAME = re.compile(r"(?P<kind>resnet|plain)[-_]?(?P<depth>\d{1,4})", re.ASCII)
+
+POOLS = {"blur": Pool.BLUR, "aa": Pool.AVG, "": Pool.PLAIN}
+"""By what names of nets say of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +81,14 @@ class ModelRequest:
         return depth
 
     @property
+    def named(self) -> NamedDesign | None:
+        """What ``model`` names beyond the paper's own nets; None: nothing."""
+        if self.model is None or self.is_custom or self.is_vgg:
+            return None
+        named = design_named(self.model)
+        return None if named is None or named.paper else named
+
+    @property
     def is_plain(self) -> bool:
         """True for the paper's nets without shortcuts."""
         named = self._named_resnet()
@@ -102,9 +116,13 @@ class ModelRequest:
                         f"--{option.replace('_', '-')} is for ResNets: drop it, or drop --model "
                         f"{self.model}"
                     )
+        elif self.named is not None:
+            if self.depth is not None:
+                raise SpecError(f"--model {self.model} says the depth: drop --depth")
         elif self.model is not None and self._named_resnet() is None:
             raise SpecError(
-                f"no model is called {self.model!r}: use resnet18 to resnet152, vgg19, or "
+                f"no model is called {self.model!r}: use resnet18 to resnet152, a name such as "
+                "resnet50d, resnext50_32x4d, seresnet50 or resnetv2_50, vgg19, or "
                 "package.module:factory for a model of your own"
             )
         if self.bn_eps is not None:
@@ -136,6 +154,8 @@ class ModelRequest:
                 image_size=self.image_size,
                 in_channels=self.in_channels,
             )
+        if self.named is not None:
+            return self._named_spec(self.named)
         depth = self.resnet_depth
         if depth is None:
             raise SpecError(
@@ -157,4 +177,42 @@ class ModelRequest:
         )
 
     def _named_resnet(self) -> re.Match[str] | None:
-        return _RESNET_NAME.fullmatch(self.model.lower()) if self.model is not None else None
+        if self.model is None or self.named is not None:
+            return None
+        return _RESNET_NAME.fullmatch(self.model.lower())
+
+    def _named_spec(self, named: NamedDesign) -> ModelSpec:
+        design, faces = named.design, named.design.order is Order.IRESNET
+        stem = self.stem or (Stem.IMAGENET if len(design.stages) == 4 else Stem.CIFAR)
+        if faces:
+            if self.num_classes is not None or self.stem is not None:
+                raise SpecError(
+                    f"{named.name} gives an embedding of {design.embedding} values and has a stem "
+                    "of its own: drop --num-classes and --stem"
+                )
+            stem = Stem.CIFAR
+        elif stem is not Stem.IMAGENET:
+            # One 3x3 for small pictures; the max-pool is the stem's.
+            design = replace(design, stem=design.stem[-1:], stem_conv_pool=False)
+        if not faces:
+            small = 1000 if len(design.stages) == 4 else 10
+            design = design.with_classes(self.num_classes or small)
+        caffe = Padding.CAFFE if named.legacy else Padding.TORCH
+        return residual_spec(
+            design,
+            image_size=self.image_size,
+            variant=self.variant or named_variant(named),
+            shortcut=self.shortcut or Shortcut.B,
+            stem=stem,
+            plain=self.plain,
+            bn_eps=self.bn_eps,
+            padding=self.padding or caffe,
+            pool=self.pool or POOLS[named.pool],
+            in_channels=self.in_channels or 3,
+        )
+
+
+def named_variant(named: NamedDesign) -> Variant:
+    """Return where a bottleneck of that name strides: Cadene's SE-ResNets follow the paper."""
+    grouped = any(stage.groups > 1 for stage in named.design.stages)
+    return Variant.V1 if named.legacy and not grouped else Variant.V1_5

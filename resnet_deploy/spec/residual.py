@@ -9,7 +9,17 @@ arXiv:1812.01187; timm's ``models/resnet.py``), ECA (arXiv:1910.03151), pre-acti
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from resnet_deploy.errors import SpecError
+
+MOST_BLOCKS = 2000
+"""Three times those of the deepest net of the paper's sequel, which has 1001 layers."""
+
+MOST_CHANNELS = 1 << 16
+MOST_WEIGHTS = 4_000_000_000
+"""Four times those of the widest net that was published, ResNeXt-101 32x48d."""
 
 
 class BlockKind(str, enum.Enum):
@@ -17,6 +27,11 @@ class BlockKind(str, enum.Enum):
 
     BASIC = "basic"
     BOTTLENECK = "bottleneck"
+
+    @property
+    def expansion(self) -> int:
+        """How many times the channels inside a block of the paper it gives."""
+        return 4 if self is BlockKind.BOTTLENECK else 1
 
 
 class Order(str, enum.Enum):
@@ -40,11 +55,23 @@ class Downsample(str, enum.Enum):
 
 
 class Attention(str, enum.Enum):
-    """What weighs the channels of a residual branch: squeeze-and-excitation, or ECA."""
+    """What weighs the channels of a residual branch: squeeze-and-excitation, or ECA.
+
+    ``se-relu`` has a ReLU in front, as basic blocks in Cadene's ``senet.py``; no tensor tells it.
+    """
 
     NONE = "none"
     SE = "se"
+    SE_RELU = "se-relu"
     ECA = "eca"
+
+
+class HeadKind(str, enum.Enum):
+    """A layer of a head; the ReLU has no tensors."""
+
+    LINEAR = "linear"
+    BATCHNORM = "batchnorm"
+    RELU = "relu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,53 +80,192 @@ class HeadLayer:
 
     Args:
         path: within ``fc``; empty: ``fc`` itself.
-        kind: ``linear``, ``batchnorm``, or ``relu``.
+        kind: what it is.
         outputs: how many values it gives.
-        bias: whether a linear layer has one.
     """
 
     path: str
-    kind: str
+    kind: HeadKind
     outputs: int
-    bias: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Blocks on maps of one size.
+
+    Args:
+        channels: what each of its blocks gives.
+        widths: of every block, what its convolutions but the last one give.
+        groups: of the 3x3 of a bottleneck (ResNeXt's cardinality).
+        squeezed: channels between the two layers of SE, or ECA's kernel.
+    """
+
+    channels: int
+    widths: tuple[tuple[int, ...], ...]
+    groups: int = 1
+    squeezed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """A residual net by its numbers; all can be told from the names and shapes of its tensors.
+    """A residual net by its numbers.
 
     Args:
         block: of two convolutions or three.
-        blocks: how many each stage has.
-        channels: what each stage gives.
-        widths: channels inside the blocks of each stage: what the 3x3 of a bottleneck gives, or the
-            first 3x3 of a basic block.
-        groups: of the 3x3 of a bottleneck (ResNeXt's cardinality), stage by stage.
+        stages: from the largest map to the smallest.
+        head: the layers behind the pool; empty: none, a backbone.
         order: where a block normalises.
         stem: channels of the stem's convolutions: one, or three of 3x3.
+        stem_norm: the stem has a BatchNorm behind its last convolution, as all but v2.
         stem_conv_pool: a 3x3 convolution of stride 2 stands for the max-pool (ResNet-RS).
         downsample: how a projection halves a map.
-        projection_kernel: of the projections of stages after the first; 3 in SENet-154.
+        projection_kernel: of the projections that stride; 3 in SENet-154.
         attention: what weighs channels.
-        squeezed: channels between the two layers of SE, or ECA's kernel, stage by stage.
-        head: the layers behind the pool; empty: none, a backbone.
+        last_norm: a BatchNorm and a ReLU follow the last block of a v2 net.
+        concat_pool: the global maximum and the mean, one behind the other (fastai's heads).
+        embedding: what the last layer of an iResNet gives; 0 in all others.
+
+    Raises:
+        SpecError: the numbers make no net, or one beyond all that were published.
     """
 
     block: BlockKind
-    blocks: tuple[int, ...]
-    channels: tuple[int, ...]
-    widths: tuple[int, ...]
-    groups: tuple[int, ...]
+    stages: tuple[Stage, ...]
+    head: tuple[HeadLayer, ...] = ()
     order: Order = Order.POST
     stem: tuple[int, ...] = (64,)
+    stem_norm: bool = True
     stem_conv_pool: bool = False
     downsample: Downsample = Downsample.STRIDE
     projection_kernel: int = 1
     attention: Attention = Attention.NONE
-    squeezed: tuple[int, ...] = ()
-    head: tuple[HeadLayer, ...] = ()
+    last_norm: bool = False
+    concat_pool: bool = False
+    embedding: int = 0
+
+    def __post_init__(self) -> None:
+        if problem := next(_problems(self), None):
+            raise SpecError(f"no residual net has {problem}")
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """How many blocks each stage has."""
+        return tuple(len(stage.widths) for stage in self.stages)
 
     @property
     def depth(self) -> int:
         """Layers with weights on the longest path, as the paper counts."""
         return (2 if self.block is BlockKind.BASIC else 3) * sum(self.blocks) + 2
+
+    @property
+    def pooled(self) -> int:
+        """How many values the global pool gives."""
+        return self.stages[-1].channels * (2 if self.concat_pool else 1)
+
+    @property
+    def num_classes(self) -> int:
+        """What the last layer of the head gives; 0 without a head."""
+        return self.head[-1].outputs if self.head else 0
+
+    def with_classes(self, count: int) -> Design:
+        """Return the same net for ``count`` classes; a backbone gets a linear layer."""
+        last = self.head[-1] if self.head else HeadLayer(path="", kind=HeadKind.LINEAR, outputs=0)
+        return replace(self, head=(*self.head[:-1], replace(last, outputs=count)))
+
+
+def uniform_design(
+    block: BlockKind,
+    blocks: Sequence[int],
+    *,
+    base: int = 64,
+    num_classes: int = 1000,
+    groups: int = 1,
+    width: float = 1.0,
+) -> Design:
+    """Return a net as the paper's, of which each stage has twice the channels of the one before.
+
+    Args:
+        block: its kind.
+        blocks: how many each stage has.
+        base: channels inside the blocks of the first stage, which a bottleneck gives times four.
+        num_classes: of the linear head.
+        groups: of a bottleneck's 3x3.
+        width: of the inside of a bottleneck, in shares of the paper's.
+    """
+    inner = 2 if block is BlockKind.BOTTLENECK else 1
+    stages = tuple(
+        Stage(
+            channels=base * 2**i * block.expansion,
+            widths=((int(base * 2**i * width),) * inner,) * count,
+            groups=groups,
+        )
+        for i, count in enumerate(blocks)
+    )
+    head = HeadLayer(path="", kind=HeadKind.LINEAR, outputs=num_classes)
+    return Design(block=block, stages=stages, head=(head,), stem=(base,))
+
+
+PAPER_BLOCKS: dict[int, tuple[BlockKind, tuple[int, ...]]] = {
+    18: (BlockKind.BASIC, (2, 2, 2, 2)),
+    34: (BlockKind.BASIC, (3, 4, 6, 3)),
+    50: (BlockKind.BOTTLENECK, (3, 4, 6, 3)),
+    101: (BlockKind.BOTTLENECK, (3, 4, 23, 3)),
+    152: (BlockKind.BOTTLENECK, (3, 8, 36, 3)),
+}
+"""Table 1 of the paper: the block and how many of it each of conv2_x to conv5_x has."""
+
+
+def _problems(design: Design) -> Iterator[str]:
+    """Yield what of ``design`` is beyond any net, in words; later ones rely on the earlier."""
+    if not 1 <= len(design.stages) <= 8 or not 0 < sum(design.blocks) <= MOST_BLOCKS:
+        yield f"{len(design.stages)} stages of {sum(design.blocks)} blocks"
+    if min(design.blocks, default=1) < 1:
+        yield "a stage without blocks"
+    if len(design.stem) not in (1, 3):
+        yield f"a stem of {len(design.stem)} convolutions"
+    if len(design.head) > 20 or design.projection_kernel not in (1, 3):
+        kernel = design.projection_kernel
+        yield f"{len(design.head)} layers behind its pool, or projections of {kernel}x{kernel}"
+    counts = [*design.stem, *(layer.outputs for layer in design.head)]
+    for stage in design.stages:
+        counts += [stage.channels, stage.groups, *(w for widths in stage.widths for w in widths)]
+    if not all(1 <= count <= MOST_CHANNELS for count in counts):
+        yield f"layers of {min(counts)} to {max(counts)} channels"
+    for stage in design.stages:
+        yield from _problems_of_stage(stage, design)
+    if not 0 <= design.embedding <= MOST_CHANNELS:
+        yield f"an embedding of {design.embedding} values"
+    if _weights(design) > MOST_WEIGHTS:
+        yield f"{_weights(design):,} weights"
+
+
+def _problems_of_stage(stage: Stage, design: Design) -> Iterator[str]:
+    inner = 2 if design.block is BlockKind.BOTTLENECK else 1
+    if any(len(widths) != inner for widths in stage.widths):
+        yield f"{design.block.value} blocks of {len(stage.widths[0]) + 1} convolutions"
+    if any(width % stage.groups for widths in stage.widths for width in widths):
+        yield f"{stage.groups} groups in blocks of {stage.widths[0]} channels"
+    if design.attention is not Attention.NONE and not 1 <= stage.squeezed <= MOST_CHANNELS:
+        yield f"attention through {stage.squeezed} channels"
+    if design.attention is Attention.ECA and not stage.squeezed % 2:
+        yield f"attention over {stage.squeezed} channels, which have no middle"
+
+
+def _weights(design: Design) -> int:
+    """Return about how many weights the convolutions of all blocks have."""
+    total, inputs = 0, design.stem[-1]
+    for stage in design.stages:
+        for widths in stage.widths:
+            if design.block is BlockKind.BASIC:
+                total += 9 * widths[0] * (inputs + stage.channels)
+            else:
+                first, second = widths
+                total += first * inputs + 9 * first * second // stage.groups
+                total += second * stage.channels
+            total += (
+                2
+                * stage.channels
+                * (stage.squeezed if design.attention is not Attention.ECA else 0)
+            )
+            inputs = stage.channels
+    return total

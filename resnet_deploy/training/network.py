@@ -84,7 +84,7 @@ def trained_network(
             f"the head is new: the weights know {spec.num_classes} other classes than the data's "
             f"{len(classes)}"
         )
-        spec = replace(spec, num_classes=len(classes))
+        spec = spec.with_classes(len(classes))
     return _trainable(module, spec, recipe, loaded, *notices)
 
 
@@ -151,15 +151,17 @@ def _trainable(
 def _parts(module: nn.Module) -> tuple[tuple[nn.Module, ...], ...]:
     if not isinstance(module, ResNet):
         return ((module,),)
-    stages = tuple((module.get_submodule(name),) for name in module.stage_names)
-    return ((module.conv1, module.bn1), *stages, (module.fc,))
+    return module.parts
 
 
 def _replace_head(module: nn.Module, classes: int, seed: int) -> None:
-    name, head = [
-        (name, child) for name, child in module.named_modules() if isinstance(child, nn.Linear)
-    ][-1]
-    new = nn.Linear(head.in_features, classes)
+    linears = [(n, child) for n, child in module.named_modules() if isinstance(child, nn.Linear)]
+    if linears:
+        name, inputs = linears[-1][0], linears[-1][1].in_features
+    else:
+        assert isinstance(module, ResNet), "all others have a head"
+        name, inputs = "fc", module.design.pooled
+    new = nn.Linear(inputs, classes)
     initialize_head(new, torch.Generator().manual_seed(seed))
     module.set_submodule(name, new)
 

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from resnet_deploy.spec import (
     ChannelOrder,
-    Family,
     InputContract,
     ModelSpec,
+    Order,
     Padding,
     Pool,
     Shortcut,
@@ -191,13 +191,16 @@ def answers(guess: Guess) -> dict[str, dict[str, Guess]]:
     """
     spec = guess.spec
     asked: dict[str, dict[str, Guess]] = {}
-    if spec.family not in (Family.IMAGENET, Family.CIFAR):
+    if not spec.is_residual:
         return asked
-    if spec.stem is not Stem.IMAGENET:
+    faces = spec.residual.order is Order.IRESNET
+    if spec.stem is not Stem.IMAGENET and not faces:
         asked["stem"] = {
             stem.value: replace(guess, spec=replace(spec, stem=stem))
             for stem in (Stem.CIFAR, Stem.CIFAR_POOL)
         }
+    if faces:  # its activations have weights, and what halves its maps is known
+        return asked
     asked["activation"] = {name: replace(guess, activation=name) for name in ACTIVATIONS}
     if spec.shortcut in (Shortcut.A, Shortcut.A_END):
         asked["shortcut"] = {
@@ -207,13 +210,19 @@ def answers(guess: Guess) -> dict[str, dict[str, Guess]]:
             },
             "none": replace(guess, spec=replace(spec, plain=True)),
         }
-    if spec.family is Family.IMAGENET and spec.depth >= 50:
+    if spec.has_bottlenecks:
         asked["variant"] = {
             variant.value: replace(guess, spec=replace(spec, variant=variant))
             for variant in Variant
         }
     asked["pool"] = {p.value: replace(guess, spec=replace(spec, pool=p)) for p in Pool}
-    asked["padding"] = {p.value: replace(guess, spec=replace(spec, padding=p)) for p in Padding}
+    # Caffe's padding differs in the stem's max-pool alone.
+    pools = spec.stem is not Stem.CIFAR and not spec.residual.stem_conv_pool
+    asked["padding"] = {
+        p.value: replace(guess, spec=replace(spec, padding=p))
+        for p in Padding
+        if p is not Padding.CAFFE or pools or spec.padding is p
+    }
     return asked
 
 

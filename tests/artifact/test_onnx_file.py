@@ -115,8 +115,8 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 
 
 def test_a_card_of_another_format_says_what_to_do() -> None:
-    text = card().to_json().replace('"format": 4', '"format": 5')
-    with pytest.raises(ArtifactError, match="format 5, this version reads up to 4"):
+    text = card().to_json().replace('"format": 4', '"format": 6')
+    with pytest.raises(ArtifactError, match="format 6, this version reads up to 5"):
         Card.from_json(text)
 
 

@@ -140,8 +140,8 @@ def test_a_damaged_card(text: str) -> None:
 
 
 def test_a_card_of_another_format_says_what_to_do() -> None:
-    text = full_card().to_json().replace('"format": 2', '"format": 3')
-    with pytest.raises(CheckpointError, match="format 3, this version reads up to 2: use the"):
+    text = full_card().to_json().replace('"format": 2', '"format": 4')
+    with pytest.raises(CheckpointError, match="format 4, this version reads up to 3: use the"):
         WeightsCard.from_json(text)
 
 

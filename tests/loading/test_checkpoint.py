@@ -266,17 +266,17 @@ def with_(**tensors: torch.Tensor) -> Callable[[State], State]:
     [
         (
             with_(layer1__0__se__fc1__weight=torch.ones(1)),
-            "has the unknown 'layer1.0.se.fc1.weight'",
+            "it lacks 'layer2.0.se.fc1.weight'",
         ),
         (without("layer2.0.bn1.bias"), "it lacks 'layer2.0.bn1.bias'; if the file is complete"),
-        (without("fc.weight", "fc.bias"), "has no classifier (fc.weight)"),
+        (with_(fc__0__lora=torch.ones(2)), "has a head of other layers than those of a Sequential"),
         (with_(layer1__0__conv2__weight=torch.ones(64, 4, 3, 3)), "is (64, 4, 3, 3) instead of"),
-        (with_(layer1__2__conv1__weight=torch.ones(64, 64, 3, 3)), "basic blocks 3-2-2-2"),
+        (with_(layer1__2__conv1__weight=torch.ones(64, 64, 3, 3)), "a resnet20-3-2-2-2, but"),
         (with_(conv1__weight=torch.ones(64, 3, 5, 5)), "has a 5x5 conv1"),
         (without("conv1.weight"), "holds no ResNet or VGG-19"),
         (
             lambda s: renamed(s, (r"^conv1\.", "conv1.0.")),
-            "(it has 'conv1.0.weight')",
+            "it has the unknown 'conv1.0.weight'",
         ),
         (lambda s: {"cls_token": torch.ones(1)}, "it has 'cls_token'"),
         (lambda s: {"features.0.0.weight": torch.ones(1)}, "it has 'features.0.0.weight'"),

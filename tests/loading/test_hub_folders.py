@@ -187,9 +187,12 @@ def test_a_border_is_padded_and_said(tmp_path: Path) -> None:
     ("fields", "message"),
     [
         ({"architecture": "resnet50_gn"}, "the architecture is 'resnet50_gn', which is not built"),
-        ({"architecture": "resnet50d.ra2_in1k"}, "'resnet50d.ra2_in1k', which is not built here"),
+        (
+            {"architecture": "resnet50d.ra2_in1k"},
+            "a resnet18 by its tensors, and a resnet50d by",
+        ),
         ({"architecture": "tf_efficientnet_b0"}, "the architecture is 'tf_efficientnet_b0'"),
-        ({"architecture": "resnet34"}, "is a resnet18 by its tensors, and a net of 34 layers by"),
+        ({"architecture": "resnet34"}, "is a resnet18 by its tensors, and a resnet34 by"),
         ({"global_pool": "max"}, "global_pool is 'max', which is not built here"),
         ({"model_args": {"act_layer": "silu"}}, "model_args: act_layer changes the net"),
         ({"model_args": {"global_pool": "catavgmax"}}, "global_pool is 'catavgmax'"),

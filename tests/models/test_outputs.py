@@ -12,8 +12,18 @@ from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.init import initialize
 from resnet_deploy.models.outputs import answers, shape_output, tensor_names
 from resnet_deploy.models.registry import build, skeleton
-from resnet_deploy.models.resnet import BasicBlock, Block, Bottleneck, ResNet
-from resnet_deploy.spec import Family, ModelSpec, OutputSpec, Stem, Variant, resnet_spec, vgg19_spec
+from resnet_deploy.models.resnet import NetOptions, ResNet
+from resnet_deploy.spec import (
+    BlockKind,
+    Family,
+    ModelSpec,
+    OutputSpec,
+    Stem,
+    Variant,
+    resnet_spec,
+    uniform_design,
+    vgg19_spec,
+)
 
 FEATURES = OutputSpec.parse("features")
 EMBEDDING = OutputSpec.parse("embedding")
@@ -77,13 +87,17 @@ class Functional:
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
 @pytest.mark.parametrize(
     ("block", "variant"),
-    [(BasicBlock, Variant.V1_5), (Bottleneck, Variant.V1_5), (Bottleneck, Variant.V1)],
+    [
+        (BlockKind.BASIC, Variant.V1_5),
+        (BlockKind.BOTTLENECK, Variant.V1_5),
+        (BlockKind.BOTTLENECK, Variant.V1),
+    ],
 )
 @pytest.mark.parametrize("size", [64, 65])
 def test_dilated_nets_follow_torchvision_s_rule(
-    block: Block, variant: Variant, size: int, output_stride: int
+    block: BlockKind, variant: Variant, size: int, output_stride: int
 ) -> None:
-    net = ResNet(block, BLOCKS, base_planes=4, variant=variant).eval()
+    net = ResNet(uniform_design(block, BLOCKS, base=4), NetOptions(variant=variant)).eval()
     initialize(net, 0)
     spec = resnet_spec(50, image_size=size, variant=variant)
     shape_output(net, spec, OutputSpec.parse("features", stride=output_stride))

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from resnet_deploy.models.blocks import BasicBlock, BlockPlan, Bottleneck
 from resnet_deploy.models.registry import build, skeleton
-from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ZeroPadShortcut
+from resnet_deploy.models.shortcuts import ZeroPadShortcut
 from resnet_deploy.spec import ModelSpec, Shortcut, Stem, Variant, resnet_spec, vgg19_spec
 
 PARAMETERS = {
@@ -50,8 +51,8 @@ def test_state_dict_keys_are_torchvisions() -> None:
 
 
 def test_block_counts_of_the_papers_figure_5() -> None:
-    basic = BasicBlock(256, 256, 1, None)
-    bottleneck = Bottleneck(256, 64, 1, None)
+    basic = BasicBlock(BlockPlan(inputs=256, widths=(256,), outputs=256), None)
+    bottleneck = Bottleneck(BlockPlan(inputs=256, widths=(64, 64), outputs=256), None)
 
     def weights(block: nn.Module) -> int:
         return sum(m.weight.numel() for m in block.modules() if isinstance(m, nn.Conv2d))

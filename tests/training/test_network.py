@@ -6,10 +6,11 @@ from torch import nn
 
 from resnet_deploy.artifact.card import WeightsSource
 from resnet_deploy.errors import SpecError
+from resnet_deploy.models.blocks import BasicBlock, Bottleneck
 from resnet_deploy.models.init import initialize_for_training
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.registry import build
-from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ResNet
+from resnet_deploy.models.resnet import ResNet
 from resnet_deploy.spec import InputContract, Shortcut, resnet_spec
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Recipe
@@ -112,6 +113,7 @@ def test_frozen_parts_keep_weights_and_statistics() -> None:
     net = trainable.module
     frozen = {name for name, parameter in net.named_parameters() if not parameter.requires_grad}
     assert {name.split(".")[0] for name in frozen} == {"conv1", "bn1", "layer1"}
+    assert net.bn1 is not None
     assert not net.bn1.training
     assert not net.get_submodule("layer1").training
     assert net.get_submodule("layer2").training

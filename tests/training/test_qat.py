@@ -22,13 +22,14 @@ from resnet_deploy.data.calibration import synthetic_calibration
 from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError
 from resnet_deploy.exporter import export_graph
 from resnet_deploy.models.fold import fold_batchnorm, folded_norms, pair_batchnorms, unfold
-from resnet_deploy.models.resnet import BasicBlock, Bottleneck, ResNet
+from resnet_deploy.models.resnet import NetOptions, ResNet
 from resnet_deploy.quantization.kernels import resolve_target
 from resnet_deploy.quantization.ranges import QuantizationParameters, Range
 from resnet_deploy.quantization.static import quantize_static
 from resnet_deploy.rewrites.opset import DEFAULT_OPSET
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import (
+    BlockKind,
     Effort,
     Family,
     InputContract,
@@ -38,6 +39,7 @@ from resnet_deploy.spec import (
     Stem,
     TargetIsa,
     resnet_spec,
+    uniform_design,
 )
 from resnet_deploy.training.qat import QatNet, prepare_qat
 from resnet_deploy.weights.weights_file import write_weights
@@ -60,12 +62,16 @@ exact_int8 = pytest.mark.skipif(
 NETS = {
     # Zero-padded shortcuts, projections with blocks that have none, and the 7x7 stem.
     "option-a": lambda: ResNet(
-        BasicBlock, (1, 1), num_classes=3, base_planes=8, stem=Stem.CIFAR, shortcut=Shortcut.A
+        uniform_design(BlockKind.BASIC, (1, 1), num_classes=3, base=8),
+        NetOptions(stem=Stem.CIFAR, shortcut=Shortcut.A),
     ),
     "projections": lambda: ResNet(
-        BasicBlock, (2, 1), num_classes=3, base_planes=8, stem=Stem.CIFAR
+        uniform_design(BlockKind.BASIC, (2, 1), num_classes=3, base=8),
+        NetOptions(stem=Stem.CIFAR),
     ),
-    "bottleneck": lambda: ResNet(Bottleneck, (1, 1), num_classes=3, base_planes=8),
+    "bottleneck": lambda: ResNet(
+        uniform_design(BlockKind.BOTTLENECK, (1, 1), num_classes=3, base=8)
+    ),
 }
 
 

@@ -26,9 +26,10 @@ from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.init import initialize
 from resnet_deploy.models.network import Network
-from resnet_deploy.models.resnet import Bottleneck, ResNet
+from resnet_deploy.models.resnet import NetOptions, ResNet
 from resnet_deploy.results import Finding, Question, WitnessReport, from_dict, to_dict
 from resnet_deploy.spec import (
+    BlockKind,
     ChannelOrder,
     InputContract,
     InputFormat,
@@ -38,6 +39,7 @@ from resnet_deploy.spec import (
     Stem,
     Variant,
     resnet_spec,
+    uniform_design,
 )
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.witness.hypotheses import WELL_KNOWN, TrainingCrop, fed, scalings
@@ -122,9 +124,11 @@ def test_bottlenecks_tell_where_they_stride() -> None:
 
     def small(other: ModelSpec) -> torch.nn.Module:
         net = ResNet(
-            Bottleneck, (1, 1, 1), num_classes=2, base_planes=8, stem=other.stem,
-            variant=other.variant, pool=other.pool, padding=other.padding,
-        )  # fmt: skip
+            uniform_design(BlockKind.BOTTLENECK, (1, 1, 1), num_classes=2, base=8),
+            NetOptions(
+                stem=other.stem, variant=other.variant, pool=other.pool, padding=other.padding
+            ),
+        )
         net.load_state_dict(state, strict=False)
         return net.eval()
 
