@@ -91,7 +91,6 @@ logger = logging.getLogger(__name__)
 E = TypeVar("E", bound=enum.Enum)
 
 StrPath = str | os.PathLike[str]
-Rgb = tuple[float, float, float]
 
 
 def load(
@@ -1206,8 +1205,8 @@ def train(
     zero_init: bool | None = None,
     freeze: int | None = None,
     precision: str | None = None,
-    mean: Rgb | None = None,
-    std: Rgb | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
     limit: int | None = None,
     follow_links: bool = False,
     licence: str = "",
@@ -1245,8 +1244,8 @@ def train(
         zero_init: Start residual branches with a gamma of 0.
         freeze: Keep the stem (1), layer1 too (2), …
         precision: In what forward and backward passes compute.
-        mean: Mean of the input, on [0, 1].
-        std: Its standard deviation.
+        mean: Mean of the input, on [0, 1]: one number a channel, or one for all.
+        std: Its standard deviation, likewise.
         limit: Take this many images of each part.
         follow_links: Follow links that lead out of a folder of images; without, they are refused.
         licence: Licence of the trained weights.

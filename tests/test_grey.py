@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ SIZE = 16
 def _pictures(path: Path, channels: int) -> Path:
     """Write an ``.npz`` of noise; class 1 is lighter, or more opaque, in its last channel."""
     draws = np.random.RandomState(0)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for part, count in (("train", 24), ("test", 8)):
         labels = np.arange(count) % 2
         images = draws.randint(0, 120, (count, SIZE, SIZE, channels))

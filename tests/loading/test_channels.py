@@ -79,7 +79,7 @@ def grey_net() -> nn.Module:
 
 
 def test_a_factory_tells_by_running():
-    network = api.load(model=f"{__name__}:grey_net", image_size=16)
+    network = resolve(ModelRequest(model=f"{__name__}:grey_net", image_size=16))
     assert network.spec.in_channels == 1
     assert network.preprocess.channel_order is ChannelOrder.GREY
     with pytest.raises(SpecError, match="other channels by --in-channels"):

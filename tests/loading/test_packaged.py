@@ -6,15 +6,17 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from resnet_deploy import api
 from resnet_deploy.artifact.onnx_file import load as open_file
 from resnet_deploy.errors import CheckpointError, SpecError
+from resnet_deploy.models.network import Network
 from resnet_deploy.reference import network_behind
 from resnet_deploy.spec import Family, Learned
 from tests.support import cli
@@ -22,8 +24,18 @@ from tests.support import cli
 _PACKAGES = Path(__file__).parents[1] / "support" / "packages"
 
 
+def _load(weights: Path | str = "random", **words: Any) -> Network:
+    network = api.load(weights, **words)
+    assert isinstance(network, Network)
+    return network
+
+
+def _tensor(network: Network, name: str) -> Tensor:
+    return network.module.state_dict()[name]
+
+
 @pytest.fixture
-def packages(monkeypatch) -> Iterator[None]:
+def packages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """timm and transformers, as far as they are called."""
     for name in ("timm", "transformers"):
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -34,7 +46,7 @@ def packages(monkeypatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def weights(tmp_path) -> Path:
+def weights(tmp_path: Path) -> Path:
     """A file of timm:tiny for five classes of grey pictures, as DataParallel saves it."""
     torch.manual_seed(3)
     convolution = nn.Conv2d(1, 8, 3, bias=False)
@@ -52,7 +64,7 @@ def weights(tmp_path) -> Path:
 @pytest.mark.usefixtures("packages")
 class TestTimm:
     def test_an_untrained_net_has_the_pictures_and_classes_of_its_name(self):
-        net = api.load(model="timm:tiny.a1_in1k", seed=4)
+        net = _load(model="timm:tiny.a1_in1k", seed=4)
         assert net.spec.family is Family.CUSTOM
         assert (net.spec.factory, net.spec.name) == ("timm:tiny.a1_in1k", "tiny.a1_in1k")
         assert net.spec.image_size == 24
@@ -61,14 +73,14 @@ class TestTimm:
         assert net.preprocess.assumed == ()
         assert len(net.labels) == 1000
         assert net.source.kind == "random"
-        again = api.load(model="timm:tiny.a1_in1k", seed=4)
-        assert torch.equal(net.module.fc.weight, again.module.fc.weight)
+        again = _load(model="timm:tiny.a1_in1k", seed=4)
+        assert torch.equal(_tensor(net, "fc.weight"), _tensor(again, "fc.weight"))
 
     def test_a_file_tells_classes_and_channels(self, weights):
-        net = api.load(weights, model="timm:tiny")
+        net = _load(weights, model="timm:tiny")
         assert (net.spec.num_classes, net.spec.in_channels) == (5, 1)
         stored = torch.load(weights, weights_only=True)["state_dict"]
-        assert torch.equal(net.module.conv1.weight, stored["module.conv1.weight"])
+        assert torch.equal(_tensor(net, "conv1.weight"), stored["module.conv1.weight"])
         assert net.preprocess.channels == 1
         # The recipe is of three channels: of one it says the geometry alone.
         assert net.preprocess.assumed == ("range", "mean", "std")
@@ -84,15 +96,15 @@ class TestTimm:
     )
     def test_words_that_contradict_the_file(self, weights, words, what):
         with pytest.raises(CheckpointError, match=what):
-            api.load(weights, model="timm:tiny", **words)
+            _load(weights, model="timm:tiny", **words)
 
     def test_a_file_of_another_net_is_refused(self, tmp_path):
         torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "other.pth")
         with pytest.raises(CheckpointError, match="does not fit timm:tiny: it has the unknown"):
-            api.load(tmp_path / "other.pth", model="timm:tiny")
+            _load(tmp_path / "other.pth", model="timm:tiny")
 
     def test_a_card_names_the_net_and_a_checkpoint_is_built_by_it(self, weights, tmp_path):
-        net = api.load(weights, model="timm:tiny", image_size=16)
+        net = _load(weights, model="timm:tiny", image_size=16)
         file = api.export(net, simplify=False)
         api.save(file, tmp_path / "tiny.onnx")
         opened = open_file(tmp_path / "tiny.onnx")
@@ -103,19 +115,19 @@ class TestTimm:
 
     def test_names_that_are_none(self):
         with pytest.raises(SpecError, match="no model 'tinny': the nearest are tiny"):
-            api.load(model="timm:tinny")
+            _load(model="timm:tinny")
         with pytest.raises(SpecError, match="Invalid pretrained tag"):
-            api.load(model="timm:tiny.zzz")
+            _load(model="timm:tiny.zzz")
         with pytest.raises(SpecError, match="has no such name"):
-            api.load(model="timm:../tiny")
+            _load(model="timm:../tiny")
         with pytest.raises(SpecError, match="download those of timm:tiny with its own package"):
-            api.load("imagenet", model="timm:tiny")
+            _load("imagenet", model="timm:tiny")
 
 
 @pytest.mark.usefixtures("packages")
 class TestFolders:
     @pytest.fixture
-    def folder(self, tmp_path) -> Path:
+    def folder(self, tmp_path: Path) -> Path:
         """As save_pretrained writes it."""
         labels = {"0": "cat", "1": "dog"}
         config = {"model_type": "made-up", "id2label": labels}
@@ -136,7 +148,7 @@ class TestFolders:
         return tmp_path
 
     def test_a_folder_is_loaded_with_its_weights_pictures_and_classes(self, folder):
-        net = api.load(model=f"hf:{folder}")
+        net = _load(model=f"hf:{folder}")
         assert net.labels == ("cat", "dog")
         assert net.preprocess.mean == (0.5, 0.5, 0.5)
         assert net.spec.image_size == 24
@@ -150,11 +162,11 @@ class TestFolders:
         config["auto_map"] = {"AutoConfig": "evil.Config"}
         (folder / "config.json").write_text(json.dumps(config))
         with pytest.raises(SpecError, match="can't be built: it holds code of its own"):
-            api.load(model=f"hf:{folder}")
+            _load(model=f"hf:{folder}")
 
     def test_a_folder_without_a_config(self, tmp_path):
         with pytest.raises(SpecError, match=r"no folder with a config\.json"):
-            api.load(model=f"hf:{tmp_path / 'nothing'}")
+            _load(model=f"hf:{tmp_path / 'nothing'}")
 
 
 @pytest.mark.parametrize(
@@ -184,6 +196,6 @@ def test_a_broken_package_says_why(monkeypatch, tmp_path):
 
 def test_a_net_of_timm_itself():
     pytest.importorskip("timm", exc_type=ImportError)
-    net = api.load(model="timm:resnet10t", in_channels=1, num_classes=5, image_size=32)
+    net = _load(model="timm:resnet10t", in_channels=1, num_classes=5, image_size=32)
     with torch.no_grad():
         assert net.module(torch.zeros(1, 1, 32, 32)).shape == (1, 5)

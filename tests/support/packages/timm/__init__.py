@@ -29,7 +29,8 @@ class Tiny(nn.Module):
         self.pretrained_cfg = dict(_RECIPE)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(torch.relu(self.bn1(self.conv1(x))).mean((2, 3)))
+        logits: Tensor = self.fc(torch.relu(self.bn1(self.conv1(x))).mean((2, 3)))
+        return logits
 
 
 def list_models() -> list[str]:
