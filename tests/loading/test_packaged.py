@@ -31,7 +31,8 @@ def _load(weights: Path | str = "random", **words: Any) -> Network:
 
 
 def _tensor(network: Network, name: str) -> Tensor:
-    return network.module.state_dict()[name]
+    tensor: Tensor = network.module.state_dict()[name]
+    return tensor
 
 
 @pytest.fixture
