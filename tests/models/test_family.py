@@ -1,4 +1,4 @@
-"""Nets that came after the paper: built small, saved, told from their tensors, and the same again."""
+"""Nets that came after the paper: built small, saved, told from their tensors, and built again."""
 
 from __future__ import annotations
 
@@ -343,7 +343,7 @@ def test_what_is_no_net_is_refused_in_one_line(change: dict[str, Tensor], messag
 def test_a_backbone_has_no_logits_and_says_what_to_ask_for() -> None:
     for name in ("backbone", "faces"):
         spec = small(DESIGNS[name])
-        with pytest.raises(SpecError, match="no classifier .* --output embedding"):
+        with pytest.raises(SpecError, match=r"no classifier .* --output embedding"):
             shape_output(skeleton(spec), spec, OutputSpec())
 
 
