@@ -135,8 +135,7 @@ def export_graph(
     Every node carries the path of its torch module. Weights are inside the graph.
 
     Raises:
-        ExportError: the module can't be traced, fixes the batch size itself, or keeps an operator
-            that this tool refuses to ship (BatchNormalization).
+        ExportError: the module can't be traced, or fixes the batch size itself.
         MissingDependencyError: onnxscript is not installed.
     """
     example = torch.zeros(_EXAMPLE_BATCH, 3, image_size, image_size)
@@ -148,12 +147,6 @@ def export_graph(
     proto = set_opset(ir.to_proto(model), opset)
     _set_batch(proto, batch_size)
     _strip(proto)
-    left = [node.name for node in proto.graph.node if node.op_type == "BatchNormalization"]
-    if left:
-        raise ExportError(
-            f"BatchNormalization {left[0]} has no convolution of its own in front of it and can't "
-            "be folded: it would run in float; rewrite that layer in PyTorch"
-        )
     return proto
 
 

@@ -1,12 +1,11 @@
 """CIFAR-10 and CIFAR-100 in their "python version", which is pickles.
 
-A pickle can run any program, so these are read by :class:`_ArrayOnlyUnpickler`, which knows six
-globals. Format: https://www.cs.toronto.edu/~kriz/cifar.html
+A pickle can run any program; these are read by :mod:`resnet_deploy.pickles`, which calls nothing.
+Format: https://www.cs.toronto.edu/~kriz/cifar.html
 """
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,10 @@ from numpy.typing import NDArray
 
 from resnet_deploy.data.arrays import ArrayDataset, array_dataset
 from resnet_deploy.errors import DatasetError
+from resnet_deploy.pickles.bounds import Budget, Damaged, Refused
+from resnet_deploy.pickles.numpy_arrays import NumpyArray, numpy_builders
+from resnet_deploy.pickles.stand_ins import Named, StandIn
+from resnet_deploy.pickles.unpickler import Unpickler
 
 CIFAR10_CLASSES = (
     "airplane",
@@ -30,7 +33,6 @@ CIFAR10_CLASSES = (
 )
 
 _SUBFOLDERS = ("cifar-10-batches-py", "cifar-100-python")
-_DTYPES = frozenset(("u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"))
 
 
 def is_cifar_folder(folder: Path) -> bool:
@@ -109,101 +111,38 @@ def _class_names(folder: Path, *, fine: bool) -> tuple[str, ...]:
 
 def _unpickle(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as stream:
-            content = _ArrayOnlyUnpickler(stream, encoding="bytes").load()
-    except DatasetError as error:
-        raise DatasetError(f"{path} {error}") from error
+        content = _content(path.read_bytes())
+    except Refused as refusal:
+        raise DatasetError(f"{path} {refusal}") from refusal
     except Exception as error:  # damaged pickles raise almost anything
         raise DatasetError(
             f"{path} is no CIFAR batch, or it was cut short: unpack the archive again"
         ) from error
     if not isinstance(content, dict):
         raise DatasetError(f"{path} is no CIFAR batch: it holds no dictionary")
-    return {
-        _text(key): value.array if isinstance(value, _Array) else value
-        for key, value in content.items()
-    }
+    return content
+
+
+def _content(data: bytes) -> Any:
+    budget = Budget(len(data))
+    table = {**numpy_builders(budget), "builtins.bytes": lambda arguments: b""}
+    content = Unpickler(data, builders=table, persistent=_nothing, budget=budget).load()
+    if not isinstance(content, dict):
+        return content
+    found = {}
+    for key, value in content.items():
+        array = value.array() if isinstance(value, NumpyArray) else value
+        if array is None or isinstance(array, StandIn | Named):
+            asked = "an array of no numbers" if array is None else repr(array)
+            raise Refused(f"is a pickle that asks for {asked}: refused, as a CIFAR batch holds "
+                          "arrays only")  # fmt: skip
+        found[_text(key)] = array
+    return found
+
+
+def _nothing(identity: Any) -> Any:
+    raise Damaged("a persistent id")
 
 
 def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-class _Dtype:
-    """Stands for ``numpy.dtype``: an integer type and its byte order."""
-
-    def __init__(self, code: Any, *_: Any) -> None:
-        self.code, self.order = _text(code), "|"
-        if self.code not in _DTYPES:
-            raise DatasetError(f"holds numbers of type {self.code!r}: refused")
-
-    def __setstate__(self, state: Any) -> None:
-        self.order = _text(state[1])
-
-    def __call__(self) -> np.dtype[Any]:
-        """Return the numpy type."""
-        return np.dtype(("" if self.order == "|" else self.order) + self.code)
-
-
-class _Array:
-    """Stands for ``numpy.ndarray``: numpy's own reader trusts the sizes a file claims."""
-
-    def __init__(self, *_: Any) -> None:
-        self.array: NDArray[Any] = np.empty(0, dtype=np.uint8)
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, dtype, fortran, data = state
-        raw = data.encode("latin-1") if isinstance(data, str) else data
-        flat = np.frombuffer(raw, dtype=dtype())
-        self.array = flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
-
-
-def _array_from_buffer(data: Any, dtype: _Dtype, shape: Any, order: Any) -> _Array:
-    """Stand for numpy's ``_frombuffer``, which pickle protocol 5 uses."""
-    result = _Array()
-    result.__setstate__((1, shape, dtype, _text(order) == "F", bytes(data)))
-    return result
-
-
-def _latin1(text: Any, encoding: Any) -> bytes:
-    """Stand for ``_codecs.encode``: how Python 3 writes bytes into old pickles."""
-    if not isinstance(text, str) or _text(encoding) != "latin1":
-        raise DatasetError("encodes text in an unusual way: refused")
-    return text.encode("latin-1")
-
-
-def _no_bytes(*arguments: Any) -> bytes:
-    """Stand for ``bytes``: how Python 3 writes empty bytes into old pickles."""
-    if arguments:
-        raise DatasetError("builds bytes in an unusual way: refused")
-    return b""
-
-
-class _ArrayOnlyUnpickler(pickle.Unpickler):
-    """Reads dictionaries, lists, numbers, text and numpy arrays; refuses everything else.
-
-    Nothing a file names is ever imported: each allowed name maps to a stand-in of this module,
-    so no constructor of numpy meets untrusted values either.
-    """
-
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """Return the stand-in for a global of the pickle.
-
-        Raises:
-            DatasetError: the pickle asks for anything else.
-        """
-        module = module_name.replace("numpy._core", "numpy.core")
-        allowed = {
-            ("numpy.core.multiarray", "_reconstruct"): _Array,
-            ("numpy.core.numeric", "_frombuffer"): _array_from_buffer,
-            ("numpy", "ndarray"): None,
-            ("numpy", "dtype"): _Dtype,
-            ("_codecs", "encode"): _latin1,
-            ("__builtin__", "bytes"): _no_bytes,
-        }
-        if (module, global_name) not in allowed:
-            raise DatasetError(
-                f"is a pickle that asks for {module_name}.{global_name}: refused, as a CIFAR "
-                "batch holds arrays only"
-            )
-        return allowed[module, global_name]

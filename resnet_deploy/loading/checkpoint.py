@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from resnet_deploy.artifact.card import WeightsSource
-from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.data.labels import imagenet_labels
 from resnet_deploy.errors import CheckpointError, SpecError
@@ -23,31 +23,34 @@ from resnet_deploy.loading.beside import (
     stated_by_release,
 )
 from resnet_deploy.loading.imagenet import CIFAR10_FILE, fetch
+from resnet_deploy.loading.reading import Reading, to_torchvision
 from resnet_deploy.loading.releases import published, release_of
+from resnet_deploy.loading.strangers import FACTORY, recognised, strange_keys
+from resnet_deploy.loading.wrappers import unwrap
 from resnet_deploy.models.attention import with_attention_biases
 from resnet_deploy.models.heads import with_plain_head
 from resnet_deploy.models.infer import infer_spec, left_open, misfit
-from resnet_deploy.models.layouts import (
-    State,
-    strip_prefixes,
-    to_torchvision,
-    unwrap,
-)
+from resnet_deploy.models.layouts import State, strip_prefixes
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.registry import build, build_custom, skeleton
 from resnet_deploy.models.stated import (
     CONFIG_FILE,
     NOTHING_STATED,
+    Stated,
     check_card,
     check_design,
     stated_by_card,
 )
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.spec import InputContract, Learned
+from resnet_deploy.spec import InputContract, InputOptions, Learned
 from resnet_deploy.spec.deploy import LoadSpec
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.weights.weights_file import card_of, read_weights
-from resnet_deploy.weights.weights_folder import weights_in
+from resnet_deploy.weights.weights_folder import digest_of, weights_in
+from resnet_deploy.weights.whole_module import notices_of
+
+_ENDLESS_NUMBER = re.compile(r"(?<!\d)\d{5,}(?:\.|$)")
+"""As part of a tensor's name: stages and blocks are counted up to their highest number."""
 
 
 def load_network(request: LoadSpec, *, progress: Progress = silent) -> Network:
@@ -140,8 +143,8 @@ def _without_file(request: ModelRequest, seed: int) -> Network:
 
 
 def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -> Network:
-    raw, card, notices = _tensors(path)
-    sha256 = sha256_of(path)
+    raw, card, notices, names = _tensors(path)
+    sha256 = digest_of(path)
     assumed: dict[str, str] = {}
     if card is not None:
         stated = stated_by_card(card, request, path.name)
@@ -159,11 +162,14 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
         if stated == NOTHING_STATED:
             stated = stated_by_module(module, spec.image_size)
     else:
-        state = with_attention_biases(with_plain_head(to_torchvision(raw)))
+        reading = _reading(raw, path.name)
+        state = with_attention_biases(with_plain_head(reading.state))
+        notices = (*notices, *reading.notices)
+        stated = _stated_by_layout(stated, reading, names, path.name)
         spec = infer_spec(state, request, path.name, stated)
         check_design(stated, spec, path.name)
         module = skeleton(spec)
-        assumed = left_open(spec, request, stated)
+        assumed = {**left_open(spec, request, stated), **reading.assumed}
     deviations = () if card is None else check_card(card, spec, path.name)
     state, cast = _checked(state, path.name)
     # Keys and shapes were compared; only num_batches_tracked, which eval mode never reads, may
@@ -198,15 +204,58 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
     )
 
 
-def _tensors(path: Path) -> tuple[State, WeightsCard | None, tuple[str, ...]]:
+def _tensors(
+    path: Path,
+) -> tuple[State, WeightsCard | None, tuple[str, ...], tuple[str, ...]]:
+    """Return tensors, card, notices and the class names that lie among them."""
     content = read_weights(path)
-    state, notices = unwrap(content)
-    if not state:
+    try:
+        found = unwrap(content)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path.name}: {error}") from error
+    if not found.state:
         held = type(content).__name__
         if isinstance(content, dict):
             held = f"a dict of {', '.join(map(str, list(content)[:4])) or 'nothing'}"
         raise CheckpointError(f"{path} holds no weights ({held}): save model.state_dict()")
-    return state, card_of(path, content), notices
+    if endless := next((key for key in found.state if _ENDLESS_NUMBER.search(key)), None):
+        raise CheckpointError(
+            f"{path} has a tensor called {endless:.60}, and no net has so many layers: the file is "
+            "damaged or made up"
+        )
+    notices = (*notices_of(path, content, found.state), *found.notices)
+    return found.state, card_of(path, content), notices, found.labels
+
+
+def _reading(raw: State, name: str) -> Reading:
+    """Return the tensors with torchvision's keys; refuse what is no net of the family by name."""
+    if stranger := recognised(raw):
+        raise CheckpointError(f"{name} {stranger}")
+    try:
+        reading = to_torchvision(raw)
+    except CheckpointError as error:
+        raise CheckpointError(f"{name}: {error}") from error
+    if reading.trouble:
+        raise CheckpointError(
+            f"{name} is a residual net by its shapes, but {reading.trouble}: {FACTORY}"
+        )
+    if not reading.layout:
+        strange = strange_keys(reading.state)
+        raise CheckpointError(f"{name} holds no ResNet or VGG-19 (it has {strange}): {FACTORY}")
+    return reading
+
+
+def _stated_by_layout(
+    stated: Stated, reading: Reading, labels: tuple[str, ...], name: str
+) -> Stated:
+    """Add to what is ``stated`` beside the weights what lies in their file."""
+    if reading.mean:
+        try:
+            own = InputOptions(mean=reading.mean, std=reading.std)
+        except SpecError as error:
+            raise CheckpointError(f"{name}: by its buffers mean and std, {error}") from error
+        stated = replace(stated, pictures=(*stated.pictures, (own, Learned.CONFIG)))
+    return replace(stated, labels=stated.labels or labels)
 
 
 def _checked(state: State, name: str) -> tuple[State, tuple[str, ...]]:

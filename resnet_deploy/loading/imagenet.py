@@ -36,7 +36,7 @@ FILES = {
 }
 """Each name ends in the first eight digits of the file's SHA-256."""
 
-CIFAR10_FILE = Path(__file__).parent / "pretrained" / "resnet20-cifar10.safetensors"
+CIFAR10_FILE = Path(__file__).parents[1] / "models/pretrained" / "resnet20-cifar10.safetensors"
 
 _TIMEOUT_SECONDS = 30
 _CHUNK_BYTES = 1 << 20

@@ -1,4 +1,4 @@
-"""Conv -> BatchNormalization  =>  Conv.
+"""Conv or Gemm -> BatchNormalization  =>  the same with other weights.
 
 With s = gamma / sqrt(var + eps), computed in float64 and rounded once:
 ``BN(W * x + b) = (s W) * x + (s (b - mean) + beta)``.
@@ -17,52 +17,70 @@ _DEFAULT_EPSILON = 1e-5
 
 
 def fold_batchnorm(model: ir.Model) -> PassResult:
-    """Fold every BatchNormalization whose input is a convolution with constant weights.
+    """Fold every BatchNormalization whose input is a layer with constant weights.
 
-    Refuses when the convolution's output has another consumer or is a graph output, or when
-    any parameter is computed at run time.
+    Refuses when the layer's output has another consumer or is a graph output, when any parameter is
+    computed at run time, and a Gemm with factors or transposed input.
     """
     return rewrite_each(model, ("BatchNormalization",), _fold)
+
+
+def affine_of(bn: ir.Node) -> tuple[Array, Array] | str:
+    """Return ``s`` and ``t`` of ``bn(x) = s x + t``, float64 per channel, or why there are none."""
+    if bn.attributes.get_int("training_mode", 0):
+        return "it is in training mode"
+    statistics = [constant(value) for value in bn.inputs[1:5]]
+    if any(array is None for array in statistics):
+        return "its parameters are computed at run time"
+    gamma, beta, mean, var = (np.asarray(array, np.float64) for array in statistics)
+    scale: Array = gamma / np.sqrt(var + bn.attributes.get_float("epsilon", _DEFAULT_EPSILON))
+    return scale, np.asarray(beta - mean * scale)
 
 
 def _fold(graph: ir.Graph, bn: ir.Node) -> str | None:
     """Fold ``bn``, or return why not."""
     x = bn.inputs[0]
-    conv = None if x is None else x.producer()
-    if x is None or conv is None or conv.op_type != "Conv":
-        return "it does not follow a convolution"
+    layer = None if x is None else x.producer()
+    if x is None or layer is None or layer.op_type not in ("Conv", "Gemm"):
+        return "it does not follow a convolution or linear layer"
     if len(x.uses()) != 1 or x.is_graph_output():
-        return f"it is not the only reader of {conv.name or x.name}"
-    if bn.attributes.get_int("training_mode", 0):
-        return "it is in training mode"
-    weight = constant(conv.inputs[1])
-    bias_value = optional_input(conv, 2)
+        return f"it is not the only reader of {layer.name or x.name}"
+    affine = affine_of(bn)
+    if isinstance(affine, str):
+        return affine
+    weight = constant(layer.inputs[1])
+    bias_value = optional_input(layer, 2)
     bias = constant(bias_value)
-    statistics = [constant(value) for value in bn.inputs[1:5]]
-    computed_bias = bias_value is not None and bias is None
-    if weight is None or computed_bias or any(array is None for array in statistics):
-        return "its parameters, or those of the convolution, are computed at run time"
+    if weight is None or (bias_value is not None and bias is None):
+        return "the parameters of the layer in front of it are computed at run time"
+    axis = 0
+    if layer.op_type == "Gemm":
+        factors = [layer.attributes.get_float(name, 1.0) for name in ("alpha", "beta")]
+        if factors != [1.0, 1.0] or layer.attributes.get_int("transA", 0):
+            return "the Gemm in front of it has factors or a transposed input"
+        axis = 0 if layer.attributes.get_int("transB", 0) else 1
 
-    gamma, beta, mean, var = (np.asarray(array, np.float64) for array in statistics)
-    scale = gamma / np.sqrt(var + bn.attributes.get_float("epsilon", _DEFAULT_EPSILON))
-    new_weight: Array = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
-    new_bias: Array = ((0.0 if bias is None else bias) - mean) * scale + beta
+    scale, shift = affine
+    by_output = [1] * weight.ndim
+    by_output[axis] = -1
+    new_weight: Array = weight * scale.reshape(by_output)
+    new_bias: Array = (0.0 if bias is None else bias) * scale + shift
 
-    name = str(conv.inputs[1].name if conv.inputs[1] is not None else conv.name)
+    name = str(layer.inputs[1].name if layer.inputs[1] is not None else layer.name)
     stem = name.removesuffix(".weight")
     inputs = [
-        conv.inputs[0],
+        layer.inputs[0],
         new_initializer(graph, f"{stem}.weight", new_weight.astype(weight.dtype)),
         new_initializer(graph, f"{stem}.bias", new_bias.astype(weight.dtype)),
     ]
     replacement = ir.node(
-        "Conv",
+        layer.op_type,
         inputs,
-        attributes=conv.attributes,
-        name=conv.name,
-        metadata_props=dict(conv.metadata_props),
+        attributes=layer.attributes,
+        name=layer.name,
+        metadata_props=dict(layer.metadata_props),
     )
     ir.convenience.replace_nodes_and_values(
-        graph, bn, [bn, conv], [replacement], bn.outputs[:1], replacement.outputs
+        graph, bn, [bn, layer], [replacement], bn.outputs[:1], replacement.outputs
     )
     return None

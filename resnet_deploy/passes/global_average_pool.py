@@ -42,6 +42,10 @@ def _replace(graph: ir.Graph, node: ir.Node) -> str | None:
     new = [pool]
     if not node.attributes.get_int("keepdims", 1):
         new.append(ir.node("Flatten", [pool.outputs[0]], metadata_props=metadata))
+        x = node.inputs[0]
+        assert x is not None, "candidates have an input"
+        assert x.shape is not None, "its rank is known"
         pool.outputs[0].type = node.outputs[0].type
+        pool.outputs[0].shape = ir.Shape([*x.shape.dims[:2], 1, 1])
     ir.convenience.replace_nodes_and_values(graph, node, [node], new, node.outputs, new[-1].outputs)
     return None

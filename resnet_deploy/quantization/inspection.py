@@ -97,6 +97,7 @@ def _float_ops(
 ) -> list[FloatOp]:
     nodes = list(optimised.graph.node)
     links = _Links(optimised.graph)
+    vectors = _vectors(optimised.graph)
     origin = OptimizedGraph(source.graph, optimised.graph)
     explain = _Explain(source, origin)
     int8 = [node for node in nodes if _is_int8(node)]
@@ -113,8 +114,9 @@ def _float_ops(
         if _is_int8(node):
             continue
         between = node.output[0] in behind and node.output[0] in before
-        # In front of the pool the image may be one pixel, whose layout costs nothing.
-        stray = all(
+        # In front of the pool the image may be one pixel, whose layout costs nothing; so may a
+        # vector's.
+        stray = node.output[0] not in vectors and all(
             _is_int8(reader) and reader.op_type != "QLinearGlobalAveragePool"
             for reader in links.readers[node.output[0]]
         )
@@ -134,6 +136,17 @@ def _float_ops(
                 or (bool(exclude) and node.op_type == "Transpose"),
             )
         )
+    return found
+
+
+def _vectors(graph: onnx.GraphProto) -> set[str]:
+    """Return the tensors that have one value or one row of values per image."""
+    found = set()
+    for value in graph.value_info:
+        sizes = value.type.tensor_type.shape.dim[1:]
+        wide = [size for size in sizes if size.dim_value != 1]
+        if sizes and len(wide) <= 1 and all(size.dim_value for size in sizes):
+            found.add(value.name)
     return found
 
 

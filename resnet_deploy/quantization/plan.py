@@ -19,7 +19,17 @@ from resnet_deploy.graph.module_names import module_of
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 
 OWN_RANGE = frozenset(
-    {"Conv", "Gemm", "Add", "Mul", "GlobalAveragePool", "AveragePool", "Concat", "Sigmoid"}
+    {
+        "Add",
+        "AveragePool",
+        "Concat",
+        "Conv",
+        "Gemm",
+        "GlobalAveragePool",
+        "LeakyRelu",
+        "Mul",
+        "Sigmoid",
+    }
 )
 """Operators with an int8 kernel whose output gets a range of its own."""
 
@@ -72,8 +82,10 @@ def make_plan(model: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
             output = absorbed_output(node)
             plan.nodes.add(node)
             plan.outputs[node] = output
-            if COPIES_KEY in node.metadata_props:
-                plan.tensors[output] = plan.tensors[_input(node)]
+            sources = {plan.tensors[value] for value in activation_inputs(node)}
+            joins = node.op_type == "Concat" and len(sources) == 1  # parts of one tensor, again
+            if COPIES_KEY in node.metadata_props or joins:
+                (plan.tensors[output],) = sources
             elif not (node.op_type == "Gemm" and _wanted_in_float(output)):
                 # QGemm writes float logits by itself; every other kernel needs its Q.
                 plan.tensors[output] = output
@@ -83,6 +95,36 @@ def make_plan(model: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
             plan.nodes.add(node)
             plan.outputs[node] = output
             plan.tensors[output] = plan.tensors[source]
+    return _without_islands(plan)
+
+
+def _without_islands(plan: Plan) -> Plan:
+    """Leave in float what would be int8 between float operators alone.
+
+    Its Q and DQ would cost more than its kernel saves, and the rounding for nothing: generalised
+    means take the third power of what they pool.
+    """
+    found = True
+    while found:
+        found = False
+        for node in list(plan.nodes):
+            value = plan.outputs[node]
+            inputs = activation_inputs(node)
+            near = [use.node for use in value.uses()]
+            int8 = set(plan.outputs.values())
+            if (
+                node.op_type in WEIGHTED
+                or not near
+                or any(other in plan.nodes for other in near)
+                or any(given.producer() is None or given in int8 for given in inputs)
+            ):
+                continue
+            plan.nodes.discard(node)
+            del plan.outputs[node], plan.tensors[value]
+            for given in inputs:
+                if not any(use.node in plan.nodes for use in given.uses()):
+                    plan.tensors.pop(given, None)
+            found = True
     return plan
 
 

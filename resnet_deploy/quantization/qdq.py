@@ -10,6 +10,8 @@ import onnx_ir as ir
 from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant, drop_unused, insert_node, new_initializer
 from resnet_deploy.graph.module_names import module_metadata
+from resnet_deploy.quantization.kernels import group_of
+from resnet_deploy.quantization.pack_groups import pack_groups
 from resnet_deploy.quantization.plan import WEIGHTED, Plan
 from resnet_deploy.quantization.ranges import QuantizationParameters
 from resnet_deploy.quantization.weights import QuantizedWeights, channel_axis
@@ -197,6 +199,9 @@ def _initialized(value: ir.Value | None) -> Array:
 
 
 def _quantize_parameters(graph: ir.Graph, node: ir.Node, quantized: QuantizedWeights) -> None:
+    if group_of(node) > 1:
+        groups, quantized = pack_groups(node, quantized)
+        node.attributes["group"] = ir.AttrInt64("group", groups)
     stem = str(node.name)  # not the weight's own name: two layers may share it
     weight = (quantized.weight, quantized.scale, quantized.zero_point)
     weight_dq = _dequantized(graph, node, f"{stem}.weight", weight, channel_axis(node))

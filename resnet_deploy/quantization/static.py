@@ -14,10 +14,9 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.model_file import opset_of
 from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError, one_line
 from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
-from resnet_deploy.passes import counts_text, run_passes
+from resnet_deploy.passes import INT8_PASSES, counts_text, run_passes
 from resnet_deploy.passes.clean import clean
 from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
-from resnet_deploy.passes.zero_pad_shortcut import zero_pad_shortcut
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantization.calibrate import CalibrationCache, observe
 from resnet_deploy.quantization.data_free import expected_histograms, expected_moments
@@ -212,7 +211,7 @@ def _prepare(
     widen = first_conv is FirstConv.AUTO
     results["byte_input"] = byte_input(graph, widen=widen)
     stem = (space_to_depth_stem,) if widen else ()
-    results |= run_passes(graph, (*stem, zero_pad_shortcut))
+    results |= run_passes(graph, (*stem, *INT8_PASSES))
     if preprocess is not None and preprocess.format.is_float:
         results["pixel_input"] = pixel_input(graph, preprocess)
     clean(graph)

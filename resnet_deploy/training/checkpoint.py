@@ -1,7 +1,7 @@
 """Everything that a run needs to go on, in one file that is whole or not there.
 
-``last.pt`` is a plain dict that PyTorch's restricted unpickler reads. Its ``model`` (or ``ema``) is
-a state dict, so that a run that was stopped can be exported like any other checkpoint.
+``last.pt`` is a plain dict that PyTorch's restricted unpickler reads, too. Its ``model`` (or
+``ema``) is a state dict, so that a run that was stopped can be exported like any other checkpoint.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import CheckpointError
 from resnet_deploy.results.training import Epoch
+from resnet_deploy.weights.weights_file import read_weights
 
 FORMAT = 1
 
@@ -99,8 +100,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: the file is missing, damaged, or not a checkpoint of a run.
     """
     try:
-        # All of it first: PyTorch gives an OSError for damage as well.
-        content = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
+        content = read_weights(path)
         found = content.pop("format")
         if found != FORMAT:
             raise CheckpointError(
@@ -115,9 +115,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(**content)
     except CheckpointError:
         raise
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # damaged archives surface as anything from KeyError up
+    except Exception as error:  # entries of other kinds surface as anything from KeyError up
         raise CheckpointError(
             f"{path} is damaged, or not a checkpoint of a training ({type(error).__name__}): "
             "remove it to start anew"

@@ -87,18 +87,23 @@ def test_every_cut_is_told(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for length in range(0, len(whole), len(whole) // 40):
         path.write_bytes(whole[:length])
-        with pytest.raises(CheckpointError, match="is damaged, or not a checkpoint"):
+        with pytest.raises(CheckpointError, match="is damaged|is empty"):
             load_checkpoint(path)
+
+
+class _Command:
+    def __reduce__(self) -> Any:
+        return os.system, ("touch bombed",)
 
 
 def test_no_code_is_run(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
-    torch.save({"format": 1, "settings": Path("x")}, path)
-    with pytest.raises(CheckpointError, match="UnpicklingError"):
+    torch.save({"format": 1, "settings": _Command()}, path)
+    with pytest.raises(CheckpointError, match="holds code, not only data"):
         load_checkpoint(path)
 
 
 @pytest.mark.parametrize("name", ["nowhere.pt", "."])
 def test_what_can_not_be_read(name: str, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="cannot read"):
+    with pytest.raises(CheckpointError, match="does not exist|is a folder"):
         load_checkpoint(tmp_path / name)

@@ -65,7 +65,7 @@ def test_resume_names_every_option_that_differs(
     ("damage", "words"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:5000]), "is damaged"),
-        (lambda path: path.write_bytes(b""), "is damaged"),
+        (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: torch.save({"state_dict": {}}, path), "not a checkpoint of a training"),
         (lambda path: torch.save([1], path), "not a checkpoint of a training"),
         (lambda path: torch.save({"format": 99}, path), "has format 99, this version reads 1"),

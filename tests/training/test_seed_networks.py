@@ -70,10 +70,10 @@ def make() -> nn.Module:
         (ModelRequest(depth=18, image_size=32), 32),
         (ModelRequest(depth=18, image_size=32, stem=Stem.CIFAR), 32),
         (ModelRequest(model=f"{__name__}:make", image_size=32), 32),
-        (ModelRequest(model=f"{__name__}:make", image_size=224), 224),
-        (ModelRequest(depth=18), 224),
+        (ModelRequest(model=f"{__name__}:make", image_size=96), 96),
+        (ModelRequest(depth=18, image_size=96), 96),
     ],
-    ids=["resnet18-32", "resnet18-cifar-stem", "student-32", "student-224", "resnet18-224"],
+    ids=["resnet18-32", "resnet18-cifar-stem", "student-32", "student-96", "resnet18-96"],
 )
 def test_it_trains_and_deploys(net: ModelRequest, size: int, tmp_path: Path) -> None:
     classes = tuple("abcdefghij")

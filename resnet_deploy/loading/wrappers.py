@@ -1,0 +1,218 @@
+"""From what a checkpoint holds to the tensors of one net: wrappers, lists, averaged weights.
+
+Training scripts save a dict of dicts under any names. What holds layers is told from the tensors:
+convolutions, or linear layers where there is none. An optimizer's state is never taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from resnet_deploy.errors import CheckpointError
+from resnet_deploy.models.layouts import State
+
+_DEEPEST = 8
+"""More wrappers than any framework nests; a dict that holds itself has no end."""
+
+_MOST_ENTRIES = 10_000
+"""More than any checkpoint has outside its tensors; a list may hold itself many times."""
+
+_NO_NET = re.compile(r"optim|sched|scaler|grads?$|param_groups|momentum_buffer|rng|criterion")
+_AVERAGED = re.compile(r"(?:^|_)(?:ema|averaged|averages|avg|swa|teacher)(?:_|$)")
+_BUFFER = re.compile(r"(?:^|\.)(?:running_mean|running_var|num_batches_tracked)$")
+_USUAL = (
+    *("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network"),
+    *("weights", "params", "state", "student", "backbone", "encoder"),
+)
+"""In the order of preference where a file holds several nets."""
+
+_MOST_LABELS = 100_000
+
+
+@dataclass(frozen=True)
+class Unwrapped:
+    """The tensors of one net, what is worth telling, and the class names that lie beside them."""
+
+    state: State
+    notices: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Found:
+    path: tuple[str, ...]
+    state: State
+
+    @property
+    def layers(self) -> int:
+        """Convolutions, and linear layers, which also a head alone has."""
+        return sum(tensor.ndim in (2, 4) for tensor in self.state.values())
+
+    @property
+    def averaged(self) -> bool:
+        return any(_AVERAGED.search(part.lower()) for part in self.path)
+
+    @property
+    def name(self) -> str:
+        return ".".join(self.path) or "the file itself"
+
+    @property
+    def preference(self) -> tuple[int, int]:
+        last = self.path[-1].lower() if self.path else ""
+        return (_USUAL.index(last) if last in _USUAL else len(_USUAL), len(self.path))
+
+
+def unwrap(content: Any) -> Unwrapped:
+    """Find the tensors of a net in what a checkpoint holds; no tensors give an empty state.
+
+    Of several nets the averaged one is taken, as it is the one that was evaluated; else the one
+    with the most usual name. A notice names what was taken, and what was not.
+
+    Raises:
+        CheckpointError: several nets, and nothing says which.
+    """
+    found = _largest_per_path(list(_states(content, (), [_MOST_ENTRIES])))
+    if not found:
+        return Unwrapped({})
+    plain = [entry for entry in found if not entry.averaged]
+    averaged = [entry for entry in found if entry.averaged]
+    base = _chosen(plain)
+    notices: list[str] = []
+    for entry in averaged:
+        whole = _completed(entry.state, base.state if base else {})
+        if whole is None:
+            continue
+        if base is not None:
+            notices.append(
+                f"the checkpoint holds averaged weights ({entry.name}) beside {base.name}: "
+                f"{entry.name} is used"
+            )
+        return Unwrapped(whole, tuple(notices), _labels(content))
+    if base is None:
+        base = averaged[0]
+    shadow = _shadow(content, base.state)
+    if shadow is not None:
+        path, state = shadow
+        notices.append(
+            f"the checkpoint holds averaged weights ({path}), a list in the order of the "
+            f"parameters of {base.name}: they are used"
+        )
+        return Unwrapped(state, tuple(notices), _labels(content))
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            if isinstance(key, str) and _AVERAGED.search(key.lower()) and key not in base.path:
+                held = "empty" if not value else "no state dict of this net"
+                notices.append(f"{key} in the checkpoint is {held}: {base.name} is used")
+    others = [entry.name for entry in plain if entry is not base and 2 * entry.layers > base.layers]
+    if others:
+        notices.append(
+            f"the checkpoint holds several nets: {base.name} is used, not {', '.join(others[:3])}"
+        )
+    return Unwrapped(base.state, tuple(notices), _labels(content))
+
+
+def _states(content: Any, path: tuple[str, ...], left: list[int]) -> Iterator[_Found]:
+    """Yield the dicts of tensors with layers in ``content``; ``left`` bounds the search."""
+    left[0] -= 1
+    if len(path) > _DEEPEST or left[0] < 0:
+        return
+    if isinstance(content, Mapping):
+        state = {
+            key: value
+            for key, value in content.items()
+            if isinstance(key, str) and isinstance(value, Tensor)
+        }
+        if state:
+            yield _Found(path, state)
+        children: Iterator[tuple[str, Any]] = (
+            (key, value) for key, value in content.items() if isinstance(key, str)
+        )
+    elif isinstance(content, Sequence) and not isinstance(content, (str, bytes, bytearray)):
+        children = ((str(index), value) for index, value in enumerate(content))
+    else:
+        return
+    for key, value in children:
+        if isinstance(value, (Mapping, list, tuple)) and not _NO_NET.search(key.lower()):
+            yield from _states(value, (*path, key), left)
+
+
+def _largest_per_path(found: list[_Found]) -> list[_Found]:
+    """Drop what holds no layers, where anything does."""
+    return [entry for entry in found if entry.layers] or found[:1]
+
+
+def _chosen(plain: list[_Found]) -> _Found | None:
+    """Return the net to take; the most usual name, else the only large one."""
+    if not plain:
+        return None
+    most = max(entry.layers for entry in plain)
+    large = [entry for entry in plain if 2 * entry.layers >= most]
+    large.sort(key=lambda entry: entry.preference)
+    best = large[0]
+    usual = [entry for entry in large if entry.preference[0] == best.preference[0]]
+    if len(usual) > 1 and usual[0].preference == usual[1].preference:
+        names = [entry.name for entry in usual]
+        raise CheckpointError(
+            f"the checkpoint holds {len(names)} nets ({', '.join(names[:4])}), and nothing says "
+            f"which: save one of them, such as torch.save(checkpoint[{names[0]!r}], 'net.pth')"
+        )
+    return best
+
+
+def _completed(averaged: State, base: State) -> State | None:
+    """Return averaged weights with the BatchNorm statistics of ``base`` where they have none.
+
+    An average of parameters alone (``ema.shadow``) has no buffers. None: not of the same net.
+    """
+    if not base or any(_BUFFER.search(key) for key in averaged):
+        return averaged
+    if not any(_BUFFER.search(key) for key in base):
+        return averaged
+    for key, tensor in averaged.items():
+        if key not in base or base[key].shape != tensor.shape:
+            return None
+    parameters = {key for key in base if not _BUFFER.search(key)}
+    return {**base, **averaged} if parameters == set(averaged) else None
+
+
+def _shadow(content: Any, base: State) -> tuple[str, State] | None:
+    """Return averaged parameters that lie in a list (torch-ema), by the names of ``base``."""
+    if not isinstance(content, Mapping):
+        return None
+    names = [key for key in base if not _BUFFER.search(key)]
+    for key, value in content.items():
+        if not (isinstance(key, str) and _AVERAGED.search(key.lower())):
+            continue
+        shadow = value.get("shadow_params") if isinstance(value, Mapping) else None
+        if not isinstance(shadow, (list, tuple)) or len(shadow) != len(names):
+            continue
+        if all(
+            isinstance(tensor, Tensor) and tensor.shape == base[name].shape
+            for tensor, name in zip(shadow, names, strict=True)
+        ):
+            return f"{key}.shadow_params", {**base, **dict(zip(names, shadow, strict=True))}
+    return None
+
+
+def _labels(content: Any) -> tuple[str, ...]:
+    """Return the class names that MMPretrain and others write beside the tensors."""
+    places = [content]
+    for key in ("meta", "dataset_meta"):
+        places += [place[key] for place in places if isinstance(place, Mapping) and key in place]
+    for place in places:
+        if not isinstance(place, Mapping):
+            continue
+        for key in ("CLASSES", "classes", "class_names"):
+            names = place.get(key)
+            if (
+                isinstance(names, (list, tuple))
+                and 0 < len(names) <= _MOST_LABELS
+                and all(isinstance(name, str) and name.strip() for name in names)
+            ):
+                return tuple(names)
+    return ()

@@ -1,0 +1,75 @@
+"""What a file may ask for, and the two ways in which it is not read.
+
+Sizes in a file are claims of a stranger. Nothing is allocated on their word: a :class:`Budget` of a
+few times the file's own size pays for storages, for tensors (a view of one element can claim
+25 GB) and for the operations of pickles.
+"""
+
+from __future__ import annotations
+
+import mmap
+
+Data = bytes | mmap.mmap
+"""The content of a file, or of a part of it: anything with ``find``, ``len`` and slices."""
+
+_TIMES = 8
+"""Weights that are averaged, trained and best may share their storages, and zip files deflate."""
+
+_FREE_BYTES = 16 << 20
+_MOST_OPERATIONS = 4_000_000
+"""Of all pickles in a file: a ResNet-200 with its optimizer takes 100,000."""
+
+
+class Refused(Exception):  # noqa: N818 - a verdict on a file; the door makes an error of it
+    """Why a file is not read: the rest of a sentence that begins with the file's name."""
+
+
+class Damaged(Exception):  # noqa: N818 - a verdict on a file; the door makes an error of it
+    """A file breaks the rules of its format; the text says which."""
+
+
+class Budget:
+    """How much a file of ``file_bytes`` may make this process allocate and do."""
+
+    def __init__(self, file_bytes: int) -> None:
+        self._limit = _TIMES * file_bytes + _FREE_BYTES
+        self._storages = self._tensors = self._limit
+        self._operations = _MOST_OPERATIONS
+
+    def storage(self, count: int) -> None:
+        """Pay for ``count`` bytes that are allocated.
+
+        Raises:
+            Refused: the file has asked for far more than it holds.
+        """
+        self._storages -= count
+        self._check(self._storages)
+
+    def tensor(self, count: int) -> None:
+        """Pay for a tensor of ``count`` bytes, which may be a view.
+
+        Raises:
+            Refused: the file has asked for far more than it holds.
+        """
+        self._tensors -= count
+        self._check(self._tensors)
+
+    def operation(self, count: int = 1) -> None:
+        """Pay for ``count`` operations of a pickle.
+
+        Raises:
+            Refused: there were too many.
+        """
+        self._operations -= count
+        if self._operations < 0:
+            raise Refused(
+                f"holds more than {_MOST_OPERATIONS:,} objects beside its tensors: save the "
+                "tensors alone"
+            )
+
+    def _check(self, left: int) -> None:
+        if left < 0:
+            raise Refused(
+                f"asks for more than {self._limit >> 20:,} MB, far more than it holds: save "
+                "contiguous tensors"
+            )

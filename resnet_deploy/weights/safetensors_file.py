@@ -1,0 +1,40 @@
+"""Reading of safetensors files. Source: https://github.com/huggingface/safetensors."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from torch import Tensor
+
+from resnet_deploy.dependencies import require
+from resnet_deploy.errors import one_line
+from resnet_deploy.pickles.bounds import Damaged
+
+
+def is_safetensors(head: bytes) -> bool:
+    """Whether a file begins with eight bytes of length, then a JSON header."""
+    return len(head) > 9 and head[5:9] == b"\0\0\0{"
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors and the metadata of a safetensors file.
+
+    Raises:
+        Damaged: it breaks the rules of the format, or was cut short.
+        MissingDependencyError: the package is not installed.
+    """
+    with path.open("rb") as stream:
+        (header_bytes,) = struct.unpack("<Q", stream.read(8))
+    if header_bytes + 8 > path.stat().st_size:
+        raise Damaged("cut short")
+    require("safetensors", f"reading {path.name}")
+    from safetensors import safe_open
+    from safetensors.torch import load_file
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+        return load_file(path), metadata
+    except Exception as error:  # SafetensorError, and what the bindings let through
+        raise Damaged(one_line(error)) from error

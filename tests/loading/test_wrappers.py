@@ -1,0 +1,113 @@
+"""Which tensors of a checkpoint are the net's, under whatever names scripts save them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from resnet_deploy.errors import CheckpointError
+from resnet_deploy.loading.wrappers import unwrap
+from resnet_deploy.models.layouts import State
+from tests.support.layouts import canonical
+
+STATE = canonical()
+OTHER = {key: tensor + 1 for key, tensor in STATE.items()}
+PARAMETERS = {
+    key: tensor
+    for key, tensor in STATE.items()
+    if not key.endswith(("running_mean", "running_var", "num_batches_tracked"))
+}
+SHADOW = [tensor + 2 for tensor in PARAMETERS.values()]
+MOMENTUM = {"state": {0: {"momentum_buffer": torch.ones(3, 3)}}, "param_groups": [{"lr": 0.1}]}
+
+
+def same(state: State, other: State) -> bool:
+    return state.keys() == other.keys() and all(torch.equal(state[k], other[k]) for k in other)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        *(
+            lambda s, w=name: {w: s, "epoch": 3, "optimizer": MOMENTUM}
+            for name in (
+                "weights",
+                "MODEL",
+                "state",
+                "params_ema",
+                "net_dict",
+                "odd name",
+                "teacher",
+            )
+        ),
+        lambda s: [s],
+        lambda s: (s, 3),
+        lambda s: {"a": {"b": [{"c": s}]}},
+        lambda s: {**s, "epoch": 3, "args": object()},
+        lambda s: {"best": {"state_dict": s}, "optimizer": {"exp_avg": dict(OTHER)}},
+        lambda s: {"state_dict": s, "criterion": {"weight": torch.ones(5, 5)}},
+    ],
+)
+def test_wrappers_under_any_name(wrap: Callable[[State], Any]) -> None:
+    found = unwrap(wrap(STATE))
+    assert same(found.state, STATE)
+    assert found.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected", "words"),
+    [
+        ({"model": OTHER, "ema": STATE}, STATE, "averaged weights (ema) beside model: ema is used"),
+        ({"student": OTHER, "teacher": STATE}, STATE, "teacher is used"),
+        ({"model": STATE, "ema": {"decay": 0.9}}, STATE, "ema in the checkpoint is no state dict"),
+        ({"model": STATE, "model_ema": None}, STATE, "model_ema in the checkpoint is empty"),
+        ({"model": STATE, "net_b": OTHER}, STATE, "several nets: model is used, not net_b"),
+        (
+            {"model": STATE, "ema": {"shadow_params": SHADOW, "decay": 0.9}},
+            {**STATE, **dict(zip(PARAMETERS, SHADOW, strict=True))},
+            "ema.shadow_params",
+        ),
+        ({"model": STATE, "ema": {"shadow_params": SHADOW[:-1]}}, STATE, "model is used"),
+        (
+            {"model": OTHER, "ema": {"shadow": PARAMETERS}},
+            {**OTHER, **PARAMETERS},
+            "ema.shadow is used",
+        ),
+    ],
+    ids=range(8),
+)
+def test_what_was_chosen_is_told(content: Any, expected: State, words: str) -> None:
+    found = unwrap(content)
+    assert same(found.state, expected)
+    assert len(found.notices) == 1
+    assert words in found.notices[0]
+
+
+def test_two_nets_without_a_usual_name_are_refused() -> None:
+    with pytest.raises(CheckpointError, match=r"holds 2 nets \(left_net, right_net\)"):
+        unwrap({"left_net": STATE, "right_net": OTHER})
+
+
+def test_endless_nesting_ends() -> None:
+    endless: dict[str, Any] = {"epoch": 1}
+    endless["again"] = endless["more"] = endless
+    assert unwrap(endless).state == {}
+    many: list[Any] = []
+    many.extend([many] * 9)
+    assert unwrap(many).state == {}
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"meta": {"CLASSES": ("cat", "dog")}},
+        {"meta": {"dataset_meta": {"classes": ["cat", "dog"]}}},
+        {"class_names": ["cat", "dog"]},
+    ],
+)
+def test_class_names_among_the_tensors(meta: dict[str, Any]) -> None:
+    assert unwrap({"state_dict": STATE, **meta}).labels == ("cat", "dog")
+    assert unwrap({"state_dict": STATE, "meta": {"CLASSES": [1, 2]}}).labels == ()
