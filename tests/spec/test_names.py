@@ -21,52 +21,17 @@ from resnet_deploy.spec import (
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.names import design_name, design_named
 
-NAMES = [
-    "resnet10t",
-    "resnet14t",
-    "resnet18d",
-    "resnet26",
-    "resnet26t",
-    "resnet34d",
-    "resnet50c",
-    "resnet50s",
-    "resnet101d",
-    "resnet200",
-    "resnet200d",
-    "wide_resnet50_2",
-    "wide_resnet101_2",
-    "resnext50_32x4d",
-    "resnext50d_32x4d",
-    "resnext101_32x8d",
-    "resnext101_32x48d",
-    "resnext101_64x4d",
-    "ecaresnet26t",
-    "ecaresnet50d",
-    "ecaresnet269d",
-    "ecaresnetlight",
-    "seresnet18",
-    "seresnet152d",
-    "seresnext26d_32x4d",
-    "seresnext101_64x4d",
-    "senet154",
-    "resnetblur50d",
-    "resnetaa101d",
-    "seresnetaa50d",
-    "seresnextaa101d_32x8d",
-    "resnetrs50",
-    "resnetrs270",
-    "resnetrs420",
-    "resnetv2_18",
-    "resnetv2_34d",
-    "resnetv2_50t",
-    "resnetv2_152",
-    "iresnet18",
-    "iresnet50",
-    "iresnet100",
-    "iresnet200",
-    "seresnet20",
-    "resnetv2_110",
-]
+_ALL = (
+    "resnet10t resnet14t resnet18d resnet26 resnet26t resnet34d resnet50c resnet50s "
+    "resnet101d resnet200 resnet200d wide_resnet50_2 wide_resnet101_2 resnext50_32x4d "
+    "resnext50d_32x4d resnext101_32x8d resnext101_32x48d resnext101_64x4d ecaresnet26t "
+    "ecaresnet50d ecaresnet269d ecaresnetlight seresnet18 seresnet152d seresnext26d_32x4d "
+    "seresnext101_64x4d senet154 resnetblur50d resnetaa101d seresnetaa50d "
+    "seresnextaa101d_32x8d resnetrs50 resnetrs270 resnetrs420 resnetv2_18 resnetv2_34d "
+    "resnetv2_50t resnetv2_152 iresnet18 iresnet50 iresnet100 iresnet200 seresnet20 "
+    "resnetv2_110"
+)
+NAMES = _ALL.split()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -89,7 +54,8 @@ def test_names_lead_to_designs_and_back(name: str) -> None:
     "name",
     [
         "resnext26ts", "resnet50_gn", "res2net50_26w_4s", "resnest14d", "skresnet18",
-        "seresnet33ts", "resnetv2_50x1_bit", "resnext18_32x4d", "resnext50", "resnet50_32x4d", "resnext50_0x4d",
+        "seresnet33ts", "resnetv2_50x1_bit", "resnext18_32x4d", "resnext50", "resnet50_32x4d",
+        "resnext50_0x4d",
         "wide_resnet50", "wide_resnet50_99", "iresnet26", "senet50", "resnet19d",
         "resnet99999", "ecaresnetlightest", "legacy_resnet50", "resnet\u0665\u0660d", "",
     ],
