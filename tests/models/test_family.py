@@ -22,6 +22,7 @@ from resnet_deploy.models.init import initialize_for_training
 from resnet_deploy.models.outputs import shape_output
 from resnet_deploy.models.registry import build, skeleton
 from resnet_deploy.models.resampling import MeanPool2d
+from resnet_deploy.models.resnet import ResNet
 from resnet_deploy.spec import (
     Attention,
     BlockKind,
@@ -140,6 +141,7 @@ def test_a_design_can_be_trained_and_gives_features(name: str) -> None:
     (answer - answer.detach().flip(0)).square().sum().backward()
     for path, parameter in module.named_parameters():
         assert parameter.grad is not None, path
+    assert isinstance(module, ResNet)
     parts = {id(p) for part in module.parts for layer in part for p in layer.parameters()}
     assert parts == {id(p) for p in module.parameters()}
     module.eval()
@@ -187,9 +189,9 @@ def test_squeeze_and_excitation_as_the_paper_has_it() -> None:
     module = SqueezeExcitation(6, 2)
     x = torch.randn(2, 6, 5, 7)
     with torch.no_grad():
-        z = x.mean((2, 3))
-        hidden = (z @ module.fc1.weight.flatten(1).T + module.fc1.bias).relu()
-        gate = torch.sigmoid(hidden @ module.fc2.weight.flatten(1).T + module.fc2.bias)
+        w1, w2 = (layer.weight.flatten(1) for layer in (module.fc1, module.fc2))
+        hidden = F.linear(x.mean((2, 3)), w1, module.fc1.bias).relu()
+        gate = torch.sigmoid(F.linear(hidden, w2, module.fc2.bias))
         torch.testing.assert_close(module(x), x * gate[:, :, None, None])
         relu = SqueezeExcitation(6, 2, relu_first=True)
         relu.load_state_dict(module.state_dict())
@@ -202,7 +204,7 @@ def test_channel_attention_as_the_paper_has_it() -> None:
     with torch.no_grad():
         z = F.pad(x.mean((2, 3)), (1, 1))
         w = module.conv.weight.flatten()
-        gate = torch.sigmoid(sum(w[i] * z[:, i : i + 6] for i in range(3)))
+        gate = torch.sigmoid(torch.stack([w[i] * z[:, i : i + 6] for i in range(3)]).sum(0))
         torch.testing.assert_close(module(x), x * gate[:, :, None, None])
 
 

@@ -18,6 +18,7 @@ import torch
 
 from resnet_deploy import load
 from resnet_deploy.errors import CheckpointError
+from resnet_deploy.models.network import Network
 
 FAMILY = (
     "timm-ecaresnet26t",
@@ -77,8 +78,14 @@ def write(zoo: Path, seeded: ModuleType, name: str, folder: Path) -> tuple[Path,
     return path, net.get("config")
 
 
-def distance(zoo: Path, seeded: ModuleType, name: str, path: Path) -> tuple[float, dict[str, str]]:
+def loaded(path: Path) -> Network:
     network = load(path)
+    assert isinstance(network, Network)
+    return network
+
+
+def distance(zoo: Path, seeded: ModuleType, name: str, path: Path) -> tuple[float, dict[str, str]]:
+    network = loaded(path)
     with torch.no_grad():
         logits = network.module(torch.from_numpy(seeded.images())).numpy()
     expected = np.load(zoo / f"{name}.npy")
@@ -92,7 +99,7 @@ def test_logits_are_the_peer_s(name: str, zoo: Path, seeded: ModuleType, tmp_pat
         far, assumed = distance(zoo, seeded, name, path)
         assert far < 2e-5
     else:  # no tensor tells how maps are filtered, and it is not assumed in silence
-        assumed = load(path).assumed
+        assumed = loaded(path).assumed
     assert ("pool" in assumed) is (name != "timm-legacy_seresnet50")
     if config is not None:
         (tmp_path / "config.json").write_text(json.dumps(config))
