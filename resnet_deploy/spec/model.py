@@ -230,6 +230,8 @@ def residual_spec(
         in_channels=in_channels,
         design=design,
     )
+    if not design.head:
+        return spec
     for family in (Family.IMAGENET, Family.CIFAR):
         paper = replace(spec, family=family, design=None)
         exists = paper.depth in PAPER_BLOCKS if family is Family.IMAGENET else paper.depth >= 8
