@@ -22,6 +22,7 @@ from resnet_deploy.loading.beside import (
     stated_by_module,
     stated_by_release,
 )
+from resnet_deploy.loading.bystanders import counters_dropped
 from resnet_deploy.loading.imagenet import CIFAR10_FILE, fetch
 from resnet_deploy.loading.reading import Reading, to_torchvision
 from resnet_deploy.loading.releases import published, release_of
@@ -156,7 +157,8 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
         size = request.image_size or stated.image_size
         module, spec = build_custom(replace(request, image_size=size).spec(), seed=seed)
         expected = module.state_dict()
-        state = strip_prefixes(raw, expected)
+        bare, left_out = counters_dropped(raw)
+        state, notices = strip_prefixes(bare, expected), (*notices, *left_out)
         if problem := misfit(state, expected):
             raise CheckpointError(f"{path.name} does not fit {request.model}: {problem}")
         if stated == NOTHING_STATED:
@@ -177,9 +179,10 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
     module.load_state_dict(state, strict=False)
     size, labels = spec.image_size, stated.labels
     if len(labels) not in (0, spec.num_classes):
+        where = path.name if labels == names else f"{CONFIG_FILE} beside {path.name}"
         deviations += (
-            f"{CONFIG_FILE} beside {path.name} names {len(labels)} classes, the weights have "
-            f"{spec.num_classes}: its names are not used",
+            f"{where} names {len(labels)} classes, the weights have {spec.num_classes}: its names "
+            "are not used",
         )
         labels = ()
     return Network(
