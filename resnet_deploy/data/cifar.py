@@ -125,7 +125,7 @@ def _unpickle(path: Path) -> dict[str, Any]:
 
 def _content(data: bytes) -> Any:
     budget = Budget(len(data))
-    table = {**numpy_builders(budget), "builtins.bytes": lambda arguments: b""}
+    table = numpy_builders(budget)
     content = Unpickler(data, builders=table, persistent=_nothing, budget=budget).load()
     if not isinstance(content, dict):
         return content

@@ -223,8 +223,8 @@ def _tensors(
         raise CheckpointError(f"{path} holds no weights ({held}): save model.state_dict()")
     if endless := next((key for key in found.state if _ENDLESS_NUMBER.search(key)), None):
         raise CheckpointError(
-            f"{path} has a tensor called {endless:.60}, and no net has so many layers: the file is "
-            "damaged or made up"
+            f"{path} has a tensor called {endless!r:.60}, and no net has so many layers: the "
+            "file is damaged or made up"
         )
     notices = (*notices_of(path, content, found.state), *found.notices)
     return found.state, card_of(path, content), notices, found.labels

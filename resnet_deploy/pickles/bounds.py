@@ -16,6 +16,9 @@ _TIMES = 8
 """Weights that are averaged, trained and best may share their storages, and zip files deflate."""
 
 _FREE_BYTES = 16 << 20
+_FREE_VIEWS = 1 << 30
+"""Of tensors, in bytes: all of a VGG-19 may be one zero, expanded; a view takes no memory here."""
+
 _MOST_OPERATIONS = 4_000_000
 """Of all pickles in a file: a ResNet-200 with its optimizer takes 100,000."""
 
@@ -32,8 +35,8 @@ class Budget:
     """How much a file of ``file_bytes`` may make this process allocate and do."""
 
     def __init__(self, file_bytes: int) -> None:
-        self._limit = _TIMES * file_bytes + _FREE_BYTES
-        self._storages = self._tensors = self._limit
+        self._storages = _TIMES * file_bytes + _FREE_BYTES
+        self._tensors = _TIMES * file_bytes + _FREE_VIEWS
         self._operations = _MOST_OPERATIONS
 
     def storage(self, count: int) -> None:
@@ -67,9 +70,9 @@ class Budget:
                 "tensors alone"
             )
 
-    def _check(self, left: int) -> None:
+    @staticmethod
+    def _check(left: int) -> None:
         if left < 0:
             raise Refused(
-                f"asks for more than {self._limit >> 20:,} MB, far more than it holds: save "
-                "contiguous tensors"
+                "asks for far more memory than it holds numbers for: save contiguous tensors"
             )

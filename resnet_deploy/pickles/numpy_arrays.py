@@ -112,6 +112,8 @@ def numpy_builders(budget: Budget) -> dict[str, Builder]:
         "numpy.core.numeric._frombuffer": array_from_buffer,
         "numpy.core.multiarray.scalar": _scalar,
         "_codecs.encode": latin1,
+        # How Python 3 writes empty bytes into old pickles.
+        "builtins.bytes": lambda arguments: arguments[0] if arguments else b"",
     }
 
 

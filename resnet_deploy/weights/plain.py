@@ -101,14 +101,14 @@ def _check_parameter(key: Any, value: Any) -> None:
         return
     for pattern, reason in _UNREADABLE_KEYS:
         if pattern.fullmatch(key):
-            raise Refused(f"can't be read: {key:.100} {reason}")
+            raise Refused(f"can't be read: {key!r:.100} {reason}")
     if not isinstance(value, StandIn) or not _PARAMETER.fullmatch(key):
         return
     for pattern, reason in _UNREADABLE:
         if pattern.search(value.of):
-            raise Refused(f"can't be read: {key:.100} {reason}")
+            raise Refused(f"can't be read: {key!r:.100} {reason}")
     if tensor_of(value) is value:
         raise Refused(
-            f"can't be read: {key:.100} is a {value.of}, no plain tensor; save model.state_dict() "
-            "of plain tensors"
+            f"can't be read: {key!r:.100} is a {value.of}, no plain tensor; save "
+            "model.state_dict() of plain tensors"
         )

@@ -56,7 +56,7 @@ def joined(parts: dict[Path, tuple[set[str], Any]]) -> dict[str, Any]:
         held = content if isinstance(content, dict) else {}
         if lacking := sorted(names - held.keys()):
             raise Refused(
-                f"lists {lacking[0]:.100} in {path.name}, which does not hold it: download "
+                f"lists {lacking[0]!r:.100} in {path.name}, which does not hold it: download "
                 "that file again"
             )
         state |= {name: held[name] for name in sorted(names)}

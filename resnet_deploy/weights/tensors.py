@@ -187,7 +187,6 @@ def builders(budget: Budget, nested: Callable[[bytes], Any]) -> dict[str, Builde
         "builtins.set": _given([]),
         "builtins.frozenset": _given([]),
         "builtins.list": _given([]),
-        "builtins.bytes": _given(b""),
         "builtins.bytearray": _given(b""),
         **numpy_builders(budget),
     }

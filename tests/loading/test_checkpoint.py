@@ -310,7 +310,7 @@ def test_broken_numbers_are_refused_by_layer(
 def test_sparse_tensors_are_refused(save: Callable[[Any], str]) -> None:
     state = state_of(CIFAR8)
     state["fc.weight"] = state["fc.weight"].to_sparse()
-    assert "fc.weight is not a plain tensor" in refusal(save(state))
+    assert "'fc.weight' is sparse: save tensor.to_dense()" in refusal(save(state))
 
 
 @pytest.mark.parametrize(

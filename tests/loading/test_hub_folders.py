@@ -374,9 +374,9 @@ def test_factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tuple(f"{n}.pt" for n in range(9)), r"holds 9 weights files \(0.pt, .*, …\): name one"),
         (
             ("model-00001-of-00002.safetensors", "model.safetensors.index.json"),
-            "holds weights in several parts",
+            r"model.safetensors.index.json is damaged",
         ),
-        (("pytorch_model.bin.index.json",), "holds weights in several parts"),
+        (("pytorch_model.bin.index.json",), r"pytorch_model.bin.index.json is damaged"),
     ],
     ids=range(6),
 )

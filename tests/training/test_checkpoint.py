@@ -1,6 +1,7 @@
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -87,7 +88,7 @@ def test_every_cut_is_told(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for length in range(0, len(whole), len(whole) // 40):
         path.write_bytes(whole[:length])
-        with pytest.raises(CheckpointError, match="is damaged|is empty"):
+        with pytest.raises(CheckpointError, match=r"is damaged|is empty"):
             load_checkpoint(path)
 
 
@@ -105,5 +106,5 @@ def test_no_code_is_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nowhere.pt", "."])
 def test_what_can_not_be_read(name: str, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="does not exist|is a folder"):
+    with pytest.raises(CheckpointError, match=r"does not exist|is a folder"):
         load_checkpoint(tmp_path / name)
