@@ -78,8 +78,8 @@ def _prefixes(state: State, layout: Layout) -> list[str]:
     prefixes = [match[1] for match in map(anchor.fullmatch, state) if match]
     if len(prefixes) > _MOST_NETS:
         raise CheckpointError(
-            f"the checkpoint holds {len(prefixes)} nets in the layout of {layout.name}: save one of "
-            "them alone"
+            f"the checkpoint holds {len(prefixes)} nets in the layout of {layout.name}: save one "
+            "of them alone"
         )
 
     def has(prefix: str, pattern: str) -> bool:
