@@ -21,6 +21,7 @@ from resnet_deploy.loading.beside import (
     stated_beside,
     stated_by_release,
 )
+from resnet_deploy.loading.bystanders import counters_dropped
 from resnet_deploy.loading.imagenet import CIFAR10_FILE, fetch
 from resnet_deploy.loading.packaged import (
     build_for,
@@ -177,9 +178,10 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
     else:
         stated = stated_beside(path, raw, request, release_of(path.name, sha256))
     if request.is_custom:
-        module, spec = build_for(request, raw, stated.image_size, path.name, seed=seed)
+        bare, left_out = counters_dropped(raw)
+        module, spec = build_for(request, bare, stated.image_size, path.name, seed=seed)
         expected = named_tensors(module)
-        state = strip_prefixes(raw, expected)
+        state, notices = strip_prefixes(bare, expected), (*notices, *left_out)
         if problem := misfit(state, expected):
             raise CheckpointError(f"{path.name} does not fit {request.model}: {problem}")
         if stated == NOTHING_STATED:
@@ -200,9 +202,10 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
     trained(module).load_state_dict(state, strict=False)
     size, labels = spec.image_size, stated.labels
     if len(labels) not in (0, spec.num_classes):
+        where = path.name if labels == names else f"{CONFIG_FILE} beside {path.name}"
         deviations += (
-            f"{CONFIG_FILE} beside {path.name} names {len(labels)} classes, the weights have "
-            f"{spec.num_classes}: its names are not used",
+            f"{where} names {len(labels)} classes, the weights have {spec.num_classes}: its names "
+            "are not used",
         )
         labels = ()
     return Network(
