@@ -19,6 +19,7 @@ from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.onnx_file import Artifact, make
 from resnet_deploy.dependencies import INSTALL, require
 from resnet_deploy.errors import ExportError, MissingDependencyError, SpecError, one_line
+from resnet_deploy.graph.module_names import module_of
 from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.outputs import shaped, tensor_names
@@ -77,9 +78,9 @@ def export_network(
         versions={"resnet-deploy": __version__, **versions(MAKERS)},
     )
     module = shaped(network, spec.output)
+    left: tuple[str, ...] = ()
     if spec.fold:
         module, left = fold_batchnorm(module)
-        card = card.with_step("fold_batchnorm", {"not_folded": list(left)})
     graph = export_graph(
         module,
         image_size=network.spec.image_size,
@@ -88,6 +89,13 @@ def export_network(
         batch_size=spec.batch_size,
         output=spec.output,
     )
+    if spec.fold:
+        # What has no convolution in front of it became one by a pass, or went into the next.
+        kept = {
+            module_of(node) for node in graph.graph.node if node.op_type == "BatchNormalization"
+        }
+        reasons = [reason for reason in left if reason.partition(":")[0] in kept]
+        card = card.with_step("fold_batchnorm", {"not_folded": reasons})
     options = {"exporter": "dynamo", "opset": opset, "batch_size": spec.batch_size}
     card = card.with_step("export", options)
     if spec.simplify:

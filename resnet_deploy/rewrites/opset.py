@@ -21,6 +21,7 @@ MAX_OPSET = 23
 
 _UNCHANGED = frozenset(
     {
+        "Abs",
         "Add",
         "AveragePool",
         "BatchNormalization",
@@ -28,27 +29,50 @@ _UNCHANGED = frozenset(
         "Concat",
         "Conv",
         "DequantizeLinear",
+        "Div",
+        "Elu",
+        "Erf",
+        "Exp",
+        "Expand",
         "Flatten",
+        "Gather",
         "Gemm",
         "GlobalAveragePool",
+        "GlobalMaxPool",
+        "HardSigmoid",
         "Identity",
+        "LeakyRelu",
         "MatMul",
+        "Max",
         "MaxPool",
+        "Min",
         "Mul",
+        "Neg",
+        "PRelu",
         "Pad",
+        "Pow",
         "QuantizeLinear",
+        "Reciprocal",
+        "ReduceSum",
         "Relu",
         "Reshape",
         "Sigmoid",
         "Slice",
         "Softmax",
         "SpaceToDepth",
+        "Sqrt",
+        "Squeeze",
         "Sub",
+        "Tanh",
         "TopK",
         "Transpose",
+        "Unsqueeze",
     }
 )
 """Operators that mean the same in every opset from 13 on; later ones only added types."""
+
+_UNCHANGED_SINCE = {"HardSwish": 14, "Shape": 15}
+"""Operators that mean the same from a later opset on."""
 
 
 _EQUAL_SPLIT = 18
@@ -77,7 +101,9 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     """
     converted = copy.deepcopy(model)
     before = opset_of(model)
-    unchanged = _UNCHANGED if before >= MIN_OPSET else frozenset()
+    lowest = min(before, opset)
+    later = {name for name, since in _UNCHANGED_SINCE.items() if lowest >= since}
+    unchanged = _UNCHANGED | later if before >= MIN_OPSET else frozenset()
     try:
         if before != opset and not {node.op_type for node in model.graph.node} <= unchanged:
             splits = before >= _EQUAL_SPLIT > opset >= MIN_OPSET
