@@ -691,8 +691,8 @@ def witness(
     from resnet_deploy.models.network import Network
 
     require("torch", "asking BatchNorm")
+    from resnet_deploy.batchnorm_witness.testimony import ask_file, ask_network
     from resnet_deploy.reference import network_behind
-    from resnet_deploy.witness.testimony import ask_file, ask_network
 
     pictures = _required(data, follow_links=follow_links)
     if isinstance(source, Network):
