@@ -19,6 +19,7 @@ from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.onnx_file import Artifact, make
 from resnet_deploy.dependencies import INSTALL, require
 from resnet_deploy.errors import ExportError, MissingDependencyError, SpecError, one_line
+from resnet_deploy.graph.module_names import module_of
 from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.outputs import shaped, tensor_names
@@ -77,16 +78,24 @@ def export_network(
         versions={"resnet-deploy": __version__, **versions(MAKERS)},
     )
     module = shaped(network, spec.output)
+    left: tuple[str, ...] = ()
     if spec.fold:
         module, left = fold_batchnorm(module)
-        card = card.with_step("fold_batchnorm", {"not_folded": list(left)})
     graph = export_graph(
         module,
         image_size=network.spec.image_size,
+        in_channels=network.spec.in_channels,
         opset=opset,
         batch_size=spec.batch_size,
         output=spec.output,
     )
+    if spec.fold:
+        # What has no convolution in front of it became one by a pass, or went into the next.
+        kept = {
+            module_of(node) for node in graph.graph.node if node.op_type == "BatchNormalization"
+        }
+        reasons = [reason for reason in left if reason.partition(":")[0] in kept]
+        card = card.with_step("fold_batchnorm", {"not_folded": reasons})
     options = {"exporter": "dynamo", "opset": opset, "batch_size": spec.batch_size}
     card = card.with_step("export", options)
     if spec.simplify:
@@ -117,6 +126,7 @@ def export_graph(
     module: nn.Module,
     *,
     image_size: int,
+    in_channels: int = 3,
     opset: int,
     batch_size: int | None = None,
     output: OutputSpec = LOGITS,
@@ -124,10 +134,11 @@ def export_graph(
     """Return the ONNX graph of ``module``, cleaned by the default passes.
 
     Args:
-        module: in eval mode; takes ``(N, 3, image_size, image_size)`` float32 and returns
-            ``(N, classes)``, or what ``models.outputs.shape_output`` made of it. Fold BatchNorm
-            first: see ``models.fold``.
+        module: in eval mode; takes ``(N, in_channels, image_size, image_size)`` float32 and
+            returns ``(N, classes)``, or what ``models.outputs.shape_output`` made of it. Fold
+            BatchNorm first: see ``models.fold``.
         image_size: height and width of the input in pixels.
+        in_channels: of the input.
         opset: of the result.
         batch_size: fixed first dimension; None keeps it dynamic.
         output: names the graph's outputs; softmax and top-K are put behind the logits here.
@@ -138,7 +149,7 @@ def export_graph(
         ExportError: the module can't be traced, or fixes the batch size itself.
         MissingDependencyError: onnxscript is not installed.
     """
-    example = torch.zeros(_EXAMPLE_BATCH, 3, image_size, image_size)
+    example = torch.zeros(_EXAMPLE_BATCH, in_channels, image_size, image_size)
     program = _trace(module, example, tensor_names(module, output))
     model = program.model
     results = run_passes(model)

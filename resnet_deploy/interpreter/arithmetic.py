@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,9 +14,9 @@ from resnet_deploy.interpreter.node import Converted, Node, identity
 
 
 def convert_conv(node: Node) -> Converted:
-    """A convolution over height and width; weight and bias must be constants."""
+    """A convolution over height and width, or along one line; weight and bias are constants."""
     weight = node.constant(1)
-    if weight.ndim != 4:
+    if weight.ndim not in (3, 4):
         raise node.unsupported(f"a convolution over {weight.ndim - 2} dimensions")
     bias = node.constant(2) if node.has(2) else None
     return convolution(weight, bias, node.attributes), node.inputs[:1]
@@ -123,13 +124,19 @@ def convert_top_k(node: Node) -> Converted:
     return top_k, node.inputs[:1]
 
 
-def convert_reduce_mean(node: Node) -> Converted:
-    """The mean over the given axes, or all."""
-    axes = node.ints("axes", 1)
-    if not axes and node.attributes.get("noop_with_empty_axes", 0):
-        return identity, node.inputs[:1]
-    keep = bool(node.attributes.get("keepdims", 1))
-    return (lambda x: torch.mean(x, dim=axes or list(range(x.ndim)), keepdim=keep)), node.inputs[:1]
+def convert_reduce(function: Callable[..., Tensor]) -> Callable[[Node], Converted]:
+    """The mean or the sum over the given axes, or all."""
+
+    def convert(node: Node) -> Converted:
+        axes = node.ints("axes", 1)
+        if not axes and node.attributes.get("noop_with_empty_axes", 0):
+            return identity, node.inputs[:1]
+        keep = bool(node.attributes.get("keepdims", 1))
+        return (lambda x: function(x, dim=axes or list(range(x.ndim)), keepdim=keep)), node.inputs[
+            :1
+        ]
+
+    return convert
 
 
 def convert_quantize(node: Node) -> Converted:

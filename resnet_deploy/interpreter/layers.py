@@ -13,14 +13,16 @@ from torch.nn import functional as F
 _Pair = tuple[int, int]
 
 
-def convolution(
-    weight: Tensor, bias: Tensor | None, attributes: Mapping[str, Any]
-) -> nn.Conv2d | nn.Sequential:
+def convolution(weight: Tensor, bias: Tensor | None, attributes: Mapping[str, Any]) -> nn.Module:
     """Return an ONNX Conv of ``weight`` ``(O, I / groups, H, W)`` and ``bias`` ``(O,)``.
 
-    Borders that differ between two sides, or depend on the input's size (``auto_pad``), become
-    a layer of their own before the convolution.
+    One of ``(O, I / groups, L)``, along a line, is computed on an image of height 1. Borders that
+    differ between two sides, or depend on the input's size (``auto_pad``), become a layer of their
+    own before the convolution.
     """
+    if weight.ndim == 3:
+        flat = convolution(weight[:, :, None], bias, _of_height_one(attributes))
+        return nn.Sequential(nn.Unflatten(1, (-1, 1)), flat, nn.Flatten(1, 2))
     groups = int(attributes.get("group", 1))
     kernel = _pair(weight.shape[2:])
     padding = _own_padding(attributes)
@@ -40,6 +42,18 @@ def convolution(
     if padding is not None:
         return layer
     return nn.Sequential(_border(attributes, kernel, 0.0), layer)
+
+
+def _of_height_one(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a convolution along a line for one over an image of height 1."""
+    wide = dict(attributes)
+    for name, beside in (("strides", 1), ("dilations", 1)):
+        if name in attributes:
+            wide[name] = [beside, *attributes[name]]
+    if "pads" in attributes:
+        before, after = attributes["pads"]
+        wide["pads"] = [0, before, 0, after]
+    return wide
 
 
 def max_pool(attributes: Mapping[str, Any]) -> nn.MaxPool2d | nn.Sequential:

@@ -115,9 +115,10 @@ def convert_slice(node: Node) -> Converted:
 
 
 def convert_pad(node: Node) -> Converted:
-    """A border of one constant value."""
-    if node.attributes.get("mode", "constant") != "constant":
-        raise node.unsupported(f"padding by {node.attributes['mode']}")
+    """A border of one constant value, or of the image's own: mirrored, or its edge repeated."""
+    mode = node.attributes.get("mode", "constant")
+    if mode not in ("constant", "edge", "reflect"):
+        raise node.unsupported(f"padding by {mode}")
     pads = node.ints("pads", 1) or []
     value = node.constant(2).item() if node.has(2) else node.attributes.get("value", 0.0)
     axes = node.ints("axes", 3)
@@ -128,10 +129,24 @@ def convert_pad(node: Node) -> Converted:
             axes or range(x.ndim), pads, pads[len(pads) // 2 :], strict=False
         ):
             both[axis] = (low, high)
+        if mode != "constant":
+            return _of_the_image(x, both, mirrored=mode == "reflect")
         # PyTorch lists the last dimension first.
         return F.pad(x, [amount for pair in reversed(both) for amount in pair], value=value)
 
     return pad, node.inputs[:1]
+
+
+def _of_the_image(x: Tensor, both: list[tuple[int, int]], *, mirrored: bool) -> Tensor:
+    """Take what the border holds by index: PyTorch mirrors some ranks only."""
+    for axis, (low, high) in enumerate(both):
+        if low or high:
+            last = x.shape[axis] - 1
+            index = torch.arange(-low, last + 1 + high)
+            if mirrored:
+                index = last - (index.abs() - last).abs()
+            x = x.index_select(axis, index.clamp(0, last).to(x.device))
+    return x
 
 
 def convert_constant(node: Node) -> Converted:

@@ -40,19 +40,14 @@ def _replace(graph: ir.Graph, pool: ir.Node) -> str | None:
     if x is None or x.shape is None or channels is None or len(kernel) != 2:
         return "its input is not known to be an image"
     size, strides, pads = x.shape.dims[2:], ints(pool, "strides", (1, 1)), ints(pool, "pads", (0,))
-    if pool.attributes.get_string("auto_pad", "NOTSET") not in ("", "NOTSET", "VALID"):
-        return "it pads by the size of its input"
-    if set(ints(pool, "dilations", (1,))) != {1}:
-        return "it has dilations"
-    if any(pads) and not pool.attributes.get_int("count_include_pad", 0):
-        return "its border does not count"
-    metadata = dict(pool.metadata_props)
-    if size == kernel and not any(pads):
-        new = ir.node("GlobalAveragePool", [x], name=pool.name, metadata_props=metadata)
-    elif pool.attributes.get_int("ceil_mode", 0) and not _divides(size, kernel, strides, pads):
-        return "it rounds the size up"
-    elif math.prod(kernel) > _LARGEST:
+    whole = size == kernel and not any(pads)
+    if (reason := _reason_against(pool, size, kernel, strides, pads)) is not None:
+        return reason
+    if math.prod(kernel) > _LARGEST and not whole:
         return "its window is large"
+    metadata = dict(pool.metadata_props)
+    if whole:
+        new = ir.node("GlobalAveragePool", [x], name=pool.name, metadata_props=metadata)
     else:
         weight = np.full((channels, 1, *kernel), 1 / math.prod(kernel), np.float32)
         inputs = [
@@ -68,6 +63,25 @@ def _replace(graph: ir.Graph, pool: ir.Node) -> str | None:
         }
         new = ir.node("Conv", inputs, attributes, name=pool.name, metadata_props=metadata)
     ir.convenience.replace_nodes_and_values(graph, pool, [pool], [new], pool.outputs, new.outputs)
+    return None
+
+
+def _reason_against(
+    pool: ir.Node,
+    size: tuple[object, ...],
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    pads: tuple[int, ...],
+) -> str | None:
+    """Return why not all of its means are of as many pixels, or None."""
+    if pool.attributes.get_string("auto_pad", "NOTSET") not in ("", "NOTSET", "VALID"):
+        return "it pads by the size of its input"
+    if set(ints(pool, "dilations", (1,))) != {1}:
+        return "it has dilations"
+    if any(pads) and not pool.attributes.get_int("count_include_pad", 0):
+        return "its border does not count"
+    if pool.attributes.get_int("ceil_mode", 0) and not _divides(size, kernel, strides, pads):
+        return "it rounds the size up"
     return None
 
 

@@ -55,8 +55,9 @@ def _fold(graph: ir.Graph, bn: ir.Node) -> str | None:
         return "the parameters of the layer in front of it are computed at run time"
     axis = 0
     if layer.op_type == "Gemm":
-        factors = [layer.attributes.get_float(name, 1.0) for name in ("alpha", "beta")]
-        if factors != [1.0, 1.0] or layer.attributes.get_int("transA", 0):
+        factors = [layer.attributes.get_float(factor, 1.0) for factor in ("alpha", "beta")]
+        transposed = layer.attributes.get_int("transA", 0)
+        if factors != [1.0, 1.0] or transposed:
             return "the Gemm in front of it has factors or a transposed input"
         axis = 0 if layer.attributes.get_int("transB", 0) else 1
 

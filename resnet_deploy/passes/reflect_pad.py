@@ -19,8 +19,8 @@ _WIDEST = 4
 def reflect_pad(model: ir.Model) -> PassResult:
     """Rewrite every Pad of height and width with mode ``reflect`` or ``edge``.
 
-    Refuses other dimensions, cropping, more than four pixels at a side, what is computed at run time
-    or of unknown size, and an output that is the graph's.
+    Refuses other dimensions, cropping, more than four pixels at a side, what is computed at run
+    time or of unknown size, and an output that is the graph's.
     """
     return rewrite_each(
         model,

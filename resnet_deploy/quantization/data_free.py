@@ -31,12 +31,13 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from resnet_deploy.errors import UnsupportedGraphError
-from resnet_deploy.graph.constants import constant, ints
+from resnet_deploy.graph.constants import constant, ints, optional_input
 from resnet_deploy.graph.layers import LAYOUT_KEY
 from resnet_deploy.graph.module_names import torch_module
 from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.quantization.histogram import Histogram
+from resnet_deploy.quantization.kernels import is_depthwise
 from resnet_deploy.quantization.moments import LayerInput, Moments
 from resnet_deploy.quantization.plan import WEIGHTED, Plan
 
@@ -190,7 +191,7 @@ def _derived(node: ir.Node, known: Mapping[ir.Value, Samples]) -> Samples | None
             whose values can be derived.
     """
     activations = [value for value in node.inputs if value is not None and constant(value) is None]
-    if node.op_type in WEIGHTED and COPIES_KEY not in node.metadata_props:
+    if not _is_computed(node):
         raise UnsupportedGraphError(
             f"{node.name} has no trained BatchNorm behind it, so its range can't be known without "
             "images: use --calibration DIR"
@@ -206,6 +207,20 @@ def _derived(node: ir.Node, known: Mapping[ir.Value, Samples]) -> Samples | None
         f"the values of {node.name} ({node.op_type}) can't be derived from BatchNorm "
         "statistics: use --calibration DIR"
     )
+
+
+def _is_computed(node: ir.Node) -> bool:
+    """Whether the weights of ``node`` tell enough: each channel comes from itself alone, if any.
+
+    More than one pixel must count with one sign: a difference of pixels depends on how alike they
+    are.
+    """
+    if node.op_type not in WEIGHTED or COPIES_KEY in node.metadata_props:
+        return True
+    weight = constant(optional_input(node, 1))
+    if weight is None or weight.ndim != 4 or not is_depthwise(node, weight):
+        return False
+    return weight.shape[2:] == (1, 1) or bool((weight >= 0).all())
 
 
 def _clip(node: ir.Node, inputs: list[Samples]) -> Samples:
@@ -227,13 +242,36 @@ def _binary(node: ir.Node, inputs: list[Samples]) -> Samples | None:
 
 
 def _concat(node: ir.Node, inputs: list[Samples]) -> Samples | None:
-    return np.concatenate(inputs) if node.attributes["axis"].as_int() in (1, -3) else None
+    if node.attributes["axis"].as_int() in (1, -3):
+        return np.concatenate(inputs)
+    return inputs[0] if all(samples is inputs[0] for samples in inputs) else None
 
 
-def _copy_channels(node: ir.Node, inputs: list[Samples]) -> Samples:
-    weight = constant(node.inputs[1])
-    assert weight is not None, "zero_pad_shortcut makes constant weights"
-    return np.asarray(weight[:, :, 0, 0] @ inputs[0])
+def _cut(node: ir.Node, inputs: list[Samples]) -> Samples | None:
+    """Rows and columns of an image are distributed as the image is."""
+    axes = constant(optional_input(node, 3))
+    return inputs[0] if axes is not None and set(axes.ravel()) <= {2, 3} else None
+
+
+def _convolved(node: ir.Node, inputs: list[Samples]) -> Samples | None:
+    """Copy channels, or filter each: a mean, a blur, a BatchNorm with no layer in front."""
+    weight, bias = constant(node.inputs[1]), constant(optional_input(node, 2))
+    assert weight is not None, "the plan takes nodes with constant weights only"
+    if COPIES_KEY in node.metadata_props:
+        return np.asarray(weight[:, :, 0, 0] @ inputs[0])
+    if len(weight) != len(inputs[0]):
+        return None
+    taps = weight.reshape(len(weight), -1)
+    result = np.zeros_like(inputs[0])
+    for place, factors in enumerate(taps.T):
+        image = place % _INDEPENDENT * SAMPLES // _INDEPENDENT
+        result += factors[:, None] * np.roll(inputs[0], image, axis=1)
+    return result if bias is None else result + bias.astype(np.float32)[:, None]
+
+
+def _leaky(node: ir.Node, inputs: list[Samples]) -> Samples:
+    slope = node.attributes.get_float("alpha", 0.01)
+    return np.asarray(np.where(inputs[0] < 0, slope * inputs[0], inputs[0]), np.float32)
 
 
 def _pooled(node: ir.Node, inputs: list[Samples]) -> Samples:
@@ -257,14 +295,16 @@ _OPERATORS: dict[str, Callable[[ir.Node, list[Samples]], Samples | None]] = {
     "AveragePool": _pooled,
     "Clip": _clip,
     "Concat": _concat,
-    "Conv": _copy_channels,
+    "Conv": _convolved,
     "Flatten": lambda _, inputs: inputs[0],
     "GlobalAveragePool": _pooled,
+    "LeakyRelu": _leaky,
     "MaxPool": _pooled,
     "Mul": _binary,
     "Relu": lambda _, inputs: np.maximum(inputs[0], 0),
     "Reshape": _same_memory,
     "Sigmoid": lambda _, inputs: (1 / (1 + np.exp(-inputs[0].astype("d")))).astype(np.float32),
+    "Slice": _cut,
     "Transpose": _same_memory,
 }
 """What is computed from samples; None where the operator's attributes rule it out."""

@@ -140,13 +140,14 @@ def _float_ops(
 
 
 def _vectors(graph: onnx.GraphProto) -> set[str]:
-    """Return the tensors that have one value or one row of values per image."""
-    found = set()
-    for value in graph.value_info:
-        sizes = value.type.tensor_type.shape.dim[1:]
-        wide = [size for size in sizes if size.dim_value != 1]
-        if sizes and len(wide) <= 1 and all(size.dim_value for size in sizes):
-            found.add(value.name)
+    """Return the tensors that are computed from pooled images alone; in graph order."""
+    found: set[str] = set()
+    computed = {name for node in graph.node for name in node.output}
+    for node in graph.node:
+        pools = node.op_type in ("GlobalAveragePool", "QLinearGlobalAveragePool")
+        inputs = [name for name in node.input if name in computed]
+        if pools or (inputs and found.issuperset(inputs)):
+            found.update(node.output)
     return found
 
 

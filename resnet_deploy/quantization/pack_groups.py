@@ -1,4 +1,4 @@
-"""Grouped int8 convolutions with few channels per group  =>  fewer groups of block-diagonal weights.
+"""Grouped int8 convolutions  =>  fewer and wider groups, with block-diagonal weights.
 
 ONNX Runtime runs each group of a convolution as an im2col and a matrix product of its own. A group
 of a ResNeXt has 4 to 32 channels: far too narrow for a kernel that computes 16 or more columns and
@@ -6,13 +6,18 @@ depths of 64 at once. ``n`` groups side by side are one group whose weights are 
 diagonal: ``n`` times the multiplications, and yet less time, up to the width that fills the kernel.
 Codes stay what they are, so every sum is the same to the last bit.
 
-Measured on a Xeon with AMX, one thread, 3x3, microseconds by channels per group
-(``bench/grouped.py``; figures of one layer of a ResNeXt-50 32x4d per line):
+Measured on a Xeon with AMX, one thread, the 3x3 convolutions of a ResNeXt-50 32x4d, microseconds by
+channels per group (``bench/grouped.py``):
 
-    GROUP_FIGURES
+    128 at 56x56                 4: 4450   8: 2117   16: 1507   32: 887   64: 866
+    256 at 56x56, stride 2                 8: 1113   16:  665   32: 484   64: 454   128: 553
+    256 at 28x28                           8: 1013   16:  641   32: 401   64: 356   128: 467
+    512 at 28x28, stride 2                           16:  351   32: 221   64: 188   128: 278
+    512 at 14x14                                     16:  335   32: 215   64: 190   128: 250
+    1024 at 7x7                                                 32: 127   64: 128   128: 166
 
-32 channels are within a tenth or two of the best on all of them, at half the multiplications of 64,
-which CPUs without AMX have to do one by one. Depthwise convolutions have a kernel of their own, and
+32 channels are within a sixth of the best, with half the multiplications of 64, which CPUs without
+AMX pay for. Depthwise convolutions have a kernel of their own, and
 groups of an odd number of channels are left, because kernels that add up pairs pair others then.
 """
 

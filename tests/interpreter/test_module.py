@@ -49,6 +49,29 @@ CASES: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], int]] = {
     "clip": (single("Clip", "lo", "hi"), {"lo": np.float32(0), "hi": np.float32(0.5)}, 20),
     "clip-high-only": (single("Clip", "", "hi"), {"hi": np.float32(0.5)}, 20),
     "clip-opset-6": (single("Clip", min=0.0, max=0.5), {}, 10),
+    "prelu": (single("PRelu", "a"), {"a": random(4, 1, 1)}, 20),
+    "elu": (single("Elu", alpha=0.7), {}, 20),
+    "tanh": (single("Tanh"), {}, 20),
+    "erf": (single("Erf"), {}, 20),
+    "pow": (
+        [helper.make_node("Abs", ["x"], ["a"]), helper.make_node("Pow", ["a", "p"], ["y"])],
+        {"p": np.float32(3)},
+        20,
+    ),
+    "square-root": (
+        [helper.make_node("Exp", ["x"], ["e"]), helper.make_node("Sqrt", ["e"], ["y"])],
+        {},
+        20,
+    ),
+    "reciprocal": (
+        [
+            helper.make_node("Exp", ["x"], ["e"]),
+            helper.make_node("Neg", ["e"], ["n"]),
+            helper.make_node("Reciprocal", ["n"], ["y"]),
+        ],
+        {},
+        20,
+    ),
     "leaky-relu": (single("LeakyRelu", alpha=0.2), {}, 20),
     "sigmoid": (single("Sigmoid"), {}, 20),
     "hard-sigmoid": (single("HardSigmoid", alpha=0.3, beta=0.4), {}, 20),
@@ -63,6 +86,8 @@ CASES: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], int]] = {
     "global-average-pool": (single("GlobalAveragePool"), {}, 20),
     "reduce-mean": (single("ReduceMean", "a", keepdims=0), {"a": ints(2, 3)}, 20),
     "reduce-mean-opset-13": (single("ReduceMean", axes=[2, 3], keepdims=1), {}, 13),
+    "reduce-sum": (single("ReduceSum", "a", keepdims=0), {"a": ints(1)}, 20),
+    "global-max-pool": (single("GlobalMaxPool"), {}, 20),
     "reduce-mean-all": (single("ReduceMean"), {}, 20),
     "flatten": (single("Flatten"), {}, 20),
     "flatten-0": (single("Flatten", axis=0), {}, 20),
@@ -83,6 +108,26 @@ CASES: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], int]] = {
     "pad": (single("Pad", "p", "v"), {"p": ints(0, 1, 2, 0, 0, 3, 0, 1), "v": np.float32(2)}, 20),
     "pad-axes": (single("Pad", "p", "", "a"), {"p": ints(1, 2), "a": ints(1)}, 20),
     "pad-opset-2": (single("Pad", pads=[0, 0, 1, 1, 0, 0, 1, 1], value=1.5), {}, 10),
+    "pad-reflect": (single("Pad", "p", mode="reflect"), {"p": ints(0, 2, 1, 0, 0, 0, 3, 1)}, 20),
+    "pad-edge": (single("Pad", "p", mode="edge"), {"p": ints(0, 0, 2, 1, 0, 0, 1, 0)}, 20),
+    "conv-along-a-line": (
+        [
+            helper.make_node("Reshape", ["x", "s"], ["r"]),
+            helper.make_node(
+                "Conv", ["r", "w"], ["y"], pads=[1, 2], strides=[2], dilations=[2], group=2
+            ),
+        ],
+        {"s": ints(0, 0, -1), "w": random(6, 2, 3)},
+        20,
+    ),
+    "conv-along-a-line-same": (
+        [
+            helper.make_node("Reshape", ["x", "s"], ["r"]),
+            helper.make_node("Conv", ["r", "w"], ["y"], auto_pad="SAME_UPPER", strides=[3]),
+        ],
+        {"s": ints(0, 0, -1), "w": random(2, 4, 4)},
+        20,
+    ),
     "expand": (single("Expand", "s"), {"s": ints(3, 1, 1, 6, 1)}, 20),
     "expand-computed": (
         [helper.make_node("Shape", ["c"], ["s"]), *single("Expand", "s")],
@@ -335,8 +380,8 @@ def test_paths_that_clash_with_each_other_or_with_nn_module():
 @pytest.mark.parametrize(
     ("nodes", "named"),
     [
-        (single("Erf", name="gelu"), "Erf node 'gelu'"),
-        (single("Pad", mode="reflect", pads=[0, 0, 1, 1], name="p"), "reflect"),
+        (single("Asin", name="gelu"), "Asin node 'gelu'"),
+        (single("Pad", mode="wrap", pads=[0, 0, 1, 1], name="p"), "wrap"),
         ([helper.make_node("Conv", ["x", "x"], ["y"], name="own")], "'x' is not a constant"),
     ],
 )

@@ -22,10 +22,10 @@ def test_results_go_by_the_name_of_the_pass() -> None:
 
     assert "Identity" not in op_types(graph)
     assert results["clean"] == PassResult(1)
-    assert results["private_bias"].count == 1
-    refusal = Refusal("b", "it does not follow a convolution")
+    assert results["lone_batchnorm"].count == 1
+    refusal = Refusal("b", "it does not follow a convolution or linear layer")
     assert results["fold_batchnorm"] == PassResult(refusals=(refusal,))
-    assert counts_text(results) == "clean 1, private_bias 1, name_by_module 4"
+    assert counts_text(results) == "clean 1, lone_batchnorm 1, name_by_module 3"
 
 
 def test_a_pass_that_runs_twice_has_one_result() -> None:

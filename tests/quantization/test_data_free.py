@@ -264,3 +264,59 @@ def test_a_trained_net_keeps_its_ranges(shared_data: Path, cifar10_test: Path) -
         widths = [chosen.high - chosen.low for chosen in ranges]
         assert 0.5 < widths[0] / widths[1] < 2, name
         assert ranges[0].zero_point == 0 or "conv" in name
+
+
+def test_filters_of_single_channels_are_computed_from_their_weights() -> None:
+    graph = ir.from_proto(
+        parse(
+            """
+            g (float[N,3,8,8] x) => (float[N,4,h,w] y) {
+              a = Conv<kernel_shape=[1,1]>(x, first.weight)
+              m = Conv<group=4, pads=[1,1,1,1], kernel_shape=[3,3]>(a, mean.weight)
+              r = Slice(m, start, end, axis)
+              l = Concat<axis=2>(r, m)
+              s = Conv<group=4, kernel_shape=[1,1]>(l, scale.weight, scale.bias)
+              z = LeakyRelu<alpha=0.5>(s)
+              y = Conv<kernel_shape=[1,1]>(z, last.weight)
+            }
+            """,
+            {
+                "first.weight": noise(4, 3, 1, 1),
+                "mean.weight": np.full((4, 1, 3, 3), 1 / 9, np.float32),
+                "scale.weight": np.array([1, -2, 3, 1], np.float32).reshape(4, 1, 1, 1),
+                "scale.bias": np.array([0, 0, 0, -1000], np.float32),
+                "last.weight": noise(4, 4, 1, 1),
+                "start": np.array([0]),
+                "end": np.array([1]),
+                "axis": np.array([2]),
+            },
+        )
+    )
+    run_passes(graph)
+    statistics = {"first": known([10, 10, 10, 10], [0.1] * 4), "last": FOUR["last"]}
+
+    _, moments = into_last(graph, make_plan(graph), statistics)
+
+    np.testing.assert_allclose(moments.mean_exact[0], [10, -10, 30, -495], rtol=1e-3)
+
+
+def test_differences_of_pixels_are_not_guessed() -> None:
+    graph = ir.from_proto(
+        parse(
+            """
+            g (float[N,3,8,8] x) => (float[N,4,h,w] y) {
+              a = Conv<kernel_shape=[1,1]>(x, first.weight)
+              z = Conv<group=4, kernel_shape=[3,3]>(a, edge.weight)
+              y = Conv<kernel_shape=[1,1]>(z, last.weight)
+            }
+            """,
+            {
+                "first.weight": noise(4, 3, 1, 1),
+                "edge.weight": noise(4, 1, 3, 3),
+                "last.weight": noise(4, 4, 1, 1),
+            },
+        )
+    )
+    run_passes(graph)
+    with pytest.raises(UnsupportedGraphError, match="no trained BatchNorm behind it"):
+        into_last(graph, make_plan(graph))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 
 Make = Callable[[int], nn.Module]
 """From a number of channels to a module."""
+
+BlockMaker = Callable[[int, int, int], nn.Module]
+"""From input channels, width and stride to a block of twice the width."""
 
 
 class SqueezeExcite(nn.Module):
@@ -28,7 +32,8 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         s = self.fc2(F.relu(self.fc1(x.mean((2, 3), keepdim=True))))
-        return x * self.gate(s)
+        result: Tensor = x * self.gate(s)
+        return result
 
 
 class LinearSqueezeExcite(nn.Module):
@@ -47,7 +52,8 @@ class LinearSqueezeExcite(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         batch, channels = x.shape[:2]
         s = self.fc(self.pool(x).view(batch, channels)).view(batch, channels, 1, 1)
-        return x * s.expand_as(x)
+        result: Tensor = x * s.expand_as(x)
+        return result
 
 
 class EfficientAttention(nn.Module):
@@ -59,7 +65,8 @@ class EfficientAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv(x.mean((2, 3)).view(x.shape[0], 1, -1))
-        return x * y.view(x.shape[0], -1, 1, 1).sigmoid().expand_as(x)
+        result: Tensor = x * y.view(x.shape[0], -1, 1, 1).sigmoid().expand_as(x)
+        return result
 
 
 class EfficientAttention2(nn.Module):
@@ -78,6 +85,8 @@ class EfficientAttention2(nn.Module):
 
 class BlurPool(nn.Module):
     """Zhang, arXiv:1904.11486, as timm has it: a reflected border and a binomial filter."""
+
+    filt: Tensor
 
     def __init__(self, channels: int, stride: int = 2) -> None:
         super().__init__()
@@ -145,7 +154,8 @@ class Block(nn.Module):
         y = self.act1(self.bn1(self.conv1(x)))
         y = self.aa(self.act2(self.bn2(self.conv2(y))))
         y = self.se(self.bn3(self.conv3(y)))
-        return self.act3(y + self.downsample(x))
+        result: Tensor = self.act3(y + self.downsample(x))
+        return result
 
 
 class PreActivated(nn.Module):
@@ -166,7 +176,8 @@ class PreActivated(nn.Module):
         shortcut = x if self.downsample is None else self.downsample(y)
         y = F.relu(self.bn2(self.conv1(y)))
         y = F.relu(self.bn3(self.conv2(y)))
-        return self.conv3(y) + shortcut
+        result: Tensor = self.conv3(y) + shortcut
+        return result
 
 
 class FaceBlock(nn.Module):
@@ -186,7 +197,8 @@ class FaceBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.prelu(self.bn2(self.conv1(self.bn1(x))))
-        return self.bn3(self.conv2(y)) + self.downsample(x)
+        result: Tensor = self.bn3(self.conv2(y)) + self.downsample(x)
+        return result
 
 
 class DenseBlock(nn.Module):
@@ -204,7 +216,8 @@ class DenseBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = torch.cat([x, self.conv1(F.relu(self.norm1(x)))], 1)
         x = torch.cat([x, self.conv2(F.relu(self.norm2(x)))], 1)
-        return self.pool(self.transition(F.relu(self.norm3(x))))
+        result: Tensor = self.pool(self.transition(F.relu(self.norm3(x))))
+        return result
 
 
 class InvertedResidual(nn.Module):
@@ -221,15 +234,16 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = F.hardswish(self.bn1(self.conv1(x)))
         y = self.bn3(self.conv3(self.se(F.hardswish(self.bn2(self.conv2(y))))))
-        return y + x if y.shape == x.shape else y
+        result: Tensor = y + x if y.shape == x.shape else y
+        return result
 
 
 class Net(nn.Module):
-    """A stem, three blocks of ``make(inputs, width, stride)``, a pool and a linear layer."""
+    """A stem, a block of each of ``makers`` (inputs, width, stride), a pool and a linear layer."""
 
     def __init__(
         self,
-        make: Callable[[int, int, int], nn.Module],
+        makers: tuple[BlockMaker, BlockMaker, BlockMaker],
         *,
         stem: nn.Module | None = None,
         last: nn.Module | None = None,
@@ -238,7 +252,10 @@ class Net(nn.Module):
         super().__init__()
         plain = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU())
         self.stem = plain if stem is None else stem
-        self.blocks = nn.Sequential(make(16, 16, 1), make(32, 16, 1), make(32, 32, 2))
+        shapes = ((16, 16, 1), (32, 16, 1), (32, 32, 2))
+        self.blocks = nn.Sequential(
+            *(make(*shape) for make, shape in zip(makers, shapes, strict=True))
+        )
         self.last = nn.Identity() if last is None else last
         self.pool = nn.AdaptiveAvgPool2d(1) if pool is None else pool
         self.fc = nn.Linear(64, 10)
@@ -246,7 +263,8 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.pool(self.last(self.blocks(self.stem(x))))
-        return self.fc(torch.flatten(y, 1))
+        result: Tensor = self.fc(torch.flatten(y, 1))
+        return result
 
 
 def _seed(net: nn.Module) -> None:
@@ -269,27 +287,19 @@ def _seed(net: nn.Module) -> None:
             nn.init.uniform_(module.weight, 0.05, 0.6, generator=random)
 
 
-def se_net() -> nn.Module:
-    return Net(lambda i, w, s: Block(i, w, s, attention=SqueezeExcite))
+def attention_net() -> nn.Module:
+    """Squeeze-and-excitation by convolutions, by linear layers, and ECA."""
+    return Net(
+        (
+            partial(Block, attention=SqueezeExcite),
+            partial(Block, attention=LinearSqueezeExcite),
+            partial(Block, attention=EfficientAttention),
+        )
+    )
 
 
-def linear_se_net() -> nn.Module:
-    return Net(lambda i, w, s: Block(i, w, s, attention=LinearSqueezeExcite))
-
-
-def eca_net() -> nn.Module:
-    return Net(lambda i, w, s: Block(i, w, s, attention=EfficientAttention))
-
-
-def eca_paper_net() -> nn.Module:
-    return Net(lambda i, w, s: Block(i, w, s, attention=EfficientAttention2))
-
-
-def blur_net() -> nn.Module:
-    return Net(lambda i, w, s: Block(i, w, s, antialias=BlurPool))
-
-
-def average_net() -> nn.Module:
+def sampling_net() -> nn.Module:
+    """A stem of two, ECA as its paper has it, average shortcuts, groups, and blur pooling."""
     stem = nn.Sequential(
         nn.Conv2d(3, 8, 3, 2, 1, bias=False),
         nn.BatchNorm2d(8),
@@ -297,65 +307,37 @@ def average_net() -> nn.Module:
         nn.Conv2d(8, 16, 3, 1, 1, bias=False),
         nn.BatchNorm2d(16),
         nn.ReLU(),
+        nn.AvgPool2d(2, 2),
     )
     return Net(
-        lambda i, w, s: Block(i, w, s, average=True, antialias=lambda _: nn.AvgPool2d(2, 2)),
+        (
+            partial(Block, attention=EfficientAttention2),
+            partial(Block, groups=8),
+            partial(Block, antialias=BlurPool, average=True),
+        ),
         stem=stem,
     )
 
 
-def grouped_net() -> nn.Module:
-    return Net(lambda i, w, s: Block(i, w, s, groups=4))
+def norm_first_net() -> nn.Module:
+    """BatchNorms without a convolution in front: a v2, an iResNet and a DenseNet block."""
+    last = nn.Sequential(nn.BatchNorm2d(64), nn.ReLU())
+    return Net((PreActivated, FaceBlock, DenseBlock), last=last)
 
 
-def silu_net() -> nn.Module:
-    return Net(lambda i, w, s: Block(i, w, s, activation=lambda _: nn.SiLU()))
-
-
-def leaky_net() -> nn.Module:
-    return Net(lambda i, w, s: Block(i, w, s, activation=lambda _: nn.LeakyReLU(0.1)))
-
-
-def pre_activation_net() -> nn.Module:
+def activation_net() -> nn.Module:
+    """SiLU, LeakyReLU, and MobileNetV3's hard ones."""
+    stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.Hardswish())
     return Net(
-        PreActivated,
-        stem=nn.Conv2d(3, 16, 3, 2, 1, bias=False),
-        last=nn.Sequential(nn.BatchNorm2d(64), nn.ReLU()),
+        (
+            partial(Block, activation=lambda _: nn.SiLU()),
+            partial(Block, activation=lambda _: nn.LeakyReLU(0.1)),
+            InvertedResidual,
+        ),
+        stem=stem,
     )
 
 
-def face_net() -> nn.Module:
-    stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.PReLU(16))
-    return Net(FaceBlock, stem=stem, last=nn.BatchNorm2d(64))
-
-
-def dense_net() -> nn.Module:
-    return Net(DenseBlock, last=nn.Sequential(nn.BatchNorm2d(64), nn.ReLU()))
-
-
-def mobile_net() -> nn.Module:
-    stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.Hardswish())
-    return Net(InvertedResidual, stem=stem)
-
-
 def gem_net() -> nn.Module:
-    return Net(Block, pool=Gem())
-
-
-NETS: tuple[Callable[[], nn.Module], ...] = (
-    se_net,
-    linear_se_net,
-    eca_net,
-    eca_paper_net,
-    blur_net,
-    average_net,
-    grouped_net,
-    silu_net,
-    leaky_net,
-    pre_activation_net,
-    face_net,
-    dense_net,
-    mobile_net,
-    gem_net,
-)
-"""One of each kind."""
+    """Plain blocks and a generalised mean."""
+    return Net((Block, Block, Block), pool=Gem())
