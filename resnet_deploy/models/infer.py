@@ -1,4 +1,7 @@
-"""Which network a state dict belongs to, told from its keys and shapes."""
+"""Which network a state dict belongs to, told from its keys and shapes, a request and what is said.
+
+Longer than most: each question is answered, checked and named as open in one place.
+"""
 
 from __future__ import annotations
 
