@@ -36,6 +36,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_deploy.artifact.files import write_atomically
+from resnet_deploy.batchnorm_witness.hypotheses import (
+    ACTIVATIONS,
+    WELL_KNOWN,
+    Scaling,
+    TrainingCrop,
+    fed,
+)
+from resnet_deploy.batchnorm_witness.trial import rebuilt
+from resnet_deploy.batchnorm_witness.witness import witness
 from resnet_deploy.data.calibration import CalibrationImages, calibration_images
 from resnet_deploy.data.datasets import opened
 from resnet_deploy.loading.checkpoint import resolve
@@ -57,9 +66,6 @@ from resnet_deploy.spec import (
     uniform_design,
 )
 from resnet_deploy.spec.model_request import ModelRequest
-from resnet_deploy.witness.hypotheses import ACTIVATIONS, WELL_KNOWN, Scaling, TrainingCrop, fed
-from resnet_deploy.witness.trial import rebuilt
-from resnet_deploy.witness.witness import witness
 
 RESULT = Path(__file__).parent / "results" / "witness.json"
 COMMAND = "python bench/witness.py --data CIFAR"

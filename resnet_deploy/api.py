@@ -91,7 +91,6 @@ logger = logging.getLogger(__name__)
 E = TypeVar("E", bound=enum.Enum)
 
 StrPath = str | os.PathLike[str]
-Rgb = tuple[float, float, float]
 
 
 def load(
@@ -105,6 +104,7 @@ def load(
     plain: bool = False,
     num_classes: int | None = None,
     image_size: int | None = None,
+    in_channels: int | None = None,
     bn_eps: float | None = None,
     padding: str | None = None,
     pool: str | None = None,
@@ -122,7 +122,8 @@ def load(
             hub (timm, transformers), or an ONNX file, which becomes an ``Artifact``. Configs
             beside a checkpoint are read.
         depth: 18, 34, 50, 101 or 152 (ImageNet), or any 6n+2 (CIFAR: 20, 32, 44, 56, 110).
-        model: vgg19, resnet34, plain34, …, or package.module:factory for a net of your own.
+        model: vgg19, resnet34, plain34, …, timm:NAME, torchvision:NAME or hf:FOLDER
+            (transformers) for a net of these packages, or package.module:factory for your own.
         variant: Where a bottleneck strides: v1 first 1x1 (the paper), by default v1.5 3x3.
         shortcut: A zero-padded identity (A-end: all zeros behind), B projection on a change, C
             always; by default B, for CIFAR nets A.
@@ -130,6 +131,8 @@ def load(
         plain: The paper's plain net: no shortcuts.
         num_classes: Number of classes.
         image_size: Height and width in pixels.
+        in_channels: Channels of the pictures: 1 (grey, Pillow's L), 3 or 4 (RGBA); by default
+            the weights', else 3.
         bn_eps: What BatchNorms add to the variance; by default 1e-5 (TensorFlow's nets: 1e-3).
         padding: Of windows that stride: both sides alike (torch), or more behind (tf, SAME).
         pool: How maps are halved: by strides (plain), or behind a filter: blur (timm's
@@ -150,6 +153,7 @@ def load(
             plain,
             num_classes,
             image_size,
+            in_channels,
             bn_eps,
             padding,
             pool,
@@ -687,8 +691,8 @@ def witness(
     from resnet_deploy.models.network import Network
 
     require("torch", "asking BatchNorm")
+    from resnet_deploy.batchnorm_witness.testimony import ask_file, ask_network
     from resnet_deploy.reference import network_behind
-    from resnet_deploy.witness.testimony import ask_file, ask_network
 
     pictures = _required(data, follow_links=follow_links)
     if isinstance(source, Network):
@@ -999,6 +1003,7 @@ def summary(
     plain: bool = False,
     num_classes: int | None = None,
     image_size: int | None = None,
+    in_channels: int | None = None,
     bn_eps: float | None = None,
     padding: str | None = None,
     pool: str | None = None,
@@ -1026,6 +1031,7 @@ def summary(
         plain,
         num_classes,
         image_size,
+        in_channels,
         bn_eps,
         padding,
         pool,
@@ -1184,6 +1190,7 @@ def train(
     plain: bool = False,
     num_classes: int | None = None,
     image_size: int | None = None,
+    in_channels: int | None = None,
     bn_eps: float | None = None,
     padding: str | None = None,
     pool: str | None = None,
@@ -1198,8 +1205,8 @@ def train(
     zero_init: bool | None = None,
     freeze: int | None = None,
     precision: str | None = None,
-    mean: Rgb | None = None,
-    std: Rgb | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
     limit: int | None = None,
     follow_links: bool = False,
     licence: str = "",
@@ -1237,8 +1244,8 @@ def train(
         zero_init: Start residual branches with a gamma of 0.
         freeze: Keep the stem (1), layer1 too (2), …
         precision: In what forward and backward passes compute.
-        mean: Mean of the input, on [0, 1].
-        std: Its standard deviation.
+        mean: Mean of the input, on [0, 1]: one number a channel, or one for all.
+        std: Its standard deviation, likewise.
         limit: Take this many images of each part.
         follow_links: Follow links that lead out of a folder of images; without, they are refused.
         licence: Licence of the trained weights.
@@ -1264,6 +1271,7 @@ def train(
         plain,
         num_classes,
         image_size,
+        in_channels,
         bn_eps,
         padding,
         pool,
@@ -1361,6 +1369,7 @@ def _request(
     plain: bool,
     num_classes: int | None,
     image_size: int | None,
+    in_channels: int | None,
     bn_eps: float | None,
     padding: str | None,
     pool: str | None,
@@ -1374,6 +1383,7 @@ def _request(
         plain=plain,
         num_classes=num_classes,
         image_size=image_size,
+        in_channels=in_channels,
         bn_eps=bn_eps,
         padding=None if padding is None else _one_of(Padding, padding),
         pool=None if pool is None else _one_of(Pool, pool),

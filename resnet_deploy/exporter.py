@@ -84,6 +84,7 @@ def export_network(
     graph = export_graph(
         module,
         image_size=network.spec.image_size,
+        in_channels=network.spec.in_channels,
         opset=opset,
         batch_size=spec.batch_size,
         output=spec.output,
@@ -125,6 +126,7 @@ def export_graph(
     module: nn.Module,
     *,
     image_size: int,
+    in_channels: int = 3,
     opset: int,
     batch_size: int | None = None,
     output: OutputSpec = LOGITS,
@@ -132,10 +134,11 @@ def export_graph(
     """Return the ONNX graph of ``module``, cleaned by the default passes.
 
     Args:
-        module: in eval mode; takes ``(N, 3, image_size, image_size)`` float32 and returns
-            ``(N, classes)``, or what ``models.outputs.shape_output`` made of it. Fold BatchNorm
-            first: see ``models.fold``.
+        module: in eval mode; takes ``(N, in_channels, image_size, image_size)`` float32 and
+            returns ``(N, classes)``, or what ``models.outputs.shape_output`` made of it. Fold
+            BatchNorm first: see ``models.fold``.
         image_size: height and width of the input in pixels.
+        in_channels: of the input.
         opset: of the result.
         batch_size: fixed first dimension; None keeps it dynamic.
         output: names the graph's outputs; softmax and top-K are put behind the logits here.
@@ -146,7 +149,7 @@ def export_graph(
         ExportError: the module can't be traced, or fixes the batch size itself.
         MissingDependencyError: onnxscript is not installed.
     """
-    example = torch.zeros(_EXAMPLE_BATCH, 3, image_size, image_size)
+    example = torch.zeros(_EXAMPLE_BATCH, in_channels, image_size, image_size)
     program = _trace(module, example, tensor_names(module, output))
     model = program.model
     results = run_passes(model)

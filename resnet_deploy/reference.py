@@ -259,9 +259,11 @@ def _request_of(spec: ModelSpec, factory: str | None) -> ModelRequest:
     if factory is not None and not custom:
         raise SpecError(f"the file is of a {spec.name}: drop --model {factory}")
     if custom:
-        return ModelRequest(model=factory, image_size=spec.image_size)
+        return ModelRequest(model=factory, image_size=spec.image_size, in_channels=spec.in_channels)
     if spec.family is Family.VGG:
-        return ModelRequest(model=spec.name, image_size=spec.image_size)
+        return ModelRequest(
+            model=spec.name, image_size=spec.image_size, in_channels=spec.in_channels
+        )
     return ModelRequest(
         depth=spec.depth,
         variant=spec.variant,
@@ -270,6 +272,7 @@ def _request_of(spec: ModelSpec, factory: str | None) -> ModelRequest:
         plain=spec.plain,
         num_classes=spec.num_classes,
         image_size=spec.image_size,
+        in_channels=spec.in_channels,
         bn_eps=spec.bn_eps,
         padding=spec.padding,
         pool=spec.pool,

@@ -75,7 +75,7 @@ def summarize_spec(spec: ModelSpec) -> ModelSummary:
         module = skeleton(spec, device="meta")
     return ModelSummary(
         name=spec.name,
-        stages=_stages(layers_of_module(module, spec.image_size), spec.family),
+        stages=_stages(layers_of_module(module, spec.image_size, spec.in_channels), spec.family),
         paper_flops=_paper_flops(spec),
     )
 

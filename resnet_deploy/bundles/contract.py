@@ -11,7 +11,7 @@ from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.runners.classes import check_has_classes
-from resnet_deploy.spec import InputContract, OutputKind
+from resnet_deploy.spec import ChannelOrder, InputContract, OutputKind
 from resnet_deploy.spec.input_words import listed
 
 
@@ -58,6 +58,11 @@ def contract_of(artifact: Artifact) -> Contract:
             "for each: export it with two outputs"
         )
     preprocess = input_preprocess(artifact)
+    if preprocess.channel_order is ChannelOrder.RGBA:
+        raise UnsupportedGraphError(
+            f"{artifact.path} takes pictures of four channels (RGBA), and the code of bundles "
+            "reads RGB and grey ones: run it with resnet-deploy predict or evaluate"
+        )
     _check_numbers(artifact.path, preprocess)
     k = artifact.output.shape[-1] if artifact.output_kind is OutputKind.TOP_K else 0
     classes = _classes_of(artifact)

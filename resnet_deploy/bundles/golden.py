@@ -105,7 +105,7 @@ def golden_cases(
     images = golden_images(contract.preprocess)
     if dataset is not None:
         for number, index in enumerate(spread_sample(dataset, count, seed)):
-            image = dataset.image(index)
+            image = to_rgb(dataset.image(index))
             image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
             images[f"real-{number:02d}"] = np.asarray(image, dtype=np.uint8)
     return tuple(

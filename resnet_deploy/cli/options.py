@@ -195,6 +195,7 @@ def network_options(words: Words) -> Callable[[F], F]:
         words("--plain"),
         words("--num-classes", type=click.IntRange(1)),
         words("--image-size", type=click.IntRange(1)),
+        words("--in-channels", type=int, metavar="[1|3|4]"),
         words("--bn-eps", type=float),
         words("--padding", type=choice(Padding)),
         words("--pool", type=choice(Pool)),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from resnet_deploy.data.images import to_rgb
+from resnet_deploy.data.images import to_pixels
 from resnet_deploy.errors import DatasetError
 
 
@@ -36,10 +36,10 @@ class ArrayDataset:
         return len(self.images)
 
     def image(self, index: int) -> Image.Image:
-        """Return one image in RGB."""
+        """Return one image in RGB, or RGBA where it has transparency."""
         pixels = self.images[index]
         flat = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
-        return to_rgb(Image.fromarray(np.ascontiguousarray(flat)))
+        return to_pixels(Image.fromarray(np.ascontiguousarray(flat)))
 
     def label(self, index: int) -> int:
         """Return the class index of one image.

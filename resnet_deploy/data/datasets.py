@@ -43,7 +43,7 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def image(self, index: int) -> Image.Image:
-        """Return one image in RGB."""
+        """Return one image in RGB, or RGBA where it has transparency."""
 
     def label(self, index: int) -> int:
         """Return the index in :attr:`classes` of one image."""

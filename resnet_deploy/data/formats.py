@@ -28,13 +28,15 @@ def grey(pixels: Pixels) -> Pixels:
 def encode(pixels: Pixels, spec: InputContract) -> Array:
     """Return ``pixels``, ``(H, W, C)`` or ``(N, H, W, C)``, as the input that ``spec`` names.
 
-    They are RGB, or grey where ``spec`` wants grey ones; RGB becomes grey.
+    They are RGB, grey or RGBA as ``spec`` wants them; RGB becomes grey, and opaque RGBA.
 
     Raises:
         SpecError: ``uint8-s2d`` and an odd height or width.
     """
     if spec.channel_order is ChannelOrder.GREY and pixels.shape[-1] > 1:
         pixels = grey(pixels)
+    elif spec.channel_order is ChannelOrder.RGBA and pixels.shape[-1] == 3:
+        pixels = np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], -1)
     elif spec.channel_order is ChannelOrder.BGR:
         pixels = pixels[..., ::-1]
     match spec.format:
@@ -57,7 +59,7 @@ def encode(pixels: Pixels, spec: InputContract) -> Array:
 
 
 def pixels_of(inputs: Array, spec: InputContract) -> Pixels:
-    """Return the pixels ``(N, H, W, C)``, RGB or grey, that the batch ``inputs`` was made from.
+    """Return the pixels ``(N, H, W, C)``, in RGB, grey or RGBA, that ``inputs`` were made from.
 
     A float input that never was an image is rounded to the nearest one.
     """

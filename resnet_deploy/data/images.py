@@ -1,4 +1,4 @@
-"""Decoding one image file into RGB, whatever it was saved as."""
+"""Decoding one image file into RGB, or RGBA where it is transparent, whatever it was saved as."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ _warnings_lock = threading.Lock()
 
 
 def read_image(path: Path) -> Image.Image:
-    """Return the image in ``path`` as 8-bit RGB, upright.
+    """Return the image in ``path`` as 8-bit RGB, or RGBA where it has transparency, upright.
 
-    The EXIF orientation is applied. Grayscale, palette and CMYK become RGB; transparent pixels
-    are laid on white, as most viewers show them; 16-bit gray keeps its upper 8 bits, rounded.
+    The EXIF orientation is applied. Grayscale, palette and CMYK become RGB; 16-bit gray keeps its
+    upper 8 bits, rounded. :func:`to_rgb` lays transparent pixels on white.
     Of an animation the first frame counts.
 
     Raises:
@@ -87,8 +87,8 @@ def decode(stream: IO[bytes]) -> Image.Image:
         image.load()
     # After load(): the TIFF decoder has by then turned the image itself.
     turn = _UPRIGHT.get(_orientation(image))
-    rgb = to_rgb(image)
-    return rgb if turn is None else rgb.transpose(turn)
+    pixels = to_pixels(image)
+    return pixels if turn is None else pixels.transpose(turn)
 
 
 def is_image(path: Path) -> bool:
@@ -154,8 +154,8 @@ def _begins(head: bytes, name: str) -> bool:
         return False
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return ``image`` in mode RGB, transparent pixels laid on white.
+def to_pixels(image: Image.Image) -> Image.Image:
+    """Return ``image`` in mode RGB, or in RGBA where it has transparency.
 
     Raises:
         ValueError: a pixel format without an obvious RGB value, such as 32-bit floats.
@@ -164,10 +164,21 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return _from_16_bit(image).convert("RGB")
     if image.mode == "F":
         raise ValueError("its pixels are 32-bit floats of unknown range")
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    wanted = "RGBA" if image.has_transparency_data else "RGB"
+    return image if image.mode == wanted else image.convert(wanted)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return ``image`` in mode RGB, transparent pixels laid on white, as most viewers show them.
+
+    Raises:
+        ValueError: as :func:`to_pixels`.
+    """
+    image = to_pixels(image)
+    if image.mode == "RGB":
+        return image
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
 
 
 def _from_16_bit(image: Image.Image) -> Image.Image:

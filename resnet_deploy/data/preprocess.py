@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resnet_deploy.data.formats import encode
+from resnet_deploy.data.images import to_rgb
 from resnet_deploy.errors import DatasetError, UnsupportedGraphError
 from resnet_deploy.spec import ChannelOrder, InputContract, ResizeMode
 from resnet_deploy.spec.input_words import INTERPOLATIONS
@@ -27,26 +28,32 @@ _MAX_PIXELS = 89_478_485
 
 
 def prepare(image: Image.Image, spec: InputContract) -> NDArray[Any]:
-    """Return one RGB image as the input tensor that ``spec.format`` names, without a batch.
+    """Return one RGB or RGBA image as the input tensor that ``spec.format`` names, without a batch.
 
     That is float32 or uint8 in the shape of :func:`~resnet_deploy.data.formats.input_shape`; the
     whole image, ``(H, W, C)`` in uint8, for a graph that resizes itself. A grey input is made of
     grey pixels from the start, as Pillow's L.
 
+    Transparent pixels are laid on white, except for an input of RGBA, whose border is transparent.
+
     Raises:
         SpecError: ``spec`` names a format that does not fit the size.
         DatasetError: the image is so elongated that resizing it would fill the memory.
     """
-    if spec.channel_order is ChannelOrder.GREY:
-        image = image.convert("L")
+    image = in_channels_of(image, spec.channel_order)
     if not spec.resize_in_graph:
         image = _crop(_resize(image, spec), spec.height, spec.width)
-    pixels = np.asarray(image, dtype=np.uint8)
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
+    pixels = np.asarray(image, dtype=np.uint8).reshape(image.height, image.width, -1)
     if spec.resize_in_graph:
         return pixels[..., ::-1] if spec.channel_order is ChannelOrder.BGR else pixels
     return encode(pixels, spec)
+
+
+def in_channels_of(image: Image.Image, order: ChannelOrder) -> Image.Image:
+    """Return an RGB or RGBA image in mode L, RGB or RGBA, as an input of this order is made of."""
+    if order is ChannelOrder.RGBA:
+        return image.convert("RGBA")
+    return to_rgb(image).convert("L" if order is ChannelOrder.GREY else "RGB")
 
 
 def input_preprocess(artifact: Artifact) -> InputContract:

@@ -95,7 +95,12 @@ def hear(
     """
     if pictures is None or not _may_know(source):
         return Heard(source=source)
-    from resnet_deploy.witness.testimony import as_told, ask_file, ask_network, told_of_file
+    from resnet_deploy.batchnorm_witness.testimony import (
+        as_told,
+        ask_file,
+        ask_network,
+        told_of_file,
+    )
 
     contract = source.preprocess
     samples = _SMALL_PICTURES if contract.pixels <= _SMALL else _PICTURES

@@ -12,6 +12,7 @@ from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import Artifact, make
 from resnet_deploy.data.calibration import CalibrationImages
+from resnet_deploy.data.images import to_rgb
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.data.synthetic import synthetic_images
 from resnet_deploy.errors import ExportError
@@ -76,7 +77,7 @@ def _test_images(images: CalibrationImages) -> Iterator[Image.Image]:
         yield Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
     if not images.synthetic:
         for index in images.indices[:_REAL_IMAGES]:
-            yield images.dataset.image(index)
+            yield to_rgb(images.dataset.image(index))
 
 
 def with_resize(artifact: Artifact, check: ResizeCheck, fp32: Artifact | None = None) -> Artifact:

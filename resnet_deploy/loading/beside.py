@@ -25,7 +25,9 @@ from resnet_deploy.spec import (
     BATCHNORM_EPS,
     FIELDS,
     BlockKind,
+    ChannelOrder,
     InputContract,
+    InputOptions,
     Learned,
     Padding,
     Pool,
@@ -145,21 +147,37 @@ def stated_by_module(module: nn.Module, size: int) -> Stated:
     return Stated(pictures=((pictures.options, Learned.CONFIG),), notices=pictures.notices)
 
 
-def contract_for(size: int, stated: Stated, request: ModelRequest, name: str) -> InputContract:
+def contract_for(
+    size: int, channels: int, stated: Stated, request: ModelRequest, name: str
+) -> InputContract:
     """Return how pictures of ``size`` pixels become the input of the net in the file ``name``.
+
+    What is stated of pictures with other channels than the net's says nothing of their values.
 
     What nothing states is assumed. That a module takes ``(N, C, H, W)`` is not: it was called so.
 
     Raises:
         CheckpointError: two sources contradict each other.
     """
-    untold = (field for field in FIELDS if field != "layout")
-    contract = InputContract.for_size(size).as_assumed(untold)
+    # One channel has no order.
+    told = ("layout", "channel_order") if channels == 1 else ("layout",)
+    untold = (field for field in FIELDS if field not in told)
+    contract = InputContract.for_size(size, channels=channels).as_assumed(untold)
     for options, source in stated.pictures:
         try:
-            contract = options.over(contract, source)
+            contract = _for_channels(options, channels).over(contract, source)
         except SpecError as error:
             raise CheckpointError(f"{name}: by its {source.value}, {one_line(error)}") from error
     if request.image_size is not None:
         contract = contract.learned_from(Learned.OPTION, ["size"])
     return contract
+
+
+def _for_channels(options: InputOptions, channels: int) -> InputOptions:
+    """Return ``options`` without the values of channels that the input has not."""
+    if ChannelOrder(options.channel_order or ChannelOrder.of(channels)).channels != channels:
+        options = replace(options, channel_order=None)
+    counts = {len(numbers) for numbers in (options.mean, options.std) if isinstance(numbers, tuple)}
+    if counts <= {1, channels}:
+        return options
+    return replace(options, range=None, mean=None, std=None)

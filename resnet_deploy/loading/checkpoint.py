@@ -19,10 +19,17 @@ from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.loading.beside import (
     contract_for,
     stated_beside,
-    stated_by_module,
     stated_by_release,
 )
+from resnet_deploy.loading.bystanders import counters_dropped
 from resnet_deploy.loading.imagenet import CIFAR10_FILE, fetch
+from resnet_deploy.loading.packaged import (
+    build_for,
+    refuse_published,
+    spec_of,
+    stated_by_package,
+    weights_of_folder,
+)
 from resnet_deploy.loading.reading import Reading, to_torchvision
 from resnet_deploy.loading.releases import published, release_of
 from resnet_deploy.loading.strangers import FACTORY, recognised, strange_keys
@@ -32,6 +39,7 @@ from resnet_deploy.models.heads import with_plain_head
 from resnet_deploy.models.infer import infer_spec, left_open, misfit
 from resnet_deploy.models.layouts import State, strip_prefixes
 from resnet_deploy.models.network import Network
+from resnet_deploy.models.packages import named_tensors, packaged, trained
 from resnet_deploy.models.registry import build, build_custom, skeleton
 from resnet_deploy.models.stated import (
     CONFIG_FILE,
@@ -67,10 +75,16 @@ def load_network(request: LoadSpec, *, progress: Progress = silent) -> Network:
     if given and len(given) != classes:
         raise SpecError(f"--labels names {len(given)} classes, the model has {classes}")
     known = imagenet_labels() if network.source.kind == "imagenet" else ()
+    preprocess = request.preprocess.over(network.preprocess, Learned.OPTION)
+    if preprocess.channels != network.spec.in_channels:
+        raise SpecError(
+            f"--channel-order {preprocess.channel_order.value} is of {preprocess.channels} "
+            f"channels, and the first convolution of the net takes {network.spec.in_channels}"
+        )
     progress("loading", 1, 1)
     return replace(
         network,
-        preprocess=request.preprocess.over(network.preprocess, Learned.OPTION),
+        preprocess=preprocess,
         labels=given or network.labels or known,
         licence=request.licence or network.licence,
     )
@@ -100,12 +114,14 @@ def resolve(
         MissingDependencyError: the file needs a package that is not installed.
     """
     request.check()
+    if weights == "random" and (folder := weights_of_folder(request)) is not None:
+        weights = str(folder)
     if weights == "random":
         return _without_file(request, seed)
     if weights not in ("imagenet", "cifar10"):
         return _from_file(request, weights_in(Path(weights)), kind="file", seed=seed)
     if request.is_custom:
-        raise SpecError(f"--weights {weights} is for the paper's nets, not for --model factories")
+        raise refuse_published(request, weights)
     if weights == "imagenet":
         return _from_file(request, fetch(request.spec(), progress=progress), kind=weights)
     if not CIFAR10_FILE.is_file():
@@ -117,27 +133,36 @@ def resolve(
 
 
 def _without_file(request: ModelRequest, seed: int) -> Network:
-    spec = request.spec()
+    spec = spec_of(request) if request.is_custom else request.spec()
+    own_code = request.is_custom and packaged(request.model) is None
     notices: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     if request.is_custom:
         module, spec = build_custom(spec, seed=seed)
         _checked(dict(module.state_dict()), str(request.model))
-        source = WeightsSource(kind="factory")
     else:
-        module, source = build(spec, seed=seed), WeightsSource(kind="random", seed=seed)
+        module = build(spec, seed=seed)
+    source = WeightsSource(kind="factory")
+    if not own_code:
+        source = WeightsSource(kind="random", seed=seed)
+        published = "" if request.is_custom else ", imagenet or cifar10"
         notices = (
             f"weights are random (seed {seed}): good for speed, not for accuracy; "
-            "use --weights FILE, imagenet or cifar10",
+            f"use --weights FILE{published}",
         )
-    preprocess = InputContract.for_size(spec.image_size)
+    preprocess = InputContract.for_size(spec.image_size, channels=spec.in_channels)
     if request.is_custom:  # who knows what it was trained on
-        stated = stated_by_module(module, spec.image_size)
-        preprocess = contract_for(spec.image_size, stated, request, str(request.model))
+        stated = stated_by_package(request, module, spec)
+        labels = stated.labels
+        preprocess = contract_for(
+            spec.image_size, spec.in_channels, stated, request, str(request.model)
+        )
     return Network(
         module=module,
         spec=spec,
         preprocess=preprocess,
         source=source,
+        labels=labels,
         notices=notices,
     )
 
@@ -153,40 +178,42 @@ def _from_file(request: ModelRequest, path: Path, *, kind: str, seed: int = 0) -
     else:
         stated = stated_beside(path, raw, request, release_of(path.name, sha256))
     if request.is_custom:
-        size = request.image_size or stated.image_size
-        module, spec = build_custom(replace(request, image_size=size).spec(), seed=seed)
-        expected = module.state_dict()
-        state = strip_prefixes(raw, expected)
+        bare, left_out = counters_dropped(raw)
+        module, spec = build_for(request, bare, stated.image_size, path.name, seed=seed)
+        expected = named_tensors(module)
+        state, notices = strip_prefixes(bare, expected), (*notices, *left_out)
         if problem := misfit(state, expected):
             raise CheckpointError(f"{path.name} does not fit {request.model}: {problem}")
         if stated == NOTHING_STATED:
-            stated = stated_by_module(module, spec.image_size)
+            stated = stated_by_package(request, module, spec)
     else:
         reading = _reading(raw, path.name)
         state = with_attention_biases(with_plain_head(reading.state))
         notices = (*notices, *reading.notices)
         stated = _stated_by_layout(stated, reading, names, path.name)
         spec = infer_spec(state, request, path.name, stated)
-        check_design(stated, spec, path.name)
+        if card is None:
+            check_design(stated, spec, path.name)
         module = skeleton(spec)
         assumed = {**left_open(spec, request, stated), **reading.assumed}
     deviations = () if card is None else check_card(card, spec, path.name)
     state, cast = _checked(state, path.name)
     # Keys and shapes were compared; only num_batches_tracked, which eval mode never reads, may
     # be missing.
-    module.load_state_dict(state, strict=False)
+    trained(module).load_state_dict(state, strict=False)
     size, labels = spec.image_size, stated.labels
     if len(labels) not in (0, spec.num_classes):
+        where = path.name if labels == names else f"{CONFIG_FILE} beside {path.name}"
         deviations += (
-            f"{CONFIG_FILE} beside {path.name} names {len(labels)} classes, the weights have "
-            f"{spec.num_classes}: its names are not used",
+            f"{where} names {len(labels)} classes, the weights have {spec.num_classes}: its names "
+            "are not used",
         )
         labels = ()
     return Network(
         module=module,
         spec=spec,
         preprocess=(
-            contract_for(size, stated, request, path.name)
+            contract_for(size, spec.in_channels, stated, request, path.name)
             if card is None
             else card.preprocess_for(size)
         ),

@@ -110,13 +110,13 @@ class Fields:
         return int(pixels)
 
     def per_channel(self, key: str) -> tuple[float, ...] | None:
-        """Return one finite number, or three: one a channel."""
+        """Return one finite number, or three or four: one a channel."""
         value = self._data.get(key)
         if value is None:
             return None
         numbers = value if isinstance(value, list) else [value]
-        if len(numbers) not in (1, 3) or not all(map(_is_number, numbers)):
-            raise self.wrong(key, "not one finite number, nor three")
+        if len(numbers) not in (1, 3, 4) or not all(map(_is_number, numbers)):
+            raise self.wrong(key, "not one finite number, nor three (four for RGBA)")
         if max(map(abs, numbers)) > _LARGEST_NUMBER:
             raise self.wrong(key, "too large")
         return tuple(map(float, numbers))

@@ -21,6 +21,7 @@ from resnet_deploy.loading.config_file import Fields, is_side
 from resnet_deploy.loading.preprocessor_config import Pictures
 from resnet_deploy.models.architectures import Architecture, timm_architecture
 from resnet_deploy.spec import (
+    CHANNEL_COUNTS,
     BlockKind,
     ChannelOrder,
     Design,
@@ -163,15 +164,15 @@ def _check_arguments(fields: Fields) -> None:
 
 
 def _input_side(fields: Fields, key: str, wanted: int | None) -> int | None:
-    """Return the side of an input of three channels, in pixels."""
+    """Return the side of the input, in pixels; its channels are the net's to tell."""
     value = fields.value(key)
     if value is None:
         return None
     if not isinstance(value, list) or len(value) != 3 or not all(map(is_side, value)):
         raise fields.wrong(key, "not channels, height and width in pixels")
     channels, height, width = value
-    if channels != 3:
-        raise fields.wrong(key, "and networks here take three channels")
+    if channels not in CHANNEL_COUNTS:
+        raise fields.wrong(key, "and pictures have 1, 3 or 4 channels")
     if height != width and wanted is None:
         raise CheckpointError(
             f"{fields.where}: {key} is {height}x{width} pixels, and the networks here take "

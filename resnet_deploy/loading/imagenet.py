@@ -92,6 +92,7 @@ def published_file(spec: ModelSpec) -> str:
         (spec.bn_eps == BATCHNORM_EPS, f"--bn-eps {spec.bn_eps:g}"),
         (spec.padding is Padding.TORCH, f"--padding {spec.padding.value}"),
         (spec.pool is Pool.PLAIN, f"--pool {spec.pool.value}"),
+        (spec.in_channels == 3, f"--in-channels {spec.in_channels}"),
         (spec.num_classes == 1000, f"--num-classes {spec.num_classes}"),
     ):
         if not wanted:

@@ -68,10 +68,19 @@ def to_torchvision(state: State) -> Reading:
     )
 
 
+_MOST_NETS = 64
+"""More than any ensemble in one file; a file may claim any number."""
+
+
 def _prefixes(state: State, layout: Layout) -> list[str]:
     """Return what stands in front of the keys of each net of this ``layout``."""
     anchor = re.compile(rf"(|.*[.])(?:{layout.anchor})")
     prefixes = [match[1] for match in map(anchor.fullmatch, state) if match]
+    if len(prefixes) > _MOST_NETS:
+        raise CheckpointError(
+            f"the checkpoint holds {len(prefixes)} nets in the layout of {layout.name}: save one "
+            "of them alone"
+        )
 
     def has(prefix: str, pattern: str) -> bool:
         wanted = re.compile(pattern)

@@ -3,6 +3,8 @@
 A stranger is a row of :data:`STRANGERS`: what it is called, patterns that all have to match some
 key, and ``--model`` for it, if timm or torchvision have it. Some have every key of a residual net,
 or nearly, and compute something else; so they are looked for first.
+
+Long because every kind of net has its row.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ of two 3x3 convolutions, or of 1x1, 3x3, 1x1, each with its BatchNorm, some with
 from what the block gets to what it gives, then one linear layer. Where that can be read in one way
 only, the tensors get torchvision's names; what shapes don't tell is said. Seen in tutorials: blocks
 called ``blk1`` with ``extra``, ``left`` and ``shortcut``, or ``conv3`` as a projection.
+
+Long because finding, checking and naming the blocks are one argument.
 """
 
 from __future__ import annotations

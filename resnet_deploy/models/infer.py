@@ -1,4 +1,7 @@
-"""Which network a state dict belongs to, told from its keys and shapes."""
+"""Which network a state dict belongs to, told from its keys and shapes, a request and what is said.
+
+Longer than most: each question is answered, checked and named as open in one place.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from resnet_deploy.models.layouts import State
 from resnet_deploy.models.registry import skeleton
 from resnet_deploy.models.stated import NOTHING_STATED, Stated
 from resnet_deploy.spec import (
+    CHANNEL_COUNTS,
     Attention,
     BlockKind,
     Design,
@@ -32,7 +36,6 @@ from resnet_deploy.spec.model_request import POOLS, ModelRequest, named_variant
 from resnet_deploy.spec.names import design_name
 
 _OWN_NET = "load it with --model package.module:factory"
-_CHANNELS = (1, 3, 4)
 
 
 def infer_spec(
@@ -56,11 +59,7 @@ def infer_spec(
         raise CheckpointError(_unknown(state, name))
     if request.is_vgg:
         raise CheckpointError(f"{name} is a ResNet, not {request.model}: drop --model")
-    if first.shape[1] not in _CHANNELS:
-        raise CheckpointError(
-            f"{name} takes pictures of {first.shape[1]} channels, and nets here take 1, 3 or 4: "
-            f"{_OWN_NET}"
-        )
+    channels = _infer_channels(first, request, name)
     design = _asked(infer_design(state, name), request, stated, name)
     named = request.named
     plain = request.is_plain or stated.plain
@@ -79,7 +78,7 @@ def infer_spec(
         bn_eps=request.bn_eps or stated.bn_eps,
         padding=request.padding or padding,
         pool=request.pool or pool,
-        in_channels=first.shape[1],
+        in_channels=channels,
     )
     _check_tensors(state, spec, name)
     return spec
@@ -228,6 +227,20 @@ def _infer_shortcut(
     return found
 
 
+def _infer_channels(weight: Tensor, request: ModelRequest, name: str) -> int:
+    """Return how many channels the first convolution takes."""
+    channels = weight.shape[1]
+    if channels not in CHANNEL_COUNTS:
+        raise CheckpointError(
+            f"{name} takes pictures of {channels} channels, which are none of 1 (grey), 3 (RGB) "
+            f"and 4 (RGBA): {_OWN_NET}"
+        )
+    if request.in_channels not in (None, channels):
+        kind = "1 input channel" if channels == 1 else f"{channels} input channels"
+        raise CheckpointError(f"{name} has {kind}, not {request.in_channels}: drop --in-channels")
+    return channels
+
+
 def _check_classes(design: Design, request: ModelRequest, name: str) -> None:
     classes = design.num_classes
     if classes and request.num_classes not in (None, classes):
@@ -264,6 +277,7 @@ def _infer_vgg(state: State, request: ModelRequest, name: str, stated: Stated) -
     spec = vgg19_spec(
         num_classes=classes,
         image_size=request.image_size or stated.image_size,
+        in_channels=_infer_channels(state["features.0.weight"], request, name),
     )
     _check_tensors(state, spec, name)
     return spec

@@ -83,8 +83,7 @@ def _branch_end(block: Block) -> nn.Module | None:
 def _arriving(module: nn.Module, blocks: list[Block]) -> dict[int, float]:
     """Return the variance of what a BatchNorm is given that follows an Add, by its id.
 
-    A branch adds a tenth; a map after a projection starts at 1 or, without a BatchNorm behind it,
-    at what the convolution produces.
+    A branch adds a tenth; a map after a projection starts at 1.
     """
     variance, found = 1.0, {}
     for block in blocks:

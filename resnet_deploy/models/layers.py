@@ -21,7 +21,7 @@ class Layer:
     macs: int = 0
 
 
-def layers_of_module(module: nn.Module, image_size: int) -> list[Layer]:
+def layers_of_module(module: nn.Module, image_size: int, in_channels: int = 3) -> list[Layer]:
     """Run ``module`` once on one image, and return its layers; on the meta device too."""
     import torch
 
@@ -51,7 +51,7 @@ def layers_of_module(module: nn.Module, image_size: int) -> list[Layer]:
     ]
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     with torch.no_grad():
-        module(torch.zeros(1, 3, image_size, image_size, device=device))
+        module(torch.zeros(1, in_channels, image_size, image_size, device=device))
     for hook in hooks:
         hook.remove()
     return layers

@@ -5,6 +5,8 @@ by which it is recognised whatever stands in front (``module.``, ``backbone.``, 
 that must be there too, and the rules that rename what follows. :data:`_IN_BLOCKS` renames what
 layouts share. What no row names is read by structure (:mod:`resnet_deploy.loading.structure`), if
 that leaves no choice. Unknown keys stay, so that they are an error later, never a guess.
+
+Long because every layout has its row.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class Network:
     """A network with its weights: eval mode, CPU, float32.
 
     Args:
-        module: takes ``(N, 3, H, W)`` float32, returns logits ``(N, classes)``; BatchNorm as it
+        module: takes ``(N, C, H, W)`` float32, returns logits ``(N, classes)``; BatchNorm as it
             was trained.
         spec: what it is.
         preprocess: from an image to its input.

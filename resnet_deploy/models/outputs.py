@@ -35,7 +35,7 @@ def shape_output(module: nn.Module, model: ModelSpec, output: OutputSpec) -> Non
     a ResNet returns its maps. Probabilities are not the module's: see :func:`answers`.
 
     Args:
-        module: in eval mode; takes ``(N, 3, H, W)`` and returns ``(N, classes)``.
+        module: in eval mode; takes ``(N, C, H, W)`` and returns ``(N, classes)``.
         model: what it is.
         output: what is asked for.
 

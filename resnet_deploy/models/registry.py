@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from resnet_deploy.errors import SpecError, one_line
 from resnet_deploy.models.face_net import IResNet
 from resnet_deploy.models.init import initialize
+from resnet_deploy.models.packages import packaged
 from resnet_deploy.models.resnet import NetOptions, ResNet
 from resnet_deploy.models.vgg import VGG19
-from resnet_deploy.spec import Family, ModelSpec, Order, Pool
+from resnet_deploy.spec import CHANNEL_COUNTS, Family, ModelSpec, Order, Pool
 
 _VGG_SMALLEST_IMAGE = 32
 
@@ -63,20 +64,14 @@ def skeleton(spec: ModelSpec, device: str = "cpu") -> nn.Module:
 
 
 def build_custom(spec: ModelSpec, *, seed: int = 0) -> tuple[nn.Module, ModelSpec]:
-    """Call the factory of ``spec``; return its module and the spec with its class count.
+    """Call the factory of ``spec``; return its module and the spec with its classes and channels.
 
     Raises:
         SpecError: see :func:`build`.
     """
     if spec.factory is None:
         raise SpecError("the model came as an ONNX file: it has no PyTorch module to build")
-    factory = load_factory(spec.factory)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        try:
-            module = factory()
-        except Exception as error:
-            raise SpecError(f"{spec.factory} failed with {_one_line(error)}") from error
+    module = _made(spec, spec.factory, seed)
     if not isinstance(module, nn.Module):
         raise SpecError(
             f"{spec.factory} returned a {type(module).__name__}: it must return a torch.nn.Module"
@@ -89,12 +84,40 @@ def build_custom(spec: ModelSpec, *, seed: int = 0) -> tuple[nn.Module, ModelSpe
             "the CPU"
         )
     module = module.to(device="cpu", dtype=torch.float32).eval()
-    classes = count_classes(module, spec.image_size, spec.factory)
+    channels = spec.in_channels or _channels_taken(module, spec.image_size)
+    classes = count_classes(module, spec.image_size, spec.factory, channels)
     if spec.num_classes not in (0, classes):
         raise SpecError(
             f"{spec.factory} has {classes} classes, not {spec.num_classes}: drop --num-classes"
         )
-    return module, replace(spec, num_classes=classes)
+    return module, replace(spec, num_classes=classes, in_channels=channels)
+
+
+def _made(spec: ModelSpec, factory: str, seed: int) -> Any:
+    """Return what another package builds by its name, or what the user's own code does."""
+    net = packaged(factory)
+    own = load_factory(factory) if net is None else None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if net is not None:
+            return net.build(num_classes=spec.num_classes, in_channels=spec.in_channels)
+        assert own is not None, "there is no net of another package"
+        try:
+            return own()
+        except Exception as error:
+            raise SpecError(f"{factory} failed with {_one_line(error)}") from error
+
+
+def _channels_taken(module: nn.Module, image_size: int) -> int:
+    """Return 3 where ``module`` runs on RGB, else what its first convolution takes."""
+    first = next((m.in_channels for m in module.modules() if isinstance(m, nn.Conv2d)), 3)
+    if first not in CHANNEL_COUNTS or first == 3:
+        return 3
+    try:
+        count_classes(module, image_size, "", 3)
+    except SpecError:
+        return first
+    return 3
 
 
 def load_factory(path: str) -> Callable[[], Any]:
@@ -131,7 +154,7 @@ def load_factory(path: str) -> Callable[[], Any]:
     return factory
 
 
-def count_classes(module: nn.Module, image_size: int, name: str) -> int:
+def count_classes(module: nn.Module, image_size: int, name: str, channels: int = 3) -> int:
     """Run a batch of two black images and return the number of logits.
 
     Raises:
@@ -139,11 +162,12 @@ def count_classes(module: nn.Module, image_size: int, name: str) -> int:
     """
     try:
         with torch.no_grad():
-            logits = module(torch.zeros(2, 3, image_size, image_size))
+            logits = module(torch.zeros(2, channels, image_size, image_size))
     except Exception as error:  # user code may raise anything
         raise SpecError(
-            f"{name} fails on a batch of shape (2, 3, {image_size}, {image_size}): "
-            f"{_one_line(error)}; another size is set by --image-size"
+            f"{name} fails on a batch of shape (2, {channels}, {image_size}, {image_size}): "
+            f"{_one_line(error)}; another size is set by --image-size, other channels by "
+            "--in-channels"
         ) from error
     if not isinstance(logits, Tensor):
         raise SpecError(
@@ -165,7 +189,7 @@ def _architecture(spec: ModelSpec) -> nn.Module:
                 f"VGG-19 halves its input five times: --image-size {spec.image_size} is too "
                 f"small, use at least {_VGG_SMALLEST_IMAGE}"
             )
-        return VGG19(spec.num_classes)
+        return VGG19(spec.num_classes, spec.in_channels)
     design = spec.residual
     options = NetOptions(
         stem=spec.stem,
@@ -177,6 +201,8 @@ def _architecture(spec: ModelSpec) -> nn.Module:
         pool=spec.pool,
         in_channels=spec.in_channels,
     )
+    if spec.plain and design.order is not Order.POST:
+        raise SpecError(f"{spec.name} is no net without shortcuts: drop --plain")
     if design.order is not Order.IRESNET:
         return ResNet(design, options)
     halved = 2 ** len(design.stages)

@@ -24,7 +24,7 @@ from resnet_deploy.spec import (
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.names import design_name
 
-_FACTORY = re.compile(r"[\w.]+:[\w.]+", re.ASCII)
+_FACTORY = re.compile(r"[\w.]+:[\w.\-/]+", re.ASCII)
 
 CONFIG_FILE = "config.json"
 

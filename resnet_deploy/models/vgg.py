@@ -15,14 +15,14 @@ STAGES = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 class VGG19(nn.Module):
     """Sixteen 3x3 convolutions and three linear layers.
 
-    Input ``(N, 3, H, W)`` float32 with H and W at least 32, normalised; output
+    Input ``(N, C, H, W)`` float32 with H and W at least 32, normalised; output
     ``(N, num_classes)`` float32 logits.
     """
 
-    def __init__(self, num_classes: int = 1000) -> None:
+    def __init__(self, num_classes: int = 1000, in_channels: int = 3) -> None:
         super().__init__()
         self.features = nn.Sequential()
-        in_planes = 3
+        in_planes = in_channels
         for planes, count in STAGES:
             for _ in range(count):
                 self.features.append(nn.Conv2d(in_planes, planes, kernel_size=3, padding=1))

@@ -75,6 +75,12 @@ _UNCHANGED_SINCE = {"HardSwish": 14, "Shape": 15}
 """Operators that mean the same from a later opset on."""
 
 
+_EQUAL_SPLIT = 18
+"""From here on a Split says how many equal parts it makes; before, its outputs alone do."""
+
+_ASIDE = "resnet_deploy.aside"
+
+
 def choose_opset(opset: int | None, target_ort: str | None) -> int:
     """Return the opset to write: ``opset`` (17 if None), but nothing ``target_ort`` can't read.
 
@@ -100,8 +106,13 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     unchanged = _UNCHANGED | later if before >= MIN_OPSET else frozenset()
     try:
         if before != opset and not {node.op_type for node in model.graph.node} <= unchanged:
-            converted = onnx.version_converter.convert_version(model, opset)
+            splits = before >= _EQUAL_SPLIT > opset >= MIN_OPSET
+            source = _splits_aside(model) if splits else model
+            converted = onnx.version_converter.convert_version(source, opset)
             restore_modules(model, converted)
+            for node in converted.graph.node:
+                if node.domain == _ASIDE:
+                    node.domain = ""
         del converted.opset_import[:]
         converted.opset_import.append(onnx.helper.make_opsetid("", opset))
         converted.ir_version = onnx.helper.find_min_ir_version_for(list(converted.opset_import))
@@ -109,3 +120,31 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
         raise ExportError(f"the graph does not fit opset {opset}: {one_line(error)}") from error
     return converted
+
+
+def _splits_aside(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy with every Split as opset 13 has it, in a domain that no converter looks at.
+
+    ONNX's converter knows no way back from opset 18.
+
+    Raises:
+        ValueError: parts are of different sizes that no shape tells.
+    """
+    result = copy.deepcopy(model)
+    values = (*result.graph.value_info, *result.graph.output)
+    shapes = {value.name: value.type.tensor_type.shape for value in values}
+    for node in result.graph.node:
+        if node.op_type != "Split" or node.domain:
+            continue
+        node.domain = _ASIDE
+        if len(node.input) > 1 and node.input[1]:
+            continue
+        axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+        parts = [shapes[name].dim[axis].dim_value for name in node.output if name in shapes]
+        if len(parts) != len(node.output) or len(set(parts)) != 1 or not parts[0]:
+            raise ValueError(f"the parts of {node.name} are of different or unknown sizes")
+        kept = [attribute for attribute in node.attribute if attribute.name != "num_outputs"]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+    result.opset_import.append(onnx.helper.make_opsetid(_ASIDE, 1))
+    return result

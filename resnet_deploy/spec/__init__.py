@@ -22,6 +22,7 @@ from resnet_deploy.spec.input_words import (
 )
 from resnet_deploy.spec.model import (
     BATCHNORM_EPS,
+    CHANNEL_COUNTS,
     IMAGENET_DEPTHS,
     Family,
     ModelSpec,

@@ -26,6 +26,18 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 GREY_MEAN, GREY_STD = (0.449,), (0.226,)
 """ImageNet's, averaged over the channels."""
+_USUAL_VALUES = {
+    ChannelOrder.GREY: (GREY_MEAN, GREY_STD),
+    # Opacity is no colour: it stays from 0 to 1.
+    ChannelOrder.RGBA: ((*IMAGENET_MEAN, 0.0), (*IMAGENET_STD, 1.0)),
+}
+
+
+def usual_values(order: ChannelOrder) -> tuple[Numbers, Numbers]:
+    """Return the mean and std, on 0 to 1, that pictures of this order usually get."""
+    mean, std = _USUAL_VALUES.get(order, (IMAGENET_MEAN, IMAGENET_STD))
+    return (mean[::-1], std[::-1]) if order is ChannelOrder.BGR else (mean, std)
+
 
 CENTER_CROP_RATIO = 0.875
 """Crop over resize of ImageNet evaluation: 224 of 256."""
@@ -48,9 +60,10 @@ def options_of(names: Iterable[str]) -> str:
 class InputContract:
     """From a picture to the input tensor.
 
-    The picture, RGB or grey in uint8, is resized (antialiased) and its centre cropped. With ``p``
-    a grey level of 0 to 255, an input of floats is ``(r - mean) / std`` per channel, where ``r`` is
-    ``p`` scaled to ``range``. A ``format`` of bytes ends after the crop: the graph does the rest.
+    The picture, RGB, RGBA or grey in uint8, is resized (antialiased) and its centre cropped. With
+    ``p`` a grey level of 0 to 255, an input of floats is ``(r - mean) / std`` per channel, where
+    ``r`` is ``p`` scaled to ``range``. A ``format`` of bytes ends after the crop: the graph does
+    the rest.
     With ``resize_in_graph`` it resizes and crops as well, and the input is the picture as it is.
 
     Args:
@@ -100,15 +113,25 @@ class InputContract:
             )
 
     @classmethod
-    def for_size(cls, height: int, width: int | None = None) -> InputContract:
+    def for_size(cls, height: int, width: int | None = None, *, channels: int = 3) -> InputContract:
         """Return the usual contract of a net with inputs of this size in pixels, square by default.
 
-        Small pictures (below 64 pixels, as CIFAR's) are used whole; larger ones are resized to
-        ``size / 0.875`` first, as for ImageNet.
+        ``channels`` is 1 (grey), 3 or 4 (RGBA); mean and std are ImageNet's. Small pictures (below
+        64 pixels, as CIFAR's) are used whole; larger ones are resized to ``size / 0.875`` first, as
+        for ImageNet.
         """
         size = (height, height if width is None else width)
         resize = size if min(size) < 64 else tuple(round(n / CENTER_CROP_RATIO) for n in size)
-        return cls(height=size[0], width=size[1], resize=(resize[0], resize[1]))
+        order = ChannelOrder.of(channels)
+        mean, std = usual_values(order)
+        return cls(
+            height=size[0],
+            width=size[1],
+            resize=(resize[0], resize[1]),
+            channel_order=order,
+            mean=mean,
+            std=std,
+        )
 
     def with_size(self, height: int, width: int | None = None) -> InputContract:
         """Return the same contract for another size, with the usual resize of its mode."""

@@ -9,11 +9,8 @@ from typing import TypeVar
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec.input_contract import (
-    GREY_MEAN,
-    GREY_STD,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
     InputContract,
+    usual_values,
 )
 from resnet_deploy.spec.input_words import (
     INTERPOLATIONS,
@@ -50,7 +47,7 @@ class InputOptions:
         std: Its standard deviation, likewise.
         range: What black and white become before mean and std: 0-1, 0-255, -1-1, …; alone, nothing
             is subtracted or divided by.
-        channel_order: RGB, BGR or grey (one channel).
+        channel_order: RGB, BGR, grey (one channel) or RGBA.
         layout: Of the input: NCHW or NHWC.
         resize: Size before the crop, in pixels: N, the shorter side, or HEIGHTxWIDTH.
         resize_mode: crop keeps proportions and cuts, squash gives them up, pad adds black.
@@ -161,8 +158,7 @@ class InputOptions:
         order = ChannelOrder(self.channel_order or contract.channel_order)
         scale, mean, std = contract.range, contract.mean, contract.std
         if order.channels != contract.channels:
-            grey = order is ChannelOrder.GREY
-            usual = (GREY_MEAN, GREY_STD) if grey else (IMAGENET_MEAN, IMAGENET_STD)
+            usual = usual_values(order)
             mean, std = usual if scale == (0.0, 1.0) else ((0.0,), (1.0,))
         elif order is not contract.channel_order:  # they belong to the colours, not to the places
             mean, std = mean[::-1], std[::-1]

@@ -60,16 +60,22 @@ class Layout(str, enum.Enum):
 
 
 class ChannelOrder(str, enum.Enum):
-    """Of the channels of a pixel; ``grey`` is one channel, Pillow's L."""
+    """Of the channels of a pixel; ``grey`` is one channel, Pillow's L, and A is opacity."""
 
     RGB = "RGB"
     BGR = "BGR"
     GREY = "grey"
+    RGBA = "RGBA"
 
     @property
     def channels(self) -> int:
         """How many there are."""
-        return 1 if self is ChannelOrder.GREY else 3
+        return {ChannelOrder.GREY: 1, ChannelOrder.RGBA: 4}.get(self, 3)
+
+    @classmethod
+    def of(cls, channels: int) -> ChannelOrder:
+        """Return the usual order of 1, 3 or 4 channels."""
+        return {1: cls.GREY, 4: cls.RGBA}.get(channels, cls.RGB)
 
 
 class ResizeMode(str, enum.Enum):
@@ -117,7 +123,7 @@ _LARGEST_LEVEL = 1e6
 
 
 def check_numbers(name: str, value: Sequence[float] | float | None) -> Numbers | None:
-    """Return one number or three, as a tuple.
+    """Return one number, or three or four, as a tuple.
 
     Raises:
         SpecError: there is another count of them, or one is not finite.
@@ -125,8 +131,8 @@ def check_numbers(name: str, value: Sequence[float] | float | None) -> Numbers |
     if value is None:
         return None
     numbers = (value,) if isinstance(value, int | float) else tuple(value)
-    if len(numbers) not in (1, 3):
-        raise SpecError(f"--{name} needs one number or three, not {len(numbers)}")
+    if len(numbers) not in (1, 3, 4):
+        raise SpecError(f"--{name} needs one number or three (four for RGBA), not {len(numbers)}")
     try:
         numbers = tuple(float(number) for number in numbers)
     except (TypeError, ValueError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec.names import design_name
@@ -17,6 +18,9 @@ from resnet_deploy.spec.residual import (
 )
 
 IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
+
+CHANNEL_COUNTS = (1, 3, 4)
+"""Of the pictures that nets take: grey, RGB, RGBA."""
 
 BATCHNORM_EPS = 1e-5
 """What PyTorch adds to a BatchNorm's variance; TensorFlow's nets have 1e-3 or 1.001e-5."""
@@ -102,9 +106,10 @@ def check_bn_eps(eps: float) -> None:
 class ModelSpec:
     """Which network: enough to build its PyTorch module again.
 
-    ``factory`` is ``package.module:callable`` for family ``custom``; it is None when the model
-    came as a foreign ONNX file, which has no PyTorch module of its own. ``design`` is None for the
-    paper's own nets, which ``family`` and ``depth`` tell.
+    ``factory`` is ``package.module:callable``, ``timm:NAME``, ``torchvision:NAME`` or ``hf:FOLDER``
+    for family ``custom``; it is None when the model came as a foreign ONNX file, which has no
+    PyTorch module of its own. ``design`` is None for the paper's own nets, which ``family`` and
+    ``depth`` tell.
 
     Raises:
         SpecError: ``bn_eps`` is no epsilon of a BatchNorm.
@@ -173,7 +178,9 @@ class ModelSpec:
     def name(self) -> str:
         """The stem of the files this model is written to, such as ``resnet34``."""
         if self.family is Family.CUSTOM:
-            return "model" if self.factory is None else self.factory.rpartition(":")[2]
+            # Of hf:FOLDER the last folder.
+            named = (self.factory or "model").rpartition(":")[2]
+            return PurePath(named).name or "model"
         if self.family is Family.VGG:
             return f"vgg{self.depth}"
         v1 = "-v1" if self.has_bottlenecks and self.variant is Variant.V1 else ""
@@ -230,6 +237,8 @@ def residual_spec(
         in_channels=in_channels,
         design=design,
     )
+    if not design.head:
+        return spec
     for family in (Family.IMAGENET, Family.CIFAR):
         paper = replace(spec, family=family, design=None)
         exists = paper.depth in PAPER_BLOCKS if family is Family.IMAGENET else paper.depth >= 8
@@ -250,6 +259,7 @@ def resnet_spec(
     bn_eps: float | None = None,
     padding: Padding | None = None,
     pool: Pool | None = None,
+    in_channels: int | None = None,
 ) -> ModelSpec:
     """Return the spec of a ResNet; ``depth`` alone chooses the family.
 
@@ -286,10 +296,21 @@ def resnet_spec(
         bn_eps=BATCHNORM_EPS if bn_eps is None else bn_eps,
         padding=padding or Padding.TORCH,
         pool=pool or Pool.PLAIN,
+        in_channels=in_channels or 3,
     )
 
 
-def vgg19_spec(*, num_classes: int | None = None, image_size: int | None = None) -> ModelSpec:
+def vgg19_spec(
+    *,
+    num_classes: int | None = None,
+    image_size: int | None = None,
+    in_channels: int | None = None,
+) -> ModelSpec:
     """Return the spec of VGG-19, the reference net of the paper's Fig. 3 (left)."""
-    classes = 1000 if num_classes is None else num_classes
-    return ModelSpec(family=Family.VGG, depth=19, num_classes=classes, image_size=image_size or 224)
+    return ModelSpec(
+        family=Family.VGG,
+        depth=19,
+        num_classes=1000 if num_classes is None else num_classes,
+        image_size=image_size or 224,
+        in_channels=in_channels or 3,
+    )

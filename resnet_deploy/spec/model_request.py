@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec import (
+    CHANNEL_COUNTS,
     Family,
     ModelSpec,
     Order,
@@ -39,7 +40,8 @@ class ModelRequest:
     """A network by its properties; None leaves one open.
 
     ``model`` is ``vgg19``, a name such as ``resnet34`` or ``plain34``, or
-    ``package.module:factory`` for any callable that returns an image classifier.
+    ``package.module:factory`` for any callable that returns an image classifier; ``timm:NAME``,
+    ``torchvision:NAME`` and ``hf:FOLDER`` are nets of these packages.
     """
 
     depth: int | None = None
@@ -50,6 +52,7 @@ class ModelRequest:
     plain: bool = False
     num_classes: int | None = None
     image_size: int | None = None
+    in_channels: int | None = None
     bn_eps: float | None = None
     padding: Padding | None = None
     pool: Pool | None = None
@@ -101,6 +104,10 @@ class ModelRequest:
         for option, value in (("classes", self.num_classes), ("image size", self.image_size)):
             if value is not None and value < 1:
                 raise SpecError(f"the {option} must be at least 1, not {value}")
+        if self.in_channels not in (None, *CHANNEL_COUNTS):
+            raise SpecError(
+                f"--in-channels {self.in_channels} is none of 1 (grey), 3 (RGB) and 4 (RGBA)"
+            )
         if self.is_vgg or self.is_custom:
             options = {**vars(self), "plain": self.plain or None}
             for option in _FOR_RESNETS:
@@ -126,7 +133,8 @@ class ModelRequest:
     def spec(self) -> ModelSpec:
         """Return the network's spec with everything left open at its default.
 
-        The spec of a factory has ``num_classes`` 0 until the module has been run.
+        The spec of a factory has ``num_classes`` and ``in_channels`` 0 until the module has been
+        run, where they are not asked for.
 
         Raises:
             SpecError: the request names no network, or contradicts itself.
@@ -137,10 +145,15 @@ class ModelRequest:
                 family=Family.CUSTOM,
                 num_classes=self.num_classes or 0,
                 image_size=self.image_size or 224,
+                in_channels=self.in_channels or 0,
                 factory=self.model,
             )
         if self.is_vgg:
-            return vgg19_spec(num_classes=self.num_classes, image_size=self.image_size)
+            return vgg19_spec(
+                num_classes=self.num_classes,
+                image_size=self.image_size,
+                in_channels=self.in_channels,
+            )
         if self.named is not None:
             return self._named_spec(self.named)
         depth = self.resnet_depth
@@ -153,6 +166,7 @@ class ModelRequest:
             depth,
             num_classes=self.num_classes,
             image_size=self.image_size,
+            in_channels=self.in_channels,
             variant=self.variant or Variant.V1_5,
             shortcut=self.shortcut,
             stem=self.stem,
@@ -194,6 +208,7 @@ class ModelRequest:
             bn_eps=self.bn_eps,
             padding=self.padding or caffe,
             pool=self.pool or POOLS[named.pool],
+            in_channels=self.in_channels or 3,
         )
 
 

@@ -60,7 +60,7 @@ _NAME = re.compile(
     r"(?P<legacy>legacy[-_]?)?(?P<attention>eca|se)?[-_]?(?:(?P<wide>wide[-_]?)?"
     r"(?P<kind>i?resnet|resnext|senet)(?P<v2>v2[-_]?)?(?P<pool>aa|blur)?(?P<rs>rs)?[-_]?"
     r"(?P<depth>\d{1,4})(?P<stem>[cdest]?)(?:[-_](?P<groups>\d{1,3})x(?P<width>\d{1,3})d)?"
-    r"(?:(?<=\d)[-_](?P<factor>\d{1,2}))?|(?P<light>resnetlight))",
+    r"(?:[-_](?P<factor>\d{1,2}))?|(?P<light>resnet[-_]?light))",
     re.ASCII,
 )
 
@@ -214,6 +214,9 @@ def design_name(design: Design, *, pool: str = "", small: bool = False) -> str:
     prefix = {Attention.NONE: "", Attention.ECA: "eca"}.get(design.attention, "se")
     if design.stem_conv_pool and prefix == "se":
         prefix = ""
+    light = (design.blocks, design.downsample) == ((1, 1, 11, 3), Downsample.AVG)
+    if light and prefix == "eca" and len(design.stem) == 1:
+        return "ecaresnetlight"
     if design.order is Order.IRESNET:
         return f"{prefix}iresnet{_depth(design, 'i')}"
     if design.projection_kernel == 3:

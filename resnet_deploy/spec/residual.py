@@ -9,6 +9,7 @@ arXiv:1812.01187; timm's ``models/resnet.py``), ECA (arXiv:1910.03151), pre-acti
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,9 @@ MOST_BLOCKS = 2000
 MOST_CHANNELS = 1 << 16
 MOST_WEIGHTS = 4_000_000_000
 """Four times those of the widest net that was published, ResNeXt-101 32x48d."""
+
+
+_PATH = re.compile(r"(?:\d{1,3})?", re.ASCII)
 
 
 class BlockKind(str, enum.Enum):
@@ -226,6 +230,8 @@ def _problems(design: Design) -> Iterator[str]:
     if len(design.head) > 20 or design.projection_kernel not in (1, 3):
         kernel = design.projection_kernel
         yield f"{len(design.head)} layers behind its pool, or projections of {kernel}x{kernel}"
+    if not all(_PATH.fullmatch(layer.path) for layer in design.head):
+        yield "such names in its head"
     counts = [*design.stem, *(layer.outputs for layer in design.head)]
     for stage in design.stages:
         counts += [stage.channels, stage.groups, *(w for widths in stage.widths for w in widths)]

@@ -47,8 +47,8 @@ class TrainRequest:
     weights: str = "random"
     qat: bool = False
     seed: int = 0
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
     limit: int | None = None
     follow_links: bool = False
     licence: str = ""
@@ -60,9 +60,9 @@ class TrainRequest:
     def __post_init__(self) -> None:
         check_licence(self.licence)
         if self.mean is not None and not all(map(math.isfinite, self.mean)):
-            raise SpecError(f"the mean must be three finite numbers, not {_listed(self.mean)}")
+            raise SpecError(f"the mean must be finite numbers, not {_listed(self.mean)}")
         if self.std is not None and not all(0 < value < math.inf for value in self.std):
-            raise SpecError(f"the std must be three positive numbers, not {_listed(self.std)}")
+            raise SpecError(f"the std must be positive numbers, not {_listed(self.std)}")
         if self.resume and self.force:
             raise SpecError("--resume continues a run and --force replaces it: choose one")
         if self.qat and self.weights == "random":

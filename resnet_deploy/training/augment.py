@@ -108,7 +108,7 @@ def shifted(values: Floats, shifts: NDArray[np.int64], pad: int) -> Floats:
     mean colour; that of ``values``, which are normalised, is 0 as well.
 
     Args:
-        values: ``(N, S, S, 3)``.
+        values: ``(N, S, S, C)``.
         shifts: row and column at which each crop begins, ``(N, 2)``.
         pad: pixels.
     """
@@ -123,7 +123,7 @@ def shifted(values: Floats, shifts: NDArray[np.int64], pad: int) -> Floats:
 
 
 def mirrored(values: Floats, flips: NDArray[np.bool_]) -> Floats:
-    """Return ``values`` ``(N, S, S, 3)``, those that ``flips`` says with left and right swapped."""
+    """Return ``values`` ``(N, S, S, C)``, those that ``flips`` says with left and right swapped."""
     result = values.copy()
     result[flips] = values[flips, :, ::-1]
     return result

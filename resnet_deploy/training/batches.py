@@ -39,7 +39,7 @@ class TrainingBatch:
     """Some images and their classes.
 
     Args:
-        images: float32 ``(N, 3, S, S)``, normalised, and mixed already.
+        images: float32 ``(N, C, S, S)``, normalised, and mixed already.
         labels: int64 ``(N,)``.
         indices: which images these are, int64 ``(N,)``.
         partners: the classes of what was mixed in, int64 ``(N,)``; None when nothing was.
@@ -203,11 +203,12 @@ def _resized_crop(data: LabelledImages, plan: EpochPlan, position: int) -> Pixel
     index = int(plan.order[position])
     image, size = data.original(index), data.preprocess.height
     part = image.crop(crop_box(plan, position, image.size))
-    return np.asarray(part.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
+    pixels = np.asarray(part.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
+    return pixels.reshape(size, size, -1)
 
 
 def _normalised(pixels: Pixels, preprocess: InputContract) -> Floats:
-    """Return ``(N, S, S, 3)``, number for number what evaluation computes."""
+    """Return ``(N, S, S, C)``, number for number what evaluation computes."""
     spec = replace(preprocess, format=InputFormat.FLOAT_NCHW, resize_in_graph=False)
     return np.moveaxis(encode(pixels, spec), 1, -1)
 

@@ -14,12 +14,12 @@ from PIL import Image
 from resnet_deploy.data.datasets import Dataset, open_dataset
 from resnet_deploy.data.folder import ImageFolder
 from resnet_deploy.data.loader import image_name, prepared_batches
-from resnet_deploy.data.preprocess import prepare
+from resnet_deploy.data.preprocess import in_channels_of, prepare
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.data.splits import TRAINING_SPLITS
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.spec import InputContract, InputFormat
+from resnet_deploy.spec import ChannelOrder, InputContract, InputFormat
 
 Pixels = NDArray[np.uint8]
 
@@ -39,7 +39,7 @@ class LabelledImages:
         places: which images of ``dataset`` these are, int64 ``(N,)``.
         labels: the class of each, int64 ``(N,)``.
         preprocess: how an image is evaluated.
-        kept: all images as :meth:`evaluated` returns them, uint8 ``(N, S, S, 3)``; or None.
+        kept: all images as :meth:`evaluated` returns them, uint8 ``(N, S, S, C)``; or None.
     """
 
     dataset: Dataset
@@ -56,15 +56,17 @@ class LabelledImages:
         return image_name(self.dataset, int(self.places[index]))
 
     def original(self, index: int) -> Image.Image:
-        """Return one image in RGB, in the size it was saved.
+        """Return one image in the channels of the input, in the size it was saved.
 
         Raises:
             DatasetError: it can't be read.
         """
-        return self.dataset.image(int(self.places[index]))
+        return in_channels_of(
+            self.dataset.image(int(self.places[index])), self.preprocess.channel_order
+        )
 
     def evaluated(self, index: int) -> Pixels:
-        """Return one image, resized and cropped as for evaluation: uint8 ``(S, S, 3)``.
+        """Return one image, resized and cropped as for evaluation: uint8 ``(S, S, C)``.
 
         Raises:
             DatasetError: it can't be read or resized.
@@ -110,7 +112,7 @@ def open_training_data(
 
     Args:
         path: the folder or file.
-        preprocess: how an image is evaluated; only sizes, mean and std matter.
+        preprocess: how an image is evaluated; only sizes, channels, mean and std matter.
         progress: told how many images are decoded.
         limit: take this many images of each part, spread evenly over the classes.
         follow_links: follow links out of the folder.
@@ -152,8 +154,14 @@ def open_training_data(
 
 
 def as_bytes(preprocess: InputContract) -> InputContract:
-    """Return the same preparation up to the crop, as pixels."""
-    return replace(preprocess, format=InputFormat.UINT8_NHWC, resize_in_graph=False)
+    """Return the same preparation up to the crop, as pixels in RGB, RGBA or grey."""
+    order = preprocess.channel_order
+    return replace(
+        preprocess,
+        format=InputFormat.UINT8_NHWC,
+        channel_order=ChannelOrder.RGB if order is ChannelOrder.BGR else order,
+        resize_in_graph=False,
+    )
 
 
 def _open_parts(path: Path, *, follow_links: bool) -> tuple[Dataset, Dataset]:

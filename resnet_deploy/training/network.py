@@ -12,6 +12,7 @@ from torch import nn
 from resnet_deploy.errors import SpecError
 from resnet_deploy.models.init import initialize_for_training, initialize_head
 from resnet_deploy.models.network import Network
+from resnet_deploy.models.packages import packaged
 from resnet_deploy.models.registry import build_custom, skeleton
 from resnet_deploy.models.resnet import ResNet
 from resnet_deploy.spec import ModelSpec
@@ -52,7 +53,9 @@ def new_network(
     if request.is_custom:
         if recipe.zero_init:
             raise SpecError(f"zero_init is for the paper's nets, not for {request.model}")
-        module, spec = build_custom(replace(request, num_classes=None).spec(), seed=seed)
+        # A package builds its nets with any head; a factory's net is as its owner wrote it.
+        own = None if packaged(request.model) is None else len(classes)
+        module, spec = build_custom(replace(request, num_classes=own).spec(), seed=seed)
         _check_classes(spec.num_classes, classes, str(request.model))
     else:
         spec = replace(request, num_classes=len(classes)).spec()

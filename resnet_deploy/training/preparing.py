@@ -12,6 +12,7 @@ from resnet_deploy.models.network import Network
 from resnet_deploy.progress import Progress
 from resnet_deploy.runners.cpu import has_bfloat16, isa
 from resnet_deploy.spec import InputContract
+from resnet_deploy.spec.input_words import Numbers
 from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.spec.training import Precision
 from resnet_deploy.training.data import open_training_data
@@ -33,10 +34,18 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
     """
     model, recipe = request.model, request.recipe
     loaded = _load(request, progress)
-    usual = InputContract.for_size(model.spec().image_size) if loaded is None else loaded.preprocess
+    if loaded is None:
+        wanted = model.spec()
+        # A factory's net takes what was asked for, or RGB: see new_network.
+        usual = InputContract.for_size(wanted.image_size, channels=wanted.in_channels or 3)
+    else:
+        usual = loaded.preprocess
     # Whatever the start was assumed to want: what is trained on is so by definition.
     preprocess = replace(
-        usual, mean=request.mean or usual.mean, std=request.std or usual.std, learned={}
+        usual,
+        mean=_each(request.mean, usual.mean),
+        std=_each(request.std, usual.std),
+        learned={},
     )
     data = open_training_data(
         request.data,
@@ -49,6 +58,11 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
         trainable = new_network(model, data.classes, recipe, request.seed)
     else:
         trainable = trained_network(loaded, model, data.classes, recipe, request.seed)
+    if trainable.spec.in_channels != preprocess.channels:
+        raise SpecError(
+            f"{trainable.spec.name} takes {trainable.spec.in_channels} channels: say --in-channels "
+            f"{trainable.spec.in_channels}"
+        )
     qat = None
     if request.qat:
         qat = prepare_qat(
@@ -74,6 +88,13 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
         precision=precision,
         qat=qat,
     )
+
+
+def _each(given: Numbers | None, usual: Numbers) -> Numbers:
+    """Return ``given``, one number a channel or one for all of them; without it ``usual``."""
+    if given is None:
+        return usual
+    return given * len(usual) if len(given) == 1 else given
 
 
 def _load(request: TrainRequest, progress: Progress) -> Network | None:

@@ -44,7 +44,7 @@ from resnet_deploy.training.quant_graph import steps_of
 class QatNet(nn.Module):
     """A network with fake quantization, in train and eval mode alike.
 
-    Takes normalised images, float32 ``(N, 3, H, W)``, and returns logits, float32 ``(N, classes)``:
+    Takes normalised images, float32 ``(N, C, H, W)``, and returns logits, float32 ``(N, classes)``:
     those of the int8 file, bit by bit as long as no sum exceeds 2^24. Dropout does nothing. The
     parameters are weights and biases of the folded network under its paths
     (``layer1.0.conv1.bias``); the buffers ``scales`` and ``zero_points`` do not change.
@@ -164,7 +164,9 @@ def prepare_qat(
     if left:
         raise UnsupportedGraphError(f"--qat needs every BatchNorm folded: {left[0]}")
     pairs, _ = pair_batchnorms(module)
-    graph = export_graph(folded, image_size=spec.image_size, opset=DEFAULT_OPSET)
+    graph = export_graph(
+        folded, image_size=spec.image_size, in_channels=spec.in_channels, opset=DEFAULT_OPSET
+    )
     floats = replace(preprocess, format=InputFormat.FLOAT_NCHW, resize_in_graph=False)
     net = quantize_static(
         graph,

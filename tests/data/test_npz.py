@@ -37,9 +37,9 @@ def test_gray_layouts(tmp_path, shape):
     assert np.array_equal(np.asarray(dataset.image(3))[..., 2], RGB[3, ..., 0])
 
 
-def test_alpha_is_laid_on_white(tmp_path):
+def test_alpha_is_kept(tmp_path):
     rgba = np.zeros((1, 2, 2, 4), dtype=np.uint8)
-    assert np.asarray(_open(tmp_path, images=rgba).image(0)).min() == 255
+    assert _open(tmp_path, images=rgba).image(0).mode == "RGBA"
 
 
 def test_splits(tmp_path):

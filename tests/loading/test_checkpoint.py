@@ -363,3 +363,13 @@ def test_checkpoint_of_a_factorys_net(
         assert message in str(caught.value)
     with pytest.raises(SpecError, match="not for --model factories"):
         resolve(request, "imagenet")
+
+
+def test_a_name_of_the_family_must_be_the_tensors_net(save: Callable[[Any], str]) -> None:
+    spec = ModelRequest(model="resnetv2-20", num_classes=4).spec()
+    path = save(state_of(spec))
+    assert load(path).spec == spec
+    assert load(path, model="resnetv2_20").assumed.keys().isdisjoint({"variant", "pool", "padding"})
+    assert "is a resnetv2-20 (basic blocks 3-3-3), not seresnet20" in refusal(
+        path, model="seresnet20"
+    )

@@ -333,6 +333,12 @@ def test_what_may_change_the_answer_is_refused(state: State, words: tuple[str, .
     assert all(word in str(caught.value) for word in words)
 
 
+def test_a_crowd_of_nets_is_refused() -> None:
+    crowd = {f"{n}.layer1.0.conv1.weight": W for n in range(65)}
+    with pytest.raises(CheckpointError, match="holds 65 nets"):
+        to_torchvision(crowd)
+
+
 def test_an_unknown_layer_within_a_net_stays() -> None:
     read = to_torchvision(put(BASIC, "net.", net__layer1__0__gate__weight=W))
     assert "layer1.0.gate.weight" in read.state

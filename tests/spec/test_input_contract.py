@@ -111,7 +111,7 @@ def test_grey_has_one_channel_and_layout_another_shape() -> None:
         ({"std": (0.1, 0.0, 0.1)}, "--std must be positive"),
         ({"range": "0"}, "use 0-1, 0-255, -1-1"),
         ({"range": "1-0"}, "black below white"),
-        ({"channel_order": "RGBA"}, "--channel-order RGBA is unknown: use RGB, BGR, grey"),
+        ({"channel_order": "CMYK"}, "--channel-order CMYK is unknown: use RGB, BGR, grey, RGBA"),
         ({"layout": "CHWN"}, "use NCHW, NHWC"),
         ({"resize": 0}, "at least 1"),
         ({"resize": "9000"}, "at most 8192"),

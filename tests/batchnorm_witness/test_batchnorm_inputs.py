@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
-from resnet_deploy.witness.batchnorm_inputs import Moments, divergence, divergences, witnesses
+from resnet_deploy.batchnorm_witness.batchnorm_inputs import (
+    Moments,
+    divergence,
+    divergences,
+    witnesses,
+)
 
 
 def norm(mean: torch.Tensor, variance: torch.Tensor, eps: float = 1e-5) -> nn.BatchNorm2d:

@@ -16,14 +16,14 @@ from dataclasses import replace
 
 from torch import nn
 
+from resnet_deploy.batchnorm_witness.batchnorm_inputs import witnesses
+from resnet_deploy.batchnorm_witness.hypotheses import Guess, answer_of, answers, training_crops
+from resnet_deploy.batchnorm_witness.trial import Feeding, Trial, rebuilt
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import SpecError
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results.witness import Candidate, Question, WitnessReport, floor_of, times_worse
 from resnet_deploy.spec import ChannelOrder, InputContract, Learned, ModelSpec
-from resnet_deploy.witness.batchnorm_inputs import witnesses
-from resnet_deploy.witness.hypotheses import Guess, answer_of, answers, training_crops
-from resnet_deploy.witness.trial import Feeding, Trial, rebuilt
 
 FEWEST_PICTURES = 16
 ENOUGH_PICTURES = 64
@@ -86,7 +86,7 @@ def witness(
         stated: the questions about ``spec`` (``stem``, ``shortcut``, ``variant``, …) whose answer
             somebody said.
         rebuild: makes the net of another spec, with the same weights; by default as
-            :func:`resnet_deploy.witness.trial.rebuilt`.
+            :func:`resnet_deploy.batchnorm_witness.trial.rebuilt`.
         progress: called as ``progress(stage, done, total)``.
     """
     if silence := why_silent(module, images):

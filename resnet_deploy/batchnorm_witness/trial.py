@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from resnet_deploy.batchnorm_witness.batchnorm_inputs import divergences
+from resnet_deploy.batchnorm_witness.hypotheses import Guess, TrainingCrop, fed, scalings
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import SpecError, one_line
 from resnet_deploy.models.registry import skeleton
 from resnet_deploy.spec import ChannelOrder, InputContract, InputFormat, ModelSpec
-from resnet_deploy.witness.batchnorm_inputs import divergences
-from resnet_deploy.witness.hypotheses import Guess, TrainingCrop, fed, scalings
 
 _BATCH_PIXELS, _LARGEST_BATCH = 8 * 224 * 224, 64
 """What bounds the memory: of a ResNet-50, about 30 MB a picture of 224x224 are alive at once."""

@@ -83,7 +83,7 @@ def scalings(contract: InputContract) -> dict[str, Scaling]:
     held = Scaling(
         f"{low:g} to {high:g}, mean {_listed(mean)}, std {_listed(std)}", (low, high), mean, std
     )
-    known = WELL_KNOWN if contract.channels > 1 else WELL_KNOWN_GREY
+    known = {1: WELL_KNOWN_GREY, 3: WELL_KNOWN}.get(contract.channels, ())
     same = next((other for other in known if _alike(held, other, contract)), None)
     if same is not None:
         held = replace(held, name=same.name)
@@ -92,7 +92,7 @@ def scalings(contract: InputContract) -> dict[str, Scaling]:
 
 def _alike(one: Scaling, other: Scaling, contract: InputContract) -> bool:
     """Whether both make the same input of a picture, up to rounding of published numbers."""
-    order = ChannelOrder.GREY if contract.channels == 1 else ChannelOrder.RGB
+    order = ChannelOrder.of(contract.channels)
     first, second = one.over(contract, order), other.over(contract, order)
     levels = zip(first.levels, second.levels, strict=True)
     slopes = zip(first.slopes, second.slopes, strict=True)
@@ -123,7 +123,7 @@ def training_crops(contract: InputContract) -> tuple[TrainingCrop, ...]:
 
 
 def fed(pixels: Tensor, contract: InputContract, crop: TrainingCrop) -> Tensor:
-    """Return ``pixels``, uint8 ``(N, C, H, W)`` in RGB or grey, as the input of a net, float32."""
+    """Return ``pixels``, uint8 ``(N, C, H, W)`` in RGB, RGBA or grey, as a net's input, float32."""
     if crop is TrainingCrop.BLACK:
         pixels = _cropped(pixels, pixels)
     x = pixels.float()

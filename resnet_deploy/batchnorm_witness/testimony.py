@@ -10,6 +10,9 @@ from torch import nn
 
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.batchnorm_witness.hypotheses import BYTES, Guess, answers, scalings
+from resnet_deploy.batchnorm_witness.trial import rebuilt
+from resnet_deploy.batchnorm_witness.witness import witness
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.interpreter.module import module_from_onnx
@@ -24,9 +27,6 @@ from resnet_deploy.spec import (
     Learned,
     ModelSpec,
 )
-from resnet_deploy.witness.hypotheses import BYTES, Guess, answers, scalings
-from resnet_deploy.witness.trial import rebuilt
-from resnet_deploy.witness.witness import witness
 
 ORDER, SCALING = "channel order", "scaling"
 
@@ -40,7 +40,7 @@ def ask_network(
 ) -> WitnessReport:
     """Return what the BatchNorms of ``network`` say of its contract and spec.
 
-    The other arguments are those of :func:`resnet_deploy.witness.witness.witness`.
+    The other arguments are those of :func:`resnet_deploy.batchnorm_witness.witness.witness`.
 
     Raises:
         SpecError: the net can't run on these pictures.

@@ -18,6 +18,16 @@ from onnx import helper, numpy_helper
 from resnet_deploy import api
 from resnet_deploy.artifact.card import WeightsSource
 from resnet_deploy.artifact.onnx_file import load
+from resnet_deploy.batchnorm_witness.hypotheses import WELL_KNOWN, TrainingCrop, fed, scalings
+from resnet_deploy.batchnorm_witness.testimony import (
+    as_told,
+    ask_file,
+    ask_network,
+    told_of_pictures,
+    told_of_spec,
+)
+from resnet_deploy.batchnorm_witness.trial import rebuilt
+from resnet_deploy.batchnorm_witness.witness import witness
 from resnet_deploy.cli.main import cli
 from resnet_deploy.data.arrays import ArrayDataset
 from resnet_deploy.data.calibration import calibration_images, synthetic_calibration
@@ -42,16 +52,6 @@ from resnet_deploy.spec import (
     uniform_design,
 )
 from resnet_deploy.spec.model_request import ModelRequest
-from resnet_deploy.witness.hypotheses import WELL_KNOWN, TrainingCrop, fed, scalings
-from resnet_deploy.witness.testimony import (
-    as_told,
-    ask_file,
-    ask_network,
-    told_of_pictures,
-    told_of_spec,
-)
-from resnet_deploy.witness.trial import rebuilt
-from resnet_deploy.witness.witness import witness
 from tests.support.remembering import (
     SIDE,
     coloured_pictures,
