@@ -1,14 +1,15 @@
 """Int8 of the whole family: nets trained here, and synthetic weights by the usual names.
 
-Trains four small nets (squeeze-and-excitation, ResNeXt, a D stem, grey pictures) for a few epochs on
-a part of CIFAR-10 and Fashion-MNIST, deploys each with calibration images, and measures top-1 of the
-fp32 and the int8 file. Then it deploys nets by their names, with weights drawn from a seed: this
-project's own, or with ``--zoo`` those of that folder, as checkpoints. What counts: no operator is
-left in float, and the signal is 30 dB above the noise for trained weights, 25 dB for synthetic ones.
+Trains four small nets (squeeze-and-excitation, ResNeXt, a D stem, grey pictures) for a few epochs
+on a part of CIFAR-10 and Fashion-MNIST, deploys each with calibration images, and measures top-1 of
+the fp32 and the int8 file. Then it deploys nets by their names, with weights drawn from a seed: of
+this project, or with ``--zoo`` those of that folder, as checkpoints. What counts: no operator is
+left in float, and the signal is 30 dB above the noise for trained weights, 25 dB for synthetic.
 
 Run it as ``python bench/family.py --data CIFAR``. It takes a few minutes for what is trained, and
 half a minute to two for each name; ``--only`` measures some, and keeps what was recorded of the
-others. Prints a table, writes ``bench/results/family.json``, and exits with 1 where a bound is missed.
+others. It prints a table, writes ``bench/results/family.json``, and exits with 1 where a bound is
+missed.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ class Trained:
 
 TRAINED = (
     Trained(model="seresnet20"),
-    Trained(model="resnext29_4x4d"),
-    Trained(model="resnet18d", stem="imagenet"),
+    Trained(model="resnext11_4x4d"),
+    Trained(model="resnet10d", stem="imagenet"),
     Trained(model="resnet20", grey=True),
 )
 SYNTHETIC = (
@@ -131,7 +132,8 @@ def zoo_file(zoo: Path, name: str, folder: Path) -> Path | None:
     if described is None:
         return None
     spec = importlib.util.spec_from_file_location("seeded", zoo / "seeded.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     seeded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(seeded)
     net = json.loads(described.read_text())

@@ -241,17 +241,17 @@ def design_name(design: Design, *, pool: str = "", small: bool = False) -> str:
     v2 = "v2-" if design.order is Order.PRE else ""
     depth = f"{rs}{_depth(design, rs or v2)}{_stem(design, small=small)}"
     base = first.channels // design.block.expansion
-    usual = 16 if len(design.stages) == 3 else 64
+    usual = 16 if len(design.stages) == 3 and first.groups == 1 else 64
+    width = "" if base == usual else f"-w{base}"
     inner = first.widths[0][-1]
     if first.groups > 1:
         of_each = inner * 64 // (base * first.groups) if base else 0
-        return f"{prefix}resnext{v2}{pool}{depth}-{first.groups}x{of_each}d"
+        return f"{prefix}resnext{v2}{pool}{depth}-{first.groups}x{of_each}d{width}"
     wide = _wide(design.depth + 2, base // 16)
     if base > 16 and wide is not None and replace(wide, head=design.head) == design:
-        return f"{prefix}wide-resnet{design.depth + 2}-{base // 16}"
-    if design.block is _BOTTLENECK and inner != base and base and inner % base == 0:
-        return f"{prefix}wide-resnet{v2}{pool}{depth}-{inner // base}"
-    width = "" if base == usual else f"-w{base}"
+        prefix, v2, depth, width = "wide-", "", str(design.depth + 2), f"-{base // 16}"
+    elif design.block is _BOTTLENECK and inner != base and base and inner % base == 0:
+        prefix, width = f"{prefix}wide-", f"-{inner // base}"
     return f"{prefix}resnet{v2}{pool}{depth}{width}"
 
 

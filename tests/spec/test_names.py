@@ -57,7 +57,8 @@ def test_names_lead_to_designs_and_back(name: str) -> None:
         "resnext26ts", "resnet50_gn", "res2net50_26w_4s", "resnest14d", "skresnet18",
         "seresnet33ts", "resnetv2_50x1_bit", "resnext18_32x4d", "resnext50", "resnet50_32x4d",
         "resnext50_0x4d",
-        "wide_resnet50", "wide_resnet50_99", "wide_resnet18_2", "wide_resnet28", "resnext20_4x4d", "iresnet26", "senet50", "resnet19d",
+        "wide_resnet50", "wide_resnet50_99", "wide_resnet18_2",
+        "wide_resnet28", "resnext20_4x4d", "iresnet26", "senet50", "resnet19d",
         "resnet99999", "ecaresnetlightest", "legacy_resnet50", "resnet\u0665\u0660d", "",
     ],
 )  # fmt: skip
