@@ -106,7 +106,7 @@ def trained_row(net: Trained, given: argparse.Namespace, folder: Path) -> dict[s
     return {
         "net": name,
         "weights": "trained",
-        "data": "Fashion-MNIST" if net.grey else "CIFAR-10",
+        "calibration": "Fashion-MNIST" if net.grey else "CIFAR-10",
         "train_images": result.train_images,
         "epochs": given.epochs,
         "training_seconds": round(seconds, 1),
@@ -123,7 +123,13 @@ def synthetic_row(name: str, given: argparse.Namespace, folder: Path) -> dict[st
     row = deployed_row(network, folder / name, given.photos, given.threads)
     del row["paths"]
     weights = "synthetic" if kept is None else "zoo"
-    return {"net": name, "weights": weights, **row, "least_sqnr_db": LEAST_SYNTHETIC}
+    return {
+        "net": name,
+        "weights": weights,
+        "calibration": "noise" if given.photos is None else "photos",
+        **row,
+        "least_sqnr_db": LEAST_SYNTHETIC,
+    }
 
 
 def zoo_file(zoo: Path, name: str, folder: Path) -> Path | None:
@@ -167,7 +173,6 @@ def deployed_row(
         "name": network.spec.name,
         "image_size": network.spec.image_size,
         "parameters": sum(p.numel() for p in network.module.parameters()),
-        "calibration": "synthetic" if data is None else data.name,
         "float_operators": [f"{op.op_type} of {op.layer}" for op in made.inspection.float_ops],
         "sqnr_db": round(worst.worst.sqnr_db, 2),
         "agreement": worst.agreement,
