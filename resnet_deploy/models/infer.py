@@ -242,6 +242,10 @@ def _infer_shortcut(
         found, text = Shortcut.A, "no projection shortcuts (option A)"
         if (request.shortcut or stated.shortcut) is Shortcut.A_END:
             return Shortcut.A_END
+    elif projections == sum(design.blocks) and _all_change_shape(design):
+        both = (Shortcut.B, Shortcut.C)  # the same net
+        said = request.shortcut or stated.shortcut or Shortcut.B
+        found, text = said if said in both else Shortcut.B, "projection shortcuts"
     elif projections == sum(design.blocks):
         found, text = Shortcut.C, "a projection in every block (option C)"
     else:
@@ -249,6 +253,12 @@ def _infer_shortcut(
     if request.shortcut not in (None, found):
         raise CheckpointError(f"{name} has {text}, not option {request.shortcut.value}")
     return found
+
+
+def _all_change_shape(design: Design) -> bool:
+    """Whether every block gives a map of another shape than it takes."""
+    widens = design.stem[-1] != design.stages[0].channels
+    return max(design.blocks) == 1 and (widens or design.order is Order.IRESNET)
 
 
 def _infer_channels(weight: Tensor, request: ModelRequest, name: str) -> int:

@@ -18,7 +18,7 @@ from resnet_deploy.spec.training import Precision
 from resnet_deploy.training.data import open_training_data
 from resnet_deploy.training.distributed import Crew
 from resnet_deploy.training.loop import Training
-from resnet_deploy.training.network import new_network, trained_network
+from resnet_deploy.training.network import check_trainable, new_network, trained_network
 from resnet_deploy.training.qat import calibration_sample, prepare_qat
 from resnet_deploy.training.whole_batchnorm import synchronize_batchnorm
 
@@ -36,9 +36,11 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
     loaded = _load(request, progress)
     if loaded is None:
         wanted = model.spec()
+        check_trainable(wanted, qat=False)
         # A factory's net takes what was asked for, or RGB: see new_network.
         usual = InputContract.for_size(wanted.image_size, channels=wanted.in_channels or 3)
     else:
+        check_trainable(loaded.spec, qat=request.qat)
         usual = loaded.preprocess
     # Whatever the start was assumed to want: what is trained on is so by definition.
     preprocess = replace(
