@@ -106,7 +106,7 @@ def _read(state: State, layout: Layout, prefixes: list[str], notices: tuple[str,
             f"the layout of {layout.name}: load it with --model package.module:factory"
         )
     net, head_notices = _with_head(net, layout, split, self_supervised(state))
-    net = _absorbed(_squeezed(net))
+    net = _absorbed(_squeezed(_behind_pools(net)))
     return Reading(
         net,
         layout.name,
@@ -185,7 +185,24 @@ def _squeezed(net: State) -> State:
     }
 
 
-_BIASED = re.compile(r"(|.*\.)(conv|downsample\.)(\d+)(?:\.(\d))?\.bias")
+def _behind_pools(net: State) -> State:
+    """Give the first stage's projection the place that those behind an average pool have.
+
+    MMPretrain leaves the pool out where nothing strides, and with it its place; timm does not.
+    """
+    if not any(
+        re.fullmatch(r"layer\d+\.0\.downsample\.1\.weight", key) and tensor.ndim == 4
+        for key, tensor in net.items()
+    ):
+        return net
+    first = net.get("layer1.0.downsample.0.weight")
+    if first is None or first.ndim != 4:
+        return net
+    place = re.compile(r"(layer1\.0\.downsample\.)([01])(\..+)")
+    return {
+        f"{match[1]}{int(match[2]) + 1}{match[3]}" if (match := place.fullmatch(key)) else key: t
+        for key, t in net.items()
+    }
 
 
 def _absorbed(net: State) -> State:
