@@ -87,12 +87,20 @@ def infer_spec(
 def _asked(design: Design, request: ModelRequest, stated: Stated, name: str) -> Design:
     """Return ``design`` with what no tensor shows; refuse one that ``request`` does not ask for."""
     asked, named = request.resnet_depth, request.named
-    wanted = stated.design if named is None else named.design
-    attention = stated.attention if named is None else named.design.attention
+    own = request.design if named is None else named.design
+    wanted = stated.design if own is None else own
+    attention = stated.attention if own is None else own.attention
     if attention is Attention.SE_RELU and design.attention is Attention.SE:
         design = replace(design, attention=Attention.SE_RELU)
     if wanted is not None and Order.PRE is wanted.order is design.order:
         design = replace(design, downsample=wanted.downsample)
+    if request.design not in (None, design):
+        assert request.design is not None, "it differs from a design"
+        raise CheckpointError(
+            f"{name} is a {design_name(design)} ({describe(design)}, {design.num_classes} "
+            f"classes), not a {design_name(request.design)} ({describe(request.design)}, "
+            f"{request.design.num_classes} classes)"
+        )
     if asked not in (None, design.depth):
         raise CheckpointError(
             f"{name} is a ResNet-{design.depth} ({describe(design)}), not {asked}"
@@ -146,7 +154,7 @@ def _open(spec: ModelSpec, request: ModelRequest, stated: Stated) -> Iterator[tu
     if design.order is Order.PRE and (stated.design or named) is None:
         pools = design.downsample is Downsample.AVG
         kind = "average pools" if pools else "strides"
-        yield "downsample", f"{kind} in the shortcuts of v2, which read what BatchNorm 1 gives"
+        yield "downsample", f"{kind} in the shortcuts of v2, which read what BatchNorm and ReLU gave"
     if design.order is Order.POST and not _shows_order(design):
         yield "order", "ReLU behind the Add (BatchNorm first: --model package.module:factory)"
     squeezed = design.attention is Attention.SE and design.block is BlockKind.BASIC
@@ -160,9 +168,10 @@ def _open(spec: ModelSpec, request: ModelRequest, stated: Stated) -> Iterator[tu
     if (request.pool or stated.pool or named) is None:
         yield "pool", f"{_strides(spec)}, without a blur (--pool blur, avg)"
     if stated.pool is None and not faces:  # whoever says how maps are halved means a net of ReLUs
+        mean = "" if design.concat_pool else ", a global mean"
         yield (
             "activation",
-            "ReLU, and the mean of the last map (else --model package.module:factory)",
+            f"ReLU{mean} and no dilation (else --model package.module:factory)",
         )
 
 
