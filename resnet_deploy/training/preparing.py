@@ -8,6 +8,7 @@ import torch
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.loading.checkpoint import resolve
+from resnet_deploy.loading.packaged import spec_of
 from resnet_deploy.models.network import Network
 from resnet_deploy.progress import Progress
 from resnet_deploy.runners.cpu import has_bfloat16, isa
@@ -34,6 +35,9 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
     """
     model, recipe = request.model, request.recipe
     loaded = _load(request, progress)
+    if loaded is None and model.is_custom:
+        # A package says what size of pictures its net is for.
+        model = replace(model, image_size=spec_of(model).image_size)
     if loaded is None:
         wanted = model.spec()
         check_trainable(wanted, qat=False)

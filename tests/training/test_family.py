@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,6 @@ from tests.support.training_runs import (
     RECIPE,
     SIZE,
     STEPS,
-    made_up,
     request,
     run,
     same,
@@ -145,18 +145,26 @@ def test_qat_refuses_before_any_image_is_read(tmp_path: Path) -> None:
         run(replace(asked, model=ModelRequest(), qat=True))
 
 
-def test_qat_takes_grouped_convolutions_and_deep_stems(tmp_path: Path) -> None:
-    for name in ("resnext50_32x4d", "wide_resnet50_2", "resnet50c", "resnet18", "vgg19"):
-        check_trainable(ModelRequest(model=name).spec(), qat=True)
-    data = made_up(tmp_path / "data.npz", train=9, test=3)
-    asked = request(data, tmp_path / "run", model=named("resnext11_2x4d"), recipe=ONE_EPOCH)
-    run(asked)
-    weights = str(tmp_path / "run")
-    fine = replace(asked, out=tmp_path / "fine", model=ModelRequest(), weights=weights, qat=True)
-    assert run(fine).model == "resnext11-2x4d"
+@pytest.mark.parametrize("name", ["resnext50_32x4d", "wide_resnet50_2", "resnet50c", "vgg19"])
+def test_qat_takes_what_has_convolutions_alone(name: str) -> None:
+    check_trainable(ModelRequest(model=name).spec(), qat=True)
 
 
 def test_faces_have_no_classes_to_learn(tmp_path: Path) -> None:
     asked = request(tmp_path / "none", tmp_path / "run", model=ModelRequest(model="iresnet18"))
     with pytest.raises(SpecError, match="iresnet18 gives an embedding"):
         run(asked)
+
+
+def test_a_net_of_a_package_has_its_size_of_pictures(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "support" / "packages")
+    model = ModelRequest(model="timm:tiny")
+    result = run(request(data, tmp_path / "run", model=model, recipe=ONE_EPOCH))
+    assert result.export.startswith("resnet-deploy export --weights ")
+    assert "--model timm:tiny" in result.export
+    again = resolve(model, str(tmp_path / "run"))
+    assert (again.spec.image_size, again.spec.num_classes) == (24, len(CLASSES))
+    sys.modules.pop("timm", None)
