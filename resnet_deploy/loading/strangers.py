@@ -10,10 +10,12 @@ Long because every kind of net has its row.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
+
+from resnet_deploy.loading.known_nets import known_nets, others_alike
 
 State = Mapping[str, Tensor]
 Namer = Callable[[State], "tuple[str, str] | None"]
@@ -42,7 +44,7 @@ class Stranger:
 
 def recognised(state: State) -> str | None:
     """Return what ``state`` is, and what loads it, if it is a net that is not built here."""
-    keys = "\n".join(state)
+    keys, known = "\n".join(state), known_nets(state)
     for stranger in STRANGERS:
         if all(re.search(pattern, keys, re.MULTILINE) for pattern in stranger.patterns) and (
             not re.search(stranger.absent, keys, re.MULTILINE)
@@ -51,10 +53,26 @@ def recognised(state: State) -> str | None:
             found = (named, stranger.model) if isinstance(named, str) else named(state)
             if found is None:
                 continue
-            name, model = found
-            way = f"load it with --model {model}" if model else FACTORY
-            return f"is {name}, which is not built from its weights alone: {way}"
-    return _without_statistics(state) or _other_vgg(state)
+            return _refusal(*found, known)
+    if said := _volumes(state) or _without_statistics(state):
+        return said
+    return _refusal(_owned(known[0]), known[0], known) if known else _other_vgg(state)
+
+
+def _refusal(name: str, model: str, known: Sequence[str]) -> str:
+    """Return the words of a refusal; ``known`` nets have these very tensors."""
+    if known and model not in known:
+        model = known[0]
+        name = f"{name} ({_owned(model)})"
+    way = f"load it with --model {model}" if model else FACTORY
+    alike = others_alike((model, *(other for other in known if other != model)))
+    return f"is {name}, which is not built from its weights alone: {way}{alike}"
+
+
+def _owned(model: str) -> str:
+    """Return ``timm's vgg16`` for ``timm:vgg16``."""
+    package, _, name = model.partition(":")
+    return f"{package}'s {name}"
 
 
 def strange_keys(state: State) -> str:
@@ -62,6 +80,14 @@ def strange_keys(state: State) -> str:
     known = ("bn1.", "layer", "fc.", "conv1.weight")
     strange = [key for key in state if not key.startswith(known)] or list(state)
     return ", ".join(repr(key) for key in strange[:3])
+
+
+def _volumes(state: State) -> str | None:
+    dims = {tensor.ndim for key, tensor in state.items() if key.endswith("conv1.weight")}
+    stems = {tensor.ndim for key, tensor in state.items() if key.endswith("stem.0.weight")}
+    if 5 in dims | stems:
+        return f"is a net of 3-D convolutions (videos, volumes), not of pictures: {FACTORY}"
+    return None
 
 
 def _without_statistics(state: State) -> str | None:
@@ -260,6 +286,10 @@ def _fcn(state: State) -> tuple[str, str] | None:
 
 
 STRANGERS = (
+    Stranger(
+        (r"\.(?:weight_fake_quant|activation_post_process|fake_quant\w*)\.|\.fake_quant_enabled$",),
+        "a net in training for int8 (fake quantization)",
+    ),
     # Residual nets with other blocks; each would pass for a plain one, or nearly.
     Stranger((r"layer1\.0\.convs\.0\.weight$", r"layer1\.0\.bns\.0\.weight$"), _res2net),
     Stranger((r"layer1\.0\.conv\d\.paths\.0\.",), _sknet),

@@ -87,12 +87,20 @@ def infer_spec(
 def _asked(design: Design, request: ModelRequest, stated: Stated, name: str) -> Design:
     """Return ``design`` with what no tensor shows; refuse one that ``request`` does not ask for."""
     asked, named = request.resnet_depth, request.named
-    wanted = stated.design if named is None else named.design
-    attention = stated.attention if named is None else named.design.attention
+    own = request.design if named is None else named.design
+    wanted = stated.design if own is None else own
+    attention = stated.attention if own is None else own.attention
     if attention is Attention.SE_RELU and design.attention is Attention.SE:
         design = replace(design, attention=Attention.SE_RELU)
     if wanted is not None and Order.PRE is wanted.order is design.order:
         design = replace(design, downsample=wanted.downsample)
+    if request.design not in (None, design):
+        assert request.design is not None, "it differs from a design"
+        raise CheckpointError(
+            f"{name} is a {design_name(design)} ({describe(design)}, {design.num_classes} "
+            f"classes), not a {design_name(request.design)} ({describe(request.design)}, "
+            f"{request.design.num_classes} classes)"
+        )
     if asked not in (None, design.depth):
         raise CheckpointError(
             f"{name} is a ResNet-{design.depth} ({describe(design)}), not {asked}"
@@ -145,7 +153,10 @@ def _open(spec: ModelSpec, request: ModelRequest, stated: Stated) -> Iterator[tu
         yield "variant", f"the strides of {spec.variant.value} (of the paper: --variant v1)"
     if design.order is Order.PRE and (stated.design or named) is None:
         pools = design.downsample is Downsample.AVG
-        yield "downsample", f"{'average pools' if pools else 'strides'} in the shortcuts of v2"
+        kind = "average pools" if pools else "strides"
+        yield "downsample", f"{kind} in the shortcuts of v2, which read what BatchNorm and ReLU gave"
+    if design.order is Order.POST and not _shows_order(design):
+        yield "order", "ReLU behind the Add (BatchNorm first: --model package.module:factory)"
     squeezed = design.attention is Attention.SE and design.block is BlockKind.BASIC
     if squeezed and (stated.attention or named) is None:
         yield "attention", "no ReLU in front of squeeze-and-excitation"
@@ -155,9 +166,31 @@ def _open(spec: ModelSpec, request: ModelRequest, stated: Stated) -> Iterator[tu
     if (request.padding or stated.padding or named) is None:
         yield "padding", "PyTorch's padding (--padding tf)"
     if (request.pool or stated.pool or named) is None:
-        yield "pool", "strides without a blur (--pool blur, avg)"
+        yield "pool", f"{_strides(spec)}, without a blur (--pool blur, avg)"
     if stated.pool is None and not faces:  # whoever says how maps are halved means a net of ReLUs
-        yield "activation", "ReLU (else --model package.module:factory)"
+        mean = "" if design.concat_pool else ", a global mean"
+        yield (
+            "activation",
+            f"ReLU{mean} and no dilation (else --model package.module:factory)",
+        )
+
+
+def _strides(spec: ModelSpec) -> str:
+    """Say where maps are halved; a net that dilates, or strides elsewhere, has the same tensors."""
+    stem = "strides of 2 in the stem and its max-pool" if spec.stem is Stem.IMAGENET else ""
+    stages = f"every stage {'' if spec.residual.order is Order.IRESNET else 'but the first'}"
+    return f"{stem} and in {stages.strip()}" if stem else f"strides of 2 in {stages.strip()} alone"
+
+
+def _shows_order(design: Design) -> bool:
+    """Whether some block's first convolution changes the channels, so that its BatchNorm tells."""
+    inputs = design.stem[-1]
+    for stage in design.stages:
+        for widths in stage.widths:
+            if widths[0] != inputs:
+                return True
+            inputs = stage.channels
+    return False
 
 
 def _open_head(design: Design) -> Iterator[tuple[str, str]]:

@@ -69,7 +69,6 @@ _OF_OTHERS = ("legacy", "attention", "wide", "v2", "pool", "rs", "stem", "groups
 """Parts of a name that the paper's nets don't have."""
 
 _CALLED_OTHERWISE = {
-    "ecaresnext50t_32x4d": "ecaresnext26t_32x4d",  # timm gives it 26 layers
     "seresnext26tn_32x4d": "seresnext26t_32x4d",
     "seresnextaa201d_32x8d": "seresnextaa201e_32x8d",  # and this one a stem of twice the width
 }
