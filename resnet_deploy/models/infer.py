@@ -151,7 +151,10 @@ def _open(spec: ModelSpec, request: ModelRequest, stated: Stated) -> Iterator[tu
     if design.order is Order.PRE and (stated.design or named) is None:
         pools = design.downsample is Downsample.AVG
         kind = "average pools" if pools else "strides"
-        yield "downsample", f"{kind} in the shortcuts of v2, which read what BatchNorm and ReLU gave"
+        yield (
+            "downsample",
+            f"{kind} in the shortcuts of v2, which read what BatchNorm and ReLU gave",
+        )
     squeezed = design.attention is Attention.SE and design.block is BlockKind.BASIC
     if squeezed and (stated.attention or named) is None:
         yield "attention", "no ReLU in front of squeeze-and-excitation"
