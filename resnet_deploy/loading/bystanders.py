@@ -10,7 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from resnet_deploy.errors import CheckpointError
+from resnet_deploy.loading.wrappers import convolutions_of
 from resnet_deploy.models.layouts import State
 
 _COUNTER = re.compile(r"(?:|.*\.)(?:total_ops|total_params)")
@@ -22,6 +25,17 @@ _OF_TRAINING = re.compile(
     re.IGNORECASE,
 )
 """Losses, metrics, ``AveragedModel``'s counter."""
+
+_NUMBERS_OF_TRAINING = re.compile(
+    r"(?:\w*_)?(?:precision|recall|specificity|f1|f_?beta|auc|aucroc|confusion_matrix|kappa|mcc|map"
+    r"|m?iou|top_?\d|bce|ce|cross_entropy|focal|class_weights?|pos_weights?|loss_weights?"
+    r"|initted|step|epoch|iterations?|num_updates|decay)(?:_\w+)?(?:\..*)?",
+    re.IGNORECASE,
+)
+"""The same under names that a layer might have: of these, what has one dimension at most."""
+
+_COUNTED = re.compile(r".+\.(?:confmat|tp|fp|tn|fn)")
+"""What torchmetrics counts, in a metric of any name."""
 
 _PROJECTION = re.compile(
     r"(?:\w*_)?(?:projection_head|projector|projection_mlp|proj_head|prototypes|queue|queue_ptr"
@@ -44,9 +58,10 @@ _NORMALISING = re.compile(
 )
 """Buffers with which a net prepares its own pictures; relative to the net or what holds it."""
 
-_FIRST, _LAST = 0, 2
+_FIRST, _TRAINED, _OTHER, _LAST = range(4)
 _PREFERRED = (
-    (_FIRST, re.compile(r"(?:^|[._])(?:ema|averaged|teacher|swa|encoder_q|online\w*|query)[._]")),
+    (_FIRST, re.compile(r"(?:^|[._])(?:ema|averaged|teacher|swa)[._]")),
+    (_TRAINED, re.compile(r"(?:^|[._])(?:encoder_q|online\w*|query)[._]")),
     (
         _LAST,
         re.compile(r"(?:^|[._])(?:student|encoder_k|target\w*|momentum\w*|\w+_momentum|key)[._]"),
@@ -87,10 +102,19 @@ def counters_dropped(state: State) -> tuple[State, tuple[str, ...]]:
 
 def without_training(state: State) -> tuple[State, tuple[str, ...]]:
     """Return ``state`` without losses and metrics, and the notice."""
-    kept = {key: tensor for key, tensor in state.items() if not _OF_TRAINING.fullmatch(key)}
+    kept = {key: tensor for key, tensor in state.items() if not _of_training(key, tensor)}
     if len(kept) == len(state):
         return state, ()
     return kept, (_left_out([key for key in state if key not in kept]),)
+
+
+def _of_training(name: str, tensor: Tensor) -> bool:
+    """Whether a tensor, by its ``name`` without a prefix, is of no layer."""
+    if tensor.numel() == 0 and "." not in name:  # some code asks it for its device
+        return True
+    if _OF_TRAINING.fullmatch(name) or _COUNTED.fullmatch(name):
+        return True
+    return tensor.ndim < 2 and _NUMBERS_OF_TRAINING.fullmatch(name) is not None
 
 
 def self_supervised(state: State) -> bool:
@@ -109,7 +133,7 @@ def beside_the_net(state: State, prefixes: Sequence[str]) -> Prefixed:
     Raises:
         CheckpointError: several nets, and nothing says which.
     """
-    prefix, notices = _chosen(prefixes)
+    prefix, notices = _chosen(prefixes, state)
     others = [_owner(other, prefix) for other in prefixes if other != prefix]
     inner: State = {}
     outer: State = {}
@@ -121,9 +145,7 @@ def beside_the_net(state: State, prefixes: Sequence[str]) -> Prefixed:
         name = key[len(prefix) :] if within else _relative(key, prefix)
         if (match := _NORMALISING.fullmatch(name)) and 1 <= tensor.numel() <= 4:
             numbers[match[1]] = tuple(float(value) for value in tensor.flatten())
-        elif (
-            _OF_TRAINING.fullmatch(name) or _PROJECTION.fullmatch(name) or (trained.fullmatch(name))
-        ):
+        elif _of_training(name, tensor) or _PROJECTION.fullmatch(name) or trained.fullmatch(name):
             dropped.append(key)
         elif within:
             inner[name] = tensor
@@ -147,11 +169,18 @@ def beside_the_net(state: State, prefixes: Sequence[str]) -> Prefixed:
     return Prefixed(prefix, inner, outer, notices, mean, std)
 
 
-def _chosen(prefixes: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+def _chosen(prefixes: Sequence[str], state: State) -> tuple[str, tuple[str, ...]]:
     if len(prefixes) == 1:
         return prefixes[0], ()
     ranked = sorted(prefixes, key=_rank)
-    if _rank(ranked[0]) == _rank(ranked[1]):
+    sizes = [
+        convolutions_of(tensor for key, tensor in state.items() if key.startswith(prefix))
+        for prefix in ranked[:2]
+    ]
+    if _rank(ranked[0]) == _FIRST and sizes[0] != sizes[1]:
+        # No average of the other, but its teacher; what was trained is the other.
+        ranked[:2] = ranked[1::-1]
+    elif _rank(ranked[0]) == _rank(ranked[1]):
         names = ", ".join(repr(prefix) for prefix in ranked[:4])
         raise CheckpointError(
             f"the checkpoint holds {len(prefixes)} nets (keys that begin with {names}): save one "
@@ -167,7 +196,7 @@ def _rank(prefix: str) -> int:
     for rank, pattern in _PREFERRED:
         if pattern.search(prefix):
             return rank
-    return 1
+    return _OTHER
 
 
 def _owner(other: str, prefix: str) -> str:

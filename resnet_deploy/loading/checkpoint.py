@@ -22,6 +22,7 @@ from resnet_deploy.loading.beside import (
     stated_by_release,
 )
 from resnet_deploy.loading.bystanders import counters_dropped
+from resnet_deploy.loading.computed_weights import with_computed_weights, with_scales
 from resnet_deploy.loading.imagenet import CIFAR10_FILE, fetch
 from resnet_deploy.loading.packaged import (
     build_for,
@@ -259,7 +260,8 @@ def _reading(raw: State, name: str) -> Reading:
     if stranger := recognised(raw):
         raise CheckpointError(f"{name} {stranger}")
     try:
-        reading = to_torchvision(raw)
+        computed, notices = with_computed_weights(raw)
+        reading = to_torchvision(with_scales(computed))
     except CheckpointError as error:
         raise CheckpointError(f"{name}: {error}") from error
     if reading.trouble:
@@ -269,7 +271,18 @@ def _reading(raw: State, name: str) -> Reading:
     if not reading.layout:
         strange = strange_keys(reading.state)
         raise CheckpointError(f"{name} holds no ResNet or VGG-19 (it has {strange}): {FACTORY}")
-    return reading
+    _refuse_integers(reading.state, name)
+    return replace(reading, notices=(*notices, *reading.notices))
+
+
+def _refuse_integers(state: State, name: str) -> None:
+    for key, tensor in state.items():
+        if not tensor.is_floating_point() and not key.endswith(".num_batches_tracked"):
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise CheckpointError(
+                f"{name}: {key} holds {kind} values, and no scale says what they stand for: give "
+                "the float weights"
+            )
 
 
 def _stated_by_layout(

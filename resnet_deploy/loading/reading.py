@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from resnet_deploy.errors import CheckpointError
 from resnet_deploy.loading.bystanders import (
@@ -18,6 +18,7 @@ from resnet_deploy.loading.bystanders import (
     self_supervised,
     without_training,
 )
+from resnet_deploy.loading.computed_weights import neutral_norm
 from resnet_deploy.loading.structure import by_structure
 from resnet_deploy.models.layouts import LAYOUTS, Layout, State, renamed, strip_prefixes
 
@@ -51,7 +52,7 @@ def to_torchvision(state: State) -> Reading:
     Raises:
         CheckpointError: several nets lie side by side, or layers that are not the net's.
     """
-    state, notices = counters_dropped(state)
+    state, notices = counters_dropped(_unwrapped(state))
     for layout in LAYOUTS:
         if found := _prefixes(state, layout):
             return _read(state, layout, found, notices)
@@ -66,6 +67,17 @@ def to_torchvision(state: State) -> Reading:
         assumed=structure.assumed,
         trouble=structure.trouble,
     )
+
+
+_WRAPPED = re.compile(
+    r"(?:^|(?<=\.))(?:_fsdp_wrapped_module|_checkpoint_wrapped_module|_orig_mod)\."
+)
+
+
+def _unwrapped(state: State) -> State:
+    """Return ``state`` without the names that PyTorch's wrappers put into those of layers."""
+    result = {_WRAPPED.sub("", key): tensor for key, tensor in state.items()}
+    return result if len(result) == len(state) else state
 
 
 _MOST_NETS = 64
@@ -105,12 +117,21 @@ def _read(state: State, layout: Layout, prefixes: list[str], notices: tuple[str,
             f"two layers of the checkpoint would both be {_doubled(layout, split.inner)!r} in "
             f"the layout of {layout.name}: load it with --model package.module:factory"
         )
-    net, head_notices = _with_head(net, layout, split, self_supervised(state))
+    projected = self_supervised(state)
+    split, lone = (split, "") if projected else _lone_head(net, layout, split)
+    net, head_notices = _with_head(net, layout, split, projected)
     net = _absorbed(_squeezed(_behind_pools(net)))
+    unfolded = _unfolded(net)
+    folded = "that BatchNorms were folded into the convolutions, each with ReLU behind it as usual"
     return Reading(
-        net,
+        net if unfolded is None else unfolded,
         layout.name,
         (*notices, *split.notices, *head_notices),
+        assumed={
+            **({} if unfolded is None else {"folded": folded}),
+            **({"classifier": f"{lone!r} as the classifier"} if lone else {}),
+            **({"head-bias": _NO_BIAS} if _lacks_bias(net) else {}),
+        },
         mean=split.mean,
         std=split.std,
     )
@@ -132,6 +153,44 @@ _HEAD = re.compile(
     r"((?:\.\d+)*\.[a-z_]+)"
 )
 """What classifiers are called, and what is behind: a place in a Sequential, the tensor."""
+
+
+_NO_BIAS = "a linear classifier without a bias (of cosines: --model package.module:factory)"
+
+
+def _lacks_bias(net: State) -> bool:
+    heads = [key for key, tensor in net.items() if key.startswith("fc.") and tensor.ndim == 2]
+    return bool(heads) and f"{heads[-1].removesuffix('weight')}bias" not in net
+
+
+_OF_NET = re.compile(r"(?:conv1|bn1|maxpool|layer\d+|norm|prelu|bn2|features)\..+")
+
+
+def _lone_head(net: State, layout: Layout, split: Prefixed) -> tuple[Prefixed, str]:
+    """Rename the classifier in place where it has a name that none of :data:`_HEAD` is.
+
+    It is the one layer that is not of the net, and linear. Returns its name; empty: there is none.
+    """
+    tensors = {**net, **split.outer}
+    others = {key for key in tensors if not _OF_NET.fullmatch(key)}
+    paths = {key.rpartition(".")[0] for key in others}
+    path = next(iter(paths), "")
+    weight = tensors.get(f"{path}.weight")
+    if len(paths) != 1 or weight is None or weight.ndim != 2 or _is_head(f"{path}.weight", layout):
+        return split, ""
+    if not others <= {f"{path}.weight", f"{path}.bias"}:
+        return split, ""
+    outer = {}
+    for key, tensor in split.outer.items():
+        outer[f"fc.{key.rpartition('.')[2]}" if key in others else key] = tensor
+    for key in others & net.keys():
+        net[f"fc.{key.rpartition('.')[2]}"] = net.pop(key)
+    return replace(split, outer=outer), path
+
+
+def _is_head(key: str, layout: Layout) -> bool:
+    own = re.fullmatch(rf"({layout.head})(\..+)", key) if layout.head else None
+    return own is not None or _HEAD.fullmatch(key) is not None
 
 
 def _with_head(
@@ -222,6 +281,25 @@ def _absorbed(net: State) -> State:
             continue
         result[f"{norm}.running_mean"] = mean - bias.to(mean.dtype)
         del result[key]
+    return result
+
+
+def _unfolded(net: State) -> State | None:
+    """Return a net whose BatchNorms were folded into its convolutions with some that do nothing.
+
+    None: it is none. Folding gives every convolution a bias.
+    """
+    if any(key.endswith((".running_mean", ".running_var")) for key in net):
+        return None
+    biases = {key: norm for key in net if (norm := _norm_behind(key, net)) is not None}
+    convolutions = {
+        key for key, tensor in net.items() if tensor.ndim == 4 and re.match("conv1|layer", key)
+    }
+    if not biases or {key.replace(".bias", ".weight") for key in biases} != convolutions:
+        return None
+    result = {key: tensor for key, tensor in net.items() if key not in biases}
+    for key, norm in biases.items():
+        result |= {f"{norm}.{leaf}": value for leaf, value in neutral_norm(net[key]).items()}
     return result
 
 

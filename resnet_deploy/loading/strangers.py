@@ -54,7 +54,7 @@ def recognised(state: State) -> str | None:
             if found is None:
                 continue
             return _refusal(*found, known)
-    if said := _without_statistics(state):
+    if said := _volumes(state) or _without_statistics(state):
         return said
     return _refusal(_owned(known[0]), known[0], known) if known else _other_vgg(state)
 
@@ -81,6 +81,14 @@ def strange_keys(state: State) -> str:
     known = ("bn1.", "layer", "fc.", "conv1.weight")
     strange = [key for key in state if not key.startswith(known)] or list(state)
     return ", ".join(repr(key) for key in strange[:3])
+
+
+def _volumes(state: State) -> str | None:
+    dims = {tensor.ndim for key, tensor in state.items() if key.endswith("conv1.weight")}
+    stems = {tensor.ndim for key, tensor in state.items() if key.endswith("stem.0.weight")}
+    if 5 in dims | stems:
+        return f"is a net of 3-D convolutions (videos, volumes), not of pictures: {FACTORY}"
+    return None
 
 
 def _without_statistics(state: State) -> str | None:
@@ -279,6 +287,10 @@ def _fcn(state: State) -> tuple[str, str] | None:
 
 
 STRANGERS = (
+    Stranger(
+        (r"\.(?:weight_fake_quant|activation_post_process|fake_quant\w*)\.|\.fake_quant_enabled$",),
+        "a net in training for int8 (fake quantization)",
+    ),
     # Residual nets with other blocks; each would pass for a plain one, or nearly.
     Stranger((r"layer1\.0\.convs\.0\.weight$", r"layer1\.0\.bns\.0\.weight$"), _res2net),
     Stranger((r"layer1\.0\.conv\d\.paths\.0\.",), _sknet),

@@ -20,11 +20,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from resnet_deploy.loading.computed_weights import neutral_norm
 from resnet_deploy.models.layouts import State
 
 _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 _MOST_LAYERS = 2_000
-_BATCHNORM_EPS = 1e-5
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ def by_structure(state: State) -> Structure | None:
     ``trouble`` of the result says why a net that is one can't be read for sure.
     """
     try:
-        units, heads = _parts(state)
+        by_name = _is_sorted(state)
+        units, heads = _parts(_counted(state) if by_name else state)
     except _OtherNet:
         return None
     stem = units[0]
@@ -126,10 +127,30 @@ def by_structure(state: State) -> Structure | None:
         ),
         assumed={
             "structure": "by structure, that every stage but the first halves the maps, that ReLU "
-            "follows each BatchNorm but a block's last, and the Add (else --model "
-            "package.module:factory)"
+            "follows each BatchNorm but a block's last, and the Add, that the last map is averaged"
+            + (", that layers follow each other as their names do" if by_name else "")
+            + " (else --model package.module:factory)"
         },
     )
+
+
+def _is_sorted(state: State) -> bool:
+    """Whether the tensors lie in the order of their names, as in safetensors files.
+
+    There those of a type lie together, so counters do not count.
+    """
+    keys = [key for key in state if not key.endswith(".num_batches_tracked")]
+    return keys == sorted(keys)
+
+
+def _counted(state: State) -> State:
+    """Return ``state`` in the order of its names, in which 10 is behind 9."""
+
+    def place(key: str) -> tuple[tuple[str, int], ...]:
+        numbers = re.findall(r"(\D*)(\d*)", key.rpartition(".")[0])
+        return tuple((text, int(number or -1)) for text, number in numbers)
+
+    return {key: state[key] for key in sorted(state, key=place)}
 
 
 def _parts(state: State) -> tuple[list[_Unit], list[_Layer]]:
@@ -289,6 +310,10 @@ def _trouble(stem: _Unit, blocks: Sequence[_Block], heads: Sequence[_Layer]) -> 
             "can't be told",
         ),
         (
+            not any(block.projection for block in blocks) and not _are_grouped(blocks),
+            "neither projections nor names say that it has shortcuts",
+        ),
+        (
             _has_layer_between(stem),
             f"between {stem.conv.path} and its BatchNorm is another layer, perhaps ReLU",
         ),
@@ -322,6 +347,15 @@ def _norms_behind(stem: _Unit, blocks: Sequence[_Block]) -> bool:
         if own == others and not _same_number(unit.conv.path, unit.norm.path):
             return False
     return True
+
+
+def _are_grouped(blocks: Sequence[_Block]) -> bool:
+    """Whether the names of the convolutions of a block have more in common than with the next's."""
+    return all(
+        _shared(block.main[0].conv.path, block.main[-1].conv.path)
+        > _shared(block.main[-1].conv.path, after.main[0].conv.path)
+        for block, after in pairwise(blocks)
+    )
 
 
 def _shared(first: str, second: str) -> int:
@@ -359,12 +393,8 @@ def _named(stem: _Unit, blocks: Sequence[_Block], heads: Sequence[_Layer]) -> St
         bias = unit.conv.tensors.get("bias")
         if unit.norm is None:
             # A projection without BatchNorm, as one that changes nothing but adds the bias.
-            count = unit.outputs
-            scale = (1 + _BATCHNORM_EPS) ** 0.5
-            state[f"{norm}.weight"] = torch.full((count,), scale)
-            state[f"{norm}.bias"] = torch.zeros(count) if bias is None else bias
-            state[f"{norm}.running_mean"] = torch.zeros(count)
-            state[f"{norm}.running_var"] = torch.ones(count)
+            added = torch.zeros(unit.outputs) if bias is None else bias
+            state.update({f"{norm}.{leaf}": value for leaf, value in neutral_norm(added).items()})
             return
         for leaf, tensor in unit.norm.tensors.items():
             state[f"{norm}.{leaf}"] = tensor

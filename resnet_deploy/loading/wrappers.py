@@ -7,10 +7,11 @@ convolutions, or linear layers where there is none. An optimizer's state is neve
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from resnet_deploy.errors import CheckpointError
@@ -22,7 +23,10 @@ _DEEPEST = 8
 _MOST_ENTRIES = 10_000
 """More than any checkpoint has outside its tensors; a list may hold itself many times."""
 
-_NO_NET = re.compile(r"optim|sched|scaler|grads?$|param_groups|momentum_buffer|rng|criterion")
+_NO_NET = re.compile(
+    r"optim|sched|scaler|grad(?:ient)?s?$|param_groups|momentum_buffer|momentums?$|exp_(?:avg|inf)"
+    r"|velocity|(?:^|_)masks?$|rng|criterion"
+)
 _AVERAGED = re.compile(r"(?:^|_)(?:ema|averaged|averages|avg|swa|teacher)(?:_|$)")
 _BUFFER = re.compile(r"(?:^|\.)(?:running_mean|running_var|num_batches_tracked)$")
 _USUAL = (
@@ -30,6 +34,10 @@ _USUAL = (
     *("weights", "params", "state", "student", "backbone", "encoder"),
 )
 """In the order of preference where a file holds several nets."""
+
+_LEAVES = frozenset({"weight", "bias", "running_mean", "running_var", "num_batches_tracked"})
+_FEWEST_LAYERS = 5
+"""Dicts of one layer each are parts of one net, when there are so many."""
 
 _MOST_LABELS = 100_000
 
@@ -45,8 +53,11 @@ class Unwrapped:
 
 @dataclass(frozen=True)
 class _Found:
-    path: tuple[str, ...]
+    """A dict with tensors; ``broken`` is a key whose value should be one and is not."""
+
+    path: tuple[str | int, ...]
     state: State
+    broken: str = ""
 
     @property
     def layers(self) -> int:
@@ -54,16 +65,24 @@ class _Found:
         return sum(tensor.ndim in (2, 4) for tensor in self.state.values())
 
     @property
+    def convolutions(self) -> list[tuple[int, ...]]:
+        return convolutions_of(self.state.values())
+
+    @property
     def averaged(self) -> bool:
-        return any(_AVERAGED.search(part.lower()) for part in self.path)
+        return any(_AVERAGED.search(str(part).lower()) for part in self.path)
 
     @property
     def name(self) -> str:
-        return ".".join(self.path) or "the file itself"
+        return ".".join(map(str, self.path)) or "the file itself"
+
+    @property
+    def expression(self) -> str:
+        return "checkpoint" + "".join(f"[{part!r}]" for part in self.path)
 
     @property
     def preference(self) -> tuple[int, int]:
-        last = self.path[-1].lower() if self.path else ""
+        last = str(self.path[-1]).lower() if self.path else ""
         return (_USUAL.index(last) if last in _USUAL else len(_USUAL), len(self.path))
 
 
@@ -76,7 +95,7 @@ def unwrap(content: Any) -> Unwrapped:
     Raises:
         CheckpointError: several nets, and nothing says which.
     """
-    found = _largest_per_path(list(_states(content, (), [_MOST_ENTRIES])))
+    found = _largest_per_path(_joined(list(_states(content, (), [_MOST_ENTRIES]))))
     if not found:
         return Unwrapped({})
     plain = [entry for entry in found if not entry.averaged]
@@ -85,8 +104,9 @@ def unwrap(content: Any) -> Unwrapped:
     notices: list[str] = []
     for entry in averaged:
         whole = _completed(entry.state, base.state if base else {})
-        if whole is None:
-            continue
+        if whole is None or (base is not None and entry.convolutions != base.convolutions):
+            continue  # not of this net: the teacher of a distillation is another one
+        _check_whole(entry)
         if base is not None:
             notices.append(
                 f"the checkpoint holds averaged weights ({entry.name}) beside {base.name}: "
@@ -95,6 +115,7 @@ def unwrap(content: Any) -> Unwrapped:
         return Unwrapped(whole, tuple(notices), _labels(content))
     if base is None:
         base = averaged[0]
+    _check_whole(base)
     shadow = _shadow(content, base.state)
     if shadow is not None:
         path, state = shadow
@@ -105,6 +126,8 @@ def unwrap(content: Any) -> Unwrapped:
         return Unwrapped(state, tuple(notices), _labels(content))
     if isinstance(content, Mapping):
         for key, value in content.items():
+            if isinstance(value, Tensor):  # named like it, in the state dict itself
+                continue
             if isinstance(key, str) and _AVERAGED.search(key.lower()) and key not in base.path:
                 held = "empty" if not value else "no state dict of this net"
                 notices.append(f"{key} in the checkpoint is {held}: {base.name} is used")
@@ -116,7 +139,20 @@ def unwrap(content: Any) -> Unwrapped:
     return Unwrapped(base.state, tuple(notices), _labels(content))
 
 
-def _states(content: Any, path: tuple[str, ...], left: list[int]) -> Iterator[_Found]:
+def convolutions_of(tensors: Iterable[Tensor]) -> list[tuple[int, ...]]:
+    """Return the shapes of all convolutions, sorted: two copies of a net have the same."""
+    return sorted(tuple(tensor.shape) for tensor in tensors if tensor.ndim == 4)
+
+
+def _check_whole(found: _Found) -> None:
+    if found.broken:
+        raise CheckpointError(
+            f"{found.broken!r:.100} is no tensor, which the rest of its layer is: save "
+            "model.state_dict()"
+        )
+
+
+def _states(content: Any, path: tuple[str | int, ...], left: list[int]) -> Iterator[_Found]:
     """Yield the dicts of tensors with layers in ``content``; ``left`` bounds the search."""
     left[0] -= 1
     if len(path) > _DEEPEST or left[0] < 0:
@@ -128,17 +164,39 @@ def _states(content: Any, path: tuple[str, ...], left: list[int]) -> Iterator[_F
             if isinstance(key, str) and isinstance(value, Tensor)
         }
         if state:
-            yield _Found(path, state)
-        children: Iterator[tuple[str, Any]] = (
-            (key, value) for key, value in content.items() if isinstance(key, str)
+            yield _Found(path, state, _broken(content, state))
+        children: Iterator[tuple[str | int, Any]] = (
+            (key, value) for key, value in content.items() if isinstance(key, (str, int))
         )
     elif isinstance(content, Sequence) and not isinstance(content, (str, bytes, bytearray)):
-        children = ((str(index), value) for index, value in enumerate(content))
+        children = enumerate(content)
     else:
         return
     for key, value in children:
-        if isinstance(value, (Mapping, list, tuple)) and not _NO_NET.search(key.lower()):
+        if isinstance(value, (Mapping, list, tuple)) and not _NO_NET.search(str(key).lower()):
             yield from _states(value, (*path, key), left)
+
+
+def _broken(content: Mapping[Any, Any], state: State) -> str:
+    """Return the first key of a layer of ``state`` whose value is something, but no tensor."""
+    layers = {key.rpartition(".")[0] for key in state}
+    for key, value in content.items():
+        if isinstance(key, str) and key not in state and value is not None:
+            layer, _, leaf = key.rpartition(".")
+            if layer and layer in layers and leaf in _LEAVES - {"num_batches_tracked"}:
+                return key
+    return ""
+
+
+def _joined(found: list[_Found]) -> list[_Found]:
+    """Join dicts of dicts of tensors, a dict a layer, to the state dict of one net."""
+    layers = [entry for entry in found if entry.path and entry.state.keys() <= _LEAVES]
+    if len(layers) < _FEWEST_LAYERS:
+        return found
+    whole = {
+        f"{layer.name}.{leaf}": tensor for layer in layers for leaf, tensor in layer.state.items()
+    }
+    return [_Found((), whole), *(entry for entry in found if entry not in layers)]
 
 
 def _largest_per_path(found: list[_Found]) -> list[_Found]:
@@ -156,12 +214,36 @@ def _chosen(plain: list[_Found]) -> _Found | None:
     best = large[0]
     usual = [entry for entry in large if entry.preference[0] == best.preference[0]]
     if len(usual) > 1 and usual[0].preference == usual[1].preference:
+        if all(_same(entry.state, best.state) for entry in usual[1:]):
+            return best
         names = [entry.name for entry in usual]
         raise CheckpointError(
             f"the checkpoint holds {len(names)} nets ({', '.join(names[:4])}), and nothing says "
-            f"which: save one of them, such as torch.save(checkpoint[{names[0]!r}], 'net.pth')"
+            f"which: save one of them, such as torch.save({usual[0].expression}, 'net.pth')"
         )
     return best
+
+
+def _same(first: State, second: State) -> bool:
+    return first.keys() == second.keys() and all(
+        tensor.dtype == second[key].dtype and torch.equal(tensor, second[key])
+        for key, tensor in first.items()
+    )
+
+
+def _named_as(averaged: State, base: State) -> State:
+    """Return ``averaged`` with the prefix of ``base`` where one of them has one more."""
+    first = next(iter(averaged), "")
+    if first in base:
+        return averaged
+    for key in base:
+        if key.endswith(f".{first}"):
+            prefix = key[: -len(first)]
+            return {f"{prefix}{name}": tensor for name, tensor in averaged.items()}
+        if first.endswith(f".{key}"):
+            prefix = first[: -len(key)]
+            return {name.removeprefix(prefix): tensor for name, tensor in averaged.items()}
+    return averaged
 
 
 def _completed(averaged: State, base: State) -> State | None:
@@ -173,6 +255,7 @@ def _completed(averaged: State, base: State) -> State | None:
         return averaged
     if not any(_BUFFER.search(key) for key in base):
         return averaged
+    averaged = _named_as(averaged, base)
     for key, tensor in averaged.items():
         if key not in base or base[key].shape != tensor.shape:
             return None
@@ -181,21 +264,26 @@ def _completed(averaged: State, base: State) -> State | None:
 
 
 def _shadow(content: Any, base: State) -> tuple[str, State] | None:
-    """Return averaged parameters that lie in a list (torch-ema), by the names of ``base``."""
+    """Return averaged parameters that lie in a list (torch-ema), by the names of ``base``.
+
+    The list may be of the buffers, too: in the order of the state dict, or behind the parameters.
+    """
     if not isinstance(content, Mapping):
         return None
-    names = [key for key in base if not _BUFFER.search(key)]
+    parameters = [key for key in base if not _BUFFER.search(key)]
+    orders = (parameters, list(base), [*parameters, *(key for key in base if _BUFFER.search(key))])
     for key, value in content.items():
         if not (isinstance(key, str) and _AVERAGED.search(key.lower())):
             continue
         shadow = value.get("shadow_params") if isinstance(value, Mapping) else None
-        if not isinstance(shadow, (list, tuple)) or len(shadow) != len(names):
+        if not isinstance(shadow, (list, tuple)):
             continue
-        if all(
-            isinstance(tensor, Tensor) and tensor.shape == base[name].shape
-            for tensor, name in zip(shadow, names, strict=True)
-        ):
-            return f"{key}.shadow_params", {**base, **dict(zip(names, shadow, strict=True))}
+        for names in orders:
+            if len(shadow) == len(names) and all(
+                isinstance(tensor, Tensor) and tensor.shape == base[name].shape
+                for tensor, name in zip(shadow, names, strict=True)
+            ):
+                return f"{key}.shadow_params", {**base, **dict(zip(names, shadow, strict=True))}
     return None
 
 

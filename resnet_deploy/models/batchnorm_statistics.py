@@ -31,7 +31,8 @@ def batchnorm_statistics(module: nn.Module) -> dict[str, ChannelStatistics]:
     """Return what each convolution of ``module`` gives once its BatchNorm is folded into it.
 
     The keys are the paths of the convolutions, such as ``layer1.0.conv1``. Convolutions without a
-    BatchNorm of their own are left out, and so are those whose BatchNorm was never trained.
+    BatchNorm of their own are left out, and so are those whose BatchNorm was never trained, or was
+    folded and put back: it has the same variance everywhere.
     """
     from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -43,8 +44,8 @@ def batchnorm_statistics(module: nn.Module) -> dict[str, ChannelStatistics]:
         assert isinstance(norm, _BatchNorm), "pair_batchnorms pairs nothing else"
         values = {key: value.double().cpu().numpy() for key, value in norm.state_dict().items()}
         var = values["running_var"]
-        if not values["running_mean"].any() and (var == 1).all():
-            continue  # this is how a BatchNorm begins, not what images give
+        if not values["running_mean"].any() and (var == var[:1]).all():
+            continue  # not what images give
         std = np.sqrt(var / (var + norm.eps)) * np.abs(values.get("weight", 1.0))
         mean = values.get("bias", np.zeros_like(var))
         statistics[convolution] = ChannelStatistics(

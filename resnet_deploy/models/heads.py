@@ -70,8 +70,8 @@ def with_plain_head(state: State) -> State:
         bias = key.removesuffix("weight") + "bias"
         if tensors[key].ndim == 2 and bias not in tensors:
             tensors[bias] = tensors[key].new_zeros(len(tensors[key]))
-    if len(weights) == 1 and re.fullmatch(r"fc\.\d+\.weight", weights[0]):
-        prefix = weights[0].removesuffix("weight")
+    prefix = weights[0].removesuffix("weight") if len(weights) == 1 else ""
+    if prefix and all(key.startswith(prefix) for key in tensors if key.startswith("fc.")):
         return {
             "fc." + key.removeprefix(prefix) if key.startswith(prefix) else key: tensor
             for key, tensor in tensors.items()

@@ -1,4 +1,7 @@
-"""Which network a state dict belongs to, told from its keys and shapes."""
+"""Which network a state dict belongs to, told from its keys and shapes, a request and what is said.
+
+Longer than most: each question is answered, checked and named as open in one place.
+"""
 
 from __future__ import annotations
 
@@ -155,6 +158,8 @@ def _open(spec: ModelSpec, request: ModelRequest, stated: Stated) -> Iterator[tu
             "downsample",
             f"{kind} in the shortcuts of v2, which read what BatchNorm and ReLU gave",
         )
+    if design.order is Order.POST and not _shows_order(design):
+        yield "order", "ReLU behind the Add (BatchNorm first: --model package.module:factory)"
     squeezed = design.attention is Attention.SE and design.block is BlockKind.BASIC
     if squeezed and (stated.attention or named) is None:
         yield "attention", "no ReLU in front of squeeze-and-excitation"
@@ -164,13 +169,31 @@ def _open(spec: ModelSpec, request: ModelRequest, stated: Stated) -> Iterator[tu
     if (request.padding or stated.padding or named) is None:
         yield "padding", "PyTorch's padding (--padding tf)"
     if (request.pool or stated.pool or named) is None:
-        yield "pool", "strides without a blur (--pool blur, avg)"
+        yield "pool", f"{_strides(spec)}, without a blur (--pool blur, avg)"
     if stated.pool is None and not faces:  # whoever says how maps are halved means a net of ReLUs
         mean = "" if design.concat_pool else ", a global mean"
         yield (
             "activation",
             f"ReLU{mean} and no dilation (else --model package.module:factory)",
         )
+
+
+def _strides(spec: ModelSpec) -> str:
+    """Say where maps are halved; a net that dilates, or strides elsewhere, has the same tensors."""
+    stem = "strides of 2 in the stem and its max-pool" if spec.stem is Stem.IMAGENET else ""
+    stages = f"every stage {'' if spec.residual.order is Order.IRESNET else 'but the first'}"
+    return f"{stem} and in {stages.strip()}" if stem else f"strides of 2 in {stages.strip()} alone"
+
+
+def _shows_order(design: Design) -> bool:
+    """Whether some block's first convolution changes the channels, so that its BatchNorm tells."""
+    inputs = design.stem[-1]
+    for stage in design.stages:
+        for widths in stage.widths:
+            if widths[0] != inputs:
+                return True
+            inputs = stage.channels
+    return False
 
 
 def _open_head(design: Design) -> Iterator[tuple[str, str]]:
@@ -231,6 +254,10 @@ def _infer_shortcut(
         found, text = Shortcut.A, "no projection shortcuts (option A)"
         if (request.shortcut or stated.shortcut) is Shortcut.A_END:
             return Shortcut.A_END
+    elif projections == sum(design.blocks) and _all_change_shape(design):
+        both = (Shortcut.B, Shortcut.C)  # the same net
+        said = request.shortcut or stated.shortcut or Shortcut.B
+        found, text = said if said in both else Shortcut.B, "projection shortcuts"
     elif projections == sum(design.blocks):
         found, text = Shortcut.C, "a projection in every block (option C)"
     else:
@@ -238,6 +265,12 @@ def _infer_shortcut(
     if request.shortcut not in (None, found):
         raise CheckpointError(f"{name} has {text}, not option {request.shortcut.value}")
     return found
+
+
+def _all_change_shape(design: Design) -> bool:
+    """Whether every block gives a map of another shape than it takes."""
+    widens = design.stem[-1] != design.stages[0].channels
+    return max(design.blocks) == 1 and (widens or design.order is Order.IRESNET)
 
 
 def _infer_channels(weight: Tensor, request: ModelRequest, name: str) -> int:

@@ -12,7 +12,16 @@ from collections import Counter
 from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.models.heads import infer_head
 from resnet_deploy.models.layouts import State
-from resnet_deploy.spec import Attention, BlockKind, Design, Downsample, Order, Stage
+from resnet_deploy.spec import (
+    Attention,
+    BlockKind,
+    Design,
+    Downsample,
+    HeadKind,
+    HeadLayer,
+    Order,
+    Stage,
+)
 from resnet_deploy.spec.residual import MOST_BLOCKS
 
 _BLOCK = re.compile(r"layer([1-9]\d{0,3})\.(\d{1,4})\.conv1\.weight", re.ASCII)
@@ -62,6 +71,8 @@ def _infer(state: State, name: str) -> Design:
         for key in ("conv1.weight", "conv1.0.weight", "conv1.3.weight", "conv1.6.weight")
         if key in state
     )
+    if order is Order.POST and "bn1.weight" not in state:
+        raise KeyError("bn1.weight")
     faces = order is Order.IRESNET
     head = () if faces else infer_head(state, name)
     return Design(
@@ -76,7 +87,7 @@ def _infer(state: State, name: str) -> Design:
         projection_kernel=_projection_kernel(state),
         attention=attention,
         last_norm="norm.weight" in state,
-        concat_pool=bool(head) and _inputs(state, head[0].path) == 2 * stages[-1].channels,
+        concat_pool=_is_concat_pool(state, head, stages[-1].channels),
         embedding=len(state["fc.weight"]) if faces else 0,
     )
 
@@ -146,5 +157,11 @@ def _projection_kernel(state: State) -> int:
     return max(kernels, default=1)
 
 
-def _inputs(state: State, path: str) -> int:
-    return state[f"fc.{path}.weight" if path else "fc.weight"].shape[-1]
+def _is_concat_pool(state: State, head: tuple[HeadLayer, ...], channels: int) -> bool:
+    """Whether a head begins as fastai's, with a BatchNorm of twice as many channels as there are.
+
+    A linear layer of twice as many may as well be one of a net that misses its last stage.
+    """
+    if not head or head[0].kind is not HeadKind.BATCHNORM:
+        return False
+    return state[f"fc.{head[0].path}.weight"].shape[-1] == 2 * channels

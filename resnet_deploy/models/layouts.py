@@ -158,6 +158,7 @@ LAYOUTS = (
             (r"^([4-7])\.", _stage(-3)),
             (r"^9\.", "fc."),
         ),
+        marks=(r"0\.weight",),
         head="1",
     ),
     Layout(

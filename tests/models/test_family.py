@@ -91,7 +91,14 @@ DESIGNS = {
     "v2-without-last-norm": replace(BASIC, order=Order.PRE, stem_norm=False),
     "v2-se": attended(replace(BASIC, **PRE), Attention.SE),  # type: ignore[arg-type]
     "backbone": replace(BASIC, head=()),
-    "concat-pool": replace(BASIC, concat_pool=True),
+    "concat-pool": replace(
+        BASIC,
+        concat_pool=True,
+        head=(
+            HeadLayer(path="0", kind=HeadKind.BATCHNORM, outputs=2 * BASIC.stages[-1].channels),
+            HeadLayer(path="1", kind=HeadKind.LINEAR, outputs=5),
+        ),
+    ),
     "faces": replace(BASIC, order=Order.IRESNET, head=(), embedding=6),
 }
 
