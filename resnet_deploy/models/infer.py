@@ -146,9 +146,13 @@ def _open(spec: ModelSpec, request: ModelRequest, stated: Stated) -> Iterator[tu
         yield "downsample", f"{kind} in the shortcuts of v2, which read what BatchNorm 1 gives"
     if design.order is Order.POST and not _shows_order(design):
         yield "order", "ReLU behind the Add (BatchNorm first: --model package.module:factory)"
-    squeezed = design.attention is Attention.SE and design.block is BlockKind.BASIC
-    if squeezed and (stated.attention or named) is None:
-        yield "attention", "no ReLU in front of squeeze-and-excitation"
+    if design.order is Order.POST and design.downsample is Downsample.AVG:
+        if (stated.design or named) is None:
+            yield "downsample", "average pools in the shortcuts"
+    if design.attention is not Attention.NONE and (stated.attention or named) is None:
+        squeezed = design.attention is Attention.SE and design.block is BlockKind.BASIC
+        relu = ", with no ReLU in front of it" if squeezed else ""
+        yield "attention", f"attention in front of the Add, by a sigmoid{relu}"
     yield from _open_head(design)
     if (request.bn_eps or stated.bn_eps) is None:
         yield "bn-eps", f"BatchNorm's epsilon {spec.bn_eps:g} (--bn-eps)"
