@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -46,13 +47,13 @@ def apart(change: Callable[[nn.Module], nn.Module]) -> nn.Sequential:
     ("change", "told"),
     [
         (weight_norm, "weight normalization"),
-        (lambda layer: weight_norm(layer, dim=None), "weight normalization"),
-        (lambda layer: weight_norm(layer, dim=1), "weight normalization"),
+        (partial(weight_norm, dim=None), "weight normalization"),
+        (partial(weight_norm, dim=1), "weight normalization"),
         (parametrizations.weight_norm, "weight normalization"),
         (spectral_norm, "spectral normalization"),
         (parametrizations.spectral_norm, "spectral normalization"),
-        (lambda layer: prune.random_unstructured(layer, "weight", 0.4), "pruning"),
-        (lambda layer: prune.random_unstructured(layer, "bias", 0.4), "pruning"),
+        (partial(prune.random_unstructured, name="weight", amount=0.4), "pruning"),
+        (partial(prune.random_unstructured, name="bias", amount=0.4), "pruning"),
     ],
 )
 def test_parts_give_what_pytorch_computes(
