@@ -265,7 +265,8 @@ def _request_of(spec: ModelSpec, factory: str | None) -> ModelRequest:
             model=spec.name, image_size=spec.image_size, in_channels=spec.in_channels
         )
     return ModelRequest(
-        depth=spec.depth,
+        depth=spec.depth if spec.design is None else None,
+        design=spec.design,
         variant=spec.variant,
         shortcut=None if spec.plain else spec.shortcut,
         stem=spec.stem,

@@ -122,6 +122,11 @@ class BatchNormFirst(nn.Module):
         return self.conv(self.bn(x)).flatten(1)  # type: ignore[no-any-return]
 
 
+def test_a_batchnorm_in_front_goes_into_the_convolution() -> None:
+    graph = exported(BatchNormFirst())
+    assert [node.op_type for node in graph.graph.node] == ["Conv", "Flatten"]
+
+
 class DependsOnValues(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.flatten(1) if x.sum() > 0 else -x.flatten(1)
@@ -131,7 +136,6 @@ class DependsOnValues(nn.Module):
     ("module", "message"),
     [
         (FixesBatch(), "fixes the batch size"),
-        (BatchNormFirst(), "BatchNormalization bn has no convolution of its own"),
         (DependsOnValues(), "torch can't trace the module"),
     ],
 )

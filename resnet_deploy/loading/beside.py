@@ -58,7 +58,7 @@ def stated_beside(
         config = read_hub_config(
             fields,
             hugging_face=is_hugging_face(state),
-            own_net=request.is_custom,
+            model=request.model if request.is_custom else None,
             wanted=wanted,
         )
     own = preprocessor_beside(folder, wanted)

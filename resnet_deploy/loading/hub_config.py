@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from torch import nn
 
@@ -33,10 +34,7 @@ from resnet_deploy.spec import (
 from resnet_deploy.spec.input_words import INTERPOLATIONS
 from resnet_deploy.spec.names import design_name
 
-_OWN_NET = (
-    "which is not built here: load it with --model package.module:factory, or move other weights "
-    "away from this file"
-)
+_PACKAGED_NAME = re.compile(r"[\w\-]{1,100}", re.ASCII)
 _PLACEHOLDER_LABEL = re.compile(r"LABEL_\d+")
 _WNID = re.compile(r"n\d{8}")
 
@@ -47,6 +45,9 @@ _HARMLESS = frozenset(
     }
 )
 """What timm may build a net with and leave its function as it is."""
+
+_HARMLESS_VALUES = {"output_stride": 32, "act_layer": "relu", "norm_layer": "batchnorm2d"}
+"""And what it does without being told so."""
 
 _MODES = {
     "center": ResizeMode.CROP,
@@ -66,14 +67,15 @@ class HubConfig:
 
 
 def read_hub_config(
-    fields: Fields, *, hugging_face: bool, own_net: bool, wanted: int | None
+    fields: Fields, *, hugging_face: bool, model: str | None, wanted: int | None
 ) -> HubConfig | None:
     """Return what ``fields`` say; None: they are not of a net.
 
     Args:
         fields: of ``config.json``.
         hugging_face: whether the tensors have the names of transformers' ResNets.
-        own_net: whether a factory builds the net, so that its architecture is no concern of ours.
+        model: the factory or the package's net that is asked for; None: it is built here. Of a
+            factory's net the architecture is no concern of ours.
         wanted: the size of pictures that the user asked for.
 
     Raises:
@@ -81,9 +83,9 @@ def read_hub_config(
     """
     named = isinstance(fields.value("architecture"), str)
     if named or isinstance(fields.value("pretrained_cfg"), dict):
-        return _timm(fields, own_net or not named, wanted)
+        return _timm(fields, model, wanted)
     if hugging_face or isinstance(fields.value("model_type"), str):
-        return _transformers(fields, own_net)
+        return _transformers(fields, own_net=model is not None)
     return None
 
 
@@ -135,13 +137,17 @@ def module_pictures(module: nn.Module, size: int) -> Pictures | None:
     return replace(pictures, options=replace(pictures.options, image_size=own))
 
 
-def _timm(fields: Fields, own_net: bool, wanted: int | None) -> HubConfig:
+def _timm(fields: Fields, model: str | None, wanted: int | None) -> HubConfig:
     name = fields.text("architecture") or ""
-    built = None if own_net else timm_architecture(name)
-    if built is None and not own_net:
-        raise CheckpointError(f"{fields.where}: the architecture is {name!r}, {_OWN_NET}")
-    if not own_net:
-        _check_arguments(fields)
+    built = None
+    if name and model is None:
+        built = timm_architecture(name)
+        if built is None:
+            raise CheckpointError(f"{fields.where}: the architecture is {name!r}, {_other(name)}")
+        _check_arguments(fields, _other(""))
+    elif name and (model or "").startswith("timm:"):
+        _check_same(fields, name, str(model))
+        _check_arguments(fields, f"which --model {model} does not say, so it would build another")
     trained = fields.below("pretrained_cfg") or fields
     return HubConfig(
         architecture=built,
@@ -150,17 +156,39 @@ def _timm(fields: Fields, own_net: bool, wanted: int | None) -> HubConfig:
     )
 
 
-def _check_arguments(fields: Fields) -> None:
-    """Refuse what a net was built with and its tensors don't show."""
-    for part in filter(None, (fields, fields.below("model_args"))):
-        pool = part.text("global_pool")
-        if pool not in (None, "", "avg", "fast"):
-            raise CheckpointError(f"{part.where}: global_pool is {pool!r}, {_OWN_NET}")
+def _other(name: str, prefix: str = "timm") -> str:
+    """Return what to do with a net that is not built here; a ``name`` is a package's."""
+    bare = name.partition(".")[0] if prefix == "timm" else name
+    known = prefix != "timm" or _PACKAGED_NAME.fullmatch(bare)
+    model = f"{prefix}:{bare}" if name and known else "package.module:factory"
+    return (
+        f"which is not built here: load it with --model {model}, or move other weights away from "
+        "this file"
+    )
+
+
+def _check_same(fields: Fields, name: str, model: str) -> None:
+    """Refuse a net of timm's that is asked for by another name than the weights': keys are alike."""
+    bare = name.partition(".")[0]
+    if model.removeprefix("timm:").partition(".")[0] != bare:
+        raise CheckpointError(
+            f"{fields.where}: the architecture is {name!r}, not that of --model {model}: use "
+            f"--model timm:{bare}, or move other weights away from this file"
+        )
+
+
+def _check_arguments(fields: Fields, way: str) -> None:
+    """Refuse what a net was built with and its tensors don't show; ``way`` is what to do then."""
     arguments = fields.below("model_args")
+    for part in filter(None, (fields, arguments)):
+        pool = part.text("global_pool")
+        if pool not in (None, "", "avg", "fast", "fastavg"):
+            raise CheckpointError(f"{part.where}: global_pool is {pool!r}, {way}")
     for key in arguments or ():
-        if key not in _HARMLESS:
-            assert arguments is not None, "it has keys"
-            raise CheckpointError(f"{arguments.where}: {key} changes the net, {_OWN_NET}")
+        assert arguments is not None, "it has keys"
+        usual = _HARMLESS_VALUES.get(key)
+        if key not in _HARMLESS and (usual is None or arguments.value(key) != usual):
+            raise CheckpointError(f"{arguments.where}: {key} changes the net, {way}")
 
 
 def _input_side(fields: Fields, key: str, wanted: int | None) -> int | None:
@@ -200,7 +228,7 @@ def _timm_labels(fields: Fields, trained: Fields) -> tuple[str, ...]:
     return imagenet_labels() if classes == 1000 and tag.endswith("in1k") else ()
 
 
-def _transformers(fields: Fields, own_net: bool) -> HubConfig:
+def _transformers(fields: Fields, *, own_net: bool) -> HubConfig:
     labels = fields.labels("id2label")
     if any(_PLACEHOLDER_LABEL.fullmatch(label) for label in labels):
         labels = ()
@@ -212,7 +240,8 @@ def _transformers(fields: Fields, own_net: bool) -> HubConfig:
         ("downsample_in_first_stage", fields.flag("downsample_in_first_stage"), False),
     ):
         if value not in (None, wanted):
-            raise CheckpointError(f"{fields.where}: {key} is {value!r}, {_OWN_NET}")
+            folder = str(Path(fields.where).parent)
+            raise CheckpointError(f"{fields.where}: {key} is {value!r}, {_other(folder, 'hf')}")
     strides_first = fields.flag("downsample_in_bottleneck")
     design = _design(fields)
     return HubConfig(

@@ -120,7 +120,7 @@ def _read(state: State, layout: Layout, prefixes: list[str], notices: tuple[str,
     projected = self_supervised(state)
     split, lone = (split, "") if projected else _lone_head(net, layout, split)
     net, head_notices = _with_head(net, layout, split, projected)
-    net = _absorbed(_squeezed(net))
+    net = _absorbed(_squeezed(_behind_pools(net)))
     unfolded = _unfolded(net)
     folded = "that BatchNorms were folded into the convolutions, each with ReLU behind it as usual"
     return Reading(
@@ -244,7 +244,24 @@ def _squeezed(net: State) -> State:
     }
 
 
-_BIASED = re.compile(r"(|.*\.)(conv|downsample\.)(\d+)(?:\.(\d))?\.bias")
+def _behind_pools(net: State) -> State:
+    """Give the first stage's projection the place that those behind an average pool have.
+
+    MMPretrain leaves the pool out where nothing strides, and with it its place; timm does not.
+    """
+    if not any(
+        re.fullmatch(r"layer\d+\.0\.downsample\.1\.weight", key) and tensor.ndim == 4
+        for key, tensor in net.items()
+    ):
+        return net
+    first = net.get("layer1.0.downsample.0.weight")
+    if first is None or first.ndim != 4:
+        return net
+    place = re.compile(r"(layer1\.0\.downsample\.)([01])(\..+)")
+    return {
+        f"{match[1]}{int(match[2]) + 1}{match[3]}" if (match := place.fullmatch(key)) else key: t
+        for key, t in net.items()
+    }
 
 
 def _absorbed(net: State) -> State:

@@ -10,10 +10,12 @@ Long because every kind of net has its row.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
+
+from resnet_deploy.loading.known_nets import known_nets, others_alike
 
 State = Mapping[str, Tensor]
 Namer = Callable[[State], "tuple[str, str] | None"]
@@ -42,7 +44,7 @@ class Stranger:
 
 def recognised(state: State) -> str | None:
     """Return what ``state`` is, and what loads it, if it is a net that is not built here."""
-    keys = "\n".join(state)
+    keys, known = "\n".join(state), known_nets(state)
     for stranger in STRANGERS:
         if all(re.search(pattern, keys, re.MULTILINE) for pattern in stranger.patterns) and (
             not re.search(stranger.absent, keys, re.MULTILINE)
@@ -51,10 +53,26 @@ def recognised(state: State) -> str | None:
             found = (named, stranger.model) if isinstance(named, str) else named(state)
             if found is None:
                 continue
-            name, model = found
-            way = f"load it with --model {model}" if model else FACTORY
-            return f"is {name}, which is not built from its weights alone: {way}"
-    return _volumes(state) or _without_statistics(state) or _other_vgg(state)
+            return _refusal(*found, known)
+    if said := _volumes(state) or _without_statistics(state):
+        return said
+    return _refusal(_owned(known[0]), known[0], known) if known else _other_vgg(state)
+
+
+def _refusal(name: str, model: str, known: Sequence[str]) -> str:
+    """Return the words of a refusal; ``known`` nets have these very tensors."""
+    if known and model not in known:
+        model = known[0]
+        name = f"{name} ({_owned(model)})"
+    way = f"load it with --model {model}" if model else FACTORY
+    alike = others_alike((model, *(other for other in known if other != model)))
+    return f"is {name}, which is not built from its weights alone: {way}{alike}"
+
+
+def _owned(model: str) -> str:
+    """Return ``timm's vgg16`` for ``timm:vgg16``."""
+    package, _, name = model.partition(":")
+    return f"{package}'s {name}"
 
 
 def strange_keys(state: State) -> str:

@@ -28,6 +28,8 @@ from resnet_deploy.spec.names import NamedDesign, design_named
 _ORIGIN = re.compile(r"(?:tv|ssl|swsl|ig)_(?=res)|gluon_(?=res|se)")
 _GLUON = re.compile(r"(?P<net>resnet\d+)_v1(?P<stem>[bcdes])")
 _PRUNED = re.compile(r"(ecaresnet(?:50|101)d)_pruned")
+_CHANGED = frozenset({"ecaresnext50t_32x4d"})
+"""Older releases of timm give it 26 layers, newer ones 50."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,8 @@ def timm_architecture(name: str) -> Architecture | None:
         return None
     if pruned:  # its widths are its own
         return Architecture(name=bare, depth=named.design.depth)
+    if bare in _CHANGED:
+        return Architecture(name=bare, attention=named.design.attention)
     return _architecture(named, bare)
 
 

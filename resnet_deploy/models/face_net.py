@@ -24,10 +24,18 @@ class IResNet(ResNet):
     def __init__(self, design: Design, options: NetOptions, image_size: int) -> None:
         super().__init__(design, options)
         channels, side = design.stages[-1].channels, image_size // 2 ** len(design.stages)
-        self.relu: nn.Module = nn.PReLU(design.stem[-1])
+        del self.relu
+        self.prelu = nn.PReLU(design.stem[-1])
         self.bn2: nn.Module = nn.BatchNorm2d(channels)
         self.fc = nn.Linear(channels * side**2, design.embedding)
         self.features: nn.Module = nn.BatchNorm1d(design.embedding)
+        for layer in (self.bn2, self.features):
+            layer.eps = options.bn_eps
+
+    @property
+    def activation(self) -> nn.Module:
+        """What follows the stem's BatchNorm."""
+        return self.prelu
 
     @property
     def parts(self) -> tuple[tuple[nn.Module, ...], ...]:

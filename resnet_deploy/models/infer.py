@@ -1,4 +1,7 @@
-"""Which network a state dict belongs to, told from its keys and shapes."""
+"""Which network a state dict belongs to, told from its keys and shapes, a request and what is said.
+
+Longer than most: each question is answered, checked and named as open in one place.
+"""
 
 from __future__ import annotations
 
@@ -84,12 +87,20 @@ def infer_spec(
 def _asked(design: Design, request: ModelRequest, stated: Stated, name: str) -> Design:
     """Return ``design`` with what no tensor shows; refuse one that ``request`` does not ask for."""
     asked, named = request.resnet_depth, request.named
-    wanted = stated.design if named is None else named.design
-    attention = stated.attention if named is None else named.design.attention
+    own = request.design if named is None else named.design
+    wanted = stated.design if own is None else own
+    attention = stated.attention if own is None else own.attention
     if attention is Attention.SE_RELU and design.attention is Attention.SE:
         design = replace(design, attention=Attention.SE_RELU)
     if wanted is not None and Order.PRE is wanted.order is design.order:
         design = replace(design, downsample=wanted.downsample)
+    if request.design not in (None, design):
+        assert request.design is not None, "it differs from a design"
+        raise CheckpointError(
+            f"{name} is a {design_name(design)} ({describe(design)}, {design.num_classes} "
+            f"classes), not a {design_name(request.design)} ({describe(request.design)}, "
+            f"{request.design.num_classes} classes)"
+        )
     if asked not in (None, design.depth):
         raise CheckpointError(
             f"{name} is a ResNet-{design.depth} ({describe(design)}), not {asked}"
@@ -149,9 +160,10 @@ def _open(spec: ModelSpec, request: ModelRequest, stated: Stated) -> Iterator[tu
     if (request.pool or stated.pool or named) is None:
         yield "pool", f"{_strides(spec)}, without a blur (--pool blur, avg)"
     if stated.pool is None and not faces:  # whoever says how maps are halved means a net of ReLUs
+        mean = "" if design.concat_pool else ", a global mean"
         yield (
             "activation",
-            "ReLU, and the mean of the last map (else --model package.module:factory)",
+            f"ReLU{mean} and no dilation (else --model package.module:factory)",
         )
 
 
@@ -180,7 +192,10 @@ def _open_blocks(
     if design.order is Order.PRE and (stated.design or named) is None:
         pools = design.downsample is Downsample.AVG
         kind = "average pools" if pools else "strides"
-        yield "downsample", f"{kind} in the shortcuts of v2, which read what BatchNorm 1 gives"
+        yield (
+            "downsample",
+            f"{kind} in the shortcuts of v2, which read what BatchNorm and ReLU gave",
+        )
     if design.order is Order.POST and not _shows_order(design):
         yield "order", "ReLU behind the Add (BatchNorm first: --model package.module:factory)"
     pooled = design.order is Order.POST and design.downsample is Downsample.AVG
@@ -250,6 +265,10 @@ def _infer_shortcut(
         found, text = Shortcut.A, "no projection shortcuts (option A)"
         if (request.shortcut or stated.shortcut) is Shortcut.A_END:
             return Shortcut.A_END
+    elif projections == sum(design.blocks) and _all_change_shape(design):
+        both = (Shortcut.B, Shortcut.C)  # the same net
+        said = request.shortcut or stated.shortcut or Shortcut.B
+        found, text = said if said in both else Shortcut.B, "projection shortcuts"
     elif projections == sum(design.blocks):
         found, text = Shortcut.C, "a projection in every block (option C)"
     else:
@@ -257,6 +276,12 @@ def _infer_shortcut(
     if request.shortcut not in (None, found):
         raise CheckpointError(f"{name} has {text}, not option {request.shortcut.value}")
     return found
+
+
+def _all_change_shape(design: Design) -> bool:
+    """Whether every block gives a map of another shape than it takes."""
+    widens = design.stem[-1] != design.stages[0].channels
+    return max(design.blocks) == 1 and (widens or design.order is Order.IRESNET)
 
 
 def _infer_channels(weight: Tensor, request: ModelRequest, name: str) -> int:

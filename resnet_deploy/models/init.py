@@ -73,7 +73,7 @@ def initialize(module: nn.Module, seed: int) -> None:
                 produced = gain**2
 
 
-def _branch_end(block: Block) -> nn.Module | None:
+def _branch_end(block: Block) -> nn.BatchNorm2d | nn.Conv2d:
     """Return the last layer of a residual branch, which is to add little to the map."""
     if isinstance(block, PreActBlock):
         return block.conv2 if block.conv3 is None else block.conv3
@@ -102,8 +102,9 @@ def initialize_for_training(module: nn.Module, seed: int, *, zero_init: bool = F
 
     Convolutions: normal with variance 2 / fan_out; BatchNorms do nothing yet; linear layers as
     PyTorch draws them. With ``zero_init`` the last BatchNorm of every residual branch starts with a
-    gamma of 0, so that every block starts as the identity (Goyal et al., arXiv:1706.02677, 5.1);
-    but where option A adds channels of zeros, the branch is all that gives them a signal.
+    gamma of 0, so that every block starts as the identity (Goyal et al., arXiv:1706.02677, 5.1), or
+    the last convolution of a pre-activated one is zeros, as timm's ``zero_init_last``; but where
+    option A adds channels of zeros, the branch is all that gives them a signal.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -124,11 +125,11 @@ def initialize_for_training(module: nn.Module, seed: int, *, zero_init: bool = F
             for block in module.modules():
                 # A channel that is zero everywhere stays so: ReLU has no gradient at 0.
                 if (
-                    isinstance(block, BasicBlock | Bottleneck | IResNetBlock)
+                    isinstance(block, Block)
                     and not getattr(block, "plain", False)
                     and not isinstance(block.downsample, ZeroPadShortcut)
                 ):
-                    nn.init.zeros_(block.last_norm.weight)
+                    nn.init.zeros_(_branch_end(block).weight)
 
 
 def initialize_head(linear: nn.Linear, generator: torch.Generator) -> None:

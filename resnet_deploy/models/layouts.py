@@ -108,6 +108,13 @@ LAYOUTS = (
         marks=(r"(?:conv1|stem|pre)\.1\.running_mean",),
         absent=r"(?:conv1|stem|pre)\.3\.weight",
     ),
+    Layout(
+        "kuangliu's pre-activation nets, with a BatchNorm behind the last block",
+        _TORCHVISION,
+        ((r"^(?:bn|bn_final|final_bn|norm)\.", "norm."),),
+        marks=(r"(?:bn|bn_final|final_bn)\.running_mean", r"layer1\.0\.bn1\.running_mean"),
+        absent=r"bn1\.running_mean",
+    ),
     Layout("torchvision, timm, He-style CIFAR nets, MMPretrain", _TORCHVISION),
     Layout(
         "Hugging Face",
@@ -165,6 +172,7 @@ LAYOUTS = (
             (r"^([4-7])\.", _stage(-3)),
             (r"\.convpath\.(\d)\.0\.", lambda m: f".conv{int(m[1]) + 1}."),
             (r"\.convpath\.(\d)\.1\.", lambda m: f".bn{int(m[1]) + 1}."),
+            (r"\.convpath\.\d\.layers\.([12])\.0\.", r".se.fc\1."),
             (r"\.idpath\.[01]\.0\.", ".downsample.1."),
             (r"\.idpath\.[01]\.1\.", ".downsample.2."),
             (r"^11\.", "fc."),

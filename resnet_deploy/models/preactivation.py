@@ -34,7 +34,7 @@ class PreActBlock(nn.Module):
         self.border = border(plan.padding, 3, stride2 if bottleneck else stride1)
         own = 1 if self.border is None else 0
         self.bn1 = nn.BatchNorm2d(plan.inputs)
-        self.conv3: nn.Module | None = None
+        self.conv3: nn.Conv2d | None = None
         if bottleneck:
             first, second = plan.widths
             self.conv1 = conv1x1(plan.inputs, first, stride1)

@@ -92,7 +92,7 @@ class ResNet(nn.Module):
         if design.stem_conv_pool:
             self.maxpool = convolution_pool(planes, padding, pool)
         self.bn1 = nn.BatchNorm2d(planes) if design.stem_norm else None
-        self.relu: nn.Module = nn.ReLU(inplace=True)
+        self.relu = nn.ReLU(inplace=True)
 
         inputs = planes
         self.stage_names = tuple(f"layer{i + 1}" for i in range(len(design.stages)))
@@ -125,9 +125,14 @@ class ResNet(nn.Module):
                 layer.eps = options.bn_eps
 
     @property
+    def activation(self) -> nn.Module:
+        """What follows the stem's BatchNorm."""
+        return self.relu
+
+    @property
     def parts(self) -> tuple[tuple[nn.Module, ...], ...]:
         """All that has weights, from the image to the classifier: stem, stages, head."""
-        stem = (self.conv1, self.bn1, self.relu, self.maxpool)
+        stem = (self.conv1, self.bn1, self.activation, self.maxpool)
         stages = ((self.get_submodule(name),) for name in self.stage_names)
         return (_present(*stem), *stages, _present(self.norm, self.fc))
 
@@ -142,7 +147,7 @@ class ResNet(nn.Module):
         """Return the output of every stage, ``(N, C, H, W)`` each: C2 to C5 (CIFAR: to C4)."""
         x = self.conv1(through(self.border, x))
         if self.bn1 is not None:
-            x = self.relu(self.bn1(x))
+            x = self.activation(self.bn1(x))
         x = through(self.maxpool, x)
 
         maps = []

@@ -65,7 +65,7 @@ def _chain(last: ir.Node) -> tuple[ir.Value, list[ir.Node]] | str:
     nodes = [last]
     while True:
         source = nodes[-1].inputs[0]
-        if source is None or not _is_vector(source):
+        if source is None or not _is_vector(source) or not _same_batch(source, last.outputs[0]):
             return "a tensor in front of it is not known to be a vector per image"
         if _is_pixel(source):
             return source, nodes
@@ -77,7 +77,8 @@ def _chain(last: ir.Node) -> tuple[ir.Value, list[ir.Node]] | str:
 
 def _reason_against(node: ir.Node) -> str | None:
     if node.op_type in _SHAPES:
-        return None
+        moved = node.op_type == "Transpose" and ints(node, "perm", (1,))[0] != 0
+        return f"{node.name} moves the batch" if moved else None
     numbers = [constant(value) for value in node.inputs[1:] if value is not None]
     if any(number is None for number in numbers):
         return f"the parameters of {node.name} are computed at run time"
@@ -145,6 +146,14 @@ def _along_channels(graph: ir.Graph, conv: ir.Node, x: ir.Value) -> list[ir.Node
 def _is_pixel(value: ir.Value) -> bool:
     shape = value.shape
     return shape is not None and len(shape) == 4 and shape.dims[2:] == (1, 1) and _is_vector(value)
+
+
+def _same_batch(first: ir.Value, second: ir.Value) -> bool:
+    """Whether the first dimensions are the same, as far as they are numbers."""
+    if first.shape is None or second.shape is None:
+        return False
+    one, other = first.shape[0], second.shape[0]
+    return one == other or not (isinstance(one, int) and isinstance(other, int))
 
 
 def _is_vector(value: ir.Value) -> bool:

@@ -13,6 +13,7 @@ from resnet_deploy.spec.residual import (
     PAPER_BLOCKS,
     BlockKind,
     Design,
+    Downsample,
     Order,
     uniform_design,
 )
@@ -218,6 +219,9 @@ def residual_spec(
     Raises:
         SpecError: the image size is not positive.
     """
+    if plain or shortcut in (Shortcut.A, Shortcut.A_END):
+        # How projections halve a map means nothing where there are none.
+        design = replace(design, downsample=Downsample.STRIDE, projection_kernel=1)
     size = 224 if stem is Stem.IMAGENET else 112 if design.order is Order.IRESNET else 32
     size = size if image_size is None else image_size
     if size < 1:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec import (
     CHANNEL_COUNTS,
+    Design,
     Family,
     ModelSpec,
     Order,
@@ -41,7 +42,8 @@ class ModelRequest:
 
     ``model`` is ``vgg19``, a name such as ``resnet34`` or ``plain34``, or
     ``package.module:factory`` for any callable that returns an image classifier; ``timm:NAME``,
-    ``torchvision:NAME`` and ``hf:FOLDER`` are nets of these packages.
+    ``torchvision:NAME`` and ``hf:FOLDER`` are nets of these packages. ``design`` is that of a file
+    which the checkpoint has to fit, where it is not the paper's own.
     """
 
     depth: int | None = None
@@ -56,6 +58,7 @@ class ModelRequest:
     bn_eps: float | None = None
     padding: Padding | None = None
     pool: Pool | None = None
+    design: Design | None = None
 
     @property
     def is_custom(self) -> bool:

@@ -39,6 +39,7 @@ _BLOCKS: dict[str, tuple[BlockKind, tuple[int, ...]]] = {
     "rs270": (_BOTTLENECK, (4, 29, 53, 4)),
     "rs350": (_BOTTLENECK, (4, 36, 72, 4)),
     "rs420": (_BOTTLENECK, (4, 44, 87, 4)),
+    "v2-164": (_BOTTLENECK, (18, 18, 18)),
     "i18": (_BASIC, (2, 2, 2, 2)),
     "i34": (_BASIC, (3, 4, 6, 3)),
     "i50": (_BASIC, (3, 4, 14, 3)),
@@ -68,7 +69,6 @@ _OF_OTHERS = ("legacy", "attention", "wide", "v2", "pool", "rs", "stem", "groups
 """Parts of a name that the paper's nets don't have."""
 
 _CALLED_OTHERWISE = {
-    "ecaresnext50t_32x4d": "ecaresnext26t_32x4d",  # timm gives it 26 layers
     "seresnext26tn_32x4d": "seresnext26t_32x4d",
     "seresnextaa201d_32x8d": "seresnextaa201e_32x8d",  # and this one a stem of twice the width
 }
@@ -127,6 +127,8 @@ def _built(found: re.Match[str]) -> Design | None:
         return None
     stem, downsample = _STEMS["d" if found["rs"] else found["stem"]]
     if stem != (64,):
+        # As narrow as the net: a CIFAR net's stem gives 16 channels.
+        stem = tuple(channels * design.stem[0] // 64 for channels in stem)
         design = replace(design, stem=stem, downsample=downsample)
     if found["v2"]:
         design = replace(design, order=Order.PRE, stem_norm=False, last_norm=True)
@@ -143,14 +145,18 @@ def _built(found: re.Match[str]) -> Design | None:
 def _of_numbers(found: re.Match[str]) -> Design | None:
     """Return the net of that depth, cardinality and width; None: the parts don't fit."""
     depth, grouped = found["depth"], found["groups"] is not None
-    known = _BLOCKS.get(f"rs{depth}") if found["rs"] else None
+    kind = "rs" if found["rs"] else "v2-" if found["v2"] else ""
+    known = _BLOCKS.get(f"{kind}{depth}")
     block, blocks = known or _BLOCKS.get(depth) or _small(depth)
+    if found["wide"] and block is _BASIC:
+        return _wide(int(depth), int(found["factor"] or 0))
     wide = (found["wide"] is None, found["factor"] is None)
     if not blocks or grouped is not (found["kind"] == "resnext") or wide[0] is not wide[1]:
         return None
     groups = int(found["groups"] or 1)
     width = int(found["width"]) * groups / 64 if grouped else float(found["factor"] or 1)
-    base = 64 if len(blocks) == 4 else 16
+    # The small nets of ResNeXt's paper begin as wide as its large ones (section 5.3).
+    base = 64 if len(blocks) == 4 or grouped else 16
     odd = groups < 1 or not 0 < width <= 64 or base * width % groups
     if odd or (block is _BASIC and grouped) or (found["legacy"] and found["attention"] != "se"):
         return None
@@ -164,6 +170,15 @@ def _small(depth: str) -> tuple[BlockKind, tuple[int, ...]]:
         if 0 < layers <= 1200 and layers % of_each == 0:
             return block, (layers // of_each,) * 3
     return _BASIC, ()
+
+
+def _wide(depth: int, factor: int) -> Design | None:
+    """Return a CIFAR net of Wide ResNet's paper: 6n+4 layers, pre-activated, its stem not wider."""
+    count = (depth - 4) // 6
+    if (depth - 4) % 6 or not 0 < count <= 200 or not 0 < factor <= 64:
+        return None
+    design = uniform_design(_BASIC, (count,) * 3, base=16 * factor)
+    return replace(design, stem=(16,), order=Order.PRE, stem_norm=False, last_norm=True)
 
 
 def _attended(design: Design, kind: Attention, share: float, *, multiple: int = 8) -> Design:
@@ -222,17 +237,20 @@ def design_name(design: Design, *, pool: str = "", small: bool = False) -> str:
     if design.projection_kernel == 3:
         return f"{prefix or 'no-se'}net{design.depth + 2 if design.depth == 152 else design.depth}"
     rs = "rs" if design.stem_conv_pool else ""
-    depth = f"{rs}{_depth(design, rs)}{_stem(design, small=small)}"
     v2 = "v2-" if design.order is Order.PRE else ""
+    depth = f"{rs}{_depth(design, rs or v2)}{_stem(design, small=small)}"
     base = first.channels // design.block.expansion
-    usual = 16 if len(design.stages) == 3 else 64
+    usual = 16 if len(design.stages) == 3 and first.groups == 1 else 64
+    width = "" if base == usual else f"-w{base}"
     inner = first.widths[0][-1]
     if first.groups > 1:
         of_each = inner * 64 // (base * first.groups) if base else 0
-        return f"{prefix}resnext{v2}{pool}{depth}-{first.groups}x{of_each}d"
-    if design.block is _BOTTLENECK and inner != base and base and inner % base == 0:
-        return f"{prefix}wide-resnet{v2}{pool}{depth}-{inner // base}"
-    width = "" if base == usual else f"-w{base}"
+        return f"{prefix}resnext{v2}{pool}{depth}-{first.groups}x{of_each}d{width}"
+    wide = _wide(design.depth + 2, base // 16)
+    if base > 16 and wide is not None and replace(wide, head=design.head) == design:
+        prefix, v2, depth, width = "wide-", "", str(design.depth + 2), f"-{base // 16}"
+    elif design.block is _BOTTLENECK and inner != base and base and inner % base == 0:
+        prefix, width = f"{prefix}wide-", f"-{inner // base}"
     return f"{prefix}resnet{v2}{pool}{depth}{width}"
 
 
@@ -254,7 +272,11 @@ def _stem(design: Design, *, small: bool) -> str:
     average = design.downsample is Downsample.AVG
     if len(design.stem) == 1:
         return ("d" if small else "-avg") if average else ""
+    first, scale = design.stages[0].channels // design.block.expansion, 64
+    if len(design.stages) == 3 and first:
+        scale = first
+    scaled = tuple(channels * 64 // scale for channels in design.stem)
     for letter, known in _STEMS.items():
-        if known == (design.stem, design.downsample):
+        if known == (scaled, design.downsample):
             return letter
     return f"-stem{'-'.join(map(str, design.stem))}{'-avg' if average else ''}"

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from resnet_deploy.errors import SpecError
+from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.models.init import initialize_for_training, initialize_head
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.packages import packaged
 from resnet_deploy.models.registry import build_custom, skeleton
 from resnet_deploy.models.resnet import ResNet
-from resnet_deploy.spec import ModelSpec
+from resnet_deploy.spec import Attention, Downsample, ModelSpec, Order, Pool
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import Recipe
 
@@ -38,6 +38,47 @@ class TrainableNetwork:
     parts: tuple[tuple[nn.Module, ...], ...]
     loaded: Network | None = None
     notices: tuple[str, ...] = ()
+
+
+def check_trainable(spec: ModelSpec, *, qat: bool) -> None:
+    """Refuse what no option can train, before any image is read.
+
+    Raises:
+        SpecError: a net for faces has no classes to learn.
+        UnsupportedGraphError: with ``qat``, layers have no int8-aware form.
+    """
+    if not spec.is_residual:
+        return
+    if spec.residual.order is Order.IRESNET:
+        raise SpecError(
+            f"{spec.name} gives an embedding, for which images of classes have no loss: train it "
+            "in code of your own, and export its weights"
+        )
+    if qat and (layers := _float_in_training(spec)):
+        raise UnsupportedGraphError(
+            f"--qat can't train {' and '.join(layers)}, which {spec.name} has: train without "
+            "--qat, and give export --calibration"
+        )
+
+
+def _float_in_training(spec: ModelSpec) -> tuple[str, ...]:
+    """Return which layers of ``spec`` have no int8-aware form, in words."""
+    design = spec.residual
+    weighed = {
+        Attention.NONE: "",
+        Attention.ECA: "efficient channel attention",
+        Attention.SE: "squeeze-and-excitation",
+        Attention.SE_RELU: "squeeze-and-excitation",
+    }
+    averaged = design.downsample is Downsample.AVG and not spec.plain
+    names = (
+        weighed[design.attention],
+        "BatchNorm in front of convolutions" if design.order is Order.PRE else "",
+        "average-pool shortcuts" if averaged else "",
+        "filtered halving" if spec.pool is not Pool.PLAIN else "",
+        "a maximum beside the mean" if design.concat_pool else "",
+    )
+    return tuple(name for name in names if name)
 
 
 def new_network(
@@ -80,10 +121,8 @@ def trained_network(
         _check_classes(spec.num_classes, classes, str(request.model))
     elif spec.num_classes != len(classes) or loaded.labels not in ((), tuple(classes)):
         _replace_head(module, len(classes), seed)
-        notices.append(
-            f"the head is new: the weights know {spec.num_classes} other classes than the data's "
-            f"{len(classes)}"
-        )
+        known = f"know {spec.num_classes} other classes than the data's {len(classes)}"
+        notices.append(f"the head is new: the weights {known if spec.num_classes else 'have none'}")
         spec = spec.with_classes(len(classes))
     return _trainable(module, spec, recipe, loaded, *notices)
 

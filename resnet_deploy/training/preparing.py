@@ -8,6 +8,7 @@ import torch
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.loading.checkpoint import resolve
+from resnet_deploy.loading.packaged import spec_of
 from resnet_deploy.models.network import Network
 from resnet_deploy.progress import Progress
 from resnet_deploy.runners.cpu import has_bfloat16, isa
@@ -18,7 +19,7 @@ from resnet_deploy.spec.training import Precision
 from resnet_deploy.training.data import open_training_data
 from resnet_deploy.training.distributed import Crew
 from resnet_deploy.training.loop import Training
-from resnet_deploy.training.network import new_network, trained_network
+from resnet_deploy.training.network import check_trainable, new_network, trained_network
 from resnet_deploy.training.qat import calibration_sample, prepare_qat
 from resnet_deploy.training.whole_batchnorm import synchronize_batchnorm
 
@@ -34,11 +35,16 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
     """
     model, recipe = request.model, request.recipe
     loaded = _load(request, progress)
+    if loaded is None and model.is_custom:
+        # A package says what size of pictures its net is for.
+        model = replace(model, image_size=spec_of(model).image_size)
     if loaded is None:
         wanted = model.spec()
+        check_trainable(wanted, qat=False)
         # A factory's net takes what was asked for, or RGB: see new_network.
         usual = InputContract.for_size(wanted.image_size, channels=wanted.in_channels or 3)
     else:
+        check_trainable(loaded.spec, qat=request.qat)
         usual = loaded.preprocess
     # Whatever the start was assumed to want: what is trained on is so by definition.
     preprocess = replace(

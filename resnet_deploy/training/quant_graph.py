@@ -230,6 +230,6 @@ def _name(value: ir.Value | None) -> str:
 
 def _unsupported(node: ir.Node) -> UnsupportedGraphError:
     return UnsupportedGraphError(
-        f"--qat can't train {node.name}: {node.op_type} is not an int8 operator of ResNets or VGG; "
-        "train in float and quantize afterwards"
+        f"--qat can't train {node.name}: {node.op_type} has no int8-aware form; train without "
+        "--qat, and give export --calibration"
     )

@@ -170,10 +170,10 @@ def test_anything_is_a_contract_or_one_line(
 ) -> None:
     folder = tmp_path_factory.mktemp("hub")
     (folder / "preprocessor_config.json").write_text(json.dumps(content), encoding="utf-8")
-    for own_net in (False, True):
+    for model in (None, "timm:resnet18"):
         for read in (
-            lambda own_net=own_net: read_hub_config(
-                Fields(content, "x"), hugging_face=False, own_net=own_net, wanted=wanted
+            lambda model=model: read_hub_config(
+                Fields(content, "x"), hugging_face=False, model=model, wanted=wanted
             ),
             lambda: preprocessor_beside(folder, wanted),
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import onnx
@@ -16,7 +17,16 @@ from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.registry import build, skeleton
 from resnet_deploy.models.resampling import BlurPool2d, MeanPool2d, SameBorder
 from resnet_deploy.models.resnet import ResNet
-from resnet_deploy.spec import ModelSpec, Padding, Pool, Variant, resnet_spec
+from resnet_deploy.spec import (
+    BlockKind,
+    Family,
+    ModelSpec,
+    Padding,
+    Pool,
+    Variant,
+    resnet_spec,
+    uniform_design,
+)
 from tests.support.graphs import run
 
 
@@ -69,6 +79,13 @@ NETS = [
 IDS = ["tf", "blur", "avg", "v1-blur-tf", "cifar-blur", "eps"]
 
 
+def thin(spec: ModelSpec) -> ModelSpec:
+    """The same with one block a stage, and few channels: what counts is where it pads."""
+    kind = BlockKind.BOTTLENECK if spec.has_bottlenecks else BlockKind.BASIC
+    design = uniform_design(kind, (1, 1, 1, 1), base=16, num_classes=spec.num_classes)
+    return replace(spec, family=Family.RESIDUAL, depth=design.depth, design=design)
+
+
 @pytest.mark.parametrize("spec", NETS, ids=IDS)
 def test_they_have_no_weights_and_change_the_logits(spec: ModelSpec) -> None:
     size = spec.image_size
@@ -83,8 +100,9 @@ def test_they_have_no_weights_and_change_the_logits(spec: ModelSpec) -> None:
         assert not torch.allclose(net(x), plain(x), rtol=1e-3)
 
 
-@pytest.mark.parametrize("spec", NETS, ids=IDS)
+@pytest.mark.parametrize("spec", NETS[2:5], ids=IDS[2:5])
 def test_the_graph_gives_the_same_in_operators_that_int8_knows(spec: ModelSpec) -> None:
+    spec = spec if spec.depth == 8 else thin(spec)
     module = build(spec)
     folded, left = fold_batchnorm(module)
     assert left == ()
@@ -103,11 +121,10 @@ def test_the_graph_gives_the_same_in_operators_that_int8_knows(spec: ModelSpec) 
     )
 
 
-@pytest.mark.parametrize("size", [64, 65])
-@pytest.mark.parametrize("depth", [18, 50])
+@pytest.mark.parametrize(("depth", "size"), [(18, 65), (50, 64)])
 def test_tf_padding_is_onnxs_same_upper(depth: int, size: int) -> None:
     folded, _ = fold_batchnorm(
-        build(resnet_spec(depth, padding=Padding.TF, num_classes=5, image_size=size))
+        build(thin(resnet_spec(depth, padding=Padding.TF, num_classes=5, image_size=size)))
     )
     graph = export_graph(folded, image_size=size, opset=17)
     x = noise(2, 3, size, size).numpy()

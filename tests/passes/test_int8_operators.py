@@ -211,3 +211,11 @@ def test_the_last_pool_is_flattened_with_channels_last_behind_gates() -> None:
     check(pool_channels_last, model, ["Sigmoid", "GlobalAveragePool", "Transpose", "Flatten"])
     plain = to_ir(parse(IMAGE.format(out="N, M", body=body.replace("Sigmoid", "Relu"))))
     assert pool_channels_last(plain).count == 0
+
+
+def test_a_chain_that_moves_the_batch_is_left() -> None:
+    text = """net (float[4, 4, 6, 7] x) => (float[4, 4, 6, 7] y) {
+        p = GlobalAveragePool (x) f = Flatten (p) t = Transpose <perm = [1, 0]> (f)
+        g = Reshape (t, shape) y = Mul (x, g) }"""
+    graph = to_ir(parse(text, {"shape": SHAPES["shape"]}))
+    assert one_pixel(graph).count == 0

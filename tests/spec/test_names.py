@@ -29,7 +29,8 @@ _ALL = (
     "seresnext101_64x4d senet154 resnetblur50d resnetaa101d seresnetaa50d "
     "seresnextaa101d_32x8d resnetrs50 resnetrs270 resnetrs420 resnetv2_18 resnetv2_34d "
     "resnetv2_50t resnetv2_152 iresnet18 iresnet50 iresnet100 iresnet200 seresnet20 "
-    "resnetv2_110"
+    "resnetv2_110 resnetv2_164 wide_resnet28_10 wide_resnet34_10 resnext29_8x64d "
+    "seresnext29_16x64d resnet20d ecaresnet56"
 )
 NAMES = _ALL.split()
 
@@ -56,7 +57,8 @@ def test_names_lead_to_designs_and_back(name: str) -> None:
         "resnext26ts", "resnet50_gn", "res2net50_26w_4s", "resnest14d", "skresnet18",
         "seresnet33ts", "resnetv2_50x1_bit", "resnext18_32x4d", "resnext50", "resnet50_32x4d",
         "resnext50_0x4d",
-        "wide_resnet50", "wide_resnet50_99", "iresnet26", "senet50", "resnet19d",
+        "wide_resnet50", "wide_resnet50_99", "wide_resnet18_2",
+        "wide_resnet28", "resnext20_4x4d", "iresnet26", "senet50", "resnet19d",
         "resnet99999", "ecaresnetlightest", "legacy_resnet50", "resnet\u0665\u0660d", "",
     ],
 )  # fmt: skip
@@ -98,6 +100,18 @@ def test_small_pictures_have_a_small_stem() -> None:
         ModelRequest(model="iresnet50", num_classes=10).spec()
     with pytest.raises(SpecError, match="drop --depth"):
         ModelRequest(model="resnet34d", depth=34).spec()
+
+
+def test_small_nets_are_those_of_their_papers() -> None:
+    grouped = ModelRequest(model="resnext29_8x64d").spec().residual
+    assert [stage.channels for stage in grouped.stages] == [256, 512, 1024]
+    assert grouped.stages[0].widths[0] == (512, 512)
+    wide = ModelRequest(model="wide_resnet28_10").spec().residual
+    assert (wide.order, wide.stem, wide.blocks) == (Order.PRE, (16,), (4, 4, 4))
+    assert [stage.channels for stage in wide.stages] == [160, 320, 640]
+    deep = ModelRequest(model="resnet20d", stem=Stem.IMAGENET).spec().residual
+    assert deep.stem == (8, 8, 16)
+    assert ModelRequest(model="resnet20d").spec().residual.stem == (16,)
 
 
 def test_every_design_has_a_name_that_is_a_safe_stem_of_files() -> None:
