@@ -47,7 +47,7 @@ def apart(change: Callable[[nn.Module], nn.Module]) -> nn.Sequential:
     ("change", "told"),
     [
         (weight_norm, "weight normalization"),
-        (partial(weight_norm, dim=None), "weight normalization"),
+        (partial(weight_norm, dim=None), "weight normalization"),  # type: ignore[arg-type]
         (partial(weight_norm, dim=1), "weight normalization"),
         (parametrizations.weight_norm, "weight normalization"),
         (spectral_norm, "spectral normalization"),
