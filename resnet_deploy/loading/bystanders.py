@@ -145,9 +145,7 @@ def beside_the_net(state: State, prefixes: Sequence[str]) -> Prefixed:
         name = key[len(prefix) :] if within else _relative(key, prefix)
         if (match := _NORMALISING.fullmatch(name)) and 1 <= tensor.numel() <= 4:
             numbers[match[1]] = tuple(float(value) for value in tensor.flatten())
-        elif (
-            _of_training(name, tensor) or _PROJECTION.fullmatch(name) or trained.fullmatch(name)
-        ):
+        elif _of_training(name, tensor) or _PROJECTION.fullmatch(name) or trained.fullmatch(name):
             dropped.append(key)
         elif within:
             inner[name] = tensor

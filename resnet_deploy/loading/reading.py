@@ -69,7 +69,9 @@ def to_torchvision(state: State) -> Reading:
     )
 
 
-_WRAPPED = re.compile(r"(?:^|(?<=\.))(?:_fsdp_wrapped_module|_checkpoint_wrapped_module|_orig_mod)\.")
+_WRAPPED = re.compile(
+    r"(?:^|(?<=\.))(?:_fsdp_wrapped_module|_checkpoint_wrapped_module|_orig_mod)\."
+)
 
 
 def _unwrapped(state: State) -> State:

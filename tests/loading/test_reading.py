@@ -200,6 +200,37 @@ def test_layouts(state: State, rules: tuple[tuple[str, str | Rename], ...]) -> N
     is_read_as(prefixed(there, "net.module."), expected)
 
 
+def test_a_place_that_mmpretrain_leaves_out_behind_average_pools() -> None:
+    expected = canonical(deep=True, bottleneck=True, avg_down=True)
+    first = r"^(layer1\.0\.downsample)\.(\d)"
+    is_read_as(edit(expected, (first, lambda m: f"{m[1]}.{int(m[2]) - 1}")), expected)
+
+
+def test_a_last_batchnorm_of_a_preactivation_net_by_its_names() -> None:
+    expected = preactivated()
+    for name in ("bn", "bn_final", "norm"):
+        projections = (r"\.downsample\.", ".shortcut.")
+        is_read_as(edit(expected, (r"^norm\.", f"{name}."), projections), expected)
+
+
+def test_attention_of_fastais_xresnets() -> None:
+    expected = canonical(deep=True, bottleneck=True, avg_down=True, se=True)
+    parts = {"conv": "0", "bn": "1"}
+    theirs = edit(
+        expected,
+        (r"^conv1\.([03])\.", lambda m: f"{int(m[1]) // 3}.0."),
+        (r"^conv1\.([14])\.", lambda m: f"{int(m[1]) // 3}.1."),
+        (r"^conv1\.6\.", "2.0."),
+        (r"^bn1\.", "2.1."),
+        (r"^layer(\d)\.", lambda m: f"{int(m[1]) + 3}."),
+        (r"\.(conv|bn)(\d)\.", lambda m: f".convpath.{int(m[2]) - 1}.{parts[m[1]]}."),
+        (r"\.se\.fc([12])\.", r".convpath.3.layers.\1.0."),
+        (r"\.downsample\.([12])\.", lambda m: f".idpath.1.{int(m[1]) - 1}."),
+        (r"^fc\.", "11."),
+    )
+    is_read_as(theirs, expected)
+
+
 def test_linear_squeezes_become_convolutions() -> None:
     flat = {k: v.flatten(1) if ".se." in k and v.ndim == 4 else v for k, v in SE.items()}
     read = to_torchvision(flat).state
@@ -308,8 +339,31 @@ W = torch.ones(3, 3)
             BACKBONE,
             ("ema.module is used, not model",),
         ),
+        (
+            {**put(OTHER, "online_model."), **put(BACKBONE, "ema_model.")},
+            BACKBONE,
+            ("ema_model is used, not online_model",),
+        ),
+        (
+            {**put(BOTTLENECK, "teacher."), **put(BACKBONE, "student.")},
+            BACKBONE,
+            ("student is used, not teacher",),
+        ),
+        (
+            {
+                **put(BASIC, "model."),
+                "class_weights": torch.ones(5),
+                "val_f1.tp": torch.ones(5),
+                "kappa.confmat": W,
+                "dummy": torch.ones(0),
+                "step": torch.tensor(3),
+            },
+            BASIC,
+            ("class_weights, val_f1.tp and 3 more",),
+        ),
+        (edit(BASIC, (r"^(layer\d\.0)\.", r"\1._fsdp_wrapped_module._orig_mod.")), BASIC, ()),
     ],
-    ids=range(11),
+    ids=range(15),
 )
 def test_prefixes_and_bystanders(state: State, expected: State, words: tuple[str, ...]) -> None:
     is_read_as(state, expected)
@@ -325,6 +379,7 @@ def test_prefixes_and_bystanders(state: State, expected: State, words: tuple[str
         (put(BASIC, "backbone.", neck__conv__weight=W), ("'neck.conv.weight'", "--model")),
         (put(BASIC, "model.", model__std=W[0]), ("the other is missing",)),
         ({**BACKBONE, "linear.weight": W, "fc.weight": W}, ("several heads (linear, fc)",)),
+        (put(BASIC, "net.", temperature=W[0]), ("'temperature'", "may change")),
     ],
 )
 def test_what_may_change_the_answer_is_refused(state: State, words: tuple[str, ...]) -> None:
@@ -351,3 +406,17 @@ def test_own_normalisation_tells_how_pictures_are_prepared() -> None:
     assert read.mean == tuple(mean.tolist())
     assert read.std == tuple(std.tolist())
     assert "normalises its pictures itself" in read.notices[0]
+
+
+@pytest.mark.parametrize("name", ["dense", "my.classes", "fc1"])
+@pytest.mark.parametrize("prefix", ["", "backbone."])
+def test_the_one_linear_layer_of_an_unknown_name_is_the_classifier(name: str, prefix: str) -> None:
+    head = {key.replace("fc", name): BASIC[key] for key in ("fc.weight", "fc.bias")}
+    state = {**prefixed(without_head(BASIC), prefix), **head}
+    is_read_as(state, BASIC)
+    assert to_torchvision(state).assumed == {"classifier": f"{name!r} as the classifier"}
+
+
+def test_a_classifier_without_a_bias_may_be_of_cosines() -> None:
+    state = {key: tensor for key, tensor in BASIC.items() if key != "fc.bias"}
+    assert "of cosines" in to_torchvision(state).assumed["head-bias"]
