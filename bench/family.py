@@ -173,6 +173,8 @@ def deployed_row(
         threads=threads,
     )
     assert made.inspection is not None
+    if network.assumed:  # what nobody says of pictures keeps real ones out of a comparison
+        data = None
     unseen = data is not None and (data / "test").is_dir()
     parity = rd.verify(
         made.files["int8"],
