@@ -240,11 +240,10 @@ def _readings(units: Sequence[_Unit], channels: int, length: int) -> list[tuple[
             found += ways(after, block.outputs)
         return min(found, 2)
 
-    # From the end, so that the recursion stays shallow in deep nets.
-    widths = {channels} | {unit.outputs for unit in units}
-    for at in range(len(units), -1, -1):
-        for width in widths:
-            ways(at, width)
+    # From the end, so that the recursion stays shallow in deep nets. A block gives what its last
+    # convolution or the projection behind it gives.
+    for at in range(len(units), 0, -1):
+        ways(at, units[at - 1].outputs)
     if ways(0, channels) != 1:
         return [()] * ways(0, channels)
     blocks: list[_Block] = []
@@ -287,7 +286,7 @@ def _trouble(stem: _Unit, blocks: Sequence[_Block], heads: Sequence[_Layer]) -> 
     """Return why the net's strides or layers can't be told; empty: they can."""
     stages = _stages(blocks)
     widths = [stage[0].outputs for stage in stages]
-    shown = "-".join(map(str, (stem.outputs, *widths)))
+    shown = "-".join(map(str, (stem.outputs, *widths[:6]))) + "-…" * (len(widths) > 6)
     uneven = any(later != 2 * earlier for earlier, later in pairwise(widths))
     begins = [stage[0].projection is not None for stage in stages[1:]]
     others = [block.projection is not None for stage in stages for block in stage[1:]]

@@ -126,12 +126,19 @@ def unwrap(content: Any) -> Unwrapped:
         return Unwrapped(state, tuple(notices), _labels(content))
     if isinstance(content, Mapping):
         for key, value in content.items():
-            if isinstance(value, Tensor):  # named like it, in the state dict itself
+            # A tensor of such a name is one of the state dict itself.
+            if not isinstance(key, str) or isinstance(value, Tensor) or key in base.path:
                 continue
-            if isinstance(key, str) and _AVERAGED.search(key.lower()) and key not in base.path:
+            if _AVERAGED.search(key.lower()) and not _NO_NET.search(key.lower()):
                 held = "empty" if not value else "no state dict of this net"
                 notices.append(f"{key} in the checkpoint is {held}: {base.name} is used")
-    others = [entry.name for entry in plain if entry is not base and 2 * entry.layers > base.layers]
+    others = [
+        entry.name
+        for entry in plain
+        if entry is not base
+        and 2 * entry.layers > base.layers
+        and not _same(entry.state, base.state)
+    ]
     if others:
         notices.append(
             f"the checkpoint holds several nets: {base.name} is used, not {', '.join(others[:3])}"

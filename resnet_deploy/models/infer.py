@@ -151,18 +151,7 @@ def _open(spec: ModelSpec, request: ModelRequest, stated: Stated) -> Iterator[tu
         yield "stem", "imagenet's max-pool after a 3x3 conv1 (which is --stem cifar-pool)"
     if spec.has_bottlenecks and (request.variant or stated.variant or named) is None:
         yield "variant", f"the strides of {spec.variant.value} (of the paper: --variant v1)"
-    if design.order is Order.PRE and (stated.design or named) is None:
-        pools = design.downsample is Downsample.AVG
-        kind = "average pools" if pools else "strides"
-        yield (
-            "downsample",
-            f"{kind} in the shortcuts of v2, which read what BatchNorm and ReLU gave",
-        )
-    if design.order is Order.POST and not _shows_order(design):
-        yield "order", "ReLU behind the Add (BatchNorm first: --model package.module:factory)"
-    squeezed = design.attention is Attention.SE and design.block is BlockKind.BASIC
-    if squeezed and (stated.attention or named) is None:
-        yield "attention", "no ReLU in front of squeeze-and-excitation"
+    yield from _open_blocks(design, request, stated)
     yield from _open_head(design)
     if (request.bn_eps or stated.bn_eps) is None:
         yield "bn-eps", f"BatchNorm's epsilon {spec.bn_eps:g} (--bn-eps)"
@@ -194,6 +183,28 @@ def _shows_order(design: Design) -> bool:
                 return True
             inputs = stage.channels
     return False
+
+
+def _open_blocks(
+    design: Design, request: ModelRequest, stated: Stated
+) -> Iterator[tuple[str, str]]:
+    named = request.named
+    if design.order is Order.PRE and (stated.design or named) is None:
+        pools = design.downsample is Downsample.AVG
+        kind = "average pools" if pools else "strides"
+        yield (
+            "downsample",
+            f"{kind} in the shortcuts of v2, which read what BatchNorm and ReLU gave",
+        )
+    if design.order is Order.POST and not _shows_order(design):
+        yield "order", "ReLU behind the Add (BatchNorm first: --model package.module:factory)"
+    pooled = design.order is Order.POST and design.downsample is Downsample.AVG
+    if pooled and (stated.design or named) is None:
+        yield "downsample", "average pools in the shortcuts"
+    if design.attention is not Attention.NONE and (stated.attention or named) is None:
+        squeezed = design.attention is Attention.SE and design.block is BlockKind.BASIC
+        relu = ", with no ReLU in front of it" if squeezed else ""
+        yield "attention", f"attention in front of the Add, by a sigmoid{relu}"
 
 
 def _open_head(design: Design) -> Iterator[tuple[str, str]]:

@@ -314,7 +314,7 @@ def test_the_report_shows_findings_and_comes_back_from_json() -> None:
 def test_the_pretrained_resnet20_contradicts_nothing_on_real_pictures(cifar10_test: Path) -> None:
     network = resolve(ModelRequest(), "cifar10")
     contract = network.preprocess.as_assumed()
-    images = calibration_images(cifar10_test, contract, samples=32)
+    images = calibration_images(cifar10_test, contract, samples=64)
     report = witness(network.module, images, contract, network.spec)
     assert report.alike
     assert not report.contradicted

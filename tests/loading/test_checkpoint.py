@@ -19,7 +19,18 @@ from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.registry import build
-from resnet_deploy.spec import Family, ModelSpec, Shortcut, Stem, Variant, resnet_spec, vgg19_spec
+from resnet_deploy.spec import (
+    BlockKind,
+    Family,
+    ModelSpec,
+    Shortcut,
+    Stem,
+    Variant,
+    residual_spec,
+    resnet_spec,
+    uniform_design,
+    vgg19_spec,
+)
 from resnet_deploy.spec.model_request import ModelRequest
 from tests.support.states import (
     State,
@@ -253,6 +264,9 @@ def test_plain_is_what_the_user_says(save: Callable[[Any], str]) -> None:
     assert load(save(state_of(plain))).spec.shortcut is Shortcut.A
 
 
+BATCHNORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+
 def without(*keys: str) -> Callable[[State], State]:
     return lambda state: {k: v for k, v in state.items() if k not in keys}
 
@@ -269,6 +283,16 @@ def with_(**tensors: torch.Tensor) -> Callable[[State], State]:
             "it lacks 'layer2.0.se.fc1.weight'",
         ),
         (without("layer2.0.bn1.bias"), "it lacks 'layer2.0.bn1.bias'; if the file is complete"),
+        (without(*(f"bn1.{leaf}" for leaf in BATCHNORM)), "lacks 'bn1.weight'"),
+        (
+            lambda s: {k: v for k, v in s.items() if not k.startswith("layer4.")},
+            "fc.weight is (5, 512) instead of (5, 256)",  # and no pool of maxima and means
+        ),
+        (
+            lambda s: {k: v[:, :, None] if v.ndim == 4 else v for k, v in s.items()},
+            "net of 3-D convolutions",
+        ),
+        (with_(conv1__weight_fake_quant__scale=torch.ones(1)), "in training for int8"),
         (with_(fc__0__lora=torch.ones(2)), "has a head of other layers than those of a Sequential"),
         (with_(layer1__0__conv2__weight=torch.ones(64, 4, 3, 3)), "is (64, 4, 3, 3) instead of"),
         (with_(layer1__2__conv1__weight=torch.ones(64, 64, 3, 3)), "a resnet20-3-2-2-2, but"),
@@ -305,6 +329,22 @@ def test_broken_numbers_are_refused_by_layer(
     state = state_of(CIFAR8)
     state[key].view(-1)[0] = value
     assert message in refusal(save(state))
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64])
+def test_numbers_without_a_scale_are_refused(
+    dtype: torch.dtype, save: Callable[[Any], str]
+) -> None:
+    state = shapes_of(RESNET18)
+    text = refusal(save({**state, "layer1.0.conv1.weight": torch.ones(64, 64, 3, 3).to(dtype)}))
+    assert f"layer1.0.conv1.weight holds {str(dtype).removeprefix('torch.')} values" in text
+
+
+def test_a_net_of_one_width_may_be_of_either_order(save: Callable[[Any], str]) -> None:
+    spec = residual_spec(
+        uniform_design(BlockKind.BASIC, (2,), base=4, num_classes=3), image_size=32
+    )
+    assert "ReLU behind the Add" in load(save(state_of(spec))).assumption
 
 
 def test_sparse_tensors_are_refused(save: Callable[[Any], str]) -> None:

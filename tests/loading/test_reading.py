@@ -348,8 +348,31 @@ W = torch.ones(3, 3)
             BACKBONE,
             ("ema.module is used, not model",),
         ),
+        (
+            {**put(OTHER, "online_model."), **put(BACKBONE, "ema_model.")},
+            BACKBONE,
+            ("ema_model is used, not online_model",),
+        ),
+        (
+            {**put(BOTTLENECK, "teacher."), **put(BACKBONE, "student.")},
+            BACKBONE,
+            ("student is used, not teacher",),
+        ),
+        (
+            {
+                **put(BASIC, "model."),
+                "class_weights": torch.ones(5),
+                "val_f1.tp": torch.ones(5),
+                "kappa.confmat": W,
+                "dummy": torch.ones(0),
+                "step": torch.tensor(3),
+            },
+            BASIC,
+            ("class_weights, val_f1.tp and 3 more",),
+        ),
+        (edit(BASIC, (r"^(layer\d\.0)\.", r"\1._fsdp_wrapped_module._orig_mod.")), BASIC, ()),
     ],
-    ids=range(11),
+    ids=range(15),
 )
 def test_prefixes_and_bystanders(state: State, expected: State, words: tuple[str, ...]) -> None:
     is_read_as(state, expected)
@@ -365,6 +388,7 @@ def test_prefixes_and_bystanders(state: State, expected: State, words: tuple[str
         (put(BASIC, "backbone.", neck__conv__weight=W), ("'neck.conv.weight'", "--model")),
         (put(BASIC, "model.", model__std=W[0]), ("the other is missing",)),
         ({**BACKBONE, "linear.weight": W, "fc.weight": W}, ("several heads (linear, fc)",)),
+        (put(BASIC, "net.", temperature=W[0]), ("'temperature'", "may change")),
     ],
 )
 def test_what_may_change_the_answer_is_refused(state: State, words: tuple[str, ...]) -> None:
@@ -391,3 +415,17 @@ def test_own_normalisation_tells_how_pictures_are_prepared() -> None:
     assert read.mean == tuple(mean.tolist())
     assert read.std == tuple(std.tolist())
     assert "normalises its pictures itself" in read.notices[0]
+
+
+@pytest.mark.parametrize("name", ["dense", "my.classes", "fc1"])
+@pytest.mark.parametrize("prefix", ["", "backbone."])
+def test_the_one_linear_layer_of_an_unknown_name_is_the_classifier(name: str, prefix: str) -> None:
+    head = {key.replace("fc", name): BASIC[key] for key in ("fc.weight", "fc.bias")}
+    state = {**prefixed(without_head(BASIC), prefix), **head}
+    is_read_as(state, BASIC)
+    assert to_torchvision(state).assumed == {"classifier": f"{name!r} as the classifier"}
+
+
+def test_a_classifier_without_a_bias_may_be_of_cosines() -> None:
+    state = {key: tensor for key, tensor in BASIC.items() if key != "fc.bias"}
+    assert "of cosines" in to_torchvision(state).assumed["head-bias"]

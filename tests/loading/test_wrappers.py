@@ -11,7 +11,7 @@ import torch
 from resnet_deploy.errors import CheckpointError
 from resnet_deploy.loading.wrappers import unwrap
 from resnet_deploy.models.layouts import State
-from tests.support.layouts import canonical
+from tests.support.layouts import canonical, prefixed
 
 STATE = canonical()
 OTHER = {key: tensor + 1 for key, tensor in STATE.items()}
@@ -49,6 +49,10 @@ def same(state: State, other: State) -> bool:
         lambda s: {**s, "epoch": 3, "args": object()},
         lambda s: {"best": {"state_dict": s}, "optimizer": {"exp_avg": dict(OTHER)}},
         lambda s: {"state_dict": s, "criterion": {"weight": torch.ones(5, 5)}},
+        lambda s: {0: s, 1: 3},
+        lambda s: {"net_a": s, "net_b": {key: tensor.clone() for key, tensor in s.items()}},
+        lambda s: {"weights_of": s, "exp_avg": dict(OTHER), "gradients": dict(OTHER)},
+        lambda s: {**s, "epoch.bias": 3, "fc.best": 0.5},
     ],
 )
 def test_wrappers_under_any_name(wrap: Callable[[State], Any]) -> None:
@@ -76,8 +80,24 @@ def test_wrappers_under_any_name(wrap: Callable[[State], Any]) -> None:
             {**OTHER, **PARAMETERS},
             "ema.shadow is used",
         ),
+        (
+            {"model": prefixed(OTHER, "module."), "ema": PARAMETERS},
+            prefixed({**OTHER, **PARAMETERS}, "module."),
+            "ema is used",
+        ),
+        (
+            {"model": OTHER, "ema": {"shadow_params": list(STATE.values())}},
+            STATE,
+            "ema.shadow_params",
+        ),
+        (  # the teacher of a distillation
+            {"student": STATE, "teacher": canonical(bottleneck=True)},
+            STATE,
+            "student is used",
+        ),
+        ({"model": STATE, "ema": {"layer.weight": torch.ones(3, 3, 1, 1)}}, STATE, "model is used"),
     ],
-    ids=range(8),
+    ids=range(12),
 )
 def test_what_was_chosen_is_told(content: Any, expected: State, words: str) -> None:
     found = unwrap(content)
@@ -89,6 +109,33 @@ def test_what_was_chosen_is_told(content: Any, expected: State, words: str) -> N
 def test_two_nets_without_a_usual_name_are_refused() -> None:
     with pytest.raises(CheckpointError, match=r"holds 2 nets \(left_net, right_net\)"):
         unwrap({"left_net": STATE, "right_net": OTHER})
+
+
+def test_the_way_out_is_an_expression_that_works() -> None:
+    with pytest.raises(CheckpointError, match=r"torch\.save\(checkpoint\['nets'\]\[0\], 'net"):
+        unwrap({"nets": [STATE, OTHER]})
+
+
+def test_a_layer_with_something_else_than_a_tensor_is_refused() -> None:
+    """Without its bias, the classifier would be one that has none."""
+    with pytest.raises(CheckpointError, match=r"'fc.bias' is no tensor"):
+        unwrap({"state_dict": {**STATE, "fc.bias": [0.0] * 5}})
+
+
+def test_tensors_of_a_copy_in_the_state_dict_are_no_wrapper() -> None:
+    state = {**prefixed(OTHER, "model."), **prefixed(STATE, "ema_model."), "n_averaged": SHADOW[0]}
+    assert unwrap(state).notices == ()
+
+
+def test_dicts_of_layers_are_one_net() -> None:
+    nested: dict[str, Any] = {}
+    for key, tensor in STATE.items():
+        *parts, leaf = key.split(".")
+        inner = nested
+        for part in parts:
+            inner = inner.setdefault(part, {})
+        inner[leaf] = tensor
+    assert same(unwrap({"net": nested, "epoch": 3}).state, prefixed(STATE, "net."))
 
 
 def test_endless_nesting_ends() -> None:

@@ -158,6 +158,30 @@ def preactivated_net() -> nn.Module:
     return _seen_pictures(_Tutorial(stem, stages_and_norm, "fc"))
 
 
+class _Chain(nn.Module):
+    """Convolutions and BatchNorms one after the other, and no shortcut."""
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        inputs, self.count = 3, len(widths)
+        for n, width in enumerate(widths, start=1):
+            self.add_module(f"conv{n}", nn.Conv2d(inputs, width, 3, 1, 1, bias=False))
+            self.add_module(f"bn{n}", nn.BatchNorm2d(width))
+            inputs = width
+        self.fc = nn.Linear(inputs, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for n in range(1, self.count + 1):
+            x = F.relu(self.get_submodule(f"bn{n}")(self.get_submodule(f"conv{n}")(x)))
+        logits: Tensor = self.fc(x.mean((2, 3)))
+        return logits
+
+
+def plain_chain() -> nn.Module:
+    """The shapes of a residual net with option A."""
+    return _seen_pictures(_Chain((16, 16, 16, 32, 32, 64, 64)))
+
+
 def _seen_pictures(net: nn.Module) -> nn.Module:
     """Give every BatchNorm statistics and weights of its own."""
     generator = torch.Generator().manual_seed(3)
