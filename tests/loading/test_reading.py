@@ -213,6 +213,15 @@ def test_a_last_batchnorm_of_a_preactivation_net_by_its_names() -> None:
         is_read_as(edit(expected, (r"^norm\.", f"{name}."), projections), expected)
 
 
+def test_timms_preactivation_nets_that_give_maps() -> None:
+    names = ((r"^layer(\d)\.", lambda m: f"stages_{int(m[1]) - 1}.blocks."), (r"\.bn", ".norm"))
+    backbone = without_head(preactivated())
+    theirs = edit(
+        backbone, (r"^conv1\.", "stem_conv."), *names, (r"downsample\.0", "downsample.conv")
+    )
+    is_read_as(theirs, backbone)
+
+
 def test_attention_of_fastais_xresnets() -> None:
     expected = canonical(deep=True, bottleneck=True, avg_down=True, se=True)
     parts = {"conv": "0", "bn": "1"}
