@@ -50,12 +50,13 @@ class Trained:
     model: str
     grey: bool = False
     stem: str | None = None
+    size: int | None = None
 
 
 TRAINED = (
     Trained(model="seresnet20"),
     Trained(model="resnext11_4x4d"),
-    Trained(model="resnet10d", stem="imagenet"),
+    Trained(model="resnet20d", stem="imagenet", size=64),
     Trained(model="resnet20", grey=True),
 )
 SYNTHETIC = (
@@ -88,13 +89,15 @@ def trained_row(net: Trained, given: argparse.Namespace, folder: Path) -> dict[s
         run,
         model=net.model,
         stem=net.stem,
-        image_size=None if net.grey else 32,
+        image_size=net.size,
         in_channels=1 if net.grey else None,
         recipe="cifar-fast",
         epochs=given.epochs,
         limit=given.limit,
         threads=given.threads,
     )
+    if result.interrupted:
+        raise SystemExit("stopped")
     seconds = time.perf_counter() - started
     network = rd.load(run)
     row = deployed_row(network, folder / f"{name} files", data, given.threads)

@@ -1,4 +1,4 @@
-"""Write ``resnet_deploy/loading/known_nets.txt``: the fingerprints of timm's and torchvision's nets.
+"""Write ``loading/known_nets.txt``: the fingerprints of timm's and torchvision's nets.
 
 Usage: python bench/known_nets.py, where both packages are installed; it takes ten minutes.
 """

@@ -122,8 +122,9 @@ def load(
             hub (timm, transformers), or an ONNX file, which becomes an ``Artifact``. Configs
             beside a checkpoint are read.
         depth: 18, 34, 50, 101 or 152 (ImageNet), or any 6n+2 (CIFAR: 20, 32, 44, 56, 110).
-        model: vgg19, resnet34, plain34, …, timm:NAME, torchvision:NAME or hf:FOLDER
-            (transformers) for a net of these packages, or package.module:factory for your own.
+        model: resnet34, seresnet20, resnext50_32x4d, plain34, vgg19, …, timm:NAME,
+            torchvision:NAME or hf:FOLDER (transformers) for a net of these packages, or
+            package.module:factory for your own.
         variant: Where a bottleneck strides: v1 first 1x1 (the paper), by default v1.5 3x3.
         shortcut: A zero-padded identity (A-end: all zeros behind), B projection on a change, C
             always; by default B, for CIFAR nets A.

@@ -271,7 +271,7 @@ def _request_of(spec: ModelSpec, factory: str | None) -> ModelRequest:
         shortcut=None if spec.plain else spec.shortcut,
         stem=spec.stem,
         plain=spec.plain,
-        num_classes=spec.num_classes,
+        num_classes=spec.num_classes or None,  # an embedding has none
         image_size=spec.image_size,
         in_channels=spec.in_channels,
         bn_eps=spec.bn_eps,

@@ -168,7 +168,7 @@ def _other(name: str, prefix: str = "timm") -> str:
 
 
 def _check_same(fields: Fields, name: str, model: str) -> None:
-    """Refuse a net of timm's that is asked for by another name than the weights': keys are alike."""
+    """Refuse another net of timm's than the weights' own: its keys may be the same."""
     bare = name.partition(".")[0]
     if model.removeprefix("timm:").partition(".")[0] != bare:
         raise CheckpointError(

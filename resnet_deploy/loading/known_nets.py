@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.resources
+import re
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor
@@ -18,6 +19,9 @@ from resnet_deploy.models.layouts import strip_prefixes
 
 _MOST_NAMED = 3
 _PICTURES = (1, 3, 4)
+_HEAD = re.compile(
+    r"(?:^|\.)(?:\w*head\w*|fc|classifier|last_linear|linear|\w*logits)(?:\.|$)", re.I
+)
 
 
 def known_nets(state: Mapping[str, Tensor]) -> tuple[str, ...]:
@@ -33,14 +37,17 @@ def known_nets(state: Mapping[str, Tensor]) -> tuple[str, ...]:
 def fingerprint(shapes: Mapping[str, Sequence[int]]) -> str:
     """Return ten hexadecimal digits of the names and ``shapes`` of the tensors of a net.
 
-    Of a shape all but the first number counts, which may be that of classes, and a second one that
-    may be that of a picture's channels; counters, of no dimension, don't.
+    The first number of a classifier's shapes does not count, nor a convolution's second one that
+    may be that of a picture's channels; counters, of no dimension, don't count.
     """
     lines = []
     for key, shape in shapes.items():
-        rest = shape[2:] if len(shape) > 1 and shape[1] in _PICTURES else shape[1:]
-        if len(shape):
-            lines.append(" ".join((key, *map(str, rest))))
+        numbers = ["?" if _HEAD.search(key) else str(size) for size in shape[:1]]
+        numbers += map(str, shape[1:])
+        if len(shape) == 4 and shape[1] in _PICTURES:
+            numbers[1] = "?"
+        if numbers:
+            lines.append(" ".join((key, *numbers)))
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:10]
 
 
@@ -48,7 +55,7 @@ def others_alike(models: Sequence[str]) -> str:
     """Return in words which nets besides the first of ``models`` have the same tensors."""
     others = models[1 : 1 + _MOST_NAMED]
     more = f" and {len(models) - 1 - len(others)} more" if len(models) > 1 + len(others) else ""
-    return f" ({', '.join(others)}{more} have the same tensors)" if others else ""
+    return f" (of the same tensors: {', '.join(others)}{more})" if others else ""
 
 
 @functools.cache

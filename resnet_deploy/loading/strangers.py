@@ -62,8 +62,9 @@ def recognised(state: State) -> str | None:
 def _refusal(name: str, model: str, known: Sequence[str]) -> str:
     """Return the words of a refusal; ``known`` nets have these very tensors."""
     if known and model not in known:
+        # A rule that took it for another net was wrong about its name, too.
+        name = _owned(known[0]) if model else f"{name} ({_owned(known[0])})"
         model = known[0]
-        name = f"{name} ({_owned(model)})"
     way = f"load it with --model {model}" if model else FACTORY
     alike = others_alike((model, *(other for other in known if other != model)))
     return f"is {name}, which is not built from its weights alone: {way}{alike}"

@@ -19,6 +19,8 @@ from safetensors.torch import save_file
 
 from resnet_deploy.errors import CheckpointError
 from resnet_deploy.loading.checkpoint import resolve
+from resnet_deploy.loading.config_file import Fields
+from resnet_deploy.loading.hub_config import read_hub_config
 from resnet_deploy.models.network import Network
 from resnet_deploy.spec import (
     IMAGENET_MEAN,
@@ -191,7 +193,12 @@ def test_a_border_is_padded_and_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"architecture": "resnet50_gn"}, "the architecture is 'resnet50_gn', which is not built"),
+        (
+            {"architecture": "skresnet18.ra_in1k"},
+            "'skresnet18.ra_in1k', which is not built here: load it with --model timm:skresnet18,",
+        ),
+        ({"architecture": "a b"}, "'a b', which is not built here: load it with --model package"),
+        ({"model_args": {"output_stride": 16}}, "model_args: output_stride changes the net"),
         (
             {"architecture": "resnet50d.ra2_in1k"},
             "a resnet18 by its tensors, and a resnet50d by",
@@ -213,13 +220,32 @@ def test_a_border_is_padded_and_said(tmp_path: Path) -> None:
         ({"pretrained_cfg": 3}, "pretrained_cfg is 3, not an object"),
         ({"label_names": 3}, "label_names is 3, neither a list of names nor an object"),
     ],
-    ids=range(18),
+    ids=range(20),
 )
 def test_configs_that_are_refused(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckpointError, match=message) as caught:
         load(hub(tmp_path, changed(**fields)))
     assert "config.json" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"architecture": "resnetblur18"}, "not that of --model timm:resnet18: use --model timm:"),
+        ({"model_args": {"act_layer": "silu"}}, "act_layer changes the net, which --model timm:"),
+        ({"global_pool": "max"}, "global_pool is 'max', which --model timm:resnet18 does not say"),
+    ],
+    ids=range(3),
+)
+def test_what_a_name_of_timms_would_build_otherwise(fields: dict[str, Any], message: str) -> None:
+    config = Fields(changed(**fields), "config.json")
+    with pytest.raises(CheckpointError, match=message):
+        read_hub_config(config, hugging_face=False, model="timm:resnet18", wanted=None)
+    for model in ("timm:resnet18.a1_in1k", "own.code:net"):
+        usual = {"output_stride": 32, "in_chans": 3, "act_layer": "relu"}
+        same = Fields(changed(model_args=usual), "config.json")
+        assert read_hub_config(same, hugging_face=False, model=model, wanted=None) is not None
 
 
 @pytest.mark.parametrize(
@@ -286,7 +312,10 @@ def test_a_3x3_stem_stays_open(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"model_type": "regnet"}, "model_type is 'regnet', which is not built here"),
+        (
+            {"model_type": "regnet"},
+            "model_type is 'regnet', which is not built here: load it with --model hf:",
+        ),
         ({"hidden_act": "gelu"}, "hidden_act is 'gelu', which is not built here"),
         ({"downsample_in_first_stage": True}, "downsample_in_first_stage is True, which is not"),
         ({"depths": [3, 4, 6, 3]}, "a resnet18 by its tensors, and a net of 34 layers"),

@@ -200,6 +200,37 @@ def test_layouts(state: State, rules: tuple[tuple[str, str | Rename], ...]) -> N
     is_read_as(prefixed(there, "net.module."), expected)
 
 
+def test_a_place_that_mmpretrain_leaves_out_behind_average_pools() -> None:
+    expected = canonical(deep=True, bottleneck=True, avg_down=True)
+    first = r"^(layer1\.0\.downsample)\.(\d)"
+    is_read_as(edit(expected, (first, lambda m: f"{m[1]}.{int(m[2]) - 1}")), expected)
+
+
+def test_a_last_batchnorm_of_a_preactivation_net_by_its_names() -> None:
+    expected = preactivated()
+    for name in ("bn", "bn_final", "norm"):
+        projections = (r"\.downsample\.", ".shortcut.")
+        is_read_as(edit(expected, (r"^norm\.", f"{name}."), projections), expected)
+
+
+def test_attention_of_fastais_xresnets() -> None:
+    expected = canonical(deep=True, bottleneck=True, avg_down=True, se=True)
+    parts = {"conv": "0", "bn": "1"}
+    theirs = edit(
+        expected,
+        (r"^conv1\.([03])\.", lambda m: f"{int(m[1]) // 3}.0."),
+        (r"^conv1\.([14])\.", lambda m: f"{int(m[1]) // 3}.1."),
+        (r"^conv1\.6\.", "2.0."),
+        (r"^bn1\.", "2.1."),
+        (r"^layer(\d)\.", lambda m: f"{int(m[1]) + 3}."),
+        (r"\.(conv|bn)(\d)\.", lambda m: f".convpath.{int(m[2]) - 1}.{parts[m[1]]}."),
+        (r"\.se\.fc([12])\.", r".convpath.3.layers.\1.0."),
+        (r"\.downsample\.([12])\.", lambda m: f".idpath.1.{int(m[1]) - 1}."),
+        (r"^fc\.", "11."),
+    )
+    is_read_as(theirs, expected)
+
+
 def test_linear_squeezes_become_convolutions() -> None:
     flat = {k: v.flatten(1) if ".se." in k and v.ndim == 4 else v for k, v in SE.items()}
     read = to_torchvision(flat).state

@@ -43,6 +43,7 @@ from resnet_deploy.spec import (
     uniform_design,
 )
 from resnet_deploy.spec.model_request import ModelRequest
+from tests.support.states import shapes_of
 
 BASIC = uniform_design(BlockKind.BASIC, (1, 2, 1, 1), base=8, num_classes=5)
 BOTTLENECK = uniform_design(BlockKind.BOTTLENECK, (1, 2, 1, 1), base=8, num_classes=5)
@@ -349,6 +350,16 @@ def test_what_is_no_net_is_refused_in_one_line(change: dict[str, Tensor], messag
     with pytest.raises(CheckpointError, match=message) as caught:
         infer_spec({**state, **change}, ModelRequest(), "net.pth")
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_s_design_is_what_its_checkpoint_has_to_have() -> None:
+    design = attended(BASIC, Attention.SE_RELU)
+    state = shapes_of(small(design))
+    asked = ModelRequest(design=design)
+    assert infer_spec(state, asked, "net.pth").design == design
+    assert infer_spec(state, ModelRequest(), "net.pth").residual.attention is Attention.SE
+    with pytest.raises(CheckpointError, match=r"net.pth is a seresnet\S+ .*, not a resnet"):
+        infer_spec(state, ModelRequest(design=BASIC), "net.pth")
 
 
 def test_a_backbone_has_no_logits_and_says_what_to_ask_for() -> None:
