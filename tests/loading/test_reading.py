@@ -370,9 +370,19 @@ W = torch.ones(3, 3)
             BASIC,
             ("class_weights, val_f1.tp and 3 more",),
         ),
+        (
+            put(
+                BACKBONE,
+                "module.backbone.",
+                module__projector__0__weight=W,
+                module__bn__running_mean=W[0],
+            ),
+            BACKBONE,
+            ("module.projector.0.weight, bn.running_mean",),
+        ),
         (edit(BASIC, (r"^(layer\d\.0)\.", r"\1._fsdp_wrapped_module._orig_mod.")), BASIC, ()),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_prefixes_and_bystanders(state: State, expected: State, words: tuple[str, ...]) -> None:
     is_read_as(state, expected)
