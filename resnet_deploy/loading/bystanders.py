@@ -44,6 +44,9 @@ _PROJECTION = re.compile(
 )
 """Of self-supervised training: they are thrown away behind it."""
 
+_BEHIND_PROJECTION = re.compile(r"bn\.[a-z_]+")
+"""Barlow Twins' BatchNorm of what the projector gives."""
+
 _PREDICTOR = re.compile(r"(?:\w*_)?(?:predictor|prediction_head|prediction_mlp)(?:\..*)?")
 """BYOL's and SimSiam's second head; in a net without a first it may be the classifier."""
 
@@ -151,6 +154,10 @@ def beside_the_net(state: State, prefixes: Sequence[str]) -> Prefixed:
             inner[name] = tensor
         elif not any(key.startswith(other) for other in others):
             outer[name] = tensor
+    if any(_PROJECTION.fullmatch(_relative(key, prefix)) for key in dropped):
+        for name in filter(_BEHIND_PROJECTION.fullmatch, list(outer)):
+            dropped.append(name)
+            del outer[name]
     if dropped:
         notices = (*notices, _left_out(dropped))
     mean, std = numbers.get("mean", ()), numbers.get("std", ())

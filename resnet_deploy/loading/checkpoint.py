@@ -2,6 +2,8 @@
 
 :func:`resolve` is the only door: random, published or own weights, inferred or stated nets.
 :func:`load_network` lets the user overrule what the weights' card says.
+
+Long because it is the one place where all that is said of a net comes together.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 A net is found by the keys of its layers, whatever stands in front of them; what lies beside them is
 the classifier, or known to be no part of what the net computes, or an error.
+
+Long because each step from a file's names to the net's is a function here.
 """
 
 from __future__ import annotations

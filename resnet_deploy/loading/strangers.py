@@ -288,7 +288,10 @@ def _fcn(state: State) -> tuple[str, str] | None:
 
 STRANGERS = (
     Stranger(
-        (r"\.(?:weight_fake_quant|activation_post_process|fake_quant\w*)\.|\.fake_quant_enabled$",),
+        (
+            r"(?:^|\.)(?:weight_fake_quant|activation_post_process\w*|fake_quant\w*)\."
+            r"|\.fake_quant_enabled$",
+        ),
         "a net in training for int8 (fake quantization)",
     ),
     # Residual nets with other blocks; each would pass for a plain one, or nearly.

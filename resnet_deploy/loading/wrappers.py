@@ -2,6 +2,8 @@
 
 Training scripts save a dict of dicts under any names. What holds layers is told from the tensors:
 convolutions, or linear layers where there is none. An optimizer's state is never taken.
+
+Long because every habit of training scripts has its function.
 """
 
 from __future__ import annotations

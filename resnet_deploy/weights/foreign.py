@@ -145,6 +145,11 @@ def kind_of_folder(names: Collection[str]) -> str | None:
         return f"is {SAVED_MODEL}"
     if "Manifest.json" in names and "Data" in names:
         return f"is a Core ML package: {_ORIGINAL}"
+    if any(name.endswith(".distcp") for name in names):
+        return (
+            "holds the parts of a distributed checkpoint (.distcp) without their list: copy its "
+            "hidden file .metadata into it"
+        )
     if "_METADATA" in names or "_CHECKPOINT_METADATA" in names:
         return f"is an Orbax checkpoint of JAX: {_FRAMEWORK}"
     for name in sorted(names):

@@ -293,6 +293,7 @@ def with_(**tensors: torch.Tensor) -> Callable[[State], State]:
             "net of 3-D convolutions",
         ),
         (with_(conv1__weight_fake_quant__scale=torch.ones(1)), "in training for int8"),
+        (with_(activation_post_process_0__eps=torch.ones(1)), "in training for int8"),
         (with_(fc__0__lora=torch.ones(2)), "has a head of other layers than those of a Sequential"),
         (with_(layer1__0__conv2__weight=torch.ones(64, 4, 3, 3)), "is (64, 4, 3, 3) instead of"),
         (with_(layer1__2__conv1__weight=torch.ones(64, 64, 3, 3)), "a resnet20-3-2-2-2, but"),

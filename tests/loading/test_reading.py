@@ -213,6 +213,15 @@ def test_a_last_batchnorm_of_a_preactivation_net_by_its_names() -> None:
         is_read_as(edit(expected, (r"^norm\.", f"{name}."), projections), expected)
 
 
+def test_timms_preactivation_nets_that_give_maps() -> None:
+    names = ((r"^layer(\d)\.", lambda m: f"stages_{int(m[1]) - 1}.blocks."), (r"\.bn", ".norm"))
+    backbone = without_head(preactivated())
+    theirs = edit(
+        backbone, (r"^conv1\.", "stem_conv."), *names, (r"downsample\.0", "downsample.conv")
+    )
+    is_read_as(theirs, backbone)
+
+
 def test_attention_of_fastais_xresnets() -> None:
     expected = canonical(deep=True, bottleneck=True, avg_down=True, se=True)
     parts = {"conv": "0", "bn": "1"}
@@ -361,9 +370,19 @@ W = torch.ones(3, 3)
             BASIC,
             ("class_weights, val_f1.tp and 3 more",),
         ),
+        (
+            put(
+                BACKBONE,
+                "module.backbone.",
+                module__projector__0__weight=W,
+                module__bn__running_mean=W[0],
+            ),
+            BACKBONE,
+            ("module.projector.0.weight, bn.running_mean",),
+        ),
         (edit(BASIC, (r"^(layer\d\.0)\.", r"\1._fsdp_wrapped_module._orig_mod.")), BASIC, ()),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_prefixes_and_bystanders(state: State, expected: State, words: tuple[str, ...]) -> None:
     is_read_as(state, expected)

@@ -232,6 +232,11 @@ def test_distributed_checkpoints(tmp_path: Path) -> None:
     part.write_bytes(part.read_bytes()[:-2000])
     assert digest_of(path) != before
     assert "is damaged or was cut short" in refusal(path)
+    listed = path.read_bytes()
+    path.unlink()
+    with pytest.raises(CheckpointError, match=r"copy its hidden file .metadata"):
+        weights_in(folder)
+    path.write_bytes(listed)
     part.unlink()
     assert "of which none is beside it" in refusal(path)
 
