@@ -17,9 +17,10 @@ help:  ## this list
 demo: $(MODEL)  ## export ResNet-34 to verified fp32 and int8 files, then bench them
 	$(BIN)/resnet-deploy bench $(MODEL)
 
-# A file stays with one worker: what its fixtures made is made once.
+# A file stays with one worker: what its fixtures made is made once. Files keep their order: those
+# of few tests, which would come last, take the longest.
 test: $(READY)  ## run all tests
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## check style, types, layers and spelling
 	$(BIN)/ruff check .
