@@ -134,8 +134,9 @@ def _content(data: bytes) -> Any:
         array = value.array() if isinstance(value, NumpyArray) else value
         if array is None or isinstance(array, StandIn | Named):
             asked = "an array of no numbers" if array is None else repr(array)
-            raise Refused(f"is a pickle that asks for {asked}: refused, as a CIFAR batch holds "
-                          "arrays only")  # fmt: skip
+            raise Refused(
+                f"is a pickle that asks for {asked}: refused, as a CIFAR batch holds arrays only"
+            )
         found[_text(key)] = array
     return found
 

@@ -117,3 +117,14 @@ def _ceiling(output: ir.Value) -> float | None:
         return None
     high = constant(optional_input(clip, 2))
     return None if high is None else float(high)
+
+
+def is_plain_gemm(node: ir.Node) -> bool:
+    """Whether a Gemm is ``x W^T + b`` or ``x W + b``, without factors or a transposed input."""
+    factors = [node.attributes.get_float(name, 1.0) for name in ("alpha", "beta")]
+    return factors == [1.0, 1.0] and not node.attributes.get_int("transA", 0)
+
+
+def auto_pad(node: ir.Node) -> str:
+    """Return how a window pads by itself; ``NOTSET``: by its attribute ``pads``."""
+    return node.attributes.get_string("auto_pad", "NOTSET") or "NOTSET"

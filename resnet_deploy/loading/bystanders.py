@@ -15,6 +15,7 @@ from torch import Tensor
 from resnet_deploy.errors import CheckpointError
 from resnet_deploy.loading.wrappers import convolutions_of
 from resnet_deploy.models.layouts import State
+from resnet_deploy.spec.model_request import OWN_CODE
 
 _COUNTER = re.compile(r"(?:|.*\.)(?:total_ops|total_params)")
 """thop's, in each module."""
@@ -165,7 +166,7 @@ def beside_the_net(state: State, prefixes: Sequence[str]) -> Prefixed:
         only = "mean" if mean else "std"
         raise CheckpointError(
             f"the net prepares its pictures with a buffer {only!r} of its own, and the other is "
-            "missing: load it with --model package.module:factory"
+            f"missing: {OWN_CODE}"
         )
     if mean:
         notices = (

@@ -35,7 +35,7 @@ from resnet_deploy.loading.packaged import (
 )
 from resnet_deploy.loading.reading import Reading, to_torchvision
 from resnet_deploy.loading.releases import published, release_of
-from resnet_deploy.loading.strangers import FACTORY, recognised, strange_keys
+from resnet_deploy.loading.strangers import recognised, strange_keys
 from resnet_deploy.loading.wrappers import unwrap
 from resnet_deploy.models.attention import with_attention_biases
 from resnet_deploy.models.heads import with_plain_head
@@ -55,7 +55,7 @@ from resnet_deploy.models.stated import (
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.spec import InputContract, InputOptions, Learned
 from resnet_deploy.spec.deploy import LoadSpec
-from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.spec.model_request import OWN_CODE, ModelRequest
 from resnet_deploy.weights.weights_file import card_of, read_weights
 from resnet_deploy.weights.weights_folder import digest_of, weights_in
 from resnet_deploy.weights.whole_module import notices_of
@@ -268,11 +268,11 @@ def _reading(raw: State, name: str) -> Reading:
         raise CheckpointError(f"{name}: {error}") from error
     if reading.trouble:
         raise CheckpointError(
-            f"{name} is a residual net by its shapes, but {reading.trouble}: {FACTORY}"
+            f"{name} is a residual net by its shapes, but {reading.trouble}: {OWN_CODE}"
         )
     if not reading.layout:
         strange = strange_keys(reading.state)
-        raise CheckpointError(f"{name} holds no ResNet or VGG-19 (it has {strange}): {FACTORY}")
+        raise CheckpointError(f"{name} holds no ResNet or VGG-19 (it has {strange}): {OWN_CODE}")
     _refuse_integers(reading.state, name)
     return replace(reading, notices=(*notices, *reading.notices))
 

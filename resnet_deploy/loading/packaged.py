@@ -100,11 +100,12 @@ def stated_by_package(request: ModelRequest, module: nn.Module, spec: ModelSpec)
     """
     net = packaged(request.model)
     stated = stated_by_module(module, spec.image_size)
-    if net is None or spec.num_classes != _IMAGENET_CLASSES:
-        pass
-    elif net.prefix == "torchvision" or _trained_on_imagenet(module):
+    if net is None:
+        return stated
+    of_imagenet = net.prefix == "torchvision" or _trained_on_imagenet(module)
+    if of_imagenet and spec.num_classes == _IMAGENET_CLASSES:
         stated = replace(stated, labels=imagenet_labels())
-    options = _torchvision(net, spec.image_size) if net is not None else None
+    options = _torchvision(net, spec.image_size)
     return stated if options is None else replace(stated, pictures=((options, Learned.CONFIG),))
 
 

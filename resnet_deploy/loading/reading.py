@@ -23,6 +23,7 @@ from resnet_deploy.loading.bystanders import (
 from resnet_deploy.loading.computed_weights import neutral_norm
 from resnet_deploy.loading.structure import by_structure
 from resnet_deploy.models.layouts import LAYOUTS, Layout, State, renamed, strip_prefixes
+from resnet_deploy.spec.model_request import OWN_CODE
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def to_torchvision(state: State) -> Reading:
     if structure is None:
         return Reading(strip_prefixes(state), notices=notices)
     return Reading(
-        structure.state,
+        structure.state if structure.trouble else _absorbed(structure.state),
         layout="structure",
         notices=(*notices, *left_out, *structure.notices),
         assumed=structure.assumed,
@@ -117,7 +118,7 @@ def _read(state: State, layout: Layout, prefixes: list[str], notices: tuple[str,
     if len(inner) != len(split.inner):
         raise CheckpointError(
             f"two layers of the checkpoint would both be {_doubled(layout, split.inner)!r} in "
-            f"the layout of {layout.name}: load it with --model package.module:factory"
+            f"the layout of {layout.name}: {OWN_CODE}"
         )
     projected = self_supervised(state)
     split, lone = (split, "") if projected else _lone_head(net, layout, split)
@@ -219,13 +220,13 @@ def _with_head(
         kind = "self-supervised" if projected else "residual"
         raise CheckpointError(
             f"the checkpoint holds a {kind} net and beside it {first!r}{more}, which may change "
-            "what it computes: load it with --model package.module:factory, or save the net alone"
+            f"what it computes: {OWN_CODE}, or save the net alone"
         )
     names = {match[1]: None for match in (*inner.values(), *outer.values())}
     if len(names) > 1:
         raise CheckpointError(
             f"the checkpoint holds several heads ({', '.join(names)}), and nothing says how they "
-            "follow each other: load it with --model package.module:factory"
+            f"follow each other: {OWN_CODE}"
         )
     result = {key: tensor for key, tensor in net.items() if key not in inner}
     if projected and inner:

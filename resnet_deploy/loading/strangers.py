@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from resnet_deploy.loading.known_nets import known_nets, others_alike
+from resnet_deploy.spec import BlockKind
+from resnet_deploy.spec.model_request import OWN_CODE
+from resnet_deploy.spec.names import usual_depth
 
 State = Mapping[str, Tensor]
 Namer = Callable[[State], "tuple[str, str] | None"]
 """From tensors to a name and what ``--model`` takes (empty: only a factory of the user's); None:
 it is not that."""
-
-FACTORY = "load it with --model package.module:factory"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def _refusal(name: str, model: str, known: Sequence[str]) -> str:
         # A rule that took it for another net was wrong about its name, too.
         name = _owned(known[0]) if model else f"{name} ({_owned(known[0])})"
         model = known[0]
-    way = f"load it with --model {model}" if model else FACTORY
+    way = f"load it with --model {model}" if model else OWN_CODE
     alike = others_alike((model, *(other for other in known if other != model)))
     return f"is {name}, which is not built from its weights alone: {way}{alike}"
 
@@ -87,7 +88,7 @@ def _volumes(state: State) -> str | None:
     dims = {tensor.ndim for key, tensor in state.items() if key.endswith("conv1.weight")}
     stems = {tensor.ndim for key, tensor in state.items() if key.endswith("stem.0.weight")}
     if 5 in dims | stems:
-        return f"is a net of 3-D convolutions (videos, volumes), not of pictures: {FACTORY}"
+        return f"is a net of 3-D convolutions (videos, volumes), not of pictures: {OWN_CODE}"
     return None
 
 
@@ -103,21 +104,7 @@ def _without_statistics(state: State) -> str | None:
         model = "timm:resnet50_gn"
     way = f"--model {model}, if it is timm's; else " if model else ""
     name = f"a {kind}-{depth}" if depth else f"a {kind}"
-    return f"is {name} without BatchNorm statistics (GroupNorm, or another): {way}{FACTORY}"
-
-
-_DEPTHS: dict[tuple[int, tuple[int, ...]], int] = {
-    (2, (1, 1, 1, 1)): 10,
-    (2, (2, 2, 2, 2)): 18,
-    (2, (3, 4, 6, 3)): 34,
-    (3, (1, 1, 1, 1)): 14,
-    (3, (2, 2, 2, 2)): 26,
-    (3, (3, 4, 6, 3)): 50,
-    (3, (3, 4, 23, 3)): 101,
-    (3, (3, 8, 36, 3)): 152,
-    (3, (3, 24, 36, 3)): 200,
-    (3, (3, 30, 48, 8)): 269,
-}
+    return f"is {name} without BatchNorm statistics (GroupNorm, or another): {way}{OWN_CODE}"
 
 
 def _depth(state: State) -> int | None:
@@ -125,7 +112,7 @@ def _depth(state: State) -> int | None:
     blocks = {m.groups() for m in (re.search(r"layer(\d)\.(\d+)\.", key) for key in state) if m}
     counts = tuple(sum(stage == str(n) for stage, _ in blocks) for n in range(1, 5))
     deep = any(re.search(r"layer1\.0\.(?:bn3|conv3|norm3)\.", key) for key in state)
-    return _DEPTHS.get((3 if deep else 2, counts))
+    return usual_depth(BlockKind.BOTTLENECK if deep else BlockKind.BASIC, counts)
 
 
 def _shape(state: State, pattern: str) -> tuple[int, ...]:

@@ -395,11 +395,10 @@ def _named(stem: _Unit, blocks: Sequence[_Block], heads: Sequence[_Layer]) -> St
             added = torch.zeros(unit.outputs) if bias is None else bias
             state.update({f"{norm}.{leaf}": value for leaf, value in neutral_norm(added).items()})
             return
+        if bias is not None:
+            state[f"{conv}.bias"] = bias
         for leaf, tensor in unit.norm.tensors.items():
             state[f"{norm}.{leaf}"] = tensor
-        if bias is not None:  # x + b - mean is x - (mean - b)
-            mean = state[f"{norm}.running_mean"]
-            state[f"{norm}.running_mean"] = mean - bias.to(mean.dtype)
 
     put(stem, "conv1", "bn1")
     for number, stage in enumerate(_stages(blocks), start=1):

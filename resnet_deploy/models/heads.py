@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from resnet_deploy.errors import CheckpointError
 from resnet_deploy.models.layouts import State
 from resnet_deploy.spec import Design, HeadKind, HeadLayer
+from resnet_deploy.spec.model_request import OWN_CODE
 
 _KEY = re.compile(r"fc\.(?:(\d{1,3})\.)?(weight|bias|running_mean|running_var|num_batches_tracked)")
 
@@ -103,8 +104,7 @@ def infer_head(state: State, name: str) -> tuple[HeadLayer, ...]:
     if layers and layers[-1].kind is not HeadKind.LINEAR:
         raise CheckpointError(
             f"{name} has a head that ends in {layers[-1].kind.value} (fc.{layers[-1].path}), not "
-            "in classes: take its features with --output embedding, or load it with --model "
-            "package.module:factory"
+            f"in classes: take its features with --output embedding, or {OWN_CODE}"
         )
     return tuple(layers)
 
@@ -115,8 +115,8 @@ def _weighted_layers(state: State, name: str) -> Iterator[tuple[int, HeadKind]]:
         found = _KEY.fullmatch(key)
         if found is None:
             raise CheckpointError(
-                f"{name} has a head of other layers than those of a Sequential ({key!r}): load it "
-                "with --model package.module:factory"
+                f"{name} has a head of other layers than those of a Sequential ({key!r}): "
+                f"{OWN_CODE}"
             )
         if found[2] != "weight":
             continue
@@ -125,6 +125,6 @@ def _weighted_layers(state: State, name: str) -> Iterator[tuple[int, HeadKind]]:
         if tensor.ndim not in (1, 2) or (tensor.ndim == 1 and f"{prefix}running_var" not in state):
             raise CheckpointError(
                 f"{name} has a layer in its head that is not built here ({key!r}, "
-                f"{tuple(tensor.shape)}): load it with --model package.module:factory"
+                f"{tuple(tensor.shape)}): {OWN_CODE}"
             )
         yield int(found[1] or -1), kind

@@ -32,10 +32,8 @@ from resnet_deploy.spec import (
     residual_spec,
     vgg19_spec,
 )
-from resnet_deploy.spec.model_request import POOLS, ModelRequest, named_variant
+from resnet_deploy.spec.model_request import OWN_CODE, POOLS, ModelRequest, named_variant
 from resnet_deploy.spec.names import design_name
-
-_OWN_NET = "load it with --model package.module:factory"
 
 
 def infer_spec(
@@ -67,7 +65,7 @@ def infer_spec(
     if named is not None:
         padding = padding or (Padding.CAFFE if named.legacy else None)
         pool, variant = pool or POOLS[named.pool], variant or named_variant(named)
-    _check_classes(design, request, name)
+    _check_classes(design.num_classes, request, name)
     spec = residual_spec(
         design,
         image_size=request.image_size or stated.image_size or _read_size(state, design),
@@ -226,7 +224,7 @@ def _infer_stem(
     if kernel not in stems:
         raise CheckpointError(
             f"{name} has a {'x'.join(map(str, kernel))} conv1, the paper's nets have 7x7 or 3x3: "
-            f"{_OWN_NET}"
+            f"{OWN_CODE}"
         )
     # The first of three 3x3 halves its map as one of 7x7 does.
     stem = Stem.IMAGENET if len(design.stem) == 3 else stems[kernel]
@@ -290,7 +288,7 @@ def _infer_channels(weight: Tensor, request: ModelRequest, name: str) -> int:
     if channels not in CHANNEL_COUNTS:
         raise CheckpointError(
             f"{name} takes pictures of {channels} channels, which are none of 1 (grey), 3 (RGB) "
-            f"and 4 (RGBA): {_OWN_NET}"
+            f"and 4 (RGBA): {OWN_CODE}"
         )
     if request.in_channels not in (None, channels):
         kind = "1 input channel" if channels == 1 else f"{channels} input channels"
@@ -298,8 +296,7 @@ def _infer_channels(weight: Tensor, request: ModelRequest, name: str) -> int:
     return channels
 
 
-def _check_classes(design: Design, request: ModelRequest, name: str) -> None:
-    classes = design.num_classes
+def _check_classes(classes: int, request: ModelRequest, name: str) -> None:
     if classes and request.num_classes not in (None, classes):
         raise CheckpointError(
             f"{name} has {classes} classes, not {request.num_classes}: drop --num-classes"
@@ -326,13 +323,9 @@ def _infer_vgg(state: State, request: ModelRequest, name: str, stated: Stated) -
             f"{name} is a VGG: --variant, --shortcut, --stem, --plain, --bn-eps, --padding and "
             "--pool are for ResNets"
         )
-    classes = len(head)
-    if request.num_classes not in (None, classes):
-        raise CheckpointError(
-            f"{name} has {classes} classes, not {request.num_classes}: drop --num-classes"
-        )
+    _check_classes(len(head), request, name)
     spec = vgg19_spec(
-        num_classes=classes,
+        num_classes=len(head),
         image_size=request.image_size or stated.image_size,
         in_channels=_infer_channels(state["features.0.weight"], request, name),
     )
@@ -347,7 +340,7 @@ def _check_tensors(state: State, spec: ModelSpec, name: str) -> None:
             net = design_name(spec.design)
         raise CheckpointError(
             f"{name} looks like a {net}, but {problem}; if the file is complete, it is another "
-            f"net: {_OWN_NET}"
+            f"net: {OWN_CODE}"
         )
 
 
@@ -375,4 +368,4 @@ def describe(design: Design) -> str:
 def _unknown(state: State, name: str) -> str:
     known = ("bn1.", "layer", "fc.", "conv1.weight")
     first = next((key for key in state if not key.startswith(known)), next(iter(state)))
-    return f"{name} holds no ResNet or VGG-19 (it has {first!r}): {_OWN_NET}"
+    return f"{name} holds no ResNet or VGG-19 (it has {first!r}): {OWN_CODE}"

@@ -22,10 +22,10 @@ from resnet_deploy.spec import (
     Order,
     Stage,
 )
+from resnet_deploy.spec.model_request import OWN_CODE
 from resnet_deploy.spec.residual import MOST_BLOCKS
 
 _BLOCK = re.compile(r"layer([1-9]\d{0,3})\.(\d{1,4})\.conv1\.weight", re.ASCII)
-_OWN_NET = "load it with --model package.module:factory"
 
 
 def count_blocks(state: State) -> tuple[int, ...]:
@@ -47,14 +47,14 @@ def infer_design(state: State, name: str) -> Design:
     except KeyError as error:
         raise CheckpointError(
             f"{name} looks like a ResNet, but it lacks {error}; if the file is complete, it is "
-            f"another net: {_OWN_NET}"
+            f"another net: {OWN_CODE}"
         ) from error
     except (IndexError, TypeError, ZeroDivisionError) as error:
         raise CheckpointError(
-            f"{name} looks like a ResNet, but its tensors don't have the shapes of one: {_OWN_NET}"
+            f"{name} looks like a ResNet, but its tensors don't have the shapes of one: {OWN_CODE}"
         ) from error
     except SpecError as error:
-        raise CheckpointError(f"{name}: {error}; {_OWN_NET}") from error
+        raise CheckpointError(f"{name}: {error}; {OWN_CODE}") from error
 
 
 def _infer(state: State, name: str) -> Design:

@@ -40,8 +40,9 @@ def initialize(module: nn.Module, seed: int) -> None:
     """
     generator = torch.Generator().manual_seed(seed)
     blocks = [m for m in module.modules() if isinstance(m, Block)]
-    residual = any(not getattr(block, "plain", False) for block in blocks)
-    ends = {id(_branch_end(block)) for block in blocks if not getattr(block, "plain", False)}
+    branches = [block for block in blocks if not _is_plain(block)]
+    residual = bool(branches)
+    ends = {id(_branch_end(block)) for block in branches}
     linears = [m for m in module.modules() if isinstance(m, nn.Linear)]
     arriving = _arriving(module, blocks)
     gates = {id(m.fc2) for m in module.modules() if isinstance(m, SqueezeExcitation)}
@@ -71,6 +72,11 @@ def initialize(module: nn.Module, seed: int) -> None:
                 layer.weight.normal_(0, gain / math.sqrt(layer.in_features), generator=generator)
                 layer.bias.uniform_(-offset, offset, generator=generator)
                 produced = gain**2
+
+
+def _is_plain(block: Block) -> bool:
+    """Whether it is of the paper's plain nets; later blocks are residual always."""
+    return isinstance(block, BasicBlock | Bottleneck) and block.plain
 
 
 def _branch_end(block: Block) -> nn.BatchNorm2d | nn.Conv2d:
@@ -126,7 +132,7 @@ def initialize_for_training(module: nn.Module, seed: int, *, zero_init: bool = F
                 # A channel that is zero everywhere stays so: ReLU has no gradient at 0.
                 if (
                     isinstance(block, Block)
-                    and not getattr(block, "plain", False)
+                    and not _is_plain(block)
                     and not isinstance(block.downsample, ZeroPadShortcut)
                 ):
                     nn.init.zeros_(_branch_end(block).weight)

@@ -18,6 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.graph.constants import ints, new_initializer
+from resnet_deploy.graph.layers import auto_pad
 from resnet_deploy.passes.depthwise import channels_of
 from resnet_deploy.passes.result import PassResult, rewrite_each
 
@@ -74,7 +75,7 @@ def _reason_against(
     pads: tuple[int, ...],
 ) -> str | None:
     """Return why not all of its means are of as many pixels, or None."""
-    if pool.attributes.get_string("auto_pad", "NOTSET") not in ("", "NOTSET", "VALID"):
+    if auto_pad(pool) not in ("NOTSET", "VALID"):
         return "it pads by the size of its input"
     if set(ints(pool, "dilations", (1,))) != {1}:
         return "it has dilations"

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant, new_initializer, optional_input
+from resnet_deploy.graph.layers import is_plain_gemm
 from resnet_deploy.passes.result import PassResult, rewrite_each
 
 _DEFAULT_EPSILON = 1e-5
@@ -55,9 +56,7 @@ def _fold(graph: ir.Graph, bn: ir.Node) -> str | None:
         return "the parameters of the layer in front of it are computed at run time"
     axis = 0
     if layer.op_type == "Gemm":
-        factors = [layer.attributes.get_float(factor, 1.0) for factor in ("alpha", "beta")]
-        transposed = layer.attributes.get_int("transA", 0)
-        if factors != [1.0, 1.0] or transposed:
+        if not is_plain_gemm(layer):
             return "the Gemm in front of it has factors or a transposed input"
         axis = 0 if layer.attributes.get_int("transB", 0) else 1
 

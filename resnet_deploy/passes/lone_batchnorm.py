@@ -27,6 +27,7 @@ from resnet_deploy.graph.constants import (
     optional_input,
     set_parameters,
 )
+from resnet_deploy.graph.layers import auto_pad, is_plain_gemm
 from resnet_deploy.passes.depthwise import depthwise
 from resnet_deploy.passes.fold_batchnorm import affine_of
 from resnet_deploy.passes.result import PassResult, rewrite_each
@@ -78,7 +79,7 @@ def _fold_forward(graph: ir.Graph, bn: ir.Node, scale: Array, shift: Array) -> b
         parts = exact.reshape(each)
         moved = np.einsum("gocp,gc->go", parts, shift.reshape(groups, -1)).ravel()
         scaled = (parts * scale.reshape(groups, 1, -1, 1)).reshape(weight.shape)
-    elif reader.op_type == "Gemm" and _is_plain(reader):
+    elif reader.op_type == "Gemm" and is_plain_gemm(reader):
         scale, shift = np.repeat(scale, pixels), np.repeat(shift, pixels)
         by_row = bool(reader.attributes.get_int("transB", 0))
         moved = exact @ shift if by_row else shift @ exact
@@ -120,13 +121,7 @@ def _owns_parameters(layer: ir.Node) -> bool:
 
 
 def _takes_no_border(conv: ir.Node) -> bool:
-    auto = conv.attributes.get_string("auto_pad", "NOTSET")
-    return auto in ("", "NOTSET", "VALID") and not any(ints(conv, "pads", ()))
-
-
-def _is_plain(gemm: ir.Node) -> bool:
-    scales = [gemm.attributes.get_float(name, 1.0) for name in ("alpha", "beta")]
-    return scales == [1.0, 1.0] and not gemm.attributes.get_int("transA", 0)
+    return auto_pad(conv) in ("NOTSET", "VALID") and not any(ints(conv, "pads", ()))
 
 
 def _mul_and_add(graph: ir.Graph, bn: ir.Node, scale: Array, shift: Array, rank: int) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.graph.constants import constant, ints, new_initializer, optional_input
+from resnet_deploy.graph.layers import auto_pad, is_plain_gemm
 from resnet_deploy.passes.result import PassResult, rewrite_each
 
 _SHAPES = ("Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
@@ -85,12 +86,9 @@ def _reason_against(node: ir.Node) -> str | None:
     if node.op_type in _ELEMENTWISE:
         return None
     if node.op_type == "Gemm":
-        factors = [node.attributes.get_float(name, 1.0) for name in ("alpha", "beta")]
-        plain = factors == [1.0, 1.0] and not node.attributes.get_int("transA", 0)
-        return None if plain else f"{node.name} has factors or a transposed input"
+        return None if is_plain_gemm(node) else f"{node.name} has factors or a transposed input"
     if node.op_type == "Conv" and numbers[0] is not None and numbers[0].shape[:2] == (1, 1):
-        auto = node.attributes.get_string("auto_pad", "NOTSET")
-        along = numbers[0].ndim == 3 and auto in ("", "NOTSET")
+        along = numbers[0].ndim == 3 and auto_pad(node) == "NOTSET"
         return None if along else f"{node.name} is not a convolution along one dimension"
     return f"{node.op_type} is in between"
 

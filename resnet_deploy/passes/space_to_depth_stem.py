@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant, drop_unused, ints, new_initializer
+from resnet_deploy.graph.layers import auto_pad
 from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.passes.result import PassResult, rewrite_each
 
@@ -53,8 +54,8 @@ def reason_against_split(conv: ir.Node) -> str | None:
         return "its stride is not 2"
     if conv.attributes.get_int("group", 1) != 1 or ints(conv, "dilations", (1, 1)) != (1, 1):
         return "it has groups or dilations"
-    auto_pad = conv.attributes.get_string("auto_pad", "NOTSET")
-    return None if auto_pad in ("", "NOTSET") else f"its padding is {auto_pad}"
+    padding = auto_pad(conv)
+    return None if padding == "NOTSET" else f"its padding is {padding}"
 
 
 def split_into_blocks(graph: ir.Graph, conv: ir.Node) -> ir.Node:

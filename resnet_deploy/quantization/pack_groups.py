@@ -17,8 +17,8 @@ channels per group (``bench/grouped.py``):
     1024 at 7x7                                                 32: 127   64: 128   128: 166
 
 32 channels are within a sixth of the best, with half the multiplications of 64, which CPUs without
-AMX pay for. Depthwise convolutions have a kernel of their own, and
-groups of an odd number of channels are left, because kernels that add up pairs pair others then.
+AMX pay for. Depthwise convolutions have a kernel of their own, and groups of an odd number of
+channels are left, because kernels that add up pairs pair others then.
 """
 
 from __future__ import annotations

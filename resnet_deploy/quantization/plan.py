@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.graph.constants import constant
-from resnet_deploy.graph.layers import absorbed_output
+from resnet_deploy.graph.layers import absorbed_output, is_plain_gemm
 from resnet_deploy.graph.module_names import module_of
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 
@@ -152,19 +152,14 @@ def _computes_from_activations(node: ir.Node) -> bool:
         return (
             all(constant(value) is not None for value in parameters)
             and constant(_input(node)) is None
-            and (node.op_type == "Conv" or _plain_gemm(node))
+            # Other forms of Gemm have no int8 kernel.
+            and (node.op_type == "Conv" or is_plain_gemm(node))
         )
     # Mul, Add and Concat also do arithmetic on shapes (int64).
     return all(
         constant(value) is None and value.dtype is ir.DataType.FLOAT
         for value in activation_inputs(node)
     )
-
-
-def _plain_gemm(node: ir.Node) -> bool:
-    """``x W^T + b`` or ``x W + b``: the only forms with an int8 kernel."""
-    scales = [node.attributes.get_float(name, 1.0) for name in ("alpha", "beta")]
-    return scales == [1.0, 1.0] and not node.attributes.get_int("transA", 0)
 
 
 def _moves_int8(plan: Plan, node: ir.Node, skipped: set[ir.Node]) -> bool:

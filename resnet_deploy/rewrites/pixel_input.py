@@ -28,6 +28,7 @@ from resnet_deploy.graph.constants import (
     optional_input,
     set_parameters,
 )
+from resnet_deploy.graph.layers import auto_pad
 from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.passes.result import PassResult, Refusal
 from resnet_deploy.spec import InputContract
@@ -98,8 +99,7 @@ def _reason_against(node: ir.Node) -> str | None:
 
 def is_ungrouped(conv: ir.Node) -> bool:
     """Whether ``conv`` has one group and states its padding."""
-    auto_pad = conv.attributes.get_string("auto_pad", "NOTSET")
-    return conv.attributes.get_int("group", 1) == 1 and auto_pad in ("", "NOTSET")
+    return conv.attributes.get_int("group", 1) == 1 and auto_pad(conv) == "NOTSET"
 
 
 def _rewrite(graph: ir.Graph, source: ir.Value, conv: ir.Node, preprocess: InputContract) -> None:

@@ -18,7 +18,7 @@ from resnet_deploy.spec.residual import (
     uniform_design,
 )
 
-IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
+IMAGENET_DEPTHS = tuple(PAPER_BLOCKS)
 
 CHANNEL_COUNTS = (1, 3, 4)
 """Of the pictures that nets take: grey, RGB, RGBA."""

@@ -32,6 +32,9 @@ _FOR_RESNETS = ("depth", "variant", "shortcut", "stem", "plain", "bn_eps", "padd
 
 _RESNET_NAME = re.compile(r"(?P<kind>resnet|plain)[-_]?(?P<depth>\d{1,4})", re.ASCII)
 
+OWN_CODE = "load it with --model package.module:factory"
+"""What a refusal of a net that is not built here ends in."""
+
 POOLS = {"blur": Pool.BLUR, "aa": Pool.AVG, "": Pool.PLAIN}
 """By what names of nets say of it."""
 

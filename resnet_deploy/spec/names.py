@@ -27,12 +27,8 @@ _BASIC, _BOTTLENECK = BlockKind.BASIC, BlockKind.BOTTLENECK
 _BLOCKS: dict[str, tuple[BlockKind, tuple[int, ...]]] = {
     "10": (_BASIC, (1, 1, 1, 1)),
     "14": (_BOTTLENECK, (1, 1, 1, 1)),
-    "18": (_BASIC, (2, 2, 2, 2)),
     "26": (_BOTTLENECK, (2, 2, 2, 2)),
-    "34": (_BASIC, (3, 4, 6, 3)),
-    "50": (_BOTTLENECK, (3, 4, 6, 3)),
-    "101": (_BOTTLENECK, (3, 4, 23, 3)),
-    "152": (_BOTTLENECK, (3, 8, 36, 3)),
+    **{str(depth): blocks for depth, blocks in PAPER_BLOCKS.items()},
     "200": (_BOTTLENECK, (3, 24, 36, 3)),
     "201": (_BOTTLENECK, (3, 24, 36, 4)),
     "269": (_BOTTLENECK, (3, 30, 48, 8)),
@@ -114,6 +110,12 @@ def design_named(name: str) -> NamedDesign | None:
     return NamedDesign(
         name=name, design=design, pool=found["pool"] or "", legacy=legacy, paper=paper
     )
+
+
+def usual_depth(block: BlockKind, blocks: tuple[int, ...]) -> int | None:
+    """Return the depth that a net of these blocks is called by; None: it has no usual name."""
+    known = (name for name, net in _BLOCKS.items() if net == (block, blocks) and name.isdigit())
+    return next(map(int, known), None)
 
 
 def _built(found: re.Match[str]) -> Design | None:

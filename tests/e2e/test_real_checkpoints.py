@@ -24,8 +24,8 @@ def cli(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def evaluated(model: Path, data: Path, against: Path, folder: Path, limit: int) -> dict[str, Any]:
-    report, few = folder / "evaluation.json", ("--limit", limit)
+def evaluated(model: Path, data: Path, against: Path, folder: Path, *few: object) -> dict[str, Any]:
+    report = folder / "evaluation.json"
     done = cli("evaluate", model, "--data", data, "--against", against, *few, "--json", report)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(report.read_text())
@@ -60,13 +60,11 @@ def test_accuracy_survives(
     assert done.returncode == 0, done.stderr
     fp32, int8 = tmp_path / f"resnet{depth}.onnx", tmp_path / f"resnet{depth}.int8.onnx"
 
-    every = depth == 20
-    result = evaluated(int8, cifar10_test, fp32, tmp_path, 5000 if every else 1000)
+    result = evaluated(int8, cifar10_test, fp32, tmp_path)
 
-    assert result["samples"] == (5000 if every else 1000)
-    if every:
-        assert result["against"]["top1"] == pytorch_top1(checkpoint, cifar10_test)
-    assert abs(result["top1"] - result["against"]["top1"]) <= (0.003 if every else 0.01)
+    assert result["samples"] == 5000
+    assert result["against"]["top1"] == pytorch_top1(checkpoint, cifar10_test)
+    assert abs(result["top1"] - result["against"]["top1"]) <= 0.003
     assert result["against"]["agreement"] >= 0.98
     assert result["against"]["sqnr_db"] > 27
     assert cli("verify", fp32, "--against", checkpoint, "--per-layer").returncode == 0
@@ -96,10 +94,10 @@ def test_bytes_lose_nothing_on_a_real_checkpoint(
         images = ("--calibration", cifar10_train, "--no-witness")
         done = cli("export", "--weights", checkpoint, *images, *given, tmp_path / folder)
         assert done.returncode == 0, done.stderr
-    reference = tmp_path / "floats/resnet20.onnx"
+    reference, few = tmp_path / "floats/resnet20.onnx", ("--limit", 1000)
 
-    fp32 = evaluated(tmp_path / "bytes/resnet20.onnx", cifar10_test, reference, tmp_path, 1000)
-    int8 = evaluated(tmp_path / "bytes/resnet20.int8.onnx", cifar10_test, reference, tmp_path, 1000)
+    fp32 = evaluated(tmp_path / "bytes/resnet20.onnx", cifar10_test, reference, tmp_path, *few)
+    int8 = evaluated(tmp_path / "bytes/resnet20.int8.onnx", cifar10_test, reference, tmp_path, *few)
 
     assert fp32["against"]["agreement"] == 1.0
     assert fp32["against"]["sqnr_db"] > 100
