@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import onnx
 from google.protobuf.message import DecodeError
 
+from resnet_deploy.canonical import canonical
 from resnet_deploy.errors import ArtifactError, one_line
 
 
@@ -28,7 +29,7 @@ class TensorSpec:
 
 
 def read_model(path: Path) -> onnx.ModelProto:
-    """Return the ONNX model at ``path``, external data included.
+    """Return the ONNX model at ``path``, external data included, as the room ``canonical`` spells it.
 
     Raises:
         ArtifactError: the file is missing, truncated, no ONNX model, or points outside its folder.
@@ -46,6 +47,7 @@ def read_model(path: Path) -> onnx.ModelProto:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
         raise ArtifactError(f"{path} is not a valid ONNX model: {one_line(error)}") from error
+    canonical(model)
     return model
 
 

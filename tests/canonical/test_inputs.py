@@ -1,0 +1,37 @@
+"""Initializers that an old file lists among its inputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from resnet_deploy.canonical import canonical
+
+
+def _model(order: tuple[str, ...]) -> onnx.ModelProto:
+    shapes = {"x": ["N", 3, 8, 8], "w": [4, 3, 3, 3]}
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, shapes[n]) for n in order]
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    weight = numpy_helper.from_array(np.ones((4, 3, 3, 3), np.float32), "w")
+    graph = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["y"])], "g", values, [out])
+    graph.initializer.append(weight)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 8)], ir_version=3)
+
+
+@pytest.mark.parametrize("order", [("x", "w"), ("w", "x")])
+def test_the_image_is_the_only_input_left(order: tuple[str, ...]) -> None:
+    model = _model(order)
+    assert canonical(model) == 1
+    assert [value.name for value in model.graph.input] == ["x"]
+    assert model.ir_version == 4, "up to 3 it would not be valid"
+    onnx.checker.check_model(model)
+
+
+def test_a_file_that_is_fine_stays_as_it_is() -> None:
+    model = _model(("x",))
+    model.ir_version = 8
+    before = model.SerializeToString()
+    assert canonical(model) == 0
+    assert model.SerializeToString() == before
