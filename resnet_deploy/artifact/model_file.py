@@ -29,7 +29,7 @@ class TensorSpec:
 
 
 def read_model(path: Path) -> onnx.ModelProto:
-    """Return the ONNX model at ``path``, external data included, as the room ``canonical`` spells it.
+    """Return the ONNX model at ``path``, external data included, in its canonical spelling.
 
     Raises:
         ArtifactError: the file is missing, truncated, no ONNX model, or points outside its folder.
