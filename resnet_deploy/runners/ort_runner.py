@@ -13,7 +13,7 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.model_file import TensorSpec, read_model
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import RunnerError, SpecError, one_line
-from resnet_deploy.runners.base import Runner, refused_batch
+from resnet_deploy.runners.base import Runner, as_float32, as_taken, refused_batch
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.session_options import (
     ATTRIBUTES,
@@ -32,7 +32,8 @@ _NUMPY_NAMES = {"float": "float32", "double": "float64"}
 class OrtRunner(Runner):
     """Runs an ONNX file with ONNX Runtime on this CPU.
 
-    ``spec.options`` are session options, see :mod:`resnet_deploy.runners.session_options`.
+    ``spec.options`` are session options, see :mod:`resnet_deploy.runners.session_options`. A file
+    in half precision may be fed float32, and gives it.
 
     The session is opened before anything else reads the file: a copy of the model in Python
     would count in the process's peak memory.
@@ -64,7 +65,7 @@ class OrtRunner(Runner):
 
     def infer_all(self, batch: Array) -> tuple[Array, ...]:
         """See :meth:`Runner.infer_all`."""
-        return tuple(self._run(self._session, None, batch))
+        return tuple(self._run(self._session, None, as_taken(batch, self.input.dtype)))
 
     def trace(self, batch: Array, tensors: Sequence[str]) -> dict[str, Array]:
         """Return the values of ``tensors``, by their names in the ONNX file.
@@ -81,7 +82,8 @@ class OrtRunner(Runner):
             model = read_model(self._path)
             add_outputs(model, names, self._path)
             self._traced = (names, self._open(model.SerializeToString(), self._spec))
-        values = self._run(self._traced[1], names, batch)
+        # The graph as it is read here is float32, whatever the file's own precision.
+        values = self._run(self._traced[1], names, as_taken(batch, "float32"))
         return dict(zip(names, values, strict=True))
 
     def _open(self, model: Path | bytes, spec: SessionSpec) -> onnxruntime.InferenceSession:
@@ -94,7 +96,7 @@ class OrtRunner(Runner):
             values: list[Array] = session.run(names, {self.input.name: batch})
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise refused_batch("ONNX Runtime", self._path, batch, one_line(error)) from error
-        return values
+        return [as_float32(value) for value in values]
 
     def close(self) -> None:
         """Free the model."""
