@@ -48,10 +48,10 @@ class Artifact:
     graph looks like, what the card says, or what the user does; ``assumed_kind``: none of these
     tells, so the usual is assumed. ``gives_probabilities``: the values by class are probabilities
     already, not logits; there are ``values`` of them in the first output, None where the file does
-    not say. ``stored`` is the type of the weights in the file. ``names`` of classes are what another exporter left in the file; ``notices`` are about
-    what it says of its pictures and can't be done, or contradicts its graph. ``scratch`` keeps the
-    temporary folder of a file that was not saved yet; it goes with the last artifact that refers to
-    it.
+    not say. ``stored`` is the type of the weights in the file. ``names`` of classes are what
+    another exporter left in the file; ``notices`` are about what it says of its pictures and can't
+    be done, or contradicts its graph. ``scratch`` keeps the temporary folder of a file that was not
+    saved yet; it goes with the last artifact that refers to it.
     """
 
     path: Path
