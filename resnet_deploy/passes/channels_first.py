@@ -6,8 +6,9 @@ channels last, ``f(T(x)) = T(f'(x))``: ``f'`` is ``f`` with its axes, pads and c
 each ``T`` moves towards the end of the graph until it meets its inverse, and both go. A mean over
 the image without its axes ends there: ``mean_hw(T(x))`` is ``mean_hw(x)``.
 
-A graph whose input has channels last begins with the inverse alone, perhaps behind a
-normalisation: there ``T`` is put in front of that, behind its inverse.
+A graph whose input has channels last begins with the inverse alone. Where that stands behind a
+Pad (Keras' ``ZeroPadding2D``), ``T`` is put in front of the Pad, behind its inverse: next to a
+convolution the Pad goes into its window.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ def channels_first(model: ir.Model) -> PassResult:
     Operators that mix the axes, or read a tensor in another layout too, stay as they are.
     """
     graph = model.graph
+    nodes = list(graph)
     count = _turn_input(graph)
-    for node in list(graph):
+    for node in nodes:
         if node.op_type == "Transpose":
             count += _meet(graph, node)
         elif any(_turned(value) is not None for value in node.inputs):
@@ -71,10 +73,11 @@ def _turned(value: ir.Value | None) -> ir.Value | None:
 
 
 def _turn_input(graph: ir.Graph) -> int:
-    """Change the input to channels first and back, where a change to channels first follows."""
+    """Change the input to channels first and back, where a Pad and that change follow."""
     if len(graph.inputs) != 1:
         return 0
     value = image = graph.inputs[0]
+    pads = False
     while True:
         uses = list(value.uses())
         if len(uses) != 1 or value.is_graph_output():
@@ -84,8 +87,9 @@ def _turn_input(graph: ir.Graph) -> int:
             break
         if reader.op_type not in _BY_ELEMENT and reader.op_type != "Pad":
             return 0
+        pads |= reader.op_type == "Pad"
         value = reader.outputs[0]
-    if ints(reader, "perm", ()) != _FIRST or value is image or image.dtype is not ir.DataType.FLOAT:
+    if ints(reader, "perm", ()) != _FIRST or not pads or image.dtype is not ir.DataType.FLOAT:
         return 0
     readers = [(use.node, use.idx) for use in image.uses()]
     first = _transpose(image, _FIRST, f"{image.name}.channels_first")
