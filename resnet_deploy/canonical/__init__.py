@@ -13,12 +13,13 @@ from collections.abc import Callable
 
 import onnx
 
+from resnet_deploy.canonical.constants import fold_constants
 from resnet_deploy.canonical.inputs import unlist_initializers
 
 Step = Callable[[onnx.ModelProto], int]
 """Rewrites a model in place and returns how often."""
 
-STEPS: tuple[Step, ...] = (unlist_initializers,)
+STEPS: tuple[Step, ...] = (unlist_initializers, fold_constants)
 """In the order in which they run."""
 
 

@@ -7,7 +7,7 @@ files are about that a tool has left unsorted: converters to half precision appe
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import onnx
 
@@ -22,7 +22,7 @@ def sort_nodes(model: onnx.ModelProto) -> int:
     """
     nodes = list(model.graph.node)
     maker = {name: index for index, node in enumerate(nodes) for name in node.output if name}
-    waits = [{maker[name] for name in _read_by(node) if name in maker} for node in nodes]
+    waits = [{maker[name] for name in read_by(node) if name in maker} for node in nodes]
     if all(max(before, default=-1) < index for index, before in enumerate(waits)):
         return 0
     order = _order(waits)
@@ -32,15 +32,29 @@ def sort_nodes(model: onnx.ModelProto) -> int:
             f"the graph has a cycle: {stuck.op_type} node {stuck.name or stuck.output[0]!r} waits "
             "for its own result"
         )
+    set_nodes(model.graph, [nodes[index] for index in order])
+    return sum(index != place for place, index in enumerate(order))
+
+
+def set_nodes(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> None:
+    """Let ``graph`` have ``nodes``, some of which may be its own."""
     # Copies, because clearing the field ends the life of what is in it.
     copies = []
-    for index in order:
+    for node in nodes:
         copy = onnx.NodeProto()
-        copy.CopyFrom(nodes[index])
+        copy.CopyFrom(node)
         copies.append(copy)
-    del model.graph.node[:]
-    model.graph.node.extend(copies)
-    return sum(index != place for place, index in enumerate(order))
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def read_by(node: onnx.NodeProto) -> Iterator[str]:
+    """Yield what ``node`` reads, subgraphs included: they see the tensors around them."""
+    yield from (name for name in node.input if name)
+    for attribute in node.attribute:
+        for subgraph in (attribute.g, *attribute.graphs):
+            for inner in subgraph.node:
+                yield from read_by(inner)
 
 
 def _order(waits: list[set[int]]) -> list[int]:
@@ -60,12 +74,3 @@ def _order(waits: list[set[int]]) -> list[int]:
             if not missing[reader]:
                 heapq.heappush(ready, reader)
     return order
-
-
-def _read_by(node: onnx.NodeProto) -> Iterator[str]:
-    """Yield what ``node`` reads, subgraphs included: they see the tensors around them."""
-    yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        for subgraph in (attribute.g, *attribute.graphs):
-            for inner in subgraph.node:
-                yield from _read_by(inner)
