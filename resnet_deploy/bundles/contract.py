@@ -71,6 +71,12 @@ def contract_of(artifact: Artifact) -> Contract:
             f"{artifact.path} does not say how many classes it has: bundle a file exported by "
             "resnet-deploy"
         )
+    if artifact.input.dtype not in ("float32", "uint8"):
+        raise UnsupportedGraphError(
+            f"{artifact.path} takes {artifact.input.dtype}, and the code of bundles feeds float32: "
+            f"bundle the int8 file that resnet-deploy quantize {artifact.path.name} writes, or "
+            "convert it again with its inputs and outputs kept in float32 (keep_io_types)"
+        )
     if artifact.output.dtype != "float32":
         raise UnsupportedGraphError(
             f"{artifact.path} gives {artifact.output.dtype}, and bundles read float32: export it "

@@ -14,12 +14,14 @@ from collections.abc import Callable
 import onnx
 
 from resnet_deploy.canonical.constants import fold_constants
+from resnet_deploy.canonical.floats import widen_floats
 from resnet_deploy.canonical.inputs import unlist_initializers
+from resnet_deploy.canonical.sizes import free_sizes
 
 Step = Callable[[onnx.ModelProto], int]
 """Rewrites a model in place and returns how often."""
 
-STEPS: tuple[Step, ...] = (unlist_initializers, fold_constants)
+STEPS: tuple[Step, ...] = (unlist_initializers, free_sizes, widen_floats, fold_constants)
 """In the order in which they run."""
 
 

@@ -21,6 +21,9 @@ from resnet_deploy.spec.input_words import INTERPOLATIONS
 if TYPE_CHECKING:
     from resnet_deploy.artifact.onnx_file import Artifact
 
+_FLOATS = ("float32", "float16", "float64", "bfloat16")
+"""Types of inputs that images are made for in float32: runners convert it."""
+
 _FILTERS = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
 
 _MAX_PIXELS = 89_478_485
@@ -64,8 +67,8 @@ def input_preprocess(artifact: Artifact) -> InputContract:
             the one that its contract prepares images for.
     """
     spec, entry = artifact.preprocess, artifact.input
-    expected = "float32" if spec.format.is_float else "uint8"
-    if entry.dtype != expected:
+    expected = _FLOATS if spec.format.is_float else ("uint8",)
+    if entry.dtype not in expected:
         raise UnsupportedGraphError(
             f"{artifact.path} takes {entry.dtype} input {entry.name!r} of shape "
             f"{list(entry.shape)}: images are fed as float32 or uint8, (N, C, H, W) or "
