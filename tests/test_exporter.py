@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from resnet_deploy.artifact.card import Card, WeightsSource
-from resnet_deploy.artifact.model_file import opset_of
+from resnet_deploy.graph.releases import opset_of
 from resnet_deploy.artifact.onnx_file import save
 from resnet_deploy.errors import ExportError
 from resnet_deploy.exporter import export_graph

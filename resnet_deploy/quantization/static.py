@@ -11,8 +11,8 @@ import onnx
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.model_file import opset_of
 from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError, one_line
+from resnet_deploy.graph.releases import opset_of
 from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.passes import INT8_PASSES, counts_text, run_passes
 from resnet_deploy.passes.clean import clean

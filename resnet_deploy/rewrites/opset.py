@@ -6,10 +6,9 @@ import copy
 
 import onnx
 
-from resnet_deploy.artifact.model_file import opset_of
 from resnet_deploy.errors import ExportError, SpecError, one_line
 from resnet_deploy.graph.module_names import restore_modules
-from resnet_deploy.graph.releases import newest_opset
+from resnet_deploy.graph.releases import newest_opset, opset_of
 
 DEFAULT_OPSET = 17
 """Read by ONNX Runtime 1.12 and later; nothing newer is needed by a convolutional network."""
