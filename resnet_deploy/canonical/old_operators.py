@@ -16,7 +16,6 @@ import onnx
 from onnx import helper, numpy_helper
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.canonical.order import read_by
 from resnet_deploy.graph.constants import unique_name
 from resnet_deploy.graph.skeleton import inferred_dims
 
@@ -60,16 +59,6 @@ class OldGraph:
     @cached_property
     def _stored(self) -> dict[str, onnx.TensorProto]:
         return {tensor.name: tensor for tensor in self._model.graph.initializer}
-
-    @cached_property
-    def _read(self) -> set[str]:
-        graph = self._model.graph
-        ends = {value.name for value in graph.output}
-        return ends.union(name for node in graph.node for name in read_by(node))
-
-    def is_read(self, name: str) -> bool:
-        """Whether a node or the outside reads the tensor ``name``."""
-        return name in self._read
 
     def dims(self, name: str) -> tuple[int | None, ...] | None:
         """Return the shape of tensor ``name``, None for a free size; None where none is known."""
@@ -277,19 +266,37 @@ def _concat(node: onnx.NodeProto, old: OldGraph) -> list[onnx.NodeProto]:
 
 
 def _batchnorm(node: onnx.NodeProto, old: OldGraph) -> list[onnx.NodeProto]:
+    if any(node.output[1:]) or (old.opset < _TESTS and not _int(node, "is_test", 0)):
+        raise CantRaiseError(node, "it is in training mode, normalising each batch by itself")
     if not _int(node, "spatial", 1):
-        raise CantRaiseError(node, "spatial=0, a mean of each pixel, is gone since opset 9")
-    if any(old.is_read(name) for name in node.output[1:] if name):
-        raise CantRaiseError(node, "something reads the statistics that it gives in training")
-    if old.opset < _TESTS and not _int(node, "is_test", 0):
-        raise CantRaiseError(node, "it is in training mode (is_test=0)")
-    bare = old.without(node, "spatial", "is_test", "consumed_inputs", "momentum")
-    if len(node.output) > 1:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(bare)
-        del copy.output[1:]
-        bare = copy
-    return [bare]
+        return _pixelwise_norm(node, old)
+    return [old.without(node, "spatial", "is_test", "consumed_inputs", "momentum")]
+
+
+def _pixelwise_norm(node: onnx.NodeProto, old: OldGraph) -> list[onnx.NodeProto]:
+    """``spatial=0`` normalises each pixel of each channel by statistics of its own, (C, H, W)."""
+    arrays = [old.stored(name) for name in node.input[1:5]]
+    known = [array.astype(np.float64) for array in arrays if array is not None]
+    if len(known) != 4:
+        raise CantRaiseError(node, "spatial=0, and its statistics are not stored")
+    if any(array.ndim != old.rank(node) - 1 for array in known):
+        raise CantRaiseError(
+            node,
+            "spatial=0 asks for statistics of each pixel, but they are of channels: set spatial to "
+            "1 if these are meant",
+        )
+    given = _attribute(node, "epsilon")
+    gamma, beta, mean, variance = known
+    scale = gamma / np.sqrt(variance + (1e-5 if given is None else given.f))
+    factor, term = (
+        old.constant(node, what, array.astype(np.float32))
+        for what, array in (("scale", scale), ("shift", beta - mean * scale))
+    )
+    scaled = old.free_name(f"{node.output[0]}.scaled")
+    return [
+        helper.make_node("Mul", [node.input[0], factor], [scaled], name=node.name),
+        helper.make_node("Add", [scaled, term], node.output[:1]),
+    ]
 
 
 def _dropout(node: onnx.NodeProto, old: OldGraph) -> list[onnx.NodeProto]:

@@ -64,7 +64,8 @@ def _raised(node: onnx.NodeProto, old: OldGraph) -> list[onnx.NodeProto]:
         raise CantRaiseError(node, "it has a graph of its own")
     if kind in RULES:
         return RULES[kind](node, old)
-    if old.opset < SAME_SINCE.get(kind, RAISED) and _has_changed(kind, old.opset):
+    since = SAME_SINCE.get(kind, RAISED)
+    if old.opset < since and _has_changed(kind, old.opset):
         raise CantRaiseError(
             node, f"nothing is known of it before opset {SAME_SINCE.get(kind, RAISED)}"
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.canonical import canonical
@@ -22,10 +22,17 @@ IMAGE = "float[2,4,6,5] x"
 PER_CHANNEL = {name: np.abs(noise(4)) + 0.5 for name in "abcd"}
 
 
-def model_of(text: str, opset: int, constants: Mapping[str, Array] | None = None) -> onnx.ModelProto:
+LINEAR = {"w": noise(3, 120), "b": noise(3)}
+
+PER_PIXEL = {name: np.abs(noise(4, 6, 5)) + 0.5 for name in "abcd"}
+
+
+def model_of(
+    text: str, opset: int, constants: Mapping[str, Array] | None = None
+) -> onnx.ModelProto:
     header = f'<ir_version: 4, opset_import: ["" : {opset}]>\n'
     model: onnx.ModelProto = onnx.parser.parse_model(header + text)
-    for name, array in (constants or {}).items():
+    for name, array in constants.items():
         model.graph.initializer.append(numpy_helper.from_array(array, name))
     model.graph.output[0].type.tensor_type.ClearField("shape")  # "float y" would be a number
     return onnx.shape_inference.infer_shapes(model)
@@ -66,9 +73,15 @@ CASES = [
         ("prelu", "y = PRelu(x, s)", 8, {"s": noise(4, 1, 1)}),
         ("norm", "y = BatchNormalization<epsilon=0.001>(x, a, b, c, d)", 7, PER_CHANNEL),
         ("norm", "y = BatchNormalization<spatial=1>(x, a, b, c, d)", 8, PER_CHANNEL),
+        ("norm", "y = BatchNormalization<spatial=0>(x, a, b, c, d)", 8, PER_PIXEL),
         ("lrn", "y = LRN<size=3, alpha=0.1, bias=2.>(x)", 7, {}),
         ("pool", "y = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1]>(x)", 7, {}),
-        ("gemm", "a = Flatten(x)\n y = Gemm<transB=1>(a, w, b)", 7, {"w": noise(3, 120), "b": noise(3)}),
+        (
+            "gemm",
+            "a = Flatten(x)\n y = Gemm<transB=1>(a, w, b)",
+            7,
+            {"w": noise(3, 120), "b": noise(3)},
+        ),
         ("concat", "a = Relu(x)\n y = Concat<axis=1>(x, a)", 7, {}),
         ("cast", "a = Cast<to=7>(x)\n y = Cast<to=1>(a)", 8, {}),
         ("reshape", "y = Reshape(x, s)", 7, {"s": np.array([0, -1], np.int64)}),
@@ -90,3 +103,21 @@ def test_the_raised_graph_computes_the_same(
     onnx.checker.check_model(model, full_check=True)
     (got,) = answer(model, x)
     np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("body", "opset", "reason"),
+    [
+        ("y = BatchNormalization<spatial=0>(x, a, b, c, d)", 8, "set spatial to"),
+        ("y, m, v, s, t = BatchNormalization(x, a, b, c, d)", 9, "training mode"),
+        ("y = BatchNormalization(x, a, b, c, d)", 6, "training mode"),
+        ("y, mask = Dropout(x)\n z = Cast<to=1>(mask)", 10, "its mask is read"),
+        ("y = Tile(x, a, b)", 1, "another operator before opset 6"),
+    ],
+)
+def test_what_opset_13_can_not_say_stays_as_it_is(body: str, opset: int, reason: str) -> None:
+    model = model_of(f"g ({IMAGE}) => (float y) {{ {body} }}", opset, PER_CHANNEL)
+    before = model.SerializeToString()
+    assert canonical(model) == 0
+    assert model.SerializeToString() == before
+    assert reason in reason_to_stay(model)
