@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from resnet_deploy.canonical import canonical
 from resnet_deploy.canonical.order import sort_nodes
 from resnet_deploy.errors import ArtifactError, one_line
+from resnet_deploy.graph.releases import opset_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +60,6 @@ def tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
     dims = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
     return TensorSpec(name=value.name, dtype=dtype, shape=dims)
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    """Return the version of the default operator set; 0 when the model imports none."""
-    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
-    return max(versions, default=0)
 
 
 def metadata_of(model: onnx.ModelProto) -> dict[str, str]:

@@ -118,7 +118,9 @@ class _Folding:
     def _write(self, name: str) -> None:
         if name in self._values and name not in self._written:
             self._written.add(name)
-            self._model.graph.initializer.append(numpy_helper.from_array(self._values[name], name))
+            array = self._values[name]
+            # In place: appending would copy hundreds of megabytes once more.
+            self._model.graph.initializer.add().CopyFrom(numpy_helper.from_array(array, name))
 
 
 def _may_fold(node: onnx.NodeProto, foldable: frozenset[str]) -> bool:

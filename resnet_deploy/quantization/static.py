@@ -11,8 +11,8 @@ import onnx
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.model_file import opset_of
 from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError, one_line
+from resnet_deploy.graph.releases import opset_of
 from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.passes import INT8_PASSES, counts_text, run_passes
 from resnet_deploy.passes.clean import clean
@@ -33,7 +33,7 @@ from resnet_deploy.quantization.weights import (
     weighted_layers,
 )
 from resnet_deploy.rewrites.byte_input import byte_input
-from resnet_deploy.rewrites.opset import DEFAULT_OPSET, MIN_OPSET, set_opset
+from resnet_deploy.rewrites.opset import MAX_OPSET, MIN_OPSET, set_opset
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY, pixel_input
 from resnet_deploy.spec import Effort, FirstConv, InputContract, QuantSpec, TargetIsa
 
@@ -204,8 +204,7 @@ def _prepare(
             "the model is int8 already: quantize the fp32 file it came from"
         )
     # A copy, because onnx_ir renames the tensors of the model that it was made from.
-    opset = opset_of(model)
-    model = set_opset(model, opset if opset >= MIN_OPSET else DEFAULT_OPSET)
+    model = set_opset(model, min(max(opset_of(model), MIN_OPSET), MAX_OPSET))
     graph = ir.from_proto(onnx.shape_inference.infer_shapes(model))
     results = run_passes(graph)
     widen = first_conv is FirstConv.AUTO
