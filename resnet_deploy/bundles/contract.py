@@ -58,10 +58,11 @@ def contract_of(artifact: Artifact) -> Contract:
             "for each: export it with two outputs"
         )
     preprocess = input_preprocess(artifact)
-    if preprocess.channel_order is ChannelOrder.RGBA:
+    if preprocess.channel_order in (ChannelOrder.RGBA, ChannelOrder.BANDS):
+        kind = preprocess.channel_order.value
         raise UnsupportedGraphError(
-            f"{artifact.path} takes pictures of four channels (RGBA), and the code of bundles "
-            "reads RGB and grey ones: run it with resnet-deploy predict or evaluate"
+            f"{artifact.path} takes {preprocess.channels} channels ({kind}), and the code of "
+            "bundles reads RGB and grey ones: run it with resnet-deploy evaluate"
         )
     _check_numbers(artifact.path, preprocess)
     k = artifact.output.shape[-1] if artifact.output_kind is OutputKind.TOP_K else 0
