@@ -63,6 +63,8 @@ def deploy(
         artifacts, notice = _resized(artifacts, plan)
         notices.append(notice)
     written = artifacts if wanted else {}
+    if int8 is not None and not int8.worth_writing:  # fp32 is the best file there is
+        written = {kind: file for kind, file in written.items() if kind != "int8"}
     write_together({plan.paths[kind]: file.path.read_bytes() for kind, file in written.items()})
     return Deployment(
         files={kind: str(plan.paths[kind]) for kind in written},

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.graph.constants import constant
-from resnet_deploy.graph.layers import absorbed_output, is_plain_gemm
+from resnet_deploy.graph.layers import FLOAT_KEY, absorbed_output, is_plain_gemm
 from resnet_deploy.graph.module_names import module_of
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 
@@ -64,12 +64,16 @@ class Plan:
 
 
 def make_plan(model: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
-    """Decide what runs in int8. ``exclude`` are globs over torch module names that stay float.
+    """Decide what runs in int8.
+
+    Float stay operators with ``FLOAT_KEY``, and those whose torch module matches one of the globs
+    ``exclude``.
 
     Raises:
         SpecError: a glob matches no operator.
     """
     skipped = _excluded(model, exclude)
+    skipped |= {node for node in model.graph if FLOAT_KEY in node.metadata_props}
     # In graph order: the same request must give the same bytes.
     kept = [node for node in model.graph if node in skipped and node.op_type in WEIGHTED]
     plan = Plan(kept_float=kept)

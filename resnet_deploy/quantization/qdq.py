@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant, drop_unused, insert_node, new_initializer
+from resnet_deploy.graph.layers import FLOAT_KEY
 from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.quantization.kernels import group_of
 from resnet_deploy.quantization.pack_groups import pack_groups
@@ -56,6 +57,10 @@ def _keep_float(graph: ir.Graph, node: ir.Node) -> None:
     """
     source = node.inputs[0]
     assert source is not None, f"{node.name} has no first input"
+    producer = source.producer()
+    dequantized = producer is not None and producer.op_type == "DequantizeLinear"
+    if FLOAT_KEY in node.metadata_props and not dequantized:
+        return  # inside of a float stage, a Clip would cost and keep nothing
     lowest = np.asarray(np.finfo(np.float32).min, np.float32)
     clip = ir.node(
         "Clip",

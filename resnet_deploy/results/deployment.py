@@ -88,7 +88,14 @@ class Deployment(Result):
     def passed(self) -> bool:
         """True when every check that was run passed, and the files were written."""
         kept = self.budget is None or self.budget.held
-        return bool(self.files) and kept and all(report.passed for report in self.parity.values())
+        close = all(report.passed for report in self.parity.values())
+        return bool(self.files) and kept and close and not self.fp32_is_better
+
+    @property
+    def fp32_is_better(self) -> bool:
+        """True when int8 is hardly faster than fp32, or slower, and so was not written."""
+        missing = self.verdict is not None and "int8" not in self.files
+        return missing and self.verdict is not None and not self.verdict.offered
 
     def _failure(self) -> str:
         wrong = [report.reason for report in self.parity.values() if report.reason is not None]
@@ -101,8 +108,10 @@ class Deployment(Result):
             wrong += [
                 f"{op.op_type} of {op.layer} runs in float: {op.reason}"
                 for op in self.inspection.float_ops
-                if not op.requested
+                if not op.accepted
             ]
+        if self.verdict is not None and self.fp32_is_better:
+            wrong.append(f"{self.verdict.keep_fp32}; --keep-slow writes it all the same")
         return wrong[0] if wrong else "no file was written"
 
 
