@@ -27,6 +27,9 @@ from resnet_deploy.spec import SessionSpec
 
 _FLOAT_COMPUTE = frozenset({"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "ConvTranspose"})
 
+_MOVES = INPUT_RANGE | {"Split"}
+"""Of the Slices that the file has, ONNX Runtime may make a Split."""
+
 _FLOAT_ON_PURPOSE = frozenset(
     {
         # Normalisation by statistics of the picture itself, and its parts at old opsets.
@@ -163,7 +166,7 @@ def _float_ops(
             _is_int8(reader) and reader.op_type != "QLinearGlobalAveragePool"
             for reader in links.readers[node.output[0]]
         )
-        if node.op_type in _FLOAT_COMPUTE or (between and node.op_type not in INPUT_RANGE):
+        if node.op_type in _FLOAT_COMPUTE or (between and node.op_type not in _MOVES):
             reason = explain.reason(node)
         elif between and node.op_type == "Transpose" and stray:
             reason = "the layout changes between two int8 operators"

@@ -10,6 +10,7 @@ traffic, and the last ones have the multiplications.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -35,8 +36,11 @@ class Stage:
     last: str
 
     def __str__(self) -> str:
-        """Return ``layer1.0.conv1 to layer1.2``."""
-        return self.first if self.first == self.last else f"{self.first} to {self.last}"
+        """Return ``layer1.0 to layer1.2``: no more of the names than tells them apart."""
+        first, last = self.first.split("."), self.last.split(".")
+        same = len(os.path.commonprefix([first, last])) + 1
+        names = ".".join(first[:same]), ".".join(last[:same])
+        return names[0] if names[0] == names[1] else " to ".join(names)
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ class Deployment(Result):
 
     By precision (``fp32``, ``int8``): paths, SHA-256 and parity. Without files a check failed.
     Where an accuracy ``budget`` was asked for, the best file is there even when a check failed.
+    ``kept_fp32``: the int8 file was good but hardly faster than fp32, and so was not written.
     ``witness`` is what BatchNorm said of the source, where it was asked.
     """
 
@@ -81,6 +82,7 @@ class Deployment(Result):
     sensitivity: SensitivityReport | None = None
     budget: BudgetReport | None = None
     verdict: Verdict | None = None
+    kept_fp32: bool = False
     preprocess: InputContract | None = None
     witness: WitnessReport | None = None
 
@@ -89,13 +91,7 @@ class Deployment(Result):
         """True when every check that was run passed, and the files were written."""
         kept = self.budget is None or self.budget.held
         close = all(report.passed for report in self.parity.values())
-        return bool(self.files) and kept and close and not self.fp32_is_better
-
-    @property
-    def fp32_is_better(self) -> bool:
-        """True when int8 is hardly faster than fp32, or slower, and so was not written."""
-        missing = self.verdict is not None and "int8" not in self.files
-        return missing and self.verdict is not None and not self.verdict.offered
+        return bool(self.files) and kept and close and not self.kept_fp32
 
     def _failure(self) -> str:
         wrong = [report.reason for report in self.parity.values() if report.reason is not None]
@@ -110,7 +106,7 @@ class Deployment(Result):
                 for op in self.inspection.float_ops
                 if not op.accepted
             ]
-        if self.verdict is not None and self.fp32_is_better:
+        if self.verdict is not None and self.kept_fp32:
             wrong.append(f"{self.verdict.keep_fp32}; --keep-slow writes it all the same")
         return wrong[0] if wrong else "no file was written"
 

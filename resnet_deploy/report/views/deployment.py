@@ -70,7 +70,7 @@ def _sentences(deployment: Deployment) -> tuple[str, ...]:
         sentences.append(sensitivity.budget_line(deployment.budget))
     if deployment.verdict is not None:
         sentences.append(f"verdict: {deployment.verdict.text}")
-    if deployment.verdict is not None and deployment.fp32_is_better:
+    if deployment.verdict is not None and deployment.kept_fp32:
         sentences.append(deployment.verdict.keep_fp32)
         sentences.append("int8 was not written: --keep-slow writes it all the same")
     elif not deployment.files:
