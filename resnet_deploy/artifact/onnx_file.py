@@ -16,7 +16,6 @@ from resnet_deploy.artifact.metadata import class_names
 from resnet_deploy.artifact.model_file import (
     TensorSpec,
     metadata_of,
-    opset_of,
     parse_model,
     read_model,
     tensor_spec,
@@ -26,7 +25,7 @@ from resnet_deploy.artifact.told import as_told
 from resnet_deploy.canonical.floats import forget_stored, stored_types
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.graph.meaning import Meaning, meaning_of
-from resnet_deploy.graph.releases import min_onnxruntime
+from resnet_deploy.graph.releases import min_onnxruntime, opset_of
 from resnet_deploy.spec import (
     NOTHING_TOLD,
     InputContract,
