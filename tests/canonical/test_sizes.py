@@ -23,7 +23,7 @@ g (float[N,3,8,8] x) => (float[N,4,6,6] y) {
 
 
 def _net(taken: list[int | str], given: list[int | str]) -> onnx.ModelProto:
-    model = parse(NET, {"w": noise(4, 3, 3, 3)})
+    model: onnx.ModelProto = parse(NET, {"w": noise(4, 3, 3, 3)})
     for value, sizes in ((model.graph.input[0], taken), (model.graph.output[0], given)):
         for dim, size in zip(value.type.tensor_type.shape.dim, sizes, strict=False):
             dim.Clear()
@@ -53,7 +53,8 @@ def test_a_size_below_one_is_free(tmp_path: Path, taken, given, shapes) -> None:
 
 
 def test_what_is_free_or_fixed_stays_byte_for_byte() -> None:
-    for sizes in ([1], [4], ["N"], [""]):
+    every: tuple[list[int | str], ...] = ([1], [4], ["N"], [""])
+    for sizes in every:
         model = _net(sizes, sizes)
         before = model.SerializeToString()
         assert free_sizes(model) == 0

@@ -17,7 +17,7 @@ from resnet_deploy.spec import InputContract, InputFormat
 
 
 def _spec(form: InputFormat = InputFormat.FLOAT_NCHW) -> InputContract:
-    usual = InputContract.for_size(4, 6, channels=6)
+    usual = InputContract.for_size(8, 10, channels=6)
     return replace(usual, mean=(0.5,) * 6, std=(0.25,) * 6, format=form)
 
 
@@ -54,12 +54,12 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
         prepare_bands(arrays, 0, _spec())
     with pytest.raises(DatasetError, match="holds arrays of 5 channels, and the network takes pic"):
         arrays.image(0)
-    floats = array_dataset("f.npz", np.zeros((2, 4, 6, 6), np.float32), None)
+    floats = array_dataset("f.npz", np.zeros((2, 8, 10, 6), np.float32), None)
     with pytest.raises(DatasetError, match="and the file takes bytes: give uint8 arrays"):
         prepare_bands(floats, 0, _spec(InputFormat.UINT8_NHWC))
-    np.save(tmp_path / "nan.npy", np.full((2, 4, 6, 6), np.nan, np.float32))
+    np.save(tmp_path / "nan.npy", np.full((2, 8, 10, 6), np.nan, np.float32))
     with pytest.raises(DatasetError, match="NaN or infinite"):
         open_dataset(tmp_path / "nan.npy")
     (tmp_path / "cut.npy").write_bytes((tmp_path / "nan.npy").read_bytes()[:100])
-    with pytest.raises(DatasetError, match="is no readable .npy file"):
+    with pytest.raises(DatasetError, match="is no readable"):
         open_dataset(tmp_path / "cut.npy")
