@@ -79,7 +79,11 @@ def _only_reader(node: ir.Node) -> ir.Node | None:
 def _sources(gather: ir.Node, channels: int) -> NDArray[np.int64] | None:
     """Return, for every channel of the output, which one of the input it is."""
     places = constant(gather.inputs[1])
-    if places is None or places.ndim != 1 or not ((-channels <= places) & (places < channels)).all():
+    if (
+        places is None
+        or places.ndim != 1
+        or not ((-channels <= places) & (places < channels)).all()
+    ):
         return None
     return np.asarray(places % channels, np.int64)
 

@@ -10,9 +10,9 @@ traffic, and the last ones have the multiplications.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise, takewhile
 
 import onnx_ir as ir
 
@@ -38,7 +38,8 @@ class Stage:
     def __str__(self) -> str:
         """Return ``layer1.0 to layer1.2``: no more of the names than tells them apart."""
         first, last = self.first.split("."), self.last.split(".")
-        same = len(os.path.commonprefix([first, last])) + 1
+        pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+        same = len(list(pairs)) + 1
         names = ".".join(first[:same]), ".".join(last[:same])
         return names[0] if names[0] == names[1] else " to ".join(names)
 
@@ -66,21 +67,15 @@ def stages_of(model: ir.Model, *, most: int = MOST_STAGES) -> tuple[Stage, ...]:
             smallest[cut.size] = cut
     # A picture that grows again (a decoder) makes no stage of its own.
     ends = sorted(cut.position + 1 for size, cut in smallest.items() if size > 1)[: most - 1]
-    if ends and not _weighted(nodes[ends[-1] :]):
-        ends.pop()
+    if ends and not any(node.op_type == "Conv" for node in nodes[ends[-1] :]):
+        ends.pop()  # the classifier belongs to the last stage
     bounds = [0, *ends, len(nodes)]
-    parts = [nodes[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    parts = [nodes[start:end] for start, end in pairwise(bounds)]
     return tuple(_stage(part) for part in parts if part)
 
 
 def _stage(nodes: list[ir.Node]) -> Stage:
-    return Stage(
-        tuple(str(node.name) for node in nodes), module_of(nodes[0]), module_of(nodes[-1])
-    )
-
-
-def _weighted(nodes: Iterable[ir.Node]) -> bool:
-    return any(node.op_type in ("Conv", "Gemm") for node in nodes)
+    return Stage(tuple(str(node.name) for node in nodes), module_of(nodes[0]), module_of(nodes[-1]))
 
 
 def _cuts(graph: ir.Graph, nodes: list[ir.Node]) -> Iterable[_Cut]:

@@ -113,7 +113,9 @@ class Verdict:
         elif self.worth_it:
             start = f"worth it where it was made: well over {WORTH_IT} times as fast as fp32"
         elif self._faster:
-            start = f"faster where it was made, by less than {WORTH_IT}: {self._reason(lasting=True)}"
+            start = (
+                f"faster where it was made, by less than {WORTH_IT}: {self._reason(lasting=True)}"
+            )
         else:
             start = f"not worth it where it was made: {self._reason(lasting=True)}"
         mixed = (f"{self._stages()} in float",) if self.float_stages else ()
