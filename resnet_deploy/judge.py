@@ -105,7 +105,8 @@ def faster(first: Path, second: Path, images: Array, *, threads: int) -> float:
             seconds=_TIMED_SECONDS,
             most_runs=_MOST_RUNS,
         )
-    return statistics.median(a / b for a, b in zip(*times, strict=True))
+    first_ns, second_ns = times
+    return statistics.median([a / b for a, b in zip(first_ns, second_ns, strict=True)])
 
 
 def _timed(watches: Sequence[Stopwatch]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -117,7 +118,7 @@ def _timed(watches: Sequence[Stopwatch]) -> tuple[tuple[int, ...], tuple[int, ..
             watches, rounds=_ROUNDS, seconds=_TIMED_SECONDS, most_runs=_MOST_RUNS
         )
         fp32_ns, int8_ns = fp32_ns + first, int8_ns + second
-        low, high = median_interval([a / b for a, b in zip(fp32_ns, int8_ns, strict=True)])
+        low, high = median_interval(tuple(a / b for a, b in zip(fp32_ns, int8_ns, strict=True)))
         if not low < OFFERED < high:
             break
     return fp32_ns, int8_ns

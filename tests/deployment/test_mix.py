@@ -49,7 +49,9 @@ def test_every_stage_is_tried_once_beside_what_gained(
 
     whole: Any = ()
     best = find_mix(whole, (ONE, TWO, THREE), write, faster, silent)
-    assert best.stages == best.made == chosen
+    made: Any = best.made
+    assert best.stages == chosen
+    assert made == chosen
     assert len(written) <= 3
     assert [stages[-1] for stages in written] == [ONE, TWO, THREE][: len(written)]
 
@@ -90,8 +92,8 @@ def foreign(folder: Path) -> Path:
 def clocked(monkeypatch: pytest.MonkeyPatch, whole: float, mixed: float) -> None:
     """Let int8 be so many times as fast as fp32, in all or with stages in float."""
 
-    def judged(*paths: Path, macs: int, **words: Any) -> Verdict:
-        found = judge(*paths, macs=macs, **words)
+    def judged(fp32: Path, int8: Path, images: Any, **words: Any) -> Verdict:
+        found = judge(fp32, int8, images, **words)
         ratio = mixed if words["stages"] else whole
         times = (int(1e6 * ratio),) * 6, (1_000_000,) * 6
         return replace(found, fp32_ns=times[0], int8_ns=times[1], macs=10**9, vnni=True)
