@@ -13,9 +13,9 @@ import onnx_ir as ir
 from onnx import numpy_helper
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.model_file import opset_of
 from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError, one_line
 from resnet_deploy.graph.layers import FLOAT_KEY
+from resnet_deploy.graph.releases import opset_of
 from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.passes import INT8_PASSES, counts_text, run_passes
 from resnet_deploy.passes.clean import clean
@@ -37,7 +37,7 @@ from resnet_deploy.quantization.weights import (
     weighted_layers,
 )
 from resnet_deploy.rewrites.byte_input import byte_input
-from resnet_deploy.rewrites.opset import DEFAULT_OPSET, MIN_OPSET, set_opset
+from resnet_deploy.rewrites.opset import MAX_OPSET, MIN_OPSET, set_opset
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY, pixel_input
 from resnet_deploy.spec import Effort, FirstConv, InputContract, QuantSpec, TargetIsa
 
@@ -201,8 +201,7 @@ def _cleaned(model: onnx.ModelProto) -> ir.Model:
 
     A copy, because onnx_ir renames the tensors of the model that it was made from.
     """
-    opset = opset_of(model)
-    model = set_opset(model, opset if opset >= MIN_OPSET else DEFAULT_OPSET)
+    model = set_opset(model, min(max(opset_of(model), MIN_OPSET), MAX_OPSET))
     graph = ir.from_proto(onnx.shape_inference.infer_shapes(model))
     logger.info("before int8: %s", counts_text(run_passes(graph)))
     return graph
