@@ -58,6 +58,7 @@ class Verdict:
     all_int8_ratio: float | None = None
     float_share: float | None = None
     float_kinds: tuple[tuple[str, int], ...] = ()
+    slowest: tuple[tuple[str, float], ...] = ()
     saturation: SaturationReport | None = None
 
     @property
@@ -143,6 +144,12 @@ class Verdict:
             return (
                 f"the model is small, {self.macs / 1e6:.0f} million multiply-accumulates: what "
                 "every operator costs outweighs its arithmetic"
+            )
+        if self.slowest and not lasting:
+            named = ", ".join(f"{layer} {share:.0%}" for layer, share in self.slowest)
+            return (
+                "it moves memory more than it multiplies; of its time in int8, most goes into "
+                f"{named} (`resnet-deploy bench --profile` has them all)"
             )
         return "no single cause; see `resnet-deploy bench` with more rounds on a quiet machine"
 
