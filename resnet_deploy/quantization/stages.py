@@ -61,13 +61,16 @@ def stages_of(model: ir.Model, *, most: int = MOST_STAGES) -> tuple[Stage, ...]:
     """
     nodes = list(model.graph)
     smallest: dict[int, _Cut] = {}
+    convolutions = [place for place, node in enumerate(nodes) if node.op_type == "Conv"]
     for cut in _cuts(model.graph, nodes):
+        if not convolutions or cut.position < convolutions[0]:
+            continue  # what prepares the picture belongs to the first stage
         # The last one of the smallest: an expanded tensor inside of a block is larger.
         if cut.size not in smallest or cut.values <= smallest[cut.size].values:
             smallest[cut.size] = cut
     # A picture that grows again (a decoder) makes no stage of its own.
     ends = sorted(cut.position + 1 for size, cut in smallest.items() if size > 1)[: most - 1]
-    if ends and not any(node.op_type == "Conv" for node in nodes[ends[-1] :]):
+    if ends and ends[-1] > convolutions[-1]:
         ends.pop()  # the classifier belongs to the last stage
     bounds = [0, *ends, len(nodes)]
     parts = [nodes[start:end] for start, end in pairwise(bounds)]

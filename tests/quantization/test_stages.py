@@ -80,6 +80,13 @@ def test_some_stages_in_float(chosen: tuple[int, ...], tmp_path: Path) -> None:
     assert 10 * np.log10((wanted**2).sum() / ((wanted - found) ** 2).sum()) > 30
 
 
+def test_what_prepares_the_picture_belongs_to_the_first_stage() -> None:
+    text = TEXT.replace("(x, stem.weight)", "(pixels, stem.weight)")
+    text = text.replace("{\n", "{\n    scaled = Mul(x, step)\n    pixels = Add(scaled, level)\n", 1)
+    model = parse(text, WEIGHTS | {"step": np.float32(2), "level": np.float32(1)})
+    assert [str(stage).split()[0] for stage in fp32_stages(model)] == ["mul", "wide", "small"]
+
+
 def test_the_same_stages_give_the_same_bytes() -> None:
     stages = fp32_stages(net())
     files = []
