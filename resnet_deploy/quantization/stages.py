@@ -68,11 +68,14 @@ def stages_of(model: ir.Model, *, most: int = MOST_STAGES) -> tuple[Stage, ...]:
         # The last one of the smallest: an expanded tensor inside of a block is larger.
         if cut.size not in smallest or cut.values <= smallest[cut.size].values:
             smallest[cut.size] = cut
-    # A picture that grows again (a decoder) makes no stage of its own.
-    ends = sorted(cut.position + 1 for size, cut in smallest.items() if size > 1)[: most - 1]
-    if ends and ends[-1] > convolutions[-1]:
-        ends.pop()  # the classifier belongs to the last stage
-    bounds = [0, *ends, len(nodes)]
+    bounds = [0]
+    for cut in sorted(smallest.values(), key=lambda cut: cut.position):
+        end = cut.position + 1
+        # Each has a convolution; the classifier belongs to the last one.
+        inside = any(bounds[-1] <= place < end for place in convolutions)
+        if inside and cut.size > 1 and end <= convolutions[-1] and len(bounds) < most:
+            bounds.append(end)
+    bounds.append(len(nodes))
     parts = [nodes[start:end] for start, end in pairwise(bounds)]
     return tuple(_stage(part) for part in parts if part)
 
