@@ -22,6 +22,9 @@ SMALL_MACS = 20_000_000
 
 _NAMED = 3
 
+_MATTERS = 0.1
+"""Part of the time from which on float operators are why int8 gains little."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
@@ -138,7 +141,8 @@ class Verdict:
             share = "" if lasting or self.float_share is None else f"{self.float_share:.0%} of "
             named = ", ".join(f"{count} {kind}" for kind, count in self.float_kinds[:_NAMED])
             return f"{share}{'its' if share else 'some'} time goes into float operators: {named}"
-        if self.float_layers and not self.float_stages:
+        matters = lasting or self.float_share is None or self.float_share >= _MATTERS
+        if self.float_layers and not self.float_stages and matters:
             return f"these layers run in float: {_some(self.float_layers)}"
         if self.macs < SMALL_MACS:
             return (
