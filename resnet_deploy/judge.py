@@ -17,9 +17,9 @@ from resnet_deploy.measure.stopwatch import Stopwatch, take_turns
 from resnet_deploy.quantization.count_saturation import count_saturation
 from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.results import Environment, Inspection, ParityReport, Verdict
-from resnet_deploy.results.benchmark import OperatorKind
+from resnet_deploy.results.benchmark import OperatorKind, OperatorTime
 from resnet_deploy.results.interval import median_interval
-from resnet_deploy.results.verdict import OFFERED
+from resnet_deploy.results.verdict import OFFERED, SMALL_MACS, WORTH_IT
 from resnet_deploy.runners.cpu import default_threads, has_vnni
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import SessionSpec
@@ -31,6 +31,7 @@ _MOST_TURNS = 3
 """How often the rounds are run while the interval holds the ratio that decides."""
 
 _PROFILED_SECONDS = 0.3
+_SLOWEST = 3
 
 
 def judge(
@@ -66,6 +67,11 @@ def judge(
         batch = np.resize(images[0], (size, *images[0].shape[1:]))
         watches = [Stopwatch(runner, batch, size) for runner in (first, second)]
         fp32_ns, int8_ns = _timed(watches)
+    ratio = statistics.median([a / b for a, b in zip(fp32_ns, int8_ns, strict=True)])
+    little = ratio < WORTH_IT and macs >= SMALL_MACS
+    operators: tuple[OperatorTime, ...] = ()
+    if little or inspection.float_ops:
+        operators = profile_operators(int8, batch, SessionSpec(threads=threads), _PROFILED_SECONDS)
     last = None if parity is None else parity.cases[-1]
     return Verdict(
         cpu=environment.cpu,
@@ -85,8 +91,9 @@ def judge(
         float_layers=tuple(dict.fromkeys(operator.layer for operator in inspection.float_ops)),
         float_stages=tuple(map(str, stages)),
         all_int8_ratio=all_int8_ratio,
-        float_share=_float_share(int8, batch, threads) if inspection.float_ops else None,
+        float_share=_float_share(operators) if inspection.float_ops else None,
         float_kinds=_float_kinds(inspection),
+        slowest=_slowest(operators) if little else (),
         saturation=count_saturation(
             int8, images, data=data, images=sum(map(len, images)), threads=threads
         ),
@@ -105,7 +112,8 @@ def faster(first: Path, second: Path, images: Array, *, threads: int) -> float:
             seconds=_TIMED_SECONDS,
             most_runs=_MOST_RUNS,
         )
-    return statistics.median(a / b for a, b in zip(*times, strict=True))
+    first_ns, second_ns = times
+    return statistics.median([a / b for a, b in zip(first_ns, second_ns, strict=True)])
 
 
 def _timed(watches: Sequence[Stopwatch]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -117,20 +125,27 @@ def _timed(watches: Sequence[Stopwatch]) -> tuple[tuple[int, ...], tuple[int, ..
             watches, rounds=_ROUNDS, seconds=_TIMED_SECONDS, most_runs=_MOST_RUNS
         )
         fp32_ns, int8_ns = fp32_ns + first, int8_ns + second
-        low, high = median_interval([a / b for a, b in zip(fp32_ns, int8_ns, strict=True)])
+        low, high = median_interval(tuple(a / b for a, b in zip(fp32_ns, int8_ns, strict=True)))
         if not low < OFFERED < high:
             break
     return fp32_ns, int8_ns
 
 
-def _float_share(int8: Path, batch: Array, threads: int) -> float:
+def _float_share(operators: Sequence[OperatorTime]) -> float:
     """Return the part of the time that goes into float operators and conversions."""
-    spec = SessionSpec(threads=threads)
-    taken = profile_operators(int8, batch, spec, _PROFILED_SECONDS)
     by_kind: Counter[OperatorKind] = Counter()
-    for operator in taken:
+    for operator in operators:
         by_kind[operator.kind] += min(operator.runs_ns)
     return 1 - by_kind[OperatorKind.INT8] / by_kind.total()
+
+
+def _slowest(operators: Sequence[OperatorTime]) -> tuple[tuple[str, float], ...]:
+    """Return the layers that take most of the time, and their parts of it."""
+    by_layer: Counter[str] = Counter()
+    for operator in operators:
+        by_layer[operator.module] += min(operator.runs_ns)
+    whole = by_layer.total()
+    return tuple((layer, taken / whole) for layer, taken in by_layer.most_common(_SLOWEST))
 
 
 def _float_kinds(inspection: Inspection) -> tuple[tuple[str, int], ...]:

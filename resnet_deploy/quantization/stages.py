@@ -10,9 +10,9 @@ traffic, and the last ones have the multiplications.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise, takewhile
 
 import onnx_ir as ir
 
@@ -38,7 +38,8 @@ class Stage:
     def __str__(self) -> str:
         """Return ``layer1.0 to layer1.2``: no more of the names than tells them apart."""
         first, last = self.first.split("."), self.last.split(".")
-        same = len(os.path.commonprefix([first, last])) + 1
+        pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+        same = len(list(pairs)) + 1
         names = ".".join(first[:same]), ".".join(last[:same])
         return names[0] if names[0] == names[1] else " to ".join(names)
 
@@ -60,25 +61,27 @@ def stages_of(model: ir.Model, *, most: int = MOST_STAGES) -> tuple[Stage, ...]:
     """
     nodes = list(model.graph)
     smallest: dict[int, _Cut] = {}
+    convolutions = [place for place, node in enumerate(nodes) if node.op_type == "Conv"]
     for cut in _cuts(model.graph, nodes):
+        if not convolutions or cut.position < convolutions[0]:
+            continue  # what prepares the picture belongs to the first stage
         # The last one of the smallest: an expanded tensor inside of a block is larger.
         if cut.size not in smallest or cut.values <= smallest[cut.size].values:
             smallest[cut.size] = cut
-    # A picture that grows again (a decoder) makes no stage of its own.
-    ends = sorted(cut.position + 1 for size, cut in smallest.items() if size > 1)[: most - 1]
-    if ends and not _weighted(nodes[ends[-1] :]):
-        ends.pop()
-    bounds = [0, *ends, len(nodes)]
-    parts = [nodes[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    bounds = [0]
+    for cut in sorted(smallest.values(), key=lambda cut: cut.position):
+        end = cut.position + 1
+        # Each has a convolution; the classifier belongs to the last one.
+        inside = any(bounds[-1] <= place < end for place in convolutions)
+        if inside and cut.size > 1 and end <= convolutions[-1] and len(bounds) < most:
+            bounds.append(end)
+    bounds.append(len(nodes))
+    parts = [nodes[start:end] for start, end in pairwise(bounds)]
     return tuple(_stage(part) for part in parts if part)
 
 
 def _stage(nodes: list[ir.Node]) -> Stage:
     return Stage(tuple(str(node.name) for node in nodes), module_of(nodes[0]), module_of(nodes[-1]))
-
-
-def _weighted(nodes: Iterable[ir.Node]) -> bool:
-    return any(node.op_type in ("Conv", "Gemm") for node in nodes)
 
 
 def _cuts(graph: ir.Graph, nodes: list[ir.Node]) -> Iterable[_Cut]:

@@ -266,7 +266,7 @@ def with_float(
     were = _layers(net.prepared)
     now = _layers(prepared)
     weighted = [str(node.name) for node in plan.nodes if node.op_type in WEIGHTED]
-    changed = [name for name in weighted if now[name] != were.get(name)]
+    changed = [name for name in weighted if now.get(name) != were.get(name)]
     if missing or changed:
         raise UnsupportedGraphError(
             f"{(missing + changed)[0]} is another one when a part of the net stays in float"

@@ -22,6 +22,9 @@ SMALL_MACS = 20_000_000
 
 _NAMED = 3
 
+_MATTERS = 0.1
+"""Part of the time from which on float operators are why int8 gains little."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
@@ -58,6 +61,7 @@ class Verdict:
     all_int8_ratio: float | None = None
     float_share: float | None = None
     float_kinds: tuple[tuple[str, int], ...] = ()
+    slowest: tuple[tuple[str, float], ...] = ()
     saturation: SaturationReport | None = None
 
     @property
@@ -137,12 +141,19 @@ class Verdict:
             share = "" if lasting or self.float_share is None else f"{self.float_share:.0%} of "
             named = ", ".join(f"{count} {kind}" for kind, count in self.float_kinds[:_NAMED])
             return f"{share}{'its' if share else 'some'} time goes into float operators: {named}"
-        if self.float_layers and not self.float_stages:
+        matters = lasting or self.float_share is None or self.float_share >= _MATTERS
+        if self.float_layers and not self.float_stages and matters:
             return f"these layers run in float: {_some(self.float_layers)}"
         if self.macs < SMALL_MACS:
             return (
                 f"the model is small, {self.macs / 1e6:.0f} million multiply-accumulates: what "
                 "every operator costs outweighs its arithmetic"
+            )
+        if self.slowest and not lasting:
+            named = ", ".join(f"{layer} {share:.0%}" for layer, share in self.slowest)
+            return (
+                "it moves memory more than it multiplies; of its time in int8, most goes into "
+                f"{named} (`resnet-deploy bench --profile` has them all)"
             )
         return "no single cause; see `resnet-deploy bench` with more rounds on a quiet machine"
 

@@ -192,6 +192,7 @@ def _narrow_again(graph: ir.Graph, conv: ir.Node, copies: int) -> None:
     uses = list(wide.uses())
     weight = constant(conv.inputs[1])
     assert weight is not None, "it was just written"
+    usual = wide.shape
     for value in {conv.outputs[0], wide}:
         value.shape = None
     build = _Builder(graph, uses[0].node, f"{conv.name}.wide", conv)
@@ -199,6 +200,7 @@ def _narrow_again(graph: ir.Graph, conv: ir.Node, copies: int) -> None:
     shape = build.integers("shape", [0, 0, -1, len(weight) // copies])
     narrow = build.add("Reshape", [last, shape])
     result = build.add("Transpose", [narrow], perm=_FIRST)
+    result.shape = usual
     for use in uses:
         use.node.replace_input_with(use.idx, result)
 

@@ -44,6 +44,8 @@ def test_a_file_that_pays() -> None:
         ({"float_layers": tuple("abcde")}, "a, b, c and 2 more"),
         ({"macs": 4_000_000}, "the model is small, 4 million"),
         ({}, "no single cause"),
+        ({"slowest": (("stem", 0.31), ("head", 0.12))}, "most goes into stem 31%, head 12%"),
+        ({"float_share": 0.41, "float_kinds": (("Gelu", 18),)}, "41% of its time goes into float"),
     ],
 )
 def test_a_file_that_does_not_pay_says_why(change: dict[str, object], reason: str) -> None:
@@ -73,6 +75,18 @@ def test_what_the_card_keeps_has_no_times() -> None:
     assert again.lasting == FASTER.lasting
     small = replace(FASTER, macs=1_000_000)
     assert small.lasting == replace(small, int8_ns=FASTER.fp32_ns).lasting
+
+
+def test_less_than_a_tenth_faster_is_not_offered() -> None:
+    times = {ratio: (int(1e6 * ratio),) * 9 for ratio in (1.0, 1.09, 1.1, 1.4)}
+    verdicts = {
+        ratio: replace(FASTER, fp32_ns=ns, int8_ns=times[1.0]) for ratio, ns in times.items()
+    }
+    assert [ratio for ratio, verdict in verdicts.items() if verdict.offered] == [1.1, 1.4]
+    assert verdicts[1.4].text.startswith("faster on this CPU")
+    assert verdicts[1.4].lasting.startswith("faster where it was made, by less than 1.5")
+    assert "keep fp32: int8 is 1.09 times as fast at best" in verdicts[1.09].keep_fp32
+    assert all(replace(verdict, macs=1_000_000).offered for verdict in verdicts.values())
 
 
 def test_it_survives_json() -> None:
