@@ -92,7 +92,7 @@ class Real:
         return f"{Path(self.file).stem} ({self.package})"
 
 
-NSFW = ("--mean", "104,117,123", "--range", "0-255", "--channel-order", "bgr")
+NSFW: tuple[str, ...] = ("--mean", "104,117,123", "--range", "0-255", "--channel-order", "bgr")
 NSFW += ("--resize", "224x224", "--resize-mode", "squash")
 NETS: tuple[Made | Real, ...] = (
     Made(name="torchvision:mobilenet_v2", opset=11),
@@ -297,7 +297,7 @@ def came_of(row: Row) -> str:
 def table(record: dict[str, Any]) -> str:
     """Return the record as Markdown."""
     where = record["environment"]
-    heads = ("net", "from", "result", "float operators", "fp32", "int8", "faster")
+    heads: tuple[str, ...] = ("net", "from", "result", "float operators", "fp32", "int8", "faster")
     heads += ("SQNR", "equal top-1")
     rows = [heads, ("---",) * 2 + ("---",) + ("---:",) * 6]
     for row in record["nets"]:

@@ -28,11 +28,13 @@ def built(name: str) -> nn.Module:
     if package == "timm":
         import timm
 
-        return timm.create_model(model, pretrained=False)
+        net: nn.Module = timm.create_model(model, pretrained=False)
+        return net
     from torchvision import models
 
     own = {"init_weights": False} if model in ("googlenet", "inception_v3") else {}
-    return models.get_model(model, weights=None, **own)
+    other: nn.Module = models.get_model(model, weights=None, **own)
+    return other
 
 
 def pictures(folder: Path | None, size: int) -> torch.Tensor:
@@ -63,23 +65,27 @@ def look_trained(net: nn.Module, seen: torch.Tensor) -> nn.Module:
         if scale and float(parameter.abs().max()) < NEARLY_ZERO:
             parameter.copy_(0.3 + 0.3 * torch.rand(parameter.shape))
     net.train()
-    for batch in seen.split(BATCH):
-        net(batch)
+    for start in range(0, len(seen), BATCH):
+        net(seen[start : start + BATCH])
     return net.eval()
 
 
 def write(net: nn.Module, path: Path, size: int, opset: int, dynamo: bool) -> None:
     """Export ``net`` with a batch size of any number."""
-    named = {"input_names": ["input"], "output_names": ["output"], "opset_version": opset}
     example = (torch.randn(2, 3, size, size),)
-    if dynamo:
-        batch = ({0: torch.export.Dim("batch")},)
-        torch.onnx.export(
-            net, example, path, dynamo=True, dynamic_shapes=batch, external_data=False, **named
-        )
-    else:
-        axes = {"input": {0: "batch"}, "output": {0: "batch"}}
-        torch.onnx.export(net, example, path, dynamo=False, dynamic_axes=axes, **named)
+    axes = {"input": {0: "batch"}, "output": {0: "batch"}}
+    torch.onnx.export(
+        net,
+        example,
+        path,
+        input_names=["input"],
+        output_names=["output"],
+        opset_version=opset,
+        dynamo=dynamo,
+        dynamic_shapes=({0: torch.export.Dim("batch")},) if dynamo else None,
+        dynamic_axes=None if dynamo else axes,
+        external_data=False,
+    )
 
 
 def main() -> None:
