@@ -195,14 +195,13 @@ class _Subject:
 
     def __init__(self, artifact: Artifact, dataset: Dataset, threads: int) -> None:
         self.artifact = artifact
-        path = artifact.path
         check_has_classes(artifact)
         self.preprocess: InputContract = input_preprocess(self.artifact)
         self.ranks: list[int] = []
         self.predicted: list[int] = []
         self.confidences: list[float] = []
         self._dataset = dataset
-        self._runner: Runner = OrtRunner(path, SessionSpec(threads=threads, spin=False))
+        self._runner: Runner = OrtRunner(artifact.plain, SessionSpec(threads=threads, spin=False))
         # One empty image tells the number of classes, which the file need not declare, and
         # finds a model that can't run before thousands of images are read.
         shape = (1, *self.preprocess.shape)

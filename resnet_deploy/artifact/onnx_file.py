@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,12 +18,15 @@ from resnet_deploy.artifact.model_file import (
     metadata_of,
     opset_of,
     parse_model,
+    read_file,
     read_model,
     tensor_spec,
 )
 from resnet_deploy.artifact.output_kind import PROBABILITIES, assumed_output, is_guess, kind_of
 from resnet_deploy.artifact.told import as_told
-from resnet_deploy.errors import ArtifactError
+from resnet_deploy.canonical.outputs import keep_output
+from resnet_deploy.errors import ArtifactError, SpecError
+from resnet_deploy.graph.answer import answer_of
 from resnet_deploy.graph.meaning import Meaning, meaning_of
 from resnet_deploy.graph.releases import min_onnxruntime
 from resnet_deploy.spec import (
@@ -33,6 +37,9 @@ from resnet_deploy.spec import (
 )
 
 _PROTOBUF_LIMIT = 2**31 - 1
+
+_MOST_SHOWN = 4
+"""Inputs that a message lists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +71,22 @@ class Artifact:
     values: int | None = None
     names: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    copy: Path | None = field(default=None, repr=False, compare=False)
     scratch: Scratch | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def plain(self) -> Path:
+        """What is read and run: the file, or a copy of it as a plain classifier.
+
+        A copy is made where an output is no tensor, where one of several outputs is taken, and
+        where the file as it is can't be fed; messages and results name ``path`` all the same.
+        """
+        return self.copy or self.path
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether ``path`` stays when nobody refers to this any more."""
+        return self.scratch is None or self.copy is not None
 
     @property
     def made_sha256(self) -> str:
@@ -121,11 +143,31 @@ class Artifact:
 def load(path: Path, told: Told = NOTHING_TOLD) -> Artifact:
     """Open an ONNX image network without running it; ``told`` is what its user says of it.
 
+    Of several outputs the one that counts classes is taken, or the one that is told.
+
     Raises:
         ArtifactError: the file is missing, truncated, no ONNX model, or does not take one image.
+        UnsupportedGraphError: none of its outputs is made of numbers.
         SpecError: it can't answer that, or be fed like that.
     """
-    return as_told(describe(read_model(path), path), told)
+    read = read_file(path)
+    notice = _take_output(read.model, path, told.output_name)
+    artifact = describe(read.model, path)
+    if notice is not None or not read.as_it_was:
+        scratch = Scratch()
+        copied = scratch.folder / path.name
+        write_atomically(copied, _serialized(read.model, path))
+        artifact = replace(artifact, copy=copied, scratch=scratch)
+    if notice:
+        artifact = replace(artifact, notices=(*artifact.notices, notice))
+    return as_told(artifact, told)
+
+
+def load_beside(path: Path, other: Artifact, told: Told = NOTHING_TOLD) -> Artifact:
+    """Open the file at ``path``, which is compared with ``other``: the same output is taken."""
+    own = {value.name for value in read_model(path).graph.output}
+    same = other.output.name if len(other.outputs) == 1 and other.output.name in own else None
+    return load(path, replace(told, output_name=same))
 
 
 def opened_file(given: Path | Artifact, told: Told = NOTHING_TOLD) -> Artifact:
@@ -133,15 +175,48 @@ def opened_file(given: Path | Artifact, told: Told = NOTHING_TOLD) -> Artifact:
     return load(given, told) if isinstance(given, Path) else given
 
 
+def _take_output(model: onnx.ModelProto, path: Path, told: str | None) -> str | None:
+    """Leave ``model`` the output that is told or meant; return what to say of it.
+
+    None where the outputs stay as they are, empty where there is nothing to say.
+
+    Raises:
+        SpecError: there is no output of that name.
+    """
+    outputs = [value.name for value in model.graph.output]
+    if told is not None and told not in outputs:
+        raise SpecError(f"{path} has no output {told!r}: --output-name takes {', '.join(outputs)}")
+    if len(outputs) < 2:
+        return None
+    if told is not None:
+        keep_output(model, told)
+        return ""
+    metadata = metadata_of(model)
+    answer = None if CARD_KEY in metadata else answer_of(model.graph, len(class_names(metadata)))
+    if answer is None:
+        return None
+    keep_output(model, answer.name)
+    listed = f"of its outputs {', '.join(outputs)}"
+    if not answer.assumed:
+        return f"{listed} it is {answer.name} that counts classes; --output-name takes another"
+    return (
+        f"{listed} {answer.name} is taken for the values by class (assumed; else say --output-name "
+        f"{' or '.join(answer.rivals)})"
+    )
+
+
+def _serialized(model: onnx.ModelProto, path: Path) -> bytes:
+    if model.ByteSize() > _PROTOBUF_LIMIT:
+        raise ArtifactError(f"{path} would exceed 2 GB, the limit of one ONNX file")
+    return model.SerializeToString(deterministic=True)
+
+
 def describe(model: onnx.ModelProto, path: Path) -> Artifact:
     """Return the artifact that ``model``, read from ``path``, is."""
     initializers = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in initializers]
     if len(inputs) != 1 or not model.graph.output:
-        raise ArtifactError(
-            f"{path} has {len(inputs)} inputs and {len(model.graph.output)} outputs: "
-            "an image classifier has one input and at least one output"
-        )
+        raise ArtifactError(_not_one_input(path, inputs, len(model.graph.output)))
     spec = tensor_spec(inputs[0])
     if len(spec.shape) != 4:
         raise ArtifactError(
@@ -179,6 +254,20 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
     )
 
 
+def _not_one_input(path: Path, inputs: Sequence[onnx.ValueInfoProto], outputs: int) -> str:
+    """Return why a file that does not take one picture is refused."""
+    if len(inputs) < 2 or not outputs:
+        return (
+            f"{path} has {len(inputs)} inputs and {outputs} outputs: an image classifier has one "
+            "input and at least one output"
+        )
+    shown = ", ".join(str(tensor_spec(value)) for value in inputs[:_MOST_SHOWN])
+    return (
+        f"{path} has {len(inputs)} inputs and {outputs} outputs: {shown}; an image classifier "
+        "takes the picture alone: export it with the others as constants"
+    )
+
+
 def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
     """Write ``model`` with ``card`` to ``path`` as one file, whole or not at all.
 
@@ -190,9 +279,7 @@ def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
     card = replace(card, min_onnxruntime=min_onnxruntime(model))
     stamped = copy.deepcopy(model)
     onnx.helper.set_model_props(stamped, {**metadata_of(stamped), CARD_KEY: card.to_json()})
-    if stamped.ByteSize() > _PROTOBUF_LIMIT:
-        raise ArtifactError(f"{path} would exceed 2 GB, the limit of one ONNX file")
-    write_atomically(path, stamped.SerializeToString(deterministic=True))
+    write_atomically(path, _serialized(stamped, path))
     return describe(stamped, path)
 
 
@@ -208,7 +295,7 @@ def make(model: onnx.ModelProto, card: Card, name: str) -> Artifact:
 
 def with_card(artifact: Artifact, card: Card) -> Artifact:
     """Return the same network with another card, not saved yet."""
-    return make(parse_model(artifact.path), card, artifact.path.name)
+    return make(parse_model(artifact.plain), card, artifact.path.name)
 
 
 def write(artifact: Artifact, path: Path, *, force: bool = False) -> Artifact:
@@ -219,7 +306,7 @@ def write(artifact: Artifact, path: Path, *, force: bool = False) -> Artifact:
     """
     check_replaceable(path, force=force)
     write_atomically(path, artifact.path.read_bytes())
-    return replace(artifact, path=path, scratch=None)
+    return replace(artifact, path=path, scratch=None if artifact.copy is None else artifact.scratch)
 
 
 def check_replaceable(path: Path, *, force: bool) -> None:

@@ -13,12 +13,13 @@ from collections.abc import Callable
 
 import onnx
 
+from resnet_deploy.canonical.answers import tensors_for_answers
 from resnet_deploy.canonical.inputs import unlist_initializers
 
 Step = Callable[[onnx.ModelProto], int]
 """Rewrites a model in place and returns how often."""
 
-STEPS: tuple[Step, ...] = (unlist_initializers,)
+STEPS: tuple[Step, ...] = (unlist_initializers, tensors_for_answers)
 """In the order in which they run."""
 
 

@@ -53,7 +53,7 @@ def with_input(source: Artifact, wanted: InputFormat | None) -> Artifact:
     contract = replace(card.preprocess, format=wanted)
     baked = (contract.baked_assumption,) if contract.baked_assumption else ()
     card = replace(card, preprocess=contract, assumed=(*card.assumed, *baked))
-    graph = bake_input(read_model(source.path), card.preprocess)
+    graph = bake_input(read_model(source.plain), card.preprocess)
     return replace(make(graph, card, source.path.name), sha256=source.sha256)
 
 

@@ -56,14 +56,17 @@ class Meaning:
     values: int | None = None
 
 
-def meaning_of(graph: onnx.GraphProto) -> Meaning:
-    """Return what ``graph`` answers, as far as its nodes and the names of its outputs tell."""
-    return _Walk(graph).meaning()
+def meaning_of(graph: onnx.GraphProto, output: onnx.ValueInfoProto | None = None) -> Meaning:
+    """Return what ``graph`` answers, as far as its nodes and the names of its outputs tell.
+
+    With ``output``: what this one of them says.
+    """
+    return _Walk(graph, graph.output if output is None else [output]).meaning()
 
 
 class _Walk:
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self._outputs = graph.output
+    def __init__(self, graph: onnx.GraphProto, outputs: Sequence[onnx.ValueInfoProto]) -> None:
+        self._outputs = outputs
         self._made_by = {name: node for node in graph.node for name in node.output}
         self._weights = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
 

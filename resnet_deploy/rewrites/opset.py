@@ -113,9 +113,11 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
             for node in converted.graph.node:
                 if node.domain == _ASIDE:
                     node.domain = ""
+        own = onnx.helper.make_opsetid("", opset)
+        others = [e for e in model.opset_import if e.domain not in ("", "ai.onnx")]
+        converted.ir_version = onnx.helper.find_min_ir_version_for([own, *others], True)
         del converted.opset_import[:]
-        converted.opset_import.append(onnx.helper.make_opsetid("", opset))
-        converted.ir_version = onnx.helper.find_min_ir_version_for(list(converted.opset_import))
+        converted.opset_import.extend((own, *others))
         onnx.checker.check_model(converted)
     except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
         raise ExportError(f"the graph does not fit opset {opset}: {one_line(error)}") from error
