@@ -52,9 +52,10 @@ class Artifact:
     tells, so the usual is assumed. ``gives_probabilities``: the values by class are probabilities
     already, not logits; there are ``values`` of them in the first output, None where the file does
     not say. ``names`` of classes are what another exporter left in the file; ``notices`` are about
-    what it says of its pictures and can't be done, or contradicts its graph. ``scratch`` keeps the
-    temporary folder of a file that was not saved yet; it goes with the last artifact that refers to
-    it.
+    what it says of its pictures and can't be done, or contradicts its graph. ``taken`` tells which of
+    several outputs was taken unasked. ``copy`` is what is read and run where the file itself is no
+    plain classifier, see :attr:`plain`. ``scratch`` keeps the temporary folder of a copy, or of a
+    file that was not saved yet; it goes with the last artifact that refers to it.
     """
 
     path: Path
@@ -71,6 +72,7 @@ class Artifact:
     values: int | None = None
     names: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    taken: str = ""
     copy: Path | None = field(default=None, repr=False, compare=False)
     scratch: Scratch | None = field(default=None, repr=False, compare=False)
 
@@ -159,7 +161,7 @@ def load(path: Path, told: Told = NOTHING_TOLD) -> Artifact:
         write_atomically(copied, _serialized(read.model, path))
         artifact = replace(artifact, copy=copied, scratch=scratch)
     if notice:
-        artifact = replace(artifact, notices=(*artifact.notices, notice))
+        artifact = replace(artifact, taken=notice, notices=(*artifact.notices, notice))
     return as_told(artifact, told)
 
 
@@ -200,7 +202,7 @@ def _take_output(model: onnx.ModelProto, path: Path, told: str | None) -> str | 
     if not answer.assumed:
         return f"{listed} it is {answer.name} that counts classes; --output-name takes another"
     return (
-        f"{listed} {answer.name} is taken for the values by class (assumed; else say --output-name "
+        f"{listed} it is {answer.name} that is taken for the values by class (assumed; else say --output-name "
         f"{' or '.join(answer.rivals)})"
     )
 

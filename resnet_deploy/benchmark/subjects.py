@@ -40,8 +40,8 @@ def open_models(models: Sequence[Path], output_name: str | None = None) -> list[
     if not models:
         raise SpecError("there is nothing to measure: name at least one ONNX file")
     first = load(models[0], Told(output_name=output_name))
-    for notice in first.notices if first.copy is not None else ():
-        logger.warning("%s: %s", first.path.name, notice)
+    if first.taken:
+        logger.warning("%s: %s", first.path.name, first.taken)
     artifacts = [first, *(load_beside(path, first) for path in models[1:])]
     sibling = models[0].with_suffix(".int8.onnx")
     if len(models) == 1 and not artifacts[0].quantized and sibling.exists():

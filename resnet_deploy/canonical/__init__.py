@@ -14,12 +14,13 @@ from collections.abc import Callable
 import onnx
 
 from resnet_deploy.canonical.answers import tensors_for_answers
+from resnet_deploy.canonical.fused import unfuse
 from resnet_deploy.canonical.inputs import unlist_initializers
 
 Step = Callable[[onnx.ModelProto], int]
 """Rewrites a model in place and returns how often."""
 
-STEPS: tuple[Step, ...] = (unlist_initializers, tensors_for_answers)
+STEPS: tuple[Step, ...] = (unlist_initializers, unfuse, tensors_for_answers)
 """In the order in which they run."""
 
 

@@ -48,7 +48,7 @@ def tensors_for_answers(model: onnx.ModelProto) -> int:
     for value in odd:
         scores = _scores(value, made_by)
         if scores and scores not in {output.name for output in kept}:
-            kept.append(_output(value, scores, graph, made_by))
+            kept.append(_output(value, scores, model, made_by))
     if not kept:
         listed = ", ".join(f"{value.name} ({_kind(value)})" for value in odd)
         raise UnsupportedGraphError(
@@ -92,22 +92,15 @@ def _scores(value: onnx.ValueInfoProto, made_by: dict[str, onnx.NodeProto]) -> s
 def _output(
     value: onnx.ValueInfoProto,
     scores: str,
-    graph: onnx.GraphProto,
+    model: onnx.ModelProto,
     made_by: dict[str, onnx.NodeProto],
 ) -> onnx.ValueInfoProto:
     """Return the output ``value`` as the tensor ``scores``, which gets its name."""
+    graph = model.graph
     wrapper = next(node for node in graph.node if value.name in node.output)
     wrapper.output[list(wrapper.output).index(value.name)] = ""
-    known = next((info for info in graph.value_info if info.name == scores), None)
     result = onnx.ValueInfoProto()
-    if known is not None:
-        result.CopyFrom(known)
-    else:
-        classes = len(_labels_of(wrapper))
-        result.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
-        if classes:
-            result.type.tensor_type.shape.dim.add(dim_param="N")
-            result.type.tensor_type.shape.dim.add(dim_value=classes)
+    result.CopyFrom(_declared(scores, model) or _row(scores, len(_labels_of(wrapper))))
     result.name = value.name
     maker = made_by.get(scores)
     if maker is None:  # an input or a constant of the graph
@@ -116,6 +109,23 @@ def _output(
     maker.output[list(maker.output).index(scores)] = value.name
     _rename(graph, scores, value.name)
     return result
+
+
+def _declared(name: str, model: onnx.ModelProto) -> onnx.ValueInfoProto | None:
+    """Return the type and shape of a tensor, where they can be inferred."""
+    infos = list(model.graph.value_info)
+    if all(info.name != name for info in infos):
+        try:
+            infos = list(onnx.shape_inference.infer_shapes(model).graph.value_info)
+        except (RuntimeError, ValueError):  # of a file that contradicts itself; ORT may run it
+            return None
+    found = next((info for info in infos if info.name == name), None)
+    return found if found is not None and found.type.tensor_type.HasField("shape") else None
+
+
+def _row(name: str, classes: int) -> onnx.ValueInfoProto:
+    shape = ["N", classes or None]
+    return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:

@@ -42,7 +42,7 @@ def drop_unused(model: onnx.ModelProto) -> None:
         del graph.input[:]
         graph.input.extend(inputs)
     if not model.functions:
-        used = {"", "ai.onnx"} | set(_domains(graph))
+        used = {"", "ai.onnx"} | set(domains_of(graph))
         imports = [entry for entry in model.opset_import if entry.domain in used]
         del model.opset_import[:]
         model.opset_import.extend(imports)
@@ -58,9 +58,10 @@ def read_by(node: onnx.NodeProto) -> Iterator[str]:
                 yield from read_by(inner)
 
 
-def _domains(graph: onnx.GraphProto) -> Iterator[str]:
+def domains_of(graph: onnx.GraphProto) -> Iterator[str]:
+    """Yield the domain of every operator of ``graph``, those inside subgraphs too."""
     for node in graph.node:
         yield node.domain
         for attribute in node.attribute:
             for subgraph in (attribute.g, *attribute.graphs):
-                yield from _domains(subgraph)
+                yield from domains_of(subgraph)

@@ -7,6 +7,7 @@ import copy
 import onnx
 
 from resnet_deploy.artifact.model_file import opset_of
+from resnet_deploy.canonical.outputs import domains_of
 from resnet_deploy.errors import ExportError, SpecError, one_line
 from resnet_deploy.graph.module_names import restore_modules
 from resnet_deploy.graph.releases import newest_opset
@@ -114,7 +115,8 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
                 if node.domain == _ASIDE:
                     node.domain = ""
         own = onnx.helper.make_opsetid("", opset)
-        others = [e for e in model.opset_import if e.domain not in ("", "ai.onnx")]
+        used = set(domains_of(model.graph)) - {"", "ai.onnx"}
+        others = [entry for entry in model.opset_import if entry.domain in used]
         converted.ir_version = onnx.helper.find_min_ir_version_for([own, *others], True)
         del converted.opset_import[:]
         converted.opset_import.extend((own, *others))
