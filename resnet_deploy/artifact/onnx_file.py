@@ -97,7 +97,7 @@ class Artifact:
 
     @property
     def precision(self) -> str:
-        """``int8`` when the graph holds QuantizeLinear, else ``fp32``."""
+        """``int8`` when values become 8 bits in the graph, in whatever form, else ``fp32``."""
         return "int8" if self.quantized else "fp32"
 
     @property
@@ -251,7 +251,7 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
         names=names,
         preprocess=contract,
         notices=notices,
-        quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
+        quantized=any(map(_is_int8, model.graph.node)),
         card=card,
     )
 
@@ -325,6 +325,12 @@ def check_replaceable(path: Path, *, force: bool) -> None:
     raise ArtifactError(
         f"{path} exists and was not written by resnet-deploy: use --force to replace it"
     )
+
+
+def _is_int8(node: onnx.NodeProto) -> bool:
+    """Whether ``node`` makes 8 bits of its values, or takes them; stored weights alone may be."""
+    kinds = ("QuantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QGemm")
+    return node.op_type in kinds or node.op_type.startswith(("QLinear", "DynamicQuantize"))
 
 
 def _is_assumed(meaning: Meaning, card: Card | None, kind: OutputKind | None) -> bool:
