@@ -13,6 +13,7 @@ from PIL import Image
 
 from resnet_deploy.artifact.onnx_file import Artifact, opened_file
 from resnet_deploy.data.images import read_image
+from resnet_deploy.data.labels import has_background
 from resnet_deploy.data.loader import prepared_batches
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import DatasetError, SpecError
@@ -76,7 +77,10 @@ def classify(
             progress("classifying", len(found), len(images))
     if not artifact.class_names and not classes[0].startswith("class "):
         logger.warning(
-            "%s names no classes: its 1000 outputs are taken for ImageNet's", artifact.path.name
+            "%s names no classes: its %d outputs are taken for ImageNet's%s",
+            artifact.path.name,
+            len(classes),
+            ", the first for the background" if has_background((), len(classes)) else "",
         )
     return tuple(found)
 

@@ -38,6 +38,9 @@ from resnet_deploy.spec import (
 
 _PROTOBUF_LIMIT = 2**31 - 1
 
+_WITH_BACKGROUND = 1001
+"""Outputs of TensorFlow's ImageNet nets: the background is in front of the 1000 classes."""
+
 _MOST_SHOWN = 4
 """Inputs that a message lists."""
 
@@ -52,10 +55,10 @@ class Artifact:
     tells, so the usual is assumed. ``gives_probabilities``: the values by class are probabilities
     already, not logits; there are ``values`` of them in the first output, None where the file does
     not say. ``names`` of classes are what another exporter left in the file; ``notices`` are about
-    what it says of its pictures and can't be done, or contradicts its graph. ``taken`` tells which of
-    several outputs was taken unasked. ``copy`` is what is read and run where the file itself is no
-    plain classifier, see :attr:`plain`. ``scratch`` keeps the temporary folder of a copy, or of a
-    file that was not saved yet; it goes with the last artifact that refers to it.
+    what it says of its pictures and can't be done, or contradicts its graph. ``taken`` tells which
+    of several outputs was taken unasked. ``copy`` is what is read and run where the file itself is
+    no plain classifier, see :attr:`plain`. ``scratch`` keeps the temporary folder of a copy, or of
+    a file that was not saved yet; it goes with the last artifact that refers to it.
     """
 
     path: Path
@@ -116,6 +119,7 @@ class Artifact:
         taken, other = {
             OutputKind.SIGMOID: ("the probabilities of classes, one a picture", "multi-label"),
             OutputKind.BINARY: ("the logit of one of two classes", "embedding"),
+            OutputKind.EMBEDDING: ("an embedding", "logits, multi-label, …"),
         }.get(self.output_kind, ("logits of classes", "embedding, multi-label, …"))
         return (
             f"{self.path.name}: nothing tells what {self.output} is; taken for {taken} (assumed; "
@@ -201,9 +205,10 @@ def _take_output(model: onnx.ModelProto, path: Path, told: str | None) -> str | 
     listed = f"of its outputs {', '.join(outputs)}"
     if not answer.assumed:
         return f"{listed} it is {answer.name} that counts classes; --output-name takes another"
+    rivals = " or ".join(answer.rivals)
     return (
-        f"{listed} it is {answer.name} that is taken for the values by class (assumed; else say --output-name "
-        f"{' or '.join(answer.rivals)})"
+        f"{listed} it is {answer.name} that is taken for the values by class (assumed; else say "
+        f"--output-name {rivals})"
     )
 
 
@@ -244,7 +249,7 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
         opset=opset_of(model),
         input=spec,
         outputs=tuple(tensor_spec(value) for value in model.graph.output),
-        output_kind=kind or OutputKind.LOGITS,
+        output_kind=kind or meaning.usual,
         assumed_kind=_is_assumed(meaning, card, kind),
         gives_probabilities=meaning.probabilities or kind in PROBABILITIES,
         values=meaning.values,
@@ -341,5 +346,7 @@ def _is_assumed(meaning: Meaning, card: Card | None, kind: OutputKind | None) ->
 
 def _fitting(names: tuple[str, ...], values: int | None) -> tuple[str, ...]:
     """Return ``names`` where they can be those of ``values``: one value has two classes."""
+    if values == _WITH_BACKGROUND and len(names) == values - 1:
+        return ("background", *names)
     fits = values is None or len(names) == values or (values == 1 and len(names) == 2)
     return names if fits else ()

@@ -42,18 +42,36 @@ _ACTIVATIONS = ("Gelu", "HardSwish", "LeakyRelu", "PRelu", "Relu", "Tanh")
 _POOLS = frozenset(("GlobalAveragePool", "ReduceMean"))
 
 
+_EMBEDDING_WIDTHS = (128, 256, 512)
+"""Of embeddings; hardly anybody has so many classes, and then they have names."""
+
+_NORMALISED_WIDTHS = (64, *_EMBEDDING_WIDTHS, 1024, 2048)
+"""The same behind a BatchNorm, in which hardly any classifier ends."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Meaning:
     """What a graph answers.
 
     ``kind`` is None where nothing tells. ``probabilities``: values by class or label are from 0 to
     1 already, not logits. ``values`` is how many the first output has for one image, None where the
-    file does not say.
+    file does not say. ``normalised``: they come out of a BatchNorm.
     """
 
     kind: OutputKind | None = None
     probabilities: bool = False
     values: int | None = None
+    normalised: bool = False
+
+    @property
+    def usual(self) -> OutputKind:
+        """What is assumed where nothing tells: an embedding of a width that is usual, or logits.
+
+        Nets for faces and for finding again end in a linear layer and a BatchNorm, which may be
+        folded into it (ArcFace, arXiv:1801.07698, section 3.1: 512 values).
+        """
+        widths = _NORMALISED_WIDTHS if self.normalised else _EMBEDDING_WIDTHS
+        return OutputKind.EMBEDDING if self.values in widths else OutputKind.LOGITS
 
 
 def meaning_of(graph: onnx.GraphProto, output: onnx.ValueInfoProto | None = None) -> Meaning:
@@ -104,7 +122,8 @@ class _Walk:
             kind = None
         elif values == 1 and kind is not OutputKind.SOFTMAX:
             kind = OutputKind.BINARY
-        return Meaning(kind=kind, probabilities=probabilities, values=values)
+        normalised = end is not None and end.op_type == "BatchNormalization"
+        return Meaning(kind=kind, probabilities=probabilities, values=values, normalised=normalised)
 
     def _source(self, name: str) -> str:
         """Return the tensor whose values ``name`` has, in another shape or type."""
