@@ -10,7 +10,9 @@ from google.protobuf.message import DecodeError
 
 from resnet_deploy.artifact.external_data import read_external_data
 from resnet_deploy.canonical import canonical
+from resnet_deploy.canonical.order import sort_nodes
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError, one_line
+from resnet_deploy.graph.releases import opset_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,7 @@ def read_file(path: Path) -> ReadFile:
     """
     model = parse_model(path)
     read_external_data(model, path)
+    sort_nodes(model)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
@@ -69,17 +72,19 @@ def read_file(path: Path) -> ReadFile:
     return ReadFile(model=model, as_it_was=before == _interface(model.graph))
 
 
-def _interface(graph: onnx.GraphProto) -> list[tuple[str, object, bool]]:
-    """Return names and types of what ``graph`` takes and gives, and whether its batch is 0."""
+def _interface(graph: onnx.GraphProto) -> list[tuple[str, str | None, bool]]:
+    """Return names and kinds of what ``graph`` takes and gives, and whether it takes nothing.
+
+    Floats of another width are told to who feeds the file.
+    """
     stored = {tensor.name for tensor in graph.initializer}
-    found: list[tuple[str, object, bool]] = []
-    for value in (*graph.input, *graph.output):
-        tensor = value.type.tensor_type
-        batch = tensor.shape.dim[:1]
-        none = any(dim.HasField("dim_value") and dim.dim_value == 0 for dim in batch)
-        kind = value.type.WhichOneof("value")
+    found: list[tuple[str, str | None, bool]] = []
+    for value in graph.input:
+        dims = value.type.tensor_type.shape.dim
+        none = any(dim.HasField("dim_value") and dim.dim_value == 0 for dim in dims)
         if value.name not in stored:
-            found.append((value.name, tensor.elem_type if kind == "tensor_type" else kind, none))
+            found.append((value.name, value.type.WhichOneof("value"), none))
+    found += [(value.name, value.type.WhichOneof("value"), False) for value in graph.output]
     return found
 
 
@@ -89,12 +94,6 @@ def tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
     dims = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
     return TensorSpec(name=value.name, dtype=dtype, shape=dims)
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    """Return the version of the default operator set; 0 when the model imports none."""
-    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
-    return max(versions, default=0)
 
 
 def metadata_of(model: onnx.ModelProto) -> dict[str, str]:

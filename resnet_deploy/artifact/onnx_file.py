@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from resnet_deploy.artifact.metadata import class_names
 from resnet_deploy.artifact.model_file import (
     TensorSpec,
     metadata_of,
-    opset_of,
     parse_model,
     read_file,
     read_model,
@@ -24,11 +23,12 @@ from resnet_deploy.artifact.model_file import (
 )
 from resnet_deploy.artifact.output_kind import PROBABILITIES, assumed_output, is_guess, kind_of
 from resnet_deploy.artifact.told import as_told
+from resnet_deploy.canonical.floats import forget_stored, stored_types
 from resnet_deploy.canonical.outputs import keep_output
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.graph.answer import answer_of
 from resnet_deploy.graph.meaning import Meaning, meaning_of
-from resnet_deploy.graph.releases import min_onnxruntime
+from resnet_deploy.graph.releases import min_onnxruntime, opset_of
 from resnet_deploy.spec import (
     NOTHING_TOLD,
     InputContract,
@@ -37,6 +37,8 @@ from resnet_deploy.spec import (
 )
 
 _PROTOBUF_LIMIT = 2**31 - 1
+
+_PRECISIONS = {"float16": "fp16", "bfloat16": "bf16", "float64": "fp64"}
 
 _WITH_BACKGROUND = 1001
 """Outputs of TensorFlow's ImageNet nets: the background is in front of the 1000 classes."""
@@ -54,11 +56,12 @@ class Artifact:
     graph looks like, what the card says, or what the user does; ``assumed_kind``: none of these
     tells, so the usual is assumed. ``gives_probabilities``: the values by class are probabilities
     already, not logits; there are ``values`` of them in the first output, None where the file does
-    not say. ``names`` of classes are what another exporter left in the file; ``notices`` are about
-    what it says of its pictures and can't be done, or contradicts its graph. ``taken`` tells which
-    of several outputs was taken unasked. ``copy`` is what is read and run where the file itself is
-    no plain classifier, see :attr:`plain`. ``scratch`` keeps the temporary folder of a copy, or of
-    a file that was not saved yet; it goes with the last artifact that refers to it.
+    not say. ``stored`` is the type of the weights in the file. ``names`` of classes are what
+    another exporter left in the file; ``notices`` are about what it says of its pictures and can't
+    be done, or contradicts its graph. ``taken`` tells which of several outputs was taken unasked.
+    ``copy`` is what is read and run where the file itself is no plain classifier, see
+    :attr:`plain`. ``scratch`` keeps the temporary folder of a copy, or of a file that was not saved
+    yet; it goes with the last artifact that refers to it.
     """
 
     path: Path
@@ -73,6 +76,7 @@ class Artifact:
     assumed_kind: bool = False
     gives_probabilities: bool = False
     values: int | None = None
+    stored: str = "float32"
     names: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     taken: str = ""
@@ -100,8 +104,8 @@ class Artifact:
 
     @property
     def precision(self) -> str:
-        """``int8`` when values become 8 bits in the graph, in whatever form, else ``fp32``."""
-        return "int8" if self.quantized else "fp32"
+        """``int8`` when values become 8 bits in whatever form, else what its weights are: ``fp32``."""
+        return "int8" if self.quantized else _PRECISIONS.get(self.stored, "fp32")
 
     @property
     def untrained(self) -> bool:
@@ -158,12 +162,13 @@ def load(path: Path, told: Told = NOTHING_TOLD) -> Artifact:
     """
     read = read_file(path)
     notice = _take_output(read.model, path, told.output_name)
-    artifact = describe(read.model, path)
-    if notice is not None or not read.as_it_was:
-        scratch = Scratch()
-        copied = scratch.folder / path.name
-        write_atomically(copied, _serialized(read.model, path))
-        artifact = replace(artifact, copy=copied, scratch=scratch)
+    if notice is None and read.as_it_was:
+        return as_told(describe(read.model, path), told)
+    scratch = Scratch()
+    copied = scratch.folder / path.name
+    forget_stored(read.model)
+    write_atomically(copied, _serialized(read.model, path))
+    artifact = replace(describe(read.model, path), copy=copied, scratch=scratch)
     if notice:
         artifact = replace(artifact, taken=notice, notices=(*artifact.notices, notice))
     return as_told(artifact, told)
@@ -224,7 +229,8 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
     inputs = [value for value in model.graph.input if value.name not in initializers]
     if len(inputs) != 1 or not model.graph.output:
         raise ArtifactError(_not_one_input(path, inputs, len(model.graph.output)))
-    spec = tensor_spec(inputs[0])
+    stored = stored_types(model)
+    spec = _as_stored(tensor_spec(inputs[0]), stored)
     if len(spec.shape) != 4:
         raise ArtifactError(
             f"{path} takes an input of shape {list(spec.shape)}: an image classifier takes "
@@ -248,11 +254,12 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
         sha256=sha256_of(path),
         opset=opset_of(model),
         input=spec,
-        outputs=tuple(tensor_spec(value) for value in model.graph.output),
+        outputs=tuple(_as_stored(tensor_spec(value), stored) for value in model.graph.output),
         output_kind=kind or meaning.usual,
         assumed_kind=_is_assumed(meaning, card, kind),
         gives_probabilities=meaning.probabilities or kind in PROBABILITIES,
         values=meaning.values,
+        stored=stored.get("", "float32"),
         names=names,
         preprocess=contract,
         notices=notices,
@@ -285,6 +292,7 @@ def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
     """
     card = replace(card, min_onnxruntime=min_onnxruntime(model))
     stamped = copy.deepcopy(model)
+    forget_stored(stamped)
     onnx.helper.set_model_props(stamped, {**metadata_of(stamped), CARD_KEY: card.to_json()})
     write_atomically(path, _serialized(stamped, path))
     return describe(stamped, path)
@@ -336,6 +344,11 @@ def _is_int8(node: onnx.NodeProto) -> bool:
     """Whether ``node`` makes 8 bits of its values, or takes them; stored weights alone may be."""
     kinds = ("QuantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QGemm")
     return node.op_type in kinds or node.op_type.startswith(("QLinear", "DynamicQuantize"))
+
+
+def _as_stored(spec: TensorSpec, stored: Mapping[str, str]) -> TensorSpec:
+    """Return ``spec`` of a canonical graph with the type that the file itself takes or gives."""
+    return replace(spec, dtype=stored.get(spec.name, spec.dtype))
 
 
 def _is_assumed(meaning: Meaning, card: Card | None, kind: OutputKind | None) -> bool:

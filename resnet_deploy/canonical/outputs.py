@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import onnx
 
+from resnet_deploy.canonical.order import read_by
+
 
 def keep_output(model: onnx.ModelProto, name: str) -> None:
     """Leave ``model`` the output ``name`` alone, in place."""
@@ -46,16 +48,6 @@ def drop_unused(model: onnx.ModelProto) -> None:
         imports = [entry for entry in model.opset_import if entry.domain in used]
         del model.opset_import[:]
         model.opset_import.extend(imports)
-
-
-def read_by(node: onnx.NodeProto) -> Iterator[str]:
-    """Yield the names of the tensors that ``node`` reads, those inside its subgraphs too."""
-    yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        for subgraph in (attribute.g, *attribute.graphs):
-            yield from (value.name for value in subgraph.output)
-            for inner in subgraph.node:
-                yield from read_by(inner)
 
 
 def domains_of(graph: onnx.GraphProto) -> Iterator[str]:
