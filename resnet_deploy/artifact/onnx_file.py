@@ -104,7 +104,7 @@ class Artifact:
 
     @property
     def precision(self) -> str:
-        """``int8`` when values become 8 bits in whatever form, else what its weights are: ``fp32``."""
+        """``int8`` when values become 8 bits in any form, else what its weights are: ``fp32``."""
         return "int8" if self.quantized else _PRECISIONS.get(self.stored, "fp32")
 
     @property

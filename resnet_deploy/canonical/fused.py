@@ -129,10 +129,9 @@ def _plain(node: NodeProto, op_type: str, inputs: Sequence[str], output: str) ->
     result.CopyFrom(node)
     result.op_type, result.domain = op_type, ""
     kept = [a for a in node.attribute if not a.name.startswith("activation")]
-    for field, values in ((result.attribute, kept), (result.input, inputs)):
-        del field[:]
-        field.extend(values)
-    del result.output[:]
+    del result.attribute[:], result.input[:], result.output[:]
+    result.attribute.extend(kept)
+    result.input.extend(inputs)
     result.output.append(output)
     return result
 
