@@ -18,7 +18,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.model_file import bytes_of, read_model
 from resnet_deploy.artifact.onnx_file import Artifact, opened_file
 from resnet_deploy.dependencies import require
 from resnet_deploy.graph.constants import ints
@@ -111,7 +111,7 @@ def summarize_artifact(given: Path | Artifact) -> ModelSummary:
         paper_flops=_paper_flops(card.model, card.output) if card else None,
         precision=artifact.precision,
         opset=artifact.opset,
-        file_bytes=artifact.path.stat().st_size,
+        file_bytes=bytes_of(artifact.path),
         op_counts=dict(Counter(node.op_type for node in model.graph.node).most_common()),
         input=str(artifact.input),
         outputs=tuple(str(tensor) for tensor in artifact.outputs),

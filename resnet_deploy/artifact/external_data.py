@@ -60,6 +60,23 @@ def read_external_data(model: onnx.ModelProto, path: Path) -> None:
         tensor.data_location = onnx.TensorProto.DEFAULT
 
 
+def second_files(model: onnx.ModelProto, path: Path) -> set[Path]:
+    """Return the files in which weights of ``model``, read from ``path`` alone, lie.
+
+    Raises:
+        ArtifactError: as :func:`read_external_data`.
+    """
+    folders = (path.parent.resolve(), path.resolve().parent)
+    locations = {
+        entry.value: tensor
+        for tensor in tensors_of(model.graph)
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return {_file_of(tensor, name, path, folders) for name, tensor in locations.items()}
+
+
 def tensors_of(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     """Yield every tensor of ``graph``: initializers, attributes, and those of subgraphs."""
     yield from graph.initializer

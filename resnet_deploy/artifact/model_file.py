@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
-from resnet_deploy.artifact.external_data import read_external_data
+from resnet_deploy.artifact.external_data import read_external_data, second_files
 from resnet_deploy.canonical import canonical
 from resnet_deploy.canonical.order import sort_nodes
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError, one_line
@@ -86,6 +86,16 @@ def _interface(graph: onnx.GraphProto) -> list[tuple[str, str | None, bool]]:
             found.append((value.name, value.type.WhichOneof("value"), none))
     found += [(value.name, value.type.WhichOneof("value"), False) for value in graph.output]
     return found
+
+
+def bytes_of(path: Path) -> int:
+    """Return the size of the file at ``path``, with that of its weights in second files.
+
+    Raises:
+        ArtifactError: as :func:`read_model`.
+    """
+    files = second_files(parse_model(path), path)
+    return path.stat().st_size + sum(file.stat().st_size for file in files)
 
 
 def tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:

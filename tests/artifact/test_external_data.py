@@ -10,7 +10,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.model_file import bytes_of, read_model
 from resnet_deploy.errors import ArtifactError
 from tests.support.cards import tiny
 
@@ -46,6 +46,7 @@ def test_the_cache_of_a_hub_loads_as_in_onnx_runtime(tmp_path: Path) -> None:
     path = hub(tmp_path)
     found = onnx.numpy_helper.to_array(read_model(path).graph.initializer[0])
     np.testing.assert_array_equal(found, onnx.numpy_helper.to_array(tiny().graph.initializer[0]))
+    assert bytes_of(path) == sum(file.stat().st_size for file in (tmp_path / "blobs").iterdir())
     ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 

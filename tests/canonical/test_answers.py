@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -61,7 +62,7 @@ def saved(
     return path
 
 
-def zip_map(**labels: object) -> NodeProto:
+def zip_map(**labels: Any) -> NodeProto:
     return helper.make_node("ZipMap", ["p"], ["loss"], domain="ai.onnx.ml", **labels)
 
 

@@ -131,7 +131,10 @@ def test_maps_are_features() -> None:
 def test_a_width_that_embeddings_have_is_taken_for_one(
     body: str, width: int, usual: OutputKind
 ) -> None:
-    weights = {"w": np.zeros((4, width), np.float32), "a": np.ones(width, np.float32)}
+    weights: dict[str, Any] = {
+        "w": np.zeros((4, width), np.float32),
+        "a": np.ones(width, np.float32),
+    }
     found = meaning(f"p = GlobalAveragePool (x) r = Flatten (p) {body}", f"N, {width}", **weights)
     assert found.kind is None
     assert found.usual is usual
