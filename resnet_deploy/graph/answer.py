@@ -24,6 +24,8 @@ _LAYERS_INT8 = ("QLinearConv", "ConvInteger", "QLinearMatMul", "MatMulInteger", 
 _CHOOSING = ("NonMaxSuppression",)
 """Operators of detectors, whose outputs belong together."""
 
+_OF_CLASSES = (OutputKind.SOFTMAX, OutputKind.SIGMOID, OutputKind.LOGITS)
+
 _PASSED = ("Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze")
 """Operators that keep values as they are."""
 
@@ -74,6 +76,8 @@ class _Heads:
                 left.remove(name)
         for is_none in (self._is_embedding, _is_auxiliary):
             left = [name for name in left if not is_none(name)] or left
+        # Boxes and points have no softmax; a class beside them has.
+        left = [name for name in left if self._kind(name) in _OF_CLASSES] or left
         sizes = {value.name: _values(value) for value in outputs}
         if names:
             left = [name for name in left if sizes[name] == names] or left
@@ -96,8 +100,11 @@ class _Heads:
         return node is not None and node.op_type in ("TopK", "ReduceMax", "ArgMax")
 
     def _is_embedding(self, name: str) -> bool:
+        return self._kind(name) is OutputKind.EMBEDDING
+
+    def _kind(self, name: str) -> OutputKind | None:
         value = next(value for value in self._graph.output if value.name == name)
-        return meaning_of(self._graph, value).kind is OutputKind.EMBEDDING
+        return meaning_of(self._graph, value).kind
 
     def _is_below(self, name: str, others: list[str]) -> bool:
         """Whether one of ``others`` is computed from the values of ``name``."""

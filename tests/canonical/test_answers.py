@@ -151,8 +151,9 @@ TOP = (helper.make_node("TopK", ["y", "k"], ["values", "places"]),)
         ([L2], [rows("l2", 5), rows("y", 3)], "y", False),
         ([*POOLED, AUX], [rows("aux_logits", 3), rows("y", 3)], "y", False),
         ([OTHER], [rows("z", 3), rows("y", 3)], "z", True),
+        ([OTHER, SOFTMAX], [rows("z", 3), rows("p", 3)], "p", False),
     ],
-    ids=["ArgMax", "logits", "features", "norm", "auxiliary", "two heads"],
+    ids=["ArgMax", "logits", "features", "norm", "auxiliary", "two heads", "boxes"],
 )
 def test_the_output_that_counts_classes_is_taken(
     tmp_path: Path,
