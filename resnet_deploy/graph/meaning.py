@@ -155,6 +155,14 @@ class _Walk:
         """Whether ``end`` is Softmax, also written as Exp and a division by their sum."""
         if end.op_type == "Softmax":
             return True
+        if end.op_type == "Normalizer":  # of ai.onnx.ml, by sums, as scikit-learn has it
+            behind = self._node(end.input[0])
+            by_sum = any(a.name == "norm" and a.s == b"L1" for a in end.attribute)
+            return (
+                by_sum
+                and behind is not None
+                and (behind.op_type == "Softmax" or self._is_sigmoid(behind))
+            )
         inputs = [self._source(name) for name in end.input]
         first = self._made_by.get(inputs[0]) if inputs else None
         if end.op_type == "Exp":

@@ -214,3 +214,10 @@ def test_a_second_input_is_named_unless_only_other_outputs_need_it(tmp_path: Pat
     onnx.save(model, path)
     with pytest.raises(ArtifactError, match=r"2 inputs .* is_training \(\) bool"):
         load(path)
+
+
+def test_sigmoids_over_their_sum_are_probabilities(tmp_path: Path) -> None:
+    sigmoid = helper.make_node("Sigmoid", ["y"], ["s"])
+    shares = helper.make_node("Normalizer", ["s"], ["p"], domain="ai.onnx.ml", norm="L1")
+    artifact = load(saved(tmp_path, [sigmoid, shares], [rows("p", 3)]))
+    assert artifact.output_kind is OutputKind.SOFTMAX
