@@ -77,7 +77,7 @@ def score_answers(
     with ExitStack() as stack:
         session = SessionSpec(threads=threads, spin=False)
         runners = [
-            stack.enter_context(closing(OrtRunner(artifact.path, session)))
+            stack.enter_context(closing(OrtRunner(artifact.plain, session)))
             for artifact in artifacts
         ]
         for batch in prepared_batches(

@@ -253,6 +253,7 @@ def quantize(
     workers: int = 1,
     input: str | None = None,
     output_kind: str | None = None,
+    output_name: str | None = None,
     input_options: InputOptions | None = None,
     network: Network | None = None,
     allow_float_ops: bool = True,
@@ -286,6 +287,8 @@ def quantize(
         output_kind: What the file answers, where it does not tell: logits, probabilities, sigmoid
             (one class of several), binary (one value for two classes), multi-label, embedding,
             features or top-k. By default read from the end of the graph and the card.
+        output_name: Which output of a file with several is meant; by default the one that counts
+            classes.
         input_options: How pictures become the input, as far as the file does not say it itself.
         network: What ``fp32`` was made of: its BatchNorms stand in for calibration images, and
             ranges of quantization-aware training are used as they are.
@@ -317,7 +320,9 @@ def quantize(
     )
     spec = for_cpu(spec, _here(environment))
     given = _data(calibration, follow_links=follow_links)
-    heard = hear(_heard(fp32, output_kind, input_options), given, seed=seed, progress=progress)
+    heard = hear(
+        _heard(fp32, output_kind, output_name, input_options), given, seed=seed, progress=progress
+    )
     for warning in heard.warnings:
         logger.warning("%s", warning)
     source = with_input(
@@ -349,6 +354,7 @@ def deploy(
     output: str = "logits",
     output_stride: int = 32,
     output_kind: str | None = None,
+    output_name: str | None = None,
     input_options: InputOptions | None = None,
     input: str | None = None,
     resize_in_graph: bool = False,
@@ -424,7 +430,7 @@ def deploy(
     budget = None
     if max_drop is not None or min_agreement is not None:
         budget = Budget(max_drop=max_drop, min_agreement=min_agreement)
-    source = _deployed(source, output_kind, input_options)
+    source = _deployed(source, output_kind, output_name, input_options)
     if isinstance(source, Artifact) and out is None:
         _check_saved(source)
     if allow_float_ops is None:
@@ -495,6 +501,7 @@ def verify(
     against: Network | Artifact | StrPath | None = None,
     model: str | None = None,
     output_kind: str | None = None,
+    output_name: str | None = None,
     input_options: InputOptions | None = None,
     data: StrPath | Dataset | None = None,
     samples: int = 128,
@@ -537,7 +544,7 @@ def verify(
     from resnet_deploy.reference import reference_for
     from resnet_deploy.verification import compare, default_tolerance
 
-    opened = _judged(artifact, output_kind, input_options)
+    opened = _judged(artifact, output_kind, output_name, input_options)
     images, name, meaningful = _verification(
         opened, _data(data, follow_links=follow_links), samples, seed
     )
@@ -548,14 +555,13 @@ def verify(
         )
     default = default_tolerance(opened, len(images), meaningful=meaningful)
     report = compare(
-        opened.path,
+        opened,
         reference_for(opened, _reference(opened, against), factory=model, threads=threads),
         images,
         data=name,
         meaningful=meaningful,
         tolerance=_tolerance(max_relative, min_sqnr, min_cosine, min_agreement).over(default),
         per_layer=per_layer,
-        told=_told(opened.output_kind, input_options),
         threads=threads,
         environment=_here(environment),
         progress=progress,
@@ -570,6 +576,7 @@ def verify_isa(
     against: Network | Artifact | StrPath | None = None,
     model: str | None = None,
     output_kind: str | None = None,
+    output_name: str | None = None,
     input_options: InputOptions | None = None,
     data: StrPath | Dataset | None = None,
     samples: int = 128,
@@ -604,14 +611,14 @@ def verify_isa(
         runnable_isas,
     )
 
-    opened = _judged(artifact, output_kind, input_options)
+    opened = _judged(artifact, output_kind, output_name, input_options)
     isas = runnable_isas(_names(isa))  # before the work, not after it
     images, name, meaningful = _verification(
         opened, _data(data, follow_links=follow_links), samples, seed
     )
     default = isa_tolerance(opened, len(images), meaningful=meaningful)
     report = compare_isas(
-        opened.path,
+        opened,
         isas,
         images,
         data=name,
@@ -619,7 +626,6 @@ def verify_isa(
         reference=optional_reference(
             opened, _reference(opened, against), factory=model, threads=threads
         ),
-        told=_told(opened.output_kind, input_options),
         threads=threads,
         environment=_here(environment),
         progress=progress,
@@ -630,6 +636,7 @@ def verify_isa(
 def count_saturation(
     artifact: Artifact | StrPath,
     *,
+    output_name: str | None = None,
     input_options: InputOptions | None = None,
     data: StrPath | Dataset | None = None,
     samples: int = 128,
@@ -650,10 +657,10 @@ def count_saturation(
     """
     from resnet_deploy.quantization.count_saturation import count_saturation as count
 
-    opened = _judged(artifact, None, input_options)
+    opened = _judged(artifact, None, output_name, input_options)
     images, name, _ = _verification(opened, _data(data, follow_links=follow_links), samples, seed)
     return count(
-        opened.path,
+        opened.plain,
         [images],
         data=name,
         images=len(images),
@@ -669,6 +676,7 @@ def witness(
     data: StrPath | Dataset,
     against: Network | StrPath | None = None,
     model: str | None = None,
+    output_name: str | None = None,
     input_options: InputOptions | None = None,
     samples: int = 128,
     follow_links: bool = False,
@@ -704,7 +712,7 @@ def witness(
     if isinstance(source, Network):
         network, contract = source, source.preprocess
     else:
-        opened = _artifact(source, _told(None, input_options))
+        opened = _artifact(source, _told(None, output_name, input_options))
         network, contract = None, opened.preprocess
         if against is not None:
             network = (
@@ -724,6 +732,7 @@ def witness(
 def bench(
     models: Artifact | StrPath | Sequence[Artifact | StrPath],
     *,
+    output_name: str | None = None,
     runner: str | Sequence[str] = (),
     batch_size: int | Sequence[int] = (),
     threads: int | Sequence[int] = (),
@@ -749,6 +758,8 @@ def bench(
 
     Args:
         models: Files to measure.
+        output_name: Which output of the first file is meant, if it has several; the others'
+            is the same.
         runner: Names of runners, as :func:`doctor` lists them; by default torch on the first fp32
             file, ort on all.
         batch_size: Images per run; several give one table each. By default 1, or what a model is
@@ -781,7 +792,7 @@ def bench(
     given = models if isinstance(models, Sequence) and not isinstance(models, str) else [models]
     paths = [_path(model) for model in given]
     results = sweep(
-        open_models(paths),
+        open_models(paths, output_name),
         _names(runner),
         BenchSpec(
             throughput=throughput,
@@ -833,6 +844,7 @@ def evaluate(
     *,
     against: Artifact | StrPath | None = None,
     output_kind: str | None = None,
+    output_name: str | None = None,
     input_options: InputOptions | None = None,
     labels_file: StrPath | None = None,
     follow_links: bool = False,
@@ -871,7 +883,7 @@ def evaluate(
     from resnet_deploy.evaluation import score
 
     # A wrong model is named before a large dataset is listed.
-    model = _judged(artifact, output_kind, input_options)
+    model = _judged(artifact, output_kind, output_name, input_options)
     images = opened(_required(data, labels_file, follow_links=follow_links))
     other = None if against is None else _beside(model, against, output_kind, input_options)
     if model.output_kind in (OutputKind.MULTI_LABEL, OutputKind.EMBEDDING):
@@ -949,6 +961,7 @@ def predict(
     *,
     top_k: int = 5,
     output_kind: str | None = None,
+    output_name: str | None = None,
     input_options: InputOptions | None = None,
     follow_links: bool = False,
     threads: int = 0,
@@ -974,7 +987,7 @@ def predict(
     from resnet_deploy.prediction import classify
     from resnet_deploy.results import Predictions
 
-    model = _judged(artifact, output_kind, input_options)
+    model = _judged(artifact, output_kind, output_name, input_options)
     several = [images] if isinstance(images, str | os.PathLike) else images
     files = [
         file
@@ -985,10 +998,9 @@ def predict(
         model=model.path.name,
         sha256=model.sha256,
         predictions=classify(
-            model.path,
+            model,
             files,
             top_k=top_k,
-            told=_told(model.output_kind, input_options),
             threads=threads,
             progress=progress,
         ),
@@ -1001,6 +1013,7 @@ def predict(
 def summary(
     source: Network | Artifact | StrPath | None = None,
     *,
+    output_name: str | None = None,
     depth: int | None = None,
     model: str | None = None,
     variant: str | None = None,
@@ -1024,6 +1037,7 @@ def summary(
 
     Args:
         source: A network or an ONNX file; without, the network that the others name.
+        output_name: Which output of the file is meant, if it has several.
     """
     from resnet_deploy.models.network import Network
     from resnet_deploy.summarize import summarize_artifact, summarize_spec
@@ -1047,7 +1061,7 @@ def summary(
     if isinstance(source, Network):
         return summarize_spec(source.spec)
     if source is not None:
-        return summarize_artifact(_path(source))
+        return summarize_artifact(_artifact(source, Told(output_name=output_name)))
     if request.depth is None and request.model is None:
         raise SpecError("name a network (--depth 34, --model vgg19) or FILE.onnx")
     return summarize_spec(request.spec())
@@ -1067,6 +1081,7 @@ def tune(
     calibration: StrPath | Dataset | None = None,
     keep_input: bool = False,
     output_kind: str | None = None,
+    output_name: str | None = None,
     input_options: InputOptions | None = None,
     seed: int = 0,
     threads: int = 0,
@@ -1111,7 +1126,7 @@ def tune(
         threads=threads,
         seed=seed,
     )
-    source = _judged(artifact, output_kind, input_options)
+    source = _judged(artifact, output_kind, output_name, input_options)
     if out is None:
         _check_saved(source)
     return search(
@@ -1135,6 +1150,7 @@ def bundle(
     pictures: int = DEFAULT_REAL_PICTURES,
     alternative: Artifact | StrPath | None = None,
     output_kind: str | None = None,
+    output_name: str | None = None,
     input_options: InputOptions | None = None,
     force: bool = False,
     seed: int = 0,
@@ -1167,16 +1183,16 @@ def bundle(
     from resnet_deploy.data.datasets import opened
 
     # A wrong model is named before a large dataset is listed.
-    model = _judged(artifact, output_kind, input_options)
+    model = _judged(artifact, output_kind, output_name, input_options)
     given = _data(data, follow_links=follow_links)
     report = pack(
-        model.path,
+        model,
         _one_of(BundleTarget, target),
         Path(out),
         alternative=None if alternative is None else _path(alternative),
         dataset=None if given is None else opened(given),
         count=pictures,
-        told=_told(model.output_kind, input_options),
+        told=_told(model.output_kind, None, input_options),
         seed=seed,
         force=force,
         progress=progress,
@@ -1484,15 +1500,22 @@ def _artifact(given: Artifact | StrPath, told: Told = NOTHING_TOLD) -> Artifact:
             f"this takes an ONNX file, and a {type(given).__name__} is none: export the network, "
             "or name the file"
         )
-    opened = given if isinstance(given, Artifact) else open_file(Path(given))
-    return as_told(opened, told)
+    if not isinstance(given, Artifact):
+        return open_file(Path(given), told)
+    taken = [output.name for output in given.outputs]
+    if told.output_name is not None and taken != [told.output_name]:
+        return open_file(given.path, told)
+    return as_told(given, told)
 
 
 def _judged(
-    given: Artifact | StrPath, output_kind: str | None, input_options: InputOptions | None
+    given: Artifact | StrPath,
+    output_kind: str | None,
+    output_name: str | None,
+    input_options: InputOptions | None,
 ) -> Artifact:
     """Return a file whose answers are judged; what is only assumed of it is said."""
-    opened = _heard(given, output_kind, input_options)
+    opened = _heard(given, output_kind, output_name, input_options)
     if opened.preprocess.assumed:
         logger.warning("%s", opened.preprocess.assumption(opened.path.name))
     return opened
@@ -1505,9 +1528,12 @@ def _beside(
     input_options: InputOptions | None,
 ) -> Artifact:
     """Return the file that ``model`` is compared with; how it is fed is said where it differs."""
+    from resnet_deploy.artifact.onnx_file import load_beside
     from resnet_deploy.artifact.told import fed_as
 
-    other = fed_as(_heard(given, output_kind, input_options), model)
+    if isinstance(given, str | os.PathLike):
+        given = load_beside(Path(given), model)
+    other = fed_as(_heard(given, output_kind, None, input_options), model)
     contract = other.preprocess
     if contract.assumed and contract.assumed != model.preprocess.assumed:
         logger.warning("%s", contract.assumption(other.path.name))
@@ -1517,10 +1543,13 @@ def _beside(
 
 
 def _heard(
-    given: Artifact | StrPath, output_kind: str | None, input_options: InputOptions | None
+    given: Artifact | StrPath,
+    output_kind: str | None,
+    output_name: str | None,
+    input_options: InputOptions | None,
 ) -> Artifact:
     """Return a file whose BatchNorms may still tell how its pictures are prepared."""
-    opened = _artifact(given, _told(output_kind, input_options))
+    opened = _artifact(given, _told(output_kind, output_name, input_options))
     if opened.assumed_kind:
         logger.warning("%s", opened.assumption)
     baked = opened.preprocess.baked_assumption
@@ -1531,20 +1560,25 @@ def _heard(
     return opened
 
 
-def _told(output_kind: str | OutputKind | None, input_options: InputOptions | None) -> Told:
+def _told(
+    output_kind: str | None, output_name: str | None, input_options: InputOptions | None
+) -> Told:
     kind = None if output_kind is None else _one_of(OutputKind, output_kind)
-    return Told(output_kind=kind, input_options=input_options or InputOptions())
+    return Told(
+        output_kind=kind, output_name=output_name, input_options=input_options or InputOptions()
+    )
 
 
 def _deployed(
     source: Network | Artifact | StrPath,
     output_kind: str | None,
+    output_name: str | None,
     input_options: InputOptions | None,
 ) -> Network | Artifact:
     from resnet_deploy.models.network import Network
 
     if not isinstance(source, Network):
-        return _heard(source, output_kind, input_options)
+        return _heard(source, output_kind, output_name, input_options)
     if output_kind is not None:
         raise SpecError("a network answers what --output asks for: drop --output-kind")
     if input_options is None:
@@ -1558,7 +1592,7 @@ def _path(given: Artifact | StrPath) -> Path:
 
 def _check_saved(artifact: Artifact) -> None:
     """Refuse to write beside a file that is gone as soon as nobody uses it."""
-    if artifact.scratch is not None:
+    if not artifact.is_saved:
         raise SpecError(
             f"{artifact.path.name} is not saved yet: name the folder of the result, out"
         )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.onnx_file import Artifact, opened_file
 from resnet_deploy.data.datasets import Dataset
-from resnet_deploy.data.labels import match_classes, output_names
+from resnet_deploy.data.labels import has_background, match_classes, output_names
 from resnet_deploy.data.loader import image_name, prepared_batches
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.data.sampling import spread_sample
@@ -154,6 +154,12 @@ def matched_outputs(artifact: Artifact, dataset: Dataset, outputs: int) -> tuple
     Raises:
         DatasetError: the classes don't fit the model.
     """
+    if not artifact.class_names and has_background((), outputs):
+        logger.warning(
+            "%s names no classes: its 1001 outputs are taken for the background and then "
+            "ImageNet's 1000, as TensorFlow's nets have them",
+            artifact.path.name,
+        )
     try:
         return match_classes(dataset.classes, artifact.class_names, outputs)
     except DatasetError as error:
@@ -177,8 +183,8 @@ def check_finite(artifact: Artifact, logits: Logits, image: Callable[[int], str]
 def class_names(artifact: Artifact, outputs: int) -> tuple[str, ...]:
     """Return what to call each output: as the file does, or else by ImageNet's names.
 
-    The outputs of a file without names are called ``class 7``, unless they are a thousand and
-    trained: nearly all of those are ImageNet's.
+    The outputs of a file without names are called ``class 7``, unless they are a thousand, or
+    1001, and trained: nearly all of those are ImageNet's.
     """
     names = artifact.class_names
     if not artifact.untrained:
@@ -195,14 +201,13 @@ class _Subject:
 
     def __init__(self, artifact: Artifact, dataset: Dataset, threads: int) -> None:
         self.artifact = artifact
-        path = artifact.path
         check_has_classes(artifact)
         self.preprocess: InputContract = input_preprocess(self.artifact)
         self.ranks: list[int] = []
         self.predicted: list[int] = []
         self.confidences: list[float] = []
         self._dataset = dataset
-        self._runner: Runner = OrtRunner(path, SessionSpec(threads=threads, spin=False))
+        self._runner: Runner = OrtRunner(artifact.plain, SessionSpec(threads=threads, spin=False))
         # One empty image tells the number of classes, which the file need not declare, and
         # finds a model that can't run before thousands of images are read.
         shape = (1, *self.preprocess.shape)

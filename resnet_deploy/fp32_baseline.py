@@ -73,7 +73,7 @@ class Fp32Baseline:
         self._batches: Iterable[Array] = images
         if self.samples * images.preprocess.values * 4 <= kept_bytes:
             self._batches = tuple(images)
-        with closing(OrtRunner(fp32.path, quiet_session(threads))) as runner:
+        with closing(OrtRunner(fp32.plain, quiet_session(threads))) as runner:
             self._expected = self._logits(runner, self._artifact)
         check_varies(self._expected, f"the answer of {fp32.path.name}", self.data)
         self._truth: Array | None = None

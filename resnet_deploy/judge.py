@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.model_file import bytes_of
 from resnet_deploy.fp32_baseline import quiet_session
 from resnet_deploy.measure.operator_times import profile_operators
 from resnet_deploy.measure.stopwatch import Stopwatch, take_turns
@@ -79,7 +80,7 @@ def judge(
         threads=threads,
         fp32_ns=fp32_ns,
         int8_ns=int8_ns,
-        fp32_bytes=fp32.stat().st_size,
+        fp32_bytes=bytes_of(fp32),
         int8_bytes=int8.stat().st_size,
         macs=macs,
         sqnr_db=None if last is None else last.worst.sqnr_db,

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.artifact.onnx_file import Artifact, opened_file
 from resnet_deploy.data.images import read_image
+from resnet_deploy.data.labels import has_background
 from resnet_deploy.data.loader import prepared_batches
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import DatasetError, SpecError, UnsupportedGraphError
@@ -36,7 +37,7 @@ _BATCH_SIZE = 8
 
 
 def classify(
-    path: Path,
+    path: Path | Artifact,
     images: Sequence[Path],
     *,
     top_k: int = 5,
@@ -63,7 +64,7 @@ def classify(
         raise SpecError(f"top-k is {top_k}: ask for at least one class")
     if not images:
         raise DatasetError("there are no images to classify: name image files or a folder")
-    artifact = load(path, told)
+    artifact = opened_file(path, told)
     check_has_names(artifact)
     top_k = min(top_k, listed_classes(artifact) or top_k)
     spec = input_preprocess(artifact)
@@ -75,7 +76,7 @@ def classify(
     files = _Files(tuple(images))
     indices = range(len(images))
     found: list[Prediction] = []
-    with closing(OrtRunner(path, SessionSpec(threads=threads, spin=False))) as runner:
+    with closing(OrtRunner(artifact.plain, SessionSpec(threads=threads, spin=False))) as runner:
         for batch in prepared_batches(files, indices, [spec], batch_size=_BATCH_SIZE):
             logits = class_scores(artifact, runner, batch.inputs[0]).astype(np.float64)
             classes = class_names(artifact, logits.shape[1])
@@ -87,7 +88,12 @@ def classify(
             ]
             progress("classifying", len(found), len(images))
     if not artifact.class_names and not classes[0].startswith("class "):
-        logger.warning("%s names no classes: its 1000 outputs are taken for ImageNet's", path.name)
+        logger.warning(
+            "%s names no classes: its %d outputs are taken for ImageNet's%s",
+            artifact.path.name,
+            len(classes),
+            ", the first for the background" if has_background((), len(classes)) else "",
+        )
     return tuple(found)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.artifact.onnx_file import Artifact, load_beside, opened_file
 from resnet_deploy.dependencies import INSTALL, require
 from resnet_deploy.errors import ArtifactError, MissingDependencyError, SpecError
 from resnet_deploy.graph.layers import Layer, layers_of
@@ -52,12 +52,13 @@ class FileReference:
     optimisations off for single layers).
     """
 
-    def __init__(self, path: Path, *, runner: str, threads: int = 0) -> None:
-        self.name = f"{path.name} on {runner}"
-        self.format = load(path).preprocess.format
-        self._path = path
+    def __init__(self, given: Path | Artifact, *, runner: str, threads: int = 0) -> None:
+        self._artifact = opened_file(given)
+        self.name = f"{self._artifact.path.name} on {runner}"
+        self.format = self._artifact.preprocess.format
+        self._path = self._artifact.plain
         self._session = SessionSpec(threads=threads)
-        self._runner: Runner = open_runner(runner, path, self._session)
+        self._runner: Runner = open_runner(runner, self._path, self._session)
         self._runner_name = runner
 
     def outputs(self, images: Array) -> tuple[Array, ...]:
@@ -176,12 +177,15 @@ def default_reference(artifact: Artifact, *, threads: int = 0) -> Reference:
         ArtifactError: the fp32 file is not there.
         MissingDependencyError: torch is not installed.
     """
-    path = artifact.path if not artifact.quantized else fp32_beside(artifact)
+    fp32 = artifact
+    if artifact.quantized:
+        fp32 = load_beside(fp32_beside(artifact), artifact)
     try:
-        return FileReference(path, runner="torch", threads=threads)
+        return FileReference(fp32, runner="torch", threads=threads)
     except MissingDependencyError as error:
         raise MissingDependencyError(
-            f"comparing with PyTorch needs torch: {INSTALL}, or name another file: --against {path}"
+            f"comparing with PyTorch needs torch: {INSTALL}, or name another file: --against "
+            f"{fp32.path}"
         ) from error
 
 
@@ -222,7 +226,8 @@ def reference_for(
     if isinstance(against, Network):
         return network_reference(against, output)
     if against.suffix == ".onnx":
-        return FileReference(against, runner="ort", threads=threads)
+        other = load_beside(against, artifact)
+        return FileReference(other, runner="ort", threads=threads)
     loaded = network_behind(artifact, against, factory=factory)
     from resnet_deploy.models.outputs import shape_output
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import Artifact, describe
+from resnet_deploy.artifact.model_file import bytes_of, read_model
+from resnet_deploy.artifact.onnx_file import Artifact, opened_file
 from resnet_deploy.dependencies import require
 from resnet_deploy.graph.constants import ints
 from resnet_deploy.graph.module_names import module_of, torch_module
@@ -80,7 +80,7 @@ def summarize_spec(spec: ModelSpec) -> ModelSummary:
     )
 
 
-def summarize_artifact(path: Path) -> ModelSummary:
+def summarize_artifact(given: Path | Artifact) -> ModelSummary:
     """Return Table 1 for an ONNX file, with its precision, opset, size, operators and card.
 
     Stages follow the torch modules that the nodes or weights name; a file without such names gets
@@ -94,8 +94,10 @@ def summarize_artifact(path: Path) -> ModelSummary:
         ArtifactError: the file can't be read.
         UnsupportedGraphError: its shapes can't be inferred.
     """
-    model = read_model(path)
-    artifact = describe(model, path)
+    artifact = opened_file(given)
+    if artifact.taken:
+        logger.warning("%s: %s", artifact.path.name, artifact.taken)
+    model = read_model(artifact.plain)
     card = artifact.card
     named = any(torch_module(node) for node in model.graph.node)
     layers = _layers_of_graph(model, artifact, named=named)
@@ -104,12 +106,12 @@ def summarize_artifact(path: Path) -> ModelSummary:
     else:
         stages = _rows_by_operator(layers)
     return ModelSummary(
-        name=path.name,
+        name=artifact.path.name,
         stages=stages,
         paper_flops=_paper_flops(card.model, card.output) if card else None,
         precision=artifact.precision,
         opset=artifact.opset,
-        file_bytes=path.stat().st_size,
+        file_bytes=bytes_of(artifact.path),
         op_counts=dict(Counter(node.op_type for node in model.graph.node).most_common()),
         input=str(artifact.input),
         outputs=tuple(str(tensor) for tensor in artifact.outputs),

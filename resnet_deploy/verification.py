@@ -17,7 +17,7 @@ import numpy as np
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.artifact.onnx_file import Artifact, opened_file
 from resnet_deploy.data.calibration import calibration_images, synthetic_calibration
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.formats import convert
@@ -64,7 +64,7 @@ _REAL_IMAGES = 128
 
 
 def compare(
-    path: Path,
+    path: Path | Artifact,
     reference: Reference,
     images: Array,
     *,
@@ -77,7 +77,7 @@ def compare(
     environment: Environment | None = None,
     progress: Progress = silent,
 ) -> ParityReport:
-    """Compare the file at ``path`` with ``reference`` on ``images``.
+    """Compare the file at ``path``, or what was opened of it, with ``reference`` on ``images``.
 
     ``images`` are prepared as the file's card says; ``data`` is what the report calls them. Their
     top-1 is ``meaningful`` for a trained net on real images: synthetic images and untrained nets
@@ -91,7 +91,7 @@ def compare(
     """
     if len(images) == 0:
         raise RunnerError("there is nothing to compare: give at least one image")
-    artifact = load(path, told)
+    artifact = opened_file(path, told)
     tolerance = tolerance or default_tolerance(artifact, len(images), meaningful=meaningful)
     plan = _plan(artifact, len(images))
     theirs = _converted(images, artifact, reference)
@@ -99,13 +99,13 @@ def compare(
     cases = []
     for number, (optimization, batch_size, chosen) in enumerate(plan):
         session = SessionSpec(threads=threads, optimization=optimization, spin=False)
-        with closing(OrtRunner(path, session)) as runner:
+        with closing(OrtRunner(artifact.plain, session)) as runner:
             got = _batched(partial(infer_every, runner), images[chosen], batch_size)
         found = right.likeness(got, chosen)
         cases.append(
             ParityCase(
                 reference=reference.name,
-                candidate=f"{path.name} on ort",
+                candidate=f"{artifact.path.name} on ort",
                 batch_size=batch_size,
                 optimization=optimization.value,
                 outputs=found.outputs,
@@ -124,7 +124,11 @@ def compare(
         some = filled(images[:size], artifact.input.shape[0] or 1)
         layers = compare_layers(artifact, reference, some, threads=threads)
     return ParityReport(
-        model=str(path), data=data, cases=tuple(cases), layers=layers, environment=environment
+        model=str(artifact.path),
+        data=data,
+        cases=tuple(cases),
+        layers=layers,
+        environment=environment,
     )
 
 
@@ -174,7 +178,7 @@ def compare_layers(
     Raises:
         RunnerError: the two have no layer in common.
     """
-    layers = layers_of(read_model(artifact.path))
+    layers = layers_of(read_model(artifact.plain))
     expected = reference.layer_values(_converted(images, artifact, reference), layers)
     common = [layer for layer in layers if layer.name in expected]
     if not common:
@@ -184,7 +188,7 @@ def compare_layers(
         )
     optimization = Optimization.ALL if artifact.quantized else Optimization.OFF
     session = SessionSpec(threads=threads, optimization=optimization, spin=False)
-    with closing(OrtRunner(artifact.path, session)) as runner:
+    with closing(OrtRunner(artifact.plain, session)) as runner:
         observed = runner.trace(images, [layer.observed for layer in common])
     return tuple(
         difference(layer.name, expected[layer.name], layer.value(observed)) for layer in common

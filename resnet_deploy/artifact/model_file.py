@@ -1,17 +1,17 @@
-"""The bytes of an ``.onnx`` file as a model: whole, valid, and nothing from outside its folder."""
+"""The bytes of an ``.onnx`` file as a model: whole and valid."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
 
+from resnet_deploy.artifact.external_data import read_external_data, second_files
 from resnet_deploy.canonical import canonical
 from resnet_deploy.canonical.order import sort_nodes
-from resnet_deploy.errors import ArtifactError, one_line
+from resnet_deploy.errors import ArtifactError, UnsupportedGraphError, one_line
 from resnet_deploy.graph.releases import opset_of
 
 
@@ -30,28 +30,72 @@ class TensorSpec:
         return f"{self.name} ({', '.join(sizes)}) {self.dtype}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReadFile:
+    """A model that was read, in its canonical spelling.
+
+    ``as_it_was``: a runtime that opens the file itself takes and gives what the model does. It is
+    not where an output is no tensor, or the batch can't be anything but 0.
+    """
+
+    model: onnx.ModelProto
+    as_it_was: bool
+
+
 def read_model(path: Path) -> onnx.ModelProto:
     """Return the ONNX model at ``path``, external data included, in its canonical spelling.
 
     Raises:
         ArtifactError: the file is missing, truncated, no ONNX model, or points outside its folder.
     """
+    return read_file(path).model
+
+
+def read_file(path: Path) -> ReadFile:
+    """Return what :func:`read_model` does, and whether runtimes see the same.
+
+    Raises:
+        ArtifactError: as :func:`read_model`.
+    """
     model = parse_model(path)
-    _check_external_data(model, path)
-    try:
-        onnx.load_external_data_for_model(model, str(path.parent))
-    except (OSError, ValueError, onnx.checker.ValidationError) as error:
-        raise ArtifactError(
-            f"{path} keeps weights in a second file that can't be read ({one_line(error)}): "
-            "copy it beside the model"
-        ) from error
+    read_external_data(model, path)
     sort_nodes(model)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
         raise ArtifactError(f"{path} is not a valid ONNX model: {one_line(error)}") from error
-    canonical(model)
-    return model
+    before = _interface(model.graph)
+    try:
+        canonical(model)
+    except (ArtifactError, UnsupportedGraphError) as error:
+        raise type(error)(f"{path}: {error}") from error
+    return ReadFile(model=model, as_it_was=before == _interface(model.graph))
+
+
+def _interface(graph: onnx.GraphProto) -> list[tuple[str, str | None, bool]]:
+    """Return names and kinds of what ``graph`` takes and gives, and whether it takes nothing.
+
+    Floats of another width are told to who feeds the file.
+    """
+    stored = {tensor.name for tensor in graph.initializer}
+    found: list[tuple[str, str | None, bool]] = []
+    for value in graph.input:
+        dims = value.type.tensor_type.shape.dim
+        none = any(dim.HasField("dim_value") and dim.dim_value == 0 for dim in dims)
+        if value.name not in stored:
+            found.append((value.name, value.type.WhichOneof("value"), none))
+    found += [(value.name, value.type.WhichOneof("value"), False) for value in graph.output]
+    return found
+
+
+def bytes_of(path: Path) -> int:
+    """Return the size of the file at ``path``, with that of its weights in second files.
+
+    Raises:
+        ArtifactError: as :func:`read_model`.
+    """
+    files = second_files(parse_model(path), path)
+    return path.stat().st_size + sum(file.stat().st_size for file in files)
 
 
 def tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
@@ -90,27 +134,3 @@ def parse_model(path: Path) -> onnx.ModelProto:
     if not model.graph.node or not model.ir_version or not opset_of(model):
         raise ArtifactError(f"{path} holds no ONNX graph: is it the right file?")
     return model
-
-
-def _check_external_data(model: onnx.ModelProto, path: Path) -> None:
-    folder = path.parent.resolve()
-    for tensor in tensors_of(model.graph):
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            continue
-        location = next((e.value for e in tensor.external_data if e.key == "location"), "")
-        relative = PurePosixPath(location)
-        odd = not location or "\\" in location or relative.is_absolute() or ".." in relative.parts
-        if odd or not (folder / relative).resolve().is_relative_to(folder):
-            raise ArtifactError(
-                f"{path}: tensor {tensor.name!r} points outside the model's folder "
-                f"({location!r}): refused"
-            )
-
-
-def tensors_of(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Yield every tensor of ``graph``: initializers, attributes, and those of subgraphs."""
-    yield from graph.initializer
-    for attribute in (attribute for node in graph.node for attribute in node.attribute):
-        yield from (attribute.t, *attribute.tensors)
-        for subgraph in (attribute.g, *attribute.graphs):
-            yield from tensors_of(subgraph)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,13 +17,16 @@ from resnet_deploy.artifact.model_file import (
     TensorSpec,
     metadata_of,
     parse_model,
+    read_file,
     read_model,
     tensor_spec,
 )
 from resnet_deploy.artifact.output_kind import PROBABILITIES, assumed_output, is_guess, kind_of
 from resnet_deploy.artifact.told import as_told
 from resnet_deploy.canonical.floats import forget_stored, stored_types
-from resnet_deploy.errors import ArtifactError
+from resnet_deploy.canonical.outputs import keep_output
+from resnet_deploy.errors import ArtifactError, SpecError
+from resnet_deploy.graph.answer import answer_of
 from resnet_deploy.graph.meaning import Meaning, meaning_of
 from resnet_deploy.graph.releases import min_onnxruntime, opset_of
 from resnet_deploy.spec import (
@@ -37,6 +40,12 @@ _PROTOBUF_LIMIT = 2**31 - 1
 
 _PRECISIONS = {"float16": "fp16", "bfloat16": "bf16", "float64": "fp64"}
 
+_WITH_BACKGROUND = 1001
+"""Outputs of TensorFlow's ImageNet nets: the background is in front of the 1000 classes."""
+
+_MOST_SHOWN = 4
+"""Inputs that a message lists."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
@@ -49,8 +58,10 @@ class Artifact:
     already, not logits; there are ``values`` of them in the first output, None where the file does
     not say. ``stored`` is the type of the weights in the file. ``names`` of classes are what
     another exporter left in the file; ``notices`` are about what it says of its pictures and can't
-    be done, or contradicts its graph. ``scratch`` keeps the temporary folder of a file that was not
-    saved yet; it goes with the last artifact that refers to it.
+    be done, or contradicts its graph. ``taken`` tells which of several outputs was taken unasked.
+    ``copy`` is what is read and run where the file itself is no plain classifier, see
+    :attr:`plain`. ``scratch`` keeps the temporary folder of a copy, or of a file that was not saved
+    yet; it goes with the last artifact that refers to it.
     """
 
     path: Path
@@ -68,7 +79,23 @@ class Artifact:
     stored: str = "float32"
     names: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    taken: str = ""
+    copy: Path | None = field(default=None, repr=False, compare=False)
     scratch: Scratch | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def plain(self) -> Path:
+        """What is read and run: the file, or a copy of it as a plain classifier.
+
+        A copy is made where an output is no tensor, where one of several outputs is taken, and
+        where the file as it is can't be fed; messages and results name ``path`` all the same.
+        """
+        return self.copy or self.path
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether ``path`` stays when nobody refers to this any more."""
+        return self.scratch is None or self.copy is not None
 
     @property
     def made_sha256(self) -> str:
@@ -77,7 +104,7 @@ class Artifact:
 
     @property
     def precision(self) -> str:
-        """``int8`` when the graph holds QuantizeLinear, else what its weights are: ``fp32``."""
+        """``int8`` when values become 8 bits in any form, else what its weights are: ``fp32``."""
         return "int8" if self.quantized else _PRECISIONS.get(self.stored, "fp32")
 
     @property
@@ -96,6 +123,7 @@ class Artifact:
         taken, other = {
             OutputKind.SIGMOID: ("the probabilities of classes, one a picture", "multi-label"),
             OutputKind.BINARY: ("the logit of one of two classes", "embedding"),
+            OutputKind.EMBEDDING: ("an embedding", "logits, multi-label, …"),
         }.get(self.output_kind, ("logits of classes", "embedding, multi-label, …"))
         return (
             f"{self.path.name}: nothing tells what {self.output} is; taken for {taken} (assumed; "
@@ -125,11 +153,32 @@ class Artifact:
 def load(path: Path, told: Told = NOTHING_TOLD) -> Artifact:
     """Open an ONNX image network without running it; ``told`` is what its user says of it.
 
+    Of several outputs the one that counts classes is taken, or the one that is told.
+
     Raises:
         ArtifactError: the file is missing, truncated, no ONNX model, or does not take one image.
+        UnsupportedGraphError: none of its outputs is made of numbers.
         SpecError: it can't answer that, or be fed like that.
     """
-    return as_told(describe(read_model(path), path), told)
+    read = read_file(path)
+    notice = _take_output(read.model, path, told.output_name)
+    if notice is None and read.as_it_was:
+        return as_told(describe(read.model, path), told)
+    scratch = Scratch()
+    copied = scratch.folder / path.name
+    forget_stored(read.model)
+    write_atomically(copied, _serialized(read.model, path))
+    artifact = replace(describe(read.model, path), copy=copied, scratch=scratch)
+    if notice:
+        artifact = replace(artifact, taken=notice, notices=(*artifact.notices, notice))
+    return as_told(artifact, told)
+
+
+def load_beside(path: Path, other: Artifact, told: Told = NOTHING_TOLD) -> Artifact:
+    """Open the file at ``path``, which is compared with ``other``: the same output is taken."""
+    own = {value.name for value in read_model(path).graph.output}
+    same = other.output.name if len(other.outputs) == 1 and other.output.name in own else None
+    return load(path, replace(told, output_name=same))
 
 
 def opened_file(given: Path | Artifact, told: Told = NOTHING_TOLD) -> Artifact:
@@ -137,15 +186,49 @@ def opened_file(given: Path | Artifact, told: Told = NOTHING_TOLD) -> Artifact:
     return load(given, told) if isinstance(given, Path) else given
 
 
+def _take_output(model: onnx.ModelProto, path: Path, told: str | None) -> str | None:
+    """Leave ``model`` the output that is told or meant; return what to say of it.
+
+    None where the outputs stay as they are, empty where there is nothing to say.
+
+    Raises:
+        SpecError: there is no output of that name.
+    """
+    outputs = [value.name for value in model.graph.output]
+    if told is not None and told not in outputs:
+        raise SpecError(f"{path} has no output {told!r}: --output-name takes {', '.join(outputs)}")
+    if len(outputs) < 2:
+        return None
+    if told is not None:
+        keep_output(model, told)
+        return ""
+    metadata = metadata_of(model)
+    answer = None if CARD_KEY in metadata else answer_of(model.graph, len(class_names(metadata)))
+    if answer is None:
+        return None
+    keep_output(model, answer.name)
+    listed = f"of its outputs {', '.join(outputs)}"
+    if not answer.assumed:
+        return f"{listed} it is {answer.name} that counts classes; --output-name takes another"
+    rivals = " or ".join(answer.rivals)
+    return (
+        f"{listed} it is {answer.name} that is taken for the values by class (assumed; else say "
+        f"--output-name {rivals})"
+    )
+
+
+def _serialized(model: onnx.ModelProto, path: Path) -> bytes:
+    if model.ByteSize() > _PROTOBUF_LIMIT:
+        raise ArtifactError(f"{path} would exceed 2 GB, the limit of one ONNX file")
+    return model.SerializeToString(deterministic=True)
+
+
 def describe(model: onnx.ModelProto, path: Path) -> Artifact:
     """Return the artifact that ``model``, read from ``path``, is."""
     initializers = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in initializers]
     if len(inputs) != 1 or not model.graph.output:
-        raise ArtifactError(
-            f"{path} has {len(inputs)} inputs and {len(model.graph.output)} outputs: "
-            "an image classifier has one input and at least one output"
-        )
+        raise ArtifactError(_not_one_input(path, inputs, len(model.graph.output)))
     stored = stored_types(model)
     spec = _as_stored(tensor_spec(inputs[0]), stored)
     if len(spec.shape) != 4:
@@ -172,7 +255,7 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
         opset=opset_of(model),
         input=spec,
         outputs=tuple(_as_stored(tensor_spec(value), stored) for value in model.graph.output),
-        output_kind=kind or OutputKind.LOGITS,
+        output_kind=kind or meaning.usual,
         assumed_kind=_is_assumed(meaning, card, kind),
         gives_probabilities=meaning.probabilities or kind in PROBABILITIES,
         values=meaning.values,
@@ -180,8 +263,22 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
         names=names,
         preprocess=contract,
         notices=notices,
-        quantized=any(node.op_type == "QuantizeLinear" for node in model.graph.node),
+        quantized=any(map(_is_int8, model.graph.node)),
         card=card,
+    )
+
+
+def _not_one_input(path: Path, inputs: Sequence[onnx.ValueInfoProto], outputs: int) -> str:
+    """Return why a file that does not take one picture is refused."""
+    if len(inputs) < 2 or not outputs:
+        return (
+            f"{path} has {len(inputs)} inputs and {outputs} outputs: an image classifier has one "
+            "input and at least one output"
+        )
+    shown = ", ".join(str(tensor_spec(value)) for value in inputs[:_MOST_SHOWN])
+    return (
+        f"{path} has {len(inputs)} inputs and {outputs} outputs: {shown}; an image classifier "
+        "takes the picture alone: export it with the others as constants"
     )
 
 
@@ -197,9 +294,7 @@ def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
     stamped = copy.deepcopy(model)
     forget_stored(stamped)
     onnx.helper.set_model_props(stamped, {**metadata_of(stamped), CARD_KEY: card.to_json()})
-    if stamped.ByteSize() > _PROTOBUF_LIMIT:
-        raise ArtifactError(f"{path} would exceed 2 GB, the limit of one ONNX file")
-    write_atomically(path, stamped.SerializeToString(deterministic=True))
+    write_atomically(path, _serialized(stamped, path))
     return describe(stamped, path)
 
 
@@ -215,7 +310,7 @@ def make(model: onnx.ModelProto, card: Card, name: str) -> Artifact:
 
 def with_card(artifact: Artifact, card: Card) -> Artifact:
     """Return the same network with another card, not saved yet."""
-    return make(parse_model(artifact.path), card, artifact.path.name)
+    return make(parse_model(artifact.plain), card, artifact.path.name)
 
 
 def write(artifact: Artifact, path: Path, *, force: bool = False) -> Artifact:
@@ -226,7 +321,7 @@ def write(artifact: Artifact, path: Path, *, force: bool = False) -> Artifact:
     """
     check_replaceable(path, force=force)
     write_atomically(path, artifact.path.read_bytes())
-    return replace(artifact, path=path, scratch=None)
+    return replace(artifact, path=path, scratch=None if artifact.copy is None else artifact.scratch)
 
 
 def check_replaceable(path: Path, *, force: bool) -> None:
@@ -245,6 +340,12 @@ def check_replaceable(path: Path, *, force: bool) -> None:
     )
 
 
+def _is_int8(node: onnx.NodeProto) -> bool:
+    """Whether ``node`` makes 8 bits of its values, or takes them; stored weights alone may be."""
+    kinds = ("QuantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QGemm")
+    return node.op_type in kinds or node.op_type.startswith(("QLinear", "DynamicQuantize"))
+
+
 def _as_stored(spec: TensorSpec, stored: Mapping[str, str]) -> TensorSpec:
     """Return ``spec`` of a canonical graph with the type that the file itself takes or gives."""
     return replace(spec, dtype=stored.get(spec.name, spec.dtype))
@@ -258,5 +359,7 @@ def _is_assumed(meaning: Meaning, card: Card | None, kind: OutputKind | None) ->
 
 def _fitting(names: tuple[str, ...], values: int | None) -> tuple[str, ...]:
     """Return ``names`` where they can be those of ``values``: one value has two classes."""
+    if values == _WITH_BACKGROUND and len(names) == values - 1:
+        return ("background", *names)
     fits = values is None or len(names) == values or (values == 1 and len(names) == 2)
     return names if fits else ()

@@ -20,7 +20,8 @@ def recorded(artifact: Artifact, change: Callable[[Card], Card]) -> Artifact:
     path = artifact.path
     if load(path).sha256 != artifact.sha256:
         raise ArtifactError(f"{path} was replaced meanwhile, nothing is recorded: run this again")
-    return with_card(artifact, replace(change(card), made_sha256=artifact.made_sha256))
+    whole = replace(artifact, copy=None)  # all of its outputs
+    return with_card(whole, replace(change(card), made_sha256=artifact.made_sha256))
 
 
 def check_recordable(artifact: Artifact) -> Card:

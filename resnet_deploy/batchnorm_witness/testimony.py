@@ -73,7 +73,7 @@ def ask_file(
         DatasetError: a picture can't be read.
         ArtifactError: the file can't be read.
     """
-    model, name = read_model(artifact.path), artifact.path.name
+    model, name = read_model(artifact.plain), artifact.path.name
     if not any(node.op_type == "BatchNormalization" for node in model.graph.node):
         return _silent(name, images, "its BatchNorms are folded: ask its checkpoint")
     try:

@@ -11,9 +11,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.model_file import bytes_of
 from resnet_deploy.benchmark.samples import Samples, samples_for
 from resnet_deploy.benchmark.schedule import FEWEST_ROUNDS, Schedule, may_stop, plan
-from resnet_deploy.errors import MissingDependencyError, SpecError, UnsupportedGraphError
+from resnet_deploy.errors import (
+    ArtifactError,
+    MissingDependencyError,
+    SpecError,
+    UnsupportedGraphError,
+)
 from resnet_deploy.measure.group import ProcessGroup
 from resnet_deploy.measure.process import SubjectProcess
 from resnet_deploy.measure.stopwatch import Clock, Process
@@ -288,10 +294,17 @@ class _Session:
             load_ns=entry.cold_starts[0].load_ns,
             first_run_ns=entry.cold_starts[0].first_run_ns,
             peak_rss_bytes=entry.peak_rss_bytes,
-            file_bytes=Path(entry.subject.model).stat().st_size,
+            file_bytes=_file_bytes(Path(entry.subject.model)),
             logits=logits,
             top1_equal=top1,
             processes=tuple(self._processes) if len(self._processes) > 1 else (),
             images_per_slice=tuple(entry.images_per_slice),
             cold_starts=tuple(entry.cold_starts),
         )
+
+
+def _file_bytes(path: Path) -> int:
+    try:
+        return bytes_of(path)
+    except ArtifactError:  # a peer's model, of another kind than ONNX
+        return path.stat().st_size

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.artifact.onnx_file import Artifact, load, load_beside
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.measure.affinity import reserve
 from resnet_deploy.results import BenchSubject
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.registry import check_runner, options_for
-from resnet_deploy.spec import BenchSpec
+from resnet_deploy.spec import BenchSpec, Told
+
+logger = logging.getLogger(__name__)
 
 _RUNTIME_NAMES = {
     "torch": "PyTorch",
@@ -25,8 +28,10 @@ _RUNTIME_NAMES = {
 """How the table calls a runner; another one goes by its own name."""
 
 
-def open_models(models: Sequence[Path]) -> list[Artifact]:
+def open_models(models: Sequence[Path], output_name: str | None = None) -> list[Artifact]:
     """Return the artifacts at ``models``; beside a lone ``x.onnx`` also ``x.int8.onnx``, if any.
+
+    ``output_name`` is which output of the first one is meant; of the others it is the same one.
 
     Raises:
         SpecError: there is no model.
@@ -34,10 +39,13 @@ def open_models(models: Sequence[Path]) -> list[Artifact]:
     """
     if not models:
         raise SpecError("there is nothing to measure: name at least one ONNX file")
-    artifacts = [load(path) for path in models]
+    first = load(models[0], Told(output_name=output_name))
+    if first.taken:
+        logger.warning("%s: %s", first.path.name, first.taken)
+    artifacts = [first, *(load_beside(path, first) for path in models[1:])]
     sibling = models[0].with_suffix(".int8.onnx")
     if len(models) == 1 and not artifacts[0].quantized and sibling.exists():
-        artifacts.append(_made_from(load(sibling), artifacts[0]))
+        artifacts.append(_made_from(load_beside(sibling, first), first))
     return artifacts
 
 
@@ -133,7 +141,7 @@ def _subject(
     return BenchSubject(
         label=label,
         runner=runner,
-        model=str(artifact.path),
+        model=str(artifact.plain),
         precision=_computed(runner, artifact),
         input_shape=artifact.image_shape,
         input_dtype=artifact.input.dtype,

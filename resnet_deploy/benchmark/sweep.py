@@ -16,7 +16,7 @@ from resnet_deploy.benchmark.samples import samples_for
 from resnet_deploy.benchmark.subjects import default_subjects, natural_batch_size
 from resnet_deploy.errors import SpecError
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.results import BenchmarkResult, BenchSubject, Environment, Profile
+from resnet_deploy.results import BenchmarkResult, BenchSamples, BenchSubject, Environment, Profile
 from resnet_deploy.spec import BenchSpec, SessionSpec
 
 PROFILED_RUNNERS = ("ort",)
@@ -72,10 +72,21 @@ def sweep(
         )
         if profile:
             result = replace(result, profiles=profile_subjects(subjects, own, progress))
+        result = replace(
+            result, subjects=tuple(_as_named(each, artifacts) for each in result.subjects)
+        )
         results.append(result)
         if on_result is not None:
             on_result(result)
     return tuple(results)
+
+
+def _as_named(samples: BenchSamples, artifacts: Sequence[Artifact]) -> BenchSamples:
+    """Return ``samples`` of a file as its user named it, whatever copy of it was run."""
+    subject = samples.subject
+    names = {str(artifact.plain): str(artifact.path) for artifact in artifacts}
+    named = names.get(subject.model, subject.model)
+    return replace(samples, subject=replace(subject, model=named))
 
 
 def profiled(subjects: Sequence[BenchSubject]) -> list[BenchSubject]:

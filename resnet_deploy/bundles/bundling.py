@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from resnet_deploy.artifact.model_file import read_model, tensors_of
-from resnet_deploy.artifact.onnx_file import Artifact, load, with_card
+from resnet_deploy.artifact.external_data import tensors_of
+from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.onnx_file import Artifact, load_beside, opened_file, with_card
 from resnet_deploy.bundles import cpp, mobile, node, triton, web
 from resnet_deploy.bundles.contract import Contract, contract_of
 from resnet_deploy.bundles.golden import GoldenCase, answers, golden_cases
@@ -50,7 +51,7 @@ _RENDERERS = {
 
 
 def pack(
-    path: Path,
+    path: Path | Artifact,
     target: BundleTarget,
     folder: Path,
     *,
@@ -62,7 +63,7 @@ def pack(
     force: bool = False,
     progress: Progress = silent,
 ) -> BundleReport:
-    """Write the bundle of the network at ``path`` into ``folder``: same input, same bytes.
+    """Write the bundle of the network ``path`` into ``folder``: same input, same bytes.
 
     Golden cases are synthetic images, and ``count`` of ``dataset``. ``alternative`` is the same
     network in another precision, which a web page may find faster. ``told`` is what the user says
@@ -75,11 +76,11 @@ def pack(
         DatasetError, RunnerError: an image can't be read, or the network can't be run.
     """
     check_folder(folder, force=force)
-    artifact = _described(load(path, told))
+    artifact = _described(opened_file(path, told))
     contract = contract_of(artifact)
     artifacts = [artifact]
     if alternative is not None:
-        artifacts.append(_alternative(alternative, contract, target, told))
+        artifacts.append(_alternative(alternative, artifact, contract, target, told))
     progress("bundling", 0, 3)
     cases = golden_cases(contract, dataset, count, seed)
     kit = Kit(
@@ -91,7 +92,7 @@ def pack(
         ),
         cases=cases,
         min_onnxruntime=max(
-            (min_onnxruntime(read_model(file.path)) for file in artifacts), key=release_numbers
+            (min_onnxruntime(read_model(file.plain)) for file in artifacts), key=release_numbers
         ),
         max_onnxruntime=importlib.metadata.version("onnxruntime"),
     )
@@ -104,7 +105,7 @@ def pack(
     return BundleReport(
         target=target.value,
         folder=str(folder),
-        model=path.name,
+        model=artifact.path.name,
         precision=artifact.precision,
         sha256=kit.network.sha256,
         sizes={name: len(data) for name, data in sorted(files.items())},
@@ -118,7 +119,7 @@ def pack(
 
 def _described(artifact: Artifact) -> Artifact:
     """Return ``artifact`` as a file whose card says what its user does, if it has a card."""
-    own = load(artifact.path).card
+    own = opened_file(artifact.plain).card
     if artifact.card is None or own is None or artifact.card.to_json() == own.to_json():
         return artifact
     return with_card(artifact, artifact.card)
@@ -127,8 +128,8 @@ def _described(artifact: Artifact) -> Artifact:
 def _network(artifact: Artifact, name: str, cases: tuple[GoldenCase, ...]) -> Network:
     try:
         # Weights in a second file become part of the one file that is shipped.
-        model = read_model(artifact.path)
-        data = artifact.path.read_bytes()
+        model = read_model(artifact.plain)
+        data = artifact.plain.read_bytes()
     except OSError as error:
         raise ArtifactError(f"cannot read {artifact.path}: {error.strerror}") from error
     if any(tensor.HasField("data_location") for tensor in tensors_of(model.graph)):
@@ -142,13 +143,15 @@ def _network(artifact: Artifact, name: str, cases: tuple[GoldenCase, ...]) -> Ne
     )
 
 
-def _alternative(path: Path, contract: Contract, target: BundleTarget, told: Told) -> Artifact:
+def _alternative(
+    path: Path, beside: Artifact, contract: Contract, target: BundleTarget, told: Told
+) -> Artifact:
     if target is not BundleTarget.WEB:
         raise SpecError(
             f"--alternative is for the page that measures which file is faster, not for "
             f"{target.value}: leave it out"
         )
-    artifact = _described(load(path, told))
+    artifact = _described(load_beside(path, beside, told))
     found = contract_of(artifact)
     # What is left to differ is the precision.
     if replace(found, name=contract.name, precision=contract.precision) != contract:

@@ -132,7 +132,7 @@ def answers(
     size = artifact.input.shape[0] or 1
     found = []
     spec = SessionSpec(threads=1, spin=False, options=options)
-    with closing(OrtRunner(artifact.path, spec)) as runner:
+    with closing(OrtRunner(artifact.plain, spec)) as runner:
         for case in cases:
             outputs = infer_every(runner, np.repeat(case.tensor[None], size, axis=0))
             scores = np.asarray(outputs[0][0], dtype=np.float32).reshape(-1)

@@ -13,8 +13,10 @@ from collections.abc import Callable
 
 import onnx
 
+from resnet_deploy.canonical.answers import tensors_for_answers
 from resnet_deploy.canonical.constants import fold_constants
 from resnet_deploy.canonical.floats import widen_floats
+from resnet_deploy.canonical.fused import unfuse
 from resnet_deploy.canonical.inputs import unlist_initializers
 from resnet_deploy.canonical.plain_sums import drop_no_ops, sums_to_adds
 from resnet_deploy.canonical.raising import raise_opset
@@ -26,6 +28,8 @@ Step = Callable[[onnx.ModelProto], int]
 
 STEPS: tuple[Step, ...] = (
     unlist_initializers,
+    unfuse,
+    tensors_for_answers,
     free_sizes,
     drop_no_ops,
     sums_to_adds,

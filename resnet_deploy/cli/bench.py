@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from resnet_deploy import api
-from resnet_deploy.cli.options import PATH, Words, seed_option
+from resnet_deploy.cli.options import PATH, Words, output_name_option, seed_option
 from resnet_deploy.cli.output import here, keep, output_options, print_result, prints, show
 from resnet_deploy.cli.progress import ProgressBar
 
@@ -36,6 +36,7 @@ class PercentType(click.ParamType):  # type: ignore[type-arg]  # generic only fr
 
 @click.command("bench")
 @click.argument("models", metavar="MODEL.onnx...", nargs=-1, type=PATH)
+@output_name_option(_words)
 @_words("--runner", metavar="NAME")
 @_words("--batch-size", type=click.IntRange(1))
 @_words("--threads", type=click.IntRange(1))

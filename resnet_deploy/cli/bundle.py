@@ -11,10 +11,10 @@ from resnet_deploy import api
 from resnet_deploy.cli.options import (
     PATH,
     Words,
+    answer_options,
     choice,
     data_option,
     file_argument,
-    output_kind_option,
     picture_options,
     seed_option,
 )
@@ -32,7 +32,7 @@ _words = Words(api.bundle)
 @data_option(_words, help="Real pictures for the golden cases.")
 @_words("--pictures", type=click.IntRange(1, 200))
 @_words("--alternative", type=PATH, metavar="OTHER.onnx")
-@output_kind_option(_words)
+@answer_options(_words)
 @picture_options()
 @_words("--force")
 @seed_option(_words)

@@ -11,14 +11,15 @@ from resnet_deploy import api
 from resnet_deploy.cli.options import (
     PATH,
     Words,
+    answer_options,
     data_option,
     file_argument,
-    output_kind_option,
     picture_options,
     threads_option,
 )
 from resnet_deploy.cli.output import here, output_options, replace_card, show
 from resnet_deploy.cli.progress import ProgressBar
+from resnet_deploy.spec import Told
 
 _words = Words(api.evaluate)
 
@@ -27,7 +28,7 @@ _words = Words(api.evaluate)
 @file_argument()
 @data_option(_words)
 @_words("--against", type=PATH, metavar="OTHER.onnx")
-@output_kind_option(_words)
+@answer_options(_words)
 @picture_options()
 @_words("--limit", type=click.IntRange(1))
 @_words("--skip-bad")
@@ -55,7 +56,7 @@ def command(artifact: Path, data: Path, record: bool, **words: Any) -> None:
     from resnet_deploy.artifact.recording import check_recordable
     from resnet_deploy.runners.classes import check_has_classes
 
-    opened = load(artifact)
+    opened = load(artifact, Told(output_name=words["output_name"]))
     if record:
         check_recordable(opened)  # before the work, not after it
         check_has_classes(opened)

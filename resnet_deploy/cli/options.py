@@ -263,10 +263,15 @@ def picture_options(*, size: bool = True) -> Callable[[Callable[..., Any]], Call
     return decorate
 
 
-def output_kind_option(words: Words) -> Callable[[F], F]:
-    """``--output-kind``: what a file answers."""
+def answer_options(words: Words) -> Callable[[F], F]:
+    """``--output-kind`` and ``--output-name``: what a file answers, and which of its outputs."""
     kinds = click.Choice([kind.word for kind in OutputKind])
-    return words("--output-kind", type=kinds, metavar="KIND")
+    return together(words("--output-kind", type=kinds, metavar="KIND"), output_name_option(words))
+
+
+def output_name_option(words: Words) -> Callable[[F], F]:
+    """``--output-name``: which output of a file is meant."""
+    return words("--output-name", metavar="NAME")
 
 
 def without(words: dict[str, Any], function: Callable[..., Any]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from resnet_deploy import api
 from resnet_deploy.cli.options import (
     PATH,
     Words,
+    answer_options,
     file_argument,
     follow_links_option,
-    output_kind_option,
     picture_options,
     threads_option,
 )
@@ -27,7 +27,7 @@ _words = Words(api.predict)
 @file_argument()
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=PATH)
 @_words("--top-k", type=click.IntRange(1))
-@output_kind_option(_words)
+@answer_options(_words)
 @picture_options()
 @follow_links_option(_words)
 @threads_option(_words)

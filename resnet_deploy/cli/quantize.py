@@ -11,10 +11,10 @@ from resnet_deploy import api
 from resnet_deploy.cli.options import (
     PATH,
     Words,
+    answer_options,
     data_option,
     file_argument,
     input_option,
-    output_kind_option,
     picture_options,
     quantization_options,
     seed_option,
@@ -31,7 +31,7 @@ _words = Words(api.deploy)
 @file_argument("source")
 @_words("-o", "--out", type=PATH, help="File or folder.  [default: NAME.int8.onnx beside it]")
 @input_option(_words)
-@output_kind_option(_words)
+@answer_options(_words)
 @picture_options()
 @quantization_options(_words)
 @_words(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from resnet_deploy import api
-from resnet_deploy.cli.options import PATH, Words, network_options
+from resnet_deploy.cli.options import PATH, Words, network_options, output_name_option
 from resnet_deploy.cli.output import output_options, show
 
 _words = Words(api.summary)
@@ -16,6 +16,7 @@ _words = Words(api.summary)
 
 @click.command("summary", help=_words.help)
 @click.argument("source", metavar="[FILE.onnx]", type=PATH, required=False)
+@output_name_option(_words)
 @network_options(_words)
 @output_options
 def command(source: Path | None, **words: Any) -> None:

@@ -12,10 +12,10 @@ from resnet_deploy import api
 from resnet_deploy.cli.options import (
     PATH,
     Words,
+    answer_options,
     choice,
     data_option,
     file_argument,
-    output_kind_option,
     picture_options,
     seed_option,
     threads_option,
@@ -56,7 +56,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only from 
 @_words("-o", "--out", type=PATH)
 @_words("--calibration", type=PATH)
 @_words("--keep-input")
-@output_kind_option(_words)
+@answer_options(_words)
 @picture_options()
 @seed_option(_words)
 @threads_option(_words)

@@ -15,9 +15,9 @@ from resnet_deploy import api
 from resnet_deploy.cli.options import (
     PATH,
     Words,
+    answer_options,
     data_option,
     file_argument,
-    output_kind_option,
     picture_options,
     seed_option,
     threads_option,
@@ -25,10 +25,20 @@ from resnet_deploy.cli.options import (
 from resnet_deploy.cli.output import here, output_options, replace_card, show
 from resnet_deploy.cli.progress import ProgressBar
 from resnet_deploy.errors import SpecError
+from resnet_deploy.spec import Told
 
 _words = Words(api.verify)
 
-_IMAGES = ("input_options", "data", "follow_links", "samples", "seed", "threads", "environment")
+_IMAGES = (
+    "output_name",
+    "input_options",
+    "data",
+    "follow_links",
+    "samples",
+    "seed",
+    "threads",
+    "environment",
+)
 """What counting overflows needs of the options."""
 
 _OF_A_WITNESS = ("against", "model")
@@ -39,7 +49,7 @@ _OF_A_WITNESS = ("against", "model")
 @file_argument()
 @_words("--against", type=PATH, metavar="OTHER.onnx|cifar10|CHECKPOINT")
 @_words("--model", metavar="package.module:factory")
-@output_kind_option(_words)
+@answer_options(_words)
 @picture_options()
 @data_option(_words)
 @_words("--samples", type=click.IntRange(1))
@@ -107,7 +117,7 @@ def command(
         raise SpecError("--record writes what --isa proves on real pictures: add --isa and --data")
     if witness and (words["data"] is None or isa is not None or saturation or per_layer):
         raise SpecError("--witness asks about real pictures and compares nothing: add --data alone")
-    opened = load(artifact)
+    opened = load(artifact, Told(output_name=words["output_name"]))
     if record:
         check_recordable(opened)  # before the work, not after it
     words["environment"] = here()

@@ -11,6 +11,10 @@ from collections.abc import Iterable, Sequence
 from resnet_deploy.errors import DatasetError
 
 _WNID = re.compile(r"(n\d{8})(?:$|[_ ,:\t-]+)")
+BACKGROUND = "background"
+"""What TensorFlow's ImageNet nets call their first output of 1001."""
+
+_BACKGROUNDS = (BACKGROUND, "dummy", "__background__")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -44,11 +48,20 @@ def output_names(labels: Sequence[str], num_classes: int) -> tuple[str, ...]:
     """Return what to call each output: ``labels``, or ImageNet's names where there are none.
 
     They are empty where nobody knows. 1000 outputs without a name are ImageNet's in all likelihood,
-    which whoever shows the names should say.
+    and so are 1001, of which TensorFlow's nets have the background first; whoever shows the names
+    should say that.
     """
-    if labels or num_classes != len(imagenet_labels()):
+    if labels:
         return tuple(labels)
-    return imagenet_labels()
+    known = imagenet_labels()
+    return {len(known): known, len(known) + 1: (BACKGROUND, *known)}.get(num_classes, ())
+
+
+def has_background(labels: Sequence[str], num_classes: int) -> bool:
+    """Whether output 0 is TensorFlow's background, and the others are ImageNet's classes."""
+    if num_classes != len(imagenet_labels()) + 1:
+        return False
+    return not labels or (_folded(labels[0]) in _BACKGROUNDS and _is_imagenet(labels[1:], 1000))
 
 
 def match_classes(
@@ -58,9 +71,9 @@ def match_classes(
 
     Tried in this order: all classes are among the model's labels (case and underscores don't
     matter); all are WordNet ids, plain or as ``n01440764_tench``, and the model is an ImageNet
-    one; all are labels when a WordNet id in front, or the words after a comma, may be left out;
-    all are numbers, which are outputs; there are as many classes as outputs, which then match in
-    their order.
+    one, of 1000 outputs or of 1001 with the background first; all are labels when a WordNet id in
+    front, or the words after a comma, may be left out; all are numbers, which are outputs; there
+    are as many classes as outputs, which then match in their order.
 
     Raises:
         DatasetError: none of these holds, numbers are no outputs, or some names match at other
@@ -68,8 +81,9 @@ def match_classes(
     """
     by_name = _by_name(dataset_classes, labels)
     wnids = [match and match[1] for match in map(_WNID.match, dataset_classes)]
-    if _is_imagenet(labels, num_classes) and None in by_name:
-        known = {wnid: index for index, wnid in enumerate(imagenet_wnids())}
+    background = has_background(labels, num_classes)
+    if (background or _is_imagenet(labels, num_classes)) and None in by_name:
+        known = {wnid: index for index, wnid in enumerate(imagenet_wnids(), int(background))}
         by_wnid = [None if wnid is None else known.get(wnid) for wnid in wnids]
         by_name = by_name if None in by_wnid else by_wnid
     if None in by_name:
@@ -77,6 +91,11 @@ def match_classes(
     if None not in by_name:
         return tuple(index for index in by_name if index is not None)
     if all(map(_NUMBER.fullmatch, dataset_classes)):
+        if background and min(map(int, dataset_classes), default=1) == 0:
+            raise DatasetError(
+                "the data has a class 0, and output 0 of 1001 is the background in TensorFlow's "
+                "nets: call the class folders by their WordNet ids, or number them from 1"
+            )
         return _by_number(dataset_classes, num_classes)
     if len(dataset_classes) != num_classes:
         hint = f" (such as {dataset_classes[by_name.index(None)]!r})" if labels else ""

@@ -52,7 +52,7 @@ def _chance(fp32: Artifact, images: CalibrationImages, threads: int) -> str | No
         return None
     count = max(_FEWEST_IMAGES, min(_MOST_IMAGES, _PIXELS // images.preprocess.pixels))
     some = replace(images, indices=images.indices[:count])
-    with closing(OrtRunner(fp32.path, quiet_session(threads))) as runner:
+    with closing(OrtRunner(fp32.plain, quiet_session(threads))) as runner:
         logits = np.concatenate([class_scores(fp32, runner, batch) for batch in some])
     try:
         outputs = matched_outputs(fp32, images.dataset, logits.shape[1])

@@ -138,5 +138,5 @@ def _may_know(source: Network | Artifact) -> bool:
     if source.quantized or source.card is not None or find_spec("torch") is None:
         return False
     # Before torch is imported: most files have them folded.
-    nodes = read_model(source.path).graph.node
+    nodes = read_model(source.plain).graph.node
     return any(node.op_type == "BatchNormalization" for node in nodes)

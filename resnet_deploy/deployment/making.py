@@ -108,7 +108,7 @@ def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
     """
     spec, path = plan.spec, plan.paths["int8"]
     # First, while little is in memory: inferring shapes copies the weights.
-    macs = summarize_artifact(fp32.path).macs
+    macs = summarize_artifact(fp32).macs
     layers = FloatLayers(fp32, plan.images, spec, data=plan.data, progress=progress)
     calibrated = calibrate(
         fp32, plan.images, spec.quant, known=plan.known, threads=spec.threads, progress=progress
@@ -209,7 +209,7 @@ def _judged(
     few = max(1, min(_MOST_JUDGED, _JUDGED_PIXELS // plan.images.preprocess.pixels))
     images = replace(plan.images, indices=plan.images.indices[:few])
     return judge(
-        fp32.path,
+        fp32.plain,
         made.artifact.path,
         images,
         data=images.name,

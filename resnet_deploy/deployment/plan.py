@@ -160,7 +160,7 @@ def _plan_of_file(
         paths={"int8": out},
         calibration=calibration,
         images=images_for(spec.quant, calibration, input_preprocess(fp32)),
-        reference=FileReference(source.path, runner="ort", threads=spec.threads),
+        reference=FileReference(source, runner="ort", threads=spec.threads),
         environment=environment,
         notices=heard.warnings,
     )

@@ -54,7 +54,7 @@ def with_input(source: Artifact, wanted: InputFormat | None) -> Artifact:
     contract = replace(card.preprocess, format=wanted)
     baked = (contract.baked_assumption,) if contract.baked_assumption else ()
     card = replace(card, preprocess=contract, assumed=(*card.assumed, *baked))
-    graph = read_model(source.path)
+    graph = read_model(source.plain)
     if found is InputFormat.FLOAT_NHWC:
         graph = channels_first_input(graph)
     graph = bake_input(graph, card.preprocess)

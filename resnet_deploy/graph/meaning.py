@@ -42,28 +42,49 @@ _ACTIVATIONS = ("Gelu", "HardSwish", "LeakyRelu", "PRelu", "Relu", "Tanh")
 _POOLS = frozenset(("GlobalAveragePool", "ReduceMean"))
 
 
+_EMBEDDING_WIDTHS = (128, 256, 512)
+"""Of embeddings; hardly anybody has so many classes, and then they have names."""
+
+_NORMALISED_WIDTHS = (64, *_EMBEDDING_WIDTHS, 1024, 2048)
+"""The same behind a BatchNorm, in which hardly any classifier ends."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Meaning:
     """What a graph answers.
 
     ``kind`` is None where nothing tells. ``probabilities``: values by class or label are from 0 to
     1 already, not logits. ``values`` is how many the first output has for one image, None where the
-    file does not say.
+    file does not say. ``normalised``: they come out of a BatchNorm.
     """
 
     kind: OutputKind | None = None
     probabilities: bool = False
     values: int | None = None
+    normalised: bool = False
+
+    @property
+    def usual(self) -> OutputKind:
+        """What is assumed where nothing tells: an embedding of a width that is usual, or logits.
+
+        Nets for faces and for finding again end in a linear layer and a BatchNorm, which may be
+        folded into it (ArcFace, arXiv:1801.07698, section 3.1: 512 values).
+        """
+        widths = _NORMALISED_WIDTHS if self.normalised else _EMBEDDING_WIDTHS
+        return OutputKind.EMBEDDING if self.values in widths else OutputKind.LOGITS
 
 
-def meaning_of(graph: onnx.GraphProto) -> Meaning:
-    """Return what ``graph`` answers, as far as its nodes and the names of its outputs tell."""
-    return _Walk(graph).meaning()
+def meaning_of(graph: onnx.GraphProto, output: onnx.ValueInfoProto | None = None) -> Meaning:
+    """Return what ``graph`` answers, as far as its nodes and the names of its outputs tell.
+
+    With ``output``: what this one of them says.
+    """
+    return _Walk(graph, graph.output if output is None else [output]).meaning()
 
 
 class _Walk:
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self._outputs = graph.output
+    def __init__(self, graph: onnx.GraphProto, outputs: Sequence[onnx.ValueInfoProto]) -> None:
+        self._outputs = outputs
         self._made_by = {name: node for node in graph.node for name in node.output}
         self._weights = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
 
@@ -101,7 +122,8 @@ class _Walk:
             kind = None
         elif values == 1 and kind is not OutputKind.SOFTMAX:
             kind = OutputKind.BINARY
-        return Meaning(kind=kind, probabilities=probabilities, values=values)
+        normalised = end is not None and end.op_type == "BatchNormalization"
+        return Meaning(kind=kind, probabilities=probabilities, values=values, normalised=normalised)
 
     def _source(self, name: str) -> str:
         """Return the tensor whose values ``name`` has, in another shape or type."""
@@ -133,6 +155,14 @@ class _Walk:
         """Whether ``end`` is Softmax, also written as Exp and a division by their sum."""
         if end.op_type == "Softmax":
             return True
+        if end.op_type == "Normalizer":  # of ai.onnx.ml, by sums, as scikit-learn has it
+            behind = self._node(end.input[0])
+            by_sum = any(a.name == "norm" and a.s == b"L1" for a in end.attribute)
+            return (
+                by_sum
+                and behind is not None
+                and (behind.op_type == "Softmax" or self._is_sigmoid(behind))
+            )
         inputs = [self._source(name) for name in end.input]
         first = self._made_by.get(inputs[0]) if inputs else None
         if end.op_type == "Exp":

@@ -71,10 +71,17 @@ def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     return layer
 
 
+class _BatchNorm(nn.BatchNorm2d):
+    """Of maps, or of the vectors that embeddings are."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
+
+
 def convert_batch_norm(node: Node) -> Converted:
     """Evaluation mode: the stored mean and variance."""
     scale, shift, mean, variance = (node.constant(i).float() for i in range(1, 5))
-    layer = nn.BatchNorm2d(len(scale), eps=node.attributes.get("epsilon", 1e-5))
+    layer = _BatchNorm(len(scale), eps=node.attributes.get("epsilon", 1e-5))
     layer.weight = nn.Parameter(scale, requires_grad=False)
     layer.bias = nn.Parameter(shift, requires_grad=False)
     layer.running_mean, layer.running_var = mean, variance
@@ -137,6 +144,12 @@ def convert_reduce(function: Callable[..., Tensor]) -> Callable[[Node], Converte
         ]
 
     return convert
+
+
+def convert_lp_normalization(node: Node) -> Converted:
+    """A vector over its length, or over the sum of its sizes; zeros stay zeros."""
+    axis, order = node.attributes.get("axis", -1), node.attributes.get("p", 2)
+    return partial(nn.functional.normalize, p=order, dim=axis), node.inputs[:1]
 
 
 def convert_quantize(node: Node) -> Converted:

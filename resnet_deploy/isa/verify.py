@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.artifact.onnx_file import Artifact, opened_file
 from resnet_deploy.errors import ArtifactError, MissingDependencyError, RunnerError, SpecError
 from resnet_deploy.isa.emulated import EmulatedLogits, emulate
 from resnet_deploy.isa.instruction_sets import Isa, is_native, isa_named
@@ -53,7 +53,7 @@ def runnable_isas(names: Sequence[str]) -> tuple[Isa, ...]:
 
 
 def compare_isas(
-    path: Path,
+    path: Path | Artifact,
     isas: Sequence[Isa],
     images: Array,
     *,
@@ -68,7 +68,7 @@ def compare_isas(
     """Run the file at ``path`` on the kernels of ``isas`` and on this CPU.
 
     Args:
-        path: fp32 or int8 ONNX file.
+        path: fp32 or int8 ONNX file, or what was opened of it.
         isas: what :func:`runnable_isas` returned.
         images: preprocessed, float32 ``(N, C, H, W)``.
         data: where the images come from, for the report.
@@ -85,11 +85,11 @@ def compare_isas(
     """
     if len(images) == 0:
         raise RunnerError("there is nothing to compare: give at least one image")
-    artifact = load(path, told)
+    artifact = opened_file(path, told)
     batch_size = artifact.input.shape[0] or BATCH_SIZES[-1]
-    with closing(OrtRunner(path, SessionSpec(threads=threads, spin=False))) as runner:
+    with closing(OrtRunner(artifact.plain, SessionSpec(threads=threads, spin=False))) as runner:
         here = _values(runner.infer_all, images, batch_size)
-    check_varies(here, f"the answer of {path.name}", data)
+    check_varies(here, f"the answer of {artifact.path.name}", data)
     right = None if reference is None else _values(reference.outputs, images, batch_size)
     runs = []
     for isa in isas:
@@ -97,11 +97,16 @@ def compare_isas(
             there = EmulatedLogits(logits=here, emulator=None, seconds=0.0, cached=False)
         else:
             there = emulate(
-                isa, path, images, batch_size=batch_size, threads=threads, progress=progress
+                isa,
+                artifact.plain,
+                images,
+                batch_size=batch_size,
+                threads=threads,
+                progress=progress,
             )
         runs.append(_compared(isa, artifact, here, there, right, tolerance))
     return IsaReport(
-        model=str(path),
+        model=str(artifact.path),
         data=data,
         runs=tuple(runs),
         reference=None if reference is None else reference.name,

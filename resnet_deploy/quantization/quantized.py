@@ -198,7 +198,7 @@ def calibrate(
 
     def calibrated(statistics: Mapping[str, ChannelStatistics] | None) -> Calibrated:
         net = quantize_static(
-            read_model(fp32.path),
+            read_model(fp32.plain),
             spec,
             images,
             images=len(images),

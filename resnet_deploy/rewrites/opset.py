@@ -7,6 +7,7 @@ import re
 
 import onnx
 
+from resnet_deploy.canonical.outputs import domains_of
 from resnet_deploy.canonical.raising import reason_to_stay
 from resnet_deploy.errors import ExportError, SpecError, one_line
 from resnet_deploy.graph.module_names import restore_modules
@@ -116,11 +117,12 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
             for node in converted.graph.node:
                 if node.domain == _ASIDE:
                     node.domain = ""
-        others = [entry for entry in model.opset_import if entry.domain not in ("", "ai.onnx")]
-        default = onnx.helper.make_opsetid("", opset)
+        own = onnx.helper.make_opsetid("", opset)
+        used = set(domains_of(model.graph)) - {"", "ai.onnx"}
+        others = [entry for entry in model.opset_import if entry.domain in used]
+        converted.ir_version = onnx.helper.find_min_ir_version_for([own, *others], True)
         del converted.opset_import[:]
-        converted.opset_import.extend([default, *others])
-        converted.ir_version = onnx.helper.find_min_ir_version_for([default])
+        converted.opset_import.extend((own, *others))
         onnx.checker.check_model(converted)
     except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
         raise ExportError(

@@ -58,7 +58,7 @@ _CLASSES = "use a file exported with --output logits, softmax or top-K"
 _USES = {
     OutputKind.EMBEDDING: "compare its values by cosine, or say --output-kind logits if they are "
     f"classes; to name classes {_CLASSES}",
-    OutputKind.FEATURES: _CLASSES,
+    OutputKind.FEATURES: f"name the output that counts classes with --output-name, or {_CLASSES}",
 }
 """What to do with an answer that is no class."""
 

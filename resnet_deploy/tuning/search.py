@@ -147,7 +147,7 @@ class Search:
 
     @cached_property
     def _strided_stem(self) -> bool:
-        graph = ir.from_proto(read_model(self.source.path)).graph
+        graph = ir.from_proto(read_model(self.source.plain)).graph
         conv = next((node for node in graph if node.op_type == "Conv"), None)
         return conv is not None and ints(conv, "strides", (1, 1)) != (1, 1)
 

@@ -154,7 +154,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], Called]:
             monkeypatch.setattr(api, function.__name__, stop(function))
     # A module that is imported only while load is replaced would keep the replacement.
     importlib.import_module("resnet_deploy.artifact.recording")
-    monkeypatch.setattr("resnet_deploy.artifact.onnx_file.load", lambda path: path)
+    monkeypatch.setattr("resnet_deploy.artifact.onnx_file.load", lambda path, told: path)
 
     def run(arguments: list[str]) -> Called:
         loaded.clear()

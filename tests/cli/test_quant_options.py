@@ -33,7 +33,7 @@ def parsed(*arguments: str) -> QuantSpec:
         patch.setattr("resnet_deploy.deployment.deploy.deploy", look)
         opened = SimpleNamespace(assumed_kind=False, notices=(), preprocess=InputContract())
         patch.setattr("resnet_deploy.artifact.told.as_told", lambda given, told: given)
-        patch.setattr("resnet_deploy.artifact.onnx_file.load", lambda path: opened)
+        patch.setattr("resnet_deploy.artifact.onnx_file.load", lambda path, told: opened)
         assert run("quantize", "net.onnx", *arguments).exit_code == 2
     return seen[0]
 

@@ -237,3 +237,19 @@ def test_bad_labels_files(tmp_path, data, message):
         read_labels_file(path)
     with pytest.raises(DatasetError, match="cannot read labels"):
         read_labels_file(tmp_path)
+
+
+@pytest.mark.parametrize("labels", [(), ("background", *imagenet_labels())])
+def test_a_background_in_front_shifts_the_classes(labels):
+    assert match_classes(("n01440764", "n01443537_goldfish"), labels, 1001) == (1, 2)
+    assert match_classes(("toilet tissue", "tench"), labels, 1001) == (1000, 1)
+    assert match_classes(("1", "1000"), labels, 1001) == (1, 1000)
+    with pytest.raises(DatasetError, match="output 0 of 1001 is the background"):
+        match_classes(("0", "1"), labels, 1001)
+
+
+def test_other_1001_names_have_no_background():
+    labels = tuple(f"name {index}" for index in range(1001))
+    assert match_classes(("0", "1000"), labels, 1001) == (0, 1000)
+    with pytest.raises(DatasetError, match="rename the class folders"):
+        match_classes(("n01440764", "n01443537"), labels, 1001)

@@ -116,3 +116,25 @@ def test_maps_are_features() -> None:
     for pixels in ("4, 4", "H, W"):
         found = meaning_of(parse(text.format(pixels)).graph)
         assert found.kind is OutputKind.FEATURES
+
+
+@pytest.mark.parametrize(
+    ("body", "width", "usual"),
+    [
+        ("y = Gemm (r, w)", 512, OutputKind.EMBEDDING),
+        ("y = Gemm (r, w)", 1000, OutputKind.LOGITS),
+        ("y = Gemm (r, w)", 64, OutputKind.LOGITS),
+        ("g = Gemm (r, w) y = BatchNormalization (g, a, a, a, a)", 64, OutputKind.EMBEDDING),
+        ("g = Gemm (r, w) y = BatchNormalization (g, a, a, a, a)", 10, OutputKind.LOGITS),
+    ],
+)
+def test_a_width_that_embeddings_have_is_taken_for_one(
+    body: str, width: int, usual: OutputKind
+) -> None:
+    weights: dict[str, Any] = {
+        "w": np.zeros((4, width), np.float32),
+        "a": np.ones(width, np.float32),
+    }
+    found = meaning(f"p = GlobalAveragePool (x) r = Flatten (p) {body}", f"N, {width}", **weights)
+    assert found.kind is None
+    assert found.usual is usual
