@@ -121,6 +121,11 @@ def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
     notices = _int8_notices(
         plan.images, amx=made.amx, data_free=calibrated.data_free, trained=bool(plan.known.trained)
     )
+    if fp32.stored != "float32":
+        notices += (
+            f"{fp32.path.name} is {fp32.precision}: its weights are widened to float32 first, and "
+            "the int8 file takes float32 pictures and gives float32",
+        )
     if not plan.known.trained:
         notices += calibration_notices(fp32, plan.images, threads=spec.threads)
     return MadeInt8(

@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 
 import onnx_ir as ir
 
+from resnet_deploy.passes.affine_into_layer import affine_into_layer
 from resnet_deploy.passes.average_pool import average_pool
+from resnet_deploy.passes.channels_first import channels_first
 from resnet_deploy.passes.clean import clean
 from resnet_deploy.passes.flatten import reshape_to_flatten
 from resnet_deploy.passes.flush_denormals import flush_denormals
@@ -22,6 +24,7 @@ from resnet_deploy.passes.hard_gates import hard_gates
 from resnet_deploy.passes.identity_pool import remove_identity_pool
 from resnet_deploy.passes.lone_batchnorm import lone_batchnorm
 from resnet_deploy.passes.matmul_to_gemm import matmul_to_gemm
+from resnet_deploy.passes.min_max_to_clip import min_max_to_clip
 from resnet_deploy.passes.name_by_module import name_by_module
 from resnet_deploy.passes.needless_expand import needless_expand
 from resnet_deploy.passes.one_pixel import one_pixel
@@ -47,12 +50,17 @@ Pass = Callable[[ir.Model], PassResult]
 
 DEFAULT_PASSES: tuple[Pass, ...] = (
     clean,
+    channels_first,
+    clean,
     pad_into_window,
     fold_batchnorm,
+    affine_into_layer,
+    min_max_to_clip,
     mean_to_global_average_pool,
     remove_identity_pool,
     reshape_to_flatten,
     matmul_to_gemm,
+    affine_into_layer,
     lone_batchnorm,
     needless_expand,
     private_bias,
