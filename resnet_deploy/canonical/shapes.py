@@ -139,7 +139,7 @@ def _reshape_target(befores: Array, afters: Array) -> Array | None:
         return None
     (free,) = varying
     copies = free < befores.shape[1] and (befores[:, free] == afters[:, free]).all()
-    target = afters[0].astype(np.int64)
+    target: Array = afters[0].astype(np.int64)
     target[free] = 0 if copies else -1
     return target
 
