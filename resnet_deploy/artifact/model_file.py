@@ -10,6 +10,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from resnet_deploy.canonical import canonical
+from resnet_deploy.canonical.experimental import replace_experimental
 from resnet_deploy.canonical.order import sort_nodes
 from resnet_deploy.errors import ArtifactError, one_line
 from resnet_deploy.graph.releases import opset_of
@@ -45,7 +46,9 @@ def read_model(path: Path) -> onnx.ModelProto:
             f"{path} keeps weights in a second file that can't be read ({one_line(error)}): "
             "copy it beside the model"
         ) from error
+    # What the checker refuses, and ONNX Runtime does not.
     sort_nodes(model)
+    replace_experimental(model)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:

@@ -79,6 +79,24 @@ def test_a_target_with_the_batch_in_it_is_constant(
         np.testing.assert_array_equal(run(model, x), right)
 
 
+def test_an_expand_leaves_the_batch_alone() -> None:
+    text = """
+    g (float[N,4,6,4] x) => (float[N,4,6,4] y) {
+      m = GlobalAveragePool(x)
+      s = Shape(x)
+      e = Expand(m, s)
+      y = Mul(x, e)
+    }
+    """
+    model = parse(text)
+    x = noise(3, 4, 6, 4)
+    expected = run(model, x)
+    assert fold_shapes(model) > 0
+    assert [node.op_type for node in model.graph.node] == ["GlobalAveragePool", "Expand", "Mul"]
+    assert numpy_helper.to_array(model.graph.initializer[0]).tolist() == [1, 4, 6, 4]
+    np.testing.assert_array_equal(run(model, x), expected)
+
+
 RESIZE = """
 g (float[N,4,6,4] x) => (float[N,4,12,6] y) {
   s = Shape(x)
