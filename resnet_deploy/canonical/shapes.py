@@ -22,7 +22,7 @@ from resnet_deploy.graph.constants import unique_name
 from resnet_deploy.graph.settling import known_shapes, settled
 from resnet_deploy.graph.skeleton import skeleton
 
-_BATCHES = (1, 6, 97)
+_BATCHES = (1, 97)
 """Sizes that nothing but the batch itself is likely to have in common."""
 
 _ASKS = frozenset({"Shape", "Size"})

@@ -30,9 +30,7 @@ LINEAR = {"w": noise(3, 120), "b": noise(3)}
 PER_PIXEL = {name: np.abs(noise(4, 6, 5)) + 0.5 for name in "abcd"}
 
 
-def model_of(
-    text: str, opset: int, constants: Mapping[str, Array] | None = None
-) -> onnx.ModelProto:
+def model_of(text: str, opset: int, constants: Mapping[str, Array]) -> onnx.ModelProto:
     header = f'<ir_version: 4, opset_import: ["" : {opset}]>\n'
     model: onnx.ModelProto = onnx.parser.parse_model(header + text)
     for name, array in constants.items():
