@@ -204,7 +204,13 @@ def quantized(net: Made | Real, path: Path, out: Path, photos: Path) -> Row:
 def faster(path: Path, int8: Path) -> Row:
     """Return how many times as fast ``int8`` is: paired rounds, the two files in turns."""
     result = rd.bench(
-        [path, int8], runner="ort", threads=1, batch_size=1, rounds=12, time_limit=20.0, cold_start=1
+        [path, int8],
+        runner="ort",
+        threads=1,
+        batch_size=1,
+        rounds=12,
+        time_limit=20.0,
+        cold_start=1,
     )
     assert isinstance(result, BenchmarkResult)
     ratio = result.ratios[-1]
@@ -299,7 +305,9 @@ def table(record: dict[str, Any]) -> str:
         cells.append(str(len(row["float_operators"])) if "float_operators" in row else "")
         if "speed_up" in row:
             ratio = row["speed_up"]
-            interval = "" if ratio["high"] is None else f" ({ratio['low']:.2f} to {ratio['high']:.2f})"
+            interval = (
+                "" if ratio["high"] is None else f" ({ratio['low']:.2f} to {ratio['high']:.2f})"
+            )
             noise = row["sqnr_db"]
             cells += [f"{row['fp32_ms']:.1f} ms", f"{row['int8_ms']:.1f} ms"]
             cells += [f"{ratio['median']:.2f}x{interval}"]

@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from resnet_deploy.passes.affine_into_layer import affine_into_layer
 from resnet_deploy.passes.average_pool import average_pool
+from resnet_deploy.passes.channel_shuffle import channel_shuffle
 from resnet_deploy.passes.channels_first import channels_first
 from resnet_deploy.passes.clean import clean
 from resnet_deploy.passes.flatten import reshape_to_flatten
@@ -23,6 +24,7 @@ from resnet_deploy.passes.global_average_pool import mean_to_global_average_pool
 from resnet_deploy.passes.hard_gates import hard_gates
 from resnet_deploy.passes.identity_pool import remove_identity_pool
 from resnet_deploy.passes.lone_batchnorm import lone_batchnorm
+from resnet_deploy.passes.matmul_to_conv import matmul_to_conv
 from resnet_deploy.passes.matmul_to_gemm import matmul_to_gemm
 from resnet_deploy.passes.min_max_to_clip import min_max_to_clip
 from resnet_deploy.passes.name_by_module import name_by_module
@@ -34,6 +36,7 @@ from resnet_deploy.passes.prelu_to_sum import lone_relu, prelu_to_sum
 from resnet_deploy.passes.private_bias import private_bias
 from resnet_deploy.passes.reflect_pad import reflect_pad
 from resnet_deploy.passes.result import PassResult, Refusal
+from resnet_deploy.passes.split_to_slices import split_to_slices
 from resnet_deploy.passes.zero_pad_shortcut import zero_pad_shortcut
 
 __all__ = [
@@ -72,6 +75,9 @@ DEFAULT_PASSES: tuple[Pass, ...] = (
 
 INT8_PASSES: tuple[Pass, ...] = (
     average_pool,
+    matmul_to_conv,
+    channel_shuffle,
+    split_to_slices,
     one_pixel,
     hard_gates,
     prelu_to_sum,
