@@ -111,12 +111,12 @@ def _settle_target(model: onnx.ModelProto, node: onnx.NodeProto, runs: list[_Run
     known = [shape for shape in (*sources, *results) if shape is not None]
     if len(known) < 2 * len(runs):
         return False
-    befores, afters = (np.array(shapes) for shapes in (known[: len(runs)], known[len(runs) :]))
-    constant = _SETTLERS[kind](befores, afters)
+    before, afters = (np.array(shapes) for shapes in (known[: len(runs)], known[len(runs) :]))
+    constant = _SETTLERS[kind](before, afters)
     if constant is None:
         return False
     taken = {name for other in model.graph.node for name in (*other.input, *other.output)}
-    what = "shape" if kind == "Reshape" else "scales"
+    what = "scales" if kind == "Resize" else "shape"
     name = unique_name(
         f"{node.output[0]}.{what}", taken | {t.name for t in model.graph.initializer}
     )
@@ -132,32 +132,32 @@ def _settle_target(model: onnx.ModelProto, node: onnx.NodeProto, runs: list[_Run
     return True
 
 
-def _reshape_target(befores: Array, afters: Array) -> Array | None:
-    """Return a target for shapes ``befores`` that become ``afters``, one a row for each batch."""
+def _reshape_target(sources: Array, afters: Array) -> Array | None:
+    """Return a target for shapes ``sources`` that become ``afters``, one a row for each batch."""
     varying = np.flatnonzero((afters != afters[0]).any(axis=0))
     if len(varying) != 1 or (afters == 0).any():
         return None
     (free,) = varying
-    copies = free < befores.shape[1] and (befores[:, free] == afters[:, free]).all()
+    copies = free < sources.shape[1] and (sources[:, free] == afters[:, free]).all()
     target: Array = afters[0].astype(np.int64)
     target[free] = 0 if copies else -1
     return target
 
 
-def _resize_scales(befores: Array, afters: Array) -> Array | None:
+def _resize_scales(sources: Array, afters: Array) -> Array | None:
     """Return scales that make the same sizes, or None where rounding would make others."""
-    scales = (afters / befores).astype(np.float32)
-    same = (scales == scales[0]).all() and (np.floor(befores * scales[0]) == afters).all()
+    scales = (afters / sources).astype(np.float32)
+    same = (scales == scales[0]).all() and (np.floor(sources * scales[0]) == afters).all()
     result: Array = scales[0]
     return result if same else None
 
 
-def _expand_target(befores: Array, afters: Array) -> Array | None:
+def _expand_target(sources: Array, afters: Array) -> Array | None:
     """Return a target that leaves alone the sizes which differ from batch to batch."""
     target: Array = afters[0].astype(np.int64)
     for axis in np.flatnonzero((afters != afters[0]).any(axis=0)):
-        own = axis - afters.shape[1] + befores.shape[1]
-        if own < 0 or not (befores[:, own] == afters[:, axis]).all():
+        own = axis - afters.shape[1] + sources.shape[1]
+        if own < 0 or not (sources[:, own] == afters[:, axis]).all():
             return None
         target[axis] = 1
     return target

@@ -23,7 +23,7 @@ def pad_into_window(model: ir.Model) -> PassResult:
     """Move every Pad of height and width into all convolutions and max-pools that read it.
 
     Refuses padding of other dimensions, other fillings than the window's own, cropping, widths that
-    are computed at run time, a window with ``auto_pad`` SAME or ``ceil_mode``, a max-pool that
+    are computed at run time, a window with ``auto_pad`` or ``ceil_mode``, a max-pool that
     gives indices, pads as wide as a max-pool's window, and a Pad that others or the outside read
     too.
     """
@@ -48,7 +48,6 @@ def _move(graph: ir.Graph, pad: ir.Node) -> str | None:
             return reason
     for window in windows:
         own = np.reshape(ints(window, "pads", (0, 0, 0, 0)), (2, 2))
-        window.attributes.pop("auto_pad", None)
         window.attributes["pads"] = ir.AttrInt64s("pads", [int(n) for n in (own + sides).ravel()])
         window.replace_input_with(0, source)
     parameters = pad.inputs[1:]
@@ -65,7 +64,7 @@ def _reason_against(
         return f"a {window.op_type} reads it"
     if filler is None or not (filler == wanted or filler <= wanted == -np.inf):
         return f"{window.op_type} pads with another value"
-    if auto_pad(window) not in ("NOTSET", "VALID"):
+    if auto_pad(window) != "NOTSET":
         return f"the {window.op_type} pads by the size of its input"
     if window.op_type == "MaxPool":
         kernel = np.array(ints(window, "kernel_shape", ()))
