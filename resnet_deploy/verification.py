@@ -26,7 +26,7 @@ from resnet_deploy.graph.layers import layers_of
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.reference import Reference
 from resnet_deploy.results import Environment, OutputDiff, ParityCase, ParityReport
-from resnet_deploy.runners.base import infer_every
+from resnet_deploy.runners.base import filled, infer_every
 from resnet_deploy.runners.compare import difference
 from resnet_deploy.runners.likeness import Expected
 from resnet_deploy.runners.ort_runner import OrtRunner
@@ -120,7 +120,9 @@ def compare(
         progress("verifying", number + 1, len(plan))
     layers: tuple[OutputDiff, ...] = ()
     if per_layer:
-        layers = compare_layers(artifact, reference, images[: BATCH_SIZES[-1]], threads=threads)
+        size = artifact.input.shape[0] or BATCH_SIZES[-1]
+        some = filled(images[:size], artifact.input.shape[0] or 1)
+        layers = compare_layers(artifact, reference, some, threads=threads)
     return ParityReport(
         model=str(path), data=data, cases=tuple(cases), layers=layers, environment=environment
     )

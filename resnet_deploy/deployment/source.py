@@ -10,6 +10,7 @@ from resnet_deploy.artifact.onnx_file import Artifact, make
 from resnet_deploy.artifact.output_kind import assumed_output
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.rewrites.bake_input import bake_input
+from resnet_deploy.rewrites.channels_first_input import channels_first_input
 from resnet_deploy.runners.cpu import MAKERS, versions
 from resnet_deploy.spec import Family, InputFormat, ModelSpec, OutputKind, OutputSpec
 from resnet_deploy.version import __version__
@@ -45,7 +46,7 @@ def with_input(source: Artifact, wanted: InputFormat | None) -> Artifact:
     assert card is not None, "fp32_source gives one"
     if wanted is None or wanted is found:
         return source
-    if found is not InputFormat.FLOAT_NCHW:
+    if not found.is_float or wanted is InputFormat.FLOAT_NHWC:
         raise SpecError(
             f"{source.path} takes {found.value} already: give the float-nchw file for "
             f"--input {wanted.value}"
@@ -53,7 +54,10 @@ def with_input(source: Artifact, wanted: InputFormat | None) -> Artifact:
     contract = replace(card.preprocess, format=wanted)
     baked = (contract.baked_assumption,) if contract.baked_assumption else ()
     card = replace(card, preprocess=contract, assumed=(*card.assumed, *baked))
-    graph = bake_input(read_model(source.path), card.preprocess)
+    graph = read_model(source.path)
+    if found is InputFormat.FLOAT_NHWC:
+        graph = channels_first_input(graph)
+    graph = bake_input(graph, card.preprocess)
     return replace(make(graph, card, source.path.name), sha256=source.sha256)
 
 

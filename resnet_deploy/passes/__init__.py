@@ -17,6 +17,7 @@ from resnet_deploy.passes.average_pool import average_pool
 from resnet_deploy.passes.channel_shuffle import channel_shuffle
 from resnet_deploy.passes.channels_first import channels_first
 from resnet_deploy.passes.clean import clean
+from resnet_deploy.passes.explicit_pads import explicit_pads
 from resnet_deploy.passes.flatten import reshape_to_flatten
 from resnet_deploy.passes.flush_denormals import flush_denormals
 from resnet_deploy.passes.fold_batchnorm import fold_batchnorm
@@ -55,6 +56,7 @@ DEFAULT_PASSES: tuple[Pass, ...] = (
     clean,
     channels_first,
     clean,
+    explicit_pads,
     pad_into_window,
     fold_batchnorm,
     affine_into_layer,

@@ -248,7 +248,8 @@ def _spread(graph: ir.Graph, node: ir.Node) -> int:
             return 0
         _set_ints(graph, node, "axes", [2, 3], 1)
     else:
-        if len(sizes) != _RANK or sizes[1:3] != [1, 1] or node.attributes.get_int("allowzero", 0):
+        keeps_zeros = node.attributes.get_int("allowzero", 0) != 0
+        if len(sizes) != _RANK or sizes[1:3] != [1, 1] or keeps_zeros:
             return 0
         if sizes[3] == 0 or (sizes[3] == -1 and not isinstance(x.shape[1], int)):
             return 0

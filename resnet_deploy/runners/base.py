@@ -54,9 +54,9 @@ def refused_batch(runtime: str, path: Path, batch: Array, reason: str) -> Runner
 
 
 def as_taken(batch: Array, dtype: str) -> Array:
-    """Return a ``batch`` of floats in ``dtype``, the one that the file takes; bytes as they are."""
-    same = batch.dtype == dtype or batch.dtype.kind != "f" or not dtype.startswith("float")
-    return batch if same else batch.astype(dtype)
+    """Return a float32 ``batch`` in ``dtype`` where a file takes other floats; else as it is."""
+    other = batch.dtype == np.float32 and dtype in ("float16", "float64")
+    return batch.astype(dtype) if other else batch
 
 
 def as_float32(values: Array) -> Array:

@@ -86,7 +86,7 @@ class OrtRunner(Runner):
             add_outputs(model, names, self._path)
             self._traced = (names, self._open(model.SerializeToString(), self._spec))
         # The graph as it is read here is float32, whatever the file's own precision.
-        values = self._run(self._traced[1], names, as_taken(batch, "float32"))
+        values = self._run(self._traced[1], names, batch)
         return dict(zip(names, values, strict=True))
 
     def _open(self, model: Path | bytes, spec: SessionSpec) -> onnxruntime.InferenceSession:

@@ -203,7 +203,8 @@ class InputOptions:
             return order.channels
         if contract.channel_order is ChannelOrder.BANDS:
             return contract.channels
-        return max(len(self.mean or ()), len(self.std or ()), contract.channels)
+        said = [self._numbers(name) for name in ("mean", "std") if self._says(name)]
+        return max((len(numbers) for numbers in said), default=contract.channels)
 
     def _says(self, name: str) -> bool:
         return getattr(self, name) is not None
