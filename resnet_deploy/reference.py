@@ -14,7 +14,12 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import Artifact, load_beside, opened_file
 from resnet_deploy.dependencies import INSTALL, require
-from resnet_deploy.errors import ArtifactError, MissingDependencyError, SpecError
+from resnet_deploy.errors import (
+    ArtifactError,
+    MissingDependencyError,
+    SpecError,
+    UnsupportedGraphError,
+)
 from resnet_deploy.graph.layers import Layer, layers_of
 from resnet_deploy.models.network import Network
 from resnet_deploy.runners.base import Runner, infer_every
@@ -176,6 +181,7 @@ def default_reference(artifact: Artifact, *, threads: int = 0) -> Reference:
     Raises:
         ArtifactError: the fp32 file is not there.
         MissingDependencyError: torch is not installed.
+        UnsupportedGraphError: the file can't be rebuilt in PyTorch.
     """
     fp32 = artifact
     if artifact.quantized:
@@ -186,6 +192,11 @@ def default_reference(artifact: Artifact, *, threads: int = 0) -> Reference:
         raise MissingDependencyError(
             f"comparing with PyTorch needs torch: {INSTALL}, or name another file: --against "
             f"{fp32.path}"
+        ) from error
+    except UnsupportedGraphError as error:
+        raise UnsupportedGraphError(
+            f"{error}: compare it with another file of this network on ONNX Runtime: --against "
+            "OTHER.onnx"
         ) from error
 
 

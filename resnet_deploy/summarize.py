@@ -18,7 +18,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from resnet_deploy.artifact.model_file import bytes_of, read_model
+from resnet_deploy.artifact.model_file import bytes_of, parse_model, read_model
 from resnet_deploy.artifact.onnx_file import Artifact, opened_file
 from resnet_deploy.dependencies import require
 from resnet_deploy.graph.constants import ints
@@ -115,7 +115,7 @@ def summarize_artifact(given: Path | Artifact) -> ModelSummary:
         op_counts=dict(Counter(node.op_type for node in model.graph.node).most_common()),
         input=str(artifact.input),
         outputs=tuple(str(tensor) for tensor in artifact.outputs),
-        min_onnxruntime=min_onnxruntime(model),
+        min_onnxruntime=min_onnxruntime(model if card else parse_model(artifact.path)),
         card=json.loads(card.to_json()) if card else None,
     )
 

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from resnet_deploy.artifact.external_data import read_external_data, second_files
 from resnet_deploy.canonical import canonical
+from resnet_deploy.canonical.experimental import replace_experimental
 from resnet_deploy.canonical.order import sort_nodes
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError, one_line
 from resnet_deploy.graph.releases import opset_of
@@ -59,7 +60,9 @@ def read_file(path: Path) -> ReadFile:
     """
     model = parse_model(path)
     read_external_data(model, path)
+    # What the checker refuses, and ONNX Runtime does not.
     sort_nodes(model)
+    replace_experimental(model)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:

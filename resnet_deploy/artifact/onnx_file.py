@@ -252,7 +252,7 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
     return Artifact(
         path=path,
         sha256=sha256_of(path),
-        opset=opset_of(model),
+        opset=opset_of(model if card is not None else parse_model(path)),
         input=spec,
         outputs=tuple(_as_stored(tensor_spec(value), stored) for value in model.graph.output),
         output_kind=kind or meaning.usual,

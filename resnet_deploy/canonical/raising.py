@@ -66,9 +66,7 @@ def _raised(node: onnx.NodeProto, old: OldGraph) -> list[onnx.NodeProto]:
         return RULES[kind](node, old)
     since = SAME_SINCE.get(kind, RAISED)
     if old.opset < since and _has_changed(kind, old.opset):
-        raise CantRaiseError(
-            node, f"nothing is known of it before opset {SAME_SINCE.get(kind, RAISED)}"
-        )
+        raise CantRaiseError(node, f"it was another operator before opset {since}")
     return [old.without(node, "consumed_inputs")]
 
 

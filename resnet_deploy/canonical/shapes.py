@@ -3,12 +3,13 @@
 torch's older exporter writes ``x.view(x.size(0), -1)`` as Shape, Gather, Unsqueeze and Concat in
 front of the Reshape, though only the batch can differ from run to run. So all shapes are computed
 for several batch sizes: what comes out the same each time is a constant. A Reshape whose target
-differs in the batch alone gets ``0`` (as in its input) or ``-1`` (what remains) there, and a Resize
-to a size that has the batch in it gets the scales.
+differs in the batch alone gets ``0`` (as in its input) or ``-1`` (what remains) there, an Expand
+``1`` (as in its input), and a Resize to a size that has the batch in it gets the scales.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from resnet_deploy.graph.constants import unique_name
 from resnet_deploy.graph.settling import known_shapes, settled
 from resnet_deploy.graph.skeleton import skeleton
 
-_BATCHES = (1, 6, 97)
+_BATCHES = (1, 97)
 """Sizes that nothing but the batch itself is likely to have in common."""
 
 _ASKS = frozenset({"Shape", "Size"})
@@ -97,9 +98,9 @@ def _runs(model: onnx.ModelProto) -> list[_Run]:
 def _settle_target(model: onnx.ModelProto, node: onnx.NodeProto, runs: list[_Run]) -> bool:
     """Make the shape that ``node`` gives a constant where only the batch in it is free."""
     kind = node.op_type
-    if node.domain not in ("", "ai.onnx") or kind not in ("Reshape", "Resize"):
+    if node.domain not in ("", "ai.onnx") or kind not in _SETTLERS:
         return False
-    index = 1 if kind == "Reshape" else _SIZES
+    index = _SIZES if kind == "Resize" else 1
     if len(node.input) <= index or not node.input[index]:
         return False
     targets = [run.values.get(node.input[index]) for run in runs]
@@ -110,13 +111,12 @@ def _settle_target(model: onnx.ModelProto, node: onnx.NodeProto, runs: list[_Run
     known = [shape for shape in (*sources, *results) if shape is not None]
     if len(known) < 2 * len(runs):
         return False
-    befores, afters = (np.array(shapes) for shapes in (known[: len(runs)], known[len(runs) :]))
-    settle = _reshape_target if kind == "Reshape" else _resize_scales
-    constant = settle(befores, afters)
+    before, afters = (np.array(shapes) for shapes in (known[: len(runs)], known[len(runs) :]))
+    constant = _SETTLERS[kind](before, afters)
     if constant is None:
         return False
     taken = {name for other in model.graph.node for name in (*other.input, *other.output)}
-    what = "shape" if kind == "Reshape" else "scales"
+    what = "scales" if kind == "Resize" else "shape"
     name = unique_name(
         f"{node.output[0]}.{what}", taken | {t.name for t in model.graph.initializer}
     )
@@ -132,24 +132,43 @@ def _settle_target(model: onnx.ModelProto, node: onnx.NodeProto, runs: list[_Run
     return True
 
 
-def _reshape_target(befores: Array, afters: Array) -> Array | None:
-    """Return a target for shapes ``befores`` that become ``afters``, one a row for each batch."""
+def _reshape_target(sources: Array, afters: Array) -> Array | None:
+    """Return a target for shapes ``sources`` that become ``afters``, one a row for each batch."""
     varying = np.flatnonzero((afters != afters[0]).any(axis=0))
     if len(varying) != 1 or (afters == 0).any():
         return None
     (free,) = varying
-    copies = free < befores.shape[1] and (befores[:, free] == afters[:, free]).all()
-    target = afters[0].astype(np.int64)
+    copies = free < sources.shape[1] and (sources[:, free] == afters[:, free]).all()
+    target: Array = afters[0].astype(np.int64)
     target[free] = 0 if copies else -1
     return target
 
 
-def _resize_scales(befores: Array, afters: Array) -> Array | None:
+def _resize_scales(sources: Array, afters: Array) -> Array | None:
     """Return scales that make the same sizes, or None where rounding would make others."""
-    scales = (afters / befores).astype(np.float32)
-    same = (scales == scales[0]).all() and (np.floor(befores * scales[0]) == afters).all()
+    scales = (afters / sources).astype(np.float32)
+    same = (scales == scales[0]).all() and (np.floor(sources * scales[0]) == afters).all()
     result: Array = scales[0]
     return result if same else None
+
+
+def _expand_target(sources: Array, afters: Array) -> Array | None:
+    """Return a target that leaves alone the sizes which differ from batch to batch."""
+    target: Array = afters[0].astype(np.int64)
+    for axis in np.flatnonzero((afters != afters[0]).any(axis=0)):
+        own = axis - afters.shape[1] + sources.shape[1]
+        if own < 0 or not (sources[:, own] == afters[:, axis]).all():
+            return None
+        target[axis] = 1
+    return target
+
+
+_SETTLERS: Mapping[str, Callable[[Array, Array], Array | None]] = {
+    "Expand": _expand_target,
+    "Reshape": _reshape_target,
+    "Resize": _resize_scales,
+}
+"""Operators with a shape as input, and what makes it a constant."""
 
 
 def _agree(values: list[Array | None]) -> bool:

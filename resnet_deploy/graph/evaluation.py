@@ -10,6 +10,7 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.graph.releases import opset_of
 
 ON_SHAPES = frozenset(
     ("Abs", "Add", "And", "Cast", "Ceil", "Clip", "Concat", "ConstantOfShape", "Div", "Equal")
@@ -29,6 +30,9 @@ _BROADCAST = frozenset(
     ("Add", "And", "Div", "Equal", "Greater", "Less", "Max", "Min", "Mod", "Mul", "Or", "Pow")
 ).union(("Sub", "Where"))
 
+_EARLIEST = {"DequantizeLinear": 21}
+"""The first opset in which the reference implementation has it whole; it means the same before."""
+
 
 def computed(
     node: onnx.NodeProto, operands: Mapping[str, Array], model: onnx.ModelProto
@@ -39,7 +43,8 @@ def computed(
     """
     alone = onnx.ModelProto()
     alone.ir_version = model.ir_version
-    alone.opset_import.extend(model.opset_import)
+    opset = max(opset_of(model), _EARLIEST.get(node.op_type, 0))
+    alone.opset_import.append(onnx.helper.make_opsetid("", opset))
     alone.graph.node.append(node)
     for values, names in ((alone.graph.input, operands), (alone.graph.output, node.output)):
         values.extend(onnx.ValueInfoProto(name=name) for name in names)

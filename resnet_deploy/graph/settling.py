@@ -18,8 +18,8 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.graph.evaluation import ON_SHAPES, computed, size_of_result
 from resnet_deploy.graph.skeleton import MOST_SETTLED, skeleton
 
-_ROUNDS = 16
-"""Of inference and computation; each settles what depends on one more shape."""
+_ROUNDS = 256
+"""Of inference and computation; each settles what depends on one more shape, as of a block."""
 
 
 def settled(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, Array]]:
@@ -30,10 +30,11 @@ def settled(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, Array]]:
         ValueError: they are too many for protobuf.
     """
     bare = skeleton(model)
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in bare.graph.initializer}
     found: dict[str, Array] = {}
     for _ in range(_ROUNDS):
         inferred = onnx.shape_inference.infer_shapes(bare, data_prop=True)
-        new = _settle(bare, known_shapes(inferred.graph))
+        new = _settle(bare, known_shapes(inferred.graph), values)
         found |= new
         if not new:
             break
@@ -51,14 +52,14 @@ def known_shapes(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _settle(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-    """Put constants in place of operators that compute some; return what they computed."""
+def _settle(
+    model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]], values: dict[str, Array]
+) -> dict[str, Array]:
+    """Put constants in place of operators that compute some; return what they computed.
+
+    ``values`` are the constants of ``model``, before and after.
+    """
     graph = model.graph
-    values: dict[str, Array] = {
-        tensor.name: numpy_helper.to_array(tensor)
-        for tensor in graph.initializer
-        if math.prod(tensor.dims) <= MOST_SETTLED
-    }
     ends = {value.name for value in graph.output}
     found: dict[str, Array] = {}
     rest = []
@@ -68,8 +69,8 @@ def _settle(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> di
             rest.append(node)
             continue
         known = dict(zip(node.output, outputs, strict=False))
-        values |= known
-        found |= known
+        values.update(known)
+        found.update(known)
         graph.initializer.extend(numpy_helper.from_array(v, name) for name, v in known.items())
     if len(rest) < len(graph.node):
         kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in rest]

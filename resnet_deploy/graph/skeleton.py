@@ -10,6 +10,9 @@ import onnx
 MOST_SETTLED = 4096
 """Elements of a constant that shapes may depend on: shapes, indices and paddings have a few."""
 
+_MOST_FLOATS = 64
+"""Likewise of floats: scales of a Resize."""
+
 
 def skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of ``model`` whose large constants are inputs: they have a shape, no values.
@@ -25,7 +28,8 @@ def skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
         getattr(graph, field).extend(getattr(source, field))
     listed = {value.name for value in source.input}
     for tensor in source.initializer:
-        if math.prod(tensor.dims) <= MOST_SETTLED:
+        floats = tensor.data_type == onnx.TensorProto.FLOAT
+        if math.prod(tensor.dims) <= (_MOST_FLOATS if floats else MOST_SETTLED):
             graph.initializer.append(tensor)
         elif tensor.name not in listed:
             graph.input.append(

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from resnet_deploy.interpreter.layers import average_pool, convolution, max_pool
 from resnet_deploy.interpreter.node import Converted, Node, identity
@@ -80,6 +81,8 @@ class _BatchNorm(nn.BatchNorm2d):
 
 def convert_batch_norm(node: Node) -> Converted:
     """Evaluation mode: the stored mean and variance."""
+    if node.attributes.get("training_mode", 0):
+        raise node.unsupported("a batch that is normalised by itself")
     scale, shift, mean, variance = (node.constant(i).float() for i in range(1, 5))
     layer = _BatchNorm(len(scale), eps=node.attributes.get("epsilon", 1e-5))
     layer.weight = nn.Parameter(scale, requires_grad=False)
@@ -104,6 +107,23 @@ def convert_hard_sigmoid(node: Node) -> Converted:
     """ONNX: max(0, min(1, alpha * x + beta)); PyTorch has one alpha only, 1/6."""
     alpha, beta = node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5)
     return (lambda x: torch.clamp(alpha * x + beta, 0, 1)), node.inputs[:1]
+
+
+def convert_lrn(node: Node) -> Converted:
+    """Each value over a power of the squares around it, ``size`` channels wide.
+
+    PyTorch's own has the middle of an even number of channels elsewhere.
+    """
+    size, bias = int(node.attributes["size"]), node.attributes.get("bias", 1.0)
+    alpha, beta = node.attributes.get("alpha", 1e-4), node.attributes.get("beta", 0.75)
+    before, after = (size - 1) // 2, size // 2
+
+    def normalise(x: Tensor) -> Tensor:
+        squares = F.pad(x.square(), (0, 0, 0, 0, before, after))
+        sums = squares.unfold(1, size, 1).sum(-1)
+        return x / (bias + alpha / size * sums) ** beta
+
+    return normalise, node.inputs[:1]
 
 
 def convert_softmax(node: Node) -> Converted:

@@ -135,9 +135,7 @@ class _Builder:
         """Convert one node, or compute it now when all its inputs are known."""
         where = f"{proto.op_type} node {proto.name or proto.output[0]!r}"
         if proto.domain not in ("", "ai.onnx") or proto.op_type not in CONVERTERS:
-            raise UnsupportedGraphError(
-                f"{where} has no PyTorch counterpart here: measure this file with --runner ort"
-            )
+            raise UnsupportedGraphError(f"{where} has no PyTorch counterpart here")
         node = Node(
             where=where,
             op_type=proto.op_type,

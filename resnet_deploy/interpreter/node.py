@@ -58,7 +58,7 @@ class Node:
     def unsupported(self, reason: str) -> UnsupportedGraphError:
         """Return the error to raise when this node can't be converted."""
         return UnsupportedGraphError(
-            f"{self.where}: {reason}, which PyTorch can't rebuild here: use --runner ort"
+            f"{self.where}: {reason}, which can't be rebuilt in PyTorch here"
         )
 
 

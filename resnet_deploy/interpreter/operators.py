@@ -72,6 +72,7 @@ CONVERTERS: dict[str, Callable[[Node], Converted]] = {
     "HardSwish": _first_input(F.hardswish),
     "GlobalMaxPool": _layer(lambda node: nn.AdaptiveMaxPool2d(1)),
     "Identity": _first_input(identity),
+    "LRN": arithmetic.convert_lrn,
     "LeakyRelu": _layer(lambda node: nn.LeakyReLU(node.attributes.get("alpha", 0.01))),
     "LpNormalization": arithmetic.convert_lp_normalization,
     "MatMul": arithmetic.convert_mat_mul,

@@ -108,6 +108,10 @@ def quantize_weights(
     )
 
 
+_HUGE = 1e20
+"""A variance whose sums might not fit into float32."""
+
+
 def _usable(scale: Array) -> NDArray[np.float32]:
     return np.where(scale > 1e-30, scale, 1.0).astype(np.float32)
 
@@ -119,7 +123,10 @@ def _scales(w: Array, moments: Moments | None) -> Array:
     if moments is None:
         return np.asarray(largest, np.float64)
     # A little of everything: inputs that were always the same here may vary elsewhere.
-    variance = _by_channel(moments.variance.astype(np.float32), len(w))
+    spread = moments.variance
+    if (peak := float(spread.max(initial=0.0))) > _HUGE:
+        spread = spread / peak  # only shares matter
+    variance = _by_channel(spread.astype(np.float32), len(w))
     importance = variance + 1e-3 * variance.mean(axis=1, keepdims=True)
     best, least = largest, np.full(len(w), np.inf)
     for share in _SHARES:

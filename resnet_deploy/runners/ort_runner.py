@@ -57,9 +57,6 @@ class OrtRunner(Runner):
         except RunnerError:
             load(path)  # says what is wrong with the file, if it is the file
             raise
-        if 0 in self._session.get_inputs()[0].shape:
-            # A free size to those who write it, and ONNX Runtime refuses every batch.
-            self._session = self._open(read_model(path).SerializeToString(), self._spec)
         self.load_ns = time.perf_counter_ns() - start
         inputs = self._session.get_inputs()
         self.input = _spec_of(inputs[0]) if len(inputs) == 1 else load(path).input  # raises

@@ -11,7 +11,7 @@ from resnet_deploy.canonical.inputs import unlist_initializers
 
 
 def _model(order: tuple[str, ...]) -> onnx.ModelProto:
-    shapes = {"x": ["N", 3, 8, 8], "w": [4, 3, 3, 3]}
+    shapes: dict[str, list[str | int | None]] = {"x": ["N", 3, 8, 8], "w": [4, 3, 3, 3]}
     values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, shapes[n]) for n in order]
     out = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 4, 6, 6])
     weight = numpy_helper.from_array(np.ones((4, 3, 3, 3), np.float32), "w")

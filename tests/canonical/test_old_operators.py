@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.canonical import canonical
 from resnet_deploy.canonical.raising import reason_to_stay
 from resnet_deploy.graph.releases import opset_of
@@ -27,9 +30,7 @@ LINEAR = {"w": noise(3, 120), "b": noise(3)}
 PER_PIXEL = {name: np.abs(noise(4, 6, 5)) + 0.5 for name in "abcd"}
 
 
-def model_of(
-    text: str, opset: int, constants: Mapping[str, Array] | None = None
-) -> onnx.ModelProto:
+def model_of(text: str, opset: int, constants: Mapping[str, Array]) -> onnx.ModelProto:
     header = f'<ir_version: 4, opset_import: ["" : {opset}]>\n'
     model: onnx.ModelProto = onnx.parser.parse_model(header + text)
     for name, array in constants.items():
@@ -121,3 +122,24 @@ def test_what_opset_13_can_not_say_stays_as_it_is(body: str, opset: int, reason:
     assert canonical(model) == 0
     assert model.SerializeToString() == before
     assert reason in reason_to_stay(model)
+
+
+@pytest.mark.parametrize(
+    ("operator", "attributes"),
+    [
+        ("ImageScaler", {"scale": 0.5, "bias": [0.1, 0.2, 0.3, 0.4]}),
+        ("Affine", {"alpha": 2.0, "beta": -1.0}),
+        ("Scale", {"scale": 0.25}),
+    ],
+)
+def test_an_experimental_operator_is_what_it_computes(
+    operator: str, attributes: dict[str, Any], tmp_path: Path
+) -> None:
+    model = model_of(f"g ({IMAGE}) => (float[2,4,6,5] y) {{ y = Relu(x) }}", 8, {})
+    model.graph.node.insert(0, helper.make_node(operator, ["x"], ["a"], **attributes))
+    model.graph.node[1].input[0] = "a"
+    onnx.save(model, tmp_path / "net.onnx")
+    x = noise(2, 4, 6, 5)
+    np.testing.assert_allclose(
+        answer(read_model(tmp_path / "net.onnx"), x)[0], answer(model, x)[0], rtol=1e-6
+    )

@@ -1,0 +1,92 @@
+"""Operators that never left the experiment  =>  what they compute.
+
+ONNX 1.0 had operators that later versions dropped, so its checker no longer knows them, but ONNX
+Runtime still runs them up to opset 9: CoreML's and CNTK's converters put an ImageScaler in front.
+Source: ONNX Runtime, ``docs/OperatorKernels.md`` and ``core/graph/contrib_ops/contrib_defs.cc``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from resnet_deploy.arrays import Array
+from resnet_deploy.canonical.order import set_nodes
+from resnet_deploy.graph.constants import unique_name
+from resnet_deploy.graph.releases import opset_of
+
+_LAST = 9
+"""Opset up to which ONNX Runtime has them."""
+
+_NUMPY = 7
+"""From here on Mul and Add broadcast by themselves."""
+
+Affine = tuple[Array, Array]
+"""Factor and summand: numbers, or one per channel."""
+
+
+def replace_experimental(model: onnx.ModelProto) -> int:
+    """Replace ImageScaler, Affine and Scale by a Mul and an Add; return how many there were.
+
+    Others, and those whose attributes are missing, stay; the checker then names them.
+    """
+    graph = model.graph
+    if not _NUMPY <= opset_of(model) <= _LAST:
+        return 0
+    found = [(node, _affine(node)) for node in graph.node]
+    count = sum(affine is not None for _, affine in found)
+    if not count:
+        return 0
+    taken = {name for node in graph.node for name in (*node.input, *node.output)}
+    taken.update(tensor.name for tensor in graph.initializer)
+    nodes: list[onnx.NodeProto] = []
+    for node, affine in found:
+        if affine is None:
+            nodes.append(node)
+            continue
+        names = []
+        for what in ("scaled", "scale", "bias"):
+            names.append(unique_name(f"{node.output[0]}.{what}", taken))
+            taken.add(names[-1])
+        scaled, *constants = names
+        for name, array in zip(constants, affine, strict=True):
+            graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), name))
+        nodes += [
+            helper.make_node("Mul", [node.input[0], constants[0]], [scaled], name=node.name),
+            helper.make_node("Add", [scaled, constants[1]], node.output[:1]),
+        ]
+    set_nodes(graph, nodes)
+    return count
+
+
+def _image_scaler(given: dict[str, onnx.AttributeProto]) -> Affine:
+    return np.array(given["scale"].f), np.array(given["bias"].floats).reshape(-1, 1, 1)
+
+
+def _plain_affine(given: dict[str, onnx.AttributeProto]) -> Affine:
+    return np.array(given["alpha"].f), np.array(given["beta"].f)
+
+
+def _scale(given: dict[str, onnx.AttributeProto]) -> Affine:
+    return np.array(given["scale"].f), np.zeros(())
+
+
+_KNOWN: dict[str, Callable[[dict[str, onnx.AttributeProto]], Affine]] = {
+    "Affine": _plain_affine,
+    "ImageScaler": _image_scaler,
+    "Scale": _scale,
+}
+
+
+def _affine(node: onnx.NodeProto) -> Affine | None:
+    """Return what ``node`` multiplies by and adds, or None where it is something else."""
+    read = _KNOWN.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    if read is None or len(node.input) != 1 or len(node.output) != 1:
+        return None
+    try:
+        return read({given.name: given for given in node.attribute})
+    except KeyError:
+        return None
