@@ -37,7 +37,7 @@ from resnet_deploy.quantization.scale_groups import (
     with_inputs_times,
     with_outputs_times,
 )
-from resnet_deploy.quantization.weights import weight_of, weighted_layers
+from resnet_deploy.quantization.weights import weight_of
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def equalize(
     plan = make_plan(model)
     # A group with a tensor that nothing rounds is of layers that stay in float.
     groups = [group for group in scale_groups(model) if _rounded(group, plan)]
-    if not groups or not any(map(is_depthwise, weighted_layers(model, plan).values())):
+    if not groups or not any(map(is_depthwise, plan.nodes)):
         return prepared
     names = [str(value.name) for group in groups for value in _rounded(group, plan)]
     names += [_input_name(node) for group in groups for node in group.readers]

@@ -154,7 +154,7 @@ def _is_layer(node: ir.Node) -> bool:
 
 def is_depthwise(node: ir.Node) -> bool:
     """Whether ``node`` is a convolution of each input channel by itself."""
-    return group_of(node) > 1 and weight_of(node).shape[1] == 1
+    return node.op_type == "Conv" and group_of(node) > 1 and weight_of(node).shape[1] == 1
 
 
 def output_channels(node: ir.Node) -> int:
