@@ -204,8 +204,8 @@ class Halves:
         self.folders = [work / f"half{number}" for number in range(HALVES)]
         for number, folder in enumerate(self.folders):
             folder.mkdir(parents=True, exist_ok=True)
-            for index in np.flatnonzero(self.half == number):
-                shutil.copy(photos[index], folder)
+            for photo in photos[number::HALVES]:
+                shutil.copy(photo, folder)
             np.save(folder.with_suffix(".npy"), self.inputs[self.half == number])
 
     def answered(self, make: Maker, name: str) -> tuple[NDArray[np.float32], list[Path]]:

@@ -154,7 +154,8 @@ def _is_layer(node: ir.Node) -> bool:
 
 def is_depthwise(node: ir.Node) -> bool:
     """Whether ``node`` is a convolution of each input channel by itself."""
-    return node.op_type == "Conv" and group_of(node) > 1 and weight_of(node).shape[1] == 1
+    weight = constant(node.inputs[1]) if node.op_type == "Conv" else None
+    return weight is not None and group_of(node) > 1 and weight.shape[1] == 1
 
 
 def output_channels(node: ir.Node) -> int:
