@@ -371,6 +371,7 @@ def deploy(
     verify: bool = True,
     witness: bool = True,
     allow_float_ops: bool | None = None,
+    keep_slow: bool = False,
     sensitivity: bool = False,
     max_drop: float | None = None,
     min_agreement: float | None = None,
@@ -401,6 +402,9 @@ def deploy(
             built: what is assumed follows it, what contradicts it ends the run.
         allow_float_ops: Accept an int8 file in which ONNX Runtime leaves operators in float; by
             default one made of an ONNX file, not one made of a network.
+        keep_slow: Write the int8 file also where it is not 1.1 times as fast as fp32 on this CPU;
+            by default no stage of the net that is faster in float stays int8 then, and nothing is
+            written if that does not help either.
         sensitivity: Rank the layers: what each would gain and cost in float.
         max_drop: Points of top-1 that int8 may lose on labelled ``data``; layers stay float until
             it holds.
@@ -456,6 +460,7 @@ def deploy(
         verify=verify,
         witness=witness,
         allow_float_ops=allow_float_ops,
+        keep_slow=keep_slow,
         sensitivity=sensitivity,
         budget=budget,
         force=force,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -10,15 +12,25 @@ import numpy as np
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.fp32_baseline import quiet_session
+from resnet_deploy.measure.operator_times import profile_operators
 from resnet_deploy.measure.stopwatch import Stopwatch, take_turns
 from resnet_deploy.quantization.count_saturation import count_saturation
+from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.results import Environment, Inspection, ParityReport, Verdict
+from resnet_deploy.results.benchmark import OperatorKind
+from resnet_deploy.results.interval import median_interval
+from resnet_deploy.results.verdict import OFFERED
 from resnet_deploy.runners.cpu import default_threads, has_vnni
 from resnet_deploy.runners.ort_runner import OrtRunner
+from resnet_deploy.spec import SessionSpec
 
 _ROUNDS = 11
 _TIMED_SECONDS = 0.6
 _MOST_RUNS = 50
+_MOST_TURNS = 3
+"""How often the rounds are run while the interval holds the ratio that decides."""
+
+_PROFILED_SECONDS = 0.3
 
 
 def judge(
@@ -32,13 +44,16 @@ def judge(
     parity: ParityReport | None,
     environment: Environment,
     threads: int = 0,
+    stages: Sequence[Stage] = (),
+    all_int8_ratio: float | None = None,
 ) -> Verdict:
     """Return what the file ``int8`` brings and costs against ``fp32``.
 
     ``int8`` is a QDQ file made from ``fp32``. Overflows are counted on ``batches``, a few
     preprocessed images of ``data``, ``(N, 3, H, W)``. ``macs`` are multiply-accumulates per image,
     ``inspection`` tells what ONNX Runtime runs of ``int8``, ``parity`` how close it is if that was
-    asked for.
+    asked for, ``stages`` what of the net stays float because it is faster so, where all in int8 is
+    ``all_int8_ratio`` times as fast as fp32.
 
     Raises:
         RunnerError: ONNX Runtime can't run one of the files.
@@ -50,9 +65,7 @@ def judge(
         size = first.input.shape[0] or 1
         batch = np.resize(images[0], (size, *images[0].shape[1:]))
         watches = [Stopwatch(runner, batch, size) for runner in (first, second)]
-        fp32_ns, int8_ns = take_turns(
-            watches, rounds=_ROUNDS, seconds=_TIMED_SECONDS, most_runs=_MOST_RUNS
-        )
+        fp32_ns, int8_ns = _timed(watches)
     last = None if parity is None else parity.cases[-1]
     return Verdict(
         cpu=environment.cpu,
@@ -70,7 +83,63 @@ def judge(
         least_cosine=None if last is None else last.least_cosine,
         samples=0 if last is None else last.samples,
         float_layers=tuple(dict.fromkeys(operator.layer for operator in inspection.float_ops)),
+        float_stages=tuple(map(str, stages)),
+        all_int8_ratio=all_int8_ratio,
+        float_share=_float_share(int8, batch, threads) if inspection.float_ops else None,
+        float_kinds=_float_kinds(inspection),
         saturation=count_saturation(
             int8, images, data=data, images=sum(map(len, images)), threads=threads
         ),
     )
+
+
+def faster(first: Path, second: Path, images: Array, *, threads: int) -> float:
+    """Return how many times as fast as ``first`` the file ``second`` is, on images of batch 1."""
+    session = quiet_session(threads or default_threads())
+    with closing(OrtRunner(first, session)) as one, closing(OrtRunner(second, session)) as other:
+        size = one.input.shape[0] or 1
+        batch = np.resize(images, (size, *images.shape[1:]))
+        times = take_turns(
+            [Stopwatch(runner, batch, size) for runner in (one, other)],
+            rounds=_ROUNDS,
+            seconds=_TIMED_SECONDS,
+            most_runs=_MOST_RUNS,
+        )
+    return statistics.median(a / b for a, b in zip(*times, strict=True))
+
+
+def _timed(watches: Sequence[Stopwatch]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the times of fp32 and int8, of more rounds where it is close whether int8 gains."""
+    fp32_ns: tuple[int, ...] = ()
+    int8_ns: tuple[int, ...] = ()
+    for _ in range(_MOST_TURNS):
+        first, second = take_turns(
+            watches, rounds=_ROUNDS, seconds=_TIMED_SECONDS, most_runs=_MOST_RUNS
+        )
+        fp32_ns, int8_ns = fp32_ns + first, int8_ns + second
+        low, high = median_interval([a / b for a, b in zip(fp32_ns, int8_ns, strict=True)])
+        if not low < OFFERED < high:
+            break
+    return fp32_ns, int8_ns
+
+
+def _float_share(int8: Path, batch: Array, threads: int) -> float:
+    """Return the part of the time that goes into float operators and conversions."""
+    spec = SessionSpec(threads=threads)
+    taken = profile_operators(int8, batch, spec, _PROFILED_SECONDS)
+    by_kind: Counter[OperatorKind] = Counter()
+    for operator in taken:
+        by_kind[operator.kind] += min(operator.runs_ns)
+    return 1 - by_kind[OperatorKind.INT8] / by_kind.total()
+
+
+def _float_kinds(inspection: Inspection) -> tuple[tuple[str, int], ...]:
+    """Return the operators that are float in every int8 net, and how many they are."""
+    kinds = Counter(
+        operator.op_type
+        for operator in inspection.float_ops
+        if operator.intended
+        and not operator.requested
+        and operator.op_type not in ("QuantizeLinear", "DequantizeLinear", "Transpose")
+    )
+    return tuple(sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0])))

@@ -15,13 +15,20 @@ from resnet_deploy.artifact.onnx_file import Artifact, load
 from resnet_deploy.data.images import read_image
 from resnet_deploy.data.loader import prepared_batches
 from resnet_deploy.data.preprocess import input_preprocess
-from resnet_deploy.errors import DatasetError, SpecError
+from resnet_deploy.errors import DatasetError, SpecError, UnsupportedGraphError
 from resnet_deploy.evaluation import Logits, check_finite, class_names, softmax
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Prediction, ScoredClass
 from resnet_deploy.runners.classes import check_has_names, class_scores, listed_classes
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import LABEL_THRESHOLD, NOTHING_TOLD, OutputKind, SessionSpec, Told
+from resnet_deploy.spec import (
+    LABEL_THRESHOLD,
+    NOTHING_TOLD,
+    ChannelOrder,
+    OutputKind,
+    SessionSpec,
+    Told,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +67,11 @@ def classify(
     check_has_names(artifact)
     top_k = min(top_k, listed_classes(artifact) or top_k)
     spec = input_preprocess(artifact)
+    if spec.channel_order is ChannelOrder.BANDS:
+        raise UnsupportedGraphError(
+            f"{path} takes {spec.channels} bands, and a picture has no such channels: evaluate it "
+            "on arrays in an .npz file"
+        )
     files = _Files(tuple(images))
     indices = range(len(images))
     found: list[Prediction] = []

@@ -32,6 +32,8 @@ from resnet_deploy.runners.likeness import Expected
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import (
     ENOUGH_FOR_AGREEMENT,
+    FP16_MIN_AGREEMENT,
+    FP16_TOLERANCE,
     FP32_TOLERANCE,
     INT8_MIN_AGREEMENT,
     INT8_TOLERANCE,
@@ -51,6 +53,11 @@ its own."""
 FP32_PROBABILITIES = replace(FP32_TOLERANCE, max_relative=1e-4)
 """Softmax makes a relative difference of probabilities from an absolute one of logits, which are
 often 10 to 30."""
+
+FP16_PROBABILITIES = replace(FP16_TOLERANCE, max_relative=0.1)
+"""Likewise: a logit of 30 that is 1 % off moves a probability near a half by 7.5 %."""
+
+_HALVES = ("fp16", "bf16")
 
 _REAL_IMAGES = 128
 """How many real images are compared when a file is made: top-1 agreement is a statistic."""
@@ -143,13 +150,15 @@ def default_tolerance(artifact: Artifact, samples: int, *, meaningful: bool) -> 
     labels of int8, of which some are always at the threshold.
     """
     kind = artifact.output_kind
+    loose = (OutputKind.EMBEDDING, OutputKind.MULTI_LABEL)
+    enough = meaningful and samples >= ENOUGH_FOR_AGREEMENT and kind not in loose
+    if artifact.precision in _HALVES:
+        half = FP16_PROBABILITIES if artifact.gives_probabilities else FP16_TOLERANCE
+        return replace(half, min_agreement=FP16_MIN_AGREEMENT) if enough else half
     if not artifact.quantized:
         fp32 = FP32_PROBABILITIES if artifact.gives_probabilities else FP32_TOLERANCE
         return replace(fp32, min_agreement=None) if kind is OutputKind.EMBEDDING else fp32
-    loose = (OutputKind.EMBEDDING, OutputKind.MULTI_LABEL)
-    if meaningful and samples >= ENOUGH_FOR_AGREEMENT and kind not in loose:
-        return replace(INT8_TOLERANCE, min_agreement=INT8_MIN_AGREEMENT)
-    return INT8_TOLERANCE
+    return replace(INT8_TOLERANCE, min_agreement=INT8_MIN_AGREEMENT) if enough else INT8_TOLERANCE
 
 
 def compare_layers(

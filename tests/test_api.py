@@ -63,7 +63,7 @@ def test_numbers_that_mean_nothing_are_refused(tiny_export: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({"mean": (0.5, 0.5)}, "--mean needs one number or three"),
+        ({"mean": (0.5, 0.5)}, "--mean has 2 numbers, and pictures are RGB: give 3"),
         ({"std": (1.0, 0.0, 1.0)}, "--std must be positive, not 0"),
         ({"resize": -1}, "--resize must be at least 1 and at most 8192 pixels, not -1"),
         ({"interpolation": "cubic"}, "'cubic' is unknown: use nearest, box, bilinear"),

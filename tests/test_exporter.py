@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from resnet_deploy.artifact.card import Card, WeightsSource
-from resnet_deploy.artifact.model_file import opset_of
 from resnet_deploy.artifact.onnx_file import save
 from resnet_deploy.errors import ExportError
 from resnet_deploy.exporter import export_graph
+from resnet_deploy.graph.releases import opset_of
 from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.registry import build
 from resnet_deploy.reference import ModuleReference

@@ -13,7 +13,7 @@ import onnx
 
 from resnet_deploy.artifact.model_file import TensorSpec
 from resnet_deploy.artifact.picture_metadata import picture_metadata
-from resnet_deploy.errors import SpecError, one_line
+from resnet_deploy.errors import SpecError, UnsupportedGraphError, one_line
 from resnet_deploy.graph.front import Front, front_of
 from resnet_deploy.graph.front_options import LARGEST_SIDE, options_of
 from resnet_deploy.spec import (
@@ -24,6 +24,7 @@ from resnet_deploy.spec import (
     Layout,
     Learned,
 )
+from resnet_deploy.spec.input_words import LARGEST_CHANNELS
 
 _USUAL_SIDE = 224
 
@@ -40,7 +41,8 @@ def foreign_contract(
     words = picture_metadata(metadata, _denotations(graph, spec.name))
     notices = list(words.notices)
     said = _possible(words.options, front, told, notices)
-    contract = InputContract.for_size(*_usual_size(spec.shape, told)).as_assumed()
+    size, channels = _usual_size(spec.shape, told), _channels_of(front, spec)
+    contract = InputContract.for_size(*size, channels=channels).as_assumed()
     if spec.dtype == "uint8":
         contract = replace(contract, format=InputFormat.UINT8_NCHW)
     contract = told.over(contract, Learned.GRAPH)
@@ -67,7 +69,8 @@ def _possible(
             said = replace(said, resize=None)  # of another size
         said = replace(said, image_size=None)
     order, channels = said.channel_order, front.channels
-    if order is not None and channels is not None and ChannelOrder(order).channels != channels:
+    fits = order is None or ChannelOrder(order).channels in (None, channels)
+    if order is not None and channels is not None and not fits:
         notices.append(
             f"metadata says that pictures are {ChannelOrder(order).value}, and the input has "
             f"{channels} channels: it is not believed"
@@ -75,8 +78,10 @@ def _possible(
         said = replace(said, channel_order=None)
     for name in ("mean", "std"):
         numbers = getattr(said, name)
-        if channels == 1 and numbers is not None and len(numbers) == 3:
-            notices.append(f"metadata says a {name} of three channels, and the input has one")
+        if channels is not None and numbers is not None and len(numbers) not in (1, channels):
+            notices.append(
+                f"metadata says a {name} of {len(numbers)} channels, and the input has {channels}"
+            )
             said = replace(said, **{name: None})
     return said
 
@@ -87,6 +92,16 @@ def _usual_size(shape: Sequence[int | None], told: InputOptions) -> tuple[int, i
     height, width = (shape[axis] for axis in ((1, 2) if last else (2, 3)))
     rows, columns = (side if side and side <= LARGEST_SIDE else None for side in (height, width))
     return rows or columns or _USUAL_SIDE, columns or rows or _USUAL_SIDE
+
+
+def _channels_of(front: Front, spec: TensorSpec) -> int:
+    """Return how many channels the input has; 3 where that is not known, or beyond reason."""
+    found = front.channels or 3
+    if found > LARGEST_CHANNELS:
+        raise UnsupportedGraphError(
+            f"input {spec} has {found} channels: images have at most {LARGEST_CHANNELS}"
+        )
+    return found
 
 
 def _denotations(graph: onnx.GraphProto, name: str) -> list[str]:

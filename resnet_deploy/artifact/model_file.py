@@ -10,7 +10,9 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from resnet_deploy.canonical import canonical
+from resnet_deploy.canonical.order import sort_nodes
 from resnet_deploy.errors import ArtifactError, one_line
+from resnet_deploy.graph.releases import opset_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,7 @@ def read_model(path: Path) -> onnx.ModelProto:
             f"{path} keeps weights in a second file that can't be read ({one_line(error)}): "
             "copy it beside the model"
         ) from error
+    sort_nodes(model)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
@@ -57,12 +60,6 @@ def tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
     dims = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
     return TensorSpec(name=value.name, dtype=dtype, shape=dims)
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    """Return the version of the default operator set; 0 when the model imports none."""
-    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
-    return max(versions, default=0)
 
 
 def metadata_of(model: onnx.ModelProto) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,16 +16,16 @@ from resnet_deploy.artifact.metadata import class_names
 from resnet_deploy.artifact.model_file import (
     TensorSpec,
     metadata_of,
-    opset_of,
     parse_model,
     read_model,
     tensor_spec,
 )
 from resnet_deploy.artifact.output_kind import PROBABILITIES, assumed_output, is_guess, kind_of
 from resnet_deploy.artifact.told import as_told
+from resnet_deploy.canonical.floats import forget_stored, stored_types
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.graph.meaning import Meaning, meaning_of
-from resnet_deploy.graph.releases import min_onnxruntime
+from resnet_deploy.graph.releases import min_onnxruntime, opset_of
 from resnet_deploy.spec import (
     NOTHING_TOLD,
     InputContract,
@@ -33,6 +34,8 @@ from resnet_deploy.spec import (
 )
 
 _PROTOBUF_LIMIT = 2**31 - 1
+
+_PRECISIONS = {"float16": "fp16", "bfloat16": "bf16", "float64": "fp64"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +47,10 @@ class Artifact:
     graph looks like, what the card says, or what the user does; ``assumed_kind``: none of these
     tells, so the usual is assumed. ``gives_probabilities``: the values by class are probabilities
     already, not logits; there are ``values`` of them in the first output, None where the file does
-    not say. ``names`` of classes are what another exporter left in the file; ``notices`` are about
-    what it says of its pictures and can't be done, or contradicts its graph. ``scratch`` keeps the
-    temporary folder of a file that was not saved yet; it goes with the last artifact that refers to
-    it.
+    not say. ``stored`` is the type of the weights in the file. ``names`` of classes are what
+    another exporter left in the file; ``notices`` are about what it says of its pictures and can't
+    be done, or contradicts its graph. ``scratch`` keeps the temporary folder of a file that was not
+    saved yet; it goes with the last artifact that refers to it.
     """
 
     path: Path
@@ -62,6 +65,7 @@ class Artifact:
     assumed_kind: bool = False
     gives_probabilities: bool = False
     values: int | None = None
+    stored: str = "float32"
     names: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     scratch: Scratch | None = field(default=None, repr=False, compare=False)
@@ -73,8 +77,8 @@ class Artifact:
 
     @property
     def precision(self) -> str:
-        """``int8`` when the graph holds QuantizeLinear, else ``fp32``."""
-        return "int8" if self.quantized else "fp32"
+        """``int8`` when the graph holds QuantizeLinear, else what its weights are: ``fp32``."""
+        return "int8" if self.quantized else _PRECISIONS.get(self.stored, "fp32")
 
     @property
     def untrained(self) -> bool:
@@ -142,7 +146,8 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
             f"{path} has {len(inputs)} inputs and {len(model.graph.output)} outputs: "
             "an image classifier has one input and at least one output"
         )
-    spec = tensor_spec(inputs[0])
+    stored = stored_types(model)
+    spec = _as_stored(tensor_spec(inputs[0]), stored)
     if len(spec.shape) != 4:
         raise ArtifactError(
             f"{path} takes an input of shape {list(spec.shape)}: an image classifier takes "
@@ -166,11 +171,12 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
         sha256=sha256_of(path),
         opset=opset_of(model),
         input=spec,
-        outputs=tuple(tensor_spec(value) for value in model.graph.output),
+        outputs=tuple(_as_stored(tensor_spec(value), stored) for value in model.graph.output),
         output_kind=kind or OutputKind.LOGITS,
         assumed_kind=_is_assumed(meaning, card, kind),
         gives_probabilities=meaning.probabilities or kind in PROBABILITIES,
         values=meaning.values,
+        stored=stored.get("", "float32"),
         names=names,
         preprocess=contract,
         notices=notices,
@@ -189,6 +195,7 @@ def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
     """
     card = replace(card, min_onnxruntime=min_onnxruntime(model))
     stamped = copy.deepcopy(model)
+    forget_stored(stamped)
     onnx.helper.set_model_props(stamped, {**metadata_of(stamped), CARD_KEY: card.to_json()})
     if stamped.ByteSize() > _PROTOBUF_LIMIT:
         raise ArtifactError(f"{path} would exceed 2 GB, the limit of one ONNX file")
@@ -236,6 +243,11 @@ def check_replaceable(path: Path, *, force: bool) -> None:
     raise ArtifactError(
         f"{path} exists and was not written by resnet-deploy: use --force to replace it"
     )
+
+
+def _as_stored(spec: TensorSpec, stored: Mapping[str, str]) -> TensorSpec:
+    """Return ``spec`` of a canonical graph with the type that the file itself takes or gives."""
+    return replace(spec, dtype=stored.get(spec.name, spec.dtype))
 
 
 def _is_assumed(meaning: Meaning, card: Card | None, kind: OutputKind | None) -> bool:

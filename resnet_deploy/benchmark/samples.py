@@ -14,6 +14,7 @@ from resnet_deploy.data.formats import encode
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError
 from resnet_deploy.results import BenchSubject
+from resnet_deploy.runners.base import as_taken
 from resnet_deploy.spec import BenchSpec, InputContract, OutputKind
 
 _PARITY_SAMPLES = 8
@@ -48,11 +49,12 @@ def samples_for(subject: BenchSubject, spec: BenchSpec, folder: Path) -> Samples
     if preprocess is not None:
         size = (count, preprocess.height, preprocess.width, preprocess.channels)
         content = "x".join(map(str, size))
-        prepared = hashlib.sha256(repr(preprocess).encode()).hexdigest()[:16]
+        prepared = hashlib.sha256(f"{preprocess!r}{subject.input_dtype}".encode()).hexdigest()[:16]
         file = folder / f"images-{content}-{prepared}.npy"
         if not file.exists():
             pixels = generator.integers(0, 256, size).astype(np.uint8)
-            np.save(file, encode(pixels, preprocess), allow_pickle=False)
+            prepared_images = as_taken(encode(pixels, preprocess), subject.input_dtype)
+            np.save(file, prepared_images, allow_pickle=False)
         return Samples(file, content, classes)
     shape = "x".join(str(size) for size in subject.input_shape)
     file = folder / f"samples-{count}x{shape}-{subject.input_dtype}.npy"

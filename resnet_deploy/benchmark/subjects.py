@@ -90,12 +90,12 @@ def default_subjects(
             pairs += [(name, artifact) for artifact in floats or artifacts]
         else:
             pairs += [(name, artifact) for artifact in floats[:1]]
-    kinds = Counter((name, artifact.precision) for name, artifact in pairs)
+    kinds = Counter((name, _computed(name, artifact)) for name, artifact in pairs)
     by_file = max(kinds.values()) > 1
     seen: Counter[str] = Counter()
     subjects = []
     for name, artifact in pairs:
-        what = artifact.path.stem if by_file else artifact.precision
+        what = artifact.path.stem if by_file else _computed(name, artifact)
         label = f"{_RUNTIME_NAMES.get(name, name)} {what}"
         seen[label] += 1
         if seen[label] > 1:
@@ -108,6 +108,12 @@ def default_subjects(
             f"--session-option {unused[0]}: no subject here takes it: add the --runner that does"
         )
     return tuple(subjects)
+
+
+def _computed(runner: str, artifact: Artifact) -> str:
+    """Return the precision that ``runner`` computes in: PyTorch rebuilds halves in float32."""
+    widened = runner.startswith("torch") and not artifact.quantized
+    return "fp32" if widened else artifact.precision
 
 
 def _subject(
@@ -128,7 +134,7 @@ def _subject(
         label=label,
         runner=runner,
         model=str(artifact.path),
-        precision=artifact.precision,
+        precision=_computed(runner, artifact),
         input_shape=artifact.image_shape,
         input_dtype=artifact.input.dtype,
         batch_size=spec.batch_size,

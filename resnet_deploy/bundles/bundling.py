@@ -25,6 +25,10 @@ _TOLERANCES: Final = {
     # Kernels add in another order on another CPU, or without an optimisation: 2.8e-6 at most.
     # Deeper nets than the measured ones have room here.
     "fp32": 5e-5,
+    "fp64": 5e-5,
+    # Half precision: other kernels round after other operators, see FP16_TOLERANCE.
+    "fp16": 1e-2,
+    "bf16": 1e-2,
     # Codes are whole numbers and were the same everywhere: 2.4e-7 comes from the few float
     # operators at the end. A code or two that round otherwise are let through; a CPU that
     # saturates is off by more than a hundred times as much.

@@ -58,10 +58,11 @@ def contract_of(artifact: Artifact) -> Contract:
             "for each: export it with two outputs"
         )
     preprocess = input_preprocess(artifact)
-    if preprocess.channel_order is ChannelOrder.RGBA:
+    if preprocess.channel_order in (ChannelOrder.RGBA, ChannelOrder.BANDS):
+        kind = preprocess.channel_order.value
         raise UnsupportedGraphError(
-            f"{artifact.path} takes pictures of four channels (RGBA), and the code of bundles "
-            "reads RGB and grey ones: run it with resnet-deploy predict or evaluate"
+            f"{artifact.path} takes {preprocess.channels} channels ({kind}), and the code of "
+            "bundles reads RGB and grey ones: run it with resnet-deploy evaluate"
         )
     _check_numbers(artifact.path, preprocess)
     k = artifact.output.shape[-1] if artifact.output_kind is OutputKind.TOP_K else 0
@@ -70,6 +71,12 @@ def contract_of(artifact: Artifact) -> Contract:
         raise UnsupportedGraphError(
             f"{artifact.path} does not say how many classes it has: bundle a file exported by "
             "resnet-deploy"
+        )
+    if artifact.input.dtype not in ("float32", "uint8"):
+        raise UnsupportedGraphError(
+            f"{artifact.path} takes {artifact.input.dtype}, and the code of bundles feeds float32: "
+            f"bundle the int8 file that resnet-deploy quantize {artifact.path.name} writes, or "
+            "convert it again with its inputs and outputs kept in float32 (keep_io_types)"
         )
     if artifact.output.dtype != "float32":
         raise UnsupportedGraphError(

@@ -13,12 +13,27 @@ from collections.abc import Callable
 
 import onnx
 
+from resnet_deploy.canonical.constants import fold_constants
+from resnet_deploy.canonical.floats import widen_floats
 from resnet_deploy.canonical.inputs import unlist_initializers
+from resnet_deploy.canonical.plain_sums import drop_no_ops, sums_to_adds
+from resnet_deploy.canonical.raising import raise_opset
+from resnet_deploy.canonical.shapes import fold_shapes
+from resnet_deploy.canonical.sizes import free_sizes
 
 Step = Callable[[onnx.ModelProto], int]
 """Rewrites a model in place and returns how often."""
 
-STEPS: tuple[Step, ...] = (unlist_initializers,)
+STEPS: tuple[Step, ...] = (
+    unlist_initializers,
+    free_sizes,
+    drop_no_ops,
+    sums_to_adds,
+    raise_opset,
+    widen_floats,
+    fold_constants,
+    fold_shapes,
+)
 """In the order in which they run."""
 
 

@@ -219,6 +219,7 @@ def quantization_options(words: Words) -> Callable[[F], F]:
         words("--target-isa", type=choice(TargetIsa), show_default="this CPU's"),
         words("--first-conv", type=choice(FirstConv)),
         words("--exclude", metavar="GLOB"),
+        words("--keep-slow"),
         words("--verify/--no-verify"),
         words("--witness/--no-witness"),
     )

@@ -14,16 +14,20 @@ from PIL import Image
 from resnet_deploy.data.images import to_pixels
 from resnet_deploy.errors import DatasetError
 
+PICTURE_CHANNELS = (1, 3, 4)
+"""Grey, RGB and RGBA."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ArrayDataset:
-    """Images ``(N, H, W)`` or ``(N, H, W, C)`` in uint8, C being 1, 3 or 4.
+    """Images ``(N, H, W)`` or ``(N, H, W, C)``, in uint8 where C is 1, 3 or 4.
 
-    ``labels`` holds one class index per image, or is None.
+    Of another number of channels they are no pictures but bands, in uint8 or float32. ``labels``
+    holds one class index per image, or is None.
     """
 
     name: str
-    images: NDArray[np.uint8]
+    images: NDArray[Any]
     labels: NDArray[np.int64] | None = None
     classes: tuple[str, ...] = ()
 
@@ -36,8 +40,17 @@ class ArrayDataset:
         return len(self.images)
 
     def image(self, index: int) -> Image.Image:
-        """Return one image in RGB, or RGBA where it has transparency."""
+        """Return one image in RGB, or RGBA where it has transparency.
+
+        Raises:
+            DatasetError: it has another number of channels than pictures have.
+        """
         pixels = self.images[index]
+        if pixels.ndim == 3 and pixels.shape[-1] not in PICTURE_CHANNELS:
+            raise DatasetError(
+                f"{self.name} holds arrays of {pixels.shape[-1]} channels, and the network takes "
+                "pictures: give images of 1, 3 or 4 channels"
+            )
         flat = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
         return to_pixels(Image.fromarray(np.ascontiguousarray(flat)))
 
@@ -67,17 +80,16 @@ def array_dataset(
 ) -> ArrayDataset:
     """Return a checked dataset; ``name`` is also what errors call it.
 
-    ``images`` has the layout of :class:`ArrayDataset`, or ``(N, C, H, W)``. Without ``classes``,
+    ``images`` has the layout of :class:`ArrayDataset`, or ``(N, C, H, W)``: of first and last axis
+    the one that can be the channels of a picture is, else the shorter one. Without ``classes``,
     labels name themselves: ``0`` to the highest one.
 
     Raises:
         DatasetError: no images, another shape, counts that differ, or labels that are no class.
     """
-    depths = (1, 3, 4)
-    if images.ndim == 4 and images.shape[-1] not in depths and images.shape[1] in depths:
+    if images.ndim == 4 and has_channels_first(images.shape):
         images = images.transpose(0, 2, 3, 1)
-    depth_ok = images.ndim == 3 or (images.ndim == 4 and images.shape[-1] in depths)
-    if not depth_ok or 0 in images.shape[1:]:
+    if images.ndim not in (3, 4) or 0 in images.shape[1:]:
         raise DatasetError(
             f"{name} holds an array of shape {list(images.shape)}: images are (N, H, W), "
             "(N, H, W, C) or (N, C, H, W)"
@@ -95,6 +107,13 @@ def array_dataset(
     if labels.max() >= len(names):
         raise DatasetError(f"{name} has a label {labels.max()} but only {len(names)} class names")
     return ArrayDataset(name=name, images=images, labels=labels, classes=names)
+
+
+def has_channels_first(shape: Sequence[int]) -> bool:
+    """Whether images of ``shape``, four sizes, are ``(N, C, H, W)``."""
+    first, last = shape[1], shape[-1]
+    pictures = first in PICTURE_CHANNELS, last in PICTURE_CHANNELS
+    return pictures[0] if pictures[0] != pictures[1] else not pictures[1] and first < last
 
 
 def _class_indices(name: str, labels: NDArray[Any]) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from resnet_deploy.data.cifar import is_cifar_folder, open_cifar
 from resnet_deploy.data.folder import ARCHIVES, ImageFolder, open_folder
 from resnet_deploy.data.idx import is_idx_folder, open_idx
 from resnet_deploy.data.listing import Links
-from resnet_deploy.data.npz import open_npz
+from resnet_deploy.data.npz import open_npy, open_npz
 from resnet_deploy.data.parquet import open_parquet, parquet_files
 from resnet_deploy.errors import DatasetError
 
@@ -162,6 +162,8 @@ def _open_file(path: Path, *, train: bool) -> Dataset:
         raise DatasetError(f"{path} is a tar archive: unpack it first, and name the folder")
     if head[:2] == b"PK":
         return open_npz(path, train=train)
+    if head == b"\x93NUM":
+        return open_npy(path)
     if head == b"PAR1" or path.suffix.lower() == ".parquet":
         return open_parquet(path.name, [path], train=train)
     if head[:2] == b"\x80\x02" or (head[:1] == b"\x80" and head[1:2] <= b"\x05"):
@@ -170,5 +172,5 @@ def _open_file(path: Path, *, train: bool) -> Dataset:
         return open_idx(path, train=train)
     raise DatasetError(
         f"{path} is no dataset that can be read (image folder, CIFAR python batch, IDX file, "
-        ".npz, parquet): name the folder, or unpack the archive first"
+        ".npz, .npy, parquet): name the folder, or unpack the archive first"
     )

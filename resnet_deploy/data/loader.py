@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_deploy.data.bands import prepare_bands
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.folder import ImageFolder
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.spec import InputContract
+from resnet_deploy.spec import ChannelOrder, InputContract
 
 Tensors = tuple[NDArray[Any], ...]
 
@@ -94,6 +95,8 @@ def image_name(dataset: Dataset, index: int) -> str:
 
 
 def _prepare(dataset: Dataset, index: int, specs: Sequence[InputContract]) -> Tensors:
+    if any(spec.channel_order is ChannelOrder.BANDS for spec in specs):
+        return tuple(prepare_bands(dataset, index, spec) for spec in specs)
     image = dataset.image(index)
     try:
         return tuple(prepare(image, spec) for spec in specs)

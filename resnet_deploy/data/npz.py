@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_deploy.data.arrays import ArrayDataset, array_dataset
+from resnet_deploy.data.arrays import PICTURE_CHANNELS, ArrayDataset, array_dataset
 from resnet_deploy.errors import DatasetError, one_line
 
 _PLAIN = (
@@ -30,7 +30,8 @@ def open_npz(path: Path, *, train: bool = False) -> ArrayDataset:
     """Open images and labels in an ``.npz`` file.
 
     Images (keys ``x_test``, ``test_images``, ``images``, ``x``, ``data``, …) are ``(N, H, W)``,
-    ``(N, H, W, C)`` or ``(N, C, H, W)``. uint8 is taken as it is; for other types white is the
+    ``(N, H, W, C)`` or ``(N, C, H, W)``; of other than 1, 3 or 4 channels floats are taken as the
+    network's normalised input. uint8 is taken as it is; for other types white is the
     lowest of 1, 16, 255 and 65535 that no value exceeds. Labels (``y_test``, ``labels``, ``y``,
     ``target``, …) are class indices and may be missing. Pickled objects are never loaded.
 
@@ -55,6 +56,25 @@ def open_npz(path: Path, *, train: bool = False) -> ArrayDataset:
     return array_dataset(path.name, _pixels(path, images), labels, classes)
 
 
+def open_npy(path: Path) -> ArrayDataset:
+    """Open images in an ``.npy`` file, as :func:`open_npz` reads them; it holds no labels.
+
+    Raises:
+        DatasetError: no npy file, or pixels outside every known range.
+    """
+    try:
+        with path.open("rb") as stream:
+            images = np.load(stream, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise DatasetError(
+            f"{path} is no readable .npy file ({one_line(error)}): save a plain array with "
+            "numpy.save"
+        ) from error
+    except MemoryError as error:
+        raise DatasetError(f"{path} can't be unpacked: {error}") from error
+    return array_dataset(path.name, _pixels(path, images), None)
+
+
 def _find(
     path: Path,
     archive: Mapping[str, NDArray[Any]],
@@ -76,11 +96,17 @@ def _array(archive: Mapping[str, NDArray[Any]], keys: tuple[str, ...]) -> NDArra
     return value
 
 
-def _pixels(path: Path, images: NDArray[Any]) -> NDArray[np.uint8]:
+def _pixels(path: Path, images: NDArray[Any]) -> NDArray[Any]:
+    """Return ``images`` as bytes; floats of more channels than pictures have as they are."""
     if images.dtype == np.uint8 or images.size == 0:
         return images.astype(np.uint8, copy=False)
     if images.dtype.kind not in "biuf":
         raise DatasetError(f"{path} holds images of type {images.dtype}: pixels are numbers")
+    ends = (images.shape[1], images.shape[-1]) if images.ndim == 4 else PICTURE_CHANNELS
+    if not set(ends) & set(PICTURE_CHANNELS):
+        if not np.isfinite(images).all():
+            raise DatasetError(f"{path} holds values that are NaN or infinite")
+        return images.astype(np.float32)
     low, high = float(images.min()), float(images.max())
     white = next((white for white in _FLOAT_RANGES if high <= white), None)
     if white is None or not low >= 0:

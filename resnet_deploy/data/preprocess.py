@@ -14,12 +14,15 @@ from PIL import Image
 
 from resnet_deploy.data.formats import encode
 from resnet_deploy.data.images import to_rgb
-from resnet_deploy.errors import DatasetError, UnsupportedGraphError
+from resnet_deploy.errors import DatasetError, SpecError, UnsupportedGraphError
 from resnet_deploy.spec import ChannelOrder, InputContract, ResizeMode
 from resnet_deploy.spec.input_words import INTERPOLATIONS
 
 if TYPE_CHECKING:
     from resnet_deploy.artifact.onnx_file import Artifact
+
+_FLOATS = ("float32", "float16", "float64", "bfloat16")
+"""Types of inputs that images are made for in float32: runners convert it."""
 
 _FILTERS = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
 
@@ -37,9 +40,14 @@ def prepare(image: Image.Image, spec: InputContract) -> NDArray[Any]:
     Transparent pixels are laid on white, except for an input of RGBA, whose border is transparent.
 
     Raises:
-        SpecError: ``spec`` names a format that does not fit the size.
+        SpecError: ``spec`` names a format that does not fit the size, or bands.
         DatasetError: the image is so elongated that resizing it would fill the memory.
     """
+    if spec.channel_order is ChannelOrder.BANDS:
+        raise SpecError(
+            f"the network takes {spec.channels} bands, and a picture has no such channels: give "
+            "arrays in an .npz or .npy file to evaluate or quantize"
+        )
     image = in_channels_of(image, spec.channel_order)
     if not spec.resize_in_graph:
         image = _crop(_resize(image, spec), spec.height, spec.width)
@@ -64,8 +72,8 @@ def input_preprocess(artifact: Artifact) -> InputContract:
             the one that its contract prepares images for.
     """
     spec, entry = artifact.preprocess, artifact.input
-    expected = "float32" if spec.format.is_float else "uint8"
-    if entry.dtype != expected:
+    expected = _FLOATS if spec.format.is_float else ("uint8",)
+    if entry.dtype not in expected:
         raise UnsupportedGraphError(
             f"{artifact.path} takes {entry.dtype} input {entry.name!r} of shape "
             f"{list(entry.shape)}: images are fed as float32 or uint8, (N, C, H, W) or "

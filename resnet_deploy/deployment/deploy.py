@@ -63,6 +63,9 @@ def deploy(
         artifacts, notice = _resized(artifacts, plan)
         notices.append(notice)
     written = artifacts if wanted else {}
+    kept_fp32 = wanted and int8 is not None and not int8.worth_writing
+    if kept_fp32:
+        written = {kind: file for kind, file in written.items() if kind != "int8"}
     write_together({plan.paths[kind]: file.path.read_bytes() for kind, file in written.items()})
     return Deployment(
         files={kind: str(plan.paths[kind]) for kind in written},
@@ -76,6 +79,7 @@ def deploy(
         sensitivity=None if int8 is None else int8.sensitivity,
         budget=None if int8 is None else int8.budget,
         verdict=None if int8 is None else int8.verdict,
+        kept_fp32=kept_fp32,
         preprocess=replace(plan.images.preprocess, resize_in_graph=spec.export.resize_in_graph),
         witness=heard.report,
     )

@@ -12,11 +12,13 @@ from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.deployment.calibration_notices import calibration_notices
 from resnet_deploy.deployment.float_layers import FloatLayers
+from resnet_deploy.deployment.mix import Mix, find_mix
 from resnet_deploy.deployment.plan import SYNTHETIC_NOTICE, Plan
 from resnet_deploy.isa.instruction_sets import ISAS, is_native
-from resnet_deploy.judge import judge
+from resnet_deploy.judge import faster, judge
 from resnet_deploy.progress import Progress
-from resnet_deploy.quantization.quantized import Quantized, calibrate
+from resnet_deploy.quantization.quantized import Calibrated, Quantized, calibrate
+from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.results import BudgetReport, Inspection, ParityReport, SensitivityReport, Verdict
 from resnet_deploy.summarize import summarize_artifact
 from resnet_deploy.verification import compare, verification_images
@@ -42,10 +44,15 @@ class Made:
 
 @dataclass(frozen=True, kw_only=True)
 class MadeInt8(Made):
-    """The int8 file; ``allow_float_ops`` accepts layers that ONNX Runtime leaves in float."""
+    """The int8 file.
+
+    ``allow_float_ops`` accepts layers that ONNX Runtime leaves in float, ``keep_slow`` a file that
+    is not faster than fp32.
+    """
 
     inspection: Inspection
     allow_float_ops: bool
+    keep_slow: bool
     sensitivity: SensitivityReport | None = None
     budget: BudgetReport | None = None
     verdict: Verdict | None = None
@@ -55,6 +62,12 @@ class MadeInt8(Made):
         """Whether it may be written; with a budget the best file there is was asked for."""
         close = self.budget is not None or super().wanted
         return close and (self.inspection.passed or self.allow_float_ops)
+
+    @property
+    def worth_writing(self) -> bool:
+        """Whether it is faster than fp32, as far as that was measured and matters."""
+        asked_for = self.keep_slow or self.budget is not None
+        return asked_for or self.verdict is None or self.verdict.offered
 
 
 def make_fp32(plan: Plan, progress: Progress) -> Made:
@@ -117,10 +130,24 @@ def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
     artifact, verdict = made.artifact, None
     if parity is not None:
         verdict = _judged(fp32, made, parity, macs, plan)
-        artifact = _with_figures(artifact, parity, verdict, plan)
+        # What a budget keeps in float was measured already, and trained ranges are of the whole.
+        fixed = budget is not None or bool(plan.known.trained)
+        if not (verdict.offered or spec.keep_slow or fixed):
+            mix = _mixed(calibrated, made, plan, progress)
+            if mix.stages:
+                all_int8_ratio, made = verdict.ratio, mix.made
+                parity = _compared(made.artifact, plan, plan.calibration, progress)
+                assert parity is not None, "the whole was compared"
+                verdict = _judged(fp32, made, parity, macs, plan, mix.stages, all_int8_ratio)
+        artifact = _with_figures(made.artifact, parity, verdict, plan)
     notices = _int8_notices(
         plan.images, amx=made.amx, data_free=calibrated.data_free, trained=bool(plan.known.trained)
     )
+    if fp32.stored != "float32":
+        notices += (
+            f"{fp32.path.name} is {fp32.precision}: its weights are widened to float32 first, and "
+            "the int8 file takes float32 pictures and gives float32",
+        )
     if not plan.known.trained:
         notices += calibration_notices(fp32, plan.images, threads=spec.threads)
     return MadeInt8(
@@ -129,6 +156,7 @@ def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
         notices=notices,
         inspection=made.inspection,
         allow_float_ops=spec.allow_float_ops,
+        keep_slow=spec.keep_slow,
         sensitivity=ranking,
         budget=budget,
         verdict=verdict,
@@ -153,8 +181,30 @@ def _compared(
     )
 
 
+def _mixed(calibrated: Calibrated, made: Quantized, plan: Plan, progress: Progress) -> Mix:
+    """Return the fastest file in which some stages stay float, or ``made`` itself."""
+
+    def write(stages: tuple[Stage, ...]) -> Quantized:
+        facts = {"float_stages": [str(stage) for stage in stages]}
+        return calibrated.quantized(stages=stages, name=plan.paths["int8"].name, facts=facts)
+
+    images = next(iter(replace(plan.images, indices=plan.images.indices[:1])))
+
+    def gain(first: Quantized, second: Quantized) -> float:
+        paths = first.artifact.path, second.artifact.path
+        return faster(*paths, images, threads=plan.spec.threads)
+
+    return find_mix(made, calibrated.stages(), write, gain, progress)
+
+
 def _judged(
-    fp32: Artifact, made: Quantized, parity: ParityReport, macs: int, plan: Plan
+    fp32: Artifact,
+    made: Quantized,
+    parity: ParityReport,
+    macs: int,
+    plan: Plan,
+    stages: tuple[Stage, ...] = (),
+    all_int8_ratio: float | None = None,
 ) -> Verdict:
     few = max(1, min(_MOST_JUDGED, _JUDGED_PIXELS // plan.images.preprocess.pixels))
     images = replace(plan.images, indices=plan.images.indices[:few])
@@ -168,6 +218,8 @@ def _judged(
         parity=parity,
         environment=plan.environment,
         threads=plan.spec.threads,
+        stages=stages,
+        all_int8_ratio=all_int8_ratio,
     )
 
 

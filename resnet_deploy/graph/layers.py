@@ -21,6 +21,9 @@ LAYERS = frozenset(
 LAYOUT_KEY = "resnet_deploy.layout"
 """Marks operators that only lay out memory for the layer they belong to: no layers of their own."""
 
+FLOAT_KEY = "resnet_deploy.float"
+"""Marks operators that stay float because the net is faster so; no int8 pass touches them."""
+
 
 @dataclass(frozen=True)
 class Layer:

@@ -32,6 +32,12 @@ _BYTE_MIN_MAX = "1.24"
 """First release that has Min and Max of bytes; earlier versions of this tool wrote such files."""
 
 
+def opset_of(model: onnx.ModelProto) -> int:
+    """Return the version of the default operator set; 0 when the model imports none."""
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    return max(versions, default=0)
+
+
 def min_onnxruntime(model: onnx.ModelProto) -> str:
     """Return the first release of ONNX Runtime that loads ``model``, such as ``1.14``.
 

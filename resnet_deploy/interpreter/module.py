@@ -18,9 +18,9 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from resnet_deploy.artifact.model_file import opset_of
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.graph.module_names import module_of, torch_module
+from resnet_deploy.graph.releases import opset_of
 from resnet_deploy.interpreter.node import Call, Node
 from resnet_deploy.interpreter.operators import CONVERTERS, SEVERAL_OUTPUTS
 

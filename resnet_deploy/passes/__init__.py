@@ -12,7 +12,10 @@ from collections.abc import Callable, Mapping
 
 import onnx_ir as ir
 
+from resnet_deploy.passes.affine_into_layer import affine_into_layer
 from resnet_deploy.passes.average_pool import average_pool
+from resnet_deploy.passes.channel_shuffle import channel_shuffle
+from resnet_deploy.passes.channels_first import channels_first
 from resnet_deploy.passes.clean import clean
 from resnet_deploy.passes.flatten import reshape_to_flatten
 from resnet_deploy.passes.flush_denormals import flush_denormals
@@ -21,7 +24,9 @@ from resnet_deploy.passes.global_average_pool import mean_to_global_average_pool
 from resnet_deploy.passes.hard_gates import hard_gates
 from resnet_deploy.passes.identity_pool import remove_identity_pool
 from resnet_deploy.passes.lone_batchnorm import lone_batchnorm
+from resnet_deploy.passes.matmul_to_conv import matmul_to_conv
 from resnet_deploy.passes.matmul_to_gemm import matmul_to_gemm
+from resnet_deploy.passes.min_max_to_clip import min_max_to_clip
 from resnet_deploy.passes.name_by_module import name_by_module
 from resnet_deploy.passes.needless_expand import needless_expand
 from resnet_deploy.passes.one_pixel import one_pixel
@@ -31,6 +36,7 @@ from resnet_deploy.passes.prelu_to_sum import lone_relu, prelu_to_sum
 from resnet_deploy.passes.private_bias import private_bias
 from resnet_deploy.passes.reflect_pad import reflect_pad
 from resnet_deploy.passes.result import PassResult, Refusal
+from resnet_deploy.passes.split_to_slices import split_to_slices
 from resnet_deploy.passes.zero_pad_shortcut import zero_pad_shortcut
 
 __all__ = [
@@ -47,12 +53,17 @@ Pass = Callable[[ir.Model], PassResult]
 
 DEFAULT_PASSES: tuple[Pass, ...] = (
     clean,
+    channels_first,
+    clean,
     pad_into_window,
     fold_batchnorm,
+    affine_into_layer,
+    min_max_to_clip,
     mean_to_global_average_pool,
     remove_identity_pool,
     reshape_to_flatten,
     matmul_to_gemm,
+    affine_into_layer,
     lone_batchnorm,
     needless_expand,
     private_bias,
@@ -64,6 +75,9 @@ DEFAULT_PASSES: tuple[Pass, ...] = (
 
 INT8_PASSES: tuple[Pass, ...] = (
     average_pool,
+    matmul_to_conv,
+    channel_shuffle,
+    split_to_slices,
     one_pixel,
     hard_gates,
     prelu_to_sum,

@@ -28,7 +28,8 @@ def fold_batchnorm(model: ir.Model) -> PassResult:
 
 def affine_of(bn: ir.Node) -> tuple[Array, Array] | str:
     """Return ``s`` and ``t`` of ``bn(x) = s x + t``, float64 per channel, or why there are none."""
-    if bn.attributes.get_int("training_mode", 0):
+    # Before opset 14, outputs for the statistics of the batch are what tells.
+    if bn.attributes.get_int("training_mode", 0) or any(value.name for value in bn.outputs[1:]):
         return "it is in training mode"
     statistics = [constant(value) for value in bn.inputs[1:5]]
     if any(array is None for array in statistics):

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant, drop_unused, ints, optional_input
+from resnet_deploy.graph.layers import auto_pad
 from resnet_deploy.passes.result import PassResult, rewrite_each
 
 _FILLERS = {"Conv": 0.0, "MaxPool": -np.inf}
@@ -22,8 +23,9 @@ def pad_into_window(model: ir.Model) -> PassResult:
     """Move every Pad of height and width into all convolutions and max-pools that read it.
 
     Refuses padding of other dimensions, other fillings than the window's own, cropping, widths that
-    are computed at run time, a window with ``auto_pad`` or ``ceil_mode``, a max-pool that gives
-    indices, pads as wide as a max-pool's window, and a Pad that others or the outside read too.
+    are computed at run time, a window with ``auto_pad`` SAME or ``ceil_mode``, a max-pool that
+    gives indices, pads as wide as a max-pool's window, and a Pad that others or the outside read
+    too.
     """
     return rewrite_each(model, ("Pad",), _move, candidate=_is_spatial)
 
@@ -46,6 +48,7 @@ def _move(graph: ir.Graph, pad: ir.Node) -> str | None:
             return reason
     for window in windows:
         own = np.reshape(ints(window, "pads", (0, 0, 0, 0)), (2, 2))
+        window.attributes.pop("auto_pad", None)
         window.attributes["pads"] = ir.AttrInt64s("pads", [int(n) for n in (own + sides).ravel()])
         window.replace_input_with(0, source)
     parameters = pad.inputs[1:]
@@ -62,7 +65,7 @@ def _reason_against(
         return f"a {window.op_type} reads it"
     if filler is None or not (filler == wanted or filler <= wanted == -np.inf):
         return f"{window.op_type} pads with another value"
-    if window.attributes.get_string("auto_pad", "NOTSET") != "NOTSET":
+    if auto_pad(window) not in ("NOTSET", "VALID"):
         return f"the {window.op_type} pads by the size of its input"
     if window.op_type == "MaxPool":
         kernel = np.array(ints(window, "kernel_shape", ()))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from resnet_deploy.graph.layers import FLOAT_KEY
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -45,11 +47,14 @@ def rewrite_each(
 ) -> PassResult:
     """Call ``rewrite`` with every node of ``op_types`` that is a ``candidate``, in order.
 
-    It returns None where it rewrote the node, else why it did not.
+    It returns None where it rewrote the node, else why it did not. What was chosen to stay float
+    is no candidate.
     """
     count, refusals = 0, []
     for node in list(model.graph):
-        if node.op_type not in op_types or not candidate(node):
+        if node.op_type not in op_types or FLOAT_KEY in node.metadata_props:
+            continue
+        if not candidate(node):
             continue
         if (reason := rewrite(model.graph, node)) is None:
             count += 1

@@ -24,7 +24,11 @@ def zero_pad_shortcut(model: ir.Model) -> PassResult:
     Refuses padding of height, width or batch, non-zero filling, negative pads, what is computed at
     run time, and slices that do not take every s-th pixel from the first on.
     """
-    pads = [node for node in model.graph if node.op_type == "Pad"]
+    pads = [
+        node
+        for node in model.graph
+        if node.op_type == "Pad" and FLOAT_KEY not in node.metadata_props
+    ]
     return sum((_rewrite(model.graph, pad) for pad in pads), PassResult())
 
 

@@ -18,6 +18,7 @@ import onnx
 from onnx import numpy_helper
 
 from resnet_deploy.errors import RunnerError, one_line
+from resnet_deploy.graph.layers import FLOAT_KEY
 from resnet_deploy.graph.optimized import OptimizedGraph
 from resnet_deploy.quantization.plan import INPUT_RANGE, OWN_RANGE
 from resnet_deploy.results import FloatOp, Inspection
@@ -25,6 +26,37 @@ from resnet_deploy.runners.ort_runner import session_options
 from resnet_deploy.spec import SessionSpec
 
 _FLOAT_COMPUTE = frozenset({"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "ConvTranspose"})
+
+_MOVES = INPUT_RANGE | {"Split"}
+"""Of the Slices that the file has, ONNX Runtime may make a Split."""
+
+_FLOAT_ON_PURPOSE = frozenset(
+    {
+        # Normalisation by statistics of the picture itself, and its parts at old opsets.
+        "GroupNormalization",
+        "InstanceNormalization",
+        "LayerNormalization",
+        "LRN",
+        "RMSNormalization",
+        "SimplifiedLayerNormalization",
+        "SkipLayerNormalization",
+        "Sqrt",
+        "Div",
+        # GELU, as ONNX has it, as its parts, and as ONNX Runtime fuses them.
+        "BiasGelu",
+        "Erf",
+        "FastGelu",
+        "Gelu",
+        "QuickGelu",
+        "Tanh",
+        # Attention, and the means of third powers.
+        "Softmax",
+        "Attention",
+        "MultiHeadAttention",
+        "Pow",
+    }
+)
+"""What no int8 kernel computes, and what int8 would spoil: nobody expects it in int8."""
 
 
 def inspect_int8(path: Path, exclude: tuple[str, ...] = ()) -> Inspection:
@@ -34,7 +66,9 @@ def inspect_int8(path: Path, exclude: tuple[str, ...] = ()) -> Inspection:
     between int8 operators, and a Transpose between two of them. Float work before the first
     QuantizeLinear and after the last int8 operator is not: it prepares the image and serves the
     logits. ``exclude`` are the globs of the layers that were asked to stay
-    float: what runs in float together with them is marked as requested.
+    float: what runs in float together with them is marked as requested, and so are the stages that
+    stay float because the net is faster so. Operators that are float on purpose in every int8 net
+    (LayerNormalization, GELU, Softmax), and what ONNX Runtime converts around them, are intended.
 
     Raises:
         RunnerError: ONNX Runtime refuses the file.
@@ -105,9 +139,21 @@ def _float_ops(
     asked = [
         node
         for node in nodes
-        if not _is_int8(node) and any(fnmatchcase(origin.module(node), glob) for glob in exclude)
+        if not _is_int8(node)
+        and (
+            any(fnmatchcase(origin.module(node), glob) for glob in exclude)
+            or _stays_float(origin.source(node))
+        )
     ]
     requested = _reached(asked, links.float_neighbours)
+    known = [node for node in nodes if node.op_type in _FLOAT_ON_PURPOSE]
+    constants = {tensor.name for tensor in optimised.graph.initializer}
+    intended = _reached(
+        known,
+        lambda node: [
+            near for near in links.float_neighbours(node) if not _is_layer(near, constants)
+        ],
+    )
 
     found = []
     for node in nodes:
@@ -120,7 +166,7 @@ def _float_ops(
             _is_int8(reader) and reader.op_type != "QLinearGlobalAveragePool"
             for reader in links.readers[node.output[0]]
         )
-        if node.op_type in _FLOAT_COMPUTE or (between and node.op_type not in INPUT_RANGE):
+        if node.op_type in _FLOAT_COMPUTE or (between and node.op_type not in _MOVES):
             reason = explain.reason(node)
         elif between and node.op_type == "Transpose" and stray:
             reason = "the layout changes between two int8 operators"
@@ -134,9 +180,24 @@ def _float_ops(
                 # Where a float layer puts its changes of layout is ONNX Runtime's choice.
                 requested=node.output[0] in requested
                 or (bool(exclude) and node.op_type == "Transpose"),
+                intended=node.output[0] in intended,
             )
         )
     return found
+
+
+def _stays_float(source: onnx.NodeProto | None) -> bool:
+    return source is not None and any(entry.key == FLOAT_KEY for entry in source.metadata_props)
+
+
+def _is_layer(node: onnx.NodeProto, constants: set[str]) -> bool:
+    """Whether ``node``, float, is what an int8 layer becomes when it falls back in silence.
+
+    The products of attention are none: both of their inputs are computed.
+    """
+    return node.op_type in _FLOAT_COMPUTE and (
+        node.op_type != "MatMul" or not constants.isdisjoint(node.input)
+    )
 
 
 def _vectors(graph: onnx.GraphProto) -> set[str]:

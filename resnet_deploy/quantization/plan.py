@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.graph.constants import constant
-from resnet_deploy.graph.layers import absorbed_output, is_plain_gemm
+from resnet_deploy.graph.layers import FLOAT_KEY, absorbed_output, is_plain_gemm
 from resnet_deploy.graph.module_names import module_of
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 
@@ -34,9 +34,22 @@ OWN_RANGE = frozenset(
 """Operators with an int8 kernel whose output gets a range of its own."""
 
 INPUT_RANGE = frozenset(
-    {"MaxPool", "Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice"}
+    {
+        "DepthToSpace",
+        "Flatten",
+        "MaxPool",
+        "Reshape",
+        "Resize",
+        "Slice",
+        "Squeeze",
+        "Transpose",
+        "Unsqueeze",
+    }
 )
 """Operators that move int8 values: their output has the range of their input."""
+
+_BEHIND_ERF = 3
+"""Add and two Muls: GELU is ``x / 2 (1 + erf(x / sqrt(2)))``, in any order."""
 
 WEIGHTED = frozenset({"Conv", "Gemm"})
 """Operators with constant weights at input 1 and a bias at input 2."""
@@ -47,12 +60,14 @@ class Plan:
     """What is quantized.
 
     ``kept_float`` are the convolutions and linear layers that were excluded.
-    ``nodes`` are the int8 operators; ``outputs`` maps each to the tensor that its kernel
+    ``gelus`` are the inputs of every GELU that is written with Erf, which stays float, and its
+    operators. ``nodes`` are the int8 operators; ``outputs`` maps each to the tensor that its kernel
     writes (behind the ReLU it absorbs). ``tensors`` maps every quantized tensor to the tensor
     whose range it uses: itself, or the one it is moved from.
     """
 
     kept_float: list[ir.Node] = field(default_factory=list)
+    gelus: dict[ir.Value, list[ir.Node]] = field(default_factory=dict)
     nodes: set[ir.Node] = field(default_factory=set)
     outputs: dict[ir.Node, ir.Value] = field(default_factory=dict)
     tensors: dict[ir.Value, ir.Value] = field(default_factory=dict)
@@ -64,15 +79,21 @@ class Plan:
 
 
 def make_plan(model: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
-    """Decide what runs in int8. ``exclude`` are globs over torch module names that stay float.
+    """Decide what runs in int8.
+
+    Float stay operators with ``FLOAT_KEY``, and those whose torch module matches one of the globs
+    ``exclude``.
 
     Raises:
         SpecError: a glob matches no operator.
     """
     skipped = _excluded(model, exclude)
+    skipped |= {node for node in model.graph if FLOAT_KEY in node.metadata_props}
+    gelus = _gelus(model)
+    skipped |= {part for parts in gelus.values() for part in parts}
     # In graph order: the same request must give the same bytes.
     kept = [node for node in model.graph if node in skipped and node.op_type in WEIGHTED]
-    plan = Plan(kept_float=kept)
+    plan = Plan(kept_float=kept, gelus=gelus)
     for node in model.graph:
         if node in skipped:
             continue
@@ -167,6 +188,8 @@ def _moves_int8(plan: Plan, node: ir.Node, skipped: set[ir.Node]) -> bool:
     source = _input(node)
     if node.outputs[0].is_graph_output():
         return False
+    if node.op_type == "Resize" and node.attributes.get_string("mode", "nearest") != "nearest":
+        return False  # means of pixels are computed in float
     if source.producer() is None:
         consumers = [use.node for use in node.outputs[0].uses()]
         return all(
@@ -176,6 +199,27 @@ def _moves_int8(plan: Plan, node: ir.Node, skipped: set[ir.Node]) -> bool:
             for reader in consumers
         )
     return source in plan.tensors and source.producer() not in skipped
+
+
+def _gelus(model: ir.Model) -> dict[ir.Value, list[ir.Node]]:
+    """Return what goes into every GELU that is written with Erf, and the operators it consists of.
+
+    ONNX Runtime makes one Gelu of them, unless a Q/DQ pair is in between.
+    """
+    found: dict[ir.Value, list[ir.Node]] = {}
+    for erf in model.graph:
+        scaled = erf.inputs[0].producer() if erf.op_type == "Erf" and erf.inputs[0] else None
+        x = None if scaled is None or scaled.op_type not in ("Div", "Mul") else scaled.inputs[0]
+        if scaled is None or x is None:
+            continue
+        parts, node = [scaled], erf
+        while len(parts) <= _BEHIND_ERF and len(uses := list(node.outputs[0].uses())) == 1:
+            node = uses[0].node
+            if node.op_type not in ("Add", "Mul"):
+                break
+            parts.append(node)
+        found[x] = [*parts, *(use.node for use in x.uses() if use.node.op_type == "Mul")]
+    return found
 
 
 def _excluded(model: ir.Model, globs: tuple[str, ...]) -> set[ir.Node]:

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant, drop_unused, insert_node, new_initializer
+from resnet_deploy.graph.layers import FLOAT_KEY
 from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.quantization.kernels import group_of
 from resnet_deploy.quantization.pack_groups import pack_groups
@@ -43,6 +44,8 @@ def write_qdq(
         _insert_pair(graph, plan, value, *initializers[source])
     for node in plan.kept_float:
         _keep_float(graph, node)
+    for value, parts in plan.gelus.items():
+        _keep_fused(graph, value, parts)
     for node in list(graph):
         if node in plan.nodes and node.op_type in WEIGHTED:
             _quantize_parameters(graph, node, weights[str(node.name)])
@@ -56,16 +59,44 @@ def _keep_float(graph: ir.Graph, node: ir.Node) -> None:
     """
     source = node.inputs[0]
     assert source is not None, f"{node.name} has no first input"
+    if FLOAT_KEY in node.metadata_props and not _is_dequantized(source):
+        return  # inside of a float stage, a Clip would cost and keep nothing
+    node.replace_input_with(0, _clipping_nothing(graph, source, node))
+
+
+def _keep_fused(graph: ir.Graph, x: ir.Value, parts: Sequence[ir.Node]) -> None:
+    """Let the parts of a GELU read a Clip that clips nothing, if they would read a DQ.
+
+    ONNX Runtime gives every reader of a DQ one of its own, and then sees no GELU in them.
+    """
+    first = parts[0]
+    source = next((value for value in first.inputs if value is not None), x)
+    if not _is_dequantized(source):
+        return
+    clipped = _clipping_nothing(graph, source, first)
+    for node in parts:
+        for index, value in enumerate(node.inputs):
+            if value is source:
+                node.replace_input_with(index, clipped)
+
+
+def _is_dequantized(value: ir.Value) -> bool:
+    producer = value.producer()
+    return producer is not None and producer.op_type == "DequantizeLinear"
+
+
+def _clipping_nothing(graph: ir.Graph, source: ir.Value, reader: ir.Node) -> ir.Value:
+    """Return ``source`` behind a Clip in front of ``reader``."""
     lowest = np.asarray(np.finfo(np.float32).min, np.float32)
     clip = ir.node(
         "Clip",
-        [source, new_initializer(graph, f"{node.name}.lowest", lowest)],
-        name=f"{node.name}.keep_float",
-        metadata_props=dict(node.metadata_props),
+        [source, new_initializer(graph, f"{reader.name}.lowest", lowest)],
+        name=f"{reader.name}.keep_float",
+        metadata_props=dict(reader.metadata_props),
     )
     clip.outputs[0].name, clip.outputs[0].type = str(clip.name), source.type
-    graph.insert_before(node, clip)
-    node.replace_input_with(0, clip.outputs[0])
+    graph.insert_before(reader, clip)
+    return clip.outputs[0]
 
 
 def _insert_pair(

@@ -17,7 +17,13 @@ from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.quantization.kernels import uses_matrix_product
-from resnet_deploy.quantization.static import QuantizedNet, quantize_static
+from resnet_deploy.quantization.stages import Stage
+from resnet_deploy.quantization.static import (
+    QuantizedNet,
+    fp32_stages,
+    quantize_static,
+    with_float,
+)
 from resnet_deploy.results import Inspection
 from resnet_deploy.spec import QuantSpec
 
@@ -58,12 +64,14 @@ class Calibrated:
         self,
         float_layers: Iterable[str] = (),
         *,
+        stages: Iterable[Stage] = (),
         name: str | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> Quantized:
         """Return the int8 file, and what ONNX Runtime makes of it.
 
-        ``float_layers`` stay in float besides what the spec excludes. ``name`` is that of the file,
+        ``float_layers`` stay in float besides what the spec excludes, and so do ``stages``, which
+        are some of :meth:`stages`, as they are in the fp32 file. ``name`` is that of the file,
         by default ``NAME.int8.onnx``; ``facts`` are what else the card says of this step.
 
         Raises:
@@ -85,13 +93,26 @@ class Calibrated:
         }
         card = self.fp32.card.remade().with_step("quantize", step)
         card = replace(card, accuracy=self.known.accuracy)
-        graph = self.net.write(exclude)
+        net = self.net
+        if in_float := {node for stage in stages for node in stage.nodes}:
+            net = with_float(
+                net,
+                read_model(self.fp32.path),
+                in_float,
+                preprocess=self.images.preprocess,
+                first_conv=spec.first_conv,
+            )
+        graph = net.write(exclude)
         artifact = make(graph, card, name or f"{self.fp32.path.stem}.int8.onnx")
         return Quantized(
             artifact=artifact,
             inspection=inspect_int8(artifact.path, exclude),
             amx=uses_matrix_product(graph),
         )
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Return the parts of the net that can stay in float, in order."""
+        return fp32_stages(read_model(self.fp32.path))
 
     def _data(self) -> dict[str, Any]:
         """Return what the card says about where the ranges come from."""
@@ -141,7 +162,7 @@ def accepted(made: Quantized, *, allow_float_ops: bool) -> Artifact:
     Raises:
         UnsupportedGraphError: there are some, and they are not allowed.
     """
-    left = [operator for operator in made.inspection.float_ops if not operator.requested]
+    left = [operator for operator in made.inspection.float_ops if not operator.accepted]
     if left:
         first = left[0]
         found = (

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import onnx
 import onnx_ir as ir
+from onnx import numpy_helper
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.model_file import opset_of
 from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError, one_line
+from resnet_deploy.graph.layers import FLOAT_KEY
+from resnet_deploy.graph.releases import opset_of
 from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.passes import INT8_PASSES, counts_text, run_passes
 from resnet_deploy.passes.clean import clean
@@ -24,9 +27,10 @@ from resnet_deploy.quantization.equalize import equalize, is_worth_it
 from resnet_deploy.quantization.exact_sums import align_sums
 from resnet_deploy.quantization.histogram import Histogram
 from resnet_deploy.quantization.moments import layer_moments
-from resnet_deploy.quantization.plan import Plan, make_plan
+from resnet_deploy.quantization.plan import WEIGHTED, Plan, make_plan
 from resnet_deploy.quantization.qdq import write_qdq
 from resnet_deploy.quantization.ranges import QuantizationParameters, Range, choose_range
+from resnet_deploy.quantization.stages import Stage, stages_of
 from resnet_deploy.quantization.weights import (
     QuantizedWeights,
     layer_inputs,
@@ -34,7 +38,7 @@ from resnet_deploy.quantization.weights import (
     weighted_layers,
 )
 from resnet_deploy.rewrites.byte_input import byte_input
-from resnet_deploy.rewrites.opset import DEFAULT_OPSET, MIN_OPSET, set_opset
+from resnet_deploy.rewrites.opset import MAX_OPSET, MIN_OPSET, set_opset
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY, pixel_input
 from resnet_deploy.spec import Effort, FirstConv, InputContract, QuantSpec, TargetIsa
 
@@ -195,10 +199,24 @@ def _of_every_tensor(
     return {str(value.name): parameters[str(source.name)] for value, source in plan.tensors.items()}
 
 
+def _cleaned(model: onnx.ModelProto) -> ir.Model:
+    """Return a copy of ``model`` that the default passes went over, with shapes.
+
+    A copy, because onnx_ir renames the tensors of the model that it was made from.
+    """
+    model = set_opset(model, min(max(opset_of(model), MIN_OPSET), MAX_OPSET))
+    graph = ir.from_proto(onnx.shape_inference.infer_shapes(model))
+    logger.info("before int8: %s", counts_text(run_passes(graph)))
+    return graph
+
+
 def _prepare(
-    model: onnx.ModelProto, preprocess: InputContract | None, first_conv: FirstConv
+    model: onnx.ModelProto,
+    preprocess: InputContract | None,
+    first_conv: FirstConv,
+    in_float: Collection[str] = (),
 ) -> onnx.ModelProto:
-    """Return ``model`` cleaned and rewritten for int8.
+    """Return ``model`` cleaned and rewritten for int8, but for the operators called ``in_float``.
 
     It computes the same in fp32, but for the border of bytes: see ``rewrites/byte_input.py``.
     """
@@ -206,20 +224,71 @@ def _prepare(
         raise UnsupportedGraphError(
             "the model is int8 already: quantize the fp32 file it came from"
         )
-    # A copy, because onnx_ir renames the tensors of the model that it was made from.
-    opset = opset_of(model)
-    model = set_opset(model, opset if opset >= MIN_OPSET else DEFAULT_OPSET)
-    graph = ir.from_proto(onnx.shape_inference.infer_shapes(model))
-    results = run_passes(graph)
-    widen = first_conv is FirstConv.AUTO
-    results["byte_input"] = byte_input(graph, widen=widen)
+    graph = _cleaned(model)
+    for node in graph.graph:
+        if node.name in in_float:
+            node.metadata_props[FLOAT_KEY] = "faster"
+    front = graph.graph[0].name in in_float
+    widen = first_conv is FirstConv.AUTO and not front
+    results = {}
+    if not front:
+        results["byte_input"] = byte_input(graph, widen=widen)
     stem = (space_to_depth_stem,) if widen else ()
     results |= run_passes(graph, (*stem, *INT8_PASSES))
-    if preprocess is not None and preprocess.format.is_float:
+    if preprocess is not None and preprocess.format.is_float and not front:
         results["pixel_input"] = pixel_input(graph, preprocess)
     clean(graph)
-    logger.info("before int8: %s", counts_text(results))
+    logger.info("for int8: %s", counts_text(results))
     return ir.to_proto(graph)
+
+
+def fp32_stages(model: onnx.ModelProto) -> tuple[Stage, ...]:
+    """Return the stages of ``model``, fp32, as :func:`with_float` takes their operators."""
+    return stages_of(_cleaned(model))
+
+
+def with_float(
+    net: QuantizedNet,
+    model: onnx.ModelProto,
+    in_float: Collection[str],
+    *,
+    preprocess: InputContract | None,
+    first_conv: FirstConv,
+) -> QuantizedNet:
+    """Return ``net``, made of ``model``, with the operators called ``in_float`` as they were.
+
+    They are whole stages. Layers that are excluded by ``QuantizedNet.write`` keep the form that
+    int8 wants; these do not, and ONNX Runtime fuses them as in the fp32 file.
+
+    Raises:
+        UnsupportedGraphError: the int8 parameters do not fit what is left.
+    """
+    prepared = _prepare(model, preprocess, first_conv, in_float)
+    _, plan = _planned(prepared)
+    missing = [value.name for value in plan.ranged if value.name not in net.parameters]
+    were = _layers(net.prepared)
+    now = _layers(prepared)
+    weighted = [str(node.name) for node in plan.nodes if node.op_type in WEIGHTED]
+    changed = [name for name in weighted if now[name] != were.get(name)]
+    if missing or changed:
+        raise UnsupportedGraphError(
+            f"{(missing + changed)[0]} is another one when a part of the net stays in float"
+        )
+    return replace(net, prepared=prepared)
+
+
+def _layers(model: onnx.ModelProto) -> dict[str, tuple[str, bytes]]:
+    """Return, by name, what each layer reads and its weights, if these are constant."""
+    arrays = {tensor.name: tensor for tensor in model.graph.initializer}
+    return {
+        node.name: (node.input[0], _digest(arrays[node.input[1]]))
+        for node in model.graph.node
+        if node.op_type in WEIGHTED and node.input[1] in arrays
+    }
+
+
+def _digest(tensor: onnx.TensorProto) -> bytes:
+    return hashlib.sha256(numpy_helper.to_array(tensor).tobytes()).digest()
 
 
 def _planned(prepared: onnx.ModelProto, exclude: tuple[str, ...] = ()) -> tuple[ir.Model, Plan]:

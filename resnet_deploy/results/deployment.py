@@ -65,6 +65,7 @@ class Deployment(Result):
 
     By precision (``fp32``, ``int8``): paths, SHA-256 and parity. Without files a check failed.
     Where an accuracy ``budget`` was asked for, the best file is there even when a check failed.
+    ``kept_fp32``: the int8 file was good but hardly faster than fp32, and so was not written.
     ``witness`` is what BatchNorm said of the source, where it was asked.
     """
 
@@ -81,6 +82,7 @@ class Deployment(Result):
     sensitivity: SensitivityReport | None = None
     budget: BudgetReport | None = None
     verdict: Verdict | None = None
+    kept_fp32: bool = False
     preprocess: InputContract | None = None
     witness: WitnessReport | None = None
 
@@ -88,7 +90,8 @@ class Deployment(Result):
     def passed(self) -> bool:
         """True when every check that was run passed, and the files were written."""
         kept = self.budget is None or self.budget.held
-        return bool(self.files) and kept and all(report.passed for report in self.parity.values())
+        close = all(report.passed for report in self.parity.values())
+        return bool(self.files) and kept and close and not self.kept_fp32
 
     def _failure(self) -> str:
         wrong = [report.reason for report in self.parity.values() if report.reason is not None]
@@ -101,8 +104,10 @@ class Deployment(Result):
             wrong += [
                 f"{op.op_type} of {op.layer} runs in float: {op.reason}"
                 for op in self.inspection.float_ops
-                if not op.requested
+                if not op.accepted
             ]
+        if self.verdict is not None and self.kept_fp32:
+            wrong.append(f"{self.verdict.keep_fp32}; --keep-slow writes it all the same")
         return wrong[0] if wrong else "no file was written"
 
 

@@ -14,6 +14,9 @@ from resnet_deploy.results.isa import SaturationReport
 WORTH_IT = 1.5
 """How many times as fast int8 must be, by the lower end of the interval."""
 
+OFFERED = 1.1
+"""How many times as fast int8 must be to be offered at all."""
+
 SMALL_MACS = 20_000_000
 """Below, the fixed cost of every operator outweighs its arithmetic."""
 
@@ -28,10 +31,13 @@ class Verdict:
     size 1. ``sqnr_db`` and ``agreement`` compare the outputs with fp32 on ``samples`` images, None
     where nothing was compared; ``answer`` is what agrees, such as the class, and there is no
     agreement of features. The cosines are of embeddings. ``float_layers`` stayed in float, whoever
-    wanted it.
+    wanted it; ``float_stages`` are parts of the net that stayed so because it is faster, in words,
+    and ``all_int8_ratio`` is what the file without them brought. ``float_share`` is the part of the
+    time that goes into float operators and conversions, ``float_kinds`` are the operators that no
+    int8 net has in int8, with their numbers; both where there are float operators.
     """
 
-    DERIVED = ("ratio", "interval", "worth_it", "text")
+    DERIVED = ("ratio", "interval", "worth_it", "offered", "text")
 
     cpu: str
     vnni: bool
@@ -48,6 +54,10 @@ class Verdict:
     mean_cosine: float | None = None
     least_cosine: float | None = None
     float_layers: tuple[str, ...] = ()
+    float_stages: tuple[str, ...] = ()
+    all_int8_ratio: float | None = None
+    float_share: float | None = None
+    float_kinds: tuple[tuple[str, int], ...] = ()
     saturation: SaturationReport | None = None
 
     @property
@@ -66,18 +76,34 @@ class Verdict:
         return self.interval[0] >= WORTH_IT
 
     @property
+    def offered(self) -> bool:
+        """False where fp32 should be kept; what a small model takes says nothing of the target."""
+        return self.macs < SMALL_MACS or self._faster
+
+    @property
+    def keep_fp32(self) -> str:
+        """Why there is no int8 file, in one line."""
+        what = "all of it or in part, " if self.all_int8_ratio is not None else ""
+        return (
+            f"keep fp32: int8 is {what}{self.ratio:.2f} times as fast at best on this CPU, less "
+            f"than {OFFERED} ({self._reason()})"
+        )
+
+    @property
     def text(self) -> str:
         """One paragraph for the user."""
         low, high = self.interval
+        word = "worth it" if self.worth_it else "faster" if self._faster else "not worth it"
         speed = (
-            f"{'worth it' if self.worth_it else 'not worth it'} on this CPU ({self.cpu}): "
+            f"{word} on this CPU ({self.cpu}): "
             f"{min(self.int8_ns) / 1e6:.2f} ms instead of {min(self.fp32_ns) / 1e6:.2f} ms, "
             f"{self.ratio:.2f} times as fast (95 % interval {low:.2f} to {high:.2f}, batch 1, "
             f"{self.threads} threads), {self.int8_bytes / 1e6:.1f} MB instead of "
             f"{self.fp32_bytes / 1e6:.1f} MB"
         )
         why = () if self.worth_it else (f"why: {self._reason()}",)
-        return ". ".join((speed, *why, *self._accuracy(), *self._elsewhere())) + "."
+        parts = (speed, *why, *self._mixed(), *self._accuracy(), *self._elsewhere())
+        return ". ".join(parts) + "."
 
     @property
     def lasting(self) -> str:
@@ -86,18 +112,32 @@ class Verdict:
             start = "a small model: measure on the target whether int8 is faster there"
         elif self.worth_it:
             start = f"worth it where it was made: well over {WORTH_IT} times as fast as fp32"
+        elif self._faster:
+            start = (
+                f"faster where it was made, by less than {WORTH_IT}: {self._reason(lasting=True)}"
+            )
         else:
-            start = f"not worth it where it was made: {self._reason()}"
-        return ". ".join((start, *self._accuracy(lasting=True), *self._elsewhere())) + "."
+            start = f"not worth it where it was made: {self._reason(lasting=True)}"
+        mixed = (f"{self._stages()} in float",) if self.float_stages else ()
+        parts = (start, *mixed, *self._accuracy(lasting=True), *self._elsewhere())
+        return ". ".join(parts) + "."
+
+    @property
+    def _faster(self) -> bool:
+        return self.ratio >= OFFERED
 
     @property
     def _ratios(self) -> tuple[float, ...]:
         return tuple(a / b for a, b in zip(self.fp32_ns, self.int8_ns, strict=True))
 
-    def _reason(self) -> str:
+    def _reason(self, *, lasting: bool = False) -> str:
         if not self.vnni:
             return "the CPU has no int8 dot product (VNNI, or ARM's), where most of the gain is"
-        if self.float_layers:
+        if self.float_kinds:
+            share = "" if lasting or self.float_share is None else f"{self.float_share:.0%} of "
+            named = ", ".join(f"{count} {kind}" for kind, count in self.float_kinds[:_NAMED])
+            return f"{share}{'its' if share else 'some'} time goes into float operators: {named}"
+        if self.float_layers and not self.float_stages:
             return f"these layers run in float: {_some(self.float_layers)}"
         if self.macs < SMALL_MACS:
             return (
@@ -105,6 +145,22 @@ class Verdict:
                 "every operator costs outweighs its arithmetic"
             )
         return "no single cause; see `resnet-deploy bench` with more rounds on a quiet machine"
+
+    def _mixed(self) -> tuple[str, ...]:
+        """Return what stays float because it is faster so, and what float operators cost."""
+        found: tuple[str, ...] = ()
+        if self.float_stages and self.all_int8_ratio is not None:
+            found += (
+                f"{self._stages()} in float, which is faster than all in int8 "
+                f"({self.all_int8_ratio:.2f} times as fast as fp32)",
+            )
+        if self.float_share is not None and not self.float_kinds and not self.float_stages:
+            found += (f"{self.float_share:.0%} of its time is float",)
+        return found
+
+    def _stages(self) -> str:
+        stay = "stays" if len(self.float_stages) == 1 else "stay"
+        return f"{' and '.join(self.float_stages)} {stay}"
 
     def _accuracy(self, *, lasting: bool = False) -> tuple[str, ...]:
         if self.sqnr_db is None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import onnx
 
-from resnet_deploy.artifact.model_file import opset_of
+from resnet_deploy.canonical.raising import reason_to_stay
 from resnet_deploy.errors import ExportError, SpecError, one_line
 from resnet_deploy.graph.module_names import restore_modules
-from resnet_deploy.graph.releases import newest_opset
+from resnet_deploy.graph.releases import newest_opset, opset_of
 
 DEFAULT_OPSET = 17
 """Read by ONNX Runtime 1.12 and later; nothing newer is needed by a convolutional network."""
@@ -101,9 +102,11 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
     """
     converted = copy.deepcopy(model)
     before = opset_of(model)
+    if before < MIN_OPSET:
+        reason = reason_to_stay(model) or "it was not raised"
+        raise ExportError(f"the graph is in opset {before} and can't be in {opset}: {reason}")
     lowest = min(before, opset)
-    later = {name for name, since in _UNCHANGED_SINCE.items() if lowest >= since}
-    unchanged = _UNCHANGED | later if before >= MIN_OPSET else frozenset()
+    unchanged = _UNCHANGED | {n for n, since in _UNCHANGED_SINCE.items() if lowest >= since}
     try:
         if before != opset and not {node.op_type for node in model.graph.node} <= unchanged:
             splits = before >= _EQUAL_SPLIT > opset >= MIN_OPSET
@@ -113,13 +116,29 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
             for node in converted.graph.node:
                 if node.domain == _ASIDE:
                     node.domain = ""
+        others = [entry for entry in model.opset_import if entry.domain not in ("", "ai.onnx")]
+        default = onnx.helper.make_opsetid("", opset)
         del converted.opset_import[:]
-        converted.opset_import.append(onnx.helper.make_opsetid("", opset))
-        converted.ir_version = onnx.helper.find_min_ir_version_for(list(converted.opset_import))
+        converted.opset_import.extend([default, *others])
+        converted.ir_version = onnx.helper.find_min_ir_version_for([default])
         onnx.checker.check_model(converted)
     except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
-        raise ExportError(f"the graph does not fit opset {opset}: {one_line(error)}") from error
+        raise ExportError(
+            f"the graph is in opset {before}, and {_culprit(error)} can't be put into opset "
+            f"{opset}: use --opset {before}, or a --target-ort that reads it"
+        ) from error
     return converted
+
+
+def _culprit(error: Exception) -> str:
+    """Return the operator that onnx's converter or checker gave up on, as far as it says."""
+    text = one_line(error)
+    found = re.search(
+        r"\bfor (\w+)$|operator (\w+)|op_type: ?(\w+)|No Op registered for (\w+)", text
+    )
+    return (
+        next((name for name in found.groups() if name), "an operator") if found else "an operator"
+    )
 
 
 def _splits_aside(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -19,8 +19,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from resnet_deploy.artifact.model_file import opset_of
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
+from resnet_deploy.graph.releases import opset_of
 from resnet_deploy.spec import ChannelOrder, InputContract, InputFormat, ResizeMode
 
 RESIZE_OPSET = 18

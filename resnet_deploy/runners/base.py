@@ -53,6 +53,17 @@ def refused_batch(runtime: str, path: Path, batch: Array, reason: str) -> Runner
     )
 
 
+def as_taken(batch: Array, dtype: str) -> Array:
+    """Return a ``batch`` of floats in ``dtype``, the one that the file takes; bytes as they are."""
+    same = batch.dtype == dtype or batch.dtype.kind != "f" or not dtype.startswith("float")
+    return batch if same else batch.astype(dtype)
+
+
+def as_float32(values: Array) -> Array:
+    """Return what a file in half precision gives in the type of all others."""
+    return values.astype(np.float32) if values.dtype == np.float16 else values
+
+
 def infer_any(runner: Runner, batch: Array) -> Array:
     """Return the first output, such as logits, for ``batch``; see :func:`infer_every`."""
     return infer_every(runner, batch)[0]

@@ -13,7 +13,7 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.model_file import TensorSpec
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import MissingDependencyError, RunnerError, SpecError, last_line
-from resnet_deploy.runners.base import Runner, refused_batch
+from resnet_deploy.runners.base import Runner, as_float32, as_taken, refused_batch
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.session_options import is_openvino_property
 from resnet_deploy.spec import Optimization, SessionSpec
@@ -89,6 +89,7 @@ class OpenVinoRunner(Runner):
 
     def infer_all(self, batch: Array) -> tuple[Array, ...]:
         """See :meth:`Runner.infer_all`."""
+        batch = as_taken(batch, self.input.dtype)
         if batch.shape != self._shape or batch.dtype != self.input.dtype:
             self._check(batch)  # OpenVINO would convert a dtype, within the measured time
             self._compile(self._read(), batch.shape)
@@ -96,7 +97,7 @@ class OpenVinoRunner(Runner):
             results = self._request.infer([batch], share_inputs=True)
         except RuntimeError as error:
             raise refused_batch("OpenVINO", self._path, batch, reason(error)) from error
-        return tuple(results.to_tuple())
+        return tuple(map(as_float32, results.to_tuple()))
 
     def close(self) -> None:
         """Free the model."""

@@ -13,7 +13,7 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.model_file import TensorSpec, read_model
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import RunnerError, SpecError, one_line
-from resnet_deploy.runners.base import Runner, refused_batch
+from resnet_deploy.runners.base import Runner, as_float32, as_taken, refused_batch
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.session_options import (
     ATTRIBUTES,
@@ -32,7 +32,8 @@ _NUMPY_NAMES = {"float": "float32", "double": "float64"}
 class OrtRunner(Runner):
     """Runs an ONNX file with ONNX Runtime on this CPU.
 
-    ``spec.options`` are session options, see :mod:`resnet_deploy.runners.session_options`.
+    ``spec.options`` are session options, see :mod:`resnet_deploy.runners.session_options`. A file
+    in half precision may be fed float32, and gives it.
 
     The session is opened before anything else reads the file: a copy of the model in Python
     would count in the process's peak memory.
@@ -56,6 +57,9 @@ class OrtRunner(Runner):
         except RunnerError:
             load(path)  # says what is wrong with the file, if it is the file
             raise
+        if 0 in self._session.get_inputs()[0].shape:
+            # A free size to those who write it, and ONNX Runtime refuses every batch.
+            self._session = self._open(read_model(path).SerializeToString(), self._spec)
         self.load_ns = time.perf_counter_ns() - start
         inputs = self._session.get_inputs()
         self.input = _spec_of(inputs[0]) if len(inputs) == 1 else load(path).input  # raises
@@ -64,7 +68,7 @@ class OrtRunner(Runner):
 
     def infer_all(self, batch: Array) -> tuple[Array, ...]:
         """See :meth:`Runner.infer_all`."""
-        return tuple(self._run(self._session, None, batch))
+        return tuple(self._run(self._session, None, as_taken(batch, self.input.dtype)))
 
     def trace(self, batch: Array, tensors: Sequence[str]) -> dict[str, Array]:
         """Return the values of ``tensors``, by their names in the ONNX file.
@@ -81,7 +85,8 @@ class OrtRunner(Runner):
             model = read_model(self._path)
             add_outputs(model, names, self._path)
             self._traced = (names, self._open(model.SerializeToString(), self._spec))
-        values = self._run(self._traced[1], names, batch)
+        # The graph as it is read here is float32, whatever the file's own precision.
+        values = self._run(self._traced[1], names, as_taken(batch, "float32"))
         return dict(zip(names, values, strict=True))
 
     def _open(self, model: Path | bytes, spec: SessionSpec) -> onnxruntime.InferenceSession:
@@ -94,7 +99,7 @@ class OrtRunner(Runner):
             values: list[Array] = session.run(names, {self.input.name: batch})
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise refused_batch("ONNX Runtime", self._path, batch, one_line(error)) from error
-        return values
+        return [as_float32(value) for value in values]
 
     def close(self) -> None:
         """Free the model."""

@@ -111,7 +111,9 @@ class TorchRunner(Runner):
     def _tensor(self, batch: Array) -> Tensor:
         import torch
 
-        return torch.from_numpy(np.ascontiguousarray(batch))  # torch has no negative strides
+        batch = np.ascontiguousarray(batch)  # torch has no negative strides
+        tensor = torch.from_numpy(batch)
+        return tensor.float() if tensor.is_floating_point() else tensor
 
     def _run(self, batch: Tensor) -> tuple[Tensor, ...]:
         results: tuple[Tensor, ...] = self._module(batch)

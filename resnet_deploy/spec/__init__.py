@@ -53,6 +53,8 @@ from resnet_deploy.spec.session import Optimization, SessionSpec
 from resnet_deploy.spec.told import NOTHING_TOLD, Told
 from resnet_deploy.spec.tolerance import (
     ENOUGH_FOR_AGREEMENT,
+    FP16_MIN_AGREEMENT,
+    FP16_TOLERANCE,
     FP32_TOLERANCE,
     INT8_MIN_AGREEMENT,
     INT8_TOLERANCE,

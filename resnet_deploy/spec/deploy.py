@@ -78,6 +78,7 @@ class DeploySpec:
         verify: compare the files with their source; without, they are written as they come.
         witness: ask BatchNorm on real calibration images first; what it contradicts ends the run.
         allow_float_ops: accept layers that ONNX Runtime leaves in float.
+        keep_slow: accept an int8 file that is hardly faster than fp32 on this CPU, or slower.
         sensitivity: measure what each layer would gain and cost in float.
         budget: keep layers in float until this holds. The best file so far is always in place,
             even when the budget is missed in the end.
@@ -97,6 +98,7 @@ class DeploySpec:
     verify: bool = True
     witness: bool = True
     allow_float_ops: bool = False
+    keep_slow: bool = False
     sensitivity: bool = False
     budget: Budget | None = None
     force: bool = False

@@ -12,6 +12,7 @@ from resnet_deploy.errors import SpecError
 from resnet_deploy.spec.input_words import (
     BLOCK,
     INTERPOLATIONS,
+    LARGEST_CHANNELS,
     ChannelOrder,
     InputFormat,
     Learned,
@@ -33,8 +34,13 @@ _USUAL_VALUES = {
 }
 
 
-def usual_values(order: ChannelOrder) -> tuple[Numbers, Numbers]:
-    """Return the mean and std, on 0 to 1, that pictures of this order usually get."""
+def usual_values(order: ChannelOrder, channels: int = 3) -> tuple[Numbers, Numbers]:
+    """Return the mean and std, on 0 to 1, that pictures of this order usually get.
+
+    There is nothing usual about ``bands``, of which there are ``channels``.
+    """
+    if order is ChannelOrder.BANDS:
+        return (0.0,) * channels, (1.0,) * channels
     mean, std = _USUAL_VALUES.get(order, (IMAGENET_MEAN, IMAGENET_STD))
     return (mean[::-1], std[::-1]) if order is ChannelOrder.BGR else (mean, std)
 
@@ -99,6 +105,8 @@ class InputContract:
     learned: dict[str, Learned] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        if not 1 <= self.channels <= LARGEST_CHANNELS:
+            raise SpecError(f"pictures of {self.channels} channels: at most {LARGEST_CHANNELS}")
         for name, numbers in (("mean", self.mean), ("std", self.std)):
             if len(numbers) != self.channels:
                 raise SpecError(
@@ -116,14 +124,15 @@ class InputContract:
     def for_size(cls, height: int, width: int | None = None, *, channels: int = 3) -> InputContract:
         """Return the usual contract of a net with inputs of this size in pixels, square by default.
 
-        ``channels`` is 1 (grey), 3 or 4 (RGBA); mean and std are ImageNet's. Small pictures (below
+        ``channels`` is 1 (grey), 3, 4 (RGBA) or any other number (bands, used as they are); mean
+        and std are ImageNet's. Small pictures (below
         64 pixels, as CIFAR's) are used whole; larger ones are resized to ``size / 0.875`` first, as
         for ImageNet.
         """
         size = (height, height if width is None else width)
         resize = size if min(size) < 64 else tuple(round(n / CENTER_CROP_RATIO) for n in size)
         order = ChannelOrder.of(channels)
-        mean, std = usual_values(order)
+        mean, std = usual_values(order, channels)
         return cls(
             height=size[0],
             width=size[1],
@@ -153,10 +162,13 @@ class InputContract:
     def assumed(self) -> tuple[str, ...]:
         """The fields that nothing told, in the order of :data:`FIELDS`.
 
-        What the graph does itself matters to nobody who feeds it.
+        What the graph does itself matters to nobody who feeds it, and bands are not resized.
         """
         told: tuple[str, ...] = () if self.format.is_float else ("range", "mean", "std")
-        told += ("resize", "resize_mode", "interpolation") if self.resize_in_graph else ()
+        bands = self.channel_order is ChannelOrder.BANDS
+        whole = bands or self.resize_in_graph
+        told += ("resize", "resize_mode", "interpolation") if whole else ()
+        told += ("channel_order",) if bands else ()
         return tuple(name for name in self._untold if name not in told)
 
     @property
@@ -181,8 +193,8 @@ class InputContract:
 
     @property
     def channels(self) -> int:
-        """Of the input."""
-        return self.channel_order.channels
+        """Of the input; there is one mean for each of any number of bands."""
+        return self.channel_order.channels or len(self.mean)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -243,6 +255,8 @@ class InputContract:
     @property
     def _pixels(self) -> str:
         order = self.channel_order.value
+        if self.channel_order is ChannelOrder.BANDS:
+            order = f"{self.channels} {order}"
         if not self.format.is_float:
             return f"{order} bytes, {self.format.value.removeprefix('uint8-').upper()}"
         low, high = self.range
@@ -252,6 +266,8 @@ class InputContract:
     @property
     def _geometry(self) -> str:
         size, (rows, columns) = (self.height, self.width), self.resize
+        if self.channel_order is ChannelOrder.BANDS:
+            return f"{self.height}x{self.width}, not resized"
         area = f"{rows}" if rows == columns else f"{rows}x{columns}"
         resized = {
             ResizeMode.CROP: f"shorter side {area}" if rows == columns else f"covering {area}",

@@ -47,7 +47,7 @@ class InputOptions:
         std: Its standard deviation, likewise.
         range: What black and white become before mean and std: 0-1, 0-255, -1-1, …; alone, nothing
             is subtracted or divided by.
-        channel_order: RGB, BGR, grey (one channel) or RGBA.
+        channel_order: RGB, BGR, grey (one channel), RGBA, or bands (any number of channels).
         layout: Of the input: NCHW or NHWC.
         resize: Size before the crop, in pixels: N, the shorter side, or HEIGHTxWIDTH.
         resize_mode: crop keeps proportions and cuts, squash gives them up, pad adds black.
@@ -157,8 +157,11 @@ class InputOptions:
         said = [name for name in ("channel_order", "range", "mean", "std") if self._says(name)]
         order = ChannelOrder(self.channel_order or contract.channel_order)
         scale, mean, std = contract.range, contract.mean, contract.std
-        if order.channels != contract.channels:
-            usual = usual_values(order)
+        count = self._count(order, contract)
+        if order is ChannelOrder.BANDS:
+            self._check_counts(count)
+        if count != contract.channels:
+            usual = usual_values(order, count)
             mean, std = usual if scale == (0.0, 1.0) else ((0.0,), (1.0,))
         elif order is not contract.channel_order:  # they belong to the colours, not to the places
             mean, std = mean[::-1], std[::-1]
@@ -174,7 +177,6 @@ class InputOptions:
             said += ["mean", "std"]
         mean = self._numbers("mean") if self.mean is not None else mean
         std = self._numbers("std") if self.std is not None else std
-        count = order.channels
         found = replace(
             contract,
             channel_order=order,
@@ -185,6 +187,23 @@ class InputOptions:
         if self.range is None and (self.mean is not None or self.std is not None):
             _check_against_known(contract, found)
         return found.learned_from(source, said)
+
+    def _check_counts(self, count: int) -> None:
+        """Refuse numbers for another count of bands, which would say that there are as many."""
+        for name, numbers in (("mean", self.mean), ("std", self.std)):
+            if isinstance(numbers, tuple) and len(numbers) not in (1, count):
+                raise SpecError(
+                    f"--{name} has {len(numbers)} numbers, and the input {count} bands: give "
+                    f"{count}, or one for all"
+                )
+
+    def _count(self, order: ChannelOrder, contract: InputContract) -> int:
+        """Return the number of channels; that of bands is the contract's, or that of the means."""
+        if order.channels is not None:
+            return order.channels
+        if contract.channel_order is ChannelOrder.BANDS:
+            return contract.channels
+        return max(len(self.mean or ()), len(self.std or ()), contract.channels)
 
     def _says(self, name: str) -> bool:
         return getattr(self, name) is not None

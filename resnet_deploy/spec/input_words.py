@@ -60,22 +60,27 @@ class Layout(str, enum.Enum):
 
 
 class ChannelOrder(str, enum.Enum):
-    """Of the channels of a pixel; ``grey`` is one channel, Pillow's L, and A is opacity."""
+    """Of the channels of a pixel; ``grey`` is one channel, Pillow's L, and A is opacity.
+
+    ``bands`` are any number of channels that no picture file has, in the order of the arrays that
+    are fed: satellites' bands, slices of a scan, stacked frames.
+    """
 
     RGB = "RGB"
     BGR = "BGR"
     GREY = "grey"
     RGBA = "RGBA"
+    BANDS = "bands"
 
     @property
-    def channels(self) -> int:
-        """How many there are."""
-        return {ChannelOrder.GREY: 1, ChannelOrder.RGBA: 4}.get(self, 3)
+    def channels(self) -> int | None:
+        """How many there are; None for ``bands``."""
+        return {ChannelOrder.GREY: 1, ChannelOrder.RGBA: 4, ChannelOrder.BANDS: None}.get(self, 3)
 
     @classmethod
     def of(cls, channels: int) -> ChannelOrder:
-        """Return the usual order of 1, 3 or 4 channels."""
-        return {1: cls.GREY, 4: cls.RGBA}.get(channels, cls.RGB)
+        """Return the usual order of that many channels."""
+        return {1: cls.GREY, 3: cls.RGB, 4: cls.RGBA}.get(channels, cls.BANDS)
 
 
 class ResizeMode(str, enum.Enum):
@@ -118,21 +123,24 @@ _PAIR = re.compile(r"(\d{1,6})(?:[x,](\d{1,6}))?")
 _LARGEST_SIDE = 8192
 """Pixels of a side, far above any classifier's."""
 
+LARGEST_CHANNELS = 1024
+"""Bands of a hyperspectral camera are some hundreds."""
+
 _LARGEST_LEVEL = 1e6
 """Far above any range of pixels, and far below where float32 would lose a grey level."""
 
 
 def check_numbers(name: str, value: Sequence[float] | float | None) -> Numbers | None:
-    """Return one number, or three or four, as a tuple.
+    """Return one number, or one a channel, as a tuple.
 
     Raises:
-        SpecError: there is another count of them, or one is not finite.
+        SpecError: there are none or too many, or one is not finite.
     """
     if value is None:
         return None
     numbers = (value,) if isinstance(value, int | float) else tuple(value)
-    if len(numbers) not in (1, 3, 4):
-        raise SpecError(f"--{name} needs one number or three (four for RGBA), not {len(numbers)}")
+    if not 1 <= len(numbers) <= LARGEST_CHANNELS:
+        raise SpecError(f"--{name} needs one number a channel or one for all, not {len(numbers)}")
     try:
         numbers = tuple(float(number) for number in numbers)
     except (TypeError, ValueError) as error:

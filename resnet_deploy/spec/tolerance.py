@@ -28,6 +28,14 @@ class Tolerance:
 FP32_TOLERANCE = Tolerance(max_relative=1e-5, min_agreement=1.0)
 """Two float32 implementations of the same graph; only the order of sums differs."""
 
+FP16_TOLERANCE = Tolerance(max_relative=1e-2)
+"""Half precision against the same weights in float32: a rounding is 2**-11 of a value (IEEE 754),
+0.05 %, and one behind every layer adds up to some 0.5 % over a hundred layers. A wrong layer is far
+beyond. Classes this close to each other may change places, as the noise of int8 does."""
+
+FP16_MIN_AGREEMENT = 0.98
+"""Top-1 agreement of half precision with float32, asked where :data:`INT8_MIN_AGREEMENT` is."""
+
 INT8_TOLERANCE = Tolerance(min_sqnr_db=15.0, min_cosine=0.98)
 """Int8 against fp32. A sound int8 ResNet has 25 to 45 dB; a broken layer leaves a few."""
 

@@ -2,8 +2,8 @@ import numpy as np
 import onnx
 import pytest
 
-from resnet_deploy.artifact.model_file import opset_of
 from resnet_deploy.errors import ExportError, SpecError
+from resnet_deploy.graph.releases import opset_of
 from resnet_deploy.rewrites.opset import choose_opset, set_opset
 from tests.support.graphs import noise, parse, run
 

@@ -106,12 +106,15 @@ def test_grey_has_one_channel_and_layout_another_shape() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({"mean": (0.1, 0.2)}, "one number or three"),
+        ({"mean": ()}, "one number a channel"),
         ({"mean": float("nan")}, "finite"),
         ({"std": (0.1, 0.0, 0.1)}, "--std must be positive"),
         ({"range": "0"}, "use 0-1, 0-255, -1-1"),
         ({"range": "1-0"}, "black below white"),
-        ({"channel_order": "CMYK"}, "--channel-order CMYK is unknown: use RGB, BGR, grey, RGBA"),
+        (
+            {"channel_order": "CMYK"},
+            "--channel-order CMYK is unknown: use RGB, BGR, grey, RGBA, bands",
+        ),
         ({"layout": "CHWN"}, "use NCHW, NHWC"),
         ({"resize": 0}, "at least 1"),
         ({"resize": "9000"}, "at most 8192"),

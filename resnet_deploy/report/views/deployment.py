@@ -70,7 +70,10 @@ def _sentences(deployment: Deployment) -> tuple[str, ...]:
         sentences.append(sensitivity.budget_line(deployment.budget))
     if deployment.verdict is not None:
         sentences.append(f"verdict: {deployment.verdict.text}")
-    if not deployment.files:
+    if deployment.verdict is not None and deployment.kept_fp32:
+        sentences.append(deployment.verdict.keep_fp32)
+        sentences.append("int8 was not written: --keep-slow writes it all the same")
+    elif not deployment.files:
         stopped = not deployment.parity and deployment.witness is not None
         sentences.append(
             f"nothing was written: {deployment.reason if stopped else 'a check failed'}"
@@ -83,9 +86,11 @@ def _inspection(deployment: Deployment) -> tuple[Notes, ...]:
     inspection, allowed = deployment.inspection, deployment.allowed_float_ops
     if inspection is None:
         return ()
-    found = [op for op in inspection.float_ops if not op.requested]
-    asked = len(inspection.float_ops) - len(found)
-    suffix = f"; {asked} more in float for the excluded layers" if asked else ""
+    found = [op for op in inspection.float_ops if not op.accepted]
+    asked = sum(op.requested for op in inspection.float_ops)
+    intended = len(inspection.float_ops) - len(found) - asked
+    suffix = f"; {asked} more in float for the layers that stay so" if asked else ""
+    suffix += f"; {intended} in float on purpose, as they are in every int8 net" if intended else ""
     if not found:
         counts = ", ".join(f"{count} {op}" for op, count in inspection.op_counts.items())
         return (Notes((f"int8 in ONNX Runtime: {PASS}  {counts}{suffix}",)),)

@@ -1,0 +1,123 @@
+"""Operators of opset 1 to 12, beside what ONNX Runtime computes for the file as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from resnet_deploy.arrays import Array
+from resnet_deploy.canonical import canonical
+from resnet_deploy.canonical.raising import reason_to_stay
+from resnet_deploy.graph.releases import opset_of
+from resnet_deploy.runners.ort_runner import open_session
+from resnet_deploy.spec import SessionSpec
+from tests.support.graphs import noise
+
+IMAGE = "float[2,4,6,5] x"
+
+PER_CHANNEL = {name: np.abs(noise(4)) + 0.5 for name in "abcd"}
+
+
+LINEAR = {"w": noise(3, 120), "b": noise(3)}
+
+PER_PIXEL = {name: np.abs(noise(4, 6, 5)) + 0.5 for name in "abcd"}
+
+
+def model_of(
+    text: str, opset: int, constants: Mapping[str, Array] | None = None
+) -> onnx.ModelProto:
+    header = f'<ir_version: 4, opset_import: ["" : {opset}]>\n'
+    model: onnx.ModelProto = onnx.parser.parse_model(header + text)
+    for name, array in constants.items():
+        model.graph.initializer.append(numpy_helper.from_array(array, name))
+    model.graph.output[0].type.tensor_type.ClearField("shape")  # "float y" would be a number
+    return onnx.shape_inference.infer_shapes(model)
+
+
+def answer(model: onnx.ModelProto, x: Array) -> list[Array]:
+    session = open_session(model.SerializeToString(), SessionSpec())
+    return [np.asarray(value) for value in session.run(None, {"x": x})]
+
+
+CASES = [
+    pytest.param(f"g ({IMAGE}) => (float y) {{ {body} }}", opset, constants, id=f"{name}-{opset}")
+    for name, body, opset, constants in (
+        ("clip", "y = Clip<min=-0.5, max=0.25>(x)", 7, {}),
+        ("clip", "y = Clip<max=0.25>(x)", 10, {}),
+        ("pad", "y = Pad<pads=[0,0,1,2,0,1,0,1], value=0.5>(x)", 7, {}),
+        ("pad", 'y = Pad<pads=[0,0,1,2,0,0,1,1], mode="reflect">(x)', 10, {}),
+        ("slice", "y = Slice<starts=[1,-3], ends=[9999,-1], axes=[2,3]>(x)", 7, {}),
+        ("squeeze", "a = Unsqueeze<axes=[0,3]>(x)\n y = Squeeze<axes=[0]>(a)", 7, {}),
+        ("split", "a, y = Split<axis=1, split=[1,3]>(x)", 7, {}),
+        ("split", "a, y = Split<axis=1>(x)", 11, {}),
+        ("softmax", "y = Softmax(x)", 7, {}),
+        ("softmax", "y = Softmax<axis=-1>(x)", 11, {}),
+        ("softmax", "y = Softmax<axis=2>(x)", 12, {}),
+        ("log_softmax", "a = GlobalAveragePool(x)\n y = LogSoftmax(a)", 8, {}),
+        ("sum", "a = Relu(x)\n b = Neg(x)\n y = Sum(x, a, b)", 8, {}),
+        ("max", "a = Neg(x)\n y = Max(x, a)", 8, {}),
+        ("dropout", "a, mask = Dropout<ratio=0.4>(x)\n y = Relu(a)", 7, {}),
+        ("dropout", "a = Relu(x)\n y = Dropout(a)", 10, {}),
+        ("reduce_sum", "y = ReduceSum<axes=[2,3], keepdims=0>(x)", 11, {}),
+        ("reduce_mean", "y = ReduceMean<axes=[2,3]>(x)", 8, {}),
+        ("upsample", 'y = Upsample<mode="nearest", scales=[1.,1.,2.,3.]>(x)', 7, {}),
+        ("upsample", 'y = Upsample<mode="linear", scales=[1.,1.,2.,2.]>(x)', 8, {}),
+        ("upsample", "y = Upsample(x, s)", 9, {"s": np.array([1, 1, 2, 1.5], np.float32)}),
+        ("resize", "y = Resize(x, s)", 10, {"s": np.array([1, 1, 0.5, 0.4], np.float32)}),
+        ("resize", "y = Resize(x, s)", 10, {"s": np.array([1, 1, 1.5, 2], np.float32)}),
+        ("top_k", "y, i = TopK<k=2, axis=3>(x)", 9, {}),
+        ("prelu", "y = PRelu(x, s)", 8, {"s": noise(4, 1, 1)}),
+        ("norm", "y = BatchNormalization<epsilon=0.001>(x, a, b, c, d)", 7, PER_CHANNEL),
+        ("norm", "y = BatchNormalization<spatial=1>(x, a, b, c, d)", 8, PER_CHANNEL),
+        ("norm", "y = BatchNormalization<spatial=0>(x, a, b, c, d)", 8, PER_PIXEL),
+        ("lrn", "y = LRN<size=3, alpha=0.1, bias=2.>(x)", 7, {}),
+        ("pool", "y = AveragePool<kernel_shape=[3,3], pads=[1,1,1,1]>(x)", 7, {}),
+        (
+            "gemm",
+            "a = Flatten(x)\n y = Gemm<transB=1>(a, w, b)",
+            7,
+            {"w": noise(3, 120), "b": noise(3)},
+        ),
+        ("concat", "a = Relu(x)\n y = Concat<axis=1>(x, a)", 7, {}),
+        ("cast", "a = Cast<to=7>(x)\n y = Cast<to=1>(a)", 8, {}),
+        ("reshape", "y = Reshape(x, s)", 7, {"s": np.array([0, -1], np.int64)}),
+    )
+]
+
+
+@pytest.mark.parametrize(("text", "opset", "constants"), CASES)
+def test_the_raised_graph_computes_the_same(
+    text: str, opset: int, constants: dict[str, Array]
+) -> None:
+    model = model_of(text, opset, constants)
+    x = noise(2, 4, 6, 5)
+    (expected,) = answer(model, x)
+
+    assert canonical(model) > 0
+
+    assert opset_of(model) == 13
+    onnx.checker.check_model(model, full_check=True)
+    (got,) = answer(model, x)
+    np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("body", "opset", "reason"),
+    [
+        ("y = BatchNormalization<spatial=0>(x, a, b, c, d)", 8, "set spatial to"),
+        ("y, m, v, s, t = BatchNormalization(x, a, b, c, d)", 9, "training mode"),
+        ("y = BatchNormalization(x, a, b, c, d)", 6, "training mode"),
+        ("y, mask = Dropout(x)\n z = Cast<to=1>(mask)", 10, "its mask is read"),
+        ("y = Tile(x, a, b)", 1, "another operator before opset 6"),
+    ],
+)
+def test_what_opset_13_can_not_say_stays_as_it_is(body: str, opset: int, reason: str) -> None:
+    model = model_of(f"g ({IMAGE}) => (float y) {{ {body} }}", opset, PER_CHANNEL)
+    before = model.SerializeToString()
+    assert canonical(model) == 0
+    assert model.SerializeToString() == before
+    assert reason in reason_to_stay(model)
