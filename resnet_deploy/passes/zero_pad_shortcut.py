@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.graph.constants import constant, new_initializer, optional_input
+from resnet_deploy.graph.layers import FLOAT_KEY
 from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.passes.result import PassResult, Refusal
 
