@@ -23,7 +23,6 @@ from unittest import mock
 import numpy as np
 import onnx
 from adaround import AdaRound
-from equalize import equalize
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -70,7 +69,7 @@ class Maker:
         effort: Effort = Effort.FAST,
         target: TargetIsa = TargetIsa.PORTABLE,
         adaround: bool = False,
-        exponent: float = 0.0,
+        equalized: bool = False,
     ) -> onnx.ModelProto:
         """Return the int8 graph; ``clipping`` None is the engine's own weight."""
         with ExitStack() as stack:
@@ -80,15 +79,8 @@ class Maker:
                 stack.enter_context(mock.patch.object(static, "layer_moments", _nothing))
             if adaround:
                 stack.enter_context(mock.patch.object(weights, "Compensation", AdaRound))
-            if exponent:
-                prepare = static._prepare
-                stack.enter_context(
-                    mock.patch.object(
-                        static,
-                        "_prepare",
-                        lambda *given: equalize(prepare(*given), self.images, exponent),
-                    )
-                )
+            if equalized:
+                stack.enter_context(mock.patch.object(static, "is_worth_it", return_value=True))
             return static.quantize_static(
                 read_model(self.fp32),
                 QuantSpec(calibration_method=method, effort=effort, target_isa=target),
@@ -155,7 +147,7 @@ def subjects(nncf: Path | None) -> dict[str, Callable[[Maker], onnx.ModelProto]]
         "minmax + exact pixels": lambda m: m.ours(minmax, pixels=True),
         "minmax + bias and weight scales": lambda m: m.ours(minmax, means=True),
         "minmax + weights rounded together": lambda m: m.ours(minmax, effort=Effort.BEST),
-        "minmax + equalisation (0.5)": lambda m: m.ours(minmax, exponent=0.5),
+        "minmax + equalisation": lambda m: m.ours(minmax, equalized=True),
         "fast: ranges + pixels + bias": lambda m: m.ours(pixels=True, means=True),
         "best: fast + rounded together": lambda m: m.ours(pixels=True, effort=Effort.BEST),
         "best for x86-avx2": lambda m: m.ours(
@@ -164,9 +156,7 @@ def subjects(nncf: Path | None) -> dict[str, Callable[[Maker], onnx.ModelProto]]
         "best, rounded by AdaRound": lambda m: m.ours(
             pixels=True, effort=Effort.BEST, adaround=True
         ),
-        "best + equalisation (0.5)": lambda m: m.ours(
-            pixels=True, effort=Effort.BEST, exponent=0.5
-        ),
+        "best + equalisation": lambda m: m.ours(pixels=True, effort=Effort.BEST, equalized=True),
     }
 
 

@@ -173,7 +173,7 @@ def layer_moments(
     ``batches`` are ``images`` calibration images, float32 ``(N, C, H, W)``; they are iterated once
     per group of layers. Without ``covariance`` there are means and variances only.
     """
-    stride = 1 if covariance else max(1, images // _ENOUGH_IMAGES_FOR_MEANS)
+    stride = 1 if covariance else stride_for_means(images)
     images = -(-images // stride)
     groups = list(_affordable(inputs, covariance=covariance))
     for number, layers in enumerate(groups):
@@ -188,7 +188,7 @@ def layer_moments(
         if not covariance:
             rows_per_image = {name: min(n, _MOST_FOR_MEANS) for name, n in rows_per_image.items()}
         done = number * images
-        for count, values in _traced(model, tensors, islice(batches, 0, None, stride), threads):
+        for count, values in traced(model, tensors, islice(batches, 0, None, stride), threads):
             for name in layers:
                 layer = inputs[name]
                 rows = layer.rows(values[layer.tensor], rows_per_image[name] * count)
@@ -197,6 +197,11 @@ def layer_moments(
             progress("weighing layers", done, images * len(groups))
         while found:
             yield found.popitem()
+
+
+def stride_for_means(images: int) -> int:
+    """Return ``n``: every n-th of the batches of ``images`` is enough for means and extremes."""
+    return max(1, images // _ENOUGH_IMAGES_FOR_MEANS)
 
 
 def _affordable(inputs: Mapping[str, LayerInput], *, covariance: bool) -> Iterator[list[str]]:
@@ -215,7 +220,7 @@ def _affordable(inputs: Mapping[str, LayerInput], *, covariance: bool) -> Iterat
         yield group
 
 
-def _traced(
+def traced(
     model: onnx.ModelProto, tensors: Sequence[str], batches: Iterable[Array], threads: int
 ) -> Iterator[tuple[int, dict[str, Array]]]:
     """Yield the number of images and the values of ``tensors``, batch by batch."""

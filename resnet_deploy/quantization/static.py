@@ -23,6 +23,7 @@ from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantization.calibrate import CalibrationCache, observe
 from resnet_deploy.quantization.data_free import expected_histograms, expected_moments
+from resnet_deploy.quantization.equalize import equalize, is_worth_it
 from resnet_deploy.quantization.exact_sums import align_sums
 from resnet_deploy.quantization.histogram import Histogram
 from resnet_deploy.quantization.moments import layer_moments
@@ -122,6 +123,8 @@ def quantize_static(
     _planned(prepared, spec.exclude)  # a wrong glob is named before the work
     if trained is not None:
         return _as_trained(prepared, spec, trained)
+    if statistics is None and is_worth_it(prepared):
+        prepared = equalize(prepared, batches, images=images, threads=threads, progress=progress)
     histograms = _histograms(prepared, spec, batches, images, statistics, threads, progress)
     graph, plan = _planned(prepared)
     parameters = {

@@ -240,7 +240,7 @@ def channel_axis(node: ir.Node) -> int:
 def _quantized(
     node: ir.Node, input_scale: np.float32, target: TargetIsa, moments: Moments | None
 ) -> QuantizedWeights:
-    weight = _weight(node)
+    weight = weight_of(node)
     axis = channel_axis(node)
     channels = weight.shape[axis]
     bias = constant(node.inputs[2]) if len(node.inputs) > 2 else None
@@ -256,7 +256,7 @@ def _quantized(
 
 
 def _layer_input(node: ir.Node, parameters: QuantizationParameters) -> LayerInput:
-    weight = _weight(node)
+    weight = weight_of(node)
     tensor = str(activation_inputs(node)[0].name)
     if node.op_type == "Gemm":
         return LayerInput(node, tensor, parameters, (), weight.shape[1 - channel_axis(node)])
@@ -265,7 +265,8 @@ def _layer_input(node: ir.Node, parameters: QuantizationParameters) -> LayerInpu
     )
 
 
-def _weight(node: ir.Node) -> Array:
+def weight_of(node: ir.Node) -> Array:
+    """Return the constant weights of a Conv or Gemm that the plan takes."""
     weight = constant(node.inputs[1])
     assert weight is not None, "the plan takes nodes with constant weights only"
     return weight
