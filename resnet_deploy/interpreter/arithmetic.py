@@ -121,7 +121,8 @@ def convert_lrn(node: Node) -> Converted:
     def normalise(x: Tensor) -> Tensor:
         squares = F.pad(x.square(), (0, 0, 0, 0, before, after))
         sums = squares.unfold(1, size, 1).sum(-1)
-        return x / (bias + alpha / size * sums) ** beta
+        normalised: Tensor = x / (bias + alpha / size * sums) ** beta
+        return normalised
 
     return normalise, node.inputs[:1]
 
