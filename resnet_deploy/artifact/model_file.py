@@ -11,9 +11,10 @@ from google.protobuf.message import DecodeError
 from resnet_deploy.artifact.external_data import read_external_data, second_files
 from resnet_deploy.canonical import canonical
 from resnet_deploy.canonical.experimental import replace_experimental
+from resnet_deploy.canonical.inputs import allow_unlisted
 from resnet_deploy.canonical.order import sort_nodes
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError, one_line
-from resnet_deploy.graph.releases import opset_of
+from resnet_deploy.graph.releases import FIRST_OPSET, opset_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,8 @@ class ReadFile:
     """A model that was read, in its canonical spelling.
 
     ``as_it_was``: a runtime that opens the file itself takes and gives what the model does. It is
-    not where an output is no tensor, or the batch can't be anything but 0.
+    not where an output is no tensor, where the batch can't be anything but 0, or where ONNX Runtime
+    has no kernels for the opset.
     """
 
     model: onnx.ModelProto
@@ -62,17 +64,19 @@ def read_file(path: Path) -> ReadFile:
     read_external_data(model, path)
     # What the checker refuses, and ONNX Runtime does not.
     sort_nodes(model)
+    allow_unlisted(model)
     replace_experimental(model)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
         raise ArtifactError(f"{path} is not a valid ONNX model: {one_line(error)}") from error
-    before = _interface(model.graph)
+    before, opset = _interface(model.graph), opset_of(model)
     try:
         canonical(model)
     except (ArtifactError, UnsupportedGraphError) as error:
         raise type(error)(f"{path}: {error}") from error
-    return ReadFile(model=model, as_it_was=before == _interface(model.graph))
+    raised = opset < FIRST_OPSET <= opset_of(model)
+    return ReadFile(model=model, as_it_was=not raised and before == _interface(model.graph))
 
 
 def _interface(graph: onnx.GraphProto) -> list[tuple[str, str | None, bool]]:

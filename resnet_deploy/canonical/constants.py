@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import numpy as np
 import onnx
 from onnx import numpy_helper
 
@@ -119,8 +120,15 @@ class _Folding:
         if name in self._values and name not in self._written:
             self._written.add(name)
             array = self._values[name]
-            # In place: appending would copy hundreds of megabytes once more.
-            self._model.graph.initializer.add().CopyFrom(numpy_helper.from_array(array, name))
+            stored = self._model.graph.initializer
+            if array.dtype == np.dtype("<f4"):
+                # In place: a tensor of its own would hold hundreds of megabytes once more.
+                tensor = stored.add(
+                    name=name, data_type=onnx.TensorProto.FLOAT, dims=list(array.shape)
+                )
+                tensor.raw_data = array.tobytes()
+            else:
+                stored.add().CopyFrom(numpy_helper.from_array(array, name))
 
 
 def _may_fold(node: onnx.NodeProto, foldable: frozenset[str]) -> bool:

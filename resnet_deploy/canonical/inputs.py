@@ -13,6 +13,16 @@ _FIRST_WITH_CONSTANTS = 4
 """IR version from which an initializer need not be an input."""
 
 
+def allow_unlisted(model: onnx.ModelProto) -> None:
+    """Raise the IR version of a file with initializers that are no inputs, as it says they are.
+
+    Tools that drop the inputs leave the version as it was; ONNX Runtime does not mind.
+    """
+    listed = {value.name for value in model.graph.input}
+    if any(tensor.name not in listed for tensor in model.graph.initializer):
+        model.ir_version = max(model.ir_version, _FIRST_WITH_CONSTANTS)
+
+
 def unlist_initializers(model: onnx.ModelProto) -> int:
     """Drop inputs that have a value already."""
     stored = {tensor.name for tensor in model.graph.initializer}

@@ -54,6 +54,9 @@ def computed(
     except Exception:  # of many kinds; ONNX Runtime refuses such a file, or knows the operator
         return None
     arrays = [np.asarray(value) for value in found]
+    if node.op_type == "ConstantOfShape" and arrays[0].size:
+        # One value, seen everywhere: of a wide layer the array is hundreds of megabytes.
+        arrays = [np.broadcast_to(arrays[0].flat[0], arrays[0].shape)]
     return None if any(array.dtype == object for array in arrays) else arrays
 
 

@@ -27,6 +27,9 @@ Its documentation ("Compatibility") up to 1.20, but for the IR version of 1.15, 
 1.15.1 loads 9. From there on what the released packages load.
 """
 
+FIRST_OPSET = 7
+"""The first that ONNX Runtime promises to run: of many earlier operators it has no kernel."""
+
 _BYTES = (onnx.TensorProto.UINT8, onnx.TensorProto.INT8)
 _BYTE_MIN_MAX = "1.24"
 """First release that has Min and Max of bytes; earlier versions of this tool wrote such files."""

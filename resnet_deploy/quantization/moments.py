@@ -111,7 +111,8 @@ class Moments:
         rounded = rounded - self._origin
         self._rounded += rounded.sum(axis=1, dtype=np.float64)
         if not self._covariance:
-            self._square += np.square(rounded).sum(axis=1)
+            with np.errstate(over="ignore"):  # huge activations: a variance that is infinite
+                self._square += np.square(rounded).sum(axis=1)
             return
         self._waiting.append(rounded)
         self._waiting_bytes += rounded.nbytes

@@ -124,6 +124,8 @@ def _scales(w: Array, moments: Moments | None) -> Array:
         return np.asarray(largest, np.float64)
     # A little of everything: inputs that were always the same here may vary elsewhere.
     spread = moments.variance
+    if not np.isfinite(spread).all():
+        return np.asarray(largest, np.float64)  # nothing can be told of what matters
     if (peak := float(spread.max(initial=0.0))) > _HUGE:
         spread = spread / peak  # only shares matter
     variance = _by_channel(spread.astype(np.float32), len(w))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from resnet_deploy.artifact.model_file import read_file, read_model
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.canonical.inputs import unlist_initializers
 
 
@@ -35,3 +39,21 @@ def test_a_file_that_is_fine_stays_as_it_is() -> None:
     before = model.SerializeToString()
     assert unlist_initializers(model) == 0
     assert model.SerializeToString() == before
+
+
+def test_a_file_of_ir_3_need_not_list_its_weights(tmp_path: Path) -> None:
+    path = tmp_path / "unlisted.onnx"
+    onnx.save(_model(("x",)), path)
+    assert read_model(path).ir_version >= 4, "ONNX Runtime runs such a file"
+
+
+@pytest.mark.parametrize(("opset", "runs"), [(6, False), (8, True)])
+def test_what_onnxruntime_has_no_kernels_for_runs_as_a_copy(
+    opset: int, runs: bool, tmp_path: Path
+) -> None:
+    model = _model(("x", "w"))
+    model.opset_import[0].version = opset
+    path = tmp_path / "old.onnx"
+    onnx.save(model, path)
+    assert read_file(path).as_it_was is runs
+    assert (load(path).plain == path) is runs

@@ -34,20 +34,36 @@ def narrowed(name: str) -> onnx.ModelProto:
 
 
 def drawn(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Give ``model``, a net without normalisations, weights from a seed, in place; return it.
+    """Give ``model`` weights from a seed, in place; return it.
 
-    Of equal weights the answers are equal for all pictures. Biases become zero.
+    Of equal weights the answers are equal for all pictures. Biases and means become zero, factors
+    and variances are about one.
     """
     random = np.random.default_rng(0)
     constants = {constant.name: constant for constant in model.graph.initializer}
     inputs = {value.name: value for value in model.graph.input}
+    factors = _factors(model.graph)
     for node in [node for node in model.graph.node if node.op_type == "ConstantOfShape"]:
         (given,), (name,) = node.input, node.output
         shape = tuple(int(size) for size in numpy_helper.to_array(constants[given]))
         values = np.zeros(shape)
-        if len(shape) > 1:
+        if name in factors:
+            values = random.uniform(0.5, 1.5, shape)
+        elif len(shape) > 1:
             values = random.standard_normal(shape) * (2 / np.prod(shape[1:])) ** 0.5
         constants[given].CopyFrom(numpy_helper.from_array(values.astype(np.float32), name))
         inputs[given].CopyFrom(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
         model.graph.node.remove(node)
     return model
+
+
+def _factors(graph: onnx.GraphProto) -> set[str]:
+    """Return the constants that multiply a channel or are its variance."""
+    behind = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Unsqueeze"}
+    found = set()
+    for node in graph.node:
+        if node.op_type == "BatchNormalization":
+            found.update((node.input[1], node.input[4]))
+        elif node.op_type == "Mul":
+            found.update(behind.get(name, name) for name in node.input)
+    return found
