@@ -66,13 +66,9 @@ def _move(graph: ir.Graph, pad: ir.Node) -> str | None:
 def _reason_against(
     window: ir.Node, pad: ir.Node, sides: Array, filler: float | None
 ) -> str | None:
-    wanted = _FILLERS.get(window.op_type)
-    if wanted is None or window.inputs[0] is not pad.outputs[0]:
+    if window.op_type not in _FILLERS or window.inputs[0] is not pad.outputs[0]:
         return f"a {window.op_type} reads it"
-    if _mode(pad) == "edge":
-        if window.op_type != "MaxPool" or set(ints(window, "dilations", (1,))) != {1}:
-            return f"{window.op_type} pads with another value"
-    elif filler != wanted and not (window.op_type == "MaxPool" and _is_below(filler, pad)):
+    if not _same_values(window, pad, filler):
         return f"{window.op_type} pads with another value"
     if auto_pad(window) != "NOTSET":
         return f"the {window.op_type} pads by the size of its input"
@@ -84,6 +80,14 @@ def _reason_against(
         if (own + sides >= kernel).any():
             return "it is as wide as the MaxPool's window"
     return None
+
+
+def _same_values(window: ir.Node, pad: ir.Node, filler: float | None) -> bool:
+    """Whether the window's own pads give the same result as what ``pad`` fills with."""
+    pools = window.op_type == "MaxPool"
+    if _mode(pad) == "edge":
+        return pools and set(ints(window, "dilations", (1,))) == {1}
+    return filler == _FILLERS[window.op_type] or (pools and _is_below(filler, pad))
 
 
 def _is_below(filler: float | None, pad: ir.Node) -> bool:
