@@ -65,6 +65,7 @@ def test_a_batch_of_zero_runs_all_the_same(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     onnx.save(_net([0], [0]), path)
     x = noise(3, 3, 8, 8)
-    with closing(OrtRunner(path)) as runner:
+    opened = load(path)
+    with closing(OrtRunner(opened.plain)) as runner:
         got = infer_any(runner, x)
     np.testing.assert_allclose(got, run(_net(["N"], ["N"]), x), atol=1e-5)

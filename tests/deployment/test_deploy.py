@@ -255,3 +255,16 @@ def test_cards_do_not_grow_when_a_file_is_saved_again(tiny_export: Path, tmp_pat
     assert artifact.card is not None
     again = save(read_model(artifact.path), tmp_path / "copy.onnx", artifact.card)
     assert again.sha256 == artifact.sha256
+
+
+def test_answers_without_the_batch_in_front_are_refused_at_once(tmp_path: Path) -> None:
+    text = """net (float[N, 3, 8, 8] x) => (float[4, N, 36] y) {
+        c = Conv(x, w)
+        f = Reshape(c, shape)
+        y = Transpose<perm = [1, 0, 2]>(f)
+    }"""
+    constants = {"w": noise(4, 3, 3, 3), "shape": np.array([0, 4, 36])}
+    path = tmp_path / "steps.onnx"
+    onnx.save(parse(text, constants, opset=13), path)
+    with pytest.raises(UnsupportedGraphError, match="first axis is not the batch"):
+        api.deploy(path, tmp_path / "out")
