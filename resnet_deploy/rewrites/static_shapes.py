@@ -18,7 +18,8 @@ from resnet_deploy.rewrites.resize_front import without_front
 def with_shapes(model: onnx.ModelProto, artifact: Artifact) -> onnx.ModelProto:
     """Return a copy of ``model``, the graph of ``artifact``, for one image, with all shapes.
 
-    What resizes an image is left out: its size is not known, and none of it is a layer.
+    What resizes an image is left out: its size is not known, and none of it is a layer. Large
+    weights have a shape and no values, so that nothing copies hundreds of megabytes.
 
     Raises:
         UnsupportedGraphError: the shapes can't be inferred.
@@ -41,10 +42,11 @@ def with_shapes(model: onnx.ModelProto, artifact: Artifact) -> onnx.ModelProto:
             f"{artifact.path}: the shapes of its tensors can't be inferred ({one_line(error)})"
         ) from error
     graph = inferred.graph
-    # What the skeleton made inputs are weights again.
+    # What the skeleton made inputs are weights again, without their values: only shapes are asked.
     listed = {value.name for value in source.graph.input}
     for index in reversed(range(len(graph.input))):
         if (name := graph.input[index].name) not in listed:
-            graph.initializer.append(stored[name])
+            weight = stored[name]
+            graph.initializer.add(name=name, data_type=weight.data_type, dims=weight.dims)
             del graph.input[index]
     return inferred
