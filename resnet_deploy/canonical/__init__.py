@@ -16,6 +16,7 @@ import onnx
 from resnet_deploy.canonical.answers import tensors_for_answers
 from resnet_deploy.canonical.constants import fold_constants
 from resnet_deploy.canonical.floats import widen_floats
+from resnet_deploy.canonical.functions import inline_functions
 from resnet_deploy.canonical.fused import unfuse
 from resnet_deploy.canonical.inputs import unlist_initializers
 from resnet_deploy.canonical.plain_sums import drop_no_ops, sums_to_adds
@@ -27,6 +28,7 @@ Step = Callable[[onnx.ModelProto], int]
 """Rewrites a model in place and returns how often."""
 
 STEPS: tuple[Step, ...] = (
+    inline_functions,
     unlist_initializers,
     unfuse,
     tensors_for_answers,
