@@ -42,6 +42,4 @@ def describe_outputs(model: onnx.ModelProto) -> int:
 def _is_bare(value: onnx.ValueInfoProto) -> bool:
     """Whether ``value`` has no type, or is a tensor without a shape."""
     kind = value.type.WhichOneof("value")
-    return kind is None or (
-        kind == "tensor_type" and not value.type.tensor_type.HasField("shape")
-    )
+    return kind is None or (kind == "tensor_type" and not value.type.tensor_type.HasField("shape"))

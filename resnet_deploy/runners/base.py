@@ -81,10 +81,12 @@ def infer_every(runner: Runner, batch: Array) -> tuple[Array, ...]:
     if len(batch) == 0:
         raise RunnerError("there are no images to run")
     size = runner.input.shape[0]
-    if size is None or size == len(batch):
+    if not size or size == len(batch):
         return _with_rows(runner, batch)
     whole = filled(batch, size)
-    pieces = [_with_rows(runner, whole[start : start + size]) for start in range(0, len(whole), size)]
+    pieces = [
+        _with_rows(runner, whole[start : start + size]) for start in range(0, len(whole), size)
+    ]
     return tuple(np.concatenate(parts)[: len(batch)] for parts in zip(*pieces, strict=True))
 
 
