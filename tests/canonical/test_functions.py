@@ -24,7 +24,7 @@ WEIGHTS = {"w": noise(4, 3, 3, 3), "b": noise(4), "t": noise(4)}
 
 def _with_functions(opset: int = 0) -> onnx.ModelProto:
     """Return the net with its Relu in a function that another one calls; ``t`` is a weight."""
-    model = parse(TEXT, WEIGHTS)
+    model: onnx.ModelProto = parse(TEXT, WEIGHTS)
     own = opset or model.opset_import[0].version
     plain = helper.make_opsetid("", own)
     inner = helper.make_function(

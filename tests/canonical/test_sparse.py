@@ -21,7 +21,7 @@ g (float[N,8] x) => (float[N,4] y) {
 def _sparse(
     dense: np.ndarray, *, coordinates: bool, dims: tuple[int, ...] | None = None
 ) -> onnx.ModelProto:
-    model = parse(TEXT, {"w": dense})
+    model: onnx.ModelProto = parse(TEXT, {"w": dense})
     del model.graph.initializer[:]
     where = np.argwhere(dense) if coordinates else np.flatnonzero(dense)
     values = numpy_helper.from_array(dense[dense != 0], "w")
