@@ -152,14 +152,14 @@ class Verdict:
         """The same without what was timed: equal for every file made in the same way."""
         if self.macs < SMALL_MACS:
             start = "a small model: measure on the target whether int8 is faster there"
-        elif self.target is not None:
-            start = f"made for {self.target}: measure there whether int8 is faster"
         elif self.worth_it:
             start = f"worth it where it was made: well over {WORTH_IT} times as fast as fp32"
         elif self.faster:
             start = (
                 f"faster where it was made, by less than {WORTH_IT}: {self._reason(lasting=True)}"
             )
+        elif self.target is not None:
+            start = f"made for {self.target}: measure there whether int8 is faster"
         else:
             start = f"not worth it where it was made: {self._reason(lasting=True)}"
         mixed = (f"{self._stages()} in float",) if self.float_stages else ()
@@ -179,7 +179,7 @@ class Verdict:
         if self.faster or not self.offered:
             return ()
         if self.target is not None:
-            return (f"it is made for {self.target}, of which this CPU's clock says nothing",)
+            return (f"it is made for {self.target}: this CPU's clock does not decide",)
         return ("small models are written all the same; on a CPU like this one keep fp32",)
 
     @property
