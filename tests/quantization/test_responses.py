@@ -29,7 +29,9 @@ def graph(gate: str) -> ir.Model:
         y = Conv<kernel_shape = [1, 1]>(act, w, b)
     }}
     """
-    model = ir.from_proto(parse(text, {"w": noise(3, 3, 1, 1, seed=0), "b": noise(3, seed=1)}))
+    model: ir.Model = ir.from_proto(
+        parse(text, {"w": noise(3, 3, 1, 1, seed=0), "b": noise(3, seed=1)})
+    )
     hard_gates(model)
     return model
 
