@@ -10,8 +10,11 @@ from google.protobuf.message import DecodeError
 
 from resnet_deploy.artifact.external_data import read_external_data, second_files
 from resnet_deploy.canonical import canonical
+from resnet_deploy.canonical.domain import name_default_domain
 from resnet_deploy.canonical.experimental import replace_experimental
+from resnet_deploy.canonical.metadata import last_metadata
 from resnet_deploy.canonical.order import sort_nodes
+from resnet_deploy.canonical.undescribed import describe_outputs
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError, one_line
 from resnet_deploy.graph.releases import opset_of
 
@@ -61,8 +64,11 @@ def read_file(path: Path) -> ReadFile:
     model = parse_model(path)
     read_external_data(model, path)
     # What the checker refuses, and ONNX Runtime does not.
+    name_default_domain(model)
     sort_nodes(model)
     replace_experimental(model)
+    describe_outputs(model)
+    last_metadata(model)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +11,11 @@ import pytest
 
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import RunnerError, UnsupportedGraphError
+from resnet_deploy.runners.base import infer_any
 from resnet_deploy.runners.classes import class_scores, listed_classes
 from resnet_deploy.runners.compare import output_differences, same_class, side_by_side
+from resnet_deploy.runners.ort_runner import OrtRunner
+from resnet_deploy.spec import SessionSpec
 from tests.support.graphs import parse
 
 TOP_2 = """net (float[N, 3, 2, 2] x) => (float[N, 2] p, int64[N, 2] c) {
@@ -73,3 +77,21 @@ def test_numbers_side_by_side() -> None:
     maps = np.ones((2, 3, 4, 4)), np.zeros((2, 5)), np.ones((2, 7), np.int64)
     assert side_by_side(maps).shape == (2, 53)
     assert side_by_side(maps[:1]) is maps[0]
+
+
+@pytest.mark.parametrize("tail", ["Squeeze(f)", "Transpose<perm = [1, 0]>(f)"])
+@pytest.mark.parametrize("batch", ["1", "N"])
+def test_an_output_without_a_row_for_each_image_is_refused(
+    tail: str, batch: str, tmp_path: Path
+) -> None:
+    """A row of values must not be taken for as many images."""
+    shape = "M" if "Squeeze" in tail else "12, M"
+    text = f"""net (float[{batch}, 3, 2, 2] x) => (float[{shape}] y) {{
+        f = Flatten(x)
+        y = {tail}
+    }}"""
+    onnx.save(parse(text), tmp_path / "flat.onnx")
+    images = np.zeros((1, 3, 2, 2), np.float32)
+    refused = pytest.raises(RunnerError, match="for a batch of 1: export the model with")
+    with closing(OrtRunner(tmp_path / "flat.onnx", SessionSpec(threads=1))) as runner, refused:
+        infer_any(runner, images)
