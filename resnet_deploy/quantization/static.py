@@ -54,12 +54,14 @@ class QuantizedNet:
     """A network with the int8 parameters of all its layers; any of them can stay in float.
 
     ``prepared`` is the fp32 graph rewritten for int8. ``parameters`` are the scales and zero points
-    of activations by tensor, ``weights`` go by node.
+    of activations by tensor, ``weights`` go by node. ``equalized`` are the layers with factors of
+    channels in their weights.
     """
 
     prepared: onnx.ModelProto
     parameters: Mapping[str, QuantizationParameters]
     weights: Mapping[str, QuantizedWeights]
+    equalized: frozenset[str] = frozenset()
 
     def write(self, exclude: tuple[str, ...] = ()) -> onnx.ModelProto:
         """Return the int8 graph in QDQ form, with the layers that match ``exclude`` in float.
@@ -124,8 +126,12 @@ def quantize_static(
     _planned(prepared, spec.exclude)  # a wrong glob is named before the work
     if trained is not None:
         return _as_trained(prepared, spec, trained)
+    equalized: frozenset[str] = frozenset()
     if statistics is None and is_worth_it(prepared):
+        before = _layers(prepared)
         prepared = equalize(prepared, batches, images=images, threads=threads, progress=progress)
+        after = _layers(prepared)
+        equalized = frozenset(name for name, layer in before.items() if after[name] != layer)
     histograms = _histograms(prepared, spec, batches, images, statistics, threads, progress)
     graph, plan = _planned(prepared)
     gated = responses(plan)
@@ -153,7 +159,7 @@ def quantize_static(
     else:
         moments = expected_moments(graph, plan, statistics, inputs)
     weights = quantize_layers(graph, plan, parameters, spec.target_isa, moments)
-    return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights)
+    return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights, equalized)
 
 
 def _as_trained(
@@ -268,26 +274,54 @@ def with_float(
         UnsupportedGraphError: the int8 parameters do not fit what is left.
     """
     prepared = _prepare(model, preprocess, first_conv, in_float)
+    changed: list[str] = []
+    if net.equalized:
+        now, unscaled = _layers(prepared), _layers(_prepare(model, preprocess, first_conv))
+        changed = [name for name in net.equalized if now.get(name) != unscaled.get(name)]
+    if not changed:
+        _take_parameters(prepared, net.prepared, net.equalized)
+    were, now = _layers(net.prepared), _layers(prepared)
     _, plan = _planned(prepared)
-    missing = [value.name for value in plan.ranged if value.name not in net.parameters]
-    were = _layers(net.prepared)
-    now = _layers(prepared)
+    changed += [str(value.name) for value in plan.ranged if value.name not in net.parameters]
     weighted = [str(node.name) for node in plan.nodes if node.op_type in WEIGHTED]
-    changed = [name for name in weighted if now.get(name) != were.get(name)]
-    if missing or changed:
+    changed += [name for name in weighted if now.get(name) != were.get(name)]
+    if changed:
         raise UnsupportedGraphError(
-            f"{(missing + changed)[0]} is another one when a part of the net stays in float"
+            f"{min(changed)} is another one when a part of the net stays in float"
         )
     return replace(net, prepared=prepared)
 
 
-def _layers(model: onnx.ModelProto) -> dict[str, tuple[str, bytes]]:
-    """Return, by name, what each layer reads and its weights, if these are constant."""
+def _take_parameters(
+    model: onnx.ModelProto, source: onnx.ModelProto, layers: Collection[str]
+) -> None:
+    """Give ``layers`` of ``model`` the weights and biases that they have in ``source``, in place.
+
+    Factors of channels stand on both sides of a tensor, so a layer that stays float needs its own.
+    """
+    arrays = {tensor.name: tensor for tensor in source.graph.initializer}
+    own = {tensor.name: tensor for tensor in model.graph.initializer}
+    given = {node.name: node.input[1:3] for node in source.graph.node if node.name in layers}
+    for node in model.graph.node:
+        for index, name in enumerate(given.get(node.name, ()), start=1):
+            if name in own:
+                own[name].CopyFrom(arrays[name])
+            else:
+                own[name] = model.graph.initializer.add()
+                own[name].CopyFrom(arrays[name])
+            if index < len(node.input):
+                node.input[index] = name
+            else:
+                node.input.append(name)
+
+
+def _layers(model: onnx.ModelProto) -> dict[str, tuple[str, tuple[bytes, ...]]]:
+    """Return, by name, what each layer reads and its weight and bias, if these are constant."""
     arrays = {tensor.name: tensor for tensor in model.graph.initializer}
     return {
-        node.name: (node.input[0], _digest(arrays[node.input[1]]))
+        node.name: (node.input[0], tuple(_digest(arrays[name]) for name in node.input[1:3]))
         for node in model.graph.node
-        if node.op_type in WEIGHTED and node.input[1] in arrays
+        if node.op_type in WEIGHTED and set(node.input[1:3]) <= set(arrays)
     }
 
 
