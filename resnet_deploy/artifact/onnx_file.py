@@ -239,16 +239,20 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
     metadata = metadata_of(model)
     text = metadata.get(CARD_KEY)
     card = None if text is None else Card.from_json(text)
-    meaning = meaning_of(model.graph)
-    names = _fitting(class_names(metadata), meaning.values)
-    kind = kind_of(meaning, card, len(names))
     if card is None:
         # Reading a stranger's graph takes modules that our own files need not wait for.
         from resnet_deploy.artifact.foreign_contract import foreign_contract
+        from resnet_deploy.graph.answer_shape import sized_output
 
         contract, notices = foreign_contract(model.graph, spec, metadata)
+        usual = zip(spec.shape[1:], contract.shape, strict=True)
+        output = sized_output(model, [size or likely for size, likely in usual])
+        meaning = meaning_of(model.graph, output)
     else:
         contract, notices = card.preprocess, ()
+        meaning = meaning_of(model.graph)
+    names = _fitting(class_names(metadata), meaning.values)
+    kind = kind_of(meaning, card, len(names))
     return Artifact(
         path=path,
         sha256=sha256_of(path),

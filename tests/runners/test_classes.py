@@ -73,3 +73,23 @@ def test_numbers_side_by_side() -> None:
     maps = np.ones((2, 3, 4, 4)), np.zeros((2, 5)), np.ones((2, 7), np.int64)
     assert side_by_side(maps).shape == (2, 53)
     assert side_by_side(maps[:1]) is maps[0]
+
+
+def plain(folder: Path) -> Any:
+    text = "net (float[N, 3, 2, 2] x) => (float[N, A] y) { y = Flatten(x) }"
+    onnx.save(parse(text), folder / "plain.onnx")
+    return load(folder / "plain.onnx")
+
+
+def test_maps_that_a_file_did_not_declare_are_no_classes(tmp_path: Path) -> None:
+    runner: Any = Fixed(np.zeros((1, 26, 1, 40)))
+    with pytest.raises(UnsupportedGraphError, match="26 x 1 x 40 values per image"):
+        class_scores(plain(tmp_path), runner, np.zeros((1, 3, 2, 2)))
+    runner = Fixed(np.arange(5.0).reshape(1, 5, 1, 1))
+    assert class_scores(plain(tmp_path), runner, np.zeros(1)).tolist() == [[0, 1, 2, 3, 4]]
+
+
+def test_rows_of_something_else_than_images_are_refused(tmp_path: Path) -> None:
+    runner: Any = Fixed(np.zeros((8, 1, 40)))
+    with pytest.raises(UnsupportedGraphError, match=r"gives \[8, 1, 40\] for 1 images"):
+        class_scores(plain(tmp_path), runner, np.zeros((1, 3, 2, 2)))
