@@ -17,6 +17,7 @@ from resnet_deploy.artifact.model_file import (
     TensorSpec,
     metadata_of,
     parse_model,
+    plain_model,
     read_file,
     read_model,
     tensor_spec,
@@ -166,8 +167,10 @@ def load(path: Path, told: Told = NOTHING_TOLD) -> Artifact:
         return as_told(describe(read.model, path), told)
     scratch = Scratch()
     copied = scratch.folder / path.name
-    forget_stored(read.model)
-    write_atomically(copied, _serialized(read.model, path))
+    plain = plain_model(path)
+    if len(read.model.graph.output) < len(plain.graph.output):
+        keep_output(plain, read.model.graph.output[0].name)
+    write_atomically(copied, _serialized(plain, path))
     artifact = replace(describe(read.model, path), copy=copied, scratch=scratch)
     if notice:
         artifact = replace(artifact, taken=notice, notices=(*artifact.notices, notice))

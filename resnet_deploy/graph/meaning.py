@@ -53,9 +53,9 @@ _NORMALISED_WIDTHS = (64, *_EMBEDDING_WIDTHS, 1024, 2048)
 class Meaning:
     """What a graph answers.
 
-    ``kind`` is None where nothing tells. ``probabilities``: values by class or label are from 0 to
-    1 already, not logits. ``values`` is how many the first output has for one image, None where the
-    file does not say. ``normalised``: they come out of a BatchNorm.
+    ``kind`` is None where nothing tells. ``probabilities``: values are from 0 to 1 already, not
+    logits, by class, label or pixel. ``values`` is how many the first output has for one image,
+    None where the file does not say. ``normalised``: they come out of a BatchNorm.
     """
 
     kind: OutputKind | None = None
@@ -97,7 +97,8 @@ class _Walk:
             return Meaning(kind=kind, probabilities=both)
         shape = _shape(self._outputs[0])
         if _is_map(shape, kinds[0]):
-            return Meaning(kind=OutputKind.FEATURES)
+            shares = self._of_values(ends[0], None).probabilities
+            return Meaning(kind=OutputKind.FEATURES, probabilities=shares)
         values = _product(shape)
         return self._of_values(
             ends[0], values if ends[0] is None else values or self._width(ends[0])

@@ -76,16 +76,28 @@ def infer_every(runner: Runner, batch: Array) -> tuple[Array, ...]:
     image, whose answers are dropped.
 
     Raises:
-        RunnerError: ``batch`` is empty.
+        RunnerError: ``batch`` is empty, or an output has not a row for each image.
     """
     if len(batch) == 0:
         raise RunnerError("there are no images to run")
     size = runner.input.shape[0]
     if size is None or size == len(batch):
-        return runner.infer_all(batch)
+        return _row_each(runner.infer_all(batch), len(batch))
     whole = filled(batch, size)
-    pieces = [runner.infer_all(whole[start : start + size]) for start in range(0, len(whole), size)]
+    starts = range(0, len(whole), size)
+    pieces = [_row_each(runner.infer_all(whole[start : start + size]), size) for start in starts]
     return tuple(np.concatenate(parts)[: len(batch)] for parts in zip(*pieces, strict=True))
+
+
+def _row_each(outputs: tuple[Array, ...], images: int) -> tuple[Array, ...]:
+    """Return ``outputs``, each of which must have a row for each of ``images``."""
+    for values in outputs:
+        if values.shape[:1] != (images,):
+            raise RunnerError(
+                f"the model gives {list(values.shape)} for {images} images, not a row for each: "
+                "export it with the batch in front"
+            )
+    return outputs
 
 
 def filled(images: Array, batch_size: int) -> Array:

@@ -37,9 +37,12 @@ def check_has_names(artifact: Artifact) -> None:
     """
     kind = artifact.output_kind
     if not kind.has_names:
-        what = f" ({artifact.values} values per image)" if artifact.values else ""
+        one = kind is OutputKind.FEATURES and len(artifact.outputs) == 1
+        what = f"{artifact.values} values per image" if artifact.values else str(artifact.output)
+        use = f"verify and quantize take it as it is; to name classes {_CLASSES}"
         raise UnsupportedGraphError(
-            f"{artifact.path} gives {kind.value}, not classes{what}: {_USES[kind]}"
+            f"{artifact.path} gives {kind.value}, not classes ({what}): "
+            f"{use if one else _USES[kind]}"
         )
     if kind is not OutputKind.TOP_K and "int" in artifact.output.dtype:
         raise UnsupportedGraphError(
@@ -91,11 +94,6 @@ def class_scores(artifact: Artifact, runner: Runner, batch: Array) -> Array:
     """
     check_has_names(artifact)
     outputs = infer_every(runner, batch)
-    if len(outputs[0]) != len(batch):
-        raise UnsupportedGraphError(
-            f"{artifact.path} gives {list(outputs[0].shape)} for {len(batch)} images, not a row "
-            f"for each: {_USES[OutputKind.FEATURES]}"
-        )
     if artifact.output_kind is not OutputKind.TOP_K:
         return by_class(artifact, outputs[0])
     count = artifact.card.model.num_classes if artifact.card is not None else 0

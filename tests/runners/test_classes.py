@@ -91,5 +91,5 @@ def test_maps_that_a_file_did_not_declare_are_no_classes(tmp_path: Path) -> None
 
 def test_rows_of_something_else_than_images_are_refused(tmp_path: Path) -> None:
     runner: Any = Fixed(np.zeros((8, 1, 40)))
-    with pytest.raises(UnsupportedGraphError, match=r"gives \[8, 1, 40\] for 1 images"):
+    with pytest.raises(RunnerError, match=r"gives \[8, 1, 40\] for 1 images"):
         class_scores(plain(tmp_path), runner, np.zeros((1, 3, 2, 2)))
