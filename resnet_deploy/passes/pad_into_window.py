@@ -3,6 +3,9 @@
 ``Conv(Pad(x, zeros), pads) = Conv(x, pads + zeros)``; a MaxPool's own pads are -infinity. PyTorch
 code that pads as TensorFlow's ``SAME`` becomes such a Pad, which has no int8 kernel in ONNX
 Runtime.
+
+A MaxPool whose windows are larger than the padding has a pixel of the image in each, so copies of
+the nearest pixels change nothing, nor do zeros among values that a ReLU has made positive.
 """
 
 from __future__ import annotations
@@ -31,8 +34,12 @@ def pad_into_window(model: ir.Model) -> PassResult:
 
 
 def _is_spatial(pad: ir.Node) -> bool:
-    """Whether it pads nothing but height and width of a 4-D tensor, with one value."""
-    return pad.attributes.get_string("mode", "constant") == "constant" and _sides(pad) is not None
+    """Whether it pads nothing but height and width of a 4-D tensor, with one value or copies."""
+    return _mode(pad) in ("constant", "edge") and _sides(pad) is not None
+
+
+def _mode(pad: ir.Node) -> str:
+    return str(pad.attributes.get_string("mode", "constant"))
 
 
 def _move(graph: ir.Graph, pad: ir.Node) -> str | None:
@@ -44,7 +51,7 @@ def _move(graph: ir.Graph, pad: ir.Node) -> str | None:
         return "its output is the graph's"
     windows = [use.node for use in padded.uses()]
     for window in windows:
-        if (reason := _reason_against(window, padded, sides, filler)) is not None:
+        if (reason := _reason_against(window, pad, sides, filler)) is not None:
             return reason
     for window in windows:
         own = np.reshape(ints(window, "pads", (0, 0, 0, 0)), (2, 2))
@@ -57,12 +64,11 @@ def _move(graph: ir.Graph, pad: ir.Node) -> str | None:
 
 
 def _reason_against(
-    window: ir.Node, padded: ir.Value, sides: Array, filler: float | None
+    window: ir.Node, pad: ir.Node, sides: Array, filler: float | None
 ) -> str | None:
-    wanted = _FILLERS.get(window.op_type)
-    if wanted is None or window.inputs[0] is not padded:
+    if window.op_type not in _FILLERS or window.inputs[0] is not pad.outputs[0]:
         return f"a {window.op_type} reads it"
-    if filler is None or not (filler == wanted or filler <= wanted == -np.inf):
+    if not _same_values(window, pad, filler):
         return f"{window.op_type} pads with another value"
     if auto_pad(window) != "NOTSET":
         return f"the {window.op_type} pads by the size of its input"
@@ -74,6 +80,25 @@ def _reason_against(
         if (own + sides >= kernel).any():
             return "it is as wide as the MaxPool's window"
     return None
+
+
+def _same_values(window: ir.Node, pad: ir.Node, filler: float | None) -> bool:
+    """Whether the window's own pads give the same result as what ``pad`` fills with."""
+    pools = window.op_type == "MaxPool"
+    if _mode(pad) == "edge":
+        return pools and set(ints(window, "dilations", (1,))) == {1}
+    return filler == _FILLERS[window.op_type] or (pools and _is_below(filler, pad))
+
+
+def _is_below(filler: float | None, pad: ir.Node) -> bool:
+    """Whether no value of what is padded is less than ``filler``."""
+    source = pad.inputs[0]
+    producer = None if source is None else source.producer()
+    least = 0.0 if producer is not None and producer.op_type == "Relu" else -np.inf
+    if producer is not None and producer.op_type == "Clip":
+        bound = constant(optional_input(producer, 1))
+        least = -np.inf if bound is None else float(bound)
+    return filler is not None and filler <= least
 
 
 def _sides(pad: ir.Node) -> Array | None:

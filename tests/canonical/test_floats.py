@@ -56,6 +56,16 @@ def test_weights_are_widened_exactly_and_casts_go() -> None:
     np.testing.assert_allclose(run(model, x), run(parse(INSIDE, _half()), x), atol=5e-3)
 
 
+def test_casts_that_mixed_precision_left_in_a_float32_graph_go() -> None:
+    text = INSIDE.replace("to = 10", "to = 1")
+    model = parse(text, dict(WEIGHTS))
+    assert widen_floats(model) == 2
+    assert "Cast" not in [node.op_type for node in model.graph.node]
+    assert not stored_types(model), "the file is float32"
+    x = noise(2, 3, 8, 8)
+    np.testing.assert_array_equal(run(model, x), run(parse(text, dict(WEIGHTS)), x))
+
+
 def test_a_cast_from_bytes_stays() -> None:
     text = INSIDE.replace("float[N,3,8,8] x", "uint8[N,3,8,8] x")
     model = parse(text, _half())

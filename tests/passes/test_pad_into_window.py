@@ -44,17 +44,43 @@ def test_the_window_takes_the_border(text: str, filler: float) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        POOL.replace("Pad(x, widths, filler)", 'Pad<mode="edge">(x, widths)'),
+        POOL.replace("p = Pad(x,", "r = Relu(x) p = Pad(r,"),
+        POOL.replace(
+            "p = Pad(x,", "zero = Constant<value_float=0.0>() r = Clip(x, zero) p = Pad(r,"
+        ),
+    ],
+    ids=["copies", "zeros behind ReLU", "zeros behind Clip"],
+)
+def test_what_no_window_of_a_max_pool_takes(text: str) -> None:
+    proto = graph_of(text)
+    x = noise(2, 2, 8, 9)
+    model = to_ir(proto)
+    assert pad_into_window(model) == PassResult(1)
+    np.testing.assert_array_equal(run(model, x), run(proto, x))
+
+
+@pytest.mark.parametrize(
     ("text", "filler", "reason"),
     [
         (CONV, 1.0, "Conv pads with another value"),
         (POOL, 0.0, "MaxPool pads with another value"),
+        (POOL.replace("p = Pad(x,", "r = Relu(x) p = Pad(r,"), 0.5, "MaxPool pads with another"),
+        (CONV.replace("Pad(x", 'Pad<mode="edge">(x'), 0.0, "Conv pads with another value"),
+        (
+            POOL.replace("Pad(x", 'Pad<mode="edge">(x').replace("pads=", "dilations=[2,1], pads="),
+            0.0,
+            "MaxPool pads with another",
+        ),
         (CONV.replace("y = Conv", "z = Relu(p) y = Conv"), 0.0, "a Relu reads it"),
         (CONV.replace("pads=[1,0,0,1]", 'auto_pad="SAME_UPPER"'), 0.0, "pads by the size of its"),
         (POOL.replace("pads=", "ceil_mode=1, pads="), -np.inf, "indices, or rounds up"),
         (POOL.replace("pads=[1,0,0,1]", "pads=[1,2,0,2]"), -np.inf, "as wide as the MaxPool's"),
         (CONV.replace("w] y)", "w] y, float[N,2,a,b] p)"), 0.0, "its output is the graph's"),
     ],
-    ids=range(7),
+    ids=range(10),
 )
 def test_refusals(text: str, filler: float, reason: str) -> None:
     result = pad_into_window(to_ir(graph_of(text, filler=filler)))
