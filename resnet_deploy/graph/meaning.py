@@ -154,7 +154,7 @@ class _Walk:
 
     def _is_softmax(self, end: onnx.NodeProto) -> bool:
         """Whether ``end`` is Softmax, also written as Exp and a division by their sum."""
-        if end.op_type == "Softmax":
+        if end.op_type in ("Softmax", "QLinearSoftmax"):
             return True
         if end.op_type == "Normalizer":  # of ai.onnx.ml, by sums, as scikit-learn has it
             behind = self._node(end.input[0])
@@ -180,7 +180,7 @@ class _Walk:
 
     def _is_sigmoid(self, end: onnx.NodeProto) -> bool:
         """Whether ``end`` is a sigmoid, also written as ``1 / (1 + exp(-x))``."""
-        if end.op_type in ("Sigmoid", "HardSigmoid"):
+        if end.op_type in ("Sigmoid", "HardSigmoid", "QLinearSigmoid"):
             return True
         if end.op_type not in ("Div", "Reciprocal"):
             return False

@@ -35,7 +35,8 @@ ONE_BY_ONE = """net (float[1, 1, 8, W] x) => (float[1, T] y) {
 
 def model_of(text: str, **weights: tuple[int, ...]) -> onnx.ModelProto:
     values = {name: np.full(shape, 0.1, np.float32) for name, shape in weights.items()}
-    return parse(text, values, opset=13)
+    model: onnx.ModelProto = parse(text, values, opset=13)
+    return model
 
 
 def saved(folder: Path, text: str, **weights: tuple[int, ...]) -> Any:
