@@ -11,9 +11,12 @@ from google.protobuf.message import DecodeError
 from resnet_deploy.artifact.external_data import read_external_data, second_files
 from resnet_deploy.canonical import canonical
 from resnet_deploy.canonical.answers import tensors_for_answers
+from resnet_deploy.canonical.domain import name_default_domain
 from resnet_deploy.canonical.experimental import replace_experimental
+from resnet_deploy.canonical.metadata import last_metadata
 from resnet_deploy.canonical.order import sort_nodes
 from resnet_deploy.canonical.sizes import free_sizes
+from resnet_deploy.canonical.undescribed import describe_outputs
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError, one_line
 from resnet_deploy.graph.releases import opset_of
 
@@ -91,8 +94,11 @@ def _whole_model(path: Path) -> onnx.ModelProto:
     """Return the model at ``path`` with its weights, and without what only the checker refuses."""
     model = parse_model(path)
     read_external_data(model, path)
+    name_default_domain(model)
     sort_nodes(model)
     replace_experimental(model)
+    describe_outputs(model)
+    last_metadata(model)
     return model
 
 

@@ -16,17 +16,21 @@ import onnx
 from resnet_deploy.canonical.answers import tensors_for_answers
 from resnet_deploy.canonical.constants import fold_constants
 from resnet_deploy.canonical.floats import widen_floats
+from resnet_deploy.canonical.functions import inline_functions
 from resnet_deploy.canonical.fused import unfuse
 from resnet_deploy.canonical.inputs import unlist_initializers
 from resnet_deploy.canonical.plain_sums import drop_no_ops, sums_to_adds
 from resnet_deploy.canonical.raising import raise_opset
 from resnet_deploy.canonical.shapes import fold_shapes
 from resnet_deploy.canonical.sizes import free_sizes
+from resnet_deploy.canonical.sparse import fill_sparse
 
 Step = Callable[[onnx.ModelProto], int]
 """Rewrites a model in place and returns how often."""
 
 STEPS: tuple[Step, ...] = (
+    inline_functions,
+    fill_sparse,
     unlist_initializers,
     unfuse,
     tensors_for_answers,

@@ -20,6 +20,7 @@ from resnet_deploy.errors import ArtifactError, one_line
 
 _FLOAT: Final = onnx.TensorProto.FLOAT
 _HALVES = frozenset((onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16))
+_OTHERS = _HALVES | {onnx.TensorProto.DOUBLE}
 _TYPED = ("to", "dtype", "output_dtype")
 """Attributes that name an element type (Cast, Random*, EyeLike, QuantizeLinear)."""
 
@@ -34,13 +35,14 @@ def widen_floats(model: onnx.ModelProto) -> int:
     forget_stored(model)
     graph = model.graph
     kinds = _weight_types(graph)
-    if not kinds:
-        return _drop_casts(graph)  # code of mixed precision that ran without it
     ends = (*graph.input, *graph.output)
+    given = {value.type.tensor_type.elem_type for value in ends} & _OTHERS
+    if not kinds and not given:
+        return _drop_casts(graph)  # code of mixed precision that ran without it
     stored = {value.name: _name(value.type.tensor_type.elem_type) for value in ends}
-    changed = _widen(graph, _HALVES.union(kinds))
+    changed = _widen(graph, _HALVES.union(kinds, given))
     changed += _drop_casts(graph)
-    stored[""] = _name(max(kinds, key=lambda kind: kinds[kind]))
+    stored[""] = _name(max(kinds, key=lambda kind: kinds[kind], default=_FLOAT))
     model.metadata_props.add(key=STORED_KEY, value=json.dumps(stored))
     return changed
 

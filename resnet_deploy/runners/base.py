@@ -76,27 +76,33 @@ def infer_every(runner: Runner, batch: Array) -> tuple[Array, ...]:
     image, whose answers are dropped.
 
     Raises:
-        RunnerError: ``batch`` is empty, or an output has not a row for each image.
+        RunnerError: ``batch`` is empty, or the first output has no row for each image.
     """
     if len(batch) == 0:
         raise RunnerError("there are no images to run")
     size = runner.input.shape[0]
-    if size is None or size == len(batch):
-        return _row_each(runner.infer_all(batch), len(batch))
+    if not size or size == len(batch):
+        return _with_rows(runner, batch)
     whole = filled(batch, size)
-    starts = range(0, len(whole), size)
-    pieces = [_row_each(runner.infer_all(whole[start : start + size]), size) for start in starts]
+    pieces = [
+        _with_rows(runner, whole[start : start + size]) for start in range(0, len(whole), size)
+    ]
     return tuple(np.concatenate(parts)[: len(batch)] for parts in zip(*pieces, strict=True))
 
 
-def _row_each(outputs: tuple[Array, ...], images: int) -> tuple[Array, ...]:
-    """Return ``outputs``, each of which must have a row for each of ``images``."""
-    for values in outputs:
-        if values.shape[:1] != (images,):
-            raise RunnerError(
-                f"the model gives {list(values.shape)} for {images} images, not a row for each: "
-                "export it with the batch in front"
-            )
+def _with_rows(runner: Runner, batch: Array) -> tuple[Array, ...]:
+    """Return every output for ``batch``; the first one has a row for each image.
+
+    Raises:
+        RunnerError: it has not: a file may squeeze its batch of one away, or turn its answer round.
+    """
+    outputs = runner.infer_all(batch)
+    first = outputs[0]
+    if first.shape[:1] != batch.shape[:1]:
+        raise RunnerError(
+            f"{runner.outputs[0].name} has shape {list(first.shape)} for a batch of {len(batch)}: "
+            "export the model with an output whose first axis is the images"
+        )
     return outputs
 
 

@@ -118,3 +118,26 @@ def test_what_was_stored_is_never_believed_of_a_file_nor_written(tmp_path: Path)
 
 def test_probabilities_may_be_further_off_than_logits() -> None:
     assert FP16_PROBABILITIES.max_relative == 0.1
+
+
+@pytest.mark.parametrize(("name", "number"), [("double", 11), ("float16", 10)])
+def test_ends_of_another_type_around_float32_are_widened_too(
+    name: str, number: int, tmp_path: Path
+) -> None:
+    text = THROUGHOUT.replace("float16", name).replace("Conv(x", "Conv(h").replace("y = F", "z = F")
+    text = text.replace("{\n", "{\n  h = Cast<to = 1>(x)\n").replace(
+        "}", f"  y = Cast<to = {number}>(z)\n}}"
+    )
+    model = parse(text, WEIGHTS)
+    file = tmp_path / "ends.onnx"
+    onnx.save(model, file)
+    described = load(file)
+    dtype = {"double": "float64"}.get(name, name)
+    assert (described.input.dtype, described.output.dtype) == (dtype, dtype)
+    assert described.precision == "fp32"
+    read = read_model(file)
+    ends = (*read.graph.input, *read.graph.output)
+    assert {value.type.tensor_type.elem_type for value in ends} == {TensorProto.FLOAT}
+    x = noise(2, 3, 8, 8)
+    plain = run(model, x.astype(dtype))
+    np.testing.assert_allclose(run(read, x), plain, rtol=2e-3, atol=2e-3)

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from resnet_deploy.artifact.onnx_file import load
+from resnet_deploy.artifact.onnx_file import load, opened_file
 from resnet_deploy.canonical.sizes import free_sizes
 from resnet_deploy.runners.base import infer_any
 from resnet_deploy.runners.ort_runner import OrtRunner
@@ -65,6 +65,7 @@ def test_a_batch_of_zero_runs_all_the_same(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     onnx.save(_net([0], [0]), path)
     x = noise(3, 3, 8, 8)
-    with closing(OrtRunner(path)) as runner:
+    artifact = opened_file(path)
+    with closing(OrtRunner(artifact.plain)) as runner:
         got = infer_any(runner, x)
     np.testing.assert_allclose(got, run(_net(["N"], ["N"]), x), atol=1e-5)

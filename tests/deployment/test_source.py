@@ -21,5 +21,5 @@ def test_answers_without_a_row_for_each_image_are_refused_before_calibration(
     tmp_path: Path,
 ) -> None:
     onnx.save(parse(LETTERS, {"w": np.zeros(1, np.float32)}), tmp_path / "letters.onnx")
-    with pytest.raises(RunnerError, match=r"gives \[8, 1, 3\] for 1 images, not a row for each"):
+    with pytest.raises(RunnerError, match=r"y has shape \[8, 1, 3\] for a batch of 1"):
         fp32_source(load(tmp_path / "letters.onnx"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +11,11 @@ import pytest
 
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import RunnerError, UnsupportedGraphError
+from resnet_deploy.runners.base import infer_any
 from resnet_deploy.runners.classes import class_scores, listed_classes
 from resnet_deploy.runners.compare import output_differences, same_class, side_by_side
+from resnet_deploy.runners.ort_runner import OrtRunner
+from resnet_deploy.spec import SessionSpec
 from tests.support.graphs import parse
 
 TOP_2 = """net (float[N, 3, 2, 2] x) => (float[N, 2] p, int64[N, 2] c) {
@@ -89,7 +93,19 @@ def test_maps_that_a_file_did_not_declare_are_no_classes(tmp_path: Path) -> None
     assert class_scores(plain(tmp_path), runner, np.zeros(1)).tolist() == [[0, 1, 2, 3, 4]]
 
 
-def test_rows_of_something_else_than_images_are_refused(tmp_path: Path) -> None:
-    runner: Any = Fixed(np.zeros((8, 1, 40)))
-    with pytest.raises(RunnerError, match=r"gives \[8, 1, 40\] for 1 images"):
-        class_scores(plain(tmp_path), runner, np.zeros((1, 3, 2, 2)))
+@pytest.mark.parametrize("tail", ["Squeeze(f)", "Transpose<perm = [1, 0]>(f)"])
+@pytest.mark.parametrize("batch", ["1", "N"])
+def test_an_output_without_a_row_for_each_image_is_refused(
+    tail: str, batch: str, tmp_path: Path
+) -> None:
+    """A row of values must not be taken for as many images."""
+    shape = "M" if "Squeeze" in tail else "12, M"
+    text = f"""net (float[{batch}, 3, 2, 2] x) => (float[{shape}] y) {{
+        f = Flatten(x)
+        y = {tail}
+    }}"""
+    onnx.save(parse(text), tmp_path / "flat.onnx")
+    images = np.zeros((1, 3, 2, 2), np.float32)
+    refused = pytest.raises(RunnerError, match="for a batch of 1: export the model with")
+    with closing(OrtRunner(tmp_path / "flat.onnx", SessionSpec(threads=1))) as runner, refused:
+        infer_any(runner, images)
