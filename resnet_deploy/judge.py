@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.results import Environment, Inspection, ParityReport, Verdict
 from resnet_deploy.results.benchmark import OperatorKind, OperatorTime
 from resnet_deploy.results.interval import median_interval
-from resnet_deploy.results.verdict import OFFERED, SMALL_MACS, WORTH_IT
+from resnet_deploy.results.verdict import OFFERED, SMALL_MACS
 from resnet_deploy.runners.cpu import default_threads, has_vnni
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import SessionSpec
@@ -48,6 +49,7 @@ def judge(
     threads: int = 0,
     stages: Sequence[Stage] = (),
     all_int8_ratio: float | None = None,
+    target: str | None = None,
 ) -> Verdict:
     """Return what the file ``int8`` brings and costs against ``fp32``.
 
@@ -55,26 +57,17 @@ def judge(
     preprocessed images of ``data``, ``(N, 3, H, W)``. ``macs`` are multiply-accumulates per image,
     ``inspection`` tells what ONNX Runtime runs of ``int8``, ``parity`` how close it is if that was
     asked for, ``stages`` what of the net stays float because it is faster so, where all in int8 is
-    ``all_int8_ratio`` times as fast as fp32.
+    ``all_int8_ratio`` times as fast as fp32; ``target`` what CPUs it is for, if not this one.
 
     Raises:
         RunnerError: ONNX Runtime can't run one of the files.
     """
     images = tuple(batches)
     threads = threads or default_threads()
-    session = quiet_session(threads)
-    with closing(OrtRunner(fp32, session)) as first, closing(OrtRunner(int8, session)) as second:
-        size = first.input.shape[0] or 1
-        batch = np.resize(images[0], (size, *images[0].shape[1:]))
-        watches = [Stopwatch(runner, batch, size) for runner in (first, second)]
-        fp32_ns, int8_ns = _timed(watches)
-    ratio = statistics.median([a / b for a, b in zip(fp32_ns, int8_ns, strict=True)])
-    little = ratio < WORTH_IT and macs >= SMALL_MACS
-    operators: tuple[OperatorTime, ...] = ()
-    if little or inspection.float_ops:
-        operators = profile_operators(int8, batch, SessionSpec(threads=threads), _PROFILED_SECONDS)
+    with _watched(fp32, int8, images[0], threads) as (watches, batch):
+        fp32_ns, int8_ns = _decided(watches)
     last = None if parity is None else parity.cases[-1]
-    return Verdict(
+    verdict = Verdict(
         cpu=environment.cpu,
         vnni=has_vnni(environment.isa),
         threads=threads,
@@ -92,44 +85,75 @@ def judge(
         float_layers=tuple(dict.fromkeys(operator.layer for operator in inspection.float_ops)),
         float_stages=tuple(map(str, stages)),
         all_int8_ratio=all_int8_ratio,
-        float_share=_float_share(operators) if inspection.float_ops else None,
         float_kinds=_float_kinds(inspection),
-        slowest=_slowest(operators) if little else (),
+        target=target,
         saturation=count_saturation(
             int8, images, data=data, images=sum(map(len, images)), threads=threads
         ),
     )
+    little = not verdict.worth_it and macs >= SMALL_MACS
+    if not (little or inspection.float_ops):
+        return verdict
+    session = SessionSpec(threads=threads)
+    operators = profile_operators(int8, batch, session, _PROFILED_SECONDS)
+    return replace(
+        verdict,
+        float_share=_float_share(operators) if inspection.float_ops else None,
+        slowest=_slowest(operators) if little else (),
+    )
+
+
+def judged_again(verdict: Verdict, fp32: Path, int8: Path, images: Array) -> Verdict:
+    """Return ``verdict`` with more rounds of the same files, on ``images``."""
+    with _watched(fp32, int8, images, verdict.threads) as (watches, _):
+        fp32_ns, int8_ns = _decided(watches)
+    return replace(verdict, fp32_ns=verdict.fp32_ns + fp32_ns, int8_ns=verdict.int8_ns + int8_ns)
 
 
 def faster(first: Path, second: Path, images: Array, *, threads: int) -> float:
-    """Return how many times as fast as ``first`` the file ``second`` is, on images of batch 1."""
+    """Return how many times as fast as ``first`` the file ``second`` surely is, at batch size 1.
+
+    That is the smaller of what the median over the rounds and the fastest runs say.
+    """
+    with _watched(first, second, images, threads) as (watches, _):
+        first_ns, second_ns = _turns(watches)
+    median = statistics.median(_ratios(first_ns, second_ns))
+    return min(median, min(first_ns) / min(second_ns))
+
+
+@contextmanager
+def _watched(
+    first: Path, second: Path, images: Array, threads: int
+) -> Iterator[tuple[tuple[Stopwatch, Stopwatch], Array]]:
+    """Open both files; the first of ``images`` are their input, which comes with them."""
     session = quiet_session(threads or default_threads())
     with closing(OrtRunner(first, session)) as one, closing(OrtRunner(second, session)) as other:
         size = one.input.shape[0] or 1
         batch = np.resize(images, (size, *images.shape[1:]))
-        times = take_turns(
-            [Stopwatch(runner, batch, size) for runner in (one, other)],
-            rounds=_ROUNDS,
-            seconds=_TIMED_SECONDS,
-            most_runs=_MOST_RUNS,
-        )
-    first_ns, second_ns = times
-    return statistics.median([a / b for a, b in zip(first_ns, second_ns, strict=True)])
+        yield (Stopwatch(one, batch, size), Stopwatch(other, batch, size)), batch
 
 
-def _timed(watches: Sequence[Stopwatch]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _decided(
+    watches: tuple[Stopwatch, Stopwatch],
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the times of fp32 and int8, of more rounds where it is close whether int8 gains."""
     fp32_ns: tuple[int, ...] = ()
     int8_ns: tuple[int, ...] = ()
     for _ in range(_MOST_TURNS):
-        first, second = take_turns(
-            watches, rounds=_ROUNDS, seconds=_TIMED_SECONDS, most_runs=_MOST_RUNS
-        )
+        first, second = _turns(watches)
         fp32_ns, int8_ns = fp32_ns + first, int8_ns + second
-        low, high = median_interval(tuple(a / b for a, b in zip(fp32_ns, int8_ns, strict=True)))
-        if not low < OFFERED < high:
+        low, high = median_interval(_ratios(fp32_ns, int8_ns))
+        if low >= OFFERED or max(high, min(fp32_ns) / min(int8_ns)) < OFFERED:
             break
     return fp32_ns, int8_ns
+
+
+def _turns(watches: tuple[Stopwatch, Stopwatch]) -> list[tuple[int, ...]]:
+    return take_turns(watches, rounds=_ROUNDS, seconds=_TIMED_SECONDS, most_runs=_MOST_RUNS)
+
+
+def _ratios(first_ns: tuple[int, ...], second_ns: tuple[int, ...]) -> tuple[float, ...]:
+    return tuple(a / b for a, b in zip(first_ns, second_ns, strict=True))
 
 
 def _float_share(operators: Sequence[OperatorTime]) -> float:

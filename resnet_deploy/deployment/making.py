@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.artifact.onnx_file import Artifact, with_card
@@ -15,7 +16,7 @@ from resnet_deploy.deployment.float_layers import FloatLayers
 from resnet_deploy.deployment.mix import Mix, find_mix
 from resnet_deploy.deployment.plan import SYNTHETIC_NOTICE, Plan
 from resnet_deploy.isa.instruction_sets import ISAS, is_native
-from resnet_deploy.judge import faster, judge
+from resnet_deploy.judge import faster, judge, judged_again
 from resnet_deploy.progress import Progress
 from resnet_deploy.quantization.quantized import Calibrated, Quantized, calibrate
 from resnet_deploy.quantization.stages import Stage
@@ -135,10 +136,12 @@ def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
         if not (verdict.offered or spec.keep_slow or fixed):
             mix = _mixed(calibrated, made, plan, progress)
             if mix.stages:
-                all_int8_ratio, made = verdict.ratio, mix.made
+                all_int8_ratio, made = verdict.gain, mix.made
                 parity = _compared(made.artifact, plan, plan.calibration, progress)
                 assert parity is not None, "the whole was compared"
                 verdict = _judged(fp32, made, parity, macs, plan, mix.stages, all_int8_ratio)
+            else:  # later, so that what made the machine busy may be over
+                verdict = judged_again(verdict, fp32.plain, made.artifact.path, _first_image(plan))
         artifact = _with_figures(made.artifact, parity, verdict, plan)
     notices = _int8_notices(
         plan.images, amx=made.amx, data_free=calibrated.data_free, trained=bool(plan.known.trained)
@@ -188,13 +191,17 @@ def _mixed(calibrated: Calibrated, made: Quantized, plan: Plan, progress: Progre
         facts = {"float_stages": [str(stage) for stage in stages]}
         return calibrated.quantized(stages=stages, name=plan.paths["int8"].name, facts=facts)
 
-    images = next(iter(replace(plan.images, indices=plan.images.indices[:1])))
+    images = _first_image(plan)
 
     def gain(first: Quantized, second: Quantized) -> float:
         paths = first.artifact.path, second.artifact.path
         return faster(*paths, images, threads=plan.spec.threads)
 
     return find_mix(made, calibrated.stages(), write, gain, progress)
+
+
+def _first_image(plan: Plan) -> Array:
+    return next(iter(replace(plan.images, indices=plan.images.indices[:1])))
 
 
 def _judged(
@@ -220,6 +227,7 @@ def _judged(
         threads=plan.spec.threads,
         stages=stages,
         all_int8_ratio=all_int8_ratio,
+        target=plan.other_target,
     )
 
 

@@ -27,7 +27,7 @@ from resnet_deploy.quantization.static import check_as_trained
 from resnet_deploy.reference import FileReference, Reference, Remembering, network_reference
 from resnet_deploy.results import Environment
 from resnet_deploy.rewrites.resize_front import check_resizable
-from resnet_deploy.spec import InputContract, OutputSpec, QuantSpec
+from resnet_deploy.spec import InputContract, OutputSpec, QuantSpec, TargetIsa
 from resnet_deploy.spec.deploy import DeploySpec, ExportSpec
 
 SYNTHETIC_SAMPLES = 32
@@ -71,6 +71,13 @@ class Plan:
     data: Data | None = None
     heard: Heard | None = None
     notices: tuple[str, ...] = ()
+
+    @property
+    def other_target(self) -> str | None:
+        """What CPUs the int8 file is for, where they are not this one."""
+        here = resolve_target(TargetIsa.AUTO, self.environment.isa)
+        target = self.spec.quant.target_isa
+        return None if target is here else target.value
 
 
 def make_plan(

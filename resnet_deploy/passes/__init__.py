@@ -78,6 +78,7 @@ DEFAULT_PASSES: tuple[Pass, ...] = (
 INT8_PASSES: tuple[Pass, ...] = (
     average_pool,
     matmul_to_conv,
+    affine_into_layer,
     channel_shuffle,
     split_to_slices,
     one_pixel,

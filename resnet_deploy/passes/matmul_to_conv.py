@@ -3,6 +3,8 @@
 ConvNeXt (arXiv:2201.03545) and its like write the two layers behind a LayerNormalization as MatMul
 and Add on ``(N, H, W, C)``. They are 1x1 convolutions between two Transposes. ONNX Runtime's int8
 convolutions have channels last anyway, so it takes these Transposes away with those of the block.
+Where the block turns to channels first behind them, for its factor per channel (LayerScale), the
+two Transposes go at once, so that the factor can go into the convolution.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from resnet_deploy.graph.constants import constant, new_initializer
+from resnet_deploy.graph.constants import constant, ints, new_initializer
+from resnet_deploy.graph.layers import FLOAT_KEY
 from resnet_deploy.passes.result import PassResult, rewrite_each
 
 _RANK = 4
@@ -57,4 +60,21 @@ def _replace(graph: ir.Graph, product: ir.Node) -> str | None:
     ir.convenience.replace_nodes_and_values(
         graph, last, old, [first, conv, back], last.outputs, back.outputs
     )
+    _without_pair(graph, conv, back)
     return None
+
+
+def _without_pair(graph: ir.Graph, conv: ir.Node, back: ir.Node) -> None:
+    """Let ``conv`` be read directly where ``back``, the Transpose behind it, is taken back."""
+    for use in list(back.outputs[0].uses()):
+        again = use.node
+        if (
+            again.op_type == "Transpose"
+            and ints(again, "perm", ()) == _TO_FIRST
+            and FLOAT_KEY not in again.metadata_props
+            and not again.outputs[0].is_graph_output()
+        ):
+            again.outputs[0].replace_all_uses_with(conv.outputs[0])
+            graph.remove(again, safe=True)
+    if not back.outputs[0].uses() and not back.outputs[0].is_graph_output():
+        graph.remove(back, safe=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from resnet_deploy.arrays import Array
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.quantization.histogram import BINS, Histogram
+from resnet_deploy.quantization.responses import Response
 from resnet_deploy.spec import CalibrationMethod
 
 _PERCENTILE = 0.99999
@@ -76,8 +77,12 @@ class QuantizationParameters:
         return np.asarray(np.clip(steps, low, high) * self.scale, np.float32)
 
 
-def choose_range(histogram: Histogram, method: CalibrationMethod) -> Range:
+def choose_range(
+    histogram: Histogram, method: CalibrationMethod, response: Response | None = None
+) -> Range:
     """Return the range that ``method`` picks from what was counted.
+
+    Least error is that of the ``response`` to the tensor, where there is one.
 
     Raises:
         DatasetError: nothing was counted.
@@ -87,6 +92,8 @@ def choose_range(histogram: Histogram, method: CalibrationMethod) -> Range:
     extremes = Range(min(histogram.low, 0.0), max(histogram.high, 0.0))
     if extremes.low == extremes.high:
         return extremes
+    if method is CalibrationMethod.MSE:
+        return _least_error(histogram, extremes, response)
     return _METHODS[method](histogram, extremes)
 
 
@@ -101,18 +108,23 @@ def _percentile(histogram: Histogram, extremes: Range) -> Range:
     return Range(max(extremes.low, min(low, 0.0)), min(extremes.high, max(high, 0.0)))
 
 
-def _least_error(histogram: Histogram, extremes: Range) -> Range:
+def _least_error(histogram: Histogram, extremes: Range, response: Response | None) -> Range:
     """Return the range of least mean squared error, clipping weighted, found end by end.
 
-    Inside, the error is uniform over a step: variance step^2 / 12. Outside it is the distance to
-    the end. Zeros are exact and do not count.
+    Inside, the error is uniform over a step: variance step^2 / 12, times the squared slope of the
+    ``response``. Outside it is the distance to the end, or between the responses. Zeros are exact
+    and do not count.
     """
     centers = histogram.centers
+    slope = 1.0 if response is None else response.slope(centers) ** 2
 
     def error(low: float, high: float) -> float:
         outside = np.maximum(low - centers, 0) + np.maximum(centers - high, 0)
         step = (high - low) / 255
-        squares = np.where(outside > 0, _CLIPPED * outside**2, step**2 / 12)
+        clipped = outside
+        if response is not None:
+            clipped = response.value(np.clip(centers, low, high)) - response.value(centers)
+        squares = np.where(outside > 0, _CLIPPED * clipped**2, slope * step**2 / 12)
         return float((histogram.counts * squares).sum())
 
     high = _best_end(extremes.high, lambda end: error(extremes.low, end))
@@ -166,5 +178,4 @@ _METHODS: dict[CalibrationMethod, Callable[[Histogram, Range], Range]] = {
     CalibrationMethod.MINMAX: lambda _, extremes: extremes,
     CalibrationMethod.PERCENTILE: _percentile,
     CalibrationMethod.ENTROPY: _least_divergence,
-    CalibrationMethod.MSE: _least_error,
 }

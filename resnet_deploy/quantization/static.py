@@ -30,6 +30,7 @@ from resnet_deploy.quantization.moments import layer_moments
 from resnet_deploy.quantization.plan import WEIGHTED, Plan, make_plan
 from resnet_deploy.quantization.qdq import write_qdq
 from resnet_deploy.quantization.ranges import QuantizationParameters, Range, choose_range
+from resnet_deploy.quantization.responses import responses
 from resnet_deploy.quantization.stages import Stage, stages_of
 from resnet_deploy.quantization.weights import (
     QuantizedWeights,
@@ -127,8 +128,11 @@ def quantize_static(
         prepared = equalize(prepared, batches, images=images, threads=threads, progress=progress)
     histograms = _histograms(prepared, spec, batches, images, statistics, threads, progress)
     graph, plan = _planned(prepared)
+    gated = responses(plan)
     parameters = {
-        name: QuantizationParameters.of(choose_range(histogram, spec.calibration_method))
+        name: QuantizationParameters.of(
+            choose_range(histogram, spec.calibration_method, gated.get(name))
+        )
         for name, histogram in histograms.items()
     }
     for value in plan.ranged:

@@ -107,7 +107,7 @@ class Deployment(Result):
                 if not op.accepted
             ]
         if self.verdict is not None and self.kept_fp32:
-            wrong.append(f"{self.verdict.keep_fp32}; --keep-slow writes it all the same")
+            wrong.append(f"{self.verdict.keep_fp32}; --keep-slow writes int8 all the same")
         return wrong[0] if wrong else "no file was written"
 
 

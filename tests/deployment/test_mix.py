@@ -14,10 +14,13 @@ from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.deployment import making
 from resnet_deploy.deployment.mix import find_mix
 from resnet_deploy.errors import CheckFailed, UnsupportedGraphError
-from resnet_deploy.judge import judge
+from resnet_deploy.judge import judge, judged_again
 from resnet_deploy.progress import silent
+from resnet_deploy.quantization.kernels import resolve_target
 from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.results import Deployment, Verdict, from_dict, to_dict
+from resnet_deploy.runners.cpu import isa
+from resnet_deploy.spec import TargetIsa
 from tests.support.graphs import noise, parse
 from tests.support.terminal import printed
 
@@ -99,6 +102,7 @@ def clocked(monkeypatch: pytest.MonkeyPatch, whole: float, mixed: float) -> None
         return replace(found, fp32_ns=times[0], int8_ns=times[1], macs=10**9, vnni=True)
 
     monkeypatch.setattr(making, "judge", judged)
+    monkeypatch.setattr(making, "judged_again", lambda verdict, *_: verdict)
     monkeypatch.setattr(making, "faster", lambda *_, **__: mixed / whole)
 
 
@@ -149,10 +153,44 @@ def test_fp32_is_kept_where_nothing_gains(tmp_path: Path, monkeypatch: pytest.Mo
     assert out.exists()
 
 
-def test_small_models_are_for_the_target_to_judge(tmp_path: Path) -> None:
+def test_the_clock_of_this_cpu_refuses_no_file_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocked(monkeypatch, 0.5, 0.6)
+    out = tmp_path / "int8.onnx"
+    made = api.deploy(foreign(tmp_path), out, target_isa=another_target())
+    assert made.passed
+    assert out.exists()
+    assert "this CPU's clock does not decide" in printed(made, width=600)
+
+
+def another_target() -> str:
+    here = resolve_target(TargetIsa.AUTO, isa())
+    return "x86-avx2" if here is not TargetIsa.X86_AVX2 else "portable"
+
+
+def test_what_was_refused_is_measured_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocked(monkeypatch, 0.94, 0.95)
+
+    def later(verdict: Verdict, *_: Any) -> Verdict:
+        return replace(verdict, fp32_ns=(2_000_000,) * 9, int8_ns=(1_000_000,) * 9)
+
+    monkeypatch.setattr(making, "judged_again", later)
     made = api.deploy(foreign(tmp_path), tmp_path / "int8.onnx")
     assert made.passed
     assert made.verdict is not None
+    assert made.verdict.float_stages == ()
+
+
+def test_small_models_are_for_the_target_to_judge(tmp_path: Path) -> None:
+    out = tmp_path / "int8.onnx"
+    made = api.deploy(foreign(tmp_path), out)
+    assert made.passed
+    assert made.verdict is not None
+    again = judged_again(made.verdict, tmp_path / "net.onnx", out, noise(1, 3, 16, 16, seed=0))
+    assert len(again.int8_ns) == len(again.fp32_ns) > len(made.verdict.int8_ns)
     slow = replace(made.verdict, fp32_ns=(1,) * 6, int8_ns=(2,) * 6)
     assert slow.offered
     assert not replace(slow, macs=10**9).offered
