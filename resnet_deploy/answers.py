@@ -21,6 +21,7 @@ from resnet_deploy.evaluation import check_finite, matched_outputs
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import AnswerAgreement, AnswerResult, LabelCounts
 from resnet_deploy.runners.base import infer_any
+from resnet_deploy.runners.classes import rows_of
 from resnet_deploy.runners.compare import cosines, decisions, difference, is_constant, nearest
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import NOTHING_TOLD, OutputKind, SessionSpec, Told
@@ -90,8 +91,7 @@ def score_answers(
             names = [image_name(dataset, index) for index in batch.indices]
             rows = zip(artifacts, runners, batch.inputs, pieces, strict=True)
             for artifact, runner, inputs, kept in rows:
-                values = infer_any(runner, inputs)
-                values = values.reshape(len(values), -1)
+                values = rows_of(artifact, infer_any(runner, inputs))
                 check_finite(artifact, values.astype(np.float64), names.__getitem__)
                 kept.append(values)
             read += batch.indices

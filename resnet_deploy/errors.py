@@ -21,6 +21,15 @@ accuracy, float operators left) is a result, not an exception, unless its ``chec
 
 from __future__ import annotations
 
+import re
+
+_CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_PLACE = re.compile(r"\S*\.(?:cc|h|cpp|hpp):\d+ ")
+"""Of a line of C++ in ONNX Runtime's source."""
+
+_ASSERTION = re.compile(r".*? was false\.?\s*")
+_SHORT_NAME = re.compile(r"(?:operator\(\)|\w+) ")
+
 
 class ResnetDeployError(Exception):
     """Base of every error that the user can act upon."""
@@ -77,6 +86,34 @@ def one_line(error: BaseException | str, most: int = 300) -> str:
     """
     text = " ".join(str(error).split())[:most]
     return text or type(error).__name__
+
+
+def runtime_reason(error: BaseException | str, most: int = 300) -> str:
+    """Return what an ``error`` of ONNX Runtime says in one line, without the C++ that it quotes.
+
+    Its messages hold codes, places in its source, signatures of functions and assertions.
+    """
+    text = _CODE.sub("", one_line(error, 10 * most))
+    while place := _PLACE.search(text):
+        behind = text[place.end() :]
+        said, asserted = _ASSERTION.subn("", behind, count=1)
+        if not asserted:
+            said = _behind_signature(behind)
+        text = text[: place.start()] + (said or "a check of its own failed")
+    return one_line(text, most)
+
+
+def _behind_signature(text: str) -> str:
+    """Return ``text`` without the C++ function that it begins with."""
+    name, opened, rest = text.partition("(")
+    if "::" not in name or not opened:
+        return _SHORT_NAME.sub("", text, count=1)
+    depth = 1
+    for index, letter in enumerate(rest):
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if not depth:
+            return rest[index + 1 :].strip().removeprefix("const ")
+    return ""
 
 
 def last_line(text: str, otherwise: str = "", most: int = 300) -> str:

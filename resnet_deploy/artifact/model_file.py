@@ -10,11 +10,13 @@ from google.protobuf.message import DecodeError
 
 from resnet_deploy.artifact.external_data import read_external_data, second_files
 from resnet_deploy.canonical import canonical
+from resnet_deploy.canonical.answers import tensors_for_answers
 from resnet_deploy.canonical.domain import name_default_domain
 from resnet_deploy.canonical.experimental import replace_experimental
 from resnet_deploy.canonical.inputs import allow_unlisted
 from resnet_deploy.canonical.metadata import last_metadata
 from resnet_deploy.canonical.order import sort_nodes
+from resnet_deploy.canonical.sizes import free_sizes
 from resnet_deploy.canonical.undescribed import describe_outputs
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError, one_line
 from resnet_deploy.graph.releases import FIRST_OPSET, opset_of
@@ -63,15 +65,7 @@ def read_file(path: Path) -> ReadFile:
     Raises:
         ArtifactError: as :func:`read_model`.
     """
-    model = parse_model(path)
-    read_external_data(model, path)
-    # What the checker refuses, and ONNX Runtime does not.
-    name_default_domain(model)
-    sort_nodes(model)
-    allow_unlisted(model)
-    replace_experimental(model)
-    describe_outputs(model)
-    last_metadata(model)
+    model = _whole_model(path)
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
@@ -83,6 +77,36 @@ def read_file(path: Path) -> ReadFile:
         raise type(error)(f"{path}: {error}") from error
     raised = opset < FIRST_OPSET <= opset_of(model)
     return ReadFile(model=model, as_it_was=not raised and before == _interface(model.graph))
+
+
+def plain_model(path: Path) -> onnx.ModelProto:
+    """Return the model at ``path`` as it is, but for outputs that are no tensors and odd sizes.
+
+    It computes what the file does with the same operators and types, so it takes as long. Where
+    ONNX Runtime has no kernels for its opset, it is the canonical model.
+
+    Raises:
+        ArtifactError, UnsupportedGraphError: as :func:`read_model`.
+    """
+    model = _whole_model(path)
+    if opset_of(model) < FIRST_OPSET:
+        return read_model(path)
+    tensors_for_answers(model)
+    free_sizes(model)
+    return model
+
+
+def _whole_model(path: Path) -> onnx.ModelProto:
+    """Return the model at ``path`` with its weights, and without what only the checker refuses."""
+    model = parse_model(path)
+    read_external_data(model, path)
+    name_default_domain(model)
+    sort_nodes(model)
+    allow_unlisted(model)
+    replace_experimental(model)
+    describe_outputs(model)
+    last_metadata(model)
+    return model
 
 
 def _interface(graph: onnx.GraphProto) -> list[tuple[str, str | None, bool]]:

@@ -17,6 +17,7 @@ from resnet_deploy.artifact.model_file import (
     TensorSpec,
     metadata_of,
     parse_model,
+    plain_model,
     read_file,
     read_model,
     tensor_spec,
@@ -166,8 +167,10 @@ def load(path: Path, told: Told = NOTHING_TOLD) -> Artifact:
         return as_told(describe(read.model, path), told)
     scratch = Scratch()
     copied = scratch.folder / path.name
-    forget_stored(read.model)
-    write_atomically(copied, _serialized(read.model, path))
+    plain = plain_model(path)
+    if len(read.model.graph.output) < len(plain.graph.output):
+        keep_output(plain, read.model.graph.output[0].name)
+    write_atomically(copied, _serialized(plain, path))
     artifact = replace(describe(read.model, path), copy=copied, scratch=scratch)
     if notice:
         artifact = replace(artifact, taken=notice, notices=(*artifact.notices, notice))
@@ -239,16 +242,20 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
     metadata = metadata_of(model)
     text = metadata.get(CARD_KEY)
     card = None if text is None else Card.from_json(text)
-    meaning = meaning_of(model.graph)
-    names = _fitting(class_names(metadata), meaning.values)
-    kind = kind_of(meaning, card, len(names))
     if card is None:
         # Reading a stranger's graph takes modules that our own files need not wait for.
         from resnet_deploy.artifact.foreign_contract import foreign_contract
+        from resnet_deploy.graph.answer_shape import sized_output
 
         contract, notices = foreign_contract(model.graph, spec, metadata)
+        usual = zip(spec.shape[1:], contract.shape, strict=True)
+        output = sized_output(model, [size or likely for size, likely in usual])
+        meaning = meaning_of(model.graph, output)
     else:
         contract, notices = card.preprocess, ()
+        meaning = meaning_of(model.graph)
+    names = _fitting(class_names(metadata), meaning.values)
+    kind = kind_of(meaning, card, len(names))
     return Artifact(
         path=path,
         sha256=sha256_of(path),

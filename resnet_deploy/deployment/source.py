@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
+
+import numpy as np
 
 from resnet_deploy.artifact.card import Card, WeightsSource
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import Artifact, make
 from resnet_deploy.artifact.output_kind import assumed_output
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
+from resnet_deploy.fp32_baseline import quiet_session
 from resnet_deploy.rewrites.bake_input import bake_input
 from resnet_deploy.rewrites.channels_first_input import channels_first_input
+from resnet_deploy.runners.base import infer_every
 from resnet_deploy.runners.cpu import MAKERS, versions
+from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import Family, InputFormat, ModelSpec, OutputKind, OutputSpec
 from resnet_deploy.version import __version__
 
@@ -21,6 +27,7 @@ def fp32_source(source: Artifact) -> Artifact:
 
     Raises:
         UnsupportedGraphError: it is int8 already, or resizes images itself.
+        RunnerError: ONNX Runtime can't run a foreign file, or it gives no row for each image.
     """
     path = source.path
     if source.quantized:
@@ -30,6 +37,12 @@ def fp32_source(source: Artifact) -> Artifact:
             f"{path} resizes images itself: quantize the file that export writes without "
             "--resize-in-graph"
         )
+    if source.card is None:
+        # Before minutes of calibration: what is compared in the end is a row for each image.
+        count = source.input.shape[0] or 1
+        blank = np.zeros((count, *source.image_shape), source.input.dtype)
+        with closing(OrtRunner(source.plain, quiet_session(1))) as runner:
+            infer_every(runner, blank)
     return replace(source, card=_card_of(source))
 
 

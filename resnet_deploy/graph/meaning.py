@@ -53,9 +53,9 @@ _NORMALISED_WIDTHS = (64, *_EMBEDDING_WIDTHS, 1024, 2048)
 class Meaning:
     """What a graph answers.
 
-    ``kind`` is None where nothing tells. ``probabilities``: values by class or label are from 0 to
-    1 already, not logits. ``values`` is how many the first output has for one image, None where the
-    file does not say. ``normalised``: they come out of a BatchNorm.
+    ``kind`` is None where nothing tells. ``probabilities``: values are from 0 to 1 already, not
+    logits, by class, label or pixel. ``values`` is how many the first output has for one image,
+    None where the file does not say. ``normalised``: they come out of a BatchNorm.
     """
 
     kind: OutputKind | None = None
@@ -97,7 +97,8 @@ class _Walk:
             return Meaning(kind=kind, probabilities=both)
         shape = _shape(self._outputs[0])
         if _is_map(shape, kinds[0]):
-            return Meaning(kind=OutputKind.FEATURES)
+            shares = self._of_values(ends[0], None).probabilities
+            return Meaning(kind=OutputKind.FEATURES, probabilities=shares)
         values = _product(shape)
         return self._of_values(
             ends[0], values if ends[0] is None else values or self._width(ends[0])
@@ -153,7 +154,7 @@ class _Walk:
 
     def _is_softmax(self, end: onnx.NodeProto) -> bool:
         """Whether ``end`` is Softmax, also written as Exp and a division by their sum."""
-        if end.op_type == "Softmax":
+        if end.op_type in ("Softmax", "QLinearSoftmax"):
             return True
         if end.op_type == "Normalizer":  # of ai.onnx.ml, by sums, as scikit-learn has it
             behind = self._node(end.input[0])
@@ -179,7 +180,7 @@ class _Walk:
 
     def _is_sigmoid(self, end: onnx.NodeProto) -> bool:
         """Whether ``end`` is a sigmoid, also written as ``1 / (1 + exp(-x))``."""
-        if end.op_type in ("Sigmoid", "HardSigmoid"):
+        if end.op_type in ("Sigmoid", "HardSigmoid", "QLinearSigmoid"):
             return True
         if end.op_type not in ("Div", "Reciprocal"):
             return False

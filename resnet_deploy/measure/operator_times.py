@@ -16,7 +16,7 @@ from typing import Any
 import onnx
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.errors import RunnerError, one_line
+from resnet_deploy.errors import RunnerError, runtime_reason
 from resnet_deploy.graph.optimized import OptimizedGraph
 from resnet_deploy.results.benchmark import OperatorKind, OperatorTime
 from resnet_deploy.runners.ort_runner import session_options
@@ -65,7 +65,9 @@ def profile_operators(
                 session.run(None, feed)
                 runs += 1
         except Exception as error:  # onnxruntime's exceptions share no base class
-            raise RunnerError(f"ONNX Runtime can't profile {path}: {one_line(error)}") from error
+            raise RunnerError(
+                f"ONNX Runtime can't profile {path}: {runtime_reason(error)}"
+            ) from error
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         graph = onnx.load(str(optimised), load_external_data=False).graph
     source = onnx.load(str(path), load_external_data=False).graph

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from resnet_deploy.errors import RunnerError, one_line
+from resnet_deploy.errors import RunnerError, runtime_reason
 from resnet_deploy.graph.layers import FLOAT_KEY
 from resnet_deploy.graph.optimized import OptimizedGraph
 from resnet_deploy.quantization.plan import INPUT_RANGE, OWN_RANGE
@@ -92,7 +92,9 @@ def _optimised(path: Path) -> onnx.ModelProto:
         try:
             ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class
-            raise RunnerError(f"ONNX Runtime refuses the int8 graph: {one_line(error)}") from error
+            raise RunnerError(
+                f"ONNX Runtime refuses the int8 graph: {runtime_reason(error)}"
+            ) from error
         return onnx.load(str(target))
 
 

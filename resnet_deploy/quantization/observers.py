@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.errors import RunnerError, one_line
+from resnet_deploy.errors import RunnerError, runtime_reason
 from resnet_deploy.processes.engine import Engine, WorkerPool, at_once
 from resnet_deploy.processes.messages import Data, Message, of_array, serve, to_array
 from resnet_deploy.processes.parent import ChildProcess
@@ -70,7 +70,7 @@ class _Observer:
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise RunnerError(
                 f"ONNX Runtime can't run the model on {list(piece.shape)} {piece.dtype}: "
-                f"{one_line(error)}"
+                f"{runtime_reason(error)}"
             ) from error
         return values
 

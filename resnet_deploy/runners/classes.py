@@ -37,9 +37,12 @@ def check_has_names(artifact: Artifact) -> None:
     """
     kind = artifact.output_kind
     if not kind.has_names:
-        what = f" ({artifact.values} values per image)" if artifact.values else ""
+        one = kind is OutputKind.FEATURES and len(artifact.outputs) == 1
+        what = f"{artifact.values} values per image" if artifact.values else str(artifact.output)
+        use = f"verify and quantize take it as it is; to name classes {_CLASSES}"
         raise UnsupportedGraphError(
-            f"{artifact.path} gives {kind.value}, not classes{what}: {_USES[kind]}"
+            f"{artifact.path} gives {kind.value}, not classes ({what}): "
+            f"{use if one else _USES[kind]}"
         )
     if kind is not OutputKind.TOP_K and "int" in artifact.output.dtype:
         raise UnsupportedGraphError(
@@ -116,10 +119,10 @@ def by_class(artifact: Artifact, values: Array) -> Array:
     softmax is the sigmoid. So the second class is chosen from 0.5 on, or from 0.
 
     Raises:
+        UnsupportedGraphError: see :func:`rows_of`.
         RunnerError: there is another number of values than one where one was told.
     """
-    # Some models keep the 1x1 of their last pooling.
-    rows: Array = values.reshape(len(values), -1)
+    rows = rows_of(artifact, values)
     if artifact.output_kind is not OutputKind.BINARY:
         return rows
     if rows.shape[1] != 1:
@@ -129,3 +132,20 @@ def by_class(artifact: Artifact, values: Array) -> Array:
         )
     first = 1 - rows if artifact.gives_probabilities else np.zeros_like(rows)
     return np.concatenate([first, rows], axis=1)
+
+
+def rows_of(artifact: Artifact, values: Array) -> Array:
+    """Return ``(N, values)`` of the first output of a file that gives a row for each image.
+
+    Raises:
+        UnsupportedGraphError: there are maps or sequences, of which nothing told before.
+    """
+    sizes = [size for size in values.shape[1:] if size != 1]
+    if len(sizes) > 1:
+        raise UnsupportedGraphError(
+            f"{artifact.path} gives {' x '.join(map(str, values.shape[1:]))} values per image: "
+            "maps or a sequence, not classes; say --output-kind features"
+        )
+    # Some models keep the 1x1 of their last pooling.
+    rows: Array = values.reshape(len(values), -1)
+    return rows

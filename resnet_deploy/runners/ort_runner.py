@@ -12,7 +12,7 @@ import onnx
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.model_file import TensorSpec, read_model
 from resnet_deploy.artifact.onnx_file import load
-from resnet_deploy.errors import RunnerError, SpecError, one_line
+from resnet_deploy.errors import RunnerError, SpecError, runtime_reason
 from resnet_deploy.runners.base import Runner, as_float32, as_taken, refused_batch
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.session_options import (
@@ -95,7 +95,7 @@ class OrtRunner(Runner):
         try:
             values: list[Array] = session.run(names, {self.input.name: batch})
         except Exception as error:  # onnxruntime's exceptions share no base class
-            raise refused_batch("ONNX Runtime", self._path, batch, one_line(error)) from error
+            raise refused_batch("ONNX Runtime", self._path, batch, runtime_reason(error)) from error
         return [as_float32(value) for value in values]
 
     def close(self) -> None:
@@ -186,7 +186,7 @@ def _set_attribute(options: onnxruntime.SessionOptions, key: str, value: str) ->
     except Exception as error:  # onnxruntime's exceptions share no base class
         raise SpecError(
             f"ONNX Runtime {ort.__version__} refuses the session option {key}={value}: "
-            f"{one_line(error)}"
+            f"{runtime_reason(error)}"
         ) from error
 
 
@@ -206,7 +206,7 @@ def open_session(model: Path | bytes, spec: SessionSpec) -> onnxruntime.Inferenc
     except Exception as error:  # onnxruntime's exceptions share no base class
         where = model if isinstance(model, Path) else "the model"
         raise RunnerError(
-            f"ONNX Runtime {ort.__version__} refuses {where}: {one_line(error)}"
+            f"ONNX Runtime {ort.__version__} refuses {where}: {runtime_reason(error)}"
         ) from error
 
 

@@ -221,3 +221,21 @@ def test_sigmoids_over_their_sum_are_probabilities(tmp_path: Path) -> None:
     shares = helper.make_node("Normalizer", ["s"], ["p"], domain="ai.onnx.ml", norm="L1")
     artifact = load(saved(tmp_path, [sigmoid, shares], [rows("p", 3)]))
     assert artifact.output_kind is OutputKind.SOFTMAX
+
+
+def test_a_copy_computes_in_the_precision_of_the_file(tmp_path: Path) -> None:
+    path = saved(tmp_path, [SOFTMAX, BEST], [rows("best", kind=TensorProto.INT64), rows("p", 3)])
+    model = onnx.load(path)
+    for value in (model.graph.input[0], model.graph.output[1]):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    for tensor in model.graph.initializer:
+        halves = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(halves, tensor.name))
+    onnx.save(model, path)
+    artifact = load(path)
+    assert artifact.plain != path
+    assert artifact.precision == "fp16"
+    feed = {"x": IMAGE.astype(np.float16)}
+    copied = ort.InferenceSession(str(artifact.plain), providers=["CPUExecutionProvider"])
+    whole = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(copied.run(None, feed)[0], whole.run(None, feed)[1])

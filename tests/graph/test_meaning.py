@@ -138,3 +138,14 @@ def test_a_width_that_embeddings_have_is_taken_for_one(
     found = meaning(f"p = GlobalAveragePool (x) r = Flatten (p) {body}", f"N, {width}", **weights)
     assert found.kind is None
     assert found.usual is usual
+
+
+@pytest.mark.parametrize(
+    ("operator", "kind"),
+    [("QLinearSoftmax", OutputKind.SOFTMAX), ("QLinearSigmoid", OutputKind.SIGMOID)],
+)
+def test_quantized_operators_give_probabilities_too(operator: str, kind: OutputKind) -> None:
+    model = parse("net (float[N, 3, 1, 1] x) => (float[N, 3] y) { q = Flatten(x) y = Relu(q) }")
+    model.graph.node[1].op_type = operator
+    found = meaning_of(model.graph)
+    assert (found.kind, found.probabilities) == (kind, True)

@@ -79,6 +79,20 @@ def test_numbers_side_by_side() -> None:
     assert side_by_side(maps[:1]) is maps[0]
 
 
+def plain(folder: Path) -> Any:
+    text = "net (float[N, 3, 2, 2] x) => (float[N, A] y) { y = Flatten(x) }"
+    onnx.save(parse(text), folder / "plain.onnx")
+    return load(folder / "plain.onnx")
+
+
+def test_maps_that_a_file_did_not_declare_are_no_classes(tmp_path: Path) -> None:
+    runner: Any = Fixed(np.zeros((1, 26, 1, 40)))
+    with pytest.raises(UnsupportedGraphError, match="26 x 1 x 40 values per image"):
+        class_scores(plain(tmp_path), runner, np.zeros((1, 3, 2, 2)))
+    runner = Fixed(np.arange(5.0).reshape(1, 5, 1, 1))
+    assert class_scores(plain(tmp_path), runner, np.zeros(1)).tolist() == [[0, 1, 2, 3, 4]]
+
+
 @pytest.mark.parametrize("tail", ["Squeeze(f)", "Transpose<perm = [1, 0]>(f)"])
 @pytest.mark.parametrize("batch", ["1", "N"])
 def test_an_output_without_a_row_for_each_image_is_refused(

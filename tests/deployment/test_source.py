@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from resnet_deploy.artifact.onnx_file import load
+from resnet_deploy.deployment.source import fp32_source
+from resnet_deploy.errors import RunnerError
+from tests.support.graphs import parse
+
+LETTERS = """net (float[N, 3, 4, 8] x) => (float[8, N, 3] y) {
+    rows = ReduceMean<axes = [2], keepdims = 0>(x)
+    y = Transpose<perm = [2, 0, 1]>(rows)
+}"""
+
+
+def test_answers_without_a_row_for_each_image_are_refused_before_calibration(
+    tmp_path: Path,
+) -> None:
+    onnx.save(parse(LETTERS, {"w": np.zeros(1, np.float32)}), tmp_path / "letters.onnx")
+    with pytest.raises(RunnerError, match=r"y has shape \[8, 1, 3\] for a batch of 1"):
+        fp32_source(load(tmp_path / "letters.onnx"))
