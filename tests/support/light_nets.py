@@ -60,7 +60,7 @@ def drawn(model: onnx.ModelProto) -> onnx.ModelProto:
 def _factors(graph: onnx.GraphProto) -> set[str]:
     """Return the constants that multiply a channel or are its variance."""
     behind = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Unsqueeze"}
-    found = set()
+    found: set[str] = set()
     for node in graph.node:
         if node.op_type == "BatchNormalization":
             found.update((node.input[1], node.input[4]))
