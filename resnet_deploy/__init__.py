@@ -43,8 +43,8 @@ if TYPE_CHECKING:
         verify_isa,
         witness,
     )
+    from resnet_deploy.artifact.artifact import Artifact
     from resnet_deploy.artifact.card import Card
-    from resnet_deploy.artifact.onnx_file import Artifact
     from resnet_deploy.data.datasets import Dataset
     from resnet_deploy.errors import (
         ArtifactError,
@@ -141,7 +141,7 @@ __all__ = [
 
 
 _NOUNS = (
-    *("results", "spec", "artifact.onnx_file", "artifact.card", "data.datasets"),
+    *("results", "spec", "artifact.artifact", "artifact.card", "data.datasets"),
     "models.network",
 )
 

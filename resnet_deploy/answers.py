@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import Artifact, opened_file
+from resnet_deploy.artifact.artifact import Artifact
+from resnet_deploy.artifact.onnx_file import opened_file
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.loader import image_name, prepared_batches
 from resnet_deploy.data.preprocess import input_preprocess

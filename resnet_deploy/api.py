@@ -8,7 +8,7 @@ Words that mean the same in every signature:
 
 - ``data`` and ``calibration``: a path (image folder, CIFAR batches, IDX, ``.npz`` or parquet files)
   or an open :class:`~resnet_deploy.data.datasets.Dataset`.
-- an artifact: an :class:`~resnet_deploy.artifact.onnx_file.Artifact`, or the path of an ONNX file.
+- an artifact: an :class:`~resnet_deploy.artifact.artifact.Artifact`, or the path of an ONNX file.
 - ``threads``: 0 means the physical cores that this process may use.
 - ``environment``: recorded in the result; by default what is found here, with the command that
   started Python.
@@ -63,7 +63,7 @@ from resnet_deploy.spec.model_request import ModelRequest
 
 if TYPE_CHECKING:
     from resnet_deploy.arrays import Array
-    from resnet_deploy.artifact.onnx_file import Artifact
+    from resnet_deploy.artifact.artifact import Artifact
     from resnet_deploy.data.datasets import Data, Dataset
     from resnet_deploy.models.network import Network
     from resnet_deploy.results import (
@@ -424,7 +424,7 @@ def deploy(
         environment: Recorded in the result.
         progress: Told about every stage.
     """
-    from resnet_deploy.artifact.onnx_file import Artifact
+    from resnet_deploy.artifact.artifact import Artifact
     from resnet_deploy.deployment.deploy import deploy as deploy_source
 
     budget = None
@@ -1491,7 +1491,7 @@ def _one_of(kind: type[E], value: str) -> E:
 
 def _artifact(given: Artifact | StrPath, told: Told = NOTHING_TOLD) -> Artifact:
     """Return the file ``given``, of which its user says ``told``."""
-    from resnet_deploy.artifact.onnx_file import Artifact
+    from resnet_deploy.artifact.artifact import Artifact
     from resnet_deploy.artifact.onnx_file import load as open_file
     from resnet_deploy.artifact.told import as_told
 

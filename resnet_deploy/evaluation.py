@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Accuracy
-from resnet_deploy.artifact.onnx_file import Artifact, opened_file
+from resnet_deploy.artifact.onnx_file import opened_file
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.labels import has_background, match_classes, output_names
 from resnet_deploy.data.loader import image_name, prepared_batches

@@ -15,8 +15,9 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Card
-from resnet_deploy.artifact.onnx_file import Artifact, make
+from resnet_deploy.artifact.onnx_file import make
 from resnet_deploy.dependencies import INSTALL, require
 from resnet_deploy.errors import ExportError, MissingDependencyError, SpecError, one_line
 from resnet_deploy.graph.module_names import module_of

@@ -8,7 +8,7 @@ from contextlib import closing
 import numpy as np
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.datasets import Data, opened
 from resnet_deploy.data.formats import convert

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from resnet_deploy.artifact.onnx_file import Artifact, opened_file
+from resnet_deploy.artifact.artifact import Artifact
+from resnet_deploy.artifact.onnx_file import opened_file
 from resnet_deploy.data.images import read_image
 from resnet_deploy.data.labels import has_background
 from resnet_deploy.data.loader import prepared_batches

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import Artifact, load_beside, opened_file
+from resnet_deploy.artifact.onnx_file import load_beside, opened_file
 from resnet_deploy.dependencies import INSTALL, require
 from resnet_deploy.errors import (
     ArtifactError,

@@ -18,8 +18,9 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.model_file import bytes_of, parse_model, read_model
-from resnet_deploy.artifact.onnx_file import Artifact, opened_file
+from resnet_deploy.artifact.onnx_file import opened_file
 from resnet_deploy.dependencies import require
 from resnet_deploy.graph.constants import ints
 from resnet_deploy.graph.module_names import module_of, torch_module

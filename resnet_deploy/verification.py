@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import Artifact, opened_file
+from resnet_deploy.artifact.onnx_file import opened_file
 from resnet_deploy.data.calibration import calibration_images, synthetic_calibration
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.formats import convert

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from resnet_deploy import api
-from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.models.network import Network

@@ -9,8 +9,9 @@ import onnx
 import pytest
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import ArtifactError, RunnerError
 from resnet_deploy.graph.layers import Layer
 from resnet_deploy.reference import FileReference, default_reference, fp32_beside

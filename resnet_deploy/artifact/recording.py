@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Card
-from resnet_deploy.artifact.onnx_file import Artifact, load, with_card
+from resnet_deploy.artifact.onnx_file import load, with_card
 from resnet_deploy.errors import ArtifactError
 
 

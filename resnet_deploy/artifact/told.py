@@ -11,7 +11,7 @@ from resnet_deploy.errors import SpecError
 from resnet_deploy.spec import InputContract, InputOptions, Learned, OutputKind, Told
 
 if TYPE_CHECKING:
-    from resnet_deploy.artifact.onnx_file import Artifact
+    from resnet_deploy.artifact.artifact import Artifact
 
 _EITHER = (OutputKind.BINARY, OutputKind.MULTI_LABEL)
 """Of logits or of probabilities: what computes them tells."""

@@ -8,8 +8,8 @@ from dataclasses import replace
 import onnx
 from torch import nn
 
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.batchnorm_witness.hypotheses import BYTES, Guess, answers, scalings
 from resnet_deploy.batchnorm_witness.trial import rebuilt
 from resnet_deploy.batchnorm_witness.witness import witness

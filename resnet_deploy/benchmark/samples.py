@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.artifact.artifact import Artifact
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.formats import encode
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from resnet_deploy.artifact.onnx_file import Artifact, load, load_beside
+from resnet_deploy.artifact.artifact import Artifact
+from resnet_deploy.artifact.onnx_file import load, load_beside
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.measure.affinity import reserve
 from resnet_deploy.results import BenchSubject

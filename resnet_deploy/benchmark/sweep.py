@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.benchmark.measure import measure
 from resnet_deploy.benchmark.samples import samples_for
 from resnet_deploy.benchmark.subjects import default_subjects, natural_batch_size

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.external_data import tensors_of
 from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import Artifact, load_beside, opened_file, with_card
+from resnet_deploy.artifact.onnx_file import load_beside, opened_file, with_card
 from resnet_deploy.bundles import cpp, mobile, node, triton, web
 from resnet_deploy.bundles.contract import Contract, contract_of
 from resnet_deploy.bundles.golden import GoldenCase, answers, golden_cases

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.runners.classes import check_has_classes

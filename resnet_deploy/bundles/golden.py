@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.bundles.contract import Contract
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.images import to_rgb

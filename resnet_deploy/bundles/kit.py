@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.bundles.contract import Contract
 from resnet_deploy.bundles.golden import Answer, GoldenCase
 from resnet_deploy.bundles.rendering import render, templates_in

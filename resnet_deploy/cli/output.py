@@ -21,7 +21,7 @@ from resnet_deploy.errors import ArtifactError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from resnet_deploy.artifact.onnx_file import Artifact
+    from resnet_deploy.artifact.artifact import Artifact
     from resnet_deploy.results import AnswerResult, Environment, EvalResult, IsaReport
     from resnet_deploy.results.base import Result
 

@@ -19,7 +19,7 @@ from resnet_deploy.spec import ChannelOrder, InputContract, ResizeMode
 from resnet_deploy.spec.input_words import INTERPOLATIONS
 
 if TYPE_CHECKING:
-    from resnet_deploy.artifact.onnx_file import Artifact
+    from resnet_deploy.artifact.artifact import Artifact
 
 _FLOATS = ("float32", "float16", "float64", "bfloat16")
 """Types of inputs that images are made for in float32: runners convert it."""

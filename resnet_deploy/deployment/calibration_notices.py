@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.evaluation import matched_outputs

@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.files import write_together
-from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.deployment.hearing import Heard, hear
 from resnet_deploy.deployment.making import Made, make_fp32, make_int8

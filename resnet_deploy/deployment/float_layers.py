@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.errors import DatasetError, SpecError

@@ -7,8 +7,8 @@ from importlib.util import find_spec
 
 import onnx
 
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.artifact.told import as_contract
 from resnet_deploy.data.calibration import calibration_images
 from resnet_deploy.data.datasets import Data

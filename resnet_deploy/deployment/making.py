@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.files import write_atomically
-from resnet_deploy.artifact.onnx_file import Artifact, with_card
+from resnet_deploy.artifact.onnx_file import with_card
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.deployment.calibration_notices import calibration_notices

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.files import check_folder
-from resnet_deploy.artifact.onnx_file import Artifact, check_replaceable
+from resnet_deploy.artifact.onnx_file import check_replaceable
 from resnet_deploy.data.calibration import (
     CalibrationImages,
     calibration_batch_size,

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import Artifact, make
+from resnet_deploy.artifact.onnx_file import make
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.images import to_rgb
 from resnet_deploy.data.preprocess import prepare

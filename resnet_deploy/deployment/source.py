@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Card, WeightsSource
 from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import Artifact, make
+from resnet_deploy.artifact.onnx_file import make
 from resnet_deploy.artifact.output_kind import assumed_output
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.fp32_baseline import quiet_session

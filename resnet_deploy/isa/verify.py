@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import Artifact, opened_file
+from resnet_deploy.artifact.artifact import Artifact
+from resnet_deploy.artifact.onnx_file import opened_file
 from resnet_deploy.errors import ArtifactError, MissingDependencyError, RunnerError, SpecError
 from resnet_deploy.isa.emulated import EmulatedLogits, emulate
 from resnet_deploy.isa.instruction_sets import Isa, is_native, isa_named

@@ -8,22 +8,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import Artifact, make
+from resnet_deploy.artifact.onnx_file import make
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantization.float_stages import fp32_stages, with_float
 from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.quantization.kernels import uses_matrix_product
 from resnet_deploy.quantization.stages import Stage
-from resnet_deploy.quantization.static import (
-    QuantizedNet,
-    fp32_stages,
-    quantize_static,
-    with_float,
-)
+from resnet_deploy.quantization.static import QuantizedNet, quantize_static
 from resnet_deploy.results import Inspection
 from resnet_deploy.spec import QuantSpec
 

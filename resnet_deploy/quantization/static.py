@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import logging
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import onnx
 import onnx_ir as ir
-from onnx import numpy_helper
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError, one_line
-from resnet_deploy.graph.layers import FLOAT_KEY
-from resnet_deploy.graph.releases import opset_of
 from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
-from resnet_deploy.passes import INT8_PASSES, counts_text, run_passes
 from resnet_deploy.passes.clean import clean
-from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantization.calibrate import CalibrationCache, observe
 from resnet_deploy.quantization.data_free import expected_histograms, expected_moments
@@ -27,21 +21,18 @@ from resnet_deploy.quantization.equalize import equalize, is_worth_it
 from resnet_deploy.quantization.exact_sums import align_sums
 from resnet_deploy.quantization.histogram import Histogram
 from resnet_deploy.quantization.moments import layer_moments
-from resnet_deploy.quantization.plan import WEIGHTED, Plan, make_plan
+from resnet_deploy.quantization.plan import Plan
+from resnet_deploy.quantization.prepare import layers_by_name, planned, prepare
 from resnet_deploy.quantization.qdq import write_qdq
 from resnet_deploy.quantization.ranges import QuantizationParameters, Range, choose_range
 from resnet_deploy.quantization.responses import responses
-from resnet_deploy.quantization.stages import Stage, stages_of
 from resnet_deploy.quantization.weights import (
     QuantizedWeights,
     layer_inputs,
     quantize_layers,
-    weighted_layers,
 )
-from resnet_deploy.rewrites.byte_input import byte_input
-from resnet_deploy.rewrites.opset import MAX_OPSET, MIN_OPSET, set_opset
-from resnet_deploy.rewrites.pixel_input import PIXELS_KEY, pixel_input
-from resnet_deploy.spec import Effort, FirstConv, InputContract, QuantSpec, TargetIsa
+from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
+from resnet_deploy.spec import Effort, InputContract, QuantSpec, TargetIsa
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +61,7 @@ class QuantizedNet:
             SpecError: a glob matches no layer.
             UnsupportedGraphError: there is nothing left to quantize.
         """
-        graph, plan = _planned(self.prepared, exclude)
+        graph, plan = planned(self.prepared, exclude)
         write_qdq(graph, plan, self.parameters, self.weights)
         clean(graph)  # what QuantizeLinear now does by itself
         quantized = ir.to_proto(graph)
@@ -121,19 +112,19 @@ def quantize_static(
         CheckpointError: ``trained`` has no range for a tensor.
         DatasetError: an activation is NaN or infinite.
     """
-    prepared = _prepare(model, preprocess, spec.first_conv)
+    prepared = prepare(model, preprocess, spec.first_conv)
     del model  # copies of the weights count in the peak memory
-    _planned(prepared, spec.exclude)  # a wrong glob is named before the work
+    planned(prepared, spec.exclude)  # a wrong glob is named before the work
     if trained is not None:
         return _as_trained(prepared, spec, trained)
     equalized: frozenset[str] = frozenset()
     if statistics is None and is_worth_it(prepared):
-        before = _layers(prepared)
+        before = layers_by_name(prepared)
         prepared = equalize(prepared, batches, images=images, threads=threads, progress=progress)
-        after = _layers(prepared)
+        after = layers_by_name(prepared)
         equalized = frozenset(name for name, layer in before.items() if after[name] != layer)
     histograms = _histograms(prepared, spec, batches, images, statistics, threads, progress)
-    graph, plan = _planned(prepared)
+    graph, plan = planned(prepared)
     gated = responses(plan)
     parameters = {
         name: QuantizationParameters.of(
@@ -170,7 +161,7 @@ def _as_trained(
     Scales of Adds were aligned before the training.
     """
     check_as_trained(spec)
-    graph, plan = _planned(prepared)
+    graph, plan = planned(prepared)
     parameters = {}
     for value in plan.ranged:
         name, known = str(value.name), _pixel_range(value)
@@ -209,137 +200,6 @@ def _of_every_tensor(
     return {str(value.name): parameters[str(source.name)] for value, source in plan.tensors.items()}
 
 
-def _cleaned(model: onnx.ModelProto) -> ir.Model:
-    """Return a copy of ``model`` that the default passes went over, with shapes.
-
-    A copy, because onnx_ir renames the tensors of the model that it was made from.
-    """
-    model = set_opset(model, min(max(opset_of(model), MIN_OPSET), MAX_OPSET))
-    graph = ir.from_proto(onnx.shape_inference.infer_shapes(model))
-    logger.info("before int8: %s", counts_text(run_passes(graph)))
-    return graph
-
-
-def _prepare(
-    model: onnx.ModelProto,
-    preprocess: InputContract | None,
-    first_conv: FirstConv,
-    in_float: Collection[str] = (),
-) -> onnx.ModelProto:
-    """Return ``model`` cleaned and rewritten for int8, but for the operators called ``in_float``.
-
-    It computes the same in fp32, but for the border of bytes: see ``rewrites/byte_input.py``.
-    """
-    if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
-        raise UnsupportedGraphError(
-            "the model is int8 already: quantize the fp32 file it came from"
-        )
-    graph = _cleaned(model)
-    for node in graph.graph:
-        if node.name in in_float:
-            node.metadata_props[FLOAT_KEY] = "faster"
-    front = graph.graph[0].name in in_float
-    widen = first_conv is FirstConv.AUTO and not front
-    results = {}
-    if not front:
-        results["byte_input"] = byte_input(graph, widen=widen)
-    stem = (space_to_depth_stem,) if widen else ()
-    results |= run_passes(graph, (*stem, *INT8_PASSES))
-    if preprocess is not None and preprocess.format.is_float and not front:
-        results["pixel_input"] = pixel_input(graph, preprocess)
-    clean(graph)
-    logger.info("for int8: %s", counts_text(results))
-    return ir.to_proto(graph)
-
-
-def fp32_stages(model: onnx.ModelProto) -> tuple[Stage, ...]:
-    """Return the stages of ``model``, fp32, as :func:`with_float` takes their operators."""
-    return stages_of(_cleaned(model))
-
-
-def with_float(
-    net: QuantizedNet,
-    model: onnx.ModelProto,
-    in_float: Collection[str],
-    *,
-    preprocess: InputContract | None,
-    first_conv: FirstConv,
-) -> QuantizedNet:
-    """Return ``net``, made of ``model``, with the operators called ``in_float`` as they were.
-
-    They are whole stages. Layers that are excluded by ``QuantizedNet.write`` keep the form that
-    int8 wants; these do not, and ONNX Runtime fuses them as in the fp32 file.
-
-    Raises:
-        UnsupportedGraphError: the int8 parameters do not fit what is left.
-    """
-    prepared = _prepare(model, preprocess, first_conv, in_float)
-    changed: list[str] = []
-    if net.equalized:
-        now, unscaled = _layers(prepared), _layers(_prepare(model, preprocess, first_conv))
-        changed = [name for name in net.equalized if now.get(name) != unscaled.get(name)]
-    if not changed:
-        _take_parameters(prepared, net.prepared, net.equalized)
-    were, now = _layers(net.prepared), _layers(prepared)
-    _, plan = _planned(prepared)
-    changed += [str(value.name) for value in plan.ranged if value.name not in net.parameters]
-    weighted = [str(node.name) for node in plan.nodes if node.op_type in WEIGHTED]
-    changed += [name for name in weighted if now.get(name) != were.get(name)]
-    if changed:
-        raise UnsupportedGraphError(
-            f"{min(changed)} is another one when a part of the net stays in float"
-        )
-    return replace(net, prepared=prepared)
-
-
-def _take_parameters(
-    model: onnx.ModelProto, source: onnx.ModelProto, layers: Collection[str]
-) -> None:
-    """Give ``layers`` of ``model`` the weights and biases that they have in ``source``, in place.
-
-    Factors of channels stand on both sides of a tensor, so a layer that stays float needs its own.
-    """
-    arrays = {tensor.name: tensor for tensor in source.graph.initializer}
-    own = {tensor.name: tensor for tensor in model.graph.initializer}
-    given = {node.name: node.input[1:3] for node in source.graph.node if node.name in layers}
-    for node in model.graph.node:
-        for index, name in enumerate(given.get(node.name, ()), start=1):
-            if name in own:
-                own[name].CopyFrom(arrays[name])
-            else:
-                own[name] = model.graph.initializer.add()
-                own[name].CopyFrom(arrays[name])
-            if index < len(node.input):
-                node.input[index] = name
-            else:
-                node.input.append(name)
-
-
-def _layers(model: onnx.ModelProto) -> dict[str, tuple[str, tuple[bytes, ...]]]:
-    """Return, by name, what each layer reads and its weight and bias, if these are constant."""
-    arrays = {tensor.name: tensor for tensor in model.graph.initializer}
-    return {
-        node.name: (node.input[0], tuple(_digest(arrays[name]) for name in node.input[1:3]))
-        for node in model.graph.node
-        if node.op_type in WEIGHTED and set(node.input[1:3]) <= set(arrays)
-    }
-
-
-def _digest(tensor: onnx.TensorProto) -> bytes:
-    return hashlib.sha256(numpy_helper.to_array(tensor).tobytes()).digest()
-
-
-def _planned(prepared: onnx.ModelProto, exclude: tuple[str, ...] = ()) -> tuple[ir.Model, Plan]:
-    """Return a copy of ``prepared`` to work on, and what of it is quantized."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(prepared)
-    graph = ir.from_proto(copy)
-    plan = make_plan(graph, exclude)
-    if not weighted_layers(graph, plan):
-        raise UnsupportedGraphError("the model has no convolution or linear layer to quantize")
-    return graph, plan
-
-
 def _histograms(
     prepared: onnx.ModelProto,
     spec: QuantSpec,
@@ -350,7 +210,7 @@ def _histograms(
     progress: Progress,
 ) -> dict[str, Histogram]:
     """Return a histogram of every tensor that gets a range, except of pixels."""
-    graph, plan = _planned(prepared)
+    graph, plan = planned(prepared)
     found = {} if statistics is None else expected_histograms(graph, plan, statistics)
     names = [
         str(value.name)

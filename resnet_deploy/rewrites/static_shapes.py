@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import onnx
 
-from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.errors import UnsupportedGraphError, one_line
 from resnet_deploy.graph.settling import settled
 from resnet_deploy.graph.skeleton import skeleton

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.errors import RunnerError, UnsupportedGraphError
 from resnet_deploy.runners.base import Runner, infer_every
 from resnet_deploy.spec import OutputKind

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.results import OutputDiff
 from resnet_deploy.runners.classes import by_class

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.describe import describe
 from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import describe
 from resnet_deploy.dependencies import INSTALL
 from resnet_deploy.errors import MissingDependencyError, RunnerError, SpecError, one_line
 from resnet_deploy.runners.base import Runner, refused_batch

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from resnet_deploy.artifact.onnx_file import Artifact
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.data.calibration import CalibrationImages, calibration_images
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.preprocess import input_preprocess

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import Artifact, make, write
+from resnet_deploy.artifact.onnx_file import make, write
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.deployment.float_layers import FloatLayers

@@ -14,8 +14,9 @@ import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import ResnetDeployError
 from resnet_deploy.fp32_baseline import Fp32Baseline
 from resnet_deploy.graph.constants import ints

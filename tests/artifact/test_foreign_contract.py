@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
-from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.artifact.artifact import Artifact
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.spec import ChannelOrder, InputFormat, Learned
 from tests.support.graphs import noise, parse
 

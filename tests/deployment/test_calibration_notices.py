@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnet_deploy.artifact.onnx_file import Artifact, load
+from resnet_deploy.artifact.artifact import Artifact
+from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.calibration import calibration_images, synthetic_calibration
 from resnet_deploy.deployment.calibration_notices import calibration_notices
 from resnet_deploy.spec import InputOptions, Learned

@@ -9,9 +9,10 @@ import onnx
 import pytest
 
 from resnet_deploy.errors import UnsupportedGraphError
+from resnet_deploy.quantization.float_stages import fp32_stages, with_float
 from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.quantization.stages import Stage
-from resnet_deploy.quantization.static import fp32_stages, quantize_static, with_float
+from resnet_deploy.quantization.static import quantize_static
 from resnet_deploy.spec import FirstConv, QuantSpec
 from tests.support.graphs import noise, parse, run
 

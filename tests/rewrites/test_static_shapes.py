@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
-from resnet_deploy.artifact.onnx_file import Artifact, describe
+from resnet_deploy.artifact.artifact import Artifact
+from resnet_deploy.artifact.describe import describe
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.rewrites.resize_front import resize_front
 from resnet_deploy.rewrites.static_shapes import with_shapes

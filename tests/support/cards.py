@@ -7,8 +7,9 @@ from typing import Any
 
 import onnx
 
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Accuracy, Card, WeightsSource
-from resnet_deploy.artifact.onnx_file import Artifact, save
+from resnet_deploy.artifact.onnx_file import save
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.spec import InputContract, resnet_spec
 from tests.support.graphs import noise, parse

@@ -8,8 +8,8 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from resnet_deploy.artifact import onnx_file as artifact
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Card, WeightsSource
-from resnet_deploy.artifact.onnx_file import Artifact
 from resnet_deploy.spec import Family, InputContract, ModelSpec
 from tests.support.contracts import square
 
