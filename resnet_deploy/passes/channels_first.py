@@ -9,6 +9,8 @@ the image without its axes ends there: ``mean_hw(T(x))`` is ``mean_hw(x)``.
 A graph whose input has channels last begins with the inverse alone. Where that stands behind a
 Pad (Keras' ``ZeroPadding2D``), ``T`` is put in front of the Pad, behind its inverse: next to a
 convolution the Pad goes into its window.
+
+It is one walk, and long because each kind of operator turns its own axes, pads and constants.
 """
 
 from __future__ import annotations
