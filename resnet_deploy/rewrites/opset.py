@@ -149,7 +149,7 @@ def _splits_aside(model: onnx.ModelProto) -> onnx.ModelProto:
     ONNX's converter knows no way back from opset 18.
 
     Raises:
-        ValueError: parts are of different sizes that no shape tells.
+        ExportError: parts are of different sizes that no shape tells.
     """
     result = copy.deepcopy(model)
     values = (*result.graph.value_info, *result.graph.output)
@@ -163,7 +163,10 @@ def _splits_aside(model: onnx.ModelProto) -> onnx.ModelProto:
         axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
         parts = [shapes[name].dim[axis].dim_value for name in node.output if name in shapes]
         if len(parts) != len(node.output) or len(set(parts)) != 1 or not parts[0]:
-            raise ValueError(f"the parts of {node.name} are of different or unknown sizes")
+            raise ExportError(
+                f"the parts of {node.name} are of different or unknown sizes, which opset 17 can't "
+                "say: use --opset 18, or a --target-ort that reads it"
+            )
         kept = [attribute for attribute in node.attribute if attribute.name != "num_outputs"]
         del node.attribute[:]
         node.attribute.extend(kept)

@@ -128,8 +128,8 @@ def test_the_variances_of_a_residual_sum_add_up() -> None:
 @pytest.mark.parametrize(
     ("body", "channels", "expected"),
     [
-        ("z = Add(a, offset)", 4, [1, 3, 2, 12]),
-        ("z = Mul(a, offset)", 4, [0, 2, -3, 32]),
+        ("s = Add(a, b) z = Add(s, offset)", 4, [2, 3, 2, 12]),
+        ("s = Add(a, b) z = Mul(s, offset)", 4, [1, 2, -3, 32]),
         ("z = Concat<axis=1>(a, b)", 8, [0, 1, -1, 8, 1, 0, 0, 0]),
         ("z = GlobalAveragePool(a)", 4, [0, 1, -1, 8]),
         ("z = AveragePool<kernel_shape=[3,3]>(a)", 4, [0, 1, -1, 8]),
