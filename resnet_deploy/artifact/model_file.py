@@ -43,7 +43,7 @@ class ReadFile:
 
     ``as_it_was``: a runtime that opens the file itself takes and gives what the model does. It is
     not where an output is no tensor, where the batch can't be anything but 0, or where ONNX Runtime
-    has no kernels for the opset.
+    has no kernels for the opset, or for ``spatial=0``.
     """
 
     model: onnx.ModelProto
@@ -70,13 +70,13 @@ def read_file(path: Path) -> ReadFile:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
         raise ArtifactError(f"{path} is not a valid ONNX model: {one_line(error)}") from error
-    before, opset = _interface(model.graph), opset_of(model)
+    before, has_kernels = _interface(model.graph), _has_kernels(model)
     try:
         canonical(model)
     except (ArtifactError, UnsupportedGraphError) as error:
         raise type(error)(f"{path}: {error}") from error
-    raised = opset < FIRST_OPSET <= opset_of(model)
-    return ReadFile(model=model, as_it_was=not raised and before == _interface(model.graph))
+    runs = has_kernels or opset_of(model) < FIRST_OPSET
+    return ReadFile(model=model, as_it_was=runs and before == _interface(model.graph))
 
 
 def plain_model(path: Path) -> onnx.ModelProto:
@@ -89,7 +89,7 @@ def plain_model(path: Path) -> onnx.ModelProto:
         ArtifactError, UnsupportedGraphError: as :func:`read_model`.
     """
     model = _whole_model(path)
-    if opset_of(model) < FIRST_OPSET:
+    if not _has_kernels(model):
         return read_model(path)
     tensors_for_answers(model)
     free_sizes(model)
@@ -107,6 +107,18 @@ def _whole_model(path: Path) -> onnx.ModelProto:
     describe_outputs(model)
     last_metadata(model)
     return model
+
+
+def _has_kernels(model: onnx.ModelProto) -> bool:
+    """Whether ONNX Runtime runs ``model`` also where it optimises nothing.
+
+    A BatchNormalization with ``spatial=0`` and arrays of channels (MXNet's exporter) only runs
+    where it is folded into a convolution.
+    """
+    norms = (node for node in model.graph.node if node.op_type == "BatchNormalization")
+    attributes = (given for node in norms for given in node.attribute)
+    odd = any(given.name == "spatial" and not given.i for given in attributes)
+    return opset_of(model) >= FIRST_OPSET and not odd
 
 
 def _interface(graph: onnx.GraphProto) -> list[tuple[str, str | None, bool]]:

@@ -268,9 +268,18 @@ def _concat(node: onnx.NodeProto, old: OldGraph) -> list[onnx.NodeProto]:
 def _batchnorm(node: onnx.NodeProto, old: OldGraph) -> list[onnx.NodeProto]:
     if any(node.output[1:]) or (old.opset < _TESTS and not _int(node, "is_test", 0)):
         raise CantRaiseError(node, "it is in training mode, normalising each batch by itself")
-    if not _int(node, "spatial", 1):
+    if not _int(node, "spatial", 1) and not _has_channel_statistics(node, old):
         return _pixelwise_norm(node, old)
     return [old.without(node, "spatial", "is_test", "consumed_inputs", "momentum")]
+
+
+def _has_channel_statistics(node: onnx.NodeProto, old: OldGraph) -> bool:
+    """Whether ``spatial=0`` contradicts the arrays, as MXNet's exporter wrote it: these are right.
+
+    ONNX Runtime reads it like that where it folds the operator into a convolution.
+    """
+    arrays = [old.stored(name) for name in node.input[1:5]]
+    return all(array is not None and array.ndim == 1 for array in arrays)
 
 
 def _pixelwise_norm(node: onnx.NodeProto, old: OldGraph) -> list[onnx.NodeProto]:
@@ -281,9 +290,7 @@ def _pixelwise_norm(node: onnx.NodeProto, old: OldGraph) -> list[onnx.NodeProto]
         raise CantRaiseError(node, "spatial=0, and its statistics are not stored")
     if any(array.ndim != old.rank(node) - 1 for array in known):
         raise CantRaiseError(
-            node,
-            "spatial=0 asks for statistics of each pixel, but they are of channels: set spatial to "
-            "1 if these are meant",
+            node, "spatial=0, and its statistics are neither of channels nor of pixels"
         )
     given = _attribute(node, "epsilon")
     gamma, beta, mean, variance = known

@@ -12,7 +12,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.model_file import read_file, read_model
 from resnet_deploy.canonical import canonical
 from resnet_deploy.canonical.raising import reason_to_stay
 from resnet_deploy.graph.releases import opset_of
@@ -109,7 +109,11 @@ def test_the_raised_graph_computes_the_same(
 @pytest.mark.parametrize(
     ("body", "opset", "reason"),
     [
-        ("y = BatchNormalization<spatial=0>(x, a, b, c, d)", 8, "set spatial to"),
+        (
+            "y = BatchNormalization<spatial=0>(x, a, b, e, f)",
+            8,
+            "neither of channels nor of pixels",
+        ),
         ("y, m, v, s, t = BatchNormalization(x, a, b, c, d)", 9, "training mode"),
         ("y = BatchNormalization(x, a, b, c, d)", 6, "training mode"),
         ("y, mask = Dropout(x)\n z = Cast<to=1>(mask)", 10, "its mask is read"),
@@ -117,11 +121,24 @@ def test_the_raised_graph_computes_the_same(
     ],
 )
 def test_what_opset_13_can_not_say_stays_as_it_is(body: str, opset: int, reason: str) -> None:
-    model = model_of(f"g ({IMAGE}) => (float y) {{ {body} }}", opset, PER_CHANNEL)
+    arrays = {**PER_CHANNEL, "e": PER_PIXEL["c"], "f": PER_PIXEL["d"]}
+    model = model_of(f"g ({IMAGE}) => (float y) {{ {body} }}", opset, arrays)
     before = model.SerializeToString()
     assert canonical(model) == 0
     assert model.SerializeToString() == before
     assert reason in reason_to_stay(model)
+
+
+def test_statistics_of_channels_are_of_channels_whatever_spatial_says(tmp_path: Path) -> None:
+    text = (
+        f"g ({IMAGE}) => (float[2,4,6,5] y) {{ y = BatchNormalization<spatial=0>(x, a, b, c, d) }}"
+    )
+    onnx.save(model_of(text, 8, PER_CHANNEL), tmp_path / "net.onnx")
+    read = read_file(tmp_path / "net.onnx")
+    assert not read.as_it_was, "ONNX Runtime refuses it where no convolution is in front"
+    x = noise(2, 4, 6, 5)
+    meant = model_of(text.replace("spatial=0", "spatial=1"), 8, PER_CHANNEL)
+    np.testing.assert_allclose(answer(read.model, x)[0], answer(meant, x)[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
