@@ -6,6 +6,7 @@ given to ``resnet-deploy quantize`` with photos, as a user would. What is record
 it: the exit code and the message, operators left in float, and of a file that was written how much
 faster it is than the file it was made of (ONNX Runtime, one thread, batch size 1, in turns), and
 how close its answers are on photos that did not calibrate it, both files run by plain ONNX Runtime.
+It is one script, so it is long: making, quantizing, measuring and the table, from top to bottom.
 
 Run it as ``python bench/foreign.py --photos DIR --python VENV/bin/python --wheels DIR`` where VENV
 has timm, torchvision, onnx and onnxscript, and DIR the wheels (``pip download --no-deps`` what

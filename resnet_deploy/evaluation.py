@@ -1,4 +1,7 @@
-"""Accuracy of a model on a labelled dataset, and how far it is from another model."""
+"""Accuracy of a model on a labelled dataset, and how far it is from another model.
+
+It is one verb, and a little long: the paired comparison reads what the single one keeps.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import CARD_KEY, Card
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.metadata import class_names
-from resnet_deploy.artifact.model_file import TensorSpec, metadata_of, parse_model, tensor_spec
+from resnet_deploy.artifact.model_file import TensorSpec, metadata_of, tensor_spec
 from resnet_deploy.artifact.output_kind import PROBABILITIES, assumed_output, is_guess, kind_of
 from resnet_deploy.canonical.floats import stored_types
 from resnet_deploy.errors import ArtifactError
@@ -27,8 +27,11 @@ _MOST_SHOWN = 4
 """Inputs that a message lists."""
 
 
-def describe(model: onnx.ModelProto, path: Path) -> Artifact:
-    """Return the artifact that ``model``, read from ``path``, is."""
+def describe(model: onnx.ModelProto, path: Path, *, opset: int | None = None) -> Artifact:
+    """Return the artifact that ``model``, read from ``path``, is.
+
+    ``opset`` is that of the file, where ``model`` was raised to another one.
+    """
     initializers = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in initializers]
     if len(inputs) != 1 or not model.graph.output:
@@ -60,7 +63,7 @@ def describe(model: onnx.ModelProto, path: Path) -> Artifact:
     return Artifact(
         path=path,
         sha256=sha256_of(path),
-        opset=opset_of(model if card is not None else parse_model(path)),
+        opset=opset_of(model) if opset is None else opset,
         input=spec,
         outputs=tuple(_as_stored(tensor_spec(value), stored) for value in model.graph.output),
         output_kind=kind or meaning.usual,

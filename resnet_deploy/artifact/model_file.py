@@ -43,11 +43,12 @@ class ReadFile:
 
     ``as_it_was``: a runtime that opens the file itself takes and gives what the model does. It is
     not where an output is no tensor, where the batch can't be anything but 0, or where ONNX Runtime
-    has no kernels for the opset, or for ``spatial=0``.
+    has no kernels for the opset, or for ``spatial=0``. ``opset`` is the file's own.
     """
 
     model: onnx.ModelProto
     as_it_was: bool
+    opset: int
 
 
 def read_model(path: Path) -> onnx.ModelProto:
@@ -70,13 +71,14 @@ def read_file(path: Path) -> ReadFile:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
         raise ArtifactError(f"{path} is not a valid ONNX model: {one_line(error)}") from error
-    before, has_kernels = _interface(model.graph), _has_kernels(model)
+    before, has_kernels, opset = _interface(model.graph), _has_kernels(model), opset_of(model)
     try:
         canonical(model)
     except (ArtifactError, UnsupportedGraphError) as error:
         raise type(error)(f"{path}: {error}") from error
     runs = has_kernels or opset_of(model) < FIRST_OPSET
-    return ReadFile(model=model, as_it_was=runs and before == _interface(model.graph))
+    same = runs and before == _interface(model.graph)
+    return ReadFile(model=model, as_it_was=same, opset=opset)
 
 
 def plain_model(path: Path) -> onnx.ModelProto:

@@ -48,14 +48,14 @@ def load(path: Path, told: Told = NOTHING_TOLD) -> Artifact:
     read = read_file(path)
     notice = _take_output(read.model, path, told.output_name)
     if notice is None and read.as_it_was:
-        return as_told(describe(read.model, path), told)
+        return as_told(describe(read.model, path, opset=read.opset), told)
     scratch = Scratch()
     copied = scratch.folder / path.name
     plain = plain_model(path)
     if len(read.model.graph.output) < len(plain.graph.output):
         keep_output(plain, read.model.graph.output[0].name)
     write_atomically(copied, _serialized(plain, path))
-    artifact = replace(describe(read.model, path), copy=copied, scratch=scratch)
+    artifact = replace(describe(read.model, path, opset=read.opset), copy=copied, scratch=scratch)
     if notice:
         artifact = replace(artifact, taken=notice, notices=(*artifact.notices, notice))
     return as_told(artifact, told)

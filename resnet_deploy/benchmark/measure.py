@@ -1,4 +1,7 @@
-"""The benchmark itself: processes, rounds, and what is kept of them."""
+"""The benchmark itself: processes, rounds, and what is kept of them.
+
+It is one loop with what it opens and closes, which is read together.
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 import onnx
 
+from resnet_deploy.canonical.order import every_node
+
 _SPELLED_OUT = "ai.onnx"
 
 
@@ -24,15 +26,10 @@ def name_default_domain(model: onnx.ModelProto) -> int:
 
 
 def _rename(nodes: Iterable[onnx.NodeProto]) -> int:
-    changed = 0
-    for node in nodes:
-        if node.domain == _SPELLED_OUT:
-            node.domain = ""
-            changed += 1
-        for attribute in node.attribute:
-            for subgraph in (attribute.g, *attribute.graphs):
-                changed += _rename(subgraph.node)
-    return changed
+    named = [node for node in every_node(nodes) if node.domain == _SPELLED_OUT]
+    for node in named:
+        node.domain = ""
+    return len(named)
 
 
 def _merge(owner: onnx.ModelProto | onnx.FunctionProto) -> int:

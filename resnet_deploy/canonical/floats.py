@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 import onnx
 
+from resnet_deploy.canonical.order import set_nodes
 from resnet_deploy.errors import ArtifactError, one_line
 
 _FLOAT: Final = onnx.TensorProto.FLOAT
@@ -150,8 +151,7 @@ def _drop_casts(graph: onnx.GraphProto) -> int:
         else:
             renamed[node.output[0]] = node.input[0]
     if dropped:
-        del graph.node[:]
-        graph.node.extend(kept)
+        set_nodes(graph, kept)
     return dropped
 
 

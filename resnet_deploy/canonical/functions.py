@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import onnx
 from onnx import inliner
 
-from resnet_deploy.canonical.order import set_nodes
+from resnet_deploy.canonical.order import every_node, set_nodes
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.graph.releases import opset_of
 
@@ -85,11 +85,7 @@ def _since(name: str, opset: int) -> int:
 
 def _operators(nodes: Iterable[onnx.NodeProto]) -> Iterator[_Key]:
     """Yield domain and name of each of ``nodes``, those of subgraphs too."""
-    for node in nodes:
-        yield node.domain, node.op_type
-        for attribute in node.attribute:
-            for subgraph in (attribute.g, *attribute.graphs):
-                yield from _operators(subgraph.node)
+    yield from ((node.domain, node.op_type) for node in every_node(nodes))
 
 
 def _check_size(model: onnx.ModelProto) -> None:

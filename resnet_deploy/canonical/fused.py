@@ -16,8 +16,11 @@ import numpy as np
 import onnx
 from onnx import NodeProto, helper, numpy_helper
 
+from resnet_deploy.canonical.order import set_nodes
 from resnet_deploy.canonical.outputs import drop_unused
 from resnet_deploy.errors import UnsupportedGraphError
+from resnet_deploy.graph.constants import unique_name
+from resnet_deploy.graph.releases import opset_of
 
 _MICROSOFT = "com.microsoft"
 _BLOCKED = ("com.microsoft.nchwc", "com.ms.internal.nhwc")
@@ -52,8 +55,7 @@ def unfuse(model: onnx.ModelProto) -> int:
         apart = [] if rule is None else rule(node, writer)
         done += bool(apart)
         nodes += apart or [node]
-    del graph.node[:]
-    graph.node.extend(nodes)
+    set_nodes(graph, nodes)
     drop_unused(model)
     return done
 
@@ -63,16 +65,12 @@ class _Writer:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._graph = model.graph
-        versions = [e.version for e in model.opset_import if e.domain in ("", "ai.onnx")]
-        self.opset = max(versions, default=0)
+        self.opset = opset_of(model)
         self._taken = {tensor.name for tensor in model.graph.initializer}
         self._taken |= {name for node in model.graph.node for name in (*node.input, *node.output)}
 
     def name(self, stem: str) -> str:
-        found, number = stem, 0
-        while found in self._taken:
-            number += 1
-            found = f"{stem}_{number}"
+        found = unique_name(stem, self._taken)
         self._taken.add(found)
         return found
 

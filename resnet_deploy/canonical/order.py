@@ -50,11 +50,17 @@ def set_nodes(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> None:
 
 def read_by(node: onnx.NodeProto) -> Iterator[str]:
     """Yield what ``node`` reads, subgraphs included: they see the tensors around them."""
-    yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        for subgraph in (attribute.g, *attribute.graphs):
-            for inner in subgraph.node:
-                yield from read_by(inner)
+    for inner in every_node([node]):
+        yield from (name for name in inner.input if name)
+
+
+def every_node(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Yield each of ``nodes``, followed by those of its subgraphs."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            for subgraph in (attribute.g, *attribute.graphs):
+                yield from every_node(subgraph.node)
 
 
 def _order(waits: list[set[int]]) -> list[int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import onnx
 
-from resnet_deploy.canonical.order import read_by
+from resnet_deploy.canonical.order import every_node, read_by, set_nodes
 
 
 def keep_output(model: onnx.ModelProto, name: str) -> None:
@@ -35,8 +35,7 @@ def drop_unused(model: onnx.ModelProto) -> None:
     weights = [tensor for tensor in graph.initializer if tensor.name in needed]
     inputs = [value for value in graph.input if value.name in needed]
     if len(nodes) < len(graph.node):
-        del graph.node[:]
-        graph.node.extend(nodes)
+        set_nodes(graph, nodes)
     if len(weights) < len(graph.initializer):
         del graph.initializer[:]
         graph.initializer.extend(weights)
@@ -52,8 +51,4 @@ def drop_unused(model: onnx.ModelProto) -> None:
 
 def domains_of(graph: onnx.GraphProto) -> Iterator[str]:
     """Yield the domain of every operator of ``graph``, those inside subgraphs too."""
-    for node in graph.node:
-        yield node.domain
-        for attribute in node.attribute:
-            for subgraph in (attribute.g, *attribute.graphs):
-                yield from domains_of(subgraph)
+    yield from (node.domain for node in every_node(graph.node))

@@ -35,6 +35,10 @@ def prepare(
     """Return ``model`` cleaned and rewritten for int8, but for the operators called ``in_float``.
 
     It computes the same in fp32, but for the border of bytes: see ``rewrites/byte_input.py``.
+
+    Raises:
+        UnsupportedGraphError: it is int8 already.
+        ExportError: an operator can't be expressed in an opset that int8 needs.
     """
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         raise UnsupportedGraphError(
@@ -70,7 +74,11 @@ def cleaned(model: onnx.ModelProto) -> ir.Model:
 
 
 def planned(prepared: onnx.ModelProto, exclude: tuple[str, ...] = ()) -> tuple[ir.Model, Plan]:
-    """Return a copy of ``prepared`` to work on, and what of it is quantized."""
+    """Return a copy of ``prepared`` to work on, and what of it is quantized.
+
+    Raises:
+        UnsupportedGraphError: nothing of it can be.
+    """
     copy = onnx.ModelProto()
     copy.CopyFrom(prepared)
     graph = ir.from_proto(copy)

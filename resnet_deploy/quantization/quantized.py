@@ -94,7 +94,7 @@ class Calibrated:
         if in_float := {node for stage in stages for node in stage.nodes}:
             net = with_float(
                 net,
-                read_model(self.fp32.path),
+                read_model(self.fp32.plain),
                 in_float,
                 preprocess=self.images.preprocess,
                 first_conv=spec.first_conv,
@@ -109,7 +109,7 @@ class Calibrated:
 
     def stages(self) -> tuple[Stage, ...]:
         """Return the parts of the net that can stay in float, in order."""
-        return fp32_stages(read_model(self.fp32.path))
+        return fp32_stages(read_model(self.fp32.plain))
 
     def _data(self) -> dict[str, Any]:
         """Return what the card says about where the ranges come from."""
