@@ -302,7 +302,7 @@ def quantize(
     from resnet_deploy.deployment.calibration_notices import calibration_notices
     from resnet_deploy.deployment.hearing import hear
     from resnet_deploy.deployment.plan import SYNTHETIC_NOTICE, for_cpu, images_for, known_of
-    from resnet_deploy.deployment.source import fp32_source, with_input
+    from resnet_deploy.deployment.source import check_source, with_first_card, with_input
     from resnet_deploy.quantization.quantized import NOTHING_KNOWN, accepted
     from resnet_deploy.quantization.quantized import quantize as quantize_artifact
 
@@ -320,13 +320,13 @@ def quantize(
     )
     spec = for_cpu(spec, _here(environment))
     given = _data(calibration, follow_links=follow_links)
-    heard = hear(
-        _heard(fp32, output_kind, output_name, input_options), given, seed=seed, progress=progress
-    )
+    told = _heard(fp32, output_kind, output_name, input_options)
+    check_source(told)
+    heard = hear(told, given, seed=seed, progress=progress)
     for warning in heard.warnings:
         logger.warning("%s", warning)
     source = with_input(
-        fp32_source(heard.artifact),
+        with_first_card(heard.artifact),
         None if input is None else _one_of(InputFormat, input),
     )
     images = images_for(spec, given, input_preprocess(source))

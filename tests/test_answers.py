@@ -303,10 +303,10 @@ def test_what_a_bundle_has_no_code_for_is_refused(tmp_path: Path, kind: str) -> 
 
 
 def test_what_was_told_is_kept_in_the_card(tmp_path: Path) -> None:
-    from resnet_deploy.deployment.source import fp32_source
+    from resnet_deploy.deployment.source import with_first_card
 
     file = as_kind(load(foreign(tmp_path / "m.onnx", EACH, SIGMOID)), OutputKind.MULTI_LABEL)
-    card = fp32_source(file).card
+    card = with_first_card(file).card
     assert card is not None
     assert (card.output.kind, card.model.num_classes) == (OutputKind.MULTI_LABEL, 3)
     again = as_kind(replace(file, card=card), OutputKind.SIGMOID)

@@ -15,27 +15,11 @@ from resnet_deploy.deployment.hearing import Heard, hear
 from resnet_deploy.deployment.making import Made, make_fp32, make_int8
 from resnet_deploy.deployment.plan import Plan, make_plan
 from resnet_deploy.deployment.resizing import check_resize, with_resize
-from resnet_deploy.errors import UnsupportedGraphError
+from resnet_deploy.deployment.source import check_source
 from resnet_deploy.models.network import Network
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Deployment, Environment
 from resnet_deploy.spec.deploy import DeploySpec
-
-
-def check_answers(source: Artifact) -> None:
-    """Refuse a file whose answers are not one a picture, before it is run for minutes.
-
-    Recognisers of text may give ``(steps, N, characters)``.
-
-    Raises:
-        UnsupportedGraphError: the first size of its output is another than the batch.
-    """
-    batch, (first, *rest) = source.input.shape[0], source.output.shape or (None,)
-    if first is not None and first > 1 and first != batch and len(rest) > 1:
-        raise UnsupportedGraphError(
-            f"{source.path} gives {source.output}: its first axis is not the batch, so answers "
-            "can't be compared picture by picture: export it with the batch in front"
-        )
 
 
 def deploy(
@@ -64,7 +48,7 @@ def deploy(
     """
     begin = time.perf_counter()
     if isinstance(source, Artifact):
-        check_answers(source)
+        check_source(source)
     heard = Heard(source=source)
     if spec.witness:
         heard = hear(source, calibration, seed=spec.quant.seed, progress=progress)

@@ -19,7 +19,7 @@ from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.labels import match_classes
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.deployment.hearing import Heard
-from resnet_deploy.deployment.source import fp32_source, with_input
+from resnet_deploy.deployment.source import with_first_card, with_input
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.models.network import Network
 from resnet_deploy.quantization.kernels import resolve_target
@@ -148,7 +148,7 @@ def _plan_of_file(
             "--output-stride, --resize-in-graph, --batch-size, --opset, --target-ort, --no-fold "
             "and --no-simplify, which a network takes"
         )
-    fp32 = fp32_source(source)
+    fp32 = with_first_card(source)
     if (spec.sensitivity or spec.budget is not None) and not source.output_kind.has_classes:
         raise SpecError(
             f"--sensitivity, --max-drop and --min-agreement compare classes, and {source.path} "

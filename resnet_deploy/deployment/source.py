@@ -23,8 +23,8 @@ from resnet_deploy.spec import Family, InputFormat, ModelSpec, OutputKind, Outpu
 from resnet_deploy.version import __version__
 
 
-def fp32_source(source: Artifact) -> Artifact:
-    """Return ``source``, which can be quantized; a foreign file gets a first card.
+def check_source(source: Artifact) -> None:
+    """Refuse a file that can't be quantized, before minutes of work on it.
 
     Raises:
         UnsupportedGraphError: it is int8 already, or resizes images itself.
@@ -39,11 +39,15 @@ def fp32_source(source: Artifact) -> Artifact:
             "--resize-in-graph"
         )
     if source.card is None:
-        # Before minutes of calibration: what is compared in the end is a row for each image.
+        # What is compared in the end is a row for each image.
         count = source.input.shape[0] or 1
         blank = np.zeros((count, *source.image_shape), source.input.dtype)
         with closing(OrtRunner(source.plain, quiet_session(1))) as runner:
             infer_every(runner, blank)
+
+
+def with_first_card(source: Artifact) -> Artifact:
+    """Return ``source`` with a card: a foreign file gets its first one."""
     return replace(source, card=_card_of(source))
 
 
@@ -57,7 +61,7 @@ def with_input(source: Artifact, wanted: InputFormat | None) -> Artifact:
         UnsupportedGraphError: the graph can't be fed bytes.
     """
     card, found = source.card, source.preprocess.format
-    assert card is not None, "fp32_source gives one"
+    assert card is not None, "with_first_card gives one"
     if wanted is None or wanted is found:
         return source
     if not found.is_float or wanted is InputFormat.FLOAT_NHWC:

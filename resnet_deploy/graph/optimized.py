@@ -33,7 +33,10 @@ class OptimizedGraph:
         """Return the file's node that became ``node``, or None where ONNX Runtime put it in."""
         stem = _SUFFIX.sub("", node.name)
         found = self._sources.get(node.name) or self._sources.get(stem) or self._source_of.get(stem)
-        return None if found is None else self._computing(node, found)
+        if found is None:  # it may have no name in the file, but the same output
+            found = self._source_of.get(node.output[0])
+            return found if found is not None and found.op_type == node.op_type else None
+        return self._computing(node, found)
 
     def module(self, node: onnx.NodeProto) -> str:
         """Return the torch module of ``node``; what was put in belongs to what it reads."""

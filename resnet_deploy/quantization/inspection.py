@@ -8,7 +8,7 @@ in float is named with the reason.
 from __future__ import annotations
 
 import tempfile
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,7 +19,9 @@ from onnx import numpy_helper
 
 from resnet_deploy.errors import RunnerError, runtime_reason
 from resnet_deploy.graph.layers import FLOAT_KEY
+from resnet_deploy.graph.links import Links
 from resnet_deploy.graph.optimized import OptimizedGraph
+from resnet_deploy.quantization.float_operators import is_float_everywhere, may_be_part
 from resnet_deploy.quantization.plan import INPUT_RANGE, OWN_RANGE
 from resnet_deploy.results import FloatOp, Inspection
 from resnet_deploy.runners.ort_runner import session_options
@@ -29,34 +31,6 @@ _FLOAT_COMPUTE = frozenset({"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", 
 
 _MOVES = INPUT_RANGE | {"Split"}
 """Of the Slices that the file has, ONNX Runtime may make a Split."""
-
-_FLOAT_ON_PURPOSE = frozenset(
-    {
-        # Normalisation by statistics of the picture itself, and its parts at old opsets.
-        "GroupNormalization",
-        "InstanceNormalization",
-        "LayerNormalization",
-        "LRN",
-        "RMSNormalization",
-        "SimplifiedLayerNormalization",
-        "SkipLayerNormalization",
-        "Sqrt",
-        "Div",
-        # GELU, as ONNX has it, as its parts, and as ONNX Runtime fuses them.
-        "BiasGelu",
-        "Erf",
-        "FastGelu",
-        "Gelu",
-        "QuickGelu",
-        "Tanh",
-        # Attention, and the means of third powers.
-        "Softmax",
-        "Attention",
-        "MultiHeadAttention",
-        "Pow",
-    }
-)
-"""What no int8 kernel computes, and what int8 would spoil: nobody expects it in int8."""
 
 
 def inspect_int8(path: Path, exclude: tuple[str, ...] = ()) -> Inspection:
@@ -105,34 +79,11 @@ def _is_int8(node: onnx.NodeProto) -> bool:
     )
 
 
-class _Links:
-    """Which node writes each tensor of a graph, and which nodes read it."""
-
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self.producer = {name: node for node in graph.node for name in node.output if name}
-        self.readers: defaultdict[str, list[onnx.NodeProto]] = defaultdict(list)
-        for node in graph.node:
-            for name in filter(None, node.input):
-                self.readers[name].append(node)
-
-    def before(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """Return the nodes whose outputs ``node`` reads."""
-        return [self.producer[name] for name in node.input if name in self.producer]
-
-    def behind(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """Return the nodes that read an output of ``node``."""
-        return [reader for name in node.output for reader in self.readers[name]]
-
-    def float_neighbours(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """Return the float nodes on both sides of ``node``."""
-        return [near for near in self.before(node) + self.behind(node) if not _is_int8(near)]
-
-
 def _float_ops(
     optimised: onnx.ModelProto, source: onnx.ModelProto, exclude: tuple[str, ...]
 ) -> list[FloatOp]:
     nodes = list(optimised.graph.node)
-    links = _Links(optimised.graph)
+    links = Links(optimised.graph)
     vectors = _vectors(optimised.graph)
     origin = OptimizedGraph(source.graph, optimised.graph)
     explain = _Explain(source, origin)
@@ -147,15 +98,20 @@ def _float_ops(
             or _stays_float(origin.source(node))
         )
     ]
-    requested = _reached(asked, links.float_neighbours)
-    known = [node for node in nodes if node.op_type in _FLOAT_ON_PURPOSE]
-    constants = {tensor.name for tensor in optimised.graph.initializer}
-    intended = _reached(
-        known,
-        lambda node: [
-            near for near in links.float_neighbours(node) if not _is_layer(near, constants)
-        ],
-    )
+
+    def float_neighbours(node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        return [near for near in links.before(node) + links.behind(node) if not _is_int8(near)]
+
+    def parts(node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Return what is float because ``node`` is: not what was to be int8 and fell back."""
+        return [
+            near
+            for near in float_neighbours(node)
+            if may_be_part(near, links) and not explain.fell_back(near)
+        ]
+
+    requested = _reached(asked, float_neighbours)
+    intended = _reached([node for node in nodes if is_float_everywhere(node, links)], parts)
 
     found = []
     for node in nodes:
@@ -192,16 +148,6 @@ def _stays_float(source: onnx.NodeProto | None) -> bool:
     return source is not None and any(entry.key == FLOAT_KEY for entry in source.metadata_props)
 
 
-def _is_layer(node: onnx.NodeProto, constants: set[str]) -> bool:
-    """Whether ``node``, float, is what an int8 layer becomes when it falls back in silence.
-
-    The products of attention are none: both of their inputs are computed.
-    """
-    return node.op_type in _FLOAT_COMPUTE and (
-        node.op_type != "MatMul" or not constants.isdisjoint(node.input)
-    )
-
-
 def _vectors(graph: onnx.GraphProto) -> set[str]:
     """Return the tensors that are computed from pooled images alone; in graph order."""
     found: set[str] = set()
@@ -233,7 +179,7 @@ class _Explain:
 
     def __init__(self, source: onnx.ModelProto, origin: OptimizedGraph) -> None:
         self._origin = origin
-        self._links = _Links(source.graph)
+        self._links = Links(source.graph)
         self._arrays = {tensor.name: tensor for tensor in source.graph.initializer}
 
     def reason(self, node: onnx.NodeProto) -> str:
@@ -248,6 +194,18 @@ class _Explain:
         if not self._is_dequantized(original.input[0]):
             return "it was left in float (excluded, or its weights are computed at run time)"
         return self._refused(original)
+
+    def fell_back(self, node: onnx.NodeProto) -> bool:
+        """Whether the file wants ``node`` in int8: quantized inputs and a quantized output."""
+        original = self._origin.source(node)
+        if original is None or original.op_type not in OWN_RANGE | INPUT_RANGE:
+            return False
+        computed = [name for name in original.input if name in self._links.producer]
+        following = self._links.readers[original.output[0]]
+        if len(following) == 1 and following[0].op_type in ("Relu", "Clip"):
+            following = self._links.readers[following[0].output[0]]
+        wanted = any(reader.op_type == "QuantizeLinear" for reader in following)
+        return wanted and all(map(self._is_dequantized, computed))
 
     def _refused(self, node: onnx.NodeProto) -> str:
         """Return the fusion rule of ONNX Runtime (qdq_selectors.cc) that ``node`` breaks."""

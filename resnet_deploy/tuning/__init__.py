@@ -14,7 +14,7 @@ from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.data.calibration import CalibrationImages, calibration_images
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.preprocess import input_preprocess
-from resnet_deploy.deployment.source import fp32_source
+from resnet_deploy.deployment.source import check_source, with_first_card
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.fp32_baseline import Fp32Baseline, all_images
 from resnet_deploy.progress import Progress, silent
@@ -54,7 +54,8 @@ def tune(
             are named in the report instead.
     """
     path = source.path
-    source = fp32_source(source)
+    check_source(source)
+    source = with_first_card(source)
     if not source.output_kind.has_classes:
         raise SpecError(
             f"tuning compares classes, and {path} gives {source.output_kind.value}: export it with "

@@ -81,7 +81,7 @@ class CandidateFiles:
 
     def _fp32(self, options: FileOptions) -> Artifact:
         fp32 = with_input(self.source, options.input)
-        assert fp32.card is not None, "fp32_source gives one"
+        assert fp32.card is not None, "with_first_card gives one"
         return make(read_model(fp32.plain), fp32.card.remade(), f"{options.name}.onnx")
 
     def _calibrated(self, options: FileOptions) -> Calibrated:

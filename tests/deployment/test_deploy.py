@@ -14,7 +14,7 @@ from resnet_deploy import api
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import load, save
-from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
+from resnet_deploy.errors import ArtifactError, RunnerError, SpecError, UnsupportedGraphError
 from resnet_deploy.models.registry import build
 from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.results import Deployment, FloatOp, Inspection, from_dict, to_dict
@@ -266,5 +266,5 @@ def test_answers_without_the_batch_in_front_are_refused_at_once(tmp_path: Path) 
     constants = {"w": noise(4, 3, 3, 3), "shape": np.array([0, 4, 36])}
     path = tmp_path / "steps.onnx"
     onnx.save(parse(text, constants, opset=13), path)
-    with pytest.raises(UnsupportedGraphError, match="first axis is not the batch"):
+    with pytest.raises(RunnerError, match="whose first axis is the images"):
         api.deploy(path, tmp_path / "out")

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from resnet_deploy.artifact.onnx_file import load
-from resnet_deploy.deployment.source import fp32_source
+from resnet_deploy.deployment.source import check_source
 from resnet_deploy.errors import RunnerError
 from tests.support.graphs import parse
 
@@ -22,4 +22,4 @@ def test_answers_without_a_row_for_each_image_are_refused_before_calibration(
 ) -> None:
     onnx.save(parse(LETTERS, {"w": np.zeros(1, np.float32)}), tmp_path / "letters.onnx")
     with pytest.raises(RunnerError, match=r"y has shape \[8, 1, 3\] for a batch of 1"):
-        fp32_source(load(tmp_path / "letters.onnx"))
+        check_source(load(tmp_path / "letters.onnx"))

@@ -64,6 +64,8 @@ FLOAT = {
 }
 
 CONSTANTS = {
+    "two": np.float32(2),
+    "pixels": np.array([2, 3]),
     "zero": np.float32(0),
     "six": np.float32(6),
     "unit": np.float32(1),
@@ -131,6 +133,62 @@ def test_it_is_float_on_purpose_and_one_operator(
     assert inspection.op_counts["DequantizeLinear"] == 2
 
 
-def test_a_surprise_is_not_excused_by_its_neighbour(tmp_path: Path) -> None:
-    inspection = quantized("e = Elu(a)  b = Add(e, a)", tmp_path / "m.onnx")
+def test_a_norm_that_is_written_out_is_float_on_purpose(tmp_path: Path) -> None:
+    operator = """
+        m = ReduceMean<keepdims = 1>(a, pixels)
+        c = Sub(a, m)
+        q = Pow(c, two)
+        v = ReduceMean<keepdims = 1>(q, pixels)
+        e = Add(v, unit)
+        s = Sqrt(e)
+        b = Div(c, s)
+    """
+    inspection = quantized(operator, tmp_path / "m.onnx")
+    assert {op.op_type for op in inspection.float_ops} >= {"Sub", "Pow", "Add", "Sqrt", "Div"}
+    assert inspection.passed
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        "e = Elu(a)  b = Add(e, a)",
+        "e = Elu(a)  g = Gelu(e)  b = Add(g, a)",
+        "b = Tanh(a)",
+        "s = Softplus(a)  t = Tanh(s)  b = Mul(a, t)",
+        "b = Pow(a, two)",
+    ],
+)
+def test_what_has_no_kernel_is_a_surprise_whatever_is_beside_it(
+    operator: str, tmp_path: Path
+) -> None:
+    inspection = quantized(operator, tmp_path / "m.onnx")
     assert not inspection.passed
+
+
+def test_an_operator_that_fell_back_is_not_excused_by_a_gelu_in_front(tmp_path: Path) -> None:
+    model = parse(
+        """
+        g (float[N, 4, 8, 8] x) => (float[N, 4, 1, 1] y, float[N, 4, 8, 8] a) {
+            p = QuantizeLinear(x, scale, zero)
+            u = DequantizeLinear(p, scale, zero)
+            v = AveragePool<kernel_shape = [1, 1]>(u)
+            q = QuantizeLinear(v, scale, zero)
+            d = DequantizeLinear(q, scale, zero)
+            b = Gelu(d)
+            c = QuantizeLinear(b, scale, zero)
+            e = DequantizeLinear(c, scale, zero)
+            a = Add(e, d)
+            f = QuantizeLinear(a, scale, low)
+            h = DequantizeLinear(f, scale, low)
+            r = GlobalAveragePool(h)
+            i = QuantizeLinear(r, scale, low)
+            y = DequantizeLinear(i, scale, low)
+        }
+        """,
+        {"scale": np.float32(0.02), "zero": np.uint8(128), "low": np.int8(0)},
+        opset=20,
+    )
+    onnx.save(model, tmp_path / "m.onnx")
+    inspection = inspect_int8(tmp_path / "m.onnx")
+    assert {op.op_type for op in inspection.float_ops if not op.accepted} >= {"Add"}
+    assert {op.op_type for op in inspection.float_ops if op.accepted} >= {"Gelu"}
