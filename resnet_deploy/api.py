@@ -1461,10 +1461,8 @@ def _verification(
     from resnet_deploy.data.preprocess import input_preprocess
     from resnet_deploy.verification import verification_images
 
-    images, name, real = verification_images(
-        data, input_preprocess(artifact), seed=seed, samples=samples
-    )
-    return images, name, real and not artifact.untrained
+    found = verification_images(data, input_preprocess(artifact), seed=seed, samples=samples)
+    return found.images, found.data, found.real and not artifact.untrained
 
 
 def _reference(

@@ -84,6 +84,7 @@ def judge(
         mean_cosine=None if last is None else last.mean_cosine,
         least_cosine=None if last is None else last.least_cosine,
         samples=0 if last is None else last.samples,
+        calibrated=parity is not None and parity.calibrated,
         float_layers=tuple(dict.fromkeys(operator.layer for operator in inspection.float_ops)),
         float_stages=tuple(map(str, stages)),
         all_int8_ratio=all_int8_ratio,

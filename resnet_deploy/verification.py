@@ -7,9 +7,9 @@ these cases alone would have hidden it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -133,21 +133,58 @@ def compare(
     )
 
 
+@dataclass(frozen=True)
+class VerificationImages:
+    """Prepared images to compare on, and what the data are called.
+
+    ``real``: they are no synthetic ones. ``calibrated``: int8 ranges were set by the same images,
+    which fit them better than others.
+    """
+
+    images: Array
+    data: str
+    real: bool
+    calibrated: bool
+
+
 def verification_images(
-    data: Data | None, preprocess: InputContract, *, seed: int = 0, samples: int = _REAL_IMAGES
-) -> tuple[Array, str, bool]:
-    """Return images to compare on, where they come from, and whether they are real."""
+    data: Data | None,
+    preprocess: InputContract,
+    *,
+    seed: int = 0,
+    samples: int = _REAL_IMAGES,
+    calibrated: Collection[int] = (),
+) -> VerificationImages:
+    """Return images of ``data`` to compare on, or synthetic ones without data.
+
+    Those at the indices ``calibrated``, which set int8 ranges, are left out where enough others
+    remain.
+
+    Raises:
+        DatasetError: the images can't be read.
+    """
     if preprocess.resize_in_graph:
         raise SpecError(
             "a file that resizes images itself can't be fed prepared images: verify the one that "
             "export writes without --resize-in-graph"
         )
     # Another seed than calibration's: ranges always fit the images they were taken from.
+    seen: set[int] = set()
     if data is None:
         images = synthetic_calibration(preprocess, samples=sum(BATCH_SIZES), seed=seed + 1)
     else:
-        images = calibration_images(data, preprocess, samples=samples, seed=seed + 1)
-    return np.concatenate(list(images)), images.name, not images.synthetic
+        most = samples + len(calibrated)
+        images = calibration_images(data, preprocess, samples=most, seed=seed + 1)
+        seen.update(calibrated)
+        others = tuple(index for index in images.indices if index not in seen)
+        enough = len(others) >= ENOUGH_FOR_AGREEMENT
+        images = replace(images, indices=(others if enough else images.indices)[:samples])
+    return VerificationImages(
+        images=np.concatenate(list(images)),
+        data=images.name,
+        real=not images.synthetic,
+        calibrated=not images.synthetic and not seen.isdisjoint(images.indices),
+    )
 
 
 def default_tolerance(artifact: Artifact, samples: int, *, meaningful: bool) -> Tolerance:

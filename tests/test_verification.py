@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.artifact import Artifact
@@ -15,8 +16,13 @@ from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import ArtifactError, RunnerError
 from resnet_deploy.graph.layers import Layer
 from resnet_deploy.reference import FileReference, default_reference, fp32_beside
-from resnet_deploy.spec import FP32_TOLERANCE, Tolerance
-from resnet_deploy.verification import compare, compare_layers, default_tolerance
+from resnet_deploy.spec import FP32_TOLERANCE, InputContract, InputFormat, Tolerance
+from resnet_deploy.verification import (
+    compare,
+    compare_layers,
+    default_tolerance,
+    verification_images,
+)
 from tests.support.graphs import noise
 
 IMAGES = noise(8, 3, 32, 32)
@@ -150,3 +156,19 @@ def test_the_file_is_not_changed_by_reading(tiny_export: Path) -> None:
     before = fp32(tiny_export).read_bytes()
     read_model(fp32(tiny_export))
     assert fp32(tiny_export).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("count", "calibrated", "seen"),
+    [(150, 20, False), (150, 60, True), (90, 90, True), (150, 0, False)],
+)
+def test_images_that_set_ranges_are_left_out_while_enough_others_remain(
+    tmp_path: Path, count: int, calibrated: int, seen: bool
+) -> None:
+    for index in range(count):
+        Image.fromarray(np.full((4, 4, 3), index, np.uint8)).save(tmp_path / f"{index:03}.png")
+    contract = InputContract(height=4, width=4, resize=(4, 4), format=InputFormat.UINT8_NHWC)
+    found = verification_images(tmp_path, contract, calibrated=range(calibrated))
+    assert found.calibrated is seen
+    assert set(found.images[:, 0, 0, 0]).isdisjoint(range(calibrated)) is not seen
+    assert len(found.images) == min(128, count if seen else count - calibrated)

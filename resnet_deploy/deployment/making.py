@@ -173,16 +173,21 @@ def _compared(
     spec = plan.spec
     if not spec.verify:
         return None
-    images, name, real = verification_images(data, plan.images.preprocess, seed=spec.quant.seed)
-    return compare(
+    # Ranges that were trained are of no image here.
+    calibrated = () if plan.known.trained else plan.images.indices
+    found = verification_images(
+        data, plan.images.preprocess, seed=spec.quant.seed, calibrated=calibrated
+    )
+    report = compare(
         artifact.path,
         plan.reference,
-        images,
-        data=name,
-        meaningful=real and not artifact.untrained,
+        found.images,
+        data=found.data,
+        meaningful=found.real and not artifact.untrained,
         threads=spec.threads,
         progress=progress,
     )
+    return replace(report, calibrated=found.calibrated)
 
 
 def _mixed(calibrated: Calibrated, made: Quantized, plan: Plan, progress: Progress) -> Mix:

@@ -75,7 +75,10 @@ class ParityCase:
 
 @dataclass(frozen=True, kw_only=True)
 class ParityReport(Result):
-    """All comparisons of one artifact, and its layers in graph order when asked for."""
+    """All comparisons of one artifact, and its layers in graph order when asked for.
+
+    ``calibrated``: the images set the int8 ranges, which therefore fit them better than others.
+    """
 
     DERIVED = ("passed", "samples", "first_drift")
 
@@ -85,6 +88,7 @@ class ParityReport(Result):
     layers: tuple[OutputDiff, ...] = ()
     environment: Environment | None = None
     preprocess: InputContract | None = None
+    calibrated: bool = False
 
     @property
     def passed(self) -> bool:

@@ -36,12 +36,13 @@ class Verdict:
     ``fp32_ns[r]`` and ``int8_ns[r]`` are the fastest runs of round r, the two files in turns, batch
     size 1. ``sqnr_db`` and ``agreement`` compare the outputs with fp32 on ``samples`` images, None
     where nothing was compared; ``answer`` is what agrees, such as the class, and there is no
-    agreement of features. The cosines are of embeddings. ``float_layers`` stayed in float, whoever
-    wanted it; ``float_stages`` are parts of the net that stayed so because it is faster, in words,
-    and ``all_int8_ratio`` is what the file without them brought. ``float_share`` is the part of the
-    time that goes into float operators and conversions, ``float_kinds`` are the operators that no
-    int8 net has in int8, with their numbers; both where there are float operators. ``target`` is
-    what CPUs the file is for, where that was asked for and this one is another.
+    agreement of features; ``calibrated`` if those images set the ranges. The cosines are of
+    embeddings. ``float_layers`` stayed in float, whoever wanted it; ``float_stages`` are parts of
+    the net that stayed so because it is faster, in words, and ``all_int8_ratio`` is what the file
+    without them brought. ``float_share`` is the part of the time that goes into float operators and
+    conversions, ``float_kinds`` are the operators that no int8 net has in int8, with their numbers;
+    both where there are float operators. ``target`` is what CPUs the file is for, where that was
+    asked for and this one is another.
     """
 
     DERIVED = ("ratio", "interval", "fastest_ratio", "worth_it", "offered", "text")
@@ -57,6 +58,7 @@ class Verdict:
     sqnr_db: float | None = None
     agreement: float | None = None
     samples: int = 0
+    calibrated: bool = False
     answer: str = "class"
     mean_cosine: float | None = None
     least_cosine: float | None = None
@@ -143,6 +145,7 @@ class Verdict:
             *self._all_the_same(),
             *self._mixed(),
             *self._accuracy(),
+            *self._seen(),
             *self._elsewhere(),
         )
         return ". ".join(parts) + "."
@@ -163,7 +166,8 @@ class Verdict:
         else:
             start = f"not worth it where it was made: {self._reason(lasting=True)}"
         mixed = (f"{self._stages()} in float",) if self.float_stages else ()
-        parts = (start, *mixed, *self._accuracy(lasting=True), *self._elsewhere())
+        accuracy = (*self._accuracy(lasting=True), *self._seen())
+        parts = (start, *mixed, *accuracy, *self._elsewhere())
         return ". ".join(parts) + "."
 
     @property
@@ -248,6 +252,11 @@ class Verdict:
             f"it cost: {noise}{cosine}, the {self.answer} of fp32 on {share} of "
             f"{self.samples} images",
         )
+
+    def _seen(self) -> tuple[str, ...]:
+        """Return what makes the figures of accuracy better than they may be on other images."""
+        measured = self.calibrated and self.sqnr_db is not None
+        return ("measured on images that helped to set its ranges",) if measured else ()
 
     def _elsewhere(self) -> tuple[str, ...]:
         if self.saturation is None:

@@ -34,6 +34,13 @@ def test_a_file_that_pays() -> None:
     assert "22.0 MB instead of 87.2 MB" in FASTER.text
     assert "the class of fp32 on 99.2% of 128 images" in FASTER.text
     assert "why" not in FASTER.text
+    assert "helped to set" not in FASTER.text + FASTER.lasting
+
+
+def test_images_that_set_the_ranges_are_named() -> None:
+    seen = replace(FASTER, calibrated=True)
+    assert "of 128 images. measured on images that helped to set its ranges." in seen.text
+    assert "helped to set its ranges" in seen.lasting
 
 
 @pytest.mark.parametrize(
