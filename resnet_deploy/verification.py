@@ -11,7 +11,9 @@ from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -98,27 +100,29 @@ def compare(
     theirs = _converted(images, artifact, reference)
     right = Expected(artifact, _batched(reference.outputs, theirs, BATCH_SIZES[-1]), data)
     cases = []
-    for number, (optimization, batch_size, chosen) in enumerate(plan):
+    for optimization, sizes in groupby(plan, key=lambda case: case.optimization):
         session = SessionSpec(threads=threads, optimization=optimization, spin=False)
         with closing(OrtRunner(artifact.plain, session)) as runner:
-            got = _batched(partial(infer_every, runner), images[chosen], batch_size)
-        found = right.likeness(got, chosen)
-        cases.append(
-            ParityCase(
-                reference=reference.name,
-                candidate=f"{artifact.path.name} on ort",
-                batch_size=batch_size,
-                optimization=optimization.value,
-                outputs=found.outputs,
-                top1_equal=found.top1_equal,
-                tolerance=_tolerance_of_case(tolerance, len(chosen), len(images)),
-                answer=found.answer,
-                answers_equal=found.answers_equal,
-                cosines=found.cosines,
-                not_compared=right.not_compared,
-            )
-        )
-        progress("verifying", number + 1, len(plan))
+            infer = partial(infer_every, runner)
+            for case in sizes:
+                got = _batched(infer, images[case.chosen], case.batch_size)
+                found = right.likeness(got, case.chosen)
+                cases.append(
+                    ParityCase(
+                        reference=reference.name,
+                        candidate=f"{artifact.path.name} on ort",
+                        batch_size=case.batch_size,
+                        optimization=optimization.value,
+                        outputs=found.outputs,
+                        top1_equal=found.top1_equal,
+                        tolerance=_tolerance_of_case(tolerance, len(case.chosen), len(images)),
+                        answer=found.answer,
+                        answers_equal=found.answers_equal,
+                        cosines=found.cosines,
+                        not_compared=right.not_compared,
+                    )
+                )
+                progress("verifying", len(cases), len(plan))
     layers: tuple[OutputDiff, ...] = ()
     if per_layer:
         size = artifact.input.shape[0] or BATCH_SIZES[-1]
@@ -246,8 +250,15 @@ def _tolerance_of_case(tolerance: Tolerance, samples: int, all_samples: int) -> 
     return replace(tolerance, min_agreement=None)
 
 
-def _plan(artifact: Artifact, count: int) -> list[tuple[Optimization, int, list[int]]]:
-    """Return (optimisation, batch size, which images) of every case.
+class _Case(NamedTuple):
+    optimization: Optimization
+    batch_size: int
+    chosen: list[int]
+    """Which of the images."""
+
+
+def _plan(artifact: Artifact, count: int) -> list[_Case]:
+    """Return the cases, those of a session one after the other.
 
     With more images than the batch sizes need, one more case compares them all.
     """
@@ -257,10 +268,10 @@ def _plan(artifact: Artifact, count: int) -> list[tuple[Optimization, int, list[
     for optimization in (Optimization.OFF, Optimization.ALL):
         start = 0
         for size in sizes:
-            plan.append((optimization, size, [(start + i) % count for i in range(size)]))
+            plan.append(_Case(optimization, size, [(start + i) % count for i in range(size)]))
             start += size
     if count > sum(sizes):
-        plan.append((Optimization.ALL, sizes[-1], list(range(count))))
+        plan.append(_Case(Optimization.ALL, sizes[-1], list(range(count))))
     return plan
 
 

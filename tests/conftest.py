@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Tests run side by side, and so do the commands they start: two processes of two threads each take
@@ -45,30 +46,43 @@ def shared_data() -> Path:
     return folder
 
 
-def _extracted(archive: Path, target: Path) -> Path:
-    with tarfile.open(archive) as tar:
-        tar.extractall(target, filter="data")
-    return target
+@pytest.fixture(scope="session")
+def extracted(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return the folder with what is in an archive of ``shared_data``; tests must not change it."""
+    base = tmp_path_factory.getbasetemp()
+    # The workers of a run share its folder: 50,000 files are written once, and deleted once.
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def extract(archive: str) -> Path:
+        target = shared / archive.replace("/", "-")
+        with Path(f"{target}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not target.exists():
+                partial = Path(f"{target}.partial")
+                with tarfile.open(shared_data / archive) as tar:
+                    tar.extractall(partial, filter="data")
+                partial.rename(target)
+        return target
+
+    return extract
 
 
 @pytest.fixture(scope="session")
-def cifar10_test(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cifar10_test(extracted: Callable[[str], Path]) -> Path:
     """Image folder with the 5,000 CIFAR-10 test images: ``<class>/NNNN.jpg``."""
-    root = _extracted(shared_data / "cifar10/test.tar.xz", tmp_path_factory.mktemp("cifar-test"))
-    return root / "test"
+    return extracted("cifar10/test.tar.xz") / "test"
 
 
 @pytest.fixture(scope="session")
-def cifar10_train(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cifar10_train(extracted: Callable[[str], Path]) -> Path:
     """Image folder with the 50,000 CIFAR-10 training images: ``<class>/NNNN.jpg``."""
-    root = _extracted(shared_data / "cifar10/train.tar.xz", tmp_path_factory.mktemp("cifar-train"))
-    return root / "train"
+    return extracted("cifar10/train.tar.xz") / "train"
 
 
 @pytest.fixture(scope="session")
-def photos(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photos(extracted: Callable[[str], Path]) -> Path:
     """A folder with 125 photos of ImageNet classes, of many sizes, a few of them grayscale."""
-    return _extracted(shared_data / "imagenet-sample/images.tar", tmp_path_factory.mktemp("photos"))
+    return extracted("imagenet-sample/images.tar")
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,8 @@ def test_accuracy_survives(
 @pytest.mark.slow
 def test_photos_through_resnet18(photos: Path, tmp_path: Path) -> None:
     """Untrained weights, real photos: decoding, calibration and the fast graph at 224 pixels."""
-    done = cli("export", "--depth", 18, "--calibration", photos, "-o", tmp_path, "--no-simplify")
+    images = ("--calibration", photos, "--calibration-samples", 48)
+    done = cli("export", "--depth", 18, *images, "-o", tmp_path, "--no-simplify")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "18 QLinearConv" not in done.stdout  # 20 with the projections
     assert "20 QLinearConv" in done.stdout
