@@ -66,23 +66,42 @@ def shared_data() -> Path:
     return folder
 
 
+Maker = Callable[[Path], object]
+"""Fills a folder that does not exist yet."""
+
+
 @pytest.fixture(scope="session")
-def extracted(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return the folder with what is in an archive of ``shared_data``; tests must not change it."""
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Maker], Path]:
+    """Return the folder NAME as a maker filled it, once for all workers of a run.
+
+    Tests must not change it.
+    """
     base = tmp_path_factory.getbasetemp()
-    # The workers of a run share its folder: 50,000 files are written once, and deleted once.
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
-    def extract(archive: str) -> Path:
-        target = shared / archive.replace("/", "-")
+    def made(name: str, make: Maker) -> Path:
+        target = shared / name
         with Path(f"{target}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not target.exists():
-                partial = Path(f"{target}.partial")
-                with tarfile.open(shared_data / archive) as tar:
-                    tar.extractall(partial, filter="data")
-                partial.rename(target)
+                unfinished = Path(f"{target}.unfinished")
+                make(unfinished)
+                unfinished.rename(target)
         return target
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def extracted(shared_data: Path, made_once: Callable[[str, Maker], Path]) -> Callable[[str], Path]:
+    """Return the folder with what is in an archive of ``shared_data``."""
+
+    def extract(archive: str) -> Path:
+        def make(folder: Path) -> None:
+            with tarfile.open(shared_data / archive) as tar:
+                tar.extractall(folder, filter="data")
+
+        return made_once(archive.replace("/", "-"), make)
 
     return extract
 
@@ -106,28 +125,32 @@ def photos(extracted: Callable[[str], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_export(made_once: Callable[[str, Maker], Path]) -> Path:
     """A folder with ``resnet8.onnx`` and ``resnet8.int8.onnx``, as ``export`` writes them.
 
     Random weights, 10 classes, 32 pixels. Tests must not change it: copy what they change.
     """
-    from resnet_deploy import api
 
-    out = tmp_path_factory.mktemp("tiny")
-    api.deploy(api.load(depth=8), out).check()
-    return out
+    def make(folder: Path) -> None:
+        from resnet_deploy import api
+
+        api.deploy(api.load(depth=8), folder).check()
+
+    return made_once("tiny", make)
 
 
 @pytest.fixture(scope="session")
-def output_exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def output_exports(made_once: Callable[[str, Maker], Path]) -> Path:
     """A folder with ``NAME.onnx`` and ``NAME.int8.onnx`` of ResNet-8, as ``tiny_export`` else.
 
     NAME is ``softmax``, ``top-3``, ``embedding`` and ``features``. Tests must not change it.
     """
-    from resnet_deploy import api
 
-    out = tmp_path_factory.mktemp("outputs")
-    network = api.load(depth=8)
-    for name in ("softmax", "top-3", "embedding", "features"):
-        api.deploy(network, out, name=name, output=name, simplify=name == "features").check()
-    return out
+    def make(folder: Path) -> None:
+        from resnet_deploy import api
+
+        network = api.load(depth=8)
+        for name in ("softmax", "top-3", "embedding", "features"):
+            api.deploy(network, folder, name=name, output=name, simplify=name == "features").check()
+
+    return made_once("outputs", make)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from resnet_deploy.bundles.golden import Pixels
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.data.synthetic import synthetic_images
-from tests.conftest import SHARED_DATA
+from tests.conftest import SHARED_DATA, Maker
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 """What the network tells apart."""
@@ -22,14 +23,15 @@ _REAL = Path(os.environ.get("RESNET_DEPLOY_TEST_DATA", SHARED_DATA))
 
 
 @pytest.fixture(scope="session")
-def resnet20_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def resnet20_export(made_once: Callable[[str, Maker], Path]) -> Path:
     """A folder with ``resnet20.onnx`` and ``resnet20.int8.onnx`` that take the bytes of pixels.
 
     The weights are those in the box. Tests must not change it.
     """
-    out = tmp_path_factory.mktemp("resnet20")
-    api.deploy(api.load("cifar10"), out, input="uint8-nhwc").check()
-    return out
+    return made_once(
+        "resnet20",
+        lambda folder: api.deploy(api.load("cifar10"), folder, input="uint8-nhwc").check(),
+    )
 
 
 @pytest.fixture(scope="session")

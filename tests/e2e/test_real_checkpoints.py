@@ -1,8 +1,6 @@
 """The main job on real weights and real images: CIFAR-10 ResNets of He et al., section 4.2."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +13,15 @@ from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.model_request import ModelRequest
+from tests.support.cli import run
 
 CHECKPOINTS = {20: "resnet20-12fca82f.th", 32: "resnet32-d509ac18.th"}
 
 
-def cli(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "resnet_deploy", *(str(one) for one in arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def evaluated(model: Path, data: Path, against: Path, folder: Path, *few: object) -> dict[str, Any]:
     report = folder / "evaluation.json"
-    done = cli("evaluate", model, "--data", data, "--against", against, *few, "--json", report)
-    assert done.returncode == 0, done.stderr
+    done = run("evaluate", model, "--data", data, "--against", against, *few, "--json", report)
+    assert done.exit_code == 0, done.stderr
     result: dict[str, Any] = json.loads(report.read_text())
     return result
 
@@ -54,10 +48,10 @@ def test_accuracy_survives(
     checkpoint = shared_data / "cifar10/checkpoints" / CHECKPOINTS[depth]
     # The depth is read from the weights for one of the two; the other has no witness to hear.
     name = ("--depth", depth) if depth == 20 else ("--no-witness",)
-    done = cli(
+    done = run(
         "export", *name, "--weights", checkpoint, "--calibration", cifar10_train, "-o", tmp_path
     )
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     fp32, int8 = tmp_path / f"resnet{depth}.onnx", tmp_path / f"resnet{depth}.int8.onnx"
 
     result = evaluated(int8, cifar10_test, fp32, tmp_path)
@@ -67,21 +61,21 @@ def test_accuracy_survives(
     assert abs(result["top1"] - result["against"]["top1"]) <= 0.003
     assert result["against"]["agreement"] >= 0.98
     assert result["against"]["sqnr_db"] > 27
-    assert cli("verify", fp32, "--against", checkpoint, "--per-layer").returncode == 0
-    assert cli("verify", int8, "--data", cifar10_test).returncode == 0
+    assert run("verify", fp32, "--against", checkpoint, "--per-layer").exit_code == 0
+    assert run("verify", int8, "--data", cifar10_test).exit_code == 0
 
 
 @pytest.mark.slow
 def test_photos_through_resnet18(photos: Path, tmp_path: Path) -> None:
     """Untrained weights, real photos: decoding, calibration and the fast graph at 224 pixels."""
     images = ("--calibration", photos, "--calibration-samples", 48)
-    done = cli("export", "--depth", 18, *images, "-o", tmp_path, "--no-simplify")
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = run("export", "--depth", 18, *images, "-o", tmp_path, "--no-simplify")
+    assert done.exit_code == 0, done.stdout + done.stderr
     assert "18 QLinearConv" not in done.stdout  # 20 with the projections
     assert "20 QLinearConv" in done.stdout
     names = sorted(photos.iterdir())[:3]
-    done = cli("predict", tmp_path / "resnet18.int8.onnx", *names)
-    assert done.returncode == 0, done.stderr
+    done = run("predict", tmp_path / "resnet18.int8.onnx", *names)
+    assert done.exit_code == 0, done.stderr
     assert names[0].name in done.stdout
 
 
@@ -93,8 +87,8 @@ def test_bytes_lose_nothing_on_a_real_checkpoint(
     for options in (("--no-int8", "-o", "floats"), ("--input", "uint8-nhwc", "-o", "bytes")):
         *given, folder = options
         images = ("--calibration", cifar10_train, "--no-witness")
-        done = cli("export", "--weights", checkpoint, *images, *given, tmp_path / folder)
-        assert done.returncode == 0, done.stderr
+        done = run("export", "--weights", checkpoint, *images, *given, tmp_path / folder)
+        assert done.exit_code == 0, done.stderr
     reference, few = tmp_path / "floats/resnet20.onnx", ("--limit", 1000)
 
     fp32 = evaluated(tmp_path / "bytes/resnet20.onnx", cifar10_test, reference, tmp_path, *few)
@@ -109,13 +103,14 @@ def test_bytes_lose_nothing_on_a_real_checkpoint(
 
 @pytest.mark.slow
 def test_photos_of_any_size_are_resized_in_the_graph(photos: Path, tmp_path: Path) -> None:
-    done = cli(
-        *("export", "--depth", 18, "--calibration", photos, "--input", "uint8-nhwc"),
+    done = run(
+        *("export", "--depth", 18, "--calibration", photos, "--calibration-samples", 48),
+        *("--input", "uint8-nhwc"),
         *("--resize-in-graph", "--no-int8", "-o", tmp_path),
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.exit_code == 0, done.stdout + done.stderr
     assert "at most 1 grey level off Pillow on 39 images" in done.stdout
     names = sorted(photos.iterdir())[:3]
-    done = cli("predict", tmp_path / "resnet18.onnx", *names, "--json")
-    assert done.returncode == 0, done.stderr
+    done = run("predict", tmp_path / "resnet18.onnx", *names, "--json")
+    assert done.exit_code == 0, done.stderr
     assert len(json.loads(done.stdout)) == 3 or "classes" in done.stdout

@@ -51,7 +51,7 @@ def test_a_killed_search_goes_on_and_ends_with_what_to_ship(folder: Path) -> Non
     known = len(json.loads(evidence.read_text())["trials"])
     assert known >= 1
 
-    process = start(folder, 12)
+    process = start(folder, 8)
     stdout, stderr = process.communicate(timeout=120)
 
     assert process.returncode == 0, stdout + stderr
