@@ -69,6 +69,8 @@ def shared_data() -> Path:
 Maker = Callable[[Path], object]
 """Fills a folder that does not exist yet."""
 
+Extractor = Callable[..., Path]
+
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Maker], Path]:
@@ -93,13 +95,14 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Maker]
 
 
 @pytest.fixture(scope="session")
-def extracted(shared_data: Path, made_once: Callable[[str, Maker], Path]) -> Callable[[str], Path]:
-    """Return the folder with what is in an archive of ``shared_data``."""
+def extracted(shared_data: Path, made_once: Callable[[str, Maker], Path]) -> Extractor:
+    """Return the folder with the files of an archive of ``shared_data`` that end as wanted."""
 
-    def extract(archive: str) -> Path:
+    def extract(archive: str, ending: str = "") -> Path:
         def make(folder: Path) -> None:
             with tarfile.open(shared_data / archive) as tar:
-                tar.extractall(folder, filter="data")
+                wanted = (member for member in tar if member.name.endswith(ending))
+                tar.extractall(folder, wanted, filter="data")
 
         return made_once(archive.replace("/", "-"), make)
 
@@ -107,19 +110,19 @@ def extracted(shared_data: Path, made_once: Callable[[str, Maker], Path]) -> Cal
 
 
 @pytest.fixture(scope="session")
-def cifar10_test(extracted: Callable[[str], Path]) -> Path:
+def cifar10_test(extracted: Extractor) -> Path:
     """Image folder with the 5,000 CIFAR-10 test images: ``<class>/NNNN.jpg``."""
     return extracted("cifar10/test.tar.xz") / "test"
 
 
 @pytest.fixture(scope="session")
-def cifar10_train(extracted: Callable[[str], Path]) -> Path:
-    """Image folder with the 50,000 CIFAR-10 training images: ``<class>/NNNN.jpg``."""
-    return extracted("cifar10/train.tar.xz") / "train"
+def cifar10_train(extracted: Extractor) -> Path:
+    """Image folder with 5,000 of the CIFAR-10 training images: ``<class>/NNN0.jpg``."""
+    return extracted("cifar10/train.tar.xz", "0.jpg") / "train"
 
 
 @pytest.fixture(scope="session")
-def photos(extracted: Callable[[str], Path]) -> Path:
+def photos(extracted: Extractor) -> Path:
     """A folder with 125 photos of ImageNet classes, of many sizes, a few of them grayscale."""
     return extracted("imagenet-sample/images.tar")
 
