@@ -27,7 +27,7 @@ def check_source(source: Artifact) -> None:
     """Refuse a file that can't be quantized, before minutes of work on it.
 
     Raises:
-        UnsupportedGraphError: it is int8 already, or resizes images itself.
+        UnsupportedGraphError: it is int8 already, resizes images itself, or answers in integers.
         RunnerError: ONNX Runtime can't run a foreign file, or it gives no row for each image.
     """
     path = source.path
@@ -37,6 +37,11 @@ def check_source(source: Artifact) -> None:
         raise UnsupportedGraphError(
             f"{path} resizes images itself: quantize the file that export writes without "
             "--resize-in-graph"
+        )
+    if source.output.dtype.startswith(("int", "uint", "bool")):
+        raise UnsupportedGraphError(
+            f"{source.output.name} of {path} is {source.output.dtype}: int8 is proved on values by "
+            "class; --output-name takes another output"
         )
     if source.card is None:
         # What is compared in the end is a row for each image.
