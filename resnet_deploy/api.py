@@ -1061,7 +1061,10 @@ def summary(
     if isinstance(source, Network):
         return summarize_spec(source.spec)
     if source is not None:
-        return summarize_artifact(_artifact(source, Told(output_name=output_name)))
+        opened = _artifact(source, Told(output_name=output_name))
+        for notice in opened.notices:
+            logger.warning("%s: %s", opened.path.name, notice)
+        return summarize_artifact(opened)
     if request.depth is None and request.model is None:
         raise SpecError("name a network (--depth 34, --model vgg19) or FILE.onnx")
     return summarize_spec(request.spec())

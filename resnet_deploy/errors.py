@@ -24,6 +24,10 @@ from __future__ import annotations
 import re
 
 _CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_RUNNING = re.compile(
+    r"Non-zero status code returned while running (\w+) node\."
+    r"(?: ?Name:'([^']*)')? ?Status Message: "
+)
 _PLACE = re.compile(r"\S*\.(?:cc|h|cpp|hpp):\d+ ")
 """Of a line of C++ in ONNX Runtime's source."""
 
@@ -94,6 +98,7 @@ def runtime_reason(error: BaseException | str, most: int = 300) -> str:
     Its messages hold codes, places in its source, signatures of functions and assertions.
     """
     text = _CODE.sub("", one_line(error, 10 * most))
+    text = _RUNNING.sub(_node, text)
     while place := _PLACE.search(text):
         behind = text[place.end() :]
         said, asserted = _ASSERTION.subn("", behind, count=1)
@@ -101,6 +106,11 @@ def runtime_reason(error: BaseException | str, most: int = 300) -> str:
             said = _behind_signature(behind)
         text = text[: place.start()] + (said or "a check of its own failed")
     return one_line(text, most)
+
+
+def _node(found: re.Match[str]) -> str:
+    """Return which node failed: it has a name, or none."""
+    return f"{found[1]} node {found[2]!r}: " if found[2] else f"a {found[1]} node: "
 
 
 def _behind_signature(text: str) -> str:

@@ -156,7 +156,12 @@ def export_graph(
     results = run_passes(model)
     results["output_head"] = PassResult(output_head(model, output))
     logger.info("graph passes: %s", counts_text(results))
-    proto = set_opset(ir.to_proto(model), opset)
+    try:
+        proto = set_opset(ir.to_proto(model), opset)
+    except ExportError as error:
+        raise ExportError(
+            f"{error}: use a newer --opset, or a --target-ort that reads it"
+        ) from error
     _set_batch(proto, batch_size)
     _strip(proto)
     return proto

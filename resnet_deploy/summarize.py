@@ -96,8 +96,6 @@ def summarize_artifact(given: Path | Artifact) -> ModelSummary:
         UnsupportedGraphError: its shapes can't be inferred.
     """
     artifact = opened_file(given)
-    if artifact.taken:
-        logger.warning("%s: %s", artifact.path.name, artifact.taken)
     model = read_model(artifact.plain)
     card = artifact.card
     named = any(torch_module(node) for node in model.graph.node)

@@ -15,12 +15,12 @@ SOURCE = "/onnxruntime_src/onnxruntime/core/"
             f"{RUNNING}Reshape node. Name:'' Status Message: {SOURCE}tensor/reshape_helper.h:91 "
             "onnxruntime::ReshapeHelper::ReshapeHelper(const onnxruntime::TensorShape&, bool) "
             "input_size == requested_size was false. The input tensor cannot be reshaped.\n",
-            "Reshape node. Name:'' Status Message: The input tensor cannot be reshaped.",
+            "a Reshape node: The input tensor cannot be reshaped.",
         ),
         (
-            f"{RUNNING}Concat node. Status Message: concatbase.h:133 PrepareForComputeImpl "
-            "Non concat axis dimensions must match: 2 and 5",
-            "Concat node. Status Message: Non concat axis dimensions must match: 2 and 5",
+            f"{RUNNING}Concat node. Name:'c' Status Message: concatbase.h:133 "
+            "PrepareForComputeImpl Non concat axis dimensions must match: 2 and 5",
+            "Concat node 'c': Non concat axis dimensions must match: 2 and 5",
         ),
         (
             f"[ONNXRuntimeError] : 10 : INVALID_GRAPH : {SOURCE}graph/graph.cc:1327 "

@@ -60,14 +60,15 @@ def describe(model: onnx.ModelProto, path: Path, *, opset: int | None = None) ->
         meaning = meaning_of(model.graph)
     names = _fitting(class_names(metadata), meaning.values)
     kind = kind_of(meaning, card, len(names))
+    outputs = tuple(_as_stored(tensor_spec(value), stored) for value in model.graph.output)
     return Artifact(
         path=path,
         sha256=sha256_of(path),
         opset=opset_of(model) if opset is None else opset,
         input=spec,
-        outputs=tuple(_as_stored(tensor_spec(value), stored) for value in model.graph.output),
+        outputs=outputs,
         output_kind=kind or meaning.usual,
-        assumed_kind=_is_assumed(meaning, card, kind),
+        assumed_kind=_is_assumed(meaning, card, kind, integers=outputs[0].is_integer),
         gives_probabilities=meaning.probabilities or kind in PROBABILITIES,
         values=meaning.values,
         stored=stored.get("", "float32"),
@@ -104,7 +105,11 @@ def _as_stored(spec: TensorSpec, stored: Mapping[str, str]) -> TensorSpec:
     return replace(spec, dtype=stored.get(spec.name, spec.dtype))
 
 
-def _is_assumed(meaning: Meaning, card: Card | None, kind: OutputKind | None) -> bool:
+def _is_assumed(
+    meaning: Meaning, card: Card | None, kind: OutputKind | None, *, integers: bool
+) -> bool:
+    if integers:
+        return False  # numbers of classes, which are taken for no values
     if card is None or kind is None:
         return kind is None or is_guess(meaning)
     return assumed_output(kind) in card.assumed

@@ -13,6 +13,7 @@ from resnet_deploy.canonical import canonical
 from resnet_deploy.canonical.answers import tensors_for_answers
 from resnet_deploy.canonical.domain import name_default_domain
 from resnet_deploy.canonical.experimental import replace_experimental
+from resnet_deploy.canonical.floats import forget_stored
 from resnet_deploy.canonical.inputs import allow_unlisted
 from resnet_deploy.canonical.metadata import last_metadata
 from resnet_deploy.canonical.order import sort_nodes
@@ -30,6 +31,11 @@ class TensorSpec:
     dtype: str
     shape: tuple[int | None, ...]
 
+    @property
+    def is_integer(self) -> bool:
+        """Whether it holds integers: the number of the best class, and no values by class."""
+        return self.dtype.startswith(("int", "uint", "bool"))
+
     def __str__(self) -> str:
         """Return the tensor in words: ``c2 (N, 256, 56, 56) float32``."""
         unknown = ["N", *["?"] * len(self.shape)]
@@ -43,12 +49,14 @@ class ReadFile:
 
     ``as_it_was``: a runtime that opens the file itself takes and gives what the model does. It is
     not where an output is no tensor, where the batch can't be anything but 0, or where ONNX Runtime
-    has no kernels for the opset, or for ``spatial=0``. ``opset`` is the file's own.
+    has no kernels for the opset, for ``spatial=0`` or for ``doubles``: convolutions of float64,
+    which run in float32. ``opset`` is the file's own.
     """
 
     model: onnx.ModelProto
     as_it_was: bool
     opset: int
+    doubles: bool = False
 
 
 def read_model(path: Path) -> onnx.ModelProto:
@@ -72,13 +80,16 @@ def read_file(path: Path) -> ReadFile:
     except onnx.checker.ValidationError as error:
         raise ArtifactError(f"{path} is not a valid ONNX model: {one_line(error)}") from error
     before, has_kernels, opset = _interface(model.graph), _has_kernels(model), opset_of(model)
+    doubles = _convolves_doubles(model)
     try:
         canonical(model)
     except (ArtifactError, UnsupportedGraphError) as error:
         raise type(error)(f"{path}: {error}") from error
+    if doubles:
+        forget_stored(model)  # what runs takes and gives float32
     runs = has_kernels or opset_of(model) < FIRST_OPSET
     same = runs and before == _interface(model.graph)
-    return ReadFile(model=model, as_it_was=same, opset=opset)
+    return ReadFile(model=model, as_it_was=same, opset=opset, doubles=doubles)
 
 
 def plain_model(path: Path) -> onnx.ModelProto:
@@ -115,12 +126,21 @@ def _has_kernels(model: onnx.ModelProto) -> bool:
     """Whether ONNX Runtime runs ``model`` also where it optimises nothing.
 
     A BatchNormalization with ``spatial=0`` and arrays of channels (MXNet's exporter) only runs
-    where it is folded into a convolution.
+    where it is folded into a convolution. No convolution takes doubles.
     """
+    if _convolves_doubles(model):
+        return False
     norms = (node for node in model.graph.node if node.op_type == "BatchNormalization")
     attributes = (given for node in norms for given in node.attribute)
     odd = any(given.name == "spatial" and not given.i for given in attributes)
     return opset_of(model) >= FIRST_OPSET and not odd
+
+
+def _convolves_doubles(model: onnx.ModelProto) -> bool:
+    stored = model.graph.initializer
+    doubles = {tensor.name for tensor in stored if tensor.data_type == onnx.TensorProto.DOUBLE}
+    convolutions = (node for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose"))
+    return any(not doubles.isdisjoint(node.input) for node in convolutions)
 
 
 def _interface(graph: onnx.GraphProto) -> list[tuple[str, str | None, bool]]:

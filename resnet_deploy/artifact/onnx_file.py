@@ -34,6 +34,8 @@ from resnet_deploy.spec import (
 
 _PROTOBUF_LIMIT = 2**31 - 1
 
+_DOUBLES = "its convolutions are of float64, which ONNX Runtime has none for: it runs in float32"
+
 
 def load(path: Path, told: Told = NOTHING_TOLD) -> Artifact:
     """Open an ONNX image network without running it; ``told`` is what its user says of it.
@@ -58,6 +60,8 @@ def load(path: Path, told: Told = NOTHING_TOLD) -> Artifact:
     artifact = replace(describe(read.model, path, opset=read.opset), copy=copied, scratch=scratch)
     if notice:
         artifact = replace(artifact, taken=notice, notices=(*artifact.notices, notice))
+    if read.doubles:
+        artifact = replace(artifact, notices=(*artifact.notices, _DOUBLES))
     return as_told(artifact, told)
 
 

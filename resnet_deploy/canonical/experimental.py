@@ -24,20 +24,25 @@ _LAST = 9
 _NUMPY = 7
 """From here on Mul and Add broadcast by themselves."""
 
+_BORDERS = 4
+_END = 2**63 - 1
+
 Affine = tuple[Array, Array]
 """Factor and summand: numbers, or one per channel."""
 
 
 def replace_experimental(model: onnx.ModelProto) -> int:
-    """Replace ImageScaler, Affine and Scale by a Mul and an Add; return how many there were.
+    """Replace ImageScaler, Affine, Scale and Crop; return how many there were.
 
-    Others, and those whose attributes are missing, stay; the checker then names them.
+    The first three are a Mul and an Add, the last is a Slice. Others, and those whose attributes
+    are missing, stay; the checker then names them.
     """
     graph = model.graph
     if not _NUMPY <= opset_of(model) <= _LAST:
         return 0
-    found = [(node, _affine(node)) for node in graph.node]
-    count = sum(affine is not None for _, affine in found)
+    crops = [_slice(node) for node in graph.node]
+    found = [(crop or node, _affine(node)) for node, crop in zip(graph.node, crops, strict=True)]
+    count = sum(affine is not None for _, affine in found) + sum(map(bool, crops))
     if not count:
         return 0
     taken = {name for node in graph.node for name in (*node.input, *node.output)}
@@ -90,3 +95,26 @@ def _affine(node: onnx.NodeProto) -> Affine | None:
         return read({given.name: given for given in node.attribute})
     except KeyError:
         return None
+
+
+def _slice(node: onnx.NodeProto) -> onnx.NodeProto | None:
+    """Return what a Crop leaves of a picture (left, top, right and bottom border), else None."""
+    given = {entry.name: list(entry.ints) for entry in node.attribute}
+    border, size = given.get("border", []), given.get("scale", [])
+    ours = node.op_type == "Crop" and node.domain in ("", "ai.onnx")
+    if not ours or len(border) != _BORDERS or len(size) not in (0, 2):
+        return None
+    left, top, right, bottom = border
+    starts = [top, left]
+    ends = [-far if far else _END for far in (bottom, right)]
+    if size:  # height and width
+        ends = [start + extent for start, extent in zip(starts, size, strict=True)]
+    return helper.make_node(
+        "Slice",
+        node.input[:1],
+        node.output[:1],
+        name=node.name,
+        axes=[2, 3],
+        starts=starts,
+        ends=ends,
+    )

@@ -44,14 +44,13 @@ def unfuse(model: onnx.ModelProto) -> int:
     """
     graph = model.graph
     _check_domains(graph)
-    fused = [node for node in graph.node if node.domain == _MICROSOFT and node.op_type in _RULES]
-    if not fused:
+    if not any(map(_rule, graph.node)):
         return 0
     writer = _Writer(model)
     nodes: list[NodeProto] = []
     done = 0
     for node in graph.node:
-        rule = _RULES.get(node.op_type) if node.domain == _MICROSOFT else None
+        rule = _rule(node)
         apart = [] if rule is None else rule(node, writer)
         done += bool(apart)
         nodes += apart or [node]
@@ -115,6 +114,11 @@ def _check_domains(graph: onnx.GraphProto) -> None:
                 "bytes of a picture's file: give the net alone, cut off with "
                 f"onnx.utils.extract_model at the tensor {where}"
             )
+
+
+def _rule(node: NodeProto) -> Rest | None:
+    rules = _RULES if node.domain == _MICROSOFT else _RULES_OF_ONNX
+    return rules.get(node.op_type) if node.domain in (_MICROSOFT, "", "ai.onnx") else None
 
 
 def _given(node: NodeProto) -> Mapping[str, onnx.AttributeProto]:
@@ -191,9 +195,13 @@ def _gelu(node: NodeProto, writer: _Writer) -> list[NodeProto]:
 
 
 def _quick_gelu(node: NodeProto, writer: _Writer) -> list[NodeProto]:
+    return _swish(node, writer, 1.702)
+
+
+def _swish(node: NodeProto, writer: _Writer, default: float = 1) -> list[NodeProto]:
     """``x sigmoid(alpha x)``, which is SiLU where alpha is 1."""
     given, x, result = _given(node), node.input[0], node.output[0]
-    alpha = given["alpha"].f if "alpha" in given else 1.702
+    alpha = given["alpha"].f if "alpha" in given else default
     nodes, inner = [], x
     if alpha != 1:
         inner = writer.name(f"{result}_scaled")
@@ -236,3 +244,6 @@ _RULES: Mapping[str, Rest] = {
     "QuickGelu": _quick_gelu,
     "SkipLayerNormalization": _skip_layer_norm,
 }
+
+_RULES_OF_ONNX: Mapping[str, Rest] = {"Swish": _swish}
+"""Opset 24 has it; nothing in front of it does."""

@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import unique_name
-from resnet_deploy.graph.skeleton import inferred_dims
+from resnet_deploy.graph.skeleton import inferred_dims, skeleton
 
 _BROADCASTS = 7
 """From here on Add and its kin broadcast as numpy does; before, along an attribute ``axis``."""
@@ -26,6 +26,17 @@ _TESTS = 7
 """From here on nodes are for inference unless told otherwise; before, unless ``is_test`` is set."""
 
 _AXES = np.int64
+
+_SHAPED_AS_FIRST = frozenset(
+    (
+        *("Abs", "Add", "BatchNormalization", "Cast", "Ceil", "Clip", "Div", "Dropout", "Elu"),
+        *("Exp", "Floor", "HardSigmoid", "InstanceNormalization", "LRN", "LeakyRelu", "Log"),
+        *("LogSoftmax", "Max", "Mean", "Min", "Mul", "Neg", "PRelu", "Pow", "Reciprocal", "Relu"),
+        *("Selu", "Sigmoid", "Softmax", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Tanh"),
+        "ThresholdedRelu",
+    )
+)
+"""Before opset 7 their result has the shape of the first input, which the others lie along."""
 
 
 class CantRaiseError(Exception):
@@ -54,7 +65,7 @@ class OldGraph:
 
     @cached_property
     def _dims(self) -> dict[str, tuple[int | None, ...]]:
-        return inferred_dims(self._model)
+        return inferred_dims(_inferable(self._model, self.opset))
 
     @cached_property
     def _stored(self) -> dict[str, onnx.TensorProto]:
@@ -104,6 +115,26 @@ class OldGraph:
         del copy.attribute[:]
         copy.attribute.extend(given for given in node.attribute if given.name not in attributes)
         return copy
+
+
+def _inferable(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
+    """Return ``model``, or a copy for its shapes alone: onnx infers none behind old operators."""
+    if opset >= _BROADCASTS:
+        return model
+    bare = skeleton(model)
+    for node in bare.graph.node:
+        if node.domain not in ("", "ai.onnx") or not node.input:
+            continue
+        target = _ints(node, "shape")
+        if node.op_type in _SHAPED_AS_FIRST:
+            node.op_type = "Identity"
+            del node.attribute[:], node.input[1:], node.output[1:]
+        elif node.op_type == "Reshape" and target:
+            sizes = [size if size > 0 else None for size in target]
+            bare.graph.value_info.append(
+                helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, sizes)
+            )
+    return bare
 
 
 Rule = Callable[[onnx.NodeProto, OldGraph], list[onnx.NodeProto]]

@@ -64,6 +64,8 @@ def _raised(node: onnx.NodeProto, old: OldGraph) -> list[onnx.NodeProto]:
         raise CantRaiseError(node, "it has a graph of its own")
     if kind in RULES:
         return RULES[kind](node, old)
+    if not onnx.defs.has(kind, RAISED, ""):
+        raise CantRaiseError(node, f"opset {RAISED} has no such operator")
     since = SAME_SINCE.get(kind, RAISED)
     if old.opset < since and _has_changed(kind, old.opset):
         raise CantRaiseError(node, f"it was another operator before opset {since}")

@@ -38,10 +38,10 @@ def check_source(source: Artifact) -> None:
             f"{path} resizes images itself: quantize the file that export writes without "
             "--resize-in-graph"
         )
-    if source.output.dtype.startswith(("int", "uint", "bool")):
+    if source.output.is_integer:
         raise UnsupportedGraphError(
-            f"{source.output.name} of {path} is {source.output.dtype}: int8 is proved on values by "
-            "class; --output-name takes another output"
+            f"{path} gives {source.output}, and int8 is proved on values by class: export it "
+            "without ArgMax, or choose another output with --output-name"
         )
     if source.card is None:
         # What is compared in the end is a row for each image.

@@ -30,7 +30,8 @@ def average_pool(model: ir.Model) -> PassResult:
     """Rewrite every AveragePool that averages as many pixels in all places.
 
     Refuses windows that reach over the border where that does not count, or where ``ceil_mode``
-    adds pixels, dilations, windows of more than 25 pixels, and images of unknown channels or size.
+    adds pixels, windows of more than 25 pixels, and images of unknown channels or size. Dilated
+    windows may be of any size: ONNX Runtime has no other int8 kernel for them.
     """
     return rewrite_each(model, ("AveragePool",), _replace)
 
@@ -41,10 +42,12 @@ def _replace(graph: ir.Graph, pool: ir.Node) -> str | None:
     if x is None or x.shape is None or channels is None or len(kernel) != 2:
         return "its input is not known to be an image"
     size, strides, pads = x.shape.dims[2:], ints(pool, "strides", (1, 1)), ints(pool, "pads", (0,))
-    whole = size == kernel and not any(pads)
-    if (reason := _reason_against(pool, size, kernel, strides, pads)) is not None:
+    dilations = ints(pool, "dilations", (1, 1))
+    span = tuple((pixels - 1) * step + 1 for pixels, step in zip(kernel, dilations, strict=True))
+    whole = size == kernel == span and not any(pads)
+    if (reason := _reason_against(pool, size, span, strides, pads)) is not None:
         return reason
-    if math.prod(kernel) > _LARGEST and not whole:
+    if math.prod(kernel) > _LARGEST and not whole and span == kernel:
         return "its window is large"
     metadata = dict(pool.metadata_props)
     if whole:
@@ -60,6 +63,7 @@ def _replace(graph: ir.Graph, pool: ir.Node) -> str | None:
             "group": channels,
             "kernel_shape": kernel,
             "strides": strides,
+            "dilations": dilations,
             "pads": pads if any(pads) else (0, 0, 0, 0),
         }
         new = ir.node("Conv", inputs, attributes, name=pool.name, metadata_props=metadata)
@@ -70,25 +74,23 @@ def _replace(graph: ir.Graph, pool: ir.Node) -> str | None:
 def _reason_against(
     pool: ir.Node,
     size: tuple[object, ...],
-    kernel: tuple[int, ...],
+    span: tuple[int, ...],
     strides: tuple[int, ...],
     pads: tuple[int, ...],
 ) -> str | None:
     """Return why not all of its means are of as many pixels, or None."""
     if auto_pad(pool) not in ("NOTSET", "VALID"):
         return "it pads by the size of its input"
-    if set(ints(pool, "dilations", (1,))) != {1}:
-        return "it has dilations"
     if any(pads) and not pool.attributes.get_int("count_include_pad", 0):
         return "its border does not count"
-    if pool.attributes.get_int("ceil_mode", 0) and not _divides(size, kernel, strides, pads):
+    if pool.attributes.get_int("ceil_mode", 0) and not _divides(size, span, strides, pads):
         return "it rounds the size up"
     return None
 
 
 def _divides(
     size: tuple[object, ...],
-    kernel: tuple[int, ...],
+    span: tuple[int, ...],
     strides: tuple[int, ...],
     pads: tuple[int, ...],
 ) -> bool:
@@ -96,5 +98,5 @@ def _divides(
     both = [pads[0] + pads[2], pads[1] + pads[3]] if any(pads) else [0, 0]
     return all(
         isinstance(pixels, int) and (pixels + border - window) % step == 0
-        for pixels, border, window, step in zip(size, both, kernel, strides, strict=True)
+        for pixels, border, window, step in zip(size, both, span, strides, strict=True)
     )

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
-from resnet_deploy.errors import SpecError
-from resnet_deploy.graph.constants import constant
+from resnet_deploy.errors import SpecError, UnsupportedGraphError
+from resnet_deploy.graph.constants import constant, ints
 from resnet_deploy.graph.layers import FLOAT_KEY, absorbed_output, is_plain_gemm
 from resnet_deploy.graph.module_names import module_of
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
@@ -86,6 +86,7 @@ def make_plan(model: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
 
     Raises:
         SpecError: a glob matches no operator.
+        UnsupportedGraphError: ONNX Runtime would make an int8 operator that it can't run.
     """
     skipped = _excluded(model, exclude)
     skipped |= {node for node in model.graph if FLOAT_KEY in node.metadata_props}
@@ -175,6 +176,11 @@ def _computes_from_activations(node: ir.Node) -> bool:
             and constant(_input(node)) is None
             # Other forms of Gemm have no int8 kernel.
             and (node.op_type == "Conv" or is_plain_gemm(node))
+        )
+    if node.op_type == "AveragePool" and set(ints(node, "dilations", (1,))) != {1}:
+        raise UnsupportedGraphError(
+            f"{node.name}: ONNX Runtime's int8 average pool has no dilations, and a convolution is "
+            "none whose border does not count: export it with count_include_pad=1"
         )
     # Mul, Add and Concat also do arithmetic on shapes (int64).
     return all(

@@ -126,8 +126,7 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
         onnx.checker.check_model(converted)
     except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
         raise ExportError(
-            f"the graph is in opset {before}, and {_culprit(error)} can't be put into opset "
-            f"{opset}: use --opset {before}, or a --target-ort that reads it"
+            f"the graph is in opset {before}, and {_culprit(error)} can't be put into opset {opset}"
         ) from error
     return converted
 
@@ -165,7 +164,7 @@ def _splits_aside(model: onnx.ModelProto) -> onnx.ModelProto:
         if len(parts) != len(node.output) or len(set(parts)) != 1 or not parts[0]:
             raise ExportError(
                 f"the parts of {node.name} are of different or unknown sizes, which opset 17 can't "
-                "say: use --opset 18, or a --target-ort that reads it"
+                "say"
             )
         kept = [attribute for attribute in node.attribute if attribute.name != "num_outputs"]
         del node.attribute[:]

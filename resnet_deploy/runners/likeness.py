@@ -127,8 +127,9 @@ class Expected:
         numbers = [(spec, one) for spec, one in pairs if np.issubdtype(one.dtype, np.floating)]
         found = [spec.name for spec, one in numbers if is_constant(one)]
         if not numbers:
+            given = ", ".join(map(str, self._artifact.outputs))
             raise UnsupportedGraphError(
-                f"{self._artifact.path} gives {', '.join(map(str, self._artifact.outputs))}, and "
+                f"{self._artifact.path.name} gives {given}, and "
                 "only floating-point values are compared: export it without ArgMax"
             )
         if len(found) == len(numbers):

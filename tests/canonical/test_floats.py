@@ -141,3 +141,19 @@ def test_ends_of_another_type_around_float32_are_widened_too(
     x = noise(2, 3, 8, 8)
     plain = run(model, x.astype(dtype))
     np.testing.assert_allclose(run(read, x), plain, rtol=2e-3, atol=2e-3)
+
+
+def test_convolutions_of_doubles_run_in_float32(tmp_path: Path) -> None:
+    text = (
+        "net (double[N,3,4,4] x) => (double[N,5,1,1] y) { c = Conv(x, w) y = GlobalAveragePool(c) }"
+    )
+    weight = np.random.default_rng(0).standard_normal((5, 3, 3, 3))
+    model = parse(text, {"w": weight}, opset=13)
+    onnx.save(model, tmp_path / "net.onnx")
+    artifact = load(tmp_path / "net.onnx")
+    assert (artifact.input.dtype, artifact.stored) == ("float32", "float32")
+    assert "float64" in artifact.notices[-1]
+    x = np.random.default_rng(1).standard_normal((2, 3, 4, 4)).astype(np.float32)
+    expected = onnx.reference.ReferenceEvaluator(model).run(None, {"x": x.astype(np.float64)})[0]
+    with closing(OrtRunner(artifact.plain)) as runner:
+        np.testing.assert_allclose(runner.infer(x), expected, rtol=1e-4, atol=1e-5)

@@ -55,6 +55,15 @@ BODIES = {
 }
 
 
+@pytest.mark.parametrize("alpha", [1.0, 0.7])
+def test_swish_of_opset_24_is_a_gate(alpha: float) -> None:
+    model = model_of(f"y = Swish <alpha = {alpha}> (x)", opset=24)
+    assert unfuse(model) == 1
+    assert "Swish" not in {node.op_type for node in model.graph.node}
+    model.opset_import[0].version = 17
+    np.testing.assert_allclose(answer(model), IMAGE / (1 + np.exp(-alpha * IMAGE)), rtol=1e-5)
+
+
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_what_is_taken_apart_computes_the_same(body: str) -> None:
     model = model_of(body)

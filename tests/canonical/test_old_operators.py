@@ -160,3 +160,54 @@ def test_an_experimental_operator_is_what_it_computes(
     np.testing.assert_allclose(
         answer(read_model(tmp_path / "net.onnx"), x)[0], answer(model, x)[0], rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("opset", [3, 4, 5, 6])
+def test_shapes_are_known_behind_operators_that_broadcast_along_an_axis(opset: int) -> None:
+    reshape = "Reshape<shape=[0,-1]>(p)" if opset < 5 else "Reshape(p, s)"
+    text = f"""g ({IMAGE}) => (float y) {{
+        c = Add<axis=1, broadcast=1>(x, a)
+        r = Relu(c)
+        m = Mul<axis=1, broadcast=1>(r, b)
+        q = PRelu(m, slope)
+        p = Sum(q, m)
+        f = {reshape}
+        g = MatMul(f, w)
+        y = Add<broadcast=1>(g, v)
+    }}"""
+    arrays = {"a": noise(4), "b": noise(4, seed=1), "slope": noise(4, seed=2)}
+    arrays |= {"w": noise(120, 3), "v": noise(3, seed=4)}
+    if opset >= 5:
+        arrays["s"] = np.array([0, -1])
+    model = model_of(text, opset, arrays)
+    assert canonical(model) > 0
+    assert (opset_of(model), reason_to_stay(model)) == (13, "")
+
+    x = noise(2, 4, 6, 5)
+    a, b, slope = (arrays[name].reshape(-1, 1, 1) for name in ("a", "b", "slope"))
+    scaled = np.maximum(x + a, 0) * b
+    summed = np.where(scaled < 0, scaled * slope, scaled) + scaled
+    expected = summed.reshape(2, -1) @ arrays["w"] + arrays["v"]
+    np.testing.assert_allclose(answer(model, x)[0], expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"border": [1, 2, 0, 1]}, {"border": [1, 2, 0, 0]}, {"border": [2, 1, 0, 0], "scale": [3, 2]}],
+)
+def test_a_crop_is_a_slice(attributes: dict[str, list[int]], tmp_path: Path) -> None:
+    model = model_of(f"g ({IMAGE}) => (float y) {{ y = Relu(x) }}", 8, {})
+    model.graph.node.insert(0, helper.make_node("Crop", ["x"], ["a"], **attributes))
+    model.graph.node[1].input[0] = "a"
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, tmp_path / "net.onnx")
+    x = noise(2, 4, 6, 5)
+    read = read_model(tmp_path / "net.onnx")
+    assert opset_of(read) == 13
+    np.testing.assert_array_equal(answer(read, x)[0], answer(model, x)[0])
+
+
+def test_an_operator_that_opset_13_lacks_is_named() -> None:
+    model = model_of(f"g ({IMAGE}) => (float y) {{ y = Relu(x) }}", 8, {})
+    model.graph.node[0].op_type = "ParametricSoftplus"
+    assert "opset 13 has no such operator" in reason_to_stay(model)

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
+from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.quantization.static import quantize_static
 from resnet_deploy.results import Inspection
@@ -43,6 +44,7 @@ INT8 = {
     "Gather": "b = Gather<axis = 1>(a, order)",
     "AveragePool": "b = AveragePool<kernel_shape = [2, 2], strides = [2, 2]>(a)",
     "AveragePool with a border": "b = AveragePool<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(a)",
+    "AveragePool, dilated": "b = AveragePool<kernel_shape = [2, 2], dilations = [2, 2]>(a)",
     "GlobalAveragePool": "b = GlobalAveragePool(a)",
     "MaxPool, upwards": "b = MaxPool<kernel_shape = [3, 3], ceil_mode = 1, strides = [2, 2]>(a)",
     "MaxPool, dilated": "b = MaxPool<kernel_shape = [3, 3], dilations = [2, 2]>(a)",
@@ -163,6 +165,12 @@ def test_what_has_no_kernel_is_a_surprise_whatever_is_beside_it(
 ) -> None:
     inspection = quantized(operator, tmp_path / "m.onnx")
     assert not inspection.passed
+
+
+def test_a_dilated_average_whose_border_does_not_count_is_refused(tmp_path: Path) -> None:
+    pool = "b = AveragePool<kernel_shape = [2, 2], dilations = [2, 2], pads = [1, 1, 1, 1]>(a)"
+    with pytest.raises(UnsupportedGraphError, match=r"no dilations.*count_include_pad=1"):
+        quantized(pool, tmp_path / "m.onnx")
 
 
 def test_an_operator_that_fell_back_is_not_excused_by_a_gelu_in_front(tmp_path: Path) -> None:
