@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.artifact import Artifact
@@ -117,9 +116,7 @@ def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
     )
 
     def within(budget: BudgetReport) -> Quantized:
-        return calibrated.quantized(
-            budget.float_layers, name=path.name, facts=budget_figures(budget)
-        )
+        return calibrated.quantized(budget.float_layers, name=path.name, facts=budget.facts)
 
     def keep(budget: BudgetReport) -> None:
         best = within(budget)
@@ -288,17 +285,3 @@ def _proven_isas(verdict: Verdict) -> tuple[str, ...]:
     here = tuple(name for name, isa in ISAS.items() if is_native(isa))
     safe = verdict.saturation is not None and verdict.saturation.always_safe
     return (*here, "x86-avx2") if safe else here
-
-
-def budget_figures(budget: BudgetReport) -> dict[str, Any]:
-    """Return what the card says about an accuracy budget."""
-    reached = budget.best.fidelity
-    return {
-        "max_drop": budget.max_drop,
-        "min_agreement": budget.min_agreement,
-        "float_layers": list(budget.float_layers),
-        "budget_data": reached.data,
-        "budget_samples": reached.samples,
-        "drop": None if reached.drop is None else round(reached.drop, 4),
-        "agreement": round(reached.agreement, 6),
-    }

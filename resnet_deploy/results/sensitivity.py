@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
+from typing import Any
 
 from resnet_deploy.results.accuracy import PairedTop1
 from resnet_deploy.results.base import Result
@@ -205,6 +206,20 @@ class BudgetReport:
     def float_layers(self) -> tuple[str, ...]:
         """The layers that the best trial has in float."""
         return self.best.float_layers
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a card says of it."""
+        reached = self.best.fidelity
+        return {
+            "max_drop": self.max_drop,
+            "min_agreement": self.min_agreement,
+            "float_layers": list(self.float_layers),
+            "budget_data": reached.data,
+            "budget_samples": reached.samples,
+            "drop": None if reached.drop is None else round(reached.drop, 4),
+            "agreement": round(reached.agreement, 6),
+        }
 
     def missed(self, trial: MixedTrial) -> float:
         """Return by how many points ``trial`` misses the budget; 0 when it keeps it."""

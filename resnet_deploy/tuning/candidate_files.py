@@ -11,7 +11,6 @@ from resnet_deploy.artifact.onnx_file import make, write
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.deployment.float_layers import FloatLayers
-from resnet_deploy.deployment.making import budget_figures
 from resnet_deploy.deployment.plan import for_cpu, images_for
 from resnet_deploy.deployment.source import with_input
 from resnet_deploy.errors import RunnerError
@@ -76,7 +75,7 @@ class CandidateFiles:
         if budget is None or not budget.float_layers:
             raise RunnerError("no layer in float brought the accuracy back")
         found = replace(options, float_layers=budget.float_layers)
-        made = calibrated.quantized(budget.float_layers, facts=budget_figures(budget))
+        made = calibrated.quantized(budget.float_layers, facts=budget.facts)
         return found, write(made.artifact, self.store.file(found.name)).path
 
     def _fp32(self, options: FileOptions) -> Artifact:
