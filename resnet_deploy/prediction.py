@@ -71,8 +71,8 @@ def classify(
     spec = input_preprocess(artifact)
     if spec.channel_order is ChannelOrder.BANDS:
         raise UnsupportedGraphError(
-            f"{path} takes {spec.channels} bands, and a picture has no such channels: evaluate it "
-            "on arrays in an .npz file"
+            f"{artifact.path} takes {spec.channels} bands, and a picture has no such channels: "
+            "evaluate it on arrays in an .npz file"
         )
     files = _Files(tuple(images))
     indices = range(len(images))

@@ -22,6 +22,11 @@ from resnet_deploy.canonical.undescribed import describe_outputs
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError, one_line
 from resnet_deploy.graph.releases import FIRST_OPSET, opset_of
 
+_NOT_RUN: dict[int | None, str] = {
+    onnx.TensorProto.DOUBLE: "float64",
+    onnx.TensorProto.BFLOAT16: "bfloat16",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class TensorSpec:
@@ -49,14 +54,14 @@ class ReadFile:
 
     ``as_it_was``: a runtime that opens the file itself takes and gives what the model does. It is
     not where an output is no tensor, where the batch can't be anything but 0, or where ONNX Runtime
-    has no kernels for the opset, for ``spatial=0`` or for ``doubles``: convolutions of float64,
+    has no kernels for the opset, for ``spatial=0`` or for convolutions of the type ``not_run``,
     which run in float32. ``opset`` is the file's own.
     """
 
     model: onnx.ModelProto
     as_it_was: bool
     opset: int
-    doubles: bool = False
+    not_run: str | None = None
 
 
 def read_model(path: Path) -> onnx.ModelProto:
@@ -80,16 +85,16 @@ def read_file(path: Path) -> ReadFile:
     except onnx.checker.ValidationError as error:
         raise ArtifactError(f"{path} is not a valid ONNX model: {one_line(error)}") from error
     before, has_kernels, opset = _interface(model.graph), _has_kernels(model), opset_of(model)
-    doubles = _convolves_doubles(model)
+    not_run = _type_not_run(model)
     try:
         canonical(model)
     except (ArtifactError, UnsupportedGraphError) as error:
         raise type(error)(f"{path}: {error}") from error
-    if doubles:
+    if not_run:
         forget_stored(model)  # what runs takes and gives float32
     runs = has_kernels or opset_of(model) < FIRST_OPSET
     same = runs and before == _interface(model.graph)
-    return ReadFile(model=model, as_it_was=same, opset=opset, doubles=doubles)
+    return ReadFile(model=model, as_it_was=same, opset=opset, not_run=not_run)
 
 
 def plain_model(path: Path) -> onnx.ModelProto:
@@ -115,8 +120,8 @@ def _whole_model(path: Path) -> onnx.ModelProto:
     read_external_data(model, path)
     name_default_domain(model)
     sort_nodes(model)
-    allow_unlisted(model)
     replace_experimental(model)
+    allow_unlisted(model)
     describe_outputs(model)
     last_metadata(model)
     return model
@@ -126,9 +131,9 @@ def _has_kernels(model: onnx.ModelProto) -> bool:
     """Whether ONNX Runtime runs ``model`` also where it optimises nothing.
 
     A BatchNormalization with ``spatial=0`` and arrays of channels (MXNet's exporter) only runs
-    where it is folded into a convolution. No convolution takes doubles.
+    where it is folded into a convolution. No convolution takes float64 or bfloat16.
     """
-    if _convolves_doubles(model):
+    if _type_not_run(model):
         return False
     norms = (node for node in model.graph.node if node.op_type == "BatchNormalization")
     attributes = (given for node in norms for given in node.attribute)
@@ -136,11 +141,12 @@ def _has_kernels(model: onnx.ModelProto) -> bool:
     return opset_of(model) >= FIRST_OPSET and not odd
 
 
-def _convolves_doubles(model: onnx.ModelProto) -> bool:
-    stored = model.graph.initializer
-    doubles = {tensor.name for tensor in stored if tensor.data_type == onnx.TensorProto.DOUBLE}
+def _type_not_run(model: onnx.ModelProto) -> str | None:
+    """Return the type of weights for which ONNX Runtime has no convolution."""
+    kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     convolutions = (node for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose"))
-    return any(not doubles.isdisjoint(node.input) for node in convolutions)
+    weights = (kinds.get(name) for node in convolutions for name in node.input)
+    return next((_NOT_RUN[kind] for kind in weights if kind in _NOT_RUN), None)
 
 
 def _interface(graph: onnx.GraphProto) -> list[tuple[str, str | None, bool]]:

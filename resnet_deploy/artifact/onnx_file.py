@@ -34,7 +34,7 @@ from resnet_deploy.spec import (
 
 _PROTOBUF_LIMIT = 2**31 - 1
 
-_DOUBLES = "its convolutions are of float64, which ONNX Runtime has none for: it runs in float32"
+_IN_FLOAT32 = "its convolutions are of {}, which ONNX Runtime has none of: it runs in float32"
 
 
 def load(path: Path, told: Told = NOTHING_TOLD) -> Artifact:
@@ -60,8 +60,8 @@ def load(path: Path, told: Told = NOTHING_TOLD) -> Artifact:
     artifact = replace(describe(read.model, path, opset=read.opset), copy=copied, scratch=scratch)
     if notice:
         artifact = replace(artifact, taken=notice, notices=(*artifact.notices, notice))
-    if read.doubles:
-        artifact = replace(artifact, notices=(*artifact.notices, _DOUBLES))
+    if read.not_run:
+        artifact = replace(artifact, notices=(*artifact.notices, _IN_FLOAT32.format(read.not_run)))
     return as_told(artifact, told)
 
 

@@ -22,7 +22,7 @@ _LAST = 9
 """Opset up to which ONNX Runtime has them."""
 
 _NUMPY = 7
-"""From here on Mul and Add broadcast by themselves."""
+"""From here on Mul and Add broadcast by themselves; before, along an attribute ``axis``."""
 
 _BORDERS = 4
 _END = 2**63 - 1
@@ -38,7 +38,8 @@ def replace_experimental(model: onnx.ModelProto) -> int:
     are missing, stay; the checker then names them.
     """
     graph = model.graph
-    if not _NUMPY <= opset_of(model) <= _LAST:
+    opset = opset_of(model)
+    if not 0 < opset <= _LAST:
         return 0
     crops = [_slice(node) for node in graph.node]
     found = [(crop or node, _affine(node)) for node, crop in zip(graph.node, crops, strict=True)]
@@ -57,12 +58,18 @@ def replace_experimental(model: onnx.ModelProto) -> int:
             names.append(unique_name(f"{node.output[0]}.{what}", taken))
             taken.add(names[-1])
         scaled, *constants = names
-        for name, array in zip(constants, affine, strict=True):
-            graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), name))
-        nodes += [
+        pair = [
             helper.make_node("Mul", [node.input[0], constants[0]], [scaled], name=node.name),
             helper.make_node("Add", [scaled, constants[1]], node.output[:1]),
         ]
+        for new, name, array in zip(pair, constants, affine, strict=True):
+            values = array.astype(np.float32)
+            if opset < _NUMPY:
+                values = values.ravel()
+                new.attribute.append(helper.make_attribute("broadcast", 1))
+                new.attribute.append(helper.make_attribute("axis", 1))
+            graph.initializer.append(numpy_helper.from_array(values, name))
+        nodes += pair
     set_nodes(graph, nodes)
     return count
 

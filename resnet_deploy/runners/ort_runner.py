@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import onnx
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.model_file import TensorSpec, read_model
 from resnet_deploy.artifact.onnx_file import load
-from resnet_deploy.errors import RunnerError, SpecError, runtime_reason
+from resnet_deploy.errors import ResnetDeployError, RunnerError, SpecError, runtime_reason
 from resnet_deploy.runners.base import Runner, as_float32, as_taken, refused_batch
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.session_options import (
@@ -205,9 +206,23 @@ def open_session(model: Path | bytes, spec: SessionSpec) -> onnxruntime.Inferenc
         return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base class
         where = model if isinstance(model, Path) else "the model"
+        if isinstance(model, Path) and (reason := _why_it_is_old(model)):
+            raise RunnerError(f"ONNX Runtime does not run {where}: {reason}") from error
         raise RunnerError(
             f"ONNX Runtime {ort.__version__} refuses {where}: {runtime_reason(error)}"
         ) from error
+
+
+def _why_it_is_old(path: Path) -> str:
+    """Return why the file is in an opset that ONNX Runtime does not run; empty where it is not."""
+    from resnet_deploy.canonical.raising import reason_to_stay
+    from resnet_deploy.graph.releases import FIRST_OPSET, opset_of
+
+    with contextlib.suppress(ResnetDeployError):
+        model = read_model(path)
+        if opset_of(model) < FIRST_OPSET and (reason := reason_to_stay(model)):
+            return f"it is in opset {opset_of(model)} and can't be read as a later one: {reason}"
+    return ""
 
 
 def _spec_of(tensor: onnxruntime.NodeArg) -> TensorSpec:

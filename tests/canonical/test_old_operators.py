@@ -15,6 +15,7 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.model_file import read_file, read_model
 from resnet_deploy.canonical import canonical
 from resnet_deploy.canonical.raising import reason_to_stay
+from resnet_deploy.errors import RunnerError
 from resnet_deploy.graph.releases import opset_of
 from resnet_deploy.runners.ort_runner import open_session
 from resnet_deploy.spec import SessionSpec
@@ -211,3 +212,46 @@ def test_an_operator_that_opset_13_lacks_is_named() -> None:
     model = model_of(f"g ({IMAGE}) => (float y) {{ y = Relu(x) }}", 8, {})
     model.graph.node[0].op_type = "ParametricSoftplus"
     assert "opset 13 has no such operator" in reason_to_stay(model)
+
+
+@pytest.mark.parametrize("opset", [1, 6, 7])
+@pytest.mark.parametrize(
+    ("operator", "attributes", "factor", "summand"),
+    [
+        ("ImageScaler", {"scale": 0.5, "bias": [0.1, 0.2, 0.3, 0.4]}, 0.5, [0.1, 0.2, 0.3, 0.4]),
+        ("Affine", {"alpha": 2.0, "beta": -1.0}, 2.0, [-1.0]),
+    ],
+)
+def test_an_experimental_operator_is_read_in_files_that_list_their_weights(
+    operator: str,
+    attributes: dict[str, Any],
+    factor: float,
+    summand: list[float],
+    opset: int,
+    tmp_path: Path,
+) -> None:
+    model = model_of(f"g ({IMAGE}) => (float[2,3,6,5] y) {{ y = Conv(x, w) }}", opset, {})
+    weight = noise(3, 4, 1, 1)
+    model.graph.initializer.append(numpy_helper.from_array(weight, "w"))
+    model.graph.input.append(
+        helper.make_tensor_value_info("w", onnx.TensorProto.FLOAT, (3, 4, 1, 1))
+    )
+    result = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, (2, 3, 6, 5))
+    model.graph.output[0].CopyFrom(result)
+    model.graph.node.insert(0, helper.make_node(operator, ["x"], ["a"], **attributes))
+    model.graph.node[1].input[0] = "a"
+    model.ir_version = 3
+    onnx.save(model, tmp_path / "net.onnx")
+    read = read_model(tmp_path / "net.onnx")
+    assert opset_of(read) == 13
+    x = noise(2, 4, 6, 5)
+    scaled = x * factor + np.array(summand, np.float32).reshape(-1, 1, 1)
+    expected = np.einsum("nchw,oc->nohw", scaled, weight[:, :, 0, 0])
+    np.testing.assert_allclose(answer(read, x)[0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_stops_an_old_graph_is_named_and_not_the_first_node(tmp_path: Path) -> None:
+    text = f"g ({IMAGE}) => (float[2,4,6,5] y) {{ a = Relu(x)\n y = Dropout(a) }}"
+    onnx.save(model_of(text, 6, {}), tmp_path / "net.onnx")
+    with pytest.raises(RunnerError, match=r"in opset 6 and can't be .*Dropout node 'y'"):
+        open_session(tmp_path / "net.onnx", SessionSpec())
