@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Generated. What the network takes and gives; manifest.json says the same.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Generated. The golden cases: pictures, the exact inputs that they become, and the answers.
 #pragma once
 
