@@ -110,8 +110,7 @@ class Answer:
         Of output ``i`` each ``every[i]``-th value is kept, in C order and from the first on.
         """
         kept = (
-            output.reshape(-1)[::step]
-            for output, step in zip(self.outputs, every, strict=True)
+            output.reshape(-1)[::step] for output, step in zip(self.outputs, every, strict=True)
         )
         return b"".join(values.astype("<f4").tobytes() for values in kept)
 
@@ -162,9 +161,7 @@ def answers(
     return tuple(found)
 
 
-def _answer(
-    artifact: Artifact, case: GoldenCase, outputs: Sequence[Array], size: int
-) -> Answer:
+def _answer(artifact: Artifact, case: GoldenCase, outputs: Sequence[Array], size: int) -> Answer:
     """Return what ``outputs``, of a batch of ``size`` times the case's picture, say of it."""
     has_classes = artifact.output_kind.has_classes
     for tensor, values in zip(artifact.outputs, outputs, strict=True):
@@ -174,8 +171,10 @@ def _answer(
                 "pictures: bundles hold networks that answer for each picture alone"
             )
     first = np.asarray(outputs[0][0], dtype=np.float32)
-    every = (first.reshape(-1),) if has_classes else tuple(
-        np.asarray(values[0], dtype=np.float32) for values in outputs
+    every = (
+        (first.reshape(-1),)
+        if has_classes
+        else tuple(np.asarray(values[0], dtype=np.float32) for values in outputs)
     )
     if not all(np.isfinite(values).all() for values in every):
         raise RunnerError(

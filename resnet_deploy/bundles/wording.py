@@ -1,8 +1,12 @@
-"""How a picture is prepared, in the words of a bundle's README."""
+"""How a picture is prepared and what the network gives, in the words of a bundle's README."""
 
 from __future__ import annotations
 
-from resnet_deploy.spec import ChannelOrder, InputContract, ResizeMode
+from collections.abc import Sequence
+
+from resnet_deploy.bundles.contract import Contract, one_line
+from resnet_deploy.bundles.outputs import Output
+from resnet_deploy.spec import ChannelOrder, InputContract, OutputKind, ResizeMode
 from resnet_deploy.spec.input_words import listed
 
 _OPTIONS = {"size": "image-size"}
@@ -57,3 +61,20 @@ def assumption(spec: InputContract) -> str:
         f"{names}: nothing told them. Where the network was trained otherwise, its answers are "
         f"wrong: make the bundle again with `{options}`."
     )
+
+
+def role(contract: Contract) -> str:
+    """Return what the code of a bundle is, such as "an image classifier"."""
+    if contract.has_classes:
+        return "an image classifier"
+    return "an image encoder" if contract.output_kind is OutputKind.EMBEDDING else "image features"
+
+
+def described_outputs(contract: Contract, outputs: Sequence[Output]) -> str:
+    """Return what the network gives: "10 classes", "c2 (64 x 56 x 56) and c3 (128 x 28 x 28)"."""
+    if contract.has_classes:
+        return f"{contract.num_classes} classes"
+    named = [
+        f"{one_line(output.name)} ({' x '.join(map(str, output.shape))})" for output in outputs
+    ]
+    return " and ".join([*([", ".join(named[:-1])] if named[1:] else []), named[-1]])
