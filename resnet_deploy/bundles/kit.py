@@ -12,7 +12,13 @@ from resnet_deploy.bundles.golden import Answer, GoldenCase
 from resnet_deploy.bundles.outputs import Output, outputs_of
 from resnet_deploy.bundles.rendering import render, templates_in
 from resnet_deploy.bundles.runtime import Runtime
-from resnet_deploy.bundles.wording import assumption, described_outputs, preparation, role
+from resnet_deploy.bundles.wording import (
+    assumption,
+    described_outputs,
+    preparation,
+    role,
+    weights,
+)
 from resnet_deploy.spec import BundleTarget
 from resnet_deploy.version import __version__
 
@@ -145,6 +151,9 @@ class Kit:
             "role": role(self.contract),
             "described_outputs": described_outputs(self.contract, self.outputs),
             "cases": self.cases,
+            # An alternative is the same network in another precision.
+            "weights": weights(self.network.artifact.card),
+            "real_pictures": any(case.is_real for case in self.cases),
             "version": __version__,
             "min_onnxruntime": self.min_onnxruntime,
             "max_onnxruntime": self.max_onnxruntime,
