@@ -76,7 +76,8 @@ class Kit:
     """Everything a target needs.
 
     ``networks`` is the model, and behind it the alternative where there is one: the same network in
-    another precision, with the same input.
+    another precision, with the same input. ``why`` says why it runs on the first of ``runtimes``,
+    and ``ratio`` how many times faster that was than the default file, where ``tune`` measured it.
     """
 
     target: BundleTarget
@@ -85,6 +86,8 @@ class Kit:
     cases: tuple[GoldenCase, ...]
     min_onnxruntime: str
     max_onnxruntime: str
+    why: str = ""
+    ratio: float | None = None
 
     @property
     def network(self) -> Network:
@@ -118,6 +121,7 @@ class Kit:
             "network": self.network,
             "networks": self.networks,
             "runtimes": self.runtimes,
+            "why": self.why,
             "cases": self.cases,
             # An alternative is the same network in another precision.
             "weights": weights(self.network.artifact.card),

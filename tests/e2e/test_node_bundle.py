@@ -115,7 +115,7 @@ def test_the_answers_are_those_of_python(
     assert top1 == expected.argmax(1).tolist()
     manifest = json.loads((folder / "manifest.json").read_text())
     relative = np.abs(found - expected).max(1) / np.abs(expected).max(1)
-    assert relative.max() <= manifest["networks"][0]["tolerance"]
+    assert relative.max() <= manifest["networks"][0]["tolerances"]["ort"]
 
 
 _RUN_OUT = """

@@ -103,6 +103,8 @@ export interface GoldenCase {
   readonly answers: ReadonlyArray<{
     /** File of the network. */
     readonly network: string;
+    /** What answered: ONNX Runtime here. */
+    readonly runtime: 'ort';
     /** File of the scores. */
     readonly scores: string;
     readonly top1: number;
