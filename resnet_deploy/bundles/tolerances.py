@@ -22,23 +22,40 @@ _ORT: Final = {
 }
 
 _OPENVINO: Final = {
+    # 2.5e-6 at most from SSE4.1 to AMX; nothing between AVX2 and AMX, releases 2024.6 to 2026.4,
+    # 1 and 2 threads, batches of 1 to 8.
     "fp32": 5e-5,
     "fp64": 5e-5,
     "fp16": 1e-2,
     "bf16": 1e-2,
+    # Not a bit differs on CPUs with VNNI, by the same list. Without VNNI products saturate, as on
+    # ONNX Runtime: 0.13 to 1.1 of the largest score, and that is what the self-test has to find.
     "int8": 1e-4,
 }
 
-_OPENVINO_BF16: Final = 1e-1
+_OPENVINO_BF16: Final = {
+    # Of the float parts alone in an int8 file, where codes round otherwise behind them. Measured
+    # against float32: 3.1e-2 in fp32, and 8.2e-2 in int8, in 107 cases of ResNet-20.
+    "fp32": 5e-2,
+    "fp64": 5e-2,
+    "fp16": 5e-2,
+    "bf16": 5e-2,
+    "int8": 1e-1,
+}
+"""Where the CPU decides whether float parts are computed in bfloat16."""
 
 _PRECISION: Final = "INFERENCE_PRECISION_HINT"
 
 
 def tolerance(precision: str, runtime: Runtime, target: BundleTarget) -> float:
-    """Return the bound on ``max |score - recorded| / max |recorded|`` over one golden case."""
+    """Return the bound on ``max |score - recorded| / max |recorded|`` over one golden case.
+
+    All targets came out alike, but for Triton's OpenVINO: its backend can't be told to compute in
+    float32. docs/bundles.md has what was measured.
+    """
     if runtime.kind is BundleRuntime.ORT:
         return _ORT[precision]
     asked = dict(runtime.options).get(_PRECISION, "f32")
     if asked != "f32" or target is BundleTarget.TRITON:
-        return _OPENVINO_BF16
+        return _OPENVINO_BF16[precision]
     return _OPENVINO[precision]
