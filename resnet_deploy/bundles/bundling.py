@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.external_data import tensors_of
@@ -15,8 +16,16 @@ from resnet_deploy.bundles.contract import Contract, contract_of
 from resnet_deploy.bundles.golden import GoldenCase, answers, golden_cases
 from resnet_deploy.bundles.kit import ALTERNATIVE_FILE, MODEL_FILE, Kit, Network
 from resnet_deploy.bundles.licences import licence_files
-from resnet_deploy.bundles.manifest import MANIFEST_FILE, check_folder, manifest, write_folder
+from resnet_deploy.bundles.manifest import (
+    MANIFEST_FILE,
+    Content,
+    check_folder,
+    manifest,
+    size,
+    write_folder,
+)
 from resnet_deploy.bundles.runtime import Runtime, check_runtime, chosen
+from resnet_deploy.bundles.third_party import shipped
 from resnet_deploy.bundles.tolerances import tolerance
 from resnet_deploy.bundles.tuned import finding_of, with_evidence
 from resnet_deploy.data.datasets import Dataset
@@ -41,6 +50,15 @@ _RENDERERS = {
 }
 
 
+_OWN_RUNTIMES: Final = {
+    BundleTarget.MOBILE: "is that for the phone, which Gradle and CocoaPods bring",
+    BundleTarget.NODE: "comes with npm install",
+    BundleTarget.WEB: "comes with npm install",
+    BundleTarget.TRITON: "is a part of the server",
+}
+"""What the library of this machine is of no use to."""
+
+
 def pack(
     path: Path | Artifact,
     target: BundleTarget,
@@ -53,6 +71,8 @@ def pack(
     count: int = DEFAULT_REAL_PICTURES,
     told: Told = NOTHING_TOLD,
     seed: int = 0,
+    with_runtime: bool = False,
+    runtime_headers: Path | None = None,
     force: bool = False,
     progress: Progress = silent,
 ) -> BundleReport:
@@ -60,18 +80,22 @@ def pack(
 
     Golden cases are synthetic images, and ``count`` of ``dataset``. ``alternative`` is the same
     network in another precision, which a web page may find faster. ``told`` is what the user says
-    of both files. ``evidence`` is the ``tune.json`` of a file that ``tune`` wrote.
+    of both files. ``evidence`` is the ``tune.json`` of a file that ``tune`` wrote. ``with_runtime``
+    puts the installed runtimes into the bundle, with the headers of ONNX Runtime in the folder
+    ``runtime_headers`` (None: those of Debian's package).
 
     Raises:
         ArtifactError: a file can't be read, or the folder holds files that are not a bundle's.
-        MissingDependencyError: the bundle takes OpenVINO, and that is not installed.
-        UnsupportedGraphError: the network takes no images or gives no classes.
+        UnsupportedGraphError: the network takes no images, or gives what bundles do not hold.
         SpecError: ``runtime`` or ``alternative`` is not for this target, or ``alternative`` is
-            another network.
+            another network; a runtime can't come along.
+        MissingDependencyError: the bundle takes OpenVINO, and that is not installed; or the runtime
+            that should come along can't be had.
         DatasetError, RunnerError: an image can't be read, or the network can't be run.
     """
     check_runtime(target, runtime)
     check_folder(folder, force=force)
+    _check_with_runtime(target, runtime_headers, with_runtime=with_runtime)
     artifact = _described(opened_file(path, told))
     contract = contract_of(artifact)
     finding, warning = finding_of(artifact), ""
@@ -98,10 +122,11 @@ def pack(
         max_onnxruntime=importlib.metadata.version("onnxruntime"),
         why=choice.why,
         ratio=choice.ratio,
+        shipped=shipped(choice.runtimes, runtime_headers) if with_runtime else (),
     )
     progress("bundling", 1, 3)
     made = _RENDERERS[target](kit)
-    listed = {**made.files, **licence_files(kit)}
+    listed: dict[str, Content] = {**made.files, **licence_files(kit), **kit.shipped_files()}
     files = {**listed, MANIFEST_FILE: manifest(kit, listed)}
     progress("bundling", 2, 3)
     write_folder(folder, files, force=force)
@@ -112,14 +137,18 @@ def pack(
         model=artifact.path.name,
         precision=artifact.precision,
         sha256=kit.network.sha256,
-        sizes={name: len(data) for name, data in sorted(files.items())},
+        sizes={name: size(content) for name, content in sorted(files.items())},
         cases=len(cases),
         real_pictures=0 if dataset is None else min(count, len(dataset)),
         runtimes=_described_runtimes(kit),
         why=kit.why,
         ratio=kit.ratio,
         commands=made.commands,
-        notes=(*made.notes, *([warning] if warning else [])),
+        notes=(
+            *([warning] if warning else []),
+            *(runtime.words for runtime in kit.shipped),
+            *made.notes,
+        ),
     )
 
 
@@ -169,8 +198,18 @@ def _network(
         answers=tuple(
             answers(artifact, cases, runtime.options, kind=runtime.kind) for runtime in runtimes
         ),
-        tolerances=tuple(tolerance(artifact.precision, runtime, target) for runtime in runtimes),
+        tolerances=tuple(tolerance(artifact, runtime, target) for runtime in runtimes),
     )
+
+
+def _check_with_runtime(target: BundleTarget, headers: Path | None, *, with_runtime: bool) -> None:
+    if with_runtime and target in _OWN_RUNTIMES:
+        raise SpecError(
+            f"--with-runtime is for programs that are compiled here, not for {target.value}, whose "
+            f"runtime {_OWN_RUNTIMES[target]}: leave it out"
+        )
+    if headers is not None and not with_runtime:
+        raise SpecError("--runtime-headers go with --with-runtime: add it")
 
 
 def _alternative(
