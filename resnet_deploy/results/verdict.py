@@ -102,8 +102,10 @@ class Verdict(Int8Figures):
     def _size(self) -> str:
         part = self.int8_bytes / self.fp32_bytes
         near = [name for name, value in _FRACTIONS.items() if abs(part - value) <= _NEAR]
-        megabytes = f"{self.int8_bytes / 1e6:.1f} MB instead of {self.fp32_bytes / 1e6:.1f} MB"
-        return f"{near[0] if near else f'{part:.0%}'} of the size ({megabytes})"
+        megabytes = (
+            f"{_digits(self.int8_bytes / 1e6)} MB instead of {_digits(self.fp32_bytes / 1e6)}"
+        )
+        return f"{near[0] if near else f'{part:.0%}'} of the size ({megabytes} MB)"
 
     def _answers(self) -> tuple[str, ...]:
         """Return on how many pictures the answer is that of fp32, and what must be."""
@@ -248,7 +250,12 @@ def _short_of(value: float, bound: float, style: str) -> str:
     return apart(value, bound, style)[0] if value < bound and text == f"{bound:.{style}}" else text
 
 
+def _digits(value: float, significant: int = 3) -> str:
+    """Return so many significant digits."""
+    digits = max(0, significant - 1 - math.floor(math.log10(value))) if value > 0 else 0
+    return f"{value:.{digits}f}"
+
+
 def _ms(value: float) -> str:
     """Return four significant digits: their quotients are those of the times."""
-    digits = max(0, 3 - math.floor(math.log10(value))) if value > 0 else 0
-    return f"{value:.{digits}f}"
+    return _digits(value, 4)

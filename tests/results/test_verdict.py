@@ -268,6 +268,13 @@ def test_the_words_and_the_figures_agree(found: Verdict) -> None:
         found.equal,
         found.samples,
     )
+    size = re.search(
+        r"threads\), (.+?) of the size \(([\d.]+) MB instead of ([\d.]+) MB", found.text
+    )
+    assert size is not None
+    fractions = {"half": 0.5, "a third": 1 / 3, "a quarter": 0.25}
+    part = fractions.get(size[1]) or float(size[1].rstrip("%")) / 100
+    assert abs(float(size[2]) / float(size[3]) - part) <= 0.031 + 0.01 * part
     starts = {
         Worth.WORTH_IT: "worth it",
         Worth.NOT_WORTH_IT: "not worth it",
