@@ -1,12 +1,21 @@
-"""How a picture is prepared, in the words of a bundle's README."""
+"""A bundle's README: how a picture is prepared, what comes out, where the weights come from."""
 
 from __future__ import annotations
 
-from resnet_deploy.spec import ChannelOrder, InputContract, ResizeMode
+from collections.abc import Sequence
+
+from resnet_deploy.artifact.card import Card
+from resnet_deploy.bundles.contract import Contract
+from resnet_deploy.bundles.outputs import Output
+from resnet_deploy.bundles.rendering import markdown
+from resnet_deploy.spec import ChannelOrder, InputContract, OutputKind, ResizeMode
 from resnet_deploy.spec.input_words import listed
 
 _OPTIONS = {"size": "image-size"}
 """Of the fields of an input contract that have another name than their option."""
+
+_MOST_NAMED = 8
+"""So many outputs a sentence has room for."""
 
 
 def preparation(spec: InputContract) -> str:
@@ -56,4 +65,49 @@ def assumption(spec: InputContract) -> str:
     return (
         f"{names}: nothing told them. Where the network was trained otherwise, its answers are "
         f"wrong: make the bundle again with `{options}`."
+    )
+
+
+def role(contract: Contract) -> str:
+    """Return what the code of a bundle is, such as "an image classifier"."""
+    if contract.has_classes:
+        return "an image classifier"
+    return "an image encoder" if contract.output_kind is OutputKind.EMBEDDING else "image features"
+
+
+def described_outputs(contract: Contract, outputs: Sequence[Output]) -> str:
+    """Return in Markdown what the network gives: "10 classes", "c2 (64 x 56 x 56) and …"."""
+    if contract.has_classes:
+        return f"{contract.num_classes} classes"
+    named = [
+        f"{markdown(output.name)} ({' x '.join(map(str, output.shape))})" for output in outputs
+    ]
+    if len(named) > _MOST_NAMED:
+        named[_MOST_NAMED - 1 :] = [f"{len(named) - _MOST_NAMED + 1} others"]
+    return " and ".join([", ".join(named[:-1]), named[-1]]) if named[1:] else named[0]
+
+
+def weights(card: Card | None) -> str:
+    """Return sentences, in Markdown, on where a bundle's weights come from and their licence."""
+    if card is None:
+        return (
+            "The weights are those of a file without a model card: nothing told their source or "
+            "their licence. Find out both before you pass them on."
+        )
+    source, digest = card.weights, card.weights.sha256
+    named = markdown(source.file) if source.file else "a file"
+    said = {
+        "random": f"The weights are random (seed {source.seed}), for tests",
+        "factory": "The weights are those that the network's own code returned",
+        "imagenet": f"The weights are torchvision's for ImageNet, {named}",
+    }.get(source.kind, f"The weights come from {named}")
+    if digest:
+        said += f" (SHA-256 {markdown(digest)})"
+    if card.licence:
+        return f"{said}; their licence, as their card states it: {markdown(card.licence)}."
+    if source.kind == "random":
+        return f"{said}."
+    return (
+        f"{said}. Nothing told their licence: find it out before you pass them on, and state it "
+        "with `export --licence`."
     )

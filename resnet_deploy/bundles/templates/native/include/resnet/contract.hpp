@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Generated. What the network takes and gives; manifest.json says the same.
 #pragma once
 
@@ -14,7 +15,7 @@ inline constexpr const char *output_names[] = {
 inline constexpr Model models[] = {
 {% for model in models %}
     Model{ {{- model.file | c_string }}, {{ model.sha256 | c_string }}, {{ model.artifact.precision | c_string }},
-          {{ model.tolerance }}},
+          {{ model.tolerances[0] }}},
 {% endfor %}
 };
 
@@ -42,7 +43,7 @@ inline constexpr Contract bundle_contract{
     /* batch */ {{ contract.batch or 0 }},
     /* classes */ {{ contract.num_classes }},
     /* k */ {{ contract.k }},
-    /* labels_file */ {{ labels_file | c_string }},
+    /* labels_file */ {{ (labels_file or "") | c_string }},
     models,
     /* model_count */ {{ models | length }},
     /* min_onnxruntime */ {{ min_onnxruntime | c_string }},
