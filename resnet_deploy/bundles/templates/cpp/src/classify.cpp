@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Names what pictures show:
 //
 //   classify [--bundle FOLDER] [--top K] PICTURE...

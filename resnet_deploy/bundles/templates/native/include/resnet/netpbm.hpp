@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pictures in the simplest file format there is: binary PPM, and PGM for grey ones.
 #pragma once
 
