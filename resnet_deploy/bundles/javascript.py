@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from resnet_deploy.bundles.kit import LABELS_FILE, Kit
+from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.spec import InputContract
+
 
 def core_files(kit: Kit, folder: str) -> dict[str, bytes]:
     """Return the shared modules by name, below ``folder`` of the bundle."""
@@ -36,7 +38,15 @@ def _described(kit: Kit) -> dict[str, Any]:
         "numClasses": contract.num_classes,
         "k": contract.k,
         "minOnnxRuntime": kit.min_onnxruntime,
+        "threads": kit.runtimes[0].threads,
+        "sessionConfig": _session_config(kit.runtimes[0]),
     }
+
+
+def _session_config(runtime: Runtime) -> dict[str, str]:
+    """Return the session options of ONNX Runtime that ``tune`` found, by name."""
+    spin = {} if runtime.spin else {"session.intra_op.allow_spinning": "0"}
+    return {**spin, **dict(runtime.options)}
 
 
 def described_input(spec: InputContract) -> dict[str, Any]:

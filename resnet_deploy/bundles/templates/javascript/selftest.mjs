@@ -37,7 +37,7 @@ export async function* goldenResults(classifier, manifest, read) {
       yield await checked(classifier, golden, read);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      yield result(classifier, golden, Infinity, Infinity, message);
+      yield result(classifier, golden, Infinity, Infinity, message, false);
     }
   }
 }
@@ -63,8 +63,24 @@ export function verdict(results, classifier) {
   }
   const message =
     `PASS ${results.length} cases of ${classifier.network.file}: inputs are equal, scores differ ` +
-    `by at most ${brief(scoreDifference)} of the largest (allowed: ${tolerance})`;
+    `by at most ${brief(scoreDifference)} of the largest (allowed: ${tolerance}), ` +
+    classesEqual(results);
   return { passed: true, ...numbers, message, hint: '' };
+}
+
+/**
+ * Returns in words in how many of the cases, which all passed, the best class was compared.
+ *
+ * @param {readonly CaseResult[]} results
+ * @returns {string}
+ */
+function classesEqual(results) {
+  const decided = results.filter((result) => result.decided).length;
+  const open = results.length - decided;
+  if (open === 0) return `classes equal in all ${decided}`;
+  const close = `${open} ${open === 1 ? 'is' : 'are'} too close to call`;
+  if (decided === 0) return `classes not compared (all ${close})`;
+  return `classes equal in all ${decided} cases that decide one (${close})`;
 }
 
 const INT8_HINT =
@@ -109,7 +125,9 @@ async function checked(classifier, golden, read) {
       message = `the best class is ${best.index}, recorded ${recorded.top1}`;
     }
   }
-  return result(classifier, golden, inputs.difference, relative, message);
+  return result(
+    classifier, golden, inputs.difference, relative, message, recorded.top1_is_decided,
+  );
 }
 
 /**
@@ -118,12 +136,14 @@ async function checked(classifier, golden, read) {
  * @param {number} inputDifference
  * @param {number} scoreDifference
  * @param {string} message
+ * @param {boolean} decided
  * @returns {CaseResult}
  */
-function result(classifier, golden, inputDifference, scoreDifference, message) {
+function result(classifier, golden, inputDifference, scoreDifference, message, decided) {
   const { name } = golden;
   const network = classifier.network.file;
-  return { name, network, ok: message === '', inputDifference, scoreDifference, message };
+  const ok = message === '';
+  return { name, network, ok, inputDifference, scoreDifference, decided, message };
 }
 
 /**

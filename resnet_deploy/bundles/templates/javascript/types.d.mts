@@ -90,6 +90,10 @@ export interface Contract {
   readonly k: number;
   /** The oldest ONNX Runtime that loads the files. */
   readonly minOnnxRuntime: string;
+  /** How many CPUs a call uses, as it was found where the network was tuned; 0: not known. */
+  readonly threads: number;
+  /** Further session options of ONNX Runtime, by its names, that were found there. */
+  readonly sessionConfig: Readonly<Record<string, string>>;
 }
 
 /** One picture in `manifest.json`, with what was recorded for it. */
@@ -127,6 +131,8 @@ export interface CaseResult {
   readonly inputDifference: number;
   /** max |score - recorded| / max |recorded|; infinite where there was none to compare. */
   readonly scoreDifference: number;
+  /** Its best class was compared: no difference within the tolerance could change it. */
+  readonly decided: boolean;
   /** What differs, by how much and where; empty where nothing does. */
   readonly message: string;
 }
