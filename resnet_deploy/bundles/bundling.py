@@ -15,6 +15,7 @@ from resnet_deploy.bundles import cpp, mobile, node, triton, web
 from resnet_deploy.bundles.contract import Contract, contract_of
 from resnet_deploy.bundles.golden import GoldenCase, answers, golden_cases
 from resnet_deploy.bundles.kit import ALTERNATIVE_FILE, MODEL_FILE, Kit, Network
+from resnet_deploy.bundles.licences import licence_files
 from resnet_deploy.bundles.manifest import MANIFEST_FILE, check_folder, manifest, write_folder
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.data.datasets import Dataset
@@ -109,7 +110,8 @@ def pack(
     )
     progress("bundling", 1, 3)
     made = _RENDERERS[target](kit)
-    files = {**made.files, MANIFEST_FILE: manifest(kit, made.files)}
+    listed = {**made.files, **licence_files(kit)}
+    files = {**listed, MANIFEST_FILE: manifest(kit, listed)}
     progress("bundling", 2, 3)
     write_folder(folder, files, force=force)
     progress("bundling", 3, 3)

@@ -11,7 +11,7 @@ from resnet_deploy.bundles.contract import Contract
 from resnet_deploy.bundles.golden import Answer, GoldenCase
 from resnet_deploy.bundles.rendering import render, templates_in
 from resnet_deploy.bundles.runtime import Runtime
-from resnet_deploy.bundles.wording import assumption, preparation
+from resnet_deploy.bundles.wording import assumption, preparation, weights
 from resnet_deploy.spec import BundleTarget
 from resnet_deploy.version import __version__
 
@@ -119,6 +119,9 @@ class Kit:
             "networks": self.networks,
             "runtimes": self.runtimes,
             "cases": self.cases,
+            # An alternative is the same network in another precision.
+            "weights": weights(self.network.artifact.card),
+            "real_pictures": any(case.is_real for case in self.cases),
             "version": __version__,
             "min_onnxruntime": self.min_onnxruntime,
             "max_onnxruntime": self.max_onnxruntime,
