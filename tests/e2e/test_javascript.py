@@ -17,7 +17,7 @@ from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.data.synthetic import synthetic_images
 from resnet_deploy.spec import BundleTarget, InputContract, InputFormat, ResizeMode
 from tests.support.contracts import drawn
-from tests.support.npm import find_node, link_modules, modules, run
+from tests.support.npm import ci, find_node, modules, run
 
 _COMPILER = {"typescript": "7.0.2", "@types/node": "18.19.130"}
 
@@ -100,7 +100,7 @@ def test_types(node: str, bundle: Path) -> None:
     """What ships is right by its own types, and an app's code is checked against them."""
     folder = bundle.parent
     (folder / "node_modules").symlink_to(modules(_COMPILER))
-    link_modules(bundle, json.loads((bundle / "package.json").read_text())["dependencies"])
+    ci(bundle)
     (folder / "consumer.mts").write_text(_CONSUMER)
     shipped = [str(file) for file in (*bundle.glob("*.mjs"), *bundle.glob("lib/*.mjs"))]
     options = ["--noEmit", "--strict", "--noUnusedLocals", "--allowJs", "--checkJs"]

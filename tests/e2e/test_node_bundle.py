@@ -15,15 +15,15 @@ from resnet_deploy.bundles.golden import Pixels
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import BundleTarget, SessionSpec
 from tests.support.exports import exported
-from tests.support.npm import find_node, link_modules, run
+from tests.support.npm import ci, find_node, run
 
 PRECISIONS = {"fp32": "resnet20.onnx", "int8": "resnet20.int8.onnx"}
 
 
 def bundled(model: Path, folder: Path) -> Path:
-    """The bundle of ``model``, as it is after ``npm install``."""
+    """The bundle of ``model``, as it is after ``npm ci``."""
     pack(model, BundleTarget.NODE, folder)
-    link_modules(folder, json.loads((folder / "package.json").read_text())["dependencies"])
+    ci(folder)
     return folder
 
 
