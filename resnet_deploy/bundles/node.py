@@ -14,9 +14,18 @@ _COMMANDS: Final = ("npm ci", "npm test")
 def render(kit: Kit) -> Rendered:
     """Return the files of the bundle."""
     release = npm_release(kit.max_onnxruntime)
-    own = kit.render_folder(
-        "node", onnxruntime=release, commands=_COMMANDS, example=kit.cases[-1].image_file
+    program, other = "classify.mjs", "outputs.mjs"
+    if not kit.contract.has_classes:
+        program, other = other, program
+    rendered = kit.render_folder(
+        "node",
+        onnxruntime=release,
+        commands=_COMMANDS,
+        example=kit.cases[-1].image_file,
+        program=program,
     )
+    unused = (other,) if kit.contract.has_classes else (other, "examples/")
+    own = {name: data for name, data in rendered.items() if not name.startswith(unused)}
     own[".npmrc"] = own.pop("npmrc")  # a template that starts with a dot would be hard to see
     own["package-lock.json"] = package_lock(own["package.json"], "onnxruntime-node", release)
     return Rendered(

@@ -4,6 +4,7 @@
 
 import { ClassifierError, oneLine } from './errors.mjs';
 import { checkModel, checkRuntime, createSession } from './loading.mjs';
+import { outputsOf } from './outputs.mjs';
 import { checkPicture, prepare } from './preprocess.mjs';
 
 /** @typedef {typeof import('onnxruntime-common')} Ort */
@@ -13,6 +14,7 @@ import { checkPicture, prepare } from './preprocess.mjs';
 /** @typedef {import('./types.d.mts').Contract} Contract */
 /** @typedef {import('./types.d.mts').Input} Input */
 /** @typedef {import('./types.d.mts').Network} Network */
+/** @typedef {import('./types.d.mts').Output} Output */
 /** @typedef {import('./types.d.mts').Picture} Picture */
 /** @typedef {import('./types.d.mts').Prediction} Prediction */
 
@@ -119,6 +121,7 @@ export class Classifier {
    * @throws {ClassifierError} The picture's size does not fit its bytes, or `k` is not positive.
    */
   async classify(picture, k = 5) {
+    this.#checkClasses();
     checkCount(k);
     return this.rank(await this.answer(picture), k);
   }
@@ -135,8 +138,31 @@ export class Classifier {
    *   classified, and which; `k` is not positive.
    */
   async classifyBatch(pictures, k = 5) {
+    this.#checkClasses();
     checkCount(k);
     return (await this.answerBatch(pictures)).map((answer) => this.rank(answer, k));
+  }
+
+  /**
+   * Returns the arrays that the network gives for a picture, such as feature maps or an embedding.
+   *
+   * @param {Picture} picture RGB of any size.
+   * @returns {Promise<readonly Output[]>} In the order of `contract.outputs`.
+   * @throws {ClassifierError} The picture's size does not fit its bytes.
+   */
+  async outputs(picture) {
+    return (await this.answer(picture)).outputs;
+  }
+
+  /**
+   * Returns the arrays for each picture, in their order, as {@link outputs} does.
+   *
+   * @param {readonly Picture[]} pictures RGB, each of any size.
+   * @returns {Promise<Array<readonly Output[]>>}
+   * @throws {ClassifierError} As {@link answerBatch}.
+   */
+  async outputsBatch(pictures) {
+    return (await this.answerBatch(pictures)).map((answer) => answer.outputs);
   }
 
   /**
@@ -161,9 +187,10 @@ export class Classifier {
   async answerBatch(pictures) {
     const { contract, network } = this.#parts;
     if (contract.batch !== null) {
+      const call = contract.numClasses > 0 ? 'classify' : 'outputs';
       const takes = contract.batch === 1 ? '1 picture' : `${contract.batch} pictures`;
       throw new ClassifierError(
-        `${network.file} takes ${takes} at a time: call classify() for each, or bundle a file ` +
+        `${network.file} takes ${takes} at a time: call ${call}() for each, or bundle a file ` +
           'that was exported without --batch-size',
       );
     }
@@ -202,6 +229,7 @@ export class Classifier {
    * @throws {ClassifierError} `k` is not positive.
    */
   rank({ scores, classes }, k = 5) {
+    this.#checkClasses();
     checkCount(k);
     const probabilities = this.#parts.contract.outputKind === 'logits' ? softmax(scores) : scores;
     const order = [...scores.keys()].sort((a, b) => scores[b] - scores[a] || a - b);
@@ -222,6 +250,16 @@ export class Classifier {
     const freed = this.#closed ? this.#last : this.#inTurn(release);
     this.#closed = true;
     await freed;
+  }
+
+  /** @throws {ClassifierError} The network gives arrays, and so names no class. */
+  #checkClasses() {
+    const { contract, network } = this.#parts;
+    if (contract.numClasses > 0) return;
+    const names = contract.outputs.map(({ name }) => name).join(', ');
+    throw new ClassifierError(
+      `${network.file} gives ${contract.outputKind} (${names}), not classes: call outputs()`,
+    );
   }
 
   /**
@@ -293,18 +331,13 @@ export class Classifier {
       ...inputs[0].shape,
     ]);
     const outputs = await this.#outputs(tensor);
-    const [scores, classes] = this.#session.outputNames.map((name) => outputs[name].data);
-    const count = contract.k || contract.numClasses;
-    if (!(scores instanceof Float32Array) || scores.length !== count * images) {
-      throw new ClassifierError(`${network.file} does not give ${count} scores per picture`);
-    }
-    if (!scores.every(Number.isFinite)) {
-      throw new ClassifierError(`${network.file} gives NaN or infinity: its weights are broken`);
-    }
-    return inputs.map((_, index) => {
-      const [from, to] = [index * count, (index + 1) * count];
+    const each = outputsOf(outputs, contract, network, images, inputs.length);
+    const classes = contract.k ? outputs[this.#session.outputNames[1]].data : [];
+    return each.map((arrays, index) => {
+      const [from, to] = [index * contract.k, (index + 1) * contract.k];
       return {
-        scores: scores.slice(from, to),
+        outputs: arrays,
+        scores: contract.numClasses > 0 ? arrays[0].data : new Float32Array(0),
         classes: contract.k ? Int32Array.from(Array.from(classes.slice(from, to), Number)) : null,
       };
     });

@@ -6,11 +6,12 @@ import type {
   Contract,
   Input,
   Network,
+  Output,
   Picture,
   Prediction,
 } from './lib/types.d.mts';
 
-export type { Answer, Contract, Input, Network, Picture, Prediction };
+export type { Answer, Contract, Input, Network, Output, Picture, Prediction };
 
 /** An error that one line explains: what is wrong, where, what to do. */
 export declare class ClassifierError extends Error {}
@@ -48,7 +49,16 @@ export declare class Classifier {
    */
   classifyBatch(pictures: readonly Picture[], k?: number): Promise<Prediction[][]>;
 
-  /** Returns what the network says to a picture: a score per class. */
+  /**
+   * Returns the arrays that the network gives for a picture, in the order of `contract.outputs`: all
+   * that there is where it gives features or an embedding, for which `classify` rejects.
+   */
+  outputs(picture: Picture): Promise<readonly Output[]>;
+
+  /** Returns the arrays for each picture; rejects as `classifyBatch` does. */
+  outputsBatch(pictures: readonly Picture[]): Promise<Array<readonly Output[]>>;
+
+  /** Returns what the network says to a picture: a score per class, or arrays. */
   answer(picture: Picture): Promise<Answer>;
 
   /** Returns what the network says to each picture; rejects as `classifyBatch` does. */

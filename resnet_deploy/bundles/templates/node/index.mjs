@@ -28,7 +28,9 @@ export async function openClassifier(options = {}) {
   checkThreads(threads);
   const ort = await openRuntime();
   const model = await bytesOf(join(folder, contract.networks[0].file), 'copy the whole bundle');
-  const labels = await bytesOf(join(folder, contract.labelsFile), 'copy the whole bundle');
+  const labels = contract.labelsFile
+    ? await bytesOf(join(folder, contract.labelsFile), 'copy the whole bundle')
+    : new Uint8Array();
   return Classifier.open({
     ort,
     model,
