@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -34,7 +35,7 @@ from resnet_deploy.benchmark import default_subjects, measure
 from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.measure.process import CHILD, SubjectProcess
 from resnet_deploy.measure.stopwatch import Process
-from resnet_deploy.results import BenchResult, BenchSubject
+from resnet_deploy.results import BenchmarkResult, BenchSubject
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import BenchSpec, BundleRuntime, BundleTarget
 
@@ -84,7 +85,7 @@ def compiled(bundle: Path) -> Path:
 
 def compared(
     model: Path, runtime: BundleRuntime, bundle: Path, nncf: Path | None, spec: BenchSpec
-) -> BenchResult:
+) -> BenchmarkResult:
     """Measure ``model`` in Python and in C++, and the file ``nncf``, in turns."""
     commands = {
         PYTHON: CHILD,
@@ -97,9 +98,7 @@ def compared(
         own.mkdir(exist_ok=True)
         return SubjectProcess(subject, own, commands[subject.label])
 
-    python = replace(
-        default_subjects([load(model)], (_RUNNERS[runtime],), spec)[0], label=PYTHON
-    )
+    python = replace(default_subjects([load(model)], (_RUNNERS[runtime],), spec)[0], label=PYTHON)
     # All ratios are those of the first one's time over the others'.
     subjects = [replace(python, label=CPP), python]
     if nncf is not None:
@@ -119,19 +118,18 @@ def compared(
     )
 
 
-def over(result: BenchResult, reference: str) -> dict[str, float | None]:
+def over(result: BenchmarkResult, reference: str) -> dict[str, float | None]:
     """Return the time of C++ over that of ``reference``: pairs of rounds, with their interval."""
     for ratio in result.ratios:
         if (ratio.reference, ratio.subject) == (CPP, reference):
-            low, high = ratio.low or None, ratio.high or None  # too few rounds for an interval
+            # Too few rounds have no interval.
+            low, high = (end if 0 < end < math.inf else None for end in (ratio.low, ratio.high))
             return {"median": ratio.median, "low": low, "high": high, "minima": ratio.minima}
     raise SystemExit(f"no ratio of {CPP} and {reference} was measured")
 
 
 def said(name: str, found: dict[str, float | None]) -> str:
-    low, high = (
-        "?" if found[key] is None else f"{found[key]:.3f}" for key in ("low", "high")
-    )
+    low, high = ("?" if found[key] is None else f"{found[key]:.3f}" for key in ("low", "high"))
     return f"{found['median']:.3f} ({low} to {high}; fastest runs {found['minima']:.3f}) of {name}"
 
 
@@ -173,7 +171,7 @@ def main() -> None:
 
 
 def record(
-    net: Net, product: str, runtime: BundleRuntime, threads: int, result: BenchResult
+    net: Net, product: str, runtime: BundleRuntime, threads: int, result: BenchmarkResult
 ) -> dict[str, Any]:
     """Return one comparison, and print it."""
     python = over(result, PYTHON)
