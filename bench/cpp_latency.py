@@ -29,6 +29,7 @@ from peers.catalog import PRODUCTS
 from peers.environments import python_of, variables
 from peers.nets import Net, prepare
 from peers.produce import produce
+
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.benchmark import default_subjects, measure
