@@ -25,6 +25,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -173,8 +174,9 @@ inline Ort::SessionOptions xnnpack_session_options(const RuntimeChoice &choice,
   const int own = threads != 0 ? threads : static_cast<int>(std::thread::hardware_concurrency());
   made.SetIntraOpNumThreads(1);
   made.AddConfigEntry("session.intra_op.allow_spinning", "0");
-  made.AppendExecutionProvider("XNNPACK",
-                               {{"intra_op_num_threads", std::to_string(std::max(own, 1))}});
+  std::unordered_map<std::string, std::string> provider;
+  provider["intra_op_num_threads"] = std::to_string(std::max(own, 1));
+  made.AppendExecutionProvider("XNNPACK", provider);
   return made;
 }
 
