@@ -1,19 +1,22 @@
-"""Clang for phones' CPUs, with Apple's headers of the C library: Zig's wheel carries both.
+"""Compilers for phones, as near as packages come to Google's NDK and Apple's SDK.
 
-Neither Google's NDK nor Apple's SDK can be had from a package registry. What comes nearest: clang
-and libc++, which both vendors use. For Apple with Apple's own headers of the C library and of the
-Objective-C runtime (``apple/`` has declarations of Foundation); for Android with those of musl in
-place of bionic's.
+Zig's wheel carries clang and libc++, which both vendors use. For Apple it has Apple's own headers of
+the C library and of the Objective-C runtime (``apple/`` has declarations of Foundation); for Android
+those of musl take the place of bionic's. Debian has Android's ``jni.h``, and the classes of
+Android 6.0 (API level 23) for ``javac``.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import sys
+from functools import cache
 from pathlib import Path
 
 from resnet_deploy.artifact.files import cache_folder
-from tests.support.native_toolchain import run, unavailable
+from resnet_deploy.errors import MissingDependencyError
+from tests.support.debian_suite import from_suites
+from tests.support.native_toolchain import run, tool, unavailable
 
 APPLE = Path(__file__).parent / "apple"
 """Declarations of Foundation."""
@@ -30,7 +33,7 @@ def compile_object(source: Path, made: Path, target: str, *options: str) -> byte
     zig = importlib.util.find_spec("ziglang")
     if zig is None or zig.origin is None:
         unavailable("ziglang is not installed: pip install ziglang")
-    strict = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
+    strict = ("-g0", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
     if target == IOS:
         apple = Path(zig.origin).parent / "lib/libc/include/any-darwin-any"
         options = ("-isystem", str(APPLE), "-isystem", str(apple), *options)
@@ -45,3 +48,26 @@ def compile_object(source: Path, made: Path, target: str, *options: str) -> byte
         ZIG_LOCAL_CACHE_DIR=kept,
     )
     return made.read_bytes()
+
+
+@cache
+def android() -> Path:
+    """Return a root with Android's ``jni.h`` and its classes; fetched once and kept."""
+    packages = ["android-libnativehelper-dev", "libandroid-23-java"]
+    try:
+        return from_suites(packages, ["sid", "bullseye"])
+    except MissingDependencyError as error:
+        unavailable(f"Android's classes can't be fetched: {error}")
+
+
+def compile_for_android(sources: list[Path], classes: Path) -> None:
+    """Compile Java for Android 6.0, whose own classes are all that there is; warnings are errors."""
+    run(
+        [
+            *(tool("javac", "default-jdk-headless"), "-Xlint:all,-options", "-Werror"),
+            *("-source", "8", "-target", "8", "-encoding", "UTF-8", "-d", str(classes)),
+            *("-bootclasspath", str(android() / "usr/share/java/com.android.android-23.jar")),
+            *map(str, sources),
+        ],
+        classes.parent,
+    )

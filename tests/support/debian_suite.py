@@ -14,28 +14,28 @@ from resnet_deploy.errors import MissingDependencyError
 from resnet_deploy.isa.debian import unpack
 
 
-def from_suites(package: str, file: str, suites: Sequence[str]) -> Path:
-    """Return ``file`` (or a folder) of ``package``, of the first of ``suites`` that has it.
+def from_suites(packages: Sequence[str], suites: Sequence[str]) -> Path:
+    """Return a root with the files of ``packages``, from the first of ``suites`` that has them.
 
-    The package alone is fetched, from the machine's own sources, looked at as another suite.
+    The packages alone are fetched, from the machine's own sources, looked at as another suite.
 
     Raises:
-        MissingDependencyError: this is no Debian, or no suite has it.
+        MissingDependencyError: this is no Debian, or no suite has them.
     """
     reasons = []
     for suite in suites:
-        kept = cache_folder() / "native" / f"{package}-{suite}"
+        kept = cache_folder() / "native" / "-".join((*packages, suite))
         if not kept.is_dir():
             try:
-                _fetch(package, suite, kept)
+                _fetch(packages, suite, kept)
             except MissingDependencyError as error:
                 reasons.append(str(error))
                 continue
-        return kept / file
+        return kept
     raise MissingDependencyError("; ".join(reasons))
 
 
-def _fetch(package: str, suite: str, kept: Path) -> None:
+def _fetch(packages: Sequence[str], suite: str, kept: Path) -> None:
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".fetch-") as name:
         scratch = Path(name)
@@ -44,7 +44,7 @@ def _fetch(package: str, suite: str, kept: Path) -> None:
         _write_sources(scratch / "sources", suite)
         # A suite may lack one of the machine's sources: the download tells whether that matters.
         _apt(scratch, "update", check=False)
-        _apt(scratch, "download", package)
+        _apt(scratch, "download", *packages)
         unpack(sorted(scratch.glob("*.deb")), scratch / "root")
         try:
             (scratch / "root").rename(kept)

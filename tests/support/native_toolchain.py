@@ -60,7 +60,7 @@ def headers() -> Path:
     The package alone: its library is that of Debian, ours is the wheel's.
     """
     try:
-        return from_suites("libonnxruntime-dev", "usr/include/onnxruntime", [_SUITE])
+        return from_suites(["libonnxruntime-dev"], [_SUITE]) / "usr/include/onnxruntime"
     except MissingDependencyError as error:
         unavailable(f"ONNX Runtime's headers can't be fetched: {error}")
 

@@ -248,6 +248,7 @@ class OnnxRuntime final : public Runtime {
           notice = std::string("XNNPACK can't be used, and ONNX Runtime ") +
                    detail::onnxruntime_base()->GetVersionString() +
                    " runs without it: " + error.what();
+          notice.erase(notice.find_last_not_of(' ') + 1);
         }
       }
       handle = Ort::Session(environment, model.data(), model.size(),

@@ -218,6 +218,8 @@ JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeClassify(
   return guarded(env, message, [&] {
     const std::vector<jint> widths = integers(env, width), heights = integers(env, height);
     const std::size_t count = widths.size();
+    // A reference to each picture, besides the 16 that there is room for.
+    if (env->EnsureLocalCapacity(static_cast<jint>(count) + 16) != JNI_OK) throw std::bad_alloc();
     std::vector<std::unique_ptr<const Bytes>> kept;
     std::vector<resnet_picture> pictures;
     for (std::size_t i = 0; i < count; ++i) {

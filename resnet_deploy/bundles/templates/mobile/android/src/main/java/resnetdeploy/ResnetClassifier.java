@@ -127,10 +127,9 @@ public final class ResnetClassifier implements AutoCloseable {
         }
         need(pictures, "a list of pictures");
         int count = pictures.size();
-        if (count > MOST_PICTURES) {
+        if (count < 1 || count > MOST_PICTURES) {
             throw new IllegalArgumentException(
-                    count + " pictures are too many for one call: give " + MOST_PICTURES
-                            + " at most");
+                    "a call takes 1 to " + MOST_PICTURES + " pictures, not " + count);
         }
         byte[][] rgb = new byte[count][];
         int[] width = new int[count];
