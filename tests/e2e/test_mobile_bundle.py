@@ -184,9 +184,9 @@ def test_it_compiles_for_phones_as_far_as_packages_reach(built: Built, tmp_path:
 
     sources = built.folder / "android/src/main"
     compile_object(core / "src/resnet_classifier.cpp", made, LINUX_ARM64, *include)
-    jni = ("-isystem", str(android() / "usr/include/android/nativehelper"), "-fvisibility=hidden")
+    jni = [f"-isystem{android() / 'usr/include/android' / name}" for name in ("", "nativehelper")]
     source = sources / "cpp/resnet_classifier_jni.cpp"
-    compile_object(source, made, LINUX_ARM64, *include, *jni, "-fPIC")
+    compile_object(source, made, LINUX_ARM64, *include, *jni, "-fvisibility=hidden", "-fPIC")
     nm = tool("aarch64-linux-gnu-nm", "binutils-aarch64-linux-gnu")
     symbols = run([nm, "--defined-only", "--extern-only", str(made)], tmp_path).split()
     java = (sources / "java/resnetdeploy/ResnetClassifier.java").read_text()
