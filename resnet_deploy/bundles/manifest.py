@@ -9,10 +9,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from resnet_deploy.artifact.files import sha256_of, write_together
-from resnet_deploy.bundles.kit import LABELS_FILE, Kit, Network
+from resnet_deploy.bundles.kit import Kit, Network
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.input_contract import FIELDS
@@ -24,8 +24,11 @@ MANIFEST_FORMAT = 2
 
 _TOOL = "resnet-deploy"
 
+Content: TypeAlias = bytes | Path
+"""What a file of a bundle holds, or the file that it is a copy of."""
 
-def manifest(kit: Kit, files: Mapping[str, bytes]) -> bytes:
+
+def manifest(kit: Kit, files: Mapping[str, Content]) -> bytes:
     """Return the manifest of a bundle of ``files``, itself not among them."""
     contract, spec = kit.contract, kit.contract.preprocess
     data = {
@@ -44,11 +47,16 @@ def manifest(kit: Kit, files: Mapping[str, bytes]) -> bytes:
             "kind": contract.output_kind.value,
             "classes": contract.num_classes,
             "k": contract.k,
+            # For one picture; of each, every how many values are recorded in the golden cases.
+            "float32": [
+                {"name": output.name, "shape": output.shape, "recorded_every": output.every}
+                for output in kit.outputs
+            ],
         },
-        "labels": _place(LABELS_FILE, files),
+        "labels": _place(kit.labels_file, files) if kit.labels_file is not None else None,
         "onnxruntime": {"min": kit.min_onnxruntime, "max_tested": kit.max_onnxruntime},
         "golden": [_case(kit, index, files) for index in range(len(kit.cases))],
-        "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
+        "files": {name: _digest(files[name]) for name in sorted(files)},
     }
     return (json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
@@ -100,13 +108,22 @@ def listed_files(folder: Path) -> dict[str, str] | None:
         return None
 
 
-def _place(name: str, files: Mapping[str, bytes]) -> str | None:
+def size(content: Content) -> int:
+    """Return the bytes of a file."""
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+
+def _digest(content: Content) -> str:
+    return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else sha256_of(content)
+
+
+def _place(name: str, files: Mapping[str, Content]) -> str | None:
     """Return where a bundle has the file called ``name``: a server wants it in a folder."""
     ends = (path for path in sorted(files) if path == name or path.endswith(f"/{name}"))
     return min(ends, key=len, default=None)
 
 
-def _network(network: Network, files: Mapping[str, bytes]) -> dict[str, Any]:
+def _network(network: Network, files: Mapping[str, Content]) -> dict[str, Any]:
     card = network.artifact.card
     return {
         "file": _place(network.file, files),
@@ -119,7 +136,7 @@ def _network(network: Network, files: Mapping[str, bytes]) -> dict[str, Any]:
     }
 
 
-def _case(kit: Kit, index: int, files: Mapping[str, bytes]) -> dict[str, Any]:
+def _case(kit: Kit, index: int, files: Mapping[str, Content]) -> dict[str, Any]:
     case = kit.cases[index]
     return {
         "name": case.name,
@@ -133,12 +150,16 @@ def _case(kit: Kit, index: int, files: Mapping[str, bytes]) -> dict[str, Any]:
                 "network": _place(network.file, files),
                 "scores": network.scores_file(case, kit.runtimes[0]),
                 "top1": network.answers[0][index].top1,
-                "label": kit.contract.labels[network.answers[0][index].top1],
+                "label": _label(kit, network.answers[0][index].top1),
                 "top1_is_decided": network.top1_is_decided(0, index),
             }
             for network in kit.networks
         ],
     }
+
+
+def _label(kit: Kit, top1: int | None) -> str | None:
+    return None if top1 is None else kit.contract.labels[top1]
 
 
 def check_folder(folder: Path, *, force: bool) -> None:
@@ -174,7 +195,7 @@ def check_folder(folder: Path, *, force: bool) -> None:
         )
 
 
-def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = False) -> None:
+def write_folder(folder: Path, files: Mapping[str, Content], *, force: bool = False) -> None:
     """Write ``files``, the manifest among them, and remove what an older bundle leaves behind.
 
     Raises:
@@ -185,7 +206,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = Fals
     for name, data in files.items():
         path = folder / name
         foreign = name not in listed and name != MANIFEST_FILE and path.is_file()
-        if foreign and not force and path.read_bytes() != data:
+        if foreign and not force and sha256_of(path) != _digest(data):
             raise ArtifactError(
                 f"{path} was not written by resnet-deploy: move it away, or --force to replace it"
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from resnet_deploy.artifact.artifact import Artifact
-from resnet_deploy.bundles.kit import LABELS_FILE, Kit, Network
+from resnet_deploy.bundles.kit import Kit, Network
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.errors import SpecError
 from resnet_deploy.runners.session_options import is_openvino_property
@@ -89,7 +89,6 @@ def native_files(kit: Kit, models: Sequence[Network] = (), *, folder: str = "") 
         output_kind=contract.output_kind.value.replace("-", "_"),
         mean=_floats(*spec.mean),
         deviation=_floats(*spec.std),
-        labels_file=LABELS_FILE,
     )
     kinds = {choice.runtime.kind for choice in choices}
     unused = {

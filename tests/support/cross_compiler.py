@@ -8,14 +8,16 @@ Android 6.0 (API level 23) for ``javac``.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
 from resnet_deploy.artifact.files import cache_folder
 from resnet_deploy.errors import MissingDependencyError
-from tests.support.debian_suite import from_suites
+from resnet_deploy.isa.debian import PrivateApt, unpack
 from tests.support.native_toolchain import run, tool, unavailable
 
 APPLE = Path(__file__).parent / "apple"
@@ -23,6 +25,9 @@ APPLE = Path(__file__).parent / "apple"
 
 IOS = "aarch64-ios.15.0"
 LINUX_ARM64 = "aarch64-linux-musl"
+
+_ANDROID = ("android-libnativehelper-dev", "libandroid-23-java")
+"""Debian's packages, neither in its current release."""
 
 
 def compile_object(source: Path, made: Path, target: str, *options: str) -> bytes:
@@ -53,11 +58,28 @@ def compile_object(source: Path, made: Path, target: str, *options: str) -> byte
 @cache
 def android() -> Path:
     """Return a root with Android's ``jni.h`` and its classes; fetched once and kept."""
-    packages = ["android-libnativehelper-dev", "libandroid-23-java"]
-    try:
-        return from_suites(packages, ["sid", "bullseye"])
-    except MissingDependencyError as error:
-        unavailable(f"Android's classes can't be fetched: {error}")
+    kept = cache_folder() / "native/android-23"
+    if not kept.is_dir():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".fetch-") as name:
+            _fetch_android(Path(name))
+            with contextlib.suppress(OSError):  # another process put it there meanwhile
+                (Path(name) / "root").rename(kept)
+    return kept
+
+
+def _fetch_android(scratch: Path) -> None:
+    """Unpack both packages into ``root``, from the first suite that has them."""
+    reasons = []
+    for suite in ("sid", "bullseye"):
+        (scratch / suite).mkdir()
+        try:
+            apt = PrivateApt(scratch / suite, ("amd64",), suite=suite)
+            packages = [apt.download_alone(name) for name in _ANDROID]
+            return unpack(packages, scratch / "root")
+        except MissingDependencyError as error:
+            reasons.append(str(error))
+    unavailable(f"Android's classes can't be fetched: {'; '.join(reasons)}")
 
 
 def compile_for_android(sources: list[Path], classes: Path) -> None:
