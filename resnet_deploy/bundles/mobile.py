@@ -29,8 +29,9 @@ OPERATORS_FILE: Final = "required_operators_and_types.config"
 
 _NOTES: Final = (
     "/path/of/onnxruntime is an unpacked release of ONNX Runtime",
-    "Not compiled for Android or iOS: that takes Google's and Apple's SDKs. The same sources pass "
-    "their self-tests as a JNI library on a desktop, and for ARM64 under an emulator.",
+    "Not run on a phone, nor compiled with Google's NDK and Apple's SDK: clang compiles the same "
+    "sources for both without them, and they pass their self-tests as a JNI library on a desktop "
+    "and for ARM64 under an emulator.",
 )
 
 
@@ -53,6 +54,8 @@ def render(kit: Kit) -> Rendered:
         xnnpack=xnnpack_share(read_model(kit.network.artifact.plain)),
         cpus=cpus(kit.network.artifact),
         model_file=MODEL_FILE,
+        model_size=_megabytes(kit.network.data),
+        ort_size=_megabytes(made.model),
         ort_file=ORT_FILE,
         operators_file=OPERATORS_FILE,
         ort_min_onnxruntime=max(kit.min_onnxruntime, MIN_ONNXRUNTIME, key=release_numbers),
@@ -67,6 +70,10 @@ def render(kit: Kit) -> Rendered:
     return Rendered(files=files, commands=commands, notes=_NOTES)
 
 
+def _megabytes(data: bytes) -> str:
+    return f"{len(data) / 1e6:.1f} MB"
+
+
 def _commands(runtimes: Sequence[Runtime]) -> tuple[str, ...]:
     first = "cmake -S android -B build -DORT_ROOT=/path/of/onnxruntime"
     if any(runtime.kind is BundleRuntime.OPENVINO for runtime in runtimes):
@@ -75,7 +82,7 @@ def _commands(runtimes: Sequence[Runtime]) -> tuple[str, ...]:
 
 
 def _in_ort_format(network: Network, data: bytes) -> Network:
-    """Return ``network`` in the format that ONNX Runtime, the first of its runtimes, alone reads."""
+    """Return ``network`` in the format that the first of its runtimes alone reads."""
     return replace(
         network,
         file=ORT_FILE,

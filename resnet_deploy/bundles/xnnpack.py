@@ -28,7 +28,7 @@ def xnnpack_share(model: onnx.ModelProto) -> XnnpackShare:
     CPUs are fastest with, uint8 activations and int8 weights, is not among them.
 
     Source: onnxruntime/core/providers/xnnpack/nn/conv_base.cc (``IsOnnxNodeSupported``,
-    ``GetConvCompType``), which no release has widened since 1.14.
+    ``GetConvCompType``).
     """
     graph = model.graph
     makers = {name: node for node in graph.node for name in node.output}
@@ -50,7 +50,7 @@ def xnnpack_share(model: onnx.ModelProto) -> XnnpackShare:
             return False
         picture, weights = quantized(node.input[0]), quantized(node.input[1])
         if picture is None or weights is None:
-            return picture is None and weights is None
+            return picture is None and node.input[1] in types
         same = picture[0] == weights[0]
         return same and (weights[0] == onnx.TensorProto.INT8 or weights[1] == 1)
 

@@ -1,8 +1,8 @@
 """Compilers for phones, as near as packages come to Google's NDK and Apple's SDK.
 
-Zig's wheel carries clang and libc++, which both vendors use. For Apple it has Apple's own headers of
-the C library and of the Objective-C runtime (``apple/`` has declarations of Foundation); for Android
-those of musl take the place of bionic's. Debian has Android's ``jni.h``, and the classes of
+Zig's wheel carries clang and libc++, which both vendors use. For Apple it has Apple's own headers
+of the C library and of the Objective-C runtime (``apple/`` has declarations of Foundation); for
+Android those of musl take the place of bionic's. Debian has Android's ``jni.h``, and the classes of
 Android 6.0 (API level 23) for ``javac``.
 """
 
@@ -76,14 +76,16 @@ def _fetch_android(scratch: Path) -> None:
         try:
             apt = PrivateApt(scratch / suite, ("amd64",), suite=suite)
             packages = [apt.download_alone(name) for name in _ANDROID]
-            return unpack(packages, scratch / "root")
         except MissingDependencyError as error:
             reasons.append(str(error))
+        else:
+            unpack(packages, scratch / "root")
+            return
     unavailable(f"Android's classes can't be fetched: {'; '.join(reasons)}")
 
 
 def compile_for_android(sources: list[Path], classes: Path) -> None:
-    """Compile Java for Android 6.0, whose own classes are all that there is; warnings are errors."""
+    """Compile Java against the classes of Android 6.0 alone; warnings are errors."""
     run(
         [
             *(tool("javac", "default-jdk-headless"), "-Xlint:all,-options", "-Werror"),
