@@ -47,16 +47,6 @@ def test_java_and_c_agree_on_the_codes(folder: Path) -> None:
         assert f"int {name} = {value};" in java
 
 
-def test_every_native_method_of_java_is_defined(folder: Path) -> None:
-    sources = folder / "android/src/main"
-    java = (sources / "java/resnetdeploy/ResnetClassifier.java").read_text()
-    defined = (sources / "cpp/resnet_classifier_jni.cpp").read_text()
-    methods = [part.split()[1].split("(")[0] for part in java.split("static native ")[1:]]
-    assert len(methods) == 11
-    for method in methods:
-        assert f"Java_resnetdeploy_ResnetClassifier_{method}(" in defined
-
-
 def test_a_converted_model_that_answers_otherwise_is_refused(
     folder: Path, tiny_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
