@@ -5,7 +5,6 @@ Triton's are among its others, in ``test_triton_bundle.py``; the browser's in ``
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
