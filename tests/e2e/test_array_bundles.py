@@ -18,6 +18,9 @@ from resnet_deploy.runners.base import infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import BundleTarget, SessionSpec
 from tests.support.array_nets import maps_model
+from tests.support.cpp_bundle import build
+from tests.support.native_classifier import BAD_ARGUMENT, CallError, NativeClassifier
+from tests.support.native_toolchain import ort_root
 from tests.support.npm import ci, find_node, modules, run
 
 
@@ -101,3 +104,42 @@ def test_node(model: Path, tmp_path: Path) -> None:
     spoil(folder, -1, 0.5)
     said_so = run(["npm", "test"], folder, expect=1).stdout
     assert re.search(r"FAIL grey: colours value \[2\] is", said_so)
+
+
+def test_cpp(model: Path, tmp_path: Path) -> None:
+    built = build(model, tmp_path / "bundle", ort_root(tmp_path / "ort"))
+    passed = r"PASS model.onnx: 7 cases, inputs equal, values within \S+ of the largest \(allowed "
+    assert re.match(passed + r"5e-05\); ONNX Runtime ", built.said)
+    with closing(NativeClassifier(built.library, built.folder)) as opened:
+        pixels = np.asarray(Image.open(built.folder / "golden/small.ppm"))
+        found = opened.outputs(pixels)
+        wanted = arrays_of(model, built.folder / "golden/small.ppm")
+        assert list(found) == ["maps", "colours"]
+        for values, right in zip(found.values(), wanted, strict=True):
+            assert values.shape == right.shape
+            assert np.abs(values - right).max() <= 5e-5 * np.abs(right).max()
+        for wrong, complaint in {
+            lambda: opened.classify(pixels): (
+                r"gives features \(maps, colours\), not classes: ask for its outputs"
+            ),
+            lambda: opened.classify_batch([pixels]): "not classes",
+            lambda: opened.outputs(pixels, count=1): "room for 1 outputs is given, there are 2",
+            lambda: opened.outputs(pixels, less=1): "buffer of colours is too small: 3 floats",
+            lambda: opened.output_shape(2): "there is no output 2: the network has 2",
+        }.items():
+            with pytest.raises(CallError, match=complaint) as error:
+                wrong()
+            assert error.value.code == BAD_ARGUMENT
+    # The model alone, without labels.
+    files = (model.read_bytes(), b"")
+    with closing(NativeClassifier(built.library, files=files)) as opened:
+        assert np.array_equal(opened.outputs(pixels)["maps"], found["maps"])
+
+    selftest = str(built.folder / "build/selftest")
+    spoil(built.folder, 1000, 0.5)
+    said = run([selftest], tmp_path, expect=1).stdout
+    assert re.match(r"FAIL .*case grey: maps value 5000 is \S+, recorded \S+: \S+ of the", said)
+    spoil(built.folder, 1000, -0.5)
+    spoil(built.folder, -1, np.nan)
+    said = run([selftest], tmp_path, expect=1).stdout
+    assert re.match(r"FAIL .*case grey: colours value 2 is \S+, recorded \S*nan", said)
