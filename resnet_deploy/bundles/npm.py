@@ -19,7 +19,7 @@ _FILE: Final = "npm_packages.json"
 
 def npm_release(tested: str) -> str:
     """Return the newest npm release of ONNX Runtime that is not newer than Python's ``tested``."""
-    releases = list(_known()["releases"])
+    releases: list[str] = list(_known()["releases"])
     newest = _numbers(tested)
     older = (release for release in reversed(releases) if _numbers(release) <= newest)
     return next(older, releases[0])

@@ -82,15 +82,18 @@ _CONSUMER = """
 import { ClassifierError, contract, openClassifier, readPicture } from './bundle/index.mjs';
 import type { Picture, Prediction } from './bundle/index.mjs';
 
-const classifier = await openClassifier({ sessionOptions: { intraOpNumThreads: 1 } });
+const classifier = await openClassifier({ threads: 1, sessionOptions: { logSeverityLevel: 3 } });
 const picture: Picture = { data: new Uint8Array(3), width: 1, height: 1 };
 const best: Prediction[] = await classifier.classify(picture, 3);
-const label: string = best[0].label;
+const each: Prediction[][] = await classifier.classifyBatch([picture, picture]);
+const label: string = best[0].label + each[0][0].label;
 const { scores } = await classifier.answer(await readPicture(label));
 const sum: number = scores.reduce((a, b) => a + b) + contract.numClasses;
 export { sum, ClassifierError };
 // @ts-expect-error: a path is no picture.
 await classifier.classify('picture.ppm');
+// @ts-expect-error: one picture is no batch.
+await classifier.classifyBatch(picture);
 // @ts-expect-error: the contract can't be changed.
 contract.numClasses = 3;
 """
@@ -102,7 +105,8 @@ def test_types(node: str, bundle: Path) -> None:
     (folder / "node_modules").symlink_to(modules(_COMPILER))
     ci(bundle)
     (folder / "consumer.mts").write_text(_CONSUMER)
-    shipped = [str(file) for file in (*bundle.glob("*.mjs"), *bundle.glob("lib/*.mjs"))]
+    modules_of = (file for file in bundle.rglob("*.mjs") if "node_modules" not in file.parts)
+    shipped = [str(file) for file in modules_of]
     options = ["--noEmit", "--strict", "--noUnusedLocals", "--allowJs", "--checkJs"]
     meant_for = ["--module", "nodenext", "--target", "es2022", "--lib", "es2022,dom"]
     compiler = [node, "node_modules/typescript/bin/tsc", *options, *meant_for, "--types", "node"]

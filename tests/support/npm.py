@@ -77,8 +77,8 @@ def _install(command: str, wanted: Mapping[str, str], kept: Path) -> None:
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".install-") as name:
         scratch = Path(name) / "packages"
         scratch.mkdir()
-        for name, text in wanted.items():
-            (scratch / name).write_text(text, encoding="utf-8")
+        for file, text in wanted.items():
+            (scratch / file).write_text(text, encoding="utf-8")
         options = ["--ignore-scripts", "--no-audit", "--no-fund"]
         if command == "install":
             options.append("--no-package-lock")

@@ -14,10 +14,7 @@ Prints the likeliest classes of each picture, a binary PPM or PGM file.
 
 It ends with 0, or with 2 where a picture could not be classified.`;
 
-const { values, positionals: files } = commandLine(USAGE, {
-  top: { type: 'string' },
-  threads: { type: 'string' },
-});
+const { values, positionals: files } = commandLine(USAGE, ['top', 'threads']);
 if (files.length === 0) misused(USAGE, 'no picture is named');
 const top = wholeNumber(USAGE, 'top', values.top, 1, contract.numClasses) ?? 5;
 const threads = wholeNumber(USAGE, 'threads', values.threads, 1, MOST_THREADS);

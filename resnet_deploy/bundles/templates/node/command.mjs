@@ -4,20 +4,22 @@
 import { parseArgs } from 'node:util';
 
 /**
- * Returns the options and the other words of the command line. `--help` prints `usage` and ends the
- * program with 0; what the program does not know ends it with 2, and one line that says so.
+ * Returns the options, each with its text, and the other words of the command line. `--help` prints
+ * `usage` and ends the program with 0; what the program does not know ends it with 2.
  *
- * @template {NonNullable<import('node:util').ParseArgsConfig['options']>} Options
  * @param {string} usage Its first line is the usage alone.
- * @param {Options} options As `parseArgs` takes them; `help` is added.
- * @param {string[]} [words]
+ * @param {readonly string[]} names Of the options.
+ * @returns {({ values: Record<string, string | undefined>, positionals: string[] })}
  */
-export function commandLine(usage, options, words = process.argv.slice(2)) {
+export function commandLine(usage, names) {
+  /** @type {Record<string, { type: 'string' | 'boolean', short?: string }>} */
+  const options = { help: { type: 'boolean', short: 'h' } };
+  for (const name of names) options[name] = { type: 'string' };
   try {
-    const help = /** @type {const} */ ({ type: 'boolean', short: 'h' });
-    const config = { args: words, options: { ...options, help }, allowPositionals: true };
-    const { values, positionals } = parseArgs(config);
-    if (!values.help) return { values, positionals };
+    const { values, positionals } = parseArgs({ options, allowPositionals: true });
+    if (!values.help) {
+      return { values: /** @type {Record<string, string>} */ (values), positionals };
+    }
   } catch (error) {
     // Node adds how to pass such a word on, which is of no use here.
     const [what] = (error instanceof Error ? error.message : String(error)).split(/\. |\n/);
@@ -44,14 +46,14 @@ export function misused(usage, what) {
  *
  * @param {string} usage
  * @param {string} name Of the option.
- * @param {unknown} text
+ * @param {string | undefined} text
  * @param {number} least
  * @param {number} most
  * @returns {number | undefined}
  */
 export function wholeNumber(usage, name, text, least, most) {
   if (text === undefined) return undefined;
-  const number = /^\d{1,9}$/.test(String(text)) ? Number(text) : NaN;
+  const number = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
   if (number >= least && number <= most) return number;
   return misused(usage, `--${name} is ${text}, not a whole number from ${least} to ${most}`);
 }

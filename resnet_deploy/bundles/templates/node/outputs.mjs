@@ -15,7 +15,7 @@ PPM or PGM file.
 
 It ends with 0, or with 2 where a picture could not be read.`;
 
-const { values, positionals: files } = commandLine(USAGE, { threads: { type: 'string' } });
+const { values, positionals: files } = commandLine(USAGE, ['threads']);
 if (files.length === 0) misused(USAGE, 'no picture is named');
 const threads = wholeNumber(USAGE, 'threads', values.threads, 1, MOST_THREADS);
 

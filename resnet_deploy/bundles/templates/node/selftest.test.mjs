@@ -15,7 +15,7 @@ that differs, and ends with 1.
 
   --help  this text`;
 
-const { positionals } = commandLine(USAGE, {});
+const { positionals } = commandLine(USAGE, []);
 if (positionals.length > 0) misused(USAGE, `${positionals[0]} is too much`);
 
 /** @param {string} file */

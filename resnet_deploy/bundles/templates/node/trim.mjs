@@ -16,10 +16,8 @@ node_modules is before and after. "npm ci" brings them back.
   --arch      x64 or arm64 (default: ${process.arch}, this one)
   --help      this text`;
 
-const { values, positionals } = commandLine(USAGE, {
-  platform: { type: 'string', default: process.platform },
-  arch: { type: 'string', default: process.arch },
-});
+const { values, positionals } = commandLine(USAGE, ['platform', 'arch']);
+const { platform = process.platform, arch = process.arch } = values;
 if (positionals.length > 0) misused(USAGE, `${positionals[0]} is too much`);
 
 const modules = fileURLToPath(new URL('node_modules', import.meta.url));
@@ -33,9 +31,9 @@ const libraries = join(modules, 'onnxruntime-node', 'bin');
 async function builds() {
   const found = [];
   for (const napi of await folders(libraries)) {
-    for (const platform of await folders(join(libraries, napi))) {
-      for (const arch of await folders(join(libraries, napi, platform))) {
-        found.push([napi, platform, arch]);
+    for (const system of await folders(join(libraries, napi))) {
+      for (const cpu of await folders(join(libraries, napi, system))) {
+        found.push([napi, system, cpu]);
       }
     }
   }
@@ -67,12 +65,10 @@ const megabytes = (bytes) => `${(bytes / 1e6).toFixed(0)} MB`;
 const all = await builds().catch(() =>
   misused(USAGE, `${libraries} does not exist: run "npm ci" first`),
 );
-const wanted = all.filter(([, platform, arch]) => {
-  return platform === values.platform && arch === values.arch;
-});
+const wanted = all.filter(([, system, cpu]) => system === platform && cpu === arch);
 if (wanted.length === 0) {
-  const known = all.map(([, platform, arch]) => `${platform}-${arch}`).join(', ');
-  misused(USAGE, `nothing is there for ${values.platform}-${values.arch}, only for ${known} ("npm ci" brings all back)`);
+  const known = all.map(([, system, cpu]) => `${system}-${cpu}`).join(', ');
+  misused(USAGE, `nothing is there for ${platform}-${arch}, only for ${known} ("npm ci" brings all back)`);
 }
 const before = await size(modules);
 for (const build of all.filter((build) => !wanted.includes(build))) {
@@ -80,6 +76,5 @@ for (const build of all.filter((build) => !wanted.includes(build))) {
 }
 const after = await size(modules);
 console.log(
-  `node_modules: ${megabytes(before)} before, ${megabytes(after)} now, for ` +
-    `${values.platform}-${values.arch} alone`,
+  `node_modules: ${megabytes(before)} before, ${megabytes(after)} now, for ${platform}-${arch} alone`,
 );

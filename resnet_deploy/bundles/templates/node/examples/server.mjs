@@ -29,15 +29,11 @@ const MOST_BYTES = 32e6;
 /** Requests for each worker, the one it works on among them; more are told to come back. */
 const MOST_REQUESTS = 8;
 
-const { values, positionals } = commandLine(USAGE, {
-  port: { type: 'string' },
-  workers: { type: 'string' },
-  threads: { type: 'string' },
-});
-if (positionals.length > 0) misused(USAGE, `${positionals[0]} is too much`);
+const { values, positionals } = commandLine(USAGE, ['port', 'workers', 'threads']);
 const port = wholeNumber(USAGE, 'port', values.port, 0, 65535) ?? 8080;
 const workers = wholeNumber(USAGE, 'workers', values.workers, 1, MOST_THREADS) ?? CPUS;
 const threads = wholeNumber(USAGE, 'threads', values.threads, 1, MOST_THREADS) ?? 1;
+if (positionals.length > 0) misused(USAGE, `${positionals[0]} is too much`);
 
 const pool = await Pool.open(workers, threads).catch((error) => {
   console.error(error.message);
@@ -68,7 +64,7 @@ function body(request) {
     /** @type {Uint8Array[]} */
     let chunks = [];
     let size = 0;
-    // What comes after a refusal is read and forgotten: the answer gets through only then.
+    // What comes after a refusal is read and forgotten: many clients look for an answer only then.
     request.on('data', (chunk) => {
       size += chunk.length;
       if (size <= MOST_BYTES) return chunks.push(chunk);
@@ -113,8 +109,7 @@ const server = createServer(async (request, response) => {
   const send = (status, value) => {
     response.writeHead(status, {
       'Content-Type': 'application/json',
-      // What was not read of a body would be taken for the next request.
-      ...(request.complete && server.listening ? {} : { Connection: 'close' }),
+      ...(server.listening ? {} : { Connection: 'close' }),
       ...(status === 503 ? { 'Retry-After': '1' } : {}),
     });
     response.end(`${JSON.stringify(value)}\n`);
@@ -130,7 +125,7 @@ const server = createServer(async (request, response) => {
     running--;
   }
 });
-// Nobody keeps a connection busy with a request that never ends.
+// Nobody keeps a connection busy with a request that never ends, nor with one that was refused.
 server.requestTimeout = 30_000;
 server.on('error', (error) => {
   console.error(`${error.message}: name another port with --port`);
