@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -118,7 +119,7 @@ def test_cpp(model: Path, tmp_path: Path) -> None:
         for values, right in zip(found.values(), wanted, strict=True):
             assert values.shape == right.shape
             assert np.abs(values - right).max() <= 5e-5 * np.abs(right).max()
-        for wrong, complaint in {
+        calls: dict[Callable[[], object], str] = {
             lambda: opened.classify(pixels): (
                 r"gives features \(maps, colours\), not classes: ask for its outputs"
             ),
@@ -126,7 +127,8 @@ def test_cpp(model: Path, tmp_path: Path) -> None:
             lambda: opened.outputs(pixels, count=1): "room for 1 outputs is given, there are 2",
             lambda: opened.outputs(pixels, less=1): "buffer of colours is too small: 3 floats",
             lambda: opened.output_shape(2): "there is no output 2: the network has 2",
-        }.items():
+        }
+        for wrong, complaint in calls.items():
             with pytest.raises(CallError, match=complaint) as error:
                 wrong()
             assert error.value.code == BAD_ARGUMENT
