@@ -144,6 +144,16 @@ def test_java_names_the_case_that_differs(built: Built, tmp_path: Path) -> None:
     assert "model.onnx is damaged" in java(built, "SelfTest", str(folder)).stdout
 
 
+def test_features_are_the_same_natively_and_in_java(output_exports: Path, tmp_path: Path) -> None:
+    bundle(output_exports / "features.onnx", tmp_path / "bundle")
+    folder = tmp_path / "bundle"
+    configure = ["cmake", "-S", "android", "-B", "build", "-DCMAKE_BUILD_TYPE=None"]
+    run([*configure, f"-DORT_ROOT={ort_root(tmp_path / 'ort')}"], folder)
+    run(["cmake", "--build", "build"], folder, CMAKE_BUILD_PARALLEL_LEVEL="2")
+    said = run(["ctest", "--test-dir", "build", "--verbose"], folder)
+    assert len(re.findall(r"PASS model\.(?:onnx|ort): 7 cases, inputs equal, values", said)) == 4
+
+
 @pytest.mark.slow
 def test_java_survives_what_an_app_should_not_do(built: Built) -> None:
     own = [path for path in built.folder.rglob("*.java") if path.parent.name != "android"]
@@ -169,6 +179,8 @@ def test_java_survives_what_an_app_should_not_do(built: Built) -> None:
         "damaged": "IOException: the model is damaged",
         "null": "IllegalArgumentException: a model is needed, not null",
         "no options": "IllegalArgumentException: a set of options is needed, not null",
+        "no labels": "IOException: the list of labels has 0 lines",
+        "outputs": "IllegalArgumentException: 7 bytes are too few",
         "labels": "IOException: the list of labels has 11 lines, but the network has 10 classes",
         "emoji": "true",
         "empty": "IllegalArgumentException: ",
