@@ -92,8 +92,9 @@ static std::int32_t narrow(NSInteger value) {
     chosen.threads = narrow(options.threads);
     chosen.spin = options.spin ? 1 : 0;
     chosen.xnnpack = options.xnnpack ? 1 : 0;
+    const void *lines = labels.bytes != nullptr ? labels.bytes : "";
     const std::int32_t code =
-        resnet_open_memory(model.bytes, model.length, static_cast<const char *>(labels.bytes),
+        resnet_open_memory(model.bytes, model.length, static_cast<const char *>(lines),
                            labels.length, &chosen, &_classifier);
     if (code != RESNET_OK) {
       fail(code, text(resnet_last_error()), error);

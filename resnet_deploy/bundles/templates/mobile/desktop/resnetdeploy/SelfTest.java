@@ -15,8 +15,8 @@ import java.util.Locale;
 import java.util.Map;
 
 /**
- * Runs the golden cases through ResnetClassifier and its native library, with each model file on each
- * runtime that it is for.
+ * Runs the golden cases through ResnetClassifier and its native library, with each model file on
+ * each runtime that it is for.
  *
  * <p>Its argument is the folder of the bundle. It prints PASS, or the first case that differs and
  * where, and then exits with 1.

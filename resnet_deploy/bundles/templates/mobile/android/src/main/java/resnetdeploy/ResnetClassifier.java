@@ -14,10 +14,10 @@ import java.util.concurrent.locks.ReentrantReadWriteLock;
 /**
  * Names what a picture shows, or gives what the network makes of it.
  *
- * <p>Any number of threads may use one classifier at once; {@link #close} waits for them. Its memory
- * is not the JVM's: one that is never closed is never freed. A picture or a setting that can't be
- * used throws IllegalArgumentException, a missing or damaged model IOException, a missing or too old
- * runtime IllegalStateException, as do a closed classifier and a failure of the runtime.
+ * <p>Any number of threads may use one classifier at once; {@link #close} waits for them. Its
+ * memory is not the JVM's: one that is never closed is never freed. A picture or a setting that
+ * can't be used throws IllegalArgumentException, a missing or damaged model IOException, a missing
+ * or too old runtime IllegalStateException, as do a closed classifier and a failing runtime.
  */
 public final class ResnetClassifier implements AutoCloseable {
     private static final Charset UTF_8 = Charset.forName("UTF-8");
@@ -71,8 +71,8 @@ public final class ResnetClassifier implements AutoCloseable {
         byte[][] message = new byte[1][];
         check(
                 nativeOpenMemory(
-                        model, labels, options.threads, options.spin, options.xnnpack,
-                        cString(options.runtime), handle, message),
+                        model, labels == null ? new byte[0] : labels, options.threads,
+                        options.spin, options.xnnpack, cString(options.runtime), handle, message),
                 message);
         return new ResnetClassifier(handle[0]);
     }
