@@ -15,13 +15,21 @@ from resnet_deploy.bundles import cpp, mobile, node, triton, web
 from resnet_deploy.bundles.contract import Contract, contract_of
 from resnet_deploy.bundles.golden import GoldenCase, answers, golden_cases
 from resnet_deploy.bundles.kit import ALTERNATIVE_FILE, MODEL_FILE, Kit, Network
+from resnet_deploy.bundles.licences import licence_files
 from resnet_deploy.bundles.manifest import MANIFEST_FILE, check_folder, manifest, write_folder
+from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
 from resnet_deploy.graph.releases import min_onnxruntime, release_numbers
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import BundleReport
-from resnet_deploy.spec import DEFAULT_REAL_PICTURES, NOTHING_TOLD, BundleTarget, Told
+from resnet_deploy.spec import (
+    DEFAULT_REAL_PICTURES,
+    NOTHING_TOLD,
+    BundleRuntime,
+    BundleTarget,
+    Told,
+)
 
 _TOLERANCES: Final = {
     # Kernels add in another order on another CPU, or without an optimisation: 2.8e-6 at most.
@@ -84,22 +92,26 @@ def pack(
         artifacts.append(_alternative(alternative, artifact, contract, target, told))
     progress("bundling", 0, 3)
     cases = golden_cases(contract, dataset, count, seed)
+    oldest = max(
+        (min_onnxruntime(read_model(file.plain)) for file in artifacts), key=release_numbers
+    )
+    newest = importlib.metadata.version("onnxruntime")
+    runtimes = (Runtime(kind=BundleRuntime.ORT, min_version=oldest, made_with=newest),)
     kit = Kit(
         target=target,
         contract=contract,
         networks=tuple(
-            _network(file, name, cases)
+            _network(file, name, cases, runtimes)
             for file, name in zip(artifacts, (MODEL_FILE, ALTERNATIVE_FILE), strict=False)
         ),
         cases=cases,
-        min_onnxruntime=max(
-            (min_onnxruntime(read_model(file.plain)) for file in artifacts), key=release_numbers
-        ),
-        max_onnxruntime=importlib.metadata.version("onnxruntime"),
+        min_onnxruntime=oldest,
+        max_onnxruntime=newest,
     )
     progress("bundling", 1, 3)
     made = _RENDERERS[target](kit)
-    files = {**made.files, MANIFEST_FILE: manifest(kit, made.files)}
+    listed = {**made.files, **licence_files(kit)}
+    files = {**listed, MANIFEST_FILE: manifest(kit, listed)}
     progress("bundling", 2, 3)
     write_folder(folder, files, force=force)
     progress("bundling", 3, 3)
@@ -112,7 +124,7 @@ def pack(
         sizes={name: len(data) for name, data in sorted(files.items())},
         cases=len(cases),
         real_pictures=0 if dataset is None else min(count, len(dataset)),
-        tolerance=kit.network.tolerance,
+        tolerance=kit.network.tolerances[0],
         commands=made.commands,
         notes=made.notes,
     )
@@ -126,7 +138,9 @@ def _described(artifact: Artifact) -> Artifact:
     return with_card(artifact, artifact.card)
 
 
-def _network(artifact: Artifact, name: str, cases: tuple[GoldenCase, ...]) -> Network:
+def _network(
+    artifact: Artifact, name: str, cases: tuple[GoldenCase, ...], runtimes: tuple[Runtime, ...]
+) -> Network:
     try:
         # Weights in a second file become part of the one file that is shipped.
         model = read_model(artifact.plain)
@@ -139,8 +153,9 @@ def _network(artifact: Artifact, name: str, cases: tuple[GoldenCase, ...]) -> Ne
         file=name,
         data=data,
         artifact=artifact,
-        answers=answers(artifact, cases),
-        tolerance=_TOLERANCES[artifact.precision],
+        runtimes=runtimes,
+        answers=tuple(answers(artifact, cases) for _ in runtimes),
+        tolerances=tuple(_TOLERANCES[artifact.precision] for _ in runtimes),
     )
 
 

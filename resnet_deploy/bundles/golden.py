@@ -35,6 +35,7 @@ _LONGEST_SIDE = 1024
 
 _WORDS = "resnet 34: 3x3 conv, 64\nRGB, not BGR. Bilinear."
 _SEED = 0
+_REAL = "real-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,11 @@ class GoldenCase:
     name: str
     image: Pixels
     tensor: Array
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it is a picture of a dataset."""
+        return self.name.startswith(_REAL)
 
     @property
     def image_file(self) -> str:
@@ -107,7 +113,7 @@ def golden_cases(
         for number, index in enumerate(spread_sample(dataset, count, seed)):
             image = to_rgb(dataset.image(index))
             image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
-            images[f"real-{number:02d}"] = np.asarray(image, dtype=np.uint8)
+            images[f"{_REAL}{number:02d}"] = np.asarray(image, dtype=np.uint8)
     return tuple(
         GoldenCase(
             name=name,

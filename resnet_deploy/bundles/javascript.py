@@ -56,7 +56,7 @@ def _described(kit: Kit) -> dict[str, Any]:
                 "precision": network.artifact.precision,
                 "sha256": network.sha256,
                 "bytes": len(network.data),
-                "tolerance": network.tolerance,
+                "tolerance": network.tolerances[0],
             }
             for network in kit.networks
         ],

@@ -10,7 +10,8 @@ from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.bundles.contract import Contract
 from resnet_deploy.bundles.golden import Answer, GoldenCase
 from resnet_deploy.bundles.rendering import render, templates_in
-from resnet_deploy.bundles.wording import assumption, preparation
+from resnet_deploy.bundles.runtime import Runtime
+from resnet_deploy.bundles.wording import assumption, preparation, weights
 from resnet_deploy.spec import BundleTarget
 from resnet_deploy.version import __version__
 
@@ -21,30 +22,40 @@ LABELS_FILE = "labels.txt"
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """One model file in a bundle, and what it answers to the golden cases, in their order.
+    """One model file in a bundle, and what it answers to the golden cases.
 
-    ``file`` is its name in the bundle; ``tolerance`` bounds max |difference| / max |score|.
+    ``file`` is its name in the bundle. ``runtimes`` are what it runs on, in the order in which a
+    program tries them; ``answers`` has a row for each of them, with an answer for each case, and
+    ``tolerances`` bounds max |difference| / max |score| for each of them.
     """
 
     file: str
     data: bytes
     artifact: Artifact
-    answers: tuple[Answer, ...]
-    tolerance: float
+    runtimes: tuple[Runtime, ...]
+    answers: tuple[tuple[Answer, ...], ...]
+    tolerances: tuple[float, ...]
 
     @property
     def sha256(self) -> str:
         """Of the file."""
         return hashlib.sha256(self.data).hexdigest()
 
-    def scores_file(self, case: GoldenCase) -> str:
-        """Return the file of this network's scores for ``case``: little-endian float32."""
-        return f"golden/{case.name}.{self.file.rpartition('.')[0]}.scores"
+    def scores_file(self, case: GoldenCase, runtime: Runtime) -> str:
+        """Return the file of this network's scores for ``case`` on one of its runtimes.
 
-    def top1_is_decided(self, index: int) -> bool:
-        """Return whether no difference within the tolerance can change the best class."""
-        answer = self.answers[index]
-        return answer.margin > 2 * self.tolerance * float(abs(answer.scores).max())
+        It holds little-endian float32. Those of the first runtime don't name it.
+        """
+        named = "" if runtime == self.runtimes[0] else f".{runtime.kind.value}"
+        return f"golden/{case.name}.{self.file.rpartition('.')[0]}{named}.scores"
+
+    def top1_is_decided(self, runtime: int, case: int) -> bool:
+        """Return whether no difference within the tolerance can change the best class.
+
+        ``runtime`` and ``case`` are indices into ``answers``.
+        """
+        answer = self.answers[runtime][case]
+        return answer.margin > 2 * self.tolerances[runtime] * float(abs(answer.scores).max())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +91,11 @@ class Kit:
         """The model that the bundle was asked for."""
         return self.networks[0]
 
+    @property
+    def runtimes(self) -> tuple[Runtime, ...]:
+        """What the bundle runs on, in the order in which a program tries them."""
+        return self.network.runtimes
+
     def common_files(self) -> dict[str, bytes]:
         """Return what most bundles hold: networks, labels and golden cases, by name."""
         files = {network.file: network.data for network in self.networks}
@@ -87,7 +103,8 @@ class Kit:
         for index, case in enumerate(self.cases):
             files.update(case.files())
             for network in self.networks:
-                files[network.scores_file(case)] = network.answers[index].to_bytes()
+                for runtime, answers in zip(network.runtimes, network.answers, strict=True):
+                    files[network.scores_file(case, runtime)] = answers[index].to_bytes()
         return files
 
     def render(self, template: str, **more: Any) -> bytes:
@@ -100,7 +117,11 @@ class Kit:
             "assumption": assumption(self.contract.preprocess),
             "network": self.network,
             "networks": self.networks,
+            "runtimes": self.runtimes,
             "cases": self.cases,
+            # An alternative is the same network in another precision.
+            "weights": weights(self.network.artifact.card),
+            "real_pictures": any(case.is_real for case in self.cases),
             "version": __version__,
             "min_onnxruntime": self.min_onnxruntime,
             "max_onnxruntime": self.max_onnxruntime,

@@ -114,7 +114,7 @@ def _network(network: Network, files: Mapping[str, bytes]) -> dict[str, Any]:
         "sha256": network.sha256,
         "precision": network.artifact.precision,
         "opset": network.artifact.opset,
-        "tolerance": network.tolerance,
+        "tolerance": network.tolerances[0],
         "card": json.loads(card.to_json()) if card is not None else None,
     }
 
@@ -131,10 +131,10 @@ def _case(kit: Kit, index: int, files: Mapping[str, bytes]) -> dict[str, Any]:
         "answers": [
             {
                 "network": _place(network.file, files),
-                "scores": network.scores_file(case),
-                "top1": network.answers[index].top1,
-                "label": kit.contract.labels[network.answers[index].top1],
-                "top1_is_decided": network.top1_is_decided(index),
+                "scores": network.scores_file(case, kit.runtimes[0]),
+                "top1": network.answers[0][index].top1,
+                "label": kit.contract.labels[network.answers[0][index].top1],
+                "top1_is_decided": network.top1_is_decided(0, index),
             }
             for network in kit.networks
         ],

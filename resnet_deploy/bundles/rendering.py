@@ -1,9 +1,11 @@
-"""Templates, and what they need: text that is safe inside C, Java, JavaScript, HTML and YAML."""
+"""Templates, and what they need: text that is safe inside C, JavaScript, HTML, Markdown, YAML."""
 
 from __future__ import annotations
 
 import functools
+import html
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ def render(template: str, values: Mapping[str, Any]) -> bytes:
 
     A name that is missing in ``values`` is an error. Filters: ``c_string`` (a C or C++ literal with
     its quotes), ``js`` (a JSON value, which JavaScript, YAML and protobuf text read as well),
-    ``escape`` (HTML).
+    ``escape`` (HTML), ``markdown``.
     """
     return _environment().get_template(template).render(**values).encode()
 
@@ -42,6 +44,7 @@ def _environment() -> Environment:
     )
     environment.filters["c_string"] = c_string
     environment.filters["js"] = js
+    environment.filters["markdown"] = markdown
     return environment
 
 
@@ -59,3 +62,13 @@ def c_string(text: str) -> str:
 def js(value: Any) -> str:
     """Return ``value`` as JSON in ASCII that is safe inside an HTML script as well."""
     return json.dumps(value, sort_keys=True).replace("<", "\\u003c")
+
+
+def markdown(text: str) -> str:
+    """Return ``text`` as one line of Markdown that reads as it stands, of 200 characters at most.
+
+    Marks become HTML entities, so it does not belong between backticks.
+    """
+    line = " ".join(text.split())
+    plain = "".join(letter for letter in line if letter.isprintable())[:200]
+    return re.sub(r"[\\`*_{}\[\]|~]", lambda mark: f"&#{ord(mark[0])};", html.escape(plain))

@@ -1,7 +1,9 @@
-"""How a picture is prepared, in the words of a bundle's README."""
+"""How a picture is prepared and where the weights come from, in the words of a README."""
 
 from __future__ import annotations
 
+from resnet_deploy.artifact.card import Card
+from resnet_deploy.bundles.rendering import markdown
 from resnet_deploy.spec import ChannelOrder, InputContract, ResizeMode
 from resnet_deploy.spec.input_words import listed
 
@@ -56,4 +58,30 @@ def assumption(spec: InputContract) -> str:
     return (
         f"{names}: nothing told them. Where the network was trained otherwise, its answers are "
         f"wrong: make the bundle again with `{options}`."
+    )
+
+
+def weights(card: Card | None) -> str:
+    """Return sentences, in Markdown, on where a bundle's weights come from and their licence."""
+    if card is None:
+        return (
+            "The weights are those of a file without a model card: nothing told their source or "
+            "their licence. Find out both before you pass them on."
+        )
+    source, digest = card.weights, card.weights.sha256
+    named = markdown(source.file) if source.file else "a file"
+    said = {
+        "random": f"The weights are random (seed {source.seed}), for tests",
+        "factory": "The weights are those that the network's own code returned",
+        "imagenet": f"The weights are torchvision's for ImageNet, {named}",
+    }.get(source.kind, f"The weights come from {named}")
+    if digest:
+        said += f" (SHA-256 {markdown(digest)})"
+    if card.licence:
+        return f"{said}; their licence, as their card states it: {markdown(card.licence)}."
+    if source.kind == "random":
+        return f"{said}."
+    return (
+        f"{said}. Nothing told their licence: find it out before you pass them on, and state it "
+        "with `export --licence`."
     )

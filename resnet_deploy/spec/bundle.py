@@ -19,3 +19,16 @@ class BundleTarget(str, enum.Enum):
     NODE = "node"
     WEB = "web"
     TRITON = "triton"
+
+
+class BundleRuntime(str, enum.Enum):
+    """What runs the network of a bundle.
+
+    ``auto``: the one that ``tune`` found fastest for this file, ONNX Runtime where it never looked.
+    ``both``: that one, and the other where a host lacks it.
+    """
+
+    AUTO = "auto"
+    ORT = "ort"
+    OPENVINO = "openvino"
+    BOTH = "both"

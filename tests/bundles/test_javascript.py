@@ -10,7 +10,8 @@ from resnet_deploy.bundles.contract import contract_of
 from resnet_deploy.bundles.golden import answers, golden_cases
 from resnet_deploy.bundles.javascript import core_files, npm_release
 from resnet_deploy.bundles.kit import MODEL_FILE, Kit, Network
-from resnet_deploy.spec import BundleTarget, OutputKind
+from resnet_deploy.bundles.runtime import Runtime
+from resnet_deploy.spec import BundleRuntime, BundleTarget, OutputKind
 
 
 def contract_in(files: dict[str, bytes]) -> dict[str, object]:
@@ -30,8 +31,9 @@ def kit(tiny_export):
         file=MODEL_FILE,
         data=path.read_bytes(),
         artifact=artifact,
-        answers=answers(artifact, cases),
-        tolerance=1e-4,
+        runtimes=(Runtime(kind=BundleRuntime.ORT, min_version="1.14", made_with="1.23.1"),),
+        answers=(answers(artifact, cases),),
+        tolerances=(1e-4,),
     )
     return Kit(
         target=BundleTarget.NODE,

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
@@ -16,9 +15,8 @@ from typing import NoReturn
 import pytest
 
 import resnet_deploy
-from resnet_deploy.artifact.files import cache_folder
 from resnet_deploy.errors import MissingDependencyError
-from resnet_deploy.isa.debian import unpack
+from tests.support.debian_suite import from_suites
 
 NATIVE_TEMPLATES = Path(resnet_deploy.__file__).parent / "bundles/templates/native"
 """The headers that no contract changes can be compiled where they lie."""
@@ -57,14 +55,14 @@ def wheel_library() -> Path:
 
 @cache
 def headers() -> Path:
-    """Return the folder of ONNX Runtime's C and C++ headers; fetched once and kept."""
-    kept = cache_folder() / "native" / f"onnxruntime-headers-{_SUITE}"
-    if not kept.is_dir():
-        try:
-            _fetch_headers(kept)
-        except MissingDependencyError as error:
-            unavailable(f"ONNX Runtime's headers can't be fetched: {error}")
-    return kept
+    """Return the folder of ONNX Runtime's C and C++ headers; fetched once and kept.
+
+    The package alone: its library is that of Debian, ours is the wheel's.
+    """
+    try:
+        return from_suites("libonnxruntime-dev", "usr/include/onnxruntime", [_SUITE])
+    except MissingDependencyError as error:
+        unavailable(f"ONNX Runtime's headers can't be fetched: {error}")
 
 
 def ort_root(folder: Path, library: Path | None = None) -> Path:
@@ -94,66 +92,6 @@ def run(command: list[str], folder: Path, seconds: int = 300, **variables: str) 
     )
     assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
     return done.stdout
-
-
-def _fetch_headers(kept: Path) -> None:
-    """Unpack the headers into ``kept``, from the machine's own sources, looked at as ``_SUITE``."""
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".fetch-") as name:
-        scratch = Path(name)
-        for each in ("sources", "lists/partial", "cache/archives/partial"):
-            (scratch / each).mkdir(parents=True)
-        _write_sources(scratch / "sources")
-        _apt(scratch, "update")
-        # The package alone: its library is that of Debian, ours is the wheel's.
-        _apt(scratch, "download", "libonnxruntime-dev")
-        unpack(sorted(scratch.glob("*.deb")), scratch / "root")
-        try:
-            (scratch / "root/usr/include/onnxruntime").rename(kept)
-        except OSError:
-            if not kept.is_dir():  # else another process put it there meanwhile
-                raise
-
-
-def _write_sources(folder: Path) -> None:
-    release = Path("/etc/os-release")
-    text = release.read_text(encoding="utf-8") if release.is_file() else ""
-    found = re.search(r"^VERSION_CODENAME=(\w+)$", text, re.MULTILINE)
-    if found is None:
-        raise MissingDependencyError("this is no Debian")
-    suite = re.compile(rf"(?<![\w-]){found[1]}\b")
-    etc = Path("/etc/apt")
-    sources = [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))]
-    for number, source in enumerate(one for one in sources if one.is_file()):
-        entries = source.read_text(encoding="utf-8")
-        if suite.search(entries):
-            name = folder / f"{number}{source.suffix}"
-            name.write_text(suite.sub(_SUITE, entries), encoding="utf-8")
-
-
-def _apt(folder: Path, *arguments: str) -> None:
-    options = {
-        "Dir::Etc::SourceList": "/dev/null",
-        "Dir::Etc::SourceParts": folder / "sources",
-        "Dir::State::Lists": folder / "lists",
-        "Dir::Cache": folder / "cache",
-        "APT::Sandbox::User": "root",
-        "Acquire::Languages": "none",
-    }
-    apt = shutil.which("apt-get")
-    if apt is None:
-        raise MissingDependencyError("this is no Debian")
-    done = subprocess.run(
-        [apt, "-q", *(f"-o{key}={value}" for key, value in options.items()), *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    complaints = [line for line in done.stderr.splitlines() if line.startswith("E:")]
-    if done.returncode != 0:
-        raise MissingDependencyError(f"apt-get {' '.join(arguments)} fails: {complaints[:1]}")
 
 
 if __name__ == "__main__":

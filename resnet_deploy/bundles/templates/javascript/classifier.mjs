@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The network and what is around it, on whichever ONNX Runtime is handed in: onnxruntime-node or
 // onnxruntime-web.
 

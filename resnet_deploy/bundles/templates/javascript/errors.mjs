@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** An error that one line explains: what is wrong, where, what to do. */
 export class ClassifierError extends Error {
   /**

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pillow's filters for resizing.
 
 /**

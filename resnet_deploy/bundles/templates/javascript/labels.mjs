@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { ClassifierError } from './errors.mjs';
 
 /** @typedef {import('./types.d.mts').Contract} Contract */

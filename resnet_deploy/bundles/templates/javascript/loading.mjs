@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What is checked before a network runs.
 
 import { ClassifierError } from './errors.mjs';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Binary PPM (P6) and PGM (P5) pictures: https://netpbm.sourceforge.net/doc/ppm.html
 
 import { ClassifierError } from './errors.mjs';

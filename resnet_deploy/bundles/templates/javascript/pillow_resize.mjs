@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Resizing as Pillow does it, bit for bit: the network was trained and measured with its pictures.
 //
 // The algorithm is that of Pillow's src/libImaging/Resample.c (Geometry.c for "nearest"): a pass

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From a picture to the input of the network, number for number as it was trained and measured:
 // torchvision's Resize on Pillow pictures, CenterCrop, ToTensor and Normalize.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Golden cases: pictures, the exact inputs that they become, and what ONNX Runtime answered where
 // the bundle was made.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The types that the modules in this folder share.
 
 /** A picture: RGB, 8 bits each, row by row from the top left. */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // node classify.mjs PICTURE.ppm ...: the likeliest classes of each picture.
 
 import { ClassifierError, openClassifier, readPicture } from './index.mjs';

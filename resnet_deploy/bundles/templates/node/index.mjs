@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { webcrypto } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // A small server of this folder for this machine alone: node serve.js [PORT]
 
 import { createReadStream } from 'node:fs';

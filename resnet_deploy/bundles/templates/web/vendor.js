@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Copies what the page needs of ONNX Runtime Web into vendor/; node_modules may go after that.
 
 import { copyFileSync, mkdirSync } from 'node:fs';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // An Android library module with the classifier. Needs the Android Gradle Plugin and the NDK.
 plugins {
     id("com.android.library")

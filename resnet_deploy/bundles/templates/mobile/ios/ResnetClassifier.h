@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Names what a picture shows. For Objective-C, and for Swift through the bridging header.
 //
 // Needs Xcode. Any number of threads may use one classifier at once.

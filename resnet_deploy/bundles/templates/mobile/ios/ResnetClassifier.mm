@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Nothing but a translation between Objective-C and the C interface. Needs Xcode, with ARC.
 #import "ResnetClassifier.h"
 

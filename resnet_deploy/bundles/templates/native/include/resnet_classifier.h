@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /* An image classifier behind a plain C interface, for C and for every language that can call C.
  *
  * Text is UTF-8. No function throws, aborts or prints. A classifier may be used by any number of

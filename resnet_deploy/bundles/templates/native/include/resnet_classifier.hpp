@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The classifier of this bundle: RGB pixels in, the best classes out.
 //
 //   resnet::Classifier classifier("path/of/the/bundle");

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The C interface: every call of the C++ class, with exceptions turned into numbers and words.
 #include "resnet_classifier.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs every golden case: is the input the recorded one, to the last bit, and are the answers as
 // close to the recorded ones as the bundle promises? Prints PASS, or FAIL and the first case that
 // differs.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { Classifier } from '../lib/classifier.mjs';
 import { contract } from '../lib/contract.mjs';
 import { parseLabels } from '../lib/labels.mjs';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { ClassifierError } from '../lib/errors.mjs';
 
 /** @typedef {import('../lib/types.d.mts').Picture} Picture */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The page: a picture comes in, the likeliest classes and the time go out.
 
 import { contract } from '../lib/contract.mjs';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { ClassifierError } from '../lib/errors.mjs';
 
 /** @typedef {typeof import('onnxruntime-web/wasm')} Ort */

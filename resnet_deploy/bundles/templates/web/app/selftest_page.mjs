@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs the golden cases on every network of the bundle.
 
 import { contract } from '../lib/contract.mjs';

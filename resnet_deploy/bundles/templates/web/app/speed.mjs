@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Which of two networks is faster here: that differs from CPU to CPU and from browser to browser.
 
 /** @typedef {import('../lib/classifier.mjs').Classifier} Classifier */

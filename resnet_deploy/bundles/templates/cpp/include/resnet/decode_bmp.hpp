@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Windows bitmaps, uncompressed: 1, 4 and 8 bits with a palette, 16, 24 and 32 bits.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The first frame of a GIF: https://www.w3.org/Graphics/GIF/spec-gif89a.txt
 #pragma once
 

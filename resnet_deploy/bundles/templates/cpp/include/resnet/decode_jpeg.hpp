@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // JPEG by libjpeg-turbo, with the settings and verdicts of Pillow.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // PNG by libpng, which hands over plain samples: what they become is decided here, as in Pillow.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // WebP by libwebp and its demuxer; of an animation the first frame.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the decoders of picture files share: bytes that are bounded, transparency, orientation.
 #pragma once
 

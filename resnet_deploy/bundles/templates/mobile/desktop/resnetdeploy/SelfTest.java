@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 package resnetdeploy;
 
 import java.io.File;
@@ -39,14 +40,14 @@ final class SelfTest {
         {{ model.file | js }},
 {% endfor %}
     };
-    private static final double TOLERANCE = {{ network.tolerance }};
+    private static final double TOLERANCE = {{ network.tolerances[0] }};
     private static final boolean IS_INT8 = {{ "true" if network.artifact.precision == "int8" else "false" }};
 
     private static final Case[] CASES = {
 {% for case in cases %}
         new Case({{ case.name | js }}, {{ case.image_file | js }},
-                {{ case.tensor_file | js }}, {{ network.scores_file(case) | js }},
-                {{ network.answers[loop.index0].top1 }}, {{ "true" if network.top1_is_decided(loop.index0) else "false" }}),
+                {{ case.tensor_file | js }}, {{ network.scores_file(case, runtimes[0]) | js }},
+                {{ network.answers[0][loop.index0].top1 }}, {{ "true" if network.top1_is_decided(0, loop.index0) else "false" }}),
 {% endfor %}
     };
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Generated. What the network takes and gives; manifest.json says the same.
 #pragma once
 
@@ -14,7 +15,7 @@ inline constexpr const char *output_names[] = {
 inline constexpr Model models[] = {
 {% for model in models %}
     Model{ {{- model.file | c_string }}, {{ model.sha256 | c_string }}, {{ model.artifact.precision | c_string }},
-          {{ model.tolerance }}},
+          {{ model.tolerances[0] }}},
 {% endfor %}
 };
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The files of a bundle: the model, checked against its SHA-256, and the labels.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Generated. The golden cases: pictures, the exact inputs that they become, and the answers.
 #pragma once
 
@@ -30,7 +31,7 @@ inline constexpr Answer answers[][case_count] = {
 {% for model in models %}
     {
 {% for case in cases %}
-        Answer{ {{- model.scores_file(case) | c_string }}, {{ model.answers[loop.index0].top1 }}, {{ "true" if model.top1_is_decided(loop.index0) else "false" }}},
+        Answer{ {{- model.scores_file(case, runtimes[0]) | c_string }}, {{ model.answers[0][loop.index0].top1 }}, {{ "true" if model.top1_is_decided(0, loop.index0) else "false" }}},
 {% endfor %}
     },
 {% endfor %}

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Pictures in the simplest file formats there are: binary PPM, PGM for grey ones, PBM for bits.
 #pragma once
 
@@ -40,7 +41,7 @@ inline int netpbm_number(std::string_view &text, const std::string &where) {
     text.remove_prefix(1);
   }
   if (number < 0 || number > std::numeric_limits<int>::max() || text.empty() ||
-      !(is_space(text.front()) || text.front() == '#')) {
+      !is_space(text.front())) {
     throw Error(Code::bad_image, where + " has no valid header of a PPM or PGM file");
   }
   return static_cast<int>(number);

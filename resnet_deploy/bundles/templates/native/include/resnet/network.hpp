@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One ONNX Runtime session, and memory for as many calls at once as there ever were.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // ONNX Runtime's C++ API, such that a library that is too old is an error and no crash.
 #pragma once
 

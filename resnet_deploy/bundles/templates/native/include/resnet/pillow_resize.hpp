@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Resizing as Pillow does it, to the last bit: antialiased, in fixed point.
 //
 // Pillow's filters are separable: across and then down, or the other way. Each pass rounds to whole

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // From a picture of any size to the exact input tensor of the network.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How many threads one call should use when nobody says so.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What a bundle's contract is made of. The numbers themselves are in contract.hpp, generated.
 #pragma once
 

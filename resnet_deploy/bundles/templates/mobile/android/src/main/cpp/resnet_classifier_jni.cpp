@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What Java calls: arrays in, numbers out. The work is done by the C interface, and exceptions are
 // made in ResnetClassifier.java from the code and the message that are returned here.
 #include <jni.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 package resnetdeploy;
 
 /** One class that a picture may show. */
