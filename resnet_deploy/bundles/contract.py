@@ -1,4 +1,4 @@
-"""What code around a network must do: from an image to the input, from the output to classes."""
+"""What code around a network must do: from an image to the input, and what comes out."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from resnet_deploy.runners.classes import check_has_classes
 from resnet_deploy.spec import ChannelOrder, InputContract, OutputKind
 from resnet_deploy.spec.input_words import listed
 
+_ARRAYS = (OutputKind.EMBEDDING, OutputKind.FEATURES)
+"""Kinds whose values belong to no class."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
@@ -21,6 +24,7 @@ class Contract:
 
     ``input_shape`` is that of one image, without the batch; empty where the graph resizes, and so
     takes ``(H, W, C)`` of any size. ``batch`` is None where the file takes any number of images.
+    ``num_classes`` is 0, and ``labels`` empty, where it gives arrays: features or an embedding.
     ``k`` is how many classes a top-K net names, else 0. ``labels`` has one line per class.
     """
 
@@ -38,6 +42,11 @@ class Contract:
     labels: tuple[str, ...]
 
     @property
+    def has_classes(self) -> bool:
+        """Whether the answer names a class; else it is an array, or several."""
+        return self.num_classes > 0
+
+    @property
     def gives_probabilities(self) -> bool:
         """Whether the scores are probabilities already, not logits."""
         return self.output_kind in (OutputKind.SOFTMAX, OutputKind.TOP_K)
@@ -48,10 +57,12 @@ def contract_of(artifact: Artifact) -> Contract:
 
     Raises:
         UnsupportedGraphError: it does not take images as its input contract says, or this has a
-            number that float32 can't hold; it gives features instead of classes, or does not say
-            how many classes there are.
+            number that float32 can't hold; it gives labels, other values than float32, or does not
+            say how many classes there are.
     """
-    check_has_classes(artifact)
+    gives_arrays = artifact.output_kind in _ARRAYS
+    if not gives_arrays:
+        check_has_classes(artifact)
     if artifact.output_kind is OutputKind.BINARY:
         raise UnsupportedGraphError(
             f"{artifact.path} gives one value for two classes, and the code of a bundle takes one "
@@ -65,25 +76,20 @@ def contract_of(artifact: Artifact) -> Contract:
             "bundles reads RGB and grey ones: run it with resnet-deploy evaluate"
         )
     _check_numbers(artifact.path, preprocess)
-    k = artifact.output.shape[-1] if artifact.output_kind is OutputKind.TOP_K else 0
-    classes = _classes_of(artifact)
-    if not classes or k is None:
-        raise UnsupportedGraphError(
-            f"{artifact.path} does not say how many classes it has: bundle a file exported by "
-            "resnet-deploy"
-        )
+    k, classes = (0, 0) if gives_arrays else _counts(artifact)
     if artifact.input.dtype not in ("float32", "uint8"):
         raise UnsupportedGraphError(
             f"{artifact.path} takes {artifact.input.dtype}, and the code of bundles feeds float32: "
             f"bundle the int8 file that resnet-deploy quantize {artifact.path.name} writes, or "
             "convert it again with its inputs and outputs kept in float32 (keep_io_types)"
         )
-    if artifact.output.dtype != "float32":
-        raise UnsupportedGraphError(
-            f"{artifact.path} gives {artifact.output.dtype}, and bundles read float32: export it "
-            "with float32 outputs"
-        )
-    labels = artifact.labels
+    for output in artifact.outputs if gives_arrays else artifact.outputs[:1]:
+        if output.dtype != "float32":
+            raise UnsupportedGraphError(
+                f"{artifact.path} gives {output.dtype}, and bundles read float32: export it with "
+                "float32 outputs"
+            )
+    labels = () if gives_arrays else artifact.labels
     if labels and len(labels) != classes:
         raise UnsupportedGraphError(
             f"{artifact.path} has {len(labels)} labels for {classes} classes: export it again"
@@ -119,12 +125,21 @@ def _check_numbers(path: Path, spec: InputContract) -> None:
         )
 
 
-def _classes_of(artifact: Artifact) -> int:
+def _counts(artifact: Artifact) -> tuple[int, int]:
+    """Return how many classes a top-K file names, else 0; and how many there are."""
     if artifact.output_kind is OutputKind.TOP_K:
-        return artifact.card.model.num_classes if artifact.card is not None else 0
-    # Some models keep the 1x1 of their last pooling behind the classes.
-    shape = artifact.output.shape
-    return (shape[1] if len(shape) > 1 else None) or artifact.values or 0
+        k = artifact.output.shape[-1]
+        classes = artifact.card.model.num_classes if artifact.card is not None else 0
+    else:
+        # Some models keep the 1x1 of their last pooling behind the classes.
+        shape = artifact.output.shape
+        k, classes = 0, (shape[1] if len(shape) > 1 else None) or artifact.values or 0
+    if not classes or k is None:
+        raise UnsupportedGraphError(
+            f"{artifact.path} does not say how many classes it has: bundle a file exported by "
+            "resnet-deploy"
+        )
+    return k, classes
 
 
 def _one_line(label: str) -> str:

@@ -23,7 +23,7 @@ from resnet_deploy.data.images import to_rgb
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.data.synthetic import synthetic_images
-from resnet_deploy.errors import RunnerError
+from resnet_deploy.errors import RunnerError, UnsupportedGraphError
 from resnet_deploy.runners.base import infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import InputContract, OutputKind, SessionSpec
@@ -82,10 +82,25 @@ class GoldenCase:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the network says to one case: the first output's values, and the best class."""
+    """What the network says to one case.
 
-    scores: NDArray[np.float32]
-    top1: int
+    ``outputs`` are its float32 outputs without the batch, all of them where they are arrays. Of a
+    classifier it is the first alone, flat: a score for each class, or for each of the K best.
+    ``top1`` is the best class; None where there are arrays.
+    """
+
+    outputs: tuple[NDArray[np.float32], ...]
+    top1: int | None
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of the outputs."""
+        return tuple(output.shape for output in self.outputs)
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """The first output, flat."""
+        return self.outputs[0].reshape(-1)
 
     @property
     def margin(self) -> float:
@@ -95,9 +110,15 @@ class Answer:
         second, first = np.partition(self.scores, -2)[-2:]
         return float(first - second)
 
-    def to_bytes(self) -> bytes:
-        """Return the scores as little-endian float32."""
-        return self.scores.astype("<f4").tobytes()
+    def to_bytes(self, every: Sequence[int]) -> bytes:
+        """Return the outputs one after the other, as little-endian float32.
+
+        Of output ``i`` each ``every[i]``-th value is kept, in C order and from the first on.
+        """
+        kept = (
+            output.reshape(-1)[::step] for output, step in zip(self.outputs, every, strict=True)
+        )
+        return b"".join(values.astype("<f4").tobytes() for values in kept)
 
 
 def golden_cases(
@@ -133,6 +154,7 @@ def answers(
 
     Raises:
         RunnerError: the model can't be run, or gives NaN.
+        UnsupportedGraphError: an output is not one for each picture.
     """
     # A batch of one each, as an app runs it; a fixed batch gets the same image in every place.
     size = artifact.input.shape[0] or 1
@@ -141,16 +163,37 @@ def answers(
     with closing(OrtRunner(artifact.plain, spec)) as runner:
         for case in cases:
             outputs = infer_every(runner, np.repeat(case.tensor[None], size, axis=0))
-            scores = np.asarray(outputs[0][0], dtype=np.float32).reshape(-1)
-            if not np.isfinite(scores).all():
-                raise RunnerError(
-                    f"{artifact.path} gives NaN or infinity for {case.name}: its weights or its "
-                    "quantization are broken"
-                )
-            named = artifact.output_kind is OutputKind.TOP_K
-            top1 = int(outputs[1][0].reshape(-1)[0]) if named else int(scores.argmax())
-            found.append(Answer(scores=scores, top1=top1))
+            found.append(_answer(artifact, case, outputs, size))
     return tuple(found)
+
+
+def _answer(artifact: Artifact, case: GoldenCase, outputs: Sequence[Array], size: int) -> Answer:
+    """Return what ``outputs``, of a batch of ``size`` times the case's picture, say of it."""
+    has_classes = artifact.output_kind.has_classes
+    for tensor, values in zip(artifact.outputs, outputs, strict=True):
+        if values.ndim == 0 or len(values) != size:
+            raise UnsupportedGraphError(
+                f"{artifact.path} gives {tensor.name} of the shape {values.shape} for {size} "
+                "pictures: bundles hold networks that answer for each picture alone"
+            )
+    first = np.asarray(outputs[0][0], dtype=np.float32)
+    every = (
+        (first.reshape(-1),)
+        if has_classes
+        else tuple(np.asarray(values[0], dtype=np.float32) for values in outputs)
+    )
+    if not all(np.isfinite(values).all() for values in every):
+        raise RunnerError(
+            f"{artifact.path} gives NaN or infinity for {case.name}: its weights or its "
+            "quantization are broken"
+        )
+    if not has_classes:
+        return Answer(outputs=every, top1=None)
+    named = artifact.output_kind is OutputKind.TOP_K
+    return Answer(
+        outputs=every,
+        top1=int(outputs[1][0].reshape(-1)[0]) if named else int(every[0].argmax()),
+    )
 
 
 def netpbm(image: Pixels) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from resnet_deploy.bundles.kit import LABELS_FILE, Kit
+from resnet_deploy.bundles.kit import Kit
 from resnet_deploy.spec import InputContract
 
 _RELEASES: Final = (
@@ -60,12 +60,16 @@ def _described(kit: Kit) -> dict[str, Any]:
             }
             for network in kit.networks
         ],
-        "labelsFile": LABELS_FILE,
+        "labelsFile": kit.labels_file,
         "inputDtype": contract.input_dtype,
         "inputShape": contract.input_shape,
         "batch": contract.batch,
         "preprocess": described_input(contract.preprocess),
         "outputKind": contract.output_kind.value,
+        "outputs": [
+            {"name": output.name, "shape": output.shape, "every": output.every}
+            for output in kit.outputs
+        ],
         "numClasses": contract.num_classes,
         "k": contract.k,
         "minOnnxRuntime": kit.min_onnxruntime,

@@ -9,9 +9,16 @@ from typing import Any
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.bundles.contract import Contract
 from resnet_deploy.bundles.golden import Answer, GoldenCase
+from resnet_deploy.bundles.outputs import Output, outputs_of
 from resnet_deploy.bundles.rendering import render, templates_in
 from resnet_deploy.bundles.runtime import Runtime
-from resnet_deploy.bundles.wording import assumption, preparation, weights
+from resnet_deploy.bundles.wording import (
+    assumption,
+    described_outputs,
+    preparation,
+    role,
+    weights,
+)
 from resnet_deploy.spec import BundleTarget
 from resnet_deploy.version import __version__
 
@@ -44,7 +51,8 @@ class Network:
     def scores_file(self, case: GoldenCase, runtime: Runtime) -> str:
         """Return the file of this network's scores for ``case`` on one of its runtimes.
 
-        It holds little-endian float32. Those of the first runtime don't name it.
+        It holds little-endian float32; of features what is recorded of each output, one after the
+        other. Those of the first runtime don't name it.
         """
         named = "" if runtime == self.runtimes[0] else f".{runtime.kind.value}"
         return f"golden/{case.name}.{self.file.rpartition('.')[0]}{named}.scores"
@@ -55,6 +63,8 @@ class Network:
         ``runtime`` and ``case`` are indices into ``answers``.
         """
         answer = self.answers[runtime][case]
+        if answer.top1 is None:
+            return False
         return answer.margin > 2 * self.tolerances[runtime] * float(abs(answer.scores).max())
 
 
@@ -96,15 +106,33 @@ class Kit:
         """What the bundle runs on, in the order in which a program tries them."""
         return self.network.runtimes
 
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """The float32 outputs of all networks, in order.
+
+        Raises:
+            UnsupportedGraphError: they have another shape for some picture or network.
+        """
+        rows = (row for network in self.networks for row in network.answers)
+        return outputs_of(self.contract, [answer for row in rows for answer in row])
+
+    @property
+    def labels_file(self) -> str | None:
+        """The file of the labels; None where the networks name no classes."""
+        return LABELS_FILE if self.contract.has_classes else None
+
     def common_files(self) -> dict[str, bytes]:
         """Return what most bundles hold: networks, labels and golden cases, by name."""
         files = {network.file: network.data for network in self.networks}
-        files[LABELS_FILE] = "".join(f"{label}\n" for label in self.contract.labels).encode()
+        if self.labels_file is not None:
+            labels = "".join(f"{label}\n" for label in self.contract.labels)
+            files[self.labels_file] = labels.encode()
+        every = [output.every for output in self.outputs]
         for index, case in enumerate(self.cases):
             files.update(case.files())
             for network in self.networks:
                 for runtime, answers in zip(network.runtimes, network.answers, strict=True):
-                    files[network.scores_file(case, runtime)] = answers[index].to_bytes()
+                    files[network.scores_file(case, runtime)] = answers[index].to_bytes(every)
         return files
 
     def render(self, template: str, **more: Any) -> bytes:
@@ -118,6 +146,10 @@ class Kit:
             "network": self.network,
             "networks": self.networks,
             "runtimes": self.runtimes,
+            "outputs": self.outputs,
+            "labels_file": self.labels_file,
+            "role": role(self.contract),
+            "described_outputs": described_outputs(self.contract, self.outputs),
             "cases": self.cases,
             # An alternative is the same network in another precision.
             "weights": weights(self.network.artifact.card),

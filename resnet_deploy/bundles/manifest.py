@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_deploy.artifact.files import sha256_of, write_together
-from resnet_deploy.bundles.kit import LABELS_FILE, Kit, Network
+from resnet_deploy.bundles.kit import Kit, Network
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.input_contract import FIELDS
@@ -44,8 +44,13 @@ def manifest(kit: Kit, files: Mapping[str, bytes]) -> bytes:
             "kind": contract.output_kind.value,
             "classes": contract.num_classes,
             "k": contract.k,
+            # For one picture; of each, every how many values are recorded in the golden cases.
+            "float32": [
+                {"name": output.name, "shape": output.shape, "recorded_every": output.every}
+                for output in kit.outputs
+            ],
         },
-        "labels": _place(LABELS_FILE, files),
+        "labels": _place(kit.labels_file, files) if kit.labels_file is not None else None,
         "onnxruntime": {"min": kit.min_onnxruntime, "max_tested": kit.max_onnxruntime},
         "golden": [_case(kit, index, files) for index in range(len(kit.cases))],
         "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
@@ -133,12 +138,16 @@ def _case(kit: Kit, index: int, files: Mapping[str, bytes]) -> dict[str, Any]:
                 "network": _place(network.file, files),
                 "scores": network.scores_file(case, kit.runtimes[0]),
                 "top1": network.answers[0][index].top1,
-                "label": kit.contract.labels[network.answers[0][index].top1],
+                "label": _label(kit, network.answers[0][index].top1),
                 "top1_is_decided": network.top1_is_decided(0, index),
             }
             for network in kit.networks
         ],
     }
+
+
+def _label(kit: Kit, top1: int | None) -> str | None:
+    return None if top1 is None else kit.contract.labels[top1]
 
 
 def check_folder(folder: Path, *, force: bool) -> None:

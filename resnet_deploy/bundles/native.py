@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from resnet_deploy.artifact.artifact import Artifact
-from resnet_deploy.bundles.kit import LABELS_FILE, Kit, Network
+from resnet_deploy.bundles.kit import Kit, Network
 
 _SATURATING = "x86-avx2"
 
@@ -29,7 +29,6 @@ def native_files(kit: Kit, models: Sequence[Network] = (), *, folder: str = "") 
         output_kind=contract.output_kind.value.replace("-", "_"),
         mean=_floats(*spec.mean),
         deviation=_floats(*spec.std),
-        labels_file=LABELS_FILE,
         api_version=int(kit.min_onnxruntime.split(".")[1]),
     )
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from resnet_deploy.artifact.model_file import TensorSpec
 from resnet_deploy.bundles.contract import Contract
-from resnet_deploy.bundles.kit import LABELS_FILE, Kit, Rendered
+from resnet_deploy.bundles.kit import Kit, Rendered
 from resnet_deploy.spec import OutputKind
 
 REPOSITORY: Final = "model_repository"
@@ -82,8 +82,9 @@ def render(kit: Kit) -> Rendered:
     files = {**kit.common_files(), **own}
     folder = f"{REPOSITORY}/{name}"
     files[f"{folder}/1/{kit.network.file}"] = files.pop(kit.network.file)
-    for file in (LABELS_FILE, "config.pbtxt"):
-        files[f"{folder}/{file}"] = files.pop(file)
+    for file in (kit.labels_file, "config.pbtxt"):
+        if file is not None:
+            files[f"{folder}/{file}"] = files.pop(file)
     files["client.py"] = files.pop("client.py.j2")  # called .py it would be taken for Python
     return Rendered(
         files=files,
@@ -109,9 +110,10 @@ def model_name(stem: str) -> str:
 def labelled(contract: Contract) -> bool:
     """Return whether Triton can name the classes itself: one value for each, of one image.
 
-    In a top-K net's outputs the place of a value is no class.
+    In a top-K net's outputs and in arrays the place of a value is no class.
     """
-    return contract.output_kind is not OutputKind.TOP_K and contract.batch in (None, 1)
+    by_class = contract.has_classes and contract.output_kind is not OutputKind.TOP_K
+    return by_class and contract.batch in (None, 1)
 
 
 def _instances_and_threads(kit: Kit) -> tuple[int, int]:

@@ -1,14 +1,21 @@
-"""How a picture is prepared and where the weights come from, in the words of a README."""
+"""A bundle's README: how a picture is prepared, what comes out, where the weights come from."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from resnet_deploy.artifact.card import Card
+from resnet_deploy.bundles.contract import Contract
+from resnet_deploy.bundles.outputs import Output
 from resnet_deploy.bundles.rendering import markdown
-from resnet_deploy.spec import ChannelOrder, InputContract, ResizeMode
+from resnet_deploy.spec import ChannelOrder, InputContract, OutputKind, ResizeMode
 from resnet_deploy.spec.input_words import listed
 
 _OPTIONS = {"size": "image-size"}
 """Of the fields of an input contract that have another name than their option."""
+
+_MOST_NAMED = 8
+"""So many outputs a sentence has room for."""
 
 
 def preparation(spec: InputContract) -> str:
@@ -59,6 +66,25 @@ def assumption(spec: InputContract) -> str:
         f"{names}: nothing told them. Where the network was trained otherwise, its answers are "
         f"wrong: make the bundle again with `{options}`."
     )
+
+
+def role(contract: Contract) -> str:
+    """Return what the code of a bundle is, such as "an image classifier"."""
+    if contract.has_classes:
+        return "an image classifier"
+    return "an image encoder" if contract.output_kind is OutputKind.EMBEDDING else "image features"
+
+
+def described_outputs(contract: Contract, outputs: Sequence[Output]) -> str:
+    """Return in Markdown what the network gives: "10 classes", "c2 (64 x 56 x 56) and …"."""
+    if contract.has_classes:
+        return f"{contract.num_classes} classes"
+    named = [
+        f"{markdown(output.name)} ({' x '.join(map(str, output.shape))})" for output in outputs
+    ]
+    if len(named) > _MOST_NAMED:
+        named[_MOST_NAMED - 1 :] = [f"{len(named) - _MOST_NAMED + 1} others"]
+    return " and ".join([", ".join(named[:-1]), named[-1]]) if named[1:] else named[0]
 
 
 def weights(card: Card | None) -> str:

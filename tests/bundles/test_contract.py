@@ -30,10 +30,20 @@ def test_top_k_names_its_classes(output_exports):
     assert contract.gives_probabilities
 
 
-@pytest.mark.parametrize("output", ["embedding", "features"])
-def test_features_have_no_classes(output_exports, output):
-    with pytest.raises(UnsupportedGraphError, match="not classes"):
-        contract_of(load(output_exports / f"{output}.onnx"))
+@pytest.mark.parametrize(
+    ("output", "names"), [("embedding", ("embedding",)), ("features", ("c2", "c3", "c4"))]
+)
+def test_arrays_have_names_and_no_classes(output_exports, output, names):
+    contract = contract_of(load(output_exports / f"{output}.onnx"))
+    assert contract.output_names == names
+    assert (contract.has_classes, contract.num_classes, contract.labels) == (False, 0, ())
+
+
+def test_every_array_must_be_float32(output_exports):
+    artifact = load(output_exports / "features.onnx")
+    last = replace(artifact.outputs[2], dtype="int64")
+    with pytest.raises(UnsupportedGraphError, match="gives int64"):
+        contract_of(replace(artifact, outputs=(*artifact.outputs[:2], last)))
 
 
 def test_a_label_is_one_line(tiny_export):

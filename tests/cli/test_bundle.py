@@ -60,15 +60,12 @@ def test_json_names_what_was_written(tiny_export, tmp_path):
         (["none.onnx"], "none.onnx does not exist"),
         (["{tiny}/resnet8.onnx", "--data", "nowhere"], "nowhere does not exist"),
         (["{tiny}/resnet8.onnx", "--alternative", "{tiny}/resnet8.int8.onnx"], "not for cpp"),
-        (["{outputs}/features.onnx"], "gives features, not classes"),
         (["{tiny}/resnet8.onnx", "-o", "{tiny}"], "holds no bundle"),
     ],
 )
-def test_bad_input_is_one_line(
-    tiny_export, output_exports, tmp_path, monkeypatch, arguments, message
-):
+def test_bad_input_is_one_line(tiny_export, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    given = [one.format(tiny=tiny_export, outputs=output_exports) for one in arguments]
+    given = [one.format(tiny=tiny_export) for one in arguments]
     out = [] if "-o" in given else ["-o", "out"]
     result = _run(*given, "--target", "cpp", *out)
     assert result.exit_code == 2

@@ -43,7 +43,7 @@ inline constexpr Contract bundle_contract{
     /* batch */ {{ contract.batch or 0 }},
     /* classes */ {{ contract.num_classes }},
     /* k */ {{ contract.k }},
-    /* labels_file */ {{ labels_file | c_string }},
+    /* labels_file */ {{ (labels_file or "") | c_string }},
     models,
     /* model_count */ {{ models | length }},
     /* min_onnxruntime */ {{ min_onnxruntime | c_string }},
