@@ -27,7 +27,7 @@ struct BmpHeader {
   std::size_t pixels = 0;   ///< where they begin
   std::size_t palette = 0;  ///< where it begins
   bool is_565 = false;
-  BmpLayout layout{{2, 1, 0, -1}};
+  BmpLayout layout{ {2, 1, 0, -1} };
 };
 
 /// Fills in what masks of colours say. Throws Error where Pillow knows no such layout.
