@@ -1152,6 +1152,8 @@ def bundle(
     follow_links: bool = False,
     pictures: int = DEFAULT_REAL_PICTURES,
     alternative: Artifact | StrPath | None = None,
+    with_runtime: bool = False,
+    runtime_headers: StrPath | None = None,
     output_kind: str | None = None,
     output_name: str | None = None,
     input_options: InputOptions | None = None,
@@ -1178,6 +1180,9 @@ def bundle(
         pictures: How many pictures of data become golden cases.
         alternative: The same network in another precision: a web page takes what it measures as
             faster.
+        with_runtime: Put the installed runtime into the bundle (cpp), so that nothing has to be
+            found where it is built. The headers of ONNX Runtime are fetched from Debian once.
+        runtime_headers: ONNX Runtime's headers are in this folder: nothing is fetched.
         force: Replace files that resnet-deploy did not write.
         seed: Of everything random.
         progress: Told about every stage.
@@ -1196,6 +1201,8 @@ def bundle(
         dataset=None if given is None else opened(given),
         count=pictures,
         told=_told(model.output_kind, None, input_options),
+        with_runtime=with_runtime,
+        runtime_headers=None if runtime_headers is None else Path(runtime_headers),
         seed=seed,
         force=force,
         progress=progress,

@@ -48,8 +48,10 @@ def write_atomically(path: Path, data: bytes) -> None:
     write_together({path: data})
 
 
-def write_together(contents: Mapping[Path, bytes]) -> None:
+def write_together(contents: Mapping[Path, bytes | Path]) -> None:
     """Write several files; none is moved into place before all are on disk.
+
+    ``contents`` is what a file holds, or the file that it becomes a copy of: those may be large.
 
     Raises:
         ArtifactError: a folder or a file can't be written. All are as they were before, unless
@@ -78,10 +80,14 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _fill(temporary: Path, data: bytes, path: Path) -> None:
+def _fill(temporary: Path, data: bytes | Path, path: Path) -> None:
     """Write ``data`` with the permissions of ``path``, or those that a new file gets here."""
     with temporary.open("wb") as stream:
-        stream.write(data)
+        if isinstance(data, bytes):
+            stream.write(data)
+        else:
+            with data.open("rb") as source:
+                shutil.copyfileobj(source, stream, _CHUNK_BYTES)
         stream.flush()
         os.fsync(stream.fileno())
     temporary.chmod(path.stat().st_mode & 0o777 if path.is_file() else 0o666 & ~_umask())

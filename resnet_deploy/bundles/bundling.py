@@ -16,8 +16,16 @@ from resnet_deploy.bundles.contract import Contract, contract_of
 from resnet_deploy.bundles.golden import GoldenCase, answers, golden_cases
 from resnet_deploy.bundles.kit import ALTERNATIVE_FILE, MODEL_FILE, Kit, Network
 from resnet_deploy.bundles.licences import licence_files
-from resnet_deploy.bundles.manifest import MANIFEST_FILE, check_folder, manifest, write_folder
+from resnet_deploy.bundles.manifest import (
+    MANIFEST_FILE,
+    Content,
+    check_folder,
+    manifest,
+    size,
+    write_folder,
+)
 from resnet_deploy.bundles.runtime import Runtime
+from resnet_deploy.bundles.third_party import shipped
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
 from resnet_deploy.graph.releases import min_onnxruntime, release_numbers
@@ -67,6 +75,15 @@ _RENDERERS = {
 }
 
 
+_OWN_RUNTIMES: Final = {
+    BundleTarget.MOBILE: "is that for the phone, which Gradle and CocoaPods bring",
+    BundleTarget.NODE: "comes with npm install",
+    BundleTarget.WEB: "comes with npm install",
+    BundleTarget.TRITON: "is a part of the server",
+}
+"""What the library of this machine is of no use to."""
+
+
 def pack(
     path: Path | Artifact,
     target: BundleTarget,
@@ -77,6 +94,8 @@ def pack(
     count: int = DEFAULT_REAL_PICTURES,
     told: Told = NOTHING_TOLD,
     seed: int = 0,
+    with_runtime: bool = False,
+    runtime_headers: Path | None = None,
     force: bool = False,
     progress: Progress = silent,
 ) -> BundleReport:
@@ -84,15 +103,19 @@ def pack(
 
     Golden cases are synthetic images, and ``count`` of ``dataset``. ``alternative`` is the same
     network in another precision, which a web page may find faster. ``told`` is what the user says
-    of both files.
+    of both files. ``with_runtime`` puts the installed runtimes into the bundle, with the headers of
+    ONNX Runtime in the folder ``runtime_headers`` (None: those of Debian's package).
 
     Raises:
         ArtifactError: a file can't be read, or the folder holds files that are not a bundle's.
         UnsupportedGraphError: the network takes no images, or gives what bundles do not hold.
-        SpecError: ``alternative`` is not for this target, or another network.
+        SpecError: ``alternative`` is not for this target, or another network; a runtime can't come
+            along.
+        MissingDependencyError: the runtime that should come along can't be had.
         DatasetError, RunnerError: an image can't be read, or the network can't be run.
     """
     check_folder(folder, force=force)
+    _check_with_runtime(target, runtime_headers, with_runtime=with_runtime)
     artifact = _described(opened_file(path, told))
     contract = contract_of(artifact)
     artifacts = [artifact]
@@ -115,10 +138,11 @@ def pack(
         cases=cases,
         min_onnxruntime=oldest,
         max_onnxruntime=newest,
+        shipped=shipped(runtimes, runtime_headers) if with_runtime else (),
     )
     progress("bundling", 1, 3)
     made = _RENDERERS[target](kit)
-    listed = {**made.files, **licence_files(kit)}
+    listed: dict[str, Content] = {**made.files, **licence_files(kit), **kit.shipped_files()}
     files = {**listed, MANIFEST_FILE: manifest(kit, listed)}
     progress("bundling", 2, 3)
     write_folder(folder, files, force=force)
@@ -129,12 +153,12 @@ def pack(
         model=artifact.path.name,
         precision=artifact.precision,
         sha256=kit.network.sha256,
-        sizes={name: len(data) for name, data in sorted(files.items())},
+        sizes={name: size(content) for name, content in sorted(files.items())},
         cases=len(cases),
         real_pictures=0 if dataset is None else min(count, len(dataset)),
         tolerance=kit.network.tolerances[0],
         commands=made.commands,
-        notes=made.notes,
+        notes=(*(runtime.words for runtime in kit.shipped), *made.notes),
     )
 
 
@@ -165,6 +189,16 @@ def _network(
         answers=tuple(answers(artifact, cases) for _ in runtimes),
         tolerances=tuple(_tolerance(artifact) for _ in runtimes),
     )
+
+
+def _check_with_runtime(target: BundleTarget, headers: Path | None, *, with_runtime: bool) -> None:
+    if with_runtime and target in _OWN_RUNTIMES:
+        raise SpecError(
+            f"--with-runtime is for programs that are compiled here, not for {target.value}, whose "
+            f"runtime {_OWN_RUNTIMES[target]}: leave it out"
+        )
+    if headers is not None and not with_runtime:
+        raise SpecError("--runtime-headers go with --with-runtime: add it")
 
 
 def _tolerance(artifact: Artifact) -> float:

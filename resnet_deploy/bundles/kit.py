@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from resnet_deploy.artifact.artifact import Artifact
@@ -12,6 +13,7 @@ from resnet_deploy.bundles.golden import Answer, GoldenCase
 from resnet_deploy.bundles.outputs import Output, outputs_of
 from resnet_deploy.bundles.rendering import render, templates_in
 from resnet_deploy.bundles.runtime import Runtime
+from resnet_deploy.bundles.third_party import Shipped
 from resnet_deploy.bundles.wording import (
     assumption,
     described_outputs,
@@ -86,7 +88,7 @@ class Kit:
     """Everything a target needs.
 
     ``networks`` is the model, and behind it the alternative where there is one: the same network in
-    another precision, with the same input.
+    another precision, with the same input. ``shipped`` are the runtimes that come along.
     """
 
     target: BundleTarget
@@ -95,6 +97,7 @@ class Kit:
     cases: tuple[GoldenCase, ...]
     min_onnxruntime: str
     max_onnxruntime: str
+    shipped: tuple[Shipped, ...] = ()
 
     @property
     def network(self) -> Network:
@@ -135,6 +138,14 @@ class Kit:
                     files[network.scores_file(case, runtime)] = answers[index].to_bytes(every)
         return files
 
+    def shipped_files(self) -> dict[str, bytes | Path]:
+        """Return what the bundle holds of runtimes, by name: files, and files to copy."""
+        found: dict[str, bytes | Path] = {}
+        for runtime in self.shipped:
+            found.update(runtime.files)
+            found.update(runtime.copies)
+        return found
+
     def render(self, template: str, **more: Any) -> bytes:
         """Return a template filled in with the kit's fields and ``more``."""
         values = {
@@ -154,6 +165,7 @@ class Kit:
             # An alternative is the same network in another precision.
             "weights": weights(self.network.artifact.card),
             "real_pictures": any(case.is_real for case in self.cases),
+            "shipped": self.shipped,
             "version": __version__,
             "min_onnxruntime": self.min_onnxruntime,
             "max_onnxruntime": self.max_onnxruntime,

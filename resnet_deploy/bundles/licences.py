@@ -81,6 +81,7 @@ def _onnxruntime(kit: Kit) -> Component:
         ),
         BundleTarget.TRITON: "It is a part of the server, which is not in this folder.",
     }[kit.target]
+    role = _shipped_role(kit, BundleRuntime.ORT) or role
     text = _text("onnxruntime")
     # Those who run the server got its notices with it.
     if kit.target is not BundleTarget.TRITON:
@@ -104,6 +105,7 @@ def _openvino(kit: Kit) -> Component:
         if triton
         else "The programs open its libraries, which you install, at run time."
     )
+    role = _shipped_role(kit, BundleRuntime.OPENVINO) or role
     notices = "" if triton else "\n".join(_texts_of("openvino", "licensing"))
     if not (notices or triton):
         notices = (
@@ -116,6 +118,15 @@ def _openvino(kit: Kit) -> Component:
         licence="Apache-2.0 AND BSD-3-Clause",
         role=role,
         text=f"Copyright (C) 2018-2026 Intel Corporation\n\n{_APACHE}\n{notices}",
+    )
+
+
+def _shipped_role(kit: Kit, kind: BundleRuntime) -> str:
+    """Return what of a runtime is in the folder; empty where nothing is."""
+    return "".join(
+        f"{runtime.folder}/ holds the libraries of release {runtime.version}, and headers."
+        for runtime in kit.shipped
+        if runtime.kind is kind
     )
 
 

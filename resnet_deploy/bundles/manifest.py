@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from resnet_deploy.artifact.files import sha256_of, write_together
 from resnet_deploy.bundles.kit import Kit, Network
@@ -24,8 +24,11 @@ MANIFEST_FORMAT = 2
 
 _TOOL = "resnet-deploy"
 
+Content: TypeAlias = bytes | Path
+"""What a file of a bundle holds, or the file that it is a copy of."""
 
-def manifest(kit: Kit, files: Mapping[str, bytes]) -> bytes:
+
+def manifest(kit: Kit, files: Mapping[str, Content]) -> bytes:
     """Return the manifest of a bundle of ``files``, itself not among them."""
     contract, spec = kit.contract, kit.contract.preprocess
     data = {
@@ -53,7 +56,7 @@ def manifest(kit: Kit, files: Mapping[str, bytes]) -> bytes:
         "labels": _place(kit.labels_file, files) if kit.labels_file is not None else None,
         "onnxruntime": {"min": kit.min_onnxruntime, "max_tested": kit.max_onnxruntime},
         "golden": [_case(kit, index, files) for index in range(len(kit.cases))],
-        "files": {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)},
+        "files": {name: _digest(files[name]) for name in sorted(files)},
     }
     return (json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
@@ -105,13 +108,22 @@ def listed_files(folder: Path) -> dict[str, str] | None:
         return None
 
 
-def _place(name: str, files: Mapping[str, bytes]) -> str | None:
+def size(content: Content) -> int:
+    """Return the bytes of a file."""
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+
+def _digest(content: Content) -> str:
+    return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else sha256_of(content)
+
+
+def _place(name: str, files: Mapping[str, Content]) -> str | None:
     """Return where a bundle has the file called ``name``: a server wants it in a folder."""
     ends = (path for path in sorted(files) if path == name or path.endswith(f"/{name}"))
     return min(ends, key=len, default=None)
 
 
-def _network(network: Network, files: Mapping[str, bytes]) -> dict[str, Any]:
+def _network(network: Network, files: Mapping[str, Content]) -> dict[str, Any]:
     card = network.artifact.card
     return {
         "file": _place(network.file, files),
@@ -124,7 +136,7 @@ def _network(network: Network, files: Mapping[str, bytes]) -> dict[str, Any]:
     }
 
 
-def _case(kit: Kit, index: int, files: Mapping[str, bytes]) -> dict[str, Any]:
+def _case(kit: Kit, index: int, files: Mapping[str, Content]) -> dict[str, Any]:
     case = kit.cases[index]
     return {
         "name": case.name,
@@ -183,7 +195,7 @@ def check_folder(folder: Path, *, force: bool) -> None:
         )
 
 
-def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = False) -> None:
+def write_folder(folder: Path, files: Mapping[str, Content], *, force: bool = False) -> None:
     """Write ``files``, the manifest among them, and remove what an older bundle leaves behind.
 
     Raises:
@@ -194,7 +206,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = Fals
     for name, data in files.items():
         path = folder / name
         foreign = name not in listed and name != MANIFEST_FILE and path.is_file()
-        if foreign and not force and path.read_bytes() != data:
+        if foreign and not force and sha256_of(path) != _digest(data):
             raise ArtifactError(
                 f"{path} was not written by resnet-deploy: move it away, or --force to replace it"
             )

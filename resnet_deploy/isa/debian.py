@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,11 @@ Dir::Log "{folder}/log";
 """Hooks of the machine are cleared, its sources and keys stay. No package counts as installed, so
 that a download brings everything that its packages depend on."""
 
+_OTHER_SOURCES = """\
+Dir::Etc::SourceList "/dev/null";
+Dir::Etc::SourceParts "{folder}/sources";
+"""
+
 
 class PrivateApt:
     """The machine's own package sources, with all of apt's state in a private folder.
@@ -36,25 +42,30 @@ class PrivateApt:
     Args:
         folder: an existing empty folder.
         architectures: Debian's names; the first is that of packages named without one.
+        suite: another release of Debian than the machine's, such as trixie: the same sources are
+            looked at for it.
 
     Raises:
         MissingDependencyError: this is no Debian.
     """
 
-    def __init__(self, folder: Path, architectures: Sequence[str]) -> None:
+    def __init__(
+        self, folder: Path, architectures: Sequence[str], *, suite: str | None = None
+    ) -> None:
         self._apt = _program("apt-get")
         self._folder = folder
         for name in ("state/lists/partial", "cache/archives/partial", "log"):
             (folder / name).mkdir(parents=True)
         (folder / "status").touch()
-        (folder / "apt.conf").write_text(
-            _CONFIGURATION.format(
-                first=architectures[0],
-                architectures=" ".join(f'"{name}";' for name in architectures),
-                folder=folder,
-            ),
-            encoding="utf-8",
+        configuration = _CONFIGURATION.format(
+            first=architectures[0],
+            architectures=" ".join(f'"{name}";' for name in architectures),
+            folder=folder,
         )
+        if suite is not None:
+            _write_sources(folder / "sources", suite)
+            configuration += _OTHER_SOURCES.format(folder=folder)
+        (folder / "apt.conf").write_text(configuration, encoding="utf-8")
         # One source of several may be down, or lack an architecture: only a download can tell
         # whether that matters.
         self._warnings = _complaints(self._run("update").stderr)
@@ -70,18 +81,63 @@ class PrivateApt:
             old.unlink()
         ended = self._run("install", "--download-only", *packages)
         if ended.failure:
-            reasons = [*self._warnings, *_complaints(ended.stderr), "no reason given"]
-            raise MissingDependencyError(
-                f"apt-get can't download {' '.join(packages)} ({reasons[0]}): check the network "
-                "and the machine's package sources"
-            )
+            raise self._missing(" ".join(packages), ended)
         return sorted(archives.glob("*.deb"))
 
-    def _run(self, *arguments: str) -> one_shot.Ended:
+    def download_alone(self, package: str) -> Path:
+        """Return the file of ``package``, without what it depends on.
+
+        Raises:
+            MissingDependencyError: the package or the network is not there.
+        """
+        archives = self._folder / "alone"
+        archives.mkdir(exist_ok=True)
+        ended = self._run("download", package, folder=archives)
+        found = sorted(archives.glob(f"{package.partition(':')[0]}_*.deb"))
+        if ended.failure or not found:
+            raise self._missing(package, ended)
+        return found[-1]
+
+    def _missing(self, packages: str, ended: one_shot.Ended) -> MissingDependencyError:
+        reasons = [*self._warnings, *_complaints(ended.stderr), "no reason given"]
+        return MissingDependencyError(
+            f"apt-get can't download {packages} ({reasons[0]}): check the network and the "
+            "machine's package sources"
+        )
+
+    def _run(self, *arguments: str, folder: Path | None = None) -> one_shot.Ended:
         return one_shot.run(
             [self._apt, "-q", "-c", str(self._folder / "apt.conf"), *arguments],
+            folder=folder,
             environment={**os.environ, "LC_ALL": "C"},
         )
+
+
+def release_of_debian() -> tuple[str, int] | None:
+    """Return this machine's release, such as ``("bookworm", 12)``; None: it is no stable Debian."""
+    path = Path("/etc/os-release")
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    found = dict(re.findall(r'^(ID|VERSION_CODENAME|VERSION_ID)="?([\w.]+)"?$', text, re.MULTILINE))
+    number = found.get("VERSION_ID", "")
+    if found.get("ID") != "debian" or not number.isdecimal() or "VERSION_CODENAME" not in found:
+        return None
+    return found["VERSION_CODENAME"], int(number)
+
+
+def _write_sources(folder: Path, suite: str) -> None:
+    """Write the machine's package sources into ``folder``, with another release in them."""
+    folder.mkdir()
+    release = release_of_debian()
+    if release is None:
+        raise MissingDependencyError(f"packages of Debian's {suite} are fetched on Debian alone")
+    own = re.compile(rf"(?<![\w-]){re.escape(release[0])}\b")
+    etc = Path("/etc/apt")
+    places = [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))]
+    for number, source in enumerate(path for path in places if path.is_file()):
+        entries = source.read_text(encoding="utf-8", errors="replace")
+        if own.search(entries):
+            name = folder / f"{number}{source.suffix}"
+            name.write_text(own.sub(suite, entries), encoding="utf-8")
 
 
 def _complaints(stderr: str) -> list[str]:
@@ -109,7 +165,6 @@ def _program(name: str) -> str:
     path = shutil.which(name)
     if path is None:
         raise MissingDependencyError(
-            f"emulators are fetched as Debian packages, and {name} is not installed: use Debian, "
-            "or verify on a machine of that ISA"
+            f"this is fetched as a package of Debian, and {name} is not installed: run it on Debian"
         )
     return path

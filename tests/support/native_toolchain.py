@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -15,18 +13,13 @@ from typing import NoReturn
 import pytest
 
 import resnet_deploy
+from resnet_deploy.bundles.third_party import debian_headers, onnxruntime_library
 from resnet_deploy.errors import MissingDependencyError
-from tests.support.debian_suite import from_suites
 
 NATIVE_TEMPLATES = Path(resnet_deploy.__file__).parent / "bundles/templates/native"
 """The headers that no contract changes can be compiled where they lie."""
 
 STRICT = "-Wall -Wextra -Wpedantic -Werror"
-
-_SUITE = "trixie"
-"""Debian's first release with ONNX Runtime's headers (1.21); a newer library is fine with them."""
-
-_LIBRARY = re.compile(r"libonnxruntime\.so\.(\d+)\.\d+\.\d+")
 
 
 def unavailable(reason: str) -> NoReturn:
@@ -46,21 +39,17 @@ def tool(name: str, package: str) -> str:
 
 def wheel_library() -> Path:
     """Return the ONNX Runtime library of the installed wheel."""
-    package = Path(str(importlib.metadata.distribution("onnxruntime").locate_file("onnxruntime")))
-    for one in sorted((package / "capi").iterdir()):
-        if _LIBRARY.fullmatch(one.name):
-            return one
-    unavailable(f"the wheel of ONNX Runtime in {package} has no libonnxruntime.so: use Linux")
+    try:
+        return onnxruntime_library()
+    except MissingDependencyError as error:
+        unavailable(str(error))
 
 
 @cache
 def headers() -> Path:
-    """Return the folder of ONNX Runtime's C and C++ headers; fetched once and kept.
-
-    The package alone: its library is that of Debian, ours is the wheel's.
-    """
+    """Return the folder of ONNX Runtime's C and C++ headers; fetched once and kept."""
     try:
-        return from_suites("libonnxruntime-dev", "usr/include/onnxruntime", [_SUITE])
+        return debian_headers()
     except MissingDependencyError as error:
         unavailable(f"ONNX Runtime's headers can't be fetched: {error}")
 
