@@ -6,9 +6,10 @@ Files are made here, by Pillow or by hand where it can't write them: a few pixel
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -192,20 +193,24 @@ def _webps() -> Iterator[tuple[str, bytes]]:
     yield "animated-alpha.webp", animated
 
 
-def _bitmap(header: bytes, bits: int, rows: Pixels, palette: bytes = b"", more: bytes = b"") -> bytes:
+def _bitmap(
+    header: bytes, bits: int, rows: Pixels, palette: bytes = b"", more: bytes = b""
+) -> bytes:
     pixels = rows.tobytes()
     start = 14 + len(header) + len(more) + len(palette)
     return (
         struct.pack("<2sIHHI", b"BM", start + len(pixels), 0, 0, start)
-        + header + more + palette + pixels
+        + header
+        + more
+        + palette
+        + pixels
     )
 
 
 def _bmp_header(width: int, height: int, bits: int, compression: int = 0, size: int = 40) -> bytes:
-    usual = struct.pack(
+    return struct.pack(
         "<IiiHHIIIIII", size, width, height, 1, bits, compression, 0, 2835, 2835, 0, 0
     )
-    return usual
 
 
 def _bmps() -> Iterator[tuple[str, bytes]]:
@@ -267,7 +272,10 @@ def _others() -> Iterator[tuple[str, bytes]]:
         head = f" 13 9 {most}\n".encode()
         yield f"{most}.ppm", b"P6" + head + some.tobytes()
         yield f"{most}.pgm", b"P5" + head + some[..., 0].tobytes()
-    yield "comments.ppm", b"P6 # a comment\n13\n# one more\n9 255\n" + deep.astype(np.uint8).tobytes()
+    yield (
+        "comments.ppm",
+        b"P6 # a comment\n13\n# one more\n9 255\n" + deep.astype(np.uint8).tobytes(),
+    )
     yield "text.pgm", b"P2 2 2 255\n1 2 3 4\n"
     for mode in ("RGB", "L", "RGBA", "CMYK"):
         yield f"{mode.lower()}.tif", _saved(photo.convert(mode), "TIFF")
@@ -275,7 +283,13 @@ def _others() -> Iterator[tuple[str, bytes]]:
 
 def _bad() -> Iterator[tuple[str, bytes]]:
     photo = _photo(60, 50)
-    for kind, suffix in {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "GIF": "gif"}.items():
+    for kind, suffix in {
+        "JPEG": "jpg",
+        "PNG": "png",
+        "WEBP": "webp",
+        "BMP": "bmp",
+        "GIF": "gif",
+    }.items():
         data = _saved(photo, kind)
         for share in (0.1, 0.7, 0.97):
             yield f"bad-{share:g}.{suffix}", data[: int(len(data) * share)]
@@ -300,3 +314,40 @@ def _bad() -> Iterator[tuple[str, bytes]]:
     webp = bytearray(_saved(photo, "WEBP", exif=_exif(1)))
     webp[24:30] = (_TILTED - 1).to_bytes(3, "little") * 2
     yield "bad-large.webp", bytes(webp)
+
+
+Found = Pixels | str
+"""What a target made of a file: its pixels, or the line that says why not."""
+
+NOT_PORTED = {
+    "text.pgm": "netpbm file in plain text",
+    **{
+        f"{mode}.tif": "is a TIFF file, which is not read here"
+        for mode in ("rgb", "l", "rgba", "cmyk")
+    },
+}
+"""What Python alone reads, and the words that name it."""
+
+
+def check(found: Mapping[str, Found], refused: Mapping[str, str]) -> None:
+    """Compare what a target made of every file with Python.
+
+    ``refused`` are the files that Python reads and the target does not, and words of the reason.
+    """
+    expected = python_pixels()
+    assert found.keys() == expected.keys()
+    wrong = []
+    for name, pixels in expected.items():
+        got = found[name]
+        if name in refused:
+            right = isinstance(got, str) and refused[name] in got
+        elif pixels is None:
+            right = isinstance(got, str)
+            if name.startswith("bad-large"):
+                right = right and re.search(rf"{MAX_PIXELS}|{MAX_PIXELS:,}", str(got)) is not None
+        else:
+            right = not isinstance(got, str) and np.array_equal(got, pixels)
+        if not right:
+            wrong.append((name, got if isinstance(got, str) else got.shape))
+    assert wrong == [], wrong
+    assert all((pixels is None) == name.startswith("bad-") for name, pixels in expected.items())

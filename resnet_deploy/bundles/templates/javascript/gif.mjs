@@ -34,6 +34,7 @@ export function readGif(bytes, name) {
 function firstFrame(bytes, name) {
   const view = viewOf(bytes);
   let at = 13;
+  /** @type {Uint8Array} */
   let palette = new Uint8Array();
   const takePalette = (/** @type {number} */ flags) => {
     if ((flags & 0x80) === 0) return;

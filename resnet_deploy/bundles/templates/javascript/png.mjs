@@ -17,6 +17,7 @@ import { checkSize, damaged, onWhite, text, truncated, upright, viewOf } from '.
  * @property {Uint8Array} palette
  * @property {Uint8Array} [clear] The content of tRNS.
  * @property {Uint8Array[]} parts Compressed pixels.
+ * @property {boolean} isCut The file ends within a chunk.
  * @property {Turned} turned
  */
 
@@ -70,8 +71,8 @@ export async function readPng(bytes, name) {
   const perPixel = KINDS[png.kind].channels * png.bits;
   const lines = sizes.map(({ columns }) => (columns > 0 ? 1 + Math.ceil((columns * perPixel) / 8) : 0));
   const wanted = sizes.reduce((sum, { rows }, i) => sum + Math.max(rows, 0) * lines[i], 0);
-  const raw = await inflated(png.parts, wanted, name);
-  if (raw.length < wanted) throw truncated(name);
+  const raw = await inflated(png.parts, wanted);
+  if (raw.length < wanted) throw png.isCut ? truncated(name) : damaged(name, 'too few pixels');
   const data = new Uint8Array(width * height * 3);
   const paint = painter(png, name);
   let at = 0;
@@ -115,6 +116,7 @@ async function chunks(bytes, name) {
     interlaced: bytes[28] === 1,
     palette: new Uint8Array(),
     parts: [],
+    isCut: false,
     turned: {},
   };
   for (let at = 8; at + 8 <= bytes.length;) {
@@ -130,9 +132,10 @@ async function chunks(bytes, name) {
       if (chunk === 'PLTE') png.palette = content;
       if (chunk === 'tRNS') png.clear = content;
     }
+    png.isCut ||= behind > bytes.length;
     if (chunk === 'IDAT') png.parts.push(content);
     else if (chunk === 'eXIf') png.turned.exif = content;
-    else if (/^([iz]TXt|tEXt)$/.test(chunk)) await readText(chunk, content, png.turned, name);
+    else if (/^([iz]TXt|tEXt)$/.test(chunk)) await readText(chunk, content, png.turned);
     at = behind;
   }
   if (png.parts.length === 0) throw truncated(name);
@@ -149,9 +152,8 @@ async function chunks(bytes, name) {
  * @param {string} chunk
  * @param {Uint8Array} content
  * @param {Turned} turned
- * @param {string} name
  */
-async function readText(chunk, content, turned, name) {
+async function readText(chunk, content, turned) {
   const end = content.indexOf(0);
   const keyword = text(content, 0, Math.max(end, 0));
   if (keyword !== 'XML:com.adobe.xmp' && keyword !== 'Raw profile type exif') return;
@@ -167,7 +169,7 @@ async function readText(chunk, content, turned, name) {
     body = body.subarray(body.indexOf(0, language + 1) + 1);
   }
   // A profile has 64 KiB at most where it comes from; a text of gigabytes is no such thing.
-  const said = text(packed ? await inflated([body], 1 << 20, name) : body, 0);
+  const said = text(packed ? await inflated([body], 1 << 20) : body, 0);
   if (keyword.startsWith('XML')) {
     turned.xmp ??= said;
   } else {
@@ -184,14 +186,13 @@ function checksum(bytes) {
 }
 
 /**
- * Returns the first bytes that a zlib stream unpacks to; fewer if there are no more.
+ * Returns the first bytes that a zlib stream unpacks to; fewer where it ends or is broken.
  *
  * @param {Uint8Array[]} parts
  * @param {number} most
- * @param {string} name
  * @returns {Promise<Uint8Array>}
  */
-async function inflated(parts, most, name) {
+async function inflated(parts, most) {
   const stream = new DecompressionStream('deflate');
   const writer = stream.writable.getWriter();
   const written = (async () => {
@@ -204,21 +205,14 @@ async function inflated(parts, most, name) {
   /** @type {Uint8Array[]} */
   const found = [];
   let count = 0;
-  /** @type {unknown} */
-  let broken;
   while (count < most) {
-    try {
-      const { done, value } = await reader.read();
-      if (done) break;
-      found.push(value);
-      count += value.length;
-    } catch (error) {
-      broken = error;
-      break;
-    }
+    // What came before an error counts, as in Python.
+    const { done, value } = await reader.read().catch(() => ({ done: true, value: undefined }));
+    if (done || value === undefined) break;
+    found.push(value);
+    count += value.length;
   }
-  if (broken === undefined) await reader.cancel().catch(() => undefined);
-  else if (count === 0) throw damaged(name, 'its compressed pixels');
+  await reader.cancel().catch(() => undefined);
   const out = new Uint8Array(Math.min(count, most));
   let at = 0;
   for (const piece of found) {

@@ -10,8 +10,9 @@ import { contract } from './lib/contract.mjs';
 import { ClassifierError } from './lib/errors.mjs';
 import { parseLabels } from './lib/labels.mjs';
 import { readNetpbm } from './lib/netpbm.mjs';
+import { decodePicture } from './pictures.mjs';
 
-export { Classifier, ClassifierError, contract, readNetpbm };
+export { Classifier, ClassifierError, contract, decodePicture, readNetpbm };
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 
@@ -31,14 +32,14 @@ export async function openClassifier({ folder = HERE, sessionOptions } = {}) {
 }
 
 /**
- * Reads a binary PPM or PGM picture.
+ * Reads a picture file, number for number as Python does.
  *
  * @param {string} path
  * @returns {Promise<import('./lib/types.d.mts').Picture>}
- * @throws {ClassifierError} There is no such file, or it is no such picture, or cut short.
+ * @throws {ClassifierError} It is missing, damaged, too large, or of a format not read here.
  */
 export async function readPicture(path) {
-  return readNetpbm(await bytesOf('', path), path);
+  return decodePicture(await bytesOf('', path), path);
 }
 
 /**
