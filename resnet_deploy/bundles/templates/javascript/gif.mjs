@@ -90,7 +90,9 @@ function firstFrame(bytes, name) {
 function rowOrder(rows, interlaced) {
   const order = [];
   const passes = interlaced ? [[0, 8], [4, 8], [2, 4], [1, 2]] : [[0, 1]];
-  for (const [first, step] of passes) for (let row = first; row < rows; row += step) order.push(row);
+  for (const [first, step] of passes) {
+    for (let row = first; row < rows; row += step) order.push(row);
+  }
   return order;
 }
 

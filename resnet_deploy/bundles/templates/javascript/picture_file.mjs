@@ -2,8 +2,8 @@
 // Picture files to RGB pixels, number for number as Python reads them: upright, transparent parts
 // laid on white, colour profiles ignored, of an animation the first frame.
 //
-// JPEG and WebP are decoded by what the platform has. It is handed the file without its metadata, so
-// that no platform turns a picture or converts colours by rules of its own.
+// JPEG and WebP are decoded by what the platform has. It is handed the file without its metadata,
+// so that no platform turns a picture or converts colours by rules of its own.
 
 import { readBmp } from './bmp.mjs';
 import { ClassifierError } from './errors.mjs';

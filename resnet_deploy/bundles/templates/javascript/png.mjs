@@ -69,7 +69,9 @@ export async function readPng(bytes, name) {
     rows: Math.ceil((height - top) / down),
   }));
   const perPixel = KINDS[png.kind].channels * png.bits;
-  const lines = sizes.map(({ columns }) => (columns > 0 ? 1 + Math.ceil((columns * perPixel) / 8) : 0));
+  const lines = sizes.map(({ columns }) =>
+    columns > 0 ? 1 + Math.ceil((columns * perPixel) / 8) : 0,
+  );
   const wanted = sizes.reduce((sum, { rows }, i) => sum + Math.max(rows, 0) * lines[i], 0);
   const raw = await inflated(png.parts, wanted);
   if (raw.length < wanted) throw png.isCut ? truncated(name) : damaged(name, 'too few pixels');
@@ -128,7 +130,9 @@ async function chunks(bytes, name) {
     if (chunk !== 'IDAT' && behind > bytes.length) throw truncated(name);
     if (png.parts.length === 0 && chunk !== 'IDAT') {
       const sum = checksum(bytes.subarray(at + 4, at + 8 + length));
-      if (sum !== view.getUint32(at + 8 + length)) throw damaged(name, 'the checksum of its header');
+      if (sum !== view.getUint32(at + 8 + length)) {
+        throw damaged(name, 'the checksum of its header');
+      }
       if (chunk === 'PLTE') png.palette = content;
       if (chunk === 'tRNS') png.clear = content;
     }
@@ -265,7 +269,8 @@ function predicted(filter, left, above, corner) {
 /**
  * Returns what writes pixel `x` of a row of samples to `data` at `to`.
  *
- * 16 bits keep the upper 8, grey ones rounded; Pillow compares the low bytes of a transparent colour.
+ * 16 bits keep the upper 8, grey ones rounded; Pillow compares the low bytes of a transparent
+ * colour.
  *
  * @param {Png} png
  * @param {string} name

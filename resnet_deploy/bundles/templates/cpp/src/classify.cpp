@@ -113,7 +113,8 @@ void classify(resnet_classifier *classifier, const std::string &name, int k) {
   std::printf("%s\n", name.c_str());
   for (const resnet_prediction &prediction : top) {
     if (found-- <= 0) break;
-    std::printf("  %6.2f %%  %s\n", 100 * prediction.probability, printable(prediction.label).c_str());
+    std::printf("  %6.2f %%  %s\n", 100 * prediction.probability,
+                printable(prediction.label).c_str());
   }
 }
 

@@ -6,8 +6,8 @@
 //   classifier.classify(picture.view(), top.data(), top.size());
 //
 // JPEG, PNG and WebP need libjpeg-turbo, libpng and libwebp: RESNET_HAS_JPEG, RESNET_HAS_PNG and
-// RESNET_HAS_WEBP say which are there (CMake's target resnet_pictures sets them). PPM, PGM, PBM, GIF
-// and BMP need nothing. RESNET_HAS_STB takes JPEG and PNG from stb_image, whose pixels differ.
+// RESNET_HAS_WEBP say which are there (CMake's target resnet_pictures sets them). PPM, PGM, PBM,
+// GIF and BMP need nothing. RESNET_HAS_STB takes JPEG and PNG from stb_image, whose pixels differ.
 #pragma once
 
 #include <filesystem>
