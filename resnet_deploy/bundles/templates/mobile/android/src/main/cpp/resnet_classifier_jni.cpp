@@ -192,9 +192,14 @@ JNIEXPORT jbyteArray JNICALL Java_resnetdeploy_ResnetClassifier_nativeLabel(JNIE
   return bytes_of(env, resnet_label(classifier_of(handle), index));
 }
 
-JNIEXPORT jbyteArray JNICALL
-Java_resnetdeploy_ResnetClassifier_nativeOnnxRuntimeVersion(JNIEnv *env, jclass) {
-  return bytes_of(env, resnet_onnxruntime_version());
+JNIEXPORT jbyteArray JNICALL Java_resnetdeploy_ResnetClassifier_nativeRuntime(JNIEnv *env, jclass,
+                                                                              jlong handle) {
+  return bytes_of(env, resnet_runtime(classifier_of(handle)));
+}
+
+JNIEXPORT jbyteArray JNICALL Java_resnetdeploy_ResnetClassifier_nativeNotice(JNIEnv *env, jclass,
+                                                                             jlong handle) {
+  return bytes_of(env, resnet_notice(classifier_of(handle)));
 }
 
 JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeClassify(

@@ -88,11 +88,6 @@ public final class ResnetClassifier implements AutoCloseable {
         return of(handle[0]);
     }
 
-    /** The version of the ONNX Runtime that is loaded. */
-    public static String onnxRuntimeVersion() {
-        return new String(nativeOnnxRuntimeVersion(), UTF_8);
-    }
-
     /**
      * Names the k best classes of a picture, best first.
      *
@@ -151,6 +146,16 @@ public final class ResnetClassifier implements AutoCloseable {
         List<String> all = new ArrayList<String>(labels.length);
         Collections.addAll(all, labels);
         return all;
+    }
+
+    /** What runs the network, such as "ONNX Runtime 1.22.0". */
+    public String runtime() throws IOException {
+        return withHandle(open -> new String(nativeRuntime(open), UTF_8));
+    }
+
+    /** Why that is not the bundle's first choice; empty where it is. */
+    public String notice() throws IOException {
+        return withHandle(open -> new String(nativeNotice(open), UTF_8));
     }
 
     /** Frees the model; doing so twice is fine. */
@@ -269,7 +274,9 @@ public final class ResnetClassifier implements AutoCloseable {
 
     private static native byte[] nativeLabel(long handle, int index);
 
-    private static native byte[] nativeOnnxRuntimeVersion();
+    private static native byte[] nativeRuntime(long handle);
+
+    private static native byte[] nativeNotice(long handle);
 
     private static native int nativeClassify(
             long handle, byte[] rgb, int width, int height, int[] index, float[] score,
