@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+{% set kinds = runtimes | map(attribute="kind.value") | list %}
 # cmake --install build --prefix FOLDER makes a folder that runs wherever it is put, on any Linux
 # that has libc and libstdc++:
 #
@@ -94,7 +95,7 @@ if(UNIX AND NOT APPLE)
   # too.
   target_link_libraries(classify PRIVATE -Wl,--disable-new-dtags)
   install(CODE [==[
-    set(prefix "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}")
+    get_filename_component(prefix "$ENV{DESTDIR}${CMAKE_INSTALL_PREFIX}" ABSOLUTE)
     file(GET_RUNTIME_DEPENDENCIES
       EXECUTABLES "$<TARGET_FILE:classify>"
       RESOLVED_DEPENDENCIES_VAR found
