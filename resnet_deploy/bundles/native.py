@@ -48,7 +48,7 @@ class _Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class _Answer:
-    """What ``golden.hpp`` says of one case; ``scores`` is a file's name."""
+    """What ``golden.hpp`` says of one case; ``scores`` is a file's name, ``top1`` 0 of arrays."""
 
     scores: str
     top1: int
@@ -128,7 +128,7 @@ def _row(kit: Kit, model: Network, runtime: Runtime) -> _Row:
         answers=tuple(
             _Answer(
                 scores=model.scores_file(case, runtime),
-                top1=model.answers[index][number].top1,
+                top1=model.answers[index][number].top1 or 0,
                 is_decided=model.top1_is_decided(index, number),
             )
             for number, case in enumerate(kit.cases)

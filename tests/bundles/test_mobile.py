@@ -52,7 +52,7 @@ def test_every_native_method_of_java_is_defined(folder: Path) -> None:
     java = (sources / "java/resnetdeploy/ResnetClassifier.java").read_text()
     defined = (sources / "cpp/resnet_classifier_jni.cpp").read_text()
     methods = [part.split()[1].split("(")[0] for part in java.split("private static native ")[1:]]
-    assert len(methods) == 10
+    assert len(methods) == 11
     for method in methods:
         assert f"Java_resnetdeploy_ResnetClassifier_{method}(" in defined
 

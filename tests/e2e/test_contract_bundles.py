@@ -5,7 +5,6 @@ Triton's are among its others, in ``test_triton_bundle.py``; the browser's in ``
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.spec import BundleTarget
 from tests.support.contract_nets import NETS
 from tests.support.native_toolchain import STRICT, ort_root, run, tool
-from tests.support.npm import find_node, link_modules
+from tests.support.npm import ci, find_node
 from tests.support.npm import run as run_npm
 
 pytestmark = pytest.mark.parametrize("net", NETS)
@@ -58,5 +57,5 @@ def test_the_mobile_selftests_pass_natively_and_in_java(
 def test_the_node_selftest_passes(net: str, tmp_path: Path) -> None:
     find_node()
     folder = bundled(net, BundleTarget.NODE, tmp_path)
-    link_modules(folder, json.loads((folder / "package.json").read_text())["dependencies"])
+    ci(folder)
     assert "PASS 7 cases of model.onnx: inputs are equal" in run_npm(["npm", "test"], folder).stdout
