@@ -42,8 +42,10 @@ def installed(resnet20_export: Path, tmp_path_factory: pytest.TempPathFactory) -
     tool("cmake", "cmake")
     tool("g++", "g++")
     commands = [line for block in blocks(folder / "README.md", "sh") for line in block.splitlines()]
-    variables = {"CXXFLAGS": STRICT, "CMAKE_BUILD_PARALLEL_LEVEL": "2"}
-    said = [run(["sh", "-c", command], folder, **variables) for command in commands]
+    said = [
+        run(["sh", "-c", command], folder, CXXFLAGS=STRICT, CMAKE_BUILD_PARALLEL_LEVEL="2")
+        for command in commands
+    ]
     return Installed(folder, report, said)
 
 
