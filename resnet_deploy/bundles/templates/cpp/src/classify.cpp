@@ -8,11 +8,8 @@
 #include <vector>
 
 #include "resnet/decode.hpp"
+#include "resnet/program.hpp"
 #include "resnet_classifier.h"
-
-#ifndef RESNET_BUNDLE_FOLDER
-#define RESNET_BUNDLE_FOLDER "."
-#endif
 
 namespace {
 
@@ -21,7 +18,7 @@ constexpr char usage[] = "usage: classify [--bundle FOLDER] [--top K] PICTURE...
 constexpr char help[] =
     "Names what pictures show.\n"
     "\n"
-    "  --bundle FOLDER  where the model is (default: where this program was built)\n"
+    "  --bundle FOLDER  where the model is (default: where this program is or was built)\n"
     "  --top K          how many classes are named, best first (default: 5)\n"
     "  --help           print this and exit\n"
     "\n"
@@ -44,7 +41,7 @@ constexpr char help[] =
 
 /// What was asked for on the command line.
 struct Asked {
-  const char *folder = RESNET_BUNDLE_FOLDER;
+  std::string folder;
   int32_t top = 5;
   bool help = false;
   std::vector<std::string> pictures;
@@ -68,6 +65,7 @@ int32_t count_of(const std::string &text) {
 /// Throws Error with what is wrong.
 Asked asked_of(int argc, char **argv) {
   Asked asked;
+  asked.folder = resnet::utf8(resnet::bundle_folder(argv[0]));
   bool options = true;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
@@ -135,7 +133,7 @@ int main(int argc, char **argv) {
   resnet_classifier *classifier = nullptr;
   int code = 0;
   try {
-    check(resnet_open(asked.folder, nullptr, &classifier));
+    check(resnet_open(asked.folder.c_str(), nullptr, &classifier));
     const int32_t k = std::min(asked.top, resnet_class_count(classifier));
     for (const std::string &name : asked.pictures) {
       // One that can't be read does not keep the others from being named.
