@@ -33,7 +33,7 @@ def render(kit: Kit) -> Rendered:
         "cmake --build build",
         "build/selftest",
     )
-    own = kit.render_folder("cpp", commands=commands, cpus=cpus(kit.network.artifact))
+    own = kit.render_folder("cpp", commands=commands, cpus=cpus(kit.network.artifact, kit.runtimes))
     return Rendered(
         files={**kit.common_files(), **native_files(kit), **own},
         commands=commands,

@@ -49,7 +49,7 @@ def render(kit: Kit) -> Rendered:
         "mobile",
         models=models,
         commands=COMMANDS,
-        cpus=cpus(kit.network.artifact),
+        cpus=cpus(kit.network.artifact, kit.runtimes),
         model_file=MODEL_FILE,
         ort_file=ORT_FILE,
         operators_file=OPERATORS_FILE,
