@@ -2,6 +2,7 @@
 // The page: a picture comes in, the likeliest classes and the time go out.
 
 import { contract } from '../lib/contract.mjs';
+import { ClassifierError } from '../lib/errors.mjs';
 import { openBundle, unverified } from './bundle.mjs';
 import { decode, pixels, preview } from './decode.mjs';
 import { brief, element, made, reason, show } from './elements.mjs';
@@ -13,6 +14,9 @@ import { chosen, explained, measured } from './speed.mjs';
 
 const SHOWN = 5;
 const PREVIEW_SIDE = 640;
+
+/** The most characters of a file's name in a sentence. */
+const NAME_LENGTH = 40;
 
 /** Which of the networks answers. */
 let taken = 0;
@@ -29,12 +33,31 @@ let asked = 0;
 /** @type {Shown | null} */
 let last = null;
 
+/**
+ * All that the page shows of a picture. What is not named is empty: nothing of an older picture
+ * stays beside a newer one.
+ *
+ * @typedef {object} View
+ * @property {string} [status] What is going on.
+ * @property {string} [note] In place of the picture.
+ * @property {string} [error] In place of the picture.
+ * @property {string} [picture] The name of the picture that was drawn.
+ * @property {readonly Prediction[]} [best]
+ * @property {string} [times]
+ * @property {boolean} [busy] An answer is to come.
+ */
+
+const EMPTY = { note: 'No picture yet' };
+
+const input = /** @type {HTMLInputElement} */ (element('file'));
+const canvas = /** @type {HTMLCanvasElement} */ (element('preview'));
+
 element('late').hidden = true;
+view({ ...EMPTY, status: 'Starting…' });
 const ready = start();
 ready.catch((error) => {
-  show('error', reason(error));
-  show('status', '');
-  /** @type {HTMLInputElement} */ (element('file')).disabled = true;
+  input.disabled = true;
+  fail(error);
 });
 listen();
 
@@ -49,6 +72,19 @@ async function start() {
   return classifiers;
 }
 
+/** @param {View} shown */
+function view({ status = '', note = '', error = '', picture, best = [], times = '', busy = false }) {
+  // Their places stay where they are empty: nothing moves when they fill.
+  element('status').textContent = status;
+  element('times').textContent = times;
+  show('note', note);
+  show('error', error);
+  canvas.hidden = picture === undefined;
+  canvas.setAttribute('aria-label', `The picture ${picture ?? ''}`);
+  element('result').setAttribute('aria-busy', String(busy));
+  showClasses(best);
+}
+
 /**
  * Takes the faster network, and says why.
  *
@@ -58,8 +94,8 @@ async function choose(classifiers) {
   show('status', 'Measuring which network is faster here…');
   const { width, height } = contract.preprocess;
   const grey = new Uint8Array(width * height * 3).fill(128);
-  const input = classifiers[0].prepare({ data: grey, width, height });
-  const speed = chosen(await measured(classifiers, input));
+  const picture = classifiers[0].prepare({ data: grey, width, height });
+  const speed = chosen(await measured(classifiers, picture));
   const names = contract.networks.map((network) => network.precision);
   contract.networks.forEach((network, index) => {
     show(`speed-${index}`, `${network.file}: ${brief(speed.medians[index])}`);
@@ -78,7 +114,6 @@ async function choose(classifiers) {
 
 /** Takes pictures from the dialog, from the clipboard and from whatever is dropped. */
 function listen() {
-  const input = /** @type {HTMLInputElement} */ (element('file'));
   input.addEventListener('change', () => take(input.files));
   const handIn = (/** @type {FileList} */ files) => {
     // Its name stands beside the button then, in place of that of an older file.
@@ -101,33 +136,34 @@ function listen() {
     event.preventDefault();
     dragging(false);
     const files = event.dataTransfer?.files;
-    if (files?.length) handIn(files);
-    else show('error', 'That was no file: drop a picture from a folder.');
+    if (files?.length) return handIn(files);
+    asked++;
+    return fail(new ClassifierError('That was no file: drop a picture from a folder.'));
   });
 }
 
 /**
- * Shows and classifies the first of some files.
+ * Shows and classifies the first of some files; the page is empty where there is none.
  *
  * @param {FileList | null} files
  */
 async function take(files) {
-  const file = files?.[0];
-  if (file === undefined) return;
   const number = ++asked;
   last = null;
-  show('error', '');
-  show('status', `Reading ${file.name}…`);
+  const file = files?.[0];
+  if (file === undefined) return view({ ...EMPTY, status: 'No picture is chosen.' });
+  const name = shortened(file.name);
+  view({ status: `Reading ${name}…`, note: 'Reading…', busy: true });
   try {
     const bitmap = await decode(file);
-    if (number !== asked) return;
-    const picture = pixels(bitmap, file.name);
-    const canvas = /** @type {HTMLCanvasElement} */ (element('preview'));
-    preview(bitmap, canvas, PREVIEW_SIDE);
-    canvas.setAttribute('aria-label', `The picture ${file.name}`);
-    canvas.hidden = false;
-    last = { picture, name: file.name };
-    bitmap.close();
+    try {
+      if (number !== asked) return;
+      const picture = pixels(bitmap, file.name);
+      preview(bitmap, canvas, PREVIEW_SIDE);
+      last = { picture, name };
+    } finally {
+      bitmap.close();
+    }
   } catch (error) {
     if (number === asked) fail(error);
     return;
@@ -136,56 +172,79 @@ async function take(files) {
 }
 
 /**
- * Classifies a picture with the network that is taken, and shows the result.
+ * Classifies the picture that was drawn with the network that is taken, and shows the result.
  *
  * @param {Picture} picture
  * @param {string} name
  */
 async function answer(picture, name) {
   const number = ++asked;
+  view({ status: `${name} waits for the network…`, picture: name, busy: true });
   try {
     const classifier = (await ready)[taken];
     if (number !== asked) return;
-    show('status', `Classifying ${name}…`);
+    view({ status: `Classifying ${name}…`, picture: name, busy: true });
     await painted();
     const before = performance.now();
-    const input = classifier.prepare(picture);
+    const prepared = classifier.prepare(picture);
     const between = performance.now();
-    const found = await classifier.run(input);
+    const found = await classifier.run(prepared);
     const after = performance.now();
     if (number !== asked) return;
     const best = classifier.rank(found, SHOWN);
-    showClasses(best);
-    show(
-      'times',
-      `Prepared in ${brief(between - before)}, classified in ${brief(after - between)} ` +
+    view({
+      status: `${name}: ${best[0].label}, ${percent(best[0].probability)}`,
+      picture: name,
+      best,
+      times:
+        `Prepared in ${brief(between - before)}, classified in ${brief(after - between)} ` +
         `(${classifier.network.precision}).`,
-    );
-    show('status', `${name}: ${best[0].label}, ${percent(best[0].probability)}`);
+    });
   } catch (error) {
     if (number === asked) fail(error);
   }
 }
 
-/** @param {readonly Prediction[]} predictions */
+/** @param {readonly Prediction[]} predictions Where there are none, their places stay, empty. */
 function showClasses(predictions) {
-  const lines = predictions.map(({ label, probability }) => {
+  const count = Math.min(SHOWN, contract.k || contract.numClasses);
+  const lines = Array.from({ length: count }, (_, place) => {
     const line = document.createElement('li');
     const bar = document.createElement('meter');
-    bar.value = probability;
-    bar.setAttribute('aria-label', label);
-    line.append(made('span', label), made('span', percent(probability)), bar);
+    const found = predictions[place];
+    if (found === undefined) {
+      line.setAttribute('aria-hidden', 'true');
+      line.append(made('span', '\u00a0'), made('span', ''), bar);
+      return line;
+    }
+    bar.value = found.probability;
+    bar.setAttribute('aria-label', found.label);
+    line.append(made('span', found.label), made('span', percent(found.probability)), bar);
     return line;
   });
   element('classes').replaceChildren(...lines);
-  element('result').hidden = false;
 }
 
-/** @param {unknown} error */
+/**
+ * Shows what is wrong, alone. The picture that it is about can't be asked for again.
+ *
+ * @param {unknown} error
+ */
 function fail(error) {
-  show('error', reason(error));
-  show('status', '');
-  element('result').hidden = true;
+  last = null;
+  view({ status: 'No answer.', error: reason(error) });
+}
+
+/**
+ * Returns a name that fits in a sentence: its start and its end.
+ *
+ * @param {string} name
+ */
+function shortened(name) {
+  const letters = [...name];
+  if (letters.length <= NAME_LENGTH) return name;
+  const half = NAME_LENGTH / 2 - 1;
+  return `${letters.slice(0, half).join('')}…${letters.slice(-half).join('')}`;
 }
 
 /** @param {number} share */
