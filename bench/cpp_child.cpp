@@ -87,7 +87,7 @@ class Subject {
     options.threads = std::stoi(value_of(request, "threads"));
     const auto start = Clock::now();
     const std::string model = resnet::read_file(bundle_ + "/" + resnet::models[0].file);
-    network_.emplace(resnet::bundle_contract, model, options);
+    network_.emplace(resnet::bundle_contract, resnet::models[0], model, options);
     const auto taken = nanoseconds(Clock::now() - start);
     use_sample(0);
     return std::to_string(taken);

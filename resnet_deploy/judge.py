@@ -20,8 +20,10 @@ from resnet_deploy.quantization.count_saturation import count_saturation
 from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.results import Environment, Inspection, ParityReport, Verdict
 from resnet_deploy.results.benchmark import OperatorKind, OperatorTime
+from resnet_deploy.results.int8_figures import SMALL_MACS
 from resnet_deploy.results.interval import median_interval
-from resnet_deploy.results.verdict import OFFERED, SMALL_MACS
+from resnet_deploy.results.verdict import MUCH_FASTER
+from resnet_deploy.results.worth import LEAST_GAIN
 from resnet_deploy.runners.cpu import default_threads, has_vnni
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import SessionSpec
@@ -50,14 +52,16 @@ def judge(
     stages: Sequence[Stage] = (),
     all_int8_ratio: float | None = None,
     target: str | None = None,
+    untold: str | None = None,
 ) -> Verdict:
     """Return what the file ``int8`` brings and costs against ``fp32``.
 
     ``int8`` is a QDQ file made from ``fp32``. Overflows are counted on ``batches``, a few
     preprocessed images of ``data``, ``(N, 3, H, W)``. ``macs`` are multiply-accumulates per image,
     ``inspection`` tells what ONNX Runtime runs of ``int8``, ``parity`` how close it is if that was
-    asked for, ``stages`` what of the net stays float because it is faster so, where all in int8 is
-    ``all_int8_ratio`` times as fast as fp32; ``target`` what CPUs it is for, if not this one.
+    asked for, and ``untold`` why the answers that it compared tell nothing. ``stages`` are what of
+    the net stays float because it is faster so, where all in int8 is ``all_int8_ratio`` times as
+    fast as fp32; ``target`` is what CPUs it is for, if not this one.
 
     Raises:
         RunnerError: ONNX Runtime can't run one of the files.
@@ -85,6 +89,7 @@ def judge(
         least_cosine=None if last is None else last.least_cosine,
         samples=0 if last is None else last.samples,
         calibrated=parity is not None and parity.calibrated,
+        untold=untold,
         float_layers=tuple(dict.fromkeys(operator.layer for operator in inspection.float_ops)),
         float_stages=tuple(map(str, stages)),
         all_int8_ratio=all_int8_ratio,
@@ -94,7 +99,7 @@ def judge(
             int8, images, data=data, images=sum(map(len, images)), threads=threads
         ),
     )
-    little = not verdict.worth_it and macs >= SMALL_MACS
+    little = verdict.ratio < MUCH_FASTER and macs >= SMALL_MACS
     if not (little or inspection.float_ops):
         return verdict
     session = SessionSpec(threads=threads)
@@ -146,7 +151,7 @@ def _decided(
         first, second = _turns(watches)
         fp32_ns, int8_ns = fp32_ns + first, int8_ns + second
         low, high = median_interval(_ratios(fp32_ns, int8_ns))
-        if low >= OFFERED or max(high, min(fp32_ns) / min(int8_ns)) < OFFERED:
+        if low >= LEAST_GAIN or high < LEAST_GAIN:
             break
     return fp32_ns, int8_ns
 

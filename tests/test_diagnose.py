@@ -22,7 +22,7 @@ from tests.support.environment import HERE
         (("avx2", "avx512f", "avx512_vnni"), True, "fast and exact"),
         (("asimd", "asimddp"), True, "fast and exact"),
         (("sse4.1", "avx2"), False, "may saturate"),
-        (("sse4.1",), False, "not worth it"),
+        (("sse4.1",), False, "likely slower than fp32"),
     ],
 )
 def test_int8_is_judged_by_the_vector_extensions(isa, vnni, said):

@@ -303,6 +303,9 @@ class _Session:
             processes=tuple(self._processes) if len(self._processes) > 1 else (),
             images_per_slice=tuple(entry.images_per_slice),
             cold_starts=tuple(entry.cold_starts),
+            parity_images=entry.samples.shown,
+            card_sqnr_db=entry.samples.card_sqnr_db,
+            card_images=entry.samples.card_images,
         )
 
 

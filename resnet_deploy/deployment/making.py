@@ -21,6 +21,7 @@ from resnet_deploy.progress import Progress
 from resnet_deploy.quantization.quantized import Calibrated, Quantized, calibrate
 from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.results import BudgetReport, Inspection, ParityReport, SensitivityReport, Verdict
+from resnet_deploy.results.verdict import RANDOM_WEIGHTS, SYNTHETIC
 from resnet_deploy.summarize import summarize_artifact
 from resnet_deploy.verification import compare, verification_images
 
@@ -134,7 +135,7 @@ def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
         if not (verdict.offered or spec.keep_slow or fixed):
             mix = _mixed(calibrated, made, plan, progress)
             if mix.stages:
-                all_int8_ratio, made = verdict.gain, mix.made
+                all_int8_ratio, made = verdict.ratio, mix.made
                 parity = _compared(made.artifact, plan, plan.calibration, progress)
                 assert parity is not None, "the whole was compared"
                 verdict = _judged(fp32, made, parity, macs, plan, mix.stages, all_int8_ratio)
@@ -231,7 +232,15 @@ def _judged(
         stages=stages,
         all_int8_ratio=all_int8_ratio,
         target=plan.other_target,
+        untold=_untold(made.artifact, plan),
     )
+
+
+def _untold(artifact: Artifact, plan: Plan) -> str | None:
+    """Return why the classes that were compared say nothing of those of pictures, if so."""
+    if artifact.untrained:
+        return RANDOM_WEIGHTS
+    return SYNTHETIC if plan.calibration is None else None
 
 
 def _with_figures(

@@ -126,6 +126,11 @@ class PairedTop1:
         """Whether the difference is more than chance explains, by the McNemar test at 5 %."""
         return self.p_value < SIGNIFICANCE
 
+    @property
+    def can_differ(self) -> bool:
+        """Whether any answers to so few samples could be a significant difference."""
+        return mcnemar_exact(0, self.samples) < SIGNIFICANCE
+
 
 def paired_top1(right: Sequence[bool], against: Sequence[bool]) -> PairedTop1:
     """Return what ``right[i]``, the model being right on sample i, says beside ``against[i]``."""

@@ -60,7 +60,9 @@ class BenchSamples(SameTop1):
     together did per second in round r, empty when latency was measured. ``peak_rss_bytes`` is
     the whole process's, Python and the runtime's libraries included, summed over instances.
     ``logits`` and ``top1_equal`` compare its output with the first subject's on the same input,
-    and are None for the first itself and where inputs or outputs have different shapes.
+    and are None for the first itself and where inputs or outputs have different shapes;
+    ``parity_images`` says what that input shows. ``card_sqnr_db`` is what the file's card tells of
+    its signal to noise, in dB, on the ``card_images`` that it was compared on when it was made.
     """
 
     DERIVED = (
@@ -87,6 +89,9 @@ class BenchSamples(SameTop1):
     processes: tuple[int, ...] = ()
     images_per_slice: tuple[float, ...] = ()
     cold_starts: tuple[ColdStart, ...] = ()
+    parity_images: str = ""
+    card_sqnr_db: float | None = None
+    card_images: int = 0
 
     @property
     def all_ns(self) -> list[int]:

@@ -49,7 +49,7 @@ def is_at_chance(right: int, samples: int, chance: float) -> bool:
     skill = (right / samples - chance) / (1 - chance)
     if right / samples < _NEAR * chance and skill < _NEAR_SKILL:
         return _most_skill(right, samples, chance) < _MOST_SKILL
-    if _tail(right, samples, chance) < _SIGNIFICANCE:
+    if binomial_tail(right, samples, chance) < _SIGNIFICANCE:
         return False
     return _most_skill(right, samples, chance) < _MOST_SKILL
 
@@ -79,7 +79,7 @@ def _most_skill(right: int, samples: int, chance: float) -> float:
     return (upper - chance) / (1 - chance)
 
 
-def _tail(right: int, samples: int, chance: float) -> float:
+def binomial_tail(right: int, samples: int, chance: float) -> float:
     """Return the probability of ``right`` or more of ``samples``, each right by ``chance``."""
     if right <= samples * chance:
         return 1.0

@@ -1,150 +1,74 @@
-"""Whether an int8 file is worth it on the CPU where it was made."""
+"""What an int8 file brings and costs on the CPU where it was made, in words.
+
+Whether it is worth it is the rule of :mod:`resnet_deploy.results.worth`.
+"""
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from resnet_deploy.results.closeness import short_of_one
-from resnet_deploy.results.interval import median_interval
-from resnet_deploy.results.isa import SaturationReport
+from resnet_deploy.results.closeness import apart, short_of_one
+from resnet_deploy.results.int8_figures import DECIDED, SMALL_MACS, Int8Figures
+from resnet_deploy.results.worth import (
+    FEWEST_PICTURES,
+    LEAST_AGREEMENT,
+    LEAST_GAIN,
+    Worth,
+)
 
-WORTH_IT = 1.5
+MUCH_FASTER = 1.5
 """How many times as fast int8 must be to need no word on why it is not more."""
 
-OFFERED = 1.1
-"""How many times as fast int8 must be to be offered at all."""
+RANDOM_WEIGHTS = "its weights are random"
+"""Why the classes of an untrained net tell nothing; no pictures help."""
 
-SMALL_MACS = 20_000_000
-"""Below, the fixed cost of every operator outweighs its arithmetic."""
+SYNTHETIC = "they are synthetic"
+"""Why the classes of images that show nothing do not."""
 
 _NAMED = 3
 
 _MATTERS = 0.1
 """Part of the time from which on float operators are why int8 gains little."""
 
-_CALM = 1.1
-"""By what factor median and fastest runs may differ on a machine that has nothing else to do."""
+_FRACTIONS = {"half": 1 / 2, "a third": 1 / 3, "a quarter": 1 / 4}
+_NEAR = 0.03
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What int8 brings and costs.
+class Verdict(Int8Figures):
+    """The figures of an int8 file, and what they say."""
 
-    ``fp32_ns[r]`` and ``int8_ns[r]`` are the fastest runs of round r, the two files in turns, batch
-    size 1. ``sqnr_db`` and ``agreement`` compare the outputs with fp32 on ``samples`` images, None
-    where nothing was compared; ``answer`` is what agrees, such as the class, and there is no
-    agreement of features; ``calibrated`` if those images set the ranges. The cosines are of
-    embeddings. ``float_layers`` stayed in float, whoever wanted it; ``float_stages`` are parts of
-    the net that stayed so because it is faster, in words, and ``all_int8_ratio`` is what the file
-    without them brought. ``float_share`` is the part of the time that goes into float operators and
-    conversions, ``float_kinds`` are the operators that no int8 net has in int8, with their numbers;
-    both where there are float operators. ``target`` is what CPUs the file is for, where that was
-    asked for and this one is another.
-    """
-
-    DERIVED = ("ratio", "interval", "fastest_ratio", "worth_it", "offered", "text")
-
-    cpu: str
-    vnni: bool
-    threads: int
-    fp32_ns: tuple[int, ...]
-    int8_ns: tuple[int, ...]
-    fp32_bytes: int
-    int8_bytes: int
-    macs: int
-    sqnr_db: float | None = None
-    agreement: float | None = None
-    samples: int = 0
-    calibrated: bool = False
-    answer: str = "class"
-    mean_cosine: float | None = None
-    least_cosine: float | None = None
-    float_layers: tuple[str, ...] = ()
-    float_stages: tuple[str, ...] = ()
-    all_int8_ratio: float | None = None
-    float_share: float | None = None
-    float_kinds: tuple[tuple[str, int], ...] = ()
-    slowest: tuple[tuple[str, float], ...] = ()
-    saturation: SaturationReport | None = None
-    target: str | None = None
-
-    @property
-    def ratio(self) -> float:
-        """How many times as fast int8 is: the median over the rounds."""
-        return statistics.median(self._ratios)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95 % confidence interval of the ratio."""
-        return median_interval(self._ratios)
-
-    @property
-    def fastest_ratio(self) -> float:
-        """How many times as fast int8 is by the fastest run of each file."""
-        return min(self.fp32_ns) / min(self.int8_ns)
-
-    @property
-    def gain(self) -> float:
-        """The larger of both: other programs lengthen runs, and rarely those of both files alike.
-
-        A gain that only one of the two shows is one; a busy machine must not hide it.
-        """
-        return max(self.ratio, self.fastest_ratio)
-
-    @property
-    def worth_it(self) -> bool:
-        """True when int8 is well faster."""
-        return self.gain >= WORTH_IT
-
-    @property
-    def faster(self) -> bool:
-        """True when int8 is as much faster here as a file that is offered for it."""
-        return self.gain >= OFFERED
-
-    @property
-    def offered(self) -> bool:
-        """False where fp32 should be kept.
-
-        What a small model takes here says nothing of the target, nor what one for other CPUs does.
-        """
-        return self.faster or self.macs < SMALL_MACS or self.target is not None
+    DERIVED = (*Int8Figures.DERIVED, "text")
 
     @property
     def keep_fp32(self) -> str:
         """Why there is no int8 file, in one line."""
         what = "all of it or in part, " if self.all_int8_ratio is not None else ""
-        return (
-            f"keep fp32: int8 is {what}{self.gain:.2f} times as fast at best on this CPU, less "
-            f"than {OFFERED} ({self._reason()})"
-        )
+        found = f"{what}{_times(self.ratio)} times as fast on this CPU ({self._limits})"
+        if self.slow:
+            return f"keep fp32: int8 is {found}: {self._reason()}"
+        return f"keep fp32: nothing shows here that int8 is faster: {found}"
 
     @property
     def text(self) -> str:
         """One paragraph for the user."""
-        low, high = self.interval
-        times = f"{self.ratio:.2f} times as fast"
-        if not 1 / _CALM < self.fastest_ratio / self.ratio < _CALM:
-            times = (
-                f"{self.fastest_ratio:.2f} times as fast by the fastest runs, {self.ratio:.2f} by "
-                "the median of what a busy machine gave"
-            )
-        speed = (
-            f"{self._word} on this CPU ({self.cpu}): "
-            f"{min(self.int8_ns) / 1e6:.2f} ms instead of {min(self.fp32_ns) / 1e6:.2f} ms, "
-            f"{times} (95 % interval {low:.2f} to {high:.2f}, batch 1, "
-            f"{self.threads} threads), {self.int8_bytes / 1e6:.1f} MB instead of "
-            f"{self.fp32_bytes / 1e6:.1f} MB"
+        pair = f"{_ms(self.int8_ms)} ms instead of {_ms(self.fp32_ms)} ms"
+        threads = f"{self.threads} thread{'s' * (self.threads != 1)}"
+        figures = (
+            f"{_times(self.ratio)} times as fast ({pair} in the middle one of "
+            f"{len(self.ratios)} paired rounds, {self._limits}; batch 1, {threads})",
+            self._size,
+            *self._answers(),
         )
-        why = () if self.worth_it else (f"why: {self._reason()}",)
         parts = (
-            speed,
-            *why,
+            f"{self._start} ({self.cpu}): {', '.join(figures)}",
+            *self._doubts(),
+            *self._why(),
             *self._all_the_same(),
             *self._mixed(),
-            *self._accuracy(),
+            *self._costs(),
             *self._seen(),
             *self._elsewhere(),
         )
@@ -153,42 +77,81 @@ class Verdict:
     @property
     def lasting(self) -> str:
         """The same without what was timed: equal for every file made in the same way."""
-        if self.macs < SMALL_MACS:
-            start = "a small model: measure on the target whether int8 is faster there"
-        elif self.worth_it:
-            start = f"worth it where it was made: well over {WORTH_IT} times as fast as fp32"
-        elif self.faster:
-            start = (
-                f"faster where it was made, by less than {WORTH_IT}: {self._reason(lasting=True)}"
-            )
-        elif self.target is not None:
-            start = f"made for {self.target}: measure there whether int8 is faster"
-        else:
-            start = f"not worth it where it was made: {self._reason(lasting=True)}"
+        made_for = "" if self.target is None else f"made for {self.target}: "
+        start = f"{made_for}measure on the target whether int8 is faster there"
         mixed = (f"{self._stages()} in float",) if self.float_stages else ()
-        accuracy = (*self._accuracy(lasting=True), *self._seen())
-        parts = (start, *mixed, *accuracy, *self._elsewhere())
-        return ". ".join(parts) + "."
+        parts = (start, *self._answers(), *mixed, *self._costs(lasting=True), *self._seen())
+        return ". ".join((*parts, *self._elsewhere())) + "."
 
     @property
-    def _word(self) -> str:
-        if self.worth_it:
-            return "worth it"
-        if self.faster:
-            return "faster"
-        return "slower than fp32" if self.gain < 1 else "not worth it"
+    def _start(self) -> str:
+        if self.worth is Worth.UNCLEAR:
+            busy = "on this busy machine " if self.busy else ""
+            return f"can't tell {busy}whether int8 is worth it"
+        if self.worth is Worth.TOO_FEW:
+            return "too few pictures to tell whether int8 is worth it on this CPU"
+        return f"{self.worth.value} on this CPU"
+
+    @property
+    def _limits(self) -> str:
+        low, high = self.interval
+        end = _times(high) if math.isfinite(high) else "any"
+        return f"95 % interval {_times(low)} to {end}, threshold {LEAST_GAIN:.2f}"
+
+    @property
+    def _size(self) -> str:
+        part = self.int8_bytes / self.fp32_bytes
+        near = [name for name, value in _FRACTIONS.items() if abs(part - value) <= _NEAR]
+        megabytes = (
+            f"{_digits(self.int8_bytes / 1e6)} MB instead of {_digits(self.fp32_bytes / 1e6)}"
+        )
+        return f"{near[0] if near else f'{part:.0%}'} of the size ({megabytes} MB)"
+
+    def _answers(self) -> tuple[str, ...]:
+        """Return on how many pictures the answer is that of fp32, and what must be."""
+        if self.sqnr_db is None:
+            return ("its answers were not compared with those of fp32",)
+        if self.answer not in DECIDED:
+            return ()
+        if self.agreement is None:
+            return (f"no {self.answer} could be compared on the {self.samples} images",)
+        pictures = "pictures" if self.untold is None else "images"
+        same = f"the same {self.answer} on {self.equal} of {self.samples} {pictures}"
+        if self.untold is not None:
+            return (f"{same}, which tells nothing: {self.untold}",)
+        low, high = self.agreement_interval
+        limits = f"95 % interval {_share(low)} to {_share(high)}, threshold {LEAST_AGREEMENT:.0%}"
+        return (f"{same} ({limits})",)
+
+    def _doubts(self) -> tuple[str, ...]:
+        """Return what was seen where nothing can be told, and what to do about it."""
+        if self.worth is Worth.UNCLEAR and self.busy:
+            return (
+                f"half of the rounds took more than {self.spread:.1f} times as long as the "
+                f"fastest, and by the fastest run of each file it is {_times(self.fastest_ratio)} "
+                "times as fast: run it again when nothing else runs",
+            )
+        if self.worth is Worth.UNCLEAR:
+            return ("the interval holds the threshold: it is too close to tell",)
+        if self.worth is Worth.TOO_FEW and self.untold != RANDOM_WEIGHTS:
+            few = f"{FEWEST_PICTURES} or more" if self.samples < FEWEST_PICTURES else "more"
+            return (f"give {few} pictures of what it will see with --calibration",)
+        return ()
+
+    def _why(self) -> tuple[str, ...]:
+        if self.worth is Worth.NOT_WORTH_IT and not self.slow:
+            return (f"why: it gives another {self.answer} too often",)
+        if self.ratio >= MUCH_FASTER or self.worth is Worth.UNCLEAR:
+            return ()
+        return (f"why{'' if self.slow else ' not more'}: {self._reason()}",)
 
     def _all_the_same(self) -> tuple[str, ...]:
         """Return why a file is offered that is not faster here."""
-        if self.faster or not self.offered:
+        if not self.slow or not self.offered:
             return ()
         if self.target is not None:
             return (f"it is made for {self.target}: this CPU's clock does not decide",)
         return ("small models are written all the same; on a CPU like this one keep fp32",)
-
-    @property
-    def _ratios(self) -> tuple[float, ...]:
-        return tuple(a / b for a, b in zip(self.fp32_ns, self.int8_ns, strict=True))
 
     def _reason(self, *, lasting: bool = False) -> str:
         if not self.vnni:
@@ -230,28 +193,22 @@ class Verdict:
         stay = "stays" if len(self.float_stages) == 1 else "stay"
         return f"{' and '.join(self.float_stages)} {stay}"
 
-    def _accuracy(self, *, lasting: bool = False) -> tuple[str, ...]:
+    def _costs(self, *, lasting: bool = False) -> tuple[str, ...]:
         if self.sqnr_db is None:
             return ()
         noise = "identical outputs"
         if self.sqnr_db < math.inf:
             noise = f"outputs {self.sqnr_db:.1f} dB above the noise"
-        cosine = ""
-        if self.mean_cosine is not None and self.least_cosine is not None:
-            if lasting:  # as cards of embeddings have always said it: equal bytes
-                return (f"it cost: {noise}",)
+        if self.mean_cosine is not None and self.least_cosine is not None and not lasting:
             mean = short_of_one(self.mean_cosine, "4f")
             least = short_of_one(self.least_cosine, "4f")
-            cosine = f", cosine {mean} on average and {least} at least"
-        if self.agreement is None:
-            return (f"it cost: {noise}{cosine}",)
+            noise += f", cosine {mean} on average and {least} at least"
+        if self.agreement is None or self.answer in DECIDED or (lasting and self.mean_cosine):
+            return (f"it cost: {noise}",)
         share = short_of_one(self.agreement, "1%")
         if self.answer == "label":
             return (f"it cost: {noise}, {share} of the labels that either gives are the same",)
-        return (
-            f"it cost: {noise}{cosine}, the {self.answer} of fp32 on {share} of "
-            f"{self.samples} images",
-        )
+        return (f"it cost: {noise}, the {self.answer} of fp32 on {share} of {self.samples} images",)
 
     def _seen(self) -> tuple[str, ...]:
         """Return what makes the figures of accuracy better than they may be on other images."""
@@ -276,3 +233,29 @@ class Verdict:
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + f" and {more} more" * (more > 0)
+
+
+def _times(value: float) -> str:
+    """Return a ratio with two decimals, or more where it would round to the threshold."""
+    return _short_of(value, LEAST_GAIN, "2f")
+
+
+def _share(value: float) -> str:
+    """Return a share with one decimal, or more where it would round to the threshold, or to 1."""
+    return _short_of(value, LEAST_AGREEMENT, "1%") if value < 0.99 else short_of_one(value, "1%")
+
+
+def _short_of(value: float, bound: float, style: str) -> str:
+    text = f"{value:.{style}}"
+    return apart(value, bound, style)[0] if value < bound and text == f"{bound:.{style}}" else text
+
+
+def _digits(value: float, significant: int = 3) -> str:
+    """Return so many significant digits."""
+    digits = max(0, significant - 1 - math.floor(math.log10(value))) if value > 0 else 0
+    return f"{value:.{digits}f}"
+
+
+def _ms(value: float) -> str:
+    """Return four significant digits: their quotients are those of the times."""
+    return _digits(value, 4)

@@ -22,7 +22,7 @@ def test_the_package_names_one_release(bundle):
     (version,) = package["dependencies"].values()
     assert version[0].isdigit()
     assert set(package["dependencies"]) == {"onnxruntime-node"}
-    tested = json.loads((bundle / "manifest.json").read_text())["onnxruntime"]["max_tested"]
+    tested = json.loads((bundle / "manifest.json").read_text())["runtimes"][0]["made_with"]
     assert [int(part) for part in version.split(".")] <= [
         int(part) for part in tested.split(".")[:3]
     ]

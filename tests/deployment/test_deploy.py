@@ -69,7 +69,7 @@ def test_a_checkpoint_with_calibration_images(tmp_path: Path) -> None:
     assert card.weights.sha256 == sha256_of(tmp_path / "net.pth")
     quantize, verdict = card.steps[-2:]
     assert quantize.options["samples"] == 6
-    assert verdict.options["text"].startswith("a small model")
+    assert verdict.options["text"].startswith("measure on the target")
     assert any(
         "class names are those of the calibration images" in notice for notice in made.notices
     )

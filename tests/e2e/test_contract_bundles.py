@@ -33,7 +33,7 @@ def test_the_cpp_selftest_passes(net: str, ort: Path, tmp_path: Path) -> None:
     # Without optimisation and CMake, for the time: both are tested on the real network's bundle.
     folder = bundled(net, BundleTarget.CPP, tmp_path)
     flags = ["-std=c++17", "-O0", "-ffp-contract=off", *STRICT.split(), "-Iinclude"]
-    library = [f"-L{ort / 'lib'}", f"-Wl,-rpath,{ort / 'lib'}", "-lonnxruntime", "-pthread"]
+    library = [f"-Wl,-rpath,{ort / 'lib'}", "-ldl", "-pthread"]
     sources = ["src/selftest.cpp", "src/resnet_classifier.cpp"]
     headers = ["-isystem", str(ort / "include")]
     run([tool("g++", "g++"), *flags, *headers, *sources, *library, "-o", "selftest"], folder)
@@ -50,8 +50,7 @@ def test_the_mobile_selftests_pass_natively_and_in_java(
     run([*configure, f"-DORT_ROOT={ort}"], folder)
     run(["cmake", "--build", "build"], folder, CMAKE_BUILD_PARALLEL_LEVEL="2")
     said = run(["ctest", "--test-dir", "build", "--verbose"], folder)
-    assert "PASS model.ort: 7 cases" in said
-    assert "PASS: 2 model files x 7 cases; inputs equal" in said
+    assert said.count("PASS model.ort: 7 cases, inputs equal") == 2
 
 
 def test_the_node_selftest_passes(net: str, tmp_path: Path) -> None:

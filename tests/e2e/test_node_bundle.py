@@ -136,7 +136,7 @@ def test_the_answers_are_those_of_python(
     manifest = json.loads((folder / "manifest.json").read_text())
     for scores in (found, batch):
         relative = np.abs(scores - expected).max(1) / np.abs(expected).max(1)
-        assert relative.max() <= manifest["networks"][0]["tolerance"]
+        assert relative.max() <= manifest["networks"][0]["tolerances"]["ort"]
 
 
 _RUN_OUT = """

@@ -205,6 +205,25 @@ def test_a_busy_machine_is_told():
     assert caution.tone == "caution"
     assert caution.lines[0].startswith("the machine was busy: half the runs of ONNX Runtime int8")
     assert "3.0x" in caution.lines[0]
+    even = view(replace(RESULT, subjects=(*RESULT.subjects[:2], busy), ratios=(ratio(1.0),)))
+    assert even.verdict is not None
+    assert even.verdict.sentences[0].startswith(
+        "can't tell on this busy machine which of ONNX Runtime int8 and PyTorch fp32 is faster (99 "
+    )
+
+
+def test_parity_says_on_what_and_what_the_card_says_of_other_images():
+    told = replace(
+        RESULT.subjects[2],
+        parity_images="8 synthetic images",
+        card_sqnr_db=29.6,
+        card_images=128,
+    )
+    assert (
+        "parity: on 8 synthetic images; the card of int8.onnx tells 29.6 dB on the 128 images that "
+        "it was compared on when it was made"
+    ) in method(replace(RESULT, subjects=(*RESULT.subjects[:2], told)))
+    assert "parity: on" not in method(RESULT)  # a record of an earlier version
 
 
 def test_a_file_gets_the_numbers_as_they_were_measured():

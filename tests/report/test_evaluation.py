@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from resnet_deploy.report import view
 from resnet_deploy.report.views.evaluation import difference
 from resnet_deploy.report.words import decibels, percent, points, signed
 from resnet_deploy.results import (
@@ -63,7 +64,13 @@ def test_two_models():
     rows = text.splitlines()
     assert any("int8" in row and "60.00%" in row and "30.0 dB" in row for row in rows)
     assert any("net.onnx" in row and "80.00%" in row and "reference" in row for row in rows)
-    assert "top-1 -20.00 points (95 % CI -61.61 to +33.04; McNemar p = 1): not significant" in text
+    assert (
+        "top-1 -20.00 points (95 % CI -61.61 to +33.04; McNemar p = 1): 5 are too few for any "
+        "difference to be significant"
+    ) in " ".join(text.split())
+    verdict = view(_result(OTHER)).verdict
+    assert verdict is not None
+    assert verdict.word == "Too few pictures to tell"
     assert "changed answers: 1 (0 newly right, 1 newly wrong, 0 wrong in another way)" in text
     assert any(row.split() == ["a[b]", "3", "66.67%", "100.00%", "-33.33"] for row in rows)
     assert any(row.split() == ["c", "2", "50.00%", "50.00%", "0.00"] for row in rows)

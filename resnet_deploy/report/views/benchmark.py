@@ -63,7 +63,7 @@ def _sections(result: BenchmarkResult, *, alone: bool) -> list[Section]:
     suffix = "" if alone else f", {setting(result)}"
     found = [Section(f"Latency{suffix}", _latency(result), detail=not alone)]
     if result.ratios:
-        sentences = () if alone else tuple(map(_sentence, result.ratios))
+        sentences = () if alone else _ratio_sentences(result)
         blocks = (*_ratios(result), Notes(sentences))
         found.append(Section(f"How many times as fast{suffix}", blocks, detail=True))
     found.append(Section(f"Cost{suffix}", (_cost(result),), detail=not alone))
@@ -79,7 +79,7 @@ def _sections(result: BenchmarkResult, *, alone: bool) -> list[Section]:
 def _verdict(result: BenchmarkResult) -> Verdict:
     if not result.ratios:
         return Verdict("plain", "Measured", ("one subject: nothing to compare with",))
-    sentences = tuple(map(_sentence, result.ratios))
+    sentences = _ratio_sentences(result)
     if all(ratio.differs and ratio.median > 1 for ratio in result.ratios):
         return Verdict("good", "Faster", sentences)
     if all(ratio.differs and ratio.median < 1 for ratio in result.ratios):
@@ -87,7 +87,12 @@ def _verdict(result: BenchmarkResult) -> Verdict:
     return Verdict("plain", "Compared", sentences)
 
 
-def _sentence(ratio: Ratio) -> str:
+def _ratio_sentences(result: BenchmarkResult) -> tuple[str, ...]:
+    busy = bool(cautions(result))
+    return tuple(_sentence(ratio, busy=busy) for ratio in result.ratios)
+
+
+def _sentence(ratio: Ratio, *, busy: bool) -> str:
     middle, low, high, minima = ratio.median, ratio.low, ratio.high, ratio.minima
     if not math.isfinite(high):
         return (
@@ -101,6 +106,11 @@ def _sentence(ratio: Ratio) -> str:
     interval = f"({100 * ratio.confidence:.0f} % CI {low:.2f}-{high:.2f}, minima {minima:.2f}x)"
     if not ratio.differs:
         pair = f"{ratio.subject} and {ratio.reference}"
+        if busy:
+            return (
+                f"can't tell on this busy machine which of {pair} is faster {interval}: repeat it "
+                "when idle"
+            )
         return f"no difference can be told between {pair} {interval}"
     return f"{ratio.subject} is {middle:.2f}x {direction} than {ratio.reference} {interval}"
 

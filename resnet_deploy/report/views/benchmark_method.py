@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from resnet_deploy.report.words import plural
+from resnet_deploy.report.words import decibels, file_name, plural
 from resnet_deploy.results import BenchmarkResult
 from resnet_deploy.results.interval import FEWEST_PROCESSES, ONE_PROCESS_LUCK
 
@@ -34,7 +34,8 @@ def cautions(result: BenchmarkResult) -> tuple[str, ...]:
     # Instances that run at once do slow each other down.
     return tuple(
         f"the machine was busy: half the runs of {s.subject.label} took more than "
-        f"{s.p50_ms / s.min_ms:.1f}x its fastest; trust the minima, or repeat it when idle"
+        f"{s.p50_ms / s.min_ms:.1f}x its fastest; ratios are of pairs that ran in turns, times are "
+        "not: repeat it when idle"
         for s in result.subjects
         if s.p50_ms > _BUSY * s.min_ms and not result.spec.throughput
     )
@@ -56,6 +57,11 @@ def method(result: BenchmarkResult) -> tuple[str, ...]:
                 f"too few rounds or too little time for {FEWEST_PROCESSES} processes each: the "
                 f"intervals hold {ONE_PROCESS_LUCK - 1:.0%} for the luck of a single one"
             )
+        lines.append(
+            "times as fast: the median over rounds of the quotient of both medians in that round; "
+            "the times above are of all runs"
+        )
+    lines += _parity(result)
     if result.spec.pin:
         cpus = " ".join(map(str, first.subject.cpus))
         lines.append(f"pinned to CPUs {cpus}, each a physical core")
@@ -69,6 +75,21 @@ def method(result: BenchmarkResult) -> tuple[str, ...]:
             "is the interpreter and the runtime's libraries"
         )
     return tuple(lines)
+
+
+def _parity(result: BenchmarkResult) -> tuple[str, ...]:
+    """Say on what outputs were compared, and what the cards say of other images."""
+    compared = [samples for samples in result.subjects if samples.logits is not None]
+    images = sorted({samples.parity_images for samples in compared} - {""})
+    if not images:
+        return ()
+    told = dict.fromkeys(
+        f"the card of {file_name(samples.subject.model)} tells {decibels(samples.card_sqnr_db)} "
+        f"on the {plural(samples.card_images, 'image')} that it was compared on when it was made"
+        for samples in compared
+        if samples.card_sqnr_db is not None
+    )
+    return ("; ".join((f"parity: on {' and '.join(images)}", *told)),)
 
 
 def _amount(result: BenchmarkResult) -> str:

@@ -51,6 +51,8 @@ def difference(paired: PairedTop1) -> str:
     """Return the difference in top-1 as a sentence, with its interval, test and verdict."""
     p = f"p = {paired.p_value:.2g}" if paired.p_value >= 0.001 else "p < 0.001"
     verdict = "significant" if paired.significant else "not significant"
+    if not paired.can_differ:
+        verdict = f"{paired.samples} are too few for any difference to be significant"
     return f"{points_lost(paired, f'; McNemar {p}')}: {verdict}"
 
 
@@ -74,6 +76,8 @@ def _verdict(result: EvalResult) -> Verdict:
     if paired is None or result.against is None:
         return Verdict("plain", "Measured", (right,))
     sentences = (right, f"beside {file_name(result.against.model)}: {difference(paired)}")
+    if not paired.can_differ:
+        return Verdict("plain", "Too few pictures to tell", sentences)
     if not paired.significant:
         return Verdict("plain", "No significant difference", sentences)
     if paired.difference > 0:

@@ -10,6 +10,7 @@ from resnet_deploy.artifact.card_json import converter
 from resnet_deploy.report.document import Cell, Document, Notes, Section, Table
 from resnet_deploy.report.words import versions, whole
 from resnet_deploy.results import ModelSummary, Stage
+from resnet_deploy.results.worth import LEAST_AGREEMENT, share_interval
 from resnet_deploy.spec import InputContract, OutputKind
 
 _NAMES_SHOWN = 3
@@ -143,9 +144,14 @@ def _fidelity(parity: dict[str, float]) -> list[str]:
         lines.append(f"fp32 parity: within {rest.pop('fp32_relative'):.3g} of the largest logit")
     if "int8_sqnr_db" in rest and "int8_samples" in rest:
         text = f"{rest.pop('int8_sqnr_db'):.1f} dB above the noise"
-        samples = f"{int(rest.pop('int8_samples')):,} images"
+        count = int(rest.pop("int8_samples"))
+        samples = f"{count:,} images"
         if "int8_agreement" in rest:
-            samples = f"the class of fp32 on {rest.pop('int8_agreement'):.1%} of {samples}"
+            share = rest.pop("int8_agreement")
+            samples = f"the class of fp32 on {share:.1%} of {samples}"
+            least, most = share_interval(round(share * count), count)
+            if least < LEAST_AGREEMENT <= most:
+                samples += ", too few to tell"
         lines.append(f"int8 fidelity: {text}, {samples}")
     return [*lines, *(f"{name}: {value:.3g}" for name, value in rest.items())]
 

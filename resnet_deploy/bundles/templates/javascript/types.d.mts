@@ -129,6 +129,8 @@ export interface GoldenCase {
   readonly answers: ReadonlyArray<{
     /** File of the network. */
     readonly network: string;
+    /** What answered: ONNX Runtime here. */
+    readonly runtime: 'ort';
     /** File of the scores, or of what is recorded of each array, one after the other. */
     readonly scores: string;
     /** Null where there are no classes. */

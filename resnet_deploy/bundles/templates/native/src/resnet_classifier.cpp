@@ -74,6 +74,8 @@ resnet::Options options_of(const resnet_options *options) {
     made.threads = options->threads;
     made.spin = options->spin != 0;
     if (options->model != nullptr) made.model = options->model;
+    if (options->runtime != nullptr) made.runtime = options->runtime;
+    made.xnnpack = options->xnnpack != 0;
   }
   return made;
 }
@@ -130,6 +132,30 @@ int32_t resnet_classify(resnet_classifier *classifier, const uint8_t *rgb, size_
   });
 }
 
+int32_t resnet_classify_batch(resnet_classifier *classifier, const resnet_picture *pictures,
+                              size_t count, int32_t k, resnet_prediction *top, int32_t *found) {
+  return guarded([&] {
+    need({found});
+    *found = 0;
+    need({classifier, pictures, top});
+    const auto picture_at = [pictures](std::size_t i) {
+      const resnet_picture &picture = pictures[i];
+      return resnet::Picture{picture.rgb, picture.size, picture.width, picture.height,
+                             picture.stride};
+    };
+    *found = static_cast<int32_t>(classifier->classifier.classify_every(
+        picture_at, count, top, static_cast<std::size_t>(std::max(k, int32_t{0}))));
+  });
+}
+
+const char *resnet_runtime(const resnet_classifier *classifier) {
+  return classifier == nullptr ? nullptr : classifier->classifier.runtime().c_str();
+}
+
+const char *resnet_notice(const resnet_classifier *classifier) {
+  return classifier == nullptr ? nullptr : classifier->classifier.notice().c_str();
+}
+
 int32_t resnet_class_count(const resnet_classifier *classifier) {
   return classifier == nullptr ? 0 : static_cast<int32_t>(classifier->classifier.labels().size());
 }
@@ -162,5 +188,3 @@ int32_t resnet_scores(resnet_classifier *classifier, const uint8_t *rgb, size_t 
         });
   });
 }
-
-const char *resnet_onnxruntime_version(void) { return resnet::onnxruntime_version(); }

@@ -12,10 +12,40 @@ inline constexpr const char *output_names[] = {
 {% endfor %}
 };
 
+{% for choice in choices if choice.settings %}
+inline constexpr Setting {{ choice.settings }}[] = {
+{% for key, value in choice.runtime.options %}
+    { {{- key | c_string }}, {{ value | c_string }}},
+{% endfor %}
+};
+
+{% endfor %}
+/// In the order in which they are tried.
+inline constexpr RuntimeChoice runtimes[] = {
+{% for choice in choices %}
+    RuntimeChoice{
+        /* kind */ RuntimeKind::{{ choice.kind }},
+        /* threads */ {{ choice.runtime.threads }},
+        /* spin */ {{ "true" if choice.runtime.spin else "false" }},
+        /* settings */ {{ choice.settings or "nullptr" }},
+        /* setting_count */ {{ choice.runtime.options | length }},
+        /* min_version */ {{ choice.runtime.min_version | c_string }},
+        /* api_version */ {{ choice.api_version }},
+    },
+{% endfor %}
+};
+
+/// One row for each of the models, one bound for each of the runtimes.
+inline constexpr double tolerances[][{{ choices | length }}] = {
+{% for model in models %}
+    { {{- rows[loop.index0] | map(attribute="tolerance") | join(", ") }}},
+{% endfor %}
+};
+
 inline constexpr Model models[] = {
 {% for model in models %}
     Model{ {{- model.file | c_string }}, {{ model.sha256 | c_string }}, {{ model.artifact.precision | c_string }},
-          {{ model.tolerances[0] }}},
+          tolerances[{{ loop.index0 }}]},
 {% endfor %}
 };
 
@@ -46,8 +76,8 @@ inline constexpr Contract bundle_contract{
     /* labels_file */ {{ (labels_file or "") | c_string }},
     models,
     /* model_count */ {{ models | length }},
-    /* min_onnxruntime */ {{ min_onnxruntime | c_string }},
-    /* api_version */ {{ api_version }},
+    runtimes,
+    /* runtime_count */ {{ choices | length }},
 };
 
 }  // namespace resnet

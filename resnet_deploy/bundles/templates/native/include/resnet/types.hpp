@@ -52,12 +52,32 @@ struct Preprocess {
   constexpr int channels() const { return order == ChannelOrder::grey ? 1 : 3; }
 };
 
-/// One model file of the bundle; `tolerance` bounds max |difference| / max |score|.
+enum class RuntimeKind { onnxruntime, openvino };
+
+/// One option of a session, by the runtime's own name.
+struct Setting {
+  const char *key;
+  const char *value;
+};
+
+/// A runtime that the bundle runs on, and how it opens a model.
+struct RuntimeChoice {
+  RuntimeKind kind;
+  int threads;  ///< as tuned; 0: what the machine allows
+  bool spin;    ///< as tuned: idle threads wait actively
+  const Setting *settings;
+  std::size_t setting_count;
+  const char *min_version;
+  std::uint32_t api_version;  ///< ONNX Runtime's C API of that release; 0 for others
+};
+
+/// One model file of the bundle; `tolerances`, for each of its runtimes, bound
+/// max |difference| / max |score|. A negative one: the file does not run there.
 struct Model {
   const char *file;
   const char *sha256;
   const char *precision;
-  double tolerance;
+  const double *tolerances;
 };
 
 /// What goes into the network and what comes out.
@@ -74,8 +94,8 @@ struct Contract {
   const char *labels_file;
   const Model *models;
   std::size_t model_count;
-  const char *min_onnxruntime;
-  std::uint32_t api_version;  ///< ONNX Runtime's C API of that release
+  const RuntimeChoice *runtimes;  ///< tried in this order
+  std::size_t runtime_count;
 };
 
 /// One class that the network named; see the C interface.
@@ -85,8 +105,8 @@ enum class Code {
   bad_argument = RESNET_BAD_ARGUMENT,
   bad_image = RESNET_BAD_IMAGE,
   bad_bundle = RESNET_BAD_BUNDLE,
-  old_onnxruntime = RESNET_OLD_ONNXRUNTIME,
-  onnxruntime = RESNET_ONNXRUNTIME,
+  no_runtime = RESNET_NO_RUNTIME,
+  runtime = RESNET_RUNTIME,
 };
 
 /// What is thrown here, besides std::bad_alloc.
