@@ -138,6 +138,7 @@ function listen() {
     const files = event.dataTransfer?.files;
     if (files?.length) return handIn(files);
     asked++;
+    input.value = '';
     return fail(new ClassifierError('That was no file: drop a picture from a folder.'));
   });
 }
