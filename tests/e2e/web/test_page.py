@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import SessionSpec
 from tests.e2e.conftest import CLASSES
 from tests.support.browser import brightness, colours
+from tests.support.devtools import Tab
 from tests.support.web_pages import clean, is_shown, open_page, shown_classes, text
 
 
@@ -124,7 +126,7 @@ def test_a_broken_picture_is_named_and_the_next_one_works(page, site, picture, t
     clean(page, site.address)
 
 
-def check_nothing_is_left(page):
+def check_nothing_is_left(page: Tab) -> None:
     """No picture, no bar and no time of an older picture is to be seen."""
     assert not is_shown(page, "preview")
     assert text(page, "times") == ""
@@ -133,7 +135,7 @@ def check_nothing_is_left(page):
     assert page.evaluate(bars) == [0] * 5
 
 
-def place_of(page, name):
+def place_of(page: Tab, name: str) -> Any:
     return page.evaluate(
         "(({top, height}) => [Math.round(top + scrollY), Math.round(height)])"
         f"(document.getElementById('{name}').getBoundingClientRect())"

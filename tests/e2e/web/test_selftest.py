@@ -58,7 +58,8 @@ def test_threads_are_bounded(browser, own_server, site):
     said = tab.evaluate("""
         import('./app/runtime.js').then(async ({ openRuntime, wantedThreads }) => {
           const said = [];
-          for (const search of ['?threads=100000', '?threads=many', '?threads=2', '?threads=1', '']) {
+          const searches = ['?threads=100000', '?threads=many', '?threads=2', '?threads=1', ''];
+          for (const search of searches) {
             const ort = await openRuntime(wantedThreads(search)).catch((error) => error);
             said.push(ort.message ?? ort.env.wasm.numThreads);
           }
