@@ -1,22 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page: a picture comes in, the likeliest classes and the time go out.
+// The page: a picture comes in, the likeliest classes, or the arrays, and the time go out.
 
 import { contract } from '../lib/contract.mjs';
 import { ClassifierError } from '../lib/errors.mjs';
+import { norm } from '../lib/outputs.mjs';
 import { openBundle, unverified } from './bundle.mjs';
-import { decode, pixels, preview } from './decode.mjs';
+import { decode, draw, preview } from './decode.mjs';
 import { brief, element, made, reason, show } from './elements.mjs';
 import { chosen, explained, measured } from './speed.mjs';
 
 /** @typedef {import('../lib/classifier.mjs').Classifier} Classifier */
+/** @typedef {import('../lib/types.d.mts').Answer} Answer */
 /** @typedef {import('../lib/types.d.mts').Picture} Picture */
-/** @typedef {import('../lib/types.d.mts').Prediction} Prediction */
 
 const SHOWN = 5;
 const PREVIEW_SIDE = 640;
 
 /** The most characters of a file's name in a sentence. */
 const NAME_LENGTH = 40;
+
+const HAS_CLASSES = contract.numClasses > 0;
+
+/** How many lines there are in the result. */
+const LINES = HAS_CLASSES
+  ? Math.min(SHOWN, contract.k || contract.numClasses)
+  : contract.outputs.length;
 
 /** Which of the networks answers. */
 let taken = 0;
@@ -34,6 +42,15 @@ let asked = 0;
 let last = null;
 
 /**
+ * A class, or an array.
+ *
+ * @typedef {object} Line
+ * @property {string} name
+ * @property {string} value
+ * @property {number} [share] Of the bar below it; an array has none.
+ */
+
+/**
  * All that the page shows of a picture. What is not named is empty: nothing of an older picture
  * stays beside a newer one.
  *
@@ -42,7 +59,7 @@ let last = null;
  * @property {string} [note] In place of the picture.
  * @property {string} [error] In place of the picture.
  * @property {string} [picture] The name of the picture that was drawn.
- * @property {readonly Prediction[]} [best]
+ * @property {readonly Line[]} [lines]
  * @property {string} [times]
  * @property {boolean} [busy] An answer is to come.
  */
@@ -73,7 +90,7 @@ async function start() {
 }
 
 /** @param {View} shown */
-function view({ status = '', note = '', error = '', picture, best = [], times = '', busy = false }) {
+function view({ status = '', note = '', error = '', picture, lines = [], times = '', busy }) {
   // Their places stay where they are empty: nothing moves when they fill.
   element('status').textContent = status;
   element('times').textContent = times;
@@ -81,8 +98,8 @@ function view({ status = '', note = '', error = '', picture, best = [], times = 
   show('error', error);
   canvas.hidden = picture === undefined;
   canvas.setAttribute('aria-label', `The picture ${picture ?? ''}`);
-  element('result').setAttribute('aria-busy', String(busy));
-  showClasses(best);
+  element('result').setAttribute('aria-busy', String(busy === true));
+  showLines(lines);
 }
 
 /**
@@ -156,15 +173,12 @@ async function take(files) {
   const name = shortened(file.name);
   view({ status: `Reading ${name}…`, note: 'Reading…', busy: true });
   try {
-    const bitmap = await decode(file);
-    try {
-      if (number !== asked) return;
-      const picture = pixels(bitmap, file.name);
-      preview(bitmap, canvas, PREVIEW_SIDE);
-      last = { picture, name };
-    } finally {
-      bitmap.close();
-    }
+    const picture = await decode(file);
+    if (number !== asked) return;
+    const small = await preview(picture, PREVIEW_SIDE);
+    if (number !== asked) return small.close();
+    draw(small, canvas);
+    last = { picture, name };
   } catch (error) {
     if (number === asked) fail(error);
     return;
@@ -184,7 +198,8 @@ async function answer(picture, name) {
   try {
     const classifier = (await ready)[taken];
     if (number !== asked) return;
-    view({ status: `Classifying ${name}…`, picture: name, busy: true });
+    const doing = HAS_CLASSES ? 'Classifying' : 'Running on';
+    view({ status: `${doing} ${name}…`, picture: name, busy: true });
     await painted();
     const before = performance.now();
     const prepared = classifier.prepare(picture);
@@ -192,13 +207,14 @@ async function answer(picture, name) {
     const found = await classifier.run(prepared);
     const after = performance.now();
     if (number !== asked) return;
-    const best = classifier.rank(found, SHOWN);
+    const lines = HAS_CLASSES ? classes(classifier, found) : arrays(found);
+    const done = HAS_CLASSES ? 'classified' : 'run';
     view({
-      status: `${name}: ${best[0].label}, ${percent(best[0].probability)}`,
+      status: `${name}: ${HAS_CLASSES ? `${lines[0].name}, ${lines[0].value}` : counted(lines)}`,
       picture: name,
-      best,
+      lines,
       times:
-        `Prepared in ${brief(between - before)}, classified in ${brief(after - between)} ` +
+        `Prepared in ${brief(between - before)}, ${done} in ${brief(after - between)} ` +
         `(${classifier.network.precision}).`,
     });
   } catch (error) {
@@ -206,24 +222,48 @@ async function answer(picture, name) {
   }
 }
 
-/** @param {readonly Prediction[]} predictions Where there are none, their places stay, empty. */
-function showClasses(predictions) {
-  const count = Math.min(SHOWN, contract.k || contract.numClasses);
-  const lines = Array.from({ length: count }, (_, place) => {
-    const line = document.createElement('li');
-    const bar = document.createElement('meter');
-    const found = predictions[place];
-    if (found === undefined) {
-      line.setAttribute('aria-hidden', 'true');
-      line.append(made('span', '\u00a0'), made('span', ''), bar);
-      return line;
-    }
-    bar.value = found.probability;
-    bar.setAttribute('aria-label', found.label);
-    line.append(made('span', found.label), made('span', percent(found.probability)), bar);
-    return line;
+/**
+ * @param {Classifier} classifier
+ * @param {Answer} found
+ * @returns {Line[]}
+ */
+function classes(classifier, found) {
+  return classifier.rank(found, SHOWN).map(({ label, probability }) => {
+    return { name: label, value: percent(probability), share: probability };
   });
-  element('classes').replaceChildren(...lines);
+}
+
+/**
+ * @param {Answer} found
+ * @returns {Line[]}
+ */
+function arrays({ outputs }) {
+  return outputs.map(({ name, shape, data }) => {
+    return { name, value: `${shape.join(' × ')}, norm ${norm(data).toPrecision(4)}` };
+  });
+}
+
+/** @param {readonly Line[]} lines */
+const counted = (lines) => (lines.length === 1 ? '1 array' : `${lines.length} arrays`);
+
+/** @param {readonly Line[]} lines Where there are none, their places stay, empty. */
+function showLines(lines) {
+  const places = Array.from({ length: LINES }, (_, place) => lineOf(lines[place]));
+  element('classes').replaceChildren(...places);
+}
+
+/** @param {Line} [found] */
+function lineOf(found) {
+  const line = document.createElement('li');
+  line.append(made('span', found?.name ?? '\u00a0'), made('span', found?.value ?? ''));
+  if (found === undefined) line.setAttribute('aria-hidden', 'true');
+  if (HAS_CLASSES) {
+    const bar = document.createElement('meter');
+    bar.value = found?.share ?? 0;
+    bar.setAttribute('aria-label', found?.name ?? '');
+    line.append(bar);
+  }
+  return line;
 }
 
 /**

@@ -306,8 +306,14 @@ class OnnxRuntime final : public Runtime {
       input_ = input;
     }
 
-    /// The shape that the file gives an output; what it leaves open follows from the count.
+    /// The shape that an output must have, or else the one that the file gives it; what that leaves
+    /// open follows from the count.
     std::vector<std::int64_t> shape_of(const Output &output, std::int64_t batch) const {
+      if (output.shape != nullptr) {
+        std::vector<std::int64_t> exact{batch};
+        exact.insert(exact.end(), output.shape, output.shape + output.rank);
+        return exact;
+      }
       const auto found =
           std::find(session_.output_names.begin(), session_.output_names.end(), output.name);
       if (found == session_.output_names.end()) {
