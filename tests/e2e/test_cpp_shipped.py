@@ -74,12 +74,12 @@ def test_what_is_installed_names_no_folder_of_this_machine(installed: Installed)
         if path.is_file() and not theirs:
             assert str(installed.folder).encode() not in path.read_bytes(), path
     readelf = tool("readelf", "binutils")
-    for path, found in {
+    for binary, found in {
         "bin/classify": "$ORIGIN/../lib",
         "bin/selftest": "$ORIGIN/../lib",
         "lib/libresnet_openvino.so": "$ORIGIN",
     }.items():
-        said = run([readelf, "-d", str(installed.app / path)], installed.folder)
+        said = run([readelf, "-d", str(installed.app / binary)], installed.folder)
         assert re.findall(r"(?:RPATH|RUNPATH).*\[(.*)\]", said) == [found]
 
 
