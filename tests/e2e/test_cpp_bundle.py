@@ -10,7 +10,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -434,7 +434,8 @@ def test_the_server_answers_and_outlives_bad_requests(examples: Path, built: Bui
         picture = np.asarray(Image.open(built.folder / "golden/photo-like.ppm"))
         expected = classifier.classify(picture, k=5)
     command = [str(examples / "server"), str(built.folder), "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, ExitStack() as end:
+        end.callback(server.kill)
         assert server.stdout is not None
         port = int(server.stdout.readline().rpartition(":")[2])
 
