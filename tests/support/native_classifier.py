@@ -42,6 +42,7 @@ class _Options(ctypes.Structure):
         ("spin", ctypes.c_int32),
         ("model", ctypes.c_char_p),
         ("runtime", ctypes.c_char_p),
+        ("xnnpack", ctypes.c_int32),
     )
 
 

@@ -132,7 +132,9 @@ int main(int argc, char **argv) {
   if (argc != 4) return 2;
   const int calls = std::atoi(argv[2]);
   resnet_classifier *classifier = nullptr;
-  const resnet_options options{1, 0, nullptr, argv[3]};
+  resnet_options options{};
+  options.threads = 1;
+  options.runtime = argv[3];
   expect(resnet_open("/nowhere", nullptr, &classifier) == RESNET_BAD_BUNDLE, "no bundle");
   expect(resnet_open(argv[1], &options, &classifier) == RESNET_OK, "open");
 

@@ -46,6 +46,7 @@ typedef struct resnet_options {
   int32_t spin;        /* 1: idle threads may wait actively, fastest alone on its cores; 0: sleep */
   const char *model;   /* which of the bundle's model files; NULL: the first */
   const char *runtime; /* "onnxruntime" or "openvino"; NULL: the bundle's first that works here */
+  int32_t xnnpack;     /* 1: ONNX Runtime's XNNPACK provider; resnet_notice() says where it lacks */
 } resnet_options;
 
 /* Pixels: `rgb` holds `size` bytes, rows of width * 3 bytes (red, green, blue), top row first,

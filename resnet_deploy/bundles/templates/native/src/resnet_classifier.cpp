@@ -75,6 +75,7 @@ resnet::Options options_of(const resnet_options *options) {
     made.spin = options->spin != 0;
     if (options->model != nullptr) made.model = options->model;
     if (options->runtime != nullptr) made.runtime = options->runtime;
+    made.xnnpack = options->xnnpack != 0;
   }
   return made;
 }

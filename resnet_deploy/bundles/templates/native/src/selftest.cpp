@@ -48,7 +48,9 @@ std::string number(double value) {
 class Opened {
  public:
   Opened(const std::filesystem::path &folder, const char *model, const char *runtime) {
-    const resnet_options options{0, 0, model, runtime};
+    resnet_options options{};
+    options.model = model;
+    options.runtime = runtime;
     const int32_t code = resnet_open(resnet::utf8(folder).c_str(), &options, &classifier_);
     if (code == RESNET_NO_RUNTIME) throw Absent(resnet_last_error());
     check(code);

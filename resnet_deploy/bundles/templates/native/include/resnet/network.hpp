@@ -97,8 +97,9 @@ class Network {
       try {
         runtime_ = detail::open_runtime(choice, contract.input_name, data, opening_shape(), options);
         name_ = std::string(runtime_->name()) + " " + runtime_->version();
+        if (!runtime_->notice().empty()) note(runtime_->notice());
       } catch (const Error &error) {
-        notice_ += (notice_.empty() ? "" : "; ") + std::string(error.what());
+        note(error.what());
         code = error.code();
       }
     }
@@ -147,6 +148,8 @@ class Network {
   const std::string &notice() const { return notice_; }
 
  private:
+  void note(const std::string &line) { notice_ += (notice_.empty() ? "" : "; ") + line; }
+
   static Error not_finite(const std::string &which) {
     return Error(Code::runtime, "the network gives NaN or infinity for " + which);
   }

@@ -24,12 +24,22 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "resnet/library.hpp"
 #include "resnet/runtime.hpp"
 #include "resnet/types.hpp"
+
+// An app on a phone has no libraries to look for but those that it is linked with.
+#if defined(__APPLE__)
+#include <TargetConditionals.h>
+#if TARGET_OS_IPHONE && !defined(RESNET_LINKED_ONNXRUNTIME)
+#define RESNET_LINKED_ONNXRUNTIME
+#endif
+#endif
 
 namespace resnet {
 namespace detail {
@@ -153,6 +163,23 @@ inline Ort::SessionOptions session_options(const RuntimeChoice &choice, const Op
   return made;
 }
 
+/// The same with the XNNPACK provider, whose threads are its own: ONNX Runtime's documentation wants
+/// one thread of the session's, which does not spin, beside them.
+///
+/// Throws Ort::Exception: the library was built without it.
+inline Ort::SessionOptions xnnpack_session_options(const RuntimeChoice &choice,
+                                                   const Options &options) {
+  Ort::SessionOptions made = session_options(choice, options);
+  const int threads = threads_of(choice, options);
+  const int own = threads != 0 ? threads : static_cast<int>(std::thread::hardware_concurrency());
+  made.SetIntraOpNumThreads(1);
+  made.AddConfigEntry("session.intra_op.allow_spinning", "0");
+  std::unordered_map<std::string, std::string> provider;
+  provider["intra_op_num_threads"] = std::to_string(std::max(own, 1));
+  made.AppendExecutionProvider("XNNPACK", provider);
+  return made;
+}
+
 inline Ort::Env quiet_environment() {
   Ort::Env made(ORT_LOGGING_LEVEL_FATAL, "resnet");
   made.DisableTelemetryEvents();  // nothing is sent anywhere
@@ -188,6 +215,7 @@ class OnnxRuntime final : public Runtime {
   std::unique_ptr<Request> request() override { return std::make_unique<Bound>(session_); }
   const char *name() const override { return title(RuntimeKind::onnxruntime); }
   const char *version() const override { return detail::onnxruntime_base()->GetVersionString(); }
+  std::string notice() const override { return session_.notice; }
 
  private:
   struct Session {
@@ -196,8 +224,7 @@ class OnnxRuntime final : public Runtime {
         : input_name((detail::init_onnxruntime(choice), input)) {
       try {
         environment = detail::quiet_environment();
-        handle = Ort::Session(environment, model.data(), model.size(),
-                              detail::session_options(choice, options));
+        open(choice, model, options);
         cpu = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault);
         const Ort::AllocatorWithDefaultOptions allocator;
         for (std::size_t i = 0; i < handle.GetOutputCount(); ++i) {
@@ -210,12 +237,31 @@ class OnnxRuntime final : public Runtime {
       }
     }
 
+    /// Where XNNPACK is asked for and can't be had, the session is one without.
+    void open(const RuntimeChoice &choice, std::string_view model, const Options &options) {
+      if (options.xnnpack) {
+        try {
+          handle = Ort::Session(environment, model.data(), model.size(),
+                                detail::xnnpack_session_options(choice, options));
+          return;
+        } catch (const Ort::Exception &error) {
+          notice = std::string("XNNPACK can't be used, and ONNX Runtime ") +
+                   detail::onnxruntime_base()->GetVersionString() +
+                   " runs without it: " + error.what();
+          notice.erase(notice.find_last_not_of(' ') + 1);
+        }
+      }
+      handle = Ort::Session(environment, model.data(), model.size(),
+                            detail::session_options(choice, options));
+    }
+
     std::string input_name;  // first: without the API even empty handles can't be freed
     Ort::Env environment{nullptr};
     Ort::Session handle{nullptr};
     Ort::MemoryInfo cpu{nullptr};
     std::vector<std::string> output_names;
     std::vector<std::vector<std::int64_t>> output_shapes;
+    std::string notice;
   };
 
   /// A binding of the session to the caller's memory.

@@ -88,7 +88,8 @@ class OpenVino final : public Runtime {
  public:
   /// Throws Error: OpenVINO is missing or too old, or refuses the model or a property.
   OpenVino(const RuntimeChoice &choice, std::string_view model, const Shape &shape,
-           const Options &options) {
+           const Options &options)
+      : xnnpack_(options.xnnpack) {
     const resnet_openvino_table &table = detail::openvino_table();
     detail::check_release(choice, table.version);
     std::vector<const char *> keys, values;
@@ -106,6 +107,9 @@ class OpenVino final : public Runtime {
   std::unique_ptr<Request> request() override { return std::make_unique<Called>(model_.get()); }
   const char *name() const override { return title(RuntimeKind::openvino); }
   const char *version() const override { return detail::openvino_table().version; }
+  std::string notice() const override {
+    return xnnpack_ ? "XNNPACK is ONNX Runtime's, and OpenVINO runs without it" : "";
+  }
 
  private:
   struct Close {
@@ -143,6 +147,7 @@ class OpenVino final : public Runtime {
     std::vector<resnet_openvino_output> outputs_;
   };
 
+  const bool xnnpack_;
   std::unique_ptr<resnet_openvino_model, Close> model_;
 };
 
