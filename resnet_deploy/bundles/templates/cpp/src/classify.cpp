@@ -13,6 +13,7 @@
 
 #include "resnet/files.hpp"
 #include "resnet/netpbm.hpp"
+#include "resnet/program.hpp"
 #include "resnet_classifier.h"
 
 #ifdef RESNET_HAS_STB
@@ -28,10 +29,6 @@
 #if defined(__GNUC__)
 #pragma GCC diagnostic pop
 #endif
-#endif
-
-#ifndef RESNET_BUNDLE_FOLDER
-#define RESNET_BUNDLE_FOLDER "."
 #endif
 
 namespace {
@@ -99,7 +96,7 @@ int usage() {
 }  // namespace
 
 int main(int argc, char **argv) {
-  const char *folder = RESNET_BUNDLE_FOLDER;
+  std::string folder = resnet::utf8(resnet::bundle_folder(argv[0]));
   int k = 5, first = 1;
   for (; first + 1 < argc && std::strncmp(argv[first], "--", 2) == 0; first += 2) {
     if (std::strcmp(argv[first], "--bundle") == 0) {
@@ -114,7 +111,7 @@ int main(int argc, char **argv) {
   resnet_classifier *classifier = nullptr;
   int code = 0;
   try {
-    check(resnet_open(folder, nullptr, &classifier));
+    check(resnet_open(folder.c_str(), nullptr, &classifier));
     if (*resnet_notice(classifier) != '\0') {
       std::fprintf(stderr, "%s runs the network: %s\n", resnet_runtime(classifier),
                    resnet_notice(classifier));

@@ -306,8 +306,14 @@ class OnnxRuntime final : public Runtime {
       input_ = input;
     }
 
-    /// Sets shape_ to what the file says of an output; what it leaves open follows from the count.
+    /// Sets shape_ to what an output must have, or else to what the file says of it; what that leaves
+    /// open follows from the count.
     void set_shape(const Output &output, std::int64_t batch) {
+      if (output.shape != nullptr) {
+        shape_.assign(output.shape, output.shape + output.rank);
+        shape_.insert(shape_.begin(), batch);
+        return;
+      }
       const auto found =
           std::find(session_.output_names.begin(), session_.output_names.end(), output.name);
       if (found == session_.output_names.end()) {

@@ -131,8 +131,8 @@ class OpenVino final : public Runtime {
       outputs_.clear();
       for (std::size_t i = 0; i < output_count; ++i) {
         const Output &output = outputs[i];
-        outputs_.push_back({output.name, detail::openvino_element(output.element), output.data,
-                            output.count});
+        outputs_.push_back({output.name, output.shape, output.rank,
+                            detail::openvino_element(output.element), output.data, output.count});
       }
       detail::OpenVinoMessage said;
       if (detail::openvino_table().run(request_.get(), input.data,

@@ -41,6 +41,8 @@ struct Input {
 /// One output of a run, filled in the caller's memory: `count` values of all pictures together.
 struct Output {
   const char *name;
+  const std::int64_t *shape;  ///< for one picture; nullptr: only the count is known
+  std::size_t rank;
   Element element;  ///< float32 or int64
   void *data;
   std::size_t count;
