@@ -134,6 +134,10 @@ int main(int argc, char **argv) {
   int code = 0;
   try {
     check(resnet_open(asked.folder.c_str(), nullptr, &classifier));
+    if (*resnet_notice(classifier) != '\0') {
+      std::fprintf(stderr, "%s runs the network: %s\n", resnet_runtime(classifier),
+                   resnet_notice(classifier));
+    }
     const int32_t k = std::min(asked.top, resnet_class_count(classifier));
     for (const std::string &name : asked.pictures) {
       // One that can't be read does not keep the others from being named.
