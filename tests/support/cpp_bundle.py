@@ -8,9 +8,9 @@ from pathlib import Path
 
 from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.results import BundleReport
-from resnet_deploy.spec import BundleTarget
+from resnet_deploy.spec import BundleRuntime, BundleTarget
 from tests.support.native_classifier import shared_library
-from tests.support.native_toolchain import STRICT, run, tool
+from tests.support.native_toolchain import STRICT, openvino_root, run, tool
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,28 @@ class Built:
     def libraries(self) -> tuple[str, ...]:
         """What a program is linked with."""
         static = str(self.folder / "build/libresnet_classifier.a")
-        return static, f"-Wl,-rpath,{self.ort / 'lib'}", "-ldl", "-pthread"
+        folders = (self.ort / "lib", self.folder / "build")
+        return static, *(f"-Wl,-rpath,{folder}" for folder in folders), "-ldl", "-pthread"
 
 
 def build(model: Path, folder: Path, ort: Path) -> Built:
-    """Bundle ``model`` into ``folder`` and do what its README says, with the library in ``ort``."""
-    report = pack(model, BundleTarget.CPP, folder)
+    """Bundle ``model`` for both runtimes into ``folder`` and do what its README says.
+
+    ONNX Runtime is that in ``ort``, OpenVINO the installed one.
+    """
+    report = pack(model, BundleTarget.CPP, folder, runtime=BundleRuntime.BOTH)
     tool("cmake", "cmake")
     tool("g++", "g++")
     said = ""
     for command in commands_of(folder / "README.md"):
         line = command.replace("/path/of/onnxruntime", str(ort))
+        line = line.replace("/path/of/openvino", str(openvino_root()))
         said = run(["sh", "-c", line], folder, CXXFLAGS=STRICT, CMAKE_BUILD_PARALLEL_LEVEL="2")
     library = shared_library(
-        folder / "build/libresnet_classifier.a", folder.parent / "libclassifier.so", ort / "lib"
+        folder / "build/libresnet_classifier.a",
+        folder.parent / "libclassifier.so",
+        ort / "lib",
+        folder / "build",
     )
     return Built(folder=folder, report=report, said=said, ort=ort, library=library)
 

@@ -112,6 +112,10 @@ int main(int argc, char **argv) {
   int code = 0;
   try {
     check(resnet_open(folder.c_str(), nullptr, &classifier));
+    if (*resnet_notice(classifier) != '\0') {
+      std::fprintf(stderr, "%s runs the network: %s\n", resnet_runtime(classifier),
+                   resnet_notice(classifier));
+    }
     k = std::min(k, resnet_class_count(classifier));
     for (int i = first; i < argc; ++i) classify(classifier, argv[i], k);
   } catch (const std::exception &error) {
