@@ -52,7 +52,11 @@ def render(kit: Kit) -> Rendered:
         "build/selftest",
     )
     own = kit.render_folder(
-        "cpp", commands=commands, cpus=cpus(kit.network.artifact), parts=parts, sought=sought
+        "cpp",
+        commands=commands,
+        cpus=cpus(kit.network.artifact, kit.runtimes),
+        parts=parts,
+        sought=sought,
     )
     image = {name: own.pop(template) for template, name in _IMAGE.items()}
     if not sought:  # else it would need what is on this machine alone
