@@ -145,10 +145,8 @@ def test_cpp(model: Path, tmp_path: Path) -> None:
         assert snippet(built, language, tmp_path).splitlines() == shown
     picture = str(built.folder / "golden/small.ppm")
     described = run([str(built.folder / "build/classify"), picture], tmp_path).stdout
-    assert re.fullmatch(
-        rf"{re.escape(picture)}\n  maps: 3 x 128 x 128, norm \S+\n  colours: 3, norm \S+\n",
-        described,
-    )
+    lines = rf"{re.escape(picture)}\n  maps: 3 x 128 x 128, norm \S+\n  colours: 3, norm \S+\n"
+    assert re.fullmatch(lines, described)
     # The model alone, without labels.
     files = (model.read_bytes(), b"")
     with closing(NativeClassifier(built.library, files=files)) as opened:
