@@ -19,8 +19,8 @@ namespace {
 constexpr char usage[] = "usage: classify [--bundle FOLDER] [--top K] PICTURE...\n";
 
 constexpr char help[] =
-    "Names what pictures show; where the network gives features or an embedding, prints name, shape\n"
-    "and Euclidean norm of its arrays.\n"
+    "Names what pictures show; where the network gives features or an embedding, prints name,\n"
+    "shape and Euclidean norm of its arrays.\n"
     "\n"
     "  --bundle FOLDER  where the model is (default: where this program is or was built)\n"
     "  --top K          how many classes are named, best first (default: 5)\n"
