@@ -15,6 +15,7 @@ from resnet_deploy.results import Trial, TuningReport
 from resnet_deploy.spec import Objective
 
 _MOST_SPEEDS = 30
+_UNTRIED_SHOWN = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,9 @@ def _sentence(report: TuningReport) -> str:
             f"{just_missed(closest.fidelity, report.spec.max_drop, report.spec.min_agreement)}"
         )
     low, high = best.speed_interval
-    if best is reference:
+    if best is reference and len(report.trials) == 1:
+        gain = "the default, and nothing else was tried"
+    elif best is reference:
         gain = "nothing that was tried is measurably faster than the default"
     elif low > 1:
         gain = f"{best.speed:.2f} times as fast as the default ({low:.2f} to {high:.2f})"
@@ -226,6 +229,13 @@ def _method(report: TuningReport) -> tuple[str, ...]:
         notes.append(
             f"the time limit of {report.spec.time_limit:g} s ended the search early: the same "
             "command with a longer --time-limit goes on from here"
+        )
+    if report.untried:
+        named, more = report.untried[:_UNTRIED_SHOWN], len(report.untried) - _UNTRIED_SHOWN
+        notes.append(f"not tried: {'; '.join(named)}{f'; and {more} more' * (more > 0)}")
+    if report.least_seconds is not None and report.least_seconds > report.spec.time_limit:
+        notes.append(
+            f"the default file comes first, and was estimated to take {report.least_seconds:.0f} s"
         )
     return (
         *notes,
