@@ -18,10 +18,14 @@ FEWEST_IMAGES = 500
 """On fewer accuracy is not measured for want of time."""
 
 _PROBED = 8
-"""Images that an estimate is made of."""
+"""Images that are run for an estimate."""
 
-_CALIBRATING = 3.0
-"""How many times as long as running it takes to collect the values of all layers of an image."""
+_BATCHES = 4
+"""So many of these are prepared: some of them are while the first one is taken."""
+
+_CALIBRATING = 8.0
+"""How many times as long as running it takes to collect the values of all layers of an image, and
+to weigh them."""
 
 _OVERHEAD = 5.0
 """Seconds that go into the graph of an int8 file and the processes of a race."""
@@ -97,10 +101,12 @@ class Costs:
 def probe(fp32: Artifact, images: CalibrationImages, *, threads: int) -> Costs:
     """Prepare and run a few of ``images``, and return what one takes."""
     count = fp32.input.shape[0] or _PROBED
-    few = replace(images, indices=images.indices[:count], batch_size=count)
+    few = replace(images, indices=images.indices[: _BATCHES * count], batch_size=count)
+    batches = iter(few)
+    batch = next(batches)  # opens what there is to open
     begin = time.perf_counter()
-    batch = next(iter(few))
-    prepared = (time.perf_counter() - begin) / len(batch)
+    others = sum(map(len, batches))
+    prepared = (time.perf_counter() - begin) / max(1, others)
     with closing(OrtRunner(fp32.plain, quiet_session(threads))) as runner:
         class_scores(fp32, runner, batch)  # the first run allocates
         begin = time.perf_counter()
