@@ -87,7 +87,7 @@ class Subject {
     options.threads = std::stoi(value_of(request, "threads"));
     const auto start = Clock::now();
     const std::string model = resnet::read_file(bundle_ + "/" + resnet::models[0].file);
-    network_.emplace(resnet::bundle_contract, model, options);
+    network_.emplace(resnet::bundle_contract, resnet::models[0], model, options);
     const auto taken = nanoseconds(Clock::now() - start);
     use_sample(0);
     return std::to_string(taken);
@@ -124,7 +124,7 @@ class Subject {
     for (std::size_t row = 0; row < rows; ++row) {
       use_sample(row);
       network_->run(memory_, 0, 0);
-      found.insert(found.end(), memory_.scores.begin(), memory_.scores.end());
+      found.insert(found.end(), memory_.values[0].begin(), memory_.values[0].end());
     }
     use_sample(0);
     const std::string shape = std::to_string(rows) + ", " + std::to_string(found.size() / rows);

@@ -51,7 +51,7 @@ def compiled(bundle: Path, ort: Path) -> Path:
         [
             *("c++", "-std=c++17", "-O2", "-ffp-contract=off", "-I", str(bundle / "include")),
             *("-isystem", str(ort / "include"), str(Path(__file__).parent / "cpp_child.cpp")),
-            *(f"-L{ort / 'lib'}", "-lonnxruntime", f"-Wl,-rpath,{ort / 'lib'}", "-pthread"),
+            *(f"-Wl,-rpath,{ort / 'lib'}", "-ldl", "-pthread"),
             *("-o", str(child)),
         ],
         check=True,

@@ -37,6 +37,7 @@ from resnet_deploy.spec import (
     NOTHING_TOLD,
     BenchSpec,
     Budget,
+    BundleRuntime,
     BundleTarget,
     CalibrationMethod,
     Effort,
@@ -1149,6 +1150,7 @@ def bundle(
     target: str,
     out: StrPath,
     *,
+    runtime: str = "auto",
     data: StrPath | Dataset | None = None,
     follow_links: bool = False,
     pictures: int = DEFAULT_REAL_PICTURES,
@@ -1167,14 +1169,16 @@ def bundle(
     cpp: a C++17 header, a C interface and CMake. mobile: Android (NDK, Java) and iOS. node: a typed
     ES module. web: a static page that works offline. triton: a model repository for a server.
 
-    The self-test runs golden cases: pictures, the exact inputs that they become, and what ONNX
-    Runtime answered here. The same input gives the same bytes.
+    The self-test runs golden cases: pictures, the exact inputs that they become, and what the
+    runtime answered here. The same input gives the same bytes.
 
     The other words are those of :func:`quantize`.
 
     Args:
-        artifact: The file.
+        artifact: The file, or the folder NAME.tuned that :func:`tune` wrote.
         target: What kind of app it is for: cpp, mobile, node, web or triton.
+        runtime: What runs it: ort (ONNX Runtime), openvino (cpp and triton), both (cpp and mobile:
+            the second where a host lacks the first), or auto, which tune found fastest.
         out: Folder to write the bundle into.
         data: Real pictures for the golden cases.
         follow_links: Follow links that lead out of a folder of images; without, they are refused.
@@ -1189,15 +1193,25 @@ def bundle(
         progress: Told about every stage.
     """
     from resnet_deploy.bundles.bundling import pack
+    from resnet_deploy.bundles.runtime import check_runtime
+    from resnet_deploy.bundles.tuned import EVIDENCE, tuned_file
     from resnet_deploy.data.datasets import opened
 
+    kind, runs_on = _one_of(BundleTarget, target), _one_of(BundleRuntime, runtime)
+    check_runtime(kind, runs_on)
+    evidence = None
+    if isinstance(artifact, str | os.PathLike) and Path(artifact).is_dir():
+        evidence = Path(artifact) / EVIDENCE
+        artifact = tuned_file(Path(artifact))
     # A wrong model is named before a large dataset is listed.
     model = _judged(artifact, output_kind, output_name, input_options)
     given = _data(data, follow_links=follow_links)
     report = pack(
         model,
-        _one_of(BundleTarget, target),
+        kind,
         Path(out),
+        runtime=runs_on,
+        evidence=evidence,
         alternative=None if alternative is None else _path(alternative),
         dataset=None if given is None else opened(given),
         count=pictures,

@@ -24,13 +24,15 @@ from resnet_deploy.bundles.manifest import (
     size,
     write_folder,
 )
-from resnet_deploy.bundles.runtime import Runtime
+from resnet_deploy.bundles.runtime import Runtime, check_runtime, chosen
 from resnet_deploy.bundles.third_party import shipped
+from resnet_deploy.bundles.tolerances import tolerance
+from resnet_deploy.bundles.tuned import finding_of, with_evidence
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.errors import ArtifactError, SpecError, UnsupportedGraphError
 from resnet_deploy.graph.releases import min_onnxruntime, release_numbers
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.results import BundleReport
+from resnet_deploy.results import BundledRuntime, BundleReport
 from resnet_deploy.spec import (
     DEFAULT_REAL_PICTURES,
     NOTHING_TOLD,
@@ -38,33 +40,6 @@ from resnet_deploy.spec import (
     BundleTarget,
     Told,
 )
-
-_TOLERANCES: Final = {
-    # Kernels add in another order on another CPU, or without an optimisation: 2.8e-6 at most.
-    # Deeper nets than the measured ones have room here.
-    "fp32": 5e-5,
-    "fp64": 5e-5,
-    # Half precision: other kernels round after other operators, see FP16_TOLERANCE.
-    "fp16": 1e-2,
-    "bf16": 1e-2,
-    # Codes are whole numbers and were the same everywhere: 2.4e-7 comes from the few float
-    # operators at the end. A code or two that round otherwise are let through; a CPU that
-    # saturates is off by more than a hundred times as much.
-    "int8": 1e-4,
-}
-"""By precision: how far another build of ONNX Runtime may be from the recorded scores.
-
-That is ``max |score - recorded| / max |recorded|`` over one golden case. All targets came out
-alike, so one bound holds for all; docs/bundles.md has what was measured.
-"""
-
-_INT8_ARRAYS: Final = 1e-2
-"""For the same of features and embeddings in int8.
-
-A value that a float operator computes a little otherwise may round to the next code, which is 1/127
-of the largest; a map shows each of these, where a classifier averages them. A CPU that saturates is
-off by more than ten times as much.
-"""
 
 _RENDERERS = {
     BundleTarget.CPP: cpp.render,
@@ -89,6 +64,8 @@ def pack(
     target: BundleTarget,
     folder: Path,
     *,
+    runtime: BundleRuntime = BundleRuntime.AUTO,
+    evidence: Path | None = None,
     alternative: Path | None = None,
     dataset: Dataset | None = None,
     count: int = DEFAULT_REAL_PICTURES,
@@ -103,21 +80,27 @@ def pack(
 
     Golden cases are synthetic images, and ``count`` of ``dataset``. ``alternative`` is the same
     network in another precision, which a web page may find faster. ``told`` is what the user says
-    of both files. ``with_runtime`` puts the installed runtimes into the bundle, with the headers of
-    ONNX Runtime in the folder ``runtime_headers`` (None: those of Debian's package).
+    of both files. ``evidence`` is the ``tune.json`` of a file that ``tune`` wrote. ``with_runtime``
+    puts the installed runtimes into the bundle, with the headers of ONNX Runtime in the folder
+    ``runtime_headers`` (None: those of Debian's package).
 
     Raises:
         ArtifactError: a file can't be read, or the folder holds files that are not a bundle's.
         UnsupportedGraphError: the network takes no images, or gives what bundles do not hold.
-        SpecError: ``alternative`` is not for this target, or another network; a runtime can't come
-            along.
-        MissingDependencyError: the runtime that should come along can't be had.
+        SpecError: ``runtime`` or ``alternative`` is not for this target, or ``alternative`` is
+            another network; a runtime can't come along.
+        MissingDependencyError: the bundle takes OpenVINO, and that is not installed; or the runtime
+            that should come along can't be had.
         DatasetError, RunnerError: an image can't be read, or the network can't be run.
     """
+    check_runtime(target, runtime)
     check_folder(folder, force=force)
     _check_with_runtime(target, runtime_headers, with_runtime=with_runtime)
     artifact = _described(opened_file(path, told))
     contract = contract_of(artifact)
+    finding, warning = finding_of(artifact), ""
+    if evidence is not None:
+        finding, warning = with_evidence(finding, artifact, evidence)
     artifacts = [artifact]
     if alternative is not None:
         artifacts.append(_alternative(alternative, artifact, contract, target, told))
@@ -126,19 +109,20 @@ def pack(
     oldest = max(
         (min_onnxruntime(read_model(file.plain)) for file in artifacts), key=release_numbers
     )
-    newest = importlib.metadata.version("onnxruntime")
-    runtimes = (Runtime(kind=BundleRuntime.ORT, min_version=oldest, made_with=newest),)
+    choice = chosen(target, runtime, finding, name=artifact.path.name, min_onnxruntime=oldest)
     kit = Kit(
         target=target,
         contract=contract,
         networks=tuple(
-            _network(file, name, cases, runtimes)
+            _network(file, name, cases, choice.runtimes, target)
             for file, name in zip(artifacts, (MODEL_FILE, ALTERNATIVE_FILE), strict=False)
         ),
         cases=cases,
         min_onnxruntime=oldest,
-        max_onnxruntime=newest,
-        shipped=shipped(runtimes, runtime_headers) if with_runtime else (),
+        max_onnxruntime=importlib.metadata.version("onnxruntime"),
+        why=choice.why,
+        ratio=choice.ratio,
+        shipped=shipped(choice.runtimes, runtime_headers) if with_runtime else (),
     )
     progress("bundling", 1, 3)
     made = _RENDERERS[target](kit)
@@ -156,9 +140,30 @@ def pack(
         sizes={name: size(content) for name, content in sorted(files.items())},
         cases=len(cases),
         real_pictures=0 if dataset is None else min(count, len(dataset)),
-        tolerance=kit.network.tolerances[0],
+        runtimes=_described_runtimes(kit),
+        why=kit.why,
+        ratio=kit.ratio,
         commands=made.commands,
-        notes=(*(runtime.words for runtime in kit.shipped), *made.notes),
+        notes=(
+            *([warning] if warning else []),
+            *(runtime.words for runtime in kit.shipped),
+            *made.notes,
+        ),
+    )
+
+
+def _described_runtimes(kit: Kit) -> tuple[BundledRuntime, ...]:
+    return tuple(
+        BundledRuntime(
+            name=runtime.title,
+            made_with=runtime.made_with,
+            min_version=runtime.min_version,
+            threads=runtime.threads,
+            spin=runtime.spin,
+            options=runtime.options,
+            tolerance=bound,
+        )
+        for runtime, bound in zip(kit.runtimes, kit.network.tolerances, strict=True)
     )
 
 
@@ -171,7 +176,11 @@ def _described(artifact: Artifact) -> Artifact:
 
 
 def _network(
-    artifact: Artifact, name: str, cases: tuple[GoldenCase, ...], runtimes: tuple[Runtime, ...]
+    artifact: Artifact,
+    name: str,
+    cases: tuple[GoldenCase, ...],
+    runtimes: tuple[Runtime, ...],
+    target: BundleTarget,
 ) -> Network:
     try:
         # Weights in a second file become part of the one file that is shipped.
@@ -186,8 +195,10 @@ def _network(
         data=data,
         artifact=artifact,
         runtimes=runtimes,
-        answers=tuple(answers(artifact, cases) for _ in runtimes),
-        tolerances=tuple(_tolerance(artifact) for _ in runtimes),
+        answers=tuple(
+            answers(artifact, cases, runtime.options, kind=runtime.kind) for runtime in runtimes
+        ),
+        tolerances=tuple(tolerance(artifact, runtime, target) for runtime in runtimes),
     )
 
 
@@ -199,12 +210,6 @@ def _check_with_runtime(target: BundleTarget, headers: Path | None, *, with_runt
         )
     if headers is not None and not with_runtime:
         raise SpecError("--runtime-headers go with --with-runtime: add it")
-
-
-def _tolerance(artifact: Artifact) -> float:
-    if artifact.precision == "int8" and not artifact.output_kind.has_classes:
-        return _INT8_ARRAYS
-    return _TOLERANCES[artifact.precision]
 
 
 def _alternative(

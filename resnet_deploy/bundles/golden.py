@@ -25,8 +25,8 @@ from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.data.synthetic import synthetic_images
 from resnet_deploy.errors import RunnerError, UnsupportedGraphError
 from resnet_deploy.runners.base import infer_every
-from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import InputContract, OutputKind, SessionSpec
+from resnet_deploy.runners.registry import open_runner
+from resnet_deploy.spec import BundleRuntime, InputContract, OutputKind, SessionSpec
 
 Pixels = NDArray[np.uint8]
 
@@ -146,21 +146,27 @@ def golden_cases(
 
 
 def answers(
-    artifact: Artifact, cases: Sequence[GoldenCase], options: tuple[tuple[str, str], ...] = ()
+    artifact: Artifact,
+    cases: Sequence[GoldenCase],
+    options: tuple[tuple[str, str], ...] = (),
+    *,
+    kind: BundleRuntime = BundleRuntime.ORT,
 ) -> tuple[Answer, ...]:
-    """Return what ONNX Runtime answers to each case, run alone on one thread.
+    """Return what ONNX Runtime, or OpenVINO, answers to each case, run alone on one thread.
 
     ``options`` are further session options.
 
     Raises:
+        MissingDependencyError: OpenVINO is not installed.
         RunnerError: the model can't be run, or gives NaN.
+        SpecError: the runtime has no such option.
         UnsupportedGraphError: an output is not one for each picture.
     """
     # A batch of one each, as an app runs it; a fixed batch gets the same image in every place.
     size = artifact.input.shape[0] or 1
     found = []
     spec = SessionSpec(threads=1, spin=False, options=options)
-    with closing(OrtRunner(artifact.plain, spec)) as runner:
+    with closing(open_runner(kind.value, artifact.plain, spec)) as runner:
         for case in cases:
             outputs = infer_every(runner, np.repeat(case.tensor[None], size, axis=0))
             found.append(_answer(artifact, case, outputs, size))

@@ -1,48 +1,17 @@
-"""The JavaScript that node and web bundles share, and the release of ONNX Runtime they run on."""
+"""The JavaScript that node and web bundles share."""
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final
+from typing import Any
 
 from resnet_deploy.bundles.kit import Kit
+from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.spec import InputContract
-
-_RELEASES: Final = (
-    "1.20.0",
-    "1.20.1",
-    "1.21.0",
-    "1.21.1",
-    "1.22.0",
-    "1.23.0",
-    "1.23.2",
-    "1.24.1",
-    "1.24.2",
-    "1.24.3",
-    "1.25.1",
-    "1.26.0",
-    "1.27.0",
-    "1.29.0",
-    "1.30.0",
-)
-"""What exists of both onnxruntime-node and onnxruntime-web; npm skips some of Python's releases."""
 
 
 def core_files(kit: Kit, folder: str) -> dict[str, bytes]:
     """Return the shared modules by name, below ``folder`` of the bundle."""
     return kit.render_folder("javascript", under=f"{folder}/", described=_described(kit))
-
-
-def npm_release(kit: Kit) -> str:
-    """Return the newest npm release of ONNX Runtime that is not newer than the one used here."""
-    tested = _numbers(kit.max_onnxruntime)
-    older = (release for release in reversed(_RELEASES) if _numbers(release) <= tested)
-    return next(older, _RELEASES[0])
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Major, minor and patch: what follows, such as ``.dev20260114``, does not count."""
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
 def _described(kit: Kit) -> dict[str, Any]:
@@ -73,7 +42,15 @@ def _described(kit: Kit) -> dict[str, Any]:
         "numClasses": contract.num_classes,
         "k": contract.k,
         "minOnnxRuntime": kit.min_onnxruntime,
+        "threads": kit.runtimes[0].threads,
+        "sessionConfig": _session_config(kit.runtimes[0]),
     }
+
+
+def _session_config(runtime: Runtime) -> dict[str, str]:
+    """Return the session options of ONNX Runtime that ``tune`` found, by name."""
+    spin = {} if runtime.spin else {"session.intra_op.allow_spinning": "0"}
+    return {**spin, **dict(runtime.options)}
 
 
 def described_input(spec: InputContract) -> dict[str, Any]:

@@ -13,14 +13,17 @@ from typing import Any, TypeAlias
 
 from resnet_deploy.artifact.files import sha256_of, write_together
 from resnet_deploy.bundles.kit import Kit, Network
+from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.input_contract import FIELDS
 from resnet_deploy.version import __version__
 
 MANIFEST_FILE = "manifest.json"
-MANIFEST_FORMAT = 2
-"""Format 1 knew only square inputs in RGB: resize and crop were numbers."""
+MANIFEST_FORMAT = 3
+"""Format 1 knew only square inputs in RGB: resize and crop were numbers. Format 2 knew ONNX Runtime
+alone: ``onnxruntime`` had its releases, and a network one tolerance.
+"""
 
 _TOOL = "resnet-deploy"
 
@@ -54,7 +57,10 @@ def manifest(kit: Kit, files: Mapping[str, Content]) -> bytes:
             ],
         },
         "labels": _place(kit.labels_file, files) if kit.labels_file is not None else None,
-        "onnxruntime": {"min": kit.min_onnxruntime, "max_tested": kit.max_onnxruntime},
+        # In the order in which a program tries them.
+        "runtimes": [_runtime(runtime) for runtime in kit.runtimes],
+        "why": kit.why,
+        "ratio": kit.ratio,
         "golden": [_case(kit, index, files) for index in range(len(kit.cases))],
         "files": {name: _digest(files[name]) for name in sorted(files)},
     }
@@ -131,8 +137,22 @@ def _network(network: Network, files: Mapping[str, Content]) -> dict[str, Any]:
         "sha256": network.sha256,
         "precision": network.artifact.precision,
         "opset": network.artifact.opset,
-        "tolerance": network.tolerances[0],
+        "tolerances": {
+            runtime.kind.value: bound
+            for runtime, bound in zip(network.runtimes, network.tolerances, strict=True)
+        },
         "card": json.loads(card.to_json()) if card is not None else None,
+    }
+
+
+def _runtime(runtime: Runtime) -> dict[str, Any]:
+    return {
+        "name": runtime.kind.value,
+        "min": runtime.min_version,
+        "made_with": runtime.made_with,
+        "threads": runtime.threads,
+        "spin": runtime.spin,
+        "options": dict(runtime.options),
     }
 
 
@@ -148,12 +168,14 @@ def _case(kit: Kit, index: int, files: Mapping[str, Content]) -> dict[str, Any]:
         "answers": [
             {
                 "network": _place(network.file, files),
-                "scores": network.scores_file(case, kit.runtimes[0]),
-                "top1": network.answers[0][index].top1,
-                "label": _label(kit, network.answers[0][index].top1),
-                "top1_is_decided": network.top1_is_decided(0, index),
+                "runtime": runtime.kind.value,
+                "scores": network.scores_file(case, runtime),
+                "top1": network.answers[number][index].top1,
+                "label": _label(kit, network.answers[number][index].top1),
+                "top1_is_decided": network.top1_is_decided(number, index),
             }
             for network in kit.networks
+            for number, runtime in enumerate(network.runtimes)
         ],
     }
 

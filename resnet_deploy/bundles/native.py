@@ -3,23 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.bundles.kit import Kit, Network
+from resnet_deploy.bundles.runtime import Runtime
+from resnet_deploy.errors import SpecError
+from resnet_deploy.runners.session_options import is_openvino_property
+from resnet_deploy.spec import BundleRuntime
 
 _SATURATING = "x86-avx2"
+
+_ATTRIBUTES: Final = (
+    "enable_cpu_mem_arena",
+    "enable_mem_pattern",
+    "execution_mode",
+    "graph_optimization_level",
+    "inter_op_num_threads",
+    "intra_op_num_threads",
+)
+"""Attributes of Python's ``SessionOptions`` that ``resnet/onnxruntime.hpp`` sets as well."""
+
+_OPENVINO_FILES: Final = (
+    "include/resnet/openvino.hpp",
+    "include/resnet/openvino_table.h",
+    "src/openvino_module.cpp",
+)
+_ONNXRUNTIME_FILES: Final = ("include/resnet/onnxruntime.hpp",)
+
+KINDS: Final = {BundleRuntime.ORT: "onnxruntime", BundleRuntime.OPENVINO: "openvino"}
+"""What C and C++ call a runtime."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """A runtime in ``contract.hpp``; ``settings`` is the name of its array there, or empty."""
+
+    runtime: Runtime
+    kind: str
+    settings: str
+    api_version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """What ``golden.hpp`` says of one case; ``scores`` is a file's name, ``top1`` 0 of arrays."""
+
+    scores: str
+    top1: int
+    is_decided: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """One model file on one runtime; a negative tolerance: it does not run there."""
+
+    tolerance: float
+    answers: tuple[_Answer, ...]
 
 
 def native_files(kit: Kit, models: Sequence[Network] = (), *, folder: str = "") -> dict[str, bytes]:
     """Return the core's files by name, all below ``folder`` (such as ``core/``).
 
     ``models`` are the files that it may open, the first by default; empty: the kit's networks.
+
+    Raises:
+        SpecError: a runtime has an option that C++ can't set.
     """
     contract, spec = kit.contract, kit.contract.preprocess
-    return kit.render_folder(
+    models = models or kit.networks
+    choices = tuple(map(_choice, kit.runtimes))
+    files = kit.render_folder(
         "native",
         under=folder,
-        models=models or kit.networks,
+        models=models,
+        choices=choices,
+        rows=[[_row(kit, model, runtime) for runtime in kit.runtimes] for model in models],
         resize_mode=spec.resize_mode.value,
         interpolation=spec.interpolation,
         channel_order=spec.channel_order.value.lower(),
@@ -29,7 +89,50 @@ def native_files(kit: Kit, models: Sequence[Network] = (), *, folder: str = "") 
         output_kind=contract.output_kind.value.replace("-", "_"),
         mean=_floats(*spec.mean),
         deviation=_floats(*spec.std),
-        api_version=int(kit.min_onnxruntime.split(".")[1]),
+    )
+    kinds = {choice.runtime.kind for choice in choices}
+    unused = {
+        *(() if BundleRuntime.OPENVINO in kinds else _OPENVINO_FILES),
+        *(() if BundleRuntime.ORT in kinds else _ONNXRUNTIME_FILES),
+    }
+    return {name: data for name, data in files.items() if name.removeprefix(folder) not in unused}
+
+
+def _choice(runtime: Runtime) -> _Choice:
+    is_ort = runtime.kind is BundleRuntime.ORT
+    for key, value in runtime.options:
+        known = ("." in key or key in _ATTRIBUTES) if is_ort else is_openvino_property(key)
+        if not known:
+            raise SpecError(
+                f"code in C++ can't set the session option {key}={value}: bundle a file that was "
+                "tuned without it"
+            )
+    kind = KINDS[runtime.kind]
+    return _Choice(
+        runtime=runtime,
+        kind=kind,
+        settings=f"settings_of_{kind}" if runtime.options else "",
+        api_version=int(runtime.min_version.split(".")[1]) if is_ort else 0,
+    )
+
+
+def _row(kit: Kit, model: Network, runtime: Runtime) -> _Row:
+    if runtime not in model.runtimes:
+        return _Row(
+            tolerance=-1,
+            answers=tuple(_Answer(scores="", top1=0, is_decided=False) for _ in kit.cases),
+        )
+    index = model.runtimes.index(runtime)
+    return _Row(
+        tolerance=model.tolerances[index],
+        answers=tuple(
+            _Answer(
+                scores=model.scores_file(case, runtime),
+                top1=model.answers[index][number].top1 or 0,
+                is_decided=model.top1_is_decided(index, number),
+            )
+            for number, case in enumerate(kit.cases)
+        ),
     )
 
 

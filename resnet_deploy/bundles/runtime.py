@@ -1,10 +1,29 @@
-"""The runtimes that a bundle runs on."""
+"""The runtimes that a bundle runs on: which ones, how each opens the model, and why."""
 
 from __future__ import annotations
 
+import importlib.metadata
 from dataclasses import dataclass
+from typing import Final
 
-from resnet_deploy.spec import BundleRuntime
+from resnet_deploy.bundles.tuned import Finding
+from resnet_deploy.errors import MissingDependencyError, SpecError
+from resnet_deploy.runners.openvino_runner import import_openvino
+from resnet_deploy.spec import BundleRuntime, BundleTarget
+
+TITLES: Final = {BundleRuntime.ORT: "ONNX Runtime", BundleRuntime.OPENVINO: "OpenVINO"}
+
+_RUNNERS: Final = {"ort": BundleRuntime.ORT, "openvino": BundleRuntime.OPENVINO}
+"""What tune calls them."""
+
+_ALONE: Final = {
+    BundleTarget.NODE: "Node.js has ONNX Runtime alone",
+    BundleTarget.WEB: "a web page has ONNX Runtime alone",
+    BundleTarget.MOBILE: "phones have ONNX Runtime alone",
+}
+"""Where ONNX Runtime is what runs a bundle, whatever is faster here."""
+
+_SPINNING: Final = "session.intra_op.allow_spinning"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,3 +42,142 @@ class Runtime:
     options: tuple[tuple[str, str], ...] = ()
     min_version: str
     made_with: str
+
+    @property
+    def title(self) -> str:
+        """Its name, as people write it."""
+        return TITLES[self.kind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The runtimes of a bundle, in the order in which a program tries them, and why.
+
+    ``why`` says why the first one is that. ``ratio`` is how many times faster than the default file
+    that was, as ``tune`` measured; None where it did not.
+    """
+
+    runtimes: tuple[Runtime, ...]
+    why: str
+    ratio: float | None = None
+
+
+def check_runtime(target: BundleTarget, wanted: BundleRuntime) -> None:
+    """Refuse a runtime that ``target`` does not have.
+
+    Raises:
+        SpecError: so it is.
+    """
+    if target is BundleTarget.TRITON and wanted is BundleRuntime.BOTH:
+        raise SpecError(
+            "--runtime both is not for triton: one backend of the server runs a model; choose ort "
+            "or openvino, or make a bundle of each"
+        )
+    if target in _ALONE and wanted in (BundleRuntime.OPENVINO, BundleRuntime.BOTH):
+        if target is not BundleTarget.MOBILE:
+            raise SpecError(f"--runtime {wanted.value} is not for {target.value}: {_ALONE[target]}")
+        if wanted is BundleRuntime.OPENVINO:
+            raise SpecError(
+                f"--runtime openvino is not for mobile: {_ALONE[target]}; --runtime both puts "
+                "OpenVINO beside it for the desktop"
+            )
+
+
+def chosen(
+    target: BundleTarget,
+    wanted: BundleRuntime,
+    finding: Finding | None,
+    *,
+    name: str,
+    min_onnxruntime: str,
+) -> Choice:
+    """Return what a bundle for ``target`` runs on.
+
+    Args:
+        target: what the bundle is for.
+        wanted: as the user said it.
+        finding: what ``tune`` found of the file.
+        name: of the file, for messages.
+        min_onnxruntime: the first release of ONNX Runtime that loads the files.
+
+    Raises:
+        MissingDependencyError: it takes OpenVINO, and OpenVINO is not installed.
+        SpecError: as :func:`check_runtime`.
+    """
+    check_runtime(target, wanted)
+    found = _RUNNERS.get(finding.runner) if finding is not None else None
+    kinds = _kinds(target, wanted, found)
+    if BundleRuntime.OPENVINO in kinds:
+        _check_openvino(name, asked=wanted is not BundleRuntime.AUTO)
+    first = kinds[0]
+    return Choice(
+        runtimes=tuple(
+            _runtime(kind, finding if kind is found else None, min_onnxruntime) for kind in kinds
+        ),
+        why=_why(target, wanted, first, finding, found),
+        ratio=finding.ratio if finding is not None and first is found else None,
+    )
+
+
+def _kinds(
+    target: BundleTarget, wanted: BundleRuntime, found: BundleRuntime | None
+) -> tuple[BundleRuntime, ...]:
+    best = BundleRuntime.ORT if found is None or target in _ALONE else found
+    if wanted is BundleRuntime.BOTH:
+        return (best, *(kind for kind in TITLES if kind is not best))
+    return (best if wanted is BundleRuntime.AUTO else wanted,)
+
+
+def _check_openvino(name: str, *, asked: bool) -> None:
+    try:
+        import_openvino()
+    except MissingDependencyError as error:
+        why = "--runtime" if asked else f"tune found {name} fastest on OpenVINO, and the bundle"
+        other = "" if asked else "; --runtime ort does without"
+        raise MissingDependencyError(
+            f"{why} needs OpenVINO: pip install 'resnet-deploy[openvino]'{other}"
+        ) from error
+
+
+def _runtime(kind: BundleRuntime, finding: Finding | None, min_onnxruntime: str) -> Runtime:
+    package = "onnxruntime" if kind is BundleRuntime.ORT else "openvino"
+    installed = importlib.metadata.version(package)
+    options = dict(finding.options) if finding is not None else {}
+    spin = options.pop(_SPINNING, "1") != "0"
+    return Runtime(
+        kind=kind,
+        threads=finding.threads if finding is not None else 0,
+        spin=spin,
+        options=tuple(options.items()),
+        min_version=min_onnxruntime
+        if kind is BundleRuntime.ORT
+        else ".".join(installed.split(".")[:2]),
+        made_with=installed,
+    )
+
+
+def _why(
+    target: BundleTarget,
+    wanted: BundleRuntime,
+    first: BundleRuntime,
+    finding: Finding | None,
+    found: BundleRuntime | None,
+) -> str:
+    asked = "" if wanted in (BundleRuntime.AUTO, BundleRuntime.BOTH) else "as asked for"
+    if finding is None:
+        return asked or "tune has not looked at this file"
+    if first is found:
+        return _measured(finding)
+    elsewhere = TITLES[found] if found is not None else f"the runner {finding.runner}"
+    than = f"tune found it faster on {elsewhere}"
+    if asked:
+        return f"{asked}, though {than}"
+    reason = _ALONE[target] if found is not None else "bundles do not have that"
+    return f"{than}, but {reason}"
+
+
+def _measured(finding: Finding) -> str:
+    if finding.ratio is None:
+        return "as tune found"
+    where = f" on {finding.cpu}" if finding.cpu else ""
+    return f"as tune measured: {finding.ratio:.2f} times the default file's speed{where}"

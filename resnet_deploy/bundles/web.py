@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from resnet_deploy.bundles.javascript import core_files, npm_release
+from resnet_deploy.bundles.javascript import core_files
 from resnet_deploy.bundles.kit import Kit, Rendered
+from resnet_deploy.bundles.npm import npm_release, package_lock
 
 _POLICY: Final = "; ".join(
     (
@@ -24,14 +25,16 @@ _POLICY: Final = "; ".join(
 Threads are workers, for which ``script-src`` counts where there is no ``worker-src``.
 """
 
-_COMMANDS: Final = ("npm install", "npm start")
+_COMMANDS: Final = ("npm ci", "npm start")
 
 _IMPORTED: Final = re.compile(r"((?:\.{1,2}/)[\w./-]+)\.mjs\b")
 
 
 def render(kit: Kit) -> Rendered:
     """Return the files of the bundle."""
-    own = kit.render_folder("web", policy=_POLICY, onnxruntime=npm_release(kit), commands=_COMMANDS)
+    release = npm_release(kit.max_onnxruntime)
+    own = kit.render_folder("web", policy=_POLICY, onnxruntime=release, commands=_COMMANDS)
+    own["package-lock.json"] = package_lock(own["package.json"], "onnxruntime-web", release)
     code = {**core_files(kit, "lib"), **own}
     return Rendered(
         files={**kit.common_files(), **dict(_for_browsers(*file) for file in code.items())},

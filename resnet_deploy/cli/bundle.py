@@ -20,7 +20,7 @@ from resnet_deploy.cli.options import (
 )
 from resnet_deploy.cli.output import output_options, show
 from resnet_deploy.cli.progress import ProgressBar
-from resnet_deploy.spec import BundleTarget
+from resnet_deploy.spec import BundleRuntime, BundleTarget
 
 _words = Words(api.bundle)
 
@@ -28,6 +28,7 @@ _words = Words(api.bundle)
 @click.command("bundle", help=_words.help)
 @file_argument()
 @_words("--target", type=choice(BundleTarget))
+@_words("--runtime", type=choice(BundleRuntime))
 @_words("-o", "--out", type=PATH)
 @data_option(_words, help="Real pictures for the golden cases.")
 @_words("--pictures", type=click.IntRange(1, 200))

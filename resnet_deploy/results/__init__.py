@@ -20,7 +20,13 @@ from resnet_deploy.results.benchmark import (
     paired_ratios,
 )
 from resnet_deploy.results.closeness import OutputDiff
-from resnet_deploy.results.deployment import BundleReport, Deployment, ModelSummary, Stage
+from resnet_deploy.results.deployment import (
+    BundledRuntime,
+    BundleReport,
+    Deployment,
+    ModelSummary,
+    Stage,
+)
 from resnet_deploy.results.diagnosis import Diagnosis, Missing, RunnerStatus
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.evaluation import (
@@ -44,6 +50,6 @@ from resnet_deploy.results.sensitivity import (
     SensitivityReport,
 )
 from resnet_deploy.results.training import Epoch, TrainingResult
-from resnet_deploy.results.tuning import Trial, TuningReport
+from resnet_deploy.results.tuning import Trial, TuningReport, read_tuning
 from resnet_deploy.results.verdict import Verdict
 from resnet_deploy.results.witness import Candidate, Finding, Question, WitnessReport

@@ -112,12 +112,34 @@ class Deployment(Result):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BundledRuntime:
+    """A runtime that a bundle runs on.
+
+    ``name`` is ONNX Runtime or OpenVINO; ``made_with`` its release that recorded the answers here,
+    ``min_version`` the first one that runs the files. ``threads`` 0 means that the machine decides;
+    ``options`` are session options. ``tolerance`` bounds max |difference| / max |score|.
+    """
+
+    name: str
+    made_with: str
+    min_version: str
+    threads: int
+    spin: bool
+    options: tuple[tuple[str, str], ...]
+    tolerance: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class BundleReport(Result):
     """A bundle that was written.
 
     ``sizes`` is bytes by file name; ``commands`` what makes it run its self-test, in its folder;
-    ``notes`` what its receiver should know.
+    ``notes`` what its receiver should know. ``runtimes`` are in the order in which a program tries
+    them; ``why`` says why the first one is that, which ``tune`` measured as ``ratio`` times as fast
+    as the default file, if it did.
     """
+
+    DERIVED = ("tolerance",)
 
     target: str
     folder: str
@@ -127,7 +149,14 @@ class BundleReport(Result):
     sizes: dict[str, int]
     cases: int
     real_pictures: int
-    tolerance: float
+    runtimes: tuple[BundledRuntime, ...]
     commands: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    why: str = ""
+    ratio: float | None = None
     preprocess: InputContract | None = None
+
+    @property
+    def tolerance(self) -> float:
+        """That of the first runtime."""
+        return self.runtimes[0].tolerance

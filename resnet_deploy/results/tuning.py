@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from resnet_deploy.results.base import Result
+import cattrs
+
+from resnet_deploy.errors import ArtifactError
+from resnet_deploy.results.base import Result, from_dict
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.ratio import Ratio
 from resnet_deploy.results.sensitivity import Fidelity
@@ -138,6 +143,25 @@ class TuningReport(Result):
             for trial, own in zip(self.trials, merits, strict=True)
             if not any(_beats(better, own) for better in merits)
         )
+
+
+def read_tuning(path: Path) -> TuningReport:
+    """Return the report that ``tune`` wrote to ``path``.
+
+    Raises:
+        ArtifactError: it can't be read, or is no record of this version's.
+    """
+    try:
+        return from_dict(TuningReport, json.loads(path.read_text("utf-8")))
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+        cattrs.BaseValidationError,
+    ) as error:
+        raise ArtifactError(f"{path} is no record of this version's") from error
 
 
 def _beats(better: Sequence[float], worse: Sequence[float]) -> bool:

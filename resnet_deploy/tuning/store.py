@@ -6,14 +6,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import cattrs
-
 from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.files import sha256_of, write_atomically
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import load, save
 from resnet_deploy.errors import ArtifactError, SpecError
-from resnet_deploy.results import Trial, TuningReport, from_dict, to_dict
+from resnet_deploy.results import Trial, TuningReport, read_tuning, to_dict
 from resnet_deploy.runners.ort_config import TRAVELLING, set_ort_config
 from resnet_deploy.spec import SessionSpec
 
@@ -59,12 +57,9 @@ class Store:
         if not self.evidence.exists():
             return report
         try:
-            earlier = from_dict(TuningReport, json.loads(self.evidence.read_text("utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
-            raise SpecError(
-                f"{self.evidence} is no record of this version's: name another folder with -o, or "
-                "delete it"
-            ) from error
+            earlier = read_tuning(self.evidence)
+        except ArtifactError as error:
+            raise SpecError(f"{error}: name another folder with -o, or delete it") from error
         if _request(earlier) != _request(report):
             raise SpecError(
                 f"{self.evidence} is of another search (model, data, pictures, budget, objective "
@@ -114,6 +109,10 @@ class Store:
                 "samples": fidelity.samples,
                 "agreement": round(fidelity.agreement, 6),
                 "drop": None if fidelity.drop is None else round(fidelity.drop, 4),
+                # Against the default file on ONNX Runtime, which itself has none.
+                "ratio": None if best.ratio is None else round(best.ratio.median, 4),
+                "cpu": report.environment.cpu,
+                "trial_sha256": best.sha256,
             },
         )
         if fidelity.top1 is not None:

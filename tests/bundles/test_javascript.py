@@ -8,7 +8,7 @@ import pytest
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.bundles.contract import contract_of
 from resnet_deploy.bundles.golden import answers, golden_cases
-from resnet_deploy.bundles.javascript import core_files, npm_release
+from resnet_deploy.bundles.javascript import core_files
 from resnet_deploy.bundles.kit import MODEL_FILE, Kit, Network
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.spec import BundleRuntime, BundleTarget, OutputKind
@@ -88,17 +88,3 @@ def test_names_from_files_stay_text(kit):
     # All other modules are the same in every bundle.
     usual = core_files(kit, "lib")
     assert {name for name in files if files[name] != usual[name]} == {"lib/contract.mjs"}
-
-
-@pytest.mark.parametrize(
-    ("python", "npm"),
-    [
-        ("1.20.0", "1.20.0"),
-        ("1.23.1", "1.23.0"),
-        ("1.28.0", "1.27.0"),
-        ("1.30.0", "1.30.0"),
-        ("1.31.0.dev20260911001", "1.30.0"),
-    ],
-)
-def test_npm_release(kit, python, npm):
-    assert npm_release(replace(kit, max_onnxruntime=python)) == npm

@@ -13,7 +13,7 @@ from resnet_deploy.spec import BundleTarget
 def bundle(tiny_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("node") / "bundle"
     report = pack(tiny_export / "resnet8.onnx", BundleTarget.NODE, folder)
-    assert report.commands == ("npm install", "npm test")
+    assert report.commands == ("npm ci", "npm test")
     return folder
 
 
@@ -22,20 +22,25 @@ def test_the_package_names_one_release(bundle):
     (version,) = package["dependencies"].values()
     assert version[0].isdigit()
     assert set(package["dependencies"]) == {"onnxruntime-node"}
-    tested = json.loads((bundle / "manifest.json").read_text())["onnxruntime"]["max_tested"]
+    tested = json.loads((bundle / "manifest.json").read_text())["runtimes"][0]["made_with"]
     assert [int(part) for part in version.split(".")] <= [
         int(part) for part in tested.split(".")[:3]
     ]
 
 
 def test_nothing_is_fetched_by_an_install_script(bundle):
-    assert "ignore-scripts=true" in (bundle / ".npmrc").read_text().splitlines()
+    settings = (bundle / ".npmrc").read_text().splitlines()
+    assert {"ignore-scripts=true", "omit-lockfile-registry-resolved=true"} <= set(settings)
+    package, lock = (
+        json.loads((bundle / name).read_text()) for name in ("package.json", "package-lock.json")
+    )
+    assert lock["packages"][""]["dependencies"] == package["dependencies"]
 
 
 def test_the_readme_fits_a_page(bundle):
     lines = (bundle / "README.md").read_text().splitlines()
-    assert len(lines) <= 60
-    assert "npm install\nnpm test\n" in "\n".join(lines) + "\n"
+    assert len(lines) <= 105
+    assert "npm ci\nnpm test\n" in "\n".join(lines) + "\n"
 
 
 def test_every_module_that_is_imported_is_there(bundle):

@@ -53,7 +53,7 @@ def packed(tiny_export: Path, folder: Path, *, both: bool) -> BundleReport:
 @pytest.fixture(scope="module")
 def bundle(tiny_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("web") / "bundle"
-    assert packed(tiny_export, folder, both=True).commands == ("npm install", "npm start")
+    assert packed(tiny_export, folder, both=True).commands == ("npm ci", "npm start")
     return folder
 
 
@@ -118,7 +118,7 @@ def test_the_package_names_one_release_and_fills_vendor(bundle):
 def test_the_readme_fits_a_page(bundle):
     lines = (bundle / "README.md").read_text().splitlines()
     assert len(lines) <= 65
-    assert "npm install\nnpm start\n" in "\n".join(lines)
+    assert "npm ci\nnpm start\n" in "\n".join(lines)
 
 
 def test_a_hostile_name_is_text(tiny_export, tmp_path):

@@ -5,7 +5,6 @@ Triton's are among its others, in ``test_triton_bundle.py``; the browser's in ``
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.spec import BundleTarget
 from tests.support.contract_nets import NETS
 from tests.support.native_toolchain import STRICT, ort_root, run, tool
-from tests.support.npm import find_node, link_modules
+from tests.support.npm import ci, find_node
 from tests.support.npm import run as run_npm
 
 pytestmark = pytest.mark.parametrize("net", NETS)
@@ -34,7 +33,7 @@ def test_the_cpp_selftest_passes(net: str, ort: Path, tmp_path: Path) -> None:
     # Without optimisation and CMake, for the time: both are tested on the real network's bundle.
     folder = bundled(net, BundleTarget.CPP, tmp_path)
     flags = ["-std=c++17", "-O0", "-ffp-contract=off", *STRICT.split(), "-Iinclude"]
-    library = [f"-L{ort / 'lib'}", f"-Wl,-rpath,{ort / 'lib'}", "-lonnxruntime", "-pthread"]
+    library = [f"-Wl,-rpath,{ort / 'lib'}", "-ldl", "-pthread"]
     sources = ["src/selftest.cpp", "src/resnet_classifier.cpp"]
     headers = ["-isystem", str(ort / "include")]
     run([tool("g++", "g++"), *flags, *headers, *sources, *library, "-o", "selftest"], folder)
@@ -51,12 +50,11 @@ def test_the_mobile_selftests_pass_natively_and_in_java(
     run([*configure, f"-DORT_ROOT={ort}"], folder)
     run(["cmake", "--build", "build"], folder, CMAKE_BUILD_PARALLEL_LEVEL="2")
     said = run(["ctest", "--test-dir", "build", "--verbose"], folder)
-    assert "PASS model.ort: 7 cases" in said
-    assert "PASS: 2 model files x 7 cases; inputs equal" in said
+    assert said.count("PASS model.ort: 7 cases, inputs equal") == 2
 
 
 def test_the_node_selftest_passes(net: str, tmp_path: Path) -> None:
     find_node()
     folder = bundled(net, BundleTarget.NODE, tmp_path)
-    link_modules(folder, json.loads((folder / "package.json").read_text())["dependencies"])
+    ci(folder)
     assert "PASS 7 cases of model.onnx: inputs are equal" in run_npm(["npm", "test"], folder).stdout

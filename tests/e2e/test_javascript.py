@@ -17,7 +17,7 @@ from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.data.synthetic import synthetic_images
 from resnet_deploy.spec import BundleTarget, InputContract, InputFormat, ResizeMode
 from tests.support.contracts import drawn
-from tests.support.npm import find_node, link_modules, modules, run
+from tests.support.npm import ci, find_node, modules, run
 
 _COMPILER = {"typescript": "7.0.2", "@types/node": "18.19.130"}
 
@@ -82,15 +82,18 @@ _CONSUMER = """
 import { ClassifierError, contract, openClassifier, readPicture } from './bundle/index.mjs';
 import type { Picture, Prediction } from './bundle/index.mjs';
 
-const classifier = await openClassifier({ sessionOptions: { intraOpNumThreads: 1 } });
+const classifier = await openClassifier({ threads: 1, sessionOptions: { logSeverityLevel: 3 } });
 const picture: Picture = { data: new Uint8Array(3), width: 1, height: 1 };
 const best: Prediction[] = await classifier.classify(picture, 3);
-const label: string = best[0].label;
+const each: Prediction[][] = await classifier.classifyBatch([picture, picture]);
+const label: string = best[0].label + each[0][0].label;
 const { scores } = await classifier.answer(await readPicture(label));
 const sum: number = scores.reduce((a, b) => a + b) + contract.numClasses;
 export { sum, ClassifierError };
 // @ts-expect-error: a path is no picture.
 await classifier.classify('picture.ppm');
+// @ts-expect-error: one picture is no batch.
+await classifier.classifyBatch(picture);
 // @ts-expect-error: the contract can't be changed.
 contract.numClasses = 3;
 """
@@ -100,9 +103,10 @@ def test_types(node: str, bundle: Path) -> None:
     """What ships is right by its own types, and an app's code is checked against them."""
     folder = bundle.parent
     (folder / "node_modules").symlink_to(modules(_COMPILER))
-    link_modules(bundle, json.loads((bundle / "package.json").read_text())["dependencies"])
+    ci(bundle)
     (folder / "consumer.mts").write_text(_CONSUMER)
-    shipped = [str(file) for file in (*bundle.glob("*.mjs"), *bundle.glob("lib/*.mjs"))]
+    modules_of = (file for file in bundle.rglob("*.mjs") if "node_modules" not in file.parts)
+    shipped = [str(file) for file in modules_of]
     options = ["--noEmit", "--strict", "--noUnusedLocals", "--allowJs", "--checkJs"]
     meant_for = ["--module", "nodenext", "--target", "es2022", "--lib", "es2022,dom"]
     compiler = [node, "node_modules/typescript/bin/tsc", *options, *meant_for, "--types", "node"]

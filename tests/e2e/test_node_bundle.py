@@ -15,15 +15,15 @@ from resnet_deploy.bundles.golden import Pixels
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import BundleTarget, SessionSpec
 from tests.support.exports import exported
-from tests.support.npm import find_node, link_modules, run
+from tests.support.npm import ci, find_node, run
 
 PRECISIONS = {"fp32": "resnet20.onnx", "int8": "resnet20.int8.onnx"}
 
 
 def bundled(model: Path, folder: Path) -> Path:
-    """The bundle of ``model``, as it is after ``npm install``."""
+    """The bundle of ``model``, as it is after ``npm ci``."""
     pack(model, BundleTarget.NODE, folder)
-    link_modules(folder, json.loads((folder / "package.json").read_text())["dependencies"])
+    ci(folder)
     return folder
 
 
@@ -60,6 +60,8 @@ def script(node: str, folder: Path, code: str) -> str:
 def test_the_selftest_passes(bundles: dict[str, Path], precision: str) -> None:
     said = run(["npm", "test"], bundles[precision]).stdout
     assert re.search(r"PASS 7 cases of model\.onnx: inputs are equal", said)
+    decided = r"\d cases that decide one \(\d (is|are) too close to call\)"
+    assert re.search(rf"classes equal in all (7|{decided})\n", said)
 
 
 def test_rare_contracts(node: str, tmp_path: Path) -> None:
@@ -78,7 +80,17 @@ def test_rare_contracts(node: str, tmp_path: Path) -> None:
     # Of five classes that are asked for the network names three.
     said = run([node, "classify.mjs", "golden/grey.pgm"], folder).stdout.splitlines()
     assert len(said) == 1 + 3
+    assert script(node, folder, _FIXED) == (
+        "model.onnx takes 2 pictures at a time: call classify() for each, or bundle a file that "
+        "was exported without --batch-size\n"
+    )
 
+
+_FIXED = """
+import { openClassifier } from './index.mjs';
+const classifier = await openClassifier();
+await classifier.classifyBatch([]).catch((error) => console.log(error.message));
+"""
 
 _EVERY = """
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -90,7 +102,12 @@ for (let at = 0; at < all.length; at += 3072) {
   calls.push(classifier.answer({ data: all.subarray(at, at + 3072), width: 32, height: 32 }));
 }
 const answers = await Promise.all(calls);
-writeFileSync('scores.bin', Buffer.concat(answers.map((one) => Buffer.from(one.scores.buffer))));
+const file = (found) => Buffer.concat(found.map((one) => Buffer.from(one.scores.buffer)));
+writeFileSync('scores.bin', file(answers));
+const pictures = answers.map((_, at) => ({
+  data: all.subarray(3072 * at, 3072 * (at + 1)), width: 32, height: 32,
+}));
+writeFileSync('batch.bin', file(await classifier.answerBatch(pictures)));
 console.log(answers.map((one) => classifier.rank(one, 1)[0].index).join(' '));
 """
 
@@ -104,38 +121,47 @@ def test_the_answers_are_those_of_python(
     precision: str,
     tmp_path: Path,
 ) -> None:
-    """All 200 calls at once: they overlap, and none gets the answer of another."""
+    """All 200 calls at once, which overlap, and in one call: none gets the answer of another."""
     folder = copied(bundles[precision], tmp_path / "bundle")
     (folder / "pictures.bin").write_bytes(cifar_pictures.tobytes())
     top1 = [int(index) for index in script(node, folder, _EVERY).split()]
-    found = np.frombuffer((folder / "scores.bin").read_bytes(), "<f4").reshape(200, 10)
+    found, batch = (
+        np.frombuffer((folder / name).read_bytes(), "<f4").reshape(200, 10)
+        for name in ("scores.bin", "batch.bin")
+    )
     runner = OrtRunner(resnet20_export / PRECISIONS[precision], SessionSpec(threads=1))
     expected = np.concatenate([runner.infer(one[None]) for one in cifar_pictures])
     runner.close()
     assert top1 == expected.argmax(1).tolist()
     manifest = json.loads((folder / "manifest.json").read_text())
-    relative = np.abs(found - expected).max(1) / np.abs(expected).max(1)
-    assert relative.max() <= manifest["networks"][0]["tolerance"]
+    for scores in (found, batch):
+        relative = np.abs(scores - expected).max(1) / np.abs(expected).max(1)
+        assert relative.max() <= manifest["networks"][0]["tolerances"]["ort"]
 
 
 _RUN_OUT = """
 import { openClassifier, readPicture } from './index.mjs';
-const classifier = await openClassifier({ sessionOptions: { intraOpNumThreads: 1 } });
+const classifier = await openClassifier({ threads: 1 });
 const picture = await readPicture('golden/gradient-upright.ppm');
 const sizes = [];
 for (let call = 1; call <= 10000; call++) {
   await classifier.classify(picture);
   if (call % 2500 === 0) sizes.push(process.memoryUsage.rss());
 }
+const batch = await classifier.classifyBatch(Array(4000).fill(picture), 1);
+if (batch.length !== 4000) throw new Error(batch.length);
+sizes.push(process.memoryUsage.rss());
 console.log(JSON.stringify(sizes));
 """
 
 
 def test_memory_does_not_grow(node: str, int8: Path) -> None:
     sizes = json.loads(script(node, int8, _RUN_OUT))
-    assert len(sizes) == 4
+    assert len(sizes) == 5
     # 10,000 answers of 100 bytes each would be one megabyte; an input each, 30.
     assert sizes[3] - sizes[1] < 8e6, sizes
+    # The first layers alone would take 250 megabytes for 4,000 pictures at once.
+    assert sizes[4] - sizes[3] < 60e6, sizes
 
 
 def refused(node: str, folder: Path, picture: str = "golden/grey.pgm") -> str:
@@ -156,7 +182,10 @@ def test_damage_is_named(node: str, int8: Path, tmp_path: Path) -> None:
     model.write_bytes(right[:-1])
     assert f"model.onnx has {len(right) - 1} bytes, not {len(right)}" in refused(node, folder)
     model.unlink()
-    assert "cannot read" in refused(node, folder)
+    assert refused(node, folder) == f"{model} does not exist: copy the whole bundle"
+    model.mkdir()
+    assert refused(node, folder) == f"{model} is a folder: copy the whole bundle"
+    model.rmdir()
     model.write_bytes(right)
 
     lines = labels.read_text().splitlines(keepends=True)
@@ -169,6 +198,11 @@ def test_damage_is_named(node: str, int8: Path, tmp_path: Path) -> None:
         re.sub(r'"minOnnxRuntime": "[^"]*"', '"minOnnxRuntime": "99.1"', old.read_text())
     )
     assert "is too old: the network needs 99.1 or later" in refused(node, folder)
+
+    (folder / "node_modules").unlink()
+    assert refused(node, folder) == f'onnxruntime-node is not installed: run "npm ci" in {folder}/'
+    said = run(["npm", "test"], folder, expect=1).stdout
+    assert "FAIL onnxruntime-node is not installed" in said
 
 
 @pytest.mark.parametrize(
@@ -192,6 +226,34 @@ def test_broken_pictures_are_named(
     assert complaint in refused(node, int8, str(picture))
 
 
+def test_one_that_can_not_be_read_does_not_keep_the_others(node: str, int8: Path) -> None:
+    files = ["nothing", "golden", "golden/grey.pgm"]
+    done = run([node, "classify.mjs", "--top", "2", *files], int8, expect=2)
+    assert done.stderr.splitlines() == [
+        "nothing does not exist: name the file of a picture",
+        "golden is a folder: name the file of a picture",
+    ]
+    assert done.stdout.startswith("golden/grey.pgm\n")
+    assert len(done.stdout.splitlines()) == 3
+
+
+PROGRAMS = ("classify.mjs", "selftest.test.mjs", "trim.mjs", "examples/server.mjs")
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_how_a_program_is_used(node: str, int8: Path, program: str) -> None:
+    said = run([node, program, "--help"], int8).stdout
+    usage = said.splitlines()[0]
+    assert usage.startswith(f"usage: node {program}")
+    done = run([node, program, "--nonsense"], int8, expect=2)
+    assert (done.stdout, done.stderr) == ("", f"Unknown option '--nonsense'; {usage}\n")
+    if "[--threads N]" in usage:
+        done = run([node, program, "--threads", "100000", "x"], int8, expect=2)
+        assert done.stderr.startswith("--threads is 100000, not a whole number from 1 to 1024; ")
+    done = run([node, program, *(["x"] if program != "classify.mjs" else [])], int8, expect=2)
+    assert len(done.stderr.splitlines()) == 1
+
+
 _MISUSE = """
 import { openClassifier } from './index.mjs';
 const classifier = await openClassifier();
@@ -205,6 +267,11 @@ const calls = [
   () => classifier.classify({ data: [...data], width: 4, height: 4 }),
   () => classifier.classify(),
   () => classifier.classify(right, 0),
+  () => classifier.classifyBatch([right, { data, width: 4, height: 5 }]),
+  () => classifier.classifyBatch([right, undefined]),
+  () => classifier.classifyBatch(right),
+  () => openClassifier({ threads: 100000 }),
+  () => openClassifier({ sessionOptions: { intraOpNumThreads: -1 } }),
   () => classifier.close().then(() => classifier.classify(right)),
 ];
 for (const call of calls) {
@@ -222,6 +289,14 @@ def test_misuse_is_named(node: str, int8: Path) -> None:
         "ClassifierError: a picture is { data, width, height } with its bytes in a Uint8Array",
         "ClassifierError: a picture is { data, width, height } with its bytes in a Uint8Array",
         "ClassifierError: k is 0: ask for at least one class",
+        "ClassifierError: pictures[1]: a picture of 4x5 RGB pixels has 60 bytes, not 48",
+        "ClassifierError: pictures[1]: "
+        "a picture is { data, width, height } with its bytes in a Uint8Array",
+        "ClassifierError: a batch is an array of pictures",
+        "ClassifierError: threads is 100000: say how many CPUs a call may use, 1 to 1024, or 0 to "
+        "leave that to ONNX Runtime",
+        "ClassifierError: intraOpNumThreads is -1: say how many CPUs a call may use, 1 to 1024, or "
+        "0 to leave that to ONNX Runtime",
         "ClassifierError: the classifier is closed: open another one",
     ]
 

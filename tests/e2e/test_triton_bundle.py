@@ -24,6 +24,7 @@ import pytest
 
 from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.spec import BundleTarget
+from tests.support.array_nets import maps_model
 from tests.support.contract_nets import NETS
 from tests.support.tiny_model import save_colour_model
 from tests.support.triton_models import resizing_model, top_2_model
@@ -87,6 +88,7 @@ def served(resnet20_export: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         "top-2": top_2_model(folder / "top-2.onnx"),
         "fixed batch": save_colour_model(folder / "fixed.onnx", shape=(2, 3, 8, 8)).path,
         "any size": resizing_model(folder / "any-size.onnx"),
+        "arrays": maps_model(folder / "arrays.onnx"),
         **{name: make(folder / f"{name}.onnx") for name, make in NETS.items()},
     }
     bundles = {name: folder / name for name in models}
@@ -151,12 +153,33 @@ def client(bundle: Path, *arguments: object) -> subprocess.CompletedProcess[str]
     )
 
 
-@pytest.mark.parametrize("name", ["int8", "top-2", "fixed batch", "any size", *NETS])
+@pytest.mark.parametrize("name", ["int8", "top-2", "fixed batch", "any size", "arrays", *NETS])
 def test_the_self_test_passes(served: Served, name: str) -> None:
     done = client(served.bundles[name], "--self-test", "--url", served.url)
     assert done.returncode == 0, done.stderr + served.log.read_text(errors="replace")[-5000:]
-    assert done.stdout.startswith("PASS 7 cases; largest difference of a score ")
+    what = "value" if name == "arrays" else "score"
+    assert done.stdout.startswith(f"PASS 7 cases; largest difference of a {what} ")
     assert "7 inputs made here are equal" in done.stdout
+
+
+def test_arrays_are_shown_and_compared(served: Served, tmp_path: Path) -> None:
+    bundle = tmp_path / "arrays"
+    shutil.copytree(served.bundles["arrays"], bundle)
+    done = client(bundle, bundle / "golden/small.ppm", "--url", served.url)
+    lines = done.stdout.splitlines()
+    assert lines[1].startswith("  maps: 3 x 128 x 128, norm ")
+    assert lines[2].startswith("  colours: 3, norm ")
+
+    scores = bundle / "golden/grey.model.scores"
+    values = np.fromfile(scores, "<f4")
+    values[1000] += 0.5
+    values.tofile(scores)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["files"]["golden/grey.model.scores"] = hashlib.sha256(scores.read_bytes()).hexdigest()
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    done = client(bundle, "--self-test", "--url", served.url)
+    assert done.returncode == 1
+    assert "grey, alone: maps value 5000 is " in done.stderr
 
 
 def test_requests_ran_together_and_instances_were_warm(served: Served) -> None:

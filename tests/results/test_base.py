@@ -18,6 +18,7 @@ from resnet_deploy.results import (
     BenchSamples,
     BenchSubject,
     BudgetReport,
+    BundledRuntime,
     BundleReport,
     Change,
     Deployment,
@@ -219,7 +220,17 @@ BUNDLE = BundleReport(
     sizes={},
     cases=4,
     real_pictures=0,
-    tolerance=0.01,
+    runtimes=(
+        BundledRuntime(
+            name="ONNX Runtime",
+            made_with="1.31.1",
+            min_version="1.14",
+            threads=0,
+            spin=True,
+            options=(),
+            tolerance=0.01,
+        ),
+    ),
     commands=(),
 )
 TRAINING = TrainingResult(

@@ -26,9 +26,8 @@ class Built:
     @property
     def libraries(self) -> tuple[str, ...]:
         """What a program is linked with."""
-        folder = self.ort / "lib"
         static = str(self.folder / "build/libresnet_classifier.a")
-        return static, f"-L{folder}", "-lonnxruntime", f"-Wl,-rpath,{folder}", "-pthread"
+        return static, f"-Wl,-rpath,{self.ort / 'lib'}", "-ldl", "-pthread"
 
 
 def build(model: Path, folder: Path, ort: Path) -> Built:
@@ -41,7 +40,7 @@ def build(model: Path, folder: Path, ort: Path) -> Built:
         line = command.replace("/path/of/onnxruntime", str(ort))
         said = run(["sh", "-c", line], folder, CXXFLAGS=STRICT, CMAKE_BUILD_PARALLEL_LEVEL="2")
     library = shared_library(
-        folder / "build/libresnet_classifier.a", ort / "lib", folder.parent / "libclassifier.so"
+        folder / "build/libresnet_classifier.a", folder.parent / "libclassifier.so", ort / "lib"
     )
     return Built(folder=folder, report=report, said=said, ort=ort, library=library)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from tests.support.native_toolchain import run, tool
 
-BAD_ARGUMENT, BAD_IMAGE, BAD_BUNDLE, OLD_ONNXRUNTIME = -1, -2, -3, -4
+BAD_ARGUMENT, BAD_IMAGE, BAD_BUNDLE = -1, -2, -3
 
 Pixels = NDArray[np.uint8]
 
@@ -40,6 +41,18 @@ class _Options(ctypes.Structure):
         ("threads", ctypes.c_int32),
         ("spin", ctypes.c_int32),
         ("model", ctypes.c_char_p),
+        ("runtime", ctypes.c_char_p),
+        ("xnnpack", ctypes.c_int32),
+    )
+
+
+class _Picture(ctypes.Structure):
+    _fields_ = (
+        ("rgb", ctypes.c_void_p),
+        ("size", ctypes.c_size_t),
+        ("width", ctypes.c_int32),
+        ("height", ctypes.c_int32),
+        ("stride", ctypes.c_size_t),
     )
 
 
@@ -52,11 +65,15 @@ class _Prediction(ctypes.Structure):
     )
 
 
-def shared_library(static: Path, ort_libraries: Path, target: Path) -> Path:
-    """Make ``target`` of the static library that CMake built, without compiling again."""
+def shared_library(static: Path, target: Path, *folders: Path) -> Path:
+    """Make ``target`` of the static library that CMake built, without compiling again.
+
+    It finds runtimes in ``folders``.
+    """
     whole = ("-Wl,--whole-archive", str(static), "-Wl,--no-whole-archive")
-    onnxruntime = (f"-L{ort_libraries}", "-lonnxruntime", f"-Wl,-rpath,{ort_libraries}")
-    command = [tool("g++", "g++"), "-shared", *whole, *onnxruntime, "-pthread", "-o", str(target)]
+    paths = (f"-Wl,-rpath,{folder}" for folder in folders)
+    libraries = ("-ldl", "-pthread")
+    command = [tool("g++", "g++"), "-shared", *whole, *paths, *libraries, "-o", str(target)]
     run(command, target.parent)
     return target
 
@@ -71,12 +88,14 @@ class NativeClassifier:
         *,
         files: tuple[bytes, bytes] | None = None,
         threads: int = 1,
+        runtime: str | None = None,
     ) -> None:
         self._library = ctypes.CDLL(str(library))
         self._library.resnet_last_error.restype = ctypes.c_char_p
-        self._library.resnet_label.restype = ctypes.c_char_p
+        for name in ("label", "runtime", "notice"):
+            getattr(self._library, f"resnet_{name}").restype = ctypes.c_char_p
         self._handle = ctypes.c_void_p()
-        options = ctypes.byref(_Options(threads, 0, None))
+        options = ctypes.byref(_Options(threads, 0, None, runtime.encode() if runtime else None))
         if files is not None:
             model, labels = files
             arguments = (model, ctypes.c_size_t(len(model)), labels, ctypes.c_size_t(len(labels)))
@@ -95,10 +114,60 @@ class NativeClassifier:
                 *self._picture(picture, **wrong), ctypes.c_int32(k), top, ctypes.byref(found)
             )
         )
-        return [
-            Prediction(one.index, one.score, one.probability, one.label.decode())
-            for one in top[: found.value]
-        ]
+        return _predictions(top[: found.value])
+
+    def classify_batch(self, pictures: Sequence[Pixels], k: int = 1) -> list[list[Prediction]]:
+        """Return the best classes of each RGB picture, of one call."""
+        dense = [np.ascontiguousarray(picture) for picture in pictures]
+        given = (_Picture * len(dense))(
+            *(
+                _Picture(pixels.ctypes.data, pixels.size, pixels.shape[1], pixels.shape[0], 0)
+                for pixels in dense
+            )
+        )
+        top = (_Prediction * (len(dense) * k))()
+        found = ctypes.c_int32(-1)
+        code = self._library.resnet_classify_batch(
+            self._handle,
+            given,
+            ctypes.c_size_t(len(dense)),
+            ctypes.c_int32(k),
+            top,
+            ctypes.byref(found),
+        )
+        assert code == 0 or found.value == 0
+        self._check(code)
+        return [_predictions(top[i * k : i * k + found.value]) for i in range(len(dense))]
+
+    def outputs(
+        self, picture: Pixels, *, count: int | None = None, less: int = 0
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return all outputs by name. ``less``: the last one gets so much less room."""
+        self._library.resnet_output_name.restype = ctypes.c_char_p
+        every = self._library.resnet_output_count(self._handle)
+        names = [self._library.resnet_output_name(self._handle, i).decode() for i in range(every)]
+        found = [np.empty(self.output_shape(i), np.float32) for i in range(every)]
+        sizes = [values.size for values in found]
+        sizes[-1] -= less
+        self._check(
+            self._library.resnet_outputs(
+                *self._picture(picture),
+                (ctypes.c_void_p * every)(*(values.ctypes.data for values in found)),
+                (ctypes.c_size_t * every)(*sizes),
+                ctypes.c_int32(every if count is None else count),
+            )
+        )
+        return dict(zip(names, found, strict=True))
+
+    def output_shape(self, index: int) -> tuple[int, ...]:
+        """Return the shape of an output for one picture."""
+        shape, rank = (ctypes.c_int64 * 8)(), ctypes.c_size_t()
+        self._check(
+            self._library.resnet_output_shape(
+                self._handle, ctypes.c_int32(index), shape, ctypes.c_size_t(8), ctypes.byref(rank)
+            )
+        )
+        return tuple(shape[: rank.value])
 
     def scores(self, picture: Pixels) -> NDArray[np.float32]:
         """Return the network's first output."""
@@ -113,6 +182,18 @@ class NativeClassifier:
             )
         )
         return values[: needed.value]
+
+    @property
+    def runtime(self) -> str:
+        """What runs the network."""
+        said: bytes = self._library.resnet_runtime(self._handle)
+        return said.decode()
+
+    @property
+    def notice(self) -> str:
+        """Why that is not the first choice."""
+        said: bytes = self._library.resnet_notice(self._handle)
+        return said.decode()
 
     def label(self, index: int) -> str | None:
         """Return the name of a class; None where there is none."""
@@ -137,3 +218,10 @@ class NativeClassifier:
     def _check(self, code: int) -> None:
         if code != 0:
             raise CallError(code, self._library.resnet_last_error().decode())
+
+
+def _predictions(found: Iterable[Any]) -> list[Prediction]:
+    return [
+        Prediction(named.index, named.score, named.probability, named.label.decode())
+        for named in found
+    ]

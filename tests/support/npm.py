@@ -31,15 +31,17 @@ def modules(packages: Mapping[str, str]) -> Path:
     Link to it, or put what uses it beside it; don't change it. No package runs a script of its own.
     """
     wanted = json.dumps({"private": True, "dependencies": dict(packages)}, sort_keys=True)
-    kept = cache_folder() / "npm" / hashlib.sha256(wanted.encode()).hexdigest()[:16]
-    if not kept.is_dir():
-        _install(wanted, kept)
-    return kept / "node_modules"
+    return _kept("install", {"package.json": wanted}) / "node_modules"
 
 
-def link_modules(folder: Path, packages: Mapping[str, str]) -> None:
-    """Give ``folder`` the ``node_modules`` that ``npm install`` would put there."""
-    (folder / "node_modules").symlink_to(modules(packages), target_is_directory=True)
+def ci(folder: Path) -> None:
+    """Give ``folder`` the ``node_modules`` that ``npm ci`` puts there by its lockfile.
+
+    It is a link: that is done once for each lockfile.
+    """
+    wanted = {name: (folder / name).read_text() for name in ("package.json", "package-lock.json")}
+    kept = _kept("ci", wanted)
+    (folder / "node_modules").symlink_to(kept / "node_modules", target_is_directory=True)
 
 
 def run(
@@ -60,16 +62,28 @@ def run(
     return done
 
 
-def _install(wanted: str, kept: Path) -> None:
+def _kept(command: str, wanted: Mapping[str, str]) -> Path:
+    """Return a folder of the files ``wanted``, by name, in which npm ran ``command`` once."""
+    key = hashlib.sha256("".join(wanted.values()).encode()).hexdigest()[:16]
+    kept = cache_folder() / "npm" / key
+    if not kept.is_dir():
+        _install(command, wanted, kept)
+    return kept
+
+
+def _install(command: str, wanted: Mapping[str, str], kept: Path) -> None:
     npm = _tool("npm", "npm")
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".install-") as name:
         scratch = Path(name) / "packages"
         scratch.mkdir()
-        (scratch / "package.json").write_text(wanted, encoding="utf-8")
-        options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock")
+        for file, text in wanted.items():
+            (scratch / file).write_text(text, encoding="utf-8")
+        options = ["--ignore-scripts", "--no-audit", "--no-fund"]
+        if command == "install":
+            options.append("--no-package-lock")
         done = subprocess.run(
-            [npm, "install", *options],
+            [npm, command, *options],
             cwd=scratch,
             capture_output=True,
             text=True,
@@ -77,7 +91,7 @@ def _install(wanted: str, kept: Path) -> None:
             check=False,
         )
         if done.returncode != 0:
-            _unavailable(f"npm can't install {wanted}: {done.stderr[-500:]}")
+            _unavailable(f"npm {command} failed in {scratch}: {done.stderr[-500:]}")
         try:
             scratch.rename(kept)
         except OSError:

@@ -6,7 +6,7 @@ import shlex
 
 from resnet_deploy.report.document import Document, Notes, Section, Table
 from resnet_deploy.report.words import file_name, megabytes, whole
-from resnet_deploy.results import BundleReport
+from resnet_deploy.results import BundledRuntime, BundleReport
 
 
 def view(bundle: BundleReport) -> Document:
@@ -15,8 +15,9 @@ def view(bundle: BundleReport) -> Document:
     lines = (
         f"wrote {bundle.folder}  {bundle.target}, {len(bundle.sizes)} files, "
         f"{megabytes(sum(bundle.sizes.values()))}",
-        f"{bundle.cases} golden cases{real}; scores may differ by {bundle.tolerance:g} of the "
-        "largest",
+        _runs_on(bundle),
+        f"{bundle.cases} golden cases{real}; scores may differ by {_bounds(bundle.runtimes)} of "
+        "the largest",
         *(f"note  {note}" for note in bundle.notes),
     )
     files = Table.of(
@@ -34,3 +35,25 @@ def view(bundle: BundleReport) -> Document:
         ),
         steps=seen if bundle.commands else (),
     )
+
+
+def _runs_on(bundle: BundleReport) -> str:
+    """Return what runs the network, with what, and why."""
+    first, *others = bundle.runtimes
+    how = [f"{first.threads} thread{'s' * (first.threads != 1)}"] if first.threads else []
+    how += [] if first.spin else ["without spinning"]
+    how += [f"{key}={value}" for key, value in first.options]
+    known = f" ({', '.join(how)})" if how else ""
+    rest = "".join(f", or {_release(other)} where that is missing" for other in others)
+    return f"runs on {_release(first)}{known}{rest}; {bundle.why}"
+
+
+def _release(runtime: BundledRuntime) -> str:
+    return f"{runtime.name} {runtime.min_version} or later"
+
+
+def _bounds(runtimes: tuple[BundledRuntime, ...]) -> str:
+    """Return how far scores may be from the recorded ones, by runtime where that differs."""
+    if len({runtime.tolerance for runtime in runtimes}) == 1:
+        return f"{runtimes[0].tolerance:g}"
+    return " or ".join(f"{runtime.tolerance:g} ({runtime.name})" for runtime in runtimes)

@@ -108,7 +108,7 @@ int main(int argc, char **argv) {
   if (argc != 3) return 2;
   const int calls = std::atoi(argv[2]);
   resnet_classifier *classifier = nullptr;
-  const resnet_options options{1, 0, nullptr};
+  const resnet_options options{1, 0, nullptr, nullptr, 0};
   expect(resnet_open("/nowhere", nullptr, &classifier) == RESNET_BAD_BUNDLE, "no bundle");
   expect(resnet_open(argv[1], &options, &classifier) == RESNET_OK, "open");
 

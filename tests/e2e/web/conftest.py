@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -48,9 +47,8 @@ def server_root(
         dataset=dataset,
         count=_REAL_PICTURES,
     )
-    assert report.commands == ("npm install", "npm start")
-    package = json.loads((bundle / "package.json").read_text())
-    npm.link_modules(bundle, package["dependencies"])
+    assert report.commands == ("npm ci", "npm start")
+    npm.ci(bundle)
     npm.run(["npm", "run", "postinstall"], bundle)
     assert {file.name for file in (bundle / "vendor").iterdir()} == _RUNTIME
     return folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from tests.support.web_pages import clean, verdict_of
 def test_the_selftest_passes(net: str, browser: Browser, tmp_path: Path) -> None:
     folder = tmp_path / "site"
     pack(NETS[net](tmp_path / f"{net}.onnx"), BundleTarget.WEB, folder)
-    npm.link_modules(folder, json.loads((folder / "package.json").read_text())["dependencies"])
+    npm.ci(folder)
     npm.run(["npm", "run", "postinstall"], folder)
     with serve(tmp_path, "site") as site:
         tab = browser.open(f"{site.address}/selftest.html")

@@ -2,9 +2,10 @@
 // The network and what is around it, on whichever ONNX Runtime is handed in: onnxruntime-node or
 // onnxruntime-web.
 
-import { ClassifierError } from './errors.mjs';
+import { ClassifierError, oneLine } from './errors.mjs';
 import { checkModel, checkRuntime, createSession } from './loading.mjs';
-import { prepare } from './preprocess.mjs';
+import { outputsOf } from './outputs.mjs';
+import { checkPicture, prepare } from './preprocess.mjs';
 
 /** @typedef {typeof import('onnxruntime-common')} Ort */
 /** @typedef {import('onnxruntime-common').InferenceSession} InferenceSession */
@@ -13,6 +14,7 @@ import { prepare } from './preprocess.mjs';
 /** @typedef {import('./types.d.mts').Contract} Contract */
 /** @typedef {import('./types.d.mts').Input} Input */
 /** @typedef {import('./types.d.mts').Network} Network */
+/** @typedef {import('./types.d.mts').Output} Output */
 /** @typedef {import('./types.d.mts').Picture} Picture */
 /** @typedef {import('./types.d.mts').Prediction} Prediction */
 
@@ -30,6 +32,12 @@ import { prepare } from './preprocess.mjs';
  * @property {SessionOptions} [sessionOptions]
  * @property {Pick<SubtleCrypto, 'digest'>} [subtle]
  */
+
+/** The most values of pictures that the network is given at once: 8 of 224x224 pixels in RGB. */
+const MOST_VALUES = 8 * 224 * 224 * 3;
+
+/** The most pictures that it is given at once: more gain nothing, even of small ones. */
+const MOST_PICTURES = 64;
 
 /**
  * Tells what is on a picture.
@@ -113,8 +121,48 @@ export class Classifier {
    * @throws {ClassifierError} The picture's size does not fit its bytes, or `k` is not positive.
    */
   async classify(picture, k = 5) {
+    this.#checkClasses();
     checkCount(k);
     return this.rank(await this.answer(picture), k);
+  }
+
+  /**
+   * Returns the `k` likeliest classes of each picture, in their order, as {@link classify} does.
+   *
+   * The network takes some at a time, so that memory does not grow with their number.
+   *
+   * @param {readonly Picture[]} pictures RGB, each of any size.
+   * @param {number} [k]
+   * @returns {Promise<Prediction[][]>}
+   * @throws {ClassifierError} The network takes a fixed number of pictures; one of these can't be
+   *   classified, and which; `k` is not positive.
+   */
+  async classifyBatch(pictures, k = 5) {
+    this.#checkClasses();
+    checkCount(k);
+    return (await this.answerBatch(pictures)).map((answer) => this.rank(answer, k));
+  }
+
+  /**
+   * Returns the arrays that the network gives for a picture, such as feature maps or an embedding.
+   *
+   * @param {Picture} picture RGB of any size.
+   * @returns {Promise<readonly Output[]>} In the order of `contract.outputs`.
+   * @throws {ClassifierError} The picture's size does not fit its bytes.
+   */
+  async outputs(picture) {
+    return (await this.answer(picture)).outputs;
+  }
+
+  /**
+   * Returns the arrays for each picture, in their order, as {@link outputs} does.
+   *
+   * @param {readonly Picture[]} pictures RGB, each of any size.
+   * @returns {Promise<Array<readonly Output[]>>}
+   * @throws {ClassifierError} As {@link answerBatch}.
+   */
+  async outputsBatch(pictures) {
+    return (await this.answerBatch(pictures)).map((answer) => answer.outputs);
   }
 
   /**
@@ -125,7 +173,30 @@ export class Classifier {
    * @throws {ClassifierError} The picture's size does not fit its bytes.
    */
   async answer(picture) {
-    return this.#inTurn(() => this.#infer(this.prepare(picture)));
+    return this.#inTurn(async () => (await this.#infer([this.prepare(picture)]))[0]);
+  }
+
+  /**
+   * Returns what the network says to each picture, in their order.
+   *
+   * @param {readonly Picture[]} pictures RGB, each of any size.
+   * @returns {Promise<Answer[]>}
+   * @throws {ClassifierError} The network takes a fixed number of pictures, or one of these can't
+   *   be classified: all are looked at before the first one runs.
+   */
+  async answerBatch(pictures) {
+    const { contract, network } = this.#parts;
+    if (contract.batch !== null) {
+      const call = contract.numClasses > 0 ? 'classify' : 'outputs';
+      const takes = contract.batch === 1 ? '1 picture' : `${contract.batch} pictures`;
+      throw new ClassifierError(
+        `${network.file} takes ${takes} at a time: call ${call}() for each, or bundle a file ` +
+          'that was exported without --batch-size',
+      );
+    }
+    if (!Array.isArray(pictures)) throw new ClassifierError('a batch is an array of pictures');
+    pictures.forEach((picture, index) => inBatch(index, () => checkPicture(picture)));
+    return this.#inTurn(() => this.#inChunks([...pictures]));
   }
 
   /**
@@ -146,7 +217,7 @@ export class Classifier {
    * @returns {Promise<Answer>}
    */
   async run(input) {
-    return this.#inTurn(() => this.#infer(input));
+    return this.#inTurn(async () => (await this.#infer([input]))[0]);
   }
 
   /**
@@ -158,6 +229,7 @@ export class Classifier {
    * @throws {ClassifierError} `k` is not positive.
    */
   rank({ scores, classes }, k = 5) {
+    this.#checkClasses();
     checkCount(k);
     const probabilities = this.#parts.contract.outputKind === 'logits' ? softmax(scores) : scores;
     const order = [...scores.keys()].sort((a, b) => scores[b] - scores[a] || a - b);
@@ -180,6 +252,16 @@ export class Classifier {
     await freed;
   }
 
+  /** @throws {ClassifierError} The network gives arrays, and so names no class. */
+  #checkClasses() {
+    const { contract, network } = this.#parts;
+    if (contract.numClasses > 0) return;
+    const names = contract.outputs.map(({ name }) => name).join(', ');
+    throw new ClassifierError(
+      `${network.file} gives ${contract.outputKind} (${names}), not classes: call outputs()`,
+    );
+  }
+
   /**
    * Runs `task` once all earlier ones are over, however they ended.
    *
@@ -197,29 +279,85 @@ export class Classifier {
   }
 
   /**
-   * @param {Input} input
-   * @returns {Promise<Answer>}
+   * Runs the network on a few pictures at a time, all of one shape.
+   *
+   * @param {readonly Picture[]} pictures
+   * @returns {Promise<Answer[]>}
    */
-  async #infer(input) {
-    const { ort, contract, network } = this.#parts;
-    const images = contract.batch ?? 1;
-    const tensor = new ort.Tensor(contract.inputDtype, repeated(input.data, images), [
-      images,
-      ...input.shape,
-    ]);
-    const outputs = await this.#session.run({ [this.#session.inputNames[0]]: tensor });
-    const [scores, classes] = this.#session.outputNames.map((name) => outputs[name].data);
-    const count = contract.k || contract.numClasses;
-    if (!(scores instanceof Float32Array) || scores.length !== count * images) {
-      throw new ClassifierError(`${network.file} does not give ${count} scores per picture`);
-    }
-    if (!scores.every(Number.isFinite)) {
-      throw new ClassifierError(`${network.file} gives NaN or infinity: its weights are broken`);
-    }
-    return {
-      scores: scores.slice(0, count),
-      classes: contract.k ? Int32Array.from(Array.from(classes.slice(0, count), Number)) : null,
+  async #inChunks(pictures) {
+    /** @type {Answer[]} */
+    const answers = [];
+    /** @type {Input[]} */
+    let chunk = [];
+    const flush = async () => {
+      if (chunk.length > 0) answers.push(...(await this.#infer(chunk)));
+      chunk = [];
     };
+    for (const [index, picture] of pictures.entries()) {
+      const input = inBatch(index, () => this.prepare(picture));
+      const full = (chunk.length + 1) * input.data.length > MOST_VALUES;
+      const other = chunk.length > 0 && String(chunk[0].shape) !== String(input.shape);
+      if (full || other || chunk.length === MOST_PICTURES) await flush();
+      chunk.push(input);
+    }
+    await flush();
+    return answers;
+  }
+
+  /**
+   * @param {import('onnxruntime-common').Tensor} tensor
+   * @returns {ReturnType<InferenceSession['run']>}
+   */
+  async #outputs(tensor) {
+    try {
+      return await this.#session.run({ [this.#session.inputNames[0]]: tensor });
+    } catch (error) {
+      throw new ClassifierError(
+        `${this.#parts.network.file} can't be run on ${tensor.dims.join('x')}: ${oneLine(error)}`,
+        { cause: error },
+      );
+    }
+  }
+
+  /**
+   * @param {readonly Input[]} inputs At least one, all of one shape; one where the batch is fixed.
+   * @returns {Promise<Answer[]>}
+   */
+  async #infer(inputs) {
+    const { ort, contract, network } = this.#parts;
+    const images = contract.batch ?? inputs.length;
+    const tensor = new ort.Tensor(contract.inputDtype, joined(inputs, images), [
+      images,
+      ...inputs[0].shape,
+    ]);
+    const outputs = await this.#outputs(tensor);
+    const each = outputsOf(outputs, contract, network, images, inputs.length);
+    const classes = contract.k ? outputs[this.#session.outputNames[1]].data : [];
+    return each.map((arrays, index) => {
+      const [from, to] = [index * contract.k, (index + 1) * contract.k];
+      return {
+        outputs: arrays,
+        scores: contract.numClasses > 0 ? arrays[0].data : new Float32Array(0),
+        classes: contract.k ? Int32Array.from(Array.from(classes.slice(from, to), Number)) : null,
+      };
+    });
+  }
+}
+
+/**
+ * Returns what `look` does, whose error says which picture of a batch it is about.
+ *
+ * @template T
+ * @param {number} index
+ * @param {() => T} look
+ * @returns {T}
+ */
+function inBatch(index, look) {
+  try {
+    return look();
+  } catch (error) {
+    if (!(error instanceof ClassifierError)) throw error;
+    throw new ClassifierError(`pictures[${index}]: ${error.message}`, { cause: error });
   }
 }
 
@@ -233,18 +371,20 @@ function checkCount(k) {
 }
 
 /**
- * Returns `values` `times` times, as a batch that can't be smaller takes one picture.
+ * Returns the values of all inputs; the last one fills a batch that can't be smaller.
  *
- * @template {Float32Array | Uint8Array} T
- * @param {T} values
- * @param {number} times
- * @returns {T}
+ * @param {readonly Input[]} inputs
+ * @param {number} images
+ * @returns {Input['data']}
  */
-function repeated(values, times) {
-  if (times === 1) return values;
-  const Values = /** @type {new (length: number) => T} */ (values.constructor);
-  const all = new Values(values.length * times);
-  for (let i = 0; i < times; i++) all.set(values, i * values.length);
+function joined(inputs, images) {
+  const [{ data }] = inputs;
+  if (images === 1) return data;
+  const length = data.length * images;
+  const all = data instanceof Float32Array ? new Float32Array(length) : new Uint8Array(length);
+  for (let i = 0; i < images; i++) {
+    all.set(inputs[Math.min(i, inputs.length - 1)].data, i * data.length);
+  }
   return all;
 }
 

@@ -10,3 +10,14 @@ export class ClassifierError extends Error {
     this.name = 'ClassifierError';
   }
 }
+
+/**
+ * Returns what an error says in one line.
+ *
+ * @param {unknown} error
+ * @returns {string}
+ */
+export function oneLine(error) {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.split(/\s*\n\s*/).filter(Boolean).join('; ');
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is checked before a network runs.
 
-import { ClassifierError } from './errors.mjs';
+import { ClassifierError, oneLine } from './errors.mjs';
 
 /** @typedef {typeof import('onnxruntime-common')} Ort */
 /** @typedef {import('onnxruntime-common').InferenceSession} InferenceSession */
@@ -9,6 +9,24 @@ import { ClassifierError } from './errors.mjs';
 /** @typedef {import('./types.d.mts').Contract} Contract */
 /** @typedef {import('./types.d.mts').Network} Network */
 /** @typedef {Pick<SubtleCrypto, 'digest'>} Subtle */
+
+/** More threads than any machine has CPUs: each takes memory, and time to start. */
+export const MOST_THREADS = 1024;
+
+/**
+ * @param {unknown} threads Asked for; undefined and 0 leave the number to ONNX Runtime.
+ * @param {string} [name] What to call it in errors.
+ * @throws {ClassifierError} It is no number of threads.
+ */
+export function checkThreads(threads, name = 'threads') {
+  if (threads === undefined) return;
+  if (!(Number.isInteger(threads) && 0 <= Number(threads) && Number(threads) <= MOST_THREADS)) {
+    throw new ClassifierError(
+      `${name} is ${threads}: say how many CPUs a call may use, 1 to ${MOST_THREADS}, or 0 to ` +
+        'leave that to ONNX Runtime',
+    );
+  }
+}
 
 /**
  * @param {Ort} ort
@@ -69,14 +87,15 @@ export async function checkModel(model, network, subtle) {
  * @param {Network} network
  * @param {SessionOptions | undefined} sessionOptions
  * @returns {Promise<InferenceSession>}
- * @throws {ClassifierError} ONNX Runtime can't load them.
+ * @throws {ClassifierError} ONNX Runtime can't load them, or the options ask for too many threads.
  */
 export async function createSession(ort, model, network, sessionOptions) {
+  checkThreads(sessionOptions?.intraOpNumThreads, 'intraOpNumThreads');
+  checkThreads(sessionOptions?.interOpNumThreads, 'interOpNumThreads');
   try {
     return await ort.InferenceSession.create(model, sessionOptions);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ClassifierError(`ONNX Runtime can't load ${network.file}: ${reason}`, {
+    throw new ClassifierError(`ONNX Runtime can't load ${network.file}: ${oneLine(error)}`, {
       cause: error,
     });
   }

@@ -8,12 +8,13 @@ import { readNetpbm } from './netpbm.mjs';
 /** @typedef {import('./types.d.mts').GoldenCase} GoldenCase */
 /** @typedef {import('./types.d.mts').Input} Input */
 /** @typedef {import('./types.d.mts').Manifest} Manifest */
+/** @typedef {import('./types.d.mts').Output} Output */
 /** @typedef {import('./types.d.mts').Verdict} Verdict */
 
 /**
  * What is tested: a `Classifier`, of which no more than this is used.
  *
- * @typedef {Pick<import('./classifier.mjs').Classifier, 'network' | 'prepare' | 'rank' | 'run'>} Tested
+ * @typedef {Pick<import('./classifier.mjs').Classifier, 'contract' | 'network' | 'prepare' | 'rank' | 'run'>} Tested
  */
 
 /**
@@ -37,7 +38,7 @@ export async function* goldenResults(classifier, manifest, read) {
       yield await checked(classifier, golden, read);
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      yield result(classifier, golden, Infinity, Infinity, message);
+      yield result(classifier, golden, Infinity, Infinity, message, false);
     }
   }
 }
@@ -54,6 +55,7 @@ export function verdict(results, classifier) {
   const scoreDifference = Math.max(0, ...results.map((result) => result.scoreDifference));
   const first = results.find((result) => !result.ok);
   const { precision, tolerance } = classifier.network;
+  const hasClasses = classifier.contract.numClasses > 0;
   const onlyScores = results.every((result) => result.inputDifference === 0);
   const numbers = { cases: results.length, inputDifference, scoreDifference };
   if (first !== undefined || results.length === 0) {
@@ -62,9 +64,25 @@ export function verdict(results, classifier) {
     return { passed: false, ...numbers, message: `FAIL ${what}`, hint };
   }
   const message =
-    `PASS ${results.length} cases of ${classifier.network.file}: inputs are equal, scores differ ` +
-    `by at most ${brief(scoreDifference)} of the largest (allowed: ${tolerance})`;
+    `PASS ${results.length} cases of ${classifier.network.file}: inputs are equal, ` +
+    `${hasClasses ? 'scores' : 'values'} differ by at most ${brief(scoreDifference)} of the ` +
+    `largest (allowed: ${tolerance})${hasClasses ? `, ${classesEqual(results)}` : ''}`;
   return { passed: true, ...numbers, message, hint: '' };
+}
+
+/**
+ * Returns in words in how many of the cases, which all passed, the best class was compared.
+ *
+ * @param {readonly CaseResult[]} results
+ * @returns {string}
+ */
+function classesEqual(results) {
+  const decided = results.filter((result) => result.decided).length;
+  const open = results.length - decided;
+  if (open === 0) return `classes equal in all ${decided}`;
+  const close = `${open} ${open === 1 ? 'is' : 'are'} too close to call`;
+  if (decided === 0) return `classes not compared (all ${close})`;
+  return `classes equal in all ${decided} cases that decide one (${close})`;
 }
 
 const INT8_HINT =
@@ -85,14 +103,10 @@ async function checked(classifier, golden, read) {
   const input = classifier.prepare(picture);
   const wanted = recordedInput(await read(golden.input), golden, input);
   const answer = await classifier.run(input);
-  const scores = floats(await read(recorded.scores));
-  if (scores.length !== answer.scores.length) {
-    throw new Error(`${recorded.scores} has ${scores.length} scores, not ${answer.scores.length}`);
-  }
-  const largest = scores.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
   const inputs = furthest(input.data, wanted);
-  const outputs = furthest(answer.scores, scores);
-  const relative = outputs.difference / (largest || 1);
+  const { relative, what } = furthestOutput(
+    classifier, answer.outputs, floats(await read(recorded.scores)), recorded.scores,
+  );
   const { tolerance } = classifier.network;
   let message = '';
   if (inputs.difference !== 0) {
@@ -100,16 +114,49 @@ async function checked(classifier, golden, read) {
       `input value ${position(inputs.at, input.shape)} is ${input.data[inputs.at]}, recorded ` +
       `${wanted[inputs.at]}; ${inputs.count} of ${wanted.length} differ`;
   } else if (!(relative <= tolerance)) {
-    message =
-      `score ${outputs.at} is ${answer.scores[outputs.at]}, recorded ${scores[outputs.at]}: ` +
-      `${brief(relative)} of the largest, allowed ${tolerance}`;
+    message = `${what}: ${brief(relative)} of the largest, allowed ${tolerance}`;
   } else if (recorded.top1_is_decided) {
     const [best] = classifier.rank(answer, 1);
     if (best.index !== recorded.top1) {
       message = `the best class is ${best.index}, recorded ${recorded.top1}`;
     }
   }
-  return result(classifier, golden, inputs.difference, relative, message);
+  return result(
+    classifier, golden, inputs.difference, relative, message, recorded.top1_is_decided,
+  );
+}
+
+/**
+ * Returns by how much of its largest value an output is off, and where: of the one that is furthest.
+ *
+ * @param {Tested} classifier
+ * @param {readonly Output[]} outputs
+ * @param {Float32Array} recorded Of each output a part, one after the other.
+ * @param {string} file
+ */
+function furthestOutput({ contract }, outputs, recorded, file) {
+  const steps = contract.outputs.map(({ every }) => every);
+  const sizes = outputs.map(({ data }, index) => Math.ceil(data.length / steps[index]));
+  const size = sizes.reduce((a, b) => a + b, 0);
+  if (recorded.length !== size) {
+    const what = contract.numClasses > 0 ? 'scores' : 'values';
+    throw new Error(`${file} has ${recorded.length} ${what}, not ${size}`);
+  }
+  let start = 0;
+  let worst = { relative: 0, what: '' };
+  for (const [index, { name, shape, data }] of outputs.entries()) {
+    const wanted = recorded.subarray(start, (start += sizes[index]));
+    const every = steps[index];
+    const found = every === 1 ? data : wanted.map((_, place) => data[place * every]);
+    const { difference, at } = furthest(found, wanted);
+    const largest = wanted.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+    const relative = difference / (largest || 1);
+    if (relative <= worst.relative) continue;
+    const where =
+      contract.numClasses > 0 ? `score ${at}` : `${name} value ${position(at * every, shape)}`;
+    worst = { relative, what: `${where} is ${found[at]}, recorded ${wanted[at]}` };
+  }
+  return worst;
 }
 
 /**
@@ -118,12 +165,14 @@ async function checked(classifier, golden, read) {
  * @param {number} inputDifference
  * @param {number} scoreDifference
  * @param {string} message
+ * @param {boolean} decided
  * @returns {CaseResult}
  */
-function result(classifier, golden, inputDifference, scoreDifference, message) {
+function result(classifier, golden, inputDifference, scoreDifference, message, decided) {
   const { name } = golden;
   const network = classifier.network.file;
-  return { name, network, ok: message === '', inputDifference, scoreDifference, message };
+  const ok = message === '';
+  return { name, network, ok, inputDifference, scoreDifference, decided, message };
 }
 
 /**

@@ -17,9 +17,23 @@ export interface Input {
   readonly shape: readonly number[];
 }
 
+/** An array that the network gives for one picture. */
+export interface Output {
+  readonly name: string;
+  /** Without the batch; of a classifier `[classes]`. */
+  readonly shape: readonly number[];
+  /** In C order: the last dimension is the one whose values are side by side. */
+  readonly data: Float32Array;
+}
+
 /** What the network says to one picture. */
 export interface Answer {
-  /** One value per class; of a network that names its best K classes, one for each of these. */
+  /** All its float32 arrays, in the order of `contract.outputs`. */
+  readonly outputs: readonly Output[];
+  /**
+   * One value per class; of a network that names its best K classes, one for each of these; of one
+   * that gives features or an embedding none.
+   */
   readonly scores: Float32Array;
   /** The classes that `scores` belong to; null where it has one value per class, in order. */
   readonly classes: Int32Array | null;
@@ -77,19 +91,31 @@ export interface Contract {
   readonly name: string;
   /** The model, and behind it the alternative where there is one. */
   readonly networks: readonly Network[];
-  readonly labelsFile: string;
+  /** Null where there are no classes. */
+  readonly labelsFile: string | null;
   readonly inputDtype: 'float32' | 'uint8';
   /** Of one picture; empty where the network takes any size. */
   readonly inputShape: readonly number[];
   /** How many pictures at a time; null: any number. */
   readonly batch: number | null;
   readonly preprocess: Preprocess;
-  readonly outputKind: 'logits' | 'softmax' | 'top-k';
+  readonly outputKind: 'logits' | 'softmax' | 'top-k' | 'embedding' | 'features';
+  /** The float32 arrays for one picture; of `every` how many of their values one is recorded. */
+  readonly outputs: ReadonlyArray<{
+    readonly name: string;
+    readonly shape: readonly number[];
+    readonly every: number;
+  }>;
+  /** 0 where it gives features or an embedding. */
   readonly numClasses: number;
   /** How many classes the network names; 0 where it has a value for each. */
   readonly k: number;
   /** The oldest ONNX Runtime that loads the files. */
   readonly minOnnxRuntime: string;
+  /** How many CPUs a call uses, as it was found where the network was tuned; 0: not known. */
+  readonly threads: number;
+  /** Further session options of ONNX Runtime, by its names, that were found there. */
+  readonly sessionConfig: Readonly<Record<string, string>>;
 }
 
 /** One picture in `manifest.json`, with what was recorded for it. */
@@ -103,10 +129,13 @@ export interface GoldenCase {
   readonly answers: ReadonlyArray<{
     /** File of the network. */
     readonly network: string;
-    /** File of the scores. */
+    /** What answered: ONNX Runtime here. */
+    readonly runtime: 'ort';
+    /** File of the scores, or of what is recorded of each array, one after the other. */
     readonly scores: string;
-    readonly top1: number;
-    readonly label: string;
+    /** Null where there are no classes. */
+    readonly top1: number | null;
+    readonly label: string | null;
     /** No difference within the tolerance can change the best class. */
     readonly top1_is_decided: boolean;
   }>;
@@ -127,6 +156,8 @@ export interface CaseResult {
   readonly inputDifference: number;
   /** max |score - recorded| / max |recorded|; infinite where there was none to compare. */
   readonly scoreDifference: number;
+  /** Its best class was compared: no difference within the tolerance could change it. */
+  readonly decided: boolean;
   /** What differs, by how much and where; empty where nothing does. */
   readonly message: string;
 }

@@ -1,19 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
-// node classify.mjs PICTURE.ppm ...: the likeliest classes of each picture.
+// The likeliest classes of each picture: node classify.mjs --help
 
-import { ClassifierError, openClassifier, readPicture } from './index.mjs';
+import { commandLine, misused, wholeNumber } from './command.mjs';
+import { ClassifierError, MOST_THREADS, contract, openClassifier, readPicture } from './index.mjs';
 
-const files = process.argv.slice(2);
+const USAGE = `usage: node classify.mjs [--top K] [--threads N] PICTURE ...
+
+Prints the likeliest classes of each picture, a binary PPM or PGM file.
+
+  --top K      how many classes (default: 5)
+  --threads N  how many CPUs a call may use (default: ONNX Runtime decides)
+  --help       this text
+
+It ends with 0, or with 2 where a picture could not be classified.`;
+
+const { values, positionals: files } = commandLine(USAGE, ['top', 'threads']);
+if (files.length === 0) misused(USAGE, 'no picture is named');
+const top = wholeNumber(USAGE, 'top', values.top, 1, contract.numClasses) ?? 5;
+const threads = wholeNumber(USAGE, 'threads', values.threads, 1, MOST_THREADS);
+
 try {
-  if (files.length === 0) throw new ClassifierError('usage: node classify.mjs PICTURE.ppm ...');
-  const classifier = await openClassifier();
-  for (const file of files) {
-    console.log(file);
-    for (const { label, probability } of await classifier.classify(await readPicture(file))) {
-      console.log(`  ${(100 * probability).toFixed(1).padStart(5)} %  ${label}`);
-    }
-  }
+  const classifier = await openClassifier({ threads });
+  for (const file of files) await classify(classifier, file).catch(failed);
 } catch (error) {
+  failed(error);
+}
+
+/**
+ * @param {import('./index.mjs').Classifier} classifier
+ * @param {string} file
+ */
+async function classify(classifier, file) {
+  const lines = (await classifier.classify(await readPicture(file), top)).map(
+    ({ label, probability }) => `  ${(100 * probability).toFixed(1).padStart(5)} %  ${label}`,
+  );
+  console.log([file, ...lines].join('\n'));
+}
+
+/** @param {unknown} error */
+function failed(error) {
   if (!(error instanceof ClassifierError)) throw error;
   console.error(error.message);
   process.exitCode = 2;

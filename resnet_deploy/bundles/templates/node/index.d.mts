@@ -6,11 +6,12 @@ import type {
   Contract,
   Input,
   Network,
+  Output,
   Picture,
   Prediction,
 } from './lib/types.d.mts';
 
-export type { Answer, Contract, Input, Network, Picture, Prediction };
+export type { Answer, Contract, Input, Network, Output, Picture, Prediction };
 
 /** An error that one line explains: what is wrong, where, what to do. */
 export declare class ClassifierError extends Error {}
@@ -39,8 +40,29 @@ export declare class Classifier {
    */
   classify(picture: Picture, k?: number): Promise<Prediction[]>;
 
-  /** Returns what the network says to a picture: a score per class. */
+  /**
+   * Returns the `k` likeliest classes of each picture, in their order, as `classify` does.
+   *
+   * The network takes some at a time, so that memory does not grow with their number. Rejects with a
+   * {@link ClassifierError} when the network takes a fixed number of pictures, or when one of these
+   * can't be classified: it says which, as in `pictures[3]: ...`.
+   */
+  classifyBatch(pictures: readonly Picture[], k?: number): Promise<Prediction[][]>;
+
+  /**
+   * Returns the arrays that the network gives for a picture, in the order of `contract.outputs`: all
+   * that there is where it gives features or an embedding, for which `classify` rejects.
+   */
+  outputs(picture: Picture): Promise<readonly Output[]>;
+
+  /** Returns the arrays for each picture; rejects as `classifyBatch` does. */
+  outputsBatch(pictures: readonly Picture[]): Promise<Array<readonly Output[]>>;
+
+  /** Returns what the network says to a picture: a score per class, or arrays. */
   answer(picture: Picture): Promise<Answer>;
+
+  /** Returns what the network says to each picture; rejects as `classifyBatch` does. */
+  answerBatch(pictures: readonly Picture[]): Promise<Answer[]>;
 
   /** Returns the input that a picture becomes, without running the network. */
   prepare(picture: Picture): Input;
@@ -59,9 +81,17 @@ export declare class Classifier {
 export interface OpenOptions {
   /** Where the model and the labels are, if not beside the module. */
   folder?: string;
-  /** For ONNX Runtime, such as `{ intraOpNumThreads: 1 }`. */
+  /**
+   * How many CPUs a call may use, up to {@link MOST_THREADS}; 0: ONNX Runtime decides. By default
+   * what was found where the network was tuned, `contract.threads`.
+   */
+  threads?: number;
+  /** For ONNX Runtime, such as `{ enableCpuMemArena: false }`. */
   sessionOptions?: InferenceSession.SessionOptions;
 }
+
+/** More threads are refused. */
+export declare const MOST_THREADS: number;
 
 /** What goes into the network of this bundle, and what comes out. */
 export declare const contract: Contract;
@@ -69,7 +99,8 @@ export declare const contract: Contract;
 /**
  * Opens the classifier of this bundle.
  *
- * Rejects with a {@link ClassifierError} when a file is missing, damaged or does not fit the others.
+ * Rejects with a {@link ClassifierError} when a file is missing, damaged or does not fit the others,
+ * and when `onnxruntime-node` is not installed.
  */
 export declare function openClassifier(options?: OpenOptions): Promise<Classifier>;
 

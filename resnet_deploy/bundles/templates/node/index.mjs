@@ -3,15 +3,15 @@ import { webcrypto } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import * as ort from 'onnxruntime-node';
 
 import { Classifier } from './lib/classifier.mjs';
 import { contract } from './lib/contract.mjs';
-import { ClassifierError } from './lib/errors.mjs';
+import { ClassifierError, oneLine } from './lib/errors.mjs';
 import { parseLabels } from './lib/labels.mjs';
+import { MOST_THREADS, checkThreads } from './lib/loading.mjs';
 import { readNetpbm } from './lib/netpbm.mjs';
 
-export { Classifier, ClassifierError, contract, readNetpbm };
+export { Classifier, ClassifierError, MOST_THREADS, contract, readNetpbm };
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 
@@ -20,14 +20,29 @@ const HERE = fileURLToPath(new URL('.', import.meta.url));
  *
  * @param {import('./index.mjs').OpenOptions} [options]
  * @returns {Promise<Classifier>}
- * @throws {ClassifierError} A file is missing, damaged or does not fit the others.
+ * @throws {ClassifierError} A file is missing, damaged or does not fit the others; onnxruntime-node
+ *   is not installed; that many threads are none.
  */
-export async function openClassifier({ folder = HERE, sessionOptions } = {}) {
-  const model = await bytesOf(folder, contract.networks[0].file);
-  const text = new TextDecoder().decode(await bytesOf(folder, contract.labelsFile));
-  const labels = parseLabels(text, contract);
-  const { subtle } = webcrypto;
-  return Classifier.open({ ort, model, contract, labels, sessionOptions, subtle });
+export async function openClassifier(options = {}) {
+  const { folder = HERE, threads = contract.threads, sessionOptions } = options;
+  checkThreads(threads);
+  const ort = await openRuntime();
+  const model = await bytesOf(join(folder, contract.networks[0].file), 'copy the whole bundle');
+  const labels = contract.labelsFile
+    ? await bytesOf(join(folder, contract.labelsFile), 'copy the whole bundle')
+    : new Uint8Array();
+  return Classifier.open({
+    ort,
+    model,
+    contract,
+    labels: parseLabels(new TextDecoder().decode(labels), contract),
+    sessionOptions: {
+      ...(threads && { intraOpNumThreads: threads }),
+      extra: contract.sessionConfig,
+      ...sessionOptions,
+    },
+    subtle: webcrypto.subtle,
+  });
 }
 
 /**
@@ -38,20 +53,41 @@ export async function openClassifier({ folder = HERE, sessionOptions } = {}) {
  * @throws {ClassifierError} There is no such file, or it is no such picture, or cut short.
  */
 export async function readPicture(path) {
-  return readNetpbm(await bytesOf('', path), path);
+  return readNetpbm(await bytesOf(path, 'name the file of a picture'), path);
+}
+
+/** @returns {Promise<typeof import('onnxruntime-node')>} */
+async function openRuntime() {
+  try {
+    return await import('onnxruntime-node');
+  } catch (error) {
+    const code = /** @type {NodeJS.ErrnoException} */ (error).code;
+    const where = `${process.platform}-${process.arch}`;
+    const missing =
+      code === 'ERR_MODULE_NOT_FOUND'
+        ? 'onnxruntime-node is not installed'
+        : `onnxruntime-node can't be loaded on ${where} (${oneLine(error)})`;
+    throw new ClassifierError(`${missing}: run "npm ci" in ${HERE}`, { cause: error });
+  }
 }
 
 /**
- * @param {string} folder
- * @param {string} file
+ * @param {string} path
+ * @param {string} hint What to do where there is no such file.
  * @returns {Promise<Uint8Array>}
  */
-async function bytesOf(folder, file) {
-  const path = join(folder, file);
+async function bytesOf(path, hint) {
   try {
     return await readFile(path);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ClassifierError(`cannot read ${path}: ${reason}`, { cause: error });
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    const what =
+      {
+        ENOENT: `${path} does not exist: ${hint}`,
+        ENOTDIR: `${path} does not exist: ${hint}`,
+        EISDIR: `${path} is a folder: ${hint}`,
+        EACCES: `${path} can't be read: you are not allowed to`,
+      }[String(code)] ?? `${path} can't be read: ${oneLine(error)}`;
+    throw new ClassifierError(what, { cause: error });
   }
 }

@@ -25,9 +25,23 @@ NS_ASSUME_NONNULL_BEGIN
 @interface NSData : NSObject <NSCopying>
 @property(readonly) NSUInteger length;
 @property(readonly, nullable) const void *bytes NS_RETURNS_INNER_POINTER;
+- (id)copy;
 @end
 
-@interface NSArray <__covariant Element> : NSObject <NSCopying>
+typedef struct {
+  unsigned long state;
+  id __unsafe_unretained _Nullable *_Nullable itemsPtr;
+  unsigned long *_Nullable mutationsPtr;
+  unsigned long extra[5];
+} NSFastEnumerationState;
+
+@protocol NSFastEnumeration
+- (NSUInteger)countByEnumeratingWithState:(NSFastEnumerationState *)state
+                                  objects:(id __unsafe_unretained _Nullable[_Nonnull])buffer
+                                    count:(NSUInteger)count;
+@end
+
+@interface NSArray <__covariant Element> : NSObject <NSCopying, NSFastEnumeration>
 @property(readonly) NSUInteger count;
 - (Element)objectAtIndexedSubscript:(NSUInteger)index;
 @end

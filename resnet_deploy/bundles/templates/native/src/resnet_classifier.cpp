@@ -74,6 +74,8 @@ resnet::Options options_of(const resnet_options *options) {
     made.threads = options->threads;
     made.spin = options->spin != 0;
     if (options->model != nullptr) made.model = options->model;
+    if (options->runtime != nullptr) made.runtime = options->runtime;
+    made.xnnpack = options->xnnpack != 0;
   }
   return made;
 }
@@ -86,7 +88,7 @@ void hand_over(const void *values, std::size_t count, std::size_t size, void *to
     throw resnet::Error(resnet::Code::bad_argument,
                         "the buffer is too small: " + std::to_string(count) + " is needed");
   }
-  std::memcpy(to, values, count * size);
+  if (count > 0) std::memcpy(to, values, count * size);
 }
 
 }  // namespace
@@ -108,9 +110,10 @@ int32_t resnet_open_memory(const void *model, size_t model_size, const char *lab
   return guarded([&] {
     need({made});
     *made = nullptr;
-    need({model, labels});
+    need({model});
+    if (resnet::bundle_contract.classes > 0) need({labels});
     const resnet::Files files{std::string_view(static_cast<const char *>(model), model_size),
-                              std::string_view(labels, labels_size)};
+                              std::string_view(labels, labels == nullptr ? 0 : labels_size)};
     *made = new resnet_classifier(files, options_of(options));
   });
 }
@@ -127,6 +130,83 @@ int32_t resnet_classify(resnet_classifier *classifier, const uint8_t *rgb, size_
     const resnet::Picture picture{rgb, size, width, height, stride};
     *found = static_cast<int32_t>(classifier->classifier.classify(
         picture, top, static_cast<std::size_t>(std::max(k, int32_t{0}))));
+  });
+}
+
+int32_t resnet_classify_batch(resnet_classifier *classifier, const resnet_picture *pictures,
+                              size_t count, int32_t k, resnet_prediction *top, int32_t *found) {
+  return guarded([&] {
+    need({found});
+    *found = 0;
+    need({classifier, pictures, top});
+    const auto picture_at = [pictures](std::size_t i) {
+      const resnet_picture &picture = pictures[i];
+      return resnet::Picture{picture.rgb, picture.size, picture.width, picture.height,
+                             picture.stride};
+    };
+    *found = static_cast<int32_t>(classifier->classifier.classify_every(
+        picture_at, count, top, static_cast<std::size_t>(std::max(k, int32_t{0}))));
+  });
+}
+
+const char *resnet_runtime(const resnet_classifier *classifier) {
+  return classifier == nullptr ? nullptr : classifier->classifier.runtime().c_str();
+}
+
+const char *resnet_notice(const resnet_classifier *classifier) {
+  return classifier == nullptr ? nullptr : classifier->classifier.notice().c_str();
+}
+
+int32_t resnet_output_count(const resnet_classifier *classifier) {
+  return classifier == nullptr ? 0 : static_cast<int32_t>(resnet::bundle_contract.output_count);
+}
+
+const char *resnet_output_name(const resnet_classifier *classifier, int32_t index) {
+  if (index < 0 || index >= resnet_output_count(classifier)) return nullptr;
+  return resnet::bundle_contract.outputs[index].name;
+}
+
+int32_t resnet_output_shape(const resnet_classifier *classifier, int32_t index, int64_t *shape,
+                            size_t capacity, size_t *rank) {
+  return guarded([&] {
+    need({classifier, shape, rank});
+    *rank = 0;
+    const int32_t count = resnet_output_count(classifier);
+    if (index < 0 || index >= count) {
+      throw resnet::Error(resnet::Code::bad_argument,
+                          "there is no output " + std::to_string(index) + ": the network has " +
+                              std::to_string(count));
+    }
+    const resnet::OutputInfo &info = resnet::bundle_contract.outputs[index];
+    hand_over(info.shape, info.rank, sizeof(int64_t), shape, capacity, rank);
+  });
+}
+
+int32_t resnet_outputs(resnet_classifier *classifier, const uint8_t *rgb, size_t size,
+                       int32_t width, int32_t height, size_t stride, float *const *outputs,
+                       const size_t *capacities, int32_t count) {
+  return guarded([&] {
+    need({classifier, outputs, capacities});
+    const auto wanted = static_cast<int32_t>(resnet::bundle_contract.output_count);
+    if (count != wanted) {
+      throw resnet::Error(resnet::Code::bad_argument,
+                          "room for " + std::to_string(count) + " outputs is given, there are " +
+                              std::to_string(wanted));
+    }
+    for (int32_t i = 0; i < count; ++i) {
+      need({outputs[i]});
+      const resnet::OutputInfo &info = resnet::bundle_contract.outputs[i];
+      if (capacities[i] < info.size) {
+        throw resnet::Error(resnet::Code::bad_argument,
+                            std::string("the buffer of ") + info.name + " is too small: " +
+                                std::to_string(info.size) + " floats are needed");
+      }
+    }
+    std::size_t next = 0;
+    classifier->classifier.outputs(
+        {rgb, size, width, height, stride}, [&](const resnet::Array &array) {
+          std::memcpy(outputs[next++], array.values, array.size * sizeof(float));
+        });
   });
 }
 
@@ -162,5 +242,3 @@ int32_t resnet_scores(resnet_classifier *classifier, const uint8_t *rgb, size_t 
         });
   });
 }
-
-const char *resnet_onnxruntime_version(void) { return resnet::onnxruntime_version(); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs every golden case: is the input the recorded one, to the last bit, and are the answers as
-// close to the recorded ones as the bundle promises? Prints PASS, or FAIL and the first case that
-// differs.
+// Runs every golden case, of every model file on every runtime of the bundle that this host has: is
+// the input the recorded one, to the last bit, and are the answers as close to the recorded ones as
+// the bundle promises? Prints PASS, or FAIL and the first case that differs.
 //
 //   selftest [FOLDER OF THE BUNDLE]
 #include <algorithm>
@@ -11,6 +11,8 @@
 #include <exception>
 #include <filesystem>
 #include <iterator>
+#include <limits>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,7 @@
 #include "resnet/files.hpp"
 #include "resnet/golden.hpp"
 #include "resnet/netpbm.hpp"
+#include "resnet/runtime.hpp"
 #include "resnet_classifier.h"
 
 #ifndef RESNET_BUNDLE_FOLDER
@@ -30,6 +33,11 @@ class Failure : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A runtime of the bundle is missing on this host, or too old.
+class Absent : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 std::string number(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.6g", value);
@@ -39,9 +47,13 @@ std::string number(double value) {
 /// A classifier that is closed whatever happens.
 class Opened {
  public:
-  Opened(const std::filesystem::path &folder, const char *model) {
-    const resnet_options options{0, 0, model};
-    check(resnet_open(resnet::utf8(folder).c_str(), &options, &classifier_));
+  Opened(const std::filesystem::path &folder, const char *model, const char *runtime) {
+    resnet_options options{};
+    options.model = model;
+    options.runtime = runtime;
+    const int32_t code = resnet_open(resnet::utf8(folder).c_str(), &options, &classifier_);
+    if (code == RESNET_NO_RUNTIME) throw Absent(resnet_last_error());
+    check(code);
   }
   ~Opened() { resnet_close(classifier_); }
   Opened(const Opened &) = delete;
@@ -61,12 +73,20 @@ class Opened {
     return made;
   }
 
-  std::vector<float> scores(const resnet::OwnedPicture &picture) const {
-    std::vector<float> made(static_cast<std::size_t>(resnet::bundle_contract.classes));
-    std::size_t needed = 0;
-    check(resnet_scores(classifier_, picture.rgb.data(), picture.rgb.size(), picture.width,
-                        picture.height, 0, made.data(), made.size(), &needed));
-    made.resize(needed);
+  std::vector<std::vector<float>> outputs(const resnet::OwnedPicture &picture) const {
+    std::vector<std::vector<float>> made;
+    std::vector<float *> places;
+    std::vector<std::size_t> sizes;
+    for (std::size_t i = 0; i < resnet::bundle_contract.output_count; ++i) {
+      made.emplace_back(resnet::bundle_contract.outputs[i].size);
+    }
+    for (std::vector<float> &values : made) {
+      places.push_back(values.data());
+      sizes.push_back(values.size());
+    }
+    check(resnet_outputs(classifier_, picture.rgb.data(), picture.rgb.size(), picture.width,
+                         picture.height, 0, places.data(), sizes.data(),
+                         static_cast<int32_t>(made.size())));
     return made;
   }
 
@@ -77,6 +97,8 @@ class Opened {
                           picture.height, 0, 1, &best, &found));
     return best.index;
   }
+
+  std::string runtime() const { return resnet_runtime(classifier_); }
 
   std::string label(int index) const {
     const char *text = resnet_label(classifier_, index);
@@ -117,28 +139,37 @@ void compare_inputs(const std::string &found, const std::string &recorded) {
                 number(should));
 }
 
-/// Returns max |difference| / max |recorded|. Throws Failure: it is above the tolerance.
-double compare_scores(const std::vector<float> &found, const std::vector<float> &recorded,
-                      const resnet::Model &model) {
-  if (found.size() != recorded.size()) {
-    throw Failure("there are " + std::to_string(found.size()) + " scores, recorded " +
-                  std::to_string(recorded.size()));
-  }
+/// How many values of an output are recorded.
+std::size_t recorded_size(const resnet::OutputInfo &info) {
+  return (info.size + info.every - 1) / info.every;
+}
+
+/// Compares one output with what is recorded of it. Returns max |difference| / max |recorded|.
+/// Throws Failure: it is above the tolerance.
+double compare_values(const std::vector<float> &found, const float *recorded,
+                      const resnet::OutputInfo &info, const resnet::Model &model,
+                      double tolerance) {
   double scale = 0, worst = 0;
   std::size_t where = 0;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    scale = std::max(scale, std::fabs(static_cast<double>(recorded[i])));
-    const double difference = std::fabs(static_cast<double>(found[i]) - recorded[i]);
-    if (!(difference <= worst)) {  // so that NaN counts
+  for (std::size_t i = 0; i < found.size(); i += info.every) {
+    const double wanted = recorded[i / info.every];
+    scale = std::max(scale, std::fabs(wanted));
+    double difference = std::fabs(static_cast<double>(found[i]) - wanted);
+    if (std::isnan(difference)) difference = std::numeric_limits<double>::infinity();
+    if (difference > worst) {
       worst = difference;
       where = i;
     }
   }
   const double relative = worst == 0.0 ? 0.0 : worst / scale;
-  if (relative <= model.tolerance) return relative;
-  std::string message = "score " + std::to_string(where) + " is " + number(found[where]) +
-                        ", recorded " + number(recorded[where]) + ": " + number(relative) +
-                        " of the largest score, allowed " + number(model.tolerance);
+  if (relative <= tolerance) return relative;
+  const bool is_score = resnet::bundle_contract.classes > 0;
+  std::string message = (is_score ? std::string() : info.name + std::string(" ")) +
+                        (is_score ? "score " : "value ") + std::to_string(where) + " is " +
+                        number(found[where]) + ", recorded " +
+                        number(recorded[where / info.every]) + ": " + number(relative) +
+                        " of the largest " + (is_score ? "score" : "value") + ", allowed " +
+                        number(tolerance);
   if (std::strcmp(model.precision, "int8") == 0) {
     message +=
         ". The inputs match: this CPU's int8 arithmetic may differ from the recording one's "
@@ -147,21 +178,52 @@ double compare_scores(const std::vector<float> &found, const std::vector<float> 
   throw Failure(message);
 }
 
-void run_model(const std::filesystem::path &folder, std::size_t index) {
+/// The same for all outputs, whose recorded values lie one behind the other.
+double compare_outputs(const std::vector<std::vector<float>> &found,
+                       const std::vector<float> &recorded, const resnet::Model &model,
+                       double tolerance) {
+  std::size_t size = 0;
+  for (const resnet::OutputInfo &info : resnet::outputs) size += recorded_size(info);
+  if (recorded.size() != size) {
+    throw Failure("there are " + std::to_string(size) + " values, recorded " +
+                  std::to_string(recorded.size()));
+  }
+  double worst = 0;
+  const float *next = recorded.data();
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const resnet::OutputInfo &info = resnet::outputs[i];
+    worst = std::max(worst, compare_values(found[i], next, info, model, tolerance));
+    next += recorded_size(info);
+  }
+  return worst;
+}
+
+std::string classes_equal(std::size_t decided) {
+  if (resnet::bundle_contract.classes == 0) return "";
+  const std::size_t open = resnet::golden::case_count - decided;
+  if (open == 0) return ", classes equal in all of them";
+  return ", classes equal in all " + std::to_string(decided) + " cases that decide one (" +
+         std::to_string(open) + (open == 1 ? " is" : " are") + " too close to call)";
+}
+
+void run_model(const std::filesystem::path &folder, std::size_t index, std::size_t runtime) {
   const resnet::Model &model = resnet::models[index];
-  const Opened classifier(folder, model.file);
+  const double tolerance = model.tolerances[runtime];
+  const Opened classifier(folder, model.file, resnet::word(resnet::runtimes[runtime].kind));
   double worst = 0;
   std::size_t decided = 0;
   for (std::size_t i = 0; i < resnet::golden::case_count; ++i) {
     const resnet::golden::Case &recorded_case = resnet::golden::cases[i];
-    const resnet::golden::Answer &answer = resnet::golden::answers[index][i];
+    const resnet::golden::Answer &answer = resnet::golden::answers[index][runtime][i];
     try {
       const resnet::OwnedPicture picture =
           resnet::read_netpbm(resnet::read_file(folder / recorded_case.picture), recorded_case.picture);
       const std::string input = resnet::read_file(folder / recorded_case.input);
       compare_inputs(classifier.input(picture, input.size()), input);
       const std::vector<float> recorded = floats(resnet::read_file(folder / answer.scores));
-      worst = std::max(worst, compare_scores(classifier.scores(picture), recorded, model));
+      worst = std::max(worst,
+                       compare_outputs(classifier.outputs(picture), recorded, model, tolerance));
+      if (resnet::bundle_contract.classes == 0) continue;
       const int top1 = classifier.top1(picture);
       if (answer.top1_is_decided && top1 != answer.top1) {
         throw Failure("the class is " + classifier.label(top1) + ", recorded " +
@@ -169,26 +231,54 @@ void run_model(const std::filesystem::path &folder, std::size_t index) {
       }
       decided += answer.top1_is_decided ? 1 : 0;
     } catch (const std::exception &error) {
-      throw Failure("case " + std::string(recorded_case.name) + ": " + error.what());
+      throw Failure(classifier.runtime() + ", case " + recorded_case.name + ": " + error.what());
     }
   }
   std::printf(
-      "PASS %s: %zu cases, inputs equal, scores within %.2g of the largest (allowed %.2g), "
-      "%zu classes equal; ONNX Runtime %s\n",
-      model.file, resnet::golden::case_count, worst, model.tolerance, decided,
-      resnet_onnxruntime_version());
+      "PASS %s: %zu cases, inputs equal, %s within %.2g of the largest (allowed %.2g)%s; %s\n",
+      model.file, resnet::golden::case_count,
+      resnet::bundle_contract.classes > 0 ? "scores" : "values", worst, tolerance,
+      classes_equal(decided).c_str(), classifier.runtime().c_str());
 }
+
+/// Runs a model on every runtime that it is for. Throws Failure: it passes on none. One that is
+/// absent beside another that passes is said, and no failure.
+void run_everywhere(const std::filesystem::path &folder, std::size_t index) {
+  std::string absent;
+  bool passed = false;
+  for (std::size_t i = 0; i < std::size(resnet::runtimes); ++i) {
+    if (resnet::models[index].tolerances[i] < 0) continue;
+    try {
+      run_model(folder, index, i);
+      passed = true;
+    } catch (const Absent &error) {
+      absent += (absent.empty() ? "" : "; ") + std::string(error.what());
+    }
+  }
+  if (!passed) throw Failure(absent);
+  if (!absent.empty()) std::printf("not tested with %s: %s\n", resnet::models[index].file, absent.c_str());
+}
+
+const char *const usage =
+    "usage: selftest [FOLDER OF THE BUNDLE]\n"
+    "Compares this machine's answers with the recorded ones: exit code 0 and PASS, or 1 and FAIL\n"
+    "with the first difference. Without a folder: " RESNET_BUNDLE_FOLDER "\n";
 
 }  // namespace
 
 int main(int argc, char **argv) {
-  if (argc > 2) {
-    std::fprintf(stderr, "usage: selftest [FOLDER OF THE BUNDLE]\n");
+  const std::string first = argc > 1 ? argv[1] : "";
+  if (first == "--help" || first == "-h") {
+    std::printf("%s", usage);
+    return 0;
+  }
+  if (argc > 2 || first.rfind("-", 0) == 0) {
+    std::fprintf(stderr, "%s", usage);
     return 2;
   }
   try {
     for (std::size_t i = 0; i < std::size(resnet::models); ++i) {
-      run_model(argc > 1 ? argv[1] : RESNET_BUNDLE_FOLDER, i);
+      run_everywhere(argc > 1 ? argv[1] : RESNET_BUNDLE_FOLDER, i);
     }
   } catch (const std::exception &error) {
     std::printf("FAIL %s\n", error.what());

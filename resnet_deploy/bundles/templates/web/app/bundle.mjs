@@ -22,7 +22,8 @@ import { openRuntime } from './runtime.mjs';
 export async function openBundle(say) {
   say('Loading ONNX Runtime…');
   const ort = await openRuntime();
-  const labels = parseLabels(await readText(contract.labelsFile), contract);
+  const text = contract.labelsFile ? await readText(contract.labelsFile) : '';
+  const labels = parseLabels(text, contract);
   const classifiers = [];
   for (const network of contract.networks) {
     say(`Loading ${network.file} (${(network.bytes / 1e6).toFixed(1)} MB)…`);

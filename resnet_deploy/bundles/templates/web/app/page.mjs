@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page: a picture comes in, the likeliest classes and the time go out.
+// The page: a picture comes in, the likeliest classes, or the arrays, and the time go out.
 
 import { contract } from '../lib/contract.mjs';
+import { norm } from '../lib/outputs.mjs';
 import { openBundle, unverified } from './bundle.mjs';
 import { decode, pixels, preview } from './decode.mjs';
 import { brief, element, made, reason, show } from './elements.mjs';
 import { chosen, explained, measured } from './speed.mjs';
 
 /** @typedef {import('../lib/classifier.mjs').Classifier} Classifier */
+/** @typedef {import('../lib/types.d.mts').Output} Output */
 /** @typedef {import('../lib/types.d.mts').Picture} Picture */
 /** @typedef {import('../lib/types.d.mts').Prediction} Prediction */
 
 const SHOWN = 5;
 const PREVIEW_SIDE = 640;
+
+const verb = contract.numClasses > 0 ? 'classified' : 'run';
 
 /** Which of the networks answers. */
 let taken = 0;
@@ -146,7 +150,7 @@ async function answer(picture, name) {
   try {
     const classifier = (await ready)[taken];
     if (number !== asked) return;
-    show('status', `Classifying ${name}…`);
+    show('status', contract.numClasses > 0 ? `Classifying ${name}…` : `Running on ${name}…`);
     await painted();
     const before = performance.now();
     const input = classifier.prepare(picture);
@@ -154,20 +158,25 @@ async function answer(picture, name) {
     const found = await classifier.run(input);
     const after = performance.now();
     if (number !== asked) return;
-    const best = classifier.rank(found, SHOWN);
-    showClasses(best);
+    const said = contract.numClasses > 0
+      ? showClasses(classifier.rank(found, SHOWN))
+      : showArrays(found.outputs);
     show(
       'times',
-      `Prepared in ${brief(between - before)}, classified in ${brief(after - between)} ` +
+      `Prepared in ${brief(between - before)}, ${verb} in ${brief(after - between)} ` +
         `(${classifier.network.precision}).`,
     );
-    show('status', `${name}: ${best[0].label}, ${percent(best[0].probability)}`);
+    show('status', `${name}: ${said}`);
   } catch (error) {
     if (number === asked) fail(error);
   }
 }
 
-/** @param {readonly Prediction[]} predictions */
+/**
+ * Returns in words what is best.
+ *
+ * @param {readonly Prediction[]} predictions
+ */
 function showClasses(predictions) {
   const lines = predictions.map(({ label, probability }) => {
     const line = document.createElement('li');
@@ -179,6 +188,24 @@ function showClasses(predictions) {
   });
   element('classes').replaceChildren(...lines);
   element('result').hidden = false;
+  return `${predictions[0].label}, ${percent(predictions[0].probability)}`;
+}
+
+/**
+ * Shows name, shape and length of each array, and returns in words how many there are.
+ *
+ * @param {readonly Output[]} outputs
+ */
+function showArrays(outputs) {
+  const lines = outputs.map(({ name, shape, data }) => {
+    const line = document.createElement('li');
+    const size = `${shape.join(' × ')}, norm ${norm(data).toPrecision(4)}`;
+    line.append(made('span', name), made('span', size));
+    return line;
+  });
+  element('classes').replaceChildren(...lines);
+  element('result').hidden = false;
+  return outputs.length === 1 ? '1 array' : `${outputs.length} arrays`;
 }
 
 /** @param {unknown} error */

@@ -6,16 +6,52 @@
 
 namespace resnet {
 
-inline constexpr const char *output_names[] = {
-{% for name in contract.output_names %}
-    {{ name | c_string }},
+{% for output in outputs %}
+{% if output.shape %}
+inline constexpr std::int64_t shape_{{ loop.index0 }}[] = { {{- output.shape | join(", ") }}};
+{% endif %}
+{% endfor %}
+
+inline constexpr OutputInfo outputs[] = {
+{% for output in outputs %}
+    OutputInfo{ {{- output.name | c_string }}, {{ "shape_%d" % loop.index0 if output.shape else "nullptr" }}, {{ output.shape | length }}, {{ output.size }}, {{ output.every }}},
+{% endfor %}
+};
+
+{% for choice in choices if choice.settings %}
+inline constexpr Setting {{ choice.settings }}[] = {
+{% for key, value in choice.runtime.options %}
+    { {{- key | c_string }}, {{ value | c_string }}},
+{% endfor %}
+};
+
+{% endfor %}
+/// In the order in which they are tried.
+inline constexpr RuntimeChoice runtimes[] = {
+{% for choice in choices %}
+    RuntimeChoice{
+        /* kind */ RuntimeKind::{{ choice.kind }},
+        /* threads */ {{ choice.runtime.threads }},
+        /* spin */ {{ "true" if choice.runtime.spin else "false" }},
+        /* settings */ {{ choice.settings or "nullptr" }},
+        /* setting_count */ {{ choice.runtime.options | length }},
+        /* min_version */ {{ choice.runtime.min_version | c_string }},
+        /* api_version */ {{ choice.api_version }},
+    },
+{% endfor %}
+};
+
+/// One row for each of the models, one bound for each of the runtimes.
+inline constexpr double tolerances[][{{ choices | length }}] = {
+{% for model in models %}
+    { {{- rows[loop.index0] | map(attribute="tolerance") | join(", ") }}},
 {% endfor %}
 };
 
 inline constexpr Model models[] = {
 {% for model in models %}
     Model{ {{- model.file | c_string }}, {{ model.sha256 | c_string }}, {{ model.artifact.precision | c_string }},
-          {{ model.tolerances[0] }}},
+          tolerances[{{ loop.index0 }}]},
 {% endfor %}
 };
 
@@ -37,8 +73,9 @@ inline constexpr Contract bundle_contract{
         /* deviation */ { {{- deviation }}},
     },
     /* input_name */ {{ contract.input_name | c_string }},
-    output_names,
-    /* output_count */ {{ contract.output_names | length }},
+    outputs,
+    /* output_count */ {{ outputs | length }},
+    /* classes_name */ {{ contract.output_names[1] | c_string if contract.k else "nullptr" }},
     OutputKind::{{ output_kind }},
     /* batch */ {{ contract.batch or 0 }},
     /* classes */ {{ contract.num_classes }},
@@ -46,8 +83,8 @@ inline constexpr Contract bundle_contract{
     /* labels_file */ {{ (labels_file or "") | c_string }},
     models,
     /* model_count */ {{ models | length }},
-    /* min_onnxruntime */ {{ min_onnxruntime | c_string }},
-    /* api_version */ {{ api_version }},
+    runtimes,
+    /* runtime_count */ {{ choices | length }},
 };
 
 }  // namespace resnet

@@ -24,8 +24,15 @@ inline std::string utf8(const std::filesystem::path &path) {
 inline std::string read_file(const std::filesystem::path &path) {
   const std::string name = utf8(path);
   std::error_code ignored;
-  if (!std::filesystem::is_regular_file(path, ignored)) {
+  const std::filesystem::file_type type = std::filesystem::status(path, ignored).type();
+  if (type == std::filesystem::file_type::directory) {
+    throw Error(Code::bad_bundle, name + " is a folder: name a file");
+  }
+  if (type == std::filesystem::file_type::not_found) {
     throw Error(Code::bad_bundle, name + " does not exist: check the path");
+  }
+  if (type != std::filesystem::file_type::regular) {
+    throw Error(Code::bad_bundle, name + " is no file that can be read");
   }
   std::ifstream stream(path, std::ios::binary | std::ios::ate);
   const std::streamoff size = stream.tellg();
@@ -46,11 +53,12 @@ inline const Model &model_named(const Contract &contract, const std::string &nam
               "this bundle has no model " + name + ": the first is " + contract.models[0].file);
 }
 
-/// Throws Error unless `data` is one of the bundle's models; `where` is for the message.
-inline void check_model(const Contract &contract, std::string_view data, const std::string &where) {
+/// Returns which of the bundle's models `data` is; `where` is for the message. Throws Error: none.
+inline const Model &model_of(const Contract &contract, std::string_view data,
+                             const std::string &where) {
   const std::string found = sha256(data.data(), data.size());
   for (std::size_t i = 0; i < contract.model_count; ++i) {
-    if (found == contract.models[i].sha256) return;
+    if (found == contract.models[i].sha256) return contract.models[i];
   }
   throw Error(Code::bad_bundle, where +
                                     " is damaged or of another bundle: its SHA-256 is not that in "

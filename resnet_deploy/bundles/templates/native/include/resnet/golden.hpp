@@ -13,8 +13,8 @@ struct Case {
 };
 
 struct Answer {
-  const char *scores;  ///< little-endian float32
-  int top1;
+  const char *scores;  ///< little-endian float32, one output behind the other
+  int top1;  ///< 0 where there are no classes
   bool top1_is_decided;  ///< no difference within the tolerance can change the best class
 };
 
@@ -26,12 +26,17 @@ inline constexpr Case cases[] = {
 
 inline constexpr std::size_t case_count = {{ cases | length }};
 
-/// One row for each of resnet::models, one answer for each case.
-inline constexpr Answer answers[][case_count] = {
+/// For each of resnet::models and of resnet::runtimes one answer for each case. A file that does not
+/// run on a runtime has a negative tolerance, and answers of nothing.
+inline constexpr Answer answers[][{{ choices | length }}][case_count] = {
 {% for model in models %}
     {
-{% for case in cases %}
-        Answer{ {{- model.scores_file(case, runtimes[0]) | c_string }}, {{ model.answers[0][loop.index0].top1 }}, {{ "true" if model.top1_is_decided(0, loop.index0) else "false" }}},
+{% for row in rows[loop.index0] %}
+        {
+{% for answer in row.answers %}
+            Answer{ {{- answer.scores | c_string }}, {{ answer.top1 }}, {{ "true" if answer.is_decided else "false" }}},
+{% endfor %}
+        },
 {% endfor %}
     },
 {% endfor %}

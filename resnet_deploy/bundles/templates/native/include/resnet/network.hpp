@@ -1,40 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-// One ONNX Runtime session, and memory for as many calls at once as there ever were.
+// One network on the first runtime that this host has, and memory for as many calls at once as
+// there ever were.
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <mutex>
-#include <numeric>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "resnet/onnxruntime.hpp"
 #include "resnet/preprocess.hpp"
+#include "resnet/runtime.hpp"
+#include "resnet/runtimes.hpp"
+#include "resnet/types.hpp"
 
 namespace resnet {
 
-/// What one call works with. Only its first call, and one with a larger picture, allocates.
+/// What one call works with. Only its first call, and one with more or larger pictures, allocates.
 struct CallMemory {
   PrepareMemory prepare;
   Tensor tensor;
-  std::vector<std::uint8_t> batch;  ///< the tensor in every place of a fixed batch
-  const void *bound = nullptr;      ///< the tensor that ONNX Runtime was pointed to
-  std::array<std::int64_t, 4> shape{};
-  std::vector<float> scores;
-  std::vector<std::int64_t> classes;
+  std::vector<std::uint8_t> batch;    ///< the tensors of a batch, one behind the other
+  /// Of each output, the values of each picture one behind the other. The first has the scores.
+  std::vector<std::vector<float>> values;
+  std::vector<std::int64_t> classes;  ///< of a top-K net
   std::vector<int> order;
-  Ort::Value input{nullptr};
-  Ort::Value first_output{nullptr};
-  Ort::Value second_output{nullptr};
-  Ort::IoBinding binding{nullptr};
+  std::vector<Output> outputs;
+  std::unique_ptr<Request> request;
 };
 
 /// Hands out memory, each to one call at a time, and keeps it for the next.
@@ -80,91 +79,128 @@ class CallMemoryPool {
 /// Runs the network on input tensors. Threads may share it, each with memory of its own.
 class Network {
  public:
-  /// Throws Error: ONNX Runtime is too old, or refuses the model.
-  Network(const Contract &contract, std::string_view model, const Options &options)
-      : contract_(detail::runnable(contract)) {
-    try {
-      environment_ = detail::quiet_environment();
-      session_ =
-          Ort::Session(environment_, model.data(), model.size(), detail::session_options(options));
-      cpu_ = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault);
-      output_shape_ = session_.GetOutputTypeInfo(0).GetTensorTypeAndShapeInfo().GetShape();
-    } catch (const Ort::Exception &error) {
-      throw failure(error);
+  /// How many pictures run at once at most, a power of two: memory stays bounded, and CPUs gain
+  /// little from more.
+  static constexpr std::size_t max_batch = 8;
+
+  /// `data` are the bytes of `model`. Throws Error: no runtime of the bundle is here, new enough,
+  /// and takes the model.
+  Network(const Contract &contract, const Model &model, std::string_view data,
+          const Options &options)
+      : contract_(contract) {
+    detail::check_threads(options.threads);
+    bool known = false;
+    Code code = Code::no_runtime;
+    for (std::size_t i = 0; i < contract.runtime_count && !runtime_; ++i) {
+      const RuntimeChoice &choice = contract.runtimes[i];
+      if (model.tolerances[i] < 0) continue;
+      if (!options.runtime.empty() && options.runtime != word(choice.kind)) continue;
+      known = true;
+      try {
+        runtime_ = detail::open_runtime(choice, contract.input_name, data, opening_shape(), options);
+        name_ = std::string(runtime_->name()) + " " + runtime_->version();
+        if (!runtime_->notice().empty()) note(runtime_->notice());
+      } catch (const Error &error) {
+        note(error.what());
+        code = error.code();
+      }
     }
-    // Some models keep the 1x1 of their last pooling behind the classes.
-    output_shape_.resize(std::max<std::size_t>(output_shape_.size(), 2));
-    std::fill(output_shape_.begin(), output_shape_.end(), 1);
-    output_shape_[0] = std::max(contract.batch, 1);
-    output_shape_[1] = static_cast<std::int64_t>(score_count());
+    if (!known) {
+      throw Error(Code::bad_argument, std::string(model.file) + " of this bundle does not run on " +
+                                          options.runtime + ": leave the runtime out for " +
+                                          word(contract.runtimes[0].kind));
+    }
+    if (!runtime_) throw Error(code, notice_);
   }
 
-  /// Fills memory.scores, and memory.classes of a top-K net, from memory.tensor: a picture of
+  /// Fills memory.values, and memory.classes of a top-K net, from memory.tensor: a picture of
   /// `width` x `height` pixels.
   ///
-  /// Throws Error: ONNX Runtime can't run the network, or it gives NaN.
+  /// Throws Error: the runtime can't run the network, or it gives NaN.
   void run(CallMemory &memory, int width, int height) {
-    try {
-      bind(memory, width, height);
-      if (!memory.batch.empty()) {
-        const std::size_t bytes = memory.tensor.byte_count();
-        for (std::size_t at = 0; at < memory.batch.size(); at += bytes) {
-          std::memcpy(memory.batch.data() + at, memory.tensor.data(), bytes);
-        }
-      }
-      session_.Run(Ort::RunOptions{nullptr}, memory.binding);
-    } catch (const Ort::Exception &error) {
-      throw failure(error);
+    const std::size_t places = std::max<std::size_t>(static_cast<std::size_t>(contract_.batch), 1);
+    if (places > 1) {
+      for (std::size_t place = 0; place < places; ++place) put(memory, place, places);
     }
-    for (const float score : memory.scores) {
-      if (!std::isfinite(score)) {
-        throw Error(Code::onnxruntime, "the network gives NaN or infinity for this picture");
-      }
-    }
+    run_places(memory, width, height, places);
+    if (bad_place(memory) < places) throw not_finite("this picture");
+  }
+
+  /// Puts memory.tensor at `place` of a batch of `places`.
+  void put(CallMemory &memory, std::size_t place, std::size_t places) const {
+    const std::size_t bytes = memory.tensor.byte_count();
+    memory.batch.resize(places * bytes);
+    std::memcpy(memory.batch.data() + place * bytes, memory.tensor.data(), bytes);
+  }
+
+  /// The same as run() for `places` pictures of one size that were put(); `first` is the index of
+  /// the first one in a message.
+  void run_batch(CallMemory &memory, int width, int height, std::size_t places, std::size_t first) {
+    run_places(memory, width, height, places);
+    const std::size_t bad = bad_place(memory);
+    if (bad < places) throw not_finite("picture " + std::to_string(first + bad));
   }
 
   /// How many values the first output has for one picture.
   std::size_t score_count() const {
-    return static_cast<std::size_t>(contract_.k > 0 ? contract_.k : contract_.classes);
+    return contract_.outputs[0].size;
   }
+
+  const std::string &runtime() const { return name_; }
+  const std::string &notice() const { return notice_; }
 
  private:
-  static Error failure(const Ort::Exception &error) {
-    return Error(Code::onnxruntime,
-                 std::string("ONNX Runtime ") + onnxruntime_version() + ": " + error.what());
+  void note(const std::string &line) { notice_ += (notice_.empty() ? "" : "; ") + line; }
+
+  static Error not_finite(const std::string &which) {
+    return Error(Code::runtime, "the network gives NaN or infinity for " + which);
   }
 
-  /// Points ONNX Runtime to our memory; nothing is left to do where the last call did it.
-  void bind(CallMemory &memory, int width, int height) {
-    const std::array<std::int64_t, 4> shape = input_shape(width, height);
-    if (memory.bound == memory.tensor.data() && memory.shape == shape) return;
-    memory.bound = nullptr;
-    const auto places = static_cast<std::size_t>(shape[0]);
-    const std::size_t bytes = memory.tensor.byte_count();
-    memory.batch.resize(places > 1 ? places * bytes : 0);
-    void *data = memory.batch.empty() ? const_cast<void *>(memory.tensor.data())
-                                      : static_cast<void *>(memory.batch.data());
-    memory.input = Ort::Value::CreateTensor(cpu_, data, places * bytes, shape.data(), shape.size(),
-                                            is_float(contract_.preprocess.format)
-                                                ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT
-                                                : ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8);
-    memory.binding = Ort::IoBinding(session_);
-    memory.binding.BindInput(contract_.input_name, memory.input);
-    memory.scores.resize(places * score_count());
-    memory.first_output = output(memory.scores);
-    memory.binding.BindOutput(contract_.output_names[0], memory.first_output);
-    if (contract_.output_kind == OutputKind::top_k) {
-      memory.classes.resize(memory.scores.size());
-      memory.second_output = output(memory.classes);
-      memory.binding.BindOutput(contract_.output_names[1], memory.second_output);
+  /// The first place in the batch with a value that is no number; behind the last: there is none.
+  std::size_t bad_place(const CallMemory &memory) const {
+    std::size_t first = std::numeric_limits<std::size_t>::max();
+    for (std::size_t i = 0; i < contract_.output_count; ++i) {
+      const std::vector<float> &values = memory.values[i];
+      const auto bad = std::find_if(values.begin(), values.end(),
+                                    [](float value) { return !std::isfinite(value); });
+      first = std::min(first, static_cast<std::size_t>(bad - values.begin()) /
+                                  contract_.outputs[i].size);
     }
-    memory.shape = shape;
-    memory.bound = memory.tensor.data();
+    return first;
   }
 
-  std::array<std::int64_t, 4> input_shape(int width, int height) const {
+  void run_places(CallMemory &memory, int width, int height, std::size_t places) {
+    if (!memory.request) memory.request = runtime_->request();
+    memory.values.resize(contract_.output_count);
+    memory.outputs.clear();
+    for (std::size_t i = 0; i < contract_.output_count; ++i) {
+      const OutputInfo &info = contract_.outputs[i];
+      std::vector<float> &values = memory.values[i];
+      values.resize(places * info.size);
+      // Some classifiers keep the 1x1 of their last pooling behind the classes.
+      const bool flat = contract_.classes > 0;
+      memory.outputs.push_back({info.name, flat ? nullptr : info.shape, flat ? 0 : info.rank,
+                                Element::float32, values.data(), values.size()});
+    }
+    if (contract_.classes_name != nullptr) {
+      memory.classes.resize(memory.values[0].size());
+      memory.outputs.push_back({contract_.classes_name, nullptr, 0, Element::int64,
+                                memory.classes.data(), memory.classes.size()});
+    }
+    Input input{memory.tensor.data(), memory.tensor.byte_count() * places,
+                is_float(contract_.preprocess.format) ? Element::float32 : Element::uint8,
+                input_shape(static_cast<std::int64_t>(places), width, height)};
+    if (places > 1) input.data = memory.batch.data();
+    memory.request->run(input, memory.outputs.data(), memory.outputs.size());
+  }
+
+  /// What kernels may count on: one picture where the batch is free; of any size where the graph
+  /// resizes.
+  Shape opening_shape() const { return input_shape(std::max(contract_.batch, 1), -1, -1); }
+
+  Shape input_shape(std::int64_t places, int width, int height) const {
     const Preprocess &spec = contract_.preprocess;
-    const std::int64_t places = output_shape_[0], channels = spec.channels();
+    const std::int64_t channels = spec.channels();
     if (spec.resize_in_graph) return {places, height, width, channels};
     switch (spec.format) {
       case Format::float_nchw:
@@ -179,17 +215,9 @@ class Network {
     return {places, channels, spec.height, spec.width};
   }
 
-  template <typename Value>
-  Ort::Value output(std::vector<Value> &values) {
-    return Ort::Value::CreateTensor<Value>(cpu_, values.data(), values.size(), output_shape_.data(),
-                                           output_shape_.size());
-  }
-
-  const Contract &contract_;  // first, since without the API even empty handles can't be freed
-  Ort::Env environment_{nullptr};
-  Ort::Session session_{nullptr};
-  Ort::MemoryInfo cpu_{nullptr};
-  std::vector<std::int64_t> output_shape_;
+  const Contract &contract_;
+  std::unique_ptr<Runtime> runtime_;
+  std::string name_, notice_;
 };
 
 }  // namespace resnet

@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <thread>
 
 #if defined(__linux__)
 #include <sched.h>
@@ -79,6 +80,17 @@ inline int allowed_quota() {
 
 }  // namespace detail
 
+/// Returns the CPUs that this process may use, hyperthreads and all, no more than its quota; 0:
+/// unknown.
+inline int allowed_cpus() {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 0;
+  const int cpus = CPU_COUNT(&allowed);
+  const int quota = detail::allowed_quota();
+  return quota == 0 ? cpus : std::min(cpus, quota);
+}
+
 /// Returns the physical cores that this process may use, no more than its CPU quota.
 inline int default_threads() {
   const int cores = detail::allowed_cores();
@@ -88,8 +100,10 @@ inline int default_threads() {
 
 #else
 
-/// Returns 0: ONNX Runtime then counts the physical cores itself.
+/// Returns 0: the runtimes then count the physical cores themselves.
 inline int default_threads() { return 0; }
+
+inline int allowed_cpus() { return static_cast<int>(std::thread::hardware_concurrency()); }
 
 #endif
 

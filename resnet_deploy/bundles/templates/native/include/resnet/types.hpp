@@ -29,7 +29,16 @@ constexpr bool is_float(Format format) {
   return format == Format::float_nchw || format == Format::float_nhwc;
 }
 
-enum class OutputKind { logits, softmax, top_k };
+enum class OutputKind { logits, softmax, top_k, embedding, features };
+
+/// One float32 output of the network for one picture.
+struct OutputInfo {
+  const char *name;
+  const std::int64_t *shape;  ///< without the batch; of a classifier {classes}
+  std::size_t rank;
+  std::size_t size;   ///< how many values it has
+  std::size_t every;  ///< of so many of these, in C order, one is recorded in a golden case
+};
 
 /// From a picture to the input: it is resized to an area of `rows` x `columns` as `mode` says, the
 /// `height` x `width` pixels in the centre are kept, and grey levels x become the floats
@@ -52,12 +61,32 @@ struct Preprocess {
   constexpr int channels() const { return order == ChannelOrder::grey ? 1 : 3; }
 };
 
-/// One model file of the bundle; `tolerance` bounds max |difference| / max |score|.
+enum class RuntimeKind { onnxruntime, openvino };
+
+/// One option of a session, by the runtime's own name.
+struct Setting {
+  const char *key;
+  const char *value;
+};
+
+/// A runtime that the bundle runs on, and how it opens a model.
+struct RuntimeChoice {
+  RuntimeKind kind;
+  int threads;  ///< as tuned; 0: what the machine allows
+  bool spin;    ///< as tuned: idle threads wait actively
+  const Setting *settings;
+  std::size_t setting_count;
+  const char *min_version;
+  std::uint32_t api_version;  ///< ONNX Runtime's C API of that release; 0 for others
+};
+
+/// One model file of the bundle; `tolerances`, for each of its runtimes, bound
+/// max |difference| / max |score|. A negative one: the file does not run there.
 struct Model {
   const char *file;
   const char *sha256;
   const char *precision;
-  double tolerance;
+  const double *tolerances;
 };
 
 /// What goes into the network and what comes out.
@@ -65,17 +94,18 @@ struct Contract {
   const char *name;
   Preprocess preprocess;
   const char *input_name;
-  const char *const *output_names;
+  const OutputInfo *outputs;
   std::size_t output_count;
+  const char *classes_name;  ///< of a top-K net's int64 output, else nullptr
   OutputKind output_kind;
   int batch;  ///< 0: any number of pictures
-  int classes;
+  int classes;  ///< 0: it gives features or an embedding
   int k;  ///< how many classes a top-K net names, else 0
-  const char *labels_file;
+  const char *labels_file;  ///< empty where there are no classes
   const Model *models;
   std::size_t model_count;
-  const char *min_onnxruntime;
-  std::uint32_t api_version;  ///< ONNX Runtime's C API of that release
+  const RuntimeChoice *runtimes;  ///< tried in this order
+  std::size_t runtime_count;
 };
 
 /// One class that the network named; see the C interface.
@@ -85,8 +115,8 @@ enum class Code {
   bad_argument = RESNET_BAD_ARGUMENT,
   bad_image = RESNET_BAD_IMAGE,
   bad_bundle = RESNET_BAD_BUNDLE,
-  old_onnxruntime = RESNET_OLD_ONNXRUNTIME,
-  onnxruntime = RESNET_ONNXRUNTIME,
+  no_runtime = RESNET_NO_RUNTIME,
+  runtime = RESNET_RUNTIME,
 };
 
 /// What is thrown here, besides std::bad_alloc.

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -78,11 +79,14 @@ resnet_classifier *classifier_of(jlong handle) {
   return reinterpret_cast<resnet_classifier *>(static_cast<std::intptr_t>(handle));
 }
 
-resnet_options options_of(jint threads, const char *model) {
+resnet_options options_of(const Bytes &model, jint threads, jboolean spin, jboolean xnnpack,
+                          const Bytes &runtime) {
   resnet_options options{};
   options.threads = threads;
-  options.spin = 0;  // threads that wait actively would empty the battery
-  options.model = model;
+  options.spin = spin == JNI_TRUE ? 1 : 0;
+  options.model = model.text();
+  options.runtime = runtime.text();
+  options.xnnpack = xnnpack == JNI_TRUE ? 1 : 0;
   return options;
 }
 
@@ -91,22 +95,11 @@ void keep_handle(JNIEnv *env, jlongArray handle, resnet_classifier *made) {
   env->SetLongArrayRegion(handle, 0, 1, &value);
 }
 
-jint name_best(JNIEnv *env, jlong handle, const std::uint8_t *rgb, std::size_t size, jint width,
-               jint height, jintArray index, jfloatArray score, jfloatArray probability) {
-  const jsize k = env->GetArrayLength(index);
-  std::vector<resnet_prediction> top(static_cast<std::size_t>(k));
-  std::int32_t found = 0;
-  const std::int32_t code = resnet_classify(classifier_of(handle), rgb, size, width, height, 0, k,
-                                            top.data(), &found);
-  if (code != RESNET_OK) return code;
-  for (jsize place = 0; place < found; ++place) {
-    const resnet_prediction &prediction = top[static_cast<std::size_t>(place)];
-    const jint number = prediction.index;
-    env->SetIntArrayRegion(index, place, 1, &number);
-    env->SetFloatArrayRegion(score, place, 1, &prediction.score);
-    env->SetFloatArrayRegion(probability, place, 1, &prediction.probability);
-  }
-  return found;
+// The integers of a short array.
+std::vector<jint> integers(JNIEnv *env, jintArray array) {
+  std::vector<jint> values(static_cast<std::size_t>(env->GetArrayLength(array)));
+  env->GetIntArrayRegion(array, 0, static_cast<jsize>(values.size()), values.data());
+  return values;
 }
 
 // Calls get(values, how many fit, how many are needed), again where too few fit.
@@ -122,11 +115,10 @@ std::int32_t fill(std::vector<Value> &values, Get get) {
   return code;
 }
 
-// The RGB bytes of 0xAARRGGBB pixels, turned clockwise by a multiple of 90 degrees. Java has
-// checked that there are width * height of them.
-std::vector<std::uint8_t> upright(const jint *pixels, std::size_t width, std::size_t height,
-                                  jint degrees) {
-  std::vector<std::uint8_t> rgb(width * height * 3);
+// Writes the RGB bytes of 0xAARRGGBB pixels, turned clockwise by a multiple of 90 degrees. Java has
+// checked that there are width * height of them, and made room for three bytes each.
+void turn_upright(const jint *pixels, std::size_t width, std::size_t height, jint degrees,
+                  jbyte *rgb) {
   for (std::size_t y = 0; y < height; ++y) {
     for (std::size_t x = 0; x < width; ++x) {
       std::size_t place = y * width + x;
@@ -134,12 +126,11 @@ std::vector<std::uint8_t> upright(const jint *pixels, std::size_t width, std::si
       if (degrees == 180) place = (height - 1 - y) * width + (width - 1 - x);
       if (degrees == 270) place = (width - 1 - x) * height + y;
       const auto pixel = static_cast<std::uint32_t>(pixels[y * width + x]);
-      rgb[place * 3] = static_cast<std::uint8_t>(pixel >> 16);
-      rgb[place * 3 + 1] = static_cast<std::uint8_t>(pixel >> 8);
-      rgb[place * 3 + 2] = static_cast<std::uint8_t>(pixel);
+      rgb[place * 3] = static_cast<jbyte>(pixel >> 16);
+      rgb[place * 3 + 1] = static_cast<jbyte>(pixel >> 8);
+      rgb[place * 3 + 2] = static_cast<jbyte>(pixel);
     }
   }
-  return rgb;
 }
 
 }  // namespace
@@ -147,12 +138,13 @@ std::vector<std::uint8_t> upright(const jint *pixels, std::size_t width, std::si
 extern "C" {
 
 JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeOpen(
-    JNIEnv *env, jclass, jbyteArray folder, jbyteArray model, jint threads, jlongArray handle,
-    jobjectArray message) {
+    JNIEnv *env, jclass, jbyteArray folder, jbyteArray model, jint threads, jboolean spin,
+    jboolean xnnpack, jbyteArray runtime, jlongArray handle, jobjectArray message) {
   return guarded(env, message, [&] {
     const Bytes folder_text(env, folder);
     const Bytes model_text(env, model);
-    const resnet_options options = options_of(threads, model_text.text());
+    const Bytes runtime_text(env, runtime);
+    const resnet_options options = options_of(model_text, threads, spin, xnnpack, runtime_text);
     resnet_classifier *made = nullptr;
     const std::int32_t code = resnet_open(folder_text.text(), &options, &made);
     keep_handle(env, handle, made);
@@ -161,12 +153,14 @@ JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeOpen(
 }
 
 JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeOpenMemory(
-    JNIEnv *env, jclass, jbyteArray model, jbyteArray labels, jint threads, jlongArray handle,
-    jobjectArray message) {
+    JNIEnv *env, jclass, jbyteArray model, jbyteArray labels, jint threads, jboolean spin,
+    jboolean xnnpack, jbyteArray runtime, jlongArray handle, jobjectArray message) {
   return guarded(env, message, [&] {
     const Bytes model_bytes(env, model);
     const Bytes labels_bytes(env, labels);
-    const resnet_options options = options_of(threads, nullptr);
+    const Bytes runtime_text(env, runtime);
+    const resnet_options options =
+        options_of(Bytes(env, nullptr), threads, spin, xnnpack, runtime_text);
     resnet_classifier *made = nullptr;
     const std::int32_t code =
         resnet_open_memory(model_bytes.data(), model_bytes.size(), labels_bytes.text(),
@@ -192,39 +186,68 @@ JNIEXPORT jbyteArray JNICALL Java_resnetdeploy_ResnetClassifier_nativeLabel(JNIE
   return bytes_of(env, resnet_label(classifier_of(handle), index));
 }
 
-JNIEXPORT jbyteArray JNICALL
-Java_resnetdeploy_ResnetClassifier_nativeOnnxRuntimeVersion(JNIEnv *env, jclass) {
-  return bytes_of(env, resnet_onnxruntime_version());
+JNIEXPORT jbyteArray JNICALL Java_resnetdeploy_ResnetClassifier_nativeRuntime(JNIEnv *env, jclass,
+                                                                              jlong handle) {
+  return bytes_of(env, resnet_runtime(classifier_of(handle)));
+}
+
+JNIEXPORT jbyteArray JNICALL Java_resnetdeploy_ResnetClassifier_nativeNotice(JNIEnv *env, jclass,
+                                                                             jlong handle) {
+  return bytes_of(env, resnet_notice(classifier_of(handle)));
+}
+
+// An exception of Java is pending where there is no memory: that is all that can go wrong.
+JNIEXPORT void JNICALL Java_resnetdeploy_ResnetClassifier_nativeUpright(JNIEnv *env, jclass,
+                                                                        jintArray argb, jint width,
+                                                                        jint height, jint degrees,
+                                                                        jbyteArray rgb) {
+  jint *pixels = env->GetIntArrayElements(argb, nullptr);
+  if (pixels == nullptr) return;
+  if (jbyte *made = env->GetByteArrayElements(rgb, nullptr)) {
+    turn_upright(pixels, static_cast<std::size_t>(width), static_cast<std::size_t>(height), degrees,
+                 made);
+    env->ReleaseByteArrayElements(rgb, made, 0);
+  }
+  env->ReleaseIntArrayElements(argb, pixels, JNI_ABORT);
 }
 
 JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeClassify(
-    JNIEnv *env, jclass, jlong handle, jbyteArray rgb, jint width, jint height, jintArray index,
-    jfloatArray score, jfloatArray probability, jobjectArray message) {
+    JNIEnv *env, jclass, jlong handle, jobjectArray rgb, jintArray width, jintArray height,
+    jint each, jintArray index, jfloatArray score, jfloatArray probability,
+    jobjectArray message) {
   return guarded(env, message, [&] {
-    const Bytes picture(env, rgb);
-    return name_best(env, handle, picture.data(), picture.size(), width, height, index, score,
-                     probability);
-  });
-}
-
-JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeClassifyArgb(
-    JNIEnv *env, jclass, jlong handle, jintArray argb, jint width, jint height, jint degrees,
-    jintArray index, jfloatArray score, jfloatArray probability, jobjectArray message) {
-  return guarded(env, message, [&] {
-    jint *pixels = env->GetIntArrayElements(argb, nullptr);
-    if (pixels == nullptr) throw std::bad_alloc();
-    std::vector<std::uint8_t> rgb;
-    try {
-      rgb = upright(pixels, static_cast<std::size_t>(width), static_cast<std::size_t>(height),
-                    degrees);
-    } catch (...) {
-      env->ReleaseIntArrayElements(argb, pixels, JNI_ABORT);
-      throw;
+    const std::vector<jint> widths = integers(env, width), heights = integers(env, height);
+    const std::size_t count = widths.size();
+    // A reference to each picture, besides the 16 that there is room for.
+    if (env->EnsureLocalCapacity(static_cast<jint>(count) + 16) != JNI_OK) throw std::bad_alloc();
+    std::vector<std::unique_ptr<const Bytes>> kept;
+    std::vector<resnet_picture> pictures;
+    for (std::size_t i = 0; i < count; ++i) {
+      auto array = static_cast<jbyteArray>(env->GetObjectArrayElement(rgb, static_cast<jsize>(i)));
+      kept.push_back(std::make_unique<const Bytes>(env, array));
+      pictures.push_back({kept.back()->data(), kept.back()->size(), widths[i], heights[i], 0});
     }
-    env->ReleaseIntArrayElements(argb, pixels, JNI_ABORT);
-    const bool lies = degrees == 90 || degrees == 270;
-    return name_best(env, handle, rgb.data(), rgb.size(), lies ? height : width,
-                     lies ? width : height, index, score, probability);
+    std::vector<resnet_prediction> top(count * static_cast<std::size_t>(each));
+    std::int32_t found = 0;
+    // A file whose batch is fixed takes one picture, but no list of them.
+    const std::int32_t code =
+        count == 1 ? resnet_classify(classifier_of(handle), pictures[0].rgb, pictures[0].size,
+                                     widths[0], heights[0], 0, each, top.data(), &found)
+                   : resnet_classify_batch(classifier_of(handle), pictures.data(), count, each,
+                                           top.data(), &found);
+    if (code != RESNET_OK) return code;
+    std::vector<jint> indices;
+    std::vector<jfloat> scores, probabilities;
+    for (const resnet_prediction &prediction : top) {
+      indices.push_back(prediction.index);
+      scores.push_back(prediction.score);
+      probabilities.push_back(prediction.probability);
+    }
+    const auto places = static_cast<jsize>(top.size());
+    env->SetIntArrayRegion(index, 0, places, indices.data());
+    env->SetFloatArrayRegion(score, 0, places, scores.data());
+    env->SetFloatArrayRegion(probability, 0, places, probabilities.data());
+    return found;
   });
 }
 
