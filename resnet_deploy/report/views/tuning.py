@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from resnet_deploy.report import words
 from resnet_deploy.report.chart import Estimate, Forest
@@ -88,7 +89,7 @@ def view(report: TuningReport) -> Document:
             Section(title, (chart, _table(ordered, report))),
             Section("How many times as fast", (_speeds(ordered[:_MOST_SPEEDS]),), detail=True),
         ),
-        steps=() if best is None else _shipping(best, report.shipped or best.file),
+        steps=() if best is None else _steps(best, report),
         method=_method(report),
         environment=report.environment,
         timed=True,
@@ -199,6 +200,16 @@ def _speeds(ordered: list[_Standing]) -> Forest:
         reference=1.0,
         log=True,
     )
+
+
+def _steps(best: Trial, report: TuningReport) -> tuple[str, ...]:
+    """Return what to do with ``best``, line by line to be copied."""
+    if report.shipped is None:
+        return _shipping(best, best.file)
+    file = Path(report.shipped)
+    out = f"{file.name.removesuffix('.tuned.onnx')}-cpp"
+    command = ["resnet-deploy", "bundle", str(file.parent), "--target", "cpp", "-o", out]
+    return (*_shipping(best, report.shipped), f"bundle {shlex.join(command)}")
 
 
 def _shipping(best: Trial, file: str) -> tuple[str, ...]:
