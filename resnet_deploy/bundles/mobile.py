@@ -52,7 +52,7 @@ def render(kit: Kit) -> Rendered:
         words=KINDS,
         commands=commands,
         xnnpack=xnnpack_share(read_model(kit.network.artifact.plain)),
-        cpus=cpus(kit.network.artifact),
+        cpus=cpus(kit.network.artifact, kit.runtimes),
         model_file=MODEL_FILE,
         model_size=_megabytes(kit.network.data),
         ort_size=_megabytes(made.model),

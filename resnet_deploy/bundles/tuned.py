@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Card, Step
+from resnet_deploy.bundles.contract import one_line
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.results import Trial, read_tuning
 
@@ -36,6 +37,9 @@ They are those that change speed or precision. Others write files, and a card is
 
 _MOST: Final = 1024
 """Threads, instances or pictures in a batch: more were never measured by ``tune``."""
+
+_LONGEST: Final = 100
+"""Characters of a CPU's name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +78,7 @@ def finding_of(artifact: Artifact) -> Finding | None:
             batch_size=_count(said, "batch_size"),
             options=_options(said.get("options", {}), runner),
             ratio=_ratio(said.get("ratio")),
-            cpu=str(said.get("cpu", "")),
+            cpu=_cpu(str(said.get("cpu", ""))),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(
@@ -124,7 +128,7 @@ def with_evidence(
         replace(
             finding,
             ratio=None if best.ratio is None else best.ratio.median,
-            cpu=report.environment.cpu,
+            cpu=_cpu(report.environment.cpu),
         ),
         "",
     )
@@ -167,6 +171,10 @@ def _options(said: dict[str, Any], runner: str) -> tuple[tuple[str, str], ...]:
         if key not in known or not isinstance(value, str):
             raise ValueError(f"option {key!r:.60}")
     return tuple(said.items())
+
+
+def _cpu(said: str) -> str:
+    return one_line(said)[:_LONGEST]
 
 
 def _ratio(said: object) -> float | None:

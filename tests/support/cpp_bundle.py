@@ -52,6 +52,11 @@ def commands_of(readme: Path) -> tuple[str, ...]:
 
 def block(readme: Path, language: str) -> str:
     """Return the first fenced block of code in ``language``."""
-    found = re.search(rf"```{language}\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
-    assert found is not None
-    return found[1]
+    return f"{blocks(readme, language)[0]}\n"
+
+
+def blocks(readme: Path, language: str) -> list[str]:
+    """Return all fenced blocks of code in ``language``."""
+    found = re.findall(rf"```{language}\n(.*?)\n```", readme.read_text("utf-8"), re.DOTALL)
+    assert found
+    return found

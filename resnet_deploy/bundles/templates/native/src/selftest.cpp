@@ -20,12 +20,9 @@
 #include "resnet/files.hpp"
 #include "resnet/golden.hpp"
 #include "resnet/netpbm.hpp"
+#include "resnet/program.hpp"
 #include "resnet/runtime.hpp"
 #include "resnet_classifier.h"
-
-#ifndef RESNET_BUNDLE_FOLDER
-#define RESNET_BUNDLE_FOLDER "."
-#endif
 
 namespace {
 
@@ -259,26 +256,29 @@ void run_everywhere(const std::filesystem::path &folder, std::size_t index) {
   if (!absent.empty()) std::printf("not tested with %s: %s\n", resnet::models[index].file, absent.c_str());
 }
 
-const char *const usage =
-    "usage: selftest [FOLDER OF THE BUNDLE]\n"
-    "Compares this machine's answers with the recorded ones: exit code 0 and PASS, or 1 and FAIL\n"
-    "with the first difference. Without a folder: " RESNET_BUNDLE_FOLDER "\n";
+std::string usage(const std::filesystem::path &folder) {
+  return "usage: selftest [FOLDER OF THE BUNDLE]\n"
+         "Compares this machine's answers with the recorded ones: exit code 0 and PASS, or 1 and\n"
+         "FAIL with the first difference. Without a folder: " +
+         resnet::utf8(folder) + "\n";
+}
 
 }  // namespace
 
 int main(int argc, char **argv) {
   const std::string first = argc > 1 ? argv[1] : "";
+  const std::filesystem::path own = resnet::bundle_folder(argv[0]);
   if (first == "--help" || first == "-h") {
-    std::printf("%s", usage);
+    std::printf("%s", usage(own).c_str());
     return 0;
   }
   if (argc > 2 || first.rfind("-", 0) == 0) {
-    std::fprintf(stderr, "%s", usage);
+    std::fprintf(stderr, "%s", usage(own).c_str());
     return 2;
   }
   try {
     for (std::size_t i = 0; i < std::size(resnet::models); ++i) {
-      run_everywhere(argc > 1 ? argv[1] : RESNET_BUNDLE_FOLDER, i);
+      run_everywhere(argc > 1 ? std::filesystem::path(argv[1]) : own, i);
     }
   } catch (const std::exception &error) {
     std::printf("FAIL %s\n", error.what());
