@@ -12,6 +12,9 @@ import { chosen, explained, measured } from './speed.mjs';
 /** @typedef {import('../lib/types.d.mts').CaseResult} CaseResult */
 /** @typedef {import('../lib/types.d.mts').Verdict} Verdict */
 
+/** What is compared, as the head of its column says. */
+const VALUES = contract.numClasses > 0 ? 'Scores' : 'Values';
+
 const say = (/** @type {string} */ message) => show('verdict', message);
 
 element('late').hidden = true;
@@ -81,7 +84,7 @@ function row({ name, network, ok, inputDifference, scoreDifference, message }) {
     cell('Case', name),
     cell('Network', network),
     cell('Input', inputDifference === 0 ? 'equal' : `differs by ${inputDifference}`),
-    cell('Scores', scoreDifference === 0 ? 'equal' : `differ by ${scoreDifference.toExponential(1)}`),
+    cell(VALUES, scoreDifference === 0 ? 'equal' : `differ by ${scoreDifference.toExponential(1)}`),
     result,
   );
   // A narrow page shows the table as a list, which it would be to screen readers then.
