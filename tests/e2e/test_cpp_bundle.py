@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from resnet_deploy.data.images import read_image, to_rgb
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import InputFormat, SessionSpec
@@ -125,7 +127,7 @@ def test_bad_pictures_are_refused(classifier: NativeClassifier) -> None:
         ("height", -1): "50x-1 pixels has no content",
         ("size", picture.size - 1): "5999 bytes are too few for 50x40 RGB pixels",
         ("size", 0): "0 bytes are too few",
-        ("height", 2**31 - 1): "too few",
+        ("height", 2**31 - 1): "has more than 178956970 pixels: make it smaller",
         ("stride", 149): "does not fit a stride of 149 bytes",
         ("stride", 2**63): "too few",
     }
@@ -211,18 +213,63 @@ def test_selftest_tells_the_first_difference(built: Built, tmp_path: Path) -> No
     assert said(tmp_path / "nowhere").startswith("FAIL ")
 
 
-def test_classify_names_pictures(built: Built, tmp_path: Path) -> None:
+def test_classify_names_pictures(
+    built: Built, classifier: NativeClassifier, tmp_path: Path
+) -> None:
     program = str(built.folder / "build/classify")
     picture = built.folder / "golden/photo-like.ppm"
     lines = run([program, "--top", "3", str(picture)], tmp_path).splitlines()
     assert lines[0] == str(picture)
     assert len(lines) == 4
     assert all(re.fullmatch(r" +\d+\.\d\d %  \w+", line) for line in lines[1:])
-    truncated = tmp_path / "truncated.ppm"
-    truncated.write_bytes(picture.read_bytes()[:100])
-    done = subprocess.run([program, str(truncated)], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert re.fullmatch(r"error: .*truncated.ppm is truncated: .*\n", done.stderr)
+    # The libraries were found: Python's class of a turned photo, and of one with transparency.
+    photo = Image.open(picture)
+    (tmp_path / "turned.jpg").write_bytes(_with_exif(photo))
+    photo.putalpha(Image.linear_gradient("L").resize(photo.size))
+    photo.save(tmp_path / "clear.webp", lossless=True)
+    for name in ("turned.jpg", "clear.webp"):
+        pixels = np.asarray(to_rgb(read_image(tmp_path / name)))
+        best = classifier.classify(pixels)[0]
+        said = run([program, "--top", "1", name], tmp_path).splitlines()
+        assert said[1].split() == [f"{100 * best.probability:.2f}", "%", best.label]
+
+
+def _with_exif(photo: Image.Image) -> bytes:
+    exif, stream = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    photo.save(stream, "JPEG", exif=exif)
+    return stream.getvalue()
+
+
+def test_classify_says_what_is_wrong(built: Built, tmp_path: Path) -> None:
+    program = str(built.folder / "build/classify")
+    golden = str(built.folder / "golden/photo-like.ppm")
+    (tmp_path / "truncated.ppm").write_bytes(Path(golden).read_bytes()[:100])
+    usage = "usage: classify [--bundle FOLDER] [--top K] PICTURE..."
+    for arguments, code, message in (
+        (["truncated.ppm"], 1, "truncated.ppm is truncated: "),
+        ([str(tmp_path), golden], 1, f"{tmp_path} is a folder: name the pictures in it"),
+        (["nowhere.ppm"], 1, "nowhere.ppm does not exist"),
+        (["--bundle", str(tmp_path), golden], 1, "model.onnx does not exist"),
+        ([], 2, "name at least one picture"),
+        (["--top", "many", golden], 2, "--top takes a whole number from 1 on, not 'many'"),
+        (["--top", "0", golden], 2, "not '0'"),
+        (["--top"], 2, "--top needs a value"),
+        (["--best", "1", golden], 2, "there is no option --best"),
+    ):
+        done = subprocess.run(
+            [program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, arguments
+        assert message in done.stderr.removeprefix(f"{usage}\n"), done.stderr
+        assert done.stderr.startswith(usage) is (code == 2)
+        # A picture that is right is named beside one that is wrong.
+        assert done.stdout.startswith(golden) is (
+            golden in arguments and code == 1 and len(arguments) == 2
+        )
+    said = run([program, "--help"], tmp_path)
+    assert said.startswith(usage)
+    assert "Reads JPEG, PNG, WebP, GIF, BMP, PPM, PGM and PBM files." in said
 
 
 _APP = """\

@@ -209,12 +209,12 @@ def test_damage_is_named(node: str, int8: Path, tmp_path: Path) -> None:
     ("content", "complaint"),
     [
         (b"P6\n4 4\n255\n" + bytes(47), "is cut short: 4x4 pixels need 48 bytes, it has 47"),
-        (b"P6\n0 4\n255\n", "has no pixels: it is 0x4"),
-        (b"P6\n4 4\n65535\n" + bytes(96), "has values up to 65535: save it with 8 bits"),
+        (b"P6\n0 4\n255\n", "has no pixels: replace it"),
+        (b"P6\n4 4\n65536\n" + bytes(96), "has values up to 65536: save it with 8 bits"),
         (b"P6\n4 4", "has a broken header"),
-        (b"\x89PNG\r\n", "is no binary PPM (P6) or PGM (P5) picture"),
-        (b"", "is no binary PPM (P6) or PGM (P5) picture"),
-        (b"P5\n1 90000\n255\n" + bytes(90000), "too elongated"),
+        (b"\x89PNG\r\n", "is no JPEG, PNG, WebP, GIF, BMP, PPM, PGM or PBM file"),
+        (b"", "is no JPEG, PNG, WebP, GIF, BMP, PPM, PGM or PBM file"),
+        (b"P5\n1 180000\n255\n" + bytes(180000), "too elongated"),
     ],
     ids=["cut", "empty", "16-bit", "header", "png", "nothing", "strip"],
 )

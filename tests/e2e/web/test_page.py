@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from resnet_deploy.artifact.onnx_file import load
-from resnet_deploy.data.images import read_image, to_rgb
+from resnet_deploy.data.images import read_image
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import SessionSpec
@@ -116,37 +115,13 @@ def test_a_broken_picture_is_named_and_the_next_one_works(page, site, picture, t
         (tmp_path / name).write_bytes(data)
         page.choose("#file", tmp_path / name)
         page.wait_for(f"document.getElementById('error').textContent.startsWith('{name}')")
-        assert text(page, "error").endswith("it is damaged, or no picture that this browser knows")
+        said = "is truncated" if name == "short.png" else "is no JPEG, PNG, WebP, GIF, BMP"
+        assert said in text(page, "error")
         assert not is_shown(page, "result")
     page.choose("#file", picture)
     shown_classes(page, picture)
     assert not is_shown(page, "error")
     clean(page, site.address)
-
-
-def test_pixels_are_those_that_python_reads(page, site, picture, tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    with Image.open(picture) as image:
-        image.save(tmp_path / "turned.png", exif=exif)
-        image.convert("L").save(tmp_path / "grey.png")
-        image.save(tmp_path / "photo.jpg")
-        image.putalpha(Image.linear_gradient("L").resize(image.size))
-        image.save(tmp_path / "transparent.png")
-    for name in ("turned.png", "grey.png", "photo.jpg", "transparent.png"):
-        site.replaced[name] = (tmp_path / name).read_bytes()
-        height, width, encoded = page.evaluate(
-            f"Promise.all([import('./app/decode.js'), fetch('{name}').then((r) => r.blob())])"
-            ".then(async ([{decode, pixels}, blob]) => {"
-            " const {width, height, data} = pixels(await decode(new File([blob], 'x')), 'x');"
-            " return [height, width, data.toBase64()]; })"
-        )
-        read = np.frombuffer(base64.b64decode(encoded), dtype=np.uint8).reshape(height, width, 3)
-        wanted = np.asarray(to_rgb(read_image(tmp_path / name)))
-        assert read.shape == wanted.shape
-        # Browsers keep colours multiplied with their alpha, which rounds once more.
-        allowed = 1 if name == "transparent.png" else 0
-        assert np.abs(read.astype(int) - wanted).max() <= allowed, name
 
 
 def test_labels_are_text_whatever_they_say(browser, site, picture):

@@ -104,8 +104,14 @@ export declare const contract: Contract;
  */
 export declare function openClassifier(options?: OpenOptions): Promise<Classifier>;
 
-/** Reads a file with a binary PPM or PGM picture. */
+/**
+ * Reads a picture file as Python does: PNG, GIF, BMP, PPM, PGM, PBM, and with the package `sharp`
+ * beside it JPEG and WebP.
+ */
 export declare function readPicture(path: string): Promise<Picture>;
 
-/** Returns the picture in the bytes of a binary PPM or PGM file. */
+/** Returns the picture in the bytes of such a file. */
+export declare function decodePicture(bytes: Uint8Array, name?: string): Promise<Picture>;
+
+/** Returns the picture in the bytes of a binary PPM, PGM or PBM file. */
 export declare function readNetpbm(bytes: Uint8Array, name?: string): Picture;

@@ -4,7 +4,7 @@
 import { contract } from '../lib/contract.mjs';
 import { norm } from '../lib/outputs.mjs';
 import { openBundle, unverified } from './bundle.mjs';
-import { decode, pixels, preview } from './decode.mjs';
+import { decode, draw, preview } from './decode.mjs';
 import { brief, element, made, reason, show } from './elements.mjs';
 import { chosen, explained, measured } from './speed.mjs';
 
@@ -123,15 +123,14 @@ async function take(files) {
   show('error', '');
   show('status', `Reading ${file.name}…`);
   try {
-    const bitmap = await decode(file);
+    const picture = await decode(file);
+    const small = await preview(picture, PREVIEW_SIDE);
     if (number !== asked) return;
-    const picture = pixels(bitmap, file.name);
     const canvas = /** @type {HTMLCanvasElement} */ (element('preview'));
-    preview(bitmap, canvas, PREVIEW_SIDE);
+    draw(small, canvas);
     canvas.setAttribute('aria-label', `The picture ${file.name}`);
     canvas.hidden = false;
     last = { picture, name: file.name };
-    bitmap.close();
   } catch (error) {
     if (number === asked) fail(error);
     return;
