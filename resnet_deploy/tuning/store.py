@@ -72,6 +72,7 @@ class Store:
             trials=tuple(trial for trial in earlier.trials if self._is_there(trial)),
             skipped=earlier.skipped,
             seconds=earlier.seconds,
+            least_seconds=earlier.least_seconds,
         )
 
     def _is_there(self, trial: Trial) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from resnet_deploy.errors import MissingDependencyError, SpecError
 from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.isa.tools import Tools, fetch_tools, find_tools
 from resnet_deploy.results import BundleReport
-from resnet_deploy.spec import BundleTarget
+from resnet_deploy.spec import BundleRuntime, BundleTarget
 from tests.support.cross_compiler import (
     IOS,
     LINUX_ARM64,
@@ -41,8 +42,8 @@ class Built:
         return self.folder / "build"
 
 
-def bundle(model: Path, folder: Path) -> BundleReport:
-    return pack(model, BundleTarget.MOBILE, folder)
+def bundle(model: Path, folder: Path, runtime: BundleRuntime = BundleRuntime.AUTO) -> BundleReport:
+    return pack(model, BundleTarget.MOBILE, folder, runtime=runtime)
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +57,16 @@ def built(resnet20_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Bu
     ):
         tool(program, package)
     folder = tmp_path_factory.mktemp("mobile")
-    report = bundle(resnet20_export / "resnet20.int8.onnx", folder / "bundle")
+    model = resnet20_export / "resnet20.int8.onnx"
+    report = bundle(model, folder / "bundle", BundleRuntime.BOTH)
     root = ort_root(folder / "ort")
+    (openvino,) = importlib.import_module("openvino").__path__
     readme = (folder / "bundle/README.md").read_text()
     said = ""
     for command in report.commands:
         assert f"\n{command}\n" in readme
         there = command.replace("/path/of/onnxruntime", str(root))
+        there = there.replace("/path/of/openvino", openvino)
         said += run(["sh", "-c", there], folder / "bundle", CXXFLAGS="-Wall -Wextra -Werror")
     return Built(folder / "bundle", said)
 
@@ -95,10 +99,29 @@ def java(built: Built, main: str, *arguments: str) -> subprocess.CompletedProces
 
 @pytest.mark.slow
 def test_the_commands_of_the_readme_pass_natively_and_in_java(built: Built) -> None:
-    for file in ("model.onnx", "model.ort"):
-        assert built.said.count(f"PASS {file}: 7 cases") == 2
-    assert built.said.count("the same as one batch") == 2
+    found = re.findall(r"PASS (\S+): 7 cases, inputs equal.*; (.*) \d+\.\d", built.said)
+    each = [
+        ("model.onnx", "ONNX Runtime"),
+        ("model.onnx", "OpenVINO"),
+        ("model.ort", "ONNX Runtime"),
+    ]
+    assert found == each * 2
+    assert built.said.count("the same as one batch") == 3
     assert "100% tests passed" in built.said
+
+
+def test_a_desktop_without_openvino_runs_onnx_runtime(built: Built, tmp_path: Path) -> None:
+    module = built.build / "libresnet_openvino.so"
+    module.rename(tmp_path / module.name)
+    try:
+        done = java(built, "SelfTest", str(built.folder))
+    finally:
+        (tmp_path / module.name).rename(module)
+    assert done.returncode == 0
+    first, second, third = done.stdout.splitlines()
+    assert first.startswith("PASS model.onnx: 7 cases")
+    assert second.startswith("not tested: model.onnx with openvino: OpenVINO is not there: ")
+    assert third.startswith("PASS model.ort: 7 cases")
 
 
 def test_java_names_the_case_that_differs(built: Built, tmp_path: Path) -> None:
@@ -119,6 +142,16 @@ def test_java_names_the_case_that_differs(built: Built, tmp_path: Path) -> None:
     assert "grey: the input has 3072 bytes, not 3071" in java(built, "SelfTest", str(folder)).stdout
     (folder / "model.onnx").write_bytes(b"")
     assert "model.onnx is damaged" in java(built, "SelfTest", str(folder)).stdout
+
+
+def test_features_are_the_same_natively_and_in_java(output_exports: Path, tmp_path: Path) -> None:
+    bundle(output_exports / "features.onnx", tmp_path / "bundle")
+    folder = tmp_path / "bundle"
+    configure = ["cmake", "-S", "android", "-B", "build", "-DCMAKE_BUILD_TYPE=None"]
+    run([*configure, f"-DORT_ROOT={ort_root(tmp_path / 'ort')}"], folder)
+    run(["cmake", "--build", "build"], folder, CMAKE_BUILD_PARALLEL_LEVEL="2")
+    said = run(["ctest", "--test-dir", "build", "--verbose"], folder)
+    assert len(re.findall(r"PASS model\.(?:onnx|ort): 7 cases, inputs equal, values", said)) == 4
 
 
 @pytest.mark.slow
@@ -146,6 +179,8 @@ def test_java_survives_what_an_app_should_not_do(built: Built) -> None:
         "damaged": "IOException: the model is damaged",
         "null": "IllegalArgumentException: a model is needed, not null",
         "no options": "IllegalArgumentException: a set of options is needed, not null",
+        "no labels": "IOException: the list of labels has 0 lines",
+        "outputs": "IllegalArgumentException: 7 bytes are too few",
         "labels": "IOException: the list of labels has 11 lines, but the network has 10 classes",
         "emoji": "true",
         "empty": "IllegalArgumentException: ",
@@ -178,7 +213,7 @@ def test_it_compiles_for_phones_as_far_as_packages_reach(built: Built, tmp_path:
 
     apple = compile_object(core / "src/resnet_classifier.cpp", made, IOS, *include)
     assert b"_OrtGetApiBase" in apple
-    assert b"_dlopen" not in apple  # an app is linked with its libraries
+    assert b"libonnxruntime" not in apple  # an app is linked with it, and looks for no file
     arc = ("-fobjc-arc", "-Wnullable-to-nonnull-conversion", "-Wshorten-64-to-32")
     source = built.folder / "ios/ResnetClassifier.mm"
     assert b"_OBJC_CLASS_$_ResnetClassifier" in compile_object(source, made, IOS, *include, *arc)
