@@ -52,7 +52,19 @@ struct Refused : std::runtime_error {
 class Connection {
  public:
   explicit Connection(int socket) : socket_(socket) {}
-  ~Connection() { close(socket_); }
+
+  /// Reads on for a while: closed beside unread bytes, a socket takes its answer back.
+  ~Connection() {
+    shutdown(socket_, SHUT_WR);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    std::array<char, 65536> unread;
+    pollfd ready{socket_, POLLIN, 0};
+    while (std::chrono::steady_clock::now() < end && poll(&ready, 1, 200) > 0 &&
+           recv(socket_, unread.data(), unread.size(), 0) > 0) {
+    }
+    close(socket_);
+  }
+
   Connection(const Connection &) = delete;
   Connection &operator=(const Connection &) = delete;
 

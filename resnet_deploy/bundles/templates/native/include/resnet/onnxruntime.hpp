@@ -296,46 +296,46 @@ class OnnxRuntime final : public Runtime {
       binding_.BindInput(session_.input_name.c_str(), input_value_);
       output_values_.clear();
       for (std::size_t i = 0; i < count; ++i) {
-        const std::vector<std::int64_t> shape = shape_of(outputs[i], input.shape[0]);
+        set_shape(outputs[i], input.shape[0]);
         output_values_.push_back(Ort::Value::CreateTensor(
             session_.cpu, outputs[i].data, outputs[i].count * detail::size_of(outputs[i].element),
-            shape.data(), shape.size(), detail::onnx_type(outputs[i].element)));
+            shape_.data(), shape_.size(), detail::onnx_type(outputs[i].element)));
         binding_.BindOutput(outputs[i].name, output_values_.back());
       }
       outputs_.assign(outputs, outputs + count);
       input_ = input;
     }
 
-    /// The shape that an output must have, or else the one that the file gives it; what that leaves
+    /// Sets shape_ to what an output must have, or else to what the file says of it; what that leaves
     /// open follows from the count.
-    std::vector<std::int64_t> shape_of(const Output &output, std::int64_t batch) const {
+    void set_shape(const Output &output, std::int64_t batch) {
       if (output.shape != nullptr) {
-        std::vector<std::int64_t> exact{batch};
-        exact.insert(exact.end(), output.shape, output.shape + output.rank);
-        return exact;
+        shape_.assign(output.shape, output.shape + output.rank);
+        shape_.insert(shape_.begin(), batch);
+        return;
       }
       const auto found =
           std::find(session_.output_names.begin(), session_.output_names.end(), output.name);
       if (found == session_.output_names.end()) {
         throw Error(Code::bad_bundle, std::string("the model has no output ") + output.name);
       }
-      const auto place = static_cast<std::size_t>(found - session_.output_names.begin());
-      std::vector<std::int64_t> shape = session_.output_shapes[place];
-      shape.resize(std::max<std::size_t>(shape.size(), 2), -1);
-      shape[0] = batch;
+      shape_ = session_.output_shapes[static_cast<std::size_t>(
+          found - session_.output_names.begin())];
+      shape_.resize(std::max<std::size_t>(shape_.size(), 2), -1);
+      shape_[0] = batch;
       auto left = static_cast<std::int64_t>(output.count) / std::max<std::int64_t>(batch, 1);
-      for (std::size_t i = 1; i < shape.size(); ++i) {
-        if (shape[i] > 0) left /= shape[i];
+      for (std::size_t i = 1; i < shape_.size(); ++i) {
+        if (shape_[i] > 0) left /= shape_[i];
       }
-      for (std::size_t i = 1; i < shape.size(); ++i) {
-        if (shape[i] <= 0) shape[i] = std::exchange(left, 1);
+      for (std::size_t i = 1; i < shape_.size(); ++i) {
+        if (shape_[i] <= 0) shape_[i] = std::exchange(left, 1);
       }
-      return shape;
     }
 
     Session &session_;
     Input input_{nullptr, 0, Element::float32, {}};
     std::vector<Output> outputs_;
+    std::vector<std::int64_t> shape_;  // kept for its memory
     Ort::Value input_value_{nullptr};
     std::vector<Ort::Value> output_values_;
     Ort::IoBinding binding_{nullptr};
