@@ -90,9 +90,9 @@ def _onnxruntime(kit: Kit) -> Component:
     role = {
         BundleTarget.CPP: "The programs open its library, which you install, at run time.",
         BundleTarget.MOBILE: "Your build adds its packages onnxruntime-android or onnxruntime-c.",
-        BundleTarget.NODE: "npm install puts its package onnxruntime-node into node_modules/.",
+        BundleTarget.NODE: "npm ci puts its package onnxruntime-node into node_modules/.",
         BundleTarget.WEB: (
-            "npm install copies its package onnxruntime-web into vendor/: who serves the page "
+            "npm ci copies its package onnxruntime-web into vendor/: who serves the page "
             "passes it on."
         ),
         BundleTarget.TRITON: "It is a part of the server, which is not in this folder.",

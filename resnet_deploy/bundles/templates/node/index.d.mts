@@ -83,7 +83,7 @@ export interface OpenOptions {
   folder?: string;
   /**
    * How many CPUs a call may use, up to {@link MOST_THREADS}; 0: ONNX Runtime decides. By default
-   * what was found where the network was tuned, `contract.threads`.
+   * what was found where the network was tuned, `contract.threads`, but no more than there are.
    */
   threads?: number;
   /** For ONNX Runtime, such as `{ enableCpuMemArena: false }`. */

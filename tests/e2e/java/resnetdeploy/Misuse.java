@@ -100,6 +100,10 @@ final class Misuse {
             expect(alone, without.classify(picture, 3).toString());
             System.out.println("xnnpack: " + without.notice());
         }
+        Options openvino = one().runtime("openvino").xnnpack(true);
+        try (ResnetClassifier second = ResnetClassifier.open(folder, openvino)) {
+            System.out.println("openvino: " + second.runtime() + ": " + second.notice());
+        }
         ExecutorService threads = Executors.newFixedThreadPool(THREADS);
         threads(threads, classifier, picture, alone, calls / 10);
         long before = resident();

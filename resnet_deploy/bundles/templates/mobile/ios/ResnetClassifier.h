@@ -84,7 +84,7 @@ extern NSString *const ResnetClassifierErrorDomain;
 /// What was asked for and is not there, such as XNNPACK, in one line; empty if all is.
 @property(nonatomic, readonly, copy) NSString *notice;
 
-/// Names the best classes of each picture, best first, in one run of the network.
+/// Names the best classes of each picture, best first; a few pictures run at a time.
 ///
 /// @param pictures of any sizes; more than one need a model file with a free batch.
 /// @param count how many classes are wanted, at least 1.

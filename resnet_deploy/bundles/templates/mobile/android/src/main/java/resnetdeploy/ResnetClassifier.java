@@ -116,7 +116,7 @@ public final class ResnetClassifier implements AutoCloseable {
     }
 
     /**
-     * Names the k best classes of each picture, best first, in one run of the network.
+     * Names the k best classes of each picture, best first; a few pictures run at a time.
      *
      * @param pictures of any sizes, 256 at most; more than one need a model file with a free batch
      */
