@@ -1170,7 +1170,8 @@ def bundle(
     ES module. web: a static page that works offline. triton: a model repository for a server.
 
     The self-test runs golden cases: pictures, the exact inputs that they become, and what the
-    runtime answered here. The same input gives the same bytes.
+    runtime answered here. The same input gives the same bytes. Of the folder that tune writes, the
+    best file is packed, to run as tune found it fastest.
 
     The other words are those of :func:`quantize`.
 

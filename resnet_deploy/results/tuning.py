@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,16 @@ class Trial:
     def speed(self) -> float:
         """Times as fast as the reference."""
         return 1.0 if self.ratio is None else self.ratio.median
+
+    @property
+    def measured(self) -> tuple[float, tuple[float, float]] | None:
+        """Times as fast as the reference, and its interval.
+
+        None for the reference itself, and where too little was measured to have both ends.
+        """
+        if self.ratio is None or not (self.ratio.low > 0 and math.isfinite(self.ratio.high)):
+            return None
+        return self.ratio.median, self.ratio.interval
 
     @property
     def speed_interval(self) -> tuple[float, float]:

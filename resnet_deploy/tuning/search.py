@@ -78,6 +78,7 @@ class Search:
     def __post_init__(self) -> None:
         self._earlier = self.report.seconds
         self._done = 0
+        self._overrun = 0.0  # seconds that races took beyond theirs: starting processes
 
     def run(self) -> TuningReport:
         """Try everything that there is time for."""
@@ -196,12 +197,13 @@ class Search:
         leaders = sorted(rivals, key=lambda trial: -trial.speed)[:_FINALISTS]
         if self.report.spec.objective is Objective.SIZE or not leaders:
             return
-        if self.deadline.left < _SHORTEST_RACE:
+        left = self.deadline.left - self._overrun
+        if left < _SHORTEST_RACE:
             self._left_out("the last race of the leaders")
             return
         self.deadline("the final", self._done, 0)
         entrants = [Entrant.of(trial, self.store.file(trial.recipe.name)) for trial in leaders]
-        seconds = self.deadline.left / len(entrants)
+        seconds = left / len(entrants)
         self._race(entrants, min(seconds, _FINAL_SECONDS))
 
     def _good(self) -> list[Trial]:
@@ -213,7 +215,7 @@ class Search:
         return min(_FINALISTS * _FINAL_SECONDS, _FINAL_SHARE * self.report.spec.time_limit)
 
     def _has_time(self, what: str) -> bool:
-        if self.deadline.left > _LEAST_SECONDS + self._reserve:
+        if self.deadline.left > _LEAST_SECONDS + self._overrun + self._reserve:
             return True
         self._left_out(what)
         return False
@@ -223,12 +225,18 @@ class Search:
         if what not in self.report.untried:
             self.report = replace(self.report, untried=(*self.report.untried, what))
 
+    @property
+    def _left_for_races(self) -> float:
+        return self.deadline.left - self._reserve - self._overrun
+
     def _slice(self) -> float:
-        return max(_SHORTEST_RACE, min(_RACE_SECONDS, self.deadline.left - self._reserve))
+        return max(_SHORTEST_RACE, min(_RACE_SECONDS, self._left_for_races))
 
     def _race(self, entrants: Sequence[Entrant], seconds: float) -> None:
         """Time ``entrants``; keep their trials, each in place of what was known of it."""
+        before = self.deadline.left
         trials = race(entrants, self.report, seconds=seconds)
+        self._overrun = max(self._overrun, before - self.deadline.left - seconds)
         self._done += 1
         new = {(trial.recipe, trial.setting): trial for trial in trials}
         kept = [new.pop((trial.recipe, trial.setting), trial) for trial in self.report.trials]

@@ -61,6 +61,10 @@ def test_the_best_file_is_there_with_what_it_is_run_with(
     step = artifact.card.steps[-1]
     assert step.name == "tune"
     assert step.options["runner"] == "ort"
+    assert best.ratio is not None
+    assert step.options["ratio"] == round(best.ratio.median, 4)
+    assert step.options["ratio_interval"] == [round(bound, 4) for bound in best.ratio.interval]
+    assert (step.options["cpu"], step.options["trial_sha256"]) == (HERE.cpu, best.sha256)
     (accuracy,) = artifact.card.accuracy
     assert (accuracy.data, accuracy.samples) == (best.fidelity.data, best.fidelity.samples)
     assert accuracy.top1 == pytest.approx(best.fidelity.top1, abs=1e-6)
