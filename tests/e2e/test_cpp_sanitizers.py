@@ -52,7 +52,7 @@ def test_sanitizers_find_nothing(
         command = ["build/stress", "bundle", "100", runtime]
         run(command, tmp_path, LD_LIBRARY_PATH=folders, TSAN_OPTIONS=others)
     if "selftest" in targets:
-        said = run(["build/bundle/selftest"], tmp_path, LD_LIBRARY_PATH=folders)
+        said = run(["build/bundle/selftest", "bundle"], tmp_path, LD_LIBRARY_PATH=folders)
         assert said.count("PASS ") == 2
 
 
