@@ -58,6 +58,9 @@ def render(kit: Kit) -> Rendered:
         parts=parts,
         sought=sought,
     )
+    if not kit.contract.has_classes:
+        # They name classes.
+        own = {name: data for name, data in own.items() if not name.startswith("examples/")}
     image = {name: own.pop(template) for template, name in _IMAGE.items()}
     if not sought:  # else it would need what is on this machine alone
         own.update(image)

@@ -46,8 +46,8 @@ _LONGEST: Final = 100
 class Finding:
     """How a file runs best, as ``tune`` wrote it into its card.
 
-    ``ratio`` is how many times faster that is than the default file on ONNX Runtime, on ``cpu``;
-    None and empty where the card does not say.
+    ``ratio`` is how many times faster that is than the default file on ONNX Runtime, on ``cpu``,
+    and ``interval`` its confidence interval; None and empty where the card does not say.
     """
 
     runner: str
@@ -56,6 +56,7 @@ class Finding:
     batch_size: int = 1
     options: tuple[tuple[str, str], ...] = ()
     ratio: float | None = None
+    interval: tuple[float, float] | None = None
     cpu: str = ""
 
 
@@ -78,6 +79,7 @@ def finding_of(artifact: Artifact) -> Finding | None:
             batch_size=_count(said, "batch_size"),
             options=_options(said.get("options", {}), runner),
             ratio=_ratio(said.get("ratio")),
+            interval=_interval(said.get("ratio_interval")),
             cpu=_cpu(str(said.get("cpu", ""))),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -127,7 +129,8 @@ def with_evidence(
     return (
         replace(
             finding,
-            ratio=None if best.ratio is None else best.ratio.median,
+            ratio=None if best.measured is None else best.measured[0],
+            interval=None if best.measured is None else best.measured[1],
             cpu=_cpu(report.environment.cpu),
         ),
         "",
@@ -171,6 +174,17 @@ def _options(said: dict[str, Any], runner: str) -> tuple[tuple[str, str], ...]:
         if key not in known or not isinstance(value, str):
             raise ValueError(f"option {key!r:.60}")
     return tuple(said.items())
+
+
+def _interval(said: object) -> tuple[float, float] | None:
+    if said is None:
+        return None
+    if not isinstance(said, list) or len(said) != 2:
+        raise ValueError(f"ratio_interval is {said!r:.40}")
+    low, high = map(_ratio, said)
+    if low is None or high is None or low > high:
+        raise ValueError(f"ratio_interval is {said!r:.40}")
+    return low, high
 
 
 def _cpu(said: str) -> str:

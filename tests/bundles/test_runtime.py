@@ -49,6 +49,7 @@ def tuned(path: Path, step: Mapping[str, Any], *later: str) -> Artifact:
     [
         (CPP, AUTO, None, [ORT], "tune has not looked at this file"),
         (CPP, AUTO, FOUND, [OPENVINO], "as tune measured: 1.31 times the default file's speed on"),
+        (CPP, AUTO, replace(FOUND, interval=(1.2, 1.4)), [OPENVINO], "1.31 times the default file"),
         (CPP, AUTO, replace(FOUND, ratio=None), [OPENVINO], "as tune found"),
         (CPP, AUTO, replace(FOUND, runner="ort"), [ORT], "as tune measured: 1.31 times"),
         (CPP, AUTO, replace(FOUND, runner="ort-openvino"), [ORT], "bundles do not have that"),
@@ -67,6 +68,11 @@ def test_what_runs_it_and_why(target, wanted, found, kinds, why):
     assert [runtime.kind for runtime in made.runtimes] == kinds
     assert why in made.why
     assert made.ratio == (1.31 if "1.31" in made.why else None)
+
+
+def test_a_difference_that_could_not_be_told_is_not_told():
+    made = choice(CPP, AUTO, replace(FOUND, interval=(0.7, 1.9)))
+    assert "no difference in speed to the default file could be told (0.70 to 1.90" in made.why
 
 
 def test_settings_are_those_of_the_runtime_that_tune_measured():
@@ -123,6 +129,7 @@ def test_only_the_last_tune_of_this_very_file_counts(tmp_path: Path) -> None:
         ({"threads": 10**9}, "threads is 1000000000"),
         ({"instances": 0}, "instances is 0"),
         ({"ratio": -1}, "ratio is -1"),
+        ({"ratio": 1.1, "ratio_interval": [1.2, 1.0]}, "ratio_interval is [1.2, 1.0]"),
         ({"options": {"CACHE_DIR": "/tmp/x"}}, "option 'CACHE_DIR'"),
         ({"runner": "ort", "options": {"optimized_model_filepath": "x"}}, "optimized_model_file"),
         ({"options": [1]}, "tune it again"),

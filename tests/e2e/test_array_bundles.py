@@ -19,9 +19,9 @@ from resnet_deploy.runners.base import infer_every
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import BundleTarget, SessionSpec
 from tests.support.array_nets import maps_model
-from tests.support.cpp_bundle import build
+from tests.support.cpp_bundle import SNIPPETS_PICTURE, build, snippet
 from tests.support.native_classifier import BAD_ARGUMENT, CallError, NativeClassifier
-from tests.support.native_toolchain import ort_root
+from tests.support.native_toolchain import ort_root, tool
 from tests.support.npm import ci, find_node, modules, run
 
 
@@ -107,10 +107,12 @@ def test_node(model: Path, tmp_path: Path) -> None:
     assert re.search(r"FAIL grey: colours value \[2\] is", said_so)
 
 
+@pytest.mark.slow
 def test_cpp(model: Path, tmp_path: Path) -> None:
     built = build(model, tmp_path / "bundle", ort_root(tmp_path / "ort"))
     passed = r"PASS model.onnx: 7 cases, inputs equal, values within \S+ of the largest \(allowed "
-    assert re.match(passed + r"5e-05\); ONNX Runtime ", built.said)
+    for line, runtime in zip(built.said.splitlines(), ("ONNX Runtime", "OpenVINO"), strict=True):
+        assert re.match(passed + rf"5e-05\); {runtime} ", line)
     with closing(NativeClassifier(built.library, built.folder)) as opened:
         pixels = np.asarray(Image.open(built.folder / "golden/small.ppm"))
         found = opened.outputs(pixels)
@@ -132,6 +134,20 @@ def test_cpp(model: Path, tmp_path: Path) -> None:
             with pytest.raises(CallError, match=complaint) as error:
                 wrong()
             assert error.value.code == BAD_ARGUMENT
+        on_openvino = NativeClassifier(built.library, built.folder, runtime="openvino")
+        with closing(on_openvino):
+            for name, values in on_openvino.outputs(pixels).items():
+                assert np.abs(values - found[name]).max() <= 5e-5 * np.abs(found[name]).max()
+        shown = [
+            f"{name} {values.size} {values.flat[0]:g}"
+            for name, values in opened.outputs(SNIPPETS_PICTURE).items()
+        ]
+    for language in ("cpp", "c"):
+        assert snippet(built, language, tmp_path).splitlines() == shown
+    picture = str(built.folder / "golden/small.ppm")
+    described = run([str(built.folder / "build/classify"), picture], tmp_path).stdout
+    lines = rf"{re.escape(picture)}\n  maps: 3 x 128 x 128, norm \S+\n  colours: 3, norm \S+\n"
+    assert re.fullmatch(lines, described)
     # The model alone, without labels.
     files = (model.read_bytes(), b"")
     with closing(NativeClassifier(built.library, files=files)) as opened:
@@ -145,3 +161,24 @@ def test_cpp(model: Path, tmp_path: Path) -> None:
     spoil(built.folder, -1, np.nan)
     said = run([selftest], tmp_path, expect=1).stdout
     assert re.match(r"FAIL .*case grey: colours value 2 is \S+, recorded \S*nan", said)
+
+
+@pytest.mark.slow
+def test_java(model: Path, tmp_path: Path) -> None:
+    java = tool("java", "default-jdk-headless")
+    tool("javac", "default-jdk-headless")
+    folder, build_folder = tmp_path / "bundle", tmp_path / "build"
+    pack(model, BundleTarget.MOBILE, folder)
+    where = f"-DORT_ROOT={ort_root(tmp_path / 'ort')}"
+    run([tool("cmake", "cmake"), "-S", "bundle/android", "-B", "build", where], tmp_path)
+    targets = ["--target", "resnet_classifier_jni", "classes"]
+    run(["cmake", "--build", "build", *targets], tmp_path, seconds=300)
+    command = [java, "-Xcheck:jni", f"-Djava.library.path={build_folder}"]
+    command += ["-cp", str(build_folder / "classes"), "resnetdeploy.SelfTest", str(folder)]
+    said = run(command, tmp_path).stdout.splitlines()
+    for line, file in zip(said, ("model.onnx", "model.ort"), strict=True):
+        assert line.startswith(f"PASS {file}: 7 cases, inputs equal, values differ by ")
+
+    spoil(folder, -1, 0.5)
+    said = run(command, tmp_path, expect=1).stdout.splitlines()
+    assert re.match(r"FAIL: model.onnx with onnxruntime: grey: \S*colours\S* .*2", said[-1])

@@ -26,7 +26,7 @@ from resnet_deploy.runners.openvino_runner import OpenVinoRunner
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import InputFormat, SessionSpec
 from tests.support.contracts import square
-from tests.support.cpp_bundle import Built, block, build, commands_of
+from tests.support.cpp_bundle import SNIPPETS_PICTURE, Built, build, commands_of, snippet
 from tests.support.native_classifier import (
     BAD_ARGUMENT,
     BAD_BUNDLE,
@@ -378,41 +378,11 @@ def test_classify_says_what_is_wrong(built: Built, tmp_path: Path) -> None:
     assert "Reads JPEG, PNG, WebP, GIF, BMP, PPM, PGM and PBM files." in said
 
 
-_APP = """\
-{includes}
-#include <stdio.h>
-{more}
-static unsigned char rgb[50 * 40 * 3] = {{9, 8, 7}};
-int main(void) {{
-  const int width = 50, height = 40;
-  const size_t size = sizeof rgb;
-{body}
-  return 0;
-}}
-"""
-
-
-@pytest.mark.parametrize(
-    ("language", "compiler", "more"),
-    [("cpp", ("g++", "-std=c++17"), "#include <array>"), ("c", ("gcc", "-std=c11"), "")],
-)
-def test_snippets_of_the_readme_run(
-    language: str, compiler: tuple[str, ...], more: str, built: Built, tmp_path: Path
-) -> None:
-    includes, body = block(built.folder / "README.md", language).split("\n\n", 1)
-    body = body.replace("THIS_FOLDER", str(built.folder))
-    source, program = tmp_path / f"app.{language}", str(tmp_path / "app")
-    source.write_text(_APP.format(includes=includes, more=more, body=body))
-
-    headers = ("-I", str(built.folder / "include"), "-isystem", str(built.ort / "include"))
-    run([*compiler, *STRICT.split(), *headers, "-c", str(source), "-o", "app.o"], tmp_path)
-    run(["g++", "app.o", *built.libraries, "-o", program], tmp_path)
-    said = run([program], tmp_path)
-
+@pytest.mark.parametrize("language", ["cpp", "c"])
+def test_snippets_of_the_readme_run(language: str, built: Built, tmp_path: Path) -> None:
+    said = snippet(built, language, tmp_path)
     with closing(NativeClassifier(built.library, built.folder)) as classifier:
-        picture = np.zeros((40, 50, 3), np.uint8)
-        picture[0, 0] = 9, 8, 7
-        named = [one.label for one in classifier.classify(picture, k=3)]
+        named = [one.label for one in classifier.classify(SNIPPETS_PICTURE, k=3)]
     assert [line.split()[0] for line in said.splitlines()] == named
 
 

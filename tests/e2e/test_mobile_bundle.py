@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from resnet_deploy.errors import MissingDependencyError, SpecError
 from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.isa.tools import Tools, fetch_tools, find_tools
 from resnet_deploy.results import BundleReport
-from resnet_deploy.spec import BundleTarget
+from resnet_deploy.spec import BundleRuntime, BundleTarget
 from tests.support.cross_compiler import (
     IOS,
     LINUX_ARM64,
@@ -41,8 +42,8 @@ class Built:
         return self.folder / "build"
 
 
-def bundle(model: Path, folder: Path) -> BundleReport:
-    return pack(model, BundleTarget.MOBILE, folder)
+def bundle(model: Path, folder: Path, runtime: BundleRuntime = BundleRuntime.AUTO) -> BundleReport:
+    return pack(model, BundleTarget.MOBILE, folder, runtime=runtime)
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +57,22 @@ def built(resnet20_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Bu
     ):
         tool(program, package)
     folder = tmp_path_factory.mktemp("mobile")
-    report = bundle(resnet20_export / "resnet20.int8.onnx", folder / "bundle")
+    model = resnet20_export / "resnet20.int8.onnx"
+    report = bundle(model, folder / "bundle", BundleRuntime.BOTH)
     root = ort_root(folder / "ort")
+    (openvino,) = importlib.import_module("openvino").__path__
     readme = (folder / "bundle/README.md").read_text()
     said = ""
     for command in report.commands:
         assert f"\n{command}\n" in readme
         there = command.replace("/path/of/onnxruntime", str(root))
-        said += run(["sh", "-c", there], folder / "bundle", CXXFLAGS="-Wall -Wextra -Werror")
+        there = there.replace("/path/of/openvino", openvino)
+        said += run(
+            ["sh", "-c", there],
+            folder / "bundle",
+            CXXFLAGS="-Wall -Wextra -Werror",
+            CMAKE_BUILD_PARALLEL_LEVEL="2",
+        )
     return Built(folder / "bundle", said)
 
 
@@ -95,10 +104,29 @@ def java(built: Built, main: str, *arguments: str) -> subprocess.CompletedProces
 
 @pytest.mark.slow
 def test_the_commands_of_the_readme_pass_natively_and_in_java(built: Built) -> None:
-    for file in ("model.onnx", "model.ort"):
-        assert built.said.count(f"PASS {file}: 7 cases") == 2
-    assert built.said.count("the same as one batch") == 2
+    found = re.findall(r"PASS (\S+): 7 cases, inputs equal.*; (.*) \d+\.\d", built.said)
+    each = [
+        ("model.onnx", "ONNX Runtime"),
+        ("model.onnx", "OpenVINO"),
+        ("model.ort", "ONNX Runtime"),
+    ]
+    assert found == each * 2
+    assert built.said.count("the same as one batch") == 3
     assert "100% tests passed" in built.said
+
+
+def test_a_desktop_without_openvino_runs_onnx_runtime(built: Built, tmp_path: Path) -> None:
+    module = built.build / "libresnet_openvino.so"
+    module.rename(tmp_path / module.name)
+    try:
+        done = java(built, "SelfTest", str(built.folder))
+    finally:
+        (tmp_path / module.name).rename(module)
+    assert done.returncode == 0
+    first, second, third = done.stdout.splitlines()
+    assert first.startswith("PASS model.onnx: 7 cases")
+    assert second.startswith("not tested: model.onnx with openvino: OpenVINO is not there: ")
+    assert third.startswith("PASS model.ort: 7 cases")
 
 
 def test_java_names_the_case_that_differs(built: Built, tmp_path: Path) -> None:
@@ -121,6 +149,16 @@ def test_java_names_the_case_that_differs(built: Built, tmp_path: Path) -> None:
     assert "model.onnx is damaged" in java(built, "SelfTest", str(folder)).stdout
 
 
+def test_features_are_the_same_natively_and_in_java(output_exports: Path, tmp_path: Path) -> None:
+    bundle(output_exports / "features.onnx", tmp_path / "bundle")
+    folder = tmp_path / "bundle"
+    configure = ["cmake", "-S", "android", "-B", "build", "-DCMAKE_BUILD_TYPE=None"]
+    run([*configure, f"-DORT_ROOT={ort_root(tmp_path / 'ort')}"], folder)
+    run(["cmake", "--build", "build"], folder, CMAKE_BUILD_PARALLEL_LEVEL="2")
+    said = run(["ctest", "--test-dir", "build", "--verbose"], folder)
+    assert len(re.findall(r"PASS model\.(?:onnx|ort): 7 cases, inputs equal, values", said)) == 4
+
+
 @pytest.mark.slow
 def test_java_survives_what_an_app_should_not_do(built: Built) -> None:
     own = [path for path in built.folder.rglob("*.java") if path.parent.name != "android"]
@@ -133,7 +171,7 @@ def test_java_survives_what_an_app_should_not_do(built: Built) -> None:
         ],
         built.folder,
     )
-    done = java(built, "Misuse", str(built.folder), "10000")
+    done = java(built, "Misuse", str(built.folder), "5000")
     assert done.returncode == 0, done.stdout + done.stderr
     said = dict(line.split(": ", 1) for line in done.stdout.splitlines())
     for name, what in {
@@ -146,6 +184,8 @@ def test_java_survives_what_an_app_should_not_do(built: Built) -> None:
         "damaged": "IOException: the model is damaged",
         "null": "IllegalArgumentException: a model is needed, not null",
         "no options": "IllegalArgumentException: a set of options is needed, not null",
+        "no labels": "IOException: the list of labels has 0 lines",
+        "outputs": "IllegalArgumentException: 7 bytes are too few",
         "labels": "IOException: the list of labels has 11 lines, but the network has 10 classes",
         "emoji": "true",
         "empty": "IllegalArgumentException: ",
@@ -165,9 +205,11 @@ def test_java_survives_what_an_app_should_not_do(built: Built) -> None:
         "notice": "[]",
         "together": "256",
         "xnnpack": "XNNPACK can't be used, and ONNX Runtime ",
+        "openvino": "OpenVINO ",
         "closed": "IllegalStateException: this classifier is closed",
     }.items():
         assert said[name].startswith(what), (name, said[name])
+    assert said["openvino"].endswith(": XNNPACK is ONNX Runtime's, and OpenVINO runs without it")
     assert int(said["grown"].split()[0]) < 16
 
 
@@ -178,7 +220,7 @@ def test_it_compiles_for_phones_as_far_as_packages_reach(built: Built, tmp_path:
 
     apple = compile_object(core / "src/resnet_classifier.cpp", made, IOS, *include)
     assert b"_OrtGetApiBase" in apple
-    assert b"_dlopen" not in apple  # an app is linked with its libraries
+    assert b"libonnxruntime" not in apple  # an app is linked with it, and looks for no file
     arc = ("-fobjc-arc", "-Wnullable-to-nonnull-conversion", "-Wshorten-64-to-32")
     source = built.folder / "ios/ResnetClassifier.mm"
     assert b"_OBJC_CLASS_$_ResnetClassifier" in compile_object(source, made, IOS, *include, *arc)

@@ -14,7 +14,7 @@ _LIBRARIES = ("libc", "libm", "libdl", "librt", "libpthread", "libgcc_s", "libst
 
 
 def bare_root(folder: Path, app: Path) -> Path:
-    """Make ``folder`` a root with ``app`` in it as ``/app``, and return it; /proc is empty.
+    """Make ``folder`` a root with ``app`` in it as ``/app``, and return it.
 
     Files of ``app`` become hard links.
     """
@@ -36,12 +36,23 @@ def bare_root(folder: Path, app: Path) -> Path:
     return folder
 
 
-def run_in(root: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run ``command`` with ``root`` as its root and no variables, as root alone may."""
+def run_in(
+    root: Path, program: str, *arguments: str, proc: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run ``program`` with ``root`` as its root and no variables, as root alone may.
+
+    ``proc``: with the two things in /proc that matter, where the program is and what the CPUs are;
+    a real one can't be mounted everywhere.
+    """
     if os.geteuid() != 0:
         unavailable("only root can change the root folder")
+    shutil.rmtree(root / "proc", ignore_errors=True)
+    if proc:
+        (root / "proc/self").mkdir(parents=True)
+        (root / "proc/self/exe").symlink_to(program)
+        (root / "proc/cpuinfo").write_bytes(Path("/proc/cpuinfo").read_bytes())
     return subprocess.run(
-        [tool("chroot", "coreutils"), str(root), *command],
+        [tool("chroot", "coreutils"), str(root), program, *arguments],
         capture_output=True,
         text=True,
         errors="replace",

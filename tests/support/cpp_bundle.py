@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.results import BundleReport
 from resnet_deploy.spec import BundleRuntime, BundleTarget
@@ -68,3 +70,37 @@ def blocks(readme: Path, language: str) -> list[str]:
     found = re.findall(rf"```{language}\n(.*?)\n```", readme.read_text("utf-8"), re.DOTALL)
     assert found
     return found
+
+
+SNIPPETS_PICTURE = np.zeros((40, 50, 3), np.uint8)
+"""What a snippet of a README gets as ``rgb``, ``size``, ``width`` and ``height``."""
+SNIPPETS_PICTURE[0, 0] = 9, 8, 7
+
+_APP = """\
+{includes}
+#include <stdio.h>
+{more}
+static unsigned char rgb[50 * 40 * 3] = {{9, 8, 7}};
+int main(void) {{
+  const int width = 50, height = 40;
+  const size_t size = sizeof rgb;
+{body}
+  return 0;
+}}
+"""
+
+
+def snippet(built: Built, language: str, folder: Path) -> str:
+    """Compile and run the README's first code in ``language``, cpp or c; return what it says."""
+    compiler, more = {
+        "cpp": (("g++", "-std=c++17"), "#include <array>"),
+        "c": (("gcc", "-std=c11"), ""),
+    }[language]
+    includes, body = block(built.folder / "README.md", language).split("\n\n", 1)
+    body = body.replace("THIS_FOLDER", str(built.folder))
+    source, program = folder / f"app.{language}", str(folder / "app")
+    source.write_text(_APP.format(includes=includes, more=more, body=body))
+    headers = ("-I", str(built.folder / "include"), "-isystem", str(built.ort / "include"))
+    run([*compiler, *STRICT.split(), *headers, "-c", str(source), "-o", "app.o"], folder)
+    run(["g++", "app.o", *built.libraries, "-o", program], folder)
+    return run([program], folder)

@@ -191,6 +191,11 @@ def _webps() -> Iterator[tuple[str, bytes]]:
     yield "animated.webp", _saved(photo, "WEBP", save_all=True, append_images=frames)
     animated = _saved(clear, "WEBP", save_all=True, append_images=frames, lossless=True)
     yield "animated-alpha.webp", animated
+    red = {"background": (255, 0, 0, 255), "save_all": True, "append_images": frames}
+    yield "animated-red.webp", _saved(clear, "WEBP", **red)
+    larger = bytearray(_saved(photo, "WEBP", **red))
+    larger[24] += 5  # a wider canvas than its first frame
+    yield "framed.webp", bytes(larger)
 
 
 def _bitmap(
@@ -327,6 +332,9 @@ NOT_PORTED = {
     },
 }
 """What Python alone reads, and the words that name it."""
+
+
+NOT_IN_JAVASCRIPT = NOT_PORTED | {"framed.webp": "whose first frame is not the whole picture"}
 
 
 def check(found: Mapping[str, Found], refused: Mapping[str, str]) -> None:

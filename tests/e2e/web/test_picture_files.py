@@ -8,7 +8,7 @@ import json
 import numpy as np
 
 from tests.support.devtools import Tab
-from tests.support.picture_files import NOT_PORTED, Found, check, picture_files
+from tests.support.picture_files import NOT_IN_JAVASCRIPT, Found, check, picture_files
 from tests.support.static_server import Site
 
 _EVERY = """
@@ -44,4 +44,4 @@ def test_the_browser_reads_what_python_reads(page: Tab, site: Site) -> None:
         height, width, encoded = answer
         pixels = np.frombuffer(base64.b64decode(encoded), np.uint8)
         found[name] = pixels.reshape(height, width, 3)
-    check(found, NOT_PORTED | _INKS)
+    check(found, NOT_IN_JAVASCRIPT | _INKS)

@@ -52,6 +52,10 @@ import { checkSize, damaged, rgbOnWhite, text, truncated, upright, viewOf } from
 const EXIF = 'Exif\0\0';
 const XMP = 'http://ns.adobe.com/xap/1.0/\0';
 
+// What may follow a scan of a JPEG: Huffman tables, another scan, quantization tables, the number of
+// lines, restarts; and from 0xe0 on, what applications and comments say.
+const SEGMENTS = [0xc4, 0xda, 0xdb, 0xdc, 0xdd];
+
 // Of the files that Python reads and this does not.
 const UNREAD = [
   { head: /^(II\*\0|MM\0\*|II\+)/, what: 'a TIFF file' },
@@ -103,6 +107,9 @@ async function coded(format, facts, name, platform) {
   const { bytes, inks, alpha, turned } = facts;
   const { data, width, height, channels } = await platform({ format, bytes, inks, alpha, name });
   if (width !== facts.width || height !== facts.height) throw damaged(name, 'its size');
+  if (channels === 4 && !inks && !alpha && !isOpaque(data)) {
+    throw damaged(name, 'transparency that its header does not announce');
+  }
   const rgb = inks ? inksToRgb(data) : toRgb(data, channels);
   return upright({ data: rgb, width, height }, turned);
 }
@@ -118,6 +125,12 @@ function toRgb(data, channels) {
   const rgb = new Uint8Array(data.length * 3);
   data.forEach((level, i) => rgb.fill(level, 3 * i, 3 * i + 3));
   return rgb;
+}
+
+/** @param {Uint8Array | Uint8ClampedArray} rgba */
+function isOpaque(rgba) {
+  for (let at = 3; at < rgba.length; at += 4) if (rgba[at] !== 255) return false;
+  return true;
 }
 
 /**
@@ -181,7 +194,7 @@ function jpegFacts(bytes, name) {
     at += length;
   }
   if (facts.width === 0) throw damaged(name, 'it has no frame');
-  if (!hasEnd(bytes, at)) throw truncated(name);
+  checkScans(bytes, at, name);
   if (exif.length > 0) turned.exif = joined(exif);
   facts.bytes = joined([...kept, Uint8Array.of(0xff, 0xda), bytes.subarray(at)]);
   return facts;
@@ -206,16 +219,29 @@ function frameFacts(frame, facts, name) {
 }
 
 /**
- * Returns whether the scans, from `at` on, come to an end: browsers draw grey where they do not.
+ * Throws unless the scans, from the length of the first one's header on, come to an end: browsers
+ * draw grey where they do not, and some decoders go on where a marker makes no sense.
  *
  * @param {Uint8Array} bytes
  * @param {number} at
+ * @param {string} name
  */
-function hasEnd(bytes, at) {
-  for (let i = bytes.length - 2; i >= at; i--) {
-    if (bytes[i] === 0xff && bytes[i + 1] === 0xd9) return true;
+function checkScans(bytes, at, name) {
+  at += bytes[at] * 256 + bytes[at + 1];
+  while (at + 1 < bytes.length) {
+    const marker = bytes[at] === 0xff ? bytes[at + 1] : 0;
+    if (marker === 0xd9) return;
+    if (marker === 0xff) {
+      at += 1;
+    } else if (marker === 0 || (marker >= 0xd0 && marker <= 0xd7)) {
+      at += marker === 0 && bytes[at] !== 0xff ? 1 : 2;
+    } else if (SEGMENTS.includes(marker) || marker >= 0xe0) {
+      at += 2 + bytes[at + 2] * 256 + bytes[at + 3];
+    } else {
+      throw damaged(name, 'a marker');
+    }
   }
-  return false;
+  throw truncated(name);
 }
 
 /**
@@ -232,6 +258,7 @@ function webpFacts(bytes, name) {
   /** @type {Turned} */
   const turned = {};
   const facts = { width: 0, height: 0, inks: false, alpha: false, bytes, turned };
+  let framed = false;
   /** @type {Uint8Array[]} */
   const kept = [];
   for (let at = 12; at + 8 <= end;) {
@@ -257,7 +284,12 @@ function webpFacts(bytes, name) {
       if (chunk === 'ALPH') facts.alpha = true;
       if (chunk === 'VP8 ' && facts.width === 0) lossySize(content, facts);
       if (chunk === 'VP8L' && facts.width === 0) losslessSize(content, facts);
-      kept.push(bytes.subarray(at, behind));
+      const part = bytes.slice(at, behind);
+      // The colour behind an animation, which Pillow does not use.
+      if (chunk === 'ANIM') part.fill(0, 8, 12);
+      if (chunk === 'ANMF' && !framed) checkFrame(content, facts, name);
+      framed ||= chunk === 'ANMF';
+      kept.push(part);
     }
     at = behind;
   }
@@ -267,6 +299,24 @@ function webpFacts(bytes, name) {
   viewOf(head).setUint32(4, body.length + 4, true);
   facts.bytes = joined([head, body]);
   return facts;
+}
+
+/**
+ * Throws where the first frame of an animation leaves a part of the picture to its background.
+ *
+ * @param {Uint8Array} frame
+ * @param {Facts} facts
+ * @param {string} name
+ */
+function checkFrame(frame, { width, height }, name) {
+  const [left, top, columns, rows] = [0, 3, 6, 9].map(
+    (at) => frame[at] + frame[at + 1] * 256 + frame[at + 2] * 65536,
+  );
+  if (left !== 0 || top !== 0 || columns + 1 !== width || rows + 1 !== height) {
+    throw new ClassifierError(
+      `${name} is an animated WebP whose first frame is not the whole picture: save it as PNG`,
+    );
+  }
 }
 
 /**

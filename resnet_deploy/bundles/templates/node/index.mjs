@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { webcrypto } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -25,7 +26,8 @@ const HERE = fileURLToPath(new URL('.', import.meta.url));
  *   is not installed; that many threads are none.
  */
 export async function openClassifier(options = {}) {
-  const { folder = HERE, threads = contract.threads, sessionOptions } = options;
+  const tuned = Math.min(contract.threads, availableParallelism());
+  const { folder = HERE, threads = tuned, sessionOptions } = options;
   checkThreads(threads);
   const ort = await openRuntime();
   const model = await bytesOf(join(folder, contract.networks[0].file), 'copy the whole bundle');

@@ -50,6 +50,7 @@ final class Misuse {
         tell("below zero", () -> ResnetClassifier.open(folder, one().threads(-1)));
         tell("damaged", () -> ResnetClassifier.open(damaged, labels, one()));
         tell("null", () -> ResnetClassifier.open(null, labels, one()));
+        tell("no labels", () -> ResnetClassifier.open(model, null, one()));
         tell("no options", () -> ResnetClassifier.open(model, labels, null));
         byte[] more = Arrays.copyOf(labels, labels.length + 6);
         System.arraycopy("extra\n".getBytes(StandardCharsets.UTF_8), 0, more, labels.length, 6);
@@ -78,6 +79,7 @@ final class Misuse {
         tell("none", () -> classifier.classify(new ArrayList<Picture>(), 1));
         tell("too many", () -> classifier.classify(Collections.nCopies(257, picture), 1));
         tell("labels stay", () -> classifier.labels().set(0, "other"));
+        tell("outputs", () -> classifier.outputs(Picture.ofRgb(new byte[7], SIDE, SIDE)));
         tell("notice", () -> "[" + classifier.notice() + "]");
 
         String alone = classifier.classify(picture, 3).toString();
@@ -97,6 +99,10 @@ final class Misuse {
         try (ResnetClassifier without = ResnetClassifier.open(model, labels, one().xnnpack(true))) {
             expect(alone, without.classify(picture, 3).toString());
             System.out.println("xnnpack: " + without.notice());
+        }
+        Options openvino = one().runtime("openvino").xnnpack(true);
+        try (ResnetClassifier second = ResnetClassifier.open(folder, openvino)) {
+            System.out.println("openvino: " + second.runtime() + ": " + second.notice());
         }
         ExecutorService threads = Executors.newFixedThreadPool(THREADS);
         threads(threads, classifier, picture, alone, calls / 10);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names what pictures show: classify --help says how.
+// Names what pictures show, or describes the arrays of a network without classes: classify --help.
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -16,7 +19,8 @@ namespace {
 constexpr char usage[] = "usage: classify [--bundle FOLDER] [--top K] PICTURE...\n";
 
 constexpr char help[] =
-    "Names what pictures show.\n"
+    "Names what pictures show; where the network gives features or an embedding, prints name,\n"
+    "shape and Euclidean norm of its arrays.\n"
     "\n"
     "  --bundle FOLDER  where the model is (default: where this program is or was built)\n"
     "  --top K          how many classes are named, best first (default: 5)\n"
@@ -102,6 +106,42 @@ std::string printable(std::string label) {
   return label;
 }
 
+/// Prints name, shape and norm of each output.
+void describe(resnet_classifier *classifier, const std::string &name) {
+  const resnet::OwnedPicture picture = resnet::read_picture(name);
+  std::vector<std::string> shapes;
+  std::vector<std::vector<float>> values;
+  for (int32_t i = 0; i < resnet_output_count(classifier); ++i) {
+    std::array<std::int64_t, 16> shape{};
+    std::size_t rank = 0, size = 1;
+    check(resnet_output_shape(classifier, i, shape.data(), shape.size(), &rank));
+    std::string text = rank == 0 ? "1" : "";
+    for (std::size_t at = 0; at < rank; ++at) {
+      text += (at == 0 ? "" : " x ") + std::to_string(shape[at]);
+      size *= static_cast<std::size_t>(shape[at]);
+    }
+    shapes.push_back(text);
+    values.emplace_back(size);
+  }
+  std::vector<float *> places;
+  std::vector<std::size_t> capacities;
+  for (std::vector<float> &output : values) {
+    places.push_back(output.data());
+    capacities.push_back(output.size());
+  }
+  check(resnet_outputs(classifier, picture.rgb.data(), picture.rgb.size(), picture.width,
+                       picture.height, 0, places.data(), capacities.data(),
+                       static_cast<int32_t>(values.size())));
+  std::printf("%s\n", name.c_str());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    double sum = 0;
+    for (const float value : values[i]) sum += static_cast<double>(value) * value;
+    std::printf("  %s: %s, norm %.6g\n",
+                printable(resnet_output_name(classifier, static_cast<int32_t>(i))).c_str(),
+                shapes[i].c_str(), std::sqrt(sum));
+  }
+}
+
 void classify(resnet_classifier *classifier, const std::string &name, int k) {
   const resnet::OwnedPicture picture = resnet::read_picture(name);
   std::vector<resnet_prediction> top(static_cast<std::size_t>(k));
@@ -142,7 +182,7 @@ int main(int argc, char **argv) {
     for (const std::string &name : asked.pictures) {
       // One that can't be read does not keep the others from being named.
       try {
-        classify(classifier, name, k);
+        k > 0 ? classify(classifier, name, k) : describe(classifier, name);
       } catch (const resnet::Error &error) {
         std::fprintf(stderr, "error: %s\n", error.what());
         code = 1;

@@ -53,11 +53,27 @@ extern NSString *const ResnetClassifierErrorDomain;
 
 @end
 
+/// One array that the network gives for a picture: a feature map, an embedding, or scores.
+@interface ResnetOutput : NSObject
+
+/// What the network calls it.
+@property(nonatomic, readonly, copy) NSString *name;
+/// Its dimensions, without the batch.
+@property(nonatomic, readonly, copy) NSArray<NSNumber *> *shape;
+/// float32 values, the last dimension running fastest.
+@property(nonatomic, readonly) NSData *values;
+
+- (instancetype)init NS_UNAVAILABLE;
+
+@end
+
 @interface ResnetClassifier : NSObject
 
 /// Opens model.onnx or model.ort with labels.txt, as they lie in the app.
+///
+/// @param labels nil where the network names no classes.
 - (nullable instancetype)initWithModel:(NSData *)model
-                                labels:(NSData *)labels
+                                labels:(nullable NSData *)labels
                                options:(ResnetOptions *)options
                                  error:(NSError **)error NS_DESIGNATED_INITIALIZER;
 
@@ -68,7 +84,7 @@ extern NSString *const ResnetClassifierErrorDomain;
 /// What was asked for and is not there, such as XNNPACK, in one line; empty if all is.
 @property(nonatomic, readonly, copy) NSString *notice;
 
-/// Names the best classes of each picture, best first, in one run of the network.
+/// Names the best classes of each picture, best first; a few pictures run at a time.
 ///
 /// @param pictures of any sizes; more than one need a model file with a free batch.
 /// @param count how many classes are wanted, at least 1.
@@ -76,6 +92,11 @@ extern NSString *const ResnetClassifierErrorDomain;
                                                          (NSArray<ResnetPicture *> *)pictures
                                                                 count:(NSInteger)count
                                                                 error:(NSError **)error;
+
+/// Returns what the network gives for a picture: feature maps, an embedding, or scores.
+- (nullable NSArray<ResnetOutput *> *)outputsOfPicture:(ResnetPicture *)picture
+                                                 error:(NSError **)error
+    NS_SWIFT_NAME(outputs(of:));
 
 @end
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <vector>
 
@@ -63,12 +64,27 @@ static std::int32_t narrow(NSInteger value) {
 
 @end
 
+@implementation ResnetOutput
+
+- (instancetype)initWithName:(NSString *)name
+                       shape:(NSArray<NSNumber *> *)shape
+                      values:(NSData *)values {
+  if ((self = [super init])) {
+    _name = [name copy];
+    _shape = [shape copy];
+    _values = values;
+  }
+  return self;
+}
+
+@end
+
 @implementation ResnetClassifier {
   resnet_classifier *_classifier;
 }
 
 - (nullable instancetype)initWithModel:(NSData *)model
-                                labels:(NSData *)labels
+                                labels:(nullable NSData *)labels
                                options:(ResnetOptions *)options
                                  error:(NSError **)error {
   if ((self = [super init])) {
@@ -76,8 +92,9 @@ static std::int32_t narrow(NSInteger value) {
     chosen.threads = narrow(options.threads);
     chosen.spin = options.spin ? 1 : 0;
     chosen.xnnpack = options.xnnpack ? 1 : 0;
+    const void *lines = labels.bytes != nullptr ? labels.bytes : "";
     const std::int32_t code =
-        resnet_open_memory(model.bytes, model.length, static_cast<const char *>(labels.bytes),
+        resnet_open_memory(model.bytes, model.length, static_cast<const char *>(lines),
                            labels.length, &chosen, &_classifier);
     if (code != RESNET_OK) {
       fail(code, text(resnet_last_error()), error);
@@ -131,6 +148,48 @@ static std::int32_t narrow(NSInteger value) {
                                                   probability:prediction.probability]];
     }
     [all addObject:best];
+  }
+  return all;
+}
+
+- (nullable NSArray<ResnetOutput *> *)outputsOfPicture:(ResnetPicture *)picture
+                                                 error:(NSError **)error {
+  NSMutableArray<ResnetOutput *> *all = [NSMutableArray array];
+  std::vector<float *> places;
+  std::vector<std::size_t> sizes;
+  for (std::int32_t i = 0; i < resnet_output_count(_classifier); ++i) {
+    std::int64_t lengths[8];  // feature maps have three dimensions
+    std::size_t rank = 0;
+    std::int32_t code =
+        resnet_output_shape(_classifier, i, lengths, std::size(lengths), &rank);
+    if (code != RESNET_OK) {
+      fail(code, text(resnet_last_error()), error);
+      return nil;
+    }
+    NSMutableArray<NSNumber *> *shape = [NSMutableArray array];
+    std::size_t size = 1;
+    for (std::size_t axis = 0; axis < rank; ++axis) {
+      size *= static_cast<std::size_t>(lengths[axis]);
+      [shape addObject:[NSNumber numberWithLongLong:lengths[axis]]];
+    }
+    NSMutableData *values = [NSMutableData dataWithLength:size * sizeof(float)];
+    if (values == nil) {
+      fail(RESNET_NO_MEMORY, @"there is not enough memory", error);
+      return nil;
+    }
+    places.push_back(static_cast<float *>(values.mutableBytes));
+    sizes.push_back(size);
+    [all addObject:[[ResnetOutput alloc] initWithName:text(resnet_output_name(_classifier, i))
+                                                shape:shape
+                                               values:values]];
+  }
+  const std::int32_t code = resnet_outputs(
+      _classifier, static_cast<const std::uint8_t *>(picture.rgb.bytes), picture.rgb.length,
+      narrow(picture.width), narrow(picture.height), 0, places.data(), sizes.data(),
+      static_cast<std::int32_t>(places.size()));
+  if (code != RESNET_OK) {
+    fail(code, text(resnet_last_error()), error);
+    return nil;
   }
   return all;
 }

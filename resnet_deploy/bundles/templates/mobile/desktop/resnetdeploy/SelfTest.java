@@ -5,16 +5,18 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
 /**
- * Runs the golden cases through ResnetClassifier and its native library, with each model file on each
- * runtime that it is for.
+ * Runs the golden cases through ResnetClassifier and its native library, with each model file on
+ * each runtime that it is for.
  *
  * <p>Its argument is the folder of the bundle. It prints PASS, or the first case that differs and
  * where, and then exits with 1.
@@ -60,7 +62,11 @@ final class SelfTest {
     }
 
     private static final boolean IS_INT8 = {{ "true" if network.artifact.precision == "int8" else "false" }};
+    private static final boolean HAS_CLASSES = {{ "true" if contract.has_classes else "false" }};
     private static final boolean BATCH_IS_FREE = {{ "false" if contract.batch else "true" }};
+
+    /** Of each output every so manieth value is recorded. */
+    private static final int[] EVERY = { {{- outputs | map(attribute="every") | join(", ") -}} };
 
     private static final Case[] CASES = {
 {% for case in cases %}
@@ -74,7 +80,7 @@ final class SelfTest {
 {% set row = loop.index0 %}
         new Recording({{ model.file | js }}, {{ words[runtime.kind] | js }}, {{ model.tolerances[row] }}
 {%- for case in cases %},
-                new Answer({{ model.scores_file(case, runtime) | js }}, {{ model.answers[row][loop.index0].top1 }}, {{ "true" if model.top1_is_decided(row, loop.index0) else "false" }})
+                new Answer({{ model.scores_file(case, runtime) | js }}, {{ model.answers[row][loop.index0].top1 or 0 }}, {{ "true" if model.top1_is_decided(row, loop.index0) else "false" }})
 {%- endfor %}),
 {% endfor %}
 {% endfor %}
@@ -135,26 +141,43 @@ final class SelfTest {
             Picture picture = Picture.ofRgb(file.rgb, file.width, file.height);
             String where = CASES[i].name + ": ";
             compareInputs(where, classifier.prepare(picture), read(folder, CASES[i].input));
-            float[] scores = classifier.scores(picture);
-            byte[] recorded = read(folder, answer.scores);
-            largest = Math.max(largest, compare(where, scores, recorded, recording.tolerance));
+            ByteBuffer recorded =
+                    ByteBuffer.wrap(read(folder, answer.scores)).order(ByteOrder.LITTLE_ENDIAN);
+            List<Output> outputs = classifier.outputs(picture);
+            for (int which = 0; which < outputs.size(); which++) {
+                largest = Math.max(
+                        largest,
+                        compare(where, outputs.get(which), EVERY[which], recorded.asFloatBuffer(),
+                                recording.tolerance));
+                int values = outputs.get(which).getValues().length;
+                recorded.position(
+                        recorded.position() + 4 * ((values + EVERY[which] - 1) / EVERY[which]));
+            }
+            if (recorded.hasRemaining()) {
+                throw new Different(where + "there are fewer values than are recorded");
+            }
+            checkTurned(where, classifier, file, outputs);
+            if (!HAS_CLASSES) {
+                continue;
+            }
             List<Prediction> top = classifier.classify(picture, classes);
             if (answer.top1IsDecided && top.get(0).getIndex() != answer.top1) {
                 throw new Different(where + "the best class is " + top.get(0).getIndex() + ", not "
                         + answer.top1);
             }
             decided += answer.top1IsDecided ? 1 : 0;
-            checkTurned(where, classifier, file, top.get(0));
             pictures.add(picture);
             alone.add(top);
         }
-        if (BATCH_IS_FREE) {
+        if (HAS_CLASSES && BATCH_IS_FREE) {
             checkTogether(classifier.classify(pictures, classes), alone, recording.tolerance);
         }
-        return "PASS " + recording.model + ": " + CASES.length + " cases, inputs equal, scores differ"
-                + " by " + String.format(Locale.ROOT, "%.2g", largest) + " of the largest (at most "
-                + String.format(Locale.ROOT, "%.2g", recording.tolerance) + "), " + decided
-                + " decided classes equal" + (BATCH_IS_FREE ? ", the same as one batch" : "") + "; "
+        return "PASS " + recording.model + ": " + CASES.length + " cases, inputs equal, "
+                + (HAS_CLASSES ? "scores" : "values") + " differ by "
+                + String.format(Locale.ROOT, "%.2g", largest) + " of the largest (at most "
+                + String.format(Locale.ROOT, "%.2g", recording.tolerance) + ")"
+                + (HAS_CLASSES ? ", " + decided + " decided classes equal" : "")
+                + (HAS_CLASSES && BATCH_IS_FREE ? ", the same as one batch" : "") + "; "
                 + classifier.runtime();
     }
 
@@ -173,18 +196,17 @@ final class SelfTest {
     }
 
     private static void checkTurned(
-            String where, ResnetClassifier classifier, Netpbm file, Prediction upright)
+            String where, ResnetClassifier classifier, Netpbm file, List<Output> upright)
             throws IOException, Different {
         for (int degrees = 0; degrees < 360; degrees += 90) {
             boolean lies = degrees % 180 != 0;
             Picture stored = Picture.ofArgb(
                     file.stored(degrees), lies ? file.height : file.width,
                     lies ? file.width : file.height, degrees);
-            Prediction turned = classifier.classify(stored, 1).get(0);
-            if (turned.getIndex() != upright.getIndex()
-                    || turned.getScore() != upright.getScore()) {
+            float[] turned = classifier.outputs(stored).get(0).getValues();
+            if (!Arrays.equals(turned, upright.get(0).getValues())) {
                 throw new Different(where + "stored as ARGB and to be turned by " + degrees
-                        + " degrees, the picture gives another score");
+                        + " degrees, the picture gives other values");
             }
         }
     }
@@ -215,30 +237,32 @@ final class SelfTest {
         }
     }
 
-    /** Returns the largest difference of the scores, as a share of the largest score. */
+    /** Returns the largest difference of an output, as a share of its largest recorded value. */
     private static double compare(
-            String where, float[] scores, byte[] recorded, double tolerance) throws Different {
-        if (recorded.length != 4 * scores.length) {
-            throw new Different(where + "there are " + scores.length + " scores, not "
-                    + recorded.length / 4);
+            String where, Output output, int every, FloatBuffer recorded, double tolerance)
+            throws Different {
+        float[] values = output.getValues();
+        if (recorded.remaining() < (values.length + every - 1) / every) {
+            throw new Different(where + output.getName() + " has more values than are recorded");
         }
-        float[] expected = new float[scores.length];
-        ByteBuffer.wrap(recorded).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(expected);
         double scale = 0;
         double largest = 0;
         int at = 0;
-        for (int i = 0; i < scores.length; i++) {
-            scale = Math.max(scale, Math.abs(expected[i]));
-            double difference = Math.abs((double) scores[i] - expected[i]);
+        for (int i = 0; i < values.length; i += every) {
+            double expected = recorded.get(i / every);
+            scale = Math.max(scale, Math.abs(expected));
+            double difference = Math.abs(values[i] - expected);
             if (!(difference <= largest)) {
                 largest = difference;
                 at = i;
             }
         }
         if (!(largest <= tolerance * scale)) {
-            throw new Different(where + "score " + at + " is " + scores[at] + ", not "
-                    + expected[at] + ": " + String.format(Locale.ROOT, "%.2g", largest / scale)
-                    + " of the largest score, and at most " + tolerance + " is fine"
+            String value = HAS_CLASSES ? "score " : output.getName() + " value ";
+            throw new Different(where + value + at + " is " + values[at] + ", not "
+                    + recorded.get(at / every) + ": "
+                    + String.format(Locale.ROOT, "%.2g", largest / scale)
+                    + " of the largest, and at most " + tolerance + " is fine"
                     + (IS_INT8 ? ". The input is right: this CPU's int8 arithmetic may be another"
                             + " than the recording one's; export a file for it with --target-isa"
                             : ""));

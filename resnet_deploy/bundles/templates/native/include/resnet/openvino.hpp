@@ -6,10 +6,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "resnet/library.hpp"
@@ -81,6 +83,18 @@ constexpr std::int32_t openvino_element(Element element) {
                                      : RESNET_ELEMENT_INT64;
 }
 
+/// Throws Error: the host does not tell its CPUs, for which OpenVINO 2026.4 would look without end.
+inline void check_told_cpus() {
+#ifdef __linux__
+  std::error_code ignored;
+  for (const char *place : {"/proc/cpuinfo", "/sys/devices/system/cpu/cpu0"}) {
+    if (std::filesystem::exists(place, ignored)) return;
+  }
+  throw Error(Code::no_runtime,
+              "OpenVINO can't tell the CPUs of this host: mount /proc or /sys where it runs");
+#endif
+}
+
 }  // namespace detail
 
 /// One model that OpenVINO compiled for its CPU device.
@@ -90,6 +104,7 @@ class OpenVino final : public Runtime {
   OpenVino(const RuntimeChoice &choice, std::string_view model, const Shape &shape,
            const Options &options)
       : xnnpack_(options.xnnpack) {
+    detail::check_told_cpus();
     const resnet_openvino_table &table = detail::openvino_table();
     detail::check_release(choice, table.version);
     std::vector<const char *> keys, values;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <vector>
@@ -267,22 +268,63 @@ JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativePrepare(
   });
 }
 
-JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeScores(
+JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeOutputCount(JNIEnv *, jclass,
+                                                                            jlong handle) {
+  return resnet_output_count(classifier_of(handle));
+}
+
+JNIEXPORT jbyteArray JNICALL Java_resnetdeploy_ResnetClassifier_nativeOutputName(JNIEnv *env,
+                                                                                 jclass,
+                                                                                 jlong handle,
+                                                                                 jint index) {
+  return bytes_of(env, resnet_output_name(classifier_of(handle), index));
+}
+
+JNIEXPORT jlongArray JNICALL Java_resnetdeploy_ResnetClassifier_nativeOutputShape(JNIEnv *env,
+                                                                                  jclass,
+                                                                                  jlong handle,
+                                                                                  jint index) {
+  std::int64_t shape[8];  // feature maps have three dimensions
+  std::size_t rank = 0;
+  const bool known = resnet_output_shape(classifier_of(handle), index, shape, std::size(shape),
+                                         &rank) == RESNET_OK;
+  const auto length = static_cast<jsize>(known ? rank : 0);
+  jlongArray made = env->NewLongArray(length);
+  if (made == nullptr) return nullptr;
+  for (jsize i = 0; i < length; ++i) {
+    const jlong size = shape[i];
+    env->SetLongArrayRegion(made, i, 1, &size);
+  }
+  return made;
+}
+
+JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeOutputs(
     JNIEnv *env, jclass, jlong handle, jbyteArray rgb, jint width, jint height,
-    jobjectArray scores, jobjectArray message) {
+    jobjectArray values, jobjectArray message) {
   return guarded(env, message, [&] {
     const Bytes picture(env, rgb);
-    std::vector<float> values;
-    const std::int32_t code = fill(values, [&](float *to, std::size_t capacity, std::size_t *needed) {
-      return resnet_scores(classifier_of(handle), picture.data(), picture.size(), width, height, 0,
-                           to, capacity, needed);
-    });
+    const jsize count = env->GetArrayLength(values);
+    std::vector<std::vector<float>> made;
+    std::vector<float *> places;
+    std::vector<std::size_t> sizes;
+    const auto array = [&](jsize i) {
+      return static_cast<jfloatArray>(env->GetObjectArrayElement(values, i));
+    };
+    for (jsize i = 0; i < count; ++i) {
+      made.emplace_back(static_cast<std::size_t>(env->GetArrayLength(array(i))));
+    }
+    for (std::vector<float> &output : made) {
+      places.push_back(output.data());
+      sizes.push_back(output.size());
+    }
+    const std::int32_t code =
+        resnet_outputs(classifier_of(handle), picture.data(), picture.size(), width, height, 0,
+                       places.data(), sizes.data(), count);
     if (code != RESNET_OK) return code;
-    const auto count = static_cast<jsize>(values.size());
-    jfloatArray made = env->NewFloatArray(count);
-    if (made == nullptr) return static_cast<std::int32_t>(RESNET_NO_MEMORY);
-    env->SetFloatArrayRegion(made, 0, count, values.data());
-    env->SetObjectArrayElement(scores, 0, made);
+    for (jsize i = 0; i < count; ++i) {
+      const std::vector<float> &output = made[static_cast<std::size_t>(i)];
+      env->SetFloatArrayRegion(array(i), 0, static_cast<jsize>(output.size()), output.data());
+    }
     return code;
   });
 }

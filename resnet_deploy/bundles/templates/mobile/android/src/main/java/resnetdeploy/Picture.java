@@ -43,7 +43,8 @@ public final class Picture {
         }
         if (3L * width * height > Integer.MAX_VALUE) {
             throw new IllegalArgumentException(
-                    "a picture of " + width + " x " + height + " pixels is too large: scale it down");
+                    "a picture of " + width + " x " + height
+                            + " pixels is too large: scale it down");
         }
         if (rotationDegrees < 0 || rotationDegrees > 270 || rotationDegrees % 90 != 0) {
             throw new IllegalArgumentException(

@@ -12,12 +12,12 @@ import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /**
- * Names what a picture shows.
+ * Names what a picture shows, or gives what the network makes of it.
  *
- * <p>Any number of threads may use one classifier at once; {@link #close} waits for them. Its memory
- * is not the JVM's: one that is never closed is never freed. A picture or a setting that can't be
- * used throws IllegalArgumentException, a missing or damaged model IOException, a missing or too old
- * runtime IllegalStateException, as do a closed classifier and a failure of the runtime.
+ * <p>Any number of threads may use one classifier at once; {@link #close} waits for them. Its
+ * memory is not the JVM's: one that is never closed is never freed. A picture or a setting that
+ * can't be used throws IllegalArgumentException, a missing or damaged model IOException, a missing
+ * or too old runtime IllegalStateException, as do a closed classifier and a failing runtime.
  */
 public final class ResnetClassifier implements AutoCloseable {
     private static final Charset UTF_8 = Charset.forName("UTF-8");
@@ -60,26 +60,25 @@ public final class ResnetClassifier implements AutoCloseable {
      * Opens a model from memory, as it comes out of an app's assets.
      *
      * @param model the bytes of model.onnx or model.ort
-     * @param labels the bytes of labels.txt
+     * @param labels the bytes of labels.txt; null where the network names no classes
      * @throws IOException the bytes are not those of this bundle
      */
     public static ResnetClassifier open(byte[] model, byte[] labels, Options options)
             throws IOException {
         need(model, "a model");
-        need(labels, "a list of labels");
         need(options, "a set of options");
         long[] handle = new long[1];
         byte[][] message = new byte[1][];
         check(
                 nativeOpenMemory(
-                        model, labels, options.threads, options.spin, options.xnnpack,
-                        cString(options.runtime), handle, message),
+                        model, labels == null ? new byte[0] : labels, options.threads,
+                        options.spin, options.xnnpack, cString(options.runtime), handle, message),
                 message);
         return new ResnetClassifier(handle[0]);
     }
 
     /**
-     * Opens a model file in a folder that holds labels.txt as well.
+     * Opens a model file in a folder that holds labels.txt as well, if there is one.
      *
      * @throws IOException a file is missing, damaged, or of another bundle
      */
@@ -117,7 +116,7 @@ public final class ResnetClassifier implements AutoCloseable {
     }
 
     /**
-     * Names the k best classes of each picture, best first, in one run of the network.
+     * Names the k best classes of each picture, best first; a few pictures run at a time.
      *
      * @param pictures of any sizes, 256 at most; more than one need a model file with a free batch
      */
@@ -166,6 +165,33 @@ public final class ResnetClassifier implements AutoCloseable {
         return all;
     }
 
+    /** Returns what the network gives for a picture: feature maps, an embedding, or scores. */
+    public List<Output> outputs(Picture picture) throws IOException {
+        need(picture, "a picture");
+        byte[][] message = new byte[1][];
+        List<Output> all = new ArrayList<Output>();
+        long open = acquire();
+        try {
+            float[][] values = new float[nativeOutputCount(open)][];
+            for (int i = 0; i < values.length; i++) {
+                long[] shape = nativeOutputShape(open, i);
+                int size = 1;
+                for (long length : shape) {
+                    size *= (int) length;
+                }
+                values[i] = new float[size];
+                all.add(new Output(text(nativeOutputName(open, i)), shape, values[i]));
+            }
+            check(
+                    nativeOutputs(
+                            open, picture.rgb, picture.width, picture.height, values, message),
+                    message);
+        } finally {
+            release();
+        }
+        return all;
+    }
+
     /** Frees the model, after the calls that run; doing so twice is fine. */
     @Override
     public void close() {
@@ -195,22 +221,6 @@ public final class ResnetClassifier implements AutoCloseable {
             release();
         }
         return tensor[0];
-    }
-
-    /** For the self-test: the values of the network's first output. */
-    float[] scores(Picture picture) throws IOException {
-        float[][] scores = new float[1][];
-        byte[][] message = new byte[1][];
-        long open = acquire();
-        try {
-            check(
-                    nativeScores(
-                            open, picture.rgb, picture.width, picture.height, scores, message),
-                    message);
-        } finally {
-            release();
-        }
-        return scores[0];
     }
 
     /** Returns the handle, which stays valid until {@link #release}. */
@@ -294,6 +304,13 @@ public final class ResnetClassifier implements AutoCloseable {
     private static native int nativePrepare(
             long handle, byte[] rgb, int width, int height, byte[][] tensor, byte[][] message);
 
-    private static native int nativeScores(
-            long handle, byte[] rgb, int width, int height, float[][] scores, byte[][] message);
+    private static native int nativeOutputCount(long handle);
+
+    private static native byte[] nativeOutputName(long handle, int index);
+
+    private static native long[] nativeOutputShape(long handle, int index);
+
+    /** Fills `values`, an array for each output, of the size that its shape says. */
+    private static native int nativeOutputs(
+            long handle, byte[] rgb, int width, int height, float[][] values, byte[][] message);
 }

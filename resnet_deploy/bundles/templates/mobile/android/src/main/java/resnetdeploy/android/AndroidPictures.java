@@ -19,12 +19,13 @@ public final class AndroidPictures {
     /**
      * Opens the classifier of an app's assets.
      *
-     * @param model the name of the asset: {{ model_file }} or {{ ort_file }}; labels.txt is beside it
+     * @param model the name of the asset: {{ model_file }} or {{ ort_file }}
      * @throws IOException an asset is missing, damaged, or of another bundle
      */
     public static ResnetClassifier open(AssetManager assets, String model, Options options)
             throws IOException {
-        return ResnetClassifier.open(read(assets, model), read(assets, "labels.txt"), options);
+        byte[] labels = {{ 'read(assets, "labels.txt")' if labels_file else "null" }};
+        return ResnetClassifier.open(read(assets, model), labels, options);
     }
 
     /**
