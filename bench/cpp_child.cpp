@@ -124,7 +124,7 @@ class Subject {
     for (std::size_t row = 0; row < rows; ++row) {
       use_sample(row);
       network_->run(memory_, 0, 0);
-      found.insert(found.end(), memory_.scores.begin(), memory_.scores.end());
+      found.insert(found.end(), memory_.values[0].begin(), memory_.values[0].end());
     }
     use_sample(0);
     const std::string shape = std::to_string(rows) + ", " + std::to_string(found.size() / rows);

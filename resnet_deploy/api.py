@@ -1110,7 +1110,8 @@ def tune(
         max_drop: Points of top-1 that may be lost on labelled data.
         min_agreement: Share of images, 0 to 1, that must keep the class of fp32; needs no labels.
         objective: What to be best in: latency, throughput or size.
-        time_limit: Seconds for all of it.
+        time_limit: Seconds for all of it; the default int8 file is made and measured first,
+            however long that takes, which is said before.
         calibration: Images that set the int8 ranges; by default some of data, which are not used
             for accuracy then.
         keep_input: Don't try other input formats.
@@ -1169,7 +1170,8 @@ def bundle(
     ES module. web: a static page that works offline. triton: a model repository for a server.
 
     The self-test runs golden cases: pictures, the exact inputs that they become, and what the
-    runtime answered here. The same input gives the same bytes.
+    runtime answered here. The same input gives the same bytes. Of the folder that tune writes, the
+    best file is packed, to run as tune found it fastest.
 
     The other words are those of :func:`quantize`.
 

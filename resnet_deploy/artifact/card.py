@@ -1,6 +1,7 @@
 """The model card: everything a receiver of an ONNX file needs to know, as JSON inside it.
 
-Nothing in a card depends on the time or the place, so the same input gives the same bytes.
+Nothing in a card depends on the time or the place, but for what ``tune`` measured: the same input
+gives the same bytes.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ _RENDERERS = {
 
 _OWN_RUNTIMES: Final = {
     BundleTarget.MOBILE: "is that for the phone, which Gradle and CocoaPods bring",
-    BundleTarget.NODE: "comes with npm install",
-    BundleTarget.WEB: "comes with npm install",
+    BundleTarget.NODE: "comes with npm ci",
+    BundleTarget.WEB: "comes with npm ci",
     BundleTarget.TRITON: "is a part of the server",
 }
 """What the library of this machine is of no use to."""

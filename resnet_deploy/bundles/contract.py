@@ -96,7 +96,7 @@ def contract_of(artifact: Artifact) -> Contract:
         )
     sigmoid = artifact.output_kind is OutputKind.SIGMOID
     return Contract(
-        name=_one_line(artifact.path.stem),
+        name=one_line(artifact.path.stem),
         precision=artifact.precision,
         preprocess=preprocess,
         input_name=artifact.input.name,
@@ -108,7 +108,7 @@ def contract_of(artifact: Artifact) -> Contract:
         output_kind=OutputKind.SOFTMAX if sigmoid else artifact.output_kind,
         num_classes=classes,
         k=k,
-        labels=tuple(_one_line(label) for label in labels)
+        labels=tuple(one_line(label) for label in labels)
         or tuple(f"class {index}" for index in range(classes)),
     )
 
@@ -142,7 +142,7 @@ def _counts(artifact: Artifact) -> tuple[int, int]:
     return k, classes
 
 
-def _one_line(label: str) -> str:
+def one_line(label: str) -> str:
     """Return ``label`` without what ends a line or a string, or steers a terminal.
 
     A label file has one label per line, and a name stands in headings.

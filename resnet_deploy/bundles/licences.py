@@ -36,6 +36,20 @@ class Component:
     text: str
 
 
+_SHARP: Final = Component(
+    name="sharp, with libvips",
+    licence="Apache-2.0 AND LGPL-3.0-or-later",
+    role="Not in this folder: only where you install it, which puts it into node_modules/.",
+    text=f"{_APACHE}npm installs the licences of libvips and of what is inside beside it.",
+)
+_STB: Final = Component(
+    name="stb_image",
+    licence="MIT OR Unlicense",
+    role="Not in this folder: classify has it inside only where it is built with RESNET_STB.",
+    text="Its licence is at the end of stb_image.h.",
+)
+
+
 def licence_files(kit: Kit) -> dict[str, bytes]:
     """Return the files on licences that every bundle holds, by name."""
     return {
@@ -54,6 +68,8 @@ def components(kit: Kit) -> tuple[Component, ...]:
         found.append(_openvino(kit))
     if kit.target is BundleTarget.CPP:
         found += _image_libraries()
+    if kit.target is BundleTarget.NODE:
+        found.append(_SHARP)
     return tuple(found)
 
 
@@ -74,9 +90,9 @@ def _onnxruntime(kit: Kit) -> Component:
     role = {
         BundleTarget.CPP: "The programs open its library, which you install, at run time.",
         BundleTarget.MOBILE: "Your build adds its packages onnxruntime-android or onnxruntime-c.",
-        BundleTarget.NODE: "npm install puts its package onnxruntime-node into node_modules/.",
+        BundleTarget.NODE: "npm ci puts its package onnxruntime-node into node_modules/.",
         BundleTarget.WEB: (
-            "npm install copies its package onnxruntime-web into vendor/: who serves the page "
+            "npm ci copies its package onnxruntime-web into vendor/: who serves the page "
             "passes it on."
         ),
         BundleTarget.TRITON: "It is a part of the server, which is not in this folder.",
@@ -143,7 +159,7 @@ def _image_libraries() -> list[Component]:
             ("libwebp", "BSD-3-Clause"),
             ("zlib", "Zlib"),
         )
-    ]
+    ] + [_STB]
 
 
 def _document(parts: Sequence[Component]) -> str:

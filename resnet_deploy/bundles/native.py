@@ -48,7 +48,7 @@ class _Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class _Answer:
-    """What ``golden.hpp`` says of one case; ``scores`` is a file's name."""
+    """What ``golden.hpp`` says of one case; ``scores`` is a file's name, ``top1`` 0 of arrays."""
 
     scores: str
     top1: int
@@ -128,7 +128,7 @@ def _row(kit: Kit, model: Network, runtime: Runtime) -> _Row:
         answers=tuple(
             _Answer(
                 scores=model.scores_file(case, runtime),
-                top1=model.answers[index][number].top1,
+                top1=model.answers[index][number].top1 or 0,
                 is_decided=model.top1_is_decided(index, number),
             )
             for number, case in enumerate(kit.cases)
@@ -141,15 +141,25 @@ def _floats(*values: float) -> str:
     return ", ".join(f"static_cast<float>({float(value)!r})" for value in values)
 
 
-def cpus(artifact: Artifact) -> str:
+def cpus(artifact: Artifact, runtimes: Sequence[Runtime]) -> str:
     """Return sentences on the CPUs that a file gives the same answers on."""
     proven = artifact.card.proven_isas if artifact.card is not None else ()
+    kinds = {runtime.kind for runtime in runtimes}
     sentences = []
-    if proven:
-        sentences.append(f"The same answers were proven on {', '.join(proven)}.")
-    if artifact.precision == "int8" and _SATURATING not in proven:
+    if proven and BundleRuntime.ORT in kinds:
+        sentences.append(f"The same answers of ONNX Runtime were proven on {', '.join(proven)}.")
+    if artifact.precision != "int8":
+        return " ".join(sentences)
+    saturates = "An x86 CPU without VNNI saturates when it adds int8 products"
+    if BundleRuntime.ORT in kinds and _SATURATING not in proven:
         sentences.append(
-            "An x86 CPU without VNNI saturates when it adds int8 products, and may answer "
-            f"something else: for it, export with --target-isa {_SATURATING}."
+            f"{saturates}, and may answer something else: for it, export with --target-isa "
+            f"{_SATURATING}."
+        )
+    if BundleRuntime.OPENVINO in kinds:
+        # A file for AVX2 is off by 5.7e-2 of the largest score there: docs/bundles.md.
+        sentences.append(
+            f"{saturates}, and OpenVINO then answers something else, whatever file it has: such a "
+            f"CPU needs ONNX Runtime and a file for {_SATURATING}."
         )
     return " ".join(sentences)

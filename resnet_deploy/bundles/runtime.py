@@ -180,4 +180,15 @@ def _measured(finding: Finding) -> str:
     if finding.ratio is None:
         return "as tune found"
     where = f" on {finding.cpu}" if finding.cpu else ""
-    return f"as tune measured: {finding.ratio:.2f} times the default file's speed{where}"
+    if finding.interval is None:
+        return f"as tune measured: {finding.ratio:.2f} times the default file's speed{where}"
+    low, high = finding.interval
+    if low <= 1 <= high:
+        return (
+            "as tune found, where no difference in speed to the default file could be told "
+            f"({low:.2f} to {high:.2f} times{where})"
+        )
+    return (
+        f"as tune measured: {finding.ratio:.2f} times the default file's speed ({low:.2f} to "
+        f"{high:.2f}){where}"
+    )

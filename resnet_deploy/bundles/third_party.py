@@ -169,7 +169,7 @@ def debian_headers() -> Path:
 def _onnxruntime(headers: Path | None) -> Shipped:
     library = onnxruntime_library()
     version = importlib.metadata.version("onnxruntime")
-    folder = debian_headers() if headers is None else _header_folder(headers)
+    folder = _fetched_headers() if headers is None else _header_folder(headers)
     root = f"{THIRD_PARTY}/onnxruntime"
     found = _headers(folder, nested=False)
     # One file, under the name that programs look for: a bundle has no links.
@@ -215,6 +215,16 @@ def _openvino() -> Shipped:
             f"{root}/cmake/OpenVINOConfig.cmake": config.encode(),
         },
     )
+
+
+def _fetched_headers() -> Path:
+    try:
+        return debian_headers()
+    except MissingDependencyError as error:
+        raise MissingDependencyError(
+            f"ONNX Runtime's wheel has no headers, and Debian's can't be had: {error}; or name the "
+            "folder include of an unpacked release with --runtime-headers"
+        ) from error
 
 
 def _package(name: str) -> Path:

@@ -1,7 +1,14 @@
-"""The triton bundle: a model repository for Triton's onnxruntime backend, KServe YAML, a client.
+"""The triton bundle: a model repository for one of Triton's backends, KServe YAML, a client.
 
-Fields are those of the published ``model_config.proto``; the backend's parameters are listed under
-"Model Config Options" in the README of triton-inference-server/onnxruntime_backend.
+Fields are those of the published ``model_config.proto``. A backend's parameters are listed in its
+README: "Model Config Options" of triton-inference-server/onnxruntime_backend, and "Parameters" of
+triton-inference-server/openvino_backend.
+
+What the OpenVINO backend does with batches is in ``src/openvino.cc`` there: it compiles the model
+for ``max_batch_size`` pictures alone (``ov::set_batch``), and a request of fewer fails, or is
+filled up with zeros where ``ENABLE_BATCH_PADDING`` says so. That costs the whole batch for each
+picture, so a request has one picture here. All instances share one compiled model: its streams are
+what runs side by side, and ``INFERENCE_NUM_THREADS`` is for all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +20,9 @@ from typing import Final
 from resnet_deploy.artifact.model_file import TensorSpec
 from resnet_deploy.bundles.contract import Contract
 from resnet_deploy.bundles.kit import Kit, Rendered
-from resnet_deploy.spec import OutputKind
+from resnet_deploy.bundles.runtime import Runtime
+from resnet_deploy.bundles.tuned import Finding, finding_of
+from resnet_deploy.spec import BundleRuntime, OutputKind
 
 REPOSITORY: Final = "model_repository"
 
@@ -29,6 +38,11 @@ each other's core cost more than one core less."""
 
 _LONGEST_NAME: Final = 40
 """Kubernetes allows 63 characters, and KServe appends to them."""
+
+_HINTS: Final = ("PERFORMANCE_HINT", "NUM_STREAMS")
+"""Properties of OpenVINO that the backend has by the same name, besides the threads."""
+
+_PRECISION: Final = "INFERENCE_PRECISION_HINT"
 
 _DATA_TYPES: Final = {
     "bool": "TYPE_BOOL",
@@ -59,7 +73,10 @@ class Tensor:
 def render(kit: Kit) -> Rendered:
     """Return the files of the bundle."""
     name = model_name(kit.contract.name)
-    batched = kit.contract.batch is None
+    runtime = kit.runtimes[0]
+    openvino = runtime.kind is BundleRuntime.OPENVINO
+    free = kit.contract.batch is None
+    batched = free and not openvino
     instances, threads = _instances_and_threads(kit)
     commands = tuple(command.format(name=name, cpus=instances * threads) for command in _COMMANDS)
     own = kit.render_folder(
@@ -67,7 +84,11 @@ def render(kit: Kit) -> Rendered:
         name=name,
         repository=REPOSITORY,
         batched=batched,
-        max_batch_size=MAX_BATCH_SIZE if batched else 0,
+        runtime=runtime,
+        openvino=openvino,
+        measured=kit.why if kit.ratio is not None else "",
+        parameters=_openvino_parameters(runtime, instances, threads) if openvino else {},
+        max_batch_size=MAX_BATCH_SIZE if batched else 1 if free else 0,
         preferred=_PREFERRED_BATCH_SIZES,
         queue_delay_us=_QUEUE_DELAY_US,
         instances=instances,
@@ -92,8 +113,54 @@ def render(kit: Kit) -> Rendered:
         notes=(
             "the first command needs Docker and NVIDIA's tritonserver image; put its release for "
             "YY.MM",
+            *_left_behind(kit),
         ),
     )
+
+
+def _openvino_parameters(runtime: Runtime, instances: int, threads: int) -> dict[str, str]:
+    """Return the parameters of the OpenVINO backend, by name."""
+    options = dict(runtime.options)
+    return {
+        "PERFORMANCE_HINT": "LATENCY" if instances == 1 else "THROUGHPUT",
+        "NUM_STREAMS": str(instances),
+        **{key: value for key, value in options.items() if key in _HINTS},
+        "INFERENCE_NUM_THREADS": str(instances * threads),
+        **({"HINT_BF16": "YES"} if options.get(_PRECISION) == "bf16" else {}),
+        # OpenVINO gathers no batches of its own.
+        "SKIP_OV_DYNAMIC_BATCHSIZE": "YES",
+    }
+
+
+def _left_behind(kit: Kit) -> tuple[str, ...]:
+    """Return sentences on what ``tune`` found or measured, and the server can't be told."""
+    runtime, finding = kit.runtimes[0], _finding(kit)
+    options = dict(runtime.options)
+    notes = []
+    if runtime.kind is BundleRuntime.OPENVINO:
+        if options.get(_PRECISION) == "bf16":
+            del options[_PRECISION]
+        else:
+            notes.append(
+                "Triton's OpenVINO backend can't be told to compute in float32: on a server whose "
+                "CPU has bfloat16, float parts use that, and scores may differ by "
+                f"{kit.network.tolerances[0]:g} of the largest"
+            )
+        options = {key: value for key, value in options.items() if key not in _HINTS}
+        if finding is not None and finding.batch_size > 1:
+            notes.append(
+                f"tune found batches of {finding.batch_size} fastest; Triton's OpenVINO backend "
+                "takes one batch size only, and here one picture a request"
+            )
+    elif not runtime.spin:
+        options["session.intra_op.allow_spinning"] = "0"
+    if options:
+        listed = " and ".join(f"{key}={value}" for key, value in sorted(options.items()))
+        notes.append(
+            f"tune found {listed} fastest; Triton's {runtime.title} backend has no parameter for "
+            "it, and the server runs without"
+        )
+    return tuple(notes)
 
 
 def model_name(stem: str) -> str:
@@ -118,17 +185,15 @@ def labelled(contract: Contract) -> bool:
 
 def _instances_and_threads(kit: Kit) -> tuple[int, int]:
     """Return how many instances, and threads of each: as ``tune`` measured, where it did."""
-    card = kit.network.artifact.card
-    for step in reversed(card.steps if card is not None else ()):
-        if step.name == "tune" and step.options.get("runner") == "ort":
-            instances, threads = step.options.get("instances"), step.options.get("threads")
-            if (
-                isinstance(instances, int)
-                and isinstance(threads, int)
-                and min(instances, threads) > 0
-            ):
-                return instances, threads
-    return _INSTANCES, _THREADS
+    finding = _finding(kit)
+    return (_INSTANCES, _THREADS) if finding is None else (finding.instances, finding.threads)
+
+
+def _finding(kit: Kit) -> Finding | None:
+    """Return what ``tune`` found of the file on the runtime of the bundle; None: nothing."""
+    finding = finding_of(kit.network.artifact)
+    is_of = finding is not None and finding.runner == kit.runtimes[0].kind.value
+    return finding if is_of else None
 
 
 def _input(contract: Contract) -> Tensor:

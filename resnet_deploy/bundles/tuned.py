@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Card, Step
+from resnet_deploy.bundles.contract import one_line
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.results import Trial, read_tuning
 
@@ -37,13 +38,16 @@ They are those that change speed or precision. Others write files, and a card is
 _MOST: Final = 1024
 """Threads, instances or pictures in a batch: more were never measured by ``tune``."""
 
+_LONGEST: Final = 100
+"""Characters of a CPU's name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
     """How a file runs best, as ``tune`` wrote it into its card.
 
-    ``ratio`` is how many times faster that is than the default file on ONNX Runtime, on ``cpu``;
-    None and empty where the card does not say.
+    ``ratio`` is how many times faster that is than the default file on ONNX Runtime, on ``cpu``,
+    and ``interval`` its confidence interval; None and empty where the card does not say.
     """
 
     runner: str
@@ -52,6 +56,7 @@ class Finding:
     batch_size: int = 1
     options: tuple[tuple[str, str], ...] = ()
     ratio: float | None = None
+    interval: tuple[float, float] | None = None
     cpu: str = ""
 
 
@@ -74,7 +79,8 @@ def finding_of(artifact: Artifact) -> Finding | None:
             batch_size=_count(said, "batch_size"),
             options=_options(said.get("options", {}), runner),
             ratio=_ratio(said.get("ratio")),
-            cpu=str(said.get("cpu", "")),
+            interval=_interval(said.get("ratio_interval")),
+            cpu=_cpu(str(said.get("cpu", ""))),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(
@@ -123,8 +129,9 @@ def with_evidence(
     return (
         replace(
             finding,
-            ratio=None if best.ratio is None else best.ratio.median,
-            cpu=report.environment.cpu,
+            ratio=None if best.measured is None else best.measured[0],
+            interval=None if best.measured is None else best.measured[1],
+            cpu=_cpu(report.environment.cpu),
         ),
         "",
     )
@@ -167,6 +174,21 @@ def _options(said: dict[str, Any], runner: str) -> tuple[tuple[str, str], ...]:
         if key not in known or not isinstance(value, str):
             raise ValueError(f"option {key!r:.60}")
     return tuple(said.items())
+
+
+def _interval(said: object) -> tuple[float, float] | None:
+    if said is None:
+        return None
+    if not isinstance(said, list) or len(said) != 2:
+        raise ValueError(f"ratio_interval is {said!r:.40}")
+    low, high = map(_ratio, said)
+    if low is None or high is None or low > high:
+        raise ValueError(f"ratio_interval is {said!r:.40}")
+    return low, high
+
+
+def _cpu(said: str) -> str:
+    return one_line(said)[:_LONGEST]
 
 
 def _ratio(said: object) -> float | None:

@@ -26,7 +26,7 @@ _words = Words(api.bundle)
 
 
 @click.command("bundle", help=_words.help)
-@file_argument()
+@file_argument(metavar="MODEL.onnx|NAME.tuned")
 @_words("--target", type=choice(BundleTarget))
 @_words("--runtime", type=choice(BundleRuntime))
 @_words("-o", "--out", type=PATH)

@@ -151,9 +151,9 @@ def choice(kind: type[enum.Enum], *, case_sensitive: bool = True) -> click.Choic
     return click.Choice([str(member.value) for member in kind], case_sensitive=case_sensitive)
 
 
-def file_argument(keyword: str = "artifact") -> Callable[[F], F]:
+def file_argument(keyword: str = "artifact", *, metavar: str = "MODEL.onnx") -> Callable[[F], F]:
     """The positional ``MODEL.onnx``, by the API's word for it."""
-    return click.argument(keyword, metavar="MODEL.onnx", type=PATH)
+    return click.argument(keyword, metavar=metavar, type=PATH)
 
 
 def data_option(words: Words, **settings: Any) -> Callable[[F], F]:

@@ -34,6 +34,12 @@ _TEXT = re.compile(
 _CERTAIN = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF....WEBP", re.DOTALL)
 """The heads of the formats of nearly all images, that nothing else begins with."""
 
+MAX_PIXELS = 178_956_970
+"""The most pixels of a picture that is decoded or prepared, here and in every bundle.
+
+Beyond it Pillow refuses to decode: a file of a few bytes can claim any size.
+"""
+
 _HEAD = 16
 """Bytes that Pillow's formats are told by."""
 
@@ -60,8 +66,8 @@ def read_image(path: Path) -> Image.Image:
     Of an animation the first frame counts.
 
     Raises:
-        DatasetError: the file is missing, truncated, no image, has more pixels than Pillow
-            thinks safe (179 million), or holds pixels that have no obvious RGB value.
+        DatasetError: the file is missing, truncated, no image, has more than :data:`MAX_PIXELS`,
+            or holds pixels that have no obvious RGB value.
     """
     if not path.is_file():
         raise DatasetError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
@@ -82,6 +88,9 @@ def decode(stream: IO[bytes]) -> Image.Image:
     """
     with _pillow_silenced():
         image = _opened(stream)
+    # Pillow's own limit can be changed by whoever imports it.
+    if image.width * image.height > MAX_PIXELS:
+        raise Image.DecompressionBombError
     # Only the TIFF decoder warns while decoding; the others may run side by side.
     with _pillow_silenced() if image.format == "TIFF" else contextlib.nullcontext():
         image.load()
@@ -214,7 +223,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "it is no JPEG, PNG or other format that Pillow reads here, or it is damaged"
     if isinstance(error, Image.DecompressionBombError):
-        return "it has more pixels than is safe to decode"
+        return f"it has more than {MAX_PIXELS:,} pixels, which is not safe to decode"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return one_line(error)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from resnet_deploy.data.formats import encode
-from resnet_deploy.data.images import to_rgb
+from resnet_deploy.data.images import MAX_PIXELS, to_rgb
 from resnet_deploy.errors import DatasetError, SpecError, UnsupportedGraphError
 from resnet_deploy.spec import ChannelOrder, InputContract, ResizeMode
 from resnet_deploy.spec.input_words import INTERPOLATIONS
@@ -25,9 +25,6 @@ _FLOATS = ("float32", "float16", "float64", "bfloat16")
 """Types of inputs that images are made for in float32: runners convert it."""
 
 _FILTERS = {name: Image.Resampling[name.upper()] for name in INTERPOLATIONS}
-
-_MAX_PIXELS = 89_478_485
-"""Resizing may not exceed what Pillow would call a decompression bomb: a 1x10000 strip."""
 
 
 def prepare(image: Image.Image, spec: InputContract) -> NDArray[Any]:
@@ -41,12 +38,18 @@ def prepare(image: Image.Image, spec: InputContract) -> NDArray[Any]:
 
     Raises:
         SpecError: ``spec`` names a format that does not fit the size, or bands.
-        DatasetError: the image is so elongated that resizing it would fill the memory.
+        DatasetError: the image has more than :data:`~resnet_deploy.data.images.MAX_PIXELS`, or is
+            so elongated that it would have them when it is resized.
     """
     if spec.channel_order is ChannelOrder.BANDS:
         raise SpecError(
             f"the network takes {spec.channels} bands, and a picture has no such channels: give "
             "arrays in an .npz or .npy file to evaluate or quantize"
+        )
+    if image.width * image.height > MAX_PIXELS:
+        raise DatasetError(
+            f"an image of {image.width}x{image.height} has more than {MAX_PIXELS:,} pixels: "
+            "make it smaller"
         )
     image = in_channels_of(image, spec.channel_order)
     if not spec.resize_in_graph:
@@ -110,7 +113,7 @@ def _resize(image: Image.Image, spec: InputContract) -> Image.Image:
             size = (int(rows * width / height), rows)
         else:
             size = (columns, int(columns * height / width))
-    if size[0] * size[1] > _MAX_PIXELS:
+    if size[0] * size[1] > MAX_PIXELS:
         raise DatasetError(
             f"an image of {width}x{height} pixels is too elongated to be resized: remove it"
         )

@@ -64,6 +64,6 @@ class Diagnosis(Result):
                 "and may saturate; compare accuracy and speed with fp32 before you ship it"
             )
         return (
-            "likely slower than fp32: neither VNNI, dot product nor AVX2; quantize measures it, and "
-            "writes no int8 file that is not 1.1 times as fast"
+            "likely slower than fp32: neither VNNI, dot product nor AVX2; quantize measures it, "
+            "and writes no int8 file that is not 1.1 times as fast"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,16 @@ class Trial:
         return 1.0 if self.ratio is None else self.ratio.median
 
     @property
+    def measured(self) -> tuple[float, tuple[float, float]] | None:
+        """Times as fast as the reference, and its interval.
+
+        None for the reference itself, and where too little was measured to have both ends.
+        """
+        if self.ratio is None or not (self.ratio.low > 0 and math.isfinite(self.ratio.high)):
+            return None
+        return self.ratio.median, self.ratio.interval
+
+    @property
     def speed_interval(self) -> tuple[float, float]:
         """The confidence interval of :attr:`speed`."""
         return (1.0, 1.0) if self.ratio is None else self.ratio.interval
@@ -63,8 +74,10 @@ class TuningReport(Result):
 
     ``reference_ms`` is the reference's fastest median round: absolute times are made of it.
     ``data`` names the images and their SHA-256. ``skipped`` holds what could not run here, and
-    why. ``seconds`` count interrupted searches too. ``complete``: nothing was left out for want of
-    time. ``shipped`` is the path of the best file, None where that is not known.
+    why; ``untried`` what was left out, or stopped in the middle, for want of time: ``complete`` if
+    nothing was. ``seconds`` count interrupted searches too; ``least_seconds`` is what the first
+    trial was estimated to take, before it was begun. ``shipped`` is the path of the best file, None
+    where that is not known.
     """
 
     DERIVED = ("passed",)
@@ -78,6 +91,8 @@ class TuningReport(Result):
     skipped: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     complete: bool = False
+    untried: tuple[str, ...] = ()
+    least_seconds: float | None = None
     shipped: str | None = None
     preprocess: InputContract | None = None
 

@@ -26,7 +26,8 @@ class TuneSpec:
     ``max_drop`` is in points of top-1 and needs labels, ``min_agreement`` a share of images with
     the class of fp32; at least one of them bounds what is lost. ``time_limit`` is in seconds.
     ``keep_input`` leaves the input format as it is. ``samples`` is how many images accuracy is
-    measured on at most, ``calibration_samples`` how many set the int8 ranges.
+    measured on at most (fewer, but 500, where time is short), ``calibration_samples`` how many set
+    the int8 ranges.
 
     Raises:
         SpecError: nothing bounds the loss, or a number is out of its range.

@@ -2,11 +2,15 @@
 
 The search goes from what promises most to what promises least: how the file is made, how it is
 run, and layers in float where nothing else keeps the budget. Every candidate is run for its
-accuracy and timed in turns with one reference; the best so far is on disk after each of them.
+accuracy and timed in turns with one reference; the best so far is on disk after each of them. The
+reference comes first, however long it takes, and what it takes is said before; all else is stopped
+where the time limit ends. Accuracy is measured on as many images as the limit leaves time for.
 """
 
 from __future__ import annotations
 
+import logging
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +26,15 @@ from resnet_deploy.results import Environment, TuningReport
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.spec import TuneSpec
 from resnet_deploy.tuning.candidate_files import CandidateFiles
-from resnet_deploy.tuning.search import Search
+from resnet_deploy.tuning.deadline import Deadline, probe
+from resnet_deploy.tuning.search import Search, reference_seconds
 from resnet_deploy.tuning.store import Store
+
+logger = logging.getLogger(__name__)
+
+_ACCURACY_SHARE = 0.25
+"""Of the time limit that the accuracy of the first file may take: of every other one it takes less,
+and there are twenty."""
 
 
 def tune(
@@ -53,6 +64,7 @@ def tune(
         ResnetDeployError: the file or the images can't be used. Candidates that can't run here
             are named in the report instead.
     """
+    deadline = Deadline(progress, spec.time_limit, time.monotonic())
     path = source.path
     check_source(source)
     source = with_first_card(source)
@@ -80,12 +92,17 @@ def tune(
     )
     report = store.resume(report)
     threads = spec.threads or default_threads()
+    if report.trials:  # what is compared with them is measured on the same images
+        images = replace(images, indices=images.indices[: report.trials[0].fidelity.samples])
+    else:
+        images, least = _within_time(source, images, spec, calibrated=samples, threads=threads)
+        report = replace(report, least_seconds=least)
     baseline = Fp32Baseline(
         source,
         images,
         labelled=labelled,
         threads=threads,
-        progress=progress,
+        progress=deadline,
     )
     files = CandidateFiles(
         source=source,
@@ -95,9 +112,32 @@ def tune(
         data=data,
         spec=spec,
         environment=environment,
-        progress=progress,
+        progress=deadline,
     )
-    return Search(source, store, files, baseline, report, threads, progress).run()
+    return Search(source, store, files, baseline, report, threads, deadline).run()
+
+
+def _within_time(
+    source: Artifact, images: CalibrationImages, spec: TuneSpec, *, calibrated: int, threads: int
+) -> tuple[CalibrationImages, float]:
+    """Return as many of ``images`` as there is time for, and what the first trial will take.
+
+    Where that is more than the time limit, it is said before it begins.
+    """
+    costs = probe(source, images, threads=threads)
+    limit, race = spec.time_limit, reference_seconds(spec.time_limit)
+    count = costs.images_within(_ACCURACY_SHARE * limit, len(images))
+    least = costs.least(count, calibrated=calibrated, race=race)
+    if least > limit:
+        logger.warning(
+            "the default int8 file comes first, and takes about %.0f s here (calibration on %d "
+            "images, accuracy on %d, one race): more than the time limit of %g s",
+            least,
+            calibrated,
+            count,
+            limit,
+        )
+    return replace(images, indices=images.indices[:count]), least
 
 
 def _images(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -20,13 +19,13 @@ from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import ResnetDeployError
 from resnet_deploy.fp32_baseline import Fp32Baseline
 from resnet_deploy.graph.constants import ints
-from resnet_deploy.progress import Progress
 from resnet_deploy.quantization.kernels import resolve_target
 from resnet_deploy.results import Fidelity, Trial, TuningReport
 from resnet_deploy.runners.base import infer_any
 from resnet_deploy.runners.registry import open_runner, runner_status
 from resnet_deploy.spec import FileOptions, Objective, RunOptions, SessionSpec, TargetIsa
 from resnet_deploy.tuning.candidate_files import CandidateFiles
+from resnet_deploy.tuning.deadline import Deadline, TimeIsUp
 from resnet_deploy.tuning.space import (
     files_elsewhere,
     first_file,
@@ -56,6 +55,10 @@ _FINALISTS = 3
 _LEAST_SECONDS = 3.0
 """With less time left, nothing new is begun."""
 
+_SHORTEST_RACE = 1.0
+_REFERENCE_SHARE = 0.2
+"""Of the time limit that the race of the reference may take."""
+
 _PROBE_IMAGES = 16
 """On which two ways to run a file are compared bit by bit."""
 
@@ -70,13 +73,12 @@ class Search:
     baseline: Fp32Baseline
     report: TuningReport
     threads: int
-    progress: Progress
+    deadline: Deadline
 
     def __post_init__(self) -> None:
-        self._begin = time.monotonic()
         self._earlier = self.report.seconds
-        self._in_time = True
         self._done = 0
+        self._overrun = 0.0  # seconds that races took beyond theirs: starting processes
 
     def run(self) -> TuningReport:
         """Try everything that there is time for."""
@@ -93,16 +95,16 @@ class Search:
         for options in more_files(own, target, keep_input=spec.keep_input):
             self._try(options, usual)
         self._final()
-        self._keep(complete=self._in_time)
+        self._keep(complete=not self.report.untried)
         return self.report
 
     def _reference(self, options: FileOptions, setting: RunOptions) -> None:
         """The first trial: made and measured even if the time is up."""
         if not self.report.trials:
-            self.progress(f"trying {options.name}", self._done, 0)
+            self.deadline(f"trying {options.name}", self._done, 0)
             file = self.files.file(options)
             entrant = Entrant(options, setting, file, self._fidelity(file, setting))
-            self._race([entrant], _RACE_SECONDS)
+            self._race([entrant], reference_seconds(self.report.spec.time_limit))
 
     def _try(self, options: FileOptions, setting: RunOptions) -> None:
         """Make one file, measure its accuracy, and race it against the reference."""
@@ -110,17 +112,24 @@ class Search:
         tried = ((trial.recipe, trial.setting) for trial in self.report.trials)
         if (options, setting) in tried or not self._has_time(name):
             return
-        self.progress(f"trying {name}", self._done, 0)
         try:
-            file = self.files.file(options)
-            known = next((t for t in self.report.trials if t.recipe == options), None)
-            if known is not None and self._same_bits(file, known.setting, setting):
-                fidelity = known.fidelity
-            else:
-                fidelity = self._fidelity(file, setting)
-            self._race([Entrant(options, setting, file, fidelity)], self._slice())
+            with self.deadline.stopping(self._reserve):
+                self._make_and_race(name, options, setting)
+        except TimeIsUp:
+            self._left_out(name)
         except ResnetDeployError as error:
             self._skip(name, error)
+
+    def _make_and_race(self, name: str, options: FileOptions, setting: RunOptions) -> None:
+        self.deadline(f"trying {name}", self._done, 0)
+        file = self.files.file(options)
+        known = next((t for t in self.report.trials if t.recipe == options), None)
+        if known is not None and self._same_bits(file, known.setting, setting):
+            fidelity = known.fidelity
+        else:
+            fidelity = self._fidelity(file, setting)
+        self.deadline(f"timing {name}", self._done, 0)
+        self._race([Entrant(options, setting, file, fidelity)], self._slice())
 
     def _fidelity(self, file: Path, setting: RunOptions) -> Fidelity:
         session = SessionSpec(threads=self.threads, options=setting.options)
@@ -167,9 +176,12 @@ class Search:
         if not self._has_time("float layers"):
             return
         try:
-            options, file = self.files.mixed(self._closest().recipe)
-            entrant = Entrant(options, setting, file, self._fidelity(file, setting))
-            self._race([entrant], self._slice())
+            with self.deadline.stopping(self._reserve):
+                options, file = self.files.mixed(self._closest().recipe)
+                entrant = Entrant(options, setting, file, self._fidelity(file, setting))
+                self._race([entrant], self._slice())
+        except TimeIsUp:
+            self._left_out("float layers")
         except ResnetDeployError as error:
             self._skip("float layers", error)
 
@@ -185,31 +197,46 @@ class Search:
         leaders = sorted(rivals, key=lambda trial: -trial.speed)[:_FINALISTS]
         if self.report.spec.objective is Objective.SIZE or not leaders:
             return
-        self.progress("the final", self._done, 0)
+        left = self.deadline.left - self._overrun
+        if left < _SHORTEST_RACE:
+            self._left_out("the last race of the leaders")
+            return
+        self.deadline("the final", self._done, 0)
         entrants = [Entrant.of(trial, self.store.file(trial.recipe.name)) for trial in leaders]
-        seconds = max(_RACE_SECONDS, self._left()) / len(entrants)
+        seconds = left / len(entrants)
         self._race(entrants, min(seconds, _FINAL_SECONDS))
 
     def _good(self) -> list[Trial]:
         return [trial for trial in self.report.trials if self.report.holds(trial)]
 
+    @property
+    def _reserve(self) -> float:
+        """Seconds that are kept for the last race."""
+        return min(_FINALISTS * _FINAL_SECONDS, _FINAL_SHARE * self.report.spec.time_limit)
+
     def _has_time(self, what: str) -> bool:
-        final = min(_FINALISTS * _FINAL_SECONDS, _FINAL_SHARE * self.report.spec.time_limit)
-        if self._left() > _LEAST_SECONDS + final:
+        if self.deadline.left > _LEAST_SECONDS + self._overrun + self._reserve:
             return True
-        logger.info("no time left for %s", what)
-        self._in_time = False
+        self._left_out(what)
         return False
 
-    def _left(self) -> float:
-        return self.report.spec.time_limit - (time.monotonic() - self._begin)
+    def _left_out(self, what: str) -> None:
+        logger.info("no time left for %s", what)
+        if what not in self.report.untried:
+            self.report = replace(self.report, untried=(*self.report.untried, what))
+
+    @property
+    def _left_for_races(self) -> float:
+        return self.deadline.left - self._reserve - self._overrun
 
     def _slice(self) -> float:
-        return max(1.0, min(_RACE_SECONDS, self._left()))
+        return max(_SHORTEST_RACE, min(_RACE_SECONDS, self._left_for_races))
 
     def _race(self, entrants: Sequence[Entrant], seconds: float) -> None:
         """Time ``entrants``; keep their trials, each in place of what was known of it."""
+        before = self.deadline.left
         trials = race(entrants, self.report, seconds=seconds)
+        self._overrun = max(self._overrun, before - self.deadline.left - seconds)
         self._done += 1
         new = {(trial.recipe, trial.setting): trial for trial in trials}
         kept = [new.pop((trial.recipe, trial.setting), trial) for trial in self.report.trials]
@@ -223,10 +250,15 @@ class Search:
         self.report = replace(
             self.report,
             trials=self.report.trials if trials is None else trials,
-            seconds=self._earlier + time.monotonic() - self._begin,
+            seconds=self._earlier + self.deadline.limit - self.deadline.left,
             complete=complete,
         )
         self.store.save(self.report)
+
+
+def reference_seconds(time_limit: float) -> float:
+    """Return how long the reference is raced for."""
+    return max(_SHORTEST_RACE, min(_RACE_SECONDS, _REFERENCE_SHARE * time_limit))
 
 
 def _answer(file: Path, setting: RunOptions, images: Array) -> Array:

@@ -72,6 +72,7 @@ class Store:
             trials=tuple(trial for trial in earlier.trials if self._is_there(trial)),
             skipped=earlier.skipped,
             seconds=earlier.seconds,
+            least_seconds=earlier.least_seconds,
         )
 
     def _is_there(self, trial: Trial) -> bool:
@@ -90,7 +91,7 @@ class Store:
         source = self._trials / best.file
         artifact, model = load(source), read_model(source)
         assert artifact.card is not None, "every trial was saved with a card"
-        setting, fidelity = best.setting, best.fidelity
+        setting, fidelity, measured = best.setting, best.fidelity, best.measured
         if setting.runner.startswith("ort"):
             # The others don't travel in a file; the card and the report name them.
             options = tuple(entry for entry in setting.options if entry[0] in TRAVELLING)
@@ -109,7 +110,10 @@ class Store:
                 "agreement": round(fidelity.agreement, 6),
                 "drop": None if fidelity.drop is None else round(fidelity.drop, 4),
                 # Against the default file on ONNX Runtime, which itself has none.
-                "ratio": None if best.ratio is None else round(best.ratio.median, 4),
+                "ratio": None if measured is None else round(measured[0], 4),
+                "ratio_interval": None
+                if measured is None
+                else [round(bound, 4) for bound in measured[1]],
                 "cpu": report.environment.cpu,
                 "trial_sha256": best.sha256,
             },

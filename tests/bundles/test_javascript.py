@@ -78,6 +78,22 @@ def test_the_contract_that_javascript_sees(kit):
     ]
 
 
+def test_what_tune_found_is_in_the_contract(kit):
+    usual = contract_in(core_files(kit, "lib"))
+    assert (usual["threads"], usual["sessionConfig"]) == (0, {})
+    (runtime,) = kit.runtimes
+    options = (("session.set_denormal_as_zero", "1"),)
+    tuned = replace(runtime, threads=3, spin=False, options=options)
+    found = contract_in(
+        core_files(replace(kit, networks=(replace(kit.network, runtimes=(tuned,)),)), "lib")
+    )
+    assert found["threads"] == 3
+    assert found["sessionConfig"] == {
+        "session.intra_op.allow_spinning": "0",
+        "session.set_denormal_as_zero": "1",
+    }
+
+
 def test_names_from_files_stay_text(kit):
     """Whatever is in a name, the line that holds it is one JSON value."""
     hostile = "x'\"`${process.exit()}</script>\u2028\n"

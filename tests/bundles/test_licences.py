@@ -61,6 +61,7 @@ def test_every_bundle_has_its_licence_and_those_of_others(kit, target):
     assert ("THIRD PARTY SOFTWARE NOTICES AND INFORMATION" in text) == shipped
     assert ("libjpeg-turbo" in text.partition("=" * 80)[0]) == (target is BundleTarget.CPP)
     assert "OpenVINO" not in text.partition("=" * 80)[0]
+    assert ("sharp" in text.partition("=" * 80)[0]) == (target is BundleTarget.NODE)
 
 
 def test_openvino_brings_the_notices_on_what_is_inside(kit):

@@ -105,7 +105,7 @@ def test_every_target_holds_what_the_network_gives(target: BundleTarget, tmp_pat
     assert np.array_equal(np.fromfile(tmp_path / "bundle" / recorded["scores"], "<f4"), kept)
     assert kept.size == math.ceil(3 * 128 * 128 / 5) + 3
     readme = (tmp_path / "bundle/README.md").read_text()
-    assert "classes" not in readme
+    assert "0 classes" not in readme
     assert "maps (3 x 128 x 128) and colours (3)" in readme
 
 

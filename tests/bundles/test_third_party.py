@@ -91,6 +91,13 @@ def test_headers_that_are_none_are_refused(release, tmp_path):
         shipped([ORT], release)
 
 
+def test_headers_that_can_not_be_fetched_can_be_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("RESNET_DEPLOY_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingDependencyError, match=r"apt-get is not .* with --runtime-headers"):
+        shipped([ORT])
+
+
 def test_a_wheel_without_the_library_is_named(release, tmp_path, monkeypatch):
     monkeypatch.setattr(third_party, "_package", lambda name: tmp_path)
     with pytest.raises(MissingDependencyError, match="on Linux with the wheel of ONNX Runtime"):

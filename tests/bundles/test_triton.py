@@ -22,7 +22,7 @@ from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.bundles.manifest import described
 from resnet_deploy.bundles.triton import model_name
 from resnet_deploy.data.preprocess import prepare
-from resnet_deploy.spec import BundleTarget, InputFormat
+from resnet_deploy.spec import BundleRuntime, BundleTarget, InputFormat
 from tests.support.contracts import drawn
 from tests.support.tiny_model import save_colour_model
 from tests.support.triton_models import resizing_model, top_2_model
@@ -46,17 +46,17 @@ def schema() -> Any:
     return module
 
 
-def bundled(model: Path, folder: Path) -> Path:
-    pack(model, BundleTarget.TRITON, folder)
+def bundled(model: Path, folder: Path, runtime: BundleRuntime = BundleRuntime.AUTO) -> Path:
+    pack(model, BundleTarget.TRITON, folder, runtime=runtime)
     (repository,) = (folder / "model_repository").iterdir()
     return repository
 
 
-def config(schema: Any, repository: Path) -> Any:
+def config(schema: Any, repository: Path, backend: str = "onnxruntime") -> Any:
     text = (repository / "config.pbtxt").read_text(encoding="ascii")
     found = text_format.Parse(text, schema.ModelConfig())
     assert found.name == repository.name
-    assert found.backend == "onnxruntime"
+    assert found.backend == backend
     assert (repository / "1" / found.default_model_filename).is_file()
     assert found.version_policy.latest.num_versions == 1
     return found
@@ -114,6 +114,38 @@ def test_images_of_any_size_and_what_tune_found(tmp_path: Path, schema: Any) -> 
     assert [list(request.inputs["input"].dims) for request in found.model_warmup] == [[8, 8, 3]] * 2
     assert found.instance_group[0].count == 3
     assert found.parameters["intra_op_thread_count"].string_value == "1"
+
+
+def test_openvino_has_one_batch_size_and_shares_its_threads(
+    tiny_export: Path, tmp_path: Path, schema: Any
+) -> None:
+    model = tiny_export / "resnet8.int8.onnx"
+    repository = bundled(model, tmp_path / "b", BundleRuntime.OPENVINO)
+    found, artifact = config(schema, repository, "openvino"), load(model)
+    assert found.max_batch_size == 1
+    assert not found.HasField("dynamic_batching")
+    assert list(found.input[0].dims) == list(artifact.input.shape[1:])
+    assert found.instance_group[0].count == 2
+    assert {key: value.string_value for key, value in found.parameters.items()} == {
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "NUM_STREAMS": "2",
+        "INFERENCE_NUM_THREADS": "4",
+        "SKIP_OV_DYNAMIC_BATCHSIZE": "YES",
+    }
+    assert [request.batch_size for request in found.model_warmup] == [1]
+    readme = (tmp_path / "b/README.md").read_text(encoding="utf-8")
+    assert "for the openvino backend" in readme
+    assert "ONNX Runtime" not in readme.split("## Licence")[0]
+
+
+def test_what_the_server_can_not_be_told_is_a_note(tmp_path: Path) -> None:
+    fast = {"session.dynamic_block_base": "4", "session.intra_op.allow_spinning": "0"}
+    model = resizing_model(tmp_path / "net.onnx", options=fast)
+    *_, note = pack(model, BundleTarget.TRITON, tmp_path / "b").notes
+    assert note == (
+        "tune found session.dynamic_block_base=4 and session.intra_op.allow_spinning=0 fastest; "
+        "Triton's ONNX Runtime backend has no parameter for it, and the server runs without"
+    )
 
 
 def test_names_out_of_a_model_are_names_only(tmp_path: Path, schema: Any) -> None:

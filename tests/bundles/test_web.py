@@ -110,14 +110,16 @@ def test_a_choice_is_offered_where_there_is_one(bundle, tiny_export, tmp_path):
 
 def test_the_package_names_one_release_and_fills_vendor(bundle):
     package = json.loads((bundle / "package.json").read_text())
-    assert package["scripts"]["postinstall"] == "node vendor.js"
+    assert package["scripts"] == {"postinstall": "node vendor.js", "start": "node serve.js"}
+    lock = json.loads((bundle / "package-lock.json").read_text())
+    assert lock["packages"][""]["dependencies"] == package["dependencies"]
     assert set(package["dependencies"]) == {"onnxruntime-web"}
     assert re.fullmatch(r"\d+\.\d+\.\d+", package["dependencies"]["onnxruntime-web"])
 
 
 def test_the_readme_fits_a_page(bundle):
     lines = (bundle / "README.md").read_text().splitlines()
-    assert len(lines) <= 65
+    assert len(lines) <= 75
     assert "npm ci\nnpm start\n" in "\n".join(lines)
 
 

@@ -50,8 +50,7 @@ def test_the_mobile_selftests_pass_natively_and_in_java(
     run([*configure, f"-DORT_ROOT={ort}"], folder)
     run(["cmake", "--build", "build"], folder, CMAKE_BUILD_PARALLEL_LEVEL="2")
     said = run(["ctest", "--test-dir", "build", "--verbose"], folder)
-    assert "PASS model.ort: 7 cases" in said
-    assert "PASS: 2 model files x 7 cases; inputs equal" in said
+    assert said.count("PASS model.ort: 7 cases, inputs equal") == 2
 
 
 def test_the_node_selftest_passes(net: str, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
-"""The mobile bundle on a desktop JVM, and its core with ARM64 instructions under an emulator."""
+"""The mobile bundle on a desktop JVM, with ARM64 instructions under an emulator, and compiled."""
 
 from __future__ import annotations
 
+import importlib
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -15,8 +17,15 @@ from resnet_deploy.errors import MissingDependencyError, SpecError
 from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.isa.tools import Tools, fetch_tools, find_tools
 from resnet_deploy.results import BundleReport
-from resnet_deploy.spec import BundleTarget
-from tests.support.native_toolchain import ort_root, run, tool, unavailable
+from resnet_deploy.spec import BundleRuntime, BundleTarget
+from tests.support.cross_compiler import (
+    IOS,
+    LINUX_ARM64,
+    android,
+    compile_for_android,
+    compile_object,
+)
+from tests.support.native_toolchain import headers, ort_root, run, tool, unavailable
 
 JAVA = Path(__file__).parent / "java"
 
@@ -33,8 +42,8 @@ class Built:
         return self.folder / "build"
 
 
-def bundle(model: Path, folder: Path) -> BundleReport:
-    return pack(model, BundleTarget.MOBILE, folder)
+def bundle(model: Path, folder: Path, runtime: BundleRuntime = BundleRuntime.AUTO) -> BundleReport:
+    return pack(model, BundleTarget.MOBILE, folder, runtime=runtime)
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +57,22 @@ def built(resnet20_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Bu
     ):
         tool(program, package)
     folder = tmp_path_factory.mktemp("mobile")
-    report = bundle(resnet20_export / "resnet20.int8.onnx", folder / "bundle")
+    model = resnet20_export / "resnet20.int8.onnx"
+    report = bundle(model, folder / "bundle", BundleRuntime.BOTH)
     root = ort_root(folder / "ort")
+    (openvino,) = importlib.import_module("openvino").__path__
     readme = (folder / "bundle/README.md").read_text()
     said = ""
     for command in report.commands:
         assert f"\n{command}\n" in readme
         there = command.replace("/path/of/onnxruntime", str(root))
-        said += run(["sh", "-c", there], folder / "bundle", CXXFLAGS="-Wall -Wextra -Werror")
+        there = there.replace("/path/of/openvino", openvino)
+        said += run(
+            ["sh", "-c", there],
+            folder / "bundle",
+            CXXFLAGS="-Wall -Wextra -Werror",
+            CMAKE_BUILD_PARALLEL_LEVEL="2",
+        )
     return Built(folder / "bundle", said)
 
 
@@ -87,10 +104,29 @@ def java(built: Built, main: str, *arguments: str) -> subprocess.CompletedProces
 
 @pytest.mark.slow
 def test_the_commands_of_the_readme_pass_natively_and_in_java(built: Built) -> None:
-    for file in ("model.onnx", "model.ort"):
-        assert f"PASS {file}: 7 cases" in built.said
-    assert "PASS: 2 model files x 7 cases" in built.said
+    found = re.findall(r"PASS (\S+): 7 cases, inputs equal.*; (.*) \d+\.\d", built.said)
+    each = [
+        ("model.onnx", "ONNX Runtime"),
+        ("model.onnx", "OpenVINO"),
+        ("model.ort", "ONNX Runtime"),
+    ]
+    assert found == each * 2
+    assert built.said.count("the same as one batch") == 3
     assert "100% tests passed" in built.said
+
+
+def test_a_desktop_without_openvino_runs_onnx_runtime(built: Built, tmp_path: Path) -> None:
+    module = built.build / "libresnet_openvino.so"
+    module.rename(tmp_path / module.name)
+    try:
+        done = java(built, "SelfTest", str(built.folder))
+    finally:
+        (tmp_path / module.name).rename(module)
+    assert done.returncode == 0
+    first, second, third = done.stdout.splitlines()
+    assert first.startswith("PASS model.onnx: 7 cases")
+    assert second.startswith("not tested: model.onnx with openvino: OpenVINO is not there: ")
+    assert third.startswith("PASS model.ort: 7 cases")
 
 
 def test_java_names_the_case_that_differs(built: Built, tmp_path: Path) -> None:
@@ -103,7 +139,7 @@ def test_java_names_the_case_that_differs(built: Built, tmp_path: Path) -> None:
     scores.write_bytes(changed.tobytes())
     done = java(built, "SelfTest", str(folder))
     assert done.returncode == 1
-    assert done.stdout.startswith("FAIL: model.onnx, small: score 3 is ")
+    assert done.stdout.startswith("FAIL: model.onnx with onnxruntime: small: score 3 is ")
     assert "int8 arithmetic" in done.stdout
     grey = folder / "golden/grey.input"
     grey.write_bytes(grey.read_bytes()[:-1])
@@ -113,9 +149,20 @@ def test_java_names_the_case_that_differs(built: Built, tmp_path: Path) -> None:
     assert "model.onnx is damaged" in java(built, "SelfTest", str(folder)).stdout
 
 
+def test_features_are_the_same_natively_and_in_java(output_exports: Path, tmp_path: Path) -> None:
+    bundle(output_exports / "features.onnx", tmp_path / "bundle")
+    folder = tmp_path / "bundle"
+    configure = ["cmake", "-S", "android", "-B", "build", "-DCMAKE_BUILD_TYPE=None"]
+    run([*configure, f"-DORT_ROOT={ort_root(tmp_path / 'ort')}"], folder)
+    run(["cmake", "--build", "build"], folder, CMAKE_BUILD_PARALLEL_LEVEL="2")
+    said = run(["ctest", "--test-dir", "build", "--verbose"], folder)
+    assert len(re.findall(r"PASS model\.(?:onnx|ort): 7 cases, inputs equal, values", said)) == 4
+
+
 @pytest.mark.slow
 def test_java_survives_what_an_app_should_not_do(built: Built) -> None:
-    sources = [*built.folder.rglob("*.java"), *JAVA.rglob("*.java")]
+    own = [path for path in built.folder.rglob("*.java") if path.parent.name != "android"]
+    sources = [*own, *JAVA.rglob("*.java")]
     run(
         [
             tool("javac", "default-jdk-headless"),
@@ -124,29 +171,74 @@ def test_java_survives_what_an_app_should_not_do(built: Built) -> None:
         ],
         built.folder,
     )
-    done = java(built, "Misuse", str(built.folder), "10000")
+    done = java(built, "Misuse", str(built.folder), "5000")
     assert done.returncode == 0, done.stdout + done.stderr
     said = dict(line.split(": ", 1) for line in done.stdout.splitlines())
     for name, what in {
         "no folder": "IOException: nowhere/model.onnx does not exist",
+        "null folder": "IllegalArgumentException: a folder is needed, not null",
         "no such model": "IllegalArgumentException: this bundle has no model other.onnx",
+        "no such runtime": "IllegalArgumentException: model.onnx of this bundle does not run on t",
+        "threads": "IllegalArgumentException: threads cannot be 100000: use 1 to ",
+        "below zero": "IllegalArgumentException: threads cannot be -1: use 1 to ",
         "damaged": "IOException: the model is damaged",
-        "null": "IllegalArgumentException: ",
+        "null": "IllegalArgumentException: a model is needed, not null",
+        "no options": "IllegalArgumentException: a set of options is needed, not null",
+        "no labels": "IOException: the list of labels has 0 lines",
+        "outputs": "IllegalArgumentException: 7 bytes are too few",
         "labels": "IOException: the list of labels has 11 lines, but the network has 10 classes",
         "emoji": "true",
         "empty": "IllegalArgumentException: ",
         "negative": "IllegalArgumentException: ",
         "truncated": "IllegalArgumentException: ",
-        "null picture": "IllegalArgumentException: ",
+        "null pixels": "IllegalArgumentException: a picture is needed, not null",
+        "null picture": "IllegalArgumentException: a picture is needed, not null",
         "k": "IllegalArgumentException: k is 0",
         "all": "10",
         "too few pixels": "IllegalArgumentException: a picture of 40 x 40 pixels has 10",
         "huge": "IllegalArgumentException: a picture of 1073741824 x 1073741824",
         "askew": "IllegalArgumentException: a picture can't be turned by 45",
+        "one of many": "IllegalArgumentException: picture 1: 7 bytes are too few",
+        "none": "IllegalArgumentException: a call takes 1 to 256 pictures, not 0",
+        "too many": "IllegalArgumentException: a call takes 1 to 256 pictures, not 257",
+        "labels stay": "UnsupportedOperationException",
+        "notice": "[]",
+        "together": "256",
+        "xnnpack": "XNNPACK can't be used, and ONNX Runtime ",
+        "openvino": "OpenVINO ",
         "closed": "IllegalStateException: this classifier is closed",
     }.items():
         assert said[name].startswith(what), (name, said[name])
+    assert said["openvino"].endswith(": XNNPACK is ONNX Runtime's, and OpenVINO runs without it")
     assert int(said["grown"].split()[0]) < 16
+
+
+def test_it_compiles_for_phones_as_far_as_packages_reach(built: Built, tmp_path: Path) -> None:
+    core = built.folder / "core"
+    include = ("-isystem", str(headers()), "-I", str(core / "include"), "-ffp-contract=off")
+    made = tmp_path / "made.o"
+
+    apple = compile_object(core / "src/resnet_classifier.cpp", made, IOS, *include)
+    assert b"_OrtGetApiBase" in apple
+    assert b"libonnxruntime" not in apple  # an app is linked with it, and looks for no file
+    arc = ("-fobjc-arc", "-Wnullable-to-nonnull-conversion", "-Wshorten-64-to-32")
+    source = built.folder / "ios/ResnetClassifier.mm"
+    assert b"_OBJC_CLASS_$_ResnetClassifier" in compile_object(source, made, IOS, *include, *arc)
+
+    sources = built.folder / "android/src/main"
+    compile_object(core / "src/resnet_classifier.cpp", made, LINUX_ARM64, *include)
+    jni = [f"-isystem{android() / 'usr/include/android' / name}" for name in ("", "nativehelper")]
+    source = sources / "cpp/resnet_classifier_jni.cpp"
+    compile_object(source, made, LINUX_ARM64, *include, *jni, "-fvisibility=hidden", "-fPIC")
+    nm = tool("aarch64-linux-gnu-nm", "binutils-aarch64-linux-gnu")
+    symbols = run([nm, "--defined-only", "--extern-only", str(made)], tmp_path).split()
+    java = (sources / "java/resnetdeploy/ResnetClassifier.java").read_text()
+    natives = set(re.findall(r" native \S+ (\w+)\(", java))
+    assert natives
+    assert {name for name in symbols if name.startswith("Java_")} == {
+        f"Java_resnetdeploy_ResnetClassifier_{name}" for name in natives
+    }
+    compile_for_android([*sources.rglob("*.java")], tmp_path)
 
 
 @pytest.mark.slow

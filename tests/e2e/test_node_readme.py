@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.spec import BundleTarget
@@ -132,6 +133,9 @@ def test_the_server_answers_refuses_and_goes_on(bundle: Path) -> None:
         status, best = site.post(picture, "/classify?top=1")
         assert status == 200
         assert best["classes"][0]["index"] == case["answers"][0]["top1"]
+        with Image.open(bundle / "golden/photo-like.ppm") as image:
+            image.save(bundle.parent / "same.png")
+        assert site.post((bundle.parent / "same.png").read_bytes(), "/classify?top=1")[1] == best
         assert site.post(b"no picture")[0] == 400
         assert site.post(picture, "/classify?top=-1")[0] == 400
         assert site.post(picture, "//")[0] == 404

@@ -1,8 +1,8 @@
 """Triton bundles on Triton's own server.
 
-The onnxruntime backend is in no package, so Triton's Python backend stands in for it: a few lines
-that run the same ONNX file. Everything else is the real thing: the parser and the checks of
-``config.pbtxt``, HTTP, the batcher, warm-up and labels.
+The onnxruntime and openvino backends are in no package, so Triton's Python backend stands in for
+them: a few lines that run the same ONNX file. Everything else is the real thing: the parser and the
+checks of ``config.pbtxt``, HTTP, the batcher, warm-up and labels.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -23,7 +24,8 @@ import numpy as np
 import pytest
 
 from resnet_deploy.bundles.bundling import pack
-from resnet_deploy.spec import BundleTarget
+from resnet_deploy.spec import BundleRuntime, BundleTarget
+from tests.support.array_nets import maps_model
 from tests.support.contract_nets import NETS
 from tests.support.tiny_model import save_colour_model
 from tests.support.triton_models import resizing_model, top_2_model
@@ -36,8 +38,31 @@ from pathlib import Path
 
 sys.path[:0] = {paths!r}
 import numpy as np
-import onnxruntime
 import triton_python_backend_utils as triton
+
+
+def onnxruntime(config, file):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file))
+    names = [one["name"] for one in config["output"]]
+    return lambda batch: session.run(names, {{config["input"][0]["name"]: batch}})
+
+
+def openvino(config, file):
+    # As the backend: it knows these parameters, and compiles for max_batch_size.
+    sys.modules["openvino_telemetry"] = None
+    import openvino
+
+    core = openvino.Core()
+    for key in ("PERFORMANCE_HINT", "NUM_STREAMS", "INFERENCE_NUM_THREADS"):
+        core.set_property("CPU", {{key: config["parameters"][key]["string_value"]}})
+    model = core.read_model(str(file))
+    shape = model.inputs[0].partial_shape
+    shape[0] = config["max_batch_size"]
+    model.reshape(shape)
+    request = core.compile_model(model, "CPU").create_infer_request()
+    return lambda batch: [request.infer([batch])[one["name"]].copy() for one in config["output"]]
 
 
 class TritonPythonModel:
@@ -46,7 +71,7 @@ class TritonPythonModel:
         self.batched = config["max_batch_size"] > 0
         self.input = config["input"][0]["name"]
         self.outputs = [one["name"] for one in config["output"]]
-        self.session = onnxruntime.InferenceSession(str(Path(__file__).with_name("model.onnx")))
+        self.run = {backend}(config, Path(__file__).with_name("model.onnx"))
         self.seen = Path(arguments["model_repository"]) / "batches.txt"
 
     def execute(self, requests):
@@ -54,7 +79,7 @@ class TritonPythonModel:
         batches = [np.concatenate(tensors)] if self.batched else tensors
         with self.seen.open("a") as stream:
             stream.writelines(f"{{len(batch)}}\\n" for batch in batches)
-        found = [self.session.run(self.outputs, {{self.input: batch}}) for batch in batches]
+        found = [self.run(batch) for batch in batches]
         whole = [np.concatenate(parts) for parts in zip(*found)]
         ends = np.cumsum([len(one) for one in tensors])[:-1]
         split = [np.split(values, ends) for values in whole]
@@ -87,11 +112,16 @@ def served(resnet20_export: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         "top-2": top_2_model(folder / "top-2.onnx"),
         "fixed batch": save_colour_model(folder / "fixed.onnx", shape=(2, 3, 8, 8)).path,
         "any size": resizing_model(folder / "any-size.onnx"),
+        "arrays": maps_model(folder / "arrays.onnx"),
         **{name: make(folder / f"{name}.onnx") for name, make in NETS.items()},
     }
     bundles = {name: folder / name for name in models}
     for name, model in models.items():
         pack(model, BundleTarget.TRITON, bundles[name])
+    bundles["openvino"] = folder / "openvino"
+    openvino = folder / "net-openvino.onnx"
+    shutil.copy(models["int8"], openvino)
+    pack(openvino, BundleTarget.TRITON, bundles["openvino"], runtime=BundleRuntime.OPENVINO)
     repository = stand_in(bundles, folder / "repository")
     backends = folder / "backends"
     shutil.copytree(packages / "pytriton/tritonserver/backends", backends)
@@ -132,10 +162,10 @@ def stand_in(bundles: Mapping[str, Path], repository: Path) -> Path:
         shutil.copytree(bundle / "model_repository", repository, dirs_exist_ok=True)
     for config in repository.glob("*/config.pbtxt"):
         text = config.read_text()
-        assert 'backend: "onnxruntime"\ndefault_model_filename: "model.onnx"\n' in text
-        text = text.replace('default_model_filename: "model.onnx"\n', "")
-        config.write_text(text.replace('backend: "onnxruntime"', 'backend: "python"'))
-        model = STAND_IN.format(paths=[str(server()), str(site)])
+        found = re.search(r'\nbackend: "(\w+)"\ndefault_model_filename: "model.onnx"\n', text)
+        assert found is not None
+        config.write_text(text.replace(found[0], '\nbackend: "python"\n'))
+        model = STAND_IN.format(paths=[str(server()), str(site)], backend=found[1])
         config.with_name("1").joinpath("model.py").write_text(model)
     return repository
 
@@ -151,12 +181,35 @@ def client(bundle: Path, *arguments: object) -> subprocess.CompletedProcess[str]
     )
 
 
-@pytest.mark.parametrize("name", ["int8", "top-2", "fixed batch", "any size", *NETS])
+@pytest.mark.parametrize(
+    "name", ["int8", "openvino", "top-2", "fixed batch", "any size", "arrays", *NETS]
+)
 def test_the_self_test_passes(served: Served, name: str) -> None:
     done = client(served.bundles[name], "--self-test", "--url", served.url)
     assert done.returncode == 0, done.stderr + served.log.read_text(errors="replace")[-5000:]
-    assert done.stdout.startswith("PASS 7 cases; largest difference of a score ")
+    what = "value" if name == "arrays" else "score"
+    assert done.stdout.startswith(f"PASS 7 cases; largest difference of a {what} ")
     assert "7 inputs made here are equal" in done.stdout
+
+
+def test_arrays_are_shown_and_compared(served: Served, tmp_path: Path) -> None:
+    bundle = tmp_path / "arrays"
+    shutil.copytree(served.bundles["arrays"], bundle)
+    done = client(bundle, bundle / "golden/small.ppm", "--url", served.url)
+    lines = done.stdout.splitlines()
+    assert lines[1].startswith("  maps: 3 x 128 x 128, norm ")
+    assert lines[2].startswith("  colours: 3, norm ")
+
+    scores = bundle / "golden/grey.model.scores"
+    values = np.fromfile(scores, "<f4")
+    values[1000] += 0.5
+    values.tofile(scores)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["files"]["golden/grey.model.scores"] = hashlib.sha256(scores.read_bytes()).hexdigest()
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    done = client(bundle, "--self-test", "--url", served.url)
+    assert done.returncode == 1
+    assert "grey, alone: maps value 5000 is " in done.stderr
 
 
 def test_requests_ran_together_and_instances_were_warm(served: Served) -> None:

@@ -46,7 +46,10 @@ def test_the_verdict_and_how_to_run_it() -> None:
     assert steps[0] == f"ship   {SHIPPED}"
     assert steps[1] == (f"try    resnet-deploy bench '{SHIPPED}' --runner ort --threads 2")
     assert steps[2] == "with   SessionOptions: intra_op_num_threads = 2"
-    assert "ship   int8-mse-fast-portable-uint8-nhwc.onnx" in view(tuning()).steps
+    assert steps[3] == "bundle resnet-deploy bundle 'out dir' --target cpp -o net-cpp"
+    unknown = view(tuning()).steps
+    assert "ship   int8-mse-fast-portable-uint8-nhwc.onnx" in unknown
+    assert len(unknown) == 3
 
 
 def test_throughput_on_another_runtime_with_options() -> None:

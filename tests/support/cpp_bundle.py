@@ -6,11 +6,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.results import BundleReport
-from resnet_deploy.spec import BundleTarget
+from resnet_deploy.spec import BundleRuntime, BundleTarget
 from tests.support.native_classifier import shared_library
-from tests.support.native_toolchain import STRICT, run, tool
+from tests.support.native_toolchain import STRICT, openvino_root, run, tool
 
 
 @dataclass(frozen=True)
@@ -27,20 +29,28 @@ class Built:
     def libraries(self) -> tuple[str, ...]:
         """What a program is linked with."""
         static = str(self.folder / "build/libresnet_classifier.a")
-        return static, f"-Wl,-rpath,{self.ort / 'lib'}", "-ldl", "-pthread"
+        folders = (self.ort / "lib", self.folder / "build")
+        return static, *(f"-Wl,-rpath,{folder}" for folder in folders), "-ldl", "-pthread"
 
 
 def build(model: Path, folder: Path, ort: Path) -> Built:
-    """Bundle ``model`` into ``folder`` and do what its README says, with the library in ``ort``."""
-    report = pack(model, BundleTarget.CPP, folder)
+    """Bundle ``model`` for both runtimes into ``folder`` and do what its README says.
+
+    ONNX Runtime is that in ``ort``, OpenVINO the installed one.
+    """
+    report = pack(model, BundleTarget.CPP, folder, runtime=BundleRuntime.BOTH)
     tool("cmake", "cmake")
     tool("g++", "g++")
     said = ""
     for command in commands_of(folder / "README.md"):
         line = command.replace("/path/of/onnxruntime", str(ort))
+        line = line.replace("/path/of/openvino", str(openvino_root()))
         said = run(["sh", "-c", line], folder, CXXFLAGS=STRICT, CMAKE_BUILD_PARALLEL_LEVEL="2")
     library = shared_library(
-        folder / "build/libresnet_classifier.a", folder.parent / "libclassifier.so", ort / "lib"
+        folder / "build/libresnet_classifier.a",
+        folder.parent / "libclassifier.so",
+        ort / "lib",
+        folder / "build",
     )
     return Built(folder=folder, report=report, said=said, ort=ort, library=library)
 
@@ -52,6 +62,45 @@ def commands_of(readme: Path) -> tuple[str, ...]:
 
 def block(readme: Path, language: str) -> str:
     """Return the first fenced block of code in ``language``."""
-    found = re.search(rf"```{language}\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
-    assert found is not None
-    return found[1]
+    return f"{blocks(readme, language)[0]}\n"
+
+
+def blocks(readme: Path, language: str) -> list[str]:
+    """Return all fenced blocks of code in ``language``."""
+    found = re.findall(rf"```{language}\n(.*?)\n```", readme.read_text("utf-8"), re.DOTALL)
+    assert found
+    return found
+
+
+SNIPPETS_PICTURE = np.zeros((40, 50, 3), np.uint8)
+"""What a snippet of a README gets as ``rgb``, ``size``, ``width`` and ``height``."""
+SNIPPETS_PICTURE[0, 0] = 9, 8, 7
+
+_APP = """\
+{includes}
+#include <stdio.h>
+{more}
+static unsigned char rgb[50 * 40 * 3] = {{9, 8, 7}};
+int main(void) {{
+  const int width = 50, height = 40;
+  const size_t size = sizeof rgb;
+{body}
+  return 0;
+}}
+"""
+
+
+def snippet(built: Built, language: str, folder: Path) -> str:
+    """Compile and run the README's first code in ``language``, cpp or c; return what it says."""
+    compiler, more = {
+        "cpp": (("g++", "-std=c++17"), "#include <array>"),
+        "c": (("gcc", "-std=c11"), ""),
+    }[language]
+    includes, body = block(built.folder / "README.md", language).split("\n\n", 1)
+    body = body.replace("THIS_FOLDER", str(built.folder))
+    source, program = folder / f"app.{language}", str(folder / "app")
+    source.write_text(_APP.format(includes=includes, more=more, body=body))
+    headers = ("-I", str(built.folder / "include"), "-isystem", str(built.ort / "include"))
+    run([*compiler, *STRICT.split(), *headers, "-c", str(source), "-o", "app.o"], folder)
+    run(["g++", "app.o", *built.libraries, "-o", program], folder)
+    return run([program], folder)

@@ -42,6 +42,7 @@ class _Options(ctypes.Structure):
         ("spin", ctypes.c_int32),
         ("model", ctypes.c_char_p),
         ("runtime", ctypes.c_char_p),
+        ("xnnpack", ctypes.c_int32),
     )
 
 
@@ -138,19 +139,39 @@ class NativeClassifier:
         self._check(code)
         return [_predictions(top[i * k : i * k + found.value]) for i in range(len(dense))]
 
-    def scores(self, picture: Pixels) -> NDArray[np.float32]:
-        """Return the network's first output."""
-        values = np.empty(self._library.resnet_class_count(self._handle), np.float32)
-        needed = ctypes.c_size_t()
+    def outputs(
+        self, picture: Pixels, *, count: int | None = None, less: int = 0
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return all outputs by name. ``less``: the last one gets so much less room."""
+        self._library.resnet_output_name.restype = ctypes.c_char_p
+        every = self._library.resnet_output_count(self._handle)
+        names = [self._library.resnet_output_name(self._handle, i).decode() for i in range(every)]
+        found = [np.empty(self.output_shape(i), np.float32) for i in range(every)]
+        sizes = [values.size for values in found]
+        sizes[-1] -= less
         self._check(
-            self._library.resnet_scores(
+            self._library.resnet_outputs(
                 *self._picture(picture),
-                values.ctypes.data_as(ctypes.c_void_p),
-                ctypes.c_size_t(values.size),
-                ctypes.byref(needed),
+                (ctypes.c_void_p * every)(*(values.ctypes.data for values in found)),
+                (ctypes.c_size_t * every)(*sizes),
+                ctypes.c_int32(every if count is None else count),
             )
         )
-        return values[: needed.value]
+        return dict(zip(names, found, strict=True))
+
+    def output_shape(self, index: int) -> tuple[int, ...]:
+        """Return the shape of an output for one picture."""
+        shape, rank = (ctypes.c_int64 * 8)(), ctypes.c_size_t()
+        self._check(
+            self._library.resnet_output_shape(
+                self._handle, ctypes.c_int32(index), shape, ctypes.c_size_t(8), ctypes.byref(rank)
+            )
+        )
+        return tuple(shape[: rank.value])
+
+    def scores(self, picture: Pixels) -> NDArray[np.float32]:
+        """Return the network's first output."""
+        return next(iter(self.outputs(picture).values()))
 
     @property
     def runtime(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -43,6 +44,11 @@ def wheel_library() -> Path:
         return onnxruntime_library()
     except MissingDependencyError as error:
         unavailable(str(error))
+
+
+def openvino_root() -> Path:
+    """Return the folder of the installed OpenVINO: libraries, headers and CMake's files."""
+    return Path(str(importlib.metadata.distribution("openvino").locate_file("openvino")))
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,13 @@ def top_2_model(path: Path) -> Path:
     return save(parse(text, {"k": np.array([2])}), path, card).path
 
 
-def resizing_model(path: Path, *, name: str = "input") -> Path:
-    """A net that takes pictures of any size: the mean of each colour, in grey levels."""
+def resizing_model(
+    path: Path, *, name: str = "input", options: Mapping[str, str] | None = None
+) -> Path:
+    """A net that takes pictures of any size: the mean of each colour, in grey levels.
+
+    By its card tune found three instances of one thread best, with the session ``options``.
+    """
     text = """g (uint8[N,H,W,3] input) => (float[N,3] logits) {
         floats = Cast<to = 1>(input)
         logits = ReduceMean<axes = [1, 2], keepdims = 0>(floats)
@@ -54,7 +60,10 @@ def resizing_model(path: Path, *, name: str = "input") -> Path:
         weights=WeightsSource(kind="random", seed=0),
         labels=("red", "green", "blue"),
         steps=(
-            Step(name="tune", options={"runner": "ort", "instances": 3, "threads": 1}),
+            Step(
+                name="tune",
+                options={"runner": "ort", "instances": 3, "threads": 1, "options": options or {}},
+            ),
             Step(name="verdict"),
         ),
     )

@@ -12,10 +12,12 @@ import pytest
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
+from resnet_deploy.report import view
 from resnet_deploy.results import Trial, TuningReport
 from resnet_deploy.runners.ort_config import ORT_CONFIG_KEY
 from resnet_deploy.spec import InputFormat, TargetIsa, TuneSpec
 from resnet_deploy.tuning import tune
+from resnet_deploy.tuning.deadline import Costs
 from resnet_deploy.tuning.track import Entrant
 from tests.support.environment import HERE
 from tests.support.ruined_net import ruined_net
@@ -59,6 +61,10 @@ def test_the_best_file_is_there_with_what_it_is_run_with(
     step = artifact.card.steps[-1]
     assert step.name == "tune"
     assert step.options["runner"] == "ort"
+    assert best.ratio is not None
+    assert step.options["ratio"] == round(best.ratio.median, 4)
+    assert step.options["ratio_interval"] == [round(bound, 4) for bound in best.ratio.interval]
+    assert (step.options["cpu"], step.options["trial_sha256"]) == (HERE.cpu, best.sha256)
     (accuracy,) = artifact.card.accuracy
     assert (accuracy.data, accuracy.samples) == (best.fidelity.data, best.fidelity.samples)
     assert accuracy.top1 == pytest.approx(best.fidelity.top1, abs=1e-6)
@@ -138,6 +144,81 @@ def test_without_time_the_reference_is_still_measured(
     assert len(report.trials) == 1
     assert not report.complete
     assert (tmp_path / "net.tuned.onnx").exists()
+
+
+class Clock:
+    """Stands still, but for 100 seconds with each step of the work called ``slow``."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slow = ""
+        self.stages: list[str] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        self.stages.append(stage)
+        if stage == "calibrating" and self.slow in next(
+            (name for name in reversed(self.stages) if name.startswith("trying")), ""
+        ):
+            self.now += 100.0
+
+
+def test_a_candidate_is_stopped_in_the_middle_of_its_work(
+    net: Path, track: Track, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("resnet_deploy.tuning.deadline.time.monotonic", clock.monotonic)
+    clock.slow = "int8-mse-best"
+    spec = replace(SPEC, time_limit=100.0)
+
+    def run() -> TuningReport:
+        source = load(net / "net.onnx")
+        return tune(
+            source, tmp_path, spec, data=net / "data", environment=HERE, progress=clock.progress
+        )
+
+    report = run()
+
+    stopped, *later = report.untried
+    assert stopped.startswith("int8-mse-best")
+    assert any("minmax" in name for name in later)
+    assert clock.stages[-1] == "calibrating"
+    assert not report.complete
+    assert not any(trial.name in report.untried for trial in report.trials)
+    assert len(report.trials) > 1
+    assert report.best is not None
+    assert (tmp_path / "net.tuned.onnx").exists()
+    said = " ".join(view(report).method)
+    assert f"not tried: {stopped}; " in said
+
+    clock.now, clock.slow = 0.0, "nothing"
+    again = run()
+    assert again.complete
+    assert again.untried == ()
+    assert stopped in [trial.name for trial in again.trials]
+
+
+def test_the_least_time_is_told_before(
+    net: Path, track: Track, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = TuneSpec(max_drop=100.0, time_limit=0.1, calibration_samples=32, threads=1)
+    report = search(net, tmp_path, spec)
+    (said,) = (entry for entry in caplog.records if entry.levelname == "WARNING")
+    assert "the default int8 file comes first, and takes about" in said.getMessage()
+    assert "more than the time limit of 0.1 s" in said.getMessage()
+    assert report.least_seconds is not None
+    assert report.least_seconds > 0.1
+    assert "was estimated to take" in " ".join(view(report).method)
+
+
+def test_accuracy_takes_as_many_images_as_there_is_time_for() -> None:
+    costs = Costs(prepared=0.004, run=0.003)
+    assert costs.images_within(10.0, 5000) == 1000
+    assert costs.images_within(0.1, 5000) == 500
+    assert costs.images_within(0.1, 60) == 60
+    assert costs.least(1000, calibrated=0, race=6.0) == pytest.approx(10 + 6 + 5)
 
 
 def test_what_cannot_run_is_named_and_not_fatal(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from resnet_deploy.report import words
 from resnet_deploy.report.chart import Estimate, Forest
@@ -15,6 +16,7 @@ from resnet_deploy.results import Trial, TuningReport
 from resnet_deploy.spec import Objective
 
 _MOST_SPEEDS = 30
+_UNTRIED_SHOWN = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,7 @@ def view(report: TuningReport) -> Document:
             Section(title, (chart, _table(ordered, report))),
             Section("How many times as fast", (_speeds(ordered[:_MOST_SPEEDS]),), detail=True),
         ),
-        steps=() if best is None else _shipping(best, report.shipped or best.file),
+        steps=() if best is None else _steps(best, report),
         method=_method(report),
         environment=report.environment,
         timed=True,
@@ -105,7 +107,9 @@ def _sentence(report: TuningReport) -> str:
             f"{just_missed(closest.fidelity, report.spec.max_drop, report.spec.min_agreement)}"
         )
     low, high = best.speed_interval
-    if best is reference:
+    if best is reference and len(report.trials) == 1:
+        gain = "the default, and nothing else was tried"
+    elif best is reference:
         gain = "nothing that was tried is measurably faster than the default"
     elif low > 1:
         gain = f"{best.speed:.2f} times as fast as the default ({low:.2f} to {high:.2f})"
@@ -198,6 +202,16 @@ def _speeds(ordered: list[_Standing]) -> Forest:
     )
 
 
+def _steps(best: Trial, report: TuningReport) -> tuple[str, ...]:
+    """Return what to do with ``best``, line by line to be copied."""
+    if report.shipped is None:
+        return _shipping(best, best.file)
+    file = Path(report.shipped)
+    out = f"{file.name.removesuffix('.tuned.onnx')}-cpp"
+    command = ["resnet-deploy", "bundle", str(file.parent), "--target", "cpp", "-o", out]
+    return (*_shipping(best, report.shipped), f"bundle {shlex.join(command)}")
+
+
 def _shipping(best: Trial, file: str) -> tuple[str, ...]:
     """Return the command that runs ``file`` as ``best`` was, and the runtime's options for it."""
     setting = best.setting
@@ -226,6 +240,13 @@ def _method(report: TuningReport) -> tuple[str, ...]:
         notes.append(
             f"the time limit of {report.spec.time_limit:g} s ended the search early: the same "
             "command with a longer --time-limit goes on from here"
+        )
+    if report.untried:
+        named, more = report.untried[:_UNTRIED_SHOWN], len(report.untried) - _UNTRIED_SHOWN
+        notes.append(f"not tried: {'; '.join(named)}{f'; and {more} more' * (more > 0)}")
+    if report.least_seconds is not None and report.least_seconds > report.spec.time_limit:
+        notes.append(
+            f"the default file comes first, and was estimated to take {report.least_seconds:.0f} s"
         )
     return (
         *notes,

@@ -1,10 +1,11 @@
 // Ten threads share one classifier; bad input comes between good. Then many calls in a row.
 //
-//   stress BUNDLE CALLS
+//   stress BUNDLE CALLS RUNTIME
 //
-// Prints who allocated during the calls after the first ones, and the resident memory before and
-// after, in kB.
+// Prints who allocated during the calls after the first ones, a standard library on somebody's
+// behalf, and the resident memory before and after, in kB.
 #include <atomic>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -21,7 +22,7 @@
 namespace {
 
 std::atomic<bool> counting{false};
-std::atomic<long> of_onnxruntime{0}, of_ours{0};
+std::atomic<long> of_runtime{0}, of_libstdcxx{0}, of_ours{0};
 
 }  // namespace
 
@@ -29,8 +30,12 @@ std::atomic<long> of_onnxruntime{0}, of_ours{0};
 static void count(void *caller) {
   if (!counting.load(std::memory_order_relaxed)) return;
   Dl_info info;
-  const bool theirs = dladdr(caller, &info) != 0 && std::strstr(info.dli_fname, "onnxruntime");
-  (theirs ? of_onnxruntime : of_ours).fetch_add(1, std::memory_order_relaxed);
+  const char *file = dladdr(caller, &info) != 0 ? info.dli_fname : "";
+  const auto is_from = [file](const char *name) { return std::strstr(file, name) != nullptr; };
+  const bool theirs = is_from("/libonnxruntime") || is_from("/libopenvino");
+  std::atomic<long> &others = theirs ? of_runtime : of_libstdcxx;
+  std::atomic<long> &whose = theirs || is_from("/libstdc++") ? others : of_ours;
+  whose.fetch_add(1, std::memory_order_relaxed);
 }
 
 void *operator new(std::size_t size) {
@@ -59,9 +64,10 @@ Picture made_up(int width, int height) {
 
 std::vector<float> scores_of(resnet_classifier *classifier, const Picture &picture) {
   std::vector<float> scores(static_cast<std::size_t>(resnet_class_count(classifier)));
-  std::size_t needed = 0;
-  if (resnet_scores(classifier, picture.rgb.data(), picture.rgb.size(), picture.width,
-                    picture.height, 0, scores.data(), scores.size(), &needed) != RESNET_OK) {
+  float *const outputs[] = {scores.data()};
+  const std::size_t capacities[] = {scores.size()};
+  if (resnet_outputs(classifier, picture.rgb.data(), picture.rgb.size(), picture.width,
+                     picture.height, 0, outputs, capacities, 1) != RESNET_OK) {
     std::printf("%s\n", resnet_last_error());
     std::abort();
   }
@@ -79,6 +85,25 @@ int classify(resnet_classifier *classifier, const Picture &picture, std::size_t 
   int32_t found = 0;
   return resnet_classify(classifier, picture.rgb.data(), size, width, picture.height, 0, 3, top,
                          &found);
+}
+
+/// All pictures in one call, which runs them two at a time and more.
+void classify_all(resnet_classifier *classifier, const std::vector<Picture> &pictures,
+                  const std::vector<std::vector<float>> &alone) {
+  resnet_picture given[8];
+  resnet_prediction top[8];
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    const Picture &picture = pictures[i];
+    given[i] = {picture.rgb.data(), picture.rgb.size(), picture.width, picture.height, 0};
+  }
+  int32_t found = 0;
+  const int32_t code =
+      resnet_classify_batch(classifier, given, pictures.size(), 1, top, &found);
+  expect(code == RESNET_OK && found == 1, "a batch");
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    const float score = alone[i][static_cast<std::size_t>(top[i].index)];
+    expect(std::abs(score - top[i].score) <= 1e-3f, "scores in a batch");
+  }
 }
 
 void bad_calls(resnet_classifier *classifier, const Picture &picture) {
@@ -105,10 +130,12 @@ long resident_kb() {
 }  // namespace
 
 int main(int argc, char **argv) {
-  if (argc != 3) return 2;
+  if (argc != 4) return 2;
   const int calls = std::atoi(argv[2]);
   resnet_classifier *classifier = nullptr;
-  const resnet_options options{1, 0, nullptr, nullptr};
+  resnet_options options{};
+  options.threads = 1;
+  options.runtime = argv[3];
   expect(resnet_open("/nowhere", nullptr, &classifier) == RESNET_BAD_BUNDLE, "no bundle");
   expect(resnet_open(argv[1], &options, &classifier) == RESNET_OK, "open");
 
@@ -124,6 +151,7 @@ int main(int argc, char **argv) {
         const std::size_t which = (number + i) % pictures.size();
         expect(scores_of(classifier, pictures[which]) == alone[which], "scores beside others");
         bad_calls(classifier, pictures[which]);
+        if (i % 10 == number) classify_all(classifier, pictures, alone);
       }
     });
   }
@@ -134,6 +162,7 @@ int main(int argc, char **argv) {
     const Picture &picture = pictures[static_cast<std::size_t>(i) % pictures.size()];
     expect(classify(classifier, picture, picture.rgb.size(), picture.width, top) == RESNET_OK,
            "classify");
+    if (i % 4 == 0) classify_all(classifier, pictures, alone);
   };
   for (int i = 0; i < calls / 10; ++i) call(i);
   const long before = resident_kb();
@@ -141,9 +170,9 @@ int main(int argc, char **argv) {
   for (int i = 0; i < calls; ++i) call(i);
   counting = false;
   std::printf(
-      "{\"calls\": %d, \"ours\": %ld, \"onnxruntime\": %ld, \"before_kb\": %ld, "
+      "{\"calls\": %d, \"ours\": %ld, \"runtime\": %ld, \"libstdcxx\": %ld, \"before_kb\": %ld, "
       "\"after_kb\": %ld}\n",
-      calls, of_ours.load(), of_onnxruntime.load(), before, resident_kb());
+      calls, of_ours.load(), of_runtime.load(), of_libstdcxx.load(), before, resident_kb());
   resnet_close(classifier);
   return 0;
 }

@@ -25,6 +25,19 @@ def test_the_selftest_with_threads_from_its_own_server(browser, own_server, bund
     assert len(report["cases"]) == 2 * len(manifest["golden"])
     clean(tab, own_server)
     assert colours(tab.screenshot(tmp_path / "selftest.png")) > 100
+    for network in report["networks"]:
+        assert network["message"].startswith(f"PASS {len(manifest['golden'])} cases of ")
+        assert "classes equal in all " in network["message"]
+    # On a phone each case is a block, and all of it is to be seen.
+    for width in (390, 1280):
+        tab.resize(width=width, height=844)
+        cells = tab.evaluate(
+            "[...document.querySelectorAll('td')].map((cell) => cell.getBoundingClientRect())"
+            ".map(({left, right, height}) => left >= 0 && right <= innerWidth && height > 0)"
+        )
+        assert len(cells) == 5 * len(report["cases"])
+        assert all(cells)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_the_selftest_on_one_thread_below_a_path_of_any_server(browser, site, bundle):
@@ -39,6 +52,27 @@ def test_the_selftest_on_one_thread_below_a_path_of_any_server(browser, site, bu
     clean(tab, site.address)
 
 
+def test_threads_are_bounded(browser, own_server, site):
+    # Any page of the server will do: this one does nothing by itself.
+    tab = browser.open(f"{own_server}/labels.txt", cores=2)
+    said = tab.evaluate("""
+        import('./app/runtime.js').then(async ({ openRuntime, wantedThreads }) => {
+          const said = [];
+          const searches = ['?threads=100000', '?threads=many', '?threads=2', '?threads=1', ''];
+          for (const search of searches) {
+            const ort = await openRuntime(wantedThreads(search)).catch((error) => error);
+            said.push(ort.message ?? ort.env.wasm.numThreads);
+          }
+          return said;
+        })
+    """)
+    rest = "say how many CPUs a call may use, 1 to 2, or 0 to leave that to ONNX Runtime"
+    assert said == [f"threads is 100000: {rest}", f"threads is many: {rest}", 2, 1, 2]
+    tab = browser.open(f"{site.address}/?threads=2", cores=2)
+    tab.wait_for("document.getElementById('error').textContent")
+    assert text(tab, "error").startswith("threads is 2, but browsers give one to this page: ")
+
+
 def flipped(data: bytes) -> bytes:
     middle = len(data) // 2
     return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
@@ -50,7 +84,7 @@ def flipped(data: bytes) -> bytes:
         ("model.onnx", "model.onnx is damaged: its SHA-256 is"),
         ("labels.txt", "labels.txt has 9 lines, but the network knows 10 classes"),
         ("alternative.onnx", "alternative.onnx can't be loaded: the server answers 404"),
-        ("vendor/ort.wasm.min.js", 'vendor/ort.wasm.min.js can\'t be loaded: run "npm install"'),
+        ("vendor/ort.wasm.min.js", 'vendor/ort.wasm.min.js can\'t be loaded: run "npm ci"'),
         ("vendor/ort-wasm-simd-threaded.wasm", "ONNX Runtime can't load model.onnx"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import urllib.error
 import urllib.request
 
@@ -30,6 +31,20 @@ def test_its_own_server_shows_the_bundle_and_nothing_else(own_server, server_roo
     for path in ("/../../secret", "/..%2f..%2fsecret", "/app", "/none", "/node_modules/", "/%00"):
         assert ask(path)[0] == 404, path
     assert ask("/", "POST")[0] == 404
+
+
+def test_how_its_programs_are_used(own_server, bundle, tmp_path):
+    node = npm.find_node()
+    for program in ("serve.js", "vendor.js"):
+        usage = npm.run([node, program, "--help"], bundle).stdout.splitlines()[0]
+        assert usage.startswith(f"usage: node {program}")
+        for words in (["--nonsense"], ["8080", "more"]):
+            done = npm.run([node, program, *words], bundle, expect=2)
+            assert done.stderr.endswith(f"; {usage}\n")
+            assert len(done.stderr.splitlines()) == 1
+    shutil.copy(bundle / "vendor.js", tmp_path / "vendor.mjs")
+    done = npm.run([node, "vendor.mjs"], tmp_path, expect=2)
+    assert done.stderr == 'onnxruntime-web is not installed: run "npm ci" in this folder\n'
 
 
 def test_a_port_that_is_taken_is_said(own_server, bundle):

@@ -16,13 +16,14 @@ export const MOST_THREADS = 1024;
 /**
  * @param {unknown} threads Asked for; undefined and 0 leave the number to ONNX Runtime.
  * @param {string} [name] What to call it in errors.
+ * @param {number} [most]
  * @throws {ClassifierError} It is no number of threads.
  */
-export function checkThreads(threads, name = 'threads') {
+export function checkThreads(threads, name = 'threads', most = MOST_THREADS) {
   if (threads === undefined) return;
-  if (!(Number.isInteger(threads) && 0 <= Number(threads) && Number(threads) <= MOST_THREADS)) {
+  if (!(Number.isInteger(threads) && 0 <= Number(threads) && Number(threads) <= most)) {
     throw new ClassifierError(
-      `${name} is ${threads}: say how many CPUs a call may use, 1 to ${MOST_THREADS}, or 0 to ` +
+      `${name} is ${threads}: say how many CPUs a call may use, 1 to ${most}, or 0 to ` +
         'leave that to ONNX Runtime',
     );
   }

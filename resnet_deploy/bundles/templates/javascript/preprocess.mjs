@@ -11,8 +11,8 @@ import { resize } from './pillow_resize.mjs';
 /** @typedef {import('./types.d.mts').Picture} Picture */
 /** @typedef {import('./types.d.mts').Preprocess} Preprocess */
 
-// What Pillow calls a decompression bomb: a picture of 1x10000 pixels would become one.
-const MAX_PIXELS = 89_478_485;
+/** The most pixels of a picture, in a file, handed in or resized, as in Python. */
+export const MAX_PIXELS = 178_956_970;
 
 /**
  * Returns the input that `picture` becomes, without the batch.
@@ -50,6 +50,11 @@ export function checkPicture(picture) {
   const sides = [width, height];
   if (!sides.every((side) => Number.isSafeInteger(side) && side > 0)) {
     throw new ClassifierError(`a picture of ${width}x${height} pixels can't be classified`);
+  }
+  if (width * height > MAX_PIXELS) {
+    throw new ClassifierError(
+      `a picture of ${width}x${height} has more than ${MAX_PIXELS} pixels: make it smaller`,
+    );
   }
   const wanted = width * height * 3;
   if (data.length !== wanted) {

@@ -79,7 +79,7 @@ export function verdict(results, classifier) {
 function classesEqual(results) {
   const decided = results.filter((result) => result.decided).length;
   const open = results.length - decided;
-  if (open === 0) return `classes equal in all ${decided}`;
+  if (open === 0) return 'classes equal in all of them';
   const close = `${open} ${open === 1 ? 'is' : 'are'} too close to call`;
   if (decided === 0) return `classes not compared (all ${close})`;
   return `classes equal in all ${decided} cases that decide one (${close})`;

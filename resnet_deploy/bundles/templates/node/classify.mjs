@@ -6,7 +6,8 @@ import { ClassifierError, MOST_THREADS, contract, openClassifier, readPicture } 
 
 const USAGE = `usage: node classify.mjs [--top K] [--threads N] PICTURE ...
 
-Prints the likeliest classes of each picture, a binary PPM or PGM file.
+Prints the likeliest classes of each picture. Reads PNG, GIF, BMP, PPM, PGM and PBM files, and
+JPEG and WebP where sharp is installed: npm install sharp
 
   --top K      how many classes (default: 5)
   --threads N  how many CPUs a call may use (default: ONNX Runtime decides)

@@ -43,15 +43,15 @@ export declare class Classifier {
   /**
    * Returns the `k` likeliest classes of each picture, in their order, as `classify` does.
    *
-   * The network takes some at a time, so that memory does not grow with their number. Rejects with a
-   * {@link ClassifierError} when the network takes a fixed number of pictures, or when one of these
+   * The network takes some at a time, so that memory does not grow with their number. Rejects with
+   * a {@link ClassifierError} when the network takes a fixed number of pictures, or when one of these
    * can't be classified: it says which, as in `pictures[3]: ...`.
    */
   classifyBatch(pictures: readonly Picture[], k?: number): Promise<Prediction[][]>;
 
   /**
-   * Returns the arrays that the network gives for a picture, in the order of `contract.outputs`: all
-   * that there is where it gives features or an embedding, for which `classify` rejects.
+   * Returns the arrays that the network gives for a picture, in the order of `contract.outputs`:
+   * all that there is where it gives features or an embedding, for which `classify` rejects.
    */
   outputs(picture: Picture): Promise<readonly Output[]>;
 
@@ -83,7 +83,7 @@ export interface OpenOptions {
   folder?: string;
   /**
    * How many CPUs a call may use, up to {@link MOST_THREADS}; 0: ONNX Runtime decides. By default
-   * what was found where the network was tuned, `contract.threads`.
+   * what was found where the network was tuned, `contract.threads`, but no more than there are.
    */
   threads?: number;
   /** For ONNX Runtime, such as `{ enableCpuMemArena: false }`. */
@@ -99,13 +99,19 @@ export declare const contract: Contract;
 /**
  * Opens the classifier of this bundle.
  *
- * Rejects with a {@link ClassifierError} when a file is missing, damaged or does not fit the others,
- * and when `onnxruntime-node` is not installed.
+ * Rejects with a {@link ClassifierError} when a file is missing, damaged or does not fit the
+ * others, and when `onnxruntime-node` is not installed.
  */
 export declare function openClassifier(options?: OpenOptions): Promise<Classifier>;
 
-/** Reads a file with a binary PPM or PGM picture. */
+/**
+ * Reads a picture file as Python does: PNG, GIF, BMP, PPM, PGM, PBM, and with the package `sharp`
+ * beside it JPEG and WebP.
+ */
 export declare function readPicture(path: string): Promise<Picture>;
 
-/** Returns the picture in the bytes of a binary PPM or PGM file. */
+/** Returns the picture in the bytes of such a file. */
+export declare function decodePicture(bytes: Uint8Array, name?: string): Promise<Picture>;
+
+/** Returns the picture in the bytes of a binary PPM, PGM or PBM file. */
 export declare function readNetpbm(bytes: Uint8Array, name?: string): Picture;

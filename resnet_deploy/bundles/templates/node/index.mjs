@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { webcrypto } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -10,8 +11,9 @@ import { ClassifierError, oneLine } from './lib/errors.mjs';
 import { parseLabels } from './lib/labels.mjs';
 import { MOST_THREADS, checkThreads } from './lib/loading.mjs';
 import { readNetpbm } from './lib/netpbm.mjs';
+import { decodePicture } from './pictures.mjs';
 
-export { Classifier, ClassifierError, MOST_THREADS, contract, readNetpbm };
+export { Classifier, ClassifierError, MOST_THREADS, contract, decodePicture, readNetpbm };
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 
@@ -24,7 +26,8 @@ const HERE = fileURLToPath(new URL('.', import.meta.url));
  *   is not installed; that many threads are none.
  */
 export async function openClassifier(options = {}) {
-  const { folder = HERE, threads = contract.threads, sessionOptions } = options;
+  const tuned = Math.min(contract.threads, availableParallelism());
+  const { folder = HERE, threads = tuned, sessionOptions } = options;
   checkThreads(threads);
   const ort = await openRuntime();
   const model = await bytesOf(join(folder, contract.networks[0].file), 'copy the whole bundle');
@@ -46,14 +49,14 @@ export async function openClassifier(options = {}) {
 }
 
 /**
- * Reads a binary PPM or PGM picture.
+ * Reads a picture file, number for number as Python does.
  *
  * @param {string} path
  * @returns {Promise<import('./lib/types.d.mts').Picture>}
- * @throws {ClassifierError} There is no such file, or it is no such picture, or cut short.
+ * @throws {ClassifierError} It is missing, damaged, too large, or of a format not read here.
  */
 export async function readPicture(path) {
-  return readNetpbm(await bytesOf(path, 'name the file of a picture'), path);
+  return decodePicture(await bytesOf(path, 'name the file of a picture'), path);
 }
 
 /** @returns {Promise<typeof import('onnxruntime-node')>} */

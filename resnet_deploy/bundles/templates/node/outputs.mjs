@@ -7,8 +7,9 @@ import { norm } from './lib/outputs.mjs';
 
 const USAGE = `usage: node outputs.mjs [--threads N] PICTURE ...
 
-Prints name, shape and Euclidean norm of each array that the network gives for a picture, a binary
-PPM or PGM file.
+Prints name, shape and Euclidean norm of each array that the network gives for a picture.
+Reads PNG, GIF, BMP, PPM, PGM and PBM files, and JPEG and WebP where sharp is installed:
+npm install sharp
 
   --threads N  how many CPUs a call may use (default: ONNX Runtime decides)
   --help       this text

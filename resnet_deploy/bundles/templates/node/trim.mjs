@@ -68,13 +68,13 @@ const all = await builds().catch(() =>
 const wanted = all.filter(([, system, cpu]) => system === platform && cpu === arch);
 if (wanted.length === 0) {
   const known = all.map(([, system, cpu]) => `${system}-${cpu}`).join(', ');
-  misused(USAGE, `nothing is there for ${platform}-${arch}, only for ${known} ("npm ci" brings all back)`);
+  const what = `nothing is there for ${platform}-${arch}, only for ${known}`;
+  misused(USAGE, `${what} ("npm ci" brings all back)`);
 }
 const before = await size(modules);
 for (const build of all.filter((build) => !wanted.includes(build))) {
   await rm(join(libraries, ...build), { recursive: true });
 }
 const after = await size(modules);
-console.log(
-  `node_modules: ${megabytes(before)} before, ${megabytes(after)} now, for ${platform}-${arch} alone`,
-);
+const sizes = `${megabytes(before)} before, ${megabytes(after)} now`;
+console.log(`node_modules: ${sizes}, for ${platform}-${arch} alone`);

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small server of this folder for this machine alone: node serve.js [PORT]
+// A small server of this folder for this machine alone: node serve.js --help
 
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { extname, join, normalize, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+const USAGE = `usage: node serve.js [PORT]
+
+Shows the page on 127.0.0.1, to this machine alone, until Ctrl+C.
+
+  PORT    a number up to 65535 (default: 8080); 0 takes a free one
+  --help  this text`;
 
 const ROOT = fileURLToPath(new URL('.', import.meta.url));
 
@@ -57,9 +64,15 @@ const server = createServer(async (request, response) => {
   else createReadStream(asked.file).on('error', () => response.destroy()).pipe(response);
 });
 
-const port = Number(process.argv[2] ?? 8080);
-if (!(Number.isInteger(port) && port >= 0 && port < 65536)) {
-  console.error(`${process.argv[2]} is no port: name a number up to 65535, as in: npm start 8081`);
+const [word = '8080', ...more] = process.argv.slice(2);
+if (word === '--help' || word === '-h') {
+  console.log(USAGE);
+  process.exit(0);
+}
+const port = /^\d{1,5}$/.test(word) ? Number(word) : NaN;
+if (more.length > 0 || !(port < 65536)) {
+  const what = more.length > 0 ? `${more[0]} is too much` : `${word} is no port`;
+  console.error(`${what}; ${USAGE.split('\n')[0]}`);
   process.exit(2);
 }
 server.on('error', (error) => {

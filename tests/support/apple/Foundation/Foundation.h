@@ -10,6 +10,7 @@
 #define NS_ASSUME_NONNULL_END _Pragma("clang assume_nonnull end")
 #define NS_DESIGNATED_INITIALIZER __attribute__((objc_designated_initializer))
 #define NS_RETURNS_INNER_POINTER __attribute__((objc_returns_inner_pointer))
+#define NS_SWIFT_NAME(name) __attribute__((swift_name(#name)))
 #define NS_UNAVAILABLE __attribute__((unavailable))
 
 NS_ASSUME_NONNULL_BEGIN
@@ -25,10 +26,34 @@ NS_ASSUME_NONNULL_BEGIN
 @interface NSData : NSObject <NSCopying>
 @property(readonly) NSUInteger length;
 @property(readonly, nullable) const void *bytes NS_RETURNS_INNER_POINTER;
+- (id)copy;
 @end
 
-@interface NSArray <__covariant Element> : NSObject <NSCopying>
+@interface NSMutableData : NSData
++ (nullable instancetype)dataWithLength:(NSUInteger)length;
+@property(readonly) void *mutableBytes NS_RETURNS_INNER_POINTER;
+@end
+
+@interface NSNumber : NSObject <NSCopying>
++ (NSNumber *)numberWithLongLong:(long long)value;
+@end
+
+typedef struct {
+  unsigned long state;
+  id __unsafe_unretained _Nullable *_Nullable itemsPtr;
+  unsigned long *_Nullable mutationsPtr;
+  unsigned long extra[5];
+} NSFastEnumerationState;
+
+@protocol NSFastEnumeration
+- (NSUInteger)countByEnumeratingWithState:(NSFastEnumerationState *)state
+                                  objects:(id __unsafe_unretained _Nullable[_Nonnull])buffer
+                                    count:(NSUInteger)count;
+@end
+
+@interface NSArray <__covariant Element> : NSObject <NSCopying, NSFastEnumeration>
 @property(readonly) NSUInteger count;
+- (id)copy;
 - (Element)objectAtIndexedSubscript:(NSUInteger)index;
 @end
 

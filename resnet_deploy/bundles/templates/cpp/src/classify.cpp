@@ -1,70 +1,98 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names what pictures show:
-//
-//   classify [--bundle FOLDER] [--top K] PICTURE...
+// Names what pictures show, or describes the arrays of a network without classes: classify --help.
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <exception>
 #include <string>
 #include <vector>
 
-#include "resnet/files.hpp"
-#include "resnet/netpbm.hpp"
+#include "resnet/decode.hpp"
+#include "resnet/program.hpp"
 #include "resnet_classifier.h"
-
-#ifdef RESNET_HAS_STB
-#define STB_IMAGE_IMPLEMENTATION
-#define STB_IMAGE_STATIC
-#define STBI_ONLY_JPEG
-#define STBI_ONLY_PNG
-#if defined(__GNUC__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#endif
-#include <stb_image.h>
-#if defined(__GNUC__)
-#pragma GCC diagnostic pop
-#endif
-#endif
-
-#ifndef RESNET_BUNDLE_FOLDER
-#define RESNET_BUNDLE_FOLDER "."
-#endif
 
 namespace {
 
+constexpr char usage[] = "usage: classify [--bundle FOLDER] [--top K] PICTURE...\n";
+
+constexpr char help[] =
+    "Names what pictures show; where the network gives features or an embedding, prints name,\n"
+    "shape and Euclidean norm of its arrays.\n"
+    "\n"
+    "  --bundle FOLDER  where the model is (default: where this program is or was built)\n"
+    "  --top K          how many classes are named, best first (default: 5)\n"
+    "  --help           print this and exit\n"
+    "\n"
+    "Reads"
+#if defined(RESNET_HAS_JPEG) || defined(RESNET_HAS_STB)
+    " JPEG,"
+#endif
+#if defined(RESNET_HAS_PNG) || defined(RESNET_HAS_STB)
+    " PNG,"
+#endif
+#ifdef RESNET_HAS_WEBP
+    " WebP,"
+#endif
+    " GIF, BMP, PPM, PGM and PBM files"
 #ifdef RESNET_HAS_STB
-/// A PNG or JPEG picture. Transparency is dropped, and the camera's orientation is not read.
-resnet::OwnedPicture decode(const std::string &data, const std::string &name) {
-  resnet::OwnedPicture picture;
-  const auto *bytes = reinterpret_cast<const stbi_uc *>(data.data());
-  stbi_uc *rgb = stbi_load_from_memory(bytes, static_cast<int>(data.size()), &picture.width,
-                                       &picture.height, nullptr, 3);
-  if (rgb == nullptr) {
-    throw resnet::Error(resnet::Code::bad_image, name + " is no picture: " + stbi_failure_reason());
-  }
-  const auto pixels =
-      static_cast<std::size_t>(picture.width) * static_cast<std::size_t>(picture.height);
-  picture.rgb.assign(rgb, rgb + 3 * pixels);
-  stbi_image_free(rgb);
-  return picture;
-}
+    "; JPEG and PNG by stb_image, whose pixels are not quite Python's.\n";
 #else
-resnet::OwnedPicture decode(const std::string &, const std::string &name) {
-  throw resnet::Error(resnet::Code::bad_image,
-                      name +
-                          " is no binary PPM or PGM file; for PNG and JPEG, install stb_image "
-                          "(Debian: libstb-dev) and build again in a new folder");
-}
+    ".\n";
 #endif
 
-resnet::OwnedPicture read_picture(const std::string &name) {
-  const std::string data = resnet::read_file(name);
-  const bool netpbm = data.compare(0, 2, "P6") == 0 || data.compare(0, 2, "P5") == 0;
-  return netpbm ? resnet::read_netpbm(data, name) : decode(data, name);
+/// What was asked for on the command line.
+struct Asked {
+  std::string folder;
+  int32_t top = 5;
+  bool help = false;
+  std::vector<std::string> pictures;
+};
+
+/// A whole number from 1 on. Throws Error with what is wrong.
+int32_t count_of(const std::string &text) {
+  int32_t number = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9' || number > 99999999) number = -1;
+    if (number < 0) break;
+    number = number * 10 + (c - '0');
+  }
+  if (number < 1) {
+    throw resnet::Error(resnet::Code::bad_argument,
+                        "--top takes a whole number from 1 on, not '" + text + "'");
+  }
+  return number;
+}
+
+/// Throws Error with what is wrong.
+Asked asked_of(int argc, char **argv) {
+  Asked asked;
+  asked.folder = resnet::utf8(resnet::bundle_folder(argv[0]));
+  bool options = true;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (!options || word.size() < 2 || word[0] != '-') {
+      asked.pictures.push_back(word);
+    } else if (word == "--") {
+      options = false;
+    } else if (word == "--help" || word == "-h") {
+      asked.help = true;
+    } else if (word != "--bundle" && word != "--top") {
+      throw resnet::Error(resnet::Code::bad_argument, "there is no option " + word);
+    } else if (i + 1 == argc) {
+      throw resnet::Error(resnet::Code::bad_argument, word + " needs a value");
+    } else if (word == "--bundle") {
+      asked.folder = argv[++i];
+    } else {
+      asked.top = count_of(argv[++i]);
+    }
+  }
+  if (asked.pictures.empty() && !asked.help) {
+    throw resnet::Error(resnet::Code::bad_argument, "name at least one picture");
+  }
+  return asked;
 }
 
 void check(int32_t code) {
@@ -78,8 +106,44 @@ std::string printable(std::string label) {
   return label;
 }
 
+/// Prints name, shape and norm of each output.
+void describe(resnet_classifier *classifier, const std::string &name) {
+  const resnet::OwnedPicture picture = resnet::read_picture(name);
+  std::vector<std::string> shapes;
+  std::vector<std::vector<float>> values;
+  for (int32_t i = 0; i < resnet_output_count(classifier); ++i) {
+    std::array<std::int64_t, 16> shape{};
+    std::size_t rank = 0, size = 1;
+    check(resnet_output_shape(classifier, i, shape.data(), shape.size(), &rank));
+    std::string text = rank == 0 ? "1" : "";
+    for (std::size_t at = 0; at < rank; ++at) {
+      text += (at == 0 ? "" : " x ") + std::to_string(shape[at]);
+      size *= static_cast<std::size_t>(shape[at]);
+    }
+    shapes.push_back(text);
+    values.emplace_back(size);
+  }
+  std::vector<float *> places;
+  std::vector<std::size_t> capacities;
+  for (std::vector<float> &output : values) {
+    places.push_back(output.data());
+    capacities.push_back(output.size());
+  }
+  check(resnet_outputs(classifier, picture.rgb.data(), picture.rgb.size(), picture.width,
+                       picture.height, 0, places.data(), capacities.data(),
+                       static_cast<int32_t>(values.size())));
+  std::printf("%s\n", name.c_str());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    double sum = 0;
+    for (const float value : values[i]) sum += static_cast<double>(value) * value;
+    std::printf("  %s: %s, norm %.6g\n",
+                printable(resnet_output_name(classifier, static_cast<int32_t>(i))).c_str(),
+                shapes[i].c_str(), std::sqrt(sum));
+  }
+}
+
 void classify(resnet_classifier *classifier, const std::string &name, int k) {
-  const resnet::OwnedPicture picture = read_picture(name);
+  const resnet::OwnedPicture picture = resnet::read_picture(name);
   std::vector<resnet_prediction> top(static_cast<std::size_t>(k));
   int32_t found = 0;
   check(resnet_classify(classifier, picture.rgb.data(), picture.rgb.size(), picture.width,
@@ -87,36 +151,43 @@ void classify(resnet_classifier *classifier, const std::string &name, int k) {
   std::printf("%s\n", name.c_str());
   for (const resnet_prediction &prediction : top) {
     if (found-- <= 0) break;
-    std::printf("  %6.2f %%  %s\n", 100 * prediction.probability, printable(prediction.label).c_str());
+    std::printf("  %6.2f %%  %s\n", 100 * prediction.probability,
+                printable(prediction.label).c_str());
   }
-}
-
-int usage() {
-  std::fprintf(stderr, "usage: classify [--bundle FOLDER] [--top K] PICTURE...\n");
-  return 2;
 }
 
 }  // namespace
 
 int main(int argc, char **argv) {
-  const char *folder = RESNET_BUNDLE_FOLDER;
-  int k = 5, first = 1;
-  for (; first + 1 < argc && std::strncmp(argv[first], "--", 2) == 0; first += 2) {
-    if (std::strcmp(argv[first], "--bundle") == 0) {
-      folder = argv[first + 1];
-    } else if (std::strcmp(argv[first], "--top") == 0) {
-      k = std::atoi(argv[first + 1]);
-    } else {
-      return usage();
-    }
+  Asked asked;
+  try {
+    asked = asked_of(argc, argv);
+  } catch (const resnet::Error &error) {
+    std::fprintf(stderr, "%serror: %s\n", usage, error.what());
+    return 2;
   }
-  if (first >= argc || k < 1 || std::strncmp(argv[first], "--", 2) == 0) return usage();
+  if (asked.help) {
+    std::printf("%s\n%s", usage, help);
+    return 0;
+  }
   resnet_classifier *classifier = nullptr;
   int code = 0;
   try {
-    check(resnet_open(folder, nullptr, &classifier));
-    k = std::min(k, resnet_class_count(classifier));
-    for (int i = first; i < argc; ++i) classify(classifier, argv[i], k);
+    check(resnet_open(asked.folder.c_str(), nullptr, &classifier));
+    if (*resnet_notice(classifier) != '\0') {
+      std::fprintf(stderr, "%s runs the network: %s\n", resnet_runtime(classifier),
+                   resnet_notice(classifier));
+    }
+    const int32_t k = std::min(asked.top, resnet_class_count(classifier));
+    for (const std::string &name : asked.pictures) {
+      // One that can't be read does not keep the others from being named.
+      try {
+        k > 0 ? classify(classifier, name, k) : describe(classifier, name);
+      } catch (const resnet::Error &error) {
+        std::fprintf(stderr, "error: %s\n", error.what());
+        code = 1;
+      }
+    }
   } catch (const std::exception &error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     code = 1;

@@ -4,6 +4,7 @@ plugins {
     id("com.android.library")
 }
 
+// The newest release that was tested; any from {{ min_onnxruntime }} on will do.
 val onnxruntimeVersion = "{{ max_onnxruntime }}"
 val onnxruntimeAar: Configuration by configurations.creating
 val unpackedAar = layout.buildDirectory.dir("onnxruntime-android")

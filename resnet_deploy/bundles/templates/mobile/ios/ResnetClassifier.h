@@ -9,6 +9,34 @@ NS_ASSUME_NONNULL_BEGIN
 /// The domain of errors; their codes are those of resnet_classifier.h.
 extern NSString *const ResnetClassifierErrorDomain;
 
+/// How a classifier is opened. As it is made, it suits a phone.
+@interface ResnetOptions : NSObject
+
+/// The threads of one call; 0: as many as there are cores. 2 suit phones, whose fast cores are few.
+@property(nonatomic) NSInteger threads;
+/// Idle threads wait actively: faster, and it empties the battery. They sleep if unset.
+@property(nonatomic) BOOL spin;
+/// Asks for ONNX Runtime's XNNPACK provider; the notice says so where the library has none.
+@property(nonatomic) BOOL xnnpack;
+
+@end
+
+/// The pixels of one picture, upright.
+@interface ResnetPicture : NSObject
+
+/// @param rgb width * height * 3 bytes: red, green, blue, row by row from the top left.
+- (instancetype)initWithRGB:(NSData *)rgb
+                      width:(NSInteger)width
+                     height:(NSInteger)height NS_DESIGNATED_INITIALIZER;
+
+- (instancetype)init NS_UNAVAILABLE;
+
+@property(nonatomic, readonly, copy) NSData *rgb;
+@property(nonatomic, readonly) NSInteger width;
+@property(nonatomic, readonly) NSInteger height;
+
+@end
+
 /// One class that a picture may show.
 @interface ResnetPrediction : NSObject
 
@@ -25,27 +53,50 @@ extern NSString *const ResnetClassifierErrorDomain;
 
 @end
 
+/// One array that the network gives for a picture: a feature map, an embedding, or scores.
+@interface ResnetOutput : NSObject
+
+/// What the network calls it.
+@property(nonatomic, readonly, copy) NSString *name;
+/// Its dimensions, without the batch.
+@property(nonatomic, readonly, copy) NSArray<NSNumber *> *shape;
+/// float32 values, the last dimension running fastest.
+@property(nonatomic, readonly) NSData *values;
+
+- (instancetype)init NS_UNAVAILABLE;
+
+@end
+
 @interface ResnetClassifier : NSObject
 
 /// Opens model.onnx or model.ort with labels.txt, as they lie in the app.
 ///
-/// @param threads of one call; 0: as many as there are cores.
+/// @param labels nil where the network names no classes.
 - (nullable instancetype)initWithModel:(NSData *)model
-                                labels:(NSData *)labels
-                               threads:(NSInteger)threads
+                                labels:(nullable NSData *)labels
+                               options:(ResnetOptions *)options
                                  error:(NSError **)error NS_DESIGNATED_INITIALIZER;
 
 - (instancetype)init NS_UNAVAILABLE;
 
-/// Names the best classes of a picture, best first.
+/// The runtime that this classifier runs on, such as "ONNX Runtime 1.22.0".
+@property(nonatomic, readonly, copy) NSString *runtime;
+/// What was asked for and is not there, such as XNNPACK, in one line; empty if all is.
+@property(nonatomic, readonly, copy) NSString *notice;
+
+/// Names the best classes of each picture, best first; a few pictures run at a time.
 ///
-/// @param rgb width * height * 3 bytes: red, green, blue, row by row from the top left.
+/// @param pictures of any sizes; more than one need a model file with a free batch.
 /// @param count how many classes are wanted, at least 1.
-- (nullable NSArray<ResnetPrediction *> *)classifyRGB:(NSData *)rgb
-                                                width:(NSInteger)width
-                                               height:(NSInteger)height
-                                                count:(NSInteger)count
-                                                error:(NSError **)error;
+- (nullable NSArray<NSArray<ResnetPrediction *> *> *)classifyPictures:
+                                                         (NSArray<ResnetPicture *> *)pictures
+                                                                count:(NSInteger)count
+                                                                error:(NSError **)error;
+
+/// Returns what the network gives for a picture: feature maps, an embedding, or scores.
+- (nullable NSArray<ResnetOutput *> *)outputsOfPicture:(ResnetPicture *)picture
+                                                 error:(NSError **)error
+    NS_SWIFT_NAME(outputs(of:));
 
 @end
 

@@ -46,6 +46,7 @@ typedef struct resnet_options {
   int32_t spin;        /* 1: idle threads may wait actively, fastest alone on its cores; 0: sleep */
   const char *model;   /* which of the bundle's model files; NULL: the first */
   const char *runtime; /* "onnxruntime" or "openvino"; NULL: the bundle's first that works here */
+  int32_t xnnpack;     /* 1: ONNX Runtime's XNNPACK provider; resnet_notice() says where it lacks */
 } resnet_options;
 
 /* Pixels: `rgb` holds `size` bytes, rows of width * 3 bytes (red, green, blue), top row first,
@@ -110,6 +111,21 @@ RESNET_API int32_t resnet_classify_batch(resnet_classifier *classifier,
 RESNET_API const char *resnet_runtime(const resnet_classifier *classifier);
 RESNET_API const char *resnet_notice(const resnet_classifier *classifier);
 
+/* The float32 outputs of the network: feature maps, an embedding, or the scores of a classifier.
+ * How many there are, and the name and the shape of one for one picture: *rank is set to the number
+ * of its dimensions, without the batch, and shape[0 .. *rank - 1] where `capacity` holds as many.
+ * NULL and an error where there is no such output. */
+RESNET_API int32_t resnet_output_count(const resnet_classifier *classifier);
+RESNET_API const char *resnet_output_name(const resnet_classifier *classifier, int32_t index);
+RESNET_API int32_t resnet_output_shape(const resnet_classifier *classifier, int32_t index,
+                                       int64_t *shape, size_t capacity, size_t *rank);
+
+/* Fills all `count` outputs for one picture: outputs[i] has room for capacities[i] floats, and gets
+ * the product of its shape of them, in C order. Where one is too small nothing is written. */
+RESNET_API int32_t resnet_outputs(resnet_classifier *classifier, const uint8_t *rgb, size_t size,
+                                  int32_t width, int32_t height, size_t stride,
+                                  float *const *outputs, const size_t *capacities, int32_t count);
+
 /* How many classes there are, and the name of one; NULL where there is none. */
 RESNET_API int32_t resnet_class_count(const resnet_classifier *classifier);
 RESNET_API const char *resnet_label(const resnet_classifier *classifier, int32_t index);
@@ -119,12 +135,6 @@ RESNET_API const char *resnet_label(const resnet_classifier *classifier, int32_t
 RESNET_API int32_t resnet_prepare(resnet_classifier *classifier, const uint8_t *rgb, size_t size,
                                   int32_t width, int32_t height, size_t stride, void *tensor,
                                   size_t capacity, size_t *needed);
-
-/* For tests: the values of the network's first output for one picture. *needed is their number;
- * nothing is written where `capacity` is smaller. */
-RESNET_API int32_t resnet_scores(resnet_classifier *classifier, const uint8_t *rgb, size_t size,
-                                 int32_t width, int32_t height, size_t stride, float *scores,
-                                 size_t capacity, size_t *needed);
 
 #ifdef __cplusplus
 }

@@ -35,11 +35,21 @@ struct Files {
   std::string_view labels;
 };
 
+/// One output of the network for one picture: `size` values in C order, the last dimension's side
+/// by side.
+struct Array {
+  const char *name;
+  const std::int64_t *shape;  ///< `rank` dimensions, without the batch
+  std::size_t rank;
+  const float *values;
+  std::size_t size;
+};
+
 /// Any number of threads may call one classifier at once. After the first call of a thread at a
 /// picture's size and number, a call allocates nothing outside the runtime.
 class Classifier {
  public:
-  /// Opens the bundle in `folder`, which holds the model and labels.txt.
+  /// Opens the bundle in `folder`, which holds the model, and labels.txt where it has classes.
   ///
   /// Throws Error: a file is missing or damaged, or no runtime of the bundle is here, new enough,
   /// and takes the model.
@@ -58,6 +68,7 @@ class Classifier {
   ///
   /// Throws Error: the picture makes no sense, `k` is 0, or the runtime fails.
   std::size_t classify(const Picture &picture, Prediction *top, std::size_t k) {
+    need_classes();
     if (top == nullptr || k == 0) throw Error(Code::bad_argument, "room for a class is needed");
     const CallMemoryPool::Lease lease(pool_);
     CallMemory &memory = *lease;
@@ -98,6 +109,7 @@ class Classifier {
   template <typename PictureAt>
   std::size_t classify_every(PictureAt picture_at, std::size_t count, Prediction *top,
                              std::size_t k) {
+    need_classes();
     if (bundle_contract.batch != 0) {
       throw Error(Code::bad_argument,
                   "this model file has a fixed batch of " + std::to_string(bundle_contract.batch) +
@@ -120,6 +132,20 @@ class Classifier {
     return found;
   }
 
+  /// Calls use(array) with each of bundle_contract.outputs for a picture, in their order: feature
+  /// maps, an embedding, or the scores of a classifier. The values are gone when `use` is over.
+  ///
+  /// Throws Error: the picture makes no sense, or the runtime fails.
+  template <typename Use>
+  void outputs(const Picture &picture, Use use) {
+    const CallMemoryPool::Lease lease(pool_);
+    run(picture, *lease);
+    for (std::size_t i = 0; i < bundle_contract.output_count; ++i) {
+      const OutputInfo &info = bundle_contract.outputs[i];
+      use(Array{info.name, info.shape, info.rank, (*lease).values[i].data(), info.size});
+    }
+  }
+
   /// What runs the network, such as "OpenVINO 2026.1.0".
   const std::string &runtime() const { return network_.runtime(); }
 
@@ -136,21 +162,13 @@ class Classifier {
     use(static_cast<const Tensor &>((*lease).tensor));
   }
 
-  /// For tests: calls use(values, count) with the first output of the network for a picture.
-  template <typename Use>
-  void scores(const Picture &picture, Use use) {
-    const CallMemoryPool::Lease lease(pool_);
-    run(picture, *lease);
-    use(static_cast<const float *>((*lease).scores.data()), network_.score_count());
-  }
-
  private:
   struct Bytes {
     Bytes(const std::filesystem::path &folder, const std::string &name)
         : model_path(folder / detail::model_named(bundle_contract, name).file),
           labels_path(folder / bundle_contract.labels_file),
           model(read_file(model_path)),
-          labels(read_file(labels_path)) {}
+          labels(bundle_contract.classes > 0 ? read_file(labels_path) : std::string()) {}
     std::filesystem::path model_path, labels_path;
     std::string model, labels;
   };
@@ -165,6 +183,18 @@ class Classifier {
         preprocessor_(bundle_contract.preprocess),
         network_(bundle_contract, detail::model_of(bundle_contract, files.model, model_name),
                  files.model, options) {}
+
+  static void need_classes() {
+    if (bundle_contract.classes > 0) return;
+    std::string names;
+    for (std::size_t i = 0; i < bundle_contract.output_count; ++i) {
+      names += (i == 0 ? "" : ", ") + std::string(bundle_contract.outputs[i].name);
+    }
+    const bool maps = bundle_contract.output_kind == OutputKind::features;
+    throw Error(Code::bad_argument, std::string("this network gives ") +
+                                        (maps ? "features (" : "an embedding (") + names +
+                                        "), not classes: ask for its outputs");
+  }
 
   void run(const Picture &picture, CallMemory &memory) {
     preprocessor_.prepare(picture, memory.prepare, memory.tensor);
@@ -217,7 +247,7 @@ class Classifier {
   /// The best classes of the picture at `place` of the last run.
   std::size_t named(CallMemory &memory, std::size_t place, Prediction *top, std::size_t k) const {
     const std::size_t values = network_.score_count();
-    const float *scores = memory.scores.data() + place * values;
+    const float *scores = memory.values[0].data() + place * values;
     return bundle_contract.output_kind == OutputKind::top_k
                ? sorted(memory.classes.data() + place * values, scores, top, std::min(k, values))
                : best(memory, scores, top, k);

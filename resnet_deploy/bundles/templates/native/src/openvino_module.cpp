@@ -159,6 +159,15 @@ struct resnet_openvino_request {
                                std::to_string(found.get_size()) + " values, not " +
                                std::to_string(output.count) + ", or of another type");
     }
+    const ov::Shape &shape = found.get_shape();
+    const auto equal = [](std::size_t size, std::int64_t wanted) {
+      return static_cast<std::int64_t>(size) == wanted;
+    };
+    if (output.shape != nullptr &&
+        (shape.empty() || !std::equal(shape.begin() + 1, shape.end(), output.shape,
+                                      output.shape + output.rank, equal))) {
+      throw std::runtime_error(std::string("output ") + output.name + " has another shape");
+    }
     std::memcpy(output.data, found.data(), found.get_byte_size());
   }
 

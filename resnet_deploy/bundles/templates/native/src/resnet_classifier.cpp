@@ -75,6 +75,7 @@ resnet::Options options_of(const resnet_options *options) {
     made.spin = options->spin != 0;
     if (options->model != nullptr) made.model = options->model;
     if (options->runtime != nullptr) made.runtime = options->runtime;
+    made.xnnpack = options->xnnpack != 0;
   }
   return made;
 }
@@ -87,7 +88,7 @@ void hand_over(const void *values, std::size_t count, std::size_t size, void *to
     throw resnet::Error(resnet::Code::bad_argument,
                         "the buffer is too small: " + std::to_string(count) + " is needed");
   }
-  std::memcpy(to, values, count * size);
+  if (count > 0) std::memcpy(to, values, count * size);
 }
 
 }  // namespace
@@ -109,9 +110,10 @@ int32_t resnet_open_memory(const void *model, size_t model_size, const char *lab
   return guarded([&] {
     need({made});
     *made = nullptr;
-    need({model, labels});
+    need({model});
+    if (resnet::bundle_contract.classes > 0) need({labels});
     const resnet::Files files{std::string_view(static_cast<const char *>(model), model_size),
-                              std::string_view(labels, labels_size)};
+                              std::string_view(labels, labels == nullptr ? 0 : labels_size)};
     *made = new resnet_classifier(files, options_of(options));
   });
 }
@@ -155,6 +157,59 @@ const char *resnet_notice(const resnet_classifier *classifier) {
   return classifier == nullptr ? nullptr : classifier->classifier.notice().c_str();
 }
 
+int32_t resnet_output_count(const resnet_classifier *classifier) {
+  return classifier == nullptr ? 0 : static_cast<int32_t>(resnet::bundle_contract.output_count);
+}
+
+const char *resnet_output_name(const resnet_classifier *classifier, int32_t index) {
+  if (index < 0 || index >= resnet_output_count(classifier)) return nullptr;
+  return resnet::bundle_contract.outputs[index].name;
+}
+
+int32_t resnet_output_shape(const resnet_classifier *classifier, int32_t index, int64_t *shape,
+                            size_t capacity, size_t *rank) {
+  return guarded([&] {
+    need({classifier, shape, rank});
+    *rank = 0;
+    const int32_t count = resnet_output_count(classifier);
+    if (index < 0 || index >= count) {
+      throw resnet::Error(resnet::Code::bad_argument,
+                          "there is no output " + std::to_string(index) + ": the network has " +
+                              std::to_string(count));
+    }
+    const resnet::OutputInfo &info = resnet::bundle_contract.outputs[index];
+    hand_over(info.shape, info.rank, sizeof(int64_t), shape, capacity, rank);
+  });
+}
+
+int32_t resnet_outputs(resnet_classifier *classifier, const uint8_t *rgb, size_t size,
+                       int32_t width, int32_t height, size_t stride, float *const *outputs,
+                       const size_t *capacities, int32_t count) {
+  return guarded([&] {
+    need({classifier, outputs, capacities});
+    const auto wanted = static_cast<int32_t>(resnet::bundle_contract.output_count);
+    if (count != wanted) {
+      throw resnet::Error(resnet::Code::bad_argument,
+                          "room for " + std::to_string(count) + " outputs is given, there are " +
+                              std::to_string(wanted));
+    }
+    for (int32_t i = 0; i < count; ++i) {
+      need({outputs[i]});
+      const resnet::OutputInfo &info = resnet::bundle_contract.outputs[i];
+      if (capacities[i] < info.size) {
+        throw resnet::Error(resnet::Code::bad_argument,
+                            std::string("the buffer of ") + info.name + " is too small: " +
+                                std::to_string(info.size) + " floats are needed");
+      }
+    }
+    std::size_t next = 0;
+    classifier->classifier.outputs(
+        {rgb, size, width, height, stride}, [&](const resnet::Array &array) {
+          std::memcpy(outputs[next++], array.values, array.size * sizeof(float));
+        });
+  });
+}
+
 int32_t resnet_class_count(const resnet_classifier *classifier) {
   return classifier == nullptr ? 0 : static_cast<int32_t>(classifier->classifier.labels().size());
 }
@@ -172,18 +227,6 @@ int32_t resnet_prepare(resnet_classifier *classifier, const uint8_t *rgb, size_t
     classifier->classifier.prepare(
         {rgb, size, width, height, stride}, [&](const resnet::Tensor &made) {
           hand_over(made.data(), made.byte_count(), 1, tensor, capacity, needed);
-        });
-  });
-}
-
-int32_t resnet_scores(resnet_classifier *classifier, const uint8_t *rgb, size_t size, int32_t width,
-                      int32_t height, size_t stride, float *scores, size_t capacity,
-                      size_t *needed) {
-  return guarded([&] {
-    need({classifier, scores, needed});
-    classifier->classifier.scores(
-        {rgb, size, width, height, stride}, [&](const float *values, std::size_t count) {
-          hand_over(values, count, sizeof(float), scores, capacity, needed);
         });
   });
 }

@@ -20,12 +20,9 @@
 #include "resnet/files.hpp"
 #include "resnet/golden.hpp"
 #include "resnet/netpbm.hpp"
+#include "resnet/program.hpp"
 #include "resnet/runtime.hpp"
 #include "resnet_classifier.h"
-
-#ifndef RESNET_BUNDLE_FOLDER
-#define RESNET_BUNDLE_FOLDER "."
-#endif
 
 namespace {
 
@@ -48,7 +45,9 @@ std::string number(double value) {
 class Opened {
  public:
   Opened(const std::filesystem::path &folder, const char *model, const char *runtime) {
-    const resnet_options options{0, 0, model, runtime};
+    resnet_options options{};
+    options.model = model;
+    options.runtime = runtime;
     const int32_t code = resnet_open(resnet::utf8(folder).c_str(), &options, &classifier_);
     if (code == RESNET_NO_RUNTIME) throw Absent(resnet_last_error());
     check(code);
@@ -71,12 +70,20 @@ class Opened {
     return made;
   }
 
-  std::vector<float> scores(const resnet::OwnedPicture &picture) const {
-    std::vector<float> made(static_cast<std::size_t>(resnet::bundle_contract.classes));
-    std::size_t needed = 0;
-    check(resnet_scores(classifier_, picture.rgb.data(), picture.rgb.size(), picture.width,
-                        picture.height, 0, made.data(), made.size(), &needed));
-    made.resize(needed);
+  std::vector<std::vector<float>> outputs(const resnet::OwnedPicture &picture) const {
+    std::vector<std::vector<float>> made;
+    std::vector<float *> places;
+    std::vector<std::size_t> sizes;
+    for (std::size_t i = 0; i < resnet::bundle_contract.output_count; ++i) {
+      made.emplace_back(resnet::bundle_contract.outputs[i].size);
+    }
+    for (std::vector<float> &values : made) {
+      places.push_back(values.data());
+      sizes.push_back(values.size());
+    }
+    check(resnet_outputs(classifier_, picture.rgb.data(), picture.rgb.size(), picture.width,
+                         picture.height, 0, places.data(), sizes.data(),
+                         static_cast<int32_t>(made.size())));
     return made;
   }
 
@@ -129,18 +136,22 @@ void compare_inputs(const std::string &found, const std::string &recorded) {
                 number(should));
 }
 
-/// Returns max |difference| / max |recorded|. Throws Failure: it is above the tolerance.
-double compare_scores(const std::vector<float> &found, const std::vector<float> &recorded,
-                      const resnet::Model &model, double tolerance) {
-  if (found.size() != recorded.size()) {
-    throw Failure("there are " + std::to_string(found.size()) + " scores, recorded " +
-                  std::to_string(recorded.size()));
-  }
+/// How many values of an output are recorded.
+std::size_t recorded_size(const resnet::OutputInfo &info) {
+  return (info.size + info.every - 1) / info.every;
+}
+
+/// Compares one output with what is recorded of it. Returns max |difference| / max |recorded|.
+/// Throws Failure: it is above the tolerance.
+double compare_values(const std::vector<float> &found, const float *recorded,
+                      const resnet::OutputInfo &info, const resnet::Model &model,
+                      double tolerance) {
   double scale = 0, worst = 0;
   std::size_t where = 0;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    scale = std::max(scale, std::fabs(static_cast<double>(recorded[i])));
-    double difference = std::fabs(static_cast<double>(found[i]) - recorded[i]);
+  for (std::size_t i = 0; i < found.size(); i += info.every) {
+    const double wanted = recorded[i / info.every];
+    scale = std::max(scale, std::fabs(wanted));
+    double difference = std::fabs(static_cast<double>(found[i]) - wanted);
     if (std::isnan(difference)) difference = std::numeric_limits<double>::infinity();
     if (difference > worst) {
       worst = difference;
@@ -149,21 +160,47 @@ double compare_scores(const std::vector<float> &found, const std::vector<float> 
   }
   const double relative = worst == 0.0 ? 0.0 : worst / scale;
   if (relative <= tolerance) return relative;
-  std::string message = "score " + std::to_string(where) + " is " + number(found[where]) +
-                        ", recorded " + number(recorded[where]) + ": " + number(relative) +
-                        " of the largest score, allowed " + number(tolerance);
+  const bool is_score = resnet::bundle_contract.classes > 0;
+  std::string message = (is_score ? std::string() : info.name + std::string(" ")) +
+                        (is_score ? "score " : "value ") + std::to_string(where) + " is " +
+                        number(found[where]) + ", recorded " +
+                        number(recorded[where / info.every]) + ": " + number(relative) +
+                        " of the largest " + (is_score ? "score" : "value") + ", allowed " +
+                        number(tolerance);
   if (std::strcmp(model.precision, "int8") == 0) {
     message +=
         ". The inputs match: this CPU's int8 arithmetic may differ from the recording one's "
-        "(x86 without VNNI saturates; export with --target-isa x86-avx2 for it)";
+        "(x86 without VNNI saturates; ONNX Runtime with a file exported with --target-isa x86-avx2 "
+        "does not)";
   }
   throw Failure(message);
 }
 
+/// The same for all outputs, whose recorded values lie one behind the other.
+double compare_outputs(const std::vector<std::vector<float>> &found,
+                       const std::vector<float> &recorded, const resnet::Model &model,
+                       double tolerance) {
+  std::size_t size = 0;
+  for (const resnet::OutputInfo &info : resnet::outputs) size += recorded_size(info);
+  if (recorded.size() != size) {
+    throw Failure("there are " + std::to_string(size) + " values, recorded " +
+                  std::to_string(recorded.size()));
+  }
+  double worst = 0;
+  const float *next = recorded.data();
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const resnet::OutputInfo &info = resnet::outputs[i];
+    worst = std::max(worst, compare_values(found[i], next, info, model, tolerance));
+    next += recorded_size(info);
+  }
+  return worst;
+}
+
 std::string classes_equal(std::size_t decided) {
+  if (resnet::bundle_contract.classes == 0) return "";
   const std::size_t open = resnet::golden::case_count - decided;
-  if (open == 0) return "classes equal in all of them";
-  return "classes equal in all " + std::to_string(decided) + " cases that decide one (" +
+  if (open == 0) return ", classes equal in all of them";
+  return ", classes equal in all " + std::to_string(decided) + " cases that decide one (" +
          std::to_string(open) + (open == 1 ? " is" : " are") + " too close to call)";
 }
 
@@ -183,7 +220,8 @@ void run_model(const std::filesystem::path &folder, std::size_t index, std::size
       compare_inputs(classifier.input(picture, input.size()), input);
       const std::vector<float> recorded = floats(resnet::read_file(folder / answer.scores));
       worst = std::max(worst,
-                       compare_scores(classifier.scores(picture), recorded, model, tolerance));
+                       compare_outputs(classifier.outputs(picture), recorded, model, tolerance));
+      if (resnet::bundle_contract.classes == 0) continue;
       const int top1 = classifier.top1(picture);
       if (answer.top1_is_decided && top1 != answer.top1) {
         throw Failure("the class is " + classifier.label(top1) + ", recorded " +
@@ -195,10 +233,10 @@ void run_model(const std::filesystem::path &folder, std::size_t index, std::size
     }
   }
   std::printf(
-      "PASS %s: %zu cases, inputs equal, scores within %.2g of the largest (allowed %.2g), %s; "
-      "%s\n",
-      model.file, resnet::golden::case_count, worst, tolerance, classes_equal(decided).c_str(),
-      classifier.runtime().c_str());
+      "PASS %s: %zu cases, inputs equal, %s within %.2g of the largest (allowed %.2g)%s; %s\n",
+      model.file, resnet::golden::case_count,
+      resnet::bundle_contract.classes > 0 ? "scores" : "values", worst, tolerance,
+      classes_equal(decided).c_str(), classifier.runtime().c_str());
 }
 
 /// Runs a model on every runtime that it is for. Throws Failure: it passes on none. One that is
@@ -219,26 +257,29 @@ void run_everywhere(const std::filesystem::path &folder, std::size_t index) {
   if (!absent.empty()) std::printf("not tested with %s: %s\n", resnet::models[index].file, absent.c_str());
 }
 
-const char *const usage =
-    "usage: selftest [FOLDER OF THE BUNDLE]\n"
-    "Compares this machine's answers with the recorded ones: exit code 0 and PASS, or 1 and FAIL\n"
-    "with the first difference. Without a folder: " RESNET_BUNDLE_FOLDER "\n";
+std::string usage(const std::filesystem::path &folder) {
+  return "usage: selftest [FOLDER OF THE BUNDLE]\n"
+         "Compares this machine's answers with the recorded ones: exit code 0 and PASS, or 1 and\n"
+         "FAIL with the first difference. Without a folder: " +
+         resnet::utf8(folder) + "\n";
+}
 
 }  // namespace
 
 int main(int argc, char **argv) {
   const std::string first = argc > 1 ? argv[1] : "";
+  const std::filesystem::path own = resnet::bundle_folder(argv[0]);
   if (first == "--help" || first == "-h") {
-    std::printf("%s", usage);
+    std::printf("%s", usage(own).c_str());
     return 0;
   }
   if (argc > 2 || first.rfind("-", 0) == 0) {
-    std::fprintf(stderr, "%s", usage);
+    std::fprintf(stderr, "%s", usage(own).c_str());
     return 2;
   }
   try {
     for (std::size_t i = 0; i < std::size(resnet::models); ++i) {
-      run_everywhere(argc > 1 ? argv[1] : RESNET_BUNDLE_FOLDER, i);
+      run_everywhere(argc > 1 ? std::filesystem::path(argv[1]) : own, i);
     }
   } catch (const std::exception &error) {
     std::printf("FAIL %s\n", error.what());

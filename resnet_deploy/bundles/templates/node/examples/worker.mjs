@@ -3,7 +3,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 
-import { ClassifierError, openClassifier, readNetpbm } from '../index.mjs';
+import { ClassifierError, decodePicture, openClassifier } from '../index.mjs';
 
 const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPort);
 
@@ -22,8 +22,7 @@ try {
   const classifier = await openClassifier({ threads: workerData.threads });
   port.on('message', async ({ bytes, top }) => {
     try {
-      // To read other files: decode them here, away from the thread that serves.
-      const picture = readNetpbm(bytes, 'the picture');
+      const picture = await decodePicture(bytes, 'the picture');
       port.postMessage({ classes: await classifier.classify(picture, top) });
     } catch (error) {
       port.postMessage({ error: reason(error) });

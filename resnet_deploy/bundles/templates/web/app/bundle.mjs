@@ -3,7 +3,7 @@ import { Classifier } from '../lib/classifier.mjs';
 import { contract } from '../lib/contract.mjs';
 import { parseLabels } from '../lib/labels.mjs';
 import { read, readText } from './files.mjs';
-import { openRuntime } from './runtime.mjs';
+import { openRuntime, wantedThreads } from './runtime.mjs';
 
 /**
  * @typedef {object} Opened
@@ -16,12 +16,15 @@ import { openRuntime } from './runtime.mjs';
  * Loads all networks of the bundle.
  *
  * @param {(message: string) => void} say Told what is going on.
+ * @param {number | string} [threads] For one call, at most as many as there are CPUs; by default what the
+ *   address of the page asks for (`?threads=2`), else up to four.
  * @returns {Promise<Opened>}
- * @throws {import('../lib/errors.mjs').ClassifierError} A file is missing or damaged.
+ * @throws {import('../lib/errors.mjs').ClassifierError} A file is missing or damaged, or there are
+ *   not that many threads.
  */
-export async function openBundle(say) {
+export async function openBundle(say, threads = wantedThreads(location.search)) {
   say('Loading ONNX Runtime…');
-  const ort = await openRuntime();
+  const ort = await openRuntime(threads);
   const text = contract.labelsFile ? await readText(contract.labelsFile) : '';
   const labels = parseLabels(text, contract);
   const classifiers = [];

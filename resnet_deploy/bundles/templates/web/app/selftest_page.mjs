@@ -12,6 +12,9 @@ import { chosen, explained, measured } from './speed.mjs';
 /** @typedef {import('../lib/types.d.mts').CaseResult} CaseResult */
 /** @typedef {import('../lib/types.d.mts').Verdict} Verdict */
 
+/** What is compared, as the head of its column says. */
+const VALUES = contract.numClasses > 0 ? 'Scores' : 'Values';
+
 const say = (/** @type {string} */ message) => show('verdict', message);
 
 element('late').hidden = true;
@@ -75,16 +78,29 @@ function told(speed, threads, version) {
 /** @param {CaseResult} one */
 function row({ name, network, ok, inputDifference, scoreDifference, message }) {
   const line = document.createElement('tr');
-  const result = made('td', ok ? 'PASS' : `FAIL ${message}`);
-  result.className = ok ? 'good' : 'bad';
+  const result = cell('Result', ok ? 'PASS' : `FAIL ${message}`);
+  result.classList.add(ok ? 'good' : 'bad');
   line.append(
-    made('td', name),
-    made('td', network),
-    made('td', inputDifference === 0 ? 'equal' : `differs by ${inputDifference}`),
-    made('td', scoreDifference === 0 ? 'equal' : `differ by ${scoreDifference.toExponential(1)}`),
+    cell('Case', name),
+    cell('Network', network),
+    cell('Input', inputDifference === 0 ? 'equal' : `differs by ${inputDifference}`),
+    cell(VALUES, scoreDifference === 0 ? 'equal' : `differ by ${scoreDifference.toExponential(1)}`),
     result,
   );
+  // A narrow page shows the table as a list, which it would be to screen readers then.
+  line.setAttribute('role', 'row');
   return line;
+}
+
+/**
+ * @param {string} column Shown beside the text where the page is too narrow for columns.
+ * @param {string} text
+ */
+function cell(column, text) {
+  const created = made('td', text);
+  created.dataset.column = column;
+  created.setAttribute('role', 'cell');
+  return created;
 }
 
 /**
@@ -98,6 +114,7 @@ function row({ name, network, ok, inputDifference, scoreDifference, message }) {
 function finish(passed, message, hint, report) {
   say(message);
   show('hint', hint);
+  element('verdict').setAttribute('aria-busy', 'false');
   element('verdict').classList.add(passed ? 'good' : 'bad');
   // JSON has no infinity: a case without figures gets null.
   element('report').textContent = JSON.stringify({ passed, message, hint, ...report }, null, 1);

@@ -5,12 +5,18 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.nio.file.Files;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 
 /**
- * Runs the golden cases through ResnetClassifier and its native library, with each model file.
+ * Runs the golden cases through ResnetClassifier and its native library, with each model file on
+ * each runtime that it is for.
  *
  * <p>Its argument is the folder of the bundle. It prints PASS, or the first case that differs and
  * where, and then exits with 1.
@@ -20,34 +26,63 @@ final class SelfTest {
         final String name;
         final String picture;
         final String input;
+
+        Case(String name, String picture, String input) {
+            this.name = name;
+            this.picture = picture;
+            this.input = input;
+        }
+    }
+
+    /** What one model file gave on one runtime, for each case. */
+    private static final class Recording {
+        final String model;
+        final String runtime;
+        final double tolerance;
+        final Answer[] answers;
+
+        Recording(String model, String runtime, double tolerance, Answer... answers) {
+            this.model = model;
+            this.runtime = runtime;
+            this.tolerance = tolerance;
+            this.answers = answers;
+        }
+    }
+
+    private static final class Answer {
         final String scores;
         final int top1;
         final boolean top1IsDecided;
 
-        Case(String name, String picture, String input, String scores, int top1,
-                boolean top1IsDecided) {
-            this.name = name;
-            this.picture = picture;
-            this.input = input;
+        Answer(String scores, int top1, boolean top1IsDecided) {
             this.scores = scores;
             this.top1 = top1;
             this.top1IsDecided = top1IsDecided;
         }
     }
 
-    private static final String[] MODELS = {
-{% for model in models %}
-        {{ model.file | js }},
-{% endfor %}
-    };
-    private static final double TOLERANCE = {{ network.tolerances[0] }};
     private static final boolean IS_INT8 = {{ "true" if network.artifact.precision == "int8" else "false" }};
+    private static final boolean HAS_CLASSES = {{ "true" if contract.has_classes else "false" }};
+    private static final boolean BATCH_IS_FREE = {{ "false" if contract.batch else "true" }};
+
+    /** Of each output every so manieth value is recorded. */
+    private static final int[] EVERY = { {{- outputs | map(attribute="every") | join(", ") -}} };
 
     private static final Case[] CASES = {
 {% for case in cases %}
-        new Case({{ case.name | js }}, {{ case.image_file | js }},
-                {{ case.tensor_file | js }}, {{ network.scores_file(case, runtimes[0]) | js }},
-                {{ network.answers[0][loop.index0].top1 }}, {{ "true" if network.top1_is_decided(0, loop.index0) else "false" }}),
+        new Case({{ case.name | js }}, {{ case.image_file | js }}, {{ case.tensor_file | js }}),
+{% endfor %}
+    };
+
+    private static final Recording[] RECORDINGS = {
+{% for model in models %}
+{% for runtime in model.runtimes %}
+{% set row = loop.index0 %}
+        new Recording({{ model.file | js }}, {{ words[runtime.kind] | js }}, {{ model.tolerances[row] }}
+{%- for case in cases %},
+                new Answer({{ model.scores_file(case, runtime) | js }}, {{ model.answers[row][loop.index0].top1 or 0 }}, {{ "true" if model.top1_is_decided(row, loop.index0) else "false" }})
+{%- endfor %}),
+{% endfor %}
 {% endfor %}
     };
 
@@ -55,100 +90,179 @@ final class SelfTest {
 
     /** Runs all cases in the folder args[0]. */
     public static void main(String[] args) {
-        if (args.length != 1) {
-            System.out.println("FAIL: name the folder of the bundle");
-            System.exit(1);
+        if (args.length != 1 || args[0].startsWith("-")) {
+            System.out.println("usage: SelfTest FOLDER_OF_THE_BUNDLE");
+            System.exit(args.length == 1 && args[0].equals("--help") ? 0 : 2);
         }
-        try {
-            System.out.println(run(new File(args[0])));
-        } catch (Different different) {
-            System.out.println("FAIL: " + different.getMessage());
-            System.exit(1);
-        } catch (IOException | RuntimeException error) {
-            System.out.println("FAIL: " + error.getMessage());
-            System.exit(1);
-        }
-    }
-
-    private static String run(File folder) throws IOException, Different {
-        double largest = 0;
-        String runtime = "";
-        for (String model : MODELS) {
-            try (ResnetClassifier classifier = ResnetClassifier.open(folder, model, 1)) {
-                runtime = classifier.runtime();
-                for (Case golden : CASES) {
-                    largest = Math.max(largest, check(classifier, folder, model, golden));
-                }
+        File folder = new File(args[0]);
+        boolean passed = false;
+        for (Recording recording : RECORDINGS) {
+            try (ResnetClassifier classifier = open(folder, recording)) {
+                System.out.println(run(classifier, folder, recording));
+                passed = true;
+            } catch (Absent absent) {
+                System.out.println(
+                        "not tested: " + recording.model + " with " + recording.runtime + ": "
+                                + absent.getMessage());
+            } catch (Different | IOException | RuntimeException error) {
+                System.out.println(
+                        "FAIL: " + recording.model + " with " + recording.runtime + ": "
+                                + error.getMessage());
+                System.exit(1);
             }
         }
-        return "PASS: " + MODELS.length + " model files x " + CASES.length
-                + " cases; inputs equal, scores differ by " + String.format(Locale.ROOT, "%.2g", largest)
-                + " of the largest score (at most " + String.format(Locale.ROOT, "%.2g", TOLERANCE)
-                + "), " + runtime;
+        if (!passed) {
+            System.out.println("FAIL: no runtime of this bundle is here");
+            System.exit(1);
+        }
     }
 
-    /** Returns the largest difference of the scores, as a share of the largest score. */
-    private static double check(ResnetClassifier classifier, File folder, String model, Case golden)
+    private static ResnetClassifier open(File folder, Recording recording)
+            throws IOException, Absent {
+        Options options =
+                new Options().threads(1).model(recording.model).runtime(recording.runtime);
+        try {
+            return ResnetClassifier.open(folder, options);
+        } catch (IllegalStateException missing) {
+            throw new Absent(missing.getMessage());
+        }
+    }
+
+    private static String run(ResnetClassifier classifier, File folder, Recording recording)
             throws IOException, Different {
-        String where = model + ", " + golden.name + ": ";
-        Picture picture = new Picture(read(folder, golden.picture));
-        byte[] expectedInput = read(folder, golden.input);
-        byte[] input = classifier.prepare(picture.rgb, picture.width, picture.height);
-        if (input.length != expectedInput.length) {
+        double largest = 0;
+        int decided = 0;
+        int classes = classifier.labels().size();
+        List<Picture> pictures = new ArrayList<>();
+        List<List<Prediction>> alone = new ArrayList<>();
+        for (int i = 0; i < CASES.length; i++) {
+            Answer answer = recording.answers[i];
+            Netpbm file = new Netpbm(read(folder, CASES[i].picture));
+            Picture picture = Picture.ofRgb(file.rgb, file.width, file.height);
+            String where = CASES[i].name + ": ";
+            compareInputs(where, classifier.prepare(picture), read(folder, CASES[i].input));
+            ByteBuffer recorded =
+                    ByteBuffer.wrap(read(folder, answer.scores)).order(ByteOrder.LITTLE_ENDIAN);
+            List<Output> outputs = classifier.outputs(picture);
+            for (int which = 0; which < outputs.size(); which++) {
+                largest = Math.max(
+                        largest,
+                        compare(where, outputs.get(which), EVERY[which], recorded.asFloatBuffer(),
+                                recording.tolerance));
+                int values = outputs.get(which).getValues().length;
+                recorded.position(
+                        recorded.position() + 4 * ((values + EVERY[which] - 1) / EVERY[which]));
+            }
+            if (recorded.hasRemaining()) {
+                throw new Different(where + "there are fewer values than are recorded");
+            }
+            checkTurned(where, classifier, file, outputs);
+            if (!HAS_CLASSES) {
+                continue;
+            }
+            List<Prediction> top = classifier.classify(picture, classes);
+            if (answer.top1IsDecided && top.get(0).getIndex() != answer.top1) {
+                throw new Different(where + "the best class is " + top.get(0).getIndex() + ", not "
+                        + answer.top1);
+            }
+            decided += answer.top1IsDecided ? 1 : 0;
+            pictures.add(picture);
+            alone.add(top);
+        }
+        if (HAS_CLASSES && BATCH_IS_FREE) {
+            checkTogether(classifier.classify(pictures, classes), alone, recording.tolerance);
+        }
+        return "PASS " + recording.model + ": " + CASES.length + " cases, inputs equal, "
+                + (HAS_CLASSES ? "scores" : "values") + " differ by "
+                + String.format(Locale.ROOT, "%.2g", largest) + " of the largest (at most "
+                + String.format(Locale.ROOT, "%.2g", recording.tolerance) + ")"
+                + (HAS_CLASSES ? ", " + decided + " decided classes equal" : "")
+                + (HAS_CLASSES && BATCH_IS_FREE ? ", the same as one batch" : "") + "; "
+                + classifier.runtime();
+    }
+
+    private static void compareInputs(String where, byte[] input, byte[] expected)
+            throws Different {
+        if (input.length != expected.length) {
             throw new Different(where + "the input has " + input.length + " bytes, not "
-                    + expectedInput.length);
+                    + expected.length);
         }
         for (int i = 0; i < input.length; i++) {
-            if (input[i] != expectedInput[i]) {
+            if (input[i] != expected[i]) {
                 throw new Different(where + "byte " + i + " of the input is " + (input[i] & 255)
-                        + ", not " + (expectedInput[i] & 255));
+                        + ", not " + (expected[i] & 255));
             }
         }
-        float[] scores = classifier.scores(picture.rgb, picture.width, picture.height);
-        double difference = compare(where, scores, read(folder, golden.scores));
-        List<Prediction> top = classifier.classify(picture.rgb, picture.width, picture.height, 1);
-        if (golden.top1IsDecided && top.get(0).getIndex() != golden.top1) {
-            throw new Different(where + "the best class is " + top.get(0).getIndex() + ", not "
-                    + golden.top1);
-        }
-        for (int degrees = 0; degrees < 360; degrees += 90) {
-            boolean lies = degrees % 180 != 0;
-            Prediction turned =
-                    classifier.classifyArgb(
-                            picture.stored(degrees), lies ? picture.height : picture.width,
-                            lies ? picture.width : picture.height, degrees, 1).get(0);
-            if (turned.getIndex() != top.get(0).getIndex()
-                    || turned.getScore() != top.get(0).getScore()) {
-                throw new Different(where + "stored as ARGB and to be turned by " + degrees
-                        + " degrees, the picture gives another score");
-            }
-        }
-        return difference;
     }
 
-    private static double compare(String where, float[] scores, byte[] recorded)
-            throws Different {
-        if (recorded.length != 4 * scores.length) {
-            throw new Different(where + "there are " + scores.length + " scores, not "
-                    + recorded.length / 4);
+    private static void checkTurned(
+            String where, ResnetClassifier classifier, Netpbm file, List<Output> upright)
+            throws IOException, Different {
+        for (int degrees = 0; degrees < 360; degrees += 90) {
+            boolean lies = degrees % 180 != 0;
+            Picture stored = Picture.ofArgb(
+                    file.stored(degrees), lies ? file.height : file.width,
+                    lies ? file.width : file.height, degrees);
+            float[] turned = classifier.outputs(stored).get(0).getValues();
+            if (!Arrays.equals(turned, upright.get(0).getValues())) {
+                throw new Different(where + "stored as ARGB and to be turned by " + degrees
+                        + " degrees, the picture gives other values");
+            }
         }
-        float[] expected = new float[scores.length];
-        ByteBuffer.wrap(recorded).order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer().get(expected);
+    }
+
+    /** Compares all scores of all pictures; a kernel may add in another order where it has more. */
+    private static void checkTogether(
+            List<List<Prediction>> together, List<List<Prediction>> alone, double tolerance)
+            throws Different {
+        for (int i = 0; i < alone.size(); i++) {
+            Map<Integer, Float> expected = new HashMap<>();
+            double scale = 0;
+            for (Prediction prediction : alone.get(i)) {
+                expected.put(prediction.getIndex(), prediction.getScore());
+                scale = Math.max(scale, Math.abs(prediction.getScore()));
+            }
+            for (Prediction prediction : together.get(i)) {
+                Float score = expected.remove(prediction.getIndex());
+                if (score == null
+                        || !(Math.abs(score - prediction.getScore()) <= 2 * tolerance * scale)) {
+                    throw new Different(CASES[i].name + ": in a batch class "
+                            + prediction.getIndex() + " has the score " + prediction.getScore()
+                            + ", alone " + score);
+                }
+            }
+            if (!expected.isEmpty()) {
+                throw new Different(CASES[i].name + ": a batch names fewer classes");
+            }
+        }
+    }
+
+    /** Returns the largest difference of an output, as a share of its largest recorded value. */
+    private static double compare(
+            String where, Output output, int every, FloatBuffer recorded, double tolerance)
+            throws Different {
+        float[] values = output.getValues();
+        if (recorded.remaining() < (values.length + every - 1) / every) {
+            throw new Different(where + output.getName() + " has more values than are recorded");
+        }
         double scale = 0;
         double largest = 0;
         int at = 0;
-        for (int i = 0; i < scores.length; i++) {
-            scale = Math.max(scale, Math.abs(expected[i]));
-            double difference = Math.abs((double) scores[i] - expected[i]);
+        for (int i = 0; i < values.length; i += every) {
+            double expected = recorded.get(i / every);
+            scale = Math.max(scale, Math.abs(expected));
+            double difference = Math.abs(values[i] - expected);
             if (!(difference <= largest)) {
                 largest = difference;
                 at = i;
             }
         }
-        if (!(largest <= TOLERANCE * scale)) {
-            throw new Different(where + "score " + at + " is " + scores[at] + ", not "
-                    + expected[at] + ": " + String.format(Locale.ROOT, "%.2g", largest / scale)
-                    + " of the largest score, and at most " + TOLERANCE + " is fine"
+        if (!(largest <= tolerance * scale)) {
+            String value = HAS_CLASSES ? "score " : output.getName() + " value ";
+            throw new Different(where + value + at + " is " + values[at] + ", not "
+                    + recorded.get(at / every) + ": "
+                    + String.format(Locale.ROOT, "%.2g", largest / scale)
+                    + " of the largest, and at most " + tolerance + " is fine"
                     + (IS_INT8 ? ". The input is right: this CPU's int8 arithmetic may be another"
                             + " than the recording one's; export a file for it with --target-isa"
                             : ""));
@@ -168,13 +282,22 @@ final class SelfTest {
         }
     }
 
+    /** The runtime is not on this machine. */
+    private static final class Absent extends Exception {
+        private static final long serialVersionUID = 1L;
+
+        Absent(String message) {
+            super(message);
+        }
+    }
+
     /** A binary PPM or PGM with three numbers in its head, as RGB. */
-    private static final class Picture {
+    private static final class Netpbm {
         final int width;
         final int height;
         final byte[] rgb;
 
-        Picture(byte[] file) {
+        Netpbm(byte[] file) {
             int[] numbers = new int[3];
             int at = 3;
             for (int i = 0; i < 3; i++, at++) {

@@ -6,9 +6,15 @@
 
 namespace resnet {
 
-inline constexpr const char *output_names[] = {
-{% for name in contract.output_names %}
-    {{ name | c_string }},
+{% for output in outputs %}
+{% if output.shape %}
+inline constexpr std::int64_t shape_{{ loop.index0 }}[] = { {{- output.shape | join(", ") }}};
+{% endif %}
+{% endfor %}
+
+inline constexpr OutputInfo outputs[] = {
+{% for output in outputs %}
+    OutputInfo{ {{- output.name | c_string }}, {{ "shape_%d" % loop.index0 if output.shape else "nullptr" }}, {{ output.shape | length }}, {{ output.size }}, {{ output.every }}},
 {% endfor %}
 };
 
@@ -67,8 +73,9 @@ inline constexpr Contract bundle_contract{
         /* deviation */ { {{- deviation }}},
     },
     /* input_name */ {{ contract.input_name | c_string }},
-    output_names,
-    /* output_count */ {{ contract.output_names | length }},
+    outputs,
+    /* output_count */ {{ outputs | length }},
+    /* classes_name */ {{ contract.output_names[1] | c_string if contract.k else "nullptr" }},
     OutputKind::{{ output_kind }},
     /* batch */ {{ contract.batch or 0 }},
     /* classes */ {{ contract.num_classes }},

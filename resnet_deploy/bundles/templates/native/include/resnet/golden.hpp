@@ -13,8 +13,8 @@ struct Case {
 };
 
 struct Answer {
-  const char *scores;  ///< little-endian float32
-  int top1;
+  const char *scores;  ///< little-endian float32, one output behind the other
+  int top1;  ///< 0 where there are no classes
   bool top1_is_decided;  ///< no difference within the tolerance can change the best class
 };
 

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -27,7 +28,8 @@ struct CallMemory {
   PrepareMemory prepare;
   Tensor tensor;
   std::vector<std::uint8_t> batch;    ///< the tensors of a batch, one behind the other
-  std::vector<float> scores;          ///< those of each picture, one behind the other
+  /// Of each output, the values of each picture one behind the other. The first has the scores.
+  std::vector<std::vector<float>> values;
   std::vector<std::int64_t> classes;  ///< of a top-K net
   std::vector<int> order;
   std::vector<Output> outputs;
@@ -97,8 +99,9 @@ class Network {
       try {
         runtime_ = detail::open_runtime(choice, contract.input_name, data, opening_shape(), options);
         name_ = std::string(runtime_->name()) + " " + runtime_->version();
+        if (!runtime_->notice().empty()) note(runtime_->notice());
       } catch (const Error &error) {
-        notice_ += (notice_.empty() ? "" : "; ") + std::string(error.what());
+        note(error.what());
         code = error.code();
       }
     }
@@ -110,7 +113,7 @@ class Network {
     if (!runtime_) throw Error(code, notice_);
   }
 
-  /// Fills memory.scores, and memory.classes of a top-K net, from memory.tensor: a picture of
+  /// Fills memory.values, and memory.classes of a top-K net, from memory.tensor: a picture of
   /// `width` x `height` pixels.
   ///
   /// Throws Error: the runtime can't run the network, or it gives NaN.
@@ -140,34 +143,49 @@ class Network {
 
   /// How many values the first output has for one picture.
   std::size_t score_count() const {
-    return static_cast<std::size_t>(contract_.k > 0 ? contract_.k : contract_.classes);
+    return contract_.outputs[0].size;
   }
 
   const std::string &runtime() const { return name_; }
   const std::string &notice() const { return notice_; }
 
  private:
+  void note(const std::string &line) { notice_ += (notice_.empty() ? "" : "; ") + line; }
+
   static Error not_finite(const std::string &which) {
     return Error(Code::runtime, "the network gives NaN or infinity for " + which);
   }
 
-  /// The first place in the batch with a score that is no number; behind the last if there is none.
+  /// The first place in the batch with a value that is no number; behind the last: there is none.
   std::size_t bad_place(const CallMemory &memory) const {
-    const auto bad = std::find_if(memory.scores.begin(), memory.scores.end(),
-                                  [](float score) { return !std::isfinite(score); });
-    return static_cast<std::size_t>(bad - memory.scores.begin()) / score_count();
+    std::size_t first = std::numeric_limits<std::size_t>::max();
+    for (std::size_t i = 0; i < contract_.output_count; ++i) {
+      const std::vector<float> &values = memory.values[i];
+      const auto bad = std::find_if(values.begin(), values.end(),
+                                    [](float value) { return !std::isfinite(value); });
+      first = std::min(first, static_cast<std::size_t>(bad - values.begin()) /
+                                  contract_.outputs[i].size);
+    }
+    return first;
   }
 
   void run_places(CallMemory &memory, int width, int height, std::size_t places) {
     if (!memory.request) memory.request = runtime_->request();
-    memory.scores.resize(places * score_count());
+    memory.values.resize(contract_.output_count);
     memory.outputs.clear();
-    memory.outputs.push_back({contract_.output_names[0], Element::float32, memory.scores.data(),
-                              memory.scores.size()});
-    if (contract_.output_kind == OutputKind::top_k) {
-      memory.classes.resize(memory.scores.size());
-      memory.outputs.push_back({contract_.output_names[1], Element::int64, memory.classes.data(),
-                                memory.classes.size()});
+    for (std::size_t i = 0; i < contract_.output_count; ++i) {
+      const OutputInfo &info = contract_.outputs[i];
+      std::vector<float> &values = memory.values[i];
+      values.resize(places * info.size);
+      // Some classifiers keep the 1x1 of their last pooling behind the classes.
+      const bool flat = contract_.classes > 0;
+      memory.outputs.push_back({info.name, flat ? nullptr : info.shape, flat ? 0 : info.rank,
+                                Element::float32, values.data(), values.size()});
+    }
+    if (contract_.classes_name != nullptr) {
+      memory.classes.resize(memory.values[0].size());
+      memory.outputs.push_back({contract_.classes_name, nullptr, 0, Element::int64,
+                                memory.classes.data(), memory.classes.size()});
     }
     Input input{memory.tensor.data(), memory.tensor.byte_count() * places,
                 is_float(contract_.preprocess.format) ? Element::float32 : Element::uint8,

@@ -24,12 +24,22 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "resnet/library.hpp"
 #include "resnet/runtime.hpp"
 #include "resnet/types.hpp"
+
+// An app on a phone has no libraries to look for but those that it is linked with.
+#if defined(__APPLE__)
+#include <TargetConditionals.h>
+#if TARGET_OS_IPHONE && !defined(RESNET_LINKED_ONNXRUNTIME)
+#define RESNET_LINKED_ONNXRUNTIME
+#endif
+#endif
 
 namespace resnet {
 namespace detail {
@@ -153,6 +163,23 @@ inline Ort::SessionOptions session_options(const RuntimeChoice &choice, const Op
   return made;
 }
 
+/// The same with the XNNPACK provider, whose threads are its own: ONNX Runtime's documentation wants
+/// one thread of the session's, which does not spin, beside them.
+///
+/// Throws Ort::Exception: the library was built without it.
+inline Ort::SessionOptions xnnpack_session_options(const RuntimeChoice &choice,
+                                                   const Options &options) {
+  Ort::SessionOptions made = session_options(choice, options);
+  const int threads = threads_of(choice, options);
+  const int own = threads != 0 ? threads : static_cast<int>(std::thread::hardware_concurrency());
+  made.SetIntraOpNumThreads(1);
+  made.AddConfigEntry("session.intra_op.allow_spinning", "0");
+  std::unordered_map<std::string, std::string> provider;
+  provider["intra_op_num_threads"] = std::to_string(std::max(own, 1));
+  made.AppendExecutionProvider("XNNPACK", provider);
+  return made;
+}
+
 inline Ort::Env quiet_environment() {
   Ort::Env made(ORT_LOGGING_LEVEL_FATAL, "resnet");
   made.DisableTelemetryEvents();  // nothing is sent anywhere
@@ -188,6 +215,7 @@ class OnnxRuntime final : public Runtime {
   std::unique_ptr<Request> request() override { return std::make_unique<Bound>(session_); }
   const char *name() const override { return title(RuntimeKind::onnxruntime); }
   const char *version() const override { return detail::onnxruntime_base()->GetVersionString(); }
+  std::string notice() const override { return session_.notice; }
 
  private:
   struct Session {
@@ -196,8 +224,7 @@ class OnnxRuntime final : public Runtime {
         : input_name((detail::init_onnxruntime(choice), input)) {
       try {
         environment = detail::quiet_environment();
-        handle = Ort::Session(environment, model.data(), model.size(),
-                              detail::session_options(choice, options));
+        open(choice, model, options);
         cpu = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault);
         const Ort::AllocatorWithDefaultOptions allocator;
         for (std::size_t i = 0; i < handle.GetOutputCount(); ++i) {
@@ -210,12 +237,31 @@ class OnnxRuntime final : public Runtime {
       }
     }
 
+    /// Where XNNPACK is asked for and can't be had, the session is one without.
+    void open(const RuntimeChoice &choice, std::string_view model, const Options &options) {
+      if (options.xnnpack) {
+        try {
+          handle = Ort::Session(environment, model.data(), model.size(),
+                                detail::xnnpack_session_options(choice, options));
+          return;
+        } catch (const Ort::Exception &error) {
+          notice = std::string("XNNPACK can't be used, and ONNX Runtime ") +
+                   detail::onnxruntime_base()->GetVersionString() +
+                   " runs without it: " + error.what();
+          notice.erase(notice.find_last_not_of(' ') + 1);
+        }
+      }
+      handle = Ort::Session(environment, model.data(), model.size(),
+                            detail::session_options(choice, options));
+    }
+
     std::string input_name;  // first: without the API even empty handles can't be freed
     Ort::Env environment{nullptr};
     Ort::Session handle{nullptr};
     Ort::MemoryInfo cpu{nullptr};
     std::vector<std::string> output_names;
     std::vector<std::vector<std::int64_t>> output_shapes;
+    std::string notice;
   };
 
   /// A binding of the session to the caller's memory.
@@ -250,40 +296,46 @@ class OnnxRuntime final : public Runtime {
       binding_.BindInput(session_.input_name.c_str(), input_value_);
       output_values_.clear();
       for (std::size_t i = 0; i < count; ++i) {
-        const std::vector<std::int64_t> shape = shape_of(outputs[i], input.shape[0]);
+        set_shape(outputs[i], input.shape[0]);
         output_values_.push_back(Ort::Value::CreateTensor(
             session_.cpu, outputs[i].data, outputs[i].count * detail::size_of(outputs[i].element),
-            shape.data(), shape.size(), detail::onnx_type(outputs[i].element)));
+            shape_.data(), shape_.size(), detail::onnx_type(outputs[i].element)));
         binding_.BindOutput(outputs[i].name, output_values_.back());
       }
       outputs_.assign(outputs, outputs + count);
       input_ = input;
     }
 
-    /// The shape that the file gives an output; what it leaves open follows from the count.
-    std::vector<std::int64_t> shape_of(const Output &output, std::int64_t batch) const {
+    /// Sets shape_ to what an output must have, or else to what the file says of it; what that leaves
+    /// open follows from the count.
+    void set_shape(const Output &output, std::int64_t batch) {
+      if (output.shape != nullptr) {
+        shape_.assign(output.shape, output.shape + output.rank);
+        shape_.insert(shape_.begin(), batch);
+        return;
+      }
       const auto found =
           std::find(session_.output_names.begin(), session_.output_names.end(), output.name);
       if (found == session_.output_names.end()) {
         throw Error(Code::bad_bundle, std::string("the model has no output ") + output.name);
       }
-      const auto place = static_cast<std::size_t>(found - session_.output_names.begin());
-      std::vector<std::int64_t> shape = session_.output_shapes[place];
-      shape.resize(std::max<std::size_t>(shape.size(), 2), -1);
-      shape[0] = batch;
+      shape_ = session_.output_shapes[static_cast<std::size_t>(
+          found - session_.output_names.begin())];
+      shape_.resize(std::max<std::size_t>(shape_.size(), 2), -1);
+      shape_[0] = batch;
       auto left = static_cast<std::int64_t>(output.count) / std::max<std::int64_t>(batch, 1);
-      for (std::size_t i = 1; i < shape.size(); ++i) {
-        if (shape[i] > 0) left /= shape[i];
+      for (std::size_t i = 1; i < shape_.size(); ++i) {
+        if (shape_[i] > 0) left /= shape_[i];
       }
-      for (std::size_t i = 1; i < shape.size(); ++i) {
-        if (shape[i] <= 0) shape[i] = std::exchange(left, 1);
+      for (std::size_t i = 1; i < shape_.size(); ++i) {
+        if (shape_[i] <= 0) shape_[i] = std::exchange(left, 1);
       }
-      return shape;
     }
 
     Session &session_;
     Input input_{nullptr, 0, Element::float32, {}};
     std::vector<Output> outputs_;
+    std::vector<std::int64_t> shape_;  // kept for its memory
     Ort::Value input_value_{nullptr};
     std::vector<Ort::Value> output_values_;
     Ort::IoBinding binding_{nullptr};

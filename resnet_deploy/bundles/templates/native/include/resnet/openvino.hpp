@@ -6,10 +6,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "resnet/library.hpp"
@@ -81,6 +83,18 @@ constexpr std::int32_t openvino_element(Element element) {
                                      : RESNET_ELEMENT_INT64;
 }
 
+/// Throws Error: the host does not tell its CPUs, for which OpenVINO 2026.4 would look without end.
+inline void check_told_cpus() {
+#ifdef __linux__
+  std::error_code ignored;
+  for (const char *place : {"/proc/cpuinfo", "/sys/devices/system/cpu/cpu0"}) {
+    if (std::filesystem::exists(place, ignored)) return;
+  }
+  throw Error(Code::no_runtime,
+              "OpenVINO can't tell the CPUs of this host: mount /proc or /sys where it runs");
+#endif
+}
+
 }  // namespace detail
 
 /// One model that OpenVINO compiled for its CPU device.
@@ -88,7 +102,9 @@ class OpenVino final : public Runtime {
  public:
   /// Throws Error: OpenVINO is missing or too old, or refuses the model or a property.
   OpenVino(const RuntimeChoice &choice, std::string_view model, const Shape &shape,
-           const Options &options) {
+           const Options &options)
+      : xnnpack_(options.xnnpack) {
+    detail::check_told_cpus();
     const resnet_openvino_table &table = detail::openvino_table();
     detail::check_release(choice, table.version);
     std::vector<const char *> keys, values;
@@ -106,6 +122,9 @@ class OpenVino final : public Runtime {
   std::unique_ptr<Request> request() override { return std::make_unique<Called>(model_.get()); }
   const char *name() const override { return title(RuntimeKind::openvino); }
   const char *version() const override { return detail::openvino_table().version; }
+  std::string notice() const override {
+    return xnnpack_ ? "XNNPACK is ONNX Runtime's, and OpenVINO runs without it" : "";
+  }
 
  private:
   struct Close {
@@ -127,8 +146,8 @@ class OpenVino final : public Runtime {
       outputs_.clear();
       for (std::size_t i = 0; i < output_count; ++i) {
         const Output &output = outputs[i];
-        outputs_.push_back({output.name, detail::openvino_element(output.element), output.data,
-                            output.count});
+        outputs_.push_back({output.name, output.shape, output.rank,
+                            detail::openvino_element(output.element), output.data, output.count});
       }
       detail::OpenVinoMessage said;
       if (detail::openvino_table().run(request_.get(), input.data,
@@ -143,6 +162,7 @@ class OpenVino final : public Runtime {
     std::vector<resnet_openvino_output> outputs_;
   };
 
+  const bool xnnpack_;
   std::unique_ptr<resnet_openvino_model, Close> model_;
 };
 

@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-enum { RESNET_OPENVINO_TABLE = 1 }; /* changes whenever something below does */
+enum { RESNET_OPENVINO_TABLE = 2 }; /* changes whenever something below does */
 
 enum { RESNET_ELEMENT_FLOAT32 = 0, RESNET_ELEMENT_UINT8 = 1, RESNET_ELEMENT_INT64 = 2 };
 
@@ -20,6 +20,8 @@ typedef struct resnet_openvino_request resnet_openvino_request;
 
 typedef struct resnet_openvino_output {
   const char *name;
+  const int64_t *shape; /* for one picture; NULL: only the count is known */
+  size_t rank;
   int32_t element;
   void *data;
   size_t count;

@@ -44,10 +44,15 @@ struct PrepareMemory {
   std::vector<std::uint8_t> pixels;  ///< what the network sees of it
 };
 
+/// The most pixels of a picture, in a file, handed in or resized, as in Python.
+constexpr std::int64_t max_pixels = 178956970;
+
 namespace detail {
 
-/// Pillow takes a larger picture for an attack; only a very elongated one becomes so large.
-constexpr std::int64_t max_pixels = 89478485;
+/// Whether a picture of this size, each side of 32 bits, has more than max_pixels.
+constexpr bool is_too_large(std::int64_t width, std::int64_t height) {
+  return width > 0 && height > max_pixels / width;
+}
 
 inline std::string size_of(const Picture &picture) {
   return std::to_string(picture.width) + "x" + std::to_string(picture.height);
@@ -57,6 +62,10 @@ inline Pixels checked(const Picture &picture) {
   if (picture.rgb == nullptr) throw Error(Code::bad_argument, "the picture's pixels are null");
   if (picture.width < 1 || picture.height < 1) {
     throw Error(Code::bad_image, "a picture of " + size_of(picture) + " pixels has no content");
+  }
+  if (is_too_large(picture.width, picture.height)) {
+    throw Error(Code::bad_image, "a picture of " + size_of(picture) + " has more than " +
+                                     std::to_string(max_pixels) + " pixels: make it smaller");
   }
   // Where addresses have 32 bits, three bytes for each pixel of a row may be too many.
   if (static_cast<std::size_t>(picture.width) > picture.size / 3) {

@@ -22,6 +22,7 @@ struct Options {
   bool spin = true;     ///< idle threads of ONNX Runtime may wait actively; false: they sleep
   std::string model;    ///< which of the bundle's model files; empty: the first
   std::string runtime;  ///< "onnxruntime" or "openvino"; empty: the bundle's first that works here
+  bool xnnpack = false;  ///< ONNX Runtime's XNNPACK provider, where the library has it
 };
 
 enum class Element { float32, uint8, int64 };
@@ -40,6 +41,8 @@ struct Input {
 /// One output of a run, filled in the caller's memory: `count` values of all pictures together.
 struct Output {
   const char *name;
+  const std::int64_t *shape;  ///< for one picture; nullptr: only the count is known
+  std::size_t rank;
   Element element;  ///< float32 or int64
   void *data;
   std::size_t count;
@@ -62,6 +65,9 @@ class Runtime {
   virtual std::unique_ptr<Request> request() = 0;
   virtual const char *name() const = 0;     ///< such as "ONNX Runtime"
   virtual const char *version() const = 0;  ///< such as "1.22.0"
+
+  /// What was asked for and can't be had, in one line; empty: nothing.
+  virtual std::string notice() const = 0;
 };
 
 /// Returns the word for a runtime that Options and the command line take.

@@ -29,7 +29,16 @@ constexpr bool is_float(Format format) {
   return format == Format::float_nchw || format == Format::float_nhwc;
 }
 
-enum class OutputKind { logits, softmax, top_k };
+enum class OutputKind { logits, softmax, top_k, embedding, features };
+
+/// One float32 output of the network for one picture.
+struct OutputInfo {
+  const char *name;
+  const std::int64_t *shape;  ///< without the batch; of a classifier {classes}
+  std::size_t rank;
+  std::size_t size;   ///< how many values it has
+  std::size_t every;  ///< of so many of these, in C order, one is recorded in a golden case
+};
 
 /// From a picture to the input: it is resized to an area of `rows` x `columns` as `mode` says, the
 /// `height` x `width` pixels in the centre are kept, and grey levels x become the floats
@@ -85,13 +94,14 @@ struct Contract {
   const char *name;
   Preprocess preprocess;
   const char *input_name;
-  const char *const *output_names;
+  const OutputInfo *outputs;
   std::size_t output_count;
+  const char *classes_name;  ///< of a top-K net's int64 output, else nullptr
   OutputKind output_kind;
   int batch;  ///< 0: any number of pictures
-  int classes;
+  int classes;  ///< 0: it gives features or an embedding
   int k;  ///< how many classes a top-K net names, else 0
-  const char *labels_file;
+  const char *labels_file;  ///< empty where there are no classes
   const Model *models;
   std::size_t model_count;
   const RuntimeChoice *runtimes;  ///< tried in this order

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -78,11 +80,14 @@ resnet_classifier *classifier_of(jlong handle) {
   return reinterpret_cast<resnet_classifier *>(static_cast<std::intptr_t>(handle));
 }
 
-resnet_options options_of(jint threads, const char *model) {
+resnet_options options_of(const Bytes &model, jint threads, jboolean spin, jboolean xnnpack,
+                          const Bytes &runtime) {
   resnet_options options{};
   options.threads = threads;
-  options.spin = 0;  // threads that wait actively would empty the battery
-  options.model = model;
+  options.spin = spin == JNI_TRUE ? 1 : 0;
+  options.model = model.text();
+  options.runtime = runtime.text();
+  options.xnnpack = xnnpack == JNI_TRUE ? 1 : 0;
   return options;
 }
 
@@ -91,22 +96,11 @@ void keep_handle(JNIEnv *env, jlongArray handle, resnet_classifier *made) {
   env->SetLongArrayRegion(handle, 0, 1, &value);
 }
 
-jint name_best(JNIEnv *env, jlong handle, const std::uint8_t *rgb, std::size_t size, jint width,
-               jint height, jintArray index, jfloatArray score, jfloatArray probability) {
-  const jsize k = env->GetArrayLength(index);
-  std::vector<resnet_prediction> top(static_cast<std::size_t>(k));
-  std::int32_t found = 0;
-  const std::int32_t code = resnet_classify(classifier_of(handle), rgb, size, width, height, 0, k,
-                                            top.data(), &found);
-  if (code != RESNET_OK) return code;
-  for (jsize place = 0; place < found; ++place) {
-    const resnet_prediction &prediction = top[static_cast<std::size_t>(place)];
-    const jint number = prediction.index;
-    env->SetIntArrayRegion(index, place, 1, &number);
-    env->SetFloatArrayRegion(score, place, 1, &prediction.score);
-    env->SetFloatArrayRegion(probability, place, 1, &prediction.probability);
-  }
-  return found;
+// The integers of a short array.
+std::vector<jint> integers(JNIEnv *env, jintArray array) {
+  std::vector<jint> values(static_cast<std::size_t>(env->GetArrayLength(array)));
+  env->GetIntArrayRegion(array, 0, static_cast<jsize>(values.size()), values.data());
+  return values;
 }
 
 // Calls get(values, how many fit, how many are needed), again where too few fit.
@@ -122,11 +116,10 @@ std::int32_t fill(std::vector<Value> &values, Get get) {
   return code;
 }
 
-// The RGB bytes of 0xAARRGGBB pixels, turned clockwise by a multiple of 90 degrees. Java has
-// checked that there are width * height of them.
-std::vector<std::uint8_t> upright(const jint *pixels, std::size_t width, std::size_t height,
-                                  jint degrees) {
-  std::vector<std::uint8_t> rgb(width * height * 3);
+// Writes the RGB bytes of 0xAARRGGBB pixels, turned clockwise by a multiple of 90 degrees. Java has
+// checked that there are width * height of them, and made room for three bytes each.
+void turn_upright(const jint *pixels, std::size_t width, std::size_t height, jint degrees,
+                  jbyte *rgb) {
   for (std::size_t y = 0; y < height; ++y) {
     for (std::size_t x = 0; x < width; ++x) {
       std::size_t place = y * width + x;
@@ -134,12 +127,11 @@ std::vector<std::uint8_t> upright(const jint *pixels, std::size_t width, std::si
       if (degrees == 180) place = (height - 1 - y) * width + (width - 1 - x);
       if (degrees == 270) place = (width - 1 - x) * height + y;
       const auto pixel = static_cast<std::uint32_t>(pixels[y * width + x]);
-      rgb[place * 3] = static_cast<std::uint8_t>(pixel >> 16);
-      rgb[place * 3 + 1] = static_cast<std::uint8_t>(pixel >> 8);
-      rgb[place * 3 + 2] = static_cast<std::uint8_t>(pixel);
+      rgb[place * 3] = static_cast<jbyte>(pixel >> 16);
+      rgb[place * 3 + 1] = static_cast<jbyte>(pixel >> 8);
+      rgb[place * 3 + 2] = static_cast<jbyte>(pixel);
     }
   }
-  return rgb;
 }
 
 }  // namespace
@@ -147,12 +139,13 @@ std::vector<std::uint8_t> upright(const jint *pixels, std::size_t width, std::si
 extern "C" {
 
 JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeOpen(
-    JNIEnv *env, jclass, jbyteArray folder, jbyteArray model, jint threads, jlongArray handle,
-    jobjectArray message) {
+    JNIEnv *env, jclass, jbyteArray folder, jbyteArray model, jint threads, jboolean spin,
+    jboolean xnnpack, jbyteArray runtime, jlongArray handle, jobjectArray message) {
   return guarded(env, message, [&] {
     const Bytes folder_text(env, folder);
     const Bytes model_text(env, model);
-    const resnet_options options = options_of(threads, model_text.text());
+    const Bytes runtime_text(env, runtime);
+    const resnet_options options = options_of(model_text, threads, spin, xnnpack, runtime_text);
     resnet_classifier *made = nullptr;
     const std::int32_t code = resnet_open(folder_text.text(), &options, &made);
     keep_handle(env, handle, made);
@@ -161,12 +154,14 @@ JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeOpen(
 }
 
 JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeOpenMemory(
-    JNIEnv *env, jclass, jbyteArray model, jbyteArray labels, jint threads, jlongArray handle,
-    jobjectArray message) {
+    JNIEnv *env, jclass, jbyteArray model, jbyteArray labels, jint threads, jboolean spin,
+    jboolean xnnpack, jbyteArray runtime, jlongArray handle, jobjectArray message) {
   return guarded(env, message, [&] {
     const Bytes model_bytes(env, model);
     const Bytes labels_bytes(env, labels);
-    const resnet_options options = options_of(threads, nullptr);
+    const Bytes runtime_text(env, runtime);
+    const resnet_options options =
+        options_of(Bytes(env, nullptr), threads, spin, xnnpack, runtime_text);
     resnet_classifier *made = nullptr;
     const std::int32_t code =
         resnet_open_memory(model_bytes.data(), model_bytes.size(), labels_bytes.text(),
@@ -202,34 +197,58 @@ JNIEXPORT jbyteArray JNICALL Java_resnetdeploy_ResnetClassifier_nativeNotice(JNI
   return bytes_of(env, resnet_notice(classifier_of(handle)));
 }
 
-JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeClassify(
-    JNIEnv *env, jclass, jlong handle, jbyteArray rgb, jint width, jint height, jintArray index,
-    jfloatArray score, jfloatArray probability, jobjectArray message) {
-  return guarded(env, message, [&] {
-    const Bytes picture(env, rgb);
-    return name_best(env, handle, picture.data(), picture.size(), width, height, index, score,
-                     probability);
-  });
+// An exception of Java is pending where there is no memory: that is all that can go wrong.
+JNIEXPORT void JNICALL Java_resnetdeploy_ResnetClassifier_nativeUpright(JNIEnv *env, jclass,
+                                                                        jintArray argb, jint width,
+                                                                        jint height, jint degrees,
+                                                                        jbyteArray rgb) {
+  jint *pixels = env->GetIntArrayElements(argb, nullptr);
+  if (pixels == nullptr) return;
+  if (jbyte *made = env->GetByteArrayElements(rgb, nullptr)) {
+    turn_upright(pixels, static_cast<std::size_t>(width), static_cast<std::size_t>(height), degrees,
+                 made);
+    env->ReleaseByteArrayElements(rgb, made, 0);
+  }
+  env->ReleaseIntArrayElements(argb, pixels, JNI_ABORT);
 }
 
-JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeClassifyArgb(
-    JNIEnv *env, jclass, jlong handle, jintArray argb, jint width, jint height, jint degrees,
-    jintArray index, jfloatArray score, jfloatArray probability, jobjectArray message) {
+JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeClassify(
+    JNIEnv *env, jclass, jlong handle, jobjectArray rgb, jintArray width, jintArray height,
+    jint each, jintArray index, jfloatArray score, jfloatArray probability,
+    jobjectArray message) {
   return guarded(env, message, [&] {
-    jint *pixels = env->GetIntArrayElements(argb, nullptr);
-    if (pixels == nullptr) throw std::bad_alloc();
-    std::vector<std::uint8_t> rgb;
-    try {
-      rgb = upright(pixels, static_cast<std::size_t>(width), static_cast<std::size_t>(height),
-                    degrees);
-    } catch (...) {
-      env->ReleaseIntArrayElements(argb, pixels, JNI_ABORT);
-      throw;
+    const std::vector<jint> widths = integers(env, width), heights = integers(env, height);
+    const std::size_t count = widths.size();
+    // A reference to each picture, besides the 16 that there is room for.
+    if (env->EnsureLocalCapacity(static_cast<jint>(count) + 16) != JNI_OK) throw std::bad_alloc();
+    std::vector<std::unique_ptr<const Bytes>> kept;
+    std::vector<resnet_picture> pictures;
+    for (std::size_t i = 0; i < count; ++i) {
+      auto array = static_cast<jbyteArray>(env->GetObjectArrayElement(rgb, static_cast<jsize>(i)));
+      kept.push_back(std::make_unique<const Bytes>(env, array));
+      pictures.push_back({kept.back()->data(), kept.back()->size(), widths[i], heights[i], 0});
     }
-    env->ReleaseIntArrayElements(argb, pixels, JNI_ABORT);
-    const bool lies = degrees == 90 || degrees == 270;
-    return name_best(env, handle, rgb.data(), rgb.size(), lies ? height : width,
-                     lies ? width : height, index, score, probability);
+    std::vector<resnet_prediction> top(count * static_cast<std::size_t>(each));
+    std::int32_t found = 0;
+    // A file whose batch is fixed takes one picture, but no list of them.
+    const std::int32_t code =
+        count == 1 ? resnet_classify(classifier_of(handle), pictures[0].rgb, pictures[0].size,
+                                     widths[0], heights[0], 0, each, top.data(), &found)
+                   : resnet_classify_batch(classifier_of(handle), pictures.data(), count, each,
+                                           top.data(), &found);
+    if (code != RESNET_OK) return code;
+    std::vector<jint> indices;
+    std::vector<jfloat> scores, probabilities;
+    for (const resnet_prediction &prediction : top) {
+      indices.push_back(prediction.index);
+      scores.push_back(prediction.score);
+      probabilities.push_back(prediction.probability);
+    }
+    const auto places = static_cast<jsize>(top.size());
+    env->SetIntArrayRegion(index, 0, places, indices.data());
+    env->SetFloatArrayRegion(score, 0, places, scores.data());
+    env->SetFloatArrayRegion(probability, 0, places, probabilities.data());
+    return found;
   });
 }
 
@@ -249,22 +268,63 @@ JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativePrepare(
   });
 }
 
-JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeScores(
+JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeOutputCount(JNIEnv *, jclass,
+                                                                            jlong handle) {
+  return resnet_output_count(classifier_of(handle));
+}
+
+JNIEXPORT jbyteArray JNICALL Java_resnetdeploy_ResnetClassifier_nativeOutputName(JNIEnv *env,
+                                                                                 jclass,
+                                                                                 jlong handle,
+                                                                                 jint index) {
+  return bytes_of(env, resnet_output_name(classifier_of(handle), index));
+}
+
+JNIEXPORT jlongArray JNICALL Java_resnetdeploy_ResnetClassifier_nativeOutputShape(JNIEnv *env,
+                                                                                  jclass,
+                                                                                  jlong handle,
+                                                                                  jint index) {
+  std::int64_t shape[8];  // feature maps have three dimensions
+  std::size_t rank = 0;
+  const bool known = resnet_output_shape(classifier_of(handle), index, shape, std::size(shape),
+                                         &rank) == RESNET_OK;
+  const auto length = static_cast<jsize>(known ? rank : 0);
+  jlongArray made = env->NewLongArray(length);
+  if (made == nullptr) return nullptr;
+  for (jsize i = 0; i < length; ++i) {
+    const jlong size = shape[i];
+    env->SetLongArrayRegion(made, i, 1, &size);
+  }
+  return made;
+}
+
+JNIEXPORT jint JNICALL Java_resnetdeploy_ResnetClassifier_nativeOutputs(
     JNIEnv *env, jclass, jlong handle, jbyteArray rgb, jint width, jint height,
-    jobjectArray scores, jobjectArray message) {
+    jobjectArray values, jobjectArray message) {
   return guarded(env, message, [&] {
     const Bytes picture(env, rgb);
-    std::vector<float> values;
-    const std::int32_t code = fill(values, [&](float *to, std::size_t capacity, std::size_t *needed) {
-      return resnet_scores(classifier_of(handle), picture.data(), picture.size(), width, height, 0,
-                           to, capacity, needed);
-    });
+    const jsize count = env->GetArrayLength(values);
+    std::vector<std::vector<float>> made;
+    std::vector<float *> places;
+    std::vector<std::size_t> sizes;
+    const auto array = [&](jsize i) {
+      return static_cast<jfloatArray>(env->GetObjectArrayElement(values, i));
+    };
+    for (jsize i = 0; i < count; ++i) {
+      made.emplace_back(static_cast<std::size_t>(env->GetArrayLength(array(i))));
+    }
+    for (std::vector<float> &output : made) {
+      places.push_back(output.data());
+      sizes.push_back(output.size());
+    }
+    const std::int32_t code =
+        resnet_outputs(classifier_of(handle), picture.data(), picture.size(), width, height, 0,
+                       places.data(), sizes.data(), count);
     if (code != RESNET_OK) return code;
-    const auto count = static_cast<jsize>(values.size());
-    jfloatArray made = env->NewFloatArray(count);
-    if (made == nullptr) return static_cast<std::int32_t>(RESNET_NO_MEMORY);
-    env->SetFloatArrayRegion(made, 0, count, values.data());
-    env->SetObjectArrayElement(scores, 0, made);
+    for (jsize i = 0; i < count; ++i) {
+      const std::vector<float> &output = made[static_cast<std::size_t>(i)];
+      env->SetFloatArrayRegion(array(i), 0, static_cast<jsize>(output.size()), output.data());
+    }
     return code;
   });
 }

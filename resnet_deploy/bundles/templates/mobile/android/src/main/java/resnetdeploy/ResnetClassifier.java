@@ -5,18 +5,19 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.charset.Charset;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
-import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /**
- * Names what a picture shows.
+ * Names what a picture shows, or gives what the network makes of it.
  *
- * <p>Any number of threads may use one classifier at once; {@link #close} waits for them. A picture
- * that can't be used throws IllegalArgumentException, a missing or damaged model IOException, and a
- * closed classifier or a failure of ONNX Runtime IllegalStateException.
+ * <p>Any number of threads may use one classifier at once; {@link #close} waits for them. Its
+ * memory is not the JVM's: one that is never closed is never freed. A picture or a setting that
+ * can't be used throws IllegalArgumentException, a missing or damaged model IOException, a missing
+ * or too old runtime IllegalStateException, as do a closed classifier and a failing runtime.
  */
 public final class ResnetClassifier implements AutoCloseable {
     private static final Charset UTF_8 = Charset.forName("UTF-8");
@@ -27,138 +28,171 @@ public final class ResnetClassifier implements AutoCloseable {
     private static final int BAD_BUNDLE = -3;
     private static final int NO_MEMORY = -6;
 
+    // Native code holds all of them at once, and older releases of Android know 512 references.
+    private static final int MOST_PICTURES = 256;
+
     static {
         System.loadLibrary("resnet_classifier_jni");
     }
 
     private final ReadWriteLock lock = new ReentrantReadWriteLock();
-    private final String[] labels;
+    private final String runtime;
+    private final String notice;
+    private String[] labels = {};
     private long handle;
 
     private ResnetClassifier(long handle) {
         this.handle = handle;
-        labels = new String[nativeClassCount(handle)];
-    }
-
-    private static ResnetClassifier of(long handle) {
-        ResnetClassifier made = new ResnetClassifier(handle);
         try {
-            for (int index = 0; index < made.labels.length; index++) {
-                made.labels[index] = new String(nativeLabel(handle, index), UTF_8);
+            runtime = text(nativeRuntime(handle));
+            notice = text(nativeNotice(handle));
+            labels = new String[nativeClassCount(handle)];
+            for (int index = 0; index < labels.length; index++) {
+                labels[index] = text(nativeLabel(handle, index));
             }
         } catch (RuntimeException | Error failure) {
-            made.close();
+            nativeClose(handle);
             throw failure;
         }
-        return made;
     }
 
     /**
      * Opens a model from memory, as it comes out of an app's assets.
      *
      * @param model the bytes of model.onnx or model.ort
-     * @param labels the bytes of labels.txt
-     * @param threads of one call; 0: as many as there are cores
+     * @param labels the bytes of labels.txt; null where the network names no classes
      * @throws IOException the bytes are not those of this bundle
      */
-    public static ResnetClassifier open(byte[] model, byte[] labels, int threads)
+    public static ResnetClassifier open(byte[] model, byte[] labels, Options options)
             throws IOException {
-        if (model == null || labels == null) {
-            throw new IllegalArgumentException("a model and its labels are needed, not null");
-        }
+        need(model, "a model");
+        need(options, "a set of options");
         long[] handle = new long[1];
         byte[][] message = new byte[1][];
-        check(nativeOpenMemory(model, labels, threads, handle, message), message);
-        return of(handle[0]);
+        check(
+                nativeOpenMemory(
+                        model, labels == null ? new byte[0] : labels, options.threads,
+                        options.spin, options.xnnpack, cString(options.runtime), handle, message),
+                message);
+        return new ResnetClassifier(handle[0]);
     }
 
     /**
-     * Opens a model file in a folder that holds labels.txt as well.
+     * Opens a model file in a folder that holds labels.txt as well, if there is one.
      *
-     * @param model its name, such as model.ort; null: model.onnx
-     * @param threads of one call; 0: as many as there are cores
      * @throws IOException a file is missing, damaged, or of another bundle
      */
-    public static ResnetClassifier open(File folder, String model, int threads)
-            throws IOException {
+    public static ResnetClassifier open(File folder, Options options) throws IOException {
+        need(folder, "a folder");
+        need(options, "a set of options");
         long[] handle = new long[1];
         byte[][] message = new byte[1][];
-        byte[] name = model == null ? null : cString(model);
-        check(nativeOpen(cString(folder.getPath()), name, threads, handle, message), message);
-        return of(handle[0]);
+        check(
+                nativeOpen(
+                        cString(folder.getPath()), cString(options.model), options.threads,
+                        options.spin, options.xnnpack, cString(options.runtime), handle, message),
+                message);
+        return new ResnetClassifier(handle[0]);
     }
 
-    /**
-     * Names the k best classes of a picture, best first.
-     *
-     * @param rgb width * height * 3 bytes: red, green, blue, row by row from the top left
-     */
-    public List<Prediction> classify(byte[] rgb, int width, int height, int k) throws IOException {
-        if (rgb == null) {
-            throw new IllegalArgumentException("a picture is needed, not null");
-        }
-        Best best = new Best(k);
-        byte[][] message = new byte[1][];
-        return withHandle(
-                open ->
-                        best.named(
-                                nativeClassify(
-                                        open, rgb, width, height, best.index, best.score,
-                                        best.probability, message),
-                                message));
+    /** The runtime that this classifier runs on, such as "ONNX Runtime 1.22.0". */
+    public String runtime() {
+        return runtime;
     }
 
-    /**
-     * Names the k best classes of a picture, best first.
-     *
-     * @param argb width * height pixels as Bitmap.getPixels gives them; alpha is ignored
-     * @param width of the picture as it is stored, before it is turned
-     * @param height of the picture as it is stored, before it is turned
-     * @param rotationDegrees how far to turn it clockwise until it is upright: 0, 90, 180 or 270,
-     *     as CameraX and EXIF say
-     */
-    public List<Prediction> classifyArgb(
-            int[] argb, int width, int height, int rotationDegrees, int k) throws IOException {
-        if (argb == null || width < 1 || height < 1 || argb.length < (long) width * height) {
-            throw new IllegalArgumentException(
-                    "a picture of " + width + " x " + height + " pixels has "
-                            + (argb == null ? "none" : argb.length)
-                            + ": give width * height pixels, and at least one");
-        }
-        if (rotationDegrees < 0 || rotationDegrees > 270 || rotationDegrees % 90 != 0) {
-            throw new IllegalArgumentException(
-                    "a picture can't be turned by " + rotationDegrees
-                            + " degrees: give 0, 90, 180 or 270");
-        }
-        Best best = new Best(k);
-        byte[][] message = new byte[1][];
-        return withHandle(
-                open ->
-                        best.named(
-                                nativeClassifyArgb(
-                                        open, argb, width, height, rotationDegrees, best.index,
-                                        best.score, best.probability, message),
-                                message));
+    /** What was asked for and is not there, such as XNNPACK, in one line; "" if all is. */
+    public String notice() {
+        return notice;
     }
 
     /** The names of all classes, in their order. */
     public List<String> labels() {
-        List<String> all = new ArrayList<String>(labels.length);
-        Collections.addAll(all, labels);
+        return Collections.unmodifiableList(Arrays.asList(labels));
+    }
+
+    /** Names the k best classes of a picture, best first. */
+    public List<Prediction> classify(Picture picture, int k) throws IOException {
+        return classify(Collections.singletonList(picture), k).get(0);
+    }
+
+    /**
+     * Names the k best classes of each picture, best first; a few pictures run at a time.
+     *
+     * @param pictures of any sizes, 256 at most; more than one need a model file with a free batch
+     */
+    public List<List<Prediction>> classify(List<Picture> pictures, int k) throws IOException {
+        if (k < 1) {
+            throw new IllegalArgumentException("k is " + k + ": ask for one class or more");
+        }
+        need(pictures, "a list of pictures");
+        int count = pictures.size();
+        if (count < 1 || count > MOST_PICTURES) {
+            throw new IllegalArgumentException(
+                    "a call takes 1 to " + MOST_PICTURES + " pictures, not " + count);
+        }
+        byte[][] rgb = new byte[count][];
+        int[] width = new int[count];
+        int[] height = new int[count];
+        for (int i = 0; i < count; i++) {
+            Picture picture = pictures.get(i);
+            need(picture, "a picture");
+            rgb[i] = picture.rgb;
+            width[i] = picture.width;
+            height[i] = picture.height;
+        }
+        int each = Math.min(k, labels.length);
+        int[] index = new int[count * each];
+        float[] score = new float[index.length];
+        float[] probability = new float[index.length];
+        byte[][] message = new byte[1][];
+        long open = acquire();
+        int found;
+        try {
+            found = nativeClassify(
+                    open, rgb, width, height, each, index, score, probability, message);
+        } finally {
+            release();
+        }
+        check(found, message);
+        List<List<Prediction>> all = new ArrayList<List<Prediction>>(count);
+        for (int i = 0; i < count; i++) {
+            List<Prediction> best = new ArrayList<Prediction>(found);
+            for (int at = i * each; at < i * each + found; at++) {
+                best.add(new Prediction(index[at], labels[index[at]], score[at], probability[at]));
+            }
+            all.add(best);
+        }
         return all;
     }
 
-    /** What runs the network, such as "ONNX Runtime 1.22.0". */
-    public String runtime() throws IOException {
-        return withHandle(open -> new String(nativeRuntime(open), UTF_8));
+    /** Returns what the network gives for a picture: feature maps, an embedding, or scores. */
+    public List<Output> outputs(Picture picture) throws IOException {
+        need(picture, "a picture");
+        byte[][] message = new byte[1][];
+        List<Output> all = new ArrayList<Output>();
+        long open = acquire();
+        try {
+            float[][] values = new float[nativeOutputCount(open)][];
+            for (int i = 0; i < values.length; i++) {
+                long[] shape = nativeOutputShape(open, i);
+                int size = 1;
+                for (long length : shape) {
+                    size *= (int) length;
+                }
+                values[i] = new float[size];
+                all.add(new Output(text(nativeOutputName(open, i)), shape, values[i]));
+            }
+            check(
+                    nativeOutputs(
+                            open, picture.rgb, picture.width, picture.height, values, message),
+                    message);
+        } finally {
+            release();
+        }
+        return all;
     }
 
-    /** Why that is not the bundle's first choice; empty where it is. */
-    public String notice() throws IOException {
-        return withHandle(open -> new String(nativeNotice(open), UTF_8));
-    }
-
-    /** Frees the model; doing so twice is fine. */
+    /** Frees the model, after the calls that run; doing so twice is fine. */
     @Override
     public void close() {
         lock.writeLock().lock();
@@ -174,73 +208,52 @@ public final class ResnetClassifier implements AutoCloseable {
     }
 
     /** For the self-test: the exact input that a picture becomes. */
-    byte[] prepare(byte[] rgb, int width, int height) throws IOException {
+    byte[] prepare(Picture picture) throws IOException {
         byte[][] tensor = new byte[1][];
         byte[][] message = new byte[1][];
-        return withHandle(
-                open -> {
-                    check(nativePrepare(open, rgb, width, height, tensor, message), message);
-                    return tensor[0];
-                });
-    }
-
-    /** For the self-test: the values of the network's first output. */
-    float[] scores(byte[] rgb, int width, int height) throws IOException {
-        float[][] scores = new float[1][];
-        byte[][] message = new byte[1][];
-        return withHandle(
-                open -> {
-                    check(nativeScores(open, rgb, width, height, scores, message), message);
-                    return scores[0];
-                });
-    }
-
-    private interface Work<T> {
-        T on(long open) throws IOException;
-    }
-
-    private <T> T withHandle(Work<T> work) throws IOException {
-        Lock reading = lock.readLock();
-        reading.lock();
+        long open = acquire();
         try {
-            if (handle == 0) {
-                throw new IllegalStateException("this classifier is closed");
-            }
-            return work.on(handle);
+            check(
+                    nativePrepare(
+                            open, picture.rgb, picture.width, picture.height, tensor, message),
+                    message);
         } finally {
-            reading.unlock();
+            release();
+        }
+        return tensor[0];
+    }
+
+    /** Returns the handle, which stays valid until {@link #release}. */
+    private long acquire() {
+        lock.readLock().lock();
+        if (handle == 0) {
+            lock.readLock().unlock();
+            throw new IllegalStateException("this classifier is closed");
+        }
+        return handle;
+    }
+
+    private void release() {
+        lock.readLock().unlock();
+    }
+
+    private static void need(Object given, String what) {
+        if (given == null) {
+            throw new IllegalArgumentException(what + " is needed, not null");
         }
     }
 
-    /** What the native code fills in. */
-    private final class Best {
-        final int[] index;
-        final float[] score;
-        final float[] probability;
-
-        Best(int k) {
-            if (k < 1) {
-                throw new IllegalArgumentException("k is " + k + ": ask for one class or more");
-            }
-            int count = Math.min(k, labels.length);
-            index = new int[count];
-            score = new float[count];
-            probability = new float[count];
-        }
-
-        List<Prediction> named(int found, byte[][] message) throws IOException {
-            check(found, message);
-            List<Prediction> all = new ArrayList<Prediction>(found);
-            for (int i = 0; i < found; i++) {
-                all.add(new Prediction(index[i], labels[index[i]], score[i], probability[i]));
-            }
-            return all;
-        }
+    private static String text(byte[] utf8) {
+        return new String(utf8, UTF_8);
     }
 
+    /** Returns null for null. */
     private static byte[] cString(String text) {
+        if (text == null) {
+            return null;
+        }
         if (text.indexOf('\0') >= 0) {
-            throw new IllegalArgumentException("a file name holds a NUL");
+            throw new IllegalArgumentException("a name holds a NUL");
         }
         return (text + '\0').getBytes(UTF_8);
     }
@@ -249,7 +262,7 @@ public final class ResnetClassifier implements AutoCloseable {
         if (code >= 0) {
             return;
         }
-        String text = message[0] == null ? "error " + code : new String(message[0], UTF_8);
+        String text = message[0] == null ? "error " + code : text(message[0]);
         if (code == BAD_ARGUMENT || code == BAD_IMAGE) {
             throw new IllegalArgumentException(text);
         }
@@ -263,10 +276,12 @@ public final class ResnetClassifier implements AutoCloseable {
     }
 
     private static native int nativeOpen(
-            byte[] folder, byte[] model, int threads, long[] handle, byte[][] message);
+            byte[] folder, byte[] model, int threads, boolean spin, boolean xnnpack,
+            byte[] runtime, long[] handle, byte[][] message);
 
     private static native int nativeOpenMemory(
-            byte[] model, byte[] labels, int threads, long[] handle, byte[][] message);
+            byte[] model, byte[] labels, int threads, boolean spin, boolean xnnpack,
+            byte[] runtime, long[] handle, byte[][] message);
 
     private static native void nativeClose(long handle);
 
@@ -278,17 +293,24 @@ public final class ResnetClassifier implements AutoCloseable {
 
     private static native byte[] nativeNotice(long handle);
 
-    private static native int nativeClassify(
-            long handle, byte[] rgb, int width, int height, int[] index, float[] score,
-            float[] probability, byte[][] message);
+    /** Fills rgb, of 3 * width * height bytes. */
+    static native void nativeUpright(int[] argb, int width, int height, int degrees, byte[] rgb);
 
-    private static native int nativeClassifyArgb(
-            long handle, int[] argb, int width, int height, int degrees, int[] index,
+    /** Fills `each` places for each picture, and returns how many of these are filled. */
+    private static native int nativeClassify(
+            long handle, byte[][] rgb, int[] width, int[] height, int each, int[] index,
             float[] score, float[] probability, byte[][] message);
 
     private static native int nativePrepare(
             long handle, byte[] rgb, int width, int height, byte[][] tensor, byte[][] message);
 
-    private static native int nativeScores(
-            long handle, byte[] rgb, int width, int height, float[][] scores, byte[][] message);
+    private static native int nativeOutputCount(long handle);
+
+    private static native byte[] nativeOutputName(long handle, int index);
+
+    private static native long[] nativeOutputShape(long handle, int index);
+
+    /** Fills `values`, an array for each output, of the size that its shape says. */
+    private static native int nativeOutputs(
+            long handle, byte[] rgb, int width, int height, float[][] values, byte[][] message);
 }
