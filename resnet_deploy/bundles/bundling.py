@@ -25,6 +25,7 @@ from resnet_deploy.bundles.manifest import (
     write_folder,
 )
 from resnet_deploy.bundles.runtime import Runtime, check_runtime, chosen
+from resnet_deploy.bundles.soundness import check_answers
 from resnet_deploy.bundles.third_party import shipped
 from resnet_deploy.bundles.tolerances import tolerance
 from resnet_deploy.bundles.tuned import finding_of, with_evidence
@@ -91,7 +92,9 @@ def pack(
             another network; a runtime can't come along.
         MissingDependencyError: the bundle takes OpenVINO, and that is not installed; or the runtime
             that should come along can't be had.
-        DatasetError, RunnerError: an image can't be read, or the network can't be run.
+        DatasetError: an image can't be read.
+        RunnerError: the network can't be run, answers the same to every picture, or answers on this
+            CPU what it should not.
     """
     check_runtime(target, runtime)
     check_folder(folder, force=force)
@@ -190,15 +193,18 @@ def _network(
         raise ArtifactError(f"cannot read {artifact.path}: {error.strerror}") from error
     if any(tensor.HasField("data_location") for tensor in tensors_of(model.graph)):
         data = model.SerializeToString(deterministic=True)
+    rows = tuple(
+        answers(artifact, cases, runtime.options, kind=runtime.kind) for runtime in runtimes
+    )
+    tolerances = tuple(tolerance(artifact, runtime, target) for runtime in runtimes)
+    check_answers(artifact, cases, runtimes, rows, tolerances)
     return Network(
         file=name,
         data=data,
         artifact=artifact,
         runtimes=runtimes,
-        answers=tuple(
-            answers(artifact, cases, runtime.options, kind=runtime.kind) for runtime in runtimes
-        ),
-        tolerances=tuple(tolerance(artifact, runtime, target) for runtime in runtimes),
+        answers=rows,
+        tolerances=tolerances,
     )
 
 
