@@ -25,7 +25,7 @@ from resnet_deploy.bundles.manifest import (
     write_folder,
 )
 from resnet_deploy.bundles.runtime import Runtime, check_runtime, chosen
-from resnet_deploy.bundles.soundness import check_answers
+from resnet_deploy.bundles.soundness import check_answers, check_is_same_network
 from resnet_deploy.bundles.third_party import shipped
 from resnet_deploy.bundles.tolerances import tolerance
 from resnet_deploy.bundles.tuned import finding_of, with_evidence
@@ -113,13 +113,16 @@ def pack(
         (min_onnxruntime(read_model(file.plain)) for file in artifacts), key=release_numbers
     )
     choice = chosen(target, runtime, finding, name=artifact.path.name, min_onnxruntime=oldest)
+    networks = tuple(
+        _network(file, name, cases, choice.runtimes, target)
+        for file, name in zip(artifacts, (MODEL_FILE, ALTERNATIVE_FILE), strict=False)
+    )
+    for other in networks[1:]:
+        check_is_same_network(other.artifact, artifact, other.answers[0], networks[0].answers[0])
     kit = Kit(
         target=target,
         contract=contract,
-        networks=tuple(
-            _network(file, name, cases, choice.runtimes, target)
-            for file, name in zip(artifacts, (MODEL_FILE, ALTERNATIVE_FILE), strict=False)
-        ),
+        networks=networks,
         cases=cases,
         min_onnxruntime=oldest,
         max_onnxruntime=importlib.metadata.version("onnxruntime"),

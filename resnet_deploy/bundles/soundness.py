@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.bundles.golden import Answer, GoldenCase, answers
 from resnet_deploy.bundles.runtime import Runtime
-from resnet_deploy.errors import RunnerError
+from resnet_deploy.errors import RunnerError, SpecError
 from resnet_deploy.spec import INT8_TOLERANCE, BundleRuntime, Optimization, OutputKind
 
 _LEAST_DB: Final = INT8_TOLERANCE.min_sqnr_db or 0.0
@@ -21,6 +21,9 @@ _LEAST_DB: Final = INT8_TOLERANCE.min_sqnr_db or 0.0
 Both runtimes have 24 dB and more on a CPU with VNNI, OpenVINO without it 10 to 12 dB. Of the whole
 score saturation leaves up to 21 dB, as most of a score is the same for every picture.
 """
+
+_OTHER_NETWORK_DB: Final = 6.0
+"""Of what differs between pictures: noise of half its size, which int8 files do not come near."""
 
 _COARSE: Final = 1e-3
 """Tolerances above it are those of half precision, where noise is what is bounded."""
@@ -77,6 +80,24 @@ def check_answers(
                     f"from its own operators computed one by one, and {bound:g} is the most: "
                     f"{_OTHER}"
                 )
+
+
+def check_is_same_network(
+    alternative: Artifact, artifact: Artifact, row: Sequence[Answer], expected: Sequence[Answer]
+) -> None:
+    """Refuse an alternative that answers ``row`` where ``artifact`` answers ``expected``.
+
+    Raises:
+        SpecError: it does not follow it: a page that takes the faster one would change its mind.
+    """
+    for values, right in zip(_by_output(row), _by_output(expected), strict=True):
+        found = _decibels(values, right)
+        if found < _OTHER_NETWORK_DB:
+            raise SpecError(
+                f"--alternative {alternative.path} answers something else than {artifact.path} to "
+                f"the golden pictures ({found:.1f} dB above the noise): name the same network in "
+                "another precision"
+            )
 
 
 def _by_output(row: Sequence[Answer]) -> list[NDArray[np.float64]]:

@@ -19,7 +19,7 @@ from resnet_deploy.bundles.contract import contract_of
 from resnet_deploy.bundles.golden import answers, golden_cases
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.bundles.soundness import check_answers
-from resnet_deploy.errors import RunnerError
+from resnet_deploy.errors import RunnerError, SpecError
 from resnet_deploy.spec import BundleRuntime
 
 ARTIFACTS = Path(__file__).parents[2] / "artifacts"
@@ -74,6 +74,22 @@ def test_a_net_that_answers_the_same_to_all_pictures_gets_no_bundle(tiny_export,
     with pytest.raises(RunnerError, match="no self-test could fail"):
         rd.bundle(tmp_path / "dead.onnx", "cpp", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_alternative_of_another_network_is_refused(tiny_export, tmp_path):
+    model = onnx.load(tiny_export / "resnet8.int8.onnx")
+    for tensor in model.graph.initializer:
+        if tensor.name == "fc.weight.quantized":
+            turned = onnx.numpy_helper.to_array(tensor)[::-1].copy()
+            tensor.CopyFrom(onnx.numpy_helper.from_array(turned, tensor.name))
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(SpecError, match=r"other\.onnx answers something else than .*same network"):
+        rd.bundle(
+            tiny_export / "resnet8.onnx",
+            "web",
+            tmp_path / "out",
+            alternative=tmp_path / "other.onnx",
+        )
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="other CPUs do not saturate")
