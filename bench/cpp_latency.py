@@ -1,12 +1,13 @@
-"""The C++ bundle beside the Python runner: the same file, session options and input.
+"""The C++ bundle beside the Python runner, and beside NNCF's file on OpenVINO.
 
-    python bench/cpp_latency.py --ort-root DIR [MODEL.onnx …]
+    python bench/cpp_latency.py [--photos DIR] [--depth 34 50] [--runtime ort openvino]
 
-``DIR`` is an unpacked release of ONNX Runtime of the version that Python has here;
-``python -m tests.support.native_toolchain DIR`` makes one of the installed wheel. Without files,
-ResNet-34 is exported first (random weights: speed does not depend on their values).
+On ONNX Runtime: our fp32 file and the int8 file for this CPU. On OpenVINO: the int8 file over bytes
+with a plain first convolution, in C++, by the Python runner, and the file that NNCF makes of the
+same fp32 file with the same photos, run by OpenVINO as it comes. Weights are random: speed does not
+depend on their values. NNCF gets an environment of its own, as in ``make bench``.
 
-Both sides run as subjects of ``resnet_deploy.benchmark``: processes of their own, in turns, ratios
+All sides run as subjects of ``resnet_deploy.benchmark``: processes of their own, in turns, ratios
 paired. A run is the network on a prepared input, batch size 1. ``results/cpp_latency.json`` gets
 the ratios and every single run.
 """
@@ -15,6 +16,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,108 +25,180 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from peers.catalog import PRODUCTS
+from peers.environments import python_of, variables
+from peers.nets import Net, prepare
+from peers.produce import produce
+
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.benchmark import default_subjects, measure
 from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.measure.process import CHILD, SubjectProcess
 from resnet_deploy.measure.stopwatch import Process
-from resnet_deploy.results import BenchSubject
+from resnet_deploy.results import BenchmarkResult, BenchSubject
 from resnet_deploy.runners.cpu import environment
-from resnet_deploy.spec import BenchSpec, BundleTarget
+from resnet_deploy.spec import BenchSpec, BundleRuntime, BundleTarget
 
 RESULTS = Path(__file__).parent / "results" / "cpp_latency.json"
-LIMIT = 0.03
-"""How much slower C++ may be."""
 
-_CPP = "C++"
+WITHIN = (0.97, 1.03)
+"""C++ over Python, the same file and options."""
+
+BELOW_NNCF = 0.98
+
+PYTHON, CPP, NNCF = "Python", "C++", "NNCF"
+_RUNNERS = {BundleRuntime.ORT: "ort", BundleRuntime.OPENVINO: "openvino"}
+_PRODUCTS = {BundleRuntime.ORT: ("fp32", "ours"), BundleRuntime.OPENVINO: ("bytes-plain",)}
 
 
-def exported(folder: Path) -> list[Path]:
-    command = [sys.executable, "-m", "resnet_deploy", "export", "--depth", "34", "-o", str(folder)]
-    subprocess.run(command, check=True)
-    return [folder / "resnet34.int8.onnx", folder / "resnet34.onnx"]
+def made(net: Net, key: str) -> Path:
+    """Return the file of ``net`` that a product of ``make bench`` is, made or kept."""
+    (product,) = (product for product in PRODUCTS if product.key == key)
+    found = produce(product, net, 1)
+    if "error" in found:
+        raise SystemExit(f"{net.name} {key}: {found['error']}")
+    return Path(found["model"])
 
 
-def compiled(bundle: Path, ort: Path) -> Path:
+def compiled(bundle: Path) -> Path:
+    """Build the bundle as its README says, and the subject with its headers."""
+    for command in (
+        ("cmake", "-S", ".", "-B", "build", "-DRESNET_PROGRAMS=OFF"),
+        ("cmake", "--build", "build"),
+    ):
+        subprocess.run(command, cwd=bundle, check=True, stdout=subprocess.DEVNULL)
+    third = bundle / "third_party"
+    folders = [bundle / "build", *sorted(third.glob("*/lib"))]
     child = bundle / "cpp_child"
     subprocess.run(
         [
             *("c++", "-std=c++17", "-O2", "-ffp-contract=off", "-I", str(bundle / "include")),
-            *("-isystem", str(ort / "include"), str(Path(__file__).parent / "cpp_child.cpp")),
-            *(f"-Wl,-rpath,{ort / 'lib'}", "-ldl", "-pthread"),
-            *("-o", str(child)),
+            *("-isystem", str(third / "onnxruntime/include")),
+            str(Path(__file__).parent / "cpp_child.cpp"),
+            *(f"-Wl,-rpath,{folder}" for folder in folders),
+            *("-ldl", "-pthread", "-o", str(child)),
         ],
         check=True,
     )
     return child
 
 
-def compared(model: Path, bundle: Path, child: Path, spec: BenchSpec) -> dict[str, Any]:
-    """Measure ``model`` in Python and in C++ with the threads of ``spec``."""
+def compared(
+    model: Path, runtime: BundleRuntime, bundle: Path, nncf: Path | None, spec: BenchSpec
+) -> BenchmarkResult:
+    """Measure ``model`` in Python and in C++, and the file ``nncf``, in turns."""
+    commands = {
+        PYTHON: CHILD,
+        CPP: (str(bundle / "cpp_child"), str(bundle)),
+        NNCF: (python_of("openvino"), "-m", "peers.nncf", "serve"),
+    }
 
     def start(subject: BenchSubject, folder: Path) -> Process:
-        command = (str(child), str(bundle)) if subject.label == _CPP else CHILD
-        own = folder / ("cpp" if subject.label == _CPP else "python")
+        own = folder / subject.label
         own.mkdir(exist_ok=True)
-        return SubjectProcess(subject, own, command)
+        return SubjectProcess(subject, own, commands[subject.label])
 
-    python = replace(default_subjects([load(model)], ("ort",), spec)[0], label="Python")
-    result = measure(
-        [python, replace(python, label=_CPP)],
-        spec,
-        environment=environment("python bench/cpp_latency.py"),
-        start=start,
+    python = replace(default_subjects([load(model)], (_RUNNERS[runtime],), spec)[0], label=PYTHON)
+    # All ratios are those of the first one's time over the others'.
+    subjects = [replace(python, label=CPP), python]
+    if nncf is not None:
+        size = max(python.input_shape)
+        subjects.append(
+            replace(
+                python,
+                label=NNCF,
+                runner="openvino:dynamic",  # what OpenVINO does when nothing is asked of it
+                model=str(nncf),
+                input_shape=(3, size, size),
+                input_dtype="float32",
+            )
+        )
+    return measure(
+        subjects, spec, environment=environment("python bench/cpp_latency.py"), start=start
     )
-    (ratio,) = (ratio for ratio in result.ratios if ratio.subject == _CPP)
-    subjects = json.loads(json.dumps([asdict(samples) for samples in result.subjects], default=str))
-    for subject in subjects:
-        subject["subject"]["model"] = model.name
-    return {
-        "model": model.name,
-        "threads": spec.threads,
-        "cpp_over_python": {
-            "median": 1 / ratio.median,
-            "low": 1 / ratio.high,
-            "high": 1 / ratio.low if ratio.low else None,  # too few rounds for an interval
-            "minima": 1 / ratio.minima,
-        },
-        "within": 1 / ratio.median <= 1 + LIMIT,
-        "subjects": subjects,
-    }
+
+
+def over(result: BenchmarkResult, reference: str) -> dict[str, float | None]:
+    """Return the time of C++ over that of ``reference``: pairs of rounds, with their interval."""
+    for ratio in result.ratios:
+        if (ratio.reference, ratio.subject) == (CPP, reference):
+            # Too few rounds have no interval.
+            low, high = (end if 0 < end < math.inf else None for end in (ratio.low, ratio.high))
+            return {"median": ratio.median, "low": low, "high": high, "minima": ratio.minima}
+    raise SystemExit(f"no ratio of {CPP} and {reference} was measured")
+
+
+def said(name: str, found: dict[str, float | None]) -> str:
+    low, high = ("?" if found[key] is None else f"{found[key]:.3f}" for key in ("low", "high"))
+    return f"{found['median']:.3f} ({low} to {high}; fastest runs {found['minima']:.3f}) of {name}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", type=Path, nargs="*")
-    parser.add_argument("--ort-root", type=Path, required=True)
+    parser.add_argument("--photos", type=Path, help="calibrate; synthetic images do without")
+    parser.add_argument("--depth", type=int, nargs="+", default=[34, 50])
+    parser.add_argument("--runtime", nargs="+", choices=("ort", "openvino"))
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--seconds", type=float, default=40, help="time limit of each comparison")
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--json", type=Path, default=RESULTS)
     asked = parser.parse_args()
+    os.environ.update(variables())
 
-    runs = []
+    runs: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for number, model in enumerate(asked.models or exported(Path(folder))):
-            bundle = Path(folder) / f"bundle-{number}"
-            pack(model, BundleTarget.CPP, bundle)
-            child = compiled(bundle, asked.ort_root.absolute())
-            for threads in asked.threads:
-                spec = BenchSpec(threads=threads, rounds=asked.rounds, time_limit=asked.seconds)
-                run = compared(model, bundle, child, spec)
-                found = run["cpp_over_python"]
-                high = "?" if found["high"] is None else f"{found['high']:.3f}"
-                print(
-                    f"{run['model']:24} {threads} threads: C++ takes {found['median']:.3f} "
-                    f"({found['low']:.3f} to {high}) of Python's time, "
-                    f"{'within' if run['within'] else 'NOT within'} {LIMIT:.0%}",
-                    flush=True,
-                )
-                runs.append(run)
+        for depth in asked.depth:
+            net = prepare(depth, asked.photos, None, None)
+            for word in asked.runtime or ("ort", "openvino"):
+                runtime = BundleRuntime(word)
+                nncf = made(net, "nncf") if runtime is BundleRuntime.OPENVINO else None
+                for product in _PRODUCTS[runtime]:
+                    model = made(net, product)
+                    bundle = Path(folder) / f"{net.name}-{product}"
+                    pack(model, BundleTarget.CPP, bundle, runtime=runtime, with_runtime=True)
+                    compiled(bundle)
+                    for threads in asked.threads:
+                        spec = BenchSpec(
+                            threads=threads, rounds=asked.rounds, time_limit=asked.seconds
+                        )
+                        result = compared(model, runtime, bundle, nncf, spec)
+                        runs.append(record(net, product, runtime, threads, result))
     here = environment("python bench/cpp_latency.py")
-    record = {"cpu": here.cpu, "cores": here.cores, "versions": here.versions, "runs": runs}
-    write_atomically(asked.json, (json.dumps(record, indent=1) + "\n").encode())
+    found = {"cpu": here.cpu, "cores": here.cores, "versions": here.versions, "runs": runs}
+    write_atomically(asked.json, (json.dumps(found, indent=1) + "\n").encode())
+    if not all(run["good"] for run in runs):
+        sys.exit(1)
+
+
+def record(
+    net: Net, product: str, runtime: BundleRuntime, threads: int, result: BenchmarkResult
+) -> dict[str, Any]:
+    """Return one comparison, and print it."""
+    python = over(result, PYTHON)
+    median = python["median"]
+    good = median is not None and WITHIN[0] <= median <= WITHIN[1]
+    text = f"{net.name} {product}, {runtime.value}, {threads} threads: C++ takes "
+    text += said("Python's time", python)
+    run: dict[str, Any] = {
+        "net": net.name,
+        "file": product,
+        "runtime": runtime.value,
+        "threads": threads,
+        "cpp_over_python": python,
+    }
+    if any(samples.subject.label == NNCF for samples in result.subjects):
+        run["cpp_over_nncf"] = nncf = over(result, NNCF)
+        good = good and nncf["median"] is not None and nncf["median"] <= BELOW_NNCF
+        text += f", {said('NNCF on OpenVINO', nncf)}"
+    print(f"{text}: {'good' if good else 'NOT good'}", flush=True)
+    run["good"] = good
+    run["subjects"] = [
+        json.loads(json.dumps(asdict(samples), default=str)) for samples in result.subjects
+    ]
+    for subject in run["subjects"]:
+        subject["subject"]["model"] = Path(subject["subject"]["model"]).name
+    return run
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ int main(int argc, char **argv) {
     std::ofstream out(argv[2], std::ios::binary);
     for (std::string name; std::getline(std::cin, name);) {
       const resnet::OwnedPicture picture = resnet::read_picture(name);
-      classifier.scores(picture.view(), [&out](const float *values, std::size_t count) {
-        out.write(reinterpret_cast<const char *>(values),
-                  static_cast<std::streamsize>(count * sizeof(float)));
+      classifier.outputs(picture.view(), [&out](const resnet::Array &scores) {
+        out.write(reinterpret_cast<const char *>(scores.values),
+                  static_cast<std::streamsize>(scores.size * sizeof(float)));
       });
     }
     return out.flush() ? 0 : 1;

@@ -171,17 +171,7 @@ class NativeClassifier:
 
     def scores(self, picture: Pixels) -> NDArray[np.float32]:
         """Return the network's first output."""
-        values = np.empty(self._library.resnet_class_count(self._handle), np.float32)
-        needed = ctypes.c_size_t()
-        self._check(
-            self._library.resnet_scores(
-                *self._picture(picture),
-                values.ctypes.data_as(ctypes.c_void_p),
-                ctypes.c_size_t(values.size),
-                ctypes.byref(needed),
-            )
-        )
-        return values[: needed.value]
+        return next(iter(self.outputs(picture).values()))
 
     @property
     def runtime(self) -> str:

@@ -64,9 +64,10 @@ Picture made_up(int width, int height) {
 
 std::vector<float> scores_of(resnet_classifier *classifier, const Picture &picture) {
   std::vector<float> scores(static_cast<std::size_t>(resnet_class_count(classifier)));
-  std::size_t needed = 0;
-  if (resnet_scores(classifier, picture.rgb.data(), picture.rgb.size(), picture.width,
-                    picture.height, 0, scores.data(), scores.size(), &needed) != RESNET_OK) {
+  float *const outputs[] = {scores.data()};
+  const std::size_t capacities[] = {scores.size()};
+  if (resnet_outputs(classifier, picture.rgb.data(), picture.rgb.size(), picture.width,
+                     picture.height, 0, outputs, capacities, 1) != RESNET_OK) {
     std::printf("%s\n", resnet_last_error());
     std::abort();
   }

@@ -136,12 +136,6 @@ RESNET_API int32_t resnet_prepare(resnet_classifier *classifier, const uint8_t *
                                   int32_t width, int32_t height, size_t stride, void *tensor,
                                   size_t capacity, size_t *needed);
 
-/* For tests: the values of the network's first output for one picture. *needed is their number;
- * nothing is written where `capacity` is smaller. */
-RESNET_API int32_t resnet_scores(resnet_classifier *classifier, const uint8_t *rgb, size_t size,
-                                 int32_t width, int32_t height, size_t stride, float *scores,
-                                 size_t capacity, size_t *needed);
-
 #ifdef __cplusplus
 }
 #endif

@@ -162,14 +162,6 @@ class Classifier {
     use(static_cast<const Tensor &>((*lease).tensor));
   }
 
-  /// For tests: calls use(values, count) with the first output of the network for a picture.
-  template <typename Use>
-  void scores(const Picture &picture, Use use) {
-    const CallMemoryPool::Lease lease(pool_);
-    run(picture, *lease);
-    use(static_cast<const float *>((*lease).values[0].data()), network_.score_count());
-  }
-
  private:
   struct Bytes {
     Bytes(const std::filesystem::path &folder, const std::string &name)

@@ -230,15 +230,3 @@ int32_t resnet_prepare(resnet_classifier *classifier, const uint8_t *rgb, size_t
         });
   });
 }
-
-int32_t resnet_scores(resnet_classifier *classifier, const uint8_t *rgb, size_t size, int32_t width,
-                      int32_t height, size_t stride, float *scores, size_t capacity,
-                      size_t *needed) {
-  return guarded([&] {
-    need({classifier, scores, needed});
-    classifier->classifier.scores(
-        {rgb, size, width, height, stride}, [&](const float *values, std::size_t count) {
-          hand_over(values, count, sizeof(float), scores, capacity, needed);
-        });
-  });
-}
