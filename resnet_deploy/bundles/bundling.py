@@ -36,6 +36,7 @@ from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import BundledRuntime, BundleReport
 from resnet_deploy.spec import (
     DEFAULT_REAL_PICTURES,
+    MOST_REAL_PICTURES,
     NOTHING_TOLD,
     BundleRuntime,
     BundleTarget,
@@ -88,8 +89,8 @@ def pack(
     Raises:
         ArtifactError: a file can't be read, or the folder holds files that are not a bundle's.
         UnsupportedGraphError: the network takes no images, or gives what bundles do not hold.
-        SpecError: ``runtime`` or ``alternative`` is not for this target, or ``alternative`` is
-            another network; a runtime can't come along.
+        SpecError: ``count`` is out of bounds; ``runtime`` or ``alternative`` is not for this
+            target, or ``alternative`` is another network; a runtime can't come along.
         MissingDependencyError: the bundle takes OpenVINO, and that is not installed; or the runtime
             that should come along can't be had.
         DatasetError: an image can't be read.
@@ -97,6 +98,8 @@ def pack(
             CPU what it should not.
     """
     check_runtime(target, runtime)
+    if not 1 <= count <= MOST_REAL_PICTURES:
+        raise SpecError(f"pictures is {count}: say 1 to {MOST_REAL_PICTURES}")
     check_folder(folder, force=force)
     _check_with_runtime(target, runtime_headers, with_runtime=with_runtime)
     artifact = _described(opened_file(path, told))

@@ -181,6 +181,8 @@ def _measured(finding: Finding) -> str:
     if finding.ratio is None:
         return "as tune found"
     where = f" on {finding.cpu}" if finding.cpu else ""
+    if finding.instances > 1 or finding.batch_size > 1:
+        where += f", with {finding.instances} at once and batches of {finding.batch_size}"
     if finding.interval is None:
         return f"as tune measured: {finding.ratio:.2f} times the default file's speed{where}"
     low, high = finding.interval
