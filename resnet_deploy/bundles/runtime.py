@@ -169,7 +169,8 @@ def _why(
     if first is found:
         return _measured(finding)
     elsewhere = TITLES[found] if found is not None else f"the runner {finding.runner}"
-    than = f"tune found it faster on {elsewhere}"
+    # Without a ratio nothing else was measured, or not against the default file.
+    than = f"tune found it faster on {elsewhere}" if finding.ratio else f"tune chose {elsewhere}"
     if asked:
         return f"{asked}, though {than}"
     reason = _ALONE[target] if found is not None else "bundles do not have that"
