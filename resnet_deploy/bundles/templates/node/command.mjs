@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 export function commandLine(usage, names) {
   /** @type {Record<string, { type: 'string' | 'boolean', short?: string }>} */
   const options = { help: { type: 'boolean', short: 'h' } };
+  process.stdout.on('error', readerGone);
   for (const name of names) options[name] = { type: 'string' };
   try {
     const { values, positionals } = parseArgs({ options, allowPositionals: true });
@@ -27,6 +28,16 @@ export function commandLine(usage, names) {
   }
   console.log(usage);
   return process.exit(0);
+}
+
+/**
+ * Ends the program where nobody reads on what it prints, as in `node classify.mjs * | head`.
+ *
+ * @param {NodeJS.ErrnoException} error
+ */
+function readerGone(error) {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
 }
 
 /**
