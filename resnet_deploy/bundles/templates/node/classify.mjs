@@ -10,7 +10,7 @@ Prints the likeliest classes of each picture. Reads PNG, GIF, BMP, PPM, PGM and 
 JPEG and WebP where sharp is installed: npm install sharp
 
   --top K      how many classes (default: 5)
-  --threads N  how many CPUs a call may use (default: ONNX Runtime decides)
+  --threads N  how many CPUs a call may use (default: as tune found, else ONNX Runtime decides)
   --help       this text
 
 It ends with 0, or with 2 where a picture could not be classified.`;

@@ -11,7 +11,7 @@ Prints name, shape and Euclidean norm of each array that the network gives for a
 Reads PNG, GIF, BMP, PPM, PGM and PBM files, and JPEG and WebP where sharp is installed:
 npm install sharp
 
-  --threads N  how many CPUs a call may use (default: ONNX Runtime decides)
+  --threads N  how many CPUs a call may use (default: as tune found, else ONNX Runtime decides)
   --help       this text
 
 It ends with 0, or with 2 where a picture could not be read.`;
