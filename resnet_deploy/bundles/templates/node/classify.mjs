@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The likeliest classes of each picture: node classify.mjs --help
 
-import { commandLine, misused, wholeNumber } from './command.mjs';
+import { commandLine, misused, printable, wholeNumber } from './command.mjs';
 import { ClassifierError, MOST_THREADS, contract, openClassifier, readPicture } from './index.mjs';
 
 const USAGE = `usage: node classify.mjs [--top K] [--threads N] PICTURE ...
@@ -33,7 +33,8 @@ try {
  */
 async function classify(classifier, file) {
   const lines = (await classifier.classify(await readPicture(file), top)).map(
-    ({ label, probability }) => `  ${(100 * probability).toFixed(1).padStart(5)} %  ${label}`,
+    ({ label, probability }) =>
+      `  ${(100 * probability).toFixed(1).padStart(5)} %  ${printable(label)}`,
   );
   console.log([file, ...lines].join('\n'));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The arrays of each picture: node outputs.mjs --help
 
-import { commandLine, misused, wholeNumber } from './command.mjs';
+import { commandLine, misused, printable, wholeNumber } from './command.mjs';
 import { ClassifierError, MOST_THREADS, openClassifier, readPicture } from './index.mjs';
 import { norm } from './lib/outputs.mjs';
 
@@ -33,7 +33,8 @@ try {
  */
 async function describe(classifier, file) {
   const lines = (await classifier.outputs(await readPicture(file))).map(
-    ({ name, shape, data }) => `  ${name}: ${shape.join(' x ')}, norm ${norm(data).toPrecision(6)}`,
+    ({ name, shape, data }) =>
+      `  ${printable(name)}: ${shape.join(' x ')}, norm ${norm(data).toPrecision(6)}`,
   );
   console.log([file, ...lines].join('\n'));
 }
