@@ -189,6 +189,18 @@ def test_nobody_reads_what_is_printed(bundle: Path) -> None:
     assert (done.stdout, done.stderr) == ("golden/photo-like.ppm\n0\n", "")
 
 
+def test_no_name_moves_the_cursor_of_a_terminal(bundle: Path) -> None:
+    labels = (bundle / "labels.txt").read_text(encoding="utf-8")
+    try:
+        hostile = labels.replace("\n", "\x1b[2J\u202e\n")
+        (bundle / "labels.txt").write_text(hostile, encoding="utf-8")
+        said = run(["node", "classify.mjs", "golden/photo-like.ppm"], bundle).stdout
+    finally:
+        (bundle / "labels.txt").write_text(labels, encoding="utf-8")
+    assert "[2J" in said
+    assert not {"\x1b", "\u202e"} & set(said)
+
+
 def test_the_server_ends_once_what_runs_is_answered(bundle: Path) -> None:
     picture = (bundle / "golden/photo-like.ppm").read_bytes()
     with serving(bundle) as site:

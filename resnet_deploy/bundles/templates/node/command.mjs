@@ -53,6 +53,15 @@ export function misused(usage, what) {
 }
 
 /**
+ * Returns a name out of a file as a terminal may show it: without what would move its cursor.
+ *
+ * @param {string} name
+ */
+export function printable(name) {
+  return name.replace(/\p{C}+/gu, ' ');
+}
+
+/**
  * Returns the whole number that an option says, or undefined where it is not given.
  *
  * @param {string} usage

@@ -25,7 +25,7 @@ export class MissingDecoderError extends ClassifierError {
     const why =
       code === 'ERR_MODULE_NOT_FOUND'
         ? 'npm install sharp'
-        : `it can't be loaded (${oneLine(cause).split('; ')[0]}): npm install sharp on this machine`;
+        : `it can't be loaded (${oneLine(cause).split('; ')[0]}): npm install sharp here`;
     super(`${name} is a ${format} file, which sharp decodes: ${why}`, { cause });
     this.format = format;
   }
