@@ -25,6 +25,7 @@ from resnet_deploy.bundles.manifest import (
     write_folder,
 )
 from resnet_deploy.bundles.runtime import Runtime, check_runtime, chosen
+from resnet_deploy.bundles.soundness import check_answers, check_is_same_network
 from resnet_deploy.bundles.third_party import shipped
 from resnet_deploy.bundles.tolerances import tolerance
 from resnet_deploy.bundles.tuned import finding_of, with_evidence
@@ -35,6 +36,7 @@ from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import BundledRuntime, BundleReport
 from resnet_deploy.spec import (
     DEFAULT_REAL_PICTURES,
+    MOST_REAL_PICTURES,
     NOTHING_TOLD,
     BundleRuntime,
     BundleTarget,
@@ -87,13 +89,17 @@ def pack(
     Raises:
         ArtifactError: a file can't be read, or the folder holds files that are not a bundle's.
         UnsupportedGraphError: the network takes no images, or gives what bundles do not hold.
-        SpecError: ``runtime`` or ``alternative`` is not for this target, or ``alternative`` is
-            another network; a runtime can't come along.
+        SpecError: ``count`` is out of bounds; ``runtime`` or ``alternative`` is not for this
+            target, or ``alternative`` is another network; a runtime can't come along.
         MissingDependencyError: the bundle takes OpenVINO, and that is not installed; or the runtime
             that should come along can't be had.
-        DatasetError, RunnerError: an image can't be read, or the network can't be run.
+        DatasetError: an image can't be read.
+        RunnerError: the network can't be run, answers the same to every picture, or answers on this
+            CPU what it should not.
     """
     check_runtime(target, runtime)
+    if not 1 <= count <= MOST_REAL_PICTURES:
+        raise SpecError(f"pictures is {count}: say 1 to {MOST_REAL_PICTURES}")
     check_folder(folder, force=force)
     _check_with_runtime(target, runtime_headers, with_runtime=with_runtime)
     artifact = _described(opened_file(path, told))
@@ -110,13 +116,16 @@ def pack(
         (min_onnxruntime(read_model(file.plain)) for file in artifacts), key=release_numbers
     )
     choice = chosen(target, runtime, finding, name=artifact.path.name, min_onnxruntime=oldest)
+    networks = tuple(
+        _network(file, name, cases, choice.runtimes, target)
+        for file, name in zip(artifacts, (MODEL_FILE, ALTERNATIVE_FILE), strict=False)
+    )
+    for other in networks[1:]:
+        check_is_same_network(other.artifact, artifact, other.answers[0], networks[0].answers[0])
     kit = Kit(
         target=target,
         contract=contract,
-        networks=tuple(
-            _network(file, name, cases, choice.runtimes, target)
-            for file, name in zip(artifacts, (MODEL_FILE, ALTERNATIVE_FILE), strict=False)
-        ),
+        networks=networks,
         cases=cases,
         min_onnxruntime=oldest,
         max_onnxruntime=importlib.metadata.version("onnxruntime"),
@@ -190,15 +199,18 @@ def _network(
         raise ArtifactError(f"cannot read {artifact.path}: {error.strerror}") from error
     if any(tensor.HasField("data_location") for tensor in tensors_of(model.graph)):
         data = model.SerializeToString(deterministic=True)
+    rows = tuple(
+        answers(artifact, cases, runtime.options, kind=runtime.kind) for runtime in runtimes
+    )
+    tolerances = tuple(tolerance(artifact, runtime, target) for runtime in runtimes)
+    check_answers(artifact, cases, runtimes, rows, tolerances)
     return Network(
         file=name,
         data=data,
         artifact=artifact,
         runtimes=runtimes,
-        answers=tuple(
-            answers(artifact, cases, runtime.options, kind=runtime.kind) for runtime in runtimes
-        ),
-        tolerances=tuple(tolerance(artifact, runtime, target) for runtime in runtimes),
+        answers=rows,
+        tolerances=tolerances,
     )
 
 

@@ -26,7 +26,13 @@ from resnet_deploy.data.synthetic import synthetic_images
 from resnet_deploy.errors import RunnerError, UnsupportedGraphError
 from resnet_deploy.runners.base import infer_every
 from resnet_deploy.runners.registry import open_runner
-from resnet_deploy.spec import BundleRuntime, InputContract, OutputKind, SessionSpec
+from resnet_deploy.spec import (
+    BundleRuntime,
+    InputContract,
+    Optimization,
+    OutputKind,
+    SessionSpec,
+)
 
 Pixels = NDArray[np.uint8]
 
@@ -151,10 +157,11 @@ def answers(
     options: tuple[tuple[str, str], ...] = (),
     *,
     kind: BundleRuntime = BundleRuntime.ORT,
+    optimization: Optimization = Optimization.ALL,
 ) -> tuple[Answer, ...]:
     """Return what ONNX Runtime, or OpenVINO, answers to each case, run alone on one thread.
 
-    ``options`` are further session options.
+    ``options`` are further session options, ``optimization`` is ONNX Runtime's.
 
     Raises:
         MissingDependencyError: OpenVINO is not installed.
@@ -165,7 +172,7 @@ def answers(
     # A batch of one each, as an app runs it; a fixed batch gets the same image in every place.
     size = artifact.input.shape[0] or 1
     found = []
-    spec = SessionSpec(threads=1, spin=False, options=options)
+    spec = SessionSpec(threads=1, spin=False, optimization=optimization, options=options)
     with closing(open_runner(kind.value, artifact.plain, spec)) as runner:
         for case in cases:
             outputs = infer_every(runner, np.repeat(case.tensor[None], size, axis=0))

@@ -169,7 +169,8 @@ def _why(
     if first is found:
         return _measured(finding)
     elsewhere = TITLES[found] if found is not None else f"the runner {finding.runner}"
-    than = f"tune found it faster on {elsewhere}"
+    # Without a ratio nothing else was measured, or not against the default file.
+    than = f"tune found it faster on {elsewhere}" if finding.ratio else f"tune chose {elsewhere}"
     if asked:
         return f"{asked}, though {than}"
     reason = _ALONE[target] if found is not None else "bundles do not have that"
@@ -180,6 +181,8 @@ def _measured(finding: Finding) -> str:
     if finding.ratio is None:
         return "as tune found"
     where = f" on {finding.cpu}" if finding.cpu else ""
+    if finding.instances > 1 or finding.batch_size > 1:
+        where += f", with {finding.instances} at once and batches of {finding.batch_size}"
     if finding.interval is None:
         return f"as tune measured: {finding.ratio:.2f} times the default file's speed{where}"
     low, high = finding.interval

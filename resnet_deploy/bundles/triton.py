@@ -14,6 +14,7 @@ what runs side by side, and ``INFERENCE_NUM_THREADS`` is for all of them.
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from typing import Final
 
@@ -98,6 +99,7 @@ def render(kit: Kit) -> Rendered:
         outputs=tuple(_output(kit.contract, output) for output in kit.network.artifact.outputs),
         labelled=labelled(kit.contract),
         commands=commands,
+        load_test=_load_test(kit.contract, name),
         example=kit.cases[-1].image_file,
     )
     files = {**kit.common_files(), **own}
@@ -204,6 +206,15 @@ def _input(contract: Contract) -> Tensor:
 def _warmup_dims(contract: Contract) -> tuple[int, ...]:
     spec = contract.preprocess
     return _whole(contract, contract.input_shape or (*spec.resize, spec.channels))
+
+
+def _load_test(contract: Contract, name: str) -> str:
+    """Return the command that measures the server; it must be told sizes that are not fixed."""
+    command = f"perf_analyzer -m {name} --concurrency-range 1:16"
+    if not contract.preprocess.resize_in_graph:
+        return command
+    sizes = ",".join(map(str, _warmup_dims(contract)))
+    return f"{command} --shape {shlex.quote(f'{contract.input_name}:{sizes}')}"
 
 
 def _output(contract: Contract, tensor: TensorSpec) -> Tensor:

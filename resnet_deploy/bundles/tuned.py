@@ -117,14 +117,14 @@ def with_evidence(
     A ``tune.json`` that can't be read, or whose best trial is not this file, is not used; the
     second value says so in a sentence.
     """
-    if finding is None or not evidence.exists():
+    if not evidence.exists():
         return finding, ""
     try:
         report = read_tuning(evidence)
     except ArtifactError as error:
         return finding, f"{error}: its figures are not used"
     best = report.best
-    if best is None or not _is_of(best, finding, artifact.card):
+    if finding is None or best is None or not _is_of(best, finding, artifact.card):
         return finding, f"{evidence} is of another file than {artifact.path.name}: it is not used"
     return (
         replace(

@@ -20,7 +20,7 @@ from resnet_deploy.cli.options import (
 )
 from resnet_deploy.cli.output import output_options, show
 from resnet_deploy.cli.progress import ProgressBar
-from resnet_deploy.spec import BundleRuntime, BundleTarget
+from resnet_deploy.spec import MOST_REAL_PICTURES, BundleRuntime, BundleTarget
 
 _words = Words(api.bundle)
 
@@ -31,7 +31,7 @@ _words = Words(api.bundle)
 @_words("--runtime", type=choice(BundleRuntime))
 @_words("-o", "--out", type=PATH)
 @data_option(_words, help="Real pictures for the golden cases.")
-@_words("--pictures", type=click.IntRange(1, 200))
+@_words("--pictures", type=click.IntRange(1, MOST_REAL_PICTURES))
 @_words("--alternative", type=PATH, metavar="OTHER.onnx")
 @_words("--with-runtime")
 @_words("--runtime-headers", type=PATH, metavar="FOLDER")

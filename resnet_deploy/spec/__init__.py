@@ -2,7 +2,12 @@
 
 from resnet_deploy.spec.bench import BenchSpec
 from resnet_deploy.spec.budget import Budget
-from resnet_deploy.spec.bundle import DEFAULT_REAL_PICTURES, BundleRuntime, BundleTarget
+from resnet_deploy.spec.bundle import (
+    DEFAULT_REAL_PICTURES,
+    MOST_REAL_PICTURES,
+    BundleRuntime,
+    BundleTarget,
+)
 from resnet_deploy.spec.input_contract import (
     CENTER_CROP_RATIO,
     FIELDS,

@@ -7,6 +7,8 @@ import enum
 DEFAULT_REAL_PICTURES = 8
 """How many of a dataset become golden cases."""
 
+MOST_REAL_PICTURES = 200
+
 
 class BundleTarget(str, enum.Enum):
     """``cpp``: C++17 and C; ``mobile``: Android and iOS; ``node``: Node.js.

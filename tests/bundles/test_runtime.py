@@ -50,12 +50,14 @@ def tuned(path: Path, step: Mapping[str, Any], *later: str) -> Artifact:
         (CPP, AUTO, None, [ORT], "tune has not looked at this file"),
         (CPP, AUTO, FOUND, [OPENVINO], "as tune measured: 1.31 times the default file's speed on"),
         (CPP, AUTO, replace(FOUND, interval=(1.2, 1.4)), [OPENVINO], "1.31 times the default file"),
+        (CPP, AUTO, replace(FOUND, batch_size=8), [OPENVINO], "with 1 at once and batches of 8"),
         (CPP, AUTO, replace(FOUND, ratio=None), [OPENVINO], "as tune found"),
         (CPP, AUTO, replace(FOUND, runner="ort"), [ORT], "as tune measured: 1.31 times"),
         (CPP, AUTO, replace(FOUND, runner="ort-openvino"), [ORT], "bundles do not have that"),
         (CPP, BOTH, FOUND, [OPENVINO, ORT], "as tune measured: 1.31 times"),
         (CPP, BOTH, None, [ORT, OPENVINO], "tune has not looked at this file"),
         (CPP, ORT, FOUND, [ORT], "as asked for, though tune found it faster on OpenVINO"),
+        (CPP, ORT, replace(FOUND, ratio=None), [ORT], "as asked for, though tune chose OpenVINO"),
         (CPP, OPENVINO, None, [OPENVINO], "as asked for"),
         (TRITON, AUTO, FOUND, [OPENVINO], "as tune measured: 1.31 times"),
         (NODE, AUTO, FOUND, [ORT], "Node.js has ONNX Runtime alone"),
@@ -203,6 +205,20 @@ def test_evidence_of_something_else_is_not_used_and_that_is_said(folder, tmp_pat
     assert report.ratio == 1.2  # as the card says
     assert "tune.json is " in report.notes[0]
     assert report.notes[0].endswith("not used")
+
+
+def test_a_file_that_took_the_place_of_the_tuned_one_is_noticed(folder, tmp_path):
+    save_colour_model(folder / "net.tuned.onnx")
+    report = rd.bundle(folder, "cpp", tmp_path / "out")
+    assert report.why == "tune has not looked at this file"
+    assert report.notes[0].endswith("of another file than net.tuned.onnx: it is not used")
+
+
+@pytest.mark.parametrize("count", [-3, 0, 201])
+def test_a_count_of_pictures_that_no_bundle_holds_is_refused(tmp_path: Path, count: int) -> None:
+    save_colour_model(tmp_path / "net.onnx")
+    with pytest.raises(SpecError, match=rf"pictures is {count}: say 1 to 200"):
+        rd.bundle(tmp_path / "net.onnx", "cpp", tmp_path / "out", pictures=count)
 
 
 def test_a_folder_has_one_best_file(tmp_path: Path) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import html
 import importlib.util
 import json
+import re
+import shlex
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -156,7 +159,11 @@ def test_names_out_of_a_model_are_names_only(tmp_path: Path, schema: Any) -> Non
     found = config(schema, repository)
     assert found.input[0].name == name
     assert list(found.model_warmup[0].inputs) == [name]
-    assert "<b>" not in (tmp_path / "b/README.md").read_text(encoding="utf-8")
+    readme = (tmp_path / "b/README.md").read_text(encoding="utf-8")
+    assert "<b>" not in readme
+    # No shell reads more than one word of it.
+    (load_test,) = re.findall("<code>(perf.*)</code>", readme)
+    assert shlex.split(html.unescape(load_test))[-1] == 'a" }] ü :8,8,3'
     compile((tmp_path / "b/client.py").read_text(encoding="utf-8"), "client.py", "exec")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import json
 import posixpath
 import re
@@ -132,6 +133,16 @@ def test_a_hostile_name_is_text(tiny_export, tmp_path):
         found = page(tmp_path / "web", file)
         assert found.inline == []
         assert name in found.text
+
+
+def test_a_hostile_name_is_no_markdown(tiny_export, tmp_path):
+    model = tmp_path / "a_b_c [x](http:y) `d`.onnx"
+    model.write_bytes((tiny_export / "resnet8.onnx").read_bytes())
+    for target in (BundleTarget.WEB, BundleTarget.NODE, BundleTarget.TRITON):
+        pack(model, target, tmp_path / target)
+        title = (tmp_path / target / "README.md").read_text().partition("\n")[0]
+        assert not set("_[`") & set(title)
+        assert html.unescape(title).startswith(f"# {model.stem}: an image classifier ")
 
 
 def test_same_input_same_bytes(bundle, tiny_export, tmp_path):

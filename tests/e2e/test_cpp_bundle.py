@@ -439,6 +439,11 @@ def test_workers_in_c_name_every_picture(
     assert done.returncode == 1
     assert done.stdout.splitlines()[1] == lines[0]
     assert run_for_code([str(examples / "workers")]) == 2
+    for threads in ("many", "3x", "0", "1000"):
+        done = subprocess.run(
+            [*command[:-1], threads, "a.ppm"], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, f"not '{threads}'" in done.stderr) == (2, True)
 
 
 def run_for_code(command: list[str]) -> int:
@@ -450,6 +455,15 @@ def test_the_server_answers_and_outlives_bad_requests(examples: Path, built: Bui
     with closing(NativeClassifier(built.library, built.folder)) as classifier:
         picture = np.asarray(Image.open(built.folder / "golden/photo-like.ppm"))
         expected = classifier.classify(picture, k=5)
+    for refused in ("http", "80x", "-1", "65536"):
+        done = subprocess.run(
+            [str(examples / "server"), str(built.folder), refused],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        assert (done.returncode, f"not '{refused}'" in done.stderr) == (2, True)
     command = [str(examples / "server"), str(built.folder), "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, ExitStack() as end:
         end.callback(server.kill)

@@ -62,6 +62,16 @@ def test_the_readme_says_what_is_shipped_and_so_does_cmake(installed: Installed)
     size = sum(path.stat().st_size for path in installed.app.rglob("*") if path.is_file())
     (stated,) = re.findall(r"-- Ships (\d+\.\d) MB, in (.*)\n", made)
     assert stated == (f"{size // 100_000 / 10:.1f}", str(installed.app))
+    # A folder may hold more than what is installed, as /usr/local does.
+    (installed.app / "lib/another.so").write_bytes(bytes(3_000_000))
+    again = run(["cmake", "--install", "build", "--prefix", "app"], installed.folder)
+    (installed.app / "lib/another.so").unlink()
+    assert f"-- Ships {stated[0]} MB, " in again
+    assert "another.so" not in again
+    listed = (installed.folder / "build/install_manifest.txt").read_text().splitlines()
+    assert {(installed.folder / file).resolve() for file in listed} == {
+        path for path in installed.app.rglob("*") if path.is_file()
+    }
     notes = " ".join(installed.report.notes)
     assert re.search(r"ships \d+ MB of ONNX Runtime .* ships \d+ MB of OpenVINO", notes)
 

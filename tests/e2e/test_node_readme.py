@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import json
 import os
 import re
@@ -98,8 +99,11 @@ class Site:
 
 
 @contextlib.contextmanager
-def serving(bundle: Path, *options: str) -> Iterator[Site]:
-    """The server on a free port; it must end well when it is asked to."""
+def serving(bundle: Path, *options: str, errors: str = "") -> Iterator[Site]:
+    """The server on a free port; it must end well when it is asked to.
+
+    ``errors`` matches what each of its workers may say on stderr, once.
+    """
     process = subprocess.Popen(
         [find_node(), "examples/server.mjs", "--port", "0", "--workers", "2", *options],
         cwd=bundle,
@@ -118,9 +122,9 @@ def serving(bundle: Path, *options: str) -> Iterator[Site]:
             site = Site(int(found[1]), process)
             yield site
             site.stop()
-            rest, errors = process.communicate(timeout=60)
-            assert (process.returncode, rest) == (0, "all requests are answered: bye\n"), errors
-            assert errors == ""
+            rest, said = process.communicate(timeout=60)
+            assert (process.returncode, rest) == (0, "all requests are answered: bye\n"), said
+            assert re.fullmatch(f"({errors}){{1,2}}", said)
         finally:
             process.kill()
 
@@ -137,6 +141,10 @@ def test_the_server_answers_refuses_and_goes_on(bundle: Path) -> None:
             image.save(bundle.parent / "same.png")
         assert site.post((bundle.parent / "same.png").read_bytes(), "/classify?top=1")[1] == best
         assert site.post(b"no picture")[0] == 400
+        # A form, as many clients send it, and what the server was not given a decoder for.
+        form = site.post(b"--x", **{"Content-Type": "multipart/form-data; boundary=x"})
+        assert form[0] == 415
+        assert "no form" in form[1]["error"]
         assert site.post(picture, "/classify?top=-1")[0] == 400
         assert site.post(picture, "//")[0] == 404
         # Nobody waits for the rest of what is too much.
@@ -164,6 +172,33 @@ def test_the_server_answers_refuses_and_goes_on(bundle: Path) -> None:
         assert set(found) <= {200, 503}
         assert found.count(200) >= 2
         assert site.post(picture)[0] == 200
+
+
+def test_who_asks_is_not_told_what_the_operator_must_install(bundle: Path) -> None:
+    jpeg = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(jpeg, "JPEG")
+    with serving(bundle, errors=r"the picture is a JPEG file, .*: npm install sharp\n") as site:
+        said = [site.post(jpeg.getvalue()) for _ in range(2)]
+    assert said == [(400, {"error": "this server does not read JPEG files: send a PNG"})] * 2
+
+
+def test_nobody_reads_what_is_printed(bundle: Path) -> None:
+    pictures = " ".join(["golden/photo-like.ppm"] * 40)
+    command = f"node classify.mjs {pictures} | head -n 1; echo ${{PIPESTATUS[0]}}"
+    done = run(["bash", "-c", command], bundle)
+    assert (done.stdout, done.stderr) == ("golden/photo-like.ppm\n0\n", "")
+
+
+def test_no_name_moves_the_cursor_of_a_terminal(bundle: Path) -> None:
+    labels = (bundle / "labels.txt").read_text(encoding="utf-8")
+    try:
+        hostile = labels.replace("\n", "\x1b[2J\u202e\n")
+        (bundle / "labels.txt").write_text(hostile, encoding="utf-8")
+        said = run(["node", "classify.mjs", "golden/photo-like.ppm"], bundle).stdout
+    finally:
+        (bundle / "labels.txt").write_text(labels, encoding="utf-8")
+    assert "[2J" in said
+    assert not {"\x1b", "\u202e"} & set(said)
 
 
 def test_the_server_ends_once_what_runs_is_answered(bundle: Path) -> None:

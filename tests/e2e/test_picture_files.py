@@ -6,6 +6,7 @@ The browser's part is in tests/e2e/web/test_picture_files.py.
 from __future__ import annotations
 
 import ctypes
+import io
 import re
 import runpy
 import shutil
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.data.images import MAX_PIXELS
@@ -67,6 +69,16 @@ def compiled(folder: Path, formats: tuple[str, ...]) -> Callable[[bytes], Found]
         return pixels
 
     return read
+
+
+def test_files_say_the_orientation_of_their_names() -> None:
+    """Else the comparisons below would be of pictures that nothing turns."""
+    named = {name: re.match(r"(?:exif|xmp|text)-(\d)", name) for name in picture_files()}
+    wanted = {name: int(found[1]) for name, found in named.items() if found is not None}
+    assert set(wanted.values()) == set(range(1, 10))
+    for name, orientation in wanted.items():
+        with Image.open(io.BytesIO(picture_files()[name])) as image:
+            assert image.getexif().get(0x0112) == orientation, name
 
 
 def test_cpp_reads_what_python_reads(tmp_path: Path) -> None:

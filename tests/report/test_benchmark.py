@@ -212,6 +212,25 @@ def test_a_busy_machine_is_told():
     )
 
 
+@pytest.mark.parametrize(
+    ("minima", "kind", "words"),
+    [
+        (3.0, "good", "int8 is faster than PyTorch fp32; can't tell on this busy machine how many"),
+        (0.9, "plain", "can't tell on this busy machine which of ONNX Runtime int8 and PyTorch"),
+        (50.0, "good", "x faster than PyTorch fp32 (99 % CI"),
+    ],
+)
+def test_a_ratio_that_the_fastest_runs_contradict_is_not_told_on_a_busy_machine(
+    minima, kind, words
+):
+    busy = replace(RESULT.subjects[0], rounds_ns=((1_000_000, 50_000_000, 60_000_000),) * 10)
+    found = replace(ratio(50.0), minima=minima)
+    verdict = view(replace(RESULT, subjects=(busy, *RESULT.subjects[1:]), ratios=(found,))).verdict
+    assert verdict is not None
+    assert verdict.status == kind
+    assert words in verdict.sentences[0]
+
+
 def test_parity_says_on_what_and_what_the_card_says_of_other_images():
     told = replace(
         RESULT.subjects[2],

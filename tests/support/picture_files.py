@@ -68,6 +68,10 @@ def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     return stream.getvalue()
 
 
+_EXIF = b"Exif\0\0"
+"""What EXIF begins with in a JPEG, where Pillow writes what it is given."""
+
+
 def _exif(orientation: int, order: str = "<") -> bytes:
     head = b"II*\0" if order == "<" else b"MM\0*"
     entry = struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0)
@@ -98,10 +102,10 @@ def _jpegs() -> Iterator[tuple[str, bytes]]:
     yield "ycck.jpg", cmyk[: adobe + 11] + b"\2" + cmyk[adobe + 12 :]
     yield "cmyk-no-adobe.jpg", cmyk[: adobe - 4] + cmyk[adobe + 12 :]
     for orientation in range(1, 10):
-        turned = _saved(photo, "JPEG", exif=_exif(orientation))
+        turned = _saved(photo, "JPEG", exif=_EXIF + _exif(orientation))
         yield f"exif-{orientation}.jpg", turned
-    yield "exif-big-endian.jpg", _saved(photo, "JPEG", exif=_exif(8, ">"))
-    yield "exif-broken.jpg", _saved(photo, "JPEG", exif=b"Exif\0\0II*\0garbage, no directory")
+    yield "exif-8-big-endian.jpg", _saved(photo, "JPEG", exif=_EXIF + _exif(8, ">"))
+    yield "exif-broken.jpg", _saved(photo, "JPEG", exif=_EXIF + b"II*\0garbage, no directory")
     packet = b"http://ns.adobe.com/xap/1.0/\0" + _xmp(6)
     plain = _saved(photo, "JPEG")
     segment = b"\xff\xe1" + struct.pack(">H", len(packet) + 2) + packet
@@ -170,7 +174,7 @@ def _pngs() -> Iterator[tuple[str, bytes]]:
         yield f"exif-{orientation}.png", _saved(photo, "PNG", exif=_exif(orientation))
     xmp = b"XML:com.adobe.xmp\0\0\0\0\0" + _xmp(8)
     yield "xmp-8.png", _png(np.asarray(photo), 2, 8, _chunk(b"iTXt", xmp))
-    hexadecimal = (b"Exif\0\0" + _exif(6)).hex()
+    hexadecimal = (_EXIF + _exif(6)).hex()
     profile = f"\nexif\n{len(hexadecimal) // 2:8}\n{hexadecimal}\n".encode()
     text = b"Raw profile type exif\0\0" + zlib.compress(profile)
     yield "text-6.png", _png(np.asarray(photo), 2, 8, _chunk(b"zTXt", text))

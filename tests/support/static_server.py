@@ -57,6 +57,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
             self.send_error(404)
             return
         self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(file))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
 from tests.support.devtools import Browser, Tab
+from tests.support.markdown import blocks
+from tests.support.static_server import Site
 
 
 def verdict_of(tab: Tab) -> dict[str, Any]:
@@ -39,6 +42,21 @@ def shown_classes(tab: Tab, picture: Path) -> list[tuple[str, float]]:
         " [line.firstElementChild.textContent, line.querySelector('meter').value])"
     )
     return [(label, share) for label, share in found]
+
+
+def answer_in_own_page(browser: Browser, site: Site, bundle: Path, picture: Path) -> Any:
+    """Return what the code of the bundle's README prints last, in a page of its own."""
+    (code,) = blocks(bundle / "README.md", "js")
+    data = base64.b64encode(picture.read_bytes()).decode()
+    head = (
+        "window.printed = []; console.log = (value) => printed.push(value);"
+        f" window.file = new File([Uint8Array.fromBase64('{data}')], '{picture.name}');"
+    )
+    scripts = "<script src=head.js></script><script type=module src=mine.js></script>"
+    pages = {"mine.html": scripts, "head.js": head, "mine.js": code}
+    site.replaced |= {name: text.encode() for name, text in pages.items()}
+    tab = browser.open(f"{site.address}/mine.html")
+    return tab.wait_for("typeof printed.at(-1) === 'object' && printed.at(-1)")
 
 
 def clean(tab: Tab, address: str) -> None:

@@ -80,9 +80,11 @@ def _verdict(result: BenchmarkResult) -> Verdict:
     if not result.ratios:
         return Verdict("plain", "Measured", ("one subject: nothing to compare with",))
     sentences = _ratio_sentences(result)
-    if all(ratio.differs and ratio.median > 1 for ratio in result.ratios):
+    busy = bool(cautions(result))
+    told = all(_is_told(ratio, busy=busy) for ratio in result.ratios)
+    if told and all(ratio.median > 1 for ratio in result.ratios):
         return Verdict("good", "Faster", sentences)
-    if all(ratio.differs and ratio.median < 1 for ratio in result.ratios):
+    if told and all(ratio.median < 1 for ratio in result.ratios):
         return Verdict("bad", "Slower", sentences)
     return Verdict("plain", "Compared", sentences)
 
@@ -90,6 +92,14 @@ def _verdict(result: BenchmarkResult) -> Verdict:
 def _ratio_sentences(result: BenchmarkResult) -> tuple[str, ...]:
     busy = bool(cautions(result))
     return tuple(_sentence(ratio, busy=busy) for ratio in result.ratios)
+
+
+def _is_told(ratio: Ratio, *, busy: bool) -> bool:
+    """Return whether it is known which one is faster.
+
+    On a busy machine the fastest runs, which what else runs disturbs least, must say so too.
+    """
+    return ratio.differs and not (busy and (ratio.minima - 1) * (ratio.median - 1) <= 0)
 
 
 def _sentence(ratio: Ratio, *, busy: bool) -> str:
@@ -104,7 +114,7 @@ def _sentence(ratio: Ratio, *, busy: bool) -> str:
         direction = "slower"
         middle, low, high, minima = 1 / middle, 1 / high, 1 / low, 1 / minima
     interval = f"({100 * ratio.confidence:.0f} % CI {low:.2f}-{high:.2f}, minima {minima:.2f}x)"
-    if not ratio.differs:
+    if not _is_told(ratio, busy=busy):
         pair = f"{ratio.subject} and {ratio.reference}"
         if busy:
             return (
@@ -112,6 +122,11 @@ def _sentence(ratio: Ratio, *, busy: bool) -> str:
                 "when idle"
             )
         return f"no difference can be told between {pair} {interval}"
+    if busy and not low <= minima <= high:
+        return (
+            f"{ratio.subject} is {direction} than {ratio.reference}; can't tell on this busy "
+            f"machine how many times (median {middle:.2f}x, {interval[1:]}: repeat it when idle"
+        )
     return f"{ratio.subject} is {middle:.2f}x {direction} than {ratio.reference} {interval}"
 
 

@@ -11,7 +11,7 @@ from tests.support import npm
 from tests.support.array_nets import maps_model
 from tests.support.devtools import Browser
 from tests.support.static_server import serve
-from tests.support.web_pages import clean, open_page, text, verdict_of
+from tests.support.web_pages import answer_in_own_page, clean, open_page, text, verdict_of
 
 
 def test_arrays_are_shown_and_compared(browser: Browser, picture: Path, tmp_path: Path) -> None:
@@ -37,3 +37,7 @@ def test_arrays_are_shown_and_compared(browser: Browser, picture: Path, tmp_path
         assert "colours3, norm " in shown
         assert "class" not in text(tab, "result").lower()
         clean(tab, site.address)
+
+        maps, colours = answer_in_own_page(browser, site, folder, picture)
+        assert (maps["name"], maps["shape"]) == ("maps", [3, 128, 128])
+        assert (colours["name"], colours["shape"]) == ("colours", [3])

@@ -20,7 +20,14 @@ from resnet_deploy.spec import SessionSpec
 from tests.e2e.conftest import CLASSES
 from tests.support.browser import brightness, colours
 from tests.support.devtools import Tab
-from tests.support.web_pages import clean, is_shown, open_page, shown_classes, text
+from tests.support.web_pages import (
+    answer_in_own_page,
+    clean,
+    is_shown,
+    open_page,
+    shown_classes,
+    text,
+)
 
 
 def wanted_classes(model: Path, picture: Path) -> list[tuple[str, float]]:
@@ -203,6 +210,14 @@ def test_nothing_of_an_older_picture_stays_beside_a_newer_one(page, site, pictur
     assert [place_of(page, name) for name in ("choose", "result", "networks")] == places
     page.resize()
     clean(page, site.address)
+
+
+def test_the_code_of_the_readme_in_a_page_of_its_own(
+    page, browser, site, bundle, picture, resnet20_export
+):
+    best = answer_in_own_page(browser, site, bundle, picture)
+    wanted = wanted_classes(resnet20_export / "resnet20.int8.onnx", picture)
+    check_classes([(one["label"], one["probability"]) for one in best], wanted[:3])
 
 
 def test_labels_are_text_whatever_they_say(browser, site, picture):

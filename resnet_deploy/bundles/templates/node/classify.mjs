@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The likeliest classes of each picture: node classify.mjs --help
 
-import { commandLine, misused, wholeNumber } from './command.mjs';
+import { commandLine, misused, printable, wholeNumber } from './command.mjs';
 import { ClassifierError, MOST_THREADS, contract, openClassifier, readPicture } from './index.mjs';
 
 const USAGE = `usage: node classify.mjs [--top K] [--threads N] PICTURE ...
@@ -10,7 +10,7 @@ Prints the likeliest classes of each picture. Reads PNG, GIF, BMP, PPM, PGM and 
 JPEG and WebP where sharp is installed: npm install sharp
 
   --top K      how many classes (default: 5)
-  --threads N  how many CPUs a call may use (default: ONNX Runtime decides)
+  --threads N  how many CPUs a call may use (default: as tune found, else ONNX Runtime decides)
   --help       this text
 
 It ends with 0, or with 2 where a picture could not be classified.`;
@@ -33,7 +33,8 @@ try {
  */
 async function classify(classifier, file) {
   const lines = (await classifier.classify(await readPicture(file), top)).map(
-    ({ label, probability }) => `  ${(100 * probability).toFixed(1).padStart(5)} %  ${label}`,
+    ({ label, probability }) =>
+      `  ${(100 * probability).toFixed(1).padStart(5)} %  ${printable(label)}`,
   );
   console.log([file, ...lines].join('\n'));
 }

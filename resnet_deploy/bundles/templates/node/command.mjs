@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 export function commandLine(usage, names) {
   /** @type {Record<string, { type: 'string' | 'boolean', short?: string }>} */
   const options = { help: { type: 'boolean', short: 'h' } };
+  process.stdout.on('error', readerGone);
   for (const name of names) options[name] = { type: 'string' };
   try {
     const { values, positionals } = parseArgs({ options, allowPositionals: true });
@@ -30,6 +31,16 @@ export function commandLine(usage, names) {
 }
 
 /**
+ * Ends the program where nobody reads on what it prints, as in `node classify.mjs * | head`.
+ *
+ * @param {NodeJS.ErrnoException} error
+ */
+function readerGone(error) {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+}
+
+/**
  * Ends the program with 2: it says what is wrong, and how it is used.
  *
  * @param {string} usage
@@ -39,6 +50,15 @@ export function commandLine(usage, names) {
 export function misused(usage, what) {
   console.error(`${what}; ${usage.split('\n')[0]}`);
   return process.exit(2);
+}
+
+/**
+ * Returns a name out of a file as a terminal may show it: without what would move its cursor.
+ *
+ * @param {string} name
+ */
+export function printable(name) {
+  return name.replace(/\p{C}+/gu, ' ');
 }
 
 /**

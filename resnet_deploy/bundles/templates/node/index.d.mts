@@ -16,6 +16,11 @@ export type { Answer, Contract, Input, Network, Output, Picture, Prediction };
 /** An error that one line explains: what is wrong, where, what to do. */
 export declare class ClassifierError extends Error {}
 
+/** A file of a format that `sharp` decodes, which is not installed, or not for this machine. */
+export declare class MissingDecoderError extends ClassifierError {
+  readonly format: 'JPEG' | 'WebP';
+}
+
 /**
  * Tells what is on a picture.
  *

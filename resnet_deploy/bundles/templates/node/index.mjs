@@ -11,9 +11,17 @@ import { ClassifierError, oneLine } from './lib/errors.mjs';
 import { parseLabels } from './lib/labels.mjs';
 import { MOST_THREADS, checkThreads } from './lib/loading.mjs';
 import { readNetpbm } from './lib/netpbm.mjs';
-import { decodePicture } from './pictures.mjs';
+import { MissingDecoderError, decodePicture } from './pictures.mjs';
 
-export { Classifier, ClassifierError, MOST_THREADS, contract, decodePicture, readNetpbm };
+export {
+  Classifier,
+  ClassifierError,
+  MOST_THREADS,
+  MissingDecoderError,
+  contract,
+  decodePicture,
+  readNetpbm,
+};
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 

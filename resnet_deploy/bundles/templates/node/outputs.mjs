@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The arrays of each picture: node outputs.mjs --help
 
-import { commandLine, misused, wholeNumber } from './command.mjs';
+import { commandLine, misused, printable, wholeNumber } from './command.mjs';
 import { ClassifierError, MOST_THREADS, openClassifier, readPicture } from './index.mjs';
 import { norm } from './lib/outputs.mjs';
 
@@ -11,7 +11,7 @@ Prints name, shape and Euclidean norm of each array that the network gives for a
 Reads PNG, GIF, BMP, PPM, PGM and PBM files, and JPEG and WebP where sharp is installed:
 npm install sharp
 
-  --threads N  how many CPUs a call may use (default: ONNX Runtime decides)
+  --threads N  how many CPUs a call may use (default: as tune found, else ONNX Runtime decides)
   --help       this text
 
 It ends with 0, or with 2 where a picture could not be read.`;
@@ -33,7 +33,8 @@ try {
  */
 async function describe(classifier, file) {
   const lines = (await classifier.outputs(await readPicture(file))).map(
-    ({ name, shape, data }) => `  ${name}: ${shape.join(' x ')}, norm ${norm(data).toPrecision(6)}`,
+    ({ name, shape, data }) =>
+      `  ${printable(name)}: ${shape.join(' x ')}, norm ${norm(data).toPrecision(6)}`,
   );
   console.log([file, ...lines].join('\n'));
 }

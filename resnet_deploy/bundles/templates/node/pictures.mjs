@@ -2,7 +2,7 @@
 // Picture files in Node.js. PNG, GIF, BMP, PPM, PGM and PBM need nothing; JPEG and WebP are decoded
 // by sharp, which is not installed with the bundle: npm install sharp
 
-import { ClassifierError } from './lib/errors.mjs';
+import { ClassifierError, oneLine } from './lib/errors.mjs';
 import { readPictureFile } from './lib/picture_file.mjs';
 import { MAX_PIXELS } from './lib/preprocess.mjs';
 
@@ -12,6 +12,24 @@ import { MAX_PIXELS } from './lib/preprocess.mjs';
 
 // A name in a variable: programs and type checkers do without it.
 const DECODER = 'sharp';
+
+/** Files of a format that was left out where the bundle was installed: they may be all right. */
+export class MissingDecoderError extends ClassifierError {
+  /**
+   * @param {string} name What to call the file.
+   * @param {string} format
+   * @param {unknown} cause Why sharp can't be loaded.
+   */
+  constructor(name, format, cause) {
+    const code = /** @type {NodeJS.ErrnoException} */ (cause).code;
+    const why =
+      code === 'ERR_MODULE_NOT_FOUND'
+        ? 'npm install sharp'
+        : `it can't be loaded (${oneLine(cause).split('; ')[0]}): npm install sharp here`;
+    super(`${name} is a ${format} file, which sharp decodes: ${why}`, { cause });
+    this.format = format;
+  }
+}
 
 /**
  * Returns the picture in the bytes of a file, number for number as Python reads it.
@@ -31,10 +49,7 @@ export async function decodePicture(bytes, name = 'the picture') {
  */
 async function decode({ format, bytes, inks, name }) {
   const { default: sharp } = await import(DECODER).catch((error) => {
-    throw new ClassifierError(
-      `${name} is a ${format} file, which sharp decodes: npm install sharp`,
-      { cause: error },
-    );
+    throw new MissingDecoderError(name, format, error);
   });
   try {
     // Warnings are no reason to refuse a file, as in Python; an early end is one.

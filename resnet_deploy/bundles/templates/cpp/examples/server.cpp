@@ -274,9 +274,15 @@ void run(const char *folder, int port) {
 }  // namespace
 
 int main(int argc, char **argv) {
-  const long port = argc == 3 ? std::strtol(argv[2], nullptr, 10) : 8080;
-  if (argc < 2 || argc > 3 || argv[1][0] == '-' || port < 0 || port > 65535) {
+  if (argc < 2 || argc > 3 || argv[1][0] == '-') {
     std::fprintf(stderr, "usage: server FOLDER [PORT]\n");
+    return 2;
+  }
+  const char *text = argc == 3 ? argv[2] : "8080";
+  char *end = nullptr;
+  const long port = std::strtol(text, &end, 10);
+  if (end == text || *end != '\0' || port < 0 || port > 65535) {
+    std::fprintf(stderr, "error: the port is a number from 0 to 65535, not '%s'\n", text);
     return 2;
   }
   try {

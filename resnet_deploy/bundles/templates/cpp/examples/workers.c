@@ -100,9 +100,14 @@ int main(int argc, char **argv) {
   const int own = argc > 1 && strcmp(argv[1], "--own") == 0;
   char **given = argv + 1 + own;
   const int left = argc - 1 - own;
-  const long threads = left > 2 ? strtol(given[1], NULL, 10) : 0;
-  if (left < 3 || threads < 1 || threads > MAX_THREADS) {
+  if (left < 3) {
     fprintf(stderr, "usage: workers [--own] FOLDER THREADS PICTURE.ppm...\n");
+    return 2;
+  }
+  char *end = NULL;
+  const long threads = strtol(given[1], &end, 10);
+  if (*end != '\0' || threads < 1 || threads > MAX_THREADS) {
+    fprintf(stderr, "error: THREADS is a number from 1 to %d, not '%s'\n", MAX_THREADS, given[1]);
     return 2;
   }
   work all;

@@ -97,6 +97,9 @@ async function answered(request) {
   if (!/^[1-9]\d{0,5}$/.test(top)) {
     throw new Refusal(400, `top is a number from 1 to ${contract.numClasses}`);
   }
+  if (/^multipart\//i.test(request.headers['content-type'] ?? '')) {
+    throw new Refusal(415, 'send the bytes of the file alone, no form: curl --data-binary @FILE');
+  }
   const answer = await pool.classify(await body(request), Number(top));
   if ('error' in answer) throw new Refusal(400, answer.error);
   return answer.classes;

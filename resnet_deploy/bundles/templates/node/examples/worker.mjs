@@ -3,9 +3,12 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 
-import { ClassifierError, decodePicture, openClassifier } from '../index.mjs';
+import { ClassifierError, MissingDecoderError, decodePicture, openClassifier } from '../index.mjs';
 
 const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPort);
+
+/** Whether the operator knows that sharp is missing. */
+let told = false;
 
 /**
  * What is wrong, for the one who asked; anything but a `ClassifierError` is a mistake of ours and
@@ -14,6 +17,11 @@ const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPor
  * @param {unknown} error
  */
 function reason(error) {
+  if (error instanceof MissingDecoderError) {
+    if (!told) console.error(error.message);
+    told = true;
+    return `this server does not read ${error.format} files: send a PNG`;
+  }
   if (error instanceof ClassifierError) return error.message;
   throw error;
 }
