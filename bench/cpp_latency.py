@@ -1,11 +1,12 @@
 """The C++ bundle beside the Python runner, and beside NNCF's file on OpenVINO.
 
-    python bench/cpp_latency.py [--photos DIR] [--depth 34 50] [--runtime ort openvino]
+    python bench/cpp_latency.py [--photos DIR] [--depth 34 50] [FILE.onnx …] [--runtime ort]
 
 On ONNX Runtime: our fp32 file and the int8 file for this CPU. On OpenVINO: the int8 file over bytes
 with a plain first convolution, in C++, by the Python runner, and the file that NNCF makes of the
 same fp32 file with the same photos, run by OpenVINO as it comes. Weights are random: speed does not
-depend on their values. NNCF gets an environment of its own, as in ``make bench``.
+depend on their values. NNCF gets an environment of its own, as in ``make bench``. Files that are
+named are measured in their place, without NNCF.
 
 All sides run as subjects of ``resnet_deploy.benchmark``: processes of their own, in turns, ratios
 paired. A run is the network on a prepared input, batch size 1. ``results/cpp_latency.json`` gets
@@ -21,6 +22,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -61,27 +63,26 @@ def made(net: Net, key: str) -> Path:
     return Path(found["model"])
 
 
-def compiled(bundle: Path) -> Path:
-    """Build the bundle as its README says, and the subject with its headers."""
-    for command in (
-        ("cmake", "-S", ".", "-B", "build", "-DRESNET_PROGRAMS=OFF"),
-        ("cmake", "--build", "build"),
-    ):
-        subprocess.run(command, cwd=bundle, check=True, stdout=subprocess.DEVNULL)
+def compiled(bundle: Path, runtime: BundleRuntime) -> None:
+    """Build the subject with the headers of ``bundle``, and the module that opens OpenVINO."""
+    if runtime is BundleRuntime.OPENVINO:
+        for command in (
+            ("cmake", "-S", ".", "-B", "build", "-DRESNET_PROGRAMS=OFF"),
+            ("cmake", "--build", "build", "--target", "resnet_openvino"),
+        ):
+            subprocess.run(command, cwd=bundle, check=True, stdout=subprocess.DEVNULL)
     third = bundle / "third_party"
     folders = [bundle / "build", *sorted(third.glob("*/lib"))]
-    child = bundle / "cpp_child"
     subprocess.run(
         [
             *("c++", "-std=c++17", "-O2", "-ffp-contract=off", "-I", str(bundle / "include")),
             *("-isystem", str(third / "onnxruntime/include")),
             str(Path(__file__).parent / "cpp_child.cpp"),
             *(f"-Wl,-rpath,{folder}" for folder in folders),
-            *("-ldl", "-pthread", "-o", str(child)),
+            *("-ldl", "-pthread", "-o", str(bundle / "cpp_child")),
         ],
         check=True,
     )
-    return child
 
 
 def compared(
@@ -136,6 +137,7 @@ def said(name: str, found: dict[str, float | None]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", type=Path, nargs="*", metavar="FILE.onnx")
     parser.add_argument("--photos", type=Path, help="calibrate; synthetic images do without")
     parser.add_argument("--depth", type=int, nargs="+", default=[34, 50])
     parser.add_argument("--runtime", nargs="+", choices=("ort", "openvino"))
@@ -148,22 +150,13 @@ def main() -> None:
 
     runs: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for depth in asked.depth:
-            net = prepare(depth, asked.photos, None, None)
-            for word in asked.runtime or ("ort", "openvino"):
-                runtime = BundleRuntime(word)
-                nncf = made(net, "nncf") if runtime is BundleRuntime.OPENVINO else None
-                for product in _PRODUCTS[runtime]:
-                    model = made(net, product)
-                    bundle = Path(folder) / f"{net.name}-{product}"
-                    pack(model, BundleTarget.CPP, bundle, runtime=runtime, with_runtime=True)
-                    compiled(bundle)
-                    for threads in asked.threads:
-                        spec = BenchSpec(
-                            threads=threads, rounds=asked.rounds, time_limit=asked.seconds
-                        )
-                        result = compared(model, runtime, bundle, nncf, spec)
-                        runs.append(record(net, product, runtime, threads, result))
+        for number, (model, runtime, nncf) in enumerate(subjects(asked)):
+            bundle = Path(folder) / f"bundle-{number}"
+            pack(model, BundleTarget.CPP, bundle, runtime=runtime, with_runtime=True)
+            compiled(bundle, runtime)
+            for threads in asked.threads:
+                spec = BenchSpec(threads=threads, rounds=asked.rounds, time_limit=asked.seconds)
+                runs.append(record(model, threads, compared(model, runtime, bundle, nncf, spec)))
     here = environment("python bench/cpp_latency.py")
     found = {"cpu": here.cpu, "cores": here.cores, "versions": here.versions, "runs": runs}
     write_atomically(asked.json, (json.dumps(found, indent=1) + "\n").encode())
@@ -171,19 +164,31 @@ def main() -> None:
         sys.exit(1)
 
 
-def record(
-    net: Net, product: str, runtime: BundleRuntime, threads: int, result: BenchmarkResult
-) -> dict[str, Any]:
+def subjects(asked: argparse.Namespace) -> Iterator[tuple[Path, BundleRuntime, Path | None]]:
+    """Yield what is compared: a file, the runtime, and NNCF's file of the same net."""
+    runtimes = [BundleRuntime(word) for word in asked.runtime or ("ort", "openvino")]
+    if asked.models:
+        yield from ((model, runtime, None) for model in asked.models for runtime in runtimes)
+        return
+    for depth in asked.depth:
+        net = prepare(depth, asked.photos, None, None)
+        for runtime in runtimes:
+            nncf = made(net, "nncf") if runtime is BundleRuntime.OPENVINO else None
+            for product in _PRODUCTS[runtime]:
+                yield made(net, product), runtime, nncf
+
+
+def record(model: Path, threads: int, result: BenchmarkResult) -> dict[str, Any]:
     """Return one comparison, and print it."""
+    runner = result.subjects[0].subject.runner
     python = over(result, PYTHON)
     median = python["median"]
     good = median is not None and WITHIN[0] <= median <= WITHIN[1]
-    text = f"{net.name} {product}, {runtime.value}, {threads} threads: C++ takes "
+    text = f"{model.name} on {runner}, {threads} threads: C++ takes "
     text += said("Python's time", python)
     run: dict[str, Any] = {
-        "net": net.name,
-        "file": product,
-        "runtime": runtime.value,
+        "model": model.name,
+        "runner": runner,
         "threads": threads,
         "cpp_over_python": python,
     }

@@ -25,7 +25,7 @@ from resnet_deploy.bundles.manifest import (
     write_folder,
 )
 from resnet_deploy.bundles.runtime import Runtime, check_runtime, chosen
-from resnet_deploy.bundles.soundness import check_answers, check_is_same_network
+from resnet_deploy.bundles.soundness import check_answers, check_is_same_network, untold
 from resnet_deploy.bundles.third_party import shipped
 from resnet_deploy.bundles.tolerances import tolerance
 from resnet_deploy.bundles.tuned import finding_of, with_evidence
@@ -94,8 +94,7 @@ def pack(
         MissingDependencyError: the bundle takes OpenVINO, and that is not installed; or the runtime
             that should come along can't be had.
         DatasetError: an image can't be read.
-        RunnerError: the network can't be run, answers the same to every picture, or answers on this
-            CPU what it should not.
+        RunnerError: the network can't be run, or answers on this CPU what it should not.
     """
     check_runtime(target, runtime)
     if not 1 <= count <= MOST_REAL_PICTURES:
@@ -140,6 +139,7 @@ def pack(
     progress("bundling", 2, 3)
     write_folder(folder, files, force=force)
     progress("bundling", 3, 3)
+    same = untold(kit.network.answers[0], kit.network.tolerances[0])
     return BundleReport(
         target=target.value,
         folder=str(folder),
@@ -154,7 +154,7 @@ def pack(
         ratio=kit.ratio,
         commands=made.commands,
         notes=(
-            *([warning] if warning else []),
+            *(note for note in (warning, same) if note),
             *(runtime.words for runtime in kit.shipped),
             *made.notes,
         ),

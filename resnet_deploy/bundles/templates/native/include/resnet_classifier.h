@@ -71,7 +71,8 @@ typedef struct resnet_prediction {
 RESNET_API const char *resnet_last_error(void);
 
 /* Opens the bundle in `folder`, which holds the model and labels.txt. `options` may be NULL: as
- * tuned, or all cores, spinning. On success *made is a classifier to be closed by resnet_close(), else NULL. */
+ * tuned, or all cores, spinning. On success *made is a classifier to be closed by resnet_close(),
+ * else NULL. */
 RESNET_API int32_t resnet_open(const char *folder, const resnet_options *options,
                                resnet_classifier **made);
 

@@ -6,8 +6,8 @@
 //   const std::size_t found =
 //       classifier.classify({rgb, size, width, height}, top.data(), top.size());
 //
-// Header-only C++17; needs a runtime of contract.hpp. Everything throws resnet::Error with a sentence that says
-// what is wrong and what to do.
+// Header-only C++17; needs a runtime of contract.hpp. Everything throws resnet::Error with a
+// sentence that says what is wrong and what to do.
 #pragma once
 
 #include <algorithm>

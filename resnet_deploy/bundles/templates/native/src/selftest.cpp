@@ -254,7 +254,9 @@ void run_everywhere(const std::filesystem::path &folder, std::size_t index) {
     }
   }
   if (!passed) throw Failure(absent);
-  if (!absent.empty()) std::printf("not tested with %s: %s\n", resnet::models[index].file, absent.c_str());
+  if (!absent.empty()) {
+    std::printf("not tested with %s: %s\n", resnet::models[index].file, absent.c_str());
+  }
 }
 
 std::string usage(const std::filesystem::path &folder) {
