@@ -1,4 +1,7 @@
-"""The C++ bundle: compiled by this machine's compiler, run, compared with Python, and abused."""
+"""The C++ bundle: compiled by this machine's compiler, run, compared with Python, and abused.
+
+Long because one build, which takes half a minute, serves all of it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The node bundle, run as its README says: right answers, clear errors, steady memory."""
+"""The node bundle, run as its README says: right answers, clear errors, steady memory.
+
+Long because one installation by npm serves all of it.
+"""
 
 from __future__ import annotations
 

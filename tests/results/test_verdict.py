@@ -1,4 +1,7 @@
-"""The paragraph says what was measured, by which rule it counts, and why where it does not pay."""
+"""The paragraph says what was measured, by which rule it counts, and why where it does not pay.
+
+Long because every sentence of it is read once.
+"""
 
 import math
 import re

@@ -1,6 +1,7 @@
 """One table of picture files, of every kind that Pillow reads, for all that decode them.
 
 Files are made here, by Pillow or by hand where it can't write them: a few pixels each, no network.
+Long because it is a table.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The network and what is around it, on whichever ONNX Runtime is handed in: onnxruntime-node or
-// onnxruntime-web.
+// onnxruntime-web. Long because one call and many, classes and arrays are the same few steps.
 
 import { ClassifierError, oneLine } from './errors.mjs';
 import { checkModel, checkRuntime, createSession } from './loading.mjs';

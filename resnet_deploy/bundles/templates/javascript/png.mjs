@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // PNG: https://www.w3.org/TR/png-3/. Decoded here, since browsers round half-transparent colours
 // and every library has rules of its own for 16 bits and for transparent colours.
+// Long as the list of the format's filters, passes and colour types is.
 
 import { checkSize, damaged, onWhite, text, truncated, upright, viewOf } from './upright.mjs';
 
