@@ -103,8 +103,6 @@ def _onnxruntime(kit: Kit) -> Component:
     if kit.target is not BundleTarget.TRITON:
         package = _package_folder("onnxruntime")
         notices = _read(None if package is None else package / "ThirdPartyNotices.txt")
-        package = _package_folder("onnxruntime")
-        notices = _read(None if package is None else package / "ThirdPartyNotices.txt")
         text += "\n" + (
             notices
             or "The notices on what is inside ONNX Runtime were not found where this was made. "
