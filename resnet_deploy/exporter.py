@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -24,6 +23,7 @@ from resnet_deploy.graph.module_names import module_of
 from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.outputs import shaped, tensor_names
+from resnet_deploy.models.tracing import ONE_AT_A_TIME
 from resnet_deploy.passes import PassResult, counts_text, run_passes
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.rewrites.bake_input import bake_input
@@ -42,9 +42,6 @@ LOGITS = OutputSpec()
 
 _EXAMPLE_BATCH = 2
 """An example batch of 1 makes the exporter fix the batch size (pytorch #157621)."""
-
-_TRACING = threading.Lock()
-"""torch.export keeps its modes in globals, and what it says is held back by swapping stdout."""
 
 _NATIVE_OPSET = 18
 """The lowest opset that torch's exporter writes without converting."""
@@ -171,7 +168,7 @@ def _trace(
     module: nn.Module, example: torch.Tensor, names: tuple[str, ...]
 ) -> torch.onnx.ONNXProgram:
     batch = torch.export.Dim("batch")
-    with _TRACING, _quiet_exporter():
+    with ONE_AT_A_TIME, _quiet_exporter():
         try:
             program = torch.onnx.export(
                 module,

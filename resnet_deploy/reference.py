@@ -107,8 +107,9 @@ class ModuleReference:
         import torch
 
         from resnet_deploy.models.outputs import answers
+        from resnet_deploy.models.tracing import ONE_AT_A_TIME
 
-        with torch.inference_mode():
+        with ONE_AT_A_TIME, torch.inference_mode():
             found = answers(self._module(torch.from_numpy(images)), self._output)
         return tuple(output.numpy() for output in found)
 
@@ -120,6 +121,7 @@ class ModuleReference:
         import torch
 
         from resnet_deploy.models.fold import fold_batchnorm
+        from resnet_deploy.models.tracing import ONE_AT_A_TIME
 
         folded, _ = fold_batchnorm(self._module)
         modules = dict(folded.named_modules())
@@ -136,7 +138,7 @@ class ModuleReference:
             if layer.name in modules
         ]
         try:
-            with torch.inference_mode():
+            with ONE_AT_A_TIME, torch.inference_mode():
                 folded(torch.from_numpy(images))
         finally:
             for handle in handles:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from resnet_deploy.models.tracing import ONE_AT_A_TIME
+
 _LARGEST = 1e9
 """A divergence beyond all measure, so that one NaN or overflow stays a number."""
 
@@ -63,7 +65,7 @@ def divergences(
     try:
         with torch.no_grad():
             for batch in batches:
-                with suppress(_EnoughSeen):
+                with ONE_AT_A_TIME, suppress(_EnoughSeen):
                     module(batch)
     finally:
         for hook in hooks:

@@ -22,6 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from resnet_deploy.errors import one_line
 from resnet_deploy.models.layouts import State
 from resnet_deploy.models.resampling import BlurPool2d, MeanPool2d, SameBorder
+from resnet_deploy.models.tracing import ONE_AT_A_TIME
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -82,7 +83,8 @@ def pair_batchnorms(module: nn.Module) -> tuple[dict[str, str], tuple[str, ...]]
     if not names:
         return {}, ()
     try:
-        graph = _Tracer().trace(module)
+        with ONE_AT_A_TIME:
+            graph = _Tracer().trace(module)
     except Exception as error:  # tracing runs the module's own code on stand-ins
         reason = one_line(error, 120)
         return {}, tuple(f"{name}: torch.fx can't trace the model ({reason})" for name in names)

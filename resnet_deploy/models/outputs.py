@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from resnet_deploy.errors import SpecError
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.resnet import ResNet
+from resnet_deploy.models.tracing import ONE_AT_A_TIME
 from resnet_deploy.spec import Downsample, ModelSpec, OutputKind, OutputSpec, Stem
 
 
@@ -109,7 +110,7 @@ def _drop_classifier(module: nn.Module, model: ModelSpec) -> None:
         if isinstance(child, nn.Linear) and path
     ]
     try:
-        with torch.no_grad():
+        with ONE_AT_A_TIME, torch.no_grad():
             logits = module(torch.zeros(1, model.in_channels, model.image_size, model.image_size))
     finally:
         for hook in hooks:

@@ -18,6 +18,7 @@ from resnet_deploy.models.face_net import IResNet
 from resnet_deploy.models.init import initialize
 from resnet_deploy.models.packages import packaged
 from resnet_deploy.models.resnet import NetOptions, ResNet
+from resnet_deploy.models.tracing import ONE_AT_A_TIME
 from resnet_deploy.models.vgg import VGG19
 from resnet_deploy.spec import CHANNEL_COUNTS, Family, ModelSpec, Order, Pool
 
@@ -161,7 +162,7 @@ def count_classes(module: nn.Module, image_size: int, name: str, channels: int =
         SpecError: the module fails, or doesn't return one float tensor ``(2, classes)``.
     """
     try:
-        with torch.no_grad():
+        with ONE_AT_A_TIME, torch.no_grad():
             logits = module(torch.zeros(2, channels, image_size, image_size))
     except Exception as error:  # user code may raise anything
         raise SpecError(

@@ -14,6 +14,7 @@ from resnet_deploy.artifact.describe import describe
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.dependencies import INSTALL
 from resnet_deploy.errors import MissingDependencyError, RunnerError, SpecError, one_line
+from resnet_deploy.models.tracing import ONE_AT_A_TIME
 from resnet_deploy.runners.base import Runner, refused_batch
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.spec import SessionSpec
@@ -69,7 +70,7 @@ class TorchRunner(Runner):
         import torch
 
         try:
-            with torch.inference_mode():
+            with ONE_AT_A_TIME, torch.inference_mode():
                 results = self._run(self._tensor(batch))
                 return tuple(result.contiguous().numpy() for result in results)
         except RuntimeError as error:
@@ -88,7 +89,7 @@ class TorchRunner(Runner):
         if self._traced is None:
             self._traced = self._rebuild(read_model(self._path), inplace=False)
         try:
-            with torch.inference_mode():
+            with ONE_AT_A_TIME, torch.inference_mode():
                 values = self._traced.trace(self._tensor(batch), tensors)
         except KeyError as error:
             raise RunnerError(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -208,3 +209,12 @@ def test_a_net_without_batchnorm_needs_no_trace() -> None:
     folded, left = fold_batchnorm(net)
     assert left == ()
     assert folded is not net
+
+
+def test_a_module_may_run_while_another_thread_traces() -> None:
+    call = nn.Module.__call__
+    nets = [build(resnet_spec(8)).eval() for _ in range(2)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(fold_batchnorm, nets * 8))
+    assert all(not left for _, left in found)
+    assert nn.Module.__call__ is call
