@@ -211,7 +211,7 @@ def test_a_net_without_batchnorm_needs_no_trace() -> None:
     assert folded is not net
 
 
-def test_a_module_may_run_while_another_thread_traces() -> None:
+def test_threads_that_fold_at_once_leave_torch_as_it_was() -> None:
     call = nn.Module.__call__
     nets = [build(resnet_spec(8)).eval() for _ in range(2)]
     with ThreadPoolExecutor(4) as pool:
