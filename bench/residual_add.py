@@ -2,10 +2,10 @@
 
     python bench/residual_add.py
 
-NNCF on OpenVINO adds the shortcut inside the convolution; ONNX Runtime's QLinearConv can't. The int8
-files of ResNet-34 and -50 (random weights: speed does not depend on them) are changed by hand, and
-all are measured in turn, batch size 1. The variants are for the stopwatch alone: their scales are
-what the shape of the graph needs, not what keeps the answers.
+NNCF on OpenVINO adds the shortcut inside the convolution; ONNX Runtime's QLinearConv can't. The
+int8 files of ResNet-34 and -50 (random weights: speed does not depend on them) are changed, and all
+are measured in turn, batch size 1. The variants are for the stopwatch alone: their scales are what
+the shape of the graph needs, not what keeps the answers.
 
 - ``equal scales``: both terms and the sum have one scale, so that the Add rescales nothing.
 - ``in the convolution``: the last convolution of a block reads its input and the shortcut, one
@@ -26,6 +26,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -236,23 +237,21 @@ def main() -> None:
                     ratio.subject: ratio for ratio in result.ratios if ratio.reference == first
                 }
                 for label, each in by_label.items():
-                    ratio = ratios.get(each.subject.label)
-                    against = ratio and [1 / ratio.median, 1 / ratio.high, 1 / ratio.low]
-                    rows.append(
-                        {
-                            "net": f"resnet{depth}",
-                            "threads": threads,
-                            "variant": label,
-                            "min_ms": each.min_ms,
-                            "times_as_exported": against,
-                        }
-                    )
+                    row: dict[str, Any] = {
+                        "net": f"resnet{depth}",
+                        "threads": threads,
+                        "variant": label,
+                        "min_ms": each.min_ms,
+                    }
+                    if found := ratios.get(each.subject.label):
+                        times = [1 / found.median, 1 / found.high, 1 / found.low]
+                        row["times_as_exported"] = times
+                    rows.append(row)
     table = Table("net", "threads", "variant", "fastest, ms", "times as exported")
     for row in rows:
-        against = row["times_as_exported"]
-        ratio = f"{against[0]:.3f} ({against[1]:.3f} to {against[2]:.3f})" if against else ""
-        cells = (row["net"], str(row["threads"]), row["variant"], f"{row['min_ms']:.2f}", ratio)
-        table.add_row(*cells)
+        times = row.get("times_as_exported")
+        text = f"{times[0]:.3f} ({times[1]:.3f} to {times[2]:.3f})" if times else ""
+        table.add_row(row["net"], str(row["threads"]), row["variant"], f"{row['min_ms']:.2f}", text)
     Console().print(table)
     where = to_dict(environment("python bench/residual_add.py"))
     RESULT.write_text(json.dumps({"environment": where, "rows": rows}, indent=1) + "\n")
