@@ -59,7 +59,7 @@ from resnet_deploy.spec import (
     TuneSpec,
     Variant,
 )
-from resnet_deploy.spec.deploy import DeploySpec, ExportSpec, LoadSpec
+from resnet_deploy.spec.deploy import DeploySpec, ExportSpec, LoadSpec, SmallPrecision
 from resnet_deploy.spec.model_request import ModelRequest
 
 if TYPE_CHECKING:
@@ -365,6 +365,7 @@ def deploy(
     fold: bool = True,
     simplify: bool = True,
     int8: bool = True,
+    precision: str = "int8",
     calibration: StrPath | Dataset | None = None,
     calibration_method: str = "mse",
     calibration_samples: int = 512,
@@ -397,13 +398,15 @@ def deploy(
 
     Args:
         source: A network, of which NAME.onnx and NAME.int8.onnx are made, or an fp32 ONNX file, of
-            which the int8 file is.
+            which the int8 (or fp16) file is.
         out: Folder of the files; of an ONNX file the int8 file or its folder, by default
             NAME.int8.onnx beside it.
         name: Stem of the files; by default the model's, as resnet34.
         input: What the files take; by default float-nchw, or what the ONNX file takes.
         resize_in_graph: Let the files resize and crop pictures of any size; needs input uint8-nhwc.
         int8: Also write the int8 file.
+        precision: What the file beside the fp32 one computes in: int8, or fp16 for CPUs with fp16
+            arithmetic (ARM64), which is NAME.fp16.onnx in place of NAME.int8.onnx.
         verify: Compare the files with their source.
         witness: Ask BatchNorm on the calibration images how pictures are fed and how the net is
             built: what is assumed follows it, what contradicts it ends the run.
@@ -437,6 +440,7 @@ def deploy(
     if allow_float_ops is None:
         allow_float_ops = isinstance(source, Artifact)
     wanted = None if input is None else _one_of(InputFormat, input)
+    half = _one_of(SmallPrecision, precision) is SmallPrecision.FP16
     spec = DeploySpec(
         out=None if out is None else Path(out),
         name=name,
@@ -451,7 +455,8 @@ def deploy(
             simplify=simplify,
         ),
         input=wanted,
-        int8=int8,
+        int8=int8 and not half,
+        half=half,
         quant=_quant_spec(
             calibration_method,
             calibration_samples,

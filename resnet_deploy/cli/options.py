@@ -32,6 +32,7 @@ from resnet_deploy.spec import (
     TargetIsa,
     Variant,
 )
+from resnet_deploy.spec.deploy import SmallPrecision
 from resnet_deploy.spec.input_words import INTERPOLATIONS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -223,6 +224,11 @@ def quantization_options(words: Words) -> Callable[[F], F]:
         words("--verify/--no-verify"),
         words("--witness/--no-witness"),
     )
+
+
+def precision_option(words: Words) -> Callable[[F], F]:
+    """``--precision``: of the file that is made beside the fp32 one."""
+    return words("--precision", type=choice(SmallPrecision))
 
 
 def input_option(words: Words) -> Callable[[F], F]:
