@@ -51,6 +51,7 @@ from resnet_deploy.spec import (
     Padding,
     Pool,
     QuantSpec,
+    ResidualStream,
     Shortcut,
     Stem,
     TargetIsa,
@@ -250,6 +251,7 @@ def quantize(
     effort: str = "fast",
     target_isa: str = "auto",
     first_conv: str = "auto",
+    residual_stream: str = "uint8",
     exclude: str | Sequence[str] = (),
     workers: int = 1,
     input: str | None = None,
@@ -282,6 +284,8 @@ def quantize(
         target_isa: Choose int8 kernels for every CPU (portable) or for one kind.
         first_conv: auto: twelve channels instead of three, for ONNX Runtime; plain: as it is, for
             OpenVINO.
+        residual_stream: float32: residual sums stay in float, and only what the convolutions read
+            is rounded: much closer to fp32, and somewhat slower; every convolution runs in int8.
         exclude: Torch modules that stay float, as globs such as layer4.*.
         workers: Processes that share the calibration images; same result.
         input: What the file takes; by default what ``fp32`` does.
@@ -315,6 +319,7 @@ def quantize(
         effort,
         target_isa,
         first_conv,
+        residual_stream,
         exclude,
         workers,
         seed,
@@ -374,6 +379,7 @@ def deploy(
     effort: str = "fast",
     target_isa: str = "auto",
     first_conv: str = "auto",
+    residual_stream: str = "uint8",
     exclude: str | Sequence[str] = (),
     workers: int = 1,
     verify: bool = True,
@@ -465,6 +471,7 @@ def deploy(
             effort,
             target_isa,
             first_conv,
+            residual_stream,
             exclude,
             workers,
             seed,
@@ -1451,6 +1458,7 @@ def _quant_spec(
     effort: str,
     target_isa: str,
     first_conv: str,
+    residual_stream: str,
     exclude: str | Sequence[str],
     workers: int,
     seed: int,
@@ -1464,6 +1472,7 @@ def _quant_spec(
         samples=samples,
         target_isa=_one_of(TargetIsa, target_isa),
         first_conv=_one_of(FirstConv, first_conv),
+        residual_stream=_one_of(ResidualStream, residual_stream),
         exclude=_names(exclude),
         workers=workers,
         seed=seed,

@@ -63,9 +63,8 @@ def check_half(source: Artifact | None, spec: DeploySpec) -> None:
     )
     if quant != usual or spec.sensitivity or spec.budget is not None or spec.keep_slow:
         raise SpecError(
-            "--precision fp16 quantizes nothing: drop --calibration-method, --effort, "
-            "--first-conv, --exclude, --sensitivity, --max-drop, --min-agreement and --keep-slow, "
-            "which are for int8"
+            "--precision fp16 quantizes nothing: drop --effort, --exclude, --sensitivity, "
+            "--max-drop, --min-agreement and whatever else is for int8 (--calibration goes)"
         )
 
 

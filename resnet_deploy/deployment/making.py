@@ -23,6 +23,7 @@ from resnet_deploy.quantization.quantized import Calibrated, Quantized, calibrat
 from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.results import BudgetReport, Inspection, ParityReport, SensitivityReport, Verdict
 from resnet_deploy.results.verdict import RANDOM_WEIGHTS, SYNTHETIC
+from resnet_deploy.spec import ResidualStream
 from resnet_deploy.summarize import summarize_artifact
 from resnet_deploy.verification import compare, verification_images
 
@@ -151,8 +152,10 @@ def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
     artifact, verdict = made.artifact, None
     if parity is not None:
         verdict = _judged(fp32, made, parity, macs, plan)
-        # What a budget keeps in float was measured already, and trained ranges are of the whole.
-        fixed = budget is not None or bool(plan.known.trained)
+        # What a budget keeps in float was measured already, and trained ranges are of the whole. A
+        # float stream was asked for as it is.
+        stream = spec.quant.residual_stream is not ResidualStream.UINT8
+        fixed = budget is not None or bool(plan.known.trained) or stream
         if not (verdict.offered or spec.keep_slow or fixed):
             mix = _mixed(calibrated, made, plan, progress)
             if mix.stages:
