@@ -12,7 +12,7 @@ from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.files import write_together
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.deployment.hearing import Heard, hear
-from resnet_deploy.deployment.making import Made, make_fp32, make_int8
+from resnet_deploy.deployment.making import Made, make_fp32, make_half, make_int8
 from resnet_deploy.deployment.plan import Plan, make_plan
 from resnet_deploy.deployment.resizing import check_resize, with_resize
 from resnet_deploy.deployment.source import check_source
@@ -57,9 +57,12 @@ def deploy(
     plan = make_plan(heard, spec, calibration=calibration, data=data, environment=environment)
     fp32 = make_fp32(plan, progress)
     int8 = make_int8(fp32.artifact, plan, progress) if spec.int8 and fp32.wanted else None
-    notices = [*plan.notices, *fp32.notices, *(int8.notices if int8 else ())]
+    half = make_half(fp32.artifact, plan, progress) if spec.half and fp32.wanted else None
+    small = int8 or half
+    notices = [*plan.notices, *fp32.notices, *(small.notices if small else ())]
     made: dict[str, Made] = {"fp32": fp32} if "fp32" in plan.paths else {}
     made |= {"int8": int8} if int8 is not None else {}
+    made |= {"fp16": half} if half is not None else {}
     artifacts = {kind: file.artifact for kind, file in made.items()}
     wanted = all(file.wanted for file in made.values())
     if wanted and spec.export.resize_in_graph:
