@@ -202,6 +202,8 @@ def default_tolerance(artifact: Artifact, samples: int, *, meaningful: bool) -> 
     enough = meaningful and samples >= ENOUGH_FOR_AGREEMENT and kind not in loose
     if artifact.precision in _HALVES:
         half = FP16_PROBABILITIES if artifact.gives_probabilities else FP16_TOLERANCE
+        if artifact.precision == "bf16":  # with three bits fewer
+            half = replace(half, min_sqnr_db=None)
         return replace(half, min_agreement=FP16_MIN_AGREEMENT) if enough else half
     if not artifact.quantized:
         fp32 = FP32_PROBABILITIES if artifact.gives_probabilities else FP32_TOLERANCE

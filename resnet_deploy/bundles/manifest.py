@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from resnet_deploy.artifact.files import sha256_of, write_together
+from resnet_deploy.artifact.files import check_within, sha256_of, write_together
 from resnet_deploy.bundles.kit import Kit, Network
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.errors import ArtifactError
@@ -221,9 +221,11 @@ def write_folder(folder: Path, files: Mapping[str, Content], *, force: bool = Fa
     """Write ``files``, the manifest among them, and remove what an older bundle leaves behind.
 
     Raises:
-        ArtifactError: a file can't be written, or would replace one that is of no bundle and
-            ``force`` is not given; the older bundle is then as it was.
+        ArtifactError: a file can't be written, would land outside of ``folder`` through a link in
+            it, or would replace one that is of no bundle and ``force`` is not given; the older
+            bundle is then as it was.
     """
+    check_within(folder, files)
     listed = listed_files(folder) or {}
     for name, data in files.items():
         path = folder / name

@@ -17,6 +17,7 @@ from resnet_deploy.deployment.making import (
     Made,
     begin_int8,
     make_fp32,
+    make_half,
     make_int8,
     prove_fp32,
 )
@@ -66,9 +67,12 @@ def deploy(
     plan = make_plan(heard, spec, calibration=calibration, data=data, environment=environment)
     fp32, begun = _proven(plan, progress)
     int8 = None if begun is None else make_int8(fp32.artifact, begun, plan, progress)
-    notices = [*plan.notices, *fp32.notices, *(int8.notices if int8 else ())]
+    half = make_half(fp32.artifact, plan, progress) if spec.half and fp32.wanted else None
+    small = int8 or half
+    notices = [*plan.notices, *fp32.notices, *(small.notices if small else ())]
     made: dict[str, Made] = {"fp32": fp32} if "fp32" in plan.paths else {}
     made |= {"int8": int8} if int8 is not None else {}
+    made |= {"fp16": half} if half is not None else {}
     artifacts = {kind: file.artifact for kind, file in made.items()}
     wanted = all(file.wanted for file in made.values())
     if wanted and spec.export.resize_in_graph:

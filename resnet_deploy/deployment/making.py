@@ -16,6 +16,7 @@ from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.deployment.calibration_notices import calibration_notices
 from resnet_deploy.deployment.float_layers import FloatLayers
+from resnet_deploy.deployment.half import half_file
 from resnet_deploy.deployment.mix import Mix, find_mix
 from resnet_deploy.deployment.plan import SYNTHETIC_NOTICE, Plan
 from resnet_deploy.isa.instruction_sets import ISAS, is_native
@@ -25,6 +26,7 @@ from resnet_deploy.quantization.quantized import Calibrated, Quantized, calibrat
 from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.results import BudgetReport, Inspection, ParityReport, SensitivityReport, Verdict
 from resnet_deploy.results.verdict import RANDOM_WEIGHTS, SYNTHETIC
+from resnet_deploy.spec import ResidualStream
 from resnet_deploy.summarize import summarize_artifact
 from resnet_deploy.verification import compare, verification_images
 
@@ -114,6 +116,26 @@ def _heard(artifact: Artifact, plan: Plan) -> Card:
     return card.with_step("witness", heard.facts)
 
 
+def make_half(fp32: Artifact, plan: Plan, progress: Progress) -> Made:
+    """Return the float16 file of ``fp32``, compared with what ``fp32`` was compared with.
+
+    It is not timed: where it is fast is seldom where it is made.
+
+    Raises:
+        UnsupportedGraphError: no layer can be float16.
+    """
+    threads, name = plan.spec.threads, plan.paths["fp16"].name
+    artifact, notices = half_file(fp32, plan.images, name, threads=threads, progress=progress)
+    parity = _compared(artifact, plan, plan.calibration, progress)
+    if parity is not None:
+        assert artifact.card is not None, "a half file has a card"
+        figures = _figures("fp16", artifact, parity)
+        figures["fp16_relative"] = _rounded(parity.worst().relative)
+        card = replace(artifact.card, parity={**artifact.card.parity, **figures})
+        artifact = with_card(artifact, card)
+    return Made(artifact=artifact, parity=parity, notices=notices)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Begun:
     """What an int8 file is made of, which depends on nothing that a proof of the fp32 file says.
@@ -165,8 +187,10 @@ def make_int8(fp32: Artifact, begun: Begun, plan: Plan, progress: Progress) -> M
     artifact, verdict = made.artifact, None
     if parity is not None:
         verdict = _judged(fp32, made, parity, macs, plan)
-        # What a budget keeps in float was measured already, and trained ranges are of the whole.
-        fixed = budget is not None or bool(plan.known.trained)
+        # What a budget keeps in float was measured already, and trained ranges are of the whole. A
+        # float stream was asked for as it is.
+        stream = spec.quant.residual_stream is not ResidualStream.UINT8
+        fixed = budget is not None or bool(plan.known.trained) or stream
         if not (verdict.offered or spec.keep_slow or fixed):
             mix = _mixed(calibrated, made, plan, progress)
             if mix.stages:
@@ -283,15 +307,21 @@ def _with_figures(
 ) -> Artifact:
     """Return the int8 file with what was found in its card."""
     assert artifact.card is not None, "a quantized file has a card"
-    last = parity.cases[-1]
-    figures = {"int8_sqnr_db": _rounded(last.worst.sqnr_db), "int8_samples": float(last.samples)}
-    if last.agreement is not None and artifact.output_kind.has_classes:
-        figures["int8_agreement"] = _rounded(last.agreement)
+    figures = _figures("int8", artifact, parity)
     card = replace(artifact.card, parity={**artifact.card.parity, **figures})
     # Nothing that was timed: the same input gives the same bytes.
     lasting = {"text": verdict.lasting, "isa": list(plan.environment.isa)}
     card = card.with_step("verdict", lasting)
     return with_card(artifact, card.with_isas(_proven_isas(verdict)))
+
+
+def _figures(precision: str, artifact: Artifact, parity: ParityReport) -> dict[str, float]:
+    """Return what a card says of how close ``artifact`` is, by names with its ``precision``."""
+    last = parity.cases[-1]
+    figures = {"sqnr_db": _rounded(last.worst.sqnr_db), "samples": float(last.samples)}
+    if last.agreement is not None and artifact.output_kind.has_classes:
+        figures["agreement"] = _rounded(last.agreement)
+    return {f"{precision}_{name}": value for name, value in figures.items()}
 
 
 def _int8_notices(

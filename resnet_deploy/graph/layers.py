@@ -22,7 +22,14 @@ LAYOUT_KEY = "resnet_deploy.layout"
 """Marks operators that only lay out memory for the layer they belong to: no layers of their own."""
 
 FLOAT_KEY = "resnet_deploy.float"
-"""Marks operators that stay float because the net is faster so; no int8 pass touches them."""
+"""Marks operators that stay float because the net is faster so, or are of the float ``STREAM``; no
+int8 pass touches them."""
+
+STREAM = "residual stream"
+"""The value of ``FLOAT_KEY`` of a residual stream that is kept in float."""
+
+WRITES_FLOAT_KEY = "resnet_deploy.writes_float"
+"""Marks int8 convolutions whose result is not rounded: the float stream takes it."""
 
 
 @dataclass(frozen=True)

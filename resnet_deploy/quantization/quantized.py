@@ -22,7 +22,7 @@ from resnet_deploy.quantization.kernels import uses_matrix_product
 from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.quantization.static import QuantizedNet, quantize_static
 from resnet_deploy.results import Inspection
-from resnet_deploy.spec import QuantSpec
+from resnet_deploy.spec import QuantSpec, ResidualStream
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +84,7 @@ class Calibrated:
             "effort": spec.effort.value,
             "target_isa": spec.target_isa.value,
             "first_conv": spec.first_conv.value,
+            **_stream_facts(spec),
             "exclude": list(spec.exclude),
             **self._data(),
             **(facts or {}),
@@ -220,6 +221,13 @@ def calibrate(
         except UnsupportedGraphError as error:
             logger.info("calibrating on synthetic images: %s", error)
     return calibrated(None)
+
+
+def _stream_facts(spec: QuantSpec) -> dict[str, str]:
+    """Return what the card says of a residual stream in float; of one in u8 nothing."""
+    if spec.residual_stream is ResidualStream.UINT8:
+        return {}
+    return {"residual_stream": spec.residual_stream.value, "runtime": spec.runtime.value}
 
 
 def excluding(exclude: tuple[str, ...], float_layers: Iterable[str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from resnet_deploy.cli.main import cli
 from resnet_deploy.errors import SpecError
 from resnet_deploy.quantization import static
 from resnet_deploy.quantization.calibrate import CalibrationCache
-from resnet_deploy.spec import FirstConv, InputContract, QuantSpec
+from resnet_deploy.spec import FirstConv, InputContract, QuantSpec, ResidualStream
 from resnet_deploy.spec.deploy import DeploySpec
 from tests.support.cli import run
 
@@ -59,6 +59,19 @@ def test_first_conv_is_in_the_card(tiny_export: Path, tmp_path: Path) -> None:
     card = load(out).card
     assert card is not None
     assert card.steps[-1].options["first_conv"] == "plain"
+
+
+def test_a_float_residual_stream_is_in_the_card(tiny_export: Path, tmp_path: Path) -> None:
+    assert parsed().residual_stream is ResidualStream.UINT8
+    given = ("--residual-stream", "float32")
+    assert parsed(*given).residual_stream is ResidualStream.FLOAT32
+    out = tmp_path / "float.int8.onnx"
+    done = quantize(tiny_export / "resnet8.onnx", *given, "--keep-slow", "-o", out)
+    assert done.exit_code == 0, done.output
+    card = load(out).card
+    assert card is not None
+    options = next(step.options for step in card.steps if step.name == "quantize")
+    assert (options["residual_stream"], options["runtime"]) == ("float32", "ort")
 
 
 def test_workers() -> None:
