@@ -23,6 +23,7 @@ from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.folder import ImageFolder
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.errors import DatasetError
+from resnet_deploy.processes.in_order import in_order
 from resnet_deploy.results.throughput import Spent
 from resnet_deploy.spec import ChannelOrder, InputContract
 
@@ -34,9 +35,6 @@ LeaveOut = Callable[[int, DatasetError], None]
 """Called with the index of an image that can't be read, and why."""
 
 _BATCHES_AHEAD = 1
-
-_BATCHES_PER_WORKER = 2
-"""One in progress, and one that waits: its images are not decoded yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +139,7 @@ def map_batches(
     places = [distinct.index(spec) for spec in specs]
     if any(spec.resize_in_graph for spec in specs):
         batch_size = 1  # images of different sizes don't stack
-    pool = ThreadPoolExecutor(max_workers=workers)
-    pending: deque[Future[tuple[Mapped[R] | None, list[tuple[int, DatasetError]]]]] = deque()
+    chunks = (tuple(indices[i : i + batch_size]) for i in range(0, len(indices), batch_size))
 
     def whole(chunk: tuple[int, ...]) -> tuple[Mapped[R] | None, list[tuple[int, DatasetError]]]:
         spent = Spent()
@@ -171,23 +168,13 @@ def map_batches(
         spent += Spent(resizing=prepared - begin, inference=time.thread_time() - prepared)
         return Mapped(indices=batch.indices, value=value, spent=spent), bad
 
-    def oldest() -> Iterator[Mapped[R]]:
-        found, bad = pending.popleft().result()
+    # Those that wait are numbers only: their images are not decoded yet.
+    for found, bad in in_order(whole, chunks, workers=workers, waiting=workers):
         for index, error in bad:
             assert leave_out is not None, "an error is raised otherwise"
             leave_out(index, error)
         if found is not None:
             yield found
-
-    try:
-        for start in range(0, len(indices), batch_size):
-            pending.append(pool.submit(whole, tuple(indices[start : start + batch_size])))
-            if len(pending) >= _BATCHES_PER_WORKER * workers:
-                yield from oldest()
-        while pending:
-            yield from oldest()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def image_name(dataset: Dataset, index: int) -> str:
