@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -47,12 +47,6 @@ class Known:
 
 
 NOTHING_KNOWN = Known()
-
-INSPECTIONS: Mapping[Runtime, Callable[[Path, tuple[str, ...]], Inspection]] = {
-    Runtime.ORT: inspect_int8,
-    Runtime.OPENVINO: inspect_openvino,
-}
-"""What looks at the graph that each runtime makes of an int8 file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +107,7 @@ class Calibrated:
         artifact = make(graph, card, name or f"{self.fp32.path.stem}.int8.onnx")
         return Quantized(
             artifact=artifact,
-            inspection=INSPECTIONS[spec.runtime](artifact.path, exclude),
+            inspection=_inspected(artifact.path, exclude, spec.runtime),
             amx=uses_matrix_product(graph),
         )
 
@@ -233,6 +227,12 @@ def calibrate(
         except UnsupportedGraphError as error:
             logger.info("calibrating on synthetic images: %s", error)
     return calibrated(None)
+
+
+def _inspected(path: Path, exclude: tuple[str, ...], runtime: Runtime) -> Inspection:
+    """Return what ``runtime`` makes of the int8 file at ``path``."""
+    inspect = inspect_openvino if runtime is Runtime.OPENVINO else inspect_int8
+    return inspect(path, exclude)
 
 
 def _stream_facts(spec: QuantSpec) -> dict[str, str]:
