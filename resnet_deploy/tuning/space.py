@@ -127,9 +127,9 @@ def settings(
     else:
         counts = {threads, *(2**power for power in range(10) if 2**power < threads)}
         shared = [replace(usual, threads=count) for count in sorted(counts, reverse=True)]
-    for runner in runners:
-        yield from (replace(setting, runner=runner) for setting in shared)
     if bfloat16 and "openvino" in runners:
         yield from (replace(one, runner="openvino", options=(IN_BFLOAT16,)) for one in shared)
+    for runner in runners:
+        yield from (replace(setting, runner=runner) for setting in shared)
     yield from (setting for setting in shared if setting != usual)
     yield from (replace(usual, options=(option,)) for option in _OPTIONS)
