@@ -6,12 +6,16 @@ import importlib.metadata
 from dataclasses import dataclass
 from typing import Final
 
+from resnet_deploy.bundles.rendering import Written
 from resnet_deploy.bundles.tuned import Finding
 from resnet_deploy.errors import MissingDependencyError, SpecError
 from resnet_deploy.runners.openvino_runner import import_openvino
 from resnet_deploy.spec import BundleRuntime, BundleTarget
 
-TITLES: Final = {BundleRuntime.ORT: "ONNX Runtime", BundleRuntime.OPENVINO: "OpenVINO"}
+TITLES: Final = {
+    BundleRuntime.ORT: Written("ONNX Runtime"),
+    BundleRuntime.OPENVINO: Written("OpenVINO"),
+}
 
 _RUNNERS: Final = {"ort": BundleRuntime.ORT, "openvino": BundleRuntime.OPENVINO}
 """What tune calls them."""
@@ -44,7 +48,7 @@ class Runtime:
     made_with: str
 
     @property
-    def title(self) -> str:
+    def title(self) -> Written:
         """Its name, as people write it."""
         return TITLES[self.kind]
 

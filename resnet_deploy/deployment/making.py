@@ -1,4 +1,7 @@
-"""The files of a deployment, each with its proof; nothing is written but an unfinished budget's."""
+"""The files of a deployment, each with its proof; nothing is written but an unfinished budget's.
+
+A little long: it is one way from the network to both files, which is read in one piece.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,7 @@ class MadeInt8(Made):
 
 
 def make_fp32(plan: Plan, progress: Progress) -> Made:
-    """Return the fp32 file: exported and compared with PyTorch, or the one that was given."""
+    """Return the fp32 file, not compared yet: exported, or the one that was given."""
     if isinstance(plan.source, Artifact):
         return Made(artifact=replace(plan.source, card=_heard(plan.source, plan)))
     from resnet_deploy.exporter import export_network
@@ -87,13 +90,21 @@ def make_fp32(plan: Plan, progress: Progress) -> Made:
     assert artifact.card is not None, "an exported file has a card"
     folding = [step for step in artifact.card.steps if step.name == "fold_batchnorm"]
     reasons = [reason for step in folding[:1] for reason in step.options["not_folded"]]
-    notices = tuple(f"not folded: {reason}" for reason in reasons)
-    parity = _compared(artifact, plan, None, progress)
-    if parity is not None:
-        figures = {"fp32_relative": _rounded(parity.worst().relative)}
-        card = replace(artifact.card, parity=figures, accuracy=plan.accuracy)
-        artifact = with_card(artifact, card)
-    return Made(artifact=artifact, parity=parity, notices=notices)
+    return Made(artifact=artifact, notices=tuple(f"not folded: {reason}" for reason in reasons))
+
+
+def prove_fp32(fp32: Made, plan: Plan, progress: Progress) -> Made:
+    """Return ``fp32`` compared with PyTorch, as its card then says; a given file is as it was."""
+    if isinstance(plan.source, Artifact):
+        return fp32
+    parity = _compared(fp32.artifact, plan, None, progress)
+    if parity is None:
+        return fp32
+    card = fp32.artifact.card
+    assert card is not None, "an exported file has a card"
+    figures = {"fp32_relative": _rounded(parity.worst().relative)}
+    card = replace(card, parity=figures, accuracy=plan.accuracy)
+    return replace(fp32, artifact=with_card(fp32.artifact, card), parity=parity)
 
 
 def _heard(artifact: Artifact, plan: Plan) -> Card:
@@ -125,18 +136,42 @@ def make_half(fp32: Artifact, plan: Plan, progress: Progress) -> Made:
     return Made(artifact=artifact, parity=parity, notices=notices)
 
 
-def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
-    """Return the int8 file of ``fp32``: inspected, compared, judged.
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """What an int8 file is made of, which depends on nothing that a proof of the fp32 file says.
 
-    With a budget the best file so far is always in its place on disk.
+    ``macs`` are multiply-accumulates per image, ``layers`` finds those that stay float.
     """
-    spec, path = plan.spec, plan.paths["int8"]
+
+    macs: int
+    layers: FloatLayers
+    calibrated: Calibrated
+
+
+def begin_int8(fp32: Artifact, plan: Plan, progress: Progress) -> Begun:
+    """Return the int8 parameters of ``fp32``; the file is not made yet.
+
+    Raises:
+        ResnetDeployError: it can't be quantized, or images can't be read.
+    """
+    spec = plan.spec
     # First, while little is in memory: inferring shapes copies the weights.
     macs = summarize_artifact(fp32).macs
     layers = FloatLayers(fp32, plan.images, spec, data=plan.data, progress=progress)
     calibrated = calibrate(
         fp32, plan.images, spec.quant, known=plan.known, threads=spec.threads, progress=progress
     )
+    return Begun(macs=macs, layers=layers, calibrated=calibrated)
+
+
+def make_int8(fp32: Artifact, begun: Begun, plan: Plan, progress: Progress) -> MadeInt8:
+    """Return the int8 file of ``fp32``, which was ``begun``: inspected, compared, judged.
+
+    With a budget the best file so far is always in its place on disk.
+    """
+    spec, path, macs, layers = plan.spec, plan.paths["int8"], begun.macs, begun.layers
+    # The file has the proof in its card by now.
+    calibrated = replace(begun.calibrated, fp32=fp32)
 
     def within(budget: BudgetReport) -> Quantized:
         return calibrated.quantized(budget.float_layers, name=path.name, facts=budget.facts)
