@@ -97,8 +97,7 @@ def compare(
     artifact = opened_file(path, told)
     tolerance = tolerance or default_tolerance(artifact, len(images), meaningful=meaningful)
     plan = _plan(artifact, len(images))
-    theirs = _converted(images, artifact, reference)
-    right = Expected(artifact, _batched(reference.outputs, theirs, BATCH_SIZES[-1]), data)
+    right = Expected(artifact, expected_outputs(images, artifact.preprocess, reference), data)
     cases = []
     for optimization, sizes in groupby(plan, key=lambda case: case.optimization):
         session = SessionSpec(threads=threads, optimization=optimization, spin=False)
@@ -223,7 +222,7 @@ def compare_layers(
         RunnerError: the two have no layer in common.
     """
     layers = layers_of(read_model(artifact.plain))
-    expected = reference.layer_values(_converted(images, artifact, reference), layers)
+    expected = reference.layer_values(_converted(images, artifact.preprocess, reference), layers)
     common = [layer for layer in layers if layer.name in expected]
     if not common:
         raise RunnerError(
@@ -239,10 +238,17 @@ def compare_layers(
     )
 
 
-def _converted(images: Array, artifact: Artifact, reference: Reference) -> Array:
-    """Return ``images``, prepared for ``artifact``, as ``reference`` takes them."""
-    own = artifact.preprocess
-    return convert(images, own, replace(own, format=reference.format))
+def expected_outputs(
+    images: Array, prepared: InputContract, reference: Reference
+) -> tuple[Array, ...]:
+    """Return every output of ``reference`` for ``images``, which are ``prepared`` for a file."""
+    theirs = _converted(images, prepared, reference)
+    return _batched(reference.outputs, theirs, BATCH_SIZES[-1])
+
+
+def _converted(images: Array, prepared: InputContract, reference: Reference) -> Array:
+    """Return ``images``, ``prepared`` for a file, as ``reference`` takes them."""
+    return convert(images, prepared, replace(prepared, format=reference.format))
 
 
 def _tolerance_of_case(tolerance: Tolerance, samples: int, all_samples: int) -> Tolerance:
