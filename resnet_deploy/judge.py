@@ -25,8 +25,8 @@ from resnet_deploy.results.interval import median_interval
 from resnet_deploy.results.verdict import MUCH_FASTER
 from resnet_deploy.results.worth import LEAST_GAIN
 from resnet_deploy.runners.cpu import default_threads, has_vnni
-from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import SessionSpec
+from resnet_deploy.runners.registry import open_runner
+from resnet_deploy.spec import Runtime, SessionSpec
 
 _ROUNDS = 11
 _TIMED_SECONDS = 0.6
@@ -53,6 +53,7 @@ def judge(
     all_int8_ratio: float | None = None,
     target: str | None = None,
     untold: str | None = None,
+    runtime: Runtime = Runtime.ORT,
 ) -> Verdict:
     """Return what the file ``int8`` brings and costs against ``fp32``.
 
@@ -61,14 +62,15 @@ def judge(
     ``inspection`` tells what ONNX Runtime runs of ``int8``, ``parity`` how close it is if that was
     asked for, and ``untold`` why the answers that it compared tell nothing. ``stages`` are what of
     the net stays float because it is faster so, where all in int8 is ``all_int8_ratio`` times as
-    fast as fp32; ``target`` is what CPUs it is for, if not this one.
+    fast as fp32; ``target`` is what CPUs it is for, if not this one. Both files are timed on
+    ``runtime``.
 
     Raises:
         RunnerError: ONNX Runtime can't run one of the files.
     """
     images = tuple(batches)
     threads = threads or default_threads()
-    with _watched(fp32, int8, images[0], threads) as (watches, batch):
+    with _watched(fp32, int8, images[0], threads, runtime) as (watches, batch):
         # Nothing depends on how a small net, or a file for other CPUs, does here.
         decides = macs >= SMALL_MACS and target is None
         fp32_ns, int8_ns = _decided(watches) if decides else _turns(watches)
@@ -95,12 +97,13 @@ def judge(
         all_int8_ratio=all_int8_ratio,
         float_kinds=_float_kinds(inspection),
         target=target,
+        runtime=runtime.value,
         saturation=count_saturation(
             int8, images, data=data, images=sum(map(len, images)), threads=threads
         ),
     )
     little = verdict.ratio < MUCH_FASTER and macs >= SMALL_MACS
-    if not (little or inspection.float_ops):
+    if runtime is not Runtime.ORT or not (little or inspection.float_ops):
         return verdict
     session = SessionSpec(threads=threads)
     operators = profile_operators(int8, batch, session, _PROFILED_SECONDS)
@@ -113,7 +116,8 @@ def judge(
 
 def judged_again(verdict: Verdict, fp32: Path, int8: Path, images: Array) -> Verdict:
     """Return ``verdict`` with more rounds of the same files, on ``images``."""
-    with _watched(fp32, int8, images, verdict.threads) as (watches, _):
+    runtime = Runtime(verdict.runtime)
+    with _watched(fp32, int8, images, verdict.threads, runtime) as (watches, _):
         fp32_ns, int8_ns = _decided(watches)
     return replace(verdict, fp32_ns=verdict.fp32_ns + fp32_ns, int8_ns=verdict.int8_ns + int8_ns)
 
@@ -131,11 +135,18 @@ def faster(first: Path, second: Path, images: Array, *, threads: int) -> float:
 
 @contextmanager
 def _watched(
-    first: Path, second: Path, images: Array, threads: int
+    first: Path, second: Path, images: Array, threads: int, runtime: Runtime = Runtime.ORT
 ) -> Iterator[tuple[tuple[Stopwatch, Stopwatch], Array]]:
-    """Open both files; the first of ``images`` are their input, which comes with them."""
+    """Open both files on ``runtime``.
+
+    The first of ``images`` are their input, which comes with them.
+    """
     session = quiet_session(threads or default_threads())
-    with closing(OrtRunner(first, session)) as one, closing(OrtRunner(second, session)) as other:
+    name = runtime.value
+    with (
+        closing(open_runner(name, first, session)) as one,
+        closing(open_runner(name, second, session)) as other,
+    ):
         size = one.input.shape[0] or 1
         batch = np.resize(images, (size, *images.shape[1:]))
         yield (Stopwatch(one, batch, size), Stopwatch(other, batch, size)), batch

@@ -315,6 +315,7 @@ def _judged(
         all_int8_ratio=all_int8_ratio,
         target=plan.other_target,
         untold=_untold(made.artifact, plan),
+        runtime=plan.spec.quant.runtime,
     )
 
 

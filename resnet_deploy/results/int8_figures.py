@@ -41,7 +41,8 @@ class Int8Figures:
     words, and ``all_int8_ratio`` is what the file without them brought. ``float_share`` is the part
     of the time that goes into float operators and conversions, ``float_kinds`` are the operators
     that no int8 net has in int8, with their numbers; both where there are float operators.
-    ``target`` is what CPUs the file is for, where that was asked for and this one is another.
+    ``target`` is what CPUs the file is for, where that was asked for and this one is another;
+    both files were timed on ``runtime``.
     """
 
     DERIVED: ClassVar[tuple[str, ...]] = (
@@ -80,6 +81,7 @@ class Int8Figures:
     slowest: tuple[tuple[str, float], ...] = ()
     saturation: SaturationReport | None = None
     target: str | None = None
+    runtime: str = "ort"
 
     @property
     def worth(self) -> Worth:
