@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Accuracy
+from resnet_deploy.artifact.made_for import warn_on_onnxruntime
 from resnet_deploy.artifact.onnx_file import opened_file
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.labels import has_background, match_classes, output_names
@@ -254,6 +255,7 @@ class _Subject:
     def __init__(self, artifact: Artifact, dataset: Dataset) -> None:
         self.artifact = artifact
         check_has_classes(artifact)
+        warn_on_onnxruntime(artifact)
         self.preprocess: InputContract = input_preprocess(self.artifact)
         self.ranks: list[int] = []
         self.predicted: list[int] = []

@@ -30,8 +30,8 @@ from resnet_deploy.runners.base import Runner, infer_every
 from resnet_deploy.runners.cpu import default_threads, has_bfloat16, has_float16, has_vnni
 from resnet_deploy.runners.likeness import Expected
 from resnet_deploy.runners.openvino_runner import NO_BFLOAT16, OpenVinoBfloat16Runner
-from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import SessionSpec
+from resnet_deploy.runners.registry import open_runner
+from resnet_deploy.spec import Runtime, SessionSpec
 
 _ROUNDS = 11
 _TIMED_SECONDS = 0.6
@@ -58,6 +58,7 @@ def judge(
     all_int8_ratio: float | None = None,
     target: str | None = None,
     untold: str | None = None,
+    runtime: Runtime = Runtime.ORT,
 ) -> Verdict:
     """Return what the file ``int8`` brings and costs against ``fp32``.
 
@@ -66,14 +67,15 @@ def judge(
     ``inspection`` tells what ONNX Runtime runs of ``int8``, ``parity`` how close it is if that was
     asked for, and ``untold`` why the answers that it compared tell nothing. ``stages`` are what of
     the net stays float because it is faster so, where all in int8 is ``all_int8_ratio`` times as
-    fast as fp32; ``target`` is what CPUs it is for, if not this one.
+    fast as fp32; ``target`` is what CPUs it is for, if not this one. Both files are timed on
+    ``runtime``.
 
     Raises:
         RunnerError: ONNX Runtime can't run one of the files.
     """
     images = tuple(batches)
     threads = threads or default_threads()
-    with _watched(fp32, int8, images[0], threads) as (watches, batch):
+    with _watched(fp32, int8, images[0], threads, runtime) as (watches, batch):
         # Nothing depends on how a small net, or a file for other CPUs, does here.
         decides = macs >= SMALL_MACS and target is None
         fp32_ns, int8_ns = _decided(watches) if decides else _turns(watches)
@@ -100,12 +102,13 @@ def judge(
         all_int8_ratio=all_int8_ratio,
         float_kinds=_float_kinds(inspection),
         target=target,
+        runtime=runtime.value,
         saturation=count_saturation(
             int8, images, data=data, images=sum(map(len, images)), threads=threads
         ),
     )
     little = verdict.ratio < MUCH_FASTER and macs >= SMALL_MACS
-    if not (little or inspection.float_ops):
+    if runtime is not Runtime.ORT or not (little or inspection.float_ops):
         return verdict
     session = SessionSpec(threads=threads)
     operators = profile_operators(int8, batch, session, _PROFILED_SECONDS)
@@ -118,7 +121,8 @@ def judge(
 
 def judged_again(verdict: Verdict, fp32: Path, int8: Path, images: Array) -> Verdict:
     """Return ``verdict`` with more rounds of the same files, on ``images``."""
-    with _watched(fp32, int8, images, verdict.threads) as (watches, _):
+    runtime = Runtime(verdict.runtime)
+    with _watched(fp32, int8, images, verdict.threads, runtime) as (watches, _):
         fp32_ns, int8_ns = _decided(watches)
     return replace(verdict, fp32_ns=verdict.fp32_ns + fp32_ns, int8_ns=verdict.int8_ns + int8_ns)
 
@@ -131,6 +135,7 @@ def judge_bf16(
     data: str,
     environment: Environment,
     threads: int = 0,
+    runtime: Runtime = Runtime.ORT,
 ) -> Bf16Figures:
     """Return what ``fp32`` brings and costs in bfloat16 on OpenVINO.
 
@@ -143,6 +148,7 @@ def judge_bf16(
         data: what the images are called.
         environment: whose CPU decides.
         threads: of both runtimes; 0 means the physical cores allowed here.
+        runtime: where fp32 is timed beside it: where int8 was.
     """
     if has_float16(environment.isa):
         return Bf16Figures(unmeasured="this CPU computes in float16; tune tries an fp16 file")
@@ -151,7 +157,7 @@ def judge_bf16(
     session = quiet_session(threads or default_threads())
     try:
         with (
-            closing(OrtRunner(fp32.plain, session)) as ours,
+            closing(open_runner(runtime.value, fp32.plain, session)) as ours,
             closing(OpenVinoBfloat16Runner(fp32.plain, session)) as theirs,
         ):
             with _stopped(ours, theirs, images) as (watches, _):
@@ -186,13 +192,17 @@ def faster(first: Path, second: Path, images: Array, *, threads: int) -> float:
 
 @contextmanager
 def _watched(
-    first: Path, second: Path, images: Array, threads: int
+    first: Path, second: Path, images: Array, threads: int, runtime: Runtime = Runtime.ORT
 ) -> Iterator[tuple[tuple[Stopwatch, Stopwatch], Array]]:
-    """Open both files; the first of ``images`` are their input, which comes with them."""
+    """Open both files on ``runtime``.
+
+    The first of ``images`` are their input, which comes with them.
+    """
     session = quiet_session(threads or default_threads())
+    name = runtime.value
     with (
-        closing(OrtRunner(first, session)) as one,
-        closing(OrtRunner(second, session)) as other,
+        closing(open_runner(name, first, session)) as one,
+        closing(open_runner(name, second, session)) as other,
         _stopped(one, other, images) as watched,
     ):
         yield watched

@@ -269,6 +269,7 @@ def _in_bf16(fp32: Artifact, plan: Plan) -> Bf16Figures:
         data=found.data,
         environment=plan.environment,
         threads=plan.spec.threads,
+        runtime=plan.spec.quant.runtime,
     )
 
 
@@ -317,6 +318,7 @@ def _judged(
         all_int8_ratio=all_int8_ratio,
         target=plan.other_target,
         untold=_untold(made.artifact, plan),
+        runtime=plan.spec.quant.runtime,
     )
 
 

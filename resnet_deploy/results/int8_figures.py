@@ -45,8 +45,9 @@ class Int8Figures:
     words, and ``all_int8_ratio`` is what the file without them brought. ``float_share`` is the part
     of the time that goes into float operators and conversions, ``float_kinds`` are the operators
     that no int8 net has in int8, with their numbers; both where there are float operators.
-    ``target`` is what CPUs the file is for, where that was asked for and this one is another.
-    ``bf16`` is what the fp32 file brings in bfloat16, asked where int8 brings little.
+    ``target`` is what CPUs the file is for, where that was asked for and this one is another;
+    both files were timed on ``runtime``. ``bf16`` is what the fp32 file brings in bfloat16, asked
+    where int8 brings little.
     """
 
     DERIVED: ClassVar[tuple[str, ...]] = (
@@ -85,6 +86,7 @@ class Int8Figures:
     slowest: tuple[tuple[str, float], ...] = ()
     saturation: SaturationReport | None = None
     target: str | None = None
+    runtime: str = "ort"
     bf16: Bf16Figures | None = None
 
     @property

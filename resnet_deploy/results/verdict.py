@@ -43,7 +43,7 @@ class Verdict(Int8Figures):
     def keep_fp32(self) -> str:
         """Why there is no int8 file, in one line."""
         what = "all of it or in part, " if self.all_int8_ratio is not None else ""
-        found = f"{what}{_times(self.ratio)} times as fast on this CPU ({self._limits})"
+        found = f"{what}{_times(self.ratio)} times as fast on this CPU{self._on} ({self._limits})"
         other = "".join(f"; {sentence}" for sentence in self._in_bf16())
         if self.slow:
             return f"keep fp32: int8 is {found}: {self._reason()}{other}"
@@ -55,7 +55,7 @@ class Verdict(Int8Figures):
         pair = f"{_ms(self.int8_ms)} ms instead of {_ms(self.fp32_ms)} ms"
         threads = f"{self.threads} thread{'s' * (self.threads != 1)}"
         figures = (
-            f"{_times(self.ratio)} times as fast ({pair} in the middle one of "
+            f"{_times(self.ratio)} times as fast{self._on} ({pair} in the middle one of "
             f"{len(self.ratios)} paired rounds, {self._limits}; batch 1, {threads})",
             self._size,
             *self._answers(),
@@ -90,6 +90,10 @@ class Verdict(Int8Figures):
         if self.worth is Worth.TOO_FEW:
             return "too few pictures to tell whether int8 is worth it on this CPU"
         return f"{self.worth.value} on this CPU"
+
+    @property
+    def _on(self) -> str:
+        return " with OpenVINO" if self.runtime == "openvino" else ""
 
     @property
     def _limits(self) -> str:
