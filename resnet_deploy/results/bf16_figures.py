@@ -19,8 +19,8 @@ class Bf16Figures:
     """The fp32 file on OpenVINO in bfloat16; no other file, no calibration.
 
     ``fp32_ns[r]`` and ``bf16_ns[r]`` are the fastest runs of round r: float32 on the runtime of the
-    int8 file and bfloat16 on OpenVINO, in turns, batch size 1. ``sqnr_db`` and ``agreement``
-    compare the outputs with those of fp32 on ``samples`` images, None where there is no such answer.
+    int8 file and bfloat16 on OpenVINO, in turns, batch size 1. ``sqnr_db`` and ``agreement`` are of
+    the outputs beside those of fp32 on ``samples`` images, None where there is no such answer.
     ``unmeasured`` is why all of that is missing, empty where it is not.
     """
 
