@@ -102,7 +102,8 @@ def compare(
         warn_on_onnxruntime(artifact)
     tolerance = tolerance or default_tolerance(artifact, len(images), meaningful=meaningful)
     plan = _plan(artifact, len(images))
-    right = Expected(artifact, expected_outputs(images, artifact.preprocess, reference), data)
+    expected = right_outputs(artifact.preprocess, reference, images)
+    right = Expected(artifact, expected, data)
     cases = []
     turns = [("ort", *turn) for turn in _turns(plan)]
     if elsewhere:  # last: its figures are those of the file
@@ -246,12 +247,14 @@ def compare_layers(
     )
 
 
-def expected_outputs(
-    images: Array, prepared: InputContract, reference: Reference
+def right_outputs(
+    prepared: InputContract, reference: Reference, images: Array
 ) -> tuple[Array, ...]:
-    """Return every output of ``reference`` for ``images``, which are ``prepared`` for a file."""
-    theirs = _converted(images, prepared, reference)
-    return _batched(reference.outputs, theirs, BATCH_SIZES[-1])
+    """Return every output that ``reference`` gives for ``images``, ``prepared`` for a file.
+
+    The batches are always the same, so that a reference that remembers is asked once.
+    """
+    return _batched(reference.outputs, _converted(images, prepared, reference), BATCH_SIZES[-1])
 
 
 def _converted(images: Array, prepared: InputContract, reference: Reference) -> Array:
