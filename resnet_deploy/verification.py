@@ -102,8 +102,7 @@ def compare(
         warn_on_onnxruntime(artifact)
     tolerance = tolerance or default_tolerance(artifact, len(images), meaningful=meaningful)
     plan = _plan(artifact, len(images))
-    theirs = _converted(images, artifact, reference)
-    right = Expected(artifact, _batched(reference.outputs, theirs, BATCH_SIZES[-1]), data)
+    right = Expected(artifact, right_outputs(artifact, reference, images), data)
     cases = []
     turns = [("ort", *turn) for turn in _turns(plan)]
     if elsewhere:  # last: its figures are those of the file
@@ -245,6 +244,14 @@ def compare_layers(
     return tuple(
         difference(layer.name, expected[layer.name], layer.value(observed)) for layer in common
     )
+
+
+def right_outputs(artifact: Artifact, reference: Reference, images: Array) -> tuple[Array, ...]:
+    """Return every output that ``reference`` gives for ``images``, prepared for ``artifact``.
+
+    The batches are always the same, so that a reference that remembers is asked once.
+    """
+    return _batched(reference.outputs, _converted(images, artifact, reference), BATCH_SIZES[-1])
 
 
 def _converted(images: Array, artifact: Artifact, reference: Reference) -> Array:
