@@ -30,8 +30,10 @@ def check_folder(out: Path) -> None:
     """Refuse an output folder that can't be made, before the work and not after it.
 
     Raises:
-        ArtifactError: ``out``, or what is above it, is a file.
+        ArtifactError: ``out``, or what is above it, is a file, or a link that leads nowhere.
     """
+    if out.is_symlink() and not out.exists():
+        raise ArtifactError(f"-o {out}: it is a link that leads nowhere: name another folder")
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise ArtifactError(f"-o {out}: {existing} is a file, not a folder: name another folder")
