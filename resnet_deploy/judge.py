@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.model_file import bytes_of
+from resnet_deploy.errors import ResnetDeployError
 from resnet_deploy.fp32_baseline import quiet_session
 from resnet_deploy.measure.operator_times import profile_operators
 from resnet_deploy.measure.stopwatch import Stopwatch, take_turns
@@ -20,11 +22,14 @@ from resnet_deploy.quantization.count_saturation import count_saturation
 from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.results import Environment, Inspection, ParityReport, Verdict
 from resnet_deploy.results.benchmark import OperatorKind, OperatorTime
-from resnet_deploy.results.int8_figures import SMALL_MACS
+from resnet_deploy.results.bf16_figures import Bf16Figures
+from resnet_deploy.results.int8_figures import DECIDED, MUCH_FASTER, SMALL_MACS
 from resnet_deploy.results.interval import median_interval
-from resnet_deploy.results.verdict import MUCH_FASTER
 from resnet_deploy.results.worth import LEAST_GAIN
-from resnet_deploy.runners.cpu import default_threads, has_vnni
+from resnet_deploy.runners.base import Runner, infer_every
+from resnet_deploy.runners.cpu import default_threads, has_bfloat16, has_float16, has_vnni
+from resnet_deploy.runners.likeness import Expected
+from resnet_deploy.runners.openvino_runner import NO_BFLOAT16, OpenVinoBfloat16Runner
 from resnet_deploy.runners.registry import open_runner
 from resnet_deploy.spec import Runtime, SessionSpec
 
@@ -122,6 +127,58 @@ def judged_again(verdict: Verdict, fp32: Path, int8: Path, images: Array) -> Ver
     return replace(verdict, fp32_ns=verdict.fp32_ns + fp32_ns, int8_ns=verdict.int8_ns + int8_ns)
 
 
+def judge_bf16(
+    fp32: Artifact,
+    images: Array,
+    expected: Sequence[Array],
+    *,
+    data: str,
+    environment: Environment,
+    threads: int = 0,
+    runtime: Runtime = Runtime.ORT,
+) -> Bf16Figures:
+    """Return what ``fp32`` brings and costs in bfloat16 on OpenVINO.
+
+    Where it can't be measured, the result says why.
+
+    Args:
+        fp32: the float file.
+        images: of ``data``, as the file takes them.
+        expected: every output of the reference for them.
+        data: what the images are called.
+        environment: whose CPU decides.
+        threads: of both runtimes; 0 means the physical cores allowed here.
+        runtime: where fp32 is timed beside it: where int8 was.
+    """
+    if has_float16(environment.isa):
+        return Bf16Figures(unmeasured="this CPU computes in float16; tune tries an fp16 file")
+    if not has_bfloat16(environment.isa):
+        return Bf16Figures(unmeasured=NO_BFLOAT16)
+    session = quiet_session(threads or default_threads())
+    try:
+        with (
+            closing(open_runner(runtime.value, fp32.plain, session)) as ours,
+            closing(OpenVinoBfloat16Runner(fp32.plain, session)) as theirs,
+        ):
+            with _stopped(ours, theirs, images) as (watches, _):
+                fp32_ns, bf16_ns = _decided(watches)
+            size = theirs.input.shape[0] or len(images)
+            starts = range(0, len(images), size)
+            pieces = [infer_every(theirs, images[start : start + size]) for start in starts]
+            got = tuple(np.concatenate(parts) for parts in zip(*pieces, strict=True))
+            found = Expected(fp32, expected, data).likeness(got, range(len(images)))
+    except ResnetDeployError as error:
+        return Bf16Figures(unmeasured=str(error))
+    same = found.top1_equal or (found.answers_equal if found.answer in DECIDED else ())
+    return Bf16Figures(
+        fp32_ns=fp32_ns,
+        bf16_ns=bf16_ns,
+        sqnr_db=min(output.sqnr_db for output in found.outputs),
+        agreement=sum(same) / len(same) if same else None,
+        samples=len(images),
+    )
+
+
 def faster(first: Path, second: Path, images: Array, *, threads: int) -> float:
     """Return how many times as fast as ``first`` the file ``second`` surely is, at batch size 1.
 
@@ -146,10 +203,19 @@ def _watched(
     with (
         closing(open_runner(name, first, session)) as one,
         closing(open_runner(name, second, session)) as other,
+        _stopped(one, other, images) as watched,
     ):
-        size = one.input.shape[0] or 1
-        batch = np.resize(images, (size, *images.shape[1:]))
-        yield (Stopwatch(one, batch, size), Stopwatch(other, batch, size)), batch
+        yield watched
+
+
+@contextmanager
+def _stopped(
+    one: Runner, other: Runner, images: Array
+) -> Iterator[tuple[tuple[Stopwatch, Stopwatch], Array]]:
+    """Put a stopwatch on each runner, on the first of ``images``, which come with them."""
+    size = one.input.shape[0] or 1
+    batch = np.resize(images, (size, *images.shape[1:]))
+    yield (Stopwatch(one, batch, size), Stopwatch(other, batch, size)), batch
 
 
 def _decided(

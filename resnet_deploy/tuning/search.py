@@ -162,7 +162,9 @@ class Search:
         own = self.source.preprocess.format
         if IN_BFLOAT16 in setting.options:
             return [FileOptions(int8=False, input=own)]
-        best = (self.report.best or self._closest()).recipe
+        # A float file that is best in bfloat16 is not what other settings are tried on.
+        others = [one for one in self.report.trials if IN_BFLOAT16 not in one.setting.options]
+        best = (replace(self.report, trials=tuple(others)).best or self._closest()).recipe
         return list(files_elsewhere(best, own, strided_stem=self._strided_stem))
 
     @cached_property
