@@ -38,7 +38,7 @@ from resnet_deploy.quantization import ranges, static, weights
 from resnet_deploy.report.views.evaluation import difference
 from resnet_deploy.results import to_dict
 from resnet_deploy.runners.cpu import environment
-from resnet_deploy.spec import CalibrationMethod, Effort, QuantSpec, TargetIsa
+from resnet_deploy.spec import CalibrationMethod, Effort, QuantSpec
 
 RESULT = Path(__file__).parent / "results" / "accuracy.json"
 
@@ -67,7 +67,7 @@ class Maker:
         pixels: bool = False,
         means: bool = False,
         effort: Effort = Effort.FAST,
-        target: TargetIsa = TargetIsa.PORTABLE,
+        allow_overflow: bool = False,
         adaround: bool = False,
         equalized: bool = False,
     ) -> onnx.ModelProto:
@@ -83,7 +83,7 @@ class Maker:
                 stack.enter_context(mock.patch.object(static, "is_worth_it", return_value=True))
             return static.quantize_static(
                 read_model(self.fp32),
-                QuantSpec(calibration_method=method, effort=effort, target_isa=target),
+                QuantSpec(calibration_method=method, effort=effort, allow_overflow=allow_overflow),
                 self.images,
                 images=len(self.images),
                 preprocess=self.images.preprocess if pixels else None,
@@ -150,8 +150,8 @@ def subjects(nncf: Path | None) -> dict[str, Callable[[Maker], onnx.ModelProto]]
         "minmax + equalisation": lambda m: m.ours(minmax, equalized=True),
         "fast: ranges + pixels + bias": lambda m: m.ours(pixels=True, means=True),
         "best: fast + rounded together": lambda m: m.ours(pixels=True, effort=Effort.BEST),
-        "best for x86-avx2": lambda m: m.ours(
-            pixels=True, effort=Effort.BEST, target=TargetIsa.X86_AVX2
+        "best, overflow allowed": lambda m: m.ours(
+            pixels=True, effort=Effort.BEST, allow_overflow=True
         ),
         "best, rounded by AdaRound": lambda m: m.ours(
             pixels=True, effort=Effort.BEST, adaround=True

@@ -16,13 +16,14 @@ from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantization.count_saturation import sums_can_overflow
 from resnet_deploy.quantization.float_stages import fp32_stages, with_float
 from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.quantization.kernels import uses_matrix_product
 from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.quantization.static import QuantizedNet, quantize_static
 from resnet_deploy.results import Inspection
-from resnet_deploy.spec import QuantSpec
+from resnet_deploy.spec import Overflow, QuantSpec
 
 logger = logging.getLogger(__name__)
 
@@ -83,13 +84,12 @@ class Calibrated:
             "method": spec.calibration_method.value,
             "effort": spec.effort.value,
             "target_isa": spec.target_isa.value,
+            "allow_overflow": spec.allow_overflow,
             "first_conv": spec.first_conv.value,
             "exclude": list(spec.exclude),
             **self._data(),
             **(facts or {}),
         }
-        card = self.fp32.card.remade().with_step("quantize", step)
-        card = replace(card, accuracy=self.known.accuracy)
         net = self.net
         if in_float := {node for stage in stages for node in stage.nodes}:
             net = with_float(
@@ -100,6 +100,10 @@ class Calibrated:
                 first_conv=spec.first_conv,
             )
         graph = net.write(exclude)
+        overflow = Overflow.POSSIBLE if sums_can_overflow(graph) else Overflow.NEVER
+        step |= {"overflow": overflow.value, "guarantee": overflow.guarantee}
+        card = self.fp32.card.remade().with_step("quantize", step)
+        card = replace(card, accuracy=self.known.accuracy)
         artifact = make(graph, card, name or f"{self.fp32.path.stem}.int8.onnx")
         return Quantized(
             artifact=artifact,

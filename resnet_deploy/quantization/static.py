@@ -32,7 +32,7 @@ from resnet_deploy.quantization.weights import (
     quantize_layers,
 )
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
-from resnet_deploy.spec import Effort, InputContract, QuantSpec, TargetIsa
+from resnet_deploy.spec import Effort, InputContract, QuantSpec
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +149,9 @@ def quantize_static(
         )
     else:
         moments = expected_moments(graph, plan, statistics, inputs)
-    weights = quantize_layers(graph, plan, parameters, spec.target_isa, moments)
+    weights = quantize_layers(
+        graph, plan, parameters, spec.target_isa, moments, allow_overflow=spec.allow_overflow
+    )
     return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights, equalized)
 
 
@@ -171,7 +173,14 @@ def _as_trained(
                 "output; export what was trained, or add --no-int8"
             )
         parameters[name] = QuantizationParameters.of(known or Range(*trained[name]))
-    weights = quantize_layers(graph, plan, parameters, spec.target_isa)
+    weights = quantize_layers(
+        graph,
+        plan,
+        parameters,
+        spec.target_isa,
+        allow_overflow=spec.allow_overflow,
+        trained=True,
+    )
     return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights)
 
 
@@ -181,11 +190,6 @@ def check_as_trained(spec: QuantSpec) -> None:
     Raises:
         SpecError: ``spec`` asks for other weights than were trained.
     """
-    if spec.target_isa is TargetIsa.X86_AVX2:
-        raise SpecError(
-            "int8 for x86-avx2 has other weights than quantization-aware training gave: use "
-            "--target-isa portable"
-        )
     if spec.effort is Effort.BEST:
         raise SpecError(
             "--effort best rounds weights anew, and those of quantization-aware training are "
