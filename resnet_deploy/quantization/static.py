@@ -25,6 +25,7 @@ from resnet_deploy.quantization.plan import Plan
 from resnet_deploy.quantization.prepare import layers_by_name, planned, prepare
 from resnet_deploy.quantization.qdq import write_qdq
 from resnet_deploy.quantization.ranges import QuantizationParameters, Range, choose_range
+from resnet_deploy.quantization.residual_stream import with_channel_factors
 from resnet_deploy.quantization.responses import responses
 from resnet_deploy.quantization.weights import (
     QuantizedWeights,
@@ -32,7 +33,8 @@ from resnet_deploy.quantization.weights import (
     quantize_layers,
 )
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
-from resnet_deploy.spec import Effort, InputContract, QuantSpec
+from resnet_deploy.runners.cpu import default_threads
+from resnet_deploy.spec import Effort, InputContract, QuantSpec, ResidualStream
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +114,13 @@ def quantize_static(
         CheckpointError: ``trained`` has no range for a tensor.
         DatasetError: an activation is NaN or infinite.
     """
-    prepared = prepare(model, preprocess, spec.first_conv)
+    prepared = prepare(
+        model,
+        preprocess,
+        spec.first_conv,
+        residual_stream=spec.residual_stream,
+        runtime=spec.runtime,
+    )
     del model  # copies of the weights count in the peak memory
     planned(prepared, spec.exclude)  # a wrong glob is named before the work
     if trained is not None:
@@ -123,6 +131,10 @@ def quantize_static(
         prepared = equalize(prepared, batches, images=images, threads=threads, progress=progress)
         after = layers_by_name(prepared)
         equalized = frozenset(name for name, layer in before.items() if after[name] != layer)
+    if spec.residual_stream is ResidualStream.FLOAT32 and statistics is None:
+        prepared = with_channel_factors(
+            prepared, batches, images=images, threads=threads, progress=progress
+        )
     histograms = _histograms(prepared, spec, batches, images, statistics, threads, progress)
     graph, plan = planned(prepared)
     gated = responses(plan)
@@ -149,8 +161,15 @@ def quantize_static(
         )
     else:
         moments = expected_moments(graph, plan, statistics, inputs)
+    at_once = 1 if spec.effort is Effort.BEST else threads or default_threads()
     weights = quantize_layers(
-        graph, plan, parameters, spec.target_isa, moments, allow_overflow=spec.allow_overflow
+        graph,
+        plan,
+        parameters,
+        spec.target_isa,
+        moments,
+        allow_overflow=spec.allow_overflow,
+        threads=at_once,
     )
     return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights, equalized)
 
@@ -190,6 +209,11 @@ def check_as_trained(spec: QuantSpec) -> None:
     Raises:
         SpecError: ``spec`` asks for other weights than were trained.
     """
+    if spec.residual_stream is not ResidualStream.UINT8:
+        raise SpecError(
+            "--residual-stream float32 has other scales than quantization-aware training computed "
+            "with: leave it out"
+        )
     if spec.effort is Effort.BEST:
         raise SpecError(
             "--effort best rounds weights anew, and those of quantization-aware training are "

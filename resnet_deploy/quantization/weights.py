@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
+from resnet_deploy.processes.in_order import in_order
 from resnet_deploy.quantization.kernels import group_of, pair_limits, weight_zero_point
 from resnet_deploy.quantization.moments import LayerInput, Moments
 from resnet_deploy.quantization.plan import WEIGHTED, Plan, activation_inputs
@@ -249,6 +250,7 @@ def quantize_layers(
     *,
     allow_overflow: bool = False,
     trained: bool = False,
+    threads: int = 1,
 ) -> dict[str, QuantizedWeights]:
     """Return the quantized weights of every int8 layer of ``model``, by node name.
 
@@ -256,6 +258,8 @@ def quantize_layers(
     name what is known about the layers' inputs. Kernels are chosen for ``target``, not ``auto``.
     No pair of products overflows in any of them, unless that is allowed. ``trained``: the codes are
     those of quantization-aware training, which did not know the layout of the image.
+    ``threads`` is how many layers are in work at a time: covariances are large, and what is
+    computed with them keeps all cores busy by itself.
     """
     nodes = weighted_layers(model, plan)
     scales = {
@@ -263,12 +267,13 @@ def quantize_layers(
         for name, node in nodes.items()
     }
 
-    def quantized(name: str, known: Moments | None = None) -> QuantizedWeights:
+    def quantized(given: tuple[str, Moments | None]) -> tuple[str, QuantizedWeights]:
+        name, known = given
         node = nodes[name]
         weight, axis = weight_of(node), channel_axis(node)
         channels = weight.shape[axis]
         bias = constant(node.inputs[2]) if len(node.inputs) > 2 else None
-        return quantize_weights(
+        return name, quantize_weights(
             weight,
             np.zeros(channels) if bias is None else np.broadcast_to(bias, (channels,)),
             scales[name],
@@ -279,9 +284,9 @@ def quantize_layers(
             moments=known,
         )
 
-    # One layer after the other, because covariances are large.
-    found = {name: quantized(name, known) for name, known in moments}
-    return found | {name: quantized(name) for name in nodes if name not in found}
+    found = dict(in_order(quantized, moments, workers=threads))
+    rest: Iterable[tuple[str, None]] = ((name, None) for name in nodes if name not in found)
+    return found | dict(in_order(quantized, rest, workers=threads))
 
 
 def reads_image(plan: Plan, node: ir.Node) -> bool:

@@ -47,6 +47,8 @@ from resnet_deploy.spec.quant import (
     FirstConv,
     Overflow,
     QuantSpec,
+    ResidualStream,
+    Runtime,
     TargetIsa,
 )
 from resnet_deploy.spec.residual import (
