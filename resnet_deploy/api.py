@@ -52,6 +52,7 @@ from resnet_deploy.spec import (
     Pool,
     QuantSpec,
     ResidualStream,
+    Runtime,
     Shortcut,
     Stem,
     TargetIsa,
@@ -252,6 +253,7 @@ def quantize(
     target_isa: str = "auto",
     first_conv: str = "auto",
     residual_stream: str = "uint8",
+    runtime: str = "ort",
     exclude: str | Sequence[str] = (),
     workers: int = 1,
     input: str | None = None,
@@ -286,6 +288,8 @@ def quantize(
             OpenVINO.
         residual_stream: float32: residual sums stay in float, and only what the convolutions read
             is rounded: much closer to fp32, and somewhat slower; every convolution runs in int8.
+        runtime: What a float residual stream is laid out for, and checked and timed on: ort, or
+            openvino, whose int8 convolutions write float by themselves, so that less is rounded.
         exclude: Torch modules that stay float, as globs such as layer4.*.
         workers: Processes that share the calibration images; same result.
         input: What the file takes; by default what ``fp32`` does.
@@ -320,6 +324,7 @@ def quantize(
         target_isa,
         first_conv,
         residual_stream,
+        runtime,
         exclude,
         workers,
         seed,
@@ -380,6 +385,7 @@ def deploy(
     target_isa: str = "auto",
     first_conv: str = "auto",
     residual_stream: str = "uint8",
+    runtime: str = "ort",
     exclude: str | Sequence[str] = (),
     workers: int = 1,
     verify: bool = True,
@@ -472,6 +478,7 @@ def deploy(
             target_isa,
             first_conv,
             residual_stream,
+            runtime,
             exclude,
             workers,
             seed,
@@ -863,7 +870,7 @@ def evaluate(
     follow_links: bool = False,
     limit: int | None = None,
     skip_bad: bool = False,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     threads: int = 0,
     environment: Environment | None = None,
     progress: Progress = silent,
@@ -886,8 +893,8 @@ def evaluate(
         follow_links: Follow links that lead out of a folder of images; without, they are refused.
         limit: Take this many images, spread evenly over the classes.
         skip_bad: Leave out images that can't be read, and name them, instead of stopping.
-        batch_size: Images per run.
-        threads: Threads of the runner.
+        batch_size: Images per run; by default what is fast: 8 photos, 32 small pictures.
+        threads: How many images are decoded and run at a time, each on one core.
         environment: Recorded in the result.
         progress: Told after each batch.
     """
@@ -1459,6 +1466,7 @@ def _quant_spec(
     target_isa: str,
     first_conv: str,
     residual_stream: str,
+    runtime: str,
     exclude: str | Sequence[str],
     workers: int,
     seed: int,
@@ -1473,6 +1481,7 @@ def _quant_spec(
         target_isa=_one_of(TargetIsa, target_isa),
         first_conv=_one_of(FirstConv, first_conv),
         residual_stream=_one_of(ResidualStream, residual_stream),
+        runtime=_one_of(Runtime, runtime),
         exclude=_names(exclude),
         workers=workers,
         seed=seed,

@@ -18,6 +18,7 @@ from resnet_deploy.errors import ArtifactError
 from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.input_contract import FIELDS
 from resnet_deploy.version import __version__
+from resnet_deploy.visible import visible_json
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_FORMAT = 3
@@ -64,7 +65,8 @@ def manifest(kit: Kit, files: Mapping[str, Content]) -> bytes:
         "golden": [_case(kit, index, files) for index in range(len(kit.cases))],
         "files": {name: _digest(files[name]) for name in sorted(files)},
     }
-    return (json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False)
+    return f"{visible_json(text)}\n".encode()
 
 
 def described(spec: InputContract) -> dict[str, Any]:

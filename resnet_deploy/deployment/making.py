@@ -20,15 +20,23 @@ from resnet_deploy.deployment.half import half_file
 from resnet_deploy.deployment.mix import Mix, find_mix
 from resnet_deploy.deployment.plan import SYNTHETIC_NOTICE, Plan
 from resnet_deploy.isa.instruction_sets import ISAS, is_native
-from resnet_deploy.judge import faster, judge, judged_again
+from resnet_deploy.judge import faster, judge, judge_bf16, judged_again
+from resnet_deploy.processes.beside import beside
 from resnet_deploy.progress import Progress
 from resnet_deploy.quantization.quantized import Calibrated, Quantized, calibrate
 from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.results import BudgetReport, Inspection, ParityReport, SensitivityReport, Verdict
+from resnet_deploy.results.bf16_figures import Bf16Figures
 from resnet_deploy.results.verdict import RANDOM_WEIGHTS, SYNTHETIC
 from resnet_deploy.spec import ResidualStream
 from resnet_deploy.summarize import summarize_artifact
-from resnet_deploy.verification import compare, verification_images
+from resnet_deploy.verification import (
+    BATCH_SIZES,
+    VerificationImages,
+    compare,
+    right_outputs,
+    verification_images,
+)
 
 _JUDGED_PIXELS = 8 * 224 * 224
 _MOST_JUDGED = 128
@@ -84,13 +92,30 @@ def make_fp32(plan: Plan, progress: Progress) -> Made:
     from resnet_deploy.exporter import export_network
 
     name = plan.paths["fp32"].stem
-    artifact = export_network(plan.source, plan.spec.export, name=name, progress=progress)
+    with beside(lambda told: _ask_ahead(plan, told)):
+        artifact = export_network(plan.source, plan.spec.export, name=name, progress=progress)
     if plan.heard is not None and plan.heard.report is not None:
         artifact = with_card(artifact, _heard(artifact, plan))
     assert artifact.card is not None, "an exported file has a card"
     folding = [step for step in artifact.card.steps if step.name == "fold_batchnorm"]
     reasons = [reason for step in folding[:1] for reason in step.options["not_folded"]]
     return Made(artifact=artifact, notices=tuple(f"not folded: {reason}" for reason in reasons))
+
+
+def _ask_ahead(plan: Plan, progress: Progress) -> None:
+    """Let the reference answer already what the fp32 file will be compared with.
+
+    The exporter keeps one core busy, and imports much before it traces the module. What goes wrong
+    here is told when the answers are asked for.
+    """
+    if not plan.spec.verify:
+        return
+    prepared = plan.images.preprocess
+    images = verification_images(None, prepared, seed=plan.spec.quant.seed).images
+    size = BATCH_SIZES[-1]
+    for start in range(0, len(images), size):
+        progress("asking the reference", start, len(images))
+        right_outputs(prepared, plan.reference, images[start : start + size])
 
 
 def prove_fp32(fp32: Made, plan: Plan, progress: Progress) -> Made:
@@ -200,6 +225,8 @@ def make_int8(fp32: Artifact, begun: Begun, plan: Plan, progress: Progress) -> M
                 verdict = _judged(fp32, made, parity, macs, plan, mix.stages, all_int8_ratio)
             else:  # later, so that what made the machine busy may be over
                 verdict = judged_again(verdict, fp32.plain, made.artifact.path, _first_image(plan))
+        if verdict.brings_little:
+            verdict = replace(verdict, bf16=_in_bf16(fp32, plan))
         artifact = _with_figures(made.artifact, parity, verdict, plan)
     notices = _int8_notices(
         plan.images, amx=made.amx, data_free=calibrated.data_free, trained=bool(plan.known.trained)
@@ -230,11 +257,7 @@ def _compared(
     spec = plan.spec
     if not spec.verify:
         return None
-    # Ranges that were trained are of no image here.
-    calibrated = () if plan.known.trained else plan.images.indices
-    found = verification_images(
-        data, plan.images.preprocess, seed=spec.quant.seed, calibrated=calibrated
-    )
+    found = _images(plan, data)
     report = compare(
         artifact.path,
         plan.reference,
@@ -245,6 +268,28 @@ def _compared(
         progress=progress,
     )
     return replace(report, calibrated=found.calibrated)
+
+
+def _images(plan: Plan, data: Data | None) -> VerificationImages:
+    """Return what files are compared on."""
+    # Ranges that were trained are of no image here.
+    calibrated = () if plan.known.trained else plan.images.indices
+    seed = plan.spec.quant.seed
+    return verification_images(data, plan.images.preprocess, seed=seed, calibrated=calibrated)
+
+
+def _in_bf16(fp32: Artifact, plan: Plan) -> Bf16Figures:
+    """Return what ``fp32`` brings without quantization, on the images that int8 was compared on."""
+    found = _images(plan, plan.calibration)
+    return judge_bf16(
+        fp32,
+        found.images,
+        right_outputs(fp32.preprocess, plan.reference, found.images),
+        data=found.data,
+        environment=plan.environment,
+        threads=plan.spec.threads,
+        runtime=plan.spec.quant.runtime,
+    )
 
 
 def _mixed(calibrated: Calibrated, made: Quantized, plan: Plan, progress: Progress) -> Mix:
@@ -292,6 +337,7 @@ def _judged(
         all_int8_ratio=all_int8_ratio,
         target=plan.other_target,
         untold=_untold(made.artifact, plan),
+        runtime=plan.spec.quant.runtime,
     )
 
 

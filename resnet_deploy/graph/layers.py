@@ -58,6 +58,11 @@ class Layer:
         return ((found.astype(np.float32) - self.zero_point) * self.scale).astype(np.float32)
 
 
+UNSCALED_KEY = "resnet_deploy.unscaled"
+"""Marks int8 layers that give their result with a factor per channel, and names the float tensor
+that has it without; empty where there is none."""
+
+
 def absorbed_output(node: ir.Node) -> ir.Value:
     """Return the output of ``node``, or of the ReLU that is computed together with it."""
     output = node.outputs[0]
@@ -79,21 +84,28 @@ def layers_of(model: onnx.ModelProto) -> tuple[Layer, ...]:
     """Return the layers of an fp32 or QDQ graph in graph order, the logits excepted."""
     graph = ir.from_proto(model).graph
     layers: dict[str, Layer] = {}
+    values = {str(value.name): value for node in graph for value in node.outputs}
     for node in graph:
         if node.op_type not in LAYERS or LAYOUT_KEY in node.metadata_props:
             continue
         output = absorbed_output(node)
         if output.is_graph_output() or not output.name:
             continue
+        activated = output is not node.outputs[0]
+        if UNSCALED_KEY in node.metadata_props:
+            unscaled = values.get(node.metadata_props[UNSCALED_KEY])
+            if unscaled is None:
+                continue
+            output = unscaled
         name = module_of(node)
         if name in layers:
             name = str(node.name or output.name)
-        layers[name] = _layer(name, node, output)
+        layers[name] = _layer(name, output, activated=activated)
     return tuple(layers.values())
 
 
-def _layer(name: str, node: ir.Node, output: ir.Value) -> Layer:
-    activated, ceiling = output is not node.outputs[0], _ceiling(output)
+def _layer(name: str, output: ir.Value, *, activated: bool) -> Layer:
+    ceiling = _ceiling(output)
     output = _usual_shape(output)
     tensor = str(output.name)
     plain = Layer(name, tensor, activated=activated, observed=tensor, ceiling=ceiling)

@@ -29,7 +29,13 @@ from resnet_deploy.graph.constants import (
     optional_input,
     set_parameters,
 )
-from resnet_deploy.graph.layers import FLOAT_KEY, STREAM, WRITES_FLOAT_KEY, absorbed_output
+from resnet_deploy.graph.layers import (
+    FLOAT_KEY,
+    STREAM,
+    UNSCALED_KEY,
+    WRITES_FLOAT_KEY,
+    absorbed_output,
+)
 from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.progress import Progress, silent
@@ -217,7 +223,12 @@ def with_channel_factors(
             _multiply(model.graph, border.value, border.readers, factors)
         else:
             _scale(model.graph, border.writer, with_outputs_times, factors, bias=True)
-            _multiply(model.graph, border.value, border.behind, 1 / factors)
+            unscaled = _multiply(model.graph, border.value, border.behind, 1 / factors)
+            pooled = border.value is not absorbed_output(border.writer)
+            border.writer.metadata_props[UNSCALED_KEY] = "" if pooled else unscaled
+            pool = border.value.producer()
+            if pooled and pool is not None:
+                pool.metadata_props[UNSCALED_KEY] = unscaled
     return ir.to_proto(model)
 
 
@@ -246,8 +257,8 @@ def _scale(
     set_parameters(graph, node, str(node.name), weight, shifted)
 
 
-def _multiply(graph: ir.Graph, value: ir.Value, readers: Iterable[ir.Node], factors: Array) -> None:
-    """Put a Mul by ``factors`` ``(C,)`` between ``value`` and its ``readers``."""
+def _multiply(graph: ir.Graph, value: ir.Value, readers: Iterable[ir.Node], factors: Array) -> str:
+    """Put a Mul by ``factors`` ``(C,)`` between ``value`` and its ``readers``; return its name."""
     producer = value.producer()
     assert producer is not None, "an operator computes it"
     assert value.shape is not None, "sums have shapes, and so has what they add"
@@ -263,3 +274,4 @@ def _multiply(graph: ir.Graph, value: ir.Value, readers: Iterable[ir.Node], fact
         for index, source in enumerate(node.inputs):
             if source is value:
                 node.replace_input_with(index, output)
+    return name

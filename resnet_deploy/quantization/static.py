@@ -33,6 +33,7 @@ from resnet_deploy.quantization.weights import (
     quantize_layers,
 )
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
+from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.spec import Effort, InputContract, QuantSpec, ResidualStream, TargetIsa
 
 logger = logging.getLogger(__name__)
@@ -160,7 +161,8 @@ def quantize_static(
         )
     else:
         moments = expected_moments(graph, plan, statistics, inputs)
-    weights = quantize_layers(graph, plan, parameters, spec.target_isa, moments)
+    at_once = 1 if spec.effort is Effort.BEST else threads or default_threads()
+    weights = quantize_layers(graph, plan, parameters, spec.target_isa, moments, threads=at_once)
     return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights, equalized)
 
 

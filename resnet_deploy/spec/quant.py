@@ -86,7 +86,7 @@ class QuantSpec:
     histograms are kept, or None. Neither changes the result.
 
     Raises:
-        SpecError: there are no workers.
+        SpecError: there are no workers, or a ``runtime`` is chosen that changes nothing.
     """
 
     calibration_method: CalibrationMethod = CalibrationMethod.MSE
@@ -104,3 +104,9 @@ class QuantSpec:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise SpecError(f"cannot calibrate with {self.workers} workers: ask for at least one")
+        if self.runtime is not Runtime.ORT and self.residual_stream is ResidualStream.UINT8:
+            raise SpecError(
+                f"--runtime {self.runtime.value} says how a float residual stream is laid out, and "
+                "files with a stream in uint8 are the same for all: add --residual-stream float32, "
+                "or leave it out"
+            )

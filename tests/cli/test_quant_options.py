@@ -74,6 +74,21 @@ def test_a_float_residual_stream_is_in_the_card(tiny_export: Path, tmp_path: Pat
     assert (options["residual_stream"], options["runtime"]) == ("float32", "ort")
 
 
+def test_a_file_for_openvino_is_checked_and_timed_there(
+    tiny_export: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("openvino")
+    out = tmp_path / "openvino.int8.onnx"
+    given = ("--residual-stream", "float32", "--runtime", "openvino", "--keep-slow", "-o", out)
+    done = quantize(tiny_export / "resnet8.onnx", *given)
+    assert done.exit_code == 0, done.output
+    assert "int8 in OpenVINO: PASS" in done.output
+    assert "with OpenVINO" in done.output
+    picture = next(pictures(tmp_path / "pictures", 1).iterdir())
+    assert CliRunner().invoke(cli, ["predict", str(out), str(picture)]).exit_code == 0
+    assert "is laid out for OpenVINO" in caplog.text
+
+
 def test_workers() -> None:
     assert parsed().workers == 1
     assert parsed("--workers", "3").workers == 3

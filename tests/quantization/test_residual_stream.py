@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,16 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from resnet_deploy.arrays import Array
 from resnet_deploy.errors import SpecError
+from resnet_deploy.graph.layers import layers_of
 from resnet_deploy.quantization.inspection import inspect_int8
+from resnet_deploy.quantization.inspection_openvino import inspect_openvino
 from resnet_deploy.quantization.static import QuantizedNet, quantize_static
-from resnet_deploy.spec import QuantSpec, ResidualStream
+from resnet_deploy.results import Inspection
+from resnet_deploy.runners.ort_runner import OrtRunner
+from resnet_deploy.runners.registry import open_runner
+from resnet_deploy.spec import QuantSpec, ResidualStream, Runtime, SessionSpec
 from tests.support.graphs import noise, parse, run
 
 SPREAD = np.geomspace(1, 1 / 16, 16, dtype=np.float32)
@@ -70,10 +78,19 @@ def float_net() -> QuantizedNet:
     return quantized(SPEC)
 
 
-def inspected(model: onnx.ModelProto, folder: Path):
+def saved(model: onnx.ModelProto, folder: Path) -> Path:
     path = folder / "model.int8.onnx"
     onnx.save(model, path)
-    return inspect_int8(path)
+    return path
+
+
+def inspected(model: onnx.ModelProto, folder: Path) -> Inspection:
+    return inspect_int8(saved(model, folder))
+
+
+def traced(model: onnx.ModelProto, tensors: list[str], folder: Path) -> dict[str, Array]:
+    with closing(OrtRunner(saved(model, folder), SessionSpec(threads=1))) as runner:
+        return runner.trace(X, tensors)
 
 
 def test_every_convolution_runs_in_int8_and_every_sum_in_float(
@@ -128,3 +145,55 @@ def test_without_sums_there_is_nothing_to_keep_in_float() -> None:
 def test_trained_ranges_are_of_a_stream_in_u8() -> None:
     with pytest.raises(SpecError, match="--residual-stream float32 has other scales"):
         quantize_static(net(), SPEC, [X], images=16, trained={"r": (0.0, 1.0)})
+
+
+OPENVINO = QuantSpec(residual_stream=ResidualStream.FLOAT32, runtime=Runtime.OPENVINO)
+
+
+def test_openvino_multiplies_in_int8_and_rounds_nothing_that_is_added(
+    float_net: QuantizedNet, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino")
+    made, exact = quantized(OPENVINO), run(net(), X)
+    path = saved(made.write(), tmp_path)
+
+    found = inspect_openvino(path)
+    with closing(open_runner("openvino", path, SessionSpec(threads=1))) as runner:
+        there = runner.infer(X)
+
+    assert found.passed, found.float_ops
+    assert found.op_counts["int8 Convolution"] == 6
+    here, on_onnxruntime = (np.square(run(m.write(), X) - exact).mean() for m in (made, float_net))
+    assert np.square(there - exact).mean() < on_onnxruntime
+    assert here < on_onnxruntime  # ONNX Runtime runs the same file, its sums' inputs in float
+    sums = [node for node in made.write().graph.node if node.op_type == "Add"]
+    producers = {name: node.op_type for node in made.write().graph.node for name in node.output}
+    assert [producers[name] for node in sums for name in node.input].count("Conv") == 3
+
+
+def test_openvino_would_say_so_of_a_layer_in_float(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    path = saved(quantized(OPENVINO).write(("layer1.0.conv1",)), tmp_path)
+
+    (left,) = inspect_openvino(path).float_ops
+    assert (left.layer, left.requested) == ("layer1.0.conv1", False)
+    assert inspect_openvino(path, ("layer1.*",)).passed
+
+
+def test_a_runtime_that_changes_nothing_is_refused() -> None:
+    with pytest.raises(SpecError, match="add --residual-stream float32"):
+        QuantSpec(runtime=Runtime.OPENVINO)
+
+
+@pytest.mark.parametrize("runtime", Runtime)
+def test_layers_are_compared_without_their_factors(runtime: Runtime, tmp_path: Path) -> None:
+    model = quantized(replace(SPEC, runtime=runtime)).write()
+    theirs = {layer.name: layer for layer in layers_of(net())}
+    layers = {layer.name: layer for layer in layers_of(model) if layer.name in theirs}
+
+    assert {"layer1.0.conv1", "layer1.0.conv2", "layer2.0.conv2"} <= set(layers)
+    observed = traced(model, [layer.observed for layer in layers.values()], tmp_path)
+    exact = traced(net(), [theirs[name].observed for name in layers], tmp_path)
+    for name, layer in layers.items():
+        right = exact[theirs[name].observed]
+        assert np.abs(layer.value(observed) - right).max() < 0.1 * np.abs(right).max(), name
