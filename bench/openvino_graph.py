@@ -12,64 +12,9 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from resnet_deploy.runners.openvino_runner import import_openvino, properties
-from resnet_deploy.spec import SessionSpec
-
-_NO_WORK = frozenset({"Const", "Input", "Output"})
-
-
-@dataclass(frozen=True)
-class Node:
-    """One node of a compiled graph."""
-
-    operator: str
-    kernel: str
-    precisions: str
-    shape: tuple[int, ...]
-    layers: str
-
-    @property
-    def kind(self) -> tuple[str, str, str]:
-        return self.operator, self.kernel, self.precisions
-
-
-def compiled_nodes(path: Path, threads: int) -> list[Node]:
-    """Compile ``path`` for one image and return what runs, in order."""
-    core = import_openvino().Core()
-    model = core.read_model(str(path))
-    shape = model.inputs[0].partial_shape
-    model.reshape([1, *(size.get_length() for size in list(shape)[1:])])
-    compiled = core.compile_model(model, "CPU", properties(SessionSpec(threads=threads)))
-    nodes = []
-    for node in compiled.get_runtime_model().get_ordered_ops():
-        operator = _fact(node, "layerType")
-        folded = all(_fact(source, "layerType") == "Const" for source in _sources(node))
-        if operator in _NO_WORK or folded:  # what reads constants alone was done when compiling
-            continue
-        inputs = ",".join(_fact(source, "outputPrecisions") for source in _sources(node))
-        nodes.append(
-            Node(
-                operator=operator,
-                kernel=_fact(node, "primitiveType"),
-                precisions=f"{inputs} -> {_fact(node, 'outputPrecisions')}",
-                shape=tuple(node.output(0).shape),
-                layers=_fact(node, "originalLayersNames"),
-            )
-        )
-    return nodes
-
-
-def _sources(node: Any) -> list[Any]:
-    return [port.get_source_output().get_node() for port in node.inputs()]
-
-
-def _fact(node: Any, key: str) -> str:
-    facts = node.get_rt_info()
-    return str(facts[key].value) if key in facts else ""
+from resnet_deploy.runners.openvino_graph import compiled_nodes
 
 
 def main() -> None:

@@ -14,18 +14,26 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.onnx_file import opened_file
 from resnet_deploy.data.datasets import Dataset
-from resnet_deploy.data.loader import image_name, prepared_batches
+from resnet_deploy.data.loader import Batch, image_name, map_batches
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.errors import DatasetError, SpecError, UnsupportedGraphError
-from resnet_deploy.evaluation import check_finite, matched_outputs
+from resnet_deploy.evaluation import (
+    ONE_CORE,
+    check_finite,
+    check_positive,
+    fast_batch_size,
+    matched_outputs,
+    workers_for,
+)
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import AnswerAgreement, AnswerResult, LabelCounts
+from resnet_deploy.results.throughput import Spent, Throughput
 from resnet_deploy.runners.base import infer_any
 from resnet_deploy.runners.classes import rows_of
 from resnet_deploy.runners.compare import cosines, decisions, difference, is_constant, nearest
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import NOTHING_TOLD, OutputKind, SessionSpec, Told
+from resnet_deploy.spec import NOTHING_TOLD, OutputKind, Told
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +48,7 @@ def score_answers(
     against: Path | Artifact | None = None,
     told: Told = NOTHING_TOLD,
     threads: int = 0,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
     progress: Progress = silent,
@@ -56,8 +64,7 @@ def score_answers(
         DatasetError: an image can't be read, or nothing says what is right.
         SpecError: a number is not positive, or the two models give something else.
     """
-    if batch_size < 1 or (limit is not None and limit < 1):
-        raise SpecError(f"batch size ({batch_size}) and limit ({limit}) must be positive")
+    check_positive(batch_size, limit)
     artifacts = [opened_file(each, told) for each in (path, against) if each is not None]
     model = artifacts[0]
     _check(artifacts)
@@ -77,26 +84,38 @@ def score_answers(
     pieces: list[list[Array]] = [[] for _ in artifacts]
     read: list[int] = []
     with ExitStack() as stack:
-        session = SessionSpec(threads=threads, spin=False)
         runners = [
-            stack.enter_context(closing(OrtRunner(artifact.plain, session)))
+            stack.enter_context(closing(OrtRunner(artifact.plain, ONE_CORE)))
             for artifact in artifacts
         ]
-        for batch in prepared_batches(
+
+        def found(batch: Batch) -> list[Array]:
+            names = [image_name(dataset, index) for index in batch.indices]
+            rows = []
+            for artifact, runner, inputs in zip(artifacts, runners, batch.inputs, strict=True):
+                values = rows_of(artifact, infer_any(runner, inputs))
+                check_finite(artifact, values.astype(np.float64), names.__getitem__)
+                rows.append(values)
+            return rows
+
+        workers = workers_for(threads)
+        spent, running = Spent(), time.perf_counter()
+        for mapped in map_batches(
             dataset,
             indices,
             [input_preprocess(artifact) for artifact in artifacts],
-            batch_size=batch_size,
+            found,
+            batch_size=batch_size or fast_batch_size(model),
+            workers=workers,
             leave_out=leave_out if skip_bad else None,
         ):
-            names = [image_name(dataset, index) for index in batch.indices]
-            rows = zip(artifacts, runners, batch.inputs, pieces, strict=True)
-            for artifact, runner, inputs, kept in rows:
-                values = rows_of(artifact, infer_any(runner, inputs))
-                check_finite(artifact, values.astype(np.float64), names.__getitem__)
+            for kept, values in zip(pieces, mapped.value, strict=True):
                 kept.append(values)
-            read += batch.indices
+            read += mapped.indices
+            spent += mapped.spent
             progress("evaluating", len(read) + len(skipped), len(indices))
+        taken = time.perf_counter() - running
+        logger.info("%s", Throughput(spent=spent, seconds=taken, workers=workers))
     if not read:
         raise DatasetError(f"not one of the {len(indices)} images of {dataset.name} can be read")
     answers = [np.concatenate(kept) for kept in pieces]

@@ -51,6 +51,8 @@ from resnet_deploy.spec import (
     Padding,
     Pool,
     QuantSpec,
+    ResidualStream,
+    Runtime,
     Shortcut,
     Stem,
     TargetIsa,
@@ -59,7 +61,7 @@ from resnet_deploy.spec import (
     TuneSpec,
     Variant,
 )
-from resnet_deploy.spec.deploy import DeploySpec, ExportSpec, LoadSpec
+from resnet_deploy.spec.deploy import DeploySpec, ExportSpec, LoadSpec, SmallPrecision
 from resnet_deploy.spec.model_request import ModelRequest
 
 if TYPE_CHECKING:
@@ -250,6 +252,8 @@ def quantize(
     effort: str = "fast",
     target_isa: str = "auto",
     first_conv: str = "auto",
+    residual_stream: str = "uint8",
+    runtime: str = "ort",
     exclude: str | Sequence[str] = (),
     workers: int = 1,
     input: str | None = None,
@@ -282,6 +286,10 @@ def quantize(
         target_isa: Choose int8 kernels for every CPU (portable) or for one kind.
         first_conv: auto: twelve channels instead of three, for ONNX Runtime; plain: as it is, for
             OpenVINO.
+        residual_stream: float32: residual sums stay in float, and only what the convolutions read
+            is rounded: much closer to fp32, and somewhat slower; every convolution runs in int8.
+        runtime: What a float residual stream is laid out for, and checked and timed on: ort, or
+            openvino, whose int8 convolutions write float by themselves, so that less is rounded.
         exclude: Torch modules that stay float, as globs such as layer4.*.
         workers: Processes that share the calibration images; same result.
         input: What the file takes; by default what ``fp32`` does.
@@ -315,6 +323,8 @@ def quantize(
         effort,
         target_isa,
         first_conv,
+        residual_stream,
+        runtime,
         exclude,
         workers,
         seed,
@@ -365,6 +375,7 @@ def deploy(
     fold: bool = True,
     simplify: bool = True,
     int8: bool = True,
+    precision: str = "int8",
     calibration: StrPath | Dataset | None = None,
     calibration_method: str = "mse",
     calibration_samples: int = 512,
@@ -373,6 +384,8 @@ def deploy(
     effort: str = "fast",
     target_isa: str = "auto",
     first_conv: str = "auto",
+    residual_stream: str = "uint8",
+    runtime: str = "ort",
     exclude: str | Sequence[str] = (),
     workers: int = 1,
     verify: bool = True,
@@ -397,13 +410,15 @@ def deploy(
 
     Args:
         source: A network, of which NAME.onnx and NAME.int8.onnx are made, or an fp32 ONNX file, of
-            which the int8 file is.
+            which the int8 (or fp16) file is.
         out: Folder of the files; of an ONNX file the int8 file or its folder, by default
             NAME.int8.onnx beside it.
         name: Stem of the files; by default the model's, as resnet34.
         input: What the files take; by default float-nchw, or what the ONNX file takes.
         resize_in_graph: Let the files resize and crop pictures of any size; needs input uint8-nhwc.
         int8: Also write the int8 file.
+        precision: What the file beside the fp32 one computes in: int8, or fp16 for CPUs with fp16
+            arithmetic (ARM64), which is NAME.fp16.onnx in place of NAME.int8.onnx.
         verify: Compare the files with their source.
         witness: Ask BatchNorm on the calibration images how pictures are fed and how the net is
             built: what is assumed follows it, what contradicts it ends the run.
@@ -437,6 +452,7 @@ def deploy(
     if allow_float_ops is None:
         allow_float_ops = isinstance(source, Artifact)
     wanted = None if input is None else _one_of(InputFormat, input)
+    half = _one_of(SmallPrecision, precision) is SmallPrecision.FP16
     spec = DeploySpec(
         out=None if out is None else Path(out),
         name=name,
@@ -451,7 +467,8 @@ def deploy(
             simplify=simplify,
         ),
         input=wanted,
-        int8=int8,
+        int8=int8 and not half,
+        half=half,
         quant=_quant_spec(
             calibration_method,
             calibration_samples,
@@ -460,6 +477,8 @@ def deploy(
             effort,
             target_isa,
             first_conv,
+            residual_stream,
+            runtime,
             exclude,
             workers,
             seed,
@@ -851,7 +870,7 @@ def evaluate(
     follow_links: bool = False,
     limit: int | None = None,
     skip_bad: bool = False,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     threads: int = 0,
     environment: Environment | None = None,
     progress: Progress = silent,
@@ -874,8 +893,8 @@ def evaluate(
         follow_links: Follow links that lead out of a folder of images; without, they are refused.
         limit: Take this many images, spread evenly over the classes.
         skip_bad: Leave out images that can't be read, and name them, instead of stopping.
-        batch_size: Images per run.
-        threads: Threads of the runner.
+        batch_size: Images per run; by default what is fast: 8 photos, 32 small pictures.
+        threads: How many images are decoded and run at a time, each on one core.
         environment: Recorded in the result.
         progress: Told after each batch.
     """
@@ -1446,6 +1465,8 @@ def _quant_spec(
     effort: str,
     target_isa: str,
     first_conv: str,
+    residual_stream: str,
+    runtime: str,
     exclude: str | Sequence[str],
     workers: int,
     seed: int,
@@ -1459,6 +1480,8 @@ def _quant_spec(
         samples=samples,
         target_isa=_one_of(TargetIsa, target_isa),
         first_conv=_one_of(FirstConv, first_conv),
+        residual_stream=_one_of(ResidualStream, residual_stream),
+        runtime=_one_of(Runtime, runtime),
         exclude=_names(exclude),
         workers=workers,
         seed=seed,

@@ -18,24 +18,33 @@ from numpy.typing import NDArray
 
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Accuracy
+from resnet_deploy.artifact.made_for import warn_on_onnxruntime
 from resnet_deploy.artifact.onnx_file import opened_file
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.labels import has_background, match_classes, output_names
-from resnet_deploy.data.loader import image_name, prepared_batches
+from resnet_deploy.data.loader import Batch, image_name, map_batches
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Agreement, EvalResult, OutputDiff
+from resnet_deploy.results.throughput import Spent, Throughput
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import check_has_classes, class_scores, listed_classes
 from resnet_deploy.runners.compare import difference
+from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import NOTHING_TOLD, InputContract, SessionSpec, Told
 
 logger = logging.getLogger(__name__)
 
 Logits = NDArray[np.float64]
+
+ONE_CORE = SessionSpec(threads=1, spin=False)
+"""How a file is opened that several threads run, each on images of its own."""
+
+_BATCH_PIXELS = 8 * 224 * 224
+_LARGEST_BATCH = 32
 
 
 def score(
@@ -45,7 +54,7 @@ def score(
     against: Path | Artifact | None = None,
     told: Told = NOTHING_TOLD,
     threads: int = 0,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
     progress: Progress = silent,
@@ -57,8 +66,9 @@ def score(
         dataset: labelled images.
         against: another model; it sees the same images, prepared as its own card says.
         told: what the user says of both files.
-        threads: of ONNX Runtime; 0 means the physical cores allowed here.
-        batch_size: images per run.
+        threads: how many images are decoded, prepared and run at a time, each on one core; 0 means
+            the physical cores allowed here.
+        batch_size: images per run; None means :func:`fast_batch_size`.
         limit: take that many images, spread evenly over the classes, the same ones every time.
         skip_bad: leave out images that can't be read instead of stopping; the result names them.
         progress: told after each batch.
@@ -70,8 +80,7 @@ def score(
             or classes that don't fit the model.
         SpecError: ``limit`` or ``batch_size`` is not positive, or the two models' classes differ.
     """
-    if batch_size < 1 or (limit is not None and limit < 1):
-        raise SpecError(f"batch size ({batch_size}) and limit ({limit}) must be positive")
+    check_positive(batch_size, limit)
     if not dataset.labelled:
         raise DatasetError(
             f"{dataset.name} has no labels, so there is no accuracy: give class folders "
@@ -89,30 +98,41 @@ def score(
     start = time.perf_counter()
     with ExitStack() as stack:
         subjects = [
-            stack.enter_context(closing(_Subject(opened_file(each, told), dataset, threads)))
+            stack.enter_context(closing(_Subject(opened_file(each, told), dataset)))
             for each in ([path] if against is None else [path, against])
         ]
         model, reference = subjects[0], None if against is None else subjects[1]
         if reference is not None:
             _check_same_classes(model, reference)
         compared: list[OutputDiff] = []
-        batches = prepared_batches(
+
+        def answers(batch: Batch) -> list[Logits]:
+            inputs = zip(subjects, batch.inputs, strict=True)
+            return [subject.logits(given, batch.indices) for subject, given in inputs]
+
+        workers = workers_for(threads)
+        spent, running = Spent(), time.perf_counter()
+        for mapped in map_batches(
             dataset,
             indices,
             [subject.preprocess for subject in subjects],
-            batch_size=batch_size,
+            answers,
+            batch_size=batch_size or fast_batch_size(model.artifact),
+            workers=workers,
             leave_out=leave_out if skip_bad else None,
-        )
-        for batch in batches:
-            labels = [dataset.label(index) for index in batch.indices]
+        ):
+            labels = [dataset.label(index) for index in mapped.indices]
             logits = [
-                subject.run(inputs, batch.indices, labels)
-                for subject, inputs in zip(subjects, batch.inputs, strict=True)
+                subject.remember(answered, labels)
+                for subject, answered in zip(subjects, mapped.value, strict=True)
             ]
             if reference is not None:
                 compared.append(difference("logits", logits[1], logits[0]))
             truth += labels
+            spent += mapped.spent
             progress("evaluating", len(truth) + len(left_out), len(indices))
+        taken = time.perf_counter() - running
+        logger.info("%s", Throughput(spent=spent, seconds=taken, workers=workers))
     if not truth:
         raise DatasetError(
             f"not one of the {len(indices)} images of {dataset.name} can be read; the first: "
@@ -138,6 +158,35 @@ def score(
         untrained=model.artifact.untrained,
         against=None if reference is None else _agreement(model, reference, compared),
     )
+
+
+def check_positive(batch_size: int | None, limit: int | None) -> None:
+    """Refuse what takes no images.
+
+    Raises:
+        SpecError: a number is given, and not positive.
+    """
+    if any(number is not None and number < 1 for number in (batch_size, limit)):
+        raise SpecError(f"batch size ({batch_size}) and limit ({limit}) must be positive")
+
+
+def workers_for(threads: int) -> int:
+    """Return how many threads share the images; 0 are the physical cores allowed here.
+
+    Raises:
+        SpecError: ``threads`` is negative.
+    """
+    return SessionSpec(threads=threads).threads or default_threads()
+
+
+def fast_batch_size(artifact: Artifact) -> int:
+    """Return how many images one core runs ``artifact`` on at once, fastest or nearly so.
+
+    Activations of more would not stay in its caches; fewer ask too often. A file of a fixed batch
+    size takes that.
+    """
+    fitting = _BATCH_PIXELS // artifact.preprocess.pixels
+    return artifact.input.shape[0] or max(1, min(_LARGEST_BATCH, fitting))
 
 
 def accuracy_of(result: EvalResult, dataset: Dataset) -> Accuracy:
@@ -203,15 +252,16 @@ class _Subject:
     ``order[c]`` is the output of class c; the first ``matched`` ones are the dataset's.
     """
 
-    def __init__(self, artifact: Artifact, dataset: Dataset, threads: int) -> None:
+    def __init__(self, artifact: Artifact, dataset: Dataset) -> None:
         self.artifact = artifact
         check_has_classes(artifact)
+        warn_on_onnxruntime(artifact)
         self.preprocess: InputContract = input_preprocess(self.artifact)
         self.ranks: list[int] = []
         self.predicted: list[int] = []
         self.confidences: list[float] = []
         self._dataset = dataset
-        self._runner: Runner = OrtRunner(artifact.plain, SessionSpec(threads=threads, spin=False))
+        self._runner: Runner = OrtRunner(artifact.plain, ONE_CORE)
         # One empty image tells the number of classes, which the file need not declare, and
         # finds a model that can't run before thousands of images are read.
         shape = (1, *self.preprocess.shape)
@@ -231,16 +281,21 @@ class _Subject:
         """Free the model."""
         self._runner.close()
 
-    def run(
-        self, batch: NDArray[np.float32], indices: Sequence[int], labels: Sequence[int]
-    ) -> Logits:
-        """Remember the answers to ``batch``, images ``indices`` of classes ``labels``.
+    def logits(self, batch: NDArray[np.float32], indices: Sequence[int]) -> Logits:
+        """Return the answers ``(N, outputs)`` to ``batch``, images ``indices``.
+
+        Several threads may ask at once.
+        """
+        logits = class_scores(self.artifact, self._runner, batch).astype(np.float64)
+        check_finite(self.artifact, logits, lambda i: image_name(self._dataset, indices[i]))
+        return logits
+
+    def remember(self, logits: Logits, labels: Sequence[int]) -> Logits:
+        """Count the answers ``logits`` to images of classes ``labels``.
 
         Returns:
             the logits ``(N, classes)`` in the order of :attr:`classes`.
         """
-        logits = class_scores(self.artifact, self._runner, batch).astype(np.float64)
-        check_finite(self.artifact, logits, lambda i: image_name(self._dataset, indices[i]))
         self.ranks += ranks(logits, self.order[labels])
         self.predicted += self._class_of[logits.argmax(axis=1)].tolist()
         self.confidences += confidences(logits, probabilities=self.artifact.gives_probabilities)

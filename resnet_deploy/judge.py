@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.model_file import bytes_of
+from resnet_deploy.errors import ResnetDeployError
 from resnet_deploy.fp32_baseline import quiet_session
 from resnet_deploy.measure.operator_times import profile_operators
 from resnet_deploy.measure.stopwatch import Stopwatch, take_turns
@@ -20,13 +22,16 @@ from resnet_deploy.quantization.count_saturation import count_saturation
 from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.results import Environment, Inspection, ParityReport, Verdict
 from resnet_deploy.results.benchmark import OperatorKind, OperatorTime
-from resnet_deploy.results.int8_figures import SMALL_MACS
+from resnet_deploy.results.bf16_figures import Bf16Figures
+from resnet_deploy.results.int8_figures import DECIDED, MUCH_FASTER, SMALL_MACS
 from resnet_deploy.results.interval import median_interval
-from resnet_deploy.results.verdict import MUCH_FASTER
 from resnet_deploy.results.worth import LEAST_GAIN
-from resnet_deploy.runners.cpu import default_threads, has_vnni
-from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import SessionSpec
+from resnet_deploy.runners.base import Runner, infer_every
+from resnet_deploy.runners.cpu import default_threads, has_bfloat16, has_float16, has_vnni
+from resnet_deploy.runners.likeness import Expected
+from resnet_deploy.runners.openvino_runner import NO_BFLOAT16, OpenVinoBfloat16Runner
+from resnet_deploy.runners.registry import open_runner
+from resnet_deploy.spec import Runtime, SessionSpec
 
 _ROUNDS = 11
 _TIMED_SECONDS = 0.6
@@ -53,6 +58,7 @@ def judge(
     all_int8_ratio: float | None = None,
     target: str | None = None,
     untold: str | None = None,
+    runtime: Runtime = Runtime.ORT,
 ) -> Verdict:
     """Return what the file ``int8`` brings and costs against ``fp32``.
 
@@ -61,14 +67,15 @@ def judge(
     ``inspection`` tells what ONNX Runtime runs of ``int8``, ``parity`` how close it is if that was
     asked for, and ``untold`` why the answers that it compared tell nothing. ``stages`` are what of
     the net stays float because it is faster so, where all in int8 is ``all_int8_ratio`` times as
-    fast as fp32; ``target`` is what CPUs it is for, if not this one.
+    fast as fp32; ``target`` is what CPUs it is for, if not this one. Both files are timed on
+    ``runtime``.
 
     Raises:
         RunnerError: ONNX Runtime can't run one of the files.
     """
     images = tuple(batches)
     threads = threads or default_threads()
-    with _watched(fp32, int8, images[0], threads) as (watches, batch):
+    with _watched(fp32, int8, images[0], threads, runtime) as (watches, batch):
         # Nothing depends on how a small net, or a file for other CPUs, does here.
         decides = macs >= SMALL_MACS and target is None
         fp32_ns, int8_ns = _decided(watches) if decides else _turns(watches)
@@ -95,12 +102,13 @@ def judge(
         all_int8_ratio=all_int8_ratio,
         float_kinds=_float_kinds(inspection),
         target=target,
+        runtime=runtime.value,
         saturation=count_saturation(
             int8, images, data=data, images=sum(map(len, images)), threads=threads
         ),
     )
     little = verdict.ratio < MUCH_FASTER and macs >= SMALL_MACS
-    if not (little or inspection.float_ops):
+    if runtime is not Runtime.ORT or not (little or inspection.float_ops):
         return verdict
     session = SessionSpec(threads=threads)
     operators = profile_operators(int8, batch, session, _PROFILED_SECONDS)
@@ -113,9 +121,62 @@ def judge(
 
 def judged_again(verdict: Verdict, fp32: Path, int8: Path, images: Array) -> Verdict:
     """Return ``verdict`` with more rounds of the same files, on ``images``."""
-    with _watched(fp32, int8, images, verdict.threads) as (watches, _):
+    runtime = Runtime(verdict.runtime)
+    with _watched(fp32, int8, images, verdict.threads, runtime) as (watches, _):
         fp32_ns, int8_ns = _decided(watches)
     return replace(verdict, fp32_ns=verdict.fp32_ns + fp32_ns, int8_ns=verdict.int8_ns + int8_ns)
+
+
+def judge_bf16(
+    fp32: Artifact,
+    images: Array,
+    expected: Sequence[Array],
+    *,
+    data: str,
+    environment: Environment,
+    threads: int = 0,
+    runtime: Runtime = Runtime.ORT,
+) -> Bf16Figures:
+    """Return what ``fp32`` brings and costs in bfloat16 on OpenVINO.
+
+    Where it can't be measured, the result says why.
+
+    Args:
+        fp32: the float file.
+        images: of ``data``, as the file takes them.
+        expected: every output of the reference for them.
+        data: what the images are called.
+        environment: whose CPU decides.
+        threads: of both runtimes; 0 means the physical cores allowed here.
+        runtime: where fp32 is timed beside it: where int8 was.
+    """
+    if has_float16(environment.isa):
+        return Bf16Figures(unmeasured="this CPU computes in float16; tune tries an fp16 file")
+    if not has_bfloat16(environment.isa):
+        return Bf16Figures(unmeasured=NO_BFLOAT16)
+    session = quiet_session(threads or default_threads())
+    try:
+        with (
+            closing(open_runner(runtime.value, fp32.plain, session)) as ours,
+            closing(OpenVinoBfloat16Runner(fp32.plain, session)) as theirs,
+        ):
+            with _stopped(ours, theirs, images) as (watches, _):
+                fp32_ns, bf16_ns = _decided(watches)
+            size = theirs.input.shape[0] or len(images)
+            starts = range(0, len(images), size)
+            pieces = [infer_every(theirs, images[start : start + size]) for start in starts]
+            got = tuple(np.concatenate(parts) for parts in zip(*pieces, strict=True))
+            found = Expected(fp32, expected, data).likeness(got, range(len(images)))
+    except ResnetDeployError as error:
+        return Bf16Figures(unmeasured=str(error))
+    same = found.top1_equal or (found.answers_equal if found.answer in DECIDED else ())
+    return Bf16Figures(
+        fp32_ns=fp32_ns,
+        bf16_ns=bf16_ns,
+        sqnr_db=min(output.sqnr_db for output in found.outputs),
+        agreement=sum(same) / len(same) if same else None,
+        samples=len(images),
+    )
 
 
 def faster(first: Path, second: Path, images: Array, *, threads: int) -> float:
@@ -131,14 +192,30 @@ def faster(first: Path, second: Path, images: Array, *, threads: int) -> float:
 
 @contextmanager
 def _watched(
-    first: Path, second: Path, images: Array, threads: int
+    first: Path, second: Path, images: Array, threads: int, runtime: Runtime = Runtime.ORT
 ) -> Iterator[tuple[tuple[Stopwatch, Stopwatch], Array]]:
-    """Open both files; the first of ``images`` are their input, which comes with them."""
+    """Open both files on ``runtime``.
+
+    The first of ``images`` are their input, which comes with them.
+    """
     session = quiet_session(threads or default_threads())
-    with closing(OrtRunner(first, session)) as one, closing(OrtRunner(second, session)) as other:
-        size = one.input.shape[0] or 1
-        batch = np.resize(images, (size, *images.shape[1:]))
-        yield (Stopwatch(one, batch, size), Stopwatch(other, batch, size)), batch
+    name = runtime.value
+    with (
+        closing(open_runner(name, first, session)) as one,
+        closing(open_runner(name, second, session)) as other,
+        _stopped(one, other, images) as watched,
+    ):
+        yield watched
+
+
+@contextmanager
+def _stopped(
+    one: Runner, other: Runner, images: Array
+) -> Iterator[tuple[tuple[Stopwatch, Stopwatch], Array]]:
+    """Put a stopwatch on each runner, on the first of ``images``, which come with them."""
+    size = one.input.shape[0] or 1
+    batch = np.resize(images, (size, *images.shape[1:]))
+    yield (Stopwatch(one, batch, size), Stopwatch(other, batch, size)), batch
 
 
 def _decided(

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from resnet_deploy.artifact.artifact import Artifact
+from resnet_deploy.artifact.made_for import warn_on_onnxruntime
 from resnet_deploy.artifact.onnx_file import opened_file
 from resnet_deploy.data.images import read_image
 from resnet_deploy.data.labels import has_background
@@ -67,6 +68,7 @@ def classify(
         raise DatasetError("there are no images to classify: name image files or a folder")
     artifact = opened_file(path, told)
     check_has_names(artifact)
+    warn_on_onnxruntime(artifact)
     top_k = min(top_k, listed_classes(artifact) or top_k)
     spec = input_preprocess(artifact)
     if spec.channel_order is ChannelOrder.BANDS:

@@ -179,7 +179,10 @@ def network_reference(network: Network, output: OutputSpec) -> ModuleReference:
 
 
 def default_reference(artifact: Artifact, *, threads: int = 0) -> Reference:
-    """Return PyTorch on the fp32 file: the artifact itself, or the one beside an int8 file.
+    """Return PyTorch on the fp32 file: the artifact itself, or the one that it was made from.
+
+    An int8 file was made from one, and so was a float16 file of this tool. What another tool wrote
+    in half precision is compared with its own weights.
 
     Raises:
         ArtifactError: the fp32 file is not there.
@@ -187,7 +190,7 @@ def default_reference(artifact: Artifact, *, threads: int = 0) -> Reference:
         UnsupportedGraphError: the file can't be rebuilt in PyTorch.
     """
     fp32 = artifact
-    if artifact.quantized:
+    if artifact.quantized or (artifact.precision == "fp16" and artifact.card is not None):
         fp32 = load_beside(fp32_beside(artifact), artifact)
     try:
         return FileReference(fp32, runner="torch", threads=threads)
@@ -204,12 +207,13 @@ def default_reference(artifact: Artifact, *, threads: int = 0) -> Reference:
 
 
 def fp32_beside(artifact: Artifact) -> Path:
-    """Return ``resnet34.onnx`` for ``resnet34.int8.onnx``.
+    """Return ``resnet34.onnx`` for ``resnet34.int8.onnx`` and ``resnet34.fp16.onnx``.
 
     Raises:
         ArtifactError: there is no such file; the message says how to name it.
     """
-    path = artifact.path.with_name(artifact.path.name.replace(".int8.onnx", ".onnx"))
+    name = artifact.path.name.replace(f".{artifact.precision}.onnx", ".onnx")
+    path = artifact.path.with_name(name)
     if path == artifact.path or not path.exists():
         raise ArtifactError(
             f"the fp32 file that {artifact.path} was made from is not beside it: name it with "

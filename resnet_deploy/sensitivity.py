@@ -21,8 +21,10 @@ from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantization.quantized import excluding
 from resnet_deploy.quantization.static import QuantizedNet
 from resnet_deploy.results import LayerSensitivity, MixedTrial, PairedTimes, SensitivityReport
+from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.cpu import default_threads
-from resnet_deploy.runners.ort_runner import OrtRunner
+from resnet_deploy.runners.registry import open_runner
+from resnet_deploy.spec import Runtime
 
 PROBE_IMAGES = 512
 """Images on which layers are ranked."""
@@ -53,17 +55,24 @@ class MixedPrecision(AbstractContextManager["MixedPrecision"]):
     """Writes ``net`` with some layers in float and measures it; a context manager.
 
     Layers that match the globs ``exclude`` stay float in every file. The files go to ``folder``,
-    which exists and which the caller empties.
+    which exists and which the caller empties; they run on ``runtime``.
     """
 
     def __init__(
-        self, net: QuantizedNet, exclude: tuple[str, ...], folder: Path, *, threads: int = 0
+        self,
+        net: QuantizedNet,
+        exclude: tuple[str, ...],
+        folder: Path,
+        *,
+        threads: int = 0,
+        runtime: Runtime = Runtime.ORT,
     ) -> None:
         self.threads = threads or default_threads()
         self.layers = int8_layers(net, exclude)
         self._net = net
         self._exclude = exclude
         self._folder = folder
+        self._runtime = runtime
         self._int8 = self._open("all.onnx", ())
         self.batch_size = self._int8.input.shape[0] or 1
 
@@ -91,11 +100,11 @@ class MixedPrecision(AbstractContextManager["MixedPrecision"]):
         times = PairedTimes(int8_ns=int8_ns, mixed_ns=mixed_ns)
         return MixedTrial(float_layers=modules, fidelity=fidelity, times=times)
 
-    def _open(self, name: str, float_layers: tuple[str, ...]) -> OrtRunner:
+    def _open(self, name: str, float_layers: tuple[str, ...]) -> Runner:
         path = self._folder / name
         graph = self._net.write(excluding(self._exclude, float_layers))
         path.write_bytes(graph.SerializeToString())
-        return OrtRunner(path, quiet_session(self.threads))
+        return open_runner(self._runtime.value, path, quiet_session(self.threads))
 
 
 def rank_layers(

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from resnet_deploy.artifact.model_file import TensorSpec, tensor_spec
 from resnet_deploy.errors import RunnerError, one_line
 from resnet_deploy.graph.module_names import restore_modules
+from resnet_deploy.graph.simple import is_simple
 from resnet_deploy.processes import one_shot
 from resnet_deploy.runners.ort_runner import open_session
 from resnet_deploy.spec import SessionSpec
@@ -41,9 +42,12 @@ def simplify(model: onnx.ModelProto, *, fold_batchnorm: bool = True) -> tuple[on
 
     The result is dropped, with a warning in the log, when onnxsim fails or crashes, changes the
     inputs or outputs, adds nodes, or moves any value by more than 1e-5 of its output's largest.
+    Where there is nothing that it could simplify, it is not started.
     """
+    if is_simple(model):
+        return model, "nothing to simplify"
     try:
-        simplified = _run_onnxsim(model, () if fold_batchnorm else _FOLDING)
+        simplified = run_onnxsim(model, () if fold_batchnorm else _FOLDING)
         _restore(model, simplified)
         _check(model, simplified)
     except (RunnerError, TimeoutError) as error:
@@ -53,7 +57,13 @@ def simplify(model: onnx.ModelProto, *, fold_batchnorm: bool = True) -> tuple[on
     return simplified, f"onnxsim removed {removed} nodes"
 
 
-def _run_onnxsim(model: onnx.ModelProto, skipped: tuple[str, ...]) -> onnx.ModelProto:
+def run_onnxsim(model: onnx.ModelProto, skipped: tuple[str, ...] = ()) -> onnx.ModelProto:
+    """Return what onnxsim makes of ``model`` without its ``skipped`` passes, as it is.
+
+    Raises:
+        RunnerError: it crashed, failed or wrote nothing.
+        TimeoutError: it did not end.
+    """
     with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
         source, target = Path(folder, "in.onnx"), Path(folder, "out.onnx")
         source.write_bytes(model.SerializeToString())

@@ -19,6 +19,7 @@ import numpy as np
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.artifact import Artifact
+from resnet_deploy.artifact.made_for import is_for_openvino, warn_on_onnxruntime
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import opened_file
 from resnet_deploy.data.calibration import calibration_images, synthetic_calibration
@@ -33,6 +34,7 @@ from resnet_deploy.runners.base import filled, infer_every
 from resnet_deploy.runners.compare import difference
 from resnet_deploy.runners.likeness import Expected
 from resnet_deploy.runners.ort_runner import OrtRunner
+from resnet_deploy.runners.registry import open_runner, runner_status
 from resnet_deploy.spec import (
     ENOUGH_FOR_AGREEMENT,
     FP16_MIN_AGREEMENT,
@@ -95,14 +97,19 @@ def compare(
     if len(images) == 0:
         raise RunnerError("there is nothing to compare: give at least one image")
     artifact = opened_file(path, told)
+    elsewhere = _runs_elsewhere(artifact)
+    if not elsewhere:
+        warn_on_onnxruntime(artifact)
     tolerance = tolerance or default_tolerance(artifact, len(images), meaningful=meaningful)
     plan = _plan(artifact, len(images))
-    theirs = _converted(images, artifact, reference)
-    right = Expected(artifact, _batched(reference.outputs, theirs, BATCH_SIZES[-1]), data)
+    right = Expected(artifact, right_outputs(artifact, reference, images), data)
     cases = []
-    for optimization, sizes in groupby(plan, key=lambda case: case.optimization):
+    turns = [("ort", *turn) for turn in _turns(plan)]
+    if elsewhere:  # last: its figures are those of the file
+        turns.append(("openvino", Optimization.ALL, [plan[-1]]))
+    for name, optimization, sizes in turns:
         session = SessionSpec(threads=threads, optimization=optimization, spin=False)
-        with closing(OrtRunner(artifact.plain, session)) as runner:
+        with closing(open_runner(name, artifact.plain, session)) as runner:
             infer = partial(infer_every, runner)
             for case in sizes:
                 got = _batched(infer, images[case.chosen], case.batch_size)
@@ -110,7 +117,7 @@ def compare(
                 cases.append(
                     ParityCase(
                         reference=reference.name,
-                        candidate=f"{artifact.path.name} on ort",
+                        candidate=f"{artifact.path.name} on {name}",
                         batch_size=case.batch_size,
                         optimization=optimization.value,
                         outputs=found.outputs,
@@ -122,7 +129,7 @@ def compare(
                         not_compared=right.not_compared,
                     )
                 )
-                progress("verifying", len(cases), len(plan))
+                progress("verifying", len(cases), len(plan) + elsewhere)
     layers: tuple[OutputDiff, ...] = ()
     if per_layer:
         size = artifact.input.shape[0] or BATCH_SIZES[-1]
@@ -202,6 +209,8 @@ def default_tolerance(artifact: Artifact, samples: int, *, meaningful: bool) -> 
     enough = meaningful and samples >= ENOUGH_FOR_AGREEMENT and kind not in loose
     if artifact.precision in _HALVES:
         half = FP16_PROBABILITIES if artifact.gives_probabilities else FP16_TOLERANCE
+        if artifact.precision == "bf16":  # with three bits fewer
+            half = replace(half, min_sqnr_db=None)
         return replace(half, min_agreement=FP16_MIN_AGREEMENT) if enough else half
     if not artifact.quantized:
         fp32 = FP32_PROBABILITIES if artifact.gives_probabilities else FP32_TOLERANCE
@@ -236,6 +245,14 @@ def compare_layers(
         difference(layer.name, layer.within_range(expected[layer.name]), layer.value(observed))
         for layer in common
     )
+
+
+def right_outputs(artifact: Artifact, reference: Reference, images: Array) -> tuple[Array, ...]:
+    """Return every output that ``reference`` gives for ``images``, prepared for ``artifact``.
+
+    The batches are always the same, so that a reference that remembers is asked once.
+    """
+    return _batched(reference.outputs, _converted(images, artifact, reference), BATCH_SIZES[-1])
 
 
 def _converted(images: Array, artifact: Artifact, reference: Reference) -> Array:
@@ -274,6 +291,18 @@ def _plan(artifact: Artifact, count: int) -> list[_Case]:
     if count > sum(sizes):
         plan.append(_Case(Optimization.ALL, sizes[-1], list(range(count))))
     return plan
+
+
+def _turns(plan: list[_Case]) -> list[tuple[Optimization, list[_Case]]]:
+    """Return the cases of ``plan`` by session."""
+    return [(key, list(cases)) for key, cases in groupby(plan, lambda case: case.optimization)]
+
+
+def _runs_elsewhere(artifact: Artifact) -> bool:
+    """Whether the file is laid out for OpenVINO, which is installed: it has the last word."""
+    return is_for_openvino(artifact) and any(
+        status.name == "openvino" and status.installed for status in runner_status()
+    )
 
 
 def _batched(

@@ -57,6 +57,25 @@ def as_talkative_as_before() -> Iterator[None]:
     logger.setLevel(level)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def torch_export() -> Iterator[Callable[..., object]]:
+    """Let a process trace the same net once; return the ``torch.onnx.export`` that always does."""
+    import torch
+
+    from tests.support.traced_once import traced_once
+
+    export = torch.onnx.export
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.onnx, "export", traced_once(export))
+        yield export
+
+
+@pytest.fixture
+def traced_anew(torch_export: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trace every time, where tracing itself is what a test looks at."""
+    monkeypatch.setattr("torch.onnx.export", torch_export)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real checkpoints and images; tests that need it are skipped without it."""

@@ -99,6 +99,7 @@ def test_ranges_of_synthetic_images_are_not_silent(tiny_export, caplog):
     assert "int8 ranges come from synthetic images" in caplog.text
 
 
+@pytest.mark.usefixtures("traced_anew")
 def test_two_threads_export_at_once() -> None:
     network = api.load(depth=8)
     with ThreadPoolExecutor(2) as pool:

@@ -19,6 +19,8 @@ from resnet_deploy.reference import ModuleReference
 from resnet_deploy.spec import InputContract, Shortcut, Variant, resnet_spec, vgg19_spec
 from resnet_deploy.verification import compare
 
+pytestmark = pytest.mark.usefixtures("traced_anew")
+
 # 64 pixels, not 224: the same graph, a twelfth of the time.
 NETS = {
     "resnet18": resnet_spec(18, image_size=64),

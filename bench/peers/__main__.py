@@ -2,7 +2,7 @@
 
 What was set up and produced is kept in ``bench/.venvs`` and ``bench/.peers``; a run that was
 stopped goes on where it was with ``--resume``. Only a run of all subjects is recorded in
-``bench/results/peers.json``.
+``bench/results/peers.json``; with ``--as-cpu KIND`` in ``peers-KIND.json``.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from peers.agreement import BATCH, agree_all
+from peers.as_cpu import KINDS, HidingError, hide
 from peers.catalog import (
     CIFAR_DEPTHS,
     IMAGENET_DEPTHS,
+    ON_LESSER_CPUS,
     PRODUCTS,
     SUBJECTS,
-    WITHOUT_AMX,
     Subject,
 )
-from peers.draw import write_all
-from peers.environments import BENCH, variables
+from peers.draw import RECORD, record_as, write_all
+from peers.environments import variables
 from peers.nets import WORK, Net, prepare
 from peers.peak import Peak, measure_peak
 from peers.produce import produce
@@ -35,9 +36,7 @@ from resnet_deploy.results import to_dict
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import BenchSpec
 
-RECORD = BENCH / "results" / "peers.json"
 QUICK = WORK / "quick.json"
-RECORD_WITHOUT_AMX = BENCH / "results" / "peers-vnni.json"
 
 
 def say(text: str) -> None:
@@ -73,9 +72,10 @@ def save(record: dict[str, Any], path: Path) -> None:
     write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
 
 
-def fresh(peak: Peak) -> dict[str, Any]:
+def fresh(peak: Peak, as_cpu: str | None) -> dict[str, Any]:
     return {
         "environment": to_dict(environment("make bench")),
+        "as_cpu": as_cpu,
         "clock_ghz": peak.clock_ghz,
         "peak_gmacs_per_core": peak.gmacs_per_core,
         "labels": {subject.key: [subject.label, subject.precision] for subject in SUBJECTS},
@@ -93,18 +93,25 @@ def main() -> None:
         subject for subject in SUBJECTS if not given.only or subject.key in ("ours", *given.only)
     ]
     target = QUICK if given.quick or given.only else RECORD
-    if given.without_amx:
-        # oneDNN, and with it OpenVINO and PyTorch; ONNX Runtime uses AMX only in our own files.
-        os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE_VNNI"
-        chosen = [subject for subject in SUBJECTS if subject.key in WITHOUT_AMX]
-        target = RECORD_WITHOUT_AMX
-    peak = measure_peak()
-    record = fresh(peak)
+    if given.as_cpu:
+        try:
+            hide(given.as_cpu)
+        except HidingError as error:
+            raise SystemExit(f"error: {error}") from None
+        chosen = [
+            subject
+            for subject in SUBJECTS
+            if subject.key in ON_LESSER_CPUS and (not given.only or subject.key in given.only)
+        ]
+        target = QUICK if given.quick else record_as(given.as_cpu)
+    # Without AVX-512 there is no 512-bit instruction to compare with.
+    peak = Peak(None) if given.as_cpu == "avx2" else measure_peak()
+    record = fresh(peak, given.as_cpu)
     if given.resume and target.exists():
         record = json.loads(target.read_text(encoding="utf-8"))
     depths = given.depth or ((18,) if given.quick else IMAGENET_DEPTHS)
     batches, threads = ((1,), (2,)) if given.quick else ((1, 8), (1, 2))
-    if given.without_amx:
+    if given.as_cpu:
         batches = (1,)
     if not given.only_agreement:
         for depth, batch in itertools.product(depths, batches):
@@ -142,8 +149,8 @@ def main() -> None:
                 save(record, target)
     if given.make:
         return
-    if target is RECORD:
-        write_all(record)
+    if target in (RECORD, *map(record_as, KINDS)):
+        write_all()
     else:
         print(json.dumps({"runs": record["runs"], "agreement": record["agreement"]}, indent=1))
 
@@ -158,9 +165,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--make", action="store_true", help="set up and produce, measure nothing")
     parser.add_argument("--only-agreement", action="store_true", help="measure no speed")
     parser.add_argument(
-        "--without-amx",
-        action="store_true",
-        help="as on a CPU with VNNI alone, batch size 1: results/peers-vnni.json",
+        "--as-cpu",
+        choices=KINDS,
+        help="show all that is measured a lesser CPU, batch size 1: results/peers-KIND.json",
     )
     parser.add_argument("--only", nargs="+", metavar="KEY", help="these subjects, beside ours")
     parser.add_argument("--depth", nargs="+", type=int, help="18, 34 or 50; default: all")

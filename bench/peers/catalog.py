@@ -149,7 +149,7 @@ SUBJECTS = (
 )
 """Int8 first, then fp32; the first is what all are compared with."""
 
-WITHOUT_AMX = (
+ON_LESSER_CPUS = (
     "portable",
     "bytes-portable",
     "ours-ov",
@@ -165,4 +165,4 @@ WITHOUT_AMX = (
     "openvino-f32",
     "ort-fp32",
 )
-"""What is measured once more as on a CPU that has VNNI but not AMX."""
+"""What is measured once more as on a lesser CPU; the others are compared with the first."""

@@ -1,4 +1,4 @@
-"""Write the recorded run into ``docs/peers.md``, ``bench/README.md`` and the plot.
+"""Write the recorded runs into ``README.md``, ``docs/peers.md``, ``bench/README.md`` and the plot.
 
 Run it as ``python -m peers.draw`` in ``bench/``.
 """
@@ -7,22 +7,43 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
+from peers.as_cpu import KINDS
 from peers.plot import draw
-from peers.table import full, replace_block, short
+from peers.table import Record, by_cpu, full, replace_block, short
 
 BENCH = Path(__file__).parents[1]
+RECORD = BENCH / "results" / "peers.json"
 
 
-def write_all(record: dict[str, Any]) -> None:
-    """Rewrite the marked blocks and ``docs/peers.svg``."""
+def record_as(kind: str) -> Path:
+    """Return where the run is recorded that was shown a CPU of ``kind``."""
+    return BENCH / "results" / f"peers-{kind}.json"
+
+
+def write_all() -> None:
+    """Rewrite the marked blocks and ``docs/peers.svg`` from what is recorded."""
     root = BENCH.parent
-    page, readme = root / "docs" / "peers.md", BENCH / "README.md"
-    for path, block in ((page, short(record)), (readme, full(record))):
-        path.write_text(replace_block(path.read_text(encoding="utf-8"), block), encoding="utf-8")
+    record = _read(RECORD)
+    lesser = {kind: _read(path) for kind in KINDS if (path := record_as(kind)).exists()}
+    cpus = by_cpu(record, lesser)
+    blocks = [
+        (root / "README.md", "cpus", cpus),
+        (root / "docs" / "peers.md", "cpus", cpus),
+        (root / "docs" / "peers.md", "peers", short(record)),
+        (BENCH / "README.md", "peers", full(record)),
+        *((BENCH / "README.md", f"peers-{kind}", full(known)) for kind, known in lesser.items()),
+    ]
+    for path, name, block in blocks:
+        text = path.read_text(encoding="utf-8")
+        path.write_text(replace_block(text, name, block), encoding="utf-8")
     (root / "docs" / "peers.svg").write_text(draw(record), encoding="utf-8")
 
 
+def _read(path: Path) -> Record:
+    found: Record = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
 if __name__ == "__main__":
-    write_all(json.loads((BENCH / "results" / "peers.json").read_text(encoding="utf-8")))
+    write_all()

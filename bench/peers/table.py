@@ -4,22 +4,55 @@ from __future__ import annotations
 
 from typing import Any
 
-BEGIN, END = "<!-- peers:begin -->", "<!-- peers:end -->"
-
 Record = dict[str, Any]
 
+_AT_A_GLANCE = {
+    "portable": "resnet-deploy on ONNX Runtime",
+    "bytes-plain-ov": "resnet-deploy on OpenVINO",
+    "nncf": "NNCF on OpenVINO",
+    "ort-fp32": "ONNX Runtime, fp32",
+}
+"""What is compared on several kinds of CPU. With AMX, ``ours`` is the file for it."""
 
-def replace_block(text: str, block: str) -> str:
-    """Return ``text`` with ``block`` between its markers.
+
+def replace_block(text: str, name: str, block: str) -> str:
+    """Return ``text`` with ``block`` between the markers of ``name``.
 
     Raises:
         ValueError: a marker is missing.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    first, last = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"there is no {BEGIN} … {END} to write between")
-    return f"{before}{BEGIN}\n{block.strip()}\n{END}{after}"
+        raise ValueError(f"there is no {first} … {last} to write between")
+    return f"{before}{first}\n{block.strip()}\n{last}{after}"
+
+
+def by_cpu(record: Record, lesser: dict[str, Record]) -> str:
+    """Return fastest runs by kind of CPU, batch size 1, all cores: ResNet-34 and -50.
+
+    ``record`` is of the CPU as it is, ``lesser`` of the same one shown as another kind.
+    """
+    records = {"AMX": record, **{kind.upper(): known for kind, known in lesser.items()}}
+    rows = []
+    for key, label in _AT_A_GLANCE.items():
+        row = [label]
+        for kind, known in records.items():
+            row.append(_times(known, "ours" if (kind, key) == ("AMX", "portable") else key))
+        rows.append(row)
+    return _table(["ms, ResNet-34 and -50", *records], [row for row in rows if any(row[1:])])
+
+
+def _times(record: Record, key: str) -> str:
+    threads = max(run["threads"] for run in record["runs"])
+    found = [
+        run["subjects"].get(key, {}).get("min_ms")
+        for net in ("resnet34", "resnet50")
+        for run in record["runs"]
+        if (run["net"], run["batch"], run["threads"]) == (net, 1, threads)
+    ]
+    return ", ".join(f"{time:.1f}" for time in found) if found and all(found) else ""
 
 
 def short(record: Record) -> str:
@@ -31,10 +64,9 @@ def short(record: Record) -> str:
     for row, key in zip(rows, _keys(record), strict=True):
         row += [_file(record, runs, key), _best_agreement(record, key)]
     table = _table([*heads, "file", "same class"], _alive(rows))
-    where = record["environment"]
     intro = (
-        f"Fastest run in milliseconds, batch size 1, {threads} threads, {_cpu(where)}; in brackets "
-        "the time as a multiple of the first row's (median of paired rounds). "
+        f"Fastest run in milliseconds, batch size 1, {threads} threads, {_cpu(record)}; in "
+        "brackets the time as a multiple of the first row's (median of paired rounds). "
         f"Files are of {_title(runs[-1]['net'])}. {_agreement_text(record)}"
     )
     plot = "![Fastest runs as bars](peers.svg)"
@@ -43,7 +75,7 @@ def short(record: Record) -> str:
 
 def full(record: Record) -> str:
     """Return all tables: speed by setting, what it costs to make the files, how close they are."""
-    parts = [f"{_cpu(record['environment'])}{_clock(record)}."]
+    parts = [f"{_cpu(record)}{_clock(record)}."]
     settings = sorted({(run["batch"], run["threads"]) for run in record["runs"]})
     for batch, threads in settings:
         runs = [run for run in record["runs"] if (run["batch"], run["threads"]) == (batch, threads)]
@@ -179,7 +211,10 @@ def _agreement_text(record: Record) -> str:
     return f"Same class: as fp32 picks, {nets} on {runs[0]['images']:,} CIFAR-10 images."
 
 
-def _cpu(where: Record) -> str:
+def _cpu(record: Record) -> str:
+    where, kind = record["environment"], record.get("as_cpu")
+    if kind:
+        return f"{where['cpu']}, shown as a CPU with {kind.upper()}"
     found = [feature for feature in ("avx512_vnni", "amx_int8") if feature in where["isa"]]
     return where["cpu"] + (f" ({', '.join(found)})" if found else "")
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from resnet_deploy.errors import ArtifactError
@@ -35,6 +35,23 @@ def check_folder(out: Path) -> None:
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise ArtifactError(f"-o {out}: {existing} is a file, not a folder: name another folder")
+
+
+def check_within(folder: Path, names: Iterable[str]) -> None:
+    """Refuse files of ``folder``, relative to it, that would be written to another place.
+
+    ``folder`` may be a link itself: its user named it.
+
+    Raises:
+        ArtifactError: a folder on the way is a link.
+    """
+    between = {parent for name in names for parent in Path(name).parents} - {Path()}
+    for parent in sorted(between):
+        if (folder / parent).is_symlink():
+            raise ArtifactError(
+                f"{folder / parent} is a link, and files would be written where it leads: remove "
+                "it, or name another folder"
+            )
 
 
 def write_atomically(path: Path, data: bytes) -> None:

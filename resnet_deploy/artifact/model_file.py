@@ -9,6 +9,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from resnet_deploy.artifact.external_data import read_external_data, second_files
+from resnet_deploy.artifact.well_formed import fault_of
 from resnet_deploy.canonical import canonical
 from resnet_deploy.canonical.answers import tensors_for_answers
 from resnet_deploy.canonical.domain import name_default_domain
@@ -210,4 +211,6 @@ def parse_model(path: Path) -> onnx.ModelProto:
     # Protobuf parses many files that are not its own, even an empty one.
     if not model.graph.node or not model.ir_version or not opset_of(model):
         raise ArtifactError(f"{path} holds no ONNX graph: is it the right file?")
+    if (fault := fault_of(model)) is not None:
+        raise ArtifactError(f"{path} is damaged, or no ONNX file: it has {fault}")
     return model

@@ -22,7 +22,7 @@ from resnet_deploy.artifact.model_file import (
     read_model,
 )
 from resnet_deploy.artifact.told import as_told
-from resnet_deploy.canonical.floats import forget_stored
+from resnet_deploy.canonical.floats import forget_stored, weights_type
 from resnet_deploy.canonical.outputs import keep_output
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.graph.answer import answer_of
@@ -127,7 +127,7 @@ def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
     forget_stored(stamped)
     onnx.helper.set_model_props(stamped, {**metadata_of(stamped), CARD_KEY: card.to_json()})
     write_atomically(path, _serialized(stamped, path))
-    return describe(stamped, path)
+    return replace(describe(stamped, path), stored=weights_type(stamped))
 
 
 def make(model: onnx.ModelProto, card: Card, name: str) -> Artifact:

@@ -15,6 +15,9 @@ from resnet_deploy.results.interval import FEWEST_PROCESSES
 from resnet_deploy.results.ratio import group_medians
 from resnet_deploy.results.regression import Change, RegressionReport
 
+_LONGEST = 1e18
+"""Nanoseconds, or images a second: thirty years."""
+
 
 class _Key(NamedTuple):
     """What a subject is known by in both files."""
@@ -41,7 +44,7 @@ def load_results(path: Path) -> list[BenchmarkResult]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} is not JSON: name a file of bench --json") from error
     try:
         found = data.get("results", [data])
@@ -50,9 +53,18 @@ def load_results(path: Path) -> list[BenchmarkResult]:
         raise ArtifactError(
             f"{path} is JSON, but not of bench --json: name a file that it wrote"
         ) from error
-    if not any(result.subjects for result in results):
+    measured = [samples for result in results for samples in result.subjects]
+    if not measured or not all(map(_is_measured, measured)):
         raise ArtifactError(f"{path} holds no measurement: name a file of bench --json")
     return results
+
+
+def _is_measured(samples: BenchSamples) -> bool:
+    """Whether every round has runs or a rate, and all of them took time."""
+    runs = [run for runs in samples.rounds_ns for run in runs]
+    times = (*runs, *samples.images_per_slice)
+    complete = all(samples.rounds_ns) and (runs or samples.images_per_slice)
+    return bool(complete) and all(0 < time < _LONGEST for time in times)
 
 
 def _without_parity(data: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from resnet_deploy.spec import BenchSpec, Told
 
 logger = logging.getLogger(__name__)
 
+BFLOAT16 = "openvino-bf16"
+"""The runner that computes float files in bfloat16."""
+
 _RUNTIME_NAMES = {
     "torch": "PyTorch",
     "torch-channels-last": "PyTorch channels-last",
@@ -25,6 +28,7 @@ _RUNTIME_NAMES = {
     "ort": "ONNX Runtime",
     "ort-openvino": "ONNX Runtime on OpenVINO",
     "openvino": "OpenVINO",
+    "openvino-bf16": "OpenVINO",
 }
 """How the table calls a runner; another one goes by its own name."""
 
@@ -81,8 +85,8 @@ def default_subjects(
 
     Without ``runners``: PyTorch on the first fp32 file, then ONNX Runtime on all of them. The
     torch runner emulates an int8 file slowly in float32, so it gets one only when there is no
-    fp32 file. Each of ``session_options`` goes to the runners that know such keys: OpenVINO's
-    are in capitals, all others ONNX Runtime's.
+    fp32 file; nor does an int8 file become faster in bfloat16. Each of ``session_options`` goes to
+    the runners that know such keys: OpenVINO's are in capitals, all others ONNX Runtime's.
 
     Raises:
         SpecError: a runner does not exist, a model is fixed to another batch size, there are too
@@ -93,7 +97,7 @@ def default_subjects(
     floats = [artifact for artifact in artifacts if not artifact.quantized]
     pairs: list[tuple[str, Artifact]] = []
     for name in dict.fromkeys(runners or ("torch", "ort")):
-        if not name.startswith("torch"):
+        if not name.startswith("torch") and name != BFLOAT16:
             pairs += [(name, artifact) for artifact in artifacts]
         elif runners:
             pairs += [(name, artifact) for artifact in floats or artifacts]
@@ -105,6 +109,7 @@ def default_subjects(
     subjects = []
     for name, artifact in pairs:
         what = artifact.path.stem if by_file else _computed(name, artifact)
+        what += " in bf16" if name == BFLOAT16 and not what.endswith("bf16") else ""
         label = f"{_RUNTIME_NAMES.get(name, name)} {what}"
         seen[label] += 1
         if seen[label] > 1:
@@ -120,7 +125,12 @@ def default_subjects(
 
 
 def _computed(runner: str, artifact: Artifact) -> str:
-    """Return the precision that ``runner`` computes in: PyTorch rebuilds halves in float32."""
+    """Return the precision that ``runner`` computes in.
+
+    PyTorch rebuilds halves in float32, and a runner in bfloat16 rounds what is not int8.
+    """
+    if runner == BFLOAT16 and not artifact.quantized:
+        return "bf16"
     widened = runner.startswith("torch") and not artifact.quantized
     return "fp32" if widened else artifact.precision
 

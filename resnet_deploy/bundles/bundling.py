@@ -9,6 +9,7 @@ from typing import Final
 
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.external_data import tensors_of
+from resnet_deploy.artifact.made_for import is_for_openvino
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import load_beside, opened_file, with_card
 from resnet_deploy.bundles import cpp, mobile, node, triton, web
@@ -114,7 +115,14 @@ def pack(
     oldest = max(
         (min_onnxruntime(read_model(file.plain)) for file in artifacts), key=release_numbers
     )
-    choice = chosen(target, runtime, finding, name=artifact.path.name, min_onnxruntime=oldest)
+    choice = chosen(
+        target,
+        runtime,
+        finding,
+        name=artifact.path.name,
+        min_onnxruntime=oldest,
+        for_openvino=is_for_openvino(artifact),
+    )
     networks = tuple(
         _network(file, name, cases, choice.runtimes, target)
         for file, name in zip(artifacts, (MODEL_FILE, ALTERNATIVE_FILE), strict=False)

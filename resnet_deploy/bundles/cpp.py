@@ -7,6 +7,7 @@ from typing import Final
 
 from resnet_deploy.bundles.kit import Kit, Rendered
 from resnet_deploy.bundles.native import cpus, native_files
+from resnet_deploy.bundles.rendering import Written
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.spec import BundleRuntime
 
@@ -47,9 +48,9 @@ def render(kit: Kit) -> Rendered:
     # What comes along in third_party/ is found there.
     sought = [part.runtime.kind for part in parts if part.megabytes is None]
     commands = (
-        " ".join(("cmake -S . -B build", *(_OPTIONS[kind] for kind in sought))),
-        "cmake --build build",
-        "build/selftest",
+        Written(" ".join(("cmake -S . -B build", *(_OPTIONS[kind] for kind in sought)))),
+        Written("cmake --build build"),
+        Written("build/selftest"),
     )
     own = kit.render_folder(
         "cpp",

@@ -19,6 +19,7 @@ from resnet_deploy.bundles.wording import (
     described_outputs,
     preparation,
     role,
+    title,
     weights,
 )
 from resnet_deploy.spec import BundleTarget
@@ -165,6 +166,7 @@ class Kit:
             "outputs": self.outputs,
             "labels_file": self.labels_file,
             "role": role(self.contract),
+            "title": title(self.contract),
             "described_outputs": described_outputs(self.contract, self.outputs),
             "cases": self.cases,
             # An alternative is the same network in another precision.

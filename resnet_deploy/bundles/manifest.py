@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from resnet_deploy.artifact.files import sha256_of, write_together
+from resnet_deploy.artifact.files import check_within, sha256_of, write_together
 from resnet_deploy.bundles.kit import Kit, Network
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.input_contract import FIELDS
 from resnet_deploy.version import __version__
+from resnet_deploy.visible import visible_json
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_FORMAT = 3
@@ -64,7 +65,8 @@ def manifest(kit: Kit, files: Mapping[str, Content]) -> bytes:
         "golden": [_case(kit, index, files) for index in range(len(kit.cases))],
         "files": {name: _digest(files[name]) for name in sorted(files)},
     }
-    return (json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False)
+    return f"{visible_json(text)}\n".encode()
 
 
 def described(spec: InputContract) -> dict[str, Any]:
@@ -221,9 +223,11 @@ def write_folder(folder: Path, files: Mapping[str, Content], *, force: bool = Fa
     """Write ``files``, the manifest among them, and remove what an older bundle leaves behind.
 
     Raises:
-        ArtifactError: a file can't be written, or would replace one that is of no bundle and
-            ``force`` is not given; the older bundle is then as it was.
+        ArtifactError: a file can't be written, would land outside of ``folder`` through a link in
+            it, or would replace one that is of no bundle and ``force`` is not given; the older
+            bundle is then as it was.
     """
+    check_within(folder, files)
     listed = listed_files(folder) or {}
     for name, data in files.items():
         path = folder / name

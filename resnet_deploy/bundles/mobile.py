@@ -17,6 +17,7 @@ from resnet_deploy.bundles.ort_format import (
     ORT_FORMAT_OPTIONS,
     to_ort_format,
 )
+from resnet_deploy.bundles.rendering import Written
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.bundles.xnnpack import xnnpack_share
 from resnet_deploy.errors import RunnerError
@@ -70,15 +71,16 @@ def render(kit: Kit) -> Rendered:
     return Rendered(files=files, commands=commands, notes=_NOTES)
 
 
-def _megabytes(data: bytes) -> str:
-    return f"{len(data) / 1e6:.1f} MB"
+def _megabytes(data: bytes) -> Written:
+    return Written(f"{len(data) / 1e6:.1f} MB")
 
 
-def _commands(runtimes: Sequence[Runtime]) -> tuple[str, ...]:
+def _commands(runtimes: Sequence[Runtime]) -> tuple[Written, ...]:
     first = "cmake -S android -B build -DORT_ROOT=/path/of/onnxruntime"
     if any(runtime.kind is BundleRuntime.OPENVINO for runtime in runtimes):
         first += " -DOPENVINO_ROOT=/path/of/openvino"
-    return (first, "cmake --build build", "ctest --test-dir build --verbose")
+    commands = (first, "cmake --build build", "ctest --test-dir build --verbose")
+    return tuple(map(Written, commands))
 
 
 def _in_ort_format(network: Network, data: bytes) -> Network:

@@ -8,6 +8,7 @@ from typing import Final
 
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.bundles.kit import Kit, Network
+from resnet_deploy.bundles.rendering import Written, markdown
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.errors import SpecError
 from resnet_deploy.runners.session_options import is_openvino_property
@@ -136,20 +137,21 @@ def _row(kit: Kit, model: Network, runtime: Runtime) -> _Row:
     )
 
 
-def _floats(*values: float) -> str:
+def _floats(*values: float) -> Written:
     """Return a list in C++, rounded from double to float by the compiler, as NumPy does it."""
-    return ", ".join(f"static_cast<float>({float(value)!r})" for value in values)
+    return Written(", ".join(f"static_cast<float>({float(value)!r})" for value in values))
 
 
-def cpus(artifact: Artifact, runtimes: Sequence[Runtime]) -> str:
-    """Return sentences on the CPUs that a file gives the same answers on."""
+def cpus(artifact: Artifact, runtimes: Sequence[Runtime]) -> Written:
+    """Return sentences in Markdown on the CPUs that a file gives the same answers on."""
     proven = artifact.card.proven_isas if artifact.card is not None else ()
     kinds = {runtime.kind for runtime in runtimes}
     sentences = []
     if proven and BundleRuntime.ORT in kinds:
-        sentences.append(f"The same answers of ONNX Runtime were proven on {', '.join(proven)}.")
+        named = markdown(", ".join(proven))
+        sentences.append(f"The same answers of ONNX Runtime were proven on {named}.")
     if artifact.precision != "int8":
-        return " ".join(sentences)
+        return Written(" ".join(sentences))
     saturates = "An x86 CPU without VNNI saturates when it adds int8 products"
     if BundleRuntime.ORT in kinds and _SATURATING not in proven:
         sentences.append(
@@ -162,4 +164,4 @@ def cpus(artifact: Artifact, runtimes: Sequence[Runtime]) -> str:
             f"{saturates}, and OpenVINO then answers something else, whatever file it has: such a "
             f"CPU needs ONNX Runtime and a file for {_SATURATING}."
         )
-    return " ".join(sentences)
+    return Written(" ".join(sentences))

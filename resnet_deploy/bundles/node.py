@@ -7,8 +7,9 @@ from typing import Final
 from resnet_deploy.bundles.javascript import core_files
 from resnet_deploy.bundles.kit import Kit, Rendered
 from resnet_deploy.bundles.npm import npm_release, package_lock
+from resnet_deploy.bundles.rendering import Written
 
-_COMMANDS: Final = ("npm ci", "npm test")
+_COMMANDS: Final = (Written("npm ci"), Written("npm test"))
 
 
 def render(kit: Kit) -> Rendered:

@@ -6,12 +6,16 @@ import importlib.metadata
 from dataclasses import dataclass
 from typing import Final
 
+from resnet_deploy.bundles.rendering import Written
 from resnet_deploy.bundles.tuned import Finding
 from resnet_deploy.errors import MissingDependencyError, SpecError
 from resnet_deploy.runners.openvino_runner import import_openvino
 from resnet_deploy.spec import BundleRuntime, BundleTarget
 
-TITLES: Final = {BundleRuntime.ORT: "ONNX Runtime", BundleRuntime.OPENVINO: "OpenVINO"}
+TITLES: Final = {
+    BundleRuntime.ORT: Written("ONNX Runtime"),
+    BundleRuntime.OPENVINO: Written("OpenVINO"),
+}
 
 _RUNNERS: Final = {"ort": BundleRuntime.ORT, "openvino": BundleRuntime.OPENVINO}
 """What tune calls them."""
@@ -44,7 +48,7 @@ class Runtime:
     made_with: str
 
     @property
-    def title(self) -> str:
+    def title(self) -> Written:
         """Its name, as people write it."""
         return TITLES[self.kind]
 
@@ -90,6 +94,7 @@ def chosen(
     *,
     name: str,
     min_onnxruntime: str,
+    for_openvino: bool = False,
 ) -> Choice:
     """Return what a bundle for ``target`` runs on.
 
@@ -99,6 +104,7 @@ def chosen(
         finding: what ``tune`` found of the file.
         name: of the file, for messages.
         min_onnxruntime: the first release of ONNX Runtime that loads the files.
+        for_openvino: the file is laid out for OpenVINO.
 
     Raises:
         MissingDependencyError: it takes OpenVINO, and OpenVINO is not installed.
@@ -106,15 +112,17 @@ def chosen(
     """
     check_runtime(target, wanted)
     found = _RUNNERS.get(finding.runner) if finding is not None else None
-    kinds = _kinds(target, wanted, found)
+    kinds = _kinds(target, wanted, found or (BundleRuntime.OPENVINO if for_openvino else None))
     if BundleRuntime.OPENVINO in kinds:
-        _check_openvino(name, asked=wanted is not BundleRuntime.AUTO)
+        _check_openvino(name, asked=wanted is not BundleRuntime.AUTO, tuned=found is not None)
     first = kinds[0]
     return Choice(
         runtimes=tuple(
             _runtime(kind, finding if kind is found else None, min_onnxruntime) for kind in kinds
         ),
-        why=_why(target, wanted, first, finding, found),
+        why=_why(target, wanted, first, finding, found)
+        if finding is not None or not for_openvino
+        else _why_of_layout(wanted, first),
         ratio=finding.ratio if finding is not None and first is found else None,
     )
 
@@ -128,11 +136,12 @@ def _kinds(
     return (best if wanted is BundleRuntime.AUTO else wanted,)
 
 
-def _check_openvino(name: str, *, asked: bool) -> None:
+def _check_openvino(name: str, *, asked: bool, tuned: bool) -> None:
     try:
         import_openvino()
     except MissingDependencyError as error:
-        why = "--runtime" if asked else f"tune found {name} fastest on OpenVINO, and the bundle"
+        found = "tune found {name} fastest on" if tuned else "{name} is laid out for"
+        why = "--runtime" if asked else f"{found.format(name=name)} OpenVINO, and the bundle"
         other = "" if asked else "; --runtime ort does without"
         raise MissingDependencyError(
             f"{why} needs OpenVINO: pip install 'resnet-deploy[openvino]'{other}"
@@ -175,6 +184,20 @@ def _why(
         return f"{asked}, though {than}"
     reason = _ALONE[target] if found is not None else "bundles do not have that"
     return f"{than}, but {reason}"
+
+
+def _why_of_layout(wanted: BundleRuntime, first: BundleRuntime) -> str:
+    """Return why of a file that is laid out for OpenVINO, at which ``tune`` has not looked."""
+    if first is BundleRuntime.OPENVINO:
+        return (
+            "the file is laid out for it; its float parts are computed in float32 "
+            "(INFERENCE_PRECISION_HINT=f32), which OpenVINO must be told on CPUs with bfloat16"
+        )
+    asked = "as asked for, though" if wanted is BundleRuntime.ORT else "there is no other here, but"
+    return (
+        f"{asked} the file is laid out for OpenVINO: ONNX Runtime gives the same answers but for "
+        "rounding, slowly"
+    )
 
 
 def _measured(finding: Finding) -> str:

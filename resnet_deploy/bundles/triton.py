@@ -21,6 +21,7 @@ from typing import Final
 from resnet_deploy.artifact.model_file import TensorSpec
 from resnet_deploy.bundles.contract import Contract
 from resnet_deploy.bundles.kit import Kit, Rendered
+from resnet_deploy.bundles.rendering import Written
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.bundles.tuned import Finding, finding_of
 from resnet_deploy.spec import BundleRuntime, OutputKind
@@ -79,7 +80,9 @@ def render(kit: Kit) -> Rendered:
     free = kit.contract.batch is None
     batched = free and not openvino
     instances, threads = _instances_and_threads(kit)
-    commands = tuple(command.format(name=name, cpus=instances * threads) for command in _COMMANDS)
+    commands = tuple(
+        Written(command.format(name=name, cpus=instances * threads)) for command in _COMMANDS
+    )
     own = kit.render_folder(
         "triton",
         name=name,

@@ -8,16 +8,19 @@ from typing import Final
 from resnet_deploy.bundles.javascript import core_files
 from resnet_deploy.bundles.kit import Kit, Rendered
 from resnet_deploy.bundles.npm import npm_release, package_lock
+from resnet_deploy.bundles.rendering import Written
 
-_POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self' 'wasm-unsafe-eval'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
+_POLICY: Final = Written(
+    "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self' 'wasm-unsafe-eval'",
+            "style-src 'self'",
+            "img-src 'self'",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
     )
 )
 """The minimum that onnxruntime-web needs: its WebAssembly is compiled in the browser.
@@ -25,7 +28,7 @@ _POLICY: Final = "; ".join(
 Threads are workers, for which ``script-src`` counts where there is no ``worker-src``.
 """
 
-_COMMANDS: Final = ("npm ci", "npm start")
+_COMMANDS: Final = (Written("npm ci"), Written("npm start"))
 
 _IMPORTED: Final = re.compile(r"((?:\.{1,2}/)[\w./-]+)\.mjs\b")
 

@@ -43,7 +43,7 @@ def widen_floats(model: onnx.ModelProto) -> int:
     stored = {value.name: _name(value.type.tensor_type.elem_type) for value in ends}
     changed = _widen(graph, _HALVES.union(kinds, given))
     changed += _drop_casts(graph)
-    stored[""] = _name(max(kinds, key=lambda kind: kinds[kind], default=_FLOAT))
+    stored[""] = _most(kinds)
     model.metadata_props.add(key=STORED_KEY, value=json.dumps(stored))
     return changed
 
@@ -56,6 +56,14 @@ def stored_types(model: onnx.ModelProto) -> dict[str, str]:
     text = next((item.value for item in model.metadata_props if item.key == STORED_KEY), None)
     found: dict[str, str] = {} if text is None else json.loads(text)
     return found
+
+
+def weights_type(model: onnx.ModelProto) -> str:
+    """Return numpy's name of the type that most weights of ``model`` have, where it is no float32.
+
+    ``float32`` where there is no other, as for a file that was not widened by this package.
+    """
+    return _most(_weight_types(model.graph))
 
 
 def forget_stored(model: onnx.ModelProto) -> None:
@@ -78,6 +86,10 @@ def _weight_types(graph: onnx.GraphProto) -> dict[int, int]:
         if kind in _HALVES or (kind == onnx.TensorProto.DOUBLE and name in read):
             found[kind] = found.get(kind, 0) + int(np.prod(tensor.dims, dtype=np.float64))
     return found
+
+
+def _most(kinds: dict[int, int]) -> str:
+    return _name(max(kinds, key=lambda kind: kinds[kind], default=_FLOAT))
 
 
 def _named_tensors(graph: onnx.GraphProto) -> Iterator[tuple[str, onnx.TensorProto]]:

@@ -15,6 +15,7 @@ from resnet_deploy.cli.options import (
     input_option,
     network_options,
     picture_options,
+    precision_option,
     quantization_options,
     seed_option,
     threads_option,
@@ -64,6 +65,7 @@ _loads, _deploys = Words(api.load), Words(api.deploy)
 @_deploys("--fold/--no-fold")
 @_deploys("--simplify/--no-simplify")
 @_deploys("--int8/--no-int8")
+@precision_option(_deploys)
 @quantization_options(_deploys)
 @follow_links_option(_deploys)
 @_deploys("--allow-float-ops", is_flag=True, default=None)
@@ -77,7 +79,8 @@ def command(labels: Path | None, seed: int, **words: Any) -> None:
     Writes NAME.onnx and NAME.int8.onnx. BatchNorm is folded, the graph simplified and quantized;
     both files are compared with PyTorch, and the int8 file must run in int8 throughout. Nothing is
     written unless every check holds. Where int8 is not 1.1 times as fast as fp32, NAME.onnx alone
-    is written and the exit code is 1 ("keep fp32"); --no-int8 asks for no more.
+    is written and the exit code is 1 ("keep fp32"); --no-int8 asks for no more. --precision fp16
+    writes NAME.fp16.onnx in place of the int8 file, compared as well; it is not timed.
     """
     output = OutputSpec.parse(words["output"])
     if labels is not None and not output.kind.has_classes:

@@ -26,6 +26,7 @@ from resnet_deploy.errors import (
 )
 from resnet_deploy.processes.interrupts import Interrupts
 from resnet_deploy.version import __version__
+from resnet_deploy.visible import visible
 
 VERBS = {
     "train": "Train a ResNet, or fine-tune one, for export.",
@@ -45,6 +46,14 @@ VERBS = {
 
 UNEXPECTED = 70
 """EX_SOFTWARE of sysexits.h: neither a check that failed nor the user's doing."""
+
+
+class VisibleFormatter(logging.Formatter):
+    """Writes log lines in which nothing steers the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of ``record``."""
+        return visible(super().format(record))
 
 
 class LazyGroup(click.Group):
@@ -68,7 +77,9 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; expected errors become one line and an exit code."""
-        logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+        heard = logging.StreamHandler(sys.stderr)
+        heard.setFormatter(VisibleFormatter("%(message)s"))
+        logging.basicConfig(level=logging.WARNING, handlers=[heard])
         # torch swallows the exception while importing itself, and fails later with nonsense.
         interrupts = Interrupts()
         try:
@@ -76,15 +87,18 @@ class LazyGroup(click.Group):
                 return super().invoke(ctx)
         except ToldError:
             ctx.exit(2)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.ClickException as error:
+            error.message = visible(error.message)  # type: ignore[misc]  # click shows no other
+            raise
+        except (click.exceptions.Exit, click.Abort):
             raise
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click ends quietly when nobody reads the output any more
             code, message = _verdict(error, interrupts.seen)
             if code == UNEXPECTED and logging.getLogger("resnet_deploy").isEnabledFor(logging.INFO):
-                traceback.print_exception(error)
-            click.echo(f"resnet-deploy: {message}", err=True)
+                click.echo(visible("".join(traceback.format_exception(error))), err=True, nl=False)
+            click.echo(f"resnet-deploy: {visible(message)}", err=True)
             ctx.exit(code)
 
 

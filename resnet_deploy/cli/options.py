@@ -26,12 +26,15 @@ from resnet_deploy.spec import (
     OutputKind,
     Padding,
     Pool,
+    ResidualStream,
     ResizeMode,
+    Runtime,
     Shortcut,
     Stem,
     TargetIsa,
     Variant,
 )
+from resnet_deploy.spec.deploy import SmallPrecision
 from resnet_deploy.spec.input_words import INTERPOLATIONS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -218,11 +221,18 @@ def quantization_options(words: Words) -> Callable[[F], F]:
         words("--effort", type=choice(Effort)),
         words("--target-isa", type=choice(TargetIsa), show_default="this CPU's"),
         words("--first-conv", type=choice(FirstConv)),
+        words("--residual-stream", type=choice(ResidualStream)),
+        words("--runtime", type=choice(Runtime)),
         words("--exclude", metavar="GLOB"),
         words("--keep-slow"),
         words("--verify/--no-verify"),
         words("--witness/--no-witness"),
     )
+
+
+def precision_option(words: Words) -> Callable[[F], F]:
+    """``--precision``: of the file that is made beside the fp32 one."""
+    return words("--precision", type=choice(SmallPrecision))
 
 
 def input_option(words: Words) -> Callable[[F], F]:

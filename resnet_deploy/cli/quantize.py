@@ -16,6 +16,7 @@ from resnet_deploy.cli.options import (
     file_argument,
     input_option,
     picture_options,
+    precision_option,
     quantization_options,
     seed_option,
     threads_option,
@@ -30,6 +31,7 @@ _words = Words(api.deploy)
 @click.command("quantize")
 @file_argument("source")
 @_words("-o", "--out", type=PATH, help="File or folder.  [default: NAME.int8.onnx beside it]")
+@precision_option(_words)
 @input_option(_words)
 @answer_options(_words)
 @picture_options()
@@ -56,7 +58,8 @@ def command(source: Path, **words: Any) -> None:
     Activations become u8, weights s8 per channel, biases int32. The result is compared with
     MODEL.onnx; nothing is written unless it is close. Operators that ONNX Runtime leaves in float
     are named with the reason. Where int8 is not 1.1 times as fast as fp32, in all or in part,
-    nothing is written and the exit code is 1 ("keep fp32").
+    nothing is written and the exit code is 1 ("keep fp32"). With --precision fp16 the file is
+    float16 instead, MODEL.fp16.onnx, compared in the same way.
 
     With --max-drop or --min-agreement: layers stay float, those first that remove most noise from
     the logits for the time they cost, until the budget holds on all images of --data (without it:

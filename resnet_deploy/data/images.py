@@ -40,6 +40,8 @@ MAX_PIXELS = 178_956_970
 Beyond it Pillow refuses to decode: a file of a few bytes can claim any size.
 """
 
+_STRIP_PIXELS = 1 << 20
+
 _HEAD = 16
 """Bytes that Pillow's formats are told by."""
 
@@ -97,6 +99,7 @@ def decode(stream: IO[bytes]) -> Image.Image:
     # After load(): the TIFF decoder has by then turned the image itself.
     turn = _UPRIGHT.get(_orientation(image))
     pixels = to_pixels(image)
+    del image  # of the largest pictures, each copy takes 700 MB
     return pixels if turn is None else pixels.transpose(turn)
 
 
@@ -186,16 +189,32 @@ def to_rgb(image: Image.Image) -> Image.Image:
     image = to_pixels(image)
     if image.mode == "RGB":
         return image
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image).convert("RGB")
+    flat = Image.new("RGB", image.size)
+    for box in _strips(image.size):
+        strip = image.crop(box)
+        white = Image.new("RGBA", strip.size, "white")
+        flat.paste(Image.alpha_composite(white, strip).convert("RGB"), box[:2])
+    return flat
 
 
 def _from_16_bit(image: Image.Image) -> Image.Image:
     """Scale 0..65535 to 0..255; Pillow's own conversion clips at 255 or drops bits."""
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError("its pixels are 32-bit integers of unknown range")
-    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+    grey = Image.new("L", image.size)
+    for box in _strips(image.size):
+        values = np.asarray(image.crop(box)).astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("its pixels are 32-bit integers of unknown range")
+        strip = Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+        grey.paste(strip, box[:2])
+    return grey
+
+
+def _strips(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
+    """Yield boxes over the whole image, so that what is computed on the way stays small."""
+    width, height = size
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        yield 0, top, width, min(height, top + rows)
 
 
 def _orientation(image: Image.Image) -> int:

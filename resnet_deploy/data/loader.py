@@ -1,13 +1,19 @@
-"""Decoding and preparing images in a few threads, a little ahead of their use."""
+"""Decoding and preparing images in a few threads: a little ahead of their use, or with it.
+
+:func:`prepared_batches` is for who uses one batch after the other. :func:`map_batches` is for who
+does the same with each: a thread decodes, prepares and runs a small batch on one core, while others
+do so with other batches. No core waits for the slowest part of a layer, or for a picture.
+"""
 
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +23,11 @@ from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.folder import ImageFolder
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.errors import DatasetError
+from resnet_deploy.processes.in_order import in_order
+from resnet_deploy.results.throughput import Spent
 from resnet_deploy.spec import ChannelOrder, InputContract
+
+R = TypeVar("R")
 
 Tensors = tuple[NDArray[Any], ...]
 
@@ -87,6 +97,86 @@ def prepared_batches(
         pool.shutdown(cancel_futures=True)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Mapped(Generic[R]):
+    """What became of the images ``indices``, and what that took."""
+
+    indices: tuple[int, ...]
+    value: R
+    spent: Spent
+
+
+def map_batches(
+    dataset: Dataset,
+    indices: Sequence[int],
+    specs: Sequence[InputContract],
+    work: Callable[[Batch], R],
+    *,
+    batch_size: int,
+    workers: int,
+    leave_out: LeaveOut | None = None,
+) -> Iterator[Mapped[R]]:
+    """Yield ``work`` of every batch of ``indices``, in their order.
+
+    The images of a batch are decoded, prepared and worked on by one of ``workers`` threads. That
+    many batches are in memory, however many there are. Arguments and batches are otherwise those of
+    :func:`prepared_batches`.
+
+    Args:
+        dataset: where the images come from.
+        indices: which images to take.
+        specs: how to prepare each image; a batch has one input for each.
+        work: is called in several threads at once, and should keep one core busy.
+        batch_size: images per batch; the last one may be smaller.
+        workers: how many threads.
+        leave_out: told of images that can't be read, in order, in the thread that asks.
+
+    Raises:
+        DatasetError: an image can't be read, and ``leave_out`` is None.
+        Exception: what ``work`` raises, when the batches in front of it were yielded.
+    """
+    distinct = tuple(dict.fromkeys(specs))
+    places = [distinct.index(spec) for spec in specs]
+    if any(spec.resize_in_graph for spec in specs):
+        batch_size = 1  # images of different sizes don't stack
+    chunks = (tuple(indices[i : i + batch_size]) for i in range(0, len(indices), batch_size))
+
+    def whole(chunk: tuple[int, ...]) -> tuple[Mapped[R] | None, list[tuple[int, DatasetError]]]:
+        spent = Spent()
+        kept: list[int] = []
+        rows: list[Tensors] = []
+        bad: list[tuple[int, DatasetError]] = []
+        for index in chunk:
+            try:
+                tensors, cost = _timed(dataset, index, distinct)
+            except DatasetError as error:
+                if leave_out is None:
+                    raise
+                bad.append((index, error))
+            else:
+                spent += cost
+                kept.append(index)
+                rows.append(tensors)
+        if not kept:
+            return None, bad
+        begin = time.thread_time()
+        stacked = [np.stack(column) for column in zip(*rows, strict=True)]
+        del rows
+        batch = Batch(indices=tuple(kept), inputs=tuple(stacked[place] for place in places))
+        prepared = time.thread_time()
+        value = work(batch)
+        spent += Spent(resizing=prepared - begin, inference=time.thread_time() - prepared)
+        return Mapped(indices=batch.indices, value=value, spent=spent), bad
+
+    # Those that wait are numbers only: their images are not decoded yet.
+    for found, bad in in_order(whole, chunks, workers=workers, waiting=workers):
+        for index, error in bad:
+            assert leave_out is not None, "an error is raised otherwise"
+            leave_out(index, error)
+        if found is not None:
+            yield found
+
+
 def image_name(dataset: Dataset, index: int) -> str:
     """Return what to call one image: its path inside the folder, or its place in the array."""
     if isinstance(dataset, ImageFolder):
@@ -95,13 +185,23 @@ def image_name(dataset: Dataset, index: int) -> str:
 
 
 def _prepare(dataset: Dataset, index: int, specs: Sequence[InputContract]) -> Tensors:
+    return _timed(dataset, index, specs)[0]
+
+
+def _timed(dataset: Dataset, index: int, specs: Sequence[InputContract]) -> tuple[Tensors, Spent]:
+    """Return one image as each of ``specs`` has it, and what this thread spent on it."""
+    begin = time.thread_time()
     if any(spec.channel_order is ChannelOrder.BANDS for spec in specs):
-        return tuple(prepare_bands(dataset, index, spec) for spec in specs)
+        tensors = tuple(prepare_bands(dataset, index, spec) for spec in specs)
+        return tensors, Spent(images=1, decoding=time.thread_time() - begin)
     image = dataset.image(index)
+    decoded = time.thread_time()
     try:
-        return tuple(prepare(image, spec) for spec in specs)
+        tensors = tuple(prepare(image, spec) for spec in specs)
     except DatasetError as error:
         raise DatasetError(f"{image_name(dataset, index)}: {error}") from error
+    resizing = time.thread_time() - decoded
+    return tensors, Spent(images=1, decoding=decoded - begin, resizing=resizing)
 
 
 def _collect(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_deploy.data.arrays import PICTURE_CHANNELS, ArrayDataset, array_dataset
-from resnet_deploy.errors import DatasetError, one_line
+from resnet_deploy.data.npy import NpzFile, read_npy
+from resnet_deploy.errors import DatasetError
 
 _PLAIN = (
     ("images", "image", "x", "X", "data", "arr_0"),
@@ -40,19 +38,10 @@ def open_npz(path: Path, *, train: bool = False) -> ArrayDataset:
             differ.
     """
     groups = (_TRAIN, _PLAIN, _TEST) if train else (_TEST, _PLAIN)
-    try:
-        # numpy leaves the file open when it is damaged, unless it is opened here.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            images, labels = _find(path, archive, groups)
-            names = _array(archive, _CLASSES)
-            classes = () if names is None else tuple(str(name) for name in names.reshape(-1))
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DatasetError(
-            f"{path} is no readable .npz file ({one_line(error)}): save plain arrays with "
-            "numpy.savez"
-        ) from error
-    except (MemoryError, NotImplementedError, RuntimeError) as error:
-        raise DatasetError(f"{path} can't be unpacked: {error}") from error
+    with NpzFile(path) as archive:
+        images, labels = _find(path, archive, groups)
+        names = archive.first(_CLASSES)
+    classes = () if names is None else tuple(str(name) for name in names.reshape(-1))
     return array_dataset(path.name, _pixels(path, images), labels, classes)
 
 
@@ -62,38 +51,17 @@ def open_npy(path: Path) -> ArrayDataset:
     Raises:
         DatasetError: no npy file, or pixels outside every known range.
     """
-    try:
-        with path.open("rb") as stream:
-            images = np.load(stream, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise DatasetError(
-            f"{path} is no readable .npy file ({one_line(error)}): save a plain array with "
-            "numpy.save"
-        ) from error
-    except MemoryError as error:
-        raise DatasetError(f"{path} can't be unpacked: {error}") from error
-    return array_dataset(path.name, _pixels(path, images), None)
+    return array_dataset(path.name, _pixels(path, read_npy(path)), None)
 
 
 def _find(
-    path: Path,
-    archive: Mapping[str, NDArray[Any]],
-    groups: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...],
+    path: Path, archive: NpzFile, groups: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    for image_keys, label_keys in groups:
-        if (images := _array(archive, image_keys)) is not None:
-            return images, _array(archive, label_keys)
-    found = ", ".join(archive) or "nothing"
+    for image_names, label_names in groups:
+        if (images := archive.first(image_names)) is not None:
+            return images, archive.first(label_names)
+    found = ", ".join(archive.names) or "nothing"
     raise DatasetError(f"{path} holds {found}: name the arrays 'images' and 'labels'")
-
-
-def _array(archive: Mapping[str, NDArray[Any]], keys: tuple[str, ...]) -> NDArray[Any] | None:
-    """Return the first array of ``keys`` there is; numpy gives members that are none as bytes."""
-    key = next((key for key in keys if key in archive), None)
-    value = None if key is None else archive[key]
-    if not isinstance(value, np.ndarray | None):
-        raise ValueError(f"{key!r} is no array")
-    return value
 
 
 def _pixels(path: Path, images: NDArray[Any]) -> NDArray[Any]:

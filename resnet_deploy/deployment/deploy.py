@@ -12,11 +12,21 @@ from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.files import write_together
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.deployment.hearing import Heard, hear
-from resnet_deploy.deployment.making import Made, make_fp32, make_int8
+from resnet_deploy.deployment.making import (
+    Begun,
+    Made,
+    begin_int8,
+    make_fp32,
+    make_half,
+    make_int8,
+    prove_fp32,
+)
 from resnet_deploy.deployment.plan import Plan, make_plan
 from resnet_deploy.deployment.resizing import check_resize, with_resize
 from resnet_deploy.deployment.source import check_source
+from resnet_deploy.errors import ResnetDeployError
 from resnet_deploy.models.network import Network
+from resnet_deploy.processes.beside import beside
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Deployment, Environment
 from resnet_deploy.spec.deploy import DeploySpec
@@ -55,11 +65,14 @@ def deploy(
     if heard.contradicted:
         return _contradicted(heard, spec, environment, time.perf_counter() - begin)
     plan = make_plan(heard, spec, calibration=calibration, data=data, environment=environment)
-    fp32 = make_fp32(plan, progress)
-    int8 = make_int8(fp32.artifact, plan, progress) if spec.int8 and fp32.wanted else None
-    notices = [*plan.notices, *fp32.notices, *(int8.notices if int8 else ())]
+    fp32, begun = _proven(plan, progress)
+    int8 = None if begun is None else make_int8(fp32.artifact, begun, plan, progress)
+    half = make_half(fp32.artifact, plan, progress) if spec.half and fp32.wanted else None
+    small = int8 or half
+    notices = [*plan.notices, *fp32.notices, *(small.notices if small else ())]
     made: dict[str, Made] = {"fp32": fp32} if "fp32" in plan.paths else {}
     made |= {"int8": int8} if int8 is not None else {}
+    made |= {"fp16": half} if half is not None else {}
     artifacts = {kind: file.artifact for kind, file in made.items()}
     wanted = all(file.wanted for file in made.values())
     if wanted and spec.export.resize_in_graph:
@@ -86,6 +99,26 @@ def deploy(
         preprocess=replace(plan.images.preprocess, resize_in_graph=spec.export.resize_in_graph),
         witness=heard.report,
     )
+
+
+def _proven(plan: Plan, progress: Progress) -> tuple[Made, Begun | None]:
+    """Return the fp32 file, compared with PyTorch, and what an int8 file is made of if it holds.
+
+    Both take about as long, and neither keeps all cores busy: they run side by side.
+    """
+    made = make_fp32(plan, progress)
+    if not plan.spec.int8:
+        return prove_fp32(made, plan, progress), None
+    with beside(lambda told: prove_fp32(made, plan, told)) as proof:
+        try:
+            begun = begin_int8(made.artifact, plan, progress)
+        except ResnetDeployError:
+            # What is wrong with the fp32 file says more than what it does to int8.
+            if (fp32 := proof()).wanted:
+                raise
+            return fp32, None
+        fp32 = proof()
+    return fp32, begun if fp32.wanted else None
 
 
 def _contradicted(

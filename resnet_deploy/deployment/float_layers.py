@@ -81,7 +81,9 @@ class FloatLayers:
         found: list[SensitivityReport] = []
         with (
             tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder,
-            MixedPrecision(net, exclude, Path(folder), threads=spec.threads) as files,
+            MixedPrecision(
+                net, exclude, Path(folder), threads=spec.threads, runtime=spec.quant.runtime
+            ) as files,
         ):
 
             def rank() -> SensitivityReport:

@@ -1,4 +1,7 @@
-"""The files of a deployment, each with its proof; nothing is written but an unfinished budget's."""
+"""The files of a deployment, each with its proof; nothing is written but an unfinished budget's.
+
+A little long: it is one way from the network to both files, which is read in one piece.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,25 @@ from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.deployment.calibration_notices import calibration_notices
 from resnet_deploy.deployment.float_layers import FloatLayers
+from resnet_deploy.deployment.half import half_file
 from resnet_deploy.deployment.mix import Mix, find_mix
 from resnet_deploy.deployment.plan import SYNTHETIC_NOTICE, Plan
 from resnet_deploy.isa.instruction_sets import ISAS, is_native
-from resnet_deploy.judge import faster, judge, judged_again
+from resnet_deploy.judge import faster, judge, judge_bf16, judged_again
 from resnet_deploy.progress import Progress
 from resnet_deploy.quantization.quantized import Calibrated, Quantized, calibrate
 from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.results import BudgetReport, Inspection, ParityReport, SensitivityReport, Verdict
+from resnet_deploy.results.bf16_figures import Bf16Figures
 from resnet_deploy.results.verdict import RANDOM_WEIGHTS, SYNTHETIC
+from resnet_deploy.spec import ResidualStream
 from resnet_deploy.summarize import summarize_artifact
-from resnet_deploy.verification import compare, verification_images
+from resnet_deploy.verification import (
+    VerificationImages,
+    compare,
+    right_outputs,
+    verification_images,
+)
 
 _JUDGED_PIXELS = 8 * 224 * 224
 _MOST_JUDGED = 128
@@ -73,7 +84,7 @@ class MadeInt8(Made):
 
 
 def make_fp32(plan: Plan, progress: Progress) -> Made:
-    """Return the fp32 file: exported and compared with PyTorch, or the one that was given."""
+    """Return the fp32 file, not compared yet: exported, or the one that was given."""
     if isinstance(plan.source, Artifact):
         return Made(artifact=replace(plan.source, card=_heard(plan.source, plan)))
     from resnet_deploy.exporter import export_network
@@ -85,13 +96,21 @@ def make_fp32(plan: Plan, progress: Progress) -> Made:
     assert artifact.card is not None, "an exported file has a card"
     folding = [step for step in artifact.card.steps if step.name == "fold_batchnorm"]
     reasons = [reason for step in folding[:1] for reason in step.options["not_folded"]]
-    notices = tuple(f"not folded: {reason}" for reason in reasons)
-    parity = _compared(artifact, plan, None, progress)
-    if parity is not None:
-        figures = {"fp32_relative": _rounded(parity.worst().relative)}
-        card = replace(artifact.card, parity=figures, accuracy=plan.accuracy)
-        artifact = with_card(artifact, card)
-    return Made(artifact=artifact, parity=parity, notices=notices)
+    return Made(artifact=artifact, notices=tuple(f"not folded: {reason}" for reason in reasons))
+
+
+def prove_fp32(fp32: Made, plan: Plan, progress: Progress) -> Made:
+    """Return ``fp32`` compared with PyTorch, as its card then says; a given file is as it was."""
+    if isinstance(plan.source, Artifact):
+        return fp32
+    parity = _compared(fp32.artifact, plan, None, progress)
+    if parity is None:
+        return fp32
+    card = fp32.artifact.card
+    assert card is not None, "an exported file has a card"
+    figures = {"fp32_relative": _rounded(parity.worst().relative)}
+    card = replace(card, parity=figures, accuracy=plan.accuracy)
+    return replace(fp32, artifact=with_card(fp32.artifact, card), parity=parity)
 
 
 def _heard(artifact: Artifact, plan: Plan) -> Card:
@@ -103,18 +122,62 @@ def _heard(artifact: Artifact, plan: Plan) -> Card:
     return card.with_step("witness", heard.facts)
 
 
-def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
-    """Return the int8 file of ``fp32``: inspected, compared, judged.
+def make_half(fp32: Artifact, plan: Plan, progress: Progress) -> Made:
+    """Return the float16 file of ``fp32``, compared with what ``fp32`` was compared with.
 
-    With a budget the best file so far is always in its place on disk.
+    It is not timed: where it is fast is seldom where it is made.
+
+    Raises:
+        UnsupportedGraphError: no layer can be float16.
     """
-    spec, path = plan.spec, plan.paths["int8"]
+    threads, name = plan.spec.threads, plan.paths["fp16"].name
+    artifact, notices = half_file(fp32, plan.images, name, threads=threads, progress=progress)
+    parity = _compared(artifact, plan, plan.calibration, progress)
+    if parity is not None:
+        assert artifact.card is not None, "a half file has a card"
+        figures = _figures("fp16", artifact, parity)
+        figures["fp16_relative"] = _rounded(parity.worst().relative)
+        card = replace(artifact.card, parity={**artifact.card.parity, **figures})
+        artifact = with_card(artifact, card)
+    return Made(artifact=artifact, parity=parity, notices=notices)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """What an int8 file is made of, which depends on nothing that a proof of the fp32 file says.
+
+    ``macs`` are multiply-accumulates per image, ``layers`` finds those that stay float.
+    """
+
+    macs: int
+    layers: FloatLayers
+    calibrated: Calibrated
+
+
+def begin_int8(fp32: Artifact, plan: Plan, progress: Progress) -> Begun:
+    """Return the int8 parameters of ``fp32``; the file is not made yet.
+
+    Raises:
+        ResnetDeployError: it can't be quantized, or images can't be read.
+    """
+    spec = plan.spec
     # First, while little is in memory: inferring shapes copies the weights.
     macs = summarize_artifact(fp32).macs
     layers = FloatLayers(fp32, plan.images, spec, data=plan.data, progress=progress)
     calibrated = calibrate(
         fp32, plan.images, spec.quant, known=plan.known, threads=spec.threads, progress=progress
     )
+    return Begun(macs=macs, layers=layers, calibrated=calibrated)
+
+
+def make_int8(fp32: Artifact, begun: Begun, plan: Plan, progress: Progress) -> MadeInt8:
+    """Return the int8 file of ``fp32``, which was ``begun``: inspected, compared, judged.
+
+    With a budget the best file so far is always in its place on disk.
+    """
+    spec, path, macs, layers = plan.spec, plan.paths["int8"], begun.macs, begun.layers
+    # The file has the proof in its card by now.
+    calibrated = replace(begun.calibrated, fp32=fp32)
 
     def within(budget: BudgetReport) -> Quantized:
         return calibrated.quantized(budget.float_layers, name=path.name, facts=budget.facts)
@@ -130,8 +193,10 @@ def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
     artifact, verdict = made.artifact, None
     if parity is not None:
         verdict = _judged(fp32, made, parity, macs, plan)
-        # What a budget keeps in float was measured already, and trained ranges are of the whole.
-        fixed = budget is not None or bool(plan.known.trained)
+        # What a budget keeps in float was measured already, and trained ranges are of the whole. A
+        # float stream was asked for as it is.
+        stream = spec.quant.residual_stream is not ResidualStream.UINT8
+        fixed = budget is not None or bool(plan.known.trained) or stream
         if not (verdict.offered or spec.keep_slow or fixed):
             mix = _mixed(calibrated, made, plan, progress)
             if mix.stages:
@@ -141,6 +206,8 @@ def make_int8(fp32: Artifact, plan: Plan, progress: Progress) -> MadeInt8:
                 verdict = _judged(fp32, made, parity, macs, plan, mix.stages, all_int8_ratio)
             else:  # later, so that what made the machine busy may be over
                 verdict = judged_again(verdict, fp32.plain, made.artifact.path, _first_image(plan))
+        if verdict.brings_little:
+            verdict = replace(verdict, bf16=_in_bf16(fp32, plan))
         artifact = _with_figures(made.artifact, parity, verdict, plan)
     notices = _int8_notices(
         plan.images, amx=made.amx, data_free=calibrated.data_free, trained=bool(plan.known.trained)
@@ -171,11 +238,7 @@ def _compared(
     spec = plan.spec
     if not spec.verify:
         return None
-    # Ranges that were trained are of no image here.
-    calibrated = () if plan.known.trained else plan.images.indices
-    found = verification_images(
-        data, plan.images.preprocess, seed=spec.quant.seed, calibrated=calibrated
-    )
+    found = _images(plan, data)
     report = compare(
         artifact.path,
         plan.reference,
@@ -186,6 +249,28 @@ def _compared(
         progress=progress,
     )
     return replace(report, calibrated=found.calibrated)
+
+
+def _images(plan: Plan, data: Data | None) -> VerificationImages:
+    """Return what files are compared on."""
+    # Ranges that were trained are of no image here.
+    calibrated = () if plan.known.trained else plan.images.indices
+    seed = plan.spec.quant.seed
+    return verification_images(data, plan.images.preprocess, seed=seed, calibrated=calibrated)
+
+
+def _in_bf16(fp32: Artifact, plan: Plan) -> Bf16Figures:
+    """Return what ``fp32`` brings without quantization, on the images that int8 was compared on."""
+    found = _images(plan, plan.calibration)
+    return judge_bf16(
+        fp32,
+        found.images,
+        right_outputs(fp32, plan.reference, found.images),
+        data=found.data,
+        environment=plan.environment,
+        threads=plan.spec.threads,
+        runtime=plan.spec.quant.runtime,
+    )
 
 
 def _mixed(calibrated: Calibrated, made: Quantized, plan: Plan, progress: Progress) -> Mix:
@@ -233,6 +318,7 @@ def _judged(
         all_int8_ratio=all_int8_ratio,
         target=plan.other_target,
         untold=_untold(made.artifact, plan),
+        runtime=plan.spec.quant.runtime,
     )
 
 
@@ -248,15 +334,21 @@ def _with_figures(
 ) -> Artifact:
     """Return the int8 file with what was found in its card."""
     assert artifact.card is not None, "a quantized file has a card"
-    last = parity.cases[-1]
-    figures = {"int8_sqnr_db": _rounded(last.worst.sqnr_db), "int8_samples": float(last.samples)}
-    if last.agreement is not None and artifact.output_kind.has_classes:
-        figures["int8_agreement"] = _rounded(last.agreement)
+    figures = _figures("int8", artifact, parity)
     card = replace(artifact.card, parity={**artifact.card.parity, **figures})
     # Nothing that was timed: the same input gives the same bytes.
     lasting = {"text": verdict.lasting, "isa": list(plan.environment.isa)}
     card = card.with_step("verdict", lasting)
     return with_card(artifact, card.with_isas(_proven_isas(verdict)))
+
+
+def _figures(precision: str, artifact: Artifact, parity: ParityReport) -> dict[str, float]:
+    """Return what a card says of how close ``artifact`` is, by names with its ``precision``."""
+    last = parity.cases[-1]
+    figures = {"sqnr_db": _rounded(last.worst.sqnr_db), "samples": float(last.samples)}
+    if last.agreement is not None and artifact.output_kind.has_classes:
+        figures["agreement"] = _rounded(last.agreement)
+    return {f"{precision}_{name}": value for name, value in figures.items()}
 
 
 def _int8_notices(

@@ -18,6 +18,7 @@ from resnet_deploy.data.calibration import (
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.labels import match_classes
 from resnet_deploy.data.preprocess import input_preprocess
+from resnet_deploy.deployment.half import check_half
 from resnet_deploy.deployment.hearing import Heard
 from resnet_deploy.deployment.source import with_first_card, with_input
 from resnet_deploy.errors import DatasetError, SpecError
@@ -97,6 +98,8 @@ def make_plan(
     """
     spec = replace(spec, quant=for_cpu(spec.quant, environment))
     source = heard.source
+    if spec.half:
+        check_half(source if isinstance(source, Artifact) else None, spec)
     if isinstance(source, Artifact):
         plan = _plan_of_file(heard, spec, calibration, environment)
     else:
@@ -142,7 +145,8 @@ def _plan_of_file(
     heard: Heard, spec: DeploySpec, calibration: Data | None, environment: Environment
 ) -> Plan:
     source = heard.artifact
-    if not spec.int8 or spec.name or replace(spec.export, input=ExportSpec().input) != ExportSpec():
+    small = spec.int8 or spec.half
+    if not small or spec.name or replace(spec.export, input=ExportSpec().input) != ExportSpec():
         raise SpecError(
             f"{source.path} is exported already: drop --name, --no-int8, --output, "
             "--output-stride, --resize-in-graph, --batch-size, --opset, --target-ort, --no-fold "
@@ -155,7 +159,8 @@ def _plan_of_file(
             f"gives {source.output_kind.value}: quantize without them, or export with "
             "--output logits"
         )
-    name = f"{source.path.stem}.int8.onnx"
+    kind = "fp16" if spec.half else "int8"
+    name = f"{source.path.stem}.{kind}.onnx"
     out = source.path.with_name(name) if spec.out is None else spec.out
     out = out if out.suffix == ".onnx" else out / name
     if out.resolve() == source.path.resolve():
@@ -165,7 +170,7 @@ def _plan_of_file(
     return Plan(
         source=fp32,
         spec=spec,
-        paths={"int8": out},
+        paths={kind: out},
         calibration=calibration,
         images=images_for(spec.quant, calibration, input_preprocess(fp32)),
         reference=FileReference(source, runner="ort", threads=spec.threads),
@@ -190,13 +195,15 @@ def _plan_of_network(
     name = spec.name or network.spec.name
     int8 = out / f"{name}.int8.onnx"
     paths = {"fp32": out / f"{name}.onnx", **({"int8": int8} if spec.int8 else {})}
+    paths |= {"fp16": out / f"{name}.fp16.onnx"} if spec.half else {}
     for path in paths.values():
         check_replaceable(path, force=spec.force)
     reference = Remembering(network_reference(network, spec.export.output))
     images = images_for(spec.quant, calibration, preprocess)
     network, notices = _with_labels(network, spec.export.output, images)
     if not spec.int8 and int8.exists():
-        notices += (f"{int8} is of an earlier export: delete it, or export without --no-int8",)
+        again = "once more in int8" if spec.half else "without --no-int8"
+        notices += (f"{int8} is of an earlier export: delete it, or export {again}",)
     assumed = (network.assumption,) if network.assumption else ()
     accuracy, int8_accuracy = _measured(network, spec, preprocess)
     known = known_of(network, without_images=calibration is None) if spec.int8 else NOTHING_KNOWN

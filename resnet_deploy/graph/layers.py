@@ -23,7 +23,14 @@ LAYOUT_KEY = "resnet_deploy.layout"
 """Marks operators that only lay out memory for the layer they belong to: no layers of their own."""
 
 FLOAT_KEY = "resnet_deploy.float"
-"""Marks operators that stay float because the net is faster so; no int8 pass touches them."""
+"""Marks operators that stay float because the net is faster so, or are of the float ``STREAM``; no
+int8 pass touches them."""
+
+STREAM = "residual stream"
+"""The value of ``FLOAT_KEY`` of a residual stream that is kept in float."""
+
+WRITES_FLOAT_KEY = "resnet_deploy.writes_float"
+"""Marks int8 convolutions whose result is not rounded: the float stream takes it."""
 
 _LAST_CODE = 255
 
@@ -83,6 +90,11 @@ def _float32(values: Array) -> Array:
     return np.asarray(values, np.float32)
 
 
+UNSCALED_KEY = "resnet_deploy.unscaled"
+"""Marks int8 layers that give their result with a factor per channel, and names the float tensor
+that has it without; empty where there is none."""
+
+
 def absorbed_output(node: ir.Node) -> ir.Value:
     """Return the output of ``node``, or of the ReLU that is computed together with it."""
     output = node.outputs[0]
@@ -104,31 +116,32 @@ def layers_of(model: onnx.ModelProto) -> tuple[Layer, ...]:
     """Return the layers of an fp32 or QDQ graph in graph order, the logits excepted."""
     graph = ir.from_proto(model).graph
     layers: dict[str, Layer] = {}
+    values = {str(value.name): value for node in graph for value in node.outputs}
     for node in graph:
         if node.op_type not in LAYERS or LAYOUT_KEY in node.metadata_props:
             continue
         output = absorbed_output(node)
         if output.is_graph_output() or not output.name:
             continue
+        activated = output is not node.outputs[0]
+        if UNSCALED_KEY in node.metadata_props:
+            unscaled = values.get(node.metadata_props[UNSCALED_KEY])
+            if unscaled is None:
+                continue
+            output = unscaled
         name = module_of(node)
         if name in layers:
             name = str(node.name or output.name)
-        layers[name] = _layer(name, node, output)
+        plain = _layer(name, output, activated=activated)
+        layers[name] = replace(plain, factors=marked_factors(node))
     return tuple(layers.values())
 
 
-def _layer(name: str, node: ir.Node, output: ir.Value) -> Layer:
-    activated, ceiling = output is not node.outputs[0], _ceiling(output)
+def _layer(name: str, output: ir.Value, *, activated: bool) -> Layer:
+    ceiling = _ceiling(output)
     output = _usual_shape(output)
     tensor = str(output.name)
-    plain = Layer(
-        name,
-        tensor,
-        activated=activated,
-        observed=tensor,
-        ceiling=ceiling,
-        factors=marked_factors(node),
-    )
+    plain = Layer(name, tensor, activated=activated, observed=tensor, ceiling=ceiling)
     uses = list(output.uses())
     if len(uses) == 1 and uses[0].node.op_type == "QuantizeLinear":
         quantize = uses[0].node

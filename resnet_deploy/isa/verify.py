@@ -123,9 +123,13 @@ def isas_of(report: IsaReport) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def isa_tolerance(artifact: Artifact, samples: int, *, meaningful: bool) -> Tolerance:
     """Return how far an ISA may be from this CPU: as far as the file from its reference.
 
-    Where the top-1 is ``meaningful``, a trained net on real images, it must agree too.
+    Where the top-1 is ``meaningful``, a trained net on real images, it must agree too. A float16
+    file is computed in float16 on some CPUs and in float32 on others, so there it is the agreement
+    with fp32 that is asked for.
     """
     tolerance = default_tolerance(artifact, samples, meaningful=meaningful)
+    if artifact.precision == "fp16":
+        return tolerance
     return replace(tolerance, min_agreement=ISA_MIN_AGREEMENT) if meaningful else tolerance
 
 

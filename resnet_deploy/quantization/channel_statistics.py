@@ -12,12 +12,15 @@ from itertools import islice
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.progress import Progress
 from resnet_deploy.quantization.moments import stride_for_means, traced
 from resnet_deploy.quantization.relu_sums import ReluTerm, extended
+
+_IMAGE_RANK = 4
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,14 @@ class Observed:
     term: ReluTerm | None = None
     signed: bool = True
     power: bool = False
+
+    @classmethod
+    def of(cls, value: ir.Value, *, term: ReluTerm | None = None, power: bool = False) -> Observed:
+        """Return ``value`` of a graph as what to look at."""
+        image = value.shape is None or len(value.shape) == _IMAGE_RANK
+        producer = value.producer()
+        signed = producer is None or producer.op_type != "Relu"
+        return cls(str(value.name), image=image, term=term, signed=signed, power=power)
 
     def _reduced(self) -> dict[str, list[onnx.NodeProto]]:
         """Return, by the name of each result, the operators that compute it."""

@@ -34,6 +34,7 @@ from resnet_deploy.quantization.moments import stride_for_means
 from resnet_deploy.quantization.plan import Plan, make_plan
 from resnet_deploy.quantization.relu_sums import relu_terms
 from resnet_deploy.quantization.rescale import Exponents, rescale
+from resnet_deploy.quantization.residual_stream import is_stream
 from resnet_deploy.quantization.responses import responses
 from resnet_deploy.quantization.rounding import LARGEST_CODE
 from resnet_deploy.quantization.scale_groups import Groups, ScaleGroups, by_group, scale_groups
@@ -101,7 +102,7 @@ def equalize(
     copy.CopyFrom(prepared)
     model = ir.from_proto(copy)
     plan = make_plan(model)
-    groups = _worth_it(scale_groups(model), plan, -(-images // stride_for_means(images)))
+    groups = _worth_it(model, plan, -(-images // stride_for_means(images)))
     tensors = _observed(groups, plan)
     if not tensors:
         return unchanged
@@ -117,14 +118,17 @@ def equalize(
     return Equalized(ir.to_proto(model), found)
 
 
-def _worth_it(groups: ScaleGroups, plan: Plan, images: int) -> ScaleGroups:
-    """Return ``groups`` with those fixed that rounding or calibration ``images`` say nothing of."""
+def _worth_it(model: ir.Model, plan: Plan, images: int) -> ScaleGroups:
+    """Return the groups that rounding matters to and that calibration ``images`` tell enough of."""
+    groups = scale_groups(model)
     seen = np.zeros(len(groups.free))
     for value in plan.ranged:
         if value in groups.of:
             np.maximum.at(seen, groups.of[value], images * _pixels(value))
     gated = responses(plan)
-    fixed = groups.fixed(value for value in plan.ranged if value.name in gated)
+    # A float stream has factors of its own wherever int8 meets it.
+    stream = [node.outputs[0] for node in model.graph if is_stream(node)]
+    fixed = groups.fixed([*stream, *(value for value in plan.ranged if value.name in gated)])
     return ScaleGroups(groups.of, fixed.free & (seen >= _FEWEST_VALUES), groups.layers)
 
 
@@ -151,12 +155,7 @@ def _observed(groups: ScaleGroups, plan: Plan) -> list[Observed]:
     read = {node.inputs[0] for node in groups.layers if node in plan.nodes} & moving
     ranged = moving.intersection(plan.ranged)
     return [
-        Observed(
-            str(value.name),
-            image=value.shape is None or len(value.shape) == _IMAGE_RANK,
-            term=terms.get(str(value.name)) if value in ranged else None,
-            power=value in read,
-        )
+        Observed.of(value, term=terms.get(str(value.name)), power=value in read)
         for value in groups.of
         if value in ranged or value in read
     ]

@@ -18,7 +18,7 @@ import onnx
 from onnx import numpy_helper
 
 from resnet_deploy.errors import RunnerError, runtime_reason
-from resnet_deploy.graph.layers import FLOAT_KEY
+from resnet_deploy.graph.layers import FLOAT_KEY, STREAM
 from resnet_deploy.graph.links import Links
 from resnet_deploy.graph.optimized import OptimizedGraph
 from resnet_deploy.quantization.float_operators import is_float_everywhere, may_be_part
@@ -28,6 +28,9 @@ from resnet_deploy.runners.ort_runner import session_options
 from resnet_deploy.spec import SessionSpec
 
 _FLOAT_COMPUTE = frozenset({"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "ConvTranspose"})
+
+_STREAM_LAYER = "the residual stream"
+_IN_STREAM = "it is kept in float"
 
 _MOVES = INPUT_RANGE | {"Split"}
 """Of the Slices that the file has, ONNX Runtime may make a Split."""
@@ -41,7 +44,8 @@ def inspect_int8(path: Path, exclude: tuple[str, ...] = ()) -> Inspection:
     QuantizeLinear and after the last int8 operator is not: it prepares the image and serves the
     logits. ``exclude`` are the globs of the layers that were asked to stay
     float: what runs in float together with them is marked as requested, and so are the stages that
-    stay float because the net is faster so. Operators that are float on purpose in every int8 net
+    stay float because the net is faster so, and a residual stream that is kept in float, but for
+    layers next to it that fell back. Operators that are float on purpose in every int8 net
     (LayerNormalization, GELU, Softmax), and what ONNX Runtime converts around them, are intended.
 
     Raises:
@@ -95,7 +99,7 @@ def _float_ops(
         if not _is_int8(node)
         and (
             any(fnmatchcase(origin.module(node), glob) for glob in exclude)
-            or _stays_float(origin.source(node))
+            or _float_mark(origin.source(node)) not in (None, STREAM)
         )
     ]
 
@@ -111,6 +115,7 @@ def _float_ops(
         ]
 
     requested = _reached(asked, float_neighbours)
+    stream = _reached([n for n in nodes if _float_mark(origin.source(n)) == STREAM], parts)
     intended = _reached([node for node in nodes if is_float_everywhere(node, links)], parts)
 
     found = []
@@ -130,6 +135,13 @@ def _float_ops(
             reason = "the layout changes between two int8 operators"
         else:
             continue
+        if node.output[0] in stream:
+            found.append(
+                FloatOp(
+                    layer=_STREAM_LAYER, op_type=node.op_type, reason=_IN_STREAM, requested=True
+                )
+            )
+            continue
         found.append(
             FloatOp(
                 layer=origin.module(node),
@@ -144,8 +156,10 @@ def _float_ops(
     return found
 
 
-def _stays_float(source: onnx.NodeProto | None) -> bool:
-    return source is not None and any(entry.key == FLOAT_KEY for entry in source.metadata_props)
+def _float_mark(source: onnx.NodeProto | None) -> str | None:
+    """Return the value of ``FLOAT_KEY`` of a node of the file, or None where it has none."""
+    entries = () if source is None else source.metadata_props
+    return next((entry.value for entry in entries if entry.key == FLOAT_KEY), None)
 
 
 def _vectors(graph: onnx.GraphProto) -> set[str]:

@@ -18,10 +18,12 @@ import onnx
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.processes.in_order import in_order
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantization.kernels import windows_of
 from resnet_deploy.quantization.observers import pieces
 from resnet_deploy.quantization.ranges import QuantizationParameters
+from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.ort_runner import open_session, serialized_with_outputs
 from resnet_deploy.spec import SessionSpec
 
@@ -177,6 +179,8 @@ def layer_moments(
     stride = 1 if covariance else stride_for_means(images)
     images = -(-images // stride)
     groups = list(_affordable(inputs, covariance=covariance))
+    # Products of large matrices keep all cores busy by themselves.
+    workers = 1 if covariance else threads or default_threads()
     for number, layers in enumerate(groups):
         found = {
             name: Moments(covariance=covariance and inputs[name].depth <= LARGEST_DEPTH)
@@ -190,14 +194,28 @@ def layer_moments(
             rows_per_image = {name: min(n, _MOST_FOR_MEANS) for name, n in rows_per_image.items()}
         done = number * images
         for count, values in traced(model, tensors, islice(batches, 0, None, stride), threads):
-            for name in layers:
-                layer = inputs[name]
-                rows = layer.rows(values[layer.tensor], rows_per_image[name] * count)
-                found[name].add(rows, layer.parameters.rounded(rows))
+            tasks = [
+                (
+                    found[name],
+                    inputs[name],
+                    values[inputs[name].tensor],
+                    rows_per_image[name] * count,
+                )
+                for name in layers
+            ]
+            for _ in in_order(_add_rows, tasks, workers=workers, waiting=workers):
+                pass  # what adding raises is raised here
             done += count
             progress("weighing layers", done, images * len(groups))
         while found:
             yield found.popitem()
+
+
+def _add_rows(task: tuple[Moments, LayerInput, Array, int]) -> None:
+    """Add about so many rows of a layer's input to its moments."""
+    moments, layer, value, most = task
+    rows = layer.rows(value, most)
+    moments.add(rows, layer.parameters.rounded(rows))
 
 
 def stride_for_means(images: int) -> int:

@@ -14,7 +14,12 @@ import onnx_ir as ir
 
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.graph.constants import constant, ints
-from resnet_deploy.graph.layers import FLOAT_KEY, absorbed_output, is_plain_gemm
+from resnet_deploy.graph.layers import (
+    FLOAT_KEY,
+    WRITES_FLOAT_KEY,
+    absorbed_output,
+    is_plain_gemm,
+)
 from resnet_deploy.graph.module_names import module_of
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 
@@ -63,7 +68,8 @@ class Plan:
     ``gelus`` are the inputs of every GELU that is written with Erf, which stays float, and its
     operators. ``nodes`` are the int8 operators; ``outputs`` maps each to the tensor that its kernel
     writes (behind the ReLU it absorbs). ``tensors`` maps every quantized tensor to the tensor
-    whose range it uses: itself, or the one it is moved from.
+    whose range it uses: itself, or the one it is moved from. ``floats`` are outputs that stay in
+    float: no Q stands behind them, but in front of int8 operators that read them.
     """
 
     kept_float: list[ir.Node] = field(default_factory=list)
@@ -71,6 +77,7 @@ class Plan:
     nodes: set[ir.Node] = field(default_factory=set)
     outputs: dict[ir.Node, ir.Value] = field(default_factory=dict)
     tensors: dict[ir.Value, ir.Value] = field(default_factory=dict)
+    floats: set[ir.Value] = field(default_factory=set)
 
     @property
     def ranged(self) -> list[ir.Value]:
@@ -105,6 +112,9 @@ def make_plan(model: ir.Model, exclude: tuple[str, ...] = ()) -> Plan:
             plan.nodes.add(node)
             plan.outputs[node] = output
             sources = {plan.tensors[value] for value in activation_inputs(node)}
+            if WRITES_FLOAT_KEY in node.metadata_props:
+                plan.floats.add(output)
+                continue
             joins = node.op_type == "Concat" and len(sources) == 1  # parts of one tensor, again
             if COPIES_KEY in node.metadata_props or joins:
                 (plan.tensors[output],) = sources

@@ -17,11 +17,12 @@ from resnet_deploy.passes import INT8_PASSES, counts_text, run_passes
 from resnet_deploy.passes.clean import clean
 from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
 from resnet_deploy.quantization.plan import WEIGHTED, Plan, make_plan
+from resnet_deploy.quantization.residual_stream import mark_float_writers, mark_stream
 from resnet_deploy.quantization.weights import weighted_layers
 from resnet_deploy.rewrites.byte_input import byte_input
 from resnet_deploy.rewrites.opset import MAX_OPSET, MIN_OPSET, set_opset
 from resnet_deploy.rewrites.pixel_input import pixel_input
-from resnet_deploy.spec import FirstConv, InputContract
+from resnet_deploy.spec import FirstConv, InputContract, ResidualStream, Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +32,19 @@ def prepare(
     preprocess: InputContract | None,
     first_conv: FirstConv,
     in_float: Collection[str] = (),
+    *,
+    residual_stream: ResidualStream = ResidualStream.UINT8,
+    runtime: Runtime = Runtime.ORT,
 ) -> onnx.ModelProto:
     """Return ``model`` cleaned and rewritten for int8, but for the operators called ``in_float``.
 
-    It computes the same in fp32, but for the border of bytes: see ``rewrites/byte_input.py``.
+    A float ``residual_stream`` is marked, in the form for ``runtime``. It computes the same in
+    fp32, but for the border of bytes: see ``rewrites/byte_input.py``.
 
     Raises:
         UnsupportedGraphError: it is int8 already.
         ExportError: an operator can't be expressed in an opset that int8 needs.
+        SpecError: there is no residual stream to keep in float.
     """
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         raise UnsupportedGraphError(
@@ -48,6 +54,8 @@ def prepare(
     for node in graph.graph:
         if node.name in in_float:
             node.metadata_props[FLOAT_KEY] = "faster"
+    if residual_stream is ResidualStream.FLOAT32:
+        mark_stream(graph)
     front = graph.graph[0].name in in_float
     widen = first_conv is FirstConv.AUTO and not front
     results = {}
@@ -58,6 +66,8 @@ def prepare(
     if preprocess is not None and preprocess.format.is_float and not front:
         results["pixel_input"] = pixel_input(graph, preprocess)
     clean(graph)
+    if residual_stream is ResidualStream.FLOAT32 and runtime is Runtime.OPENVINO:
+        mark_float_writers(graph)
     logger.info("for int8: %s", counts_text(results))
     return ir.to_proto(graph)
 

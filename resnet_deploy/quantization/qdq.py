@@ -109,7 +109,7 @@ def _insert_pair(
     """
     producer = value.producer()
     uses = list(value.uses())
-    from_int8 = value in plan.outputs.values()
+    from_int8 = value in plan.outputs.values() and value not in plan.floats
     transpose = _transposed_bytes(producer)
     quantize = ir.node(
         "QuantizeLinear",

@@ -6,6 +6,7 @@ import glob
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from resnet_deploy.artifact.artifact import Artifact
@@ -18,11 +19,13 @@ from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantization.float_stages import fp32_stages, with_float
 from resnet_deploy.quantization.inspection import inspect_int8
+from resnet_deploy.quantization.inspection_openvino import inspect_openvino
 from resnet_deploy.quantization.kernels import uses_matrix_product
 from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.quantization.static import QuantizedNet, quantize_static
 from resnet_deploy.results import Inspection
-from resnet_deploy.spec import QuantSpec
+from resnet_deploy.runners.openvino_runner import import_openvino
+from resnet_deploy.spec import QuantSpec, ResidualStream, Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +87,7 @@ class Calibrated:
             "effort": spec.effort.value,
             "target_isa": spec.target_isa.value,
             "first_conv": spec.first_conv.value,
+            **_stream_facts(spec),
             "exclude": list(spec.exclude),
             **self._data(),
             **(facts or {}),
@@ -103,7 +107,7 @@ class Calibrated:
         artifact = make(graph, card, name or f"{self.fp32.path.stem}.int8.onnx")
         return Quantized(
             artifact=artifact,
-            inspection=inspect_int8(artifact.path, exclude),
+            inspection=_inspected(artifact.path, exclude, spec.runtime),
             amx=uses_matrix_product(graph),
         )
 
@@ -128,7 +132,7 @@ class Calibrated:
 
 @dataclass(frozen=True, kw_only=True)
 class Quantized:
-    """An int8 file that is not saved yet, and the graph that ONNX Runtime really runs of it.
+    """An int8 file that is not saved yet, and the graph that its runtime really runs of it.
 
     ``amx``: its kernels are those for Intel's AMX.
     """
@@ -163,8 +167,8 @@ def accepted(made: Quantized, *, allow_float_ops: bool) -> Artifact:
     if left:
         first = left[0]
         found = (
-            f"ONNX Runtime leaves {len(left)} operators in float, first {first.op_type} of "
-            f"{first.layer}: {first.reason}"
+            f"{made.inspection.runtime} leaves {len(left)} operators in float, first "
+            f"{first.op_type} of {first.layer}: {first.reason}"
         )
         if not allow_float_ops:
             raise UnsupportedGraphError(found)
@@ -191,7 +195,10 @@ def calibrate(
         SpecError: a layer to exclude does not exist, or other weights are asked for than trained.
         CheckpointError: the trained ranges are of another network.
         DatasetError: an image can't be read, or an activation is NaN or infinite.
+        MissingDependencyError: it is for OpenVINO, which looks at it, and is not installed.
     """
+    if spec.runtime is Runtime.OPENVINO:
+        import_openvino()
 
     def calibrated(statistics: Mapping[str, ChannelStatistics] | None) -> Calibrated:
         net = quantize_static(
@@ -220,6 +227,19 @@ def calibrate(
         except UnsupportedGraphError as error:
             logger.info("calibrating on synthetic images: %s", error)
     return calibrated(None)
+
+
+def _inspected(path: Path, exclude: tuple[str, ...], runtime: Runtime) -> Inspection:
+    """Return what ``runtime`` makes of the int8 file at ``path``."""
+    inspect = inspect_openvino if runtime is Runtime.OPENVINO else inspect_int8
+    return inspect(path, exclude)
+
+
+def _stream_facts(spec: QuantSpec) -> dict[str, str]:
+    """Return what the card says of a residual stream in float; of one in u8 nothing."""
+    if spec.residual_stream is ResidualStream.UINT8:
+        return {}
+    return {"residual_stream": spec.residual_stream.value, "runtime": spec.runtime.value}
 
 
 def excluding(exclude: tuple[str, ...], float_layers: Iterable[str]) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from resnet_deploy.quantization.qdq import write_qdq
 from resnet_deploy.quantization.ranges import QuantizationParameters, Range, choose_range
 from resnet_deploy.quantization.relu_sums import ReluTerm, extended, relu_terms
 from resnet_deploy.quantization.rescale import Exponents
+from resnet_deploy.quantization.residual_stream import with_channel_factors
 from resnet_deploy.quantization.responses import responses
 from resnet_deploy.quantization.weights import (
     QuantizedWeights,
@@ -34,7 +35,15 @@ from resnet_deploy.quantization.weights import (
     quantize_layers,
 )
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
-from resnet_deploy.spec import CalibrationMethod, Effort, InputContract, QuantSpec, TargetIsa
+from resnet_deploy.runners.cpu import default_threads
+from resnet_deploy.spec import (
+    CalibrationMethod,
+    Effort,
+    InputContract,
+    QuantSpec,
+    ResidualStream,
+    TargetIsa,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +123,13 @@ def quantize_static(
         CheckpointError: ``trained`` has no range for a tensor.
         DatasetError: an activation is NaN or infinite.
     """
-    prepared = prepare(model, preprocess, spec.first_conv)
+    prepared = prepare(
+        model,
+        preprocess,
+        spec.first_conv,
+        residual_stream=spec.residual_stream,
+        runtime=spec.runtime,
+    )
     del model  # copies of the weights count in the peak memory
     planned(prepared, spec.exclude)  # a wrong glob is named before the work
     if trained is not None:
@@ -123,6 +138,10 @@ def quantize_static(
     if statistics is None:
         found = equalize(prepared, batches, images=images, threads=threads, progress=progress)
         prepared, exponents = found.model, found.exponents
+    if spec.residual_stream is ResidualStream.FLOAT32 and statistics is None:
+        prepared = with_channel_factors(
+            prepared, batches, images=images, threads=threads, progress=progress
+        )
     histograms = _histograms(prepared, spec, batches, images, statistics, threads, progress)
     graph, plan = planned(prepared)
     gated = responses(plan)
@@ -155,7 +174,8 @@ def quantize_static(
         )
     else:
         moments = expected_moments(graph, plan, statistics, inputs)
-    weights = quantize_layers(graph, plan, parameters, spec.target_isa, moments)
+    at_once = 1 if spec.effort is Effort.BEST else threads or default_threads()
+    weights = quantize_layers(graph, plan, parameters, spec.target_isa, moments, threads=at_once)
     return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights, exponents)
 
 
@@ -191,6 +211,11 @@ def check_as_trained(spec: QuantSpec) -> None:
         raise SpecError(
             "int8 for x86-avx2 has other weights than quantization-aware training gave: use "
             "--target-isa portable"
+        )
+    if spec.residual_stream is not ResidualStream.UINT8:
+        raise SpecError(
+            "--residual-stream float32 has other scales than quantization-aware training computed "
+            "with: leave it out"
         )
     if spec.effort is Effort.BEST:
         raise SpecError(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
+from resnet_deploy.processes.in_order import in_order
 from resnet_deploy.quantization.kernels import (
     can_overflow,
     group_of,
@@ -215,23 +216,29 @@ def quantize_layers(
     parameters: Mapping[str, QuantizationParameters],
     target: TargetIsa,
     moments: Iterable[tuple[str, Moments]] = (),
+    *,
+    threads: int = 1,
 ) -> dict[str, QuantizedWeights]:
     """Return the quantized weights of every int8 layer of ``model``, by node name.
 
     ``parameters`` are those of the tensors in ``plan.ranged`` by name, ``moments`` tell by node
     name what is known about the layers' inputs. Kernels are chosen for ``target``, not ``auto``.
+    ``threads`` is how many layers are in work at a time: covariances are large, and what is
+    computed with them keeps all cores busy by itself.
     """
     nodes = weighted_layers(model, plan)
     scales = {
         name: parameters[str(plan.tensors[activation_inputs(node)[0]].name)].scale
         for name, node in nodes.items()
     }
-    # One layer after the other, because covariances are large.
-    found = {name: _quantized(nodes[name], scales[name], target, known) for name, known in moments}
-    for name, node in nodes.items():
-        if name not in found:
-            found[name] = _quantized(node, scales[name], target, None)
-    return found
+
+    def quantized(given: tuple[str, Moments | None]) -> tuple[str, QuantizedWeights]:
+        name, known = given
+        return name, _quantized(nodes[name], scales[name], target, known)
+
+    found = dict(in_order(quantized, moments, workers=threads))
+    rest: Iterable[tuple[str, None]] = ((name, None) for name in nodes if name not in found)
+    return found | dict(in_order(quantized, rest, workers=threads))
 
 
 def channel_axis(node: ir.Node) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import SpecError
+from resnet_deploy.visible import visible_json
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -97,7 +98,7 @@ def json(result: Any) -> str:
 
     from resnet_deploy.results import to_dict
 
-    return json.dumps(to_dict(result), indent=2, ensure_ascii=False) + "\n"
+    return visible_json(json.dumps(to_dict(result), indent=2, ensure_ascii=False)) + "\n"
 
 
 def write(result: Any, path: Path) -> None:

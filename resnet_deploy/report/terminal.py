@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 
 from rich import box
@@ -12,6 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from resnet_deploy.report.document import FAIL, Cell, Document, Notes, Table, Tone
+from resnet_deploy.visible import visible
 
 _STYLES: dict[Tone, str] = {
     "": "",
@@ -25,8 +25,6 @@ _MOST_WORDS = 24
 """Columns that a column of text takes at least; what is longer is folded."""
 
 _GAP = 2
-_TURNED = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""What turns the direction of writing, so that a name reads as another one."""
 
 
 def renderable(document: Document, width: int) -> Group:
@@ -55,7 +53,7 @@ def renderable(document: Document, width: int) -> Group:
 
 
 def _lines(lines: Iterable[str], tone: Tone = "") -> list[RenderableType]:
-    return [Text(f"  {_visible(line)}", style=_STYLES[tone], overflow="fold") for line in lines]
+    return [Text(f"  {visible(line)}", style=_STYLES[tone], overflow="fold") for line in lines]
 
 
 def _tables(table: Table, width: int) -> list[RenderableType]:
@@ -65,7 +63,7 @@ def _tables(table: Table, width: int) -> list[RenderableType]:
         shown = shown[: table.shown] if table.shown > 0 else shown[table.shown :]
     groups = _groups(table, shown, width)
     # Not as the title of the first one, which is folded where the table is narrow.
-    found: list[RenderableType] = [Text(_visible(table.caption), style="italic", overflow="fold")]
+    found: list[RenderableType] = [Text(visible(table.caption), style="italic", overflow="fold")]
     found += [_table(table, shown, columns) for columns in groups]
     hidden = len(table.rows) - len(shown)
     more = table.more or f"and {hidden:,} more: see --json"
@@ -89,14 +87,14 @@ def _groups(table: Table, rows: tuple[tuple[Cell, ...], ...], width: int) -> lis
 
 def _width(table: Table, rows: tuple[tuple[Cell, ...], ...], column: int) -> int:
     texts = (table.columns[column], *(row[column].text for row in rows))
-    return max(cell_len(_visible(line)) for text in texts for line in text.split("\n"))
+    return max(cell_len(visible(line)) for text in texts for line in text.split("\n"))
 
 
 def _table(table: Table, rows: tuple[tuple[Cell, ...], ...], columns: list[int]) -> RichTable:
     # Names go through Text, as brackets in a plain string would be read as styles.
     shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        header = Text(_visible(table.columns[column]))
+        header = Text(visible(table.columns[column]))
         if column < table.words:
             style = "bold" if column == 0 else ""
             shown.add_column(header, overflow="fold", style=style)
@@ -104,16 +102,5 @@ def _table(table: Table, rows: tuple[tuple[Cell, ...], ...], columns: list[int])
             shown.add_column(header, justify="right", no_wrap=True)
     for row in rows:
         cells = (row[column] for column in columns)
-        shown.add_row(*(Text(_visible(cell.text), style=_STYLES[cell.tone]) for cell in cells))
+        shown.add_row(*(Text(visible(cell.text), style=_STYLES[cell.tone]) for cell in cells))
     return shown
-
-
-def _visible(text: str) -> str:
-    """Return ``text`` without what a terminal would obey instead of showing it."""
-    return "".join(
-        character
-        if character == "\n"
-        or (unicodedata.category(character) not in ("Cc", "Cs") and character not in _TURNED)
-        else character.encode("unicode_escape").decode()
-        for character in text
-    )

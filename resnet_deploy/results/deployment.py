@@ -63,7 +63,8 @@ class ModelSummary(Result):
 class Deployment(Result):
     """What ``export`` or ``quantize`` made: the files, and the proof of each.
 
-    By precision (``fp32``, ``int8``): paths, SHA-256 and parity. Without files a check failed.
+    By precision (``fp32``, ``int8``, ``fp16``): paths, SHA-256 and parity. Without files a check
+    failed.
     Where an accuracy ``budget`` was asked for, the best file is there even when a check failed.
     ``kept_fp32``: the int8 file was good but hardly faster than fp32, and so was not written.
     ``witness`` is what BatchNorm said of the source, where it was asked.

@@ -6,6 +6,7 @@ import statistics
 from dataclasses import dataclass
 from typing import ClassVar
 
+from resnet_deploy.results.bf16_figures import Bf16Figures
 from resnet_deploy.results.interval import median_interval
 from resnet_deploy.results.isa import SaturationReport
 from resnet_deploy.results.worth import (
@@ -24,6 +25,9 @@ DECIDED = ("class", "decision")
 """Answers of which a share must be kept: of labels some are always at the threshold, and of two
 images that are equally near rounding takes one."""
 
+MUCH_FASTER = 1.5
+"""How many times as fast int8 must be to need no word on why it is not more."""
+
 _CALM = 1.1
 """By what factor rounds may be longer than the fastest on a machine that has nothing else to do."""
 
@@ -41,7 +45,9 @@ class Int8Figures:
     words, and ``all_int8_ratio`` is what the file without them brought. ``float_share`` is the part
     of the time that goes into float operators and conversions, ``float_kinds`` are the operators
     that no int8 net has in int8, with their numbers; both where there are float operators.
-    ``target`` is what CPUs the file is for, where that was asked for and this one is another.
+    ``target`` is what CPUs the file is for, where that was asked for and this one is another;
+    both files were timed on ``runtime``. ``bf16`` is what the fp32 file brings in bfloat16, asked
+    where int8 brings little.
     """
 
     DERIVED: ClassVar[tuple[str, ...]] = (
@@ -80,6 +86,8 @@ class Int8Figures:
     slowest: tuple[tuple[str, float], ...] = ()
     saturation: SaturationReport | None = None
     target: str | None = None
+    runtime: str = "ort"
+    bf16: Bf16Figures | None = None
 
     @property
     def worth(self) -> Worth:
@@ -143,6 +151,12 @@ class Int8Figures:
         """
         gains = max(self.ratio, self.fastest_ratio) >= LEAST_GAIN
         return self._decided_elsewhere or (gains and not self.slow)
+
+    @property
+    def brings_little(self) -> bool:
+        """Whether something else than int8 may be the better deal on this CPU."""
+        little = self.ratio < MUCH_FASTER or self.worth is Worth.NOT_WORTH_IT
+        return little and not self._decided_elsewhere
 
     @property
     def slow(self) -> bool:

@@ -151,7 +151,7 @@ class FloatOp:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """The graph that ONNX Runtime really runs, after all its optimisations.
+    """The graph that a ``runtime`` really runs, after all its optimisations.
 
     ``op_counts`` counts its operators; ``float_ops`` are those that should be int8 and aren't.
     """
@@ -161,6 +161,7 @@ class Inspection:
     model: str
     op_counts: dict[str, int]
     float_ops: tuple[FloatOp, ...]
+    runtime: str = "ONNX Runtime"
 
     @property
     def passed(self) -> bool:

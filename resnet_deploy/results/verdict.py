@@ -10,16 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from resnet_deploy.results.closeness import apart, short_of_one
-from resnet_deploy.results.int8_figures import DECIDED, SMALL_MACS, Int8Figures
+from resnet_deploy.results.int8_figures import DECIDED, MUCH_FASTER, SMALL_MACS, Int8Figures
 from resnet_deploy.results.worth import (
     FEWEST_PICTURES,
     LEAST_AGREEMENT,
     LEAST_GAIN,
     Worth,
 )
-
-MUCH_FASTER = 1.5
-"""How many times as fast int8 must be to need no word on why it is not more."""
 
 RANDOM_WEIGHTS = "its weights are random"
 """Why the classes of an untrained net tell nothing; no pictures help."""
@@ -46,10 +43,11 @@ class Verdict(Int8Figures):
     def keep_fp32(self) -> str:
         """Why there is no int8 file, in one line."""
         what = "all of it or in part, " if self.all_int8_ratio is not None else ""
-        found = f"{what}{_times(self.ratio)} times as fast on this CPU ({self._limits})"
+        found = f"{what}{_times(self.ratio)} times as fast on this CPU{self._on} ({self._limits})"
+        other = "".join(f"; {sentence}" for sentence in self._in_bf16())
         if self.slow:
-            return f"keep fp32: int8 is {found}: {self._reason()}"
-        return f"keep fp32: nothing shows here that int8 is faster: {found}"
+            return f"keep fp32: int8 is {found}: {self._reason()}{other}"
+        return f"keep fp32: nothing shows here that int8 is faster: {found}{other}"
 
     @property
     def text(self) -> str:
@@ -57,7 +55,7 @@ class Verdict(Int8Figures):
         pair = f"{_ms(self.int8_ms)} ms instead of {_ms(self.fp32_ms)} ms"
         threads = f"{self.threads} thread{'s' * (self.threads != 1)}"
         figures = (
-            f"{_times(self.ratio)} times as fast ({pair} in the middle one of "
+            f"{_times(self.ratio)} times as fast{self._on} ({pair} in the middle one of "
             f"{len(self.ratios)} paired rounds, {self._limits}; batch 1, {threads})",
             self._size,
             *self._answers(),
@@ -70,6 +68,7 @@ class Verdict(Int8Figures):
             *self._mixed(),
             *self._costs(),
             *self._seen(),
+            *self._in_bf16(),
             *self._elsewhere(),
         )
         return ". ".join(parts) + "."
@@ -91,6 +90,10 @@ class Verdict(Int8Figures):
         if self.worth is Worth.TOO_FEW:
             return "too few pictures to tell whether int8 is worth it on this CPU"
         return f"{self.worth.value} on this CPU"
+
+    @property
+    def _on(self) -> str:
+        return " with OpenVINO" if self.runtime == "openvino" else ""
 
     @property
     def _limits(self) -> str:
@@ -214,6 +217,13 @@ class Verdict(Int8Figures):
         """Return what makes the figures of accuracy better than they may be on other images."""
         measured = self.calibrated and self.sqnr_db is not None
         return ("measured on images that helped to set its ranges",) if measured else ()
+
+    def _in_bf16(self) -> tuple[str, ...]:
+        """Return what the fp32 file brings in bfloat16, where that was asked."""
+        if self.bf16 is None:
+            return ()
+        pays = self.offered and self.worth is not Worth.NOT_WORTH_IT
+        return (self.bf16.text(self.ratio, int8_pays=pays),)
 
     def _elsewhere(self) -> tuple[str, ...]:
         if self.saturation is None:

@@ -24,6 +24,7 @@ _EXTENSIONS = {
     "avx512_bf16": "avx512_bf16",
     "amx_int8": "amx_int8",
     "asimd": "asimd",
+    "asimdhp": "asimdhp",
     "asimddp": "asimddp",
     "i8mm": "i8mm",
     "sve": "sve",
@@ -156,6 +157,11 @@ def has_vnni(extensions: tuple[str, ...]) -> bool:
 def has_bfloat16(extensions: tuple[str, ...]) -> bool:
     """Return whether products of bfloat16 are computed by one instruction, on x86."""
     return not _BFLOAT16.isdisjoint(extensions)
+
+
+def has_float16(extensions: tuple[str, ...]) -> bool:
+    """Return whether ONNX Runtime has kernels that compute in float16: on ARM64 alone."""
+    return "asimdhp" in extensions
 
 
 def cpu_name(root: Path = _ROOT) -> str:

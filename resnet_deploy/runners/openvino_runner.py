@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from resnet_deploy.artifact.model_file import TensorSpec
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.errors import MissingDependencyError, RunnerError, SpecError, last_line
 from resnet_deploy.runners.base import Runner, as_float32, as_taken, refused_batch
-from resnet_deploy.runners.cpu import default_threads
+from resnet_deploy.runners.cpu import default_threads, has_bfloat16, isa
 from resnet_deploy.runners.session_options import is_openvino_property
 from resnet_deploy.spec import Optimization, SessionSpec
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     import openvino
 
 _TELEMETRY = "openvino_telemetry"
+
+PRECISION = "INFERENCE_PRECISION_HINT"
+"""The property that says in what type float parts are computed, if the CPU has it."""
 
 
 def properties(spec: SessionSpec) -> dict[str, str]:
@@ -41,7 +45,7 @@ def properties(spec: SessionSpec) -> dict[str, str]:
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": "1",
         "INFERENCE_NUM_THREADS": str(spec.threads or default_threads()),
-        "INFERENCE_PRECISION_HINT": "f32",
+        PRECISION: "f32",
         "ENABLE_CPU_PINNING": "NO",
         **{key: value for key, value in spec.options if is_openvino_property(key)},
     }
@@ -133,6 +137,36 @@ class OpenVinoRunner(Runner):
     def _refused(self, error: RuntimeError) -> RunnerError:
         version = self._openvino.__version__.partition("-")[0]
         return RunnerError(f"OpenVINO {version} refuses {self._path}: {reason(error)}")
+
+
+class OpenVinoBfloat16Runner(OpenVinoRunner):
+    """The same, with float parts computed in bfloat16.
+
+    That is what OpenVINO does unasked on a CPU with bfloat16; on another it would silently compute
+    in float32, so there this is refused. Weights are rounded when the file is opened.
+
+    Raises:
+        ArtifactError, MissingDependencyError: as :class:`OpenVinoRunner`.
+        RunnerError: likewise, or this CPU has no bfloat16.
+        SpecError: likewise, or ``spec`` asks for another precision.
+    """
+
+    name = "openvino-bf16"
+
+    def __init__(self, path: Path, spec: SessionSpec | None = None) -> None:
+        spec = spec or SessionSpec()
+        if PRECISION in dict(spec.options):
+            raise SpecError(f"the runner {self.name} sets {PRECISION}: give it to openvino")
+        if not has_bfloat16(isa()):
+            raise RunnerError(f"the runner {self.name} can't run here: {NO_BFLOAT16}")
+        super().__init__(path, replace(spec, options=(*spec.options, IN_BFLOAT16)))
+
+
+IN_BFLOAT16 = (PRECISION, "bf16")
+"""The session option of :class:`OpenVinoBfloat16Runner`."""
+
+NO_BFLOAT16 = "this CPU has no bfloat16 (avx512_bf16 or amx_bf16)"
+"""Why nothing runs in it."""
 
 
 def import_openvino() -> ModuleType:

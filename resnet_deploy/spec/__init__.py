@@ -41,7 +41,15 @@ from resnet_deploy.spec.model import (
     vgg19_spec,
 )
 from resnet_deploy.spec.output import LABEL_THRESHOLD, OutputKind, OutputSpec
-from resnet_deploy.spec.quant import CalibrationMethod, Effort, FirstConv, QuantSpec, TargetIsa
+from resnet_deploy.spec.quant import (
+    CalibrationMethod,
+    Effort,
+    FirstConv,
+    QuantSpec,
+    ResidualStream,
+    Runtime,
+    TargetIsa,
+)
 from resnet_deploy.spec.residual import (
     PAPER_BLOCKS,
     Attention,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,16 @@ from resnet_deploy.spec.licence import check_licence
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.output import OutputSpec
 from resnet_deploy.spec.quant import QuantSpec
+
+
+class SmallPrecision(str, enum.Enum):
+    """What the file beside the fp32 one computes in.
+
+    ``int8`` is quantized; ``fp16`` is float16 with float32 inputs and outputs.
+    """
+
+    INT8 = "int8"
+    FP16 = "fp16"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +78,8 @@ class ExportSpec:
 class DeploySpec:
     """What is made of a network or an fp32 file, what is checked, and where it goes.
 
+    Of a network there is the fp32 file always; of a file one of ``int8`` and ``half`` is made.
+
     Args:
         out: of a network, the folder of the files; of a file, the int8 file or its folder, None
             being beside it.
@@ -75,6 +88,7 @@ class DeploySpec:
         input: what the int8 file made of an fp32 file takes; None is what that one does.
         int8: also make the int8 file.
         quant: how.
+        half: make a float16 file in its place.
         verify: compare the files with their source; without, they are written as they come.
         witness: ask BatchNorm on real calibration images first; what it contradicts ends the run.
         allow_float_ops: accept layers that ONNX Runtime leaves in float.
@@ -86,7 +100,7 @@ class DeploySpec:
         threads: of ONNX Runtime; 0 means the physical cores allowed here.
 
     Raises:
-        SpecError: ``name`` is no file name.
+        SpecError: ``name`` is no file name, or both ``int8`` and ``half`` are asked for.
     """
 
     out: Path | None = None
@@ -95,6 +109,7 @@ class DeploySpec:
     input: InputFormat | None = None
     int8: bool = True
     quant: QuantSpec = field(default_factory=QuantSpec)
+    half: bool = False
     verify: bool = True
     witness: bool = True
     allow_float_ops: bool = False
@@ -105,6 +120,8 @@ class DeploySpec:
     threads: int = 0
 
     def __post_init__(self) -> None:
+        if self.int8 and self.half:
+            raise SpecError("one of int8 and fp16 is made beside fp32, not both")
         name = self.name
         if name is not None and (Path(name).name != name or name in ("", ".", "..")):
             raise SpecError(

@@ -56,21 +56,45 @@ class FirstConv(str, enum.Enum):
     PLAIN = "plain"
 
 
+class ResidualStream(str, enum.Enum):
+    """In what the residual stream is kept: what every block adds to, and the next one reads.
+
+    ``uint8`` rounds it behind every Add. ``float32`` does not: the Adds are float, and only what
+    the convolutions read is rounded. All convolutions run in int8 either way.
+    """
+
+    UINT8 = "uint8"
+    FLOAT32 = "float32"
+
+
+class Runtime(str, enum.Enum):
+    """Which runtime the form of the int8 graph is chosen for, where they differ.
+
+    ONNX Runtime's int8 convolutions write u8; OpenVINO's also write float.
+    """
+
+    ORT = "ort"
+    OPENVINO = "openvino"
+
+
 @dataclass(frozen=True, kw_only=True)
 class QuantSpec:
     """How to quantize: u8 activations per tensor, s8 weights per channel, int32 biases.
 
-    ``workers`` processes share the calibration images; ``calibration_cache`` is the folder where
-    their histograms are kept, or None. Neither changes the result.
+    ``runtime`` says for which one the float parts of ``residual_stream`` are laid out. ``workers``
+    processes share the calibration images; ``calibration_cache`` is the folder where their
+    histograms are kept, or None. Neither changes the result.
 
     Raises:
-        SpecError: there are no workers.
+        SpecError: there are no workers, or a ``runtime`` is chosen that changes nothing.
     """
 
     calibration_method: CalibrationMethod = CalibrationMethod.MSE
     effort: Effort = Effort.FAST
     target_isa: TargetIsa = TargetIsa.PORTABLE
     first_conv: FirstConv = FirstConv.AUTO
+    residual_stream: ResidualStream = ResidualStream.UINT8
+    runtime: Runtime = Runtime.ORT
     samples: int = 512
     seed: int = 0
     exclude: tuple[str, ...] = ()
@@ -80,3 +104,9 @@ class QuantSpec:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise SpecError(f"cannot calibrate with {self.workers} workers: ask for at least one")
+        if self.runtime is not Runtime.ORT and self.residual_stream is ResidualStream.UINT8:
+            raise SpecError(
+                f"--runtime {self.runtime.value} says how a float residual stream is laid out, and "
+                "files with a stream in uint8 are the same for all: add --residual-stream float32, "
+                "or leave it out"
+            )

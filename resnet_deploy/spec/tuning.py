@@ -61,6 +61,7 @@ class TuneSpec:
 class FileOptions:
     """How a file is made from the fp32 one. Without ``int8`` only ``input`` says anything.
 
+    With ``half`` it is a float16 file, and no int8 one.
     ``float_layers`` are torch modules that stay in float.
     """
 
@@ -71,12 +72,13 @@ class FileOptions:
     target_isa: TargetIsa = TargetIsa.PORTABLE
     first_conv: FirstConv = FirstConv.AUTO
     float_layers: tuple[str, ...] = ()
+    half: bool = False
 
     @property
     def name(self) -> str:
         """Such as ``int8-mse-best-x86-amx-uint8-nhwc``; good for a file name."""
         if not self.int8:
-            return f"fp32-{self.input.value}"
+            return f"{'fp16' if self.half else 'fp32'}-{self.input.value}"
         mixed = f"-{len(self.float_layers)}float" if self.float_layers else ""
         plain = "-plain" if self.first_conv is FirstConv.PLAIN else ""
         return (

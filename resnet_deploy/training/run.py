@@ -36,6 +36,7 @@ from resnet_deploy.training.metrics import Metrics
 from resnet_deploy.training.outcome import export_command, weights_card, write_outcome
 from resnet_deploy.training.preparing import prepare
 from resnet_deploy.training.recipe import to_values
+from resnet_deploy.visible import visible_json
 
 _STEPS_PER_LINE = 50
 """Updates between two ``step`` lines in the metrics."""
@@ -191,7 +192,7 @@ class _Run:
         if not self.resumed:
             start_anew(self.out)
         content = {"command": environment.command, "settings": self.settings}
-        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        text = visible_json(json.dumps(content, indent=2, ensure_ascii=False)) + "\n"
         write_atomically(self.out / RUN_FILE, text.encode())
         self.claim.take()  # the folder may be a new one
         self._metrics = Metrics(

@@ -11,6 +11,7 @@ from resnet_deploy.artifact.onnx_file import make, write
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.deployment.float_layers import FloatLayers
+from resnet_deploy.deployment.half import half_file
 from resnet_deploy.deployment.plan import for_cpu, images_for
 from resnet_deploy.deployment.source import with_input
 from resnet_deploy.errors import RunnerError
@@ -54,8 +55,7 @@ class CandidateFiles:
         """
         path = self.store.file(options.name)
         if not path.exists():
-            made = self._calibrated(options).quantized().artifact if options.int8 else None
-            write(made or self._fp32(options), path)
+            write(self._made(options), path)
         return path
 
     def mixed(self, options: FileOptions) -> tuple[FileOptions, Path]:
@@ -77,6 +77,17 @@ class CandidateFiles:
         found = replace(options, float_layers=budget.float_layers)
         made = calibrated.quantized(budget.float_layers, facts=budget.facts)
         return found, write(made.artifact, self.store.file(found.name)).path
+
+    def _made(self, options: FileOptions) -> Artifact:
+        if options.int8:
+            return self._calibrated(options).quantized().artifact
+        fp32 = self._fp32(options)
+        if not options.half:
+            return fp32
+        spec = QuantSpec(samples=self.samples, seed=self.spec.seed)
+        images = images_for(spec, self.calibration, input_preprocess(fp32))
+        threads, progress = self.spec.threads, self.progress
+        return half_file(fp32, images, fp32.path.name, threads=threads, progress=progress)[0]
 
     def _fp32(self, options: FileOptions) -> Artifact:
         fp32 = with_input(self.source, options.input)

@@ -22,6 +22,8 @@ from resnet_deploy.graph.constants import ints
 from resnet_deploy.quantization.kernels import resolve_target
 from resnet_deploy.results import Fidelity, Trial, TuningReport
 from resnet_deploy.runners.base import infer_any
+from resnet_deploy.runners.cpu import has_bfloat16, has_float16
+from resnet_deploy.runners.openvino_runner import IN_BFLOAT16
 from resnet_deploy.runners.registry import open_runner, runner_status
 from resnet_deploy.spec import FileOptions, Objective, RunOptions, SessionSpec, TargetIsa
 from resnet_deploy.tuning.candidate_files import CandidateFiles
@@ -87,7 +89,8 @@ class Search:
         target = resolve_target(TargetIsa.AUTO, environment.isa)
         usual = first_setting(spec.objective, self.threads)
         self._reference(first_file(own, target), usual)
-        for options in main_files(own, target, keep_input=spec.keep_input):
+        half = has_float16(environment.isa)
+        for options in main_files(own, target, keep_input=spec.keep_input, half=half):
             self._try(options, usual)
         if not any(trial.recipe.int8 for trial in self._good()):
             self._try_float_layers(usual)
@@ -139,9 +142,14 @@ class Search:
     def _try_settings(self) -> None:
         installed = {status.name for status in runner_status() if status.installed}
         runners = tuple(name for name in _RUNTIMES if name in installed)
-        fixed = self.source.input.shape[0] is not None
-        objective = self.report.spec.objective
-        for setting in settings(objective, self.threads, runners, fixed_batch=fixed):
+        found = settings(
+            self.report.spec.objective,
+            self.threads,
+            runners,
+            fixed_batch=self.source.input.shape[0] is not None,
+            bfloat16=has_bfloat16(self.report.environment.isa),
+        )
+        for setting in found:
             for options in self._worth_running(setting):
                 self._try(options, setting)
 
@@ -151,8 +159,12 @@ class Search:
             mine = [trial for trial in self._good() if trial.setting.runner == "ort"]
             fastest = max(mine, key=lambda trial: trial.speed) if mine else self._closest()
             return [fastest.recipe]
-        best = (self.report.best or self._closest()).recipe
         own = self.source.preprocess.format
+        if IN_BFLOAT16 in setting.options:
+            return [FileOptions(int8=False, input=own)]
+        # A float file that is best in bfloat16 is not what other settings are tried on.
+        others = [one for one in self.report.trials if IN_BFLOAT16 not in one.setting.options]
+        best = (replace(self.report, trials=tuple(others)).best or self._closest()).recipe
         return list(files_elsewhere(best, own, strided_stem=self._strided_stem))
 
     @cached_property

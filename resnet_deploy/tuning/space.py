@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from resnet_deploy.runners.openvino_runner import IN_BFLOAT16
 from resnet_deploy.spec import (
     CalibrationMethod,
     Effort,
@@ -27,16 +28,21 @@ def first_file(own: InputFormat, target: TargetIsa) -> FileOptions:
     return FileOptions(input=own, target_isa=target)
 
 
-def main_files(own: InputFormat, target: TargetIsa, *, keep_input: bool) -> Iterator[FileOptions]:
+def main_files(
+    own: InputFormat, target: TargetIsa, *, keep_input: bool, half: bool = False
+) -> Iterator[FileOptions]:
     """Yield the ways to make a file that promise most, after :func:`first_file`.
 
     Args:
         own: what the fp32 file takes.
         target: the kernels that suit this CPU.
         keep_input: don't change that.
+        half: ONNX Runtime computes in float16 on this CPU.
     """
     usual = _usual(own, target, keep_input=keep_input)
     yield FileOptions(int8=False, input=own)
+    if half and own.is_float:
+        yield FileOptions(int8=False, half=True, input=own)
     if usual.input is not own:
         yield usual
     yield replace(usual, effort=Effort.BEST)
@@ -93,7 +99,12 @@ def first_setting(objective: Objective, threads: int) -> RunOptions:
 
 
 def settings(
-    objective: Objective, threads: int, runners: tuple[str, ...], *, fixed_batch: bool
+    objective: Objective,
+    threads: int,
+    runners: tuple[str, ...],
+    *,
+    fixed_batch: bool,
+    bfloat16: bool = False,
 ) -> Iterator[RunOptions]:
     """Yield the ways to run a file, after :func:`first_setting`.
 
@@ -102,6 +113,7 @@ def settings(
         threads: how many may be used.
         runners: what else is installed.
         fixed_batch: the file takes one batch size only.
+        bfloat16: this CPU computes in it; OpenVINO does for a float file.
     """
     usual = first_setting(objective, threads)
     if objective is Objective.THROUGHPUT:
@@ -115,6 +127,8 @@ def settings(
     else:
         counts = {threads, *(2**power for power in range(10) if 2**power < threads)}
         shared = [replace(usual, threads=count) for count in sorted(counts, reverse=True)]
+    if bfloat16 and "openvino" in runners:
+        yield from (replace(one, runner="openvino", options=(IN_BFLOAT16,)) for one in shared)
     for runner in runners:
         yield from (replace(setting, runner=runner) for setting in shared)
     yield from (setting for setting in shared if setting != usual)

@@ -14,6 +14,7 @@ from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.results import Trial, TuningReport, read_tuning, to_dict
 from resnet_deploy.runners.ort_config import TRAVELLING, set_ort_config
 from resnet_deploy.spec import SessionSpec
+from resnet_deploy.visible import visible_json
 
 
 class Store:
@@ -83,7 +84,7 @@ class Store:
         """Write the best file of ``report``, then the evidence."""
         if report.best is not None:
             self._write_best(report.best, report)
-        text = json.dumps(to_dict(report), indent=1, ensure_ascii=False) + "\n"
+        text = visible_json(json.dumps(to_dict(report), indent=1, ensure_ascii=False)) + "\n"
         write_atomically(self.evidence, text.encode())
 
     def _write_best(self, best: Trial, report: TuningReport) -> None:

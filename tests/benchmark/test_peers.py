@@ -66,19 +66,46 @@ def test_both_tables_are_as_recorded_by_hand() -> None:
     assert text == GOLDEN.read_text(encoding="utf-8")
 
 
-def test_a_block_replaces_what_is_between_the_markers_and_nothing_else() -> None:
+def test_a_block_replaces_what_is_between_its_markers_and_nothing_else() -> None:
     table = module("table")
-    once = table.replace_block(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n", "new\n")
-    assert once == f"before\n{table.BEGIN}\nnew\n{table.END}\nafter\n"
-    assert table.replace_block(once, "new") == once
+    page = "<!-- a:begin -->\n{}\n<!-- a:end -->\n<!-- b:begin -->\nkept\n<!-- b:end -->\n"
+    once = table.replace_block(page.format("old"), "a", "new\n")
+    assert once == page.format("new")
+    assert table.replace_block(once, "a", "new") == once
     with pytest.raises(ValueError, match="between"):
-        table.replace_block(f"only {table.BEGIN}", "new")
+        table.replace_block("only <!-- a:begin -->", "a", "new")
 
 
 def test_the_pages_have_the_markers() -> None:
     table = module("table")
-    for path in (ROOT / "docs" / "peers.md", ROOT / "bench" / "README.md"):
-        table.replace_block(path.read_text(encoding="utf-8"), "new")
+    for path, names in {
+        ROOT / "README.md": ("cpus",),
+        ROOT / "docs" / "peers.md": ("cpus", "peers"),
+        ROOT / "bench" / "README.md": ("peers", "peers-vnni", "peers-avx2"),
+    }.items():
+        for name in names:
+            table.replace_block(path.read_text(encoding="utf-8"), name, "new")
+
+
+def test_the_kinds_of_cpu_stand_side_by_side_where_both_nets_were_measured() -> None:
+    def run(net: str, threads: int, **times: float) -> dict[str, Any]:
+        subjects = {key: row(time) for key, time in times.items()}
+        return {"net": net, "batch": 1, "threads": threads, "subjects": subjects}
+
+    amx = {
+        "runs": [
+            run("resnet34", 1, ours=9.0),
+            run("resnet34", 2, ours=5.5, portable=8.0, nncf=2.5),
+            run("resnet50", 2, ours=7.5, portable=9.5, nncf=4.0),
+        ]
+    }
+    vnni = {"runs": [run("resnet34", 2, portable=8.0, nncf=6.5), run("resnet50", 2, portable=9.5)]}
+    assert module("table").by_cpu(amx, {"vnni": vnni}).splitlines() == [
+        "| ms, ResNet-34 and -50 | AMX | VNNI |",
+        "| --- | --- | --- |",
+        "| resnet-deploy on ONNX Runtime | 5.5, 7.5 | 8.0, 9.5 |",
+        "| NNCF on OpenVINO | 2.5, 4.0 |  |",
+    ]
 
 
 def test_the_plot_has_a_bar_for_every_time_and_none_for_what_could_not_be_measured() -> None:

@@ -27,6 +27,21 @@ def test_the_default_subjects_of_a_file_with_its_int8_sibling(tmp_path: Path):
     assert only[0].threads >= 1
 
 
+def test_bfloat16_is_for_float_files_and_says_so(tmp_path: Path):
+    cnn(tmp_path / "net.onnx")
+    quantized_cnn(tmp_path / "net.int8.onnx")
+    both = open_models([tmp_path / "net.onnx"])
+    found = default_subjects(both, ("openvino", "openvino-bf16"), BenchSpec(threads=1))
+    assert [(one.label, one.precision) for one in found] == [
+        ("OpenVINO fp32", "fp32"),
+        ("OpenVINO int8", "int8"),
+        ("OpenVINO bf16", "bf16"),
+    ]
+    alone = open_models([tmp_path / "net.int8.onnx"])
+    (subject,) = default_subjects(alone, ("openvino-bf16",), BenchSpec(threads=1))
+    assert (subject.label, subject.precision) == ("OpenVINO int8 in bf16", "int8")
+
+
 def test_subjects_of_several_files_are_told_apart(tmp_path: Path):
     first, second = cnn(tmp_path / "a.onnx"), cnn(tmp_path / "b.onnx")
     subjects = default_subjects(open_models([first, second, first]), (), BenchSpec())

@@ -67,6 +67,21 @@ def test_empty_folders_do_not_count(tmp_path):
     check_folder(tmp_path, force=False)
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_no_file_is_written_through_a_link_in_the_folder(tmp_path, force):
+    folder, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (folder / "golden").symlink_to("../elsewhere")
+    with pytest.raises(ArtifactError, match="golden is a link"):
+        write_folder(folder, {"a.txt": b"ours", "golden/deep/b.txt": b"ours"}, force=force)
+    assert not list(elsewhere.iterdir())
+    assert [path.name for path in folder.iterdir()] == ["golden"]
+    (tmp_path / "named").symlink_to("elsewhere")
+    write_folder(tmp_path / "named", {"golden/b.txt": b"ours"}, force=force)
+    assert (elsewhere / "golden" / "b.txt").read_bytes() == b"ours"
+
+
 def test_a_manifest_can_not_point_out_of_its_folder(tmp_path):
     folder = tmp_path / "bundle"
     folder.mkdir()

@@ -45,6 +45,24 @@ def tuned(path: Path, step: Mapping[str, Any], *later: str) -> Artifact:
 
 
 @pytest.mark.parametrize(
+    ("target", "wanted", "kinds", "why"),
+    [
+        (CPP, AUTO, [OPENVINO], "INFERENCE_PRECISION_HINT=f32"),
+        (CPP, BOTH, [OPENVINO, ORT], "the file is laid out for it"),
+        (CPP, ORT, [ORT], "as asked for, though the file is laid out for OpenVINO"),
+        (WEB, AUTO, [ORT], "there is no other here, but the file is laid out for OpenVINO"),
+    ],
+)
+def test_a_file_that_is_laid_out_for_openvino(
+    target: BundleTarget, wanted: BundleRuntime, kinds: list[BundleRuntime], why: str
+) -> None:
+    pytest.importorskip("openvino")
+    found = chosen(target, wanted, None, name="net.onnx", min_onnxruntime="1.14", for_openvino=True)
+    assert [runtime.kind for runtime in found.runtimes] == kinds
+    assert why in found.why
+
+
+@pytest.mark.parametrize(
     ("target", "wanted", "found", "kinds", "why"),
     [
         (CPP, AUTO, None, [ORT], "tune has not looked at this file"),

@@ -16,7 +16,7 @@ from resnet_deploy.cli.main import cli
 from resnet_deploy.errors import SpecError
 from resnet_deploy.quantization import static
 from resnet_deploy.quantization.calibrate import CalibrationCache
-from resnet_deploy.spec import FirstConv, InputContract, QuantSpec
+from resnet_deploy.spec import FirstConv, InputContract, QuantSpec, ResidualStream
 from resnet_deploy.spec.deploy import DeploySpec
 from tests.support.cli import run
 
@@ -59,6 +59,34 @@ def test_first_conv_is_in_the_card(tiny_export: Path, tmp_path: Path) -> None:
     card = load(out).card
     assert card is not None
     assert card.steps[-1].options["first_conv"] == "plain"
+
+
+def test_a_float_residual_stream_is_in_the_card(tiny_export: Path, tmp_path: Path) -> None:
+    assert parsed().residual_stream is ResidualStream.UINT8
+    given = ("--residual-stream", "float32")
+    assert parsed(*given).residual_stream is ResidualStream.FLOAT32
+    out = tmp_path / "float.int8.onnx"
+    done = quantize(tiny_export / "resnet8.onnx", *given, "--keep-slow", "-o", out)
+    assert done.exit_code == 0, done.output
+    card = load(out).card
+    assert card is not None
+    options = next(step.options for step in card.steps if step.name == "quantize")
+    assert (options["residual_stream"], options["runtime"]) == ("float32", "ort")
+
+
+def test_a_file_for_openvino_is_checked_and_timed_there(
+    tiny_export: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("openvino")
+    out = tmp_path / "openvino.int8.onnx"
+    given = ("--residual-stream", "float32", "--runtime", "openvino", "--keep-slow", "-o", out)
+    done = quantize(tiny_export / "resnet8.onnx", *given)
+    assert done.exit_code == 0, done.output
+    assert "int8 in OpenVINO: PASS" in done.output
+    assert "with OpenVINO" in done.output
+    picture = next(pictures(tmp_path / "pictures", 1).iterdir())
+    assert CliRunner().invoke(cli, ["predict", str(out), str(picture)]).exit_code == 0
+    assert "is laid out for OpenVINO" in caplog.text
 
 
 def test_workers() -> None:

@@ -72,6 +72,21 @@ def test_transparency_is_laid_on_white(tmp_path):
     assert _read(la, tmp_path / "la.png").tolist() == [[[127, 127, 127]]]
 
 
+def test_large_pictures_are_converted_in_strips(tmp_path, monkeypatch):
+    grey = np.arange(60_000, dtype=np.uint16).reshape(300, 200)
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    bands = np.random.default_rng(0).integers(0, 256, (300, 200, 4), np.uint8)
+    clear = Image.fromarray(bands)
+    whole = np.asarray(_read_grey(tmp_path)), np.asarray(to_rgb(clear))
+    monkeypatch.setattr("resnet_deploy.data.images._STRIP_PIXELS", 1001)
+    assert np.array_equal(np.asarray(_read_grey(tmp_path)), whole[0])
+    assert np.array_equal(np.asarray(to_rgb(clear)), whole[1])
+
+
+def _read_grey(folder: Path) -> Image.Image:
+    return read_image(folder / "grey.png")
+
+
 def test_transparent_palette_entry_is_laid_on_white(tmp_path):
     picture = Image.new("P", (2, 1))
     picture.putpalette([*RED, 0, 0, 0])

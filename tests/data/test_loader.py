@@ -9,7 +9,7 @@ from PIL import Image
 
 from resnet_deploy.data.arrays import ArrayDataset
 from resnet_deploy.data.folder import open_folder
-from resnet_deploy.data.loader import image_name, prepared_batches
+from resnet_deploy.data.loader import Batch, image_name, map_batches, prepared_batches
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.errors import DatasetError
 from tests.support.contracts import square
@@ -86,6 +86,70 @@ def test_closing_early_ends_the_threads():
     next(batches)
     batches.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+def first_values(batch: Batch) -> list[float]:
+    return [float(image[0, 0, 0]) for image in batch.inputs[0]]
+
+
+def test_mapped_batches_come_in_order_and_leave_out_what_is_broken(folder):
+    left_out: list[int] = []
+    found = list(
+        map_batches(
+            folder,
+            range(7),
+            [SPEC],
+            first_values,
+            batch_size=2,
+            workers=3,
+            leave_out=lambda index, error: left_out.append(index),
+        )
+    )
+    assert [mapped.indices for mapped in found] == [(0, 1), (4,), (6,)]
+    expected = [float(prepare(folder.image(index), SPEC)[0, 0, 0]) for index in (0, 1, 4, 6)]
+    assert [value for mapped in found for value in mapped.value] == expected
+    assert left_out == [2, 3, 5]
+    assert sum(mapped.spent.images for mapped in found) == 4
+    assert all(mapped.spent.decoding > 0 for mapped in found)
+
+
+def test_a_bad_image_stops_the_map_where_it_is(folder):
+    found = map_batches(folder, range(7), [SPEC], first_values, batch_size=2, workers=3)
+    assert next(found).indices == (0, 1)
+    with pytest.raises(DatasetError, match=r"a/2\.png"):
+        next(found)
+
+
+def test_batches_are_mapped_at_the_same_time_and_few_at_a_time():
+    dataset = ArrayDataset(name="many", images=np.zeros((50, 8, 8), np.uint8))
+    both = threading.Barrier(2, timeout=10)
+    begun: list[int] = []
+
+    def meet(batch: Batch) -> None:
+        begun.extend(batch.indices)
+        both.wait()
+
+    before = threading.active_count()
+    found = map_batches(dataset, range(50), [SPEC], meet, batch_size=5, workers=2)
+    next(found)
+    both.abort()
+    found.close()  # type: ignore[attr-defined]
+    assert len(begun) <= 20
+    assert threading.active_count() == before
+
+
+def test_an_error_of_the_work_is_raised_behind_what_went_well():
+    dataset = ArrayDataset(name="many", images=np.zeros((50, 8, 8), np.uint8))
+
+    def fail(batch: Batch) -> int:
+        if 10 in batch.indices:
+            raise DatasetError("ten")
+        return len(batch.indices)
+
+    found = map_batches(dataset, range(50), [SPEC], fail, batch_size=5, workers=2)
+    assert [next(found).value, next(found).value] == [5, 5]
+    with pytest.raises(DatasetError, match="ten"):
+        next(found)
 
 
 def test_names(folder):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def test_fingerprint_changes_with_content_only(tmp_path):
         ({"images": np.full((1, 2, 2), np.nan)}, "pixels from nan"),
         ({"images": np.full((1, 2, 2), 1e9)}, "pixels from"),
         ({"images": np.full((1, 2, 2), "a")}, "pixels are numbers"),
-        ({"images": np.full((1, 2, 2), None)}, "readable .*allow_pickle"),
+        ({"images": np.full((1, 2, 2), None)}, "readable .*Python objects"),
         ({"images": RGB, "labels": np.eye(5)}, "one class index per image"),
         ({"images": RGB, "labels": LABELS - 1}, "no class index"),
         ({"images": RGB, "labels": LABELS + 0.5}, "no class index"),
@@ -127,6 +128,47 @@ def test_malformed_archives(tmp_path):
         archive.writestr("images.npy", b"no array")
     with pytest.raises(DatasetError, match=r"data\.npz"):
         open_dataset(path)
+
+
+def _with_header(text: str) -> bytes:
+    header = text.encode("latin-1") + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(64)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '|u1', 'shape': (1,",
+        "{[]: 1}",
+        "{1: 2, 'a': 3}",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (True, 2, 2)}",
+        f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({10**30}, 2, 2)}}",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 2, 2)}",
+        "{'descr': ('|u1',), 'fortran_order': False, 'shape': (2, 2, 2)}",
+        "(" * 5000,
+    ],
+)
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+def test_headers_that_numpy_stumbles_over(tmp_path, suffix, header):
+    path = tmp_path / f"data{suffix}"
+    path.write_bytes(_with_header(header))
+    if suffix == ".npz":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("images.npy", _with_header(header))
+    with pytest.raises(DatasetError, match=rf"data\{suffix}") as caught:
+        open_dataset(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_archive_is_no_bomb(tmp_path, monkeypatch):
+    monkeypatch.setattr("resnet_deploy.data.npy._SMALL", 1 << 16)
+    path = tmp_path / "data.npz"
+    np.savez_compressed(path, images=np.zeros((200, 32, 32, 3), np.uint8))
+    with pytest.raises(DatasetError, match=r"data\.npz: 'images' unpacks to .* times its size"):
+        open_dataset(path)
+    noise = np.random.default_rng(0).integers(0, 256, (200, 32, 32, 3), np.uint8)
+    np.savez_compressed(path, images=noise)
+    assert len(open_dataset(path)) == 200
 
 
 def test_other_files_are_refused(tmp_path):

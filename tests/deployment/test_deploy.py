@@ -75,6 +75,7 @@ def test_a_checkpoint_with_calibration_images(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("traced_anew")
 def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
     first, second = (exported(tmp_path / name) for name in ("a", "b"))
     assert first.sha256 == second.sha256

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,16 @@ import pytest
 from resnet_deploy import api
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.deployment import making
-from resnet_deploy.deployment.mix import find_mix
+from resnet_deploy.deployment.mix import Mix, find_mix
 from resnet_deploy.errors import CheckFailed, UnsupportedGraphError
 from resnet_deploy.judge import judge, judged_again
 from resnet_deploy.progress import silent
 from resnet_deploy.quantization.kernels import resolve_target
 from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.results import Deployment, Verdict, from_dict, to_dict
-from resnet_deploy.runners.cpu import isa
+from resnet_deploy.runners.cpu import has_bfloat16, isa
 from resnet_deploy.spec import TargetIsa
+from tests.support.environment import HERE
 from tests.support.graphs import noise, parse
 from tests.support.terminal import printed
 
@@ -116,6 +118,29 @@ def test_all_in_int8_is_left_alone_where_it_gains(
     assert made.verdict.float_stages == ()
     assert made.inspection is not None
     assert made.inspection.float_ops == ()
+
+
+def test_bf16_is_measured_or_said_not_to_be_where_int8_brings_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocked(monkeypatch, 0.94, 0.94)
+    monkeypatch.setattr(making, "find_mix", lambda made, *_: Mix(made, ()))
+    source = foreign(tmp_path)
+    elsewhere = api.deploy(source, tmp_path / "a.onnx", environment=HERE)  # a CPU without bfloat16
+    assert elsewhere.verdict is not None
+    assert elsewhere.verdict.bf16 is not None
+    assert "bf16 would be the better deal: this CPU has no bfloat16" in elsewhere.verdict.text
+    assert "no bfloat16" in str(elsewhere.reason)
+    if not (has_bfloat16(isa()) and importlib.util.find_spec("openvino")):
+        pytest.skip("this machine has no bfloat16, or no OpenVINO")
+    here = api.deploy(source, tmp_path / "b.onnx")
+    assert here.verdict is not None
+    found = here.verdict.bf16
+    assert found is not None
+    assert found.unmeasured == ""
+    assert found.sqnr_db is not None
+    assert 20 < found.sqnr_db < 60
+    assert "deal: the fp32 file is" in here.verdict.text
 
 
 def test_a_stage_stays_float_where_all_in_int8_is_slow(

@@ -13,7 +13,12 @@ import pytest
 
 from resnet_deploy.errors import RunnerError, SpecError
 from resnet_deploy.runners import ort_openvino_runner
-from resnet_deploy.runners.openvino_runner import OpenVinoRunner, properties
+from resnet_deploy.runners.cpu import has_bfloat16, isa
+from resnet_deploy.runners.openvino_runner import (
+    OpenVinoBfloat16Runner,
+    OpenVinoRunner,
+    properties,
+)
 from resnet_deploy.runners.ort_openvino_runner import OrtOpenVinoRunner, openvino_devices
 from resnet_deploy.spec import Optimization, SessionSpec
 from tests.support.runner_graphs import cnn, random
@@ -50,6 +55,29 @@ def test_properties_reach_openvino(tmp_path: Path):
         assert model.get_property("PERF_COUNT") == "YES"
         assert model.get_property("INFERENCE_NUM_THREADS") == 1
         assert model.get_property("INFERENCE_PRECISION_HINT").get_type_name() == "f32"
+
+
+def test_bfloat16_is_asked_for_and_seen_in_the_answers(tmp_path: Path):
+    if not has_bfloat16(isa()):
+        pytest.skip("this CPU has no bfloat16")
+    path, images = cnn(tmp_path / "m.onnx"), random(4, 3, 8, 8)
+    with closing(OpenVinoRunner(path, SessionSpec(threads=1))) as runner:
+        exact = runner.infer(images)
+    with closing(OpenVinoBfloat16Runner(path, SessionSpec(threads=1))) as runner:
+        model = runner._request.get_compiled_model()
+        assert model.get_property("INFERENCE_PRECISION_HINT").get_type_name() == "bf16"
+        rounded = runner.infer(images)
+    error = np.abs(exact - rounded).max() / np.abs(exact).max()
+    assert 1e-5 < error < 5e-2
+
+
+def test_bfloat16_is_refused_where_it_would_be_float32(tmp_path: Path, monkeypatch):
+    path = cnn(tmp_path / "m.onnx")
+    with pytest.raises(SpecError, match="sets INFERENCE_PRECISION_HINT"):
+        OpenVinoBfloat16Runner(path, SessionSpec(options=(("INFERENCE_PRECISION_HINT", "f32"),)))
+    monkeypatch.setattr("resnet_deploy.runners.openvino_runner.isa", lambda: ("avx2",))
+    with pytest.raises(RunnerError, match="this CPU has no bfloat16"):
+        OpenVinoBfloat16Runner(path, SessionSpec(threads=1))
 
 
 def test_wrong_properties_are_refused_in_one_line(tmp_path: Path):

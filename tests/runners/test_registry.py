@@ -30,8 +30,17 @@ def test_each_runner_gets_the_options_it_has():
     options = (("session.dynamic_block_base", "4"), ("INFERENCE_PRECISION_HINT", "bf16"))
     assert options_for("ort", options) == options[:1]
     assert options_for("openvino", options) == options[1:]
+    assert options_for("openvino-bf16", (*options, ("NUM_STREAMS", "2"))) == (("NUM_STREAMS", "2"),)
     assert options_for("ort-openvino", options) == options
     assert options_for("torch-compile", options) == ()
+
+
+def test_bfloat16_needs_a_cpu_that_has_it(monkeypatch):
+    monkeypatch.setattr("resnet_deploy.runners.registry.isa", lambda: ("avx2", "avx512_vnni"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    (status,) = [found for found in runner_status() if found.name == "openvino-bf16"]
+    assert not status.installed
+    assert status.problem == "this CPU has no bfloat16 (avx512_bf16 or amx_bf16)"
 
 
 def test_a_missing_compiler_is_named(tmp_path: Path, monkeypatch):

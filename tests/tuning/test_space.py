@@ -1,3 +1,4 @@
+from resnet_deploy.runners.openvino_runner import IN_BFLOAT16
 from resnet_deploy.spec import FileOptions, FirstConv, InputFormat, Objective, TargetIsa
 from resnet_deploy.tuning.space import (
     files_elsewhere,
@@ -83,3 +84,22 @@ def test_throughput_shares_the_cores_among_processes() -> None:
     assert {setting.batch_size for setting in found} == {1, 4, 8}
     fixed = settings(Objective.THROUGHPUT, 2, (), fixed_batch=True)
     assert {setting.batch_size for setting in fixed} == {1}
+
+
+def test_bfloat16_is_tried_on_openvino_where_the_cpu_has_it() -> None:
+    def tried(runners: tuple[str, ...], *, bfloat16: bool) -> list[tuple[int, str]]:
+        found = settings(Objective.LATENCY, 2, runners, fixed_batch=False, bfloat16=bfloat16)
+        return [(one.threads, one.runner) for one in found if IN_BFLOAT16 in one.options]
+
+    assert tried(("openvino",), bfloat16=True) == [(2, "openvino"), (1, "openvino")]
+    assert tried(("openvino",), bfloat16=False) == tried((), bfloat16=True) == []
+
+
+def test_a_float16_file_is_made_of_floats_where_the_cpu_computes_in_it() -> None:
+    def names(own: InputFormat, *, half: bool) -> list[str]:
+        files = main_files(own, TargetIsa.PORTABLE, keep_input=False, half=half)
+        return [options.name for options in files if options.half]
+
+    assert names(InputFormat.FLOAT_NCHW, half=True) == ["fp16-float-nchw"]
+    assert names(InputFormat.FLOAT_NCHW, half=False) == []
+    assert names(InputFormat.UINT8_NCHW, half=True) == []

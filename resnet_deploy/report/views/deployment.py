@@ -31,7 +31,7 @@ def view(deployment: Deployment) -> Document:
         tiles=() if ranked is None else sensitivity.tiles(ranked),
         sections=(
             Section("Notes", (Notes(notices),)),
-            Section("What ONNX Runtime runs", _inspection(deployment)),
+            Section(f"What {_runtime(deployment)} runs", _inspection(deployment)),
             *(sensitivity.sections(ranked) if ranked is not None else ()),
             *((sensitivity.search_section(deployment.budget),) if deployment.budget else ()),
             *(
@@ -81,6 +81,11 @@ def _sentences(deployment: Deployment) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def _runtime(deployment: Deployment) -> str:
+    inspection = deployment.inspection
+    return "ONNX Runtime" if inspection is None else inspection.runtime
+
+
 def _inspection(deployment: Deployment) -> tuple[Notes, ...]:
     """Return whether all that should run in int8 does, and what does not."""
     inspection, allowed = deployment.inspection, deployment.allowed_float_ops
@@ -93,9 +98,9 @@ def _inspection(deployment: Deployment) -> tuple[Notes, ...]:
     suffix += f"; {intended} in float on purpose, as they are in every int8 net" if intended else ""
     if not found:
         counts = ", ".join(f"{count} {op}" for op, count in inspection.op_counts.items())
-        return (Notes((f"int8 in ONNX Runtime: {PASS}  {counts}{suffix}",)),)
+        return (Notes((f"int8 in {inspection.runtime}: {PASS}  {counts}{suffix}",)),)
     head = "in part," if allowed else FAIL
-    lines = [f"int8 in ONNX Runtime: {head}  {len(found)} operators in float{suffix}"]
+    lines = [f"int8 in {inspection.runtime}: {head}  {len(found)} operators in float{suffix}"]
     lines += [f"    {op.layer}: {op.op_type}, {op.reason}" for op in found[:_SHOWN_FLOAT_OPS]]
     hidden = len(found) - _SHOWN_FLOAT_OPS
     if hidden > 0:

@@ -142,17 +142,21 @@ def _fidelity(parity: dict[str, float]) -> list[str]:
     rest, lines = dict(parity), []
     if "fp32_relative" in rest:
         lines.append(f"fp32 parity: within {rest.pop('fp32_relative'):.3g} of the largest logit")
-    if "int8_sqnr_db" in rest and "int8_samples" in rest:
-        text = f"{rest.pop('int8_sqnr_db'):.1f} dB above the noise"
-        count = int(rest.pop("int8_samples"))
+    for kind in ("int8", "fp16"):
+        if f"{kind}_sqnr_db" not in rest or f"{kind}_samples" not in rest:
+            continue
+        text = f"{rest.pop(f'{kind}_sqnr_db'):.1f} dB above the noise"
+        count = int(rest.pop(f"{kind}_samples"))
         samples = f"{count:,} images"
-        if "int8_agreement" in rest:
-            share = rest.pop("int8_agreement")
+        if f"{kind}_agreement" in rest:
+            share = rest.pop(f"{kind}_agreement")
             samples = f"the class of fp32 on {share:.1%} of {samples}"
             least, most = share_interval(round(share * count), count)
             if least < LEAST_AGREEMENT <= most:
                 samples += ", too few to tell"
-        lines.append(f"int8 fidelity: {text}, {samples}")
+        if f"{kind}_relative" in rest:
+            samples += f", within {rest.pop(f'{kind}_relative'):.3g} of the largest logit"
+        lines.append(f"{kind} fidelity: {text}, {samples}")
     return [*lines, *(f"{name}: {value:.3g}" for name, value in rest.items())]
 
 

@@ -230,7 +230,11 @@ def _shipping(best: Trial, file: str) -> tuple[str, ...]:
         ]
         lines.append(f"with   SessionOptions: intra_op_num_threads = {threads}{''.join(entries)}")
     elif setting.runner == "openvino":
-        lines.append(f"with   OpenVINO: PERFORMANCE_HINT=LATENCY, INFERENCE_NUM_THREADS={threads}")
+        own = {"INFERENCE_PRECISION_HINT": "f32", **dict(setting.options)}
+        hints = ", ".join(f"{key}={value}" for key, value in own.items())
+        lines.append(
+            f"with   OpenVINO: PERFORMANCE_HINT=LATENCY, INFERENCE_NUM_THREADS={threads}, {hints}"
+        )
     return tuple(lines)
 
 

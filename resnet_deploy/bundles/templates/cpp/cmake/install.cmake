@@ -31,7 +31,7 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ DESTINATION include)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/golden DESTINATION ${share})
 foreach(file
 {% for network in networks %}
-    {{ network.file }}
+    {{ network.file | word }}
 {% endfor %}
     labels.txt manifest.json LICENSE THIRD_PARTY_LICENSES)
   if(EXISTS ${PROJECT_SOURCE_DIR}/${file})

@@ -4,8 +4,8 @@ plugins {
     id("com.android.library")
 }
 
-// The newest release that was tested; any from {{ min_onnxruntime }} on will do.
-val onnxruntimeVersion = "{{ max_onnxruntime }}"
+// The newest release that was tested; any from {{ min_onnxruntime | word }} on will do.
+val onnxruntimeVersion = "{{ max_onnxruntime | word }}"
 val onnxruntimeAar: Configuration by configurations.creating
 val unpackedAar = layout.buildDirectory.dir("onnxruntime-android")
 

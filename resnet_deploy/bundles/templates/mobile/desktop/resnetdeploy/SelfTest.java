@@ -66,7 +66,7 @@ final class SelfTest {
     private static final boolean BATCH_IS_FREE = {{ "false" if contract.batch else "true" }};
 
     /** Of each output every so manieth value is recorded. */
-    private static final int[] EVERY = { {{- outputs | map(attribute="every") | join(", ") -}} };
+    private static final int[] EVERY = { {{- outputs | map(attribute="every") | numbers -}} };
 
     private static final Case[] CASES = {
 {% for case in cases %}
@@ -78,9 +78,9 @@ final class SelfTest {
 {% for model in models %}
 {% for runtime in model.runtimes %}
 {% set row = loop.index0 %}
-        new Recording({{ model.file | js }}, {{ words[runtime.kind] | js }}, {{ model.tolerances[row] }}
+        new Recording({{ model.file | js }}, {{ words[runtime.kind] | js }}, {{ model.tolerances[row] | number }}
 {%- for case in cases %},
-                new Answer({{ model.scores_file(case, runtime) | js }}, {{ model.answers[row][loop.index0].top1 or 0 }}, {{ "true" if model.top1_is_decided(row, loop.index0) else "false" }})
+                new Answer({{ model.scores_file(case, runtime) | js }}, {{ (model.answers[row][loop.index0].top1 or 0) | number }}, {{ "true" if model.top1_is_decided(row, loop.index0) else "false" }})
 {%- endfor %}),
 {% endfor %}
 {% endfor %}

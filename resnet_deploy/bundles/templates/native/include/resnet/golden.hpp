@@ -24,17 +24,17 @@ inline constexpr Case cases[] = {
 {% endfor %}
 };
 
-inline constexpr std::size_t case_count = {{ cases | length }};
+inline constexpr std::size_t case_count = {{ cases | length | number }};
 
 /// For each of resnet::models and of resnet::runtimes one answer for each case. A file that does not
 /// run on a runtime has a negative tolerance, and answers of nothing.
-inline constexpr Answer answers[][{{ choices | length }}][case_count] = {
+inline constexpr Answer answers[][{{ choices | length | number }}][case_count] = {
 {% for model in models %}
     {
 {% for row in rows[loop.index0] %}
         {
 {% for answer in row.answers %}
-            Answer{ {{- answer.scores | c_string }}, {{ answer.top1 }}, {{ "true" if answer.is_decided else "false" }}},
+            Answer{ {{- answer.scores | c_string }}, {{ answer.top1 | number }}, {{ "true" if answer.is_decided else "false" }}},
 {% endfor %}
         },
 {% endfor %}

@@ -19,7 +19,7 @@ public final class AndroidPictures {
     /**
      * Opens the classifier of an app's assets.
      *
-     * @param model the name of the asset: {{ model_file }} or {{ ort_file }}
+     * @param model the name of the asset: {{ model_file | word }} or {{ ort_file | word }}
      * @throws IOException an asset is missing, damaged, or of another bundle
      */
     public static ResnetClassifier open(AssetManager assets, String model, Options options)

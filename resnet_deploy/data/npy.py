@@ -1,0 +1,116 @@
+"""Arrays in numpy's ``.npy`` format, alone or in an ``.npz`` archive, bounded before they are read.
+
+Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnet_deploy.errors import DatasetError, one_line
+
+_SUFFIX = ".npy"
+
+_SMALL = 1 << 30
+_LARGEST_RATIO = 100
+"""Pictures shrink to a half or a tenth, masks to a fiftieth: what unpacks to more than a gigabyte
+and a hundred times its size is a bomb."""
+
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+"""Version 3.0 is for names of fields in other alphabets, which no array of numbers has."""
+
+
+class NpzFile:
+    """The arrays of an ``.npz`` archive by name; each is read when it is asked for.
+
+    Raises:
+        DatasetError: the archive, or the array that is asked for, is damaged or a bomb.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except Exception as error:  # zipfile raises whatever struct, zlib and the codecs do
+            raise _damaged(path, error) from error
+        self._members = {
+            info.filename.removesuffix(_SUFFIX): info
+            for info in self._archive.infolist()
+            if info.filename.endswith(_SUFFIX)
+        }
+
+    def __enter__(self) -> NpzFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._archive.close()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the arrays, in the order of the archive."""
+        return tuple(self._members)
+
+    def first(self, names: tuple[str, ...]) -> NDArray[Any] | None:
+        """Return the first array of ``names`` there is, or None."""
+        name = next((name for name in names if name in self._members), None)
+        if name is None:
+            return None
+        info = self._members[name]
+        if info.file_size > max(_SMALL, _LARGEST_RATIO * info.compress_size):
+            raise DatasetError(
+                f"{self._path}: {name!r} unpacks to {info.file_size >> 30} GB, "
+                f"{info.file_size // max(1, info.compress_size)} times its size: no pictures do"
+            )
+        try:
+            with self._archive.open(info) as stream:
+                return _read(stream, info.file_size)
+        except Exception as error:  # numpy's parser of the header raises what Python's does
+            raise _damaged(self._path, error) from error
+
+
+def read_npy(path: Path) -> NDArray[Any]:
+    """Return the array in ``path``.
+
+    Raises:
+        DatasetError: it is no ``.npy`` file of numbers or texts, or damaged.
+    """
+    try:
+        with path.open("rb") as stream:
+            return _read(stream, path.stat().st_size)
+    except Exception as error:  # as above
+        raise _damaged(path, error) from error
+
+
+def _read(stream: IO[bytes], size: int) -> NDArray[Any]:
+    """Return the array in ``stream``, of ``size`` bytes; its header says how much is allocated."""
+    version = np.lib.format.read_magic(stream)
+    if version not in _HEADERS:
+        raise ValueError(f"version {version[0]}.{version[1]} of the format is not read here")
+    shape, _, dtype = _HEADERS[version](stream)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    claimed = dtype.itemsize * math.prod(int(length) for length in shape)
+    if min(shape, default=0) < 0 or claimed > size:
+        raise ValueError(f"it claims {claimed} bytes of values in {size}")
+    stream.seek(0)
+    array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+    return array
+
+
+def _damaged(path: Path, error: Exception) -> DatasetError:
+    if isinstance(error, MemoryError):
+        return DatasetError(f"{path} can't be unpacked: there is not enough memory")
+    if isinstance(error, OSError) and error.strerror:
+        return DatasetError(f"cannot read {path}: {error.strerror}")
+    kind = path.suffix or _SUFFIX
+    how = "plain arrays with numpy.savez" if kind == ".npz" else "a plain array with numpy.save"
+    return DatasetError(f"{path} is no readable {kind} file ({one_line(error)}): save {how}")
