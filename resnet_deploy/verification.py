@@ -102,7 +102,8 @@ def compare(
         warn_on_onnxruntime(artifact)
     tolerance = tolerance or default_tolerance(artifact, len(images), meaningful=meaningful)
     plan = _plan(artifact, len(images))
-    right = Expected(artifact, right_outputs(artifact, reference, images), data)
+    expected = right_outputs(artifact.preprocess, reference, images)
+    right = Expected(artifact, expected, data)
     cases = []
     turns = [("ort", *turn) for turn in _turns(plan)]
     if elsewhere:  # last: its figures are those of the file
@@ -230,7 +231,7 @@ def compare_layers(
         RunnerError: the two have no layer in common.
     """
     layers = layers_of(read_model(artifact.plain))
-    expected = reference.layer_values(_converted(images, artifact, reference), layers)
+    expected = reference.layer_values(_converted(images, artifact.preprocess, reference), layers)
     common = [layer for layer in layers if layer.name in expected]
     if not common:
         raise RunnerError(
@@ -247,18 +248,19 @@ def compare_layers(
     )
 
 
-def right_outputs(artifact: Artifact, reference: Reference, images: Array) -> tuple[Array, ...]:
-    """Return every output that ``reference`` gives for ``images``, prepared for ``artifact``.
+def right_outputs(
+    prepared: InputContract, reference: Reference, images: Array
+) -> tuple[Array, ...]:
+    """Return every output that ``reference`` gives for ``images``, ``prepared`` for a file.
 
     The batches are always the same, so that a reference that remembers is asked once.
     """
-    return _batched(reference.outputs, _converted(images, artifact, reference), BATCH_SIZES[-1])
+    return _batched(reference.outputs, _converted(images, prepared, reference), BATCH_SIZES[-1])
 
 
-def _converted(images: Array, artifact: Artifact, reference: Reference) -> Array:
-    """Return ``images``, prepared for ``artifact``, as ``reference`` takes them."""
-    own = artifact.preprocess
-    return convert(images, own, replace(own, format=reference.format))
+def _converted(images: Array, prepared: InputContract, reference: Reference) -> Array:
+    """Return ``images``, ``prepared`` for a file, as ``reference`` takes them."""
+    return convert(images, prepared, replace(prepared, format=reference.format))
 
 
 def _tolerance_of_case(tolerance: Tolerance, samples: int, all_samples: int) -> Tolerance:

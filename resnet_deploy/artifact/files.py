@@ -30,8 +30,10 @@ def check_folder(out: Path) -> None:
     """Refuse an output folder that can't be made, before the work and not after it.
 
     Raises:
-        ArtifactError: ``out``, or what is above it, is a file.
+        ArtifactError: ``out``, or what is above it, is a file, or a link that leads nowhere.
     """
+    if out.is_symlink() and not out.exists():
+        raise ArtifactError(f"-o {out}: it is a link that leads nowhere: name another folder")
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise ArtifactError(f"-o {out}: {existing} is a file, not a folder: name another folder")
@@ -54,21 +56,24 @@ def check_within(folder: Path, names: Iterable[str]) -> None:
             )
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, lasting: bool = True) -> None:
     """Write ``data`` under a temporary name and move it into place.
 
-    A run that is killed, or a full disk, leaves what was at ``path`` before.
+    A run that is killed, or a full disk, leaves what was at ``path`` before. What is not
+    ``lasting`` need not be on the disk when this returns: a scratch file is of no use after a power
+    cut.
 
     Raises:
         ArtifactError: the folder or the file can't be written.
     """
-    write_together({path: data})
+    write_together({path: data}, lasting=lasting)
 
 
-def write_together(contents: Mapping[Path, bytes | Path]) -> None:
+def write_together(contents: Mapping[Path, bytes | Path], *, lasting: bool = True) -> None:
     """Write several files; none is moved into place before all are on disk.
 
     ``contents`` is what a file holds, or the file that it becomes a copy of: those may be large.
+    ``lasting`` is that of :func:`write_atomically`.
 
     Raises:
         ArtifactError: a folder or a file can't be written. All are as they were before, unless
@@ -84,7 +89,7 @@ def write_together(contents: Mapping[Path, bytes | Path]) -> None:
                 )
                 os.close(handle)
                 staged[path] = Path(name)
-                _fill(staged[path], data, path)
+                _fill(staged[path], data, path, lasting=lasting)
             except OSError as error:
                 raise ArtifactError(_cannot_write(path, error)) from error
         for path, temporary in staged.items():
@@ -97,7 +102,7 @@ def write_together(contents: Mapping[Path, bytes | Path]) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _fill(temporary: Path, data: bytes | Path, path: Path) -> None:
+def _fill(temporary: Path, data: bytes | Path, path: Path, *, lasting: bool) -> None:
     """Write ``data`` with the permissions of ``path``, or those that a new file gets here."""
     with temporary.open("wb") as stream:
         if isinstance(data, bytes):
@@ -106,7 +111,8 @@ def _fill(temporary: Path, data: bytes | Path, path: Path) -> None:
             with data.open("rb") as source:
                 shutil.copyfileobj(source, stream, _CHUNK_BYTES)
         stream.flush()
-        os.fsync(stream.fileno())
+        if lasting:
+            os.fsync(stream.fileno())
     temporary.chmod(path.stat().st_mode & 0o777 if path.is_file() else 0o666 & ~_umask())
 
 

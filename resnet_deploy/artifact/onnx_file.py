@@ -122,12 +122,16 @@ def save(model: onnx.ModelProto, path: Path, card: Card) -> Artifact:
     Raises:
         ArtifactError: the file can't be written, or the model exceeds protobuf's 2 GB.
     """
+    return _stamped(copy.deepcopy(model), path, card, lasting=True)
+
+
+def _stamped(model: onnx.ModelProto, path: Path, card: Card, *, lasting: bool) -> Artifact:
+    """Give ``model`` the ``card`` and write it; ``lasting`` is that of ``write_atomically``."""
     card = replace(card, min_onnxruntime=min_onnxruntime(model))
-    stamped = copy.deepcopy(model)
-    forget_stored(stamped)
-    onnx.helper.set_model_props(stamped, {**metadata_of(stamped), CARD_KEY: card.to_json()})
-    write_atomically(path, _serialized(stamped, path))
-    return replace(describe(stamped, path), stored=weights_type(stamped))
+    forget_stored(model)
+    onnx.helper.set_model_props(model, {**metadata_of(model), CARD_KEY: card.to_json()})
+    write_atomically(path, _serialized(model, path), lasting=lasting)
+    return replace(describe(model, path), stored=weights_type(model))
 
 
 def make(model: onnx.ModelProto, card: Card, name: str) -> Artifact:
@@ -136,13 +140,18 @@ def make(model: onnx.ModelProto, card: Card, name: str) -> Artifact:
     Raises:
         ArtifactError: there is no room for it, or the model exceeds protobuf's 2 GB.
     """
+    return _in_scratch(copy.deepcopy(model), card, name)
+
+
+def _in_scratch(model: onnx.ModelProto, card: Card, name: str) -> Artifact:
     scratch = Scratch()
-    return replace(save(model, scratch.folder / name, card), scratch=scratch)
+    made = _stamped(model, scratch.folder / name, card, lasting=False)
+    return replace(made, scratch=scratch)
 
 
 def with_card(artifact: Artifact, card: Card) -> Artifact:
     """Return the same network with another card, not saved yet."""
-    return make(parse_model(artifact.plain), card, artifact.path.name)
+    return _in_scratch(parse_model(artifact.plain), card, artifact.path.name)
 
 
 def write(artifact: Artifact, path: Path, *, force: bool = False) -> Artifact:

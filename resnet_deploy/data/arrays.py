@@ -71,7 +71,7 @@ class ArrayDataset:
             if array is not None:
                 digest.update(f"{array.shape}{array.dtype}".encode())
                 digest.update(np.ascontiguousarray(array).data)
-        digest.update("\n".join(self.classes).encode())
+        digest.update("\n".join(self.classes).encode(errors="surrogatepass"))
         return digest.hexdigest()
 
 

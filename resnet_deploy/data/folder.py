@@ -73,7 +73,9 @@ class ImageFolder:
         """Return the SHA-256 of all names, sizes and labels from a file; images are not read."""
         digest = hashlib.sha256()
         for file in self.files:
-            digest.update(f"{file}\0{(self.root / file).stat().st_size}\n".encode())
+            digest.update(
+                f"{file}\0{(self.root / file).stat().st_size}\n".encode(errors="surrogateescape")
+            )
         if self.labels_file is not None:
             digest.update(f"{self.classes}\0{self.labels}".encode())
         return digest.hexdigest()

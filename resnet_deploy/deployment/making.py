@@ -21,6 +21,7 @@ from resnet_deploy.deployment.mix import Mix, find_mix
 from resnet_deploy.deployment.plan import SYNTHETIC_NOTICE, Plan
 from resnet_deploy.isa.instruction_sets import ISAS, is_native
 from resnet_deploy.judge import faster, judge, judge_bf16, judged_again
+from resnet_deploy.processes.beside import beside
 from resnet_deploy.progress import Progress
 from resnet_deploy.quantization.quantized import Calibrated, Quantized, calibrate
 from resnet_deploy.quantization.stages import Stage
@@ -30,6 +31,7 @@ from resnet_deploy.results.verdict import RANDOM_WEIGHTS, SYNTHETIC
 from resnet_deploy.spec import ResidualStream
 from resnet_deploy.summarize import summarize_artifact
 from resnet_deploy.verification import (
+    BATCH_SIZES,
     VerificationImages,
     compare,
     right_outputs,
@@ -90,13 +92,30 @@ def make_fp32(plan: Plan, progress: Progress) -> Made:
     from resnet_deploy.exporter import export_network
 
     name = plan.paths["fp32"].stem
-    artifact = export_network(plan.source, plan.spec.export, name=name, progress=progress)
+    with beside(lambda told: _ask_ahead(plan, told)):
+        artifact = export_network(plan.source, plan.spec.export, name=name, progress=progress)
     if plan.heard is not None and plan.heard.report is not None:
         artifact = with_card(artifact, _heard(artifact, plan))
     assert artifact.card is not None, "an exported file has a card"
     folding = [step for step in artifact.card.steps if step.name == "fold_batchnorm"]
     reasons = [reason for step in folding[:1] for reason in step.options["not_folded"]]
     return Made(artifact=artifact, notices=tuple(f"not folded: {reason}" for reason in reasons))
+
+
+def _ask_ahead(plan: Plan, progress: Progress) -> None:
+    """Let the reference answer already what the fp32 file will be compared with.
+
+    The exporter keeps one core busy, and imports much before it traces the module. What goes wrong
+    here is told when the answers are asked for.
+    """
+    if not plan.spec.verify:
+        return
+    prepared = plan.images.preprocess
+    images = verification_images(None, prepared, seed=plan.spec.quant.seed).images
+    size = BATCH_SIZES[-1]
+    for start in range(0, len(images), size):
+        progress("asking the reference", start, len(images))
+        right_outputs(prepared, plan.reference, images[start : start + size])
 
 
 def prove_fp32(fp32: Made, plan: Plan, progress: Progress) -> Made:
@@ -180,14 +199,14 @@ def make_int8(fp32: Artifact, begun: Begun, plan: Plan, progress: Progress) -> M
     calibrated = replace(begun.calibrated, fp32=fp32)
 
     def within(budget: BudgetReport) -> Quantized:
-        return calibrated.quantized(budget.float_layers, name=path.name, facts=budget.facts)
+        return calibrated.within(budget, name=path.name)
 
     def keep(budget: BudgetReport) -> None:
         best = within(budget)
         if spec.allow_float_ops or best.inspection.passed:
             write_atomically(path, best.artifact.path.read_bytes())
 
-    ranking, budget = layers.find(calibrated.net, keep)
+    ranking, budget = layers.find(calibrated, keep)
     made = calibrated.quantized(name=path.name) if budget is None else within(budget)
     parity = _compared(made.artifact, plan, plan.calibration, progress)
     artifact, verdict = made.artifact, None
@@ -265,7 +284,7 @@ def _in_bf16(fp32: Artifact, plan: Plan) -> Bf16Figures:
     return judge_bf16(
         fp32,
         found.images,
-        right_outputs(fp32, plan.reference, found.images),
+        right_outputs(fp32.preprocess, plan.reference, found.images),
         data=found.data,
         environment=plan.environment,
         threads=plan.spec.threads,

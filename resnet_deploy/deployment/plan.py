@@ -163,6 +163,7 @@ def _plan_of_file(
     name = f"{source.path.stem}.{kind}.onnx"
     out = source.path.with_name(name) if spec.out is None else spec.out
     out = out if out.suffix == ".onnx" else out / name
+    check_folder(out.parent)
     if out.resolve() == source.path.resolve():
         raise SpecError(f"{out} is the file to be quantized: choose another name with -o")
     check_replaceable(out, force=spec.force)

@@ -66,7 +66,8 @@ def fold_batchnorm(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     convolution before it gains a bias. The second value names every BatchNorm that is left,
     with the reason, such as ``layer1.0.bn1: its convolution feeds 2 consumers``.
     """
-    folded = copy.deepcopy(module).eval()
+    with ONE_AT_A_TIME:  # a module may keep what it computes
+        folded = copy.deepcopy(module).eval()
     pairs, left = pair_batchnorms(folded)
     for name, convolution in pairs.items():
         _fold_into(folded.get_submodule(convolution), folded.get_submodule(name))

