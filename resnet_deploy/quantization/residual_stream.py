@@ -7,7 +7,7 @@ reads the stream reads ``f_c x_c``, and its weights take the factor out. A layer
 added to the stream has ``f_c`` in its weights and bias, and a Mul behind it takes it out. The
 factors make all channels span the same, so one u8 scale fits them all.
 
-Two tensors get even more levels, see :mod:`resnet_deploy.quantization.channel_factors`.
+Two tensors get even more levels, see :mod:`resnet_deploy.quantization.border_factors`.
 
 In ONNX Runtime these are Mul operators, because its QuantizeLinear with a scale per channel is 80
 times as slow as with one scale where the channels come last. OpenVINO merges them into its own
@@ -35,14 +35,18 @@ from resnet_deploy.graph.layers import (
 )
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantization.channel_factors import (
+from resnet_deploy.quantization.border_factors import (
     finer,
     halves,
     multiply,
     scale,
     takes_two_parts,
 )
-from resnet_deploy.quantization.equalize import ChannelRanges, channel_ranges
+from resnet_deploy.quantization.channel_statistics import (
+    ChannelRanges,
+    Observed,
+    channel_ranges,
+)
 from resnet_deploy.quantization.plan import WEIGHTED, Plan, make_plan
 from resnet_deploy.quantization.scale_groups import with_inputs_times, with_outputs_times
 
@@ -221,10 +225,10 @@ def with_channel_factors(
     copy.CopyFrom(prepared)
     model = ir.from_proto(copy)
     found = _borders(model, make_plan(model))
-    names = [str(border.value.name) for border in found]
-    if not names:
+    tensors = {border.value: Observed.of(border.value) for border in found}
+    if not tensors:
         return prepared
-    seen = channel_ranges(prepared, names, batches, images, threads, progress)
+    seen = channel_ranges(prepared, list(tensors.values()), batches, images, threads, progress)
     for border in found:
         _give_factors(model.graph, border, seen[str(border.value.name)])
     return ir.to_proto(model)
