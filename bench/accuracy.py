@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -35,12 +36,19 @@ from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.evaluation import score
 from resnet_deploy.quantization import ranges, static, weights
+from resnet_deploy.quantization.equalize import Equalized
 from resnet_deploy.report.views.evaluation import difference
 from resnet_deploy.results import to_dict
 from resnet_deploy.runners.cpu import environment
-from resnet_deploy.spec import CalibrationMethod, Effort, QuantSpec, TargetIsa
+from resnet_deploy.spec import CalibrationMethod, Effort, QuantSpec
 
 RESULT = Path(__file__).parent / "results" / "accuracy.json"
+
+PICTURES = (
+    *("--channel-order", "rgb", "--range", "0,1"),
+    *("--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"),
+)
+"""How the checkpoints' pictures were prepared. What is only assumed never becomes exact pixels."""
 
 NNCF = """
 import sys, numpy as np, nncf, onnx
@@ -67,11 +75,15 @@ class Maker:
         pixels: bool = False,
         means: bool = False,
         effort: Effort = Effort.FAST,
-        target: TargetIsa = TargetIsa.PORTABLE,
+        allow_overflow: bool = False,
         adaround: bool = False,
         equalized: bool = False,
+        sums: bool = False,
     ) -> onnx.ModelProto:
-        """Return the int8 graph; ``clipping`` None is the engine's own weight."""
+        """Return the int8 graph; ``clipping`` None is the engine's own weight.
+
+        ``sums``: ranges in front of an Add are those of least error behind its ReLU.
+        """
         with ExitStack() as stack:
             if clipping is not None:
                 stack.enter_context(mock.patch.object(ranges, "_CLIPPED", clipping))
@@ -79,11 +91,13 @@ class Maker:
                 stack.enter_context(mock.patch.object(static, "layer_moments", _nothing))
             if adaround:
                 stack.enter_context(mock.patch.object(weights, "Compensation", AdaRound))
-            if equalized:
-                stack.enter_context(mock.patch.object(static, "is_worth_it", return_value=True))
+            if not equalized:
+                stack.enter_context(mock.patch.object(static, "equalize", _as_it_is))
+            if not sums:
+                stack.enter_context(mock.patch.object(static, "relu_terms", return_value=[]))
             return static.quantize_static(
                 read_model(self.fp32),
-                QuantSpec(calibration_method=method, effort=effort, target_isa=target),
+                QuantSpec(calibration_method=method, effort=effort, allow_overflow=allow_overflow),
                 self.images,
                 images=len(self.images),
                 preprocess=self.images.preprocess if pixels else None,
@@ -124,6 +138,10 @@ class Maker:
             return onnx.load(str(target))
 
 
+def _as_it_is(prepared: onnx.ModelProto, *_: object, **__: object) -> Equalized:
+    return Equalized(prepared, {})
+
+
 def _nothing(*_: object, **__: object) -> Iterator[Any]:
     return iter(())
 
@@ -148,28 +166,34 @@ def subjects(nncf: Path | None) -> dict[str, Callable[[Maker], onnx.ModelProto]]
         "minmax + bias and weight scales": lambda m: m.ours(minmax, means=True),
         "minmax + weights rounded together": lambda m: m.ours(minmax, effort=Effort.BEST),
         "minmax + equalisation": lambda m: m.ours(minmax, equalized=True),
-        "fast: ranges + pixels + bias": lambda m: m.ours(pixels=True, means=True),
-        "best: fast + rounded together": lambda m: m.ours(pixels=True, effort=Effort.BEST),
-        "best for x86-avx2": lambda m: m.ours(
-            pixels=True, effort=Effort.BEST, target=TargetIsa.X86_AVX2
+        "fast, not equalised": lambda m: m.ours(pixels=True, means=True, sums=True),
+        "fast": lambda m: m.ours(pixels=True, means=True, equalized=True, sums=True),
+        "best, ranges of sums alone": lambda m: m.ours(pixels=True, effort=Effort.BEST, sums=True),
+        "best, equalised alone": lambda m: m.ours(pixels=True, effort=Effort.BEST, equalized=True),
+        "best, neither": lambda m: m.ours(pixels=True, effort=Effort.BEST),
+        "best": lambda m: m.ours(pixels=True, effort=Effort.BEST, equalized=True, sums=True),
+        "best, overflow allowed": lambda m: m.ours(
+            pixels=True, effort=Effort.BEST, allow_overflow=True, equalized=True, sums=True
         ),
         "best, rounded by AdaRound": lambda m: m.ours(
-            pixels=True, effort=Effort.BEST, adaround=True
+            pixels=True, effort=Effort.BEST, adaround=True, equalized=True, sums=True
         ),
-        "best + equalisation": lambda m: m.ours(pixels=True, effort=Effort.BEST, equalized=True),
     }
 
 
-def measure(checkpoint: Path, train: Path, test: Path, nncf: Path | None) -> list[dict[str, Any]]:
-    """Return one row per int8 file of ``checkpoint``."""
+def measure(
+    checkpoint: Path, train: Path, test: Path, nncf: Path | None, only: str
+) -> list[dict[str, Any]]:
+    """Return one row per int8 file of ``checkpoint`` whose name matches the glob ``only``."""
     rows = []
     data = open_dataset(test)
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["export", "--weights", str(checkpoint), "--no-int8", "-q", "-o", folder]
-        cli.main(arguments, standalone_mode=False)
+        cli.main([*arguments, *PICTURES], standalone_mode=False)
         fp32 = next(Path(folder).glob("*.onnx"))
         images = calibration_images(train, input_preprocess(load(fp32)))
-        for name, make in subjects(nncf).items():
+        chosen = {n: make for n, make in subjects(nncf).items() if fnmatchcase(n, only)}
+        for name, make in chosen.items():
             start = time.perf_counter()
             model = make(Maker(fp32, images))
             seconds = time.perf_counter() - start
@@ -204,10 +228,11 @@ def main() -> None:
     parser.add_argument("--train", required=True, type=Path)
     parser.add_argument("--test", required=True, type=Path)
     parser.add_argument("--nncf", type=Path, help="a Python interpreter that has NNCF")
+    parser.add_argument("--only", default="*", help="a glob of the int8 files to make")
     given = parser.parse_args()
     rows = []
     for checkpoint in given.checkpoints:
-        rows += measure(checkpoint, given.train, given.test, given.nncf)
+        rows += measure(checkpoint, given.train, given.test, given.nncf, given.only)
     table = Table(title="int8 against fp32, 512 calibration images, all test images")
     for heading in ("model", "int8 file", "SQNR", "same top-1", "top-1", "p", "seconds"):
         table.add_column(heading)

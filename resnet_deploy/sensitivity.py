@@ -79,18 +79,25 @@ class MixedPrecision(AbstractContextManager["MixedPrecision"]):
     def __exit__(self, *exception: object) -> None:
         self._int8.close()
 
-    def measure(self, layers: tuple[str, ...], baseline: Fp32Baseline) -> MixedTrial:
+    def measure(
+        self,
+        layers: tuple[str, ...],
+        baseline: Fp32Baseline,
+        *,
+        stream: QuantizedNet | None = None,
+    ) -> MixedTrial:
         """Return how close to ``baseline`` and how fast the file with ``layers`` in float is.
 
-        They are some of :attr:`layers`; their residual sums stay in float with them.
+        They are some of :attr:`layers`; their residual sums stay in float with them. ``stream`` is
+        the net with its residual stream in float, where it is to be.
 
         Raises:
             RunnerError: ONNX Runtime refuses the file.
         """
-        if not layers:
+        if not layers and stream is None:
             return MixedTrial(float_layers=(), fidelity=baseline.fidelity(self._int8))
         modules = tuple(dict.fromkeys(name for layer in layers for name in self.layers[layer]))
-        with closing(self._open("mixed.onnx", modules)) as mixed:
+        with closing(self._open("mixed.onnx", modules, stream)) as mixed:
             fidelity = baseline.fidelity(mixed)
             images = baseline.first(self.batch_size)
             watches = [Stopwatch(runner, images, self.batch_size) for runner in (self._int8, mixed)]
@@ -98,11 +105,18 @@ class MixedPrecision(AbstractContextManager["MixedPrecision"]):
                 watches, rounds=_ROUNDS, seconds=_TIMED_SECONDS, most_runs=_MOST_RUNS
             )
         times = PairedTimes(int8_ns=int8_ns, mixed_ns=mixed_ns)
-        return MixedTrial(float_layers=modules, fidelity=fidelity, times=times)
+        return MixedTrial(
+            float_layers=modules,
+            fidelity=fidelity,
+            times=times,
+            float_stream=stream is not None,
+        )
 
-    def _open(self, name: str, float_layers: tuple[str, ...]) -> Runner:
+    def _open(
+        self, name: str, float_layers: tuple[str, ...], stream: QuantizedNet | None = None
+    ) -> Runner:
         path = self._folder / name
-        graph = self._net.write(excluding(self._exclude, float_layers))
+        graph = (stream or self._net).write(excluding(self._exclude, float_layers))
         path.write_bytes(graph.SerializeToString())
         return open_runner(self._runtime.value, path, quiet_session(self.threads))
 

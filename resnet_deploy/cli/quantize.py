@@ -61,10 +61,10 @@ def command(source: Path, **words: Any) -> None:
     nothing is written and the exit code is 1 ("keep fp32"). With --precision fp16 the file is
     float16 instead, MODEL.fp16.onnx, compared in the same way.
 
-    With --max-drop or --min-agreement: layers stay float, those first that remove most noise from
-    the logits for the time they cost, until the budget holds on all images of --data (without it:
-    on other images of --calibration). The best file so far is always in place; the exit code is 1
-    when the budget was missed.
+    With --max-drop or --min-agreement: the residual stream stays float if int8 alone does not hold
+    the budget, then layers, those first that remove most noise from the logits for the time they
+    cost, until it holds on all images of --data (without it: on other images of --calibration). The
+    best file so far is always in place; the exit code is 1 when the budget was missed.
     """
     if asked_for_report() and not words["sensitivity"]:
         raise SpecError("--report shows the ranking of the layers: add --sensitivity")

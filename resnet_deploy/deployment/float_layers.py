@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from resnet_deploy.data.datasets import Data
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.fp32_baseline import Fp32Baseline, all_images
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantization.quantized import Calibrated
 from resnet_deploy.quantization.static import QuantizedNet
-from resnet_deploy.results import BudgetReport, SensitivityReport
+from resnet_deploy.results import BudgetReport, LayerSensitivity, MixedTrial, SensitivityReport
+from resnet_deploy.results.sensitivity import gain_per_ms
 from resnet_deploy.sensitivity import PROBE_IMAGES, MixedPrecision, rank_layers, unseen_images
 from resnet_deploy.spec import Budget
 from resnet_deploy.spec.deploy import DeploySpec
@@ -67,12 +69,12 @@ class FloatLayers:
             self._whole = self._baseline(len(self._images))
 
     def find(
-        self, net: QuantizedNet, keep: Callable[[BudgetReport], None]
+        self, calibrated: Calibrated, keep: Callable[[BudgetReport], None]
     ) -> tuple[SensitivityReport | None, BudgetReport | None]:
         """Return the ranking and the search, as far as they were asked for or needed.
 
         Args:
-            net: the quantized network.
+            calibrated: the quantized network.
             keep: called with the search so far whenever its best file has changed.
         """
         spec, exclude = self._spec, self._spec.quant.exclude
@@ -82,7 +84,11 @@ class FloatLayers:
         with (
             tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder,
             MixedPrecision(
-                net, exclude, Path(folder), threads=spec.threads, runtime=spec.quant.runtime
+                calibrated.net,
+                exclude,
+                Path(folder),
+                threads=spec.threads,
+                runtime=spec.quant.runtime,
             ) as files,
         ):
 
@@ -95,7 +101,15 @@ class FloatLayers:
                 rank()
             kept = None
             if (budget := spec.budget) is not None and (whole := self._whole) is not None:
-                kept = keep_budget(budget, files, whole, rank, keep, progress=self._progress)
+                kept = keep_budget(
+                    budget,
+                    files,
+                    whole,
+                    rank,
+                    keep,
+                    float_stream=lambda: _net(calibrated.float_stream),
+                    progress=self._progress,
+                )
         return (found[0] if found else None), kept
 
     def _rank(self, files: MixedPrecision) -> SensitivityReport:
@@ -128,6 +142,10 @@ def _check(budget: Budget, images: CalibrationImages, *, labelled: bool) -> None
         )
 
 
+def _net(calibrated: Calibrated | None) -> QuantizedNet | None:
+    return None if calibrated is None else calibrated.net
+
+
 def keep_budget(
     budget: Budget,
     files: MixedPrecision,
@@ -135,14 +153,17 @@ def keep_budget(
     rank: Callable[[], SensitivityReport],
     keep: Callable[[BudgetReport], None],
     *,
+    float_stream: Callable[[], QuantizedNet | None] = lambda: None,
     progress: Progress = silent,
 ) -> BudgetReport:
-    """Return the search for the layers that have to stay float to hold ``budget``.
+    """Return the search for what has to stay float to hold ``budget``.
 
-    Layers are added to those in float in the order of their rank, and all of the file is measured
-    again after each one, until the budget holds; one int8 layer always stays. Then every layer that
-    turns out not to be needed goes back to int8: where two layers share a bad range, the first
-    float one of them helps only with the second.
+    First the residual stream, with all layers in int8. If that is not enough it stays so if it
+    removes more noise per millisecond than any layer, and layers are added to it. They are added in
+    the order of their rank, and all of the file is measured again after each one, until the budget
+    holds; one int8 layer always stays. Then every layer that turns out not to be needed goes back
+    to int8: where two layers share a bad range, the first float one of them helps only with the
+    second.
 
     Args:
         budget: what has to hold.
@@ -150,6 +171,8 @@ def keep_budget(
         baseline: how close they are to the fp32 file.
         rank: called when all int8 is not enough; says which layers to try in which order.
         keep: called with the report so far whenever its best file has changed.
+        float_stream: called when all int8 is not enough; gives the net with its residual stream in
+            float, or None where there is no such thing.
         progress: called after every file.
 
     Raises:
@@ -157,9 +180,12 @@ def keep_budget(
     """
     report = BudgetReport(max_drop=budget.max_drop, min_agreement=budget.min_agreement, trials=())
 
+    stream: QuantizedNet | None = None
+
     def holds(float_layers: tuple[str, ...]) -> bool:
         nonlocal report
-        trial = files.measure(float_layers, baseline)
+        also = {} if stream is None else {"stream": stream}
+        trial = files.measure(float_layers, baseline, **also)
         report = replace(report, trials=(*report.trials, trial))
         if report.best is trial:
             keep(report)
@@ -167,7 +193,14 @@ def keep_budget(
 
     if holds(()):
         return report
-    order = [layer.name for layer in rank().layers][: len(files.layers) - 1]
+    progress("trying the residual stream in float", 0, 1)
+    stream = float_stream()
+    if stream is not None and holds(()):
+        return report
+    ranked = rank().layers
+    if stream is not None and not _is_better(report.trials[1], report.trials[0], ranked):
+        stream = None
+    order = [layer.name for layer in ranked][: len(files.layers) - 1]
     chosen: tuple[str, ...] = ()
     for number, name in enumerate(order):
         progress("trying float layers", number, len(order))
@@ -182,3 +215,10 @@ def keep_budget(
         if holds(fewer):
             chosen = fewer
     return report
+
+
+def _is_better(stream: MixedTrial, int8: MixedTrial, ranked: Sequence[LayerSensitivity]) -> bool:
+    """Whether the float ``stream`` gives more for its time than any of the ``ranked`` layers."""
+    assert stream.times is not None, "what has float parts is timed"
+    gain = gain_per_ms(int8.fidelity, stream.fidelity, stream.times)
+    return all(gain >= layer.gain_per_ms for layer in ranked)

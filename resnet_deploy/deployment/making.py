@@ -199,14 +199,14 @@ def make_int8(fp32: Artifact, begun: Begun, plan: Plan, progress: Progress) -> M
     calibrated = replace(begun.calibrated, fp32=fp32)
 
     def within(budget: BudgetReport) -> Quantized:
-        return calibrated.quantized(budget.float_layers, name=path.name, facts=budget.facts)
+        return calibrated.within(budget, name=path.name)
 
     def keep(budget: BudgetReport) -> None:
         best = within(budget)
         if spec.allow_float_ops or best.inspection.passed:
             write_atomically(path, best.artifact.path.read_bytes())
 
-    ranking, budget = layers.find(calibrated.net, keep)
+    ranking, budget = layers.find(calibrated, keep)
     made = calibrated.quantized(name=path.name) if budget is None else within(budget)
     parity = _compared(made.artifact, plan, plan.calibration, progress)
     artifact, verdict = made.artifact, None
@@ -389,8 +389,8 @@ def _int8_notices(
         notices.append(SYNTHETIC_NOTICE)
     if amx:
         notices.append(
-            "the int8 kernels are those for CPUs with AMX; other CPUs with VNNI or ARM's dot "
-            "product give the same answers, but faster from a file made with --target-isa portable"
+            "the int8 kernels are those for CPUs with AMX; other CPUs are faster with a file made "
+            "with --target-isa portable, whose answers are the same"
         )
     return tuple(notices)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.graph.channel_factors import marked_factors
 from resnet_deploy.graph.constants import constant, optional_input
 from resnet_deploy.graph.module_names import module_of
 
@@ -31,6 +32,8 @@ STREAM = "residual stream"
 WRITES_FLOAT_KEY = "resnet_deploy.writes_float"
 """Marks int8 convolutions whose result is not rounded: the float stream takes it."""
 
+_LAST_CODE = 255
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -39,7 +42,10 @@ class Layer:
     ``name`` is the torch module (``layer3.0.conv2``; the block, ``layer3.0``, for its sum).
     ``activated``: the tensor is behind the layer's ReLU, which ends at ``ceiling`` if it is a
     ReLU6. In an int8 graph ``observed`` is the u8 tensor to look at, with its ``scale`` and
-    ``zero_point``; in fp32 it is ``tensor`` itself.
+    ``zero_point``; in fp32 it is ``tensor`` itself. ``factors`` ``(C,)`` are what its channels are
+    multiplied by, as :mod:`resnet_deploy.graph.channel_factors` says; None: by nothing.
+    ``summed``: in int8 it is a term of a sum with a ReLU behind it, and its range may leave out
+    what makes no difference there.
     """
 
     name: str
@@ -49,13 +55,39 @@ class Layer:
     ceiling: float | None = None
     scale: float = 1.0
     zero_point: int = 0
+    factors: Array | None = field(default=None, compare=False)
+    summed: bool = False
 
     def value(self, observed: Mapping[str, Array]) -> Array:
-        """Return the layer's result in float32 from the tensors that were observed."""
+        """Return the layer's result in float32 from the tensors that were observed.
+
+        Factors of channels are taken out.
+        """
         found = observed[self.observed]
-        if self.observed == self.tensor:
-            return found
-        return ((found.astype(np.float32) - self.zero_point) * self.scale).astype(np.float32)
+        if self.observed != self.tensor:
+            found = _float32((found.astype(np.float32) - self.zero_point) * self.scale)
+        return found if self.factors is None else _float32(found / self._factors_of(found))
+
+    def within_range(self, values: Array) -> Array:
+        """Return ``values`` of the same layer in fp32, clipped as int8 means to clip them.
+
+        What an error in the range does shows in the sum.
+        """
+        if not self.summed:
+            return values
+        own = self._factors_of(values)
+        low, high = (self.scale * (end - self.zero_point) / own for end in (0, _LAST_CODE))
+        return _float32(np.clip(values, low, high))
+
+    def _factors_of(self, values: Array) -> Array:
+        """Return the factors in the shape of ``values``; 1 where they are of another tensor."""
+        if self.factors is None or values.ndim <= 1 or values.shape[1] != len(self.factors):
+            return np.ones(())
+        return self.factors.reshape(-1, *(1,) * (values.ndim - 2))
+
+
+def _float32(values: Array) -> Array:
+    return np.asarray(values, np.float32)
 
 
 UNSCALED_KEY = "resnet_deploy.unscaled"
@@ -100,7 +132,8 @@ def layers_of(model: onnx.ModelProto) -> tuple[Layer, ...]:
         name = module_of(node)
         if name in layers:
             name = str(node.name or output.name)
-        layers[name] = _layer(name, output, activated=activated)
+        plain = _layer(name, output, activated=activated)
+        layers[name] = replace(plain, factors=marked_factors(node))
     return tuple(layers.values())
 
 
@@ -115,8 +148,30 @@ def _layer(name: str, output: ir.Value, *, activated: bool) -> Layer:
         scale, zero_point = constant(quantize.inputs[1]), constant(quantize.inputs[2])
         if scale is not None and zero_point is not None and scale.ndim == 0:
             observed = str(quantize.outputs[0].name)
-            return replace(plain, observed=observed, scale=float(scale), zero_point=int(zero_point))
+            return replace(
+                plain,
+                observed=observed,
+                scale=float(scale),
+                zero_point=int(zero_point),
+                summed=_is_summed(quantize.outputs[0]),
+            )
     return plain
+
+
+def _is_summed(codes: ir.Value) -> bool:
+    """Whether ``codes`` are read by nothing but a sum with a ReLU behind it."""
+    for _ in range(2):  # DequantizeLinear, Add
+        uses = list(codes.uses())
+        if len(uses) != 1:
+            return False
+        node = uses[0].node
+        codes = node.outputs[0]
+    return node.op_type == "Add" and absorbed_output(node) is not codes
+
+
+def result_of(node: ir.Node) -> ir.Value:
+    """Return the tensor that holds the result of the layer ``node``, in its usual shape."""
+    return _usual_shape(absorbed_output(node))
 
 
 def _usual_shape(output: ir.Value) -> ir.Value:

@@ -6,10 +6,13 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import onnx
+import onnx_ir as ir
 
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.quantization.plan import WEIGHTED
 from resnet_deploy.quantization.prepare import cleaned, layers_by_name, planned, prepare
+from resnet_deploy.quantization.rescale import exponents_of, rescale
+from resnet_deploy.quantization.scale_groups import scale_groups
 from resnet_deploy.quantization.stages import Stage, stages_of
 from resnet_deploy.quantization.static import QuantizedNet
 from resnet_deploy.spec import FirstConv, InputContract
@@ -37,18 +40,15 @@ def with_float(
         UnsupportedGraphError: the int8 parameters do not fit what is left.
     """
     prepared = prepare(model, preprocess, first_conv, in_float)
-    changed: list[str] = []
-    if net.equalized:
-        now, unscaled = (
-            layers_by_name(prepared),
-            layers_by_name(prepare(model, preprocess, first_conv)),
-        )
-        changed = [name for name in net.equalized if now.get(name) != unscaled.get(name)]
-    if not changed:
-        _take_parameters(prepared, net.prepared, net.equalized)
+    if net.exponents:
+        graph = ir.from_proto(prepared)
+        groups = scale_groups(graph)
+        # What stays float has factors as well, or those that it shares with int8 would be wrong.
+        rescale(graph, groups, exponents_of(groups, net.exponents))
+        prepared = ir.to_proto(graph)
     were, now = layers_by_name(net.prepared), layers_by_name(prepared)
     _, plan = planned(prepared)
-    changed += [str(value.name) for value in plan.ranged if value.name not in net.parameters]
+    changed = [str(value.name) for value in plan.ranged if value.name not in net.parameters]
     weighted = [str(node.name) for node in plan.nodes if node.op_type in WEIGHTED]
     changed += [name for name in weighted if now.get(name) != were.get(name)]
     if changed:
@@ -56,26 +56,3 @@ def with_float(
             f"{min(changed)} is another one when a part of the net stays in float"
         )
     return replace(net, prepared=prepared)
-
-
-def _take_parameters(
-    model: onnx.ModelProto, source: onnx.ModelProto, layers: Collection[str]
-) -> None:
-    """Give ``layers`` of ``model`` the weights and biases that they have in ``source``, in place.
-
-    Factors of channels stand on both sides of a tensor, so a layer that stays float needs its own.
-    """
-    arrays = {tensor.name: tensor for tensor in source.graph.initializer}
-    own = {tensor.name: tensor for tensor in model.graph.initializer}
-    given = {node.name: node.input[1:3] for node in source.graph.node if node.name in layers}
-    for node in model.graph.node:
-        for index, name in enumerate(given.get(node.name, ()), start=1):
-            if name in own:
-                own[name].CopyFrom(arrays[name])
-            else:
-                own[name] = model.graph.initializer.add()
-                own[name].CopyFrom(arrays[name])
-            if index < len(node.input):
-                node.input[index] = name
-            else:
-                node.input.append(name)

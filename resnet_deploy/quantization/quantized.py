@@ -6,6 +6,7 @@ import glob
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,19 @@ from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import make
 from resnet_deploy.data.calibration import CalibrationImages
-from resnet_deploy.errors import UnsupportedGraphError
+from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantization.count_saturation import sums_can_overflow
 from resnet_deploy.quantization.float_stages import fp32_stages, with_float
 from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.quantization.inspection_openvino import inspect_openvino
 from resnet_deploy.quantization.kernels import uses_matrix_product
 from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.quantization.static import QuantizedNet, quantize_static
-from resnet_deploy.results import Inspection
+from resnet_deploy.results import BudgetReport, Inspection
 from resnet_deploy.runners.openvino_runner import import_openvino
-from resnet_deploy.spec import QuantSpec, ResidualStream, Runtime
+from resnet_deploy.spec import Overflow, QuantSpec, ResidualStream, Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +53,10 @@ NOTHING_KNOWN = Known()
 
 @dataclass(frozen=True, kw_only=True)
 class Calibrated:
-    """The int8 parameters of every layer of ``fp32``, and where their ranges come from."""
+    """The int8 parameters of every layer of ``fp32``, and where their ranges come from.
+
+    ``threads`` are those of the calibration.
+    """
 
     fp32: Artifact
     net: QuantizedNet
@@ -59,6 +64,32 @@ class Calibrated:
     images: CalibrationImages
     known: Known
     data_free: bool
+    threads: int = 0
+
+    @cached_property
+    def float_stream(self) -> Calibrated | None:
+        """The same with the residual stream in float, or None where there is no such thing.
+
+        The stream may be float already, its ranges may be trained, or the net has no sums.
+        """
+        spec = self.spec
+        if spec.residual_stream is ResidualStream.FLOAT32 or self.known.trained:
+            return None
+        spec = replace(spec, residual_stream=ResidualStream.FLOAT32)
+        try:
+            return calibrate(self.fp32, self.images, spec, known=self.known, threads=self.threads)
+        except (SpecError, UnsupportedGraphError) as error:
+            logger.info("the residual stream can't be float: %s", error)
+            return None
+
+    def within(self, budget: BudgetReport, *, name: str | None = None) -> Quantized:
+        """Return the int8 file that ``budget`` found; arguments and errors as of :meth:`quantized`.
+
+        The residual stream is float in it if it is so there.
+        """
+        made = self.float_stream if budget.float_stream else self
+        assert made is not None, "it was measured with it"
+        return made.quantized(budget.float_layers, name=name, facts=budget.facts)
 
     def quantized(
         self,
@@ -86,14 +117,13 @@ class Calibrated:
             "method": spec.calibration_method.value,
             "effort": spec.effort.value,
             "target_isa": spec.target_isa.value,
+            "allow_overflow": spec.allow_overflow,
             "first_conv": spec.first_conv.value,
             **_stream_facts(spec),
             "exclude": list(spec.exclude),
             **self._data(),
             **(facts or {}),
         }
-        card = self.fp32.card.remade().with_step("quantize", step)
-        card = replace(card, accuracy=self.known.accuracy)
         net = self.net
         if in_float := {node for stage in stages for node in stage.nodes}:
             net = with_float(
@@ -104,6 +134,10 @@ class Calibrated:
                 first_conv=spec.first_conv,
             )
         graph = net.write(exclude)
+        overflow = Overflow.POSSIBLE if sums_can_overflow(graph) else Overflow.NEVER
+        step |= {"overflow": overflow.value, "guarantee": overflow.guarantee}
+        card = self.fp32.card.remade().with_step("quantize", step)
+        card = replace(card, accuracy=self.known.accuracy)
         artifact = make(graph, card, name or f"{self.fp32.path.stem}.int8.onnx")
         return Quantized(
             artifact=artifact,
@@ -219,6 +253,7 @@ def calibrate(
             images=images,
             known=known,
             data_free=statistics is not None,
+            threads=threads,
         )
 
     if known.statistics and not known.trained:

@@ -78,22 +78,28 @@ class QuantizationParameters:
 
 
 def choose_range(
-    histogram: Histogram, method: CalibrationMethod, response: Response | None = None
+    histogram: Histogram,
+    method: CalibrationMethod,
+    response: Response | None = None,
+    inactive: Histogram | None = None,
 ) -> Range:
     """Return the range that ``method`` picks from what was counted.
 
-    Least error is that of the ``response`` to the tensor, where there is one.
+    Least error is that of the ``response`` to the tensor, where there is one. ``inactive`` has the
+    lowest ends that change nothing (:mod:`resnet_deploy.quantization.relu_sums`); they are not
+    rounded.
 
     Raises:
         DatasetError: nothing was counted.
     """
     if histogram.low > histogram.high:
         raise DatasetError("no calibration image was run: give at least one")
-    extremes = Range(min(histogram.low, 0.0), max(histogram.high, 0.0))
+    low = min(histogram.low, 0.0 if inactive is None else inactive.low)
+    extremes = Range(min(low, 0.0), max(histogram.high, 0.0))
     if extremes.low == extremes.high:
         return extremes
     if method is CalibrationMethod.MSE:
-        return _least_error(histogram, extremes, response)
+        return _least_error(histogram, extremes, response, inactive)
     return _METHODS[method](histogram, extremes)
 
 
@@ -108,7 +114,12 @@ def _percentile(histogram: Histogram, extremes: Range) -> Range:
     return Range(max(extremes.low, min(low, 0.0)), min(extremes.high, max(high, 0.0)))
 
 
-def _least_error(histogram: Histogram, extremes: Range, response: Response | None) -> Range:
+def _least_error(
+    histogram: Histogram,
+    extremes: Range,
+    response: Response | None,
+    inactive: Histogram | None = None,
+) -> Range:
     """Return the range of least mean squared error, clipping weighted, found end by end.
 
     Inside, the error is uniform over a step: variance step^2 / 12, times the squared slope of the
@@ -125,7 +136,13 @@ def _least_error(histogram: Histogram, extremes: Range, response: Response | Non
         if response is not None:
             clipped = response.value(np.clip(centers, low, high)) - response.value(centers)
         squares = np.where(outside > 0, _CLIPPED * clipped**2, slope * step**2 / 12)
-        return float((histogram.counts * squares).sum())
+        return float((histogram.counts * squares).sum()) + raised(low)
+
+    def raised(low: float) -> float:
+        if inactive is None:
+            return 0.0
+        squares = np.maximum(low - inactive.centers, 0) ** 2
+        return _CLIPPED * float((inactive.counts * squares).sum())
 
     high = _best_end(extremes.high, lambda end: error(extremes.low, end))
     low = _best_end(extremes.low, lambda end: error(end, high))

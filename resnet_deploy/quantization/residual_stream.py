@@ -39,7 +39,11 @@ from resnet_deploy.graph.layers import (
 from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.progress import Progress, silent
-from resnet_deploy.quantization.equalize import ChannelRanges, channel_ranges
+from resnet_deploy.quantization.channel_statistics import (
+    ChannelRanges,
+    Observed,
+    channel_ranges,
+)
 from resnet_deploy.quantization.plan import WEIGHTED, Plan, make_plan
 from resnet_deploy.quantization.scale_groups import with_inputs_times, with_outputs_times
 from resnet_deploy.quantization.weights import weight_of
@@ -211,10 +215,10 @@ def with_channel_factors(
     copy.CopyFrom(prepared)
     model = ir.from_proto(copy)
     found = _borders(model, make_plan(model))
-    names = [str(border.value.name) for border in found]
-    if not names:
+    tensors = {border.value: Observed.of(border.value) for border in found}
+    if not tensors:
         return prepared
-    seen = channel_ranges(prepared, names, batches, images, threads, progress)
+    seen = channel_ranges(prepared, list(tensors.values()), batches, images, threads, progress)
     for border in found:
         factors = _factors(seen[str(border.value.name)])
         for node in border.readers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import onnx
 import onnx_ir as ir
@@ -17,14 +17,16 @@ from resnet_deploy.passes.clean import clean
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantization.calibrate import CalibrationCache, observe
 from resnet_deploy.quantization.data_free import expected_histograms, expected_moments
-from resnet_deploy.quantization.equalize import equalize, is_worth_it
+from resnet_deploy.quantization.equalize import equalize
 from resnet_deploy.quantization.exact_sums import align_sums
 from resnet_deploy.quantization.histogram import Histogram
 from resnet_deploy.quantization.moments import layer_moments
 from resnet_deploy.quantization.plan import Plan
-from resnet_deploy.quantization.prepare import layers_by_name, planned, prepare
+from resnet_deploy.quantization.prepare import planned, prepare
 from resnet_deploy.quantization.qdq import write_qdq
 from resnet_deploy.quantization.ranges import QuantizationParameters, Range, choose_range
+from resnet_deploy.quantization.relu_sums import ReluTerm, extended, relu_terms
+from resnet_deploy.quantization.rescale import Exponents
 from resnet_deploy.quantization.residual_stream import with_channel_factors
 from resnet_deploy.quantization.responses import responses
 from resnet_deploy.quantization.weights import (
@@ -34,7 +36,13 @@ from resnet_deploy.quantization.weights import (
 )
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
 from resnet_deploy.runners.cpu import default_threads
-from resnet_deploy.spec import Effort, InputContract, QuantSpec, ResidualStream, TargetIsa
+from resnet_deploy.spec import (
+    CalibrationMethod,
+    Effort,
+    InputContract,
+    QuantSpec,
+    ResidualStream,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +55,14 @@ class QuantizedNet:
     """A network with the int8 parameters of all its layers; any of them can stay in float.
 
     ``prepared`` is the fp32 graph rewritten for int8. ``parameters`` are the scales and zero points
-    of activations by tensor, ``weights`` go by node. ``equalized`` are the layers with factors of
-    channels in their weights.
+    of activations by tensor, ``weights`` go by node. ``exponents`` are those of the factors that
+    channels have, by tensor.
     """
 
     prepared: onnx.ModelProto
     parameters: Mapping[str, QuantizationParameters]
     weights: Mapping[str, QuantizedWeights]
-    equalized: frozenset[str] = frozenset()
+    exponents: Mapping[str, Exponents] = field(default_factory=dict)
 
     def write(self, exclude: tuple[str, ...] = ()) -> onnx.ModelProto:
         """Return the int8 graph in QDQ form, with the layers that match ``exclude`` in float.
@@ -125,12 +133,10 @@ def quantize_static(
     planned(prepared, spec.exclude)  # a wrong glob is named before the work
     if trained is not None:
         return _as_trained(prepared, spec, trained)
-    equalized: frozenset[str] = frozenset()
-    if statistics is None and is_worth_it(prepared):
-        before = layers_by_name(prepared)
-        prepared = equalize(prepared, batches, images=images, threads=threads, progress=progress)
-        after = layers_by_name(prepared)
-        equalized = frozenset(name for name, layer in before.items() if after[name] != layer)
+    exponents: Mapping[str, Exponents] = {}
+    if statistics is None:
+        found = equalize(prepared, batches, images=images, threads=threads, progress=progress)
+        prepared, exponents = found.model, found.exponents
     if spec.residual_stream is ResidualStream.FLOAT32 and statistics is None:
         prepared = with_channel_factors(
             prepared, batches, images=images, threads=threads, progress=progress
@@ -138,12 +144,18 @@ def quantize_static(
     histograms = _histograms(prepared, spec, batches, images, statistics, threads, progress)
     graph, plan = planned(prepared)
     gated = responses(plan)
-    parameters = {
-        name: QuantizationParameters.of(
-            choose_range(histogram, spec.calibration_method, gated.get(name))
-        )
-        for name, histogram in histograms.items()
-    }
+    terms = {term.value: term for term in relu_terms(plan)}
+    parameters = {}
+    for value in plan.ranged:
+        name = str(value.name)
+        counted = histograms.get(name)
+        inactive = None
+        if counted is None and name in terms:
+            counted = histograms[terms[name].active]
+            inactive = histograms[terms[name].inactive]
+        if counted is not None:
+            chosen = choose_range(counted, spec.calibration_method, gated.get(name), inactive)
+            parameters[name] = QuantizationParameters.of(chosen)
     for value in plan.ranged:
         if (pixels := _pixel_range(value)) is not None:
             parameters[str(value.name)] = QuantizationParameters.of(pixels)
@@ -162,8 +174,16 @@ def quantize_static(
     else:
         moments = expected_moments(graph, plan, statistics, inputs)
     at_once = 1 if spec.effort is Effort.BEST else threads or default_threads()
-    weights = quantize_layers(graph, plan, parameters, spec.target_isa, moments, threads=at_once)
-    return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights, equalized)
+    weights = quantize_layers(
+        graph,
+        plan,
+        parameters,
+        spec.target_isa,
+        moments,
+        allow_overflow=spec.allow_overflow,
+        threads=at_once,
+    )
+    return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights, exponents)
 
 
 def _as_trained(
@@ -184,7 +204,14 @@ def _as_trained(
                 "output; export what was trained, or add --no-int8"
             )
         parameters[name] = QuantizationParameters.of(known or Range(*trained[name]))
-    weights = quantize_layers(graph, plan, parameters, spec.target_isa)
+    weights = quantize_layers(
+        graph,
+        plan,
+        parameters,
+        spec.target_isa,
+        allow_overflow=spec.allow_overflow,
+        trained=True,
+    )
     return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights)
 
 
@@ -194,11 +221,6 @@ def check_as_trained(spec: QuantSpec) -> None:
     Raises:
         SpecError: ``spec`` asks for other weights than were trained.
     """
-    if spec.target_isa is TargetIsa.X86_AVX2:
-        raise SpecError(
-            "int8 for x86-avx2 has other weights than quantization-aware training gave: use "
-            "--target-isa portable"
-        )
     if spec.residual_stream is not ResidualStream.UINT8:
         raise SpecError(
             "--residual-stream float32 has other scales than quantization-aware training computed "
@@ -235,20 +257,27 @@ def _histograms(
         for value in plan.ranged
         if str(value.name) not in found and _pixel_range(value) is None
     ]
+    terms: dict[str, ReluTerm] = {}
+    if statistics is None and spec.calibration_method is CalibrationMethod.MSE:
+        terms = {term.value: term for term in relu_terms(plan)}
+    names = [name for name in names if name not in terms]
+    names += [name for term in terms.values() for name in (term.active, term.inactive)]
     del graph, plan
     gc.collect()  # graphs are full of cycles, and each has the weights
     if not names:
         return found
-    return found | observe(
-        prepared,
-        names,
-        batches,
-        images=images,
-        threads=threads,
-        workers=spec.workers,
-        cache=CalibrationCache(folder=spec.calibration_cache) if spec.calibration_cache else None,
-        progress=progress,
-    )
+    cache = CalibrationCache(folder=spec.calibration_cache) if spec.calibration_cache else None
+    with extended(prepared, [node for term in terms.values() for node in term.nodes()]):
+        return found | observe(
+            prepared,
+            names,
+            batches,
+            images=images,
+            threads=threads,
+            workers=spec.workers,
+            cache=cache,
+            progress=progress,
+        )
 
 
 def _pixel_range(value: ir.Value) -> Range | None:

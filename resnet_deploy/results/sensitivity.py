@@ -88,6 +88,23 @@ class PairedTimes:
         return tuple(b / a for a, b in zip(self.int8_ns, self.mixed_ns, strict=True))
 
 
+def noise_removed(before: Fidelity, after: Fidelity) -> float:
+    """Return the share of the noise in the logits that is gone; below zero there is more of it."""
+    if before.noise_power == 0:
+        return 0.0
+    return 1 - after.noise_power / before.noise_power
+
+
+def gain_per_ms(before: Fidelity, after: Fidelity, times: PairedTimes) -> float:
+    """Return the share of the noise removed per millisecond lost.
+
+    What is lost is taken from the upper end of the interval, and is at least 0.5 % of a run: what
+    can't be told on a busy machine must not pass for free.
+    """
+    slowdown = max(times.interval[1] - 1, RESOLUTION)
+    return noise_removed(before, after) / (slowdown * times.int8_ms)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LayerSensitivity:
     """What stays to gain, and is lost, when one more layer stays in float.
@@ -126,19 +143,12 @@ class LayerSensitivity:
     @property
     def noise_removed(self) -> float:
         """Share of the noise in the logits that is gone; below zero there is more of it."""
-        if self.int8.noise_power == 0:
-            return 0.0
-        return 1 - self.mixed.noise_power / self.int8.noise_power
+        return noise_removed(self.int8, self.mixed)
 
     @property
     def gain_per_ms(self) -> float:
-        """Share of the noise removed per millisecond lost.
-
-        What is lost is taken from the upper end of the interval, and is at least 0.5 % of a run:
-        a layer whose cost can't be told on a busy machine must not pass for free.
-        """
-        slowdown = max(self.times.interval[1] - 1, RESOLUTION)
-        return self.noise_removed / (slowdown * self.times.int8_ms)
+        """Share of the noise removed per millisecond lost; see :func:`gain_per_ms`."""
+        return gain_per_ms(self.int8, self.mixed, self.times)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,12 +181,13 @@ class SensitivityReport(Result):
 class MixedTrial:
     """A file with ``float_layers`` in float: how close it is to fp32, and what they cost.
 
-    ``times`` is None when there are none.
+    ``float_stream``: so is the residual stream. ``times`` is None when all is int8.
     """
 
     float_layers: tuple[str, ...]
     fidelity: Fidelity
     times: PairedTimes | None = None
+    float_stream: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +197,7 @@ class BudgetReport:
     ``max_drop`` is in points of top-1, ``min_agreement`` a share; None is not asked for.
     """
 
-    DERIVED = ("held", "float_layers")
+    DERIVED = ("held", "float_layers", "float_stream")
 
     max_drop: float | None
     min_agreement: float | None
@@ -194,8 +205,11 @@ class BudgetReport:
 
     @property
     def best(self) -> MixedTrial:
-        """The trial that misses the budget least; of equals, the one with fewest float layers."""
-        return min(self.trials, key=lambda trial: (self.missed(trial), len(trial.float_layers)))
+        """The trial that misses the budget least; of equals, the one with least in float."""
+        return min(
+            self.trials,
+            key=lambda trial: (self.missed(trial), len(trial.float_layers), trial.float_stream),
+        )
 
     @property
     def held(self) -> bool:
@@ -206,6 +220,11 @@ class BudgetReport:
     def float_layers(self) -> tuple[str, ...]:
         """The layers that the best trial has in float."""
         return self.best.float_layers
+
+    @property
+    def float_stream(self) -> bool:
+        """Whether the best trial has the residual stream in float."""
+        return self.best.float_stream
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec.budget import Budget
 from resnet_deploy.spec.input_words import InputFormat
-from resnet_deploy.spec.quant import CalibrationMethod, Effort, FirstConv, TargetIsa
+from resnet_deploy.spec.quant import (
+    CalibrationMethod,
+    Effort,
+    FirstConv,
+    ResidualStream,
+    Runtime,
+    TargetIsa,
+)
 
 
 class Objective(str, enum.Enum):
@@ -62,7 +69,8 @@ class FileOptions:
     """How a file is made from the fp32 one. Without ``int8`` only ``input`` says anything.
 
     With ``half`` it is a float16 file, and no int8 one.
-    ``float_layers`` are torch modules that stay in float.
+    ``float_layers`` are torch modules that stay in float; ``runtime`` is what a float
+    ``residual_stream`` is laid out for.
     """
 
     input: InputFormat
@@ -71,6 +79,8 @@ class FileOptions:
     effort: Effort = Effort.FAST
     target_isa: TargetIsa = TargetIsa.PORTABLE
     first_conv: FirstConv = FirstConv.AUTO
+    residual_stream: ResidualStream = ResidualStream.UINT8
+    runtime: Runtime = Runtime.ORT
     float_layers: tuple[str, ...] = ()
     half: bool = False
 
@@ -81,6 +91,8 @@ class FileOptions:
             return f"{'fp16' if self.half else 'fp32'}-{self.input.value}"
         mixed = f"-{len(self.float_layers)}float" if self.float_layers else ""
         plain = "-plain" if self.first_conv is FirstConv.PLAIN else ""
+        if self.residual_stream is ResidualStream.FLOAT32:
+            plain += "-stream" if self.runtime is Runtime.ORT else f"-stream-{self.runtime.value}"
         return (
             f"int8-{self.method.value}-{self.effort.value}-{self.target_isa.value}-"
             f"{self.input.value}{plain}{mixed}"

@@ -18,7 +18,7 @@ from resnet_deploy.errors import RunnerError
 from resnet_deploy.progress import Progress
 from resnet_deploy.quantization.quantized import Calibrated, calibrate, excluding
 from resnet_deploy.results import Environment
-from resnet_deploy.spec import FileOptions, QuantSpec, TuneSpec
+from resnet_deploy.spec import FileOptions, QuantSpec, ResidualStream, TuneSpec
 from resnet_deploy.spec.deploy import DeploySpec
 from resnet_deploy.tuning.store import Store
 
@@ -59,7 +59,9 @@ class CandidateFiles:
         return path
 
     def mixed(self, options: FileOptions) -> tuple[FileOptions, Path]:
-        """Return ``options`` with as many float layers as the budget needs, and its file.
+        """Return ``options`` with as much in float as the budget needs, and its file.
+
+        That is the residual stream first, then layers.
 
         Raises:
             RunnerError: all layers in float don't keep it either, or the search found none.
@@ -71,11 +73,13 @@ class CandidateFiles:
         layers = FloatLayers(
             calibrated.fp32, calibrated.images, wanted, data=self.data, progress=self.progress
         )
-        _, budget = layers.find(calibrated.net, lambda _: None)
-        if budget is None or not budget.float_layers:
-            raise RunnerError("no layer in float brought the accuracy back")
+        _, budget = layers.find(calibrated, lambda _: None)
+        if budget is None or not (budget.float_layers or budget.float_stream):
+            raise RunnerError("nothing in float brought the accuracy back")
         found = replace(options, float_layers=budget.float_layers)
-        made = calibrated.quantized(budget.float_layers, facts=budget.facts)
+        if budget.float_stream:
+            found = replace(found, residual_stream=ResidualStream.FLOAT32)
+        made = calibrated.within(budget)
         return found, write(made.artifact, self.store.file(found.name)).path
 
     def _made(self, options: FileOptions) -> Artifact:
@@ -100,6 +104,8 @@ class CandidateFiles:
             effort=options.effort,
             target_isa=options.target_isa,
             first_conv=options.first_conv,
+            residual_stream=options.residual_stream,
+            runtime=options.runtime,
             exclude=excluding((), options.float_layers),
             samples=self.samples,
             seed=self.spec.seed,

@@ -13,7 +13,9 @@ from resnet_deploy.spec import (
     FirstConv,
     InputFormat,
     Objective,
+    ResidualStream,
     RunOptions,
+    Runtime,
     TargetIsa,
 )
 
@@ -67,8 +69,9 @@ def files_elsewhere(
 ) -> Iterator[FileOptions]:
     """Yield the ways to make ``best`` for a runtime that is not ONNX Runtime.
 
-    Kernels for AMX are ONNX Runtime's. Another runtime may be slower with bytes, and with a first
-    convolution of twelve channels; that one is large enough to matter where its stride is not 1.
+    Kernels for AMX are ONNX Runtime's. A float residual stream has another form. Another runtime
+    may be slower with bytes, and with a first convolution of twelve channels; that one is large
+    enough to matter where its stride is not 1.
 
     Args:
         best: what is best so far, on any runtime.
@@ -76,6 +79,8 @@ def files_elsewhere(
         strided_stem: the first convolution has a stride.
     """
     target = TargetIsa.PORTABLE if best.target_isa is TargetIsa.X86_AMX else best.target_isa
+    if best.residual_stream is ResidualStream.FLOAT32:
+        best = replace(best, runtime=Runtime.OPENVINO)
     plain = (FirstConv.PLAIN,) if best.int8 and strided_stem else ()
     for way in (*plain, FirstConv.AUTO):
         for input_ in dict.fromkeys((own, best.input)):

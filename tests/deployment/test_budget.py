@@ -13,6 +13,7 @@ from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.deployment.float_layers import keep_budget
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.fp32_baseline import Fp32Baseline
+from resnet_deploy.quantization.static import QuantizedNet
 from resnet_deploy.results import (
     BudgetReport,
     Deployment,
@@ -22,22 +23,29 @@ from resnet_deploy.results import (
 from resnet_deploy.sensitivity import MixedPrecision
 from resnet_deploy.spec import Budget, Effort
 from tests.support.ruined_net import RUINED, ruined_net
-from tests.support.sensitivity import fidelity, layer, same_turns
+from tests.support.sensitivity import fidelity, layer, same_turns, times
 
 
 class FakeBench:
     """Measures what a table says: images of 100 that agree, by the layers in float."""
 
-    def __init__(self, agreeing: Mapping[str, int]) -> None:
+    def __init__(self, agreeing: Mapping[str, int], stream_ms: float | None = None) -> None:
+        """``stream_ms``: what a float residual stream costs, where there is one; its key is "s"."""
+        self.stream_ms = stream_ms
         self.layers = {name: (name,) for name in "abcd"}
         self.agreeing = agreeing
         self.tried: list[str] = []
 
-    def measure(self, layers: tuple[str, ...], baseline: Any) -> MixedTrial:
-        key = "".join(layers)
+    def measure(
+        self, layers: tuple[str, ...], baseline: Any, *, stream: object = None
+    ) -> MixedTrial:
+        key = "".join(layers) + "s" * (stream is not None)
         self.tried.append(key)
         return MixedTrial(
-            float_layers=layers, fidelity=fidelity(agreeing=self.agreeing.get(key, 50))
+            float_layers=layers,
+            fidelity=fidelity(0.5 if stream else 1.0, agreeing=self.agreeing.get(key, 50)),
+            times=times(1 + (self.stream_ms or 0)) if stream else None,
+            float_stream=stream is not None,
         )
 
 
@@ -54,8 +62,31 @@ def search(bench: FakeBench, wanted: float) -> tuple[BudgetReport, list[tuple[st
         cast(Fp32Baseline, None),
         rank,
         lambda found: kept.append(found.float_layers),
+        float_stream=lambda: None if bench.stream_ms is None else cast(QuantizedNet, "stream"),
     )
     return report, kept
+
+
+def test_the_residual_stream_is_tried_before_any_layer() -> None:
+    bench = FakeBench({"": 50, "s": 99}, stream_ms=0.1)
+    report, _ = search(bench, 0.99)
+    assert report.held
+    assert report.float_stream
+    assert bench.tried == ["", "s"]
+
+
+def test_layers_are_added_to_a_stream_that_gives_more_for_its_time() -> None:
+    bench = FakeBench({"": 50, "s": 80, "as": 99}, stream_ms=0.0)
+    report, _ = search(bench, 0.99)
+    assert (report.float_layers, report.float_stream) == (("a",), True)
+    assert bench.tried == ["", "s", "as"]
+
+
+def test_a_stream_that_costs_more_than_a_layer_for_what_it_gives_goes_back() -> None:
+    bench = FakeBench({"": 50, "s": 80, "a": 99}, stream_ms=5.0)
+    report, _ = search(bench, 0.99)
+    assert (report.float_layers, report.float_stream) == (("a",), False)
+    assert bench.tried == ["", "s", "a"]
 
 
 def test_int8_that_holds_is_not_ranked() -> None:
@@ -129,6 +160,7 @@ def test_the_ruined_layer_goes_to_float(ruined: Path, effort: Effort, tmp_path: 
     assert made.passed
     assert made.budget is not None
     assert made.budget.float_layers == (RUINED, "add")
+    assert [trial.float_stream for trial in made.budget.trials][:2] == [False, True]
     assert made.sensitivity is not None
     assert made.sensitivity.layers[0].name == RUINED
     card = load(out).card

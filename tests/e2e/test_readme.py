@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.forks import run_forked
 from tests.support.markdown import PAGES, ROOT, blocks
 
 COMMANDS = [
@@ -20,6 +21,7 @@ COMMANDS = [
     for line in block.splitlines()
     if line.startswith("resnet-deploy ")
 ]
+FIRST = {shlex.split(command)[1]: command for command in reversed(COMMANDS)}.values()
 SCRIPTS = {
     str(page.relative_to(ROOT)): "\n".join(found)
     for page in PAGES
@@ -52,15 +54,27 @@ def test_the_readme_shows_every_verb() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_runs(command: str, folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "resnet_deploy", *shlex.split(command)[1:]],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """The first command of each verb is started as a user does, the others where PyTorch is."""
+    words = shlex.split(command)[1:]
+    if command in FIRST:
+        done = subprocess.run(
+            [sys.executable, "-m", "resnet_deploy", *words],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    else:
+        done = run_forked(*words, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_command_that_fails_would_be_seen(tmp_path: Path) -> None:
+    done = run_forked("summary", "nothing.onnx", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "nothing.onnx does not exist" in done.stderr
+    assert done.stdout == ""
 
 
 def test_the_readme_and_the_page_on_the_api_have_python_blocks() -> None:

@@ -81,6 +81,17 @@ def test_some_stages_in_float(chosen: tuple[int, ...], tmp_path: Path) -> None:
     assert 10 * np.log10((wanted**2).sum() / ((wanted - found) ** 2).sum()) > 30
 
 
+@pytest.mark.parametrize("chosen", [0, 1, 2])
+def test_a_stage_in_float_of_an_equalised_net(chosen: int) -> None:
+    model, stage, x = net(), fp32_stages(net())[chosen], noise(32, 3, 32, 32, seed=9)
+    whole = quantize_static(net(), QuantSpec(), [x], images=len(x), threads=1)
+    assert len(whole.exponents) > 3
+    auto = FirstConv.AUTO
+    mixed = with_float(whole, net(), stage.nodes, preprocess=None, first_conv=auto).write()
+    wanted, found = run(model, X), run(mixed, X, optimise=True)
+    assert 10 * np.log10((wanted**2).sum() / ((wanted - found) ** 2).sum()) > 30
+
+
 def test_what_prepares_the_picture_belongs_to_the_first_stage() -> None:
     text = TEXT.replace("(x, stem.weight)", "(pixels, stem.weight)")
     text = text.replace("{\n", "{\n    scaled = Mul(x, step)\n    pixels = Add(scaled, level)\n", 1)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import resource
 import signal
 import time
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from resnet_deploy.cli.main import cli
-
-# A server imports torch once; its children are processes of their own that start at once.
-FORKS: ForkServerContext = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["resnet_deploy.training.run", "tests.support.training_process"])
+from tests.support.forks import FORKS, write_into
 
 OPTIONS = [
     *("--depth", "8", "--image-size", "16", "--recipe", "cifar-fast", "--epochs", "3"),
@@ -24,9 +20,7 @@ OPTIONS = [
 
 def work(arguments: list[str], log: Path, most_bytes: int | None) -> None:
     """Be ``resnet-deploy train``, all output in ``log``, no file longer than ``most_bytes``."""
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
+    write_into(log)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if most_bytes is not None:
         # Python ignores SIGXFSZ: writing beyond the limit fails like writing to a full disk.

@@ -1,5 +1,15 @@
+from dataclasses import replace
+
 from resnet_deploy.runners.openvino_runner import IN_BFLOAT16
-from resnet_deploy.spec import FileOptions, FirstConv, InputFormat, Objective, TargetIsa
+from resnet_deploy.spec import (
+    FileOptions,
+    FirstConv,
+    InputFormat,
+    Objective,
+    ResidualStream,
+    Runtime,
+    TargetIsa,
+)
 from resnet_deploy.tuning.space import (
     files_elsewhere,
     first_file,
@@ -21,22 +31,15 @@ def all_files(
 
 
 def test_no_recipe_comes_twice() -> None:
-    for target in (TargetIsa.X86_AMX, TargetIsa.PORTABLE, TargetIsa.X86_AVX2):
+    for target in (TargetIsa.X86_AMX, TargetIsa.PORTABLE):
         for own in InputFormat:
             found = all_files(own, target)
             assert len(found) == len(set(found))
 
 
 def test_kernels_for_another_cpu_are_not_tried() -> None:
-    targets = {
-        options.target_isa for options in all_files(InputFormat.FLOAT_NCHW, TargetIsa.X86_AVX2)
-    }
-    # PORTABLE is the default of the fp32 options.
-    assert targets == {TargetIsa.X86_AVX2, TargetIsa.PORTABLE}
-    int8 = [
-        options for options in all_files(InputFormat.FLOAT_NCHW, TargetIsa.X86_AVX2) if options.int8
-    ]
-    assert {options.target_isa for options in int8} == {TargetIsa.X86_AVX2}
+    found = all_files(InputFormat.FLOAT_NCHW, TargetIsa.PORTABLE)
+    assert {options.target_isa for options in found} == {TargetIsa.PORTABLE}
 
 
 def test_the_input_stays_when_it_must_or_can_only_stay() -> None:
@@ -59,6 +62,19 @@ def test_another_runtime_gets_no_amx_and_a_plain_first_convolution_too() -> None
     ]
     assert found[1].name.endswith("uint8-nhwc-plain")
     assert list(files_elsewhere(found[1], floats, strided_stem=True)) == found
+
+
+def test_a_float_residual_stream_has_another_form_on_openvino() -> None:
+    best = replace(
+        first_file(InputFormat.FLOAT_NCHW, TargetIsa.PORTABLE),
+        residual_stream=ResidualStream.FLOAT32,
+    )
+    found = list(files_elsewhere(best, InputFormat.FLOAT_NCHW, strided_stem=False))
+    assert [options.runtime for options in found] == [Runtime.OPENVINO]
+    assert (best.name, found[0].name) == (
+        "int8-mse-fast-portable-float-nchw-stream",
+        "int8-mse-fast-portable-float-nchw-stream-openvino",
+    )
 
 
 def test_a_plain_first_convolution_is_tried_only_where_it_matters() -> None:

@@ -80,8 +80,10 @@ def budget_line(report: BudgetReport) -> str:
         # Rounded, 0.9999 would read as all of them.
         wanted.append(f"same top-1 on {100 * report.min_agreement:g}%")
     names = report.float_layers
-    layers = "all int8"
-    if names:
+    layers = "the residual stream in float" if report.float_stream else "all int8"
+    if names and report.float_stream:
+        layers += f", and {words.plural(len(names), 'layer')}: {words.some(names, _NAMED_LAYERS)}"
+    elif names:
         layers = f"{words.plural(len(names), 'layer')} in float: {words.some(names, _NAMED_LAYERS)}"
     if best.times is not None:
         layers += f" ({best.times.lost_ms:+.3g} ms, {best.times.slowdown:.2f}x)"
@@ -124,7 +126,7 @@ def search_section(budget: BudgetReport) -> Section:
 
     candidates = [
         candidate(
-            f"{len(trial.float_layers)} in float",
+            _in_float(trial),
             taken(trial),
             drop(trial),
             chosen=trial is budget.best,
@@ -136,13 +138,19 @@ def search_section(budget: BudgetReport) -> Section:
         title,
         sorted(budget.trials, key=taken),
         [
-            ("layers in float", lambda trial: str(len(trial.float_layers))),
+            ("layers in float", lambda trial: _in_float(trial).removesuffix(" in float")),
             ("ms", taken, words.ms),
             (lost, drop, "{:.2f}".format),
             ("standing", lambda trial: "chosen" if trial is budget.best else ""),
         ],
     )
     return Section(title, (chart, table), detail=True)
+
+
+def _in_float(trial: MixedTrial) -> str:
+    """Return ``3 in float`` or ``stream + 3 in float``."""
+    stream = "stream + " if trial.float_stream else ""
+    return f"{stream}{len(trial.float_layers)} in float"
 
 
 def _noise(report: SensitivityReport) -> tuple[Block, ...]:

@@ -1,0 +1,64 @@
+"""Processes of their own that need not import PyTorch first, which takes longer than their work.
+
+They are children of a server that has imported it, and share nothing else with it or one another.
+What they miss of ``python -m resnet_deploy`` is the start and the end of an interpreter.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+# One server serves a whole test process, so its modules are those of all who use it. Optimizers
+# and the exporter import torch._dynamo; ONNX Runtime, which starts a thread, is left to those who
+# run it.
+FORKS: ForkServerContext = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    ["resnet_deploy.training.run", "resnet_deploy.exporter", "torch._dynamo"]
+)
+
+
+def write_into(stdout: Path, stderr: Path | None = None) -> None:
+    """Let this process write into files as a shell's ``>`` does; both into one without a second."""
+    descriptors = [
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        for path in (stdout, stderr)
+        if path is not None
+    ]
+    os.dup2(descriptors[0], 1)
+    os.dup2(descriptors[-1], 2)
+
+
+def _work(arguments: Sequence[str], cwd: Path, environment: dict[str, str], said: Path) -> None:
+    from resnet_deploy.cli.main import main
+
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(cwd)
+    write_into(said / "stdout", said / "stderr")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ignores it
+    sys.argv = ["resnet-deploy", *arguments]
+    main()
+
+
+def run_forked(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command in ``cwd`` and return how it ended and what it said."""
+    with tempfile.TemporaryDirectory() as name:
+        said = Path(name)
+        process = FORKS.Process(target=_work, args=(arguments, cwd, dict(os.environ), said))
+        process.start()
+        process.join()
+        assert process.exitcode is not None
+        return subprocess.CompletedProcess(
+            ["resnet-deploy", *arguments],
+            process.exitcode,
+            (said / "stdout").read_text("utf-8"),
+            (said / "stderr").read_text("utf-8"),
+        )
