@@ -131,7 +131,8 @@ def quantize_static(
         runtime=spec.runtime,
     )
     del model  # copies of the weights count in the peak memory
-    planned(prepared, spec.exclude)  # a wrong glob is named before the work
+    if spec.exclude:
+        planned(prepared, spec.exclude)  # a wrong glob is named before the work
     if trained is not None:
         return _as_trained(prepared, spec, trained)
     exponents: Mapping[str, Exponents] = {}
