@@ -42,7 +42,6 @@ from resnet_deploy.spec import (
     InputContract,
     QuantSpec,
     ResidualStream,
-    TargetIsa,
 )
 
 logger = logging.getLogger(__name__)
@@ -176,7 +175,15 @@ def quantize_static(
     else:
         moments = expected_moments(graph, plan, statistics, inputs)
     at_once = 1 if spec.effort is Effort.BEST else threads or default_threads()
-    weights = quantize_layers(graph, plan, parameters, spec.target_isa, moments, threads=at_once)
+    weights = quantize_layers(
+        graph,
+        plan,
+        parameters,
+        spec.target_isa,
+        moments,
+        allow_overflow=spec.allow_overflow,
+        threads=at_once,
+    )
     return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights, exponents)
 
 
@@ -198,7 +205,14 @@ def _as_trained(
                 "output; export what was trained, or add --no-int8"
             )
         parameters[name] = QuantizationParameters.of(known or Range(*trained[name]))
-    weights = quantize_layers(graph, plan, parameters, spec.target_isa)
+    weights = quantize_layers(
+        graph,
+        plan,
+        parameters,
+        spec.target_isa,
+        allow_overflow=spec.allow_overflow,
+        trained=True,
+    )
     return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights)
 
 
@@ -208,11 +222,6 @@ def check_as_trained(spec: QuantSpec) -> None:
     Raises:
         SpecError: ``spec`` asks for other weights than were trained.
     """
-    if spec.target_isa is TargetIsa.X86_AVX2:
-        raise SpecError(
-            "int8 for x86-avx2 has other weights than quantization-aware training gave: use "
-            "--target-isa portable"
-        )
     if spec.residual_stream is not ResidualStream.UINT8:
         raise SpecError(
             "--residual-stream float32 has other scales than quantization-aware training computed "
