@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from resnet_deploy.quantization.rounding import PairLimits
+
 ITERATIONS = 1000
 _STRETCH = (-0.1, 1.1)
 _WARM_UP = 0.2
@@ -24,8 +26,11 @@ class AdaRound:
     def __init__(self, covariance: NDArray[Any]) -> None:
         self._covariance = torch.tensor(covariance / max(np.diagonal(covariance).mean(), 1e-30))
 
-    def codes(self, steps: NDArray[Any]) -> NDArray[Any]:
-        """Return the codes of the weights ``(O, K)``, given in steps of their channel's scale."""
+    def codes(self, steps: NDArray[Any], limits: PairLimits | None = None) -> NDArray[Any]:
+        """Return the codes of the weights ``(O, K)``, given in steps of their channel's scale.
+
+        Pairs beyond ``limits`` give way after all is rounded.
+        """
         exact = torch.tensor(np.asarray(steps, np.float64)).float()
         covariance = self._covariance.float()
         low, high = _STRETCH
@@ -49,4 +54,10 @@ class AdaRound:
         share = (torch.sigmoid(variable) * (high - low) + low).clamp(0, 1).detach()
         rounded = (floor + share.round()).numpy()
         clipped: NDArray[Any] = np.clip(rounded, -127, 127)
-        return clipped
+        return clipped if limits is None else limits.nearest(clipped)
+
+    def error(self, steps: NDArray[Any], codes: NDArray[Any]) -> NDArray[Any]:
+        """Return the mean square error of the output ``(O,)``, in square steps."""
+        errors = torch.tensor(np.asarray(codes - steps, np.float64))
+        found: NDArray[Any] = ((errors @ self._covariance) * errors).sum(dim=1).numpy()
+        return found

@@ -39,7 +39,7 @@ def configurations(data: Path, weights: Path, transfer: Path) -> dict[str, tuple
         "features": ("--depth", "18", "--output", "features", *SMALL),
         "top-5": (*cifar, "--output", "top-5"),
         "best": (*real, "--effort", "best"),
-        "avx2": (*cifar, "--target-isa", "x86-avx2"),
+        "overflow": (*cifar, "--allow-overflow"),
         "transfer": ("--weights", str(transfer), *real[2:]),
     }
 

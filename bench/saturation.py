@@ -1,11 +1,9 @@
-"""Int8 files on x86 CPUs without VNNI: what overflows, what it costs, and what prevents it.
+"""What it costs that no int8 sum overflows: default files against ``--allow-overflow``.
 
-Three int8 files of each checkpoint are compared with fp32, on this CPU and on ONNX Runtime's AVX2
-kernels under an emulator (fetched once by ``resnet-deploy doctor --fetch-isa-tools``):
-
-- ``portable``: weights use all 8 bits;
-- ``x86-avx2``: the channels with pairs of weights that could overflow get a larger scale;
-- ``7-bit``: every weight keeps to [-63, 63], the usual way (``reduce_range``).
+x86 CPUs without VNNI add up pairs of products in int16. Default files keep every pair within it,
+whatever the image. Both files of each checkpoint, effort and input are compared with fp32 on this
+CPU and on ONNX Runtime's AVX2 kernels under an emulator (fetched once by
+``resnet-deploy doctor --fetch-isa-tools``), and timed in turns on one thread.
 
 Run it as ``python bench/saturation.py --train DIR --test DIR CHECKPOINT...`` with image folders of
 CIFAR-10. It prints a table and writes ``bench/results/saturation.json``.
@@ -14,12 +12,13 @@ CIFAR-10. It prints a table and writes ``bench/results/saturation.json``.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import statistics
 import tempfile
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,34 +31,27 @@ from resnet_deploy.data.calibration import calibration_images
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.isa.emulated import emulate
 from resnet_deploy.isa.instruction_sets import ISAS
-from resnet_deploy.quantization import kernels
+from resnet_deploy.measure.stopwatch import Stopwatch, take_turns
 from resnet_deploy.quantization.count_saturation import count_saturation
-from resnet_deploy.quantization.kernels import safe_scale
 from resnet_deploy.results import to_dict
+from resnet_deploy.results.interval import median_interval
 from resnet_deploy.runners.base import infer_any
 from resnet_deploy.runners.compare import difference_and_top1
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.runners.ort_runner import OrtRunner
+from resnet_deploy.spec import SessionSpec
 
 RESULT = Path(__file__).parent / "results" / "saturation.json"
 BATCH = 100
-SUBJECTS = ("portable", "x86-avx2", "7-bit")
+ROUNDS = 41
+SUBJECTS = {"default": (), "--allow-overflow": ("--allow-overflow",)}
 
 
-def seven_bits(weight: NDArray[Any], axis: int = 0) -> NDArray[np.float32]:
-    """Return the scale, by output channel, at which all codes lie in [-63, 63]."""
-    rows = np.moveaxis(np.abs(weight), axis, 0).reshape(weight.shape[axis], -1)
-    scale: NDArray[np.float32] = (rows.max(axis=1) / 63).astype(np.float32)
-    return scale
-
-
-def export(checkpoint: Path, train: Path, subject: str, folder: Path) -> Path:
+def export(checkpoint: Path, train: Path, folder: Path, *options: str) -> Path:
     """Write ``checkpoint`` as fp32 and int8 files; return the fp32 one."""
-    target = "x86-avx2" if subject == "7-bit" else subject
     arguments = ["export", "--weights", checkpoint, "--calibration", train, "-o", folder, "-q"]
-    scale = seven_bits if subject == "7-bit" else safe_scale
-    with mock.patch.object(kernels, "safe_scale", scale):
-        cli.main([*map(str, arguments), "--target-isa", target], standalone_mode=False)
+    arguments += ["--target-isa", "portable", "--keep-slow"]
+    cli.main([*map(str, arguments), *options], standalone_mode=False)
     return next(path for path in folder.glob("*.onnx") if not path.name.endswith(".int8.onnx"))
 
 
@@ -74,48 +66,66 @@ def against(reference: NDArray[Any], got: NDArray[Any]) -> dict[str, float]:
     return {"images": len(got), "agreement": sum(same) / len(same), "sqnr_db": found.sqnr_db}
 
 
-def measure(checkpoint: Path, train: Path, test: Path, emulated: int) -> dict[str, Any]:
-    """Return the figures of all subjects of one checkpoint."""
+def time_ratio(paths: list[Path], images: NDArray[Any]) -> dict[str, Any]:
+    """Return how many times as long the first file takes as the second, batch 1, one thread."""
+    with ExitStack() as stack:
+        runners = [
+            stack.enter_context(closing(OrtRunner(p, SessionSpec(threads=1)))) for p in paths
+        ]
+        watches = [Stopwatch(runner, images[:1], 1) for runner in runners]
+        for watch in watches:
+            watch.warm_up(1)
+        first, second = take_turns(watches, rounds=ROUNDS, seconds=4, most_runs=50)
+    ratios = tuple(a / b for a, b in zip(first, second, strict=True))
+    return {"ratio": statistics.median(ratios), "interval": median_interval(ratios)}
+
+
+def measure(
+    checkpoint: Path, train: Path, test: Path, emulated: int, options: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the figures of both files of one checkpoint made with ``options``."""
     found: dict[str, Any] = {}
+    files = []
     with tempfile.TemporaryDirectory() as folder:
-        for subject in SUBJECTS:
-            fp32 = export(checkpoint, train, subject, Path(folder, subject))
+        for subject, own in SUBJECTS.items():
+            fp32 = export(checkpoint, train, Path(folder, subject), *options, *own)
             int8 = fp32.with_suffix(".int8.onnx")
+            files.append(int8)
             sample = calibration_images(test, input_preprocess(load(fp32)), samples=10**6)
             images = np.concatenate(list(sample))
             reference, native = logits(fp32, images), logits(int8, images)
             few = slice(None, None, max(1, len(images) // emulated))  # of all classes
-            report = to_dict(count_saturation(int8, [images[few]], data=sample.name))
-            report["model"] = int8.name
+            layers = count_saturation(int8, [images[few]], data=sample.name).layers
             avx2 = emulate(ISAS["x86-avx2"], int8, images[few], batch_size=BATCH).logits
             found[subject] = {
                 "here": against(reference, native),
-                "here_same_images": against(reference[few], native[few]),
                 "avx2": against(reference[few], avx2),
                 "avx2_bit_identical": bool((avx2 == native[few]).all()),
-                "saturation": report,
+                "layers_that_can_overflow": sum(layer.risky > 0 for layer in layers),
+                "layers_that_overflow": sum(layer.overflows > 0 for layer in layers),
             }
+        found["time"] = time_ratio(files, images)
     return found
 
 
 def table(result: dict[str, Any]) -> Table:
-    shown = Table(caption="first two columns: all images; AVX2 and overflows: --emulated of them")
-    columns = ("file", "SQNR", "same top-1", "AVX2: SQNR", "same top-1", "same bits")
-    for number, column in enumerate((*columns, "layers", "overflows", "outputs touched")):
+    shown = Table(caption="SQNR and top-1: all images; AVX2: --emulated of them; time: in turns")
+    columns = ("file", "SQNR", "same top-1", "AVX2: SQNR", "same bits", "layers at risk")
+    for number, column in enumerate((*columns, "overflow", "time, default / allowed")):
         shown.add_column(column, justify="right" if number else "left")
-    for name, subjects in result["checkpoints"].items():
-        for subject, figures in subjects.items():
-            layers = figures["saturation"]["layers"]
+    for name, subjects in result["files"].items():
+        for subject in SUBJECTS:
+            figures, time = subjects[subject], subjects["time"]
+            low, high = time["interval"]
             shown.add_row(
                 f"{name} {subject}",
                 f"{figures['here']['sqnr_db']:.2f} dB",
                 f"{figures['here']['agreement']:.2%}",
                 f"{figures['avx2']['sqnr_db']:.2f} dB",
-                f"{figures['avx2']['agreement']:.2%}",
                 "yes" if figures["avx2_bit_identical"] else "no",
-                str(sum(layer["overflows"] > 0 for layer in layers)),
-                f"{sum(layer['overflows'] for layer in layers):,}",
-                f"{sum(layer['touched'] for layer in layers):,}",
+                str(figures["layers_that_can_overflow"]),
+                str(figures["layers_that_overflow"]),
+                f"{time['ratio']:.3f} ({low:.3f} to {high:.3f})" if subject == "default" else "",
             )
     return shown
 
@@ -128,13 +138,20 @@ def main() -> None:
     parser.add_argument("checkpoints", type=Path, nargs="+")
     given = parser.parse_args()
     names = " ".join(path.name for path in given.checkpoints)
+    kinds = itertools.product(given.checkpoints, ("fast", "best"), ("float-nchw", "uint8-nhwc"))
     result = {
         "environment": to_dict(
             environment(f"python bench/saturation.py --train TRAIN --test TEST {names}")
         ),
-        "checkpoints": {
-            path.stem: measure(path, given.train, given.test, given.emulated)
-            for path in given.checkpoints
+        "files": {
+            f"{path.stem} {effort} {taken}": measure(
+                path,
+                given.train,
+                given.test,
+                given.emulated,
+                ("--effort", effort, "--input", taken),
+            )
+            for path, effort, taken in kinds
         },
     }
     RESULT.parent.mkdir(exist_ok=True)

@@ -251,6 +251,7 @@ def quantize(
     no_calibration_cache: bool = False,
     effort: str = "fast",
     target_isa: str = "auto",
+    allow_overflow: bool = False,
     first_conv: str = "auto",
     residual_stream: str = "uint8",
     runtime: str = "ort",
@@ -283,7 +284,10 @@ def quantize(
             method; by default the user's cache folder.
         no_calibration_cache: Keep nothing, and use nothing kept.
         effort: fast: seconds; best: weights rounded together, layer by layer, in minutes.
-        target_isa: Choose int8 kernels for every CPU (portable) or for one kind.
+        target_isa: Choose int8 kernels for every CPU (portable) or for one kind: auto, portable or
+            x86-amx. It changes the speed, never the answers.
+        allow_overflow: Round weights as CPUs that add up in 32 bits can take them; x86 CPUs without
+            VNNI may then give other answers.
         first_conv: auto: twelve channels instead of three, for ONNX Runtime; plain: as it is, for
             OpenVINO.
         residual_stream: float32: residual sums stay in float, and only what the convolutions read
@@ -310,7 +314,13 @@ def quantize(
     from resnet_deploy.data.preprocess import input_preprocess
     from resnet_deploy.deployment.calibration_notices import calibration_notices
     from resnet_deploy.deployment.hearing import hear
-    from resnet_deploy.deployment.plan import SYNTHETIC_NOTICE, for_cpu, images_for, known_of
+    from resnet_deploy.deployment.plan import (
+        SYNTHETIC_NOTICE,
+        for_cpu,
+        images_for,
+        known_of,
+        quant_as_trained,
+    )
     from resnet_deploy.deployment.source import check_source, with_first_card, with_input
     from resnet_deploy.quantization.quantized import NOTHING_KNOWN, accepted
     from resnet_deploy.quantization.quantized import quantize as quantize_artifact
@@ -322,6 +332,7 @@ def quantize(
         no_calibration_cache,
         effort,
         target_isa,
+        allow_overflow,
         first_conv,
         residual_stream,
         runtime,
@@ -330,6 +341,8 @@ def quantize(
         seed,
     )
     spec = for_cpu(spec, _here(environment))
+    if network is not None:
+        spec = quant_as_trained(network, spec)
     given = _data(calibration, follow_links=follow_links)
     told = _heard(fp32, output_kind, output_name, input_options)
     check_source(told)
@@ -383,6 +396,7 @@ def deploy(
     no_calibration_cache: bool = False,
     effort: str = "fast",
     target_isa: str = "auto",
+    allow_overflow: bool = False,
     first_conv: str = "auto",
     residual_stream: str = "uint8",
     runtime: str = "ort",
@@ -476,6 +490,7 @@ def deploy(
             no_calibration_cache,
             effort,
             target_isa,
+            allow_overflow,
             first_conv,
             residual_stream,
             runtime,
@@ -1464,6 +1479,7 @@ def _quant_spec(
     no_cache: bool,
     effort: str,
     target_isa: str,
+    allow_overflow: bool,
     first_conv: str,
     residual_stream: str,
     runtime: str,
@@ -1478,7 +1494,8 @@ def _quant_spec(
         calibration_method=_one_of(CalibrationMethod, method),
         effort=_one_of(Effort, effort),
         samples=samples,
-        target_isa=_one_of(TargetIsa, target_isa),
+        target_isa=TargetIsa.parse(target_isa),
+        allow_overflow=allow_overflow,
         first_conv=_one_of(FirstConv, first_conv),
         residual_stream=_one_of(ResidualStream, residual_stream),
         runtime=_one_of(Runtime, runtime),

@@ -13,7 +13,7 @@ from typing import Any
 
 from resnet_deploy.artifact.card_json import converter, read_card, written_format
 from resnet_deploy.errors import ArtifactError
-from resnet_deploy.spec import FIELDS, InputContract, ModelSpec, OutputSpec
+from resnet_deploy.spec import FIELDS, InputContract, ModelSpec, OutputSpec, Overflow
 
 CARD_KEY = "resnet_deploy.card"
 """Its key in the model's ``metadata_props``."""
@@ -94,6 +94,12 @@ class Card:
     made_sha256: str | None = None
     assumed: tuple[str, ...] = ()
     format: int = CARD_FORMAT
+
+    @property
+    def overflow(self) -> Overflow:
+        """Whether int8 sums can overflow; unknown of files of other tools and of older releases."""
+        found = [step.options.get("overflow") for step in self.steps if step.name == "quantize"]
+        return Overflow.of(found[-1] if found else None)
 
     def with_step(self, name: str, options: Mapping[str, Any]) -> Card:
         """Return a card with one more step."""

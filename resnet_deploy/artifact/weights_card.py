@@ -15,7 +15,7 @@ from typing import Any
 from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.card_json import check_sizes, converter, read_card, written_format
 from resnet_deploy.errors import CheckpointError, SpecError
-from resnet_deploy.spec import InputContract, InputFormat, ModelSpec
+from resnet_deploy.spec import InputContract, InputFormat, ModelSpec, Overflow
 from resnet_deploy.spec.licence import check_licence
 
 WEIGHTS_CARD_KEY = "resnet_deploy.card"
@@ -24,6 +24,10 @@ WEIGHTS_CARD_KEY = "resnet_deploy.card"
 WEIGHTS_CARD_FORMAT = 3
 """Format 1 knew only square images, RGB. Format 2 knew the paper's nets alone, on three channels,
 and their cards are still written in it.
+"""
+
+OVERFLOW_KEY = "overflow"
+"""Among the facts of the training: whether sums of the int8 network that was trained can overflow.
 """
 
 _LARGEST = 1e38
@@ -70,6 +74,14 @@ class WeightsCard:
         if problem is not None:
             raise SpecError(f"the weights card has {problem}")
         check_licence(self.licence)
+
+    @property
+    def overflow(self) -> Overflow:
+        """Whether sums of the int8 network that was trained can overflow; earlier ones can."""
+        if not self.activation_ranges:
+            return Overflow.UNKNOWN
+        never = self.training.get(OVERFLOW_KEY) == Overflow.NEVER.value
+        return Overflow.NEVER if never else Overflow.POSSIBLE
 
     def preprocess_for(self, image_size: int) -> InputContract:
         """Return the training's preprocessing, with the usual resize if the size is another."""

@@ -12,9 +12,15 @@ from resnet_deploy.bundles.rendering import Written, markdown
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.errors import SpecError
 from resnet_deploy.runners.session_options import is_openvino_property
-from resnet_deploy.spec import BundleRuntime
+from resnet_deploy.spec import BundleRuntime, Overflow
 
 _SATURATING = "x86-avx2"
+
+_FAST: Final = (
+    "Int8 is fast on x86 CPUs with VNNI (AVX-512 VNNI, AVX-VNNI, AMX) and on ARM64 with the dot "
+    "product"
+)
+_AS_RIGHT: Final = ", and as right, but slower, on all others"
 
 _ATTRIBUTES: Final = (
     "enable_cpu_mem_arena",
@@ -152,16 +158,19 @@ def cpus(artifact: Artifact, runtimes: Sequence[Runtime]) -> Written:
         sentences.append(f"The same answers of ONNX Runtime were proven on {named}.")
     if artifact.precision != "int8":
         return Written(" ".join(sentences))
+    overflow = Overflow.UNKNOWN if artifact.card is None else artifact.card.overflow
+    never = overflow is Overflow.NEVER or _SATURATING in proven
+    if BundleRuntime.ORT in kinds:
+        sentences.append(f"{_FAST}{_AS_RIGHT if never else ''}.")
     saturates = "An x86 CPU without VNNI saturates when it adds int8 products"
-    if BundleRuntime.ORT in kinds and _SATURATING not in proven:
+    if BundleRuntime.ORT in kinds and not never:
         sentences.append(
-            f"{saturates}, and may answer something else: for it, export with --target-isa "
-            f"{_SATURATING}."
+            f"{saturates}, and may answer something else: for it, export without --allow-overflow."
         )
     if BundleRuntime.OPENVINO in kinds:
-        # A file for AVX2 is off by 5.7e-2 of the largest score there: docs/bundles.md.
+        # A file without overflows is off by 5.7e-2 of the largest score there: docs/bundles.md.
         sentences.append(
             f"{saturates}, and OpenVINO then answers something else, whatever file it has: such a "
-            f"CPU needs ONNX Runtime and a file for {_SATURATING}."
+            "CPU needs ONNX Runtime and a file exported without --allow-overflow."
         )
     return Written(" ".join(sentences))

@@ -32,7 +32,7 @@ _OTHER: Final = "its answers can't be recorded as right; take --runtime ort"
 _SATURATED: Final = (
     "its answers here can't be recorded as right. An x86 CPU without VNNI saturates when it adds "
     "int8 products: make the bundle on a CPU with VNNI, or take --runtime ort and a file exported "
-    "with --target-isa x86-avx2"
+    "without --allow-overflow"
 )
 
 

@@ -219,7 +219,13 @@ def quantization_options(words: Words) -> Callable[[F], F]:
         ),
         words("--no-calibration-cache"),
         words("--effort", type=choice(Effort)),
-        words("--target-isa", type=choice(TargetIsa), show_default="this CPU's"),
+        words(
+            "--target-isa",
+            # The library checks it, which says what became of a word that is gone.
+            metavar=f"[{'|'.join(member.value for member in TargetIsa)}]",
+            show_default="this CPU's",
+        ),
+        words("--allow-overflow"),
         words("--first-conv", type=choice(FirstConv)),
         words("--residual-stream", type=choice(ResidualStream)),
         words("--runtime", type=choice(Runtime)),

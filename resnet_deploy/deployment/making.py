@@ -389,8 +389,8 @@ def _int8_notices(
         notices.append(SYNTHETIC_NOTICE)
     if amx:
         notices.append(
-            "the int8 kernels are those for CPUs with AMX; other CPUs with VNNI or ARM's dot "
-            "product give the same answers, but faster from a file made with --target-isa portable"
+            "the int8 kernels are those for CPUs with AMX; other CPUs are faster with a file made "
+            "with --target-isa portable, whose answers are the same"
         )
     return tuple(notices)
 

@@ -29,7 +29,7 @@ from resnet_deploy.quantization.static import check_as_trained
 from resnet_deploy.reference import FileReference, Reference, Remembering, network_reference
 from resnet_deploy.results import Environment
 from resnet_deploy.rewrites.resize_front import check_resizable
-from resnet_deploy.spec import InputContract, OutputSpec, QuantSpec, TargetIsa
+from resnet_deploy.spec import InputContract, OutputSpec, Overflow, QuantSpec, TargetIsa
 from resnet_deploy.spec.deploy import DeploySpec, ExportSpec
 
 SYNTHETIC_SAMPLES = 32
@@ -127,6 +127,24 @@ def images_for(
     return calibration_images(calibration, preprocess, samples=samples, seed=seed, batch_size=size)
 
 
+def quant_as_trained(network: Network, quant: QuantSpec) -> QuantSpec:
+    """Return ``quant`` with the weights that quantization-aware training gave, if it was so.
+
+    Raises:
+        SpecError: ``quant`` asks for other weights than were trained.
+    """
+    if network.card is None or not network.card.activation_ranges:
+        return quant
+    check_as_trained(quant)
+    possible = network.card.overflow is Overflow.POSSIBLE
+    if possible and not quant.allow_overflow:
+        raise SpecError(
+            "these weights were trained with --qat by an earlier release, whose int8 sums can "
+            "overflow on x86 CPUs without VNNI: add --allow-overflow, or train again"
+        )
+    return replace(quant, allow_overflow=possible)
+
+
 def known_of(network: Network, *, without_images: bool) -> Known:
     """Return what ``network`` tells of its activations.
 
@@ -188,8 +206,8 @@ def _plan_of_network(
     from resnet_deploy.exporter import opset_of_export
 
     opset_of_export(spec.export)
-    if spec.int8 and network.card is not None and network.card.activation_ranges:
-        check_as_trained(spec.quant)
+    if spec.int8:
+        spec = replace(spec, quant=quant_as_trained(network, spec.quant))
     preprocess = replace(network.preprocess, format=spec.export.input)
     if spec.export.resize_in_graph:
         check_resizable(preprocess)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
@@ -89,6 +90,15 @@ def count_saturation(
         layers=tuple(layer.result() for layer in layers),
         environment=environment,
     )
+
+
+def sums_can_overflow(model: onnx.ModelProto) -> bool:
+    """Return whether any image could make a sum of the int8 file ``model``, in QDQ form, overflow.
+
+    That is on x86 CPUs without VNNI; see :mod:`resnet_deploy.quantization.kernels`.
+    """
+    layers = (_layer_of(node) for node in ir.from_proto(model).graph)
+    return any(layer is not None and len(layer.weights) > 0 for layer in layers)
 
 
 @dataclass(eq=False)

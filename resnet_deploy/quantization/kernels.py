@@ -33,7 +33,7 @@ from onnx import numpy_helper
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant, ints
-from resnet_deploy.runners.cpu import has_vnni
+from resnet_deploy.quantization.rounding import PairLimits
 from resnet_deploy.spec import TargetIsa
 
 _DEEP_1X1 = 512
@@ -44,20 +44,15 @@ INT16 = np.iinfo(np.int16)
 
 _LARGEST_ACTIVATION = 255
 
-_LARGEST_STEPS = 127
-"""Of two weights of one sign, together. Rounded away from zero both, they make 128 at most, and
-255 * 128 = 32,640 fits into int16."""
+_MOST_STEPS = INT16.max // _LARGEST_ACTIVATION
+"""Of two weights of one sign, together: 255 * 128 = 32,640 fits into int16, and its negative."""
 
 
 def resolve_target(target: TargetIsa, extensions: tuple[str, ...]) -> TargetIsa:
     """Return ``target``; ``auto`` becomes what a CPU with these vector ``extensions`` wants."""
     if target is not TargetIsa.AUTO:
         return target
-    if "amx_int8" in extensions:
-        return TargetIsa.X86_AMX
-    # AVX-512 without VNNI adds up pairs in int16 just as AVX2 does, and so does SSE 4.1.
-    x86 = any(extension.startswith(("sse", "avx")) for extension in extensions)
-    return TargetIsa.X86_AVX2 if x86 and not has_vnni(extensions) else TargetIsa.PORTABLE
+    return TargetIsa.X86_AMX if "amx_int8" in extensions else TargetIsa.PORTABLE
 
 
 def weight_zero_point(node: ir.Node, target: TargetIsa) -> int:
@@ -75,16 +70,25 @@ def weight_zero_point(node: ir.Node, target: TargetIsa) -> int:
     return -1 if depth >= (_DEEP_1X1 if single_pixel else _DEEP) else 0
 
 
-def smallest_weight_scale(
-    node: ir.Node, weight: Array, axis: int, target: TargetIsa
-) -> NDArray[np.float32] | None:
-    """Return the scale, per output channel, below which ``target`` adds up ``weight`` wrongly.
+def pair_limits(node: ir.Node, weight: Array, axis: int) -> PairLimits | None:
+    """Return the limits within which no pair of products of ``node`` overflows, for any inputs.
 
-    None: every scale is good. ``axis`` is that of the output channels.
+    They are those of every kernel that a target may choose for it, so that all targets give the
+    same codes. None: its kernel adds up in 32 bits. ``weight`` is that of a Conv or Gemm, and
+    ``axis`` that of its output channels; places are those in one of these, flattened.
     """
-    if target is not TargetIsa.X86_AVX2 or is_depthwise(node, weight):
+    if is_depthwise(node, weight):
         return None
-    return safe_scale(weight, axis)
+    shape = list(weight.shape)
+    channels = shape.pop(axis)
+    places = np.arange(weight.size // channels).reshape(1, *shape)
+    pairs = weight_pairs(places + 1)[0] - 1  # what is left over pairs with -1
+    pairs = pairs[(pairs >= 0).all(axis=1)]
+    # Shifted by the zero point -1, two codes are as far below zero as if they were two steps less.
+    zero_point = weight_zero_point(node, TargetIsa.X86_AMX)
+    return PairLimits(
+        first=pairs[:, 0], second=pairs[:, 1], most=_MOST_STEPS, least=-_MOST_STEPS - 2 * zero_point
+    )
 
 
 def is_depthwise(node: ir.Node, weight: Array) -> bool:
@@ -133,26 +137,10 @@ def weight_pairs(weight: NDArray[Any], axis: int = 0) -> NDArray[Any]:
 
 def can_overflow(pairs: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
     """Return which ``pairs`` of codes, ``(..., 2)``, overflow with some activations."""
-    first, second = pairs[..., 0].astype(np.int32), pairs[..., 1].astype(np.int32)
-    high = _LARGEST_ACTIVATION * (np.maximum(first, 0) + np.maximum(second, 0))
-    low = _LARGEST_ACTIVATION * (np.minimum(first, 0) + np.minimum(second, 0))
-    return (high > INT16.max) | (low < INT16.min)
-
-
-def safe_scale(weight: NDArray[Any], axis: int = 0) -> NDArray[np.float32]:
-    """Return per output channel the smallest weight scale at which no pair can overflow.
-
-    ``weight``, float, and ``axis`` are as in :func:`weight_pairs`. With this scale or a larger one,
-    s8 codes and zero point 0, no activations make any pair overflow, however each weight is
-    rounded: up, down or to the nearest code. A channel without two weights of one sign in a pair
-    gets next to zero: any scale is good.
-    """
-    pairs = weight_pairs(np.asarray(weight, np.float64), axis)
-    first, second = pairs[..., 0], pairs[..., 1]
-    together = np.where(np.sign(first) == np.sign(second), np.abs(first + second), 0)
-    scale: NDArray[np.float32] = (together.max(axis=1) / _LARGEST_STEPS).astype(np.float32)
-    # The next float32 up: rounded down, the scale would leave the pair above its limit.
-    return scale + np.spacing(scale)
+    first, second = pairs[..., 0].astype(np.int16), pairs[..., 1].astype(np.int16)
+    up = np.maximum(first, 0) + np.maximum(second, 0)
+    down = np.minimum(first, 0) + np.minimum(second, 0)
+    return (up > _MOST_STEPS) | (down < -_MOST_STEPS)
 
 
 def windows_of(node: ir.Node, codes: Array, kernel: tuple[int, ...], zero_point: int) -> Array:

@@ -18,6 +18,7 @@ from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantization.count_saturation import sums_can_overflow
 from resnet_deploy.quantization.float_stages import fp32_stages, with_float
 from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.quantization.inspection_openvino import inspect_openvino
@@ -26,7 +27,7 @@ from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.quantization.static import QuantizedNet, quantize_static
 from resnet_deploy.results import BudgetReport, Inspection
 from resnet_deploy.runners.openvino_runner import import_openvino
-from resnet_deploy.spec import QuantSpec, ResidualStream, Runtime
+from resnet_deploy.spec import Overflow, QuantSpec, ResidualStream, Runtime
 
 logger = logging.getLogger(__name__)
 
@@ -116,14 +117,13 @@ class Calibrated:
             "method": spec.calibration_method.value,
             "effort": spec.effort.value,
             "target_isa": spec.target_isa.value,
+            "allow_overflow": spec.allow_overflow,
             "first_conv": spec.first_conv.value,
             **_stream_facts(spec),
             "exclude": list(spec.exclude),
             **self._data(),
             **(facts or {}),
         }
-        card = self.fp32.card.remade().with_step("quantize", step)
-        card = replace(card, accuracy=self.known.accuracy)
         net = self.net
         if in_float := {node for stage in stages for node in stage.nodes}:
             net = with_float(
@@ -134,6 +134,10 @@ class Calibrated:
                 first_conv=spec.first_conv,
             )
         graph = net.write(exclude)
+        overflow = Overflow.POSSIBLE if sums_can_overflow(graph) else Overflow.NEVER
+        step |= {"overflow": overflow.value, "guarantee": overflow.guarantee}
+        card = self.fp32.card.remade().with_step("quantize", step)
+        card = replace(card, accuracy=self.known.accuracy)
         artifact = make(graph, card, name or f"{self.fp32.path.stem}.int8.onnx")
         return Quantized(
             artifact=artifact,

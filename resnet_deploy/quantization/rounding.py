@@ -6,9 +6,15 @@ weight error ``D`` and input covariance ``C``. This is the objective that AdaRou
 "Up or Down?", ICML 2020) derives and then relaxes. Here it is solved one weight at a time, each
 making up for the errors in front of it: GPTQ (Frantar et al., ICLR 2023), which is Babai's nearest
 plane algorithm of 1986. It needs neither gradients nor PyTorch; `bench/accuracy.py` compares both.
+
+Both ways to round keep pairs of codes within limits where these are given: a pair whose weights are
+too large together is brought under its limit, most of it by the weight that matters less.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +30,128 @@ _BLOCK = 128
 """Columns whose errors are passed on together, so that the work is a matrix product."""
 
 
+@dataclass(frozen=True, eq=False)
+class PairLimits:
+    """Which weights are pairs, and how large two codes of one sign may be together.
+
+    ``first`` and ``second`` ``(P,)`` are the places of both weights of each pair among the ``K`` of
+    an output channel; a weight in no pair has no limit. ``most`` is the largest sum of two codes
+    that are not negative, ``least`` the smallest of two that are not positive. Codes of different
+    signs are no matter.
+    """
+
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    most: int
+    least: int
+
+    def exceeded(self, codes: Array) -> NDArray[np.bool_]:
+        """Return which rows of ``codes`` ``(O, K)`` have a pair beyond its limit."""
+        beyond = self._beyond(codes[:, self.first], codes[:, self.second])
+        return np.asarray(beyond.any(axis=1))
+
+    def safe_scale(self, weight: Array) -> Array:
+        """Return per row of ``weight`` ``(O, K)`` the scale from which on no pair is limited.
+
+        At this scale the nearest codes of all pairs are within their limits: rounded away from zero
+        both, they are one step more than the exact sum at most.
+        """
+        first, second = weight[:, self.first], weight[:, self.second]
+        up = np.maximum(first, 0) + np.maximum(second, 0)
+        down = np.maximum(-first, 0) + np.maximum(-second, 0)
+        steps = np.maximum(up / (self.most - 1), down / (-self.least - 1))
+        return np.asarray(steps.max(axis=1, initial=0.0))
+
+    def of_both_ends(self, depth: int) -> PairLimits:
+        """Return limits for ``depth`` weights in ascending order: of the two at either end.
+
+        Within them, any two weights are, and with any zero point that a layout may choose.
+        """
+        ends = np.array([0, depth - 2] if depth > 1 else [], np.intp)
+        return replace(self, first=ends, second=ends + 1, least=2 - self.most)
+
+    def nearest(self, steps: Array, importance: Array | None = None) -> Array:
+        """Return the codes within the limits nearest to ``steps`` ``(O, K)``.
+
+        ``importance``, of the same shape, weighs the square errors of the two weights of a pair.
+        """
+        codes = nearest_codes(steps)
+        first, second = codes[:, self.first], codes[:, self.second]
+        row, pair = np.nonzero(self._beyond(first, second))
+        if not len(row):
+            return codes
+        one, other = self.first[pair], self.second[pair]
+        weights: tuple[Array | float, Array | float] = (1.0, 1.0)
+        if importance is not None:
+            weights = importance[row, one], importance[row, other]
+        wanted = np.rint(self.given_way(steps[row, one], steps[row, other], weights))
+        positive = codes[row, one] + codes[row, other] > 0
+        # Both on their side of zero, and within +-127.
+        wanted = np.where(
+            positive,
+            np.clip(wanted, self.most - LARGEST_CODE, LARGEST_CODE),
+            np.clip(wanted, -LARGEST_CODE, min(0, self.least + LARGEST_CODE)),
+        )
+        codes[row, one] = wanted
+        codes[row, other] = np.where(positive, self.most, self.least) - wanted
+        return codes
+
+    def given_way(
+        self, first: Array, second: Array, importance: tuple[Array | float, Array | float]
+    ) -> Array:
+        """Return what is left of ``first`` when both weights of pairs give way to their limit.
+
+        They do in the reverse ratio of the ``importance`` of their square errors. Pairs within
+        their limit keep what they have.
+        """
+        total = np.asarray(importance[0], np.float64) + importance[1]
+        share = np.divide(importance[1], total, out=np.full_like(total, 0.5), where=total > 0)
+        both = first + second
+        over = np.where((first > 0) & (second > 0), np.maximum(both - self.most, 0), 0)
+        under = np.where((first < 0) & (second < 0), np.minimum(both - self.least, 0), 0)
+        return np.asarray(first - share * (over + under))
+
+    def room(self, other: Array) -> tuple[Array, Array]:
+        """Return the least and the largest code beside ``other``, codes of the other weights."""
+        low = np.where(other <= 0, np.maximum(self.least - other, -LARGEST_CODE), -LARGEST_CODE)
+        high = np.where(other >= 0, np.minimum(self.most - other, LARGEST_CODE), LARGEST_CODE)
+        return low, high
+
+    def _beyond(self, first: Array, second: Array) -> NDArray[np.bool_]:
+        low, high = self.room(first)
+        return np.asarray((second < low) | (second > high))
+
+
+class Rounder(Protocol):
+    """From weights ``(O, K)`` in steps of their scale to codes, and the error that this makes."""
+
+    def codes(self, steps: Array, limits: PairLimits | None = None) -> Array:
+        """Return the codes, within ``limits``."""
+
+    def error(self, steps: Array, codes: Array) -> Array:
+        """Return the mean square error of the output ``(O,)``, in square steps."""
+
+
 def nearest_codes(steps: Array) -> Array:
     """Return the nearest codes to the weights ``(O, K)``, given in steps of their scale."""
     return np.clip(np.rint(steps), -LARGEST_CODE, LARGEST_CODE)
+
+
+class Nearest:
+    """Rounds each weight alone; ``importance`` ``(K,)`` weighs the square errors of the weights."""
+
+    def __init__(self, importance: Array) -> None:
+        self._importance = importance
+
+    def codes(self, steps: Array, limits: PairLimits | None = None) -> Array:
+        """Return the nearest codes to ``steps`` ``(O, K)``, within ``limits``."""
+        if limits is None:
+            return nearest_codes(steps)
+        return limits.nearest(steps, np.broadcast_to(self._importance, steps.shape))
+
+    def error(self, steps: Array, codes: Array) -> Array:
+        """Return the mean square error of the output ``(O,)``, in square steps."""
+        return np.asarray((codes - steps) ** 2 @ self._importance)
 
 
 class Compensation:
@@ -34,7 +159,8 @@ class Compensation:
 
     With ``C = R R^T`` and ``R`` upper triangular, the objective is the squared length of ``D R``,
     whose column ``k`` knows the errors of the weights up to ``k`` only. So each weight in turn
-    takes the code that makes its column smallest, given the codes in front of it.
+    takes the code that makes its column smallest, given the codes in front of it. The first weight
+    of a pair leaves the other one its part of their limit, as the two columns weigh them.
 
     ``covariance`` is that of the inputs, ``(K, K)`` float64.
     """
@@ -45,11 +171,12 @@ class Compensation:
         self._order = np.argsort(-variance, kind="stable")
         self._factor = _factor(covariance[np.ix_(self._order, self._order)])
 
-    def codes(self, steps: Array) -> Array:
+    def codes(self, steps: Array, limits: PairLimits | None = None) -> Array:
         """Return the codes of the weights ``(O, K)``, given in steps of their channel's scale."""
         factor = self._factor
         if factor is None:
-            return nearest_codes(steps)
+            return nearest_codes(steps) if limits is None else limits.nearest(steps)
+        partners = None if limits is None else self._partners(limits)
         exact = steps[:, self._order].astype(np.float32)
         codes, errors = np.empty_like(exact), np.empty_like(exact)
         for start in range(0, len(factor), _BLOCK):
@@ -57,13 +184,35 @@ class Compensation:
             # What the errors so far add to the columns of this block.
             carried = errors[:, :start] @ factor[:start, start:stop]
             for k in range(start, stop):
-                owed = carried[:, k - start] / factor[k, k]
-                codes[:, k] = nearest_codes(exact[:, k] - owed)
+                wanted = exact[:, k] - carried[:, k - start] / factor[k, k]
+                if limits is not None and partners is not None and (other := partners[k]) >= 0:
+                    if other < k:
+                        wanted = np.clip(np.rint(wanted), *limits.room(codes[:, other]))
+                    else:
+                        weights = factor[k, k] ** 2, factor[other, other] ** 2
+                        wanted = limits.given_way(wanted, exact[:, other], weights)
+                codes[:, k] = nearest_codes(wanted)
                 errors[:, k] = codes[:, k] - exact[:, k]
                 carried += errors[:, k, None] * factor[k, start:stop]
         result = np.empty_like(codes)
         result[:, self._order] = codes
         return result
+
+    def error(self, steps: Array, codes: Array) -> Array:
+        """Return the mean square error of the output ``(O,)``, in square steps."""
+        if self._factor is None:
+            return np.zeros(len(steps))
+        errors = (codes - steps)[:, self._order].astype(np.float32)
+        return np.asarray(np.square(errors @ self._factor).sum(axis=1))
+
+    def _partners(self, limits: PairLimits) -> NDArray[np.intp]:
+        """Return the place of the other weight of each pair in this order, or -1."""
+        place = np.empty_like(self._order)
+        place[self._order] = np.arange(len(place))
+        partners = np.full(len(place), -1, np.intp)
+        first, second = place[limits.first], place[limits.second]
+        partners[first], partners[second] = second, first
+        return partners
 
 
 def _factor(covariance: Array) -> NDArray[np.float32] | None:

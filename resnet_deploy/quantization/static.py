@@ -15,6 +15,7 @@ from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphErr
 from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.passes.clean import clean
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantization.border_factors import CODES_KEY
 from resnet_deploy.quantization.calibrate import CalibrationCache, observe
 from resnet_deploy.quantization.data_free import expected_histograms, expected_moments
 from resnet_deploy.quantization.equalize import equalize
@@ -42,7 +43,6 @@ from resnet_deploy.spec import (
     InputContract,
     QuantSpec,
     ResidualStream,
-    TargetIsa,
 )
 
 logger = logging.getLogger(__name__)
@@ -131,7 +131,8 @@ def quantize_static(
         runtime=spec.runtime,
     )
     del model  # copies of the weights count in the peak memory
-    planned(prepared, spec.exclude)  # a wrong glob is named before the work
+    if spec.exclude:
+        planned(prepared, spec.exclude)  # a wrong glob is named before the work
     if trained is not None:
         return _as_trained(prepared, spec, trained)
     exponents: Mapping[str, Exponents] = {}
@@ -182,7 +183,15 @@ def quantize_static(
     else:
         moments = expected_moments(graph, plan, statistics, inputs)
     at_once = 1 if spec.effort is Effort.BEST else threads or default_threads()
-    weights = quantize_layers(graph, plan, parameters, spec.target_isa, moments, threads=at_once)
+    weights = quantize_layers(
+        graph,
+        plan,
+        parameters,
+        spec.target_isa,
+        moments,
+        allow_overflow=spec.allow_overflow,
+        threads=at_once,
+    )
     return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights, exponents)
 
 
@@ -204,7 +213,14 @@ def _as_trained(
                 "output; export what was trained, or add --no-int8"
             )
         parameters[name] = QuantizationParameters.of(known or Range(*trained[name]))
-    weights = quantize_layers(graph, plan, parameters, spec.target_isa)
+    weights = quantize_layers(
+        graph,
+        plan,
+        parameters,
+        spec.target_isa,
+        allow_overflow=spec.allow_overflow,
+        trained=True,
+    )
     return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights)
 
 
@@ -214,11 +230,6 @@ def check_as_trained(spec: QuantSpec) -> None:
     Raises:
         SpecError: ``spec`` asks for other weights than were trained.
     """
-    if spec.target_isa is TargetIsa.X86_AVX2:
-        raise SpecError(
-            "int8 for x86-avx2 has other weights than quantization-aware training gave: use "
-            "--target-isa portable"
-        )
     if spec.residual_stream is not ResidualStream.UINT8:
         raise SpecError(
             "--residual-stream float32 has other scales than quantization-aware training computed "
@@ -279,7 +290,8 @@ def _histograms(
 
 
 def _pixel_range(value: ir.Value) -> Range | None:
-    """Return the range that makes the codes of ``value`` its pixels, or None where it has none."""
+    """Return the range of ``value`` where it is in codes, or in pixels, already; None elsewhere."""
     producer = value.producer()
-    level = None if producer is None else producer.metadata_props.get(PIXELS_KEY)
+    marks = {} if producer is None else producer.metadata_props
+    level = marks.get(PIXELS_KEY, marks.get(CODES_KEY))
     return None if level is None else Range(0.0, 255 * float(level))

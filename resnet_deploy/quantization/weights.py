@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,21 +13,19 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.processes.in_order import in_order
-from resnet_deploy.quantization.kernels import (
-    can_overflow,
-    group_of,
-    smallest_weight_scale,
-    weight_pairs,
-    weight_zero_point,
-)
+from resnet_deploy.quantization.kernels import group_of, pair_limits, weight_zero_point
 from resnet_deploy.quantization.moments import LayerInput, Moments
 from resnet_deploy.quantization.plan import WEIGHTED, Plan, activation_inputs
 from resnet_deploy.quantization.ranges import QuantizationParameters
-from resnet_deploy.quantization.rounding import LARGEST_CODE, Compensation, nearest_codes
+from resnet_deploy.quantization.rounding import (
+    LARGEST_CODE,
+    Compensation,
+    Nearest,
+    PairLimits,
+    Rounder,
+    nearest_codes,
+)
 from resnet_deploy.spec import TargetIsa
-
-Rounder = Callable[[Array], Array]
-"""From weights ``(O, K)`` in steps to codes."""
 
 _INT32_MAX = 2**31 - 1
 
@@ -37,8 +35,11 @@ _SHARES = np.linspace(1.0, 0.7, 31)
 _CACHED_VALUES = 32768
 """Weights in float32 that stay in a core's cache with two arrays of the same size."""
 
-_WIDER = 1.01
-"""Factor by which the scale of a channel grows whose learned codes could overflow in pairs."""
+_WIDER = 16
+"""Scales tried for a channel with pairs beyond their limits, up to that which limits none.
+
+One more is that of seven bits, so that no channel fares worse than with the usual remedy.
+"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def quantize_weights(
     *,
     axis: int = 0,
     zero_point: int = 0,
-    smallest_scale: NDArray[np.float32] | None = None,
+    limits: PairLimits | None = None,
+    any_order: bool = False,
     moments: Moments | None = None,
 ) -> QuantizedWeights:
     """Quantize the weights and the bias of a convolution or linear layer.
@@ -73,12 +75,15 @@ def quantize_weights(
         input_scale: scale of the u8 input.
         axis: 0 for Conv and Gemm with transB, 1 for Gemm without.
         zero_point: 0 or -1, the code of 0.0; see :mod:`resnet_deploy.quantization.kernels`.
-        smallest_scale: (channels,), no channel gets a smaller weight scale; see
-            :func:`~resnet_deploy.quantization.kernels.safe_scale`. Codes are then kept from
-            overflowing in pairs.
+        limits: of pairs of weights, which no codes exceed; see
+            :func:`~resnet_deploy.quantization.kernels.pair_limits`. Channels that keep to them
+            anyway are as they would be without.
+        any_order: the limits hold for any two weights of a channel, because the layouts of its
+            memory pair different ones. Without moments only.
         moments: of the layer's input. With them the scale of a channel is that of least error, the
             bias takes up what quantization does to the mean, and with covariances weights are
-            rounded together. Without, the scale is max|w| / 127 and each weight is rounded alone.
+            rounded together. Without, each weight is rounded alone at the smallest scale at which
+            nothing is clipped: max|w| / 127, or what the limits ask for.
 
     In channels of almost zero weight the scale is raised until the bias fits into int32 together
     with the largest sum that the products can reach. The bias scale is exactly the float32 product
@@ -88,13 +93,15 @@ def quantize_weights(
     w = moved.reshape(len(moved), -1)
     room = max(_INT32_MAX - 255 * 128 * w.shape[1], _INT32_MAX // 2)
     smallest = np.abs(bias.astype(np.float64)) / (float(input_scale) * room)
-    if smallest_scale is not None:
-        smallest = np.maximum(smallest, smallest_scale)
-    scale = _usable(np.maximum(_scales(w, moments), smallest))
-    rounders = _rounders(moments)
-    codes = _codes(w, scale, rounders)
-    if smallest_scale is not None:
-        scale, codes = _without_overflow(w, scale, codes, rounders, moved.shape)
+    if moments is None:
+        scale = _usable(np.maximum(_unclipped(w, limits, any_order=any_order), smallest))
+        codes = nearest_codes(w / scale.astype(np.float64)[:, None])
+    else:
+        rounders = _rounders(moments)
+        scale = _usable(np.maximum(_scales(w, moments), smallest))
+        codes = _codes(w, scale, rounders)
+        if limits is not None:
+            _limit(w, scale, codes, rounders, limits)
 
     exact_bias = bias.astype(np.float64)
     if moments is not None:
@@ -120,20 +127,23 @@ def _usable(scale: Array) -> NDArray[np.float32]:
     return np.where(scale > 1e-30, scale, 1.0).astype(np.float32)
 
 
-def _scales(w: Array, moments: Moments | None) -> Array:
+def _unclipped(w: Array, limits: PairLimits | None, *, any_order: bool) -> Array:
+    """Return the smallest scale of each row of ``w`` ``(O, K)`` at which nothing is clipped."""
+    largest = np.abs(w).max(axis=1) / LARGEST_CODE
+    if limits is None:
+        return np.asarray(largest)
+    if any_order:
+        w, limits = np.sort(w, axis=1), limits.of_both_ends(w.shape[1])
+    return np.asarray(np.maximum(largest, limits.safe_scale(w)))
+
+
+def _scales(w: Array, moments: Moments) -> Array:
     """Return the scale of each row of ``w`` ``(O, K)``: that of least error of the output."""
     w = w.astype(np.float32)  # twice as fast, and exact enough to compare errors
     largest = np.abs(w).max(axis=1) / LARGEST_CODE
-    if moments is None:
+    if not np.isfinite(moments.variance).all():
         return np.asarray(largest, np.float64)
-    # A little of everything: inputs that were always the same here may vary elsewhere.
-    spread = moments.variance
-    if not np.isfinite(spread).all():
-        return np.asarray(largest, np.float64)  # nothing can be told of what matters
-    if (peak := float(spread.max(initial=0.0))) > _HUGE:
-        spread = spread / peak  # only shares matter
-    variance = _by_channel(spread.astype(np.float32), len(w))
-    importance = variance + 1e-3 * variance.mean(axis=1, keepdims=True)
+    importance = _by_channel(_importance(moments).astype(np.float32), len(w))
     best, least = largest, np.full(len(w), np.inf)
     for share in _SHARES:
         scale = _usable(largest * share)[:, None]
@@ -143,13 +153,22 @@ def _scales(w: Array, moments: Moments | None) -> Array:
     return np.asarray(best, np.float64)
 
 
-def _rounders(moments: Moments | None) -> list[Rounder]:
+def _importance(moments: Moments) -> Array:
+    """Return how much the square error of each weight matters, ``(groups, K)`` float64."""
+    variance = moments.variance
+    if not np.isfinite(variance).all():
+        return np.ones_like(variance, np.float64)  # nothing can be told of what matters
+    if (peak := float(variance.max(initial=0.0))) > _HUGE:
+        variance = variance / peak  # only shares matter
+    # A little of everything: inputs that were always the same here may vary elsewhere.
+    return np.asarray(variance + 1e-3 * variance.mean(axis=1, keepdims=True), np.float64)
+
+
+def _rounders(moments: Moments) -> list[Rounder]:
     """Return what rounds the weights of each group."""
-    if moments is None:
-        return [nearest_codes]
     return [
-        nearest_codes if covariance is None else Compensation(covariance).codes
-        for covariance in moments.covariances()
+        Nearest(importance) if covariance is None else Compensation(covariance)
+        for importance, covariance in zip(_importance(moments), moments.covariances(), strict=True)
     ]
 
 
@@ -176,27 +195,39 @@ def _square_error(w: Array, scale: Array, importance: Array) -> Array:
 def _codes(w: Array, scale: Array, rounders: Sequence[Rounder]) -> Array:
     """Return the codes of ``w`` ``(O, K)``, all within +-127; each group has its rounder."""
     steps = np.split(w / scale.astype(np.float64)[:, None], len(rounders))
-    return np.concatenate([round_(part) for round_, part in zip(rounders, steps, strict=True)])
+    return np.concatenate(
+        [rounder.codes(part) for rounder, part in zip(rounders, steps, strict=True)]
+    )
 
 
-def _without_overflow(
-    w: Array, scale: Array, codes: Array, rounders: Sequence[Rounder], shape: tuple[int, ...]
-) -> tuple[NDArray[np.float32], Array]:
-    """Widen channels until no pair of codes can overflow: learned rounding may go beyond ceil.
+def _limit(
+    w: Array,
+    scale: NDArray[np.float32],
+    codes: Array,
+    rounders: Sequence[Rounder],
+    limits: PairLimits,
+) -> None:
+    """Bring the channels of ``w`` ``(O, K)`` with pairs beyond ``limits`` under them, in place.
 
-    ``shape`` is that of the weights with the output channels in front.
+    Each gets the scale at which the output changes least: from ``scale``, where pairs have to give
+    way, to the larger one where none has to.
     """
-    scale, codes = scale.copy(), codes.copy()
-    per_group = len(w) // len(rounders)
-    while True:
-        pairs = weight_pairs(codes.reshape(shape).astype(np.int32))
-        bad = np.flatnonzero(can_overflow(pairs).any(axis=1))
-        if not len(bad):
-            return scale, codes
-        scale[bad] *= np.float32(_WIDER)
-        for group in np.unique(bad // per_group):
-            rows = bad[bad // per_group == group]
-            codes[rows] = rounders[group](w[rows] / scale[rows].astype(np.float64)[:, None])
+    safe = np.maximum(scale, limits.safe_scale(w))
+    seven_bits = np.maximum(scale, 2 * np.abs(w).max(axis=1) / (LARGEST_CODE - 1))
+    beyond = np.split(limits.exceeded(codes), len(rounders))
+    for group, (rounder, bad) in enumerate(zip(rounders, beyond, strict=True)):
+        rows = np.flatnonzero(bad) + group * len(bad)
+        least = np.full(len(rows), np.inf)
+        wider = np.linspace(scale[rows].astype(np.float64), safe[rows], _WIDER)
+        for each in (*wider, seven_bits[rows]) if len(rows) else ():
+            tried = _usable(each)
+            steps = w[rows] / tried.astype(np.float64)[:, None]
+            found = rounder.codes(steps, limits)
+            error = rounder.error(steps, found) * tried.astype(np.float64) ** 2
+            better = error < least
+            least[better] = error[better]
+            scale[rows[better]] = tried[better]
+            codes[rows[better]] = found[better]
 
 
 def _lost_mean(w: Array, rounded: Array, moments: Moments) -> Array:
@@ -240,12 +271,16 @@ def quantize_layers(
     target: TargetIsa,
     moments: Iterable[tuple[str, Moments]] = (),
     *,
+    allow_overflow: bool = False,
+    trained: bool = False,
     threads: int = 1,
 ) -> dict[str, QuantizedWeights]:
     """Return the quantized weights of every int8 layer of ``model``, by node name.
 
     ``parameters`` are those of the tensors in ``plan.ranged`` by name, ``moments`` tell by node
     name what is known about the layers' inputs. Kernels are chosen for ``target``, not ``auto``.
+    No pair of products overflows in any of them, unless that is allowed. ``trained``: the codes are
+    those of quantization-aware training, which did not know the layout of the image.
     ``threads`` is how many layers are in work at a time: covariances are large, and what is
     computed with them keeps all cores busy by itself.
     """
@@ -257,34 +292,34 @@ def quantize_layers(
 
     def quantized(given: tuple[str, Moments | None]) -> tuple[str, QuantizedWeights]:
         name, known = given
-        return name, _quantized(nodes[name], scales[name], target, known)
+        node = nodes[name]
+        weight, axis = weight_of(node), channel_axis(node)
+        channels = weight.shape[axis]
+        bias = constant(node.inputs[2]) if len(node.inputs) > 2 else None
+        return name, quantize_weights(
+            weight,
+            np.zeros(channels) if bias is None else np.broadcast_to(bias, (channels,)),
+            scales[name],
+            axis=axis,
+            zero_point=weight_zero_point(node, target),
+            limits=None if allow_overflow else pair_limits(node, weight, axis),
+            any_order=trained and reads_image(plan, node),
+            moments=known,
+        )
 
     found = dict(in_order(quantized, moments, workers=threads))
     rest: Iterable[tuple[str, None]] = ((name, None) for name in nodes if name not in found)
     return found | dict(in_order(quantized, rest, workers=threads))
 
 
+def reads_image(plan: Plan, node: ir.Node) -> bool:
+    """Return whether ``node`` reads the image, whose layout in memory is the file's choice."""
+    return plan.tensors[activation_inputs(node)[0]] not in set(plan.outputs.values())
+
+
 def channel_axis(node: ir.Node) -> int:
     """Return the axis of the output channels in the weights of a Conv or Gemm."""
     return 0 if node.op_type == "Conv" or node.attributes.get_int("transB", 0) == 1 else 1
-
-
-def _quantized(
-    node: ir.Node, input_scale: np.float32, target: TargetIsa, moments: Moments | None
-) -> QuantizedWeights:
-    weight = weight_of(node)
-    axis = channel_axis(node)
-    channels = weight.shape[axis]
-    bias = constant(node.inputs[2]) if len(node.inputs) > 2 else None
-    return quantize_weights(
-        weight,
-        np.zeros(channels) if bias is None else np.broadcast_to(bias, (channels,)),
-        input_scale,
-        axis=axis,
-        zero_point=weight_zero_point(node, target),
-        smallest_scale=smallest_weight_scale(node, weight, axis, target),
-        moments=moments,
-    )
 
 
 def _layer_input(node: ir.Node, parameters: QuantizationParameters) -> LayerInput:

@@ -236,7 +236,7 @@ class Verdict(Int8Figures):
             return (f"x86 CPUs without VNNI give the same answers on all {images} images tried",)
         return (
             "x86 CPUs without VNNI give other answers: products overflow in "
-            f"{_some(layers)}; --target-isa x86-avx2 makes a file for them",
+            f"{_some(layers)}; without --allow-overflow they would not",
         )
 
 

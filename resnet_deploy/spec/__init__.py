@@ -45,6 +45,7 @@ from resnet_deploy.spec.quant import (
     CalibrationMethod,
     Effort,
     FirstConv,
+    Overflow,
     QuantSpec,
     ResidualStream,
     Runtime,

@@ -30,18 +30,58 @@ class Effort(str, enum.Enum):
 
 
 class TargetIsa(str, enum.Enum):
-    """Which CPUs the int8 kernels are chosen for.
+    """Which CPUs the int8 kernels are chosen for: their speed, never the answers.
 
-    ``portable`` suits every CPU with VNNI or ARM's dot product; ``x86-amx`` gives the same answers
-    and is faster with Intel's AMX, slower without; ``x86-avx2`` keeps every pair of products
-    within int16, which x86 CPUs without VNNI need to give the same answers; ``auto`` is the CPU
-    that the file is made on.
+    ``portable`` suits every CPU, ``x86-amx`` is faster with Intel's AMX and slower without;
+    ``auto`` is the CPU that the file is made on.
     """
 
     AUTO = "auto"
     PORTABLE = "portable"
-    X86_AVX2 = "x86-avx2"
     X86_AMX = "x86-amx"
+
+    @classmethod
+    def parse(cls, word: str) -> TargetIsa:
+        """Return the target called ``word``.
+
+        Raises:
+            SpecError: there is none.
+        """
+        if word == "x86-avx2":
+            raise SpecError(
+                "there is no target x86-avx2 any more: int8 files give the same answers on x86 "
+                "CPUs without VNNI by default; leave --target-isa out"
+            )
+        try:
+            return cls(word)
+        except ValueError as error:
+            known = ", ".join(member.value for member in cls)
+            raise SpecError(f"{word!r} is none of {known}") from error
+
+
+class Overflow(str, enum.Enum):
+    """Whether a sum of an int8 file's products can overflow on x86 CPUs without VNNI."""
+
+    NEVER = "never"
+    POSSIBLE = "possible"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def of(cls, word: object) -> Overflow:
+        """Return what a card says with ``word``: unknown where it is missing, or none of these."""
+        return next((member for member in cls if member.value == word), cls.UNKNOWN)
+
+    @property
+    def guarantee(self) -> str:
+        """What that guarantees, for all images and for those of calibration."""
+        if self is Overflow.NEVER:
+            return "whatever the image, no int8 sum of ONNX Runtime overflows on any CPU"
+        if self is Overflow.POSSIBLE:
+            return (
+                "x86 CPUs without VNNI guarantee no image its answers; verify --saturation says "
+                "whether any int8 sum overflows on images like those of calibration"
+            )
+        return "the card does not say; verify --saturation does"
 
 
 class FirstConv(str, enum.Enum):
@@ -81,6 +121,8 @@ class Runtime(str, enum.Enum):
 class QuantSpec:
     """How to quantize: u8 activations per tensor, s8 weights per channel, int32 biases.
 
+    No sum of products overflows on any CPU, whatever the image, unless ``allow_overflow``: weights
+    are then rounded as CPUs that add up in 32 bits can take them.
     ``runtime`` says for which one the float parts of ``residual_stream`` are laid out. ``workers``
     processes share the calibration images; ``calibration_cache`` is the folder where their
     histograms are kept, or None. Neither changes the result.
@@ -93,6 +135,7 @@ class QuantSpec:
     effort: Effort = Effort.FAST
     target_isa: TargetIsa = TargetIsa.PORTABLE
     first_conv: FirstConv = FirstConv.AUTO
+    allow_overflow: bool = False
     residual_stream: ResidualStream = ResidualStream.UINT8
     runtime: Runtime = Runtime.ORT
     samples: int = 512

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from resnet_deploy.quantization.ranges import QuantizationParameters
+from resnet_deploy.quantization.rounding import PairLimits
 from resnet_deploy.quantization.weights import quantize_weights
 
 ParametersByTensor = Mapping[str, QuantizationParameters]
@@ -71,7 +72,8 @@ class Quantize(Step):
 class Weighted(Step):
     """A convolution or linear layer, and the ReLU behind it.
 
-    ``layer`` holds the float weights and is never called. With ``slope`` and ``offset``, float64
+    ``layer`` holds the float weights and is never called. Pairs of their codes keep to ``limits``,
+    and so do any two of a channel with ``any_order``. With ``slope`` and ``offset``, float64
     ``(C,)``, its weights are for normalised values, and what it reads are pixels
     ``slope x + offset``. ``source`` and ``target`` name the tensors whose parameters its input and
     its result have; without a target the result are real numbers, as logits are.
@@ -81,6 +83,8 @@ class Weighted(Step):
     source: str
     target: str | None
     relu: bool
+    limits: PairLimits | None = None
+    any_order: bool = False
     slope: Tensor | None = None
     offset: Tensor | None = None
 
@@ -95,7 +99,9 @@ class Weighted(Step):
             bias = (bias.double() - torch.einsum("oihw,i->o", scaled, self.offset)).float()
             weight = scaled.float()
         source = parameters[self.source].scale
-        weight_codes, bias_codes, scale = _RoundedWeights.apply(weight, bias, source)  # type: ignore[no-untyped-call]
+        weight_codes, bias_codes, scale = _RoundedWeights.apply(  # type: ignore[no-untyped-call]
+            weight, bias, source, self.limits, self.any_order
+        )
         sums = self._sums(inputs[0], weight_codes, bias_codes)
         step = scale * float(source)
         if self.target is None:
@@ -220,14 +226,25 @@ class _RoundedWeights(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, weight: Tensor, bias: Tensor, source: np.float32
+        ctx: Any,
+        weight: Tensor,
+        bias: Tensor,
+        source: np.float32,
+        limits: PairLimits | None,
+        any_order: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
         if not bool(torch.isfinite(weight.sum() + bias.sum())):
             # Codes are always numbers: the loss of a diverged training would look like one, too.
             weight, bias = torch.full_like(weight, torch.nan), torch.full_like(bias, torch.nan)
             ctx.save_for_backward(bias, bias)
             return weight, bias, bias.clone()
-        quantized = quantize_weights(weight.detach().numpy(), bias.detach().numpy(), source)
+        quantized = quantize_weights(
+            weight.detach().numpy(),
+            bias.detach().numpy(),
+            source,
+            limits=limits,
+            any_order=any_order,
+        )
         scale = torch.from_numpy(quantized.scale)
         ctx.save_for_backward(scale, torch.from_numpy(quantized.bias_scale))
         ctx.mark_non_differentiable(scale)
@@ -238,4 +255,10 @@ class _RoundedWeights(torch.autograd.Function):
     def backward(ctx: Any, *grads: Any) -> Any:
         scale, bias_scale = ctx.saved_tensors
         weight, bias, _ = grads
-        return weight / scale.reshape(-1, *(1,) * (weight.ndim - 1)), bias / bias_scale, None
+        return (
+            weight / scale.reshape(-1, *(1,) * (weight.ndim - 1)),
+            bias / bias_scale,
+            None,
+            None,
+            None,
+        )

@@ -7,9 +7,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from resnet_deploy.artifact.card import Accuracy, WeightsSource
-from resnet_deploy.artifact.weights_card import WeightsCard
+from resnet_deploy.artifact.weights_card import OVERFLOW_KEY, WeightsCard
 from resnet_deploy.models.registry import build
 from resnet_deploy.runners.cpu import versions
+from resnet_deploy.spec import Overflow
 from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.training.folder import BEST_FILE
 from resnet_deploy.training.loop import Training, float_state
@@ -47,6 +48,7 @@ def weights_card(training: Training, request: TrainRequest) -> WeightsCard:
             "seed": request.seed,
             "precision": training.precision.value,
             "start": asdict(start),
+            **({OVERFLOW_KEY: Overflow.NEVER.value} if isinstance(network, QatNet) else {}),
         },
         activation_ranges=network.activation_ranges() if isinstance(network, QatNet) else {},
         versions={"resnet-deploy": __version__, **versions(_MAKERS)},

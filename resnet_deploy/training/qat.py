@@ -3,8 +3,7 @@
 :func:`prepare_qat` exports the network and lets ``quantize`` plan it, as ``resnet-deploy export``
 does; the module then runs the operators of that plan on codes (``fake_quant.py``). BatchNorm is
 folded from the start. Ranges come from calibration and stay; the scales of weights follow the
-weights. What is trained for are the kernels that add up in int32: all but those of x86 without
-VNNI.
+weights. No pair of products overflows int16, as in the file: all CPUs give the trained answers.
 """
 
 from __future__ import annotations

@@ -12,8 +12,9 @@ from resnet_deploy.graph.constants import constant, ints
 from resnet_deploy.graph.module_names import torch_module
 from resnet_deploy.interpreter.layers import max_pool
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
-from resnet_deploy.quantization.kernels import group_of
+from resnet_deploy.quantization.kernels import group_of, pair_limits
 from resnet_deploy.quantization.plan import WEIGHTED, Plan, activation_inputs
+from resnet_deploy.quantization.weights import channel_axis, reads_image, weight_of
 from resnet_deploy.rewrites.pixel_input import PIXELS_KEY
 from resnet_deploy.spec import InputContract
 from resnet_deploy.training.fake_quant import (
@@ -161,9 +162,16 @@ class _Builder:
         source = self._tensor(activation_inputs(node)[0])
         target = self._tensor(output) if output in self._plan.tensors else None
         relu = output is not node.outputs[0]
+        limits = pair_limits(node, weight_of(node), channel_axis(node))
         if isinstance(layer, nn.Linear):
             return Weighted(
-                reads=reads, gives=gives, layer=layer, source=source, target=target, relu=relu
+                reads=reads,
+                gives=gives,
+                layer=layer,
+                source=source,
+                target=target,
+                relu=relu,
+                limits=limits,
             )
         top, left, bottom, right = ints(node, "pads", (0, 0, 0, 0))
         return Convolution(
@@ -173,6 +181,8 @@ class _Builder:
             source=source,
             target=target,
             relu=relu,
+            limits=limits,
+            any_order=reads_image(self._plan, node),
             slope=slope,
             offset=offset,
             strides=_pair(node, "strides"),

@@ -12,7 +12,7 @@ import resnet_deploy.bundles.native as native
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.bundles.runtime import Runtime
-from resnet_deploy.spec import BundleRuntime, BundleTarget
+from resnet_deploy.spec import BundleRuntime, BundleTarget, Overflow
 
 
 @pytest.fixture(scope="module")
@@ -67,21 +67,33 @@ def test_headers_include_only_what_is_there(bundle):
             assert (bundle / "include" / name).is_file(), (file, name)
 
 
-@pytest.mark.parametrize("isa", [(), ("x86-avx2",)])
-def test_saturation_is_named_where_nothing_rules_it_out(isa, tiny_export):
+@pytest.mark.parametrize(
+    ("isa", "found"),
+    [
+        ((), Overflow.UNKNOWN),
+        ((), Overflow.POSSIBLE),
+        ((), Overflow.NEVER),
+        (("x86-avx2",), Overflow.UNKNOWN),
+    ],
+)
+def test_saturation_is_named_where_nothing_rules_it_out(isa, found, tiny_export):
     class Int8:
         precision = "int8"
 
         class card:  # noqa: N801
             proven_isas = isa
+            overflow = found
 
     ort = Runtime(kind=BundleRuntime.ORT, min_version="1.14", made_with="1.31")
     openvino = replace(ort, kind=BundleRuntime.OPENVINO)
     sentences = native.cpus(Int8, (ort,))  # type: ignore[arg-type]
-    assert ("without VNNI" in sentences) == (not isa)
+    never = bool(isa) or found is Overflow.NEVER
+    assert ("without VNNI" in sentences) == (not never)
+    assert ("as right, but slower, on all others." in sentences) == never
+    assert "fast on x86 CPUs with VNNI" in sentences
     assert ("proven on x86-avx2." in sentences) == bool(isa)
     # What was proven was so on ONNX Runtime; OpenVINO saturates with that file, too.
     sentences = native.cpus(Int8, (openvino,))  # type: ignore[arg-type]
     assert "proven" not in sentences
-    assert "needs ONNX Runtime and a file for x86-avx2" in sentences
+    assert "needs ONNX Runtime and a file exported without --allow-overflow" in sentences
     assert native.cpus(load(tiny_export / "resnet8.onnx"), (ort, openvino)) == ""

@@ -193,7 +193,7 @@ def test_the_clock_of_this_cpu_refuses_no_file_for_others(
 
 def another_target() -> str:
     here = resolve_target(TargetIsa.AUTO, isa())
-    return "x86-avx2" if here is not TargetIsa.X86_AVX2 else "portable"
+    return "x86-amx" if here is not TargetIsa.X86_AMX else "portable"
 
 
 def test_what_was_refused_is_measured_once_more(

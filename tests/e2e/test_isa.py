@@ -111,16 +111,14 @@ def test_a_trained_net_on_arm64_and_avx2(
     )
     int8, found = tmp_path / "resnet20.int8.onnx", tmp_path / "isa.json"
     options = ("--data", cifar10_test, "--samples", 60, "--json", found)
-    # AVX2 may saturate and fail; what matters here is that it is seen and told apart.
-    assert cli("verify", int8, "--isa", "x86-avx2,arm64", *options) in (0, 1)
+    assert cli("verify", int8, "--isa", "x86-avx2,arm64", *options) == 0
     report = json.loads(found.read_text())
     avx2, arm64 = report["runs"]
     assert (avx2["isa"], arm64["isa"]) == ("x86-avx2", "arm64")
-    assert report["passed"] is (report["proven"] == ["x86-avx2", "arm64"])
-    assert "arm64" in report["proven"]
-    if not is_native(ISAS["x86-avx2"]):
-        assert arm64["agreement"] == 1
-        assert arm64["bit_identical"]
+    assert report["proven"] == ["x86-avx2", "arm64"]
+    for run in (avx2, arm64):
+        assert run["agreement"] == 1
+        assert run["bit_identical"]
     assert arm64["reference_agreement"] > 0.9
 
 

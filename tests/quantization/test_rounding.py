@@ -1,8 +1,15 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from resnet_deploy.quantization.rounding import Compensation, nearest_codes
+from resnet_deploy.quantization.kernels import can_overflow
+from resnet_deploy.quantization.rounding import (
+    Compensation,
+    Nearest,
+    PairLimits,
+    nearest_codes,
+)
 
 
 def correlated(depth: int, seed: int) -> np.ndarray:
@@ -59,3 +66,37 @@ def test_fewer_rows_than_weights_are_no_error() -> None:
     covariance = (rows.T @ rows).astype(np.float64) / 5
     codes = Compensation(covariance).codes(np.full((2, 300), 0.3))
     assert np.isfinite(codes).all()
+
+
+@given(
+    arrays(np.float64, (5, 12), elements=st.floats(-140, 140)),
+    st.sampled_from([-128, -126]),
+    st.integers(0, 5),
+)
+def test_no_pair_of_codes_is_beyond_its_limit(steps: np.ndarray, least: int, seed: int) -> None:
+    """Whatever the weights, their importance and their covariance; -126 is zero point -1."""
+    order = np.random.default_rng(seed).permutation(11)  # one weight is in no pair
+    limits = PairLimits(first=order[:5], second=order[5:10], most=128, least=least)
+    covariance = correlated(12, seed)
+    zero_point = -1 if least == -126 else 0
+    for rounder in (Compensation(covariance), Nearest(np.diagonal(covariance))):
+        codes = rounder.codes(steps, limits)
+        assert np.abs(codes).max() <= 127
+        assert not limits.exceeded(codes).any()
+        stored = codes.astype(int) + zero_point
+        pairs = np.stack([stored[:, limits.first], stored[:, limits.second]], axis=-1)
+        assert not can_overflow(pairs).any()
+    free = limits.safe_scale(steps) <= 1
+    inside = np.where(free[:, None], steps, 0.0)
+    np.testing.assert_array_equal(limits.nearest(inside), nearest_codes(inside))
+
+
+def test_the_weight_that_matters_less_gives_way() -> None:
+    limits = PairLimits(first=np.array([0]), second=np.array([1]), most=128, least=-128)
+    steps = np.array([[100.0, 100.0], [-100.0, -100.0], [100.0, -100.0]])
+    equal = Nearest(np.array([1.0, 1.0])).codes(steps, limits)
+    assert equal.tolist() == [[64, 64], [-64, -64], [100, -100]]
+    first = Nearest(np.array([1e6, 1.0])).codes(steps, limits)
+    assert first.tolist() == [[100, 28], [-100, -28], [100, -100]]
+    alone = np.diag([1e6, 1.0])
+    assert Compensation(alone).codes(steps, limits).tolist() == first.tolist()

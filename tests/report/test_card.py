@@ -9,7 +9,14 @@ import pytest
 from resnet_deploy.artifact.card import Accuracy, Card, Step, WeightsSource
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.report.views.summary import card_lines
-from resnet_deploy.spec import InputContract, InputFormat, OutputKind, OutputSpec, resnet_spec
+from resnet_deploy.spec import (
+    InputContract,
+    InputFormat,
+    OutputKind,
+    OutputSpec,
+    Overflow,
+    resnet_spec,
+)
 
 CARD = Card(
     model=resnet_spec(20),
@@ -63,12 +70,20 @@ def test_an_int8_file() -> None:
     found = lines(card)
     assert "calibration: 1,024 images of train, SHA-256 fedcba987654…; " in found[4]
     assert found[4].endswith("mse, effort fast, for portable")
-    assert found[5:8] == [
+    assert found[5].startswith("overflow: unknown: the card does not say; verify --saturation")
+    assert found[6:9] == [
         "int8 fidelity: 28.6 dB above the noise, the class of fp32 on 99.2% of 128 images",
         "accuracy: top-1 83.00%, top-5 99.20% on 500 of the 5,000 images of test (SHA-256 ab…); "
         "top-1 50.00% on 1,000 images of val",
         "proven on: arm64, x86-vnni",
     ]
+    for overflow in Overflow:
+        made = CARD.with_step("quantize", {**QUANTIZED, "overflow": overflow.value})
+        assert made.overflow is overflow
+        said = lines(made)
+        assert f"overflow: {overflow.value}: {overflow.guarantee}" in said
+    for older in (CARD, CARD.with_step("quantize", {**QUANTIZED, "overflow": ["never"]})):
+        assert older.overflow is Overflow.UNKNOWN
     unproven = lines(replace(card, proven_isas=()))
     assert "proven on: none (verify --isa ISA --data DIR --record)" in unproven
 

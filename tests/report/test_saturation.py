@@ -24,7 +24,7 @@ def test_the_report_names_the_layers_that_overflow() -> None:
     assert to_dict(report)["layers"][1]["touched_share"] == 2e-4
     assert sentence(report) == (
         "safe on x86 without VNNI (AVX2): no, because of layer2.0.conv1 (0.02% of its outputs) on "
-        "5 images of test; for such CPUs use --target-isa x86-avx2"
+        "5 images of test; made without --allow-overflow, it is safe"
     )
     shown = rows(printed(report))
     assert shown["layer2.0.conv1"][1:] == ["7", "400", "-41,000", "4", "0.02%"]

@@ -11,7 +11,7 @@ from resnet_deploy.report.document import Cell, Document, Notes, Section, Table
 from resnet_deploy.report.words import versions, whole
 from resnet_deploy.results import ModelSummary, Stage
 from resnet_deploy.results.worth import LEAST_AGREEMENT, share_interval
-from resnet_deploy.spec import InputContract, OutputKind
+from resnet_deploy.spec import InputContract, OutputKind, Overflow
 
 _NAMES_SHOWN = 3
 _DIGITS_SHOWN = 12
@@ -94,6 +94,7 @@ def card_lines(card: dict[str, Any]) -> list[str]:
         lines.append(f"assumed: {', '.join(card['assumed'])}")
     if "quantize" in steps:
         lines.append(f"calibration: {_calibration(steps['quantize'])}")
+        lines.append(f"overflow: {_overflow(steps['quantize'])}")
     lines += _fidelity(card["parity"])
     if OutputKind(card["output"]["kind"]).has_classes:
         found = "; ".join(map(_accuracy, card["accuracy"]))
@@ -135,6 +136,12 @@ def _calibration(options: dict[str, Any]) -> str:
     said = (("method", ""), ("effort", "effort "), ("target_isa", "for "))
     how = ", ".join(f"{word}{options[key]}" for key, word in said if key in options)
     return f"{data}; {how}"
+
+
+def _overflow(options: dict[str, Any]) -> str:
+    """Return what a quantize step says of sums of products; older versions said nothing."""
+    found = Overflow.of(options.get("overflow"))
+    return f"{found.value}: {found.guarantee}"
 
 
 def _fidelity(parity: dict[str, float]) -> list[str]:

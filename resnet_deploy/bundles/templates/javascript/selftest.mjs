@@ -88,7 +88,7 @@ function classesEqual(results) {
 const INT8_HINT =
   'The inputs are right, the scores of the int8 network are not. The int8 arithmetic of this CPU ' +
   'may differ from that of the one the bundle was made on: x86 without VNNI saturates. ' +
-  'resnet-deploy export --target-isa x86-avx2 makes a file for such CPUs.';
+  'resnet-deploy export without --allow-overflow makes a file that does not.';
 
 /**
  * @param {Tested} classifier

@@ -170,7 +170,7 @@ double compare_values(const std::vector<float> &found, const float *recorded,
   if (std::strcmp(model.precision, "int8") == 0) {
     message +=
         ". The inputs match: this CPU's int8 arithmetic may differ from the recording one's "
-        "(x86 without VNNI saturates; ONNX Runtime with a file exported with --target-isa x86-avx2 "
+        "(x86 without VNNI saturates; ONNX Runtime with a file exported without --allow-overflow "
         "does not)";
   }
   throw Failure(message);

@@ -264,7 +264,7 @@ final class SelfTest {
                     + String.format(Locale.ROOT, "%.2g", largest / scale)
                     + " of the largest, and at most " + tolerance + " is fine"
                     + (IS_INT8 ? ". The input is right: this CPU's int8 arithmetic may be another"
-                            + " than the recording one's; export a file for it with --target-isa"
+                            + " than the recording one's; export a file without --allow-overflow"
                             : ""));
         }
         return scale > 0 ? largest / scale : 0;
