@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnx import numpy_helper
 
 from resnet_deploy.errors import UnsupportedGraphError
+from resnet_deploy.graph.constants import ints
 from resnet_deploy.graph.layers import FLOAT_KEY
 from resnet_deploy.graph.releases import opset_of
 from resnet_deploy.passes import INT8_PASSES, counts_text, run_passes
@@ -57,7 +58,9 @@ def prepare(
     if residual_stream is ResidualStream.FLOAT32:
         mark_stream(graph)
     front = graph.graph[0].name in in_float
-    widen = first_conv is FirstConv.AUTO and not front
+    # The first tensor of a float stream gets more levels, by channel: it keeps its channels.
+    own_channels = residual_stream is ResidualStream.FLOAT32 and not _has_strided_stem(graph)
+    widen = first_conv is FirstConv.AUTO and not front and not own_channels
     results = {}
     if not front:
         results["byte_input"] = byte_input(graph, widen=widen)
@@ -70,6 +73,11 @@ def prepare(
         mark_float_writers(graph)
     logger.info("for int8: %s", counts_text(results))
     return ir.to_proto(graph)
+
+
+def _has_strided_stem(model: ir.Model) -> bool:
+    stem = next((node for node in model.graph if node.op_type == "Conv"), None)
+    return stem is not None and ints(stem, "strides", (1, 1)) != (1, 1)
 
 
 def cleaned(model: onnx.ModelProto) -> ir.Model:

@@ -7,6 +7,8 @@ reads the stream reads ``f_c x_c``, and its weights take the factor out. A layer
 added to the stream has ``f_c`` in its weights and bias, and a Mul behind it takes it out. The
 factors make all channels span the same, so one u8 scale fits them all.
 
+Two tensors get even more levels, see :mod:`resnet_deploy.quantization.border_factors`.
+
 In ONNX Runtime these are Mul operators, because its QuantizeLinear with a scale per channel is 80
 times as slow as with one scale where the channels come last. OpenVINO merges them into its own
 quantization per channel.
@@ -14,7 +16,7 @@ quantization per channel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,12 +25,7 @@ import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.errors import SpecError
-from resnet_deploy.graph.constants import (
-    constant,
-    new_initializer,
-    optional_input,
-    set_parameters,
-)
+from resnet_deploy.graph.constants import constant
 from resnet_deploy.graph.layers import (
     FLOAT_KEY,
     STREAM,
@@ -36,9 +33,15 @@ from resnet_deploy.graph.layers import (
     WRITES_FLOAT_KEY,
     absorbed_output,
 )
-from resnet_deploy.graph.module_names import module_metadata
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantization.border_factors import (
+    finer,
+    halves,
+    multiply,
+    scale,
+    takes_two_parts,
+)
 from resnet_deploy.quantization.channel_statistics import (
     ChannelRanges,
     Observed,
@@ -46,7 +49,6 @@ from resnet_deploy.quantization.channel_statistics import (
 )
 from resnet_deploy.quantization.plan import WEIGHTED, Plan, make_plan
 from resnet_deploy.quantization.scale_groups import with_inputs_times, with_outputs_times
-from resnet_deploy.quantization.weights import weight_of
 
 _THROUGH = frozenset(
     {"Relu", "Clip", "LeakyRelu", "PRelu", "Slice", "Pad", "GlobalAveragePool", "Flatten"}
@@ -131,13 +133,17 @@ class _Border:
     """A tensor where float and int8 meet: the layers whose weights take up its factors.
 
     ``writer`` is the int8 layer whose result it is, or None where float operators compute it;
-    ``behind`` are the float operators that read a writer's result.
+    ``behind`` are the float operators that read a writer's result. ``in_two_parts``: its readers
+    get it in more than 256 levels, where that costs little for what it brings. So it is with the
+    vector that the classifier reads, and with the first tensor of the stream where no pool makes
+    it, as in nets for small pictures: its noise goes through all of the net.
     """
 
     value: ir.Value
     writer: ir.Node | None = None
     readers: list[ir.Node] = field(default_factory=list)
     behind: list[ir.Node] = field(default_factory=list)
+    in_two_parts: bool = False
 
 
 def _borders(model: ir.Model, plan: Plan) -> list[_Border]:
@@ -161,7 +167,9 @@ def _read_border(value: ir.Value, plan: Plan) -> _Border | None:
     readers = _int8_readers(value, plan)
     if not readers or not all(map(_has_own_factors, readers)):
         return None
-    return _Border(value, readers=readers)
+    shape = value.shape
+    few = value in plan.floats or (shape is not None and len(shape) < _IMAGE_RANK)
+    return _Border(value, readers=readers, in_two_parts=few and all(map(takes_two_parts, readers)))
 
 
 def _written_border(writer: ir.Node, plan: Plan) -> _Border | None:
@@ -178,7 +186,9 @@ def _written_border(writer: ir.Node, plan: Plan) -> _Border | None:
     behind = [node for node in _unique(use.node for use in value.uses()) if node not in readers]
     if not behind or not all(map(is_stream, behind)) or not all(map(_has_own_factors, readers)):
         return None
-    return _Border(value, writer, readers, behind)
+    first = value is plan.outputs[writer] and own is not None and own.op_type == "Relu"
+    two = first and bool(readers) and all(map(takes_two_parts, (writer, *readers)))
+    return _Border(value, writer, readers, behind, in_two_parts=two)
 
 
 def _int8_readers(value: ir.Value, plan: Plan) -> list[ir.Node]:
@@ -220,20 +230,33 @@ def with_channel_factors(
         return prepared
     seen = channel_ranges(prepared, list(tensors.values()), batches, images, threads, progress)
     for border in found:
-        factors = _factors(seen[str(border.value.name)])
-        for node in border.readers:
-            _scale(model.graph, node, with_inputs_times, 1 / factors)
-        if border.writer is None:
-            _multiply(model.graph, border.value, border.readers, factors)
-        else:
-            _scale(model.graph, border.writer, with_outputs_times, factors, bias=True)
-            unscaled = _multiply(model.graph, border.value, border.behind, 1 / factors)
-            pooled = border.value is not absorbed_output(border.writer)
-            border.writer.metadata_props[UNSCALED_KEY] = "" if pooled else unscaled
-            pool = border.value.producer()
-            if pooled and pool is not None:
-                pool.metadata_props[UNSCALED_KEY] = unscaled
+        _give_factors(model.graph, border, seen[str(border.value.name)])
     return ir.to_proto(model)
+
+
+def _give_factors(graph: ir.Graph, border: _Border, ranges: ChannelRanges) -> None:
+    factors = _factors(ranges)
+    highs = float(max(ranges.high.max(), -ranges.low.min())) / factors
+    if border.in_two_parts and ranges.low.min() >= 0 and ranges.high.max() > 0:
+        if border.writer is None:
+            finer(graph, border.value, border.readers, highs)
+        else:
+            border.writer.metadata_props[UNSCALED_KEY] = halves(
+                graph, border.writer, border.value, border.readers, border.behind, highs
+            )
+        return
+    for node in border.readers:
+        scale(graph, node, with_inputs_times, 1 / factors)
+    if border.writer is None:
+        multiply(graph, border.value, border.readers, factors)
+        return
+    scale(graph, border.writer, with_outputs_times, factors, bias=True)
+    pooled = border.value is not absorbed_output(border.writer)
+    unscaled = multiply(graph, border.value, border.behind, 1 / factors)
+    border.writer.metadata_props[UNSCALED_KEY] = "" if pooled else unscaled
+    pool = border.value.producer()
+    if pooled and pool is not None:
+        pool.metadata_props[UNSCALED_KEY] = unscaled
 
 
 def _factors(ranges: ChannelRanges) -> Array:
@@ -243,39 +266,3 @@ def _factors(ranges: ChannelRanges) -> Array:
     if widest <= 0:
         return np.ones(len(peaks))
     return np.asarray(widest / np.maximum(peaks, widest / _LARGEST_FACTOR))
-
-
-def _scale(
-    graph: ir.Graph,
-    node: ir.Node,
-    times: Callable[[ir.Node, Array, Array], Array],
-    factors: Array,
-    *,
-    bias: bool = False,
-) -> None:
-    """Multiply the weights of ``node``, and its ``bias`` if asked, by ``factors`` of channels."""
-    weight = times(node, weight_of(node).astype(np.float64), factors)
-    own = constant(optional_input(node, 2))
-    assert own is not None, "every layer has a bias of its own by now"
-    shifted = own.astype(np.float64) * (factors if bias else 1.0)
-    set_parameters(graph, node, str(node.name), weight, shifted)
-
-
-def _multiply(graph: ir.Graph, value: ir.Value, readers: Iterable[ir.Node], factors: Array) -> str:
-    """Put a Mul by ``factors`` ``(C,)`` between ``value`` and its ``readers``; return its name."""
-    producer = value.producer()
-    assert producer is not None, "an operator computes it"
-    assert value.shape is not None, "sums have shapes, and so has what they add"
-    name = f"{value.name}.by_channel"
-    shape = [1, -1, *[1] * (len(value.shape) - 2)]
-    by = new_initializer(graph, f"{name}.factors", factors.astype(np.float32).reshape(shape))
-    metadata = {**module_metadata(producer), FLOAT_KEY: STREAM}
-    multiply = ir.node("Mul", [value, by], name=name, metadata_props=metadata)
-    output = multiply.outputs[0]
-    output.name, output.type, output.shape = name, value.type, value.shape
-    graph.insert_after(producer, multiply)
-    for node in readers:
-        for index, source in enumerate(node.inputs):
-            if source is value:
-                node.replace_input_with(index, output)
-    return name

@@ -15,6 +15,7 @@ from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphErr
 from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.passes.clean import clean
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantization.border_factors import CODES_KEY
 from resnet_deploy.quantization.calibrate import CalibrationCache, observe
 from resnet_deploy.quantization.data_free import expected_histograms, expected_moments
 from resnet_deploy.quantization.equalize import equalize
@@ -130,12 +131,20 @@ def quantize_static(
         runtime=spec.runtime,
     )
     del model  # copies of the weights count in the peak memory
-    planned(prepared, spec.exclude)  # a wrong glob is named before the work
+    if spec.exclude:
+        planned(prepared, spec.exclude)  # a wrong glob is named before the work
     if trained is not None:
         return _as_trained(prepared, spec, trained)
     exponents: Mapping[str, Exponents] = {}
     if statistics is None:
-        found = equalize(prepared, batches, images=images, threads=threads, progress=progress)
+        found = equalize(
+            prepared,
+            batches,
+            images=images,
+            all_images=spec.effort is Effort.BEST,
+            threads=threads,
+            progress=progress,
+        )
         prepared, exponents = found.model, found.exponents
     if spec.residual_stream is ResidualStream.FLOAT32 and statistics is None:
         prepared = with_channel_factors(
@@ -281,7 +290,8 @@ def _histograms(
 
 
 def _pixel_range(value: ir.Value) -> Range | None:
-    """Return the range that makes the codes of ``value`` its pixels, or None where it has none."""
+    """Return the range of ``value`` where it is in codes, or in pixels, already; None elsewhere."""
     producer = value.producer()
-    level = None if producer is None else producer.metadata_props.get(PIXELS_KEY)
+    marks = {} if producer is None else producer.metadata_props
+    level = marks.get(PIXELS_KEY, marks.get(CODES_KEY))
     return None if level is None else Range(0.0, 255 * float(level))

@@ -48,6 +48,10 @@ g (float[N, 3, 16, 16] x) => (float[N, 10] y) {
     y = Gemm<transB = 1>(flat, fc.weight, fc.bias)
 }
 """
+POOL = "m = MaxPool<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>(r)"
+SMALL = TEXT.replace(POOL, "").replace("(m, layer1", "(r, layer1").replace("Add(c, m)", "Add(c, r)")
+"""As nets for small pictures are: nothing between the first convolution and the stream."""
+
 WEIGHTS = {
     "conv1.weight": noise(16, 3, 3, 3) / 5 * SPREAD[:, None, None, None],
     "layer1.0.conv1.weight": noise(16, 16, 3, 3, seed=1) / 4 / SPREAD[:, None, None] / 16,
@@ -134,6 +138,31 @@ def test_a_convolution_beside_the_stream_that_fell_back_is_named(
     assert not found.passed
     fell_back = [op for op in found.float_ops if not op.accepted]
     assert {op.layer for op in fell_back if "Conv" in op.op_type} == {"layer1.0.conv2"}
+
+
+@pytest.mark.parametrize("runtime", Runtime)
+def test_the_first_tensor_and_the_last_vector_have_more_than_256_levels(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    if runtime is Runtime.OPENVINO:
+        pytest.importorskip("openvino")
+    model, exact = parse(SMALL, WEIGHTS), run(parse(SMALL, WEIGHTS), X)
+    spec = replace(SPEC, runtime=runtime)
+    made = quantize_static(model, spec, [X], images=16, threads=1)
+    path = saved(made.write(), tmp_path)
+
+    assert np.abs(run(made.prepared, X) - exact).max() < 1e-5 * np.abs(exact).max()
+    layers = {layer.name: layer for layer in layers_of(made.write())}
+    if runtime is Runtime.ORT:
+        found = inspect_int8(path)
+        assert "FusedConv" not in found.op_counts
+        values = layers["conv1"].value(traced(made.write(), [layers["conv1"].observed], tmp_path))
+        assert len(np.unique(values[:, 0])) > 256
+    else:
+        found = inspect_openvino(path)
+        assert found.op_counts["int8 Convolution"] == 6
+        assert found.op_counts["int8 FullyConnected"] == 1
+    assert found.passed, found.float_ops
 
 
 def test_without_sums_there_is_nothing_to_keep_in_float() -> None:
