@@ -1,12 +1,13 @@
-"""Grouped int8 convolutions in ONNX Runtime: how wide groups should be.
+"""Grouped int8 convolutions in ONNX Runtime: how wide groups should be, and how many depthwise.
 
 Each 3x3 convolution of a ResNeXt-50 32x4d is measured with its 32 groups and with neighbours packed
 into fewer, block-diagonal ones, which compute the same; see
 ``resnet_deploy/quantization/pack_groups.py``. All variants of a layer take turns, each in a graph
 between two 1x1 convolutions; the kernel's own time is ONNX Runtime's profile, the shortest of all
-runs.
+runs. Depthwise 3x3 convolutions are measured by their number of channels, those of known nets and
+the next multiples of 16.
 
-Run it as ``python bench/grouped.py``: it takes half a minute, prints a table and writes
+Run it as ``python bench/grouped.py``: it takes half a minute, prints two tables and writes
 ``bench/results/grouped.json``.
 """
 
@@ -33,6 +34,9 @@ GROUPS = 32
 LAYERS = ((128, 56, 1), (256, 56, 2), (256, 28, 1), (512, 28, 2), (512, 14, 1), (1024, 7, 1))
 """Channels, height and width of the input, stride."""
 PACKED = (1, 2, 4, 8, 16)
+DEPTHWISE = (24, 32, 40, 48, 58, 64, 72, 80, 116, 120, 128, 184, 192, 200, 208, 240)
+"""MobileNetV3, MNASNet and ShuffleNetV2 have 24, 40, 58, 72, 116, 120, 184 and 200."""
+DEPTHWISE_SIZE = 28
 ROUNDS, RUNS = 3, 20
 OPSET = 17
 
@@ -67,19 +71,34 @@ class Graph:
 
 def model_of(channels: int, size: int, stride: int, packed: int) -> bytes:
     """Return a graph whose Conv ``grouped`` has ``packed`` neighbours in each group."""
-    codes = np.random.default_rng(0).integers(-127, 128, (2, channels, channels, 1, 1), np.int8)
+    codes = np.random.default_rng(0).integers(-127, 128, (channels, channels, 1, 1), np.int8)
     narrow = np.resize(codes, (channels, channels // GROUPS, 3, 3))
+    weight = block_diagonal(narrow, GROUPS, packed, 0)
+    return _between_two(codes, weight, GROUPS // packed, size, stride)
+
+
+def depthwise_model(channels: int) -> bytes:
+    """Return a graph whose Conv ``grouped`` is depthwise."""
+    codes = np.random.default_rng(0).integers(-127, 128, (channels, channels, 1, 1), np.int8)
+    return _between_two(codes, np.resize(codes, (channels, 1, 3, 3)), channels, DEPTHWISE_SIZE, 1)
+
+
+def _between_two(
+    outer: np.ndarray, weight: np.ndarray, groups: int, size: int, stride: int
+) -> bytes:
+    """Return a graph whose Conv ``grouped`` is between two 1x1 convolutions of ``outer``."""
+    channels = len(outer)
     graph = Graph()
-    value = graph.conv(graph.quantized("x"), codes[0])
+    value = graph.conv(graph.quantized("x"), outer)
     value = graph.conv(
         value,
-        block_diagonal(narrow, GROUPS, packed, 0),
+        weight,
         name="grouped",
-        group=GROUPS // packed,
+        group=groups,
         pads=[1, 1, 1, 1],
         strides=[stride, stride],
     )
-    value = graph.add("GlobalAveragePool", graph.conv(value, codes[1]))
+    value = graph.add("GlobalAveragePool", graph.conv(value, outer))
     shape = [1, channels, size, size]
     model = helper.make_model(
         helper.make_graph(
@@ -115,18 +134,27 @@ def microseconds(model: bytes, x: np.ndarray) -> float:
     )
 
 
+def shortest(models: dict[int, bytes], channels: dict[int, int], size: int) -> dict[int, float]:
+    """Return the microseconds of each of ``models``, which take turns; ``channels`` of each."""
+    best = dict.fromkeys(models, np.inf)
+    for _ in range(ROUNDS):
+        for key, model in models.items():
+            shape = (1, channels[key], size, size)
+            x = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+            best[key] = min(best[key], microseconds(model, x))
+    return best
+
+
 def main() -> None:
     rows: list[dict[str, Any]] = []
     for channels, size, stride in LAYERS:
-        x = np.random.default_rng(1).standard_normal((1, channels, size, size)).astype(np.float32)
         models = {packed: model_of(channels, size, stride, packed) for packed in PACKED}
-        best = dict.fromkeys(PACKED, np.inf)
-        for _ in range(ROUNDS):
-            for packed, model in models.items():
-                best[packed] = min(best[packed], microseconds(model, x))
+        best = shortest(models, dict.fromkeys(PACKED, channels), size)
         widths = {channels // GROUPS * packed: best[packed] for packed in PACKED}
         layer = {"channels": channels, "size": size, "stride": stride}
         rows.append({**layer, "microseconds_by_group_width": widths})
+    each = {channels: depthwise_model(channels) for channels in DEPTHWISE}
+    depthwise = shortest(each, {channels: channels for channels in DEPTHWISE}, DEPTHWISE_SIZE)
     table = Table("layer", "microseconds by channels per group")
     for row in rows:
         widths = row["microseconds_by_group_width"]
@@ -135,7 +163,15 @@ def main() -> None:
             "  ".join(f"{width}: {time:.0f}" for width, time in widths.items()),
         )
     Console().print(table)
-    result = {"environment": to_dict(environment("python bench/grouped.py")), "layers": rows}
+    table = Table("depthwise channels", "microseconds")
+    for channels, time in depthwise.items():
+        table.add_row(f"{channels}@{DEPTHWISE_SIZE}", f"{time:.0f}")
+    Console().print(table)
+    result = {
+        "environment": to_dict(environment("python bench/grouped.py")),
+        "layers": rows,
+        "depthwise_microseconds_by_channels": depthwise,
+    }
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
 
 

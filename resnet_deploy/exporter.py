@@ -17,6 +17,7 @@ from torch import nn
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.onnx_file import make
+from resnet_deploy.collection import without_collection
 from resnet_deploy.dependencies import INSTALL, require
 from resnet_deploy.errors import ExportError, MissingDependencyError, SpecError, one_line
 from resnet_deploy.graph.module_names import module_of
@@ -47,6 +48,7 @@ _NATIVE_OPSET = 18
 """The lowest opset that torch's exporter writes without converting."""
 
 
+@without_collection()
 def export_network(
     network: Network, spec: ExportSpec, *, name: str | None = None, progress: Progress = silent
 ) -> Artifact:

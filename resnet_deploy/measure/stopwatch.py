@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import gc
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.collection import without_collection
 from resnet_deploy.results import BenchSubject
 from resnet_deploy.runners.base import Runner
 
@@ -97,14 +97,14 @@ class Stopwatch:
         The untimed run refills the caches that another subject has used since the last round.
         """
         self._runner.infer(self._batch)
-        with _no_collection():
+        with without_collection():
             return [self._time_one() for _ in range(count)]
 
     def saturate(self, seconds: float) -> list[list[int]]:
         """See :meth:`Process.saturate`; this is one instance."""
         self._runner.infer(self._batch)
         end = self._clock() + int(seconds * 1e9)
-        with _no_collection():
+        with without_collection():
             taken = [self._time_one()]
             while self._clock() < end:
                 taken.append(self._time_one())
@@ -137,18 +137,6 @@ def take_turns(
     runs = min(max(1, int(seconds * 1e9 / (rounds * once))), most_runs)
     taken = [[min(watch.run(runs)) for watch in watches] for _ in range(rounds)]
     return list(zip(*taken, strict=True))
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keep Python's garbage collector out of the timed runs."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _is_stable(taken: list[int]) -> bool:

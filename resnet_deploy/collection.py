@@ -1,0 +1,23 @@
+"""Python's garbage collector, and when it is in the way."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Keep the collector of cycles out of the block; also as a decorator.
+
+    Where millions of objects are made that stay (imports, traces, graphs), it walks over all of
+    them again and again, and finds nothing.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
