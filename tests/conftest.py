@@ -62,10 +62,11 @@ def torch_export() -> Iterator[Callable[..., object]]:
     """Let a process trace the same net once; return the ``torch.onnx.export`` that always does."""
     import torch
 
-    from tests.support.traced_once import traced_once
+    from tests.support.traced_once import operators_once, traced_once
 
     export = torch.onnx.export
     with pytest.MonkeyPatch.context() as patch:
+        operators_once(patch)
         patch.setattr(torch.onnx, "export", traced_once(export))
         yield export
 

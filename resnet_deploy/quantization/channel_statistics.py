@@ -126,14 +126,16 @@ def channel_ranges(
     images: int,
     threads: int,
     progress: Progress,
+    *,
+    all_images: bool = False,
 ) -> dict[str, ChannelRanges]:
-    """Return what up to 128 of the ``images`` show of the channels of ``tensors``, by name.
+    """Return what the ``images``, 128 of them or all, show of the channels of ``tensors``, by name.
 
     Raises:
         DatasetError: an activation is NaN or infinite.
     """
     found: dict[str, ChannelRanges] = {}
-    stride = stride_for_means(images)
+    stride = 1 if all_images else stride_for_means(images)
     images = -(-images // stride)
     done = 0
     outputs = [name for tensor in tensors for name in tensor.outputs]

@@ -118,8 +118,12 @@ class PairLimits:
         return low, high
 
     def _beyond(self, first: Array, second: Array) -> NDArray[np.bool_]:
-        low, high = self.room(first)
-        return np.asarray((second < low) | (second > high))
+        # As :meth:`room` says, of codes that are within +-127 both: in half the time.
+        both = first + second
+        over, under = both > self.most, both < self.least
+        over &= first >= 0
+        under &= first <= 0
+        return np.asarray(np.logical_or(over, under, out=over))
 
 
 class Rounder(Protocol):

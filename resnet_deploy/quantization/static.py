@@ -137,7 +137,14 @@ def quantize_static(
         return _as_trained(prepared, spec, trained)
     exponents: Mapping[str, Exponents] = {}
     if statistics is None:
-        found = equalize(prepared, batches, images=images, threads=threads, progress=progress)
+        found = equalize(
+            prepared,
+            batches,
+            images=images,
+            all_images=spec.effort is Effort.BEST,
+            threads=threads,
+            progress=progress,
+        )
         prepared, exponents = found.model, found.exponents
     if spec.residual_stream is ResidualStream.FLOAT32 and statistics is None:
         prepared = with_channel_factors(

@@ -216,18 +216,30 @@ def _limit(
     seven_bits = np.maximum(scale, 2 * np.abs(w).max(axis=1) / (LARGEST_CODE - 1))
     beyond = np.split(limits.exceeded(codes), len(rounders))
     for group, (rounder, bad) in enumerate(zip(rounders, beyond, strict=True)):
-        rows = np.flatnonzero(bad) + group * len(bad)
-        least = np.full(len(rows), np.inf)
-        wider = np.linspace(scale[rows].astype(np.float64), safe[rows], _WIDER)
-        for each in (*wider, seven_bits[rows]) if len(rows) else ():
-            tried = _usable(each)
-            steps = w[rows] / tried.astype(np.float64)[:, None]
-            found = rounder.codes(steps, limits)
-            error = rounder.error(steps, found) * tried.astype(np.float64) ** 2
-            better = error < least
-            least[better] = error[better]
-            scale[rows[better]] = tried[better]
-            codes[rows[better]] = found[better]
+        for rows in _portions(np.flatnonzero(bad) + group * len(bad), w.shape[1], rounder):
+            least = np.full(len(rows), np.inf)
+            weights = w[rows]
+            wider = np.linspace(scale[rows].astype(np.float64), safe[rows], _WIDER)
+            for each in (*wider, seven_bits[rows]):
+                tried = _usable(each)
+                steps = weights / tried.astype(np.float64)[:, None]
+                found = rounder.codes(steps, limits)
+                error = rounder.error(steps, found) * tried.astype(np.float64) ** 2
+                better = error < least
+                least[better] = error[better]
+                scale[rows[better]] = tried[better]
+                codes[rows[better]] = found[better]
+
+
+def _portions(rows: NDArray[np.intp], depth: int, rounder: Rounder) -> list[NDArray[np.intp]]:
+    """Return ``rows`` of ``depth`` weights in parts whose arrays stay in a core's cache.
+
+    A rounder that goes from column to column takes all of them at once.
+    """
+    if not isinstance(rounder, Nearest):
+        return [rows] if len(rows) else []
+    size = max(1, _CACHED_VALUES // depth)
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def _lost_mean(w: Array, rounded: Array, moments: Moments) -> Array:

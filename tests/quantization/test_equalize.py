@@ -21,6 +21,7 @@ from resnet_deploy.quantization.equalize import (
     RoundedTensor,
     RoundedWeights,
     equalize,
+    largest_weights,
     predicted_noise,
 )
 from resnet_deploy.quantization.prepare import cleaned
@@ -264,11 +265,12 @@ def test_the_noise_has_the_slope_that_it_is_said_to_have() -> None:
     power = rng.uniform(1, 2, (2, 3))
     readers = [RoundedWeights(groups.reshape(2, 3), power, rng.uniform(0, 99, (2, 5, 3)), 9)]
     octaves = rng.uniform(-1, 1, 6)
-    _, slope = predicted_noise(octaves, tensors, readers)
+    peaks = largest_weights(octaves, readers)
+    _, slope = predicted_noise(octaves, tensors, readers, peaks)
     for place in range(6):
         moved = np.eye(6)[place] * 1e-6
         above, below = (
-            predicted_noise(octaves + sign * moved, tensors, readers)[0] for sign in (1, -1)
+            predicted_noise(octaves + sign * moved, tensors, readers, peaks)[0] for sign in (1, -1)
         )
         assert slope[place] == pytest.approx((above - below) / 2e-6, rel=1e-4)
 

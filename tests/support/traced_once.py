@@ -4,6 +4,9 @@ Tracing takes most of the time of a small export, and tests export the same few 
 with other weights. The graph does not depend on the values of parameters and buffers, so a module
 that differs from a traced one in nothing else has the same graph. What follows the tracing, which
 does look at weights, runs every time. ``tests/test_traced_once.py`` compares the files.
+
+Before it traces, the exporter parses the source of the ONNX functions for all of PyTorch's
+operators, each time. They do not depend on the module either.
 """
 
 from __future__ import annotations
@@ -11,12 +14,15 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import onnx_ir as ir
+import pytest
 import torch
 from onnx_ir.tensor_adapters import TorchTensor
 from torch import nn
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 Export = Callable[..., torch.onnx.ONNXProgram | None]
 
@@ -91,3 +97,8 @@ def traced_once(export: Export) -> Export:
         return program
 
     return once
+
+
+def operators_once(patch: pytest.MonkeyPatch) -> None:
+    """Let the exporter make the table of its operators once per process."""
+    patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
