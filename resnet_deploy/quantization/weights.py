@@ -42,7 +42,9 @@ One more is that of seven bits, so that no channel fares worse than with the usu
 """
 
 _DEEP = 600
-"""Weights per channel above which few of these scales are tried with weights rounded together."""
+"""Weights per channel above which half of these scales are tried, and few with weights rounded
+together: it would take too long.
+"""
 
 _FEW = 3
 
@@ -227,7 +229,8 @@ def _limit(
         rows = np.flatnonzero(bad) + group * len(bad)
         if not len(rows):
             continue
-        wider = np.linspace(scale[rows].astype(np.float64), safe[rows], _WIDER)
+        count = _WIDER if w.shape[1] <= _DEEP else _WIDER // 2
+        wider = np.linspace(scale[rows].astype(np.float64), safe[rows], count)
         scales = _usable(np.concatenate([wider, seven_bits[None, rows]]))
         if w.shape[1] > _DEEP:
             scales = _best_alone(w[rows], scales, rounder.alone, limits)
