@@ -3,7 +3,7 @@
 Run it as ``python bench/accuracy.py --train DIR --test DIR CHECKPOINT...`` with image folders of
 CIFAR-10 and its ResNets. All int8 files are made from the same fp32 file with the same 512 images,
 and compared with it on all test images. It prints a table and writes
-``bench/results/accuracy.json``.
+``bench/results/accuracy.json``; with ``--only GLOB`` it makes some of the files, and only prints.
 NNCF takes part where the interpreter given by ``--nncf PYTHON`` has it.
 """
 
@@ -247,6 +247,8 @@ def main() -> None:
             f"{row['seconds']:.1f}",
         )
     Console(width=120).print(table)
+    if given.only != "*":  # the record has them all
+        return
     where = to_dict(environment("python bench/accuracy.py --train DIR --test DIR CHECKPOINT..."))
     RESULT.write_text(
         json.dumps({"environment": where, "rows": rows}, indent=1) + "\n", encoding="utf-8"

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from resnet_deploy.quantization.rounding import PairLimits
+from resnet_deploy.quantization.rounding import Nearest, PairLimits
 
 ITERATIONS = 1000
 _STRETCH = (-0.1, 1.1)
@@ -25,6 +25,11 @@ class AdaRound:
 
     def __init__(self, covariance: NDArray[Any]) -> None:
         self._covariance = torch.tensor(covariance / max(np.diagonal(covariance).mean(), 1e-30))
+
+    @property
+    def alone(self) -> Nearest:
+        """What rounds each weight alone, by the variance of its input."""
+        return Nearest(np.diagonal(self._covariance.numpy()))
 
     def codes(self, steps: NDArray[Any], limits: PairLimits | None = None) -> NDArray[Any]:
         """Return the codes of the weights ``(O, K)``, given in steps of their channel's scale.

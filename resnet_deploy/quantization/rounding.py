@@ -129,6 +129,10 @@ class PairLimits:
 class Rounder(Protocol):
     """From weights ``(O, K)`` in steps of their scale to codes, and the error that this makes."""
 
+    @property
+    def alone(self) -> Rounder:
+        """What rounds each weight alone, by the same importance."""
+
     def codes(self, steps: Array, limits: PairLimits | None = None) -> Array:
         """Return the codes, within ``limits``."""
 
@@ -146,6 +150,11 @@ class Nearest:
 
     def __init__(self, importance: Array) -> None:
         self._importance = importance
+
+    @property
+    def alone(self) -> Nearest:
+        """Itself."""
+        return self
 
     def codes(self, steps: Array, limits: PairLimits | None = None) -> Array:
         """Return the nearest codes to ``steps`` ``(O, K)``, within ``limits``."""
@@ -171,9 +180,15 @@ class Compensation:
 
     def __init__(self, covariance: Array) -> None:
         variance = np.diagonal(covariance)
+        self._variance = variance.copy()
         # The inputs that vary most come first, while everything can still make up for them.
         self._order = np.argsort(-variance, kind="stable")
         self._factor = _factor(covariance[np.ix_(self._order, self._order)])
+
+    @property
+    def alone(self) -> Nearest:
+        """What rounds each weight alone, by the variance of its input."""
+        return Nearest(self._variance)
 
     def codes(self, steps: Array, limits: PairLimits | None = None) -> Array:
         """Return the codes of the weights ``(O, K)``, given in steps of their channel's scale."""

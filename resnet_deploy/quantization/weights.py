@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,16 @@ _WIDER = 16
 
 One more is that of seven bits, so that no channel fares worse than with the usual remedy.
 """
+
+_DEEP = 600
+"""Weights per channel above which half of these scales are tried, and few with weights rounded
+together: it would take too long.
+"""
+
+_FEW = 3
+
+_VALUES_AT_ONCE = 2**22
+"""Weights in work at a time, 16 MB each of a few arrays."""
 
 
 @dataclass(frozen=True)
@@ -216,30 +226,39 @@ def _limit(
     seven_bits = np.maximum(scale, 2 * np.abs(w).max(axis=1) / (LARGEST_CODE - 1))
     beyond = np.split(limits.exceeded(codes), len(rounders))
     for group, (rounder, bad) in enumerate(zip(rounders, beyond, strict=True)):
-        for rows in _portions(np.flatnonzero(bad) + group * len(bad), w.shape[1], rounder):
-            least = np.full(len(rows), np.inf)
-            weights = w[rows]
-            wider = np.linspace(scale[rows].astype(np.float64), safe[rows], _WIDER)
-            for each in (*wider, seven_bits[rows]):
-                tried = _usable(each)
-                steps = weights / tried.astype(np.float64)[:, None]
-                found = rounder.codes(steps, limits)
-                error = rounder.error(steps, found) * tried.astype(np.float64) ** 2
+        rows = np.flatnonzero(bad) + group * len(bad)
+        if not len(rows):
+            continue
+        count = _WIDER if w.shape[1] <= _DEEP else _WIDER // 2
+        wider = np.linspace(scale[rows].astype(np.float64), safe[rows], count)
+        scales = _usable(np.concatenate([wider, seven_bits[None, rows]]))
+        if w.shape[1] > _DEEP:
+            scales = _best_alone(w[rows], scales, rounder.alone, limits)
+        least = np.full(len(rows), np.inf)
+        # Many at once, as far as memory goes: what is done weight by weight then pays.
+        for part in np.array_split(scales, -(-scales.size * w.shape[1] // _VALUES_AT_ONCE)):
+            for tried, found, error in _tried(w[rows], part, rounder, limits):
                 better = error < least
                 least[better] = error[better]
                 scale[rows[better]] = tried[better]
                 codes[rows[better]] = found[better]
 
 
-def _portions(rows: NDArray[np.intp], depth: int, rounder: Rounder) -> list[NDArray[np.intp]]:
-    """Return ``rows`` of ``depth`` weights in parts whose arrays stay in a core's cache.
+def _tried(
+    w: Array, scales: Array, rounder: Rounder, limits: PairLimits
+) -> Iterator[tuple[Array, Array, Array]]:
+    """Yield of ``scales`` ``(tries, O)`` each, the codes of ``w`` ``(O, K)``, and the errors."""
+    steps = (w / scales.astype(np.float64)[..., None]).reshape(-1, w.shape[1])
+    found = rounder.codes(steps, limits)
+    error = rounder.error(steps, found).reshape(scales.shape) * scales.astype(np.float64) ** 2
+    yield from zip(scales, found.reshape(*scales.shape, -1), error, strict=True)
 
-    A rounder that goes from column to column takes all of them at once.
-    """
-    if not isinstance(rounder, Nearest):
-        return [rows] if len(rows) else []
-    size = max(1, _CACHED_VALUES // depth)
-    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+def _best_alone(w: Array, scales: Array, alone: Rounder, limits: PairLimits) -> Array:
+    """Return the few of ``scales`` ``(tries, O)`` at which ``w`` rounded ``alone`` errs least."""
+    errors = [error for row in scales for *_, error in _tried(w, row[None], alone, limits)]
+    best = np.argsort(np.stack(errors), axis=0, kind="stable")[:_FEW]
+    return np.asarray(np.take_along_axis(scales, best, axis=0))
 
 
 def _lost_mean(w: Array, rounded: Array, moments: Moments) -> Array:
