@@ -84,7 +84,8 @@ def time(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
         fp32 = api.save(api.export(api.load(depth=depth)), folder / f"resnet{depth}.onnx")
         for runtime in ("ort", "openvino"):
             stem = "plain" if runtime == "openvino" else "auto"
-            kept = api.quantize(fp32, first_conv=stem)
+            isa = "portable" if runtime == "openvino" else "auto"
+            kept = api.quantize(fp32, first_conv=stem, target_isa=isa)
             floats = api.quantize(fp32, first_conv=stem, residual_stream="float32", runtime=runtime)
             for threads in given.threads:
                 session = quiet_session(threads)

@@ -29,7 +29,7 @@ from resnet_deploy.quantization.static import check_as_trained
 from resnet_deploy.reference import FileReference, Reference, Remembering, network_reference
 from resnet_deploy.results import Environment
 from resnet_deploy.rewrites.resize_front import check_resizable
-from resnet_deploy.spec import InputContract, OutputSpec, Overflow, QuantSpec, TargetIsa
+from resnet_deploy.spec import InputContract, OutputSpec, Overflow, QuantSpec, Runtime, TargetIsa
 from resnet_deploy.spec.deploy import DeploySpec, ExportSpec
 
 SYNTHETIC_SAMPLES = 32
@@ -109,7 +109,11 @@ def make_plan(
 
 def for_cpu(quant: QuantSpec, environment: Environment) -> QuantSpec:
     """Return ``quant`` with the target ``auto`` resolved to the CPU of ``environment``."""
-    return replace(quant, target_isa=resolve_target(quant.target_isa, environment.isa))
+    target = resolve_target(quant.target_isa, environment.isa)
+    # The kernels for AMX are ONNX Runtime's: OpenVINO runs such weights in float.
+    if quant.runtime is Runtime.OPENVINO and quant.target_isa is TargetIsa.AUTO:
+        target = TargetIsa.PORTABLE if target is TargetIsa.X86_AMX else target
+    return replace(quant, target_isa=target)
 
 
 def images_for(
