@@ -240,6 +240,7 @@ def calibrate(
             spec,
             images,
             images=len(images),
+            synthetic=images.synthetic,
             preprocess=images.preprocess,
             statistics=statistics,
             trained=known.trained or None,

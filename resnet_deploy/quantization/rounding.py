@@ -26,6 +26,9 @@ LARGEST_CODE = 127
 _DAMPING = 1e-4
 """Added to the diagonal, as a share of its mean: dead inputs have no variance at all."""
 
+_CACHED_VALUES = 32768
+"""Weights in float32 that stay in a core's cache with a few arrays of the same size."""
+
 _BLOCK = 128
 """Columns whose errors are passed on together, so that the work is a matrix product."""
 
@@ -69,6 +72,16 @@ class PairLimits:
         """
         ends = np.array([0, depth - 2] if depth > 1 else [], np.intp)
         return replace(self, first=ends, second=ends + 1, least=2 - self.most)
+
+    def in_front(self, depth: int) -> tuple[NDArray[np.intp], PairLimits]:
+        """Return an order of ``depth`` weights in which pairs come first, and the limits in it.
+
+        The first weights of all pairs come before the second ones: both are looked at as they lie.
+        """
+        pairs = np.concatenate([self.first, self.second])
+        order = np.concatenate([pairs, np.setdiff1d(np.arange(depth), pairs)]).astype(np.intp)
+        place = np.arange(len(self.first))
+        return order, replace(self, first=place, second=place + len(place))
 
     def nearest(self, steps: Array, importance: Array | None = None) -> Array:
         """Return the codes within the limits nearest to ``steps`` ``(O, K)``.
@@ -130,7 +143,7 @@ class Rounder(Protocol):
     """From weights ``(O, K)`` in steps of their scale to codes, and the error that this makes."""
 
     @property
-    def alone(self) -> Rounder:
+    def alone(self) -> Nearest:
         """What rounds each weight alone, by the same importance."""
 
     def codes(self, steps: Array, limits: PairLimits | None = None) -> Array:
@@ -155,6 +168,29 @@ class Nearest:
     def alone(self) -> Nearest:
         """Itself."""
         return self
+
+    def errors(self, weight: Array, scales: Array, limits: PairLimits) -> Array:
+        """Return the error ``(tries, O)`` of ``weight`` ``(O, K)`` at each of ``scales``.
+
+        ``scales`` are ``(tries, O)``; errors are in squares of the weights' unit. A few rows at a
+        time: what is computed of them stays in the core's cache.
+        """
+        order, limits = limits.in_front(weight.shape[1])
+        weight = weight[:, order].astype(np.float32)
+        importance = self._importance[order].astype(np.float32)
+        found = np.empty(scales.shape)
+        rows = max(1, _CACHED_VALUES // weight.shape[1])
+        for start in range(0, len(weight), rows):
+            part = weight[start : start + rows]
+            each = np.broadcast_to(importance, part.shape)
+            for errors, scale in zip(found, scales, strict=True):
+                step = scale[start : start + rows].astype(np.float32)
+                steps = part / step[:, None]
+                off = limits.nearest(steps, each)
+                off -= steps
+                np.square(off, out=off)
+                errors[start : start + rows] = off @ importance * step**2
+        return found
 
     def codes(self, steps: Array, limits: PairLimits | None = None) -> Array:
         """Return the nearest codes to ``steps`` ``(O, K)``, within ``limits``."""

@@ -93,6 +93,7 @@ def quantize_static(
     batches: Batches,
     *,
     images: int,
+    synthetic: bool = False,
     preprocess: InputContract | None = None,
     statistics: Mapping[str, ChannelStatistics] | None = None,
     trained: Mapping[str, tuple[float, float]] | None = None,
@@ -106,6 +107,7 @@ def quantize_static(
         spec: how ranges are chosen, how weights are rounded, and what stays float.
         batches: preprocessed calibration images.
         images: how many they are.
+        synthetic: they are no pictures, so channels are not equalised by what they show.
         preprocess: how they were made from pixels; the input's u8 codes are then the pixels
             themselves. None: the input gets a range like any other tensor.
         statistics: by torch module, what BatchNorm tells about the layers; given, only tensors
@@ -136,7 +138,7 @@ def quantize_static(
     if trained is not None:
         return _as_trained(prepared, spec, trained)
     exponents: Mapping[str, Exponents] = {}
-    if statistics is None:
+    if statistics is None and not synthetic:
         found = equalize(
             prepared,
             batches,

@@ -41,15 +41,8 @@ _WIDER = 16
 One more is that of seven bits, so that no channel fares worse than with the usual remedy.
 """
 
-_DEEP = 600
-"""Weights per channel above which half of these scales are tried, and few with weights rounded
-together: it would take too long.
-"""
-
 _FEW = 3
-
-_VALUES_AT_ONCE = 2**22
-"""Weights in work at a time, 16 MB each of a few arrays."""
+"""Of these scales, those of least error with each weight rounded alone are tried together."""
 
 
 @dataclass(frozen=True)
@@ -229,19 +222,18 @@ def _limit(
         rows = np.flatnonzero(bad) + group * len(bad)
         if not len(rows):
             continue
-        count = _WIDER if w.shape[1] <= _DEEP else _WIDER // 2
-        wider = np.linspace(scale[rows].astype(np.float64), safe[rows], count)
+        wider = np.linspace(scale[rows].astype(np.float64), safe[rows], _WIDER)
         scales = _usable(np.concatenate([wider, seven_bits[None, rows]]))
-        if w.shape[1] > _DEEP:
-            scales = _best_alone(w[rows], scales, rounder.alone, limits)
+        errors = rounder.alone.errors(w[rows], scales, limits)
+        few = 1 if rounder is rounder.alone else _FEW
+        best = np.argsort(errors, axis=0, kind="stable")[:few]
+        scales = np.take_along_axis(scales, best, axis=0)
         least = np.full(len(rows), np.inf)
-        # Many at once, as far as memory goes: what is done weight by weight then pays.
-        for part in np.array_split(scales, -(-scales.size * w.shape[1] // _VALUES_AT_ONCE)):
-            for tried, found, error in _tried(w[rows], part, rounder, limits):
-                better = error < least
-                least[better] = error[better]
-                scale[rows[better]] = tried[better]
-                codes[rows[better]] = found[better]
+        for tried, found, error in _tried(w[rows], scales, rounder, limits):
+            better = error < least
+            least[better] = error[better]
+            scale[rows[better]] = tried[better]
+            codes[rows[better]] = found[better]
 
 
 def _tried(
@@ -252,13 +244,6 @@ def _tried(
     found = rounder.codes(steps, limits)
     error = rounder.error(steps, found).reshape(scales.shape) * scales.astype(np.float64) ** 2
     yield from zip(scales, found.reshape(*scales.shape, -1), error, strict=True)
-
-
-def _best_alone(w: Array, scales: Array, alone: Rounder, limits: PairLimits) -> Array:
-    """Return the few of ``scales`` ``(tries, O)`` at which ``w`` rounded ``alone`` errs least."""
-    errors = [error for row in scales for *_, error in _tried(w, row[None], alone, limits)]
-    best = np.argsort(np.stack(errors), axis=0, kind="stable")[:_FEW]
-    return np.asarray(np.take_along_axis(scales, best, axis=0))
 
 
 def _lost_mean(w: Array, rounded: Array, moments: Moments) -> Array:
