@@ -32,7 +32,8 @@ def rescale(model: ir.Model, groups: ScaleGroups, exponents: Exponents) -> dict[
     """
     for node in groups.layers:
         read, written = groups.inputs(node), groups.of[node.outputs[0]]
-        weight, bias = weight_of(node).astype(np.float64), _bias(node)
+        weight = weight_of(node).astype(np.float64)
+        bias = _bias(node, len(written))
         changed = False
         if exponents[written].any():
             scale = factors(exponents[written])
@@ -72,7 +73,7 @@ def exponents_of(groups: ScaleGroups, known: Mapping[str, Exponents]) -> Exponen
     return found
 
 
-def _bias(node: ir.Node) -> Array:
+def _bias(node: ir.Node, channels: int) -> Array:
+    """Return the bias of a layer, of zeros where it has none: a foreign one may lack it."""
     bias = constant(optional_input(node, 2))
-    assert bias is not None, "every layer has a bias of its own by now"
-    return bias.astype(np.float64)
+    return np.zeros(channels) if bias is None else bias.astype(np.float64)

@@ -15,7 +15,6 @@ from resnet_deploy.artifact.onnx_file import load
 
 def export(folder: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "resnet_deploy", "export", "--depth", "8", "-o", str(folder)]
-    command += ["--target-isa", "portable"]  # as the files that are there
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

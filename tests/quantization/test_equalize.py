@@ -164,6 +164,17 @@ def test_the_equalised_net_computes_the_same_in_fp32() -> None:
     np.testing.assert_allclose(run(equalised, images), wanted, atol=1e-5 * np.abs(wanted).max())
 
 
+def test_layers_of_other_tools_may_lack_a_bias() -> None:
+    text = INVERTED_RESIDUALS.replace("ACTIVATION", "Relu(s)").replace(", fc.bias", "")
+    model = parse(text.replace(", head.bias", ""), weights())
+    x = noise(2, 3, 12, 12, seed=7)
+    wanted = run(model, x)
+    found = run(rescaled(model, 1, 3.0), x)
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
+    images = noise(32, 3, 12, 12, seed=9)
+    quantize_static(model, QuantSpec(), [images], images=len(images), threads=1).write()
+
+
 OPTION_A = """
 g (float[N,3,8,8] x) => (float[N,5] logits) {
   s = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(x, stem.weight, stem.bias)

@@ -45,7 +45,7 @@ def ruined_net(path: Path, folder: Path, *, pictures: int = 64) -> Path:
         "conv1.bias": noise(16, seed=1) / 4,
         "layer1.conv1.weight": noise(16, 16, 3, 3, seed=2) / 12,
         "layer1.conv1.bias": noise(16, seed=3) / 4,
-        "layer1.conv2.weight": noise(16, 16, 3, 3, seed=4) / 6,
+        "layer1.conv2.weight": noise(16, 16, 3, 3, seed=4) / 8,
         "conv3.weight": noise(16, 16, 1, 1, seed=5) / 4,
         "fc.weight": noise(2, 16, seed=6),
         "fc.bias": np.zeros(2, np.float32),
