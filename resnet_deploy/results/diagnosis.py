@@ -60,8 +60,8 @@ class Diagnosis(Result):
             return "fast and exact: int8 products are added up in 32 bits (VNNI or dot product)"
         if "avx2" in self.environment.isa:
             return (
-                "works, gains little: no VNNI, so pairs of u8*s8 products are added in 16 bits "
-                "and may saturate; compare accuracy and speed with fp32 before you ship it"
+                "right, gains little: no VNNI, so pairs of u8*s8 products are added in 16 bits; "
+                "files of other tools, or made with --allow-overflow, may saturate there"
             )
         return (
             "likely slower than fp32: neither VNNI, dot product nor AVX2; quantize measures it, "
