@@ -31,7 +31,9 @@ LARGEST_DEPTH = 8192
 """Values per row beyond which no covariance is kept: its square would fill the memory."""
 
 _CHEAP_DEPTH = 600
-"""Values per row up to which a covariance costs next to nothing, and is always kept.
+_CHEAP_WEIGHTS = 40_000
+"""Values per row, and weights, up to which rounding a layer's weights together costs next to
+nothing, and is always done: all of a CIFAR net's 3x3 layers, of an ImageNet net's the first ones.
 
 First layers are among them. Neighbouring pixels are much alike, so errors of weights add up there
 more than anywhere: ResNet-20 from bytes, all pairs of codes within int16, is at 29.9 dB with
@@ -62,7 +64,7 @@ class LayerInput:
     """How the layer ``node`` reads ``tensor``, which is u8 with ``parameters``.
 
     ``kernel`` is the spatial size of its weights, empty for a Gemm; ``depth`` is the number of
-    weights per output channel.
+    weights per output channel, ``weights`` that of the layer.
     """
 
     node: ir.Node
@@ -70,13 +72,15 @@ class LayerInput:
     parameters: QuantizationParameters
     kernel: tuple[int, ...]
     depth: int
+    weights: int
     groups: int = 1
 
     def keeps_covariance(self, *, wanted: bool) -> bool:
         """Return whether covariances of the rows are collected; ``wanted``: not only cheap ones."""
         if wanted:
             return self.depth <= LARGEST_DEPTH
-        return self.groups == 1 and self.depth <= _CHEAP_DEPTH
+        cheap = self.depth <= _CHEAP_DEPTH and self.weights <= _CHEAP_WEIGHTS
+        return self.groups == 1 and cheap
 
     def rows(self, x: Array, most: int) -> Array:
         """Return im2col rows ``(groups, R, depth)`` of ``x``, in the order of the weights.

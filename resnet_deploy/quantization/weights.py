@@ -41,8 +41,11 @@ _WIDER = 16
 One more is that of seven bits, so that no channel fares worse than with the usual remedy.
 """
 
+_DEEP = 600
 _FEW = 3
-"""Of these scales, those of least error with each weight rounded alone are tried together."""
+"""Weights per channel above which few of these scales are tried with weights rounded together:
+those of least error with each rounded alone.
+"""
 
 
 @dataclass(frozen=True)
@@ -224,10 +227,11 @@ def _limit(
             continue
         wider = np.linspace(scale[rows].astype(np.float64), safe[rows], _WIDER)
         scales = _usable(np.concatenate([wider, seven_bits[None, rows]]))
-        errors = rounder.alone.errors(w[rows], scales, limits)
-        few = 1 if rounder is rounder.alone else _FEW
-        best = np.argsort(errors, axis=0, kind="stable")[:few]
-        scales = np.take_along_axis(scales, best, axis=0)
+        if rounder is rounder.alone or w.shape[1] > _DEEP:
+            errors = rounder.alone.errors(w[rows], scales, limits)
+            few = 1 if rounder is rounder.alone else _FEW
+            best = np.argsort(errors, axis=0, kind="stable")[:few]
+            scales = np.take_along_axis(scales, best, axis=0)
         least = np.full(len(rows), np.inf)
         for tried, found, error in _tried(w[rows], scales, rounder, limits):
             better = error < least
@@ -341,10 +345,15 @@ def channel_axis(node: ir.Node) -> int:
 def _layer_input(node: ir.Node, parameters: QuantizationParameters) -> LayerInput:
     weight = weight_of(node)
     tensor = str(activation_inputs(node)[0].name)
-    if node.op_type == "Gemm":
-        return LayerInput(node, tensor, parameters, (), weight.shape[1 - channel_axis(node)])
+    is_gemm = node.op_type == "Gemm"
     return LayerInput(
-        node, tensor, parameters, weight.shape[2:], int(weight[0].size), groups=group_of(node)
+        node,
+        tensor,
+        parameters,
+        kernel=() if is_gemm else weight.shape[2:],
+        depth=weight.shape[1 - channel_axis(node)] if is_gemm else int(weight[0].size),
+        weights=int(weight.size),
+        groups=1 if is_gemm else group_of(node),
     )
 
 
