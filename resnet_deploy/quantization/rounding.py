@@ -153,6 +153,11 @@ class Rounder(Protocol):
         """Return the mean square error of the output ``(O,)``, in square steps."""
 
 
+def usable(scale: Array) -> NDArray[np.float32]:
+    """Return scales that can be divided by: 1 for a channel of nothing but zeros."""
+    return np.where(scale > 1e-30, scale, 1.0).astype(np.float32)
+
+
 def nearest_codes(steps: Array) -> Array:
     """Return the nearest codes to the weights ``(O, K)``, given in steps of their scale."""
     return np.clip(np.rint(steps), -LARGEST_CODE, LARGEST_CODE)

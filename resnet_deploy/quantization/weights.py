@@ -1,8 +1,11 @@
-"""Weights in s8 per output channel, and biases in int32 at the scale of the product."""
+"""Weights in s8 per output channel, and biases in int32 at the scale of the product.
+
+A little long: from the weights of one layer to those of a net, read in one piece.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +17,7 @@ from resnet_deploy.graph.constants import constant
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.processes.in_order import in_order
 from resnet_deploy.quantization.kernels import group_of, pair_limits, weight_zero_point
+from resnet_deploy.quantization.limited import keep_within
 from resnet_deploy.quantization.moments import LayerInput, Moments
 from resnet_deploy.quantization.plan import WEIGHTED, Plan, activation_inputs
 from resnet_deploy.quantization.ranges import QuantizationParameters
@@ -24,6 +28,7 @@ from resnet_deploy.quantization.rounding import (
     PairLimits,
     Rounder,
     nearest_codes,
+    usable,
 )
 from resnet_deploy.spec import TargetIsa
 
@@ -34,18 +39,6 @@ _SHARES = np.linspace(1.0, 0.7, 31)
 
 _CACHED_VALUES = 32768
 """Weights in float32 that stay in a core's cache with two arrays of the same size."""
-
-_WIDER = 16
-"""Scales tried for a channel with pairs beyond their limits, up to that which limits none.
-
-One more is that of seven bits, so that no channel fares worse than with the usual remedy.
-"""
-
-_DEEP = 600
-_FEW = 3
-"""Weights per channel above which few of these scales are tried with weights rounded together:
-those of least error with each rounded alone.
-"""
 
 
 @dataclass(frozen=True)
@@ -100,14 +93,14 @@ def quantize_weights(
     room = max(_INT32_MAX - 255 * 128 * w.shape[1], _INT32_MAX // 2)
     smallest = np.abs(bias.astype(np.float64)) / (float(input_scale) * room)
     if moments is None:
-        scale = _usable(np.maximum(_unclipped(w, limits, any_order=any_order), smallest))
+        scale = usable(np.maximum(_unclipped(w, limits, any_order=any_order), smallest))
         codes = nearest_codes(w / scale.astype(np.float64)[:, None])
     else:
         rounders = _rounders(moments)
-        scale = _usable(np.maximum(_scales(w, moments), smallest))
+        scale = usable(np.maximum(_scales(w, moments), smallest))
         codes = _codes(w, scale, rounders)
         if limits is not None:
-            _limit(w, scale, codes, rounders, limits)
+            keep_within(limits, w, scale, codes, rounders)
 
     exact_bias = bias.astype(np.float64)
     if moments is not None:
@@ -129,10 +122,6 @@ _HUGE = 1e20
 """A variance whose sums might not fit into float32."""
 
 
-def _usable(scale: Array) -> NDArray[np.float32]:
-    return np.where(scale > 1e-30, scale, 1.0).astype(np.float32)
-
-
 def _unclipped(w: Array, limits: PairLimits | None, *, any_order: bool) -> Array:
     """Return the smallest scale of each row of ``w`` ``(O, K)`` at which nothing is clipped."""
     largest = np.abs(w).max(axis=1) / LARGEST_CODE
@@ -152,7 +141,7 @@ def _scales(w: Array, moments: Moments) -> Array:
     importance = _by_channel(_importance(moments).astype(np.float32), len(w))
     best, least = largest, np.full(len(w), np.inf)
     for share in _SHARES:
-        scale = _usable(largest * share)[:, None]
+        scale = usable(largest * share)[:, None]
         error = _square_error(w, scale, importance)
         best = np.where(error < least, largest * share, best)
         least = np.minimum(error, least)
@@ -204,50 +193,6 @@ def _codes(w: Array, scale: Array, rounders: Sequence[Rounder]) -> Array:
     return np.concatenate(
         [rounder.codes(part) for rounder, part in zip(rounders, steps, strict=True)]
     )
-
-
-def _limit(
-    w: Array,
-    scale: NDArray[np.float32],
-    codes: Array,
-    rounders: Sequence[Rounder],
-    limits: PairLimits,
-) -> None:
-    """Bring the channels of ``w`` ``(O, K)`` with pairs beyond ``limits`` under them, in place.
-
-    Each gets the scale at which the output changes least: from ``scale``, where pairs have to give
-    way, to the larger one where none has to.
-    """
-    safe = np.maximum(scale, limits.safe_scale(w))
-    seven_bits = np.maximum(scale, 2 * np.abs(w).max(axis=1) / (LARGEST_CODE - 1))
-    beyond = np.split(limits.exceeded(codes), len(rounders))
-    for group, (rounder, bad) in enumerate(zip(rounders, beyond, strict=True)):
-        rows = np.flatnonzero(bad) + group * len(bad)
-        if not len(rows):
-            continue
-        wider = np.linspace(scale[rows].astype(np.float64), safe[rows], _WIDER)
-        scales = _usable(np.concatenate([wider, seven_bits[None, rows]]))
-        if rounder is rounder.alone or w.shape[1] > _DEEP:
-            errors = rounder.alone.errors(w[rows], scales, limits)
-            few = 1 if rounder is rounder.alone else _FEW
-            best = np.argsort(errors, axis=0, kind="stable")[:few]
-            scales = np.take_along_axis(scales, best, axis=0)
-        least = np.full(len(rows), np.inf)
-        for tried, found, error in _tried(w[rows], scales, rounder, limits):
-            better = error < least
-            least[better] = error[better]
-            scale[rows[better]] = tried[better]
-            codes[rows[better]] = found[better]
-
-
-def _tried(
-    w: Array, scales: Array, rounder: Rounder, limits: PairLimits
-) -> Iterator[tuple[Array, Array, Array]]:
-    """Yield of ``scales`` ``(tries, O)`` each, the codes of ``w`` ``(O, K)``, and the errors."""
-    steps = (w / scales.astype(np.float64)[..., None]).reshape(-1, w.shape[1])
-    found = rounder.codes(steps, limits)
-    error = rounder.error(steps, found).reshape(scales.shape) * scales.astype(np.float64) ** 2
-    yield from zip(scales, found.reshape(*scales.shape, -1), error, strict=True)
 
 
 def _lost_mean(w: Array, rounded: Array, moments: Moments) -> Array:
