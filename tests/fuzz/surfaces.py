@@ -1,4 +1,7 @@
-"""The doors that files of strangers come in by: for each its seeds, and what reads them."""
+"""The doors that files of strangers come in by: for each its seeds, and what reads them.
+
+Long because each kind of file is made here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Channels are scaled where it changes nothing in fp32, and int8 gains where they differ."""
+"""Channels are scaled where it changes nothing in fp32, and int8 gains where they differ.
+
+Long because the nets are written out as graphs.
+"""
 
 from __future__ import annotations
 
