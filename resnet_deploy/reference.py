@@ -1,4 +1,7 @@
-"""What an artifact is compared with: another file on a runtime, or the module of a checkpoint."""
+"""What an artifact is compared with: another file on a runtime, or the module of a checkpoint.
+
+A little long: each kind of reference is one class beside the others.
+"""
 
 from __future__ import annotations
 

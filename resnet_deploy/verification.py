@@ -3,6 +3,8 @@
 Every comparison is made on ONNX Runtime with all optimisations and with none, at several batch
 sizes: optimisers, fused kernels and exporters have all been seen to change answers, and each of
 these cases alone would have hidden it.
+
+A little long: the cases of one comparison are read in one piece.
 """
 
 from __future__ import annotations

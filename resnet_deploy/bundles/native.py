@@ -14,7 +14,7 @@ from resnet_deploy.errors import SpecError
 from resnet_deploy.runners.session_options import is_openvino_property
 from resnet_deploy.spec import BundleRuntime, Overflow
 
-_SATURATING = "x86-avx2"
+_WITHOUT_VNNI = "x86-avx2"
 
 _FAST: Final = (
     "Int8 is fast on x86 CPUs with VNNI (AVX-512 VNNI, AVX-VNNI, AMX) and on ARM64 with the dot "
@@ -159,7 +159,7 @@ def cpus(artifact: Artifact, runtimes: Sequence[Runtime]) -> Written:
     if artifact.precision != "int8":
         return Written(" ".join(sentences))
     overflow = Overflow.UNKNOWN if artifact.card is None else artifact.card.overflow
-    never = overflow is Overflow.NEVER or _SATURATING in proven
+    never = overflow is Overflow.NEVER or _WITHOUT_VNNI in proven
     if BundleRuntime.ORT in kinds:
         sentences.append(f"{_FAST}{_AS_RIGHT if never else ''}.")
     saturates = "An x86 CPU without VNNI saturates when it adds int8 products"
