@@ -1,7 +1,8 @@
 """The ``resnet-deploy`` command: verbs loaded when called, errors turned into exit codes.
 
 Exit codes: 0 good, 1 a check failed, 2 usage or bad input, 3 an optional package is missing, 70 a
-fault of this tool, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
+fault of this tool, 129 when the terminal has gone (SIGHUP), 130 interrupted by Ctrl-C, 143 ended by
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ UNEXPECTED = 70
 """EX_SOFTWARE of sysexits.h: neither a check that failed nor the user's doing."""
 
 
+_STOPPED = {"SIGTERM": "terminated", "SIGHUP": "hung up"}
+
+
 class VisibleFormatter(logging.Formatter):
     """Writes log lines in which nothing steers the terminal."""
 
@@ -84,6 +88,8 @@ class LazyGroup(click.Group):
         interrupts = Interrupts()
         try:
             with interrupts:
+                if isinstance(ctx.obj, Interrupts) and ctx.obj.seen is not None:
+                    signal.raise_signal(ctx.obj.seen)
                 return super().invoke(ctx)
         except ToldError:
             ctx.exit(2)
@@ -105,10 +111,10 @@ class LazyGroup(click.Group):
 def _verdict(error: BaseException, stopped_by: signal.Signals | None) -> tuple[int, str]:
     """Return the exit code and the line that ``error`` becomes."""
     if stopped_by is not None or isinstance(error, KeyboardInterrupt):
-        how = "terminated" if stopped_by is signal.SIGTERM else "interrupted"
+        stopped_by = stopped_by or signal.SIGINT
+        how = _STOPPED.get(stopped_by.name, "interrupted")
         # 128 + the signal's number, as a shell reports it.
-        code = 128 + (stopped_by or signal.SIGINT)
-        return code, f"{how}; no file was left half written"
+        return 128 + stopped_by, f"{how}; no file was left half written"
     if isinstance(error, CheckFailed):
         return 1, str(error)
     if isinstance(error, MissingDependencyError):
@@ -133,4 +139,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; the entry point of the ``resnet-deploy`` script."""
-    cli.main()
+    # Never left: a signal that comes when the verb has ended finds all done, and must not keep the
+    # interpreter from removing what is temporary.
+    outside = Interrupts(spared=sys.maxsize)
+    outside.__enter__()
+    cli.main(obj=outside)
