@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -247,38 +247,38 @@ def write_folder(folder: Path, files: Mapping[str, Content], *, force: bool = Fa
             bundle is then as it was.
     """
     check_within(folder, files)
+    listed = listed_files(folder) or {}
+    for name, data in files.items():
+        path = folder / name
+        foreign = name not in listed and name != MANIFEST_FILE and path.is_file()
+        if foreign and not force and sha256_of(path) != _digest(data):
+            raise ArtifactError(
+                f"{path} was not written by resnet-deploy: move it away, or --force to replace it"
+            )
     # The manifest comes last: a folder with a manifest holds all that it lists.
     ordered = sorted(files, key=lambda name: (name != MANIFEST_FILE, name))
     contents = {folder / name: files[name] for name in ordered}
-    with staged(contents) as move, in_turn([folder]):
+    with staged(contents) as move, in_turn([folder]), interrupts_deferred():
         listed = listed_files(folder) or {}
-        for name, data in files.items():
+        write_atomically(folder / UNFINISHED_FILE, _of_both(listed, files))
+        # What is neither bundle must not pass for one while files of both lie here.
+        (folder / MANIFEST_FILE).unlink(missing_ok=True)
+        move()
+        for name in set(listed) - set(files):
             path = folder / name
-            foreign = name not in listed and name != MANIFEST_FILE and path.is_file()
-            if foreign and not force and sha256_of(path) != _digest(data):
-                raise ArtifactError(
-                    f"{path} was not written by resnet-deploy: move it away, or --force to "
-                    "replace it"
-                )
-        both = {name: {*listed.get(name, ()), _digest(files[name])} for name in files}
-        both = {**listed, **both}
-        with interrupts_deferred():
-            write_atomically(folder / UNFINISHED_FILE, _unfinished(both))
-            # What is neither bundle must not pass for one while files of both lie here.
-            (folder / MANIFEST_FILE).unlink(missing_ok=True)
-            move()
-            for name in set(listed) - set(files):
-                path = folder / name
-                if path.is_file() or path.is_symlink():
-                    path.unlink()
-                    _remove_empty(path.parent, folder)
-            (folder / UNFINISHED_FILE).unlink()
+            if path.is_file() or path.is_symlink():
+                path.unlink()
+            _remove_empty(path.parent, folder)
+        (folder / UNFINISHED_FILE).unlink()
 
 
-def _unfinished(files: Mapping[str, Collection[str]]) -> bytes:
-    """Return what tells a later run which files are of one bundle or the other."""
-    listed = {name: sorted(files[name]) for name in sorted(files)}
-    return json.dumps({"tool": {"name": _TOOL}, "files": listed}, indent=1).encode()
+def _of_both(listed: Mapping[str, frozenset[str]], files: Mapping[str, Content]) -> bytes:
+    """Return what tells a later run which files are of the older bundle or the newer one."""
+    both = {name: set(digests) for name, digests in listed.items()}
+    for name, data in files.items():
+        both.setdefault(name, set()).add(_digest(data))
+    named = {name: sorted(both[name]) for name in sorted(both)}
+    return json.dumps({"tool": {"name": _TOOL}, "files": named}, indent=1).encode()
 
 
 def _remove_empty(path: Path, top: Path) -> None:
@@ -286,6 +286,9 @@ def _remove_empty(path: Path, top: Path) -> None:
 
     Triton takes every folder in its repository for a model.
     """
-    while path != top and not any(path.iterdir()):
-        path.rmdir()
+    while path != top:
+        if path.is_dir():
+            if any(path.iterdir()):
+                return
+            path.rmdir()
         path = path.parent

@@ -327,7 +327,7 @@ class Killer:
 def killed(names: Sequence[str], root: Path, *, kills: int, seed: int) -> Iterator[Tally]:
     """Yield the tally of each verb after its share of ``kills`` signals that came in time."""
     inputs = root / "inputs"
-    make_inputs(inputs, run_whole)
+    make_inputs(inputs, run_whole, names)
     for place, name in enumerate(names):
         killer = Killer(name, inputs, root / name.replace(" ", "_"), seed)
         wanted = kills // len(names) + (place < kills % len(names))
