@@ -1,9 +1,6 @@
 // Ten threads share one classifier; bad input comes between good. Then many calls in a row.
 //
-//   stress BUNDLE CALLS RUNTIME [race]
-//
-// With the last word the threads also count together without a lock, which ThreadSanitizer has to
-// report.
+//   stress BUNDLE CALLS RUNTIME
 //
 // Prints who allocated during the calls after the first ones, a standard library on somebody's
 // behalf, and the resident memory before and after, in kB.
@@ -133,8 +130,7 @@ long resident_kb() {
 }  // namespace
 
 int main(int argc, char **argv) {
-  const bool racing = argc == 5 && std::strcmp(argv[4], "race") == 0;
-  if (argc != 4 && !racing) return 2;
+  if (argc != 4) return 2;
   const int calls = std::atoi(argv[2]);
   resnet_classifier *classifier = nullptr;
   resnet_options options{};
@@ -148,12 +144,10 @@ int main(int argc, char **argv) {
   std::vector<std::vector<float>> alone;
   for (const Picture &picture : pictures) alone.push_back(scores_of(classifier, picture));
 
-  int unguarded = 0;
   std::vector<std::thread> threads;
   for (std::size_t number = 0; number < 10; ++number) {
     threads.emplace_back([&, number] {
       for (std::size_t i = 0; i < 20; ++i) {
-        if (racing) ++unguarded;
         const std::size_t which = (number + i) % pictures.size();
         expect(scores_of(classifier, pictures[which]) == alone[which], "scores beside others");
         bad_calls(classifier, pictures[which]);
