@@ -88,10 +88,8 @@ def _requirements(name: str, extras: frozenset[str]) -> Iterator[tuple[str, froz
 
 def _component(name: str, kind: str) -> dict[str, Any]:
     metadata = importlib.metadata.metadata(name)
-    expression, text = (
-        metadata[field] if field in metadata else None
-        for field in ("License-Expression", "License")
-    )
+    given = {field: metadata[field] for field in metadata}
+    expression, text = given.get("License-Expression"), given.get("License")
     component: dict[str, Any] = {
         "type": kind,
         "bom-ref": _reference(name),
