@@ -170,9 +170,9 @@ def cpus(artifact: Artifact, runtimes: Sequence[Runtime]) -> Written:
     if BundleRuntime.OPENVINO in kinds:
         # Measured: docs/bundles.md.
         sentences.append(
-            "Without VNNI OpenVINO rounds in other places: scores are as close to fp32 and differ "
-            "from those here by some hundredths of the largest, so the self-test fails; ONNX Runtime "
-            "gives the same answers there."
+            "Without VNNI OpenVINO rounds in other places: scores are as close to fp32, but differ "
+            "by some hundredths of the largest, so the self-test fails; ONNX Runtime gives the "
+            "same answers there."
             if overflow is Overflow.NEVER
             else f"{saturates}, and OpenVINO then answers something else: such a CPU needs ONNX "
             "Runtime and a file exported without --allow-overflow."
