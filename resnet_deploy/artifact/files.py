@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, named by their content, or cached."""
+"""Files: written whole or not at all, and named by their content."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from pathlib import Path
 from resnet_deploy.artifact.unfinished import Unfinished, in_turn
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.processes.interrupts import interrupts_deferred
-
-CACHE_VARIABLE = "RESNET_DEPLOY_CACHE"
 
 _CHUNK_BYTES = 1 << 20
 
@@ -154,11 +152,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def cache_folder() -> Path:
-    """Return where downloads and calibrations are kept: as the environment says, or XDG."""
-    if own := os.environ.get(CACHE_VARIABLE):
-        return Path(own)
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "resnet-deploy"
