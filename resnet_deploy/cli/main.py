@@ -7,6 +7,7 @@ fault of this tool, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import logging
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 
 import click
 
+from resnet_deploy.cli.freed_memory import keep_freed_memory
 from resnet_deploy.cli.verbosity import verbosity_options
 from resnet_deploy.errors import (
     CheckFailed,
@@ -133,4 +135,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; the entry point of the ``resnet-deploy`` script."""
-    cli.main()
+    keep_freed_memory()
+    try:
+        cli.main()
+    finally:
+        # At its end Python walks over all objects three times, those of PyTorch's modules as well:
+        # half a second in which nothing happens that matters any more.
+        gc.freeze()
