@@ -52,7 +52,7 @@ class Outside:
                 _, mask, _, size = struct.unpack_from("iIII", events, at)
                 name = events[at + 16 : at + 16 + size].rstrip(b"\0")
                 at += 16 + size
-                if not mask & _FOLDER:
+                if mask & _FLAGS and not mask & _FOLDER:
                     found = f"a file outside is touched: {os.fsdecode(name)!r} (event {mask:#x})"
         return found
 
