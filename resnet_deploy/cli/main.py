@@ -8,6 +8,7 @@ SIGTERM.
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import logging
 import signal
@@ -17,6 +18,7 @@ from typing import Any
 
 import click
 
+from resnet_deploy.cli.freed_memory import keep_freed_memory
 from resnet_deploy.cli.verbosity import verbosity_options
 from resnet_deploy.errors import (
     CheckFailed,
@@ -27,7 +29,7 @@ from resnet_deploy.errors import (
 )
 from resnet_deploy.processes.interrupts import Interrupts
 from resnet_deploy.version import __version__
-from resnet_deploy.visible import visible
+from resnet_deploy.visible import visible, visible_line
 
 VERBS = {
     "train": "Train a ResNet, or fine-tune one, for export.",
@@ -53,11 +55,15 @@ _STOPPED = {"SIGTERM": "terminated", "SIGHUP": "hung up"}
 
 
 class VisibleFormatter(logging.Formatter):
-    """Writes log lines in which nothing steers the terminal."""
+    """Writes log lines in which nothing steers the terminal; a message is one of them."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of ``record``."""
+        """Return the line of ``record``, and the traceback that it may have."""
         return visible(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """Return the line alone."""
+        return visible_line(super().formatMessage(record))
 
 
 class LazyGroup(click.Group):
@@ -94,7 +100,7 @@ class LazyGroup(click.Group):
         except ToldError:
             ctx.exit(2)
         except click.ClickException as error:
-            error.message = visible(error.message)  # type: ignore[misc]  # click shows no other
+            error.message = visible_line(error.message)  # type: ignore[misc]  # click shows no other
             raise
         except (click.exceptions.Exit, click.Abort):
             raise
@@ -104,7 +110,7 @@ class LazyGroup(click.Group):
             code, message = _verdict(error, interrupts.seen)
             if code == UNEXPECTED and logging.getLogger("resnet_deploy").isEnabledFor(logging.INFO):
                 click.echo(visible("".join(traceback.format_exception(error))), err=True, nl=False)
-            click.echo(f"resnet-deploy: {visible(message)}", err=True)
+            click.echo(f"resnet-deploy: {visible_line(message)}", err=True)
             ctx.exit(code)
 
 
@@ -143,4 +149,10 @@ def main() -> None:
     # interpreter from removing what is temporary.
     outside = Interrupts(spared=sys.maxsize)
     outside.__enter__()
-    cli.main(obj=outside)
+    keep_freed_memory()
+    try:
+        cli.main(obj=outside)
+    finally:
+        # At its end Python walks over all objects three times, those of PyTorch's modules as well:
+        # half a second in which nothing happens that matters any more.
+        gc.freeze()
