@@ -78,8 +78,9 @@ g (float[N,3,12,12] x) => (float[N,4] logits) {
 def spread(*, thorough: bool, early: float, late: float) -> int:
     """Return how far the factor of the channel that is large in ``s`` is above that in ``r``."""
     weights = {
-        "first.weight": np.abs(noise(4, 3, 1, 1)) * np.float32([1, 1, 1, 8])[:, None, None, None],
-        "second.weight": np.diag(np.float32([0, 0, 60, 0]))[:, :, None, None],
+        "first.weight": np.abs(noise(4, 3, 1, 1))
+        * np.array([1, 1, 1, 8], np.float32)[:, None, None, None],
+        "second.weight": np.diag(np.array([0, 0, 60, 0], np.float32))[:, :, None, None],
         "early.weight": np.float32(early) * noise(4, 4, seed=2),
         "late.weight": np.float32(late) * noise(4, 4, seed=3),
     }
