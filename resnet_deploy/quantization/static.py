@@ -147,7 +147,7 @@ def quantize_static(
             prepared,
             batches,
             images=images,
-            all_images=spec.effort is Effort.BEST,
+            thorough=spec.effort is Effort.BEST,
             threads=threads,
             progress=progress,
         )
