@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import cattrs
 
 from resnet_deploy.errors import ArtifactError, SpecError
+from resnet_deploy.plain_files import read_plain
 from resnet_deploy.results import BenchmarkResult, BenchSamples, from_dict
 from resnet_deploy.results.interval import FEWEST_PROCESSES
 from resnet_deploy.results.ratio import group_medians
@@ -41,7 +42,7 @@ def load_results(path: Path) -> list[BenchmarkResult]:
         ArtifactError: it can't be read, or is something else.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(read_plain(path))
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -16,6 +16,7 @@ from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.cli.options import PATH
 from resnet_deploy.cli.verbosity import together, verbosity_options
 from resnet_deploy.errors import ArtifactError
+from resnet_deploy.plain_files import read_plain, resolved
 from resnet_deploy.visible import shell_line
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ _PAGE_MARK = b'<meta name="generator" content="resnet-deploy '
 """What every page of this tool has in its first ``_HEAD`` bytes."""
 
 _MARKDOWN_MARK = b"<!-- written by resnet-deploy -->"
+
+_LARGEST_PAGE = 1 << 30
 
 _HEAD = 1024
 """Bytes at the start, or at the end, that hold the mark."""
@@ -106,7 +109,7 @@ def replace_card(
     follow_links: bool = False,
 ) -> None:
     """Replace the file of ``artifact`` by the same network whose card says what was found."""
-    path = artifact.path.resolve()  # a link stays one
+    path = resolved(artifact.path)  # a link stays one
     made = api.record(
         artifact, result, data=data, labels_file=labels_file, follow_links=follow_links
     )
@@ -128,7 +131,8 @@ def keep(result: Result) -> None:
 
     target = _asked(_JSON)
     if target == "-":
-        click.echo(report.json(result), nl=False)
+        # As bytes: JSON is UTF-8, whatever letters the terminal has.
+        click.echo(report.json(result).encode(), nl=False)
     elif target is not None:
         check_replaceable("json", Path(target))
         write_atomically(Path(target), report.json(result).encode())
@@ -152,10 +156,10 @@ def check_replaceable(option: str, path: Path) -> None:
     Raises:
         ArtifactError: ``path`` exists and is something else.
     """
-    if not path.exists():
-        return
     try:
-        content = path.read_bytes()
+        if not path.exists():
+            return
+        content = read_plain(path, _LARGEST_PAGE)
     except OSError as error:
         raise ArtifactError(f"--{option} {path}: {error.strerror}: choose another name") from error
     kind, is_kind = _KINDS[option]

@@ -18,6 +18,7 @@ from resnet_deploy.pickles.bounds import Budget, Damaged, Refused
 from resnet_deploy.pickles.numpy_arrays import NumpyArray, numpy_builders
 from resnet_deploy.pickles.stand_ins import Named, StandIn
 from resnet_deploy.pickles.unpickler import Unpickler
+from resnet_deploy.plain_files import resolved
 
 CIFAR10_CLASSES = (
     "airplane",
@@ -49,7 +50,7 @@ def open_cifar(path: Path, *, train: bool = False) -> ArrayDataset:
     if path.is_dir():
         folder = _batch_folder(path) or path
         files = _batches(folder, train=train)
-        name = f"{folder.resolve().name}/{'train' if train else 'test'}"
+        name = f"{resolved(folder).name}/{'train' if train else 'test'}"
     else:
         folder, files, name = path.parent, [path], path.name
     parts = [_read_batch(file) for file in files]

@@ -11,6 +11,7 @@ from pathlib import Path
 import cattrs
 
 from resnet_deploy.errors import ArtifactError
+from resnet_deploy.plain_files import read_plain
 from resnet_deploy.results.base import Result, from_dict
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.ratio import Ratio
@@ -166,7 +167,7 @@ def read_tuning(path: Path) -> TuningReport:
         ArtifactError: it can't be read, or is no record of this version's.
     """
     try:
-        report = from_dict(TuningReport, json.loads(path.read_text("utf-8")))
+        report = from_dict(TuningReport, json.loads(read_plain(path)))
         for trial in report.trials:
             _check(trial)
         return report

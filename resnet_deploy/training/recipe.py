@@ -13,6 +13,7 @@ from typing import Any
 import cattrs
 
 from resnet_deploy.errors import SpecError
+from resnet_deploy.plain_files import read_plain
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import RECIPE_FIELDS, Recipe
 
@@ -84,7 +85,7 @@ def recipe_text(name: str) -> str:
             f"no recipe is called {name!r}: use {', '.join(RECIPES)}, or name a TOML file"
         )
     try:
-        return path.read_text(encoding="utf-8")
+        return read_plain(path).decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise SpecError(f"cannot read the recipe {name}: {reason}") from error
