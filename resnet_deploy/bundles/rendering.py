@@ -128,7 +128,10 @@ def c_string(text: str) -> str:
         raise ArtifactError(
             f"the name {text[:40]!r} holds NUL, where C ends a name: rename it in the file"
         )
-    body = (chr(byte) if chr(byte) in _LITERAL else f"\\{byte:03o}" for byte in text.encode(errors="replace"))
+    body = (
+        chr(byte) if chr(byte) in _LITERAL else f"\\{byte:03o}"
+        for byte in text.encode(errors="replace")
+    )
     return f'"{"".join(body)}"'
 
 

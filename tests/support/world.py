@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -30,7 +30,7 @@ def _socket(path: Path) -> None:
         os.chdir(here)
 
 
-ODD = {
+ODD: dict[str, Callable[[Path], object]] = {
     "pipe": _fifo,
     "socket": _socket,
     "device": lambda path: path.symlink_to("/dev/zero"),
@@ -39,7 +39,7 @@ ODD = {
 }
 """What is neither a file nor a folder -> makes it."""
 
-OUTPUTS = {
+OUTPUTS: dict[str, Callable[[Path], object]] = {
     **{kind: make for kind, make in ODD.items() if kind in ("pipe", "socket")},
     "folder": lambda path: path.mkdir(),
 }
