@@ -15,6 +15,7 @@ from resnet_deploy.artifact.files import check_within, sha256_of, write_together
 from resnet_deploy.bundles.kit import Kit, Network
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.errors import ArtifactError
+from resnet_deploy.parsing import read_text, strict_json
 from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.input_contract import FIELDS
 from resnet_deploy.version import __version__
@@ -101,7 +102,7 @@ def listed_files(folder: Path) -> dict[str, str] | None:
     if not path.is_file():
         return None
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = strict_json(read_text(path))
         if data["tool"]["name"] != _TOOL:
             return None
         root = folder.resolve()
@@ -112,7 +113,7 @@ def listed_files(folder: Path) -> dict[str, str] | None:
         }
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
