@@ -23,7 +23,6 @@ from __future__ import annotations
 import enum
 import logging
 import os
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -63,6 +62,7 @@ from resnet_deploy.spec import (
 )
 from resnet_deploy.spec.deploy import DeploySpec, ExportSpec, LoadSpec, SmallPrecision
 from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.visible import shell_line
 
 if TYPE_CHECKING:
     from resnet_deploy.arrays import Array
@@ -1487,7 +1487,7 @@ def _quant_spec(
     workers: int,
     seed: int,
 ) -> QuantSpec:
-    from resnet_deploy.artifact.files import cache_folder
+    from resnet_deploy.artifact.cache import cache_folder
 
     folder = cache_folder() / "calibration" if cache is None else Path(cache)
     return QuantSpec(
@@ -1726,4 +1726,4 @@ def _here(environment: Environment | None) -> Environment:
         return environment
     from resnet_deploy.runners.cpu import environment as found
 
-    return found(shlex.join(sys.orig_argv))
+    return found(shell_line(sys.orig_argv))

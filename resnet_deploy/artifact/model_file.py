@@ -22,6 +22,7 @@ from resnet_deploy.canonical.sizes import free_sizes
 from resnet_deploy.canonical.undescribed import describe_outputs
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError, one_line
 from resnet_deploy.graph.releases import FIRST_OPSET, opset_of
+from resnet_deploy.graph.skeleton import check_model
 
 _NOT_RUN: dict[int | None, str] = {
     onnx.TensorProto.DOUBLE: "float64",
@@ -82,7 +83,7 @@ def read_file(path: Path) -> ReadFile:
     """
     model = _whole_model(path)
     try:
-        onnx.checker.check_model(model)
+        check_model(model)
     except onnx.checker.ValidationError as error:
         raise ArtifactError(f"{path} is not a valid ONNX model: {one_line(error)}") from error
     before, has_kernels, opset = _interface(model.graph), _has_kernels(model), opset_of(model)
@@ -91,6 +92,7 @@ def read_file(path: Path) -> ReadFile:
         canonical(model)
     except (ArtifactError, UnsupportedGraphError) as error:
         raise type(error)(f"{path}: {error}") from error
+    _check_types(model.graph, path)
     if not_run:
         forget_stored(model)  # what runs takes and gives float32
     runs = has_kernels or opset_of(model) < FIRST_OPSET
@@ -140,6 +142,15 @@ def _has_kernels(model: onnx.ModelProto) -> bool:
     attributes = (given for node in norms for given in node.attribute)
     odd = any(given.name == "spatial" and not given.i for given in attributes)
     return opset_of(model) >= FIRST_OPSET and not odd
+
+
+def _check_types(graph: onnx.GraphProto, path: Path) -> None:
+    """Refuse inputs and outputs of which neither the file nor inference says what they hold."""
+    for value in (*graph.input, *graph.output):
+        if not value.type.tensor_type.elem_type:
+            raise ArtifactError(
+                f"{path} does not say what type of values {value.name!r} holds: export it again"
+            )
 
 
 def _type_not_run(model: onnx.ModelProto) -> str | None:

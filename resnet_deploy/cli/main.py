@@ -1,12 +1,14 @@
 """The ``resnet-deploy`` command: verbs loaded when called, errors turned into exit codes.
 
 Exit codes: 0 good, 1 a check failed, 2 usage or bad input, 3 an optional package is missing, 70 a
-fault of this tool, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
+fault of this tool, 129 when the terminal has gone (SIGHUP), 130 interrupted by Ctrl-C, 143 ended by
+SIGTERM.
 """
 
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import logging
 import signal
@@ -16,6 +18,7 @@ from typing import Any
 
 import click
 
+from resnet_deploy.cli.freed_memory import keep_freed_memory
 from resnet_deploy.cli.verbosity import verbosity_options
 from resnet_deploy.errors import (
     CheckFailed,
@@ -26,7 +29,7 @@ from resnet_deploy.errors import (
 )
 from resnet_deploy.processes.interrupts import Interrupts
 from resnet_deploy.version import __version__
-from resnet_deploy.visible import visible
+from resnet_deploy.visible import visible, visible_line
 
 VERBS = {
     "train": "Train a ResNet, or fine-tune one, for export.",
@@ -48,12 +51,19 @@ UNEXPECTED = 70
 """EX_SOFTWARE of sysexits.h: neither a check that failed nor the user's doing."""
 
 
+_STOPPED = {"SIGTERM": "terminated", "SIGHUP": "hung up"}
+
+
 class VisibleFormatter(logging.Formatter):
-    """Writes log lines in which nothing steers the terminal."""
+    """Writes log lines in which nothing steers the terminal; a message is one of them."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of ``record``."""
+        """Return the line of ``record``, and the traceback that it may have."""
         return visible(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """Return the line alone."""
+        return visible_line(super().formatMessage(record))
 
 
 _LONGEST = 2000
@@ -88,11 +98,13 @@ class LazyGroup(click.Group):
         interrupts = Interrupts()
         try:
             with interrupts:
+                if isinstance(ctx.obj, Interrupts) and ctx.obj.seen is not None:
+                    signal.raise_signal(ctx.obj.seen)
                 return super().invoke(ctx)
         except ToldError:
             ctx.exit(2)
         except click.ClickException as error:
-            error.message = visible(error.message)  # type: ignore[misc]  # click shows no other
+            error.message = visible_line(error.message)  # type: ignore[misc]  # click shows no other
             raise
         except (click.exceptions.Exit, click.Abort):
             raise
@@ -102,17 +114,17 @@ class LazyGroup(click.Group):
             code, message = _verdict(error, interrupts.seen)
             if code == UNEXPECTED and logging.getLogger("resnet_deploy").isEnabledFor(logging.INFO):
                 click.echo(visible("".join(traceback.format_exception(error))), err=True, nl=False)
-            click.echo(f"resnet-deploy: {visible(message)}", err=True)
+            click.echo(f"resnet-deploy: {visible_line(message)}", err=True)
             ctx.exit(code)
 
 
 def _verdict(error: BaseException, stopped_by: signal.Signals | None) -> tuple[int, str]:
     """Return the exit code and the line that ``error`` becomes."""
     if stopped_by is not None or isinstance(error, KeyboardInterrupt):
-        how = "terminated" if stopped_by is signal.SIGTERM else "interrupted"
+        stopped_by = stopped_by or signal.SIGINT
+        how = _STOPPED.get(stopped_by.name, "interrupted")
         # 128 + the signal's number, as a shell reports it.
-        code = 128 + (stopped_by or signal.SIGINT)
-        return code, f"{how}; no file was left half written"
+        return 128 + stopped_by, f"{how}; no file was left half written"
     if isinstance(error, CheckFailed):
         return 1, str(error)
     if isinstance(error, MissingDependencyError):
@@ -137,4 +149,14 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; the entry point of the ``resnet-deploy`` script."""
-    cli.main()
+    # Never left: a signal that comes when the verb has ended finds all done, and must not keep the
+    # interpreter from removing what is temporary.
+    outside = Interrupts(spared=sys.maxsize)
+    outside.__enter__()
+    keep_freed_memory()
+    try:
+        cli.main(obj=outside)
+    finally:
+        # At its end Python walks over all objects three times, those of PyTorch's modules as well:
+        # half a second in which nothing happens that matters any more.
+        gc.freeze()

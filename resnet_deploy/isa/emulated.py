@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.cache import make_cache_for
 from resnet_deploy.artifact.files import sha256_of, write_atomically
+from resnet_deploy.artifact.unfinished import scratch_folder
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.isa import guest
 from resnet_deploy.isa.instruction_sets import Isa
@@ -93,8 +94,7 @@ def _run(
     threads: int,
     progress: Progress,
 ) -> Array:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         np.save(folder / "images.npy", images, allow_pickle=False)
         request = {
             "site": [str(folder) for folder in tools.site],
@@ -165,4 +165,5 @@ def _write_entry(entry: Path, logits: Array) -> None:
     buffer = io.BytesIO()
     np.save(buffer, logits, allow_pickle=False)
     # NumPy reads no further than the array; the digest behind it shows damage.
+    make_cache_for(entry)
     write_atomically(entry, buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())
