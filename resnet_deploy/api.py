@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from resnet_deploy.errors import SpecError
-from resnet_deploy.plain_files import resolved
+from resnet_deploy.paths import resolved
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.spec import (
     DEFAULT_REAL_PICTURES,

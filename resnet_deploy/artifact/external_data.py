@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import onnx
 
 from resnet_deploy.errors import ArtifactError
-from resnet_deploy.plain_files import resolved
+from resnet_deploy.paths import resolved
 
 _MOST_SHOWN = 80
 """Letters of a name that a message repeats; it is a stranger's and may have thousands."""

@@ -20,7 +20,7 @@ from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.errors import MissingDependencyError, SpecError
 from resnet_deploy.isa.debian import PrivateApt, release_of_debian, unpack
 from resnet_deploy.isa.instruction_sets import machine
-from resnet_deploy.plain_files import resolved
+from resnet_deploy.paths import resolved
 from resnet_deploy.spec import BundleRuntime
 
 THIRD_PARTY: Final = "third_party"

@@ -16,7 +16,7 @@ from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.cli.options import PATH
 from resnet_deploy.cli.verbosity import together, verbosity_options
 from resnet_deploy.errors import ArtifactError
-from resnet_deploy.plain_files import read_plain, resolved
+from resnet_deploy.paths import resolved
 from resnet_deploy.visible import shell_line
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ _PAGE_MARK = b'<meta name="generator" content="resnet-deploy '
 """What every page of this tool has in its first ``_HEAD`` bytes."""
 
 _MARKDOWN_MARK = b"<!-- written by resnet-deploy -->"
-
-_LARGEST_PAGE = 1 << 30
 
 _HEAD = 1024
 """Bytes at the start, or at the end, that hold the mark."""
@@ -159,11 +157,12 @@ def check_replaceable(option: str, path: Path) -> None:
     try:
         if not path.exists():
             return
-        content = read_plain(path, _LARGEST_PAGE)
+        # A pipe has no end, and neither has /dev/zero.
+        content = path.read_bytes() if path.is_file() else None
     except OSError as error:
         raise ArtifactError(f"--{option} {path}: {error.strerror}: choose another name") from error
     kind, is_kind = _KINDS[option]
-    if not is_kind(content):
+    if content is None or not is_kind(content):
         raise ArtifactError(f"--{option} {path} exists and is not {kind}: choose another name")
 
 

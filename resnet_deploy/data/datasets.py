@@ -15,7 +15,7 @@ from resnet_deploy.data.listing import Links
 from resnet_deploy.data.npz import open_npy, open_npz
 from resnet_deploy.data.parquet import open_parquet, parquet_files
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.plain_files import resolved
+from resnet_deploy.paths import resolved
 
 _TAR_MAGIC_AT = 257
 

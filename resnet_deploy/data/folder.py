@@ -16,7 +16,7 @@ from resnet_deploy.data.labels import class_order
 from resnet_deploy.data.listing import Links, Listing, counted, first_few
 from resnet_deploy.data.splits import EVALUATION_SPLITS, TRAINING_SPLITS, find_part
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.plain_files import resolved
+from resnet_deploy.paths import resolved
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from resnet_deploy.data.labels_file import read_text
 from resnet_deploy.data.listing import Listing, counted, first_few
 from resnet_deploy.data.splits import is_split, wanted_split
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.plain_files import resolved
+from resnet_deploy.paths import resolved
 
 logger = logging.getLogger(__name__)
 

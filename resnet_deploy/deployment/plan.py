@@ -23,7 +23,7 @@ from resnet_deploy.deployment.hearing import Heard
 from resnet_deploy.deployment.source import with_first_card, with_input
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.models.network import Network
-from resnet_deploy.plain_files import resolved
+from resnet_deploy.paths import resolved
 from resnet_deploy.quantization.kernels import resolve_target
 from resnet_deploy.quantization.quantized import NOTHING_KNOWN, Known
 from resnet_deploy.quantization.static import check_as_trained

@@ -21,7 +21,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from resnet_deploy.errors import MissingDependencyError, SpecError, one_line
-from resnet_deploy.plain_files import resolved
+from resnet_deploy.paths import resolved
 
 PACKAGES = {
     "timm": ("timm", "pip install 'resnet-deploy[timm]'"),

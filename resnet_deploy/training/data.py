@@ -18,7 +18,7 @@ from resnet_deploy.data.preprocess import in_channels_of, prepare
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.data.splits import TRAINING_SPLITS
 from resnet_deploy.errors import DatasetError, SpecError
-from resnet_deploy.plain_files import resolved
+from resnet_deploy.paths import resolved
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.spec import ChannelOrder, InputContract, InputFormat
 

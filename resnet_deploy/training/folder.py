@@ -8,7 +8,7 @@ from typing import Self
 
 from resnet_deploy.artifact.files import check_folder, check_within
 from resnet_deploy.errors import SpecError
-from resnet_deploy.plain_files import resolved
+from resnet_deploy.paths import resolved
 from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.weights.weights_file import MODEL_FILE
 
