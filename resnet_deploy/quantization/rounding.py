@@ -229,9 +229,10 @@ class Nearest:
         found = np.empty(scales.shape)
         for rows in _cached_rows(*weight.shape):
             part = weight[rows]
+            steps = np.empty_like(part)
             for errors, scale in zip(found, scales, strict=True):
                 step = scale[rows].astype(np.float32)
-                steps = part / step[:, None]
+                np.divide(part, step[:, None], out=steps)
                 off = limits.nearest(steps, importance)
                 off -= steps
                 np.square(off, out=off)

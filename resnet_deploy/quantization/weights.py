@@ -174,9 +174,10 @@ def _square_error(w: Array, scale: Array, importance: Array) -> Array:
     """
     error = np.empty(len(w), w.dtype)
     rows = max(1, _CACHED_VALUES // w.shape[1])
+    space = np.empty_like(w[:rows])
     for start in range(0, len(w), rows):
         part = slice(start, start + rows)
-        off = w[part] / scale[part]
+        off = np.divide(w[part], scale[part], out=space[: len(w[part])])
         np.rint(off, out=off)
         np.clip(off, -LARGEST_CODE, LARGEST_CODE, out=off)
         off *= scale[part]
