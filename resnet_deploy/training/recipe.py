@@ -45,7 +45,7 @@ def read_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     """
     try:
         values = tomllib.loads(recipe_text(name))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of numbers with thousands of digits
         raise SpecError(f"the recipe {name} is not TOML: {error}") from error
     longer = values.pop(_FROM_EPOCHS, {})
     changes = dict(changes or {})
