@@ -9,6 +9,7 @@ import contextlib
 import functools
 import io
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -66,11 +67,12 @@ def _state_dicts() -> list[bytes]:
 def _read_state_dict(path: Path) -> object:
     """Tell a net by names and shapes of its tensors, which take no memory here.
 
+    Names with endless numbers or half characters come no further than the file that holds them.
     The number of the names says what its user says of it.
     """
     import torch
 
-    from resnet_deploy.loading.reading import to_torchvision
+    from resnet_deploy.loading.checkpoint import _ENDLESS_NUMBER, _reading
     from resnet_deploy.models.infer import infer_spec, left_open
     from resnet_deploy.spec.model_request import ModelRequest
 
@@ -81,8 +83,9 @@ def _read_state_dict(path: Path) -> object:
     zero, state = torch.zeros(1), {}
     for key, shape in content.items() if isinstance(content, dict) else ():
         with contextlib.suppress(TypeError, RuntimeError, ValueError, OverflowError):
-            state[key] = zero.reshape(()).expand(*shape)
-    reading = to_torchvision(state)
+            if not _ENDLESS_NUMBER.search(key) and math.prod(shape) <= _MOST_VALUES:
+                state[key.encode(errors="replace").decode()] = zero.reshape(()).expand(*shape)
+    reading = _reading(state, "a.pth")
     found = []
     for request in ({}, _REQUESTS[len(content) % len(_REQUESTS)]):
         with contextlib.suppress(ResnetDeployError):
@@ -291,6 +294,9 @@ def _resume(path: Path) -> object:
 def _load_folder(path: Path) -> object:
     return _load(path.parent)
 
+
+_MOST_VALUES: Final = 10**7
+"""Of a tensor: what a file holds more of was paid for before."""
 
 _REQUESTS: Final[tuple[dict[str, Any], ...]] = (
     {"num_classes": 3},
