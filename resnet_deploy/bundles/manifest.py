@@ -16,6 +16,7 @@ from resnet_deploy.artifact.unfinished import in_turn, is_unfinished
 from resnet_deploy.bundles.kit import Kit, Network
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.errors import ArtifactError
+from resnet_deploy.parsing import read_text, strict_json
 from resnet_deploy.processes.interrupts import interrupts_deferred
 from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.input_contract import FIELDS
@@ -120,7 +121,7 @@ def _listed(folder: Path, path: Path) -> dict[str, frozenset[str]] | None:
     if not path.is_file():
         return None
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = strict_json(read_text(path))
         if data["tool"]["name"] != _TOOL:
             return None
         root = folder.resolve()
@@ -131,7 +132,7 @@ def _listed(folder: Path, path: Path) -> dict[str, frozenset[str]] | None:
         }
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

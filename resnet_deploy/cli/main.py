@@ -66,6 +66,10 @@ class VisibleFormatter(logging.Formatter):
         return visible_line(super().formatMessage(record))
 
 
+_LONGEST = 2000
+"""Letters of an error: what it repeats of a file is a stranger's."""
+
+
 class LazyGroup(click.Group):
     """A group that imports a verb only when it is called or asked for its own help."""
 
@@ -126,7 +130,7 @@ def _verdict(error: BaseException, stopped_by: signal.Signals | None) -> tuple[i
     if isinstance(error, MissingDependencyError):
         return 3, f"error: {error}"
     if isinstance(error, ResnetDeployError):
-        return 2, f"error: {error}"
+        return 2, f"error: {one_line(error, _LONGEST)}"
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         return 2, f"error: {error.strerror or error}{where}"
