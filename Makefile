@@ -9,7 +9,7 @@ MODEL  := artifacts/resnet34.onnx
 SOURCE := $(shell find resnet_deploy -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format fuzz bench clean
+.PHONY: help demo test lint format fuzz bench dist clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ fuzz: $(READY)  ## read damaged files of every kind; FUZZ='onnx --seconds 600' f
 
 bench: $(READY)  ## measure beside the peers, record, draw; PEERS='--photos DIR …' as bench/README.md
 	PYTHONPATH=bench $(BIN)/python -m peers $(PEERS)
+
+dist: $(READY)  ## build sdist and wheel twice, compare them, list what they are made of
+	$(BIN)/python -m release
 
 clean:  ## remove everything that can be made again
 	rm -rf $(VENV) build dist *.egg-info .*_cache .hypothesis artifacts/resnet34*.onnx

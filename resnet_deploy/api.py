@@ -1487,7 +1487,7 @@ def _quant_spec(
     workers: int,
     seed: int,
 ) -> QuantSpec:
-    from resnet_deploy.artifact.files import cache_folder
+    from resnet_deploy.artifact.cache import cache_folder
 
     folder = cache_folder() / "calibration" if cache is None else Path(cache)
     return QuantSpec(

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, named by their content, temporary, or cached."""
+"""Files: written whole or not at all, named by their content, or temporary."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from resnet_deploy.errors import ArtifactError
-
-CACHE_VARIABLE = "RESNET_DEPLOY_CACHE"
 
 _CHUNK_BYTES = 1 << 20
 
@@ -125,14 +123,6 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def cache_folder() -> Path:
-    """Return where downloads and calibrations are kept: as the environment says, or XDG."""
-    if own := os.environ.get(CACHE_VARIABLE):
-        return Path(own)
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "resnet-deploy"
 
 
 class Scratch:

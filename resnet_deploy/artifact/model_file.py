@@ -91,6 +91,7 @@ def read_file(path: Path) -> ReadFile:
         canonical(model)
     except (ArtifactError, UnsupportedGraphError) as error:
         raise type(error)(f"{path}: {error}") from error
+    _check_types(model.graph, path)
     if not_run:
         forget_stored(model)  # what runs takes and gives float32
     runs = has_kernels or opset_of(model) < FIRST_OPSET
@@ -140,6 +141,15 @@ def _has_kernels(model: onnx.ModelProto) -> bool:
     attributes = (given for node in norms for given in node.attribute)
     odd = any(given.name == "spatial" and not given.i for given in attributes)
     return opset_of(model) >= FIRST_OPSET and not odd
+
+
+def _check_types(graph: onnx.GraphProto, path: Path) -> None:
+    """Refuse inputs and outputs of which neither the file nor inference says what they hold."""
+    for value in (*graph.input, *graph.output):
+        if not value.type.tensor_type.elem_type:
+            raise ArtifactError(
+                f"{path} does not say what type of values {value.name!r} holds: export it again"
+            )
 
 
 def _type_not_run(model: onnx.ModelProto) -> str | None:

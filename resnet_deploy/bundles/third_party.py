@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from resnet_deploy.artifact.files import cache_folder
+from resnet_deploy.artifact.cache import cache_folder, make_cache_for
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.errors import MissingDependencyError, SpecError
 from resnet_deploy.isa.debian import PrivateApt, release_of_debian, unpack
@@ -154,6 +154,7 @@ def debian_headers() -> Path:
     suite = _SUITE if release is not None and release[1] < _SUITE_NUMBER else None
     kept = cache_folder() / "native" / f"onnxruntime-headers-{suite or (release or ['own'])[0]}"
     if not kept.is_dir():
+        make_cache_for(kept)
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".fetch-") as name:
             scratch = Path(name)

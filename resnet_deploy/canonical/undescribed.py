@@ -40,6 +40,8 @@ def describe_outputs(model: onnx.ModelProto) -> int:
 
 
 def _is_bare(value: onnx.ValueInfoProto) -> bool:
-    """Whether ``value`` has no type, or is a tensor without a shape."""
-    kind = value.type.WhichOneof("value")
-    return kind is None or (kind == "tensor_type" and not value.type.tensor_type.HasField("shape"))
+    """Whether ``value`` has no type, or is a tensor without a shape or a type of its values."""
+    kind, tensor = value.type.WhichOneof("value"), value.type.tensor_type
+    return kind is None or (
+        kind == "tensor_type" and not (tensor.elem_type and tensor.HasField("shape"))
+    )

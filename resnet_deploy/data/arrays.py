@@ -89,11 +89,7 @@ def array_dataset(
     """
     if images.ndim == 4 and has_channels_first(images.shape):
         images = images.transpose(0, 2, 3, 1)
-    if images.ndim not in (3, 4) or 0 in images.shape[1:]:
-        raise DatasetError(
-            f"{name} holds an array of shape {list(images.shape)}: images are (N, H, W), "
-            "(N, H, W, C) or (N, C, H, W)"
-        )
+    check_shape(name, images)
     if len(images) == 0:
         raise DatasetError(f"{name} holds no images")
     if labels is None:
@@ -107,6 +103,19 @@ def array_dataset(
     if labels.max() >= len(names):
         raise DatasetError(f"{name} has a label {labels.max()} but only {len(names)} class names")
     return ArrayDataset(name=name, images=images, labels=labels, classes=names)
+
+
+def check_shape(name: str, images: NDArray[Any]) -> None:
+    """Refuse what can't be images by its shape; ``name`` is what the error calls it.
+
+    Raises:
+        DatasetError: it has other than three or four dimensions, or images of no pixels.
+    """
+    if images.ndim not in (3, 4) or 0 in images.shape[1:]:
+        raise DatasetError(
+            f"{name} holds an array of shape {list(images.shape)}: images are (N, H, W), "
+            "(N, H, W, C) or (N, C, H, W)"
+        )
 
 
 def has_channels_first(shape: Sequence[int]) -> bool:

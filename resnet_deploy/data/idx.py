@@ -27,6 +27,9 @@ _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E
 _MAX_BYTES = 8 << 30
 """More than any published IDX file; a gzip that claims more is a bomb."""
 
+_DEFLATE_RATIO = 1032
+"""To how many bytes one of deflate unpacks at most: memory is asked for before values are read."""
+
 
 def is_idx_folder(folder: Path) -> bool:
     """Whether ``folder`` holds IDX files of images."""
@@ -94,6 +97,10 @@ def _read(path: Path) -> NDArray[Any]:
             size = dtype.itemsize * math.prod(shape)
             if size > _MAX_BYTES:
                 raise DatasetError(f"{path} claims {size >> 30} GB of values: it is damaged")
+            if size > path.stat().st_size * (_DEFLATE_RATIO if zipped else 1):
+                raise DatasetError(
+                    f"{path} is cut short ({size} bytes of values expected): get it again"
+                )
             # One byte more than needed tells a file that is too long.
             data = stream.read(size + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile, MemoryError) as error:

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resnet_deploy.data.arrays import PICTURE_CHANNELS, ArrayDataset, array_dataset
+from resnet_deploy.data.arrays import (
+    PICTURE_CHANNELS,
+    ArrayDataset,
+    array_dataset,
+    check_shape,
+)
 from resnet_deploy.data.npy import NpzFile, read_npy
 from resnet_deploy.errors import DatasetError
 
@@ -66,6 +71,7 @@ def _find(
 
 def _pixels(path: Path, images: NDArray[Any]) -> NDArray[Any]:
     """Return ``images`` as bytes; floats of more channels than pictures have as they are."""
+    check_shape(path.name, images)
     if images.dtype == np.uint8 or images.size == 0:
         return images.astype(np.uint8, copy=False)
     if images.dtype.kind not in "biuf":

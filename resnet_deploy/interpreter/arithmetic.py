@@ -176,9 +176,9 @@ def convert_lp_normalization(node: Node) -> Converted:
 def convert_quantize(node: Node) -> Converted:
     """round(x / scale) + zero point, half to even, saturated; kept in float32."""
     scale, zero = _scale_and_zero(node)
-    kind = torch.int8 if zero is not None and zero.dtype == torch.int8 else torch.uint8
-    if zero is not None and zero.dtype not in (torch.int8, torch.uint8):
-        raise node.unsupported(f"quantization to {zero.dtype}")
+    kind = torch.uint8 if zero is None else zero.dtype
+    if kind not in (torch.int8, torch.uint8, torch.int16, torch.uint16):
+        raise node.unsupported(f"quantization to {kind}")
     limits = torch.iinfo(kind)
     axis = node.attributes.get("axis", 1)
 

@@ -21,14 +21,19 @@ APT::Sandbox::User "root";
 APT::Get::Assume-Yes "true";
 APT::Install-Recommends "false";
 Acquire::Languages "none";
+Acquire::AllowInsecureRepositories "false";
+Acquire::AllowWeakRepositories "false";
+Acquire::AllowDowngradeToInsecureRepositories "false";
+APT::Get::AllowUnauthenticated "false";
 Debug::NoLocking "true";
 Dir::State "{folder}/state";
 Dir::State::status "{folder}/status";
 Dir::Cache "{folder}/cache";
 Dir::Log "{folder}/log";
 """
-"""Hooks of the machine are cleared, its sources and keys stay. No package counts as installed, so
-that a download brings everything that its packages depend on."""
+"""Hooks of the machine are cleared, its sources and keys stay: apt checks the signature of each
+Release file, the hash of each list against it, and that of each package against the list. No
+package counts as installed, so that a download brings everything that its packages depend on."""
 
 _OTHER_SOURCES = """\
 Dir::Etc::SourceList "/dev/null";

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.cache import make_cache_for
 from resnet_deploy.artifact.files import sha256_of, write_atomically
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.isa import guest
@@ -165,4 +166,5 @@ def _write_entry(entry: Path, logits: Array) -> None:
     buffer = io.BytesIO()
     np.save(buffer, logits, allow_pickle=False)
     # NumPy reads no further than the array; the digest behind it shows damage.
+    make_cache_for(entry)
     write_atomically(entry, buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest())

@@ -15,7 +15,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from resnet_deploy.artifact.files import cache_folder
+from resnet_deploy.artifact.cache import cache_folder, make_cache_for
 from resnet_deploy.errors import MissingDependencyError, SpecError
 from resnet_deploy.isa.debian import PrivateApt, unpack
 from resnet_deploy.isa.instruction_sets import ISAS, Isa, is_native, machine
@@ -107,6 +107,7 @@ def fetch_tools(progress: Progress = silent) -> None:
     for isa in ISAS.values():
         if isa.emulated_cpu and not is_native(isa):
             _check_possible(isa)
+    make_cache_for(isa_folder())
     isa_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=isa_folder(), prefix=".fetch-") as folder:
         scratch = Path(folder)

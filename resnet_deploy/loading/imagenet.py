@@ -9,7 +9,8 @@ import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 
-from resnet_deploy.artifact.files import CACHE_VARIABLE, cache_folder, sha256_of, write_atomically
+from resnet_deploy.artifact.cache import CACHE_VARIABLE, cache_folder, make_cache_for
+from resnet_deploy.artifact.files import sha256_of, write_atomically
 from resnet_deploy.errors import ArtifactError, CheckpointError, SpecError
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.spec import (
@@ -36,10 +37,24 @@ FILES = {
 }
 """Each name ends in the first eight digits of the file's SHA-256."""
 
+SHA256 = {
+    "resnet18-f37072fd.pth": "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+    "resnet34-b627a593.pth": "b627a593bcbe140c234610266fe4f8ae95ea42fc881d091c9b6052e6b1d0590f",
+    "resnet50-0676ba61.pth": "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+    "resnet101-63fe2227.pth": "63fe2227b86e8f1f2063f43a75c84d195911b6a0eace650907dd3dc62dd49a0a",
+    "resnet152-394f9c45.pth": "394f9c45966e3651a89bbb78a48410a6755854ce4a5ab64927cf1c7247f85e58",
+}
+"""Eight digits stop an accident, not someone who makes a file that begins with them.
+
+Of VGG-19's file they are all that is known.
+"""
+
 CIFAR10_FILE = Path(__file__).parents[1] / "models/pretrained" / "resnet20-cifar10.safetensors"
 
 _TIMEOUT_SECONDS = 30
 _CHUNK_BYTES = 1 << 20
+_MOST_BYTES = 1 << 30
+"""VGG-19, the largest, has 575 MB: a server that goes on sending is not believed."""
 
 
 def fetch(spec: ModelSpec, *, progress: Progress = silent) -> Path:
@@ -54,7 +69,7 @@ def fetch(spec: ModelSpec, *, progress: Progress = silent) -> Path:
     """
     name = published_file(spec)
     path = cache_folder() / name
-    expected = path.stem.rpartition("-")[2]
+    expected = SHA256.get(name) or path.stem.rpartition("-")[2]
     if path.is_file() and sha256_of(path).startswith(expected):
         return path
     url = f"{os.environ.get(URL_VARIABLE, BASE_URL).rstrip('/')}/{name}"
@@ -65,6 +80,7 @@ def fetch(spec: ModelSpec, *, progress: Progress = silent) -> Path:
             "again, or use --weights FILE"
         )
     try:
+        make_cache_for(path)
         write_atomically(path, data)
     except ArtifactError as error:
         raise CheckpointError(f"{error}; set {CACHE_VARIABLE} to a writable folder") from error
@@ -112,6 +128,11 @@ def _download(url: str, progress: Progress) -> bytes:
             total = int(response.headers.get("Content-Length") or 0)
             while chunk := response.read(_CHUNK_BYTES):
                 data += chunk
+                if len(data) > _MOST_BYTES:
+                    raise CheckpointError(
+                        f"{url} is not the published file: it has more than {_MOST_BYTES >> 20} "
+                        f"MiB; check {URL_VARIABLE}, or use --weights FILE"
+                    )
                 progress("download", len(data), total)
     except urllib.error.HTTPError as error:
         error.close()  # it is the response too, and holds the connection

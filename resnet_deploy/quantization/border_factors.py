@@ -67,7 +67,7 @@ def finer(graph: ir.Graph, value: ir.Value, readers: Sequence[ir.Node], highs: A
                 axis=_input_axis(node),
             ),
         )
-    chain = _Chain(graph, value)
+    chain = Chain(graph, value)
     scaled = chain.add("Mul", [value, chain.per_channel("factors", steps)], "by_channel")
     whole = chain.add("Floor", [scaled], "floor")
     rest = chain.add("Sub", [scaled, whole], "rest")
@@ -104,7 +104,7 @@ def halves(
     for node in readers:
         part = with_inputs_times(node, _weight(node), 1 / factors)
         set_weight(graph, node, np.concatenate([part, part], axis=_input_axis(node)))
-    chain = _Chain(graph, value, stream=False)
+    chain = Chain(graph, value, stream=False)
     bounds = (("low", 0.0), ("high", end))
     ends = [chain.constant(name, np.array(bound, np.float32)) for name, bound in bounds]
     both = chain.add("Clip", [writer.outputs[0], *ends], "halves", channels=2 * count)
@@ -125,7 +125,7 @@ def halves(
 
 def multiply(graph: ir.Graph, value: ir.Value, readers: Sequence[ir.Node], factors: Array) -> str:
     """Put a Mul by ``factors`` ``(C,)`` between ``value`` and its ``readers``; return its name."""
-    chain = _Chain(graph, value)
+    chain = Chain(graph, value)
     scaled = chain.add("Mul", [value, chain.per_channel("factors", factors)], "by_channel")
     replace_reads(readers, value, scaled)
     return str(scaled.name)
@@ -157,7 +157,7 @@ def replace_reads(readers: Iterable[ir.Node], old: ir.Value, new: ir.Value) -> N
                 node.replace_input_with(index, new)
 
 
-class _Chain:
+class Chain:
     """New operators, one behind the other, behind the one that gives ``value``."""
 
     def __init__(self, graph: ir.Graph, value: ir.Value, *, stream: bool = True) -> None:
@@ -191,9 +191,11 @@ class _Chain:
         return output
 
     def constant(self, name: str, array: Array) -> ir.Value:
+        """Return ``array`` as a constant called after the value."""
         return new_initializer(self._graph, f"{self._value.name}.{name}", np.asarray(array))
 
     def per_channel(self, name: str, factors: Array) -> ir.Value:
+        """Return ``factors`` ``(C,)`` as a constant that is broadcast over images."""
         assert self._value.shape is not None, "checked when it began"
         shape = [1, -1, *[1] * (len(self._value.shape) - 2)]
         return self.constant(name, factors.astype(np.float32).reshape(shape))

@@ -22,6 +22,7 @@ from pathlib import Path
 import onnx
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.cache import make_cache_for
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import ArtifactError, SpecError
@@ -154,6 +155,7 @@ class CalibrationCache:
     def save(self, key: str, histograms: ActivationHistograms) -> None:
         """Keep ``histograms`` under ``key``; a full disk or a read-only folder is only logged."""
         try:
+            make_cache_for(self.folder)
             write_atomically(self._path(key), histograms.to_bytes())
             self._prune()
         except (ArtifactError, OSError) as error:

@@ -17,6 +17,7 @@ from resnet_deploy.graph.releases import opset_of
 from resnet_deploy.passes import INT8_PASSES, counts_text, run_passes
 from resnet_deploy.passes.clean import clean
 from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
+from resnet_deploy.quantization import fused_sums
 from resnet_deploy.quantization.plan import WEIGHTED, Plan, make_plan
 from resnet_deploy.quantization.residual_stream import mark_float_writers, mark_stream
 from resnet_deploy.quantization.weights import weighted_layers
@@ -51,7 +52,8 @@ def prepare(
         raise UnsupportedGraphError(
             "the model is int8 already: quantize the fp32 file it came from"
         )
-    graph = cleaned(model)
+    for_openvino = residual_stream is ResidualStream.FLOAT32 and runtime is Runtime.OPENVINO
+    graph = cleaned(model, fused_sums.OPSET if for_openvino else MIN_OPSET)
     for node in graph.graph:
         if node.name in in_float:
             node.metadata_props[FLOAT_KEY] = "faster"
@@ -69,7 +71,7 @@ def prepare(
     if preprocess is not None and preprocess.format.is_float and not front:
         results["pixel_input"] = pixel_input(graph, preprocess)
     clean(graph)
-    if residual_stream is ResidualStream.FLOAT32 and runtime is Runtime.OPENVINO:
+    if for_openvino:
         mark_float_writers(graph)
     logger.info("for int8: %s", counts_text(results))
     return ir.to_proto(graph)
@@ -80,12 +82,12 @@ def _has_strided_stem(model: ir.Model) -> bool:
     return stem is not None and ints(stem, "strides", (1, 1)) != (1, 1)
 
 
-def cleaned(model: onnx.ModelProto) -> ir.Model:
+def cleaned(model: onnx.ModelProto, lowest_opset: int = MIN_OPSET) -> ir.Model:
     """Return a copy of ``model`` that the default passes went over, with shapes.
 
     A copy, because onnx_ir renames the tensors of the model that it was made from.
     """
-    model = set_opset(model, min(max(opset_of(model), MIN_OPSET), MAX_OPSET))
+    model = set_opset(model, min(max(opset_of(model), lowest_opset), MAX_OPSET))
     graph = ir.from_proto(onnx.shape_inference.infer_shapes(model))
     logger.info("before int8: %s", counts_text(run_passes(graph)))
     return graph

@@ -47,6 +47,7 @@ from resnet_deploy.quantization.channel_statistics import (
     Observed,
     channel_ranges,
 )
+from resnet_deploy.quantization.fused_sums import fused_sums, halve
 from resnet_deploy.quantization.plan import WEIGHTED, Plan, make_plan
 from resnet_deploy.quantization.scale_groups import with_inputs_times, with_outputs_times
 
@@ -222,6 +223,8 @@ def with_channel_factors(
 ) -> onnx.ModelProto:
     """Return ``prepared`` with factors of channels at all borders; in fp32 it computes the same.
 
+    Sums that OpenVINO can compute in a convolution are made ready for that.
+
     Args:
         prepared: the fp32 graph, rewritten for int8, its stream marked.
         batches: preprocessed calibration images, float32 ``(N, C, H, W)``.
@@ -232,13 +235,19 @@ def with_channel_factors(
     copy = onnx.ModelProto()
     copy.CopyFrom(prepared)
     model = ir.from_proto(copy)
-    found = _borders(model, make_plan(model))
-    tensors = {border.value: Observed.of(border.value) for border in found}
+    plan = make_plan(model)
+    found = _borders(model, plan)
+    rounded = {border.value for border in found if border.writer is not None}
+    sums = list(fused_sums(model.graph, plan, rounded))
+    values = [border.value for border in found] + [part.value for part in sums]
+    tensors = {value: Observed.of(value) for value in values}
     if not tensors:
         return prepared
     seen = channel_ranges(prepared, list(tensors.values()), batches, images, threads, progress)
     for border in found:
         _give_factors(model.graph, border, seen[str(border.value.name)])
+    for part in sums:
+        halve(model.graph, part, seen[str(part.value.name)])
     return ir.to_proto(model)
 
 

@@ -20,6 +20,7 @@ from resnet_deploy.quantization.calibrate import CalibrationCache, observe
 from resnet_deploy.quantization.data_free import expected_histograms, expected_moments
 from resnet_deploy.quantization.equalize import equalize
 from resnet_deploy.quantization.exact_sums import align_sums
+from resnet_deploy.quantization.fused_sums import write_pairs
 from resnet_deploy.quantization.histogram import Histogram
 from resnet_deploy.quantization.moments import layer_moments
 from resnet_deploy.quantization.plan import Plan
@@ -74,6 +75,7 @@ class QuantizedNet:
         """
         graph, plan = planned(self.prepared, exclude)
         write_qdq(graph, plan, self.parameters, self.weights)
+        write_pairs(graph.graph)
         clean(graph)  # what QuantizeLinear now does by itself
         quantized = ir.to_proto(graph)
         # The rewritten stem changed inner shapes; they are inferred anew.

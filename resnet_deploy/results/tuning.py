@@ -19,6 +19,9 @@ from resnet_deploy.spec import FileOptions, InputContract, Objective, RunOptions
 
 _AS_FAST = 0.98
 
+_LONGEST = 1e12
+"""Milliseconds of a run, or times as fast: what is beyond was not measured."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
@@ -163,7 +166,10 @@ def read_tuning(path: Path) -> TuningReport:
         ArtifactError: it can't be read, or is no record of this version's.
     """
     try:
-        return from_dict(TuningReport, json.loads(path.read_text("utf-8")))
+        report = from_dict(TuningReport, json.loads(path.read_text("utf-8")))
+        for trial in report.trials:
+            _check(trial)
+        return report
     except (
         OSError,
         ValueError,
@@ -173,6 +179,29 @@ def read_tuning(path: Path) -> TuningReport:
         cattrs.BaseValidationError,
     ) as error:
         raise ArtifactError(f"{path} is no record of this version's") from error
+
+
+def _check(trial: Trial) -> None:
+    """Refuse what no search measures, and a file anywhere but beside the others.
+
+    Raises:
+        ValueError: the trial says so.
+    """
+    fidelity, ratio, paired = trial.fidelity, trial.ratio, trial.fidelity.paired
+    times = (*trial.rounds_ms, *(() if ratio is None else (*ratio.rounds, ratio.minima)))
+    counts = [trial.file_bytes, fidelity.agreeing, fidelity.right or 0]
+    counts += [] if paired is None else [paired.newly_right, paired.newly_wrong]
+    samples = [fidelity.samples] if paired is None else [fidelity.samples, paired.samples]
+    measured = bool(trial.rounds_ms) and all(0 < time < _LONGEST for time in times)
+    if ratio is not None:
+        processes = ratio.processes or (len(ratio.rounds),)
+        measured &= min(processes) > 0 and sum(processes) == len(ratio.rounds)
+    shares = min(samples) > 0 and min(counts) >= 0 and max(counts[1:]) <= min(samples)
+    powers = all(0 <= p < math.inf for p in (fidelity.signal_power, fidelity.noise_power))
+    if not (measured and shares and powers):
+        raise ValueError(f"the trial {trial.file!r} says what nobody measured")
+    if Path(trial.file).name != trial.file:
+        raise ValueError(f"{trial.file!r} is no name of a file")
 
 
 def _beats(better: Sequence[float], worse: Sequence[float]) -> bool:

@@ -57,16 +57,15 @@ def compiled_nodes(path: Path, threads: int) -> list[CompiledNode]:
             CompiledNode(
                 operator=operator,
                 kernel=_fact(node, "primitiveType"),
-                precisions=f"{','.join(_fact(source, 'outputPrecisions') for source in sources)} "
-                f"-> {_fact(node, 'outputPrecisions')}",
+                precisions=f"{','.join(precisions)} -> {_fact(node, 'outputPrecisions')}",
                 shape=tuple(node.output(0).shape),
                 layers=_fact(node, "originalLayersNames"),
             )
             for node in compiled.get_runtime_model().get_ordered_ops()
-            for operator, sources in [(_fact(node, "layerType"), _sources(node))]
+            for operator, precisions in [(_fact(node, "layerType"), _input_precisions(node))]
             # What reads constants alone was done when compiling.
             if operator not in _NO_WORK
-            and not all(_fact(source, "layerType") == "Const" for source in sources)
+            and not all(_fact(source, "layerType") == "Const" for source in _sources(node))
         ]
     except RuntimeError as error:
         raise RunnerError(f"OpenVINO refuses {path}: {reason(error)}") from error
@@ -74,6 +73,16 @@ def compiled_nodes(path: Path, threads: int) -> list[CompiledNode]:
 
 def _sources(node: Any) -> list[Any]:
     return [port.get_source_output().get_node() for port in node.inputs()]
+
+
+def _input_precisions(node: Any) -> list[str]:
+    """Return those of what ``node`` reads; a node says those of all its outputs at once."""
+    outputs = [port.get_source_output() for port in node.inputs()]
+    named = [_fact(output.get_node(), "outputPrecisions").split(",") for output in outputs]
+    return [
+        names[output.get_index()] if output.get_index() < len(names) else names[-1]
+        for names, output in zip(named, outputs, strict=True)
+    ]
 
 
 def _fact(node: Any, key: str) -> str:

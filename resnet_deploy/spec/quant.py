@@ -128,7 +128,8 @@ class QuantSpec:
     histograms are kept, or None. Neither changes the result.
 
     Raises:
-        SpecError: there are no workers, or a ``runtime`` is chosen that changes nothing.
+        SpecError: there are no workers, or a ``runtime`` is chosen that changes nothing, or that
+            ``target_isa`` is not for.
     """
 
     calibration_method: CalibrationMethod = CalibrationMethod.MSE
@@ -152,4 +153,9 @@ class QuantSpec:
                 f"--runtime {self.runtime.value} says how a float residual stream is laid out, and "
                 "files with a stream in uint8 are the same for all: add --residual-stream float32, "
                 "or leave it out"
+            )
+        if self.runtime is Runtime.OPENVINO and self.target_isa is TargetIsa.X86_AMX:
+            raise SpecError(
+                "--target-isa x86-amx chooses kernels of ONNX Runtime, and OpenVINO runs such "
+                "layers in float: leave it out, OpenVINO uses AMX by itself"
             )

@@ -78,7 +78,7 @@ class Store:
 
     def _is_there(self, trial: Trial) -> bool:
         file = self._trials / trial.file
-        return file.exists() and sha256_of(file) == trial.sha256
+        return file.is_file() and sha256_of(file) == trial.sha256
 
     def save(self, report: TuningReport) -> None:
         """Write the best file of ``report``, then the evidence."""

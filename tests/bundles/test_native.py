@@ -92,8 +92,10 @@ def test_saturation_is_named_where_nothing_rules_it_out(isa, found, tiny_export)
     assert ("as right, but slower, on all others." in sentences) == never
     assert "fast on x86 CPUs with VNNI" in sentences
     assert ("proven on x86-avx2." in sentences) == bool(isa)
-    # What was proven was so on ONNX Runtime; OpenVINO saturates with that file, too.
+    # What was proven was so on ONNX Runtime, and says nothing of OpenVINO.
     sentences = native.cpus(Int8, (openvino,))  # type: ignore[arg-type]
     assert "proven" not in sentences
-    assert "needs ONNX Runtime and a file exported without --allow-overflow" in sentences
+    saturates = "needs ONNX Runtime and a file exported without --allow-overflow" in sentences
+    assert saturates == (found is not Overflow.NEVER)
+    assert ("OpenVINO rounds in other places" in sentences) == (not saturates)
     assert native.cpus(load(tiny_export / "resnet8.onnx"), (ort, openvino)) == ""

@@ -13,9 +13,19 @@ from torch import nn
 from resnet_deploy import api
 from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.onnx_file import load
-from resnet_deploy.errors import ArtifactError
+from resnet_deploy.deployment.plan import for_cpu
+from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.models.registry import build
-from resnet_deploy.spec import InputFormat, InputOptions, resnet_spec
+from resnet_deploy.runners.cpu import environment
+from resnet_deploy.spec import (
+    InputFormat,
+    InputOptions,
+    QuantSpec,
+    ResidualStream,
+    Runtime,
+    TargetIsa,
+    resnet_spec,
+)
 from resnet_deploy.weights.weights_file import write_weights
 from tests.support.cards import full_card
 from tests.support.exports import exported
@@ -116,3 +126,28 @@ def test_accuracy_that_may_not_hold_is_not_claimed(run, tmp_path, options):
     card = cards(run, tmp_path, int8=False, **options)["fp32"]
     assert card is not None
     assert (card.accuracy, card.licence) == ((), TRAINED.licence)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "isa", "target"),
+    [
+        (Runtime.ORT, ("avx2", "amx_int8"), TargetIsa.X86_AMX),
+        (Runtime.ORT, ("avx2", "avx512_vnni"), TargetIsa.PORTABLE),
+        # OpenVINO runs the weights that ONNX Runtime's kernels for AMX want in float.
+        (Runtime.OPENVINO, ("avx2", "amx_int8"), TargetIsa.PORTABLE),
+    ],
+)
+def test_the_default_target_follows_cpu_and_runtime(runtime, isa, target):
+    stream = ResidualStream.FLOAT32
+    asked = QuantSpec(target_isa=TargetIsa.AUTO, runtime=runtime, residual_stream=stream)
+    here = replace(environment(""), isa=isa)
+    assert for_cpu(asked, here).target_isa is target
+
+
+def test_a_target_of_another_runtime_is_refused():
+    with pytest.raises(SpecError, match="chooses kernels of ONNX Runtime"):
+        QuantSpec(
+            target_isa=TargetIsa.X86_AMX,
+            runtime=Runtime.OPENVINO,
+            residual_stream=ResidualStream.FLOAT32,
+        )

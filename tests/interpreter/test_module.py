@@ -350,14 +350,15 @@ def test_an_int8_file_is_emulated(tmp_path: Path):
     assert_same(model, random(2, 3, 8, 8) * 3)  # some values saturate
 
 
-def test_rounding_is_half_to_even():
+@pytest.mark.parametrize("zero", [np.int8(0), np.int16(0)])
+def test_rounding_is_half_to_even_up_to_the_last_code(zero):
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
         helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
     ]
-    model = graph(nodes, [1, 6], {"s": np.float32(1), "z": np.int8(0)})
-    (found,) = module_from_onnx(model)(torch.tensor([[0.5, 1.5, 2.5, -0.5, -1.5, 500.0]]))
-    assert found.tolist() == [[0, 2, 2, 0, -2, 127]]
+    model = graph(nodes, [1, 6], {"s": np.float32(1), "z": zero})
+    (found,) = module_from_onnx(model)(torch.tensor([[0.5, 1.5, 2.5, -0.5, -1.5, 5e4]]))
+    assert found.tolist() == [[0, 2, 2, 0, -2, np.iinfo(zero.dtype).max]]
 
 
 def test_layers_carry_their_torch_paths(tmp_path: Path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from resnet_deploy.artifact.files import CACHE_VARIABLE, cache_folder
+from resnet_deploy.artifact.cache import CACHE_VARIABLE
 from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.loading import imagenet
 from resnet_deploy.loading.checkpoint import resolve
@@ -87,6 +87,7 @@ def test_download_once_then_reuse(
     steps: list[tuple[str, int, int]] = []
     path = fetch(SPEC, progress=lambda *step: steps.append(step))
     assert path == cache / name
+    assert cache.stat().st_mode & 0o777 == 0o700
     assert path.read_bytes() == b"weights" * 1000
     assert steps[-1] == ("download", 7000, 7000)
     assert fetch(SPEC) == path
@@ -148,12 +149,32 @@ def test_cache_that_cannot_be_written(
         fetch(SPEC)
 
 
-def test_cache_folder_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(CACHE_VARIABLE, raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "resnet-deploy"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "resnet-deploy"
+def test_eight_digits_of_a_hash_are_not_enough(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = publish(server, b"made to begin alike", monkeypatch)
+    own = name.removesuffix(".pth").rpartition("-")[2]
+    monkeypatch.setitem(imagenet.SHA256, name, own + "0" * 56)
+    with pytest.raises(CheckpointError, match=f"does not begin with {own}0000"):
+        fetch(SPEC)
+    assert not cache.exists()
+
+
+def test_the_hashes_of_the_papers_nets_are_whole() -> None:
+    for (family, depth), name in imagenet.FILES.items():
+        if family is Family.IMAGENET:
+            digest = imagenet.SHA256[name]
+            assert len(digest) == 64
+            assert name == f"resnet{depth}-{digest[:8]}.pth"
+
+
+def test_a_server_that_goes_on_sending_is_not_believed(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(server, b"weights" * 1000, monkeypatch)
+    monkeypatch.setattr(imagenet, "_MOST_BYTES", 6999)
+    with pytest.raises(CheckpointError, match="it has more than"):
+        fetch(SPEC)
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])

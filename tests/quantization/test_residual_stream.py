@@ -18,6 +18,7 @@ from resnet_deploy.quantization.inspection import inspect_int8
 from resnet_deploy.quantization.inspection_openvino import inspect_openvino
 from resnet_deploy.quantization.static import QuantizedNet, quantize_static
 from resnet_deploy.results import Inspection
+from resnet_deploy.runners.openvino_graph import compiled_nodes
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.runners.registry import open_runner
 from resnet_deploy.spec import QuantSpec, ResidualStream, Runtime, SessionSpec
@@ -195,9 +196,38 @@ def test_openvino_multiplies_in_int8_and_rounds_nothing_that_is_added(
     here, on_onnxruntime = (np.square(run(m.write(), X) - exact).mean() for m in (made, float_net))
     assert np.square(there - exact).mean() < on_onnxruntime
     assert here < on_onnxruntime  # ONNX Runtime runs the same file, its sums' inputs in float
-    sums = [node for node in made.write().graph.node if node.op_type == "Add"]
-    producers = {name: node.op_type for node in made.write().graph.node for name in node.output}
-    assert [producers[name] for node in sums for name in node.input].count("Conv") == 3
+
+
+def test_openvino_adds_the_stream_as_its_convolution_writes(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    made, exact = quantized(OPENVINO), run(net(), X)
+    model = made.write()
+    path = saved(model, tmp_path)
+
+    assert np.abs(run(made.prepared, X) - exact).max() < 1e-5 * np.abs(exact).max()
+    producers = {name: node for node in model.graph.node for name in node.output}
+    sums = {node.name: node for node in model.graph.node if node.op_type == "Add"}
+    behind = {name: [producers[i].op_type for i in node.input] for name, node in sums.items()}
+    # The first block adds a u8 result, which would have to be written in float to be added to.
+    assert sorted(map(sorted, behind.values())) == [["Conv", "DequantizeLinear"], ["Conv", "Mul"]]
+    (fused,) = (name for name, kinds in behind.items() if "DequantizeLinear" in kinds)
+    (where,) = (node for node in compiled_nodes(path, 1) if fused in node.layers.split(","))
+    assert where.operator == "Convolution"
+    assert where.precisions == "u8,i8,f32,f32 -> f32"
+
+
+def test_a_pair_of_sixteen_bits_changes_nothing_that_counts(tmp_path: Path) -> None:
+    made = quantized(OPENVINO)
+    with_pair, without = made.write(), made.write()
+    for node in without.graph.node:
+        if node.op_type == "DequantizeLinear" and "whole" in node.output[0]:
+            (quantize,) = (one for one in without.graph.node if node.input[0] in one.output)
+            half, two = quantize.input[0], f"{node.name}.two"
+            without.graph.initializer.append(numpy_helper.from_array(np.array(2, np.float32), two))
+            node.CopyFrom(onnx.helper.make_node("Mul", [half, two], list(node.output)))
+
+    exact = run(without, X)
+    assert 0 < np.abs(run(with_pair, X) - exact).max() < 1e-3 * np.abs(exact).max()
 
 
 def test_openvino_would_say_so_of_a_layer_in_float(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from resnet_deploy.artifact.files import cache_folder
+from resnet_deploy.artifact.cache import cache_folder
 from resnet_deploy.errors import MissingDependencyError
 from resnet_deploy.isa.debian import PrivateApt, unpack
 from tests.support.native_toolchain import run, tool, unavailable

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import pytest
 
-from resnet_deploy.artifact.files import cache_folder
+from resnet_deploy.artifact.cache import cache_folder
 
 _SECONDS = 600
 

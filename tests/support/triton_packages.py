@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import pytest
 
-from resnet_deploy.artifact.files import cache_folder
+from resnet_deploy.artifact.cache import cache_folder
 
 _SCHEMAS = ("tritonclient==2.73.0", "kserve==0.21.0")
 

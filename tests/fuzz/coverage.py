@@ -1,0 +1,93 @@
+"""Which lines of the modules that read files have run.
+
+Only bodies of functions count: what runs at import says nothing of a file. A function whose lines
+have all run is traced no more, so that a long run is hardly slower than one without.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any, Final
+
+import resnet_deploy
+
+_PACKAGE: Final = Path(resnet_deploy.__file__).parent
+
+Line = tuple[str, int]
+
+
+def lines_of(module: str) -> frozenset[Line]:
+    """Return the lines in functions of the file ``module``, a path below the package."""
+    path = str(_PACKAGE / module)
+    source = Path(path).read_text(encoding="utf-8")
+    bodies: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            bodies.update(range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
+    found: set[int] = set()
+    codes = [compile(source, path, "exec", dont_inherit=True)]
+    while codes:
+        code = codes.pop()
+        found.update(line for _, _, line in code.co_lines() if line)
+        codes += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    return frozenset((module, line) for line in found & bodies)
+
+
+class Coverage:
+    """Counts lines of ``modules``, paths below the package, while :meth:`watching`."""
+
+    def __init__(self, modules: Iterable[str]) -> None:
+        self.lines: dict[str, frozenset[Line]] = {}
+        for module in modules:
+            self.lines[module] = lines_of(module)
+        self._names = {str(_PACKAGE / module): module for module in self.lines}
+        self.seen: set[Line] = set()
+        self._left: dict[CodeType, set[int]] = {}
+
+    @property
+    def share(self) -> float:
+        """Share of the lines that have run."""
+        every = frozenset().union(*self.lines.values())
+        return len(every & self.seen) / max(1, len(every))
+
+    def missing(self) -> list[str]:
+        """Return ``module:line`` of what has not run."""
+        every = frozenset().union(*self.lines.values())
+        return [f"{module}:{line}" for module, line in sorted(every - self.seen)]
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Count what runs in this thread."""
+        before = sys.gettrace()
+        sys.settrace(self._called)
+        try:
+            yield
+        finally:
+            sys.settrace(before)
+
+    def _called(self, frame: FrameType, _event: str, _argument: Any) -> Any:
+        code = frame.f_code
+        left = self._left.get(code)
+        if left is None:
+            left = self._left[code] = self._lines_in(code)
+        return self._ran if left else None
+
+    def _lines_in(self, code: CodeType) -> set[int]:
+        module = self._names.get(code.co_filename)
+        if module is None:
+            return set()
+        own = {line for _, _, line in code.co_lines() if line}
+        return {line for line in own if (module, line) in self.lines[module] - self.seen}
+
+    def _ran(self, frame: FrameType, event: str, _argument: Any) -> Any:
+        if event == "line":
+            left = self._left[frame.f_code]
+            if frame.f_lineno in left:
+                left.discard(frame.f_lineno)
+                self.seen.add((self._names[frame.f_code.co_filename], frame.f_lineno))
+        return self._ran
