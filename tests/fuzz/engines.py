@@ -87,10 +87,9 @@ class CppFuzzer:
         raise RuntimeError(f"no compiler makes the fuzzer: {said[-2000:]}")
 
     def _compile(self, optimize: str) -> subprocess.CompletedProcess[str]:
+        own = [str(HERE / "native/driver.cpp")]
         if self.guided:
-            own = ("-fsanitize=fuzzer", "-fsanitize-address-use-after-return=never")
-        else:
-            own = (str(HERE / "native/driver.cpp"),)
+            own = ["-fsanitize=fuzzer", "-fsanitize-address-use-after-return=never"]
         sanitizers = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
         return self._run([*sanitizers, *own, optimize, "-g1", "-o", str(self._program)])
 
@@ -182,11 +181,15 @@ class CppFuzzer:
             *(str(self._program), f"-timeout={timeout}", f"-rss_limit_mb={MEBIBYTES}"),
             *(f"-malloc_limit_mb={MEBIBYTES}", "-print_final_stats=1", *options),
         ]
-        options = (
+        limits = (
             f"quarantine_size_mb=16:malloc_context_size=8:hard_rss_limit_mb={MEBIBYTES}"
             f":max_allocation_size_mb={MEBIBYTES}:allocator_may_return_null=0"
         )
-        variables = {"RESNET_FUZZ": f"{surface}:{self._bundle}", "ASAN_OPTIONS": options}
+        variables = {
+            "RESNET_FUZZ": f"{surface}:{self._bundle}",
+            "ASAN_OPTIONS": limits,
+            "UBSAN_OPTIONS": "abort_on_error=1",  # else g++'s says nothing to the program
+        }
         before = _cpu_seconds()
         done = subprocess.run(
             command,
