@@ -23,7 +23,6 @@ from __future__ import annotations
 import enum
 import logging
 import os
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -63,6 +62,7 @@ from resnet_deploy.spec import (
 )
 from resnet_deploy.spec.deploy import DeploySpec, ExportSpec, LoadSpec, SmallPrecision
 from resnet_deploy.spec.model_request import ModelRequest
+from resnet_deploy.visible import shell_line
 
 if TYPE_CHECKING:
     from resnet_deploy.arrays import Array
@@ -1726,4 +1726,4 @@ def _here(environment: Environment | None) -> Environment:
         return environment
     from resnet_deploy.runners.cpu import environment as found
 
-    return found(shlex.join(sys.orig_argv))
+    return found(shell_line(sys.orig_argv))

@@ -1,4 +1,4 @@
-"""Text for a terminal or a log: what a terminal would obey is shown instead.
+"""Text for a terminal, a log or a page: what one would obey is shown instead.
 
 Names of files, tensors and classes are a stranger's. An ESC in one of them could move the cursor,
 set the window's title or hide a line; a mark that turns the direction of writing makes a name read
@@ -7,7 +7,9 @@ as another one.
 
 from __future__ import annotations
 
+import shlex
 import unicodedata
+from collections.abc import Iterable
 
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -31,6 +33,11 @@ def _is_obeyed(character: str) -> bool:
     return character in _TURNING or unicodedata.category(character) in _OBEYED
 
 
+def visible_line(text: str) -> str:
+    """Return ``text`` as :func:`visible` does, in one line: a name in it can't begin another."""
+    return visible(text).replace("\n", "\\n")
+
+
 def visible_json(text: str) -> str:
     """Return JSON with such characters in its strings spelled as JSON does: the same values.
 
@@ -44,3 +51,34 @@ def visible_json(text: str) -> str:
         else character
         for character in text
     )
+
+
+def shell_line(words: Iterable[str]) -> str:
+    """Return a command for bash, zsh and ksh that hands over these very ``words``.
+
+    It is one line in which nothing steers a terminal: a word with such characters stands in
+    ``$'...'``, its bytes as octal escapes.
+    """
+    return " ".join(map(_shell_word, words))
+
+
+def _shell_word(word: str) -> str:
+    if not any(character == "\n" or _is_obeyed(character) for character in word):
+        return shlex.quote(word)
+    return "$'" + "".join(map(_in_dollar_quotes, word)) + "'"
+
+
+def _in_dollar_quotes(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character != "\n" and not _is_obeyed(character):
+        return character
+    # A name of a file that is no UTF-8 has its bytes as halves of surrogate pairs.
+    is_byte = "\udc80" <= character <= "\udcff"
+    data = character.encode(errors="surrogateescape" if is_byte else "surrogatepass")
+    return "".join(f"\\{byte:03o}" for byte in data)
+
+
+def operand(path: str) -> str:
+    """Return ``path`` so that no command takes it for an option."""
+    return f"./{path}" if path.startswith("-") else path

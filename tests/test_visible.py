@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import shlex
+import subprocess
 import unicodedata
 
 from click.testing import CliRunner
@@ -9,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resnet_deploy.cli.main import VisibleFormatter, cli
-from resnet_deploy.visible import visible, visible_json
+from resnet_deploy.visible import operand, shell_line, visible, visible_json, visible_line
+from tests.support.hostile import NAMES
 
 HOSTILE = "a\x1b[31m\x07\x9b\u202eb\u2028c\ud800\r\n"
 
@@ -41,4 +45,30 @@ def test_errors_and_logs_steer_no_terminal(tmp_path):
         assert "\x1b" not in told.stderr
         assert "\\x1b]0;title\\x07.onnx" in told.stderr
     record = logging.LogRecord("name", logging.WARNING, "", 0, "%s\n", (HOSTILE[:5],), None)
-    assert VisibleFormatter("%(message)s").format(record) == "a\\x1b[31\n"
+    assert VisibleFormatter("%(message)s").format(record) == "a\\x1b[31\\n"
+
+
+def test_a_message_is_one_line_whatever_its_names_are(tmp_path):
+    told = CliRunner().invoke(cli, ["summary", str(tmp_path / "a\nPASS  equal.onnx")])
+    assert told.exit_code == 2
+    assert told.stderr.count("\n") == 1
+    assert "a\\nPASS  equal.onnx" in told.stderr
+    assert visible_line("a\nb") == "a\\nb"
+
+
+def test_a_shell_hands_over_the_very_words(tmp_path):
+    words = [*NAMES, "", "not utf-8 \udcff\udcfe\n", "plain-1.0/x=y,z"]
+    line = shell_line(["printf", r"%s\0", *words])
+    assert visible_line(line) == line
+    # As a user with another locale, in a folder of its own.
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, env={"LC_ALL": "C"}, capture_output=True, check=True
+    )
+    assert done.stderr == b""
+    assert done.stdout == b"".join(os.fsencode(word) + b"\0" for word in words)
+    assert list(tmp_path.iterdir()) == []
+    assert shell_line(["a", "b c"]) == shlex.join(["a", "b c"])
+
+
+def test_no_path_is_an_option():
+    assert [operand(path) for path in ("a/b", "-rf", "--help")] == ["a/b", "./-rf", "./--help"]

@@ -22,6 +22,7 @@ from resnet_deploy.canonical.sizes import free_sizes
 from resnet_deploy.canonical.undescribed import describe_outputs
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError, one_line
 from resnet_deploy.graph.releases import FIRST_OPSET, opset_of
+from resnet_deploy.graph.skeleton import check_model
 
 _NOT_RUN: dict[int | None, str] = {
     onnx.TensorProto.DOUBLE: "float64",
@@ -82,7 +83,7 @@ def read_file(path: Path) -> ReadFile:
     """
     model = _whole_model(path)
     try:
-        onnx.checker.check_model(model)
+        check_model(model)
     except onnx.checker.ValidationError as error:
         raise ArtifactError(f"{path} is not a valid ONNX model: {one_line(error)}") from error
     before, has_kernels, opset = _interface(model.graph), _has_kernels(model), opset_of(model)

@@ -108,8 +108,10 @@ def contract_of(artifact: Artifact) -> Contract:
         output_kind=OutputKind.SOFTMAX if sigmoid else artifact.output_kind,
         num_classes=classes,
         k=k,
-        labels=tuple(one_line(label) for label in labels)
-        or tuple(f"class {index}" for index in range(classes)),
+        labels=tuple(
+            one_line(label) or f"class {index}"
+            for index, label in enumerate(labels or [""] * classes)
+        ),
     )
 
 

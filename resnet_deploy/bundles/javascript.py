@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from resnet_deploy.bundles.contract import Contract
 from resnet_deploy.bundles.kit import Kit
 from resnet_deploy.bundles.runtime import Runtime
+from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.spec import InputContract
 
 
 def core_files(kit: Kit, folder: str) -> dict[str, bytes]:
-    """Return the shared modules by name, below ``folder`` of the bundle."""
+    """Return the shared modules by name, below ``folder`` of the bundle.
+
+    Raises:
+        UnsupportedGraphError: ONNX Runtime can't hand over a tensor of such a name.
+    """
+    _check_names(kit.contract)
     return kit.render_folder("javascript", under=f"{folder}/", described=_described(kit))
+
+
+def _check_names(contract: Contract) -> None:
+    """Refuse a name that an object of JavaScript, as which tensors come and go, has no room for."""
+    for name in (contract.input_name, *contract.output_names):
+        if name == "__proto__":
+            raise UnsupportedGraphError(
+                f"{contract.name}.onnx calls a tensor {name}, which ONNX Runtime loses in "
+                "JavaScript: rename it in the file"
+            )
 
 
 def _described(kit: Kit) -> dict[str, Any]:

@@ -14,7 +14,6 @@ what runs side by side, and ``INFERENCE_NUM_THREADS`` is for all of them.
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +24,7 @@ from resnet_deploy.bundles.rendering import Written
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.bundles.tuned import Finding, finding_of
 from resnet_deploy.spec import BundleRuntime, OutputKind
+from resnet_deploy.visible import shell_line
 
 REPOSITORY: Final = "model_repository"
 
@@ -211,13 +211,13 @@ def _warmup_dims(contract: Contract) -> tuple[int, ...]:
     return _whole(contract, contract.input_shape or (*spec.resize, spec.channels))
 
 
-def _load_test(contract: Contract, name: str) -> str:
+def _load_test(contract: Contract, name: str) -> Written:
     """Return the command that measures the server; it must be told sizes that are not fixed."""
-    command = f"perf_analyzer -m {name} --concurrency-range 1:16"
-    if not contract.preprocess.resize_in_graph:
-        return command
-    sizes = ",".join(map(str, _warmup_dims(contract)))
-    return f"{command} --shape {shlex.quote(f'{contract.input_name}:{sizes}')}"
+    command = ["perf_analyzer", "-m", name, "--concurrency-range", "1:16"]
+    if contract.preprocess.resize_in_graph:
+        sizes = ",".join(map(str, _warmup_dims(contract)))
+        command += ["--shape", f"{contract.input_name}:{sizes}"]
+    return Written(shell_line(command))
 
 
 def _output(contract: Contract, tensor: TensorSpec) -> Tensor:

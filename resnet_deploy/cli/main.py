@@ -7,6 +7,7 @@ fault of this tool, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import logging
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 
 import click
 
+from resnet_deploy.cli.freed_memory import keep_freed_memory
 from resnet_deploy.cli.verbosity import verbosity_options
 from resnet_deploy.errors import (
     CheckFailed,
@@ -26,7 +28,7 @@ from resnet_deploy.errors import (
 )
 from resnet_deploy.processes.interrupts import Interrupts
 from resnet_deploy.version import __version__
-from resnet_deploy.visible import visible
+from resnet_deploy.visible import visible, visible_line
 
 VERBS = {
     "train": "Train a ResNet, or fine-tune one, for export.",
@@ -49,11 +51,15 @@ UNEXPECTED = 70
 
 
 class VisibleFormatter(logging.Formatter):
-    """Writes log lines in which nothing steers the terminal."""
+    """Writes log lines in which nothing steers the terminal; a message is one of them."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of ``record``."""
+        """Return the line of ``record``, and the traceback that it may have."""
         return visible(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """Return the line alone."""
+        return visible_line(super().formatMessage(record))
 
 
 class LazyGroup(click.Group):
@@ -88,7 +94,7 @@ class LazyGroup(click.Group):
         except ToldError:
             ctx.exit(2)
         except click.ClickException as error:
-            error.message = visible(error.message)  # type: ignore[misc]  # click shows no other
+            error.message = visible_line(error.message)  # type: ignore[misc]  # click shows no other
             raise
         except (click.exceptions.Exit, click.Abort):
             raise
@@ -98,7 +104,7 @@ class LazyGroup(click.Group):
             code, message = _verdict(error, interrupts.seen)
             if code == UNEXPECTED and logging.getLogger("resnet_deploy").isEnabledFor(logging.INFO):
                 click.echo(visible("".join(traceback.format_exception(error))), err=True, nl=False)
-            click.echo(f"resnet-deploy: {visible(message)}", err=True)
+            click.echo(f"resnet-deploy: {visible_line(message)}", err=True)
             ctx.exit(code)
 
 
@@ -133,4 +139,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; the entry point of the ``resnet-deploy`` script."""
-    cli.main()
+    keep_freed_memory()
+    try:
+        cli.main()
+    finally:
+        # At its end Python walks over all objects three times, those of PyTorch's modules as well:
+        # half a second in which nothing happens that matters any more.
+        gc.freeze()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.cli.options import PATH
 from resnet_deploy.cli.verbosity import together, verbosity_options
 from resnet_deploy.errors import ArtifactError
+from resnet_deploy.visible import shell_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,7 +75,7 @@ def here() -> Environment:
     """Return where this runs, and the command that repeats it, quoted for a shell."""
     from resnet_deploy.runners.cpu import environment
 
-    return environment(shlex.join(["resnet-deploy", *sys.argv[1:]]))
+    return environment(shell_line(["resnet-deploy", *sys.argv[1:]]))
 
 
 def prints() -> bool:
@@ -135,8 +135,7 @@ def keep(result: Result) -> None:
     writers = {"report": report.html, "csv": report.csv, "markdown": report.markdown}
     for option, path in (_asked(_PAGES) or {}).items():
         check_replaceable(option, path)
-        # A file name that is no Unicode must not cost the whole page.
-        write_atomically(path, writers[option](result).encode(errors="replace"))
+        write_atomically(path, writers[option](result).encode())
 
 
 def console() -> Console:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from resnet_deploy.progress import Progress
+from resnet_deploy.visible import visible_line
 
 _COUNTS_IMAGES = frozenset({"calibrating", "evaluating", "classifying"})
 """Stages whose progress is a number of images."""
@@ -23,7 +24,7 @@ class ProgressBar:
 
         console = Console(stderr=True)
         self._bar = RichProgress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -46,7 +47,7 @@ class ProgressBar:
         if stage not in self._tasks:
             # Work that goes on where an earlier run stopped does not begin at 0.
             self._tasks[stage] = self._bar.add_task(
-                stage, completed=done, total=total or None, rate=""
+                visible_line(stage), completed=done, total=total or None, rate=""
             )
         number = self._tasks[stage]
         self._bar.update(number, completed=done, total=total or None)

@@ -98,7 +98,9 @@ def json(result: Any) -> str:
 
     from resnet_deploy.results import to_dict
 
-    return visible_json(json.dumps(to_dict(result), indent=2, ensure_ascii=False)) + "\n"
+    text = visible_json(json.dumps(to_dict(result), indent=2, ensure_ascii=False)) + "\n"
+    # Many readers refuse halves of surrogate pairs, which a file name that is no UTF-8 has.
+    return text.encode(errors="replace").decode()
 
 
 def write(result: Any, path: Path) -> None:
@@ -112,5 +114,4 @@ def write(result: Any, path: Path) -> None:
     writer = writers.get(path.suffix.lower())
     if writer is None:
         raise SpecError(f"{path}: a report ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
-    # A file name that is no Unicode must not cost the whole report.
-    write_atomically(path, writer(result).encode(errors="replace"))
+    write_atomically(path, writer(result).encode())

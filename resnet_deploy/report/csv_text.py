@@ -6,6 +6,7 @@ import csv
 import io
 
 from resnet_deploy.report.document import UNKNOWN, Cell, Document, Table
+from resnet_deploy.visible import visible
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """A text that begins so is computed by spreadsheets (OWASP, CSV injection)."""
@@ -15,7 +16,7 @@ def text(document: Document) -> str:
     """Return all tables, a blank line between two; their captions where there are several.
 
     Numbers are written as they were measured, not as a table rounds them; what can't be known is
-    empty.
+    empty. Names are as a terminal shows them: JSON has the very ones.
     """
     tables = [
         block
@@ -43,5 +44,5 @@ def _value(cell: Cell) -> str:
 
 
 def _text(words: str) -> str:
-    line = " ".join(words.split("\n"))
+    line = visible(" ".join(words.split("\n")))
     return f"'{line}" if line.startswith(_FORMULA) else line

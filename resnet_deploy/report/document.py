@@ -13,6 +13,7 @@ from typing import ClassVar, Literal, TypeVar
 from resnet_deploy.report.chart import Chart
 from resnet_deploy.report.words import versions
 from resnet_deploy.results import Environment
+from resnet_deploy.visible import visible_line
 
 PASS, FAIL = "PASS", "FAIL"
 
@@ -25,13 +26,15 @@ Tone = Literal["", "good", "bad", "caution", "dim", "strong"]
 class Cell:
     """What a cell says, and the number behind it, not rounded.
 
-    ``full`` is what is written in its place where there is room: on pages and in files.
+    ``full`` is what is written in its place where there is room: on pages and in files. ``below``
+    are lines below ``text`` in a terminal: a line break in a name makes none.
     """
 
     text: str
     value: float | None = None
     tone: Tone = ""
     full: str = ""
+    below: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, value: float | None, write: Callable[[float], str], tone: Tone = "") -> Cell:
@@ -41,7 +44,12 @@ class Cell:
     @property
     def words(self) -> str:
         """All that it says, in one line."""
-        return " ".join((self.full or self.text).split("\n"))
+        return visible_line(self.full) or " ".join(self.lines)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What a terminal shows."""
+        return tuple(map(visible_line, (self.text, *self.below)))
 
 
 UNKNOWN = Cell("-")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 from resnet_deploy.report.document import Block, Document, Notes, Table
+from resnet_deploy.visible import visible
 
 MARK = "<!-- written by resnet-deploy -->"
 """A comment, not shown, by which a page of this tool is recognised."""
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
-_STARTS_A_BLOCK = re.compile(r"^(\d*)([-+=#.)])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$#])")
+_STARTS_A_BLOCK = re.compile(r"^(\d*)([-+=.)])")
 _BACKTICKS = re.compile(r"`+")
 
 
@@ -32,7 +33,7 @@ def text(document: Document) -> str:
         command = f"- Repeat: {_code(document.environment.command)}"
         parts += ["## Measured on", f"{facts}\n{command}"]
     parts.append(MARK)
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return visible("\n\n".join(part for part in parts if part)) + "\n"
 
 
 def _block(block: Block, title: str) -> list[str]:

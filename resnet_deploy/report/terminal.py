@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from resnet_deploy.report.document import FAIL, Cell, Document, Notes, Table, Tone
-from resnet_deploy.visible import visible
+from resnet_deploy.visible import visible, visible_line
 
 _STYLES: dict[Tone, str] = {
     "": "",
@@ -53,7 +53,7 @@ def renderable(document: Document, width: int) -> Group:
 
 
 def _lines(lines: Iterable[str], tone: Tone = "") -> list[RenderableType]:
-    return [Text(f"  {visible(line)}", style=_STYLES[tone], overflow="fold") for line in lines]
+    return [Text(f"  {visible_line(line)}", style=_STYLES[tone], overflow="fold") for line in lines]
 
 
 def _tables(table: Table, width: int) -> list[RenderableType]:
@@ -63,7 +63,9 @@ def _tables(table: Table, width: int) -> list[RenderableType]:
         shown = shown[: table.shown] if table.shown > 0 else shown[table.shown :]
     groups = _groups(table, shown, width)
     # Not as the title of the first one, which is folded where the table is narrow.
-    found: list[RenderableType] = [Text(visible(table.caption), style="italic", overflow="fold")]
+    found: list[RenderableType] = [
+        Text(visible_line(table.caption), style="italic", overflow="fold")
+    ]
     found += [_table(table, shown, columns) for columns in groups]
     hidden = len(table.rows) - len(shown)
     more = table.more or f"and {hidden:,} more: see --json"
@@ -86,8 +88,9 @@ def _groups(table: Table, rows: tuple[tuple[Cell, ...], ...], width: int) -> lis
 
 
 def _width(table: Table, rows: tuple[tuple[Cell, ...], ...], column: int) -> int:
-    texts = (table.columns[column], *(row[column].text for row in rows))
-    return max(cell_len(visible(line)) for text in texts for line in text.split("\n"))
+    header = visible(table.columns[column]).split("\n")
+    lines = (line for row in rows for line in row[column].lines)
+    return max(map(cell_len, (*header, *lines)))
 
 
 def _table(table: Table, rows: tuple[tuple[Cell, ...], ...], columns: list[int]) -> RichTable:
@@ -102,5 +105,5 @@ def _table(table: Table, rows: tuple[tuple[Cell, ...], ...], columns: list[int])
             shown.add_column(header, justify="right", no_wrap=True)
     for row in rows:
         cells = (row[column] for column in columns)
-        shown.add_row(*(Text(visible(cell.text), style=_STYLES[cell.tone]) for cell in cells))
+        shown.add_row(*(Text("\n".join(cell.lines), style=_STYLES[cell.tone]) for cell in cells))
     return shown

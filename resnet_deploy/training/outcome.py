@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from resnet_deploy.training.loop import Training, float_state
 from resnet_deploy.training.qat import QatNet
 from resnet_deploy.training.recipe import to_values
 from resnet_deploy.version import __version__
+from resnet_deploy.visible import shell_line
 from resnet_deploy.weights.weights_file import MODEL_FILE, write_weights
 
 _MAKERS = ("torch", "numpy", "pillow")
@@ -100,7 +100,7 @@ def export_command(request: TrainRequest, weights: Path) -> str:
         words += ["--model", str(request.model.model)]
     # The ranges of --qat are in its card; images are for checking the accuracy all the same.
     words += ["--calibration", str(request.data), "-o", str(request.out / "deployed")]
-    return shlex.join(words)
+    return shell_line(words)
 
 
 def _accuracy(training: Training, top1: float) -> Accuracy:

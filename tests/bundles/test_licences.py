@@ -98,6 +98,6 @@ def test_weights_are_named_with_what_is_known_of_them(kit):
     assert stated.endswith("as their card states it: CC-BY-4.0.")
     hostile = said("MIT", kind="file", file="`a`\n# [x](y) <b>")
     assert hostile == (
-        "The weights come from &#96;a&#96; # &#91;x&#93;(y) &lt;b&gt;; their licence, as their "
-        "card states it: MIT."
+        "The weights come from &#96;a&#96; &#35; &#91;x&#93;(y) &#60;b&#62;; their licence, as "
+        "their card states it: MIT."
     )

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ast
-import html
 import importlib.util
 import json
 import re
-import shlex
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,21 +29,6 @@ from tests.support.triton_models import resizing_model, top_2_model
 from tests.support.triton_packages import schemas
 
 TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8", "int64": "TYPE_INT64"}
-
-
-@pytest.fixture(scope="module")
-def schema() -> Any:
-    """The module made from ``model_config.proto``, without the client around it."""
-    path = schemas() / "tritonclient/grpc/model_config_pb2.py"
-    spec = importlib.util.spec_from_file_location("model_config_pb2", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with warnings.catch_warnings():
-        # Made by the release before: protobuf reads it, and says so.
-        warnings.filterwarnings("ignore", message="Protobuf gencode version")
-        spec.loader.exec_module(module)
-    return module
 
 
 def bundled(model: Path, folder: Path, runtime: BundleRuntime = BundleRuntime.AUTO) -> Path:
@@ -161,9 +143,9 @@ def test_names_out_of_a_model_are_names_only(tmp_path: Path, schema: Any) -> Non
     assert list(found.model_warmup[0].inputs) == [name]
     readme = (tmp_path / "b/README.md").read_text(encoding="utf-8")
     assert "<b>" not in readme
-    # No shell reads more than one word of it.
-    (load_test,) = re.findall("<code>(perf.*)</code>", readme)
-    assert shlex.split(html.unescape(load_test))[-1] == 'a" }] ü :8,8,3'
+    # A shell reads one word of it.
+    (load_test,) = re.findall("```sh\nperf_analyzer (.*)\n```\n", readme)
+    assert load_test.endswith("""--shape $'a" }] ü\\012:8,8,3'""")
     compile((tmp_path / "b/client.py").read_text(encoding="utf-8"), "client.py", "exec")
 
 

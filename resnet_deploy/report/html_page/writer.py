@@ -14,6 +14,7 @@ from resnet_deploy.report.html_page.charts.matrix import matrix
 from resnet_deploy.report.html_page.charts.rows import bars, distributions, forest
 from resnet_deploy.report.html_page.charts.scatter import scatter
 from resnet_deploy.version import __version__
+from resnet_deploy.visible import visible
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -32,13 +33,14 @@ _DRAW: dict[type[Chart], Callable[[Any], Markup]] = {
 
 def page(document: Document) -> str:
     """Return ``document`` as one HTML page; the same document gives the same text."""
-    return _template().render(
+    written = _template().render(
         page=document,
         version=__version__,
         generator=GENERATOR,
         draw=lambda chart: _DRAW[type(chart)](chart),
         sentence=_sentence,
     )
+    return visible(written)
 
 
 def _sentence(text: str) -> str:

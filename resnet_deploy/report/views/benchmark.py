@@ -175,8 +175,8 @@ def _ratio(ratio: Ratio | None) -> Cell:
         return Cell(f"{ratio.median:.2f}x (?)", ratio.median, "dim")
     interval = f"({ratio.low:.2f}-{ratio.high:.2f})"
     if not ratio.differs:
-        return Cell(f"no difference\n{interval}", ratio.median, "dim")
-    return Cell(f"{words.times(ratio.median)}\n{interval}", ratio.median)
+        return Cell("no difference", ratio.median, "dim", below=(interval,))
+    return Cell(words.times(ratio.median), ratio.median, below=(interval,))
 
 
 def _throughput(result: BenchmarkResult) -> tuple[Block, ...]:
@@ -271,9 +271,9 @@ def _parity(samples: BenchSamples) -> Cell:
         return Cell("not comparable", tone="dim")
     if not math.isfinite(logits.max_abs):
         return Cell("NaN or infinity", tone="bad")
-    top1 = "" if samples.agreement is None else f"\ntop-1 {samples.agreement:.0%}"
+    top1 = () if samples.agreement is None else (f"top-1 {samples.agreement:.0%}",)
     if samples.subject.precision != "fp32":
-        return Cell(f"{words.decibels(logits.sqnr_db)}{top1}")
+        return Cell(words.decibels(logits.sqnr_db), below=top1)
     if logits.relative <= _PARITY_WARNING:
         return Cell(f"{logits.relative:.1e}")
-    return Cell(f"{logits.relative:.1e}{top1}", tone="caution")
+    return Cell(f"{logits.relative:.1e}", tone="caution", below=top1)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
-
 from resnet_deploy.report.document import Document, Notes, Section, Table
 from resnet_deploy.report.words import file_name, megabytes, whole
 from resnet_deploy.results import BundledRuntime, BundleReport
+from resnet_deploy.visible import operand, shell_line
 
 
 def view(bundle: BundleReport) -> Document:
@@ -25,7 +24,7 @@ def view(bundle: BundleReport) -> Document:
         bundle.sizes.items(),
         [("file", lambda file: file[0]), ("bytes", lambda file: file[1], whole)],
     )
-    seen = ("to see it pass:", f"cd {shlex.quote(bundle.folder)}", *bundle.commands)
+    seen = ("to see it pass:", shell_line(["cd", operand(bundle.folder)]), *bundle.commands)
     return Document(
         topic=f"Bundle for {bundle.target}",
         title=file_name(bundle.folder),

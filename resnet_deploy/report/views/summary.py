@@ -46,7 +46,8 @@ def view(summary: ModelSummary) -> Document:
 
 def _layers(stage: Stage) -> Cell:
     layers = stage.layers.replace(" x ", " \N{MULTIPLICATION SIGN}")
-    return Cell(_LINE_BREAK.sub("\n", layers), full=layers)
+    text, *below = _LINE_BREAK.split(layers)
+    return Cell(text, full=layers, below=tuple(below))
 
 
 def _notes(summary: ModelSummary) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from functools import partial
 from resnet_deploy.report.document import Cell, Section, Table, Verdict
 from resnet_deploy.report.words import plural
 from resnet_deploy.results import BenchmarkResult, BenchSamples
+from resnet_deploy.visible import visible_line
 
 
 def verdict(results: Sequence[BenchmarkResult]) -> Verdict:
@@ -39,7 +40,7 @@ def section(results: Sequence[BenchmarkResult]) -> Section:
         [
             ("batch", lambda result: str(result.subjects[0].subject.batch_size)),
             ("threads", _threads),
-            *((f"{label}\nimages/s, p50 ms", partial(cell, label)) for label in best),
+            *((f"{visible_line(label)}\nimages/s, p50 ms", partial(cell, label)) for label in best),
         ],
         words=2,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from resnet_deploy.report.views.pareto import candidate, pareto
 from resnet_deploy.report.views.sensitivity import just_missed
 from resnet_deploy.results import Trial, TuningReport
 from resnet_deploy.spec import Objective
+from resnet_deploy.visible import operand, shell_line
 
 _MOST_SPEEDS = 30
 _UNTRIED_SHOWN = 12
@@ -208,21 +208,21 @@ def _steps(best: Trial, report: TuningReport) -> tuple[str, ...]:
         return _shipping(best, best.file)
     file = Path(report.shipped)
     out = f"{file.name.removesuffix('.tuned.onnx')}-cpp"
-    command = ["resnet-deploy", "bundle", str(file.parent), "--target", "cpp", "-o", out]
-    return (*_shipping(best, report.shipped), f"bundle {shlex.join(command)}")
+    command = ["resnet-deploy", "bundle", operand(str(file.parent)), "--target", "cpp", "-o", out]
+    return (*_shipping(best, report.shipped), f"bundle {shell_line(command)}")
 
 
 def _shipping(best: Trial, file: str) -> tuple[str, ...]:
     """Return the command that runs ``file`` as ``best`` was, and the runtime's options for it."""
     setting = best.setting
-    command = ["resnet-deploy", "bench", file, "--runner", setting.runner]
+    command = ["resnet-deploy", "bench", operand(file), "--runner", setting.runner]
     command += ["--threads", str(setting.threads)]
     if setting.instances > 1 or setting.batch_size > 1:
         command += ["--throughput", "--instances", str(setting.instances)]
         command += ["--batch-size", str(setting.batch_size)]
     for key, value in setting.options:
         command += ["--session-option", f"{key}={value}"]
-    lines = [f"ship   {file}", f"try    {shlex.join(command)}"]
+    lines = [f"ship   {file}", f"try    {shell_line(command)}"]
     threads = setting.threads
     if setting.runner.startswith("ort"):
         entries = [

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "resnet/decode.hpp"
+#include "resnet/printable.hpp"
 #include "resnet/program.hpp"
 #include "resnet_classifier.h"
 
@@ -94,13 +95,6 @@ void check(int32_t code) {
   if (code != RESNET_OK) throw resnet::Error(static_cast<resnet::Code>(code), resnet_last_error());
 }
 
-/// A label without what would steer a terminal.
-std::string printable(std::string label) {
-  std::replace_if(
-      label.begin(), label.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
-  return label;
-}
-
 /// Prints name, shape and norm of each output.
 void describe(resnet_classifier *classifier, const std::string &name) {
   const resnet::OwnedPicture picture = resnet::read_picture(name);
@@ -127,12 +121,12 @@ void describe(resnet_classifier *classifier, const std::string &name) {
   check(resnet_outputs(classifier, picture.rgb.data(), picture.rgb.size(), picture.width,
                        picture.height, 0, places.data(), capacities.data(),
                        static_cast<int32_t>(values.size())));
-  std::printf("%s\n", name.c_str());
+  std::printf("%s\n", resnet::printable(name).c_str());
   for (std::size_t i = 0; i < values.size(); ++i) {
     double sum = 0;
     for (const float value : values[i]) sum += static_cast<double>(value) * value;
     std::printf("  %s: %s, norm %.6g\n",
-                printable(resnet_output_name(classifier, static_cast<int32_t>(i))).c_str(),
+                resnet::printable(resnet_output_name(classifier, static_cast<int32_t>(i))).c_str(),
                 shapes[i].c_str(), std::sqrt(sum));
   }
 }
@@ -143,11 +137,11 @@ void classify(resnet_classifier *classifier, const std::string &name, int k) {
   int32_t found = 0;
   check(resnet_classify(classifier, picture.rgb.data(), picture.rgb.size(), picture.width,
                         picture.height, 0, k, top.data(), &found));
-  std::printf("%s\n", name.c_str());
+  std::printf("%s\n", resnet::printable(name).c_str());
   for (const resnet_prediction &prediction : top) {
     if (found-- <= 0) break;
     std::printf("  %6.2f %%  %s\n", 100 * prediction.probability,
-                printable(prediction.label).c_str());
+                resnet::printable(prediction.label).c_str());
   }
 }
 
@@ -158,7 +152,7 @@ int main(int argc, char **argv) {
   try {
     asked = asked_of(argc, argv);
   } catch (const resnet::Error &error) {
-    std::fprintf(stderr, "%serror: %s\n", usage, error.what());
+    std::fprintf(stderr, "%serror: %s\n", usage, resnet::printable(error.what()).c_str());
     return 2;
   }
   if (asked.help) {
@@ -179,12 +173,12 @@ int main(int argc, char **argv) {
       try {
         k > 0 ? classify(classifier, name, k) : describe(classifier, name);
       } catch (const resnet::Error &error) {
-        std::fprintf(stderr, "error: %s\n", error.what());
+        std::fprintf(stderr, "error: %s\n", resnet::printable(error.what()).c_str());
         code = 1;
       }
     }
   } catch (const std::exception &error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
+    std::fprintf(stderr, "error: %s\n", resnet::printable(error.what()).c_str());
     code = 1;
   }
   resnet_close(classifier);

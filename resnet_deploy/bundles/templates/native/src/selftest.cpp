@@ -20,6 +20,7 @@
 #include "resnet/files.hpp"
 #include "resnet/golden.hpp"
 #include "resnet/netpbm.hpp"
+#include "resnet/printable.hpp"
 #include "resnet/program.hpp"
 #include "resnet/runtime.hpp"
 #include "resnet_classifier.h"
@@ -255,7 +256,8 @@ void run_everywhere(const std::filesystem::path &folder, std::size_t index) {
   }
   if (!passed) throw Failure(absent);
   if (!absent.empty()) {
-    std::printf("not tested with %s: %s\n", resnet::models[index].file, absent.c_str());
+    std::printf("not tested with %s: %s\n", resnet::models[index].file,
+                resnet::printable(absent).c_str());
   }
 }
 
@@ -284,7 +286,7 @@ int main(int argc, char **argv) {
       run_everywhere(argc > 1 ? std::filesystem::path(argv[1]) : own, i);
     }
   } catch (const std::exception &error) {
-    std::printf("FAIL %s\n", error.what());
+    std::printf("FAIL %s\n", resnet::printable(error.what()).c_str());
     return 1;
   }
   return 0;

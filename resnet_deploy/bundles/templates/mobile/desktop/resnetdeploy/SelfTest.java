@@ -70,7 +70,7 @@ final class SelfTest {
 
     private static final Case[] CASES = {
 {% for case in cases %}
-        new Case({{ case.name | js }}, {{ case.image_file | js }}, {{ case.tensor_file | js }}),
+        new Case({{ case.name | java }}, {{ case.image_file | java }}, {{ case.tensor_file | java }}),
 {% endfor %}
     };
 
@@ -78,9 +78,9 @@ final class SelfTest {
 {% for model in models %}
 {% for runtime in model.runtimes %}
 {% set row = loop.index0 %}
-        new Recording({{ model.file | js }}, {{ words[runtime.kind] | js }}, {{ model.tolerances[row] | number }}
+        new Recording({{ model.file | java }}, {{ words[runtime.kind] | java }}, {{ model.tolerances[row] | number }}
 {%- for case in cases %},
-                new Answer({{ model.scores_file(case, runtime) | js }}, {{ (model.answers[row][loop.index0].top1 or 0) | number }}, {{ "true" if model.top1_is_decided(row, loop.index0) else "false" }})
+                new Answer({{ model.scores_file(case, runtime) | java }}, {{ (model.answers[row][loop.index0].top1 or 0) | number }}, {{ "true" if model.top1_is_decided(row, loop.index0) else "false" }})
 {%- endfor %}),
 {% endfor %}
 {% endfor %}
