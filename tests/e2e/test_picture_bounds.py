@@ -75,10 +75,10 @@ def measured(library: Path, data: bytes, folder: Path) -> tuple[int, tuple[int, 
     return found["kib"] * 1024, tuple(found["size"]), found["error"]
 
 
-def png(side: int, bits: int, interlaced: bool, *before: bytes) -> bytes:
-    """Transparent black of one colour, turned to the right by its EXIF."""
+def png(side: int, bits: int, interlaced: bool, *before: bytes, rows: bytes = b"") -> bytes:
+    """Transparent black, turned to the right by its EXIF; ``rows`` are others to be packed."""
     passes = ((8, 8), (8, 8), (4, 8), (4, 4), (2, 4), (2, 2), (1, 2)) if interlaced else ((1, 1),)
-    rows = b"".join(
+    rows = rows or b"".join(
         bytes(1 + side // across * bits // 2) * (side // down) for across, down in passes
     )
     header = struct.pack(">IIBBBBB", side, side, bits, 6, 0, 0, int(interlaced))
@@ -123,6 +123,12 @@ def texts(count: int, size: int) -> tuple[bytes, ...]:
 def test_texts_in_a_png_are_not_kept(library: Path, tmp_path: Path) -> None:
     grown, size, error = measured(library, png(4, 8, False, *texts(40, 7_000_000)), tmp_path)
     assert (size, error) == ((4, 4), "")
+    assert grown < 20e6
+
+
+def test_a_png_too_short_for_its_pixels_takes_no_memory(library: Path, tmp_path: Path) -> None:
+    grown, _, error = measured(library, png(13_000, 16, False, rows=bytes(10**6)), tmp_path)
+    assert "truncated" in error
     assert grown < 20e6
 
 

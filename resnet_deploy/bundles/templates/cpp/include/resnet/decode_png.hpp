@@ -23,6 +23,7 @@ namespace detail {
 struct PngFacts {
   Turned turned;
   std::string transparency;  ///< the content of tRNS
+  std::uint64_t packed = 0;  ///< bytes of compressed pixels
 };
 
 /// Unpacks a zlib stream up to a limit; what comes before an error counts.
@@ -95,6 +96,7 @@ inline PngFacts png_facts(std::string_view data, const std::string &where) {
   for (std::size_t at = 8; data.size() - at >= 12;) {
     const std::size_t length = bytes.be32(at);
     const std::string_view name = data.substr(at + 4, 4);
+    if (name == "IDAT") facts.packed += std::min(length, data.size() - at - 8);
     if (length > data.size() - at - 12) break;
     const std::string_view content = data.substr(at + 8, length);
     if (name == "IDAT") before_pixels = false;
@@ -161,6 +163,7 @@ class PngDecoder {
   std::int64_t width() const { return png_get_image_width(png_, info_); }
   std::int64_t height() const { return png_get_image_height(png_, info_); }
   int bits() const { return bits_of_; }  ///< as the file has them
+  int channels() const { return png_get_channels(png_, info_); }
   int colour_type() const { return png_get_color_type(png_, info_); }
   std::size_t line() const { return png_get_rowbytes(png_, info_); }
 
@@ -251,6 +254,10 @@ inline OwnedPicture png_pixels(std::string_view data, const PngFacts &facts,
   };
   if (!decoder.read_header()) fail();
   check_size(decoder.width(), decoder.height(), where);
+  // No byte unpacks to more than 1032: two bits to 258 (RFC 1951, section 3.2.5).
+  const std::uint64_t bits = static_cast<std::uint64_t>(decoder.width() * decoder.height()) *
+                             static_cast<std::uint64_t>(decoder.channels() * decoder.bits());
+  if (bits / 8 > facts.packed * 1032) is_truncated(where);
   OwnedPicture picture = room_for(decoder.width(), decoder.height());
   const std::size_t line = decoder.line();
   std::vector<std::uint8_t> rows(line * static_cast<std::size_t>(picture.height));
