@@ -19,16 +19,17 @@ PICTURES: Final = {
 }
 """By surface, how the names end of the files that it starts from."""
 
-_CORPUS = Path(__file__).with_name("corpus")
+CORPUS: Final = Path(__file__).parent / "native/corpus"
+"""By surface, what coverage or a finding once added."""
 
 
-def seeds(surface: str, bundle: Path, *, corpus: str) -> dict[str, bytes]:
+def seeds(surface: str, bundle: Path) -> dict[str, bytes]:
     """Return the first inputs of a surface by name; ``bundle`` is a packed C++ bundle.
 
-    With them comes what coverage or a finding once added, from ``corpus/<corpus>-<surface>``.
+    With them comes what coverage or a finding once added, from :data:`CORPUS`.
     """
     made = _pictures(surface) if surface in PICTURES else _others(surface, bundle)
-    kept = sorted(_CORPUS.joinpath(f"{corpus}-{surface}").glob("*"))
+    kept = sorted(CORPUS.joinpath(surface).glob("*"))
     return made | {path.name: path.read_bytes() for path in kept}
 
 

@@ -14,19 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.fuzz.bundled_seeds import seeds
+from tests.fuzz.bundled_seeds import CORPUS, seeds
 from tests.support.tiny_model import save_colour_model
 
 HERE: Final = Path(__file__).parent
 FOUND: Final = HERE / "found"
-CORPUS: Final = HERE / "corpus"
 
 SECONDS: Final = 30
 MEBIBYTES: Final = 2048
 LENGTH: Final = 4096
 
-_MOST_KEPT: Final = 20_000
-"""Bytes of a surface in the corpus of the repository."""
+_MOST_KEPT: Final = 40
+"""Files of a surface in the corpus of the repository."""
 
 _LIBRARIES: Final = ("-ljpeg", "-lpng", "-lz", "-lwebpdemux", "-lwebp", "-ldl", "-pthread")
 _DEFINED: Final = ("-DRESNET_HAS_JPEG", "-DRESNET_HAS_PNG", "-DRESNET_HAS_WEBP")
@@ -112,23 +111,20 @@ class CppFuzzer:
         """Return the folder of a surface's inputs; what coverage adds stays in it."""
         folder = self._folder / "corpus" / surface
         if not folder.is_dir():
-            write_seeds(folder, seeds(surface, self._bundle, corpus="native"))
+            write_seeds(folder, seeds(surface, self._bundle))
         return folder
 
     def grow(self, surface: str) -> int:
         """Add to the corpus of the repository what few small inputs reach most; say how many."""
-        kept = CORPUS / f"native-{surface}"
+        kept = CORPUS / surface
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
             least = Path(name)
             self.read(surface, "-merge=1", name, str(self.corpus(surface)))
-            known = set(seeds(surface, self._bundle, corpus="native").values())
-            left, count = _MOST_KEPT, 0
+            known = set(seeds(surface, self._bundle).values())
+            count = 0
             for path in sorted(least.iterdir(), key=lambda path: (path.stat().st_size, path.name)):
                 data = path.read_bytes()
-                left -= len(data)
-                if left < 0:
-                    break
-                if data not in known:
+                if data not in known and count < _MOST_KEPT:
                     kept.mkdir(parents=True, exist_ok=True)
                     (kept / path.name[:16]).write_bytes(data)
                     count += 1
@@ -257,7 +253,7 @@ def _javascript_seeds(surface: str, bundle: Path) -> dict[str, bytes]:
             "1": b"\0\0\5\0\0\0\4\0" + bytes(range(59)),
             "2": b"\xff\xc0\0\0\x80\0\0\0" + bytes(9),
         }
-    return seeds(surface, bundle, corpus="native")
+    return seeds(surface, bundle)
 
 
 def write_seeds(folder: Path, content: Mapping[str, bytes]) -> None:
