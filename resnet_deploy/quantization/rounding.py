@@ -9,6 +9,8 @@ plane algorithm of 1986. It needs neither gradients nor PyTorch; `bench/accuracy
 
 Both ways to round keep pairs of codes within limits where these are given: a pair whose weights are
 too large together is brought under its limit, most of it by the weight that matters less.
+
+A little long: the limits and the two ways to round that keep to them are read in one piece.
 """
 
 from __future__ import annotations
