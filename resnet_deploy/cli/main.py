@@ -7,6 +7,7 @@ SIGTERM.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import importlib
@@ -165,7 +166,8 @@ def _open_standard_streams() -> None:
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            with contextlib.suppress(OSError):  # of a file that was exchanged under it
+                stream.reconfigure(errors="backslashreplace")
 
 
 def main() -> None:

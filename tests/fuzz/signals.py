@@ -186,7 +186,7 @@ def _run(
             else "",
             landed=landed,
             seconds=seconds,
-            touches=int(touched.read_text()) if touched.exists() else 0,
+            touches=int(touched.read_text() or 0) if touched.exists() else 0,
             left=left,
         )
 
