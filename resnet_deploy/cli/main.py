@@ -1,7 +1,8 @@
 """The ``resnet-deploy`` command: verbs loaded when called, errors turned into exit codes.
 
 Exit codes: 0 good, 1 a check failed, 2 usage or bad input, 3 an optional package is missing, 70 a
-fault of this tool, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
+fault of this tool, 129 when the terminal has gone (SIGHUP), 130 interrupted by Ctrl-C, 143 ended by
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import errno
 import gc
 import importlib
+import io
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -50,6 +53,9 @@ UNEXPECTED = 70
 """EX_SOFTWARE of sysexits.h: neither a check that failed nor the user's doing."""
 
 
+_STOPPED = {"SIGTERM": "terminated", "SIGHUP": "hung up"}
+
+
 class VisibleFormatter(logging.Formatter):
     """Writes log lines in which nothing steers the terminal; a message is one of them."""
 
@@ -60,6 +66,10 @@ class VisibleFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """Return the line alone."""
         return visible_line(super().formatMessage(record))
+
+
+_LONGEST = 2000
+"""Letters of an error: what it repeats of a file is a stranger's."""
 
 
 class LazyGroup(click.Group):
@@ -90,6 +100,8 @@ class LazyGroup(click.Group):
         interrupts = Interrupts()
         try:
             with interrupts:
+                if isinstance(ctx.obj, Interrupts) and ctx.obj.seen is not None:
+                    signal.raise_signal(ctx.obj.seen)
                 return super().invoke(ctx)
         except ToldError:
             ctx.exit(2)
@@ -111,16 +123,16 @@ class LazyGroup(click.Group):
 def _verdict(error: BaseException, stopped_by: signal.Signals | None) -> tuple[int, str]:
     """Return the exit code and the line that ``error`` becomes."""
     if stopped_by is not None or isinstance(error, KeyboardInterrupt):
-        how = "terminated" if stopped_by is signal.SIGTERM else "interrupted"
+        stopped_by = stopped_by or signal.SIGINT
+        how = _STOPPED.get(stopped_by.name, "interrupted")
         # 128 + the signal's number, as a shell reports it.
-        code = 128 + (stopped_by or signal.SIGINT)
-        return code, f"{how}; no file was left half written"
+        return 128 + stopped_by, f"{how}; no file was left half written"
     if isinstance(error, CheckFailed):
         return 1, str(error)
     if isinstance(error, MissingDependencyError):
         return 3, f"error: {error}"
     if isinstance(error, ResnetDeployError):
-        return 2, f"error: {error}"
+        return 2, f"error: {one_line(error, _LONGEST)}"
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         return 2, f"error: {error.strerror or error}{where}"
@@ -137,11 +149,35 @@ def cli() -> None:
     """Deploy a trained ResNet on CPUs: fast, small, and proven equal."""
 
 
+def _open_standard_streams() -> None:
+    """Make the three streams usable, whatever was started without them or with few letters.
+
+    Of a stream that is closed the number would go to the next file that is opened, and what a
+    library prints would be written into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Run the command line; the entry point of the ``resnet-deploy`` script."""
+    _open_standard_streams()
+    # Never left: a signal that comes when the verb has ended finds all done, and must not keep the
+    # interpreter from removing what is temporary.
+    outside = Interrupts(spared=sys.maxsize)
+    outside.__enter__()
     keep_freed_memory()
     try:
-        cli.main()
+        cli.main(obj=outside)
     finally:
         # At its end Python walks over all objects three times, those of PyTorch's modules as well:
         # half a second in which nothing happens that matters any more.
