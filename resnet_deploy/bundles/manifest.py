@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeAlias
 
 from resnet_deploy.artifact.files import check_within, sha256_of, staged, write_atomically
@@ -128,12 +128,18 @@ def _listed(folder: Path, path: Path) -> dict[str, frozenset[str]] | None:
         return {
             str(name): frozenset([digest] if isinstance(digest, str) else map(str, digest))
             for name, digest in data["files"].items()
-            if (folder / name).resolve().is_relative_to(root)
+            if _is_below(name) and (folder / name).resolve().is_relative_to(root)
         }
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _is_below(name: str) -> bool:
+    """Whether ``name`` leads down and nowhere else: empty folders are removed up along it."""
+    path = PurePath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def size(content: Content) -> int:
