@@ -33,7 +33,9 @@ from resnet_deploy.spec import InputContract, OutputSpec, Overflow, QuantSpec, R
 from resnet_deploy.spec.deploy import DeploySpec, ExportSpec
 
 SYNTHETIC_SAMPLES = 32
-"""Synthetic images differ little; more of them move no range."""
+_FEWEST_SYNTHETIC = 16
+_SYNTHETIC_PIXELS = _FEWEST_SYNTHETIC * 224 * 224
+"""Synthetic images differ little: more of them, or half as many of this size, move no range."""
 
 SYNTHETIC_NOTICE = (
     "no calibration images: int8 ranges come from synthetic images, which measures speed, "
@@ -126,7 +128,8 @@ def images_for(
     """
     seed, samples, size = quant.seed, quant.samples, calibration_batch_size(preprocess)
     if calibration is None:
-        samples = min(samples, SYNTHETIC_SAMPLES)
+        enough = max(_FEWEST_SYNTHETIC, _SYNTHETIC_PIXELS // preprocess.pixels)
+        samples = min(samples, enough, SYNTHETIC_SAMPLES)
         return synthetic_calibration(preprocess, samples=samples, seed=seed, batch_size=size)
     return calibration_images(calibration, preprocess, samples=samples, seed=seed, batch_size=size)
 
