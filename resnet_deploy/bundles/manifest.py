@@ -34,6 +34,9 @@ UNFINISHED_FILE = ".resnet-deploy-bundle.json"
 
 _TOOL = "resnet-deploy"
 
+_LONGEST_NAME, _LONGEST_PATH = 255, 1024
+"""Bytes; no system has files of longer names, and asking for one is an error."""
+
 Content: TypeAlias = bytes | Path
 """What a file of a bundle holds, or the file that it is a copy of."""
 
@@ -139,7 +142,10 @@ def _listed(folder: Path, path: Path) -> dict[str, frozenset[str]] | None:
 def _is_below(name: str) -> bool:
     """Whether ``name`` leads down and nowhere else: empty folders are removed up along it."""
     path = PurePath(name)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        return False
+    sizes = [len(part.encode()) for part in path.parts]
+    return max(sizes) <= _LONGEST_NAME and sum(sizes) <= _LONGEST_PATH
 
 
 def size(content: Content) -> int:
