@@ -23,6 +23,7 @@ from resnet_deploy.deployment.hearing import Heard
 from resnet_deploy.deployment.source import with_first_card, with_input
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.models.network import Network
+from resnet_deploy.paths import resolved
 from resnet_deploy.quantization.kernels import resolve_target
 from resnet_deploy.quantization.quantized import NOTHING_KNOWN, Known
 from resnet_deploy.quantization.static import check_as_trained
@@ -189,7 +190,7 @@ def _plan_of_file(
     out = source.path.with_name(name) if spec.out is None else spec.out
     out = out if out.suffix == ".onnx" else out / name
     check_folder(out.parent)
-    if out.resolve() == source.path.resolve():
+    if resolved(out) == resolved(source.path):
         raise SpecError(f"{out} is the file to be quantized: choose another name with -o")
     check_replaceable(out, force=spec.force)
     fp32 = with_input(fp32, spec.input)

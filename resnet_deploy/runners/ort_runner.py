@@ -191,6 +191,21 @@ def _set_attribute(options: onnxruntime.SessionOptions, key: str, value: str) ->
         ) from error
 
 
+def source_of(model: Path | bytes) -> str | bytes:
+    """Return what ONNX Runtime opens ``model`` by: it takes no paths that are not Unicode.
+
+    Raises:
+        OSError: the file can't be read.
+    """
+    if isinstance(model, bytes):
+        return model
+    try:
+        str(model).encode()
+    except UnicodeEncodeError:
+        return model.read_bytes()
+    return str(model)
+
+
 def open_session(model: Path | bytes, spec: SessionSpec) -> onnxruntime.InferenceSession:
     """Open ``model`` (a file, or a serialised ModelProto) on the CPU.
 
@@ -200,10 +215,9 @@ def open_session(model: Path | bytes, spec: SessionSpec) -> onnxruntime.Inferenc
     """
     import onnxruntime as ort
 
-    source = str(model) if isinstance(model, Path) else model
     options = session_options(spec)
     try:
-        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(source_of(model), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base class
         where = model if isinstance(model, Path) else "the model"
         if isinstance(model, Path) and (reason := _why_it_is_old(model)):
