@@ -195,12 +195,16 @@ def open_session(model: Path | bytes, spec: SessionSpec) -> onnxruntime.Inferenc
     """Open ``model`` (a file, or a serialised ModelProto) on the CPU.
 
     Raises:
-        RunnerError: ONNX Runtime refuses the model.
+        RunnerError: ONNX Runtime refuses the model, or can't be told its path.
         SpecError: as :func:`session_options`.
     """
     import onnxruntime as ort
 
     source = str(model) if isinstance(model, Path) else model
+    if isinstance(source, str) and not _is_unicode(source):
+        raise RunnerError(
+            f"ONNX Runtime opens no file whose path is not UTF-8: rename or move {model}"
+        )
     options = session_options(spec)
     try:
         return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
@@ -229,3 +233,11 @@ def _spec_of(tensor: onnxruntime.NodeArg) -> TensorSpec:
     kind = tensor.type.removeprefix("tensor(").removesuffix(")")
     dims = tuple(dim if isinstance(dim, int) else None for dim in tensor.shape)
     return TensorSpec(name=tensor.name, dtype=_NUMPY_NAMES.get(kind, kind), shape=dims)
+
+
+def _is_unicode(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # of bytes that are no UTF-8 Python makes halves of surrogate pairs
+        return False
+    return True
