@@ -9,7 +9,7 @@ MODEL  := artifacts/resnet34.onnx
 SOURCE := $(shell find resnet_deploy -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format fuzz bench dist clean
+.PHONY: help demo test lint format fuzz kill bench dist clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ format: $(READY)  ## rewrite the code in the project's style
 
 fuzz: $(READY)  ## read damaged files of every kind; FUZZ='onnx --seconds 600' for one, and longer
 	$(BIN)/python -W ignore -m tests.fuzz $(FUZZ)
+
+kill: $(READY)  ## end every verb at random moments; KILL='train --kills 100' for one
+	$(BIN)/python -W ignore -m tests.fuzz.signals $(KILL)
 
 bench: $(READY)  ## measure beside the peers, record, draw; PEERS='--photos DIR …' as bench/README.md
 	PYTHONPATH=bench $(BIN)/python -m peers $(PEERS)

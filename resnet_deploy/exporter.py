@@ -21,6 +21,7 @@ from resnet_deploy.collection import without_collection
 from resnet_deploy.dependencies import INSTALL, require
 from resnet_deploy.errors import ExportError, MissingDependencyError, SpecError, one_line
 from resnet_deploy.graph.module_names import module_of
+from resnet_deploy.graph.skeleton import infer_shapes
 from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.network import Network
 from resnet_deploy.models.outputs import shaped, tensor_names
@@ -234,8 +235,7 @@ def _set_batch(model: onnx.ModelProto, batch_size: int | None) -> None:
         else:
             first.dim_value = batch_size
     del model.graph.value_info[:]
-    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True)
-    model.graph.value_info.extend(inferred.graph.value_info)
+    infer_shapes(model, strict=True)
 
 
 def _strip(model: onnx.ModelProto) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-import tempfile
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
 from resnet_deploy.artifact.model_file import TensorSpec, tensor_spec
+from resnet_deploy.artifact.unfinished import scratch_folder
 from resnet_deploy.errors import RunnerError, one_line
 from resnet_deploy.graph.module_names import restore_modules
 from resnet_deploy.graph.simple import is_simple
@@ -64,12 +63,12 @@ def run_onnxsim(model: onnx.ModelProto, skipped: tuple[str, ...] = ()) -> onnx.M
         RunnerError: it crashed, failed or wrote nothing.
         TimeoutError: it did not end.
     """
-    with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
-        source, target = Path(folder, "in.onnx"), Path(folder, "out.onnx")
+    with scratch_folder() as folder:
+        source, target = folder / "in.onnx", folder / "out.onnx"
         source.write_bytes(model.SerializeToString())
         ended = one_shot.run(
             [sys.executable, "-c", _CHILD, str(source), str(target), *skipped],
-            folder=Path(folder),
+            folder=folder,
             timeout=_TIMEOUT_SECONDS,
         )
         if ended.failure:

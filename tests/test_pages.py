@@ -33,6 +33,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(path), target
 
 
+def test_what_the_threat_model_says_is_shown_by_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "threats.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[^`]+\.py)(?:::(\w+))?`", text)
+    assert len(named) > 12
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), (file, test)
+
+
 def test_the_readme_is_short_and_begins_with_the_commands_and_the_picture() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) < 200

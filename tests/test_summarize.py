@@ -14,13 +14,16 @@ from resnet_deploy.artifact.onnx_file import save as save_artifact
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.graph.module_names import MODULE_KEY
 from resnet_deploy.spec import (
+    BlockKind,
     Family,
     InputContract,
     ModelSpec,
     Shortcut,
     Stem,
     Variant,
+    residual_spec,
     resnet_spec,
+    uniform_design,
     vgg19_spec,
 )
 from resnet_deploy.summarize import summarize_artifact, summarize_spec
@@ -170,7 +173,9 @@ MACS = 8 * 8 * 4 * 147 + 3 * 3 * 4 * 36 + 20
 @pytest.mark.parametrize("quantized", [False, True])
 def test_artifact_with_module_names(tmp_path: Path, quantized: bool) -> None:
     card = Card(
-        model=SPEC,
+        model=residual_spec(
+            uniform_design(BlockKind.BASIC, (1,), num_classes=5), image_size=16, plain=True
+        ),
         preprocess=InputContract.for_size(16),
         weights=WeightsSource(kind="random", seed=0),
     )
@@ -188,7 +193,7 @@ def test_artifact_with_module_names(tmp_path: Path, quantized: bool) -> None:
     assert summary.file_bytes == path.stat().st_size
     assert summary.op_counts["Conv"] == 2
     assert summary.card is not None
-    assert summary.card["model"]["depth"] == 18
+    assert summary.card["model"]["depth"] == 4
 
 
 def test_foreign_artifact_has_rows_by_operator(tmp_path: Path) -> None:

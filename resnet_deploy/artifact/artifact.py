@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resnet_deploy.artifact.card import Card
-from resnet_deploy.artifact.files import Scratch
 from resnet_deploy.artifact.model_file import TensorSpec
+from resnet_deploy.artifact.unfinished import Scratch
 from resnet_deploy.spec import InputContract, OutputKind
 
 _PRECISIONS = {"float16": "fp16", "bfloat16": "bf16", "float64": "fp64"}

@@ -7,13 +7,15 @@ gives the same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from resnet_deploy.artifact.card_json import converter, read_card, written_format
-from resnet_deploy.errors import ArtifactError
-from resnet_deploy.spec import FIELDS, InputContract, ModelSpec, OutputSpec, Overflow
+from resnet_deploy.errors import ArtifactError, SpecError
+from resnet_deploy.spec import FIELDS, InputContract, ModelSpec, OutputKind, OutputSpec, Overflow
+from resnet_deploy.spec.licence import check_licence
 
 CARD_KEY = "resnet_deploy.card"
 """Its key in the model's ``metadata_props``."""
@@ -25,6 +27,16 @@ Format 3 knew only square images, RGB, and not where anything was learned. Forma
 nets alone, on three channels, and their cards are still written in it.
 """
 
+_KINDS = ("random", "file", "imagenet", "cifar10", "factory", "onnx")
+"""Of sources of weights."""
+
+_MOST = 10**15
+"""Images, or decibels: no measurement has as many."""
+
+_HASH = re.compile(r"[0-9a-f]{1,64}")
+_ISA = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
+_RELEASE = re.compile(r"\d{1,3}\.\d{1,4}(\.\d{1,4})?", re.ASCII)
+
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsSource:
@@ -32,12 +44,22 @@ class WeightsSource:
 
     ``kind`` is ``random`` (then ``seed``), ``file``, ``imagenet`` or ``cifar10`` (then the file's
     name and SHA-256), ``factory`` (the factory returned them) or ``onnx`` (a foreign ONNX file).
+
+    Raises:
+        SpecError: there is no such kind, hash or seed.
     """
 
     kind: str
     file: str | None = None
     sha256: str | None = None
     seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise SpecError(f"no weights come from {self.kind[:40]!r}: {', '.join(_KINDS)}")
+        _check_hash(self.sha256)
+        if self.seed is not None and not 0 <= self.seed < 2**64:
+            raise SpecError(f"{self.seed} is no seed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +76,9 @@ class Accuracy:
 
     ``data`` is the name of the dataset, ``data_sha256`` its fingerprint and ``of`` how many images
     it has, where known. ``top1`` and ``top5`` are shares.
+
+    Raises:
+        SpecError: no measurement can find this.
     """
 
     data: str
@@ -62,6 +87,18 @@ class Accuracy:
     top5: float | None = None
     of: int | None = None
     data_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        top5 = self.top1 if self.top5 is None else self.top5
+        of = self.samples if self.of is None else self.of
+        if not (1 <= self.samples <= of <= _MOST and 0 <= self.top1 <= top5 <= 1):
+            beside = "" if self.top5 is None else f", top-5 of {100 * self.top5:g} %"
+            among = "" if self.of is None else f" of {self.of}"
+            raise SpecError(
+                f"no accuracy is a top-1 of {100 * self.top1:g} %{beside} on {self.samples}{among} "
+                "images"
+            )
+        _check_hash(self.data_sha256)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +114,9 @@ class Card:
     the file is known to give the same answers. ``made_sha256`` is that of the file as it was made,
     once something was recorded in it later. ``assumed`` are sentences on the network and its output
     that nothing told; ``preprocess`` says of each of its fields where it was learned.
+
+    Raises:
+        SpecError: a value that no file can have, or two that contradict each other.
     """
 
     model: ModelSpec
@@ -94,6 +134,13 @@ class Card:
     made_sha256: str | None = None
     assumed: tuple[str, ...] = ()
     format: int = CARD_FORMAT
+
+    def __post_init__(self) -> None:
+        problem = next(_problems(self), None)
+        if problem is not None:
+            raise SpecError(f"the card has {problem}")
+        check_licence(self.licence)
+        _check_hash(self.made_sha256)
 
     @property
     def overflow(self) -> Overflow:
@@ -152,6 +199,49 @@ class Card:
 
 
 def _isas_of(steps: Sequence[Step]) -> tuple[str, ...]:
-    """Return the instruction sets that the verdict of a card of format 2 names."""
-    found = (step.options.get("proven_isas", ()) for step in steps if step.name == "verdict")
-    return tuple(name for names in found for name in names)
+    """Return the instruction sets that the verdict of a card of format 2 names.
+
+    Raises:
+        ArtifactError: it names something else.
+    """
+    found = [step.options.get("proven_isas", []) for step in steps if step.name == "verdict"]
+    names = [name for listed in found if isinstance(listed, list) for name in listed]
+    if not all(isinstance(listed, list) for listed in found) or not all(map(_is_isa, names)):
+        raise ArtifactError(
+            "the model card is damaged (its verdict names no instruction sets): export again"
+        )
+    return tuple(names)
+
+
+def _problems(card: Card) -> Iterator[str]:
+    """Yield what is wrong, in words; the graph is asked where the card is read from a file."""
+    classes, k = card.model.num_classes, card.output.k
+    # One value may stand for two classes.
+    fits = (0, 1, 2) if card.output.kind is OutputKind.BINARY else (0, classes or len(card.labels))
+    if len(card.labels) not in fits:
+        yield f"{len(card.labels)} class names for {classes} classes"
+    if classes and k > classes:
+        yield f"the best {k} of {classes} classes"
+    for name, figure in card.parity.items():
+        if not abs(figure) <= _MOST or (name.endswith("samples") and not figure >= 1):
+            yield f"{figure:g} as {name[:40]!r}"
+    for name in card.proven_isas:
+        if not _is_isa(name):
+            yield f"{name[:40]!r} for an instruction set"
+    release = card.min_onnxruntime
+    if release is not None and not _RELEASE.fullmatch(release):
+        yield f"{release[:40]!r} for a release of ONNX Runtime"
+
+
+def _is_isa(name: object) -> bool:
+    return isinstance(name, str) and _ISA.fullmatch(name) is not None
+
+
+def _check_hash(digits: str | None) -> None:
+    """Refuse what are no digits of a SHA-256.
+
+    Raises:
+        SpecError: it is none.
+    """
+    if digits is not None and not _HASH.fullmatch(digits):
+        raise SpecError(f"{digits[:80]!r} is no SHA-256")

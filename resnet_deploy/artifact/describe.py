@@ -10,6 +10,7 @@ import onnx
 
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import CARD_KEY, Card
+from resnet_deploy.artifact.card_fit import misfit
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.metadata import class_names
 from resnet_deploy.artifact.model_file import TensorSpec, metadata_of, tensor_spec
@@ -22,6 +23,9 @@ from resnet_deploy.spec import OutputKind
 
 _WITH_BACKGROUND = 1001
 """Outputs of TensorFlow's ImageNet nets: the background is in front of the 1000 classes."""
+
+_LARGEST_SIZE = 1 << 16
+"""Of an axis of the input."""
 
 _MOST_SHOWN = 4
 """Inputs that a message lists."""
@@ -43,9 +47,11 @@ def describe(model: onnx.ModelProto, path: Path, *, opset: int | None = None) ->
             f"{path} takes an input of shape {list(spec.shape)}: an image classifier takes "
             "(N, C, H, W)"
         )
+    if max((size for size in spec.shape if size is not None), default=0) > _LARGEST_SIZE:
+        raise ArtifactError(f"{path} takes an input {spec}: no picture is as large")
     metadata = metadata_of(model)
     text = metadata.get(CARD_KEY)
-    card = None if text is None else Card.from_json(text)
+    card = None if text is None else _card(text, path)
     if card is None:
         # Reading a stranger's graph takes modules that our own files need not wait for.
         from resnet_deploy.artifact.foreign_contract import foreign_contract
@@ -61,6 +67,10 @@ def describe(model: onnx.ModelProto, path: Path, *, opset: int | None = None) ->
     names = _fitting(class_names(metadata), meaning.values)
     kind = kind_of(meaning, card, len(names))
     outputs = tuple(_as_stored(tensor_spec(value), stored) for value in model.graph.output)
+    if card is not None:
+        problem = misfit(card, model.graph, spec, outputs, meaning, kind)
+        if problem is not None:
+            raise ArtifactError(f"{path}: its card says {problem}: export again")
     return Artifact(
         path=path,
         sha256=sha256_of(path),
@@ -78,6 +88,18 @@ def describe(model: onnx.ModelProto, path: Path, *, opset: int | None = None) ->
         quantized=any(map(_is_int8, model.graph.node)),
         card=card,
     )
+
+
+def _card(text: str, path: Path) -> Card:
+    """Return the card in the file at ``path``.
+
+    Raises:
+        ArtifactError: it is none that this version reads.
+    """
+    try:
+        return Card.from_json(text)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from error
 
 
 def _not_one_input(path: Path, inputs: Sequence[onnx.ValueInfoProto], outputs: int) -> str:

@@ -1,16 +1,17 @@
-"""Files: written whole or not at all, named by their content, or temporary."""
+"""Files: written whole or not at all, and named by their content."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
-import tempfile
-import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+from resnet_deploy.artifact.unfinished import Unfinished, in_turn
 from resnet_deploy.errors import ArtifactError
+from resnet_deploy.processes.interrupts import interrupts_deferred
 
 _CHUNK_BYTES = 1 << 20
 
@@ -71,38 +72,56 @@ def write_together(contents: Mapping[Path, bytes | Path], *, lasting: bool = Tru
     """Write several files; none is moved into place before all are on disk.
 
     ``contents`` is what a file holds, or the file that it becomes a copy of: those may be large.
-    ``lasting`` is that of :func:`write_atomically`.
+    ``lasting`` is that of :func:`write_atomically`. Of two runs that write the same files at once,
+    one comes after the other.
 
     Raises:
         ArtifactError: a folder or a file can't be written. All are as they were before, unless
             moving failed between two files; the message names the one that was not replaced.
     """
-    staged: dict[Path, Path] = {}
+    with staged(contents, lasting=lasting) as move:
+        folders = {path.parent for path in contents} if len(contents) > 1 else ()
+        with in_turn(folders), interrupts_deferred():
+            move()
+
+
+@contextmanager
+def staged(
+    contents: Mapping[Path, bytes | Path], *, lasting: bool = True
+) -> Iterator[Callable[[], None]]:
+    """Write files under other names beside their places; give what moves them, the first last.
+
+    What is not moved when the block ends is removed. For the rest see :func:`write_together`.
+
+    Raises:
+        ArtifactError: a folder or a file can't be written; nothing was changed.
+    """
+    beside: dict[Path, Unfinished] = {}
+    ready: dict[Path, Path] = {}
+
+    def move() -> None:
+        for path in reversed(ready):
+            with _cannot_write(path):
+                ready[path].replace(path)
+
     try:
         for path, data in contents.items():
-            try:
+            with _cannot_write(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                handle, name = tempfile.mkstemp(
-                    dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"
-                )
-                os.close(handle)
-                staged[path] = Path(name)
-                _fill(staged[path], data, path, lasting=lasting)
-            except OSError as error:
-                raise ArtifactError(_cannot_write(path, error)) from error
-        for path, temporary in staged.items():
-            try:
-                temporary.replace(path)
-            except OSError as error:
-                raise ArtifactError(_cannot_write(path, error)) from error
+                if path.parent not in beside:
+                    beside[path.parent] = Unfinished(path.parent)
+                ready[path], descriptor = beside[path.parent].new()
+                _fill(descriptor, data, lasting=lasting)
+                ready[path].chmod(_mode(path))
+        yield move
     finally:
-        for temporary in staged.values():
-            temporary.unlink(missing_ok=True)
+        with interrupts_deferred():
+            for unfinished in beside.values():
+                unfinished.remove()
 
 
-def _fill(temporary: Path, data: bytes | Path, path: Path, *, lasting: bool) -> None:
-    """Write ``data`` with the permissions of ``path``, or those that a new file gets here."""
-    with temporary.open("wb") as stream:
+def _fill(descriptor: int, data: bytes | Path, *, lasting: bool) -> None:
+    with open(descriptor, "wb") as stream:
         if isinstance(data, bytes):
             stream.write(data)
         else:
@@ -110,27 +129,26 @@ def _fill(temporary: Path, data: bytes | Path, path: Path, *, lasting: bool) -> 
                 shutil.copyfileobj(source, stream, _CHUNK_BYTES)
         stream.flush()
         if lasting:
-            os.fsync(stream.fileno())
-    temporary.chmod(path.stat().st_mode & 0o777 if path.is_file() else 0o666 & ~_umask())
+            os.fsync(descriptor)
 
 
-def _cannot_write(path: Path, error: OSError) -> str:
-    return f"cannot write {path}: {error.strerror or error}; nothing was changed there"
+def _mode(path: Path) -> int:
+    """Return the permissions that ``path`` has, or those that a new file gets here."""
+    return path.stat().st_mode & 0o777 if path.is_file() else 0o666 & ~_umask()
+
+
+@contextmanager
+def _cannot_write(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot write {path}: {error.strerror or error}; nothing was changed there"
+        ) from error
 
 
 def _umask() -> int:
-    """Return the process's umask; mkstemp ignores it and makes files private."""
+    """Return the process's umask, which a file that is private at first has to be given later."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-class Scratch:
-    """A temporary folder that is there as long as something refers to this object.
-
-    What a verb makes is a value; runtimes in other processes still need a file to open.
-    """
-
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="resnet-deploy-"))
-        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)

@@ -15,7 +15,7 @@ from resnet_deploy.artifact.model_file import TensorSpec
 from resnet_deploy.artifact.picture_metadata import picture_metadata
 from resnet_deploy.errors import SpecError, UnsupportedGraphError, one_line
 from resnet_deploy.graph.front import Front, front_of
-from resnet_deploy.graph.front_options import LARGEST_SIDE, options_of
+from resnet_deploy.graph.front_options import options_of
 from resnet_deploy.spec import (
     ChannelOrder,
     InputContract,
@@ -24,7 +24,7 @@ from resnet_deploy.spec import (
     Layout,
     Learned,
 )
-from resnet_deploy.spec.input_words import LARGEST_CHANNELS
+from resnet_deploy.spec.input_words import LARGEST_CHANNELS, LARGEST_SIDE
 
 _USUAL_SIDE = 224
 

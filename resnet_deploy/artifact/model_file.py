@@ -22,6 +22,7 @@ from resnet_deploy.canonical.sizes import free_sizes
 from resnet_deploy.canonical.undescribed import describe_outputs
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError, one_line
 from resnet_deploy.graph.releases import FIRST_OPSET, opset_of
+from resnet_deploy.graph.skeleton import check_model
 
 _NOT_RUN: dict[int | None, str] = {
     onnx.TensorProto.DOUBLE: "float64",
@@ -82,7 +83,7 @@ def read_file(path: Path) -> ReadFile:
     """
     model = _whole_model(path)
     try:
-        onnx.checker.check_model(model)
+        check_model(model)
     except onnx.checker.ValidationError as error:
         raise ArtifactError(f"{path} is not a valid ONNX model: {one_line(error)}") from error
     before, has_kernels, opset = _interface(model.graph), _has_kernels(model), opset_of(model)
@@ -187,8 +188,14 @@ def bytes_of(path: Path) -> int:
 
 
 def tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
-    """Return name, dtype and shape of a graph input or output."""
+    """Return name, dtype and shape of a graph input or output.
+
+    Raises:
+        ArtifactError: its values are of no type.
+    """
     tensor = value.type.tensor_type
+    if not tensor.elem_type:
+        raise ArtifactError(f"{value.name[:80]!r} is a tensor of no type: export the file again")
     dims = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
     return TensorSpec(name=value.name, dtype=dtype, shape=dims)
@@ -221,6 +228,11 @@ def parse_model(path: Path) -> onnx.ModelProto:
     # Protobuf parses many files that are not its own, even an empty one.
     if not model.graph.node or not model.ir_version or not opset_of(model):
         raise ArtifactError(f"{path} holds no ONNX graph: is it the right file?")
+    if opset_of(model) > (newest := onnx.defs.onnx_opset_version()):
+        raise ArtifactError(
+            f"{path} is of ONNX operator set {opset_of(model)}, and this version reads up to "
+            f"{newest}: export it for an older one"
+        )
     if (fault := fault_of(model)) is not None:
         raise ArtifactError(f"{path} is damaged, or no ONNX file: it has {fault}")
     return model

@@ -12,7 +12,7 @@ import onnx
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import CARD_KEY, Card
 from resnet_deploy.artifact.describe import describe
-from resnet_deploy.artifact.files import Scratch, write_atomically
+from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.artifact.metadata import class_names
 from resnet_deploy.artifact.model_file import (
     metadata_of,
@@ -22,6 +22,7 @@ from resnet_deploy.artifact.model_file import (
     read_model,
 )
 from resnet_deploy.artifact.told import as_told
+from resnet_deploy.artifact.unfinished import Scratch
 from resnet_deploy.canonical.floats import forget_stored, weights_type
 from resnet_deploy.canonical.outputs import keep_output
 from resnet_deploy.errors import ArtifactError, SpecError

@@ -7,13 +7,12 @@ in a card depends on the time or the place, so the same input gives the same byt
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from resnet_deploy.artifact.card import Accuracy
-from resnet_deploy.artifact.card_json import check_sizes, converter, read_card, written_format
+from resnet_deploy.artifact.card_json import converter, read_card, written_format
 from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.spec import InputContract, InputFormat, ModelSpec, Overflow
 from resnet_deploy.spec.licence import check_licence
@@ -122,27 +121,15 @@ class WeightsCard:
 def _problems(card: WeightsCard) -> Iterator[str]:
     """Yield what is wrong, in words."""
     model, preprocess = card.model, card.preprocess
-    try:
-        check_sizes(preprocess)
-    except ValueError as error:
-        yield str(error)
     height, width = preprocess.height, preprocess.width
     if not model.image_size == height == width:
         yield f"a network for {model.image_size} pixels and images of {height}x{width}"
     if preprocess.format is not InputFormat.FLOAT_NCHW or preprocess.resize_in_graph:
         yield f"an input of {preprocess.format.value}: weights are trained on float-nchw"
-    if not all(map(math.isfinite, preprocess.mean)):
-        yield f"a mean of {preprocess.mean}"
-    if not all(0 < std < math.inf for std in preprocess.std):
-        yield f"a standard deviation of {preprocess.std}"
     if model.num_classes < 1:
         yield f"{model.num_classes} classes"
     if len(card.labels) not in (0, model.num_classes):
         yield f"{len(card.labels)} class names for {model.num_classes} classes"
-    for found in (*card.accuracy, *card.int8_accuracy):
-        shares = (found.top1, found.top1 if found.top5 is None else found.top5)
-        if found.samples < 1 or not all(0 <= share <= 1 for share in shares):
-            yield f"an accuracy of {found.top1:g} on {found.samples} images"
     for name, (least, largest) in card.activation_ranges.items():
         if not -_LARGEST <= least <= 0 <= largest <= _LARGEST:
             yield f"a range of {least:g} to {largest:g} for {name}"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cattrs
-
-from resnet_deploy.errors import ArtifactError, SpecError
+from resnet_deploy.errors import ArtifactError, SpecError, one_line
+from resnet_deploy.parsing import read_text, strict_json
 from resnet_deploy.results import BenchmarkResult, BenchSamples, from_dict
 from resnet_deploy.results.interval import FEWEST_PROCESSES
 from resnet_deploy.results.ratio import group_medians
@@ -17,6 +15,11 @@ from resnet_deploy.results.regression import Change, RegressionReport
 
 _LONGEST = 1e18
 """Nanoseconds, or images a second: thirty years."""
+
+_MOST = 10**6
+"""Images in a batch, or processes."""
+
+_LONGEST_LABEL = 300
 
 
 class _Key(NamedTuple):
@@ -41,20 +44,22 @@ def load_results(path: Path) -> list[BenchmarkResult]:
         ArtifactError: it can't be read, or is something else.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = strict_json(read_text(path))
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path} is not JSON: name a file of bench --json") from error
-    try:
-        found = data.get("results", [data])
-        results = [from_dict(BenchmarkResult, _without_parity(result)) for result in found]
-    except (KeyError, TypeError, ValueError, AttributeError, cattrs.BaseValidationError) as error:
+    except ValueError as error:
         raise ArtifactError(
-            f"{path} is JSON, but not of bench --json: name a file that it wrote"
+            f"{path} is not JSON ({one_line(error, 80)}): name a file of bench --json"
+        ) from error
+    try:
+        results = [from_dict(BenchmarkResult, _without_parity(result)) for result in _each(data)]
+    except ValueError as error:
+        raise ArtifactError(
+            f"{path} is JSON, but not of bench --json ({one_line(error)}): name a file that it "
+            "wrote"
         ) from error
     measured = [samples for result in results for samples in result.subjects]
-    if not measured or not all(map(_is_measured, measured)):
+    if not measured or not all(_is_measured(one) and _is_possible(one) for one in measured):
         raise ArtifactError(f"{path} holds no measurement: name a file of bench --json")
     return results
 
@@ -67,9 +72,42 @@ def _is_measured(samples: BenchSamples) -> bool:
     return bool(complete) and all(0 < time < _LONGEST for time in times)
 
 
-def _without_parity(data: dict[str, Any]) -> dict[str, Any]:
+def _is_possible(samples: BenchSamples) -> bool:
+    """Whether its counts are some that a measurement can have, and fit each other."""
+    subject, rounds = samples.subject, samples.images_per_slice or samples.rounds_ns
+    counts = (subject.batch_size, subject.instances, *samples.processes)
+    least = [samples.load_ns, samples.first_run_ns, samples.warmup_runs, samples.file_bytes]
+    least += [samples.peak_rss_bytes, subject.threads]
+    for start in samples.cold_starts:
+        least += [start.startup_ns, start.load_ns, start.first_run_ns]
+    return (
+        all(1 <= count <= _MOST for count in counts)
+        and all(0 <= number < _LONGEST for number in least)
+        and (not samples.processes or sum(samples.processes) == len(rounds))
+        and 0 < len(subject.label) <= _LONGEST_LABEL
+    )
+
+
+def _each(data: Any) -> list[Any]:
+    """Return the results in a record of one run, or of several.
+
+    Raises:
+        ValueError: they are no list.
+    """
+    found = data.get("results", [data]) if isinstance(data, dict) else None
+    if not isinstance(found, list):
+        raise ValueError("no results")
+    return found
+
+
+def _without_parity(data: Any) -> Any:
     """Drop what is not compared: a NaN among the logits is null in JSON and no number."""
-    subjects = [{**subject, "logits": None} for subject in data["subjects"]]
+    if not isinstance(data, dict) or not isinstance(data.get("subjects"), list):
+        raise ValueError("no subjects")
+    subjects = [
+        {**subject, "logits": None} if isinstance(subject, dict) else subject
+        for subject in data["subjects"]
+    ]
     return {**data, "subjects": subjects}
 
 
@@ -170,6 +208,11 @@ def _costs(
 ) -> tuple[float, ...]:
     costs = samples.costs
     if reference is not None:
+        if len(costs) != len(reference.costs):
+            raise SpecError(
+                f"{samples.subject.label} and {reference.subject.label} were not measured in the "
+                "same rounds: --relative-to takes one of the same run"
+            )
         costs = tuple(a / b for a, b in zip(costs, reference.costs, strict=True))
     return group_medians(costs, samples.processes) if by_process else costs
 

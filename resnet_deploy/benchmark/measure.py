@@ -6,7 +6,6 @@ It is one loop with what it opens and closes, which is read together.
 from __future__ import annotations
 
 import random
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.model_file import bytes_of
+from resnet_deploy.artifact.unfinished import scratch_folder
 from resnet_deploy.benchmark.samples import Samples, samples_for
 from resnet_deploy.benchmark.schedule import FEWEST_ROUNDS, Schedule, may_stop, plan
 from resnet_deploy.errors import (
@@ -80,8 +80,8 @@ def measure(
     """
     if not subjects:
         raise SpecError("there is nothing to measure: name a runner that takes these files")
-    with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
-        session = _Session(spec, Path(folder), start, clock, progress)
+    with scratch_folder() as folder:
+        session = _Session(spec, folder, start, clock, progress)
         skipped = session.open(subjects, required=required)
         session.run()
     samples = session.samples()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from resnet_deploy.artifact.artifact import Artifact
+from resnet_deploy.artifact.unfinished import scratch_folder
 from resnet_deploy.benchmark.measure import measure
 from resnet_deploy.benchmark.samples import samples_for
 from resnet_deploy.benchmark.subjects import default_subjects, natural_batch_size
@@ -117,10 +117,10 @@ def profile_subjects(
 
     able = profiled(subjects)
     profiles = []
-    with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
+    with scratch_folder() as folder:
         for number, subject in enumerate(able):
             progress("profile", number, len(able))
-            samples = np.load(samples_for(subject, spec, Path(folder)).file, allow_pickle=False)
+            samples = np.load(samples_for(subject, spec, folder).file, allow_pickle=False)
             operators = profile_operators(
                 Path(subject.model),
                 np.ascontiguousarray(samples[: subject.batch_size]),

@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from resnet_deploy.artifact.files import check_within, sha256_of, write_together
+from resnet_deploy.artifact.files import check_within, sha256_of, staged, write_atomically
+from resnet_deploy.artifact.unfinished import in_turn, is_unfinished
 from resnet_deploy.bundles.kit import Kit, Network
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.errors import ArtifactError
+from resnet_deploy.parsing import read_text, strict_json
+from resnet_deploy.processes.interrupts import interrupts_deferred
 from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.input_contract import FIELDS
 from resnet_deploy.version import __version__
@@ -25,6 +28,9 @@ MANIFEST_FORMAT = 3
 """Format 1 knew only square inputs in RGB: resize and crop were numbers. Format 2 knew ONNX Runtime
 alone: ``onnxruntime`` had its releases, and a network one tolerance.
 """
+
+UNFINISHED_FILE = ".resnet-deploy-bundle.json"
+"""Lies in a bundle's folder as long as its files are moved there, and where that was killed."""
 
 _TOOL = "resnet-deploy"
 
@@ -89,30 +95,44 @@ def described(spec: InputContract) -> dict[str, Any]:
     }
 
 
-def listed_files(folder: Path) -> dict[str, str] | None:
-    """Return the files of the bundle in ``folder`` with their SHA-256; None: there is no bundle.
+def listed_files(folder: Path) -> dict[str, frozenset[str]] | None:
+    """Return the files of the bundle in ``folder`` with the SHA-256 that each may have.
 
-    Names that lead out of the folder are not ours and are left out.
+    None: there is no bundle. Where a run was killed while it replaced one bundle by another, these
+    are the files of both. Names that lead out of the folder are not ours and are left out.
 
     Raises:
         ArtifactError: the manifest can't be read.
     """
-    path = folder / MANIFEST_FILE
+    found = [
+        listed
+        for name in (MANIFEST_FILE, UNFINISHED_FILE)
+        if (listed := _listed(folder, folder / name)) is not None
+    ]
+    if not found:
+        return None
+    return {
+        name: frozenset().union(*(listed.get(name, ()) for listed in found))
+        for name in sorted({name for listed in found for name in listed})
+    }
+
+
+def _listed(folder: Path, path: Path) -> dict[str, frozenset[str]] | None:
     if not path.is_file():
         return None
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = strict_json(read_text(path))
         if data["tool"]["name"] != _TOOL:
             return None
         root = folder.resolve()
         return {
-            str(name): str(digest)
+            str(name): frozenset([digest] if isinstance(digest, str) else map(str, digest))
             for name, digest in data["files"].items()
             if (folder / name).resolve().is_relative_to(root)
         }
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -198,8 +218,8 @@ def check_folder(folder: Path, *, force: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ArtifactError(f"{folder} is a file: name a folder with -o")
-    # A full disk may have left empty folders behind.
-    if force or not any(path.is_file() for path in folder.rglob("*")):
+    # A full disk may have left empty folders behind, a killed run what is not finished.
+    if force or not any(path.is_file() and not is_unfinished(path) for path in folder.rglob("*")):
         return
     listed = listed_files(folder)
     if listed is None:
@@ -209,8 +229,8 @@ def check_folder(folder: Path, *, force: bool) -> None:
         )
     changed = [
         name
-        for name, digest in listed.items()
-        if (folder / name).is_file() and sha256_of(folder / name) != digest
+        for name, digests in listed.items()
+        if (folder / name).is_file() and sha256_of(folder / name) not in digests
     ]
     if changed:
         raise ArtifactError(
@@ -236,15 +256,30 @@ def write_folder(folder: Path, files: Mapping[str, Content], *, force: bool = Fa
             raise ArtifactError(
                 f"{path} was not written by resnet-deploy: move it away, or --force to replace it"
             )
-    stale = set(listed) - set(files)
     # The manifest comes last: a folder with a manifest holds all that it lists.
-    ordered = sorted(files, key=lambda name: (name == MANIFEST_FILE, name))
-    write_together({folder / name: files[name] for name in ordered})
-    for name in stale:
-        path = folder / name
-        if path.is_file() or path.is_symlink():
-            path.unlink()
+    ordered = sorted(files, key=lambda name: (name != MANIFEST_FILE, name))
+    contents = {folder / name: files[name] for name in ordered}
+    with staged(contents) as move, in_turn([folder]), interrupts_deferred():
+        listed = listed_files(folder) or {}
+        write_atomically(folder / UNFINISHED_FILE, _of_both(listed, files))
+        # What is neither bundle must not pass for one while files of both lie here.
+        (folder / MANIFEST_FILE).unlink(missing_ok=True)
+        move()
+        for name in set(listed) - set(files):
+            path = folder / name
+            if path.is_file() or path.is_symlink():
+                path.unlink()
             _remove_empty(path.parent, folder)
+        (folder / UNFINISHED_FILE).unlink()
+
+
+def _of_both(listed: Mapping[str, frozenset[str]], files: Mapping[str, Content]) -> bytes:
+    """Return what tells a later run which files are of the older bundle or the newer one."""
+    both = {name: set(digests) for name, digests in listed.items()}
+    for name, data in files.items():
+        both.setdefault(name, set()).add(_digest(data))
+    named = {name: sorted(both[name]) for name in sorted(both)}
+    return json.dumps({"tool": {"name": _TOOL}, "files": named}, indent=1).encode()
 
 
 def _remove_empty(path: Path, top: Path) -> None:
@@ -252,6 +287,9 @@ def _remove_empty(path: Path, top: Path) -> None:
 
     Triton takes every folder in its repository for a model.
     """
-    while path != top and not any(path.iterdir()):
-        path.rmdir()
+    while path != top:
+        if path.is_dir():
+            if any(path.iterdir()):
+                return
+            path.rmdir()
         path = path.parent

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 from resnet_deploy.artifact.model_file import read_model
+from resnet_deploy.artifact.unfinished import scratch_folder
 from resnet_deploy.bundles.golden import answers
 from resnet_deploy.bundles.kit import MODEL_FILE, Kit, Network, Rendered
 from resnet_deploy.bundles.native import KINDS, cpus, native_files
@@ -98,8 +97,8 @@ def _in_ort_format(network: Network, data: bytes) -> Network:
 def _check_answers(kit: Kit, model: bytes) -> None:
     """Refuse a converted model whose scores differ from the recorded ones."""
     network = kit.network
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / ORT_FILE
+    with scratch_folder() as folder:
+        path = folder / ORT_FILE
         path.write_bytes(model)
         found = answers(replace(network.artifact, path=path), kit.cases, ORT_FORMAT_OPTIONS)
     for case, answer, recorded in zip(kit.cases, found, network.answers[0], strict=True):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
+from resnet_deploy.artifact.unfinished import scratch_folder
 from resnet_deploy.bundles import ort_converter
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.processes import one_shot
@@ -47,13 +46,13 @@ def to_ort_format(model: bytes) -> OrtFormat:
     Raises:
         RunnerError: ONNX Runtime can't convert it.
     """
-    with tempfile.TemporaryDirectory() as name:
-        source, made = Path(name) / "model.onnx", Path(name) / "made"
+    with scratch_folder() as folder:
+        source, made = folder / "model.onnx", folder / "made"
         source.write_bytes(model)
         made.mkdir()
         ended = one_shot.run(
             [sys.executable, "-B", ort_converter.__file__, str(source), str(made)],
-            folder=Path(name),
+            folder=folder,
             environment={k: value for k, value in os.environ.items() if k != _LEVEL_VARIABLE},
         )
         if ended.failure:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from resnet_deploy.artifact.cache import cache_folder, make_cache_for
+from resnet_deploy.artifact.unfinished import scratch_folder
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.errors import MissingDependencyError, SpecError
 from resnet_deploy.isa.debian import PrivateApt, release_of_debian, unpack
@@ -156,8 +156,7 @@ def debian_headers() -> Path:
     if not kept.is_dir():
         make_cache_for(kept)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=kept.parent, prefix=".fetch-") as name:
-            scratch = Path(name)
+        with scratch_folder(kept.parent) as scratch:
             (scratch / "apt").mkdir()
             architecture = _ARCHITECTURES.get(machine(), machine())
             apt = PrivateApt(scratch / "apt", (architecture,), suite=suite)

@@ -1,12 +1,14 @@
 """The ``resnet-deploy`` command: verbs loaded when called, errors turned into exit codes.
 
 Exit codes: 0 good, 1 a check failed, 2 usage or bad input, 3 an optional package is missing, 70 a
-fault of this tool, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
+fault of this tool, 129 when the terminal has gone (SIGHUP), 130 interrupted by Ctrl-C, 143 ended by
+SIGTERM.
 """
 
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import logging
 import signal
@@ -16,6 +18,7 @@ from typing import Any
 
 import click
 
+from resnet_deploy.cli.freed_memory import keep_freed_memory
 from resnet_deploy.cli.verbosity import verbosity_options
 from resnet_deploy.errors import (
     CheckFailed,
@@ -48,6 +51,9 @@ UNEXPECTED = 70
 """EX_SOFTWARE of sysexits.h: neither a check that failed nor the user's doing."""
 
 
+_STOPPED = {"SIGTERM": "terminated", "SIGHUP": "hung up"}
+
+
 class VisibleFormatter(logging.Formatter):
     """Writes log lines in which nothing steers the terminal; a message is one of them."""
 
@@ -58,6 +64,10 @@ class VisibleFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """Return the line alone."""
         return visible_line(super().formatMessage(record))
+
+
+_LONGEST = 2000
+"""Letters of an error: what it repeats of a file is a stranger's."""
 
 
 class LazyGroup(click.Group):
@@ -88,6 +98,8 @@ class LazyGroup(click.Group):
         interrupts = Interrupts()
         try:
             with interrupts:
+                if isinstance(ctx.obj, Interrupts) and ctx.obj.seen is not None:
+                    signal.raise_signal(ctx.obj.seen)
                 return super().invoke(ctx)
         except ToldError:
             ctx.exit(2)
@@ -109,16 +121,16 @@ class LazyGroup(click.Group):
 def _verdict(error: BaseException, stopped_by: signal.Signals | None) -> tuple[int, str]:
     """Return the exit code and the line that ``error`` becomes."""
     if stopped_by is not None or isinstance(error, KeyboardInterrupt):
-        how = "terminated" if stopped_by is signal.SIGTERM else "interrupted"
+        stopped_by = stopped_by or signal.SIGINT
+        how = _STOPPED.get(stopped_by.name, "interrupted")
         # 128 + the signal's number, as a shell reports it.
-        code = 128 + (stopped_by or signal.SIGINT)
-        return code, f"{how}; no file was left half written"
+        return 128 + stopped_by, f"{how}; no file was left half written"
     if isinstance(error, CheckFailed):
         return 1, str(error)
     if isinstance(error, MissingDependencyError):
         return 3, f"error: {error}"
     if isinstance(error, ResnetDeployError):
-        return 2, f"error: {error}"
+        return 2, f"error: {one_line(error, _LONGEST)}"
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         return 2, f"error: {error.strerror or error}{where}"
@@ -137,4 +149,14 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; the entry point of the ``resnet-deploy`` script."""
-    cli.main()
+    # Never left: a signal that comes when the verb has ended finds all done, and must not keep the
+    # interpreter from removing what is temporary.
+    outside = Interrupts(spared=sys.maxsize)
+    outside.__enter__()
+    keep_freed_memory()
+    try:
+        cli.main(obj=outside)
+    finally:
+        # At its end Python walks over all objects three times, those of PyTorch's modules as well:
+        # half a second in which nothing happens that matters any more.
+        gc.freeze()

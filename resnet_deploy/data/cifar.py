@@ -34,6 +34,9 @@ CIFAR10_CLASSES = (
 
 _SUBFOLDERS = ("cifar-10-batches-py", "cifar-100-python")
 
+_MOST_CLASSES = 100
+"""Of CIFAR-100; CIFAR-10's batches have the same form."""
+
 
 def is_cifar_folder(folder: Path) -> bool:
     """Whether ``folder`` holds CIFAR batches, or the folder their archive unpacks to."""
@@ -93,10 +96,18 @@ def _read_batch(path: Path) -> tuple[NDArray[Any], NDArray[Any], bool]:
     if len(labels) != len(data):
         raise DatasetError(f"{path} has {len(data)} images but {len(labels)} labels")
     images = data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    try:
-        return images, np.array(labels, dtype=np.int64), fine
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DatasetError(f"{path} has labels that are no class index (0, 1, 2, …)") from error
+    return images, _class_indices(path, labels), fine
+
+
+def _class_indices(path: Path, labels: list[Any] | NDArray[Any]) -> NDArray[np.int64]:
+    """Return ``labels`` as they are: NumPy would make 0 of 0.7, and 1 of ``"1"`` and of True."""
+    if isinstance(labels, list):
+        whole = all(isinstance(label, int) and not isinstance(label, bool) for label in labels)
+    else:
+        whole = labels.dtype.kind in "iu" and labels.ndim == 1
+    if not whole or not all(0 <= int(label) < _MOST_CLASSES for label in labels):
+        raise DatasetError(f"{path} has labels that are no class index (0, 1, 2, …)")
+    return np.array(labels, dtype=np.int64)
 
 
 def _class_names(folder: Path, *, fine: bool) -> tuple[str, ...]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from resnet_deploy.artifact.artifact import Artifact
+from resnet_deploy.artifact.unfinished import scratch_folder
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.errors import DatasetError, SpecError
@@ -82,11 +81,11 @@ class FloatLayers:
             return None, None
         found: list[SensitivityReport] = []
         with (
-            tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder,
+            scratch_folder() as folder,
             MixedPrecision(
                 calibrated.net,
                 exclude,
-                Path(folder),
+                folder,
                 threads=spec.threads,
                 runtime=spec.quant.runtime,
             ) as files,

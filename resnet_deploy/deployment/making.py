@@ -259,7 +259,7 @@ def _compared(
         return None
     found = _images(plan, data)
     report = compare(
-        artifact.path,
+        artifact,
         plan.reference,
         found.images,
         data=found.data,

@@ -14,6 +14,7 @@ import onnx
 
 from resnet_deploy.graph.front import Bounds, Front, Numbers, front_of
 from resnet_deploy.spec import IMAGENET_MEAN, IMAGENET_STD, ChannelOrder, InputOptions, Layout
+from resnet_deploy.spec.input_words import LARGEST_SIDE
 
 _RANGES: tuple[Bounds, ...] = ((0.0, 255.0), (0.0, 1.0), (-1.0, 1.0))
 
@@ -37,10 +38,6 @@ _KNOWN_MEANS = (IMAGENET_MEAN, (0.4914, 0.4822, 0.4465), (0.5071, 0.4867, 0.4408
 
 _SAME_MEAN = 0.015
 """Between two measurements of the mean of one dataset; red and blue are further apart."""
-
-
-LARGEST_SIDE = 8192
-"""Pixels, far above any classifier's."""
 
 
 def front_options(graph: onnx.GraphProto) -> InputOptions:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.cache import make_cache_for
 from resnet_deploy.artifact.files import sha256_of, write_atomically
+from resnet_deploy.artifact.unfinished import scratch_folder
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.isa import guest
 from resnet_deploy.isa.instruction_sets import Isa
@@ -94,8 +94,7 @@ def _run(
     threads: int,
     progress: Progress,
 ) -> Array:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         np.save(folder / "images.npy", images, allow_pickle=False)
         request = {
             "site": [str(folder) for folder in tools.site],

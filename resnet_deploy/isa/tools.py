@@ -10,12 +10,12 @@ import importlib.metadata
 import re
 import shutil
 import sys
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_deploy.artifact.cache import cache_folder, make_cache_for
+from resnet_deploy.artifact.unfinished import scratch_folder
 from resnet_deploy.errors import MissingDependencyError, SpecError
 from resnet_deploy.isa.debian import PrivateApt, unpack
 from resnet_deploy.isa.instruction_sets import ISAS, Isa, is_native, machine
@@ -109,8 +109,7 @@ def fetch_tools(progress: Progress = silent) -> None:
             _check_possible(isa)
     make_cache_for(isa_folder())
     isa_folder().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=isa_folder(), prefix=".fetch-") as folder:
-        scratch = Path(folder)
+    with scratch_folder(isa_folder()) as scratch:
         emulators = isa_folder() / "emulators"
         if not emulators.is_dir() or not _guest_root().is_dir():
             (scratch / "apt").mkdir()

@@ -311,7 +311,7 @@ def _is_preactivated(net: State) -> bool:
     for key, weight in net.items():
         if re.fullmatch(r"layer\d+\.0\.conv1\.weight", key) and weight.ndim == 4:
             norm = net.get(key.replace("conv1", "bn1"))
-            if norm is not None and norm.shape[0] != weight.shape[0]:
+            if norm is not None and norm.ndim == 1 and len(norm) != len(weight):
                 return True
     return False
 

@@ -7,7 +7,6 @@ profile, and each of its operators is traced back (:mod:`resnet_deploy.graph.opt
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +15,7 @@ from typing import Any
 import onnx
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.unfinished import scratch_folder
 from resnet_deploy.errors import RunnerError, runtime_reason
 from resnet_deploy.graph.optimized import OptimizedGraph
 from resnet_deploy.results.benchmark import OperatorKind, OperatorTime
@@ -48,11 +48,11 @@ def profile_operators(
     """
     import onnxruntime as ort
 
-    with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
-        optimised = Path(folder, "optimised.onnx")
+    with scratch_folder() as folder:
+        optimised = folder / "optimised.onnx"
         options = session_options(spec)
         options.enable_profiling = True
-        options.profile_file_prefix = str(Path(folder, "profile"))
+        options.profile_file_prefix = str(folder / "profile")
         options.optimized_model_filepath = str(optimised)
         try:
             session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -66,6 +66,12 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
+def _escaped(data: bytes) -> str:
+    r"""Return text in which ``\ud83d\ude00`` is one character, and half of one is none."""
+    units = data.decode("raw-unicode-escape", "replace").encode("utf-16-le", "surrogatepass")
+    return units.decode("utf-16-le", "replace")
+
+
 def _integer(reader: Reader) -> Any:
     line = reader.line()
     if line in (b"00", b"01"):  # Python 2's False and True
@@ -107,7 +113,7 @@ _READ: dict[bytes, Callable[[Reader], Any]] = {
     pickle.STRING: _quoted,
     pickle.BINSTRING: lambda reader: reader.sized(4).decode("latin-1"),
     pickle.SHORT_BINSTRING: lambda reader: reader.sized(1).decode("latin-1"),
-    pickle.UNICODE: lambda reader: reader.line().decode("raw-unicode-escape", "replace"),
+    pickle.UNICODE: lambda reader: _escaped(reader.line()),
     pickle.BINUNICODE: lambda reader: _text(reader.sized(4)),
     pickle.SHORT_BINUNICODE: lambda reader: _text(reader.sized(1)),
     pickle.BINUNICODE8: lambda reader: _text(reader.sized(8)),

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: what they interrupt, when, and which of them came."""
+"""Ctrl-C, SIGTERM and SIGHUP: what they interrupt, when, and which of them came."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM) + (
+    (signal.SIGHUP,) if sys.platform != "win32" else ()  # the terminal has gone
+)
 
 
 class Interrupts:
-    """Makes SIGTERM clean up as Ctrl-C does, and remembers which of the two came first.
+    """Makes SIGTERM and SIGHUP clean up as Ctrl-C does, and remembers which of them came first.
 
     A context manager; ``seen`` is the first signal, None before one came. Python delivers signals
-    to the main thread only: elsewhere this does nothing.
+    to the main thread only: elsewhere this does nothing. A signal that is ignored stays so: nohup
+    and a shell's ``&`` ask for it.
 
     Args:
         spared: how many signals are only remembered, for a loop that asks between its steps; the
@@ -29,16 +32,18 @@ class Interrupts:
         self._spared = spared
 
     def __enter__(self) -> Interrupts:
-        self._main = threading.current_thread() is threading.main_thread()
-        if self._main:
-            self._previous = [signal.signal(number, self._note) for number in _SIGNALS]
+        main = threading.current_thread() is threading.main_thread()
+        self._previous = [
+            (number, signal.signal(number, self._note))
+            for number in (_SIGNALS if main else ())
+            if signal.getsignal(number) is not signal.SIG_IGN
+        ]
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._main:
-            for number, previous in zip(_SIGNALS, self._previous, strict=True):
-                # None: it was set by C code, and can't be set back from here.
-                signal.signal(number, signal.SIG_DFL if previous is None else previous)
+        for number, previous in self._previous:
+            # None: it was set by C code, and can't be set back from here.
+            signal.signal(number, signal.SIG_DFL if previous is None else previous)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.seen = self.seen or signal.Signals(number)
@@ -49,7 +54,7 @@ class Interrupts:
 
 @contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait until the block ends.
+    """Let Ctrl-C, SIGTERM and SIGHUP wait until the block ends.
 
     torch runs Python from C++ while it imports itself: an exception there aborts the process.
     """
@@ -69,7 +74,7 @@ def last_words(words: str, *, seconds: float) -> Iterator[None]:
 
     Args:
         words: one line for stderr.
-        seconds: from the first Ctrl-C or SIGTERM on, which must have Python handlers.
+        seconds: from the first Ctrl-C, SIGTERM or SIGHUP on, which must have Python handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

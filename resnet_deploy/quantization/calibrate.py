@@ -165,8 +165,7 @@ class CalibrationCache:
         return self.folder / f"{key}{_SUFFIX}"
 
     def _prune(self) -> None:
-        # Also the temporary files of runs that were killed while they wrote.
-        entries = [(path, path.stat()) for path in self.folder.glob(f"*{_SUFFIX}*")]
+        entries = [(path, path.stat()) for path in self.folder.glob(f"*{_SUFFIX}")]
         entries.sort(key=lambda entry: entry[1].st_mtime_ns, reverse=True)
         total = 0
         for path, stat in entries:

@@ -7,7 +7,6 @@ in float is named with the reason.
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
@@ -17,6 +16,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from resnet_deploy.artifact.unfinished import scratch_folder
 from resnet_deploy.errors import RunnerError, runtime_reason
 from resnet_deploy.graph.layers import FLOAT_KEY, STREAM
 from resnet_deploy.graph.links import Links
@@ -63,8 +63,8 @@ def inspect_int8(path: Path, exclude: tuple[str, ...] = ()) -> Inspection:
 def _optimised(path: Path) -> onnx.ModelProto:
     import onnxruntime as ort
 
-    with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as folder:
-        target = Path(folder, "optimised.onnx")
+    with scratch_folder() as folder:
+        target = folder / "optimised.onnx"
         options = session_options(SessionSpec(threads=1))
         options.optimized_model_filepath = str(target)
         try:

@@ -52,6 +52,10 @@ def keep_within(
             few = 1 if rounder is rounder.alone else _FEW
             best = np.argsort(errors, axis=0, kind="stable")[:few]
             scales = np.take_along_axis(scales, best, axis=0)
+        if len(scales) == 1:
+            scale[rows] = scales[0]
+            codes[rows] = rounder.codes(w[rows] / scale[rows].astype(np.float64)[:, None], limits)
+            continue
         least = np.full(len(rows), np.inf)
         # Many at once, as far as memory goes: what is done weight by weight then pays.
         for part in np.array_split(scales, -(-scales.size * w.shape[1] // _VALUES_AT_ONCE)):

@@ -6,7 +6,6 @@ A process of :func:`process_observers` is ``python -m resnet_deploy.quantization
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.artifact.unfinished import scratch_folder
 from resnet_deploy.errors import RunnerError, runtime_reason
 from resnet_deploy.processes.engine import Engine, WorkerPool, at_once
 from resnet_deploy.processes.messages import Data, Message, of_array, serve, to_array
@@ -163,8 +163,7 @@ def process_observers(
     Raises:
         RunnerError: ONNX Runtime refuses the model, or a process died.
     """
-    with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as name, ExitStack() as stack:
-        folder = Path(name)
+    with scratch_folder() as folder, ExitStack() as stack:
         (folder / "model.onnx").write_bytes(model)
         advice = "; use fewer --workers if memory is short"
         children = [

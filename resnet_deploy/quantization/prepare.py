@@ -14,6 +14,7 @@ from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.graph.constants import ints
 from resnet_deploy.graph.layers import FLOAT_KEY
 from resnet_deploy.graph.releases import opset_of
+from resnet_deploy.graph.skeleton import infer_shapes
 from resnet_deploy.passes import INT8_PASSES, counts_text, run_passes
 from resnet_deploy.passes.clean import clean
 from resnet_deploy.passes.space_to_depth_stem import space_to_depth_stem
@@ -88,7 +89,8 @@ def cleaned(model: onnx.ModelProto, lowest_opset: int = MIN_OPSET) -> ir.Model:
     A copy, because onnx_ir renames the tensors of the model that it was made from.
     """
     model = set_opset(model, min(max(opset_of(model), lowest_opset), MAX_OPSET))
-    graph = ir.from_proto(onnx.shape_inference.infer_shapes(model))
+    infer_shapes(model)
+    graph = ir.from_proto(model)
     logger.info("before int8: %s", counts_text(run_passes(graph)))
     return graph
 

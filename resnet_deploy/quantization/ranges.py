@@ -126,7 +126,9 @@ def _least_error(
     ``response``. Outside it is the distance to the end, or between the responses. Zeros are exact
     and do not count.
     """
-    centers = histogram.centers
+    # Behind a ReLU half of the bins are empty, and others where the largest values are few.
+    counted = np.flatnonzero(histogram.counts)
+    centers, counts = histogram.centers[counted], histogram.counts[counted]
     slope = 1.0 if response is None else response.slope(centers) ** 2
 
     def error(low: float, high: float) -> float:
@@ -136,7 +138,7 @@ def _least_error(
         if response is not None:
             clipped = response.value(np.clip(centers, low, high)) - response.value(centers)
         squares = np.where(outside > 0, _CLIPPED * clipped**2, slope * step**2 / 12)
-        return float((histogram.counts * squares).sum()) + raised(low)
+        return float((counts * squares).sum()) + raised(low)
 
     def raised(low: float) -> float:
         if inactive is None:
@@ -146,7 +148,8 @@ def _least_error(
 
     high = _best_end(extremes.high, lambda end: error(extremes.low, end))
     low = _best_end(extremes.low, lambda end: error(end, high))
-    high = _best_end(extremes.high, lambda end: error(low, end))
+    if low != extremes.low:  # else it would be found again
+        high = _best_end(extremes.high, lambda end: error(low, end))
     return Range(low, high)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import onnx
@@ -12,8 +12,10 @@ import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.errors import CheckpointError, SpecError, UnsupportedGraphError, one_line
+from resnet_deploy.graph.skeleton import check_model
 from resnet_deploy.models.batchnorm_statistics import ChannelStatistics
 from resnet_deploy.passes.clean import clean
+from resnet_deploy.processes.matrix_products import one_thread_each
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantization.border_factors import CODES_KEY
 from resnet_deploy.quantization.calibrate import CalibrationCache, observe
@@ -81,7 +83,7 @@ class QuantizedNet:
         # The rewritten stem changed inner shapes; they are inferred anew.
         del quantized.graph.value_info[:]
         try:
-            onnx.checker.check_model(quantized)
+            check_model(quantized)
         except onnx.checker.ValidationError as error:
             raise UnsupportedGraphError(
                 f"the int8 graph is not valid ONNX: {one_line(error)}"
@@ -145,7 +147,7 @@ def quantize_static(
             prepared,
             batches,
             images=images,
-            all_images=spec.effort is Effort.BEST,
+            thorough=spec.effort is Effort.BEST,
             threads=threads,
             progress=progress,
         )
@@ -154,8 +156,9 @@ def quantize_static(
         prepared = with_channel_factors(
             prepared, batches, images=images, threads=threads, progress=progress
         )
-    histograms = _histograms(prepared, spec, batches, images, statistics, threads, progress)
     graph, plan = planned(prepared)
+    known = {} if statistics is None else expected_histograms(graph, plan, statistics)
+    histograms = known | _observed(prepared, plan, known, spec, batches, images, threads, progress)
     gated = responses(plan)
     terms = {term.value: term for term in relu_terms(plan)}
     parameters = {}
@@ -186,16 +189,17 @@ def quantize_static(
         )
     else:
         moments = expected_moments(graph, plan, statistics, inputs)
-    at_once = 1 if spec.effort is Effort.BEST else threads or default_threads()
-    weights = quantize_layers(
-        graph,
-        plan,
-        parameters,
-        spec.target_isa,
-        moments,
-        allow_overflow=spec.allow_overflow,
-        threads=at_once,
-    )
+    best = spec.effort is Effort.BEST
+    with nullcontext() if best else one_thread_each():  # the moments are computed here as well
+        weights = quantize_layers(
+            graph,
+            plan,
+            parameters,
+            spec.target_isa,
+            moments,
+            allow_overflow=spec.allow_overflow,
+            threads=1 if best else threads or default_threads(),
+        )
     return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights, exponents)
 
 
@@ -253,35 +257,36 @@ def _of_every_tensor(
     return {str(value.name): parameters[str(source.name)] for value, source in plan.tensors.items()}
 
 
-def _histograms(
+def _observed(
     prepared: onnx.ModelProto,
+    plan: Plan,
+    known: Mapping[str, Histogram],
     spec: QuantSpec,
     batches: Batches,
     images: int,
-    statistics: Mapping[str, ChannelStatistics] | None,
     threads: int,
     progress: Progress,
 ) -> dict[str, Histogram]:
-    """Return a histogram of every tensor that gets a range, except of pixels."""
-    graph, plan = planned(prepared)
-    found = {} if statistics is None else expected_histograms(graph, plan, statistics)
+    """Return a histogram of every tensor that gets a range, except of pixels and those ``known``.
+
+    What a sum's ReLU takes away is told by the images alone: where BatchNorm tells the rest, it is
+    left out.
+    """
     names = [
         str(value.name)
         for value in plan.ranged
-        if str(value.name) not in found and _pixel_range(value) is None
+        if str(value.name) not in known and _pixel_range(value) is None
     ]
     terms: dict[str, ReluTerm] = {}
-    if statistics is None and spec.calibration_method is CalibrationMethod.MSE:
+    if not known and spec.calibration_method is CalibrationMethod.MSE:
         terms = {term.value: term for term in relu_terms(plan)}
     names = [name for name in names if name not in terms]
     names += [name for term in terms.values() for name in (term.active, term.inactive)]
-    del graph, plan
-    gc.collect()  # graphs are full of cycles, and each has the weights
     if not names:
-        return found
+        return {}
     cache = CalibrationCache(folder=spec.calibration_cache) if spec.calibration_cache else None
     with extended(prepared, [node for term in terms.values() for node in term.nodes()]):
-        return found | observe(
+        return observe(
             prepared,
             names,
             batches,

@@ -8,16 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-import cattrs
-
 from resnet_deploy.errors import CheckFailed
+from resnet_deploy.parsing import strict_converter, structured
 
 if TYPE_CHECKING:
     from typing import Self
 
 R = TypeVar("R")
 
-_converter = cattrs.Converter()
+_converter = strict_converter()
 
 
 class Result:
@@ -82,8 +81,12 @@ def to_dict(result: Any) -> dict[str, Any]:
 
 
 def from_dict(kind: type[R], data: Mapping[str, Any]) -> R:
-    """Return the result of class ``kind`` that :func:`to_dict` wrote."""
-    return _converter.structure(data, kind)
+    """Return the result of class ``kind`` that :func:`to_dict` wrote.
+
+    Raises:
+        ValueError: ``data`` is none; the message says where, and what is wrong there.
+    """
+    return structured(_converter, data, kind)
 
 
 def _add_derived(result: Any, data: dict[str, Any]) -> None:

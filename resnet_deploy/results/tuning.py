@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cattrs
-
-from resnet_deploy.errors import ArtifactError
+from resnet_deploy.errors import ArtifactError, one_line
+from resnet_deploy.parsing import read_text, strict_json
 from resnet_deploy.results.base import Result, from_dict
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.ratio import Ratio
@@ -166,19 +164,14 @@ def read_tuning(path: Path) -> TuningReport:
         ArtifactError: it can't be read, or is no record of this version's.
     """
     try:
-        report = from_dict(TuningReport, json.loads(path.read_text("utf-8")))
+        report = from_dict(TuningReport, strict_json(read_text(path)))
         for trial in report.trials:
             _check(trial)
-        return report
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        RecursionError,
-        cattrs.BaseValidationError,
-    ) as error:
-        raise ArtifactError(f"{path} is no record of this version's") from error
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ArtifactError(f"{path} is no record of this version's ({one_line(error)})") from error
+    return report
 
 
 def _check(trial: Trial) -> None:

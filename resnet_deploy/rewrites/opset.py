@@ -12,6 +12,7 @@ from resnet_deploy.canonical.raising import reason_to_stay
 from resnet_deploy.errors import ExportError, SpecError, one_line
 from resnet_deploy.graph.module_names import restore_modules
 from resnet_deploy.graph.releases import newest_opset, opset_of
+from resnet_deploy.graph.skeleton import check_model
 
 DEFAULT_OPSET = 17
 """Read by ONNX Runtime 1.12 and later; nothing newer is needed by a convolutional network."""
@@ -123,7 +124,7 @@ def set_opset(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
         converted.ir_version = onnx.helper.find_min_ir_version_for([own, *others], True)
         del converted.opset_import[:]
         converted.opset_import.extend((own, *others))
-        onnx.checker.check_model(converted)
+        check_model(converted)
     except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
         raise ExportError(
             f"the graph is in opset {before}, and {_culprit(error)} can't be put into opset {opset}"

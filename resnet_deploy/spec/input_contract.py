@@ -13,6 +13,9 @@ from resnet_deploy.spec.input_words import (
     BLOCK,
     INTERPOLATIONS,
     LARGEST_CHANNELS,
+    LARGEST_LEVEL,
+    LARGEST_SIDE,
+    LEAST_STD,
     ChannelOrder,
     InputFormat,
     Learned,
@@ -113,8 +116,17 @@ class InputContract:
                     f"--{name} has {len(numbers)} numbers, and pictures are "
                     f"{self.channel_order.value}: give {self.channels}, or one for all channels"
                 )
-        if not self.range[0] < self.range[1]:
+            if not all(abs(number) < LARGEST_LEVEL for number in numbers):
+                raise SpecError(f"--{name} {listed(numbers)} must be finite numbers")
+        if not min(self.std) >= LEAST_STD:
+            raise SpecError(f"--std must be positive, not {min(self.std):g}")
+        if not -LARGEST_LEVEL < self.range[0] < self.range[1] < LARGEST_LEVEL:
             raise SpecError(f"--range {listed(self.range)} must go from black to white")
+        for side in (self.height, self.width, *self.resize):
+            if not 1 <= side <= LARGEST_SIDE:
+                raise SpecError(f"images of {side} pixels: a side has 1 to {LARGEST_SIDE}")
+        if unknown := self.learned.keys() - set(FIELDS):
+            raise SpecError(f"no picture has a {min(unknown)[:40]!r} that can be learned")
         if self.interpolation not in INTERPOLATIONS:
             raise SpecError(
                 f"interpolation {self.interpolation!r} is unknown: use {', '.join(INTERPOLATIONS)}"

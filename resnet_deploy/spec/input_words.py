@@ -120,14 +120,17 @@ Pair = tuple[int, int]
 
 _RANGE = re.compile(r"\[?\s*(-?\d+(?:\.\d*)?)\s*(?:-|\.\.|:|,|to)\s*(-?\d+(?:\.\d*)?)\s*\]?")
 _PAIR = re.compile(r"(\d{1,6})(?:[x,](\d{1,6}))?")
-_LARGEST_SIDE = 8192
+LARGEST_SIDE = 8192
 """Pixels of a side, far above any classifier's."""
 
 LARGEST_CHANNELS = 1024
 """Bands of a hyperspectral camera are some hundreds."""
 
-_LARGEST_LEVEL = 1e6
+LARGEST_LEVEL = 1e6
 """Far above any range of pixels, and far below where float32 would lose a grey level."""
+
+LEAST_STD = 1e-9
+"""Far below that of any picture, and far above where its inverse is no float32."""
 
 
 def check_numbers(name: str, value: Sequence[float] | float | None) -> Numbers | None:
@@ -145,7 +148,7 @@ def check_numbers(name: str, value: Sequence[float] | float | None) -> Numbers |
         numbers = tuple(float(number) for number in numbers)
     except (TypeError, ValueError) as error:
         raise SpecError(f"--{name} {value!r} is no list of numbers") from error
-    if not all(math.isfinite(number) and abs(number) < _LARGEST_LEVEL for number in numbers):
+    if not all(math.isfinite(number) and abs(number) < LARGEST_LEVEL for number in numbers):
         raise SpecError(f"--{name} {listed(numbers)} must be finite numbers")
     return numbers
 
@@ -167,7 +170,7 @@ def range_of(value: Sequence[float] | str | None) -> tuple[float, float] | None:
         low, high = map(float, value)
     except (TypeError, ValueError) as error:
         raise SpecError(f"--range {value!r} is none: use 0-1, 0-255, -1-1 or LOW-HIGH") from error
-    if not -_LARGEST_LEVEL < low < high < _LARGEST_LEVEL:
+    if not -LARGEST_LEVEL < low < high < LARGEST_LEVEL:
         raise SpecError(f"--range {low:g} to {high:g} must be two numbers, black below white")
     return low, high
 
@@ -187,10 +190,10 @@ def pair_of(name: str, value: Sequence[int] | int | str | None) -> Pair | None:
         value = (int(found[1]), int(found[2] or found[1]))
     pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
     whole = all(isinstance(side, int) and not isinstance(side, bool) for side in pair)
-    if len(pair) != 2 or not whole or not all(1 <= side <= _LARGEST_SIDE for side in pair):
+    if len(pair) != 2 or not whole or not all(1 <= side <= LARGEST_SIDE for side in pair):
         said = " ".join(map(str, dict.fromkeys(pair)))
         raise SpecError(
-            f"--{name} must be at least 1 and at most {_LARGEST_SIDE} pixels, not {said}"
+            f"--{name} must be at least 1 and at most {LARGEST_SIDE} pixels, not {said}"
         )
     return pair[0], pair[1]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from resnet_deploy.errors import SpecError
+from resnet_deploy.spec.input_words import LARGEST_CHANNELS, LARGEST_SIDE
 from resnet_deploy.spec.names import design_name
 from resnet_deploy.spec.residual import (
+    MOST_BLOCKS,
     PAPER_BLOCKS,
     BlockKind,
     Design,
@@ -93,6 +96,10 @@ class Pool(str, enum.Enum):
     AVG = "avg"
 
 
+MOST_CLASSES = 100_000_000
+"""Ten times those of the largest nets for faces."""
+
+
 def check_bn_eps(eps: float) -> None:
     """Refuse what is no epsilon of a BatchNorm.
 
@@ -113,7 +120,7 @@ class ModelSpec:
     ``depth`` tell.
 
     Raises:
-        SpecError: ``bn_eps`` is no epsilon of a BatchNorm.
+        SpecError: a number is none that such a network has, or two contradict each other.
     """
 
     family: Family
@@ -133,6 +140,8 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         check_bn_eps(self.bn_eps)
+        if problem := next(_problems(self), None):
+            raise SpecError(f"no {self.family.value} net has {problem}")
         if (self.design is not None) is not (self.family is Family.RESIDUAL):
             raise SpecError(f"a {self.family.value} net has no design of its own, or needs one")
         if self.design is not None and self.design.num_classes != self.num_classes:
@@ -244,10 +253,10 @@ def residual_spec(
     if not design.head:
         return spec
     for family in (Family.IMAGENET, Family.CIFAR):
-        paper = replace(spec, family=family, design=None)
-        exists = paper.depth in PAPER_BLOCKS if family is Family.IMAGENET else paper.depth >= 8
-        if exists and paper.residual == design:
-            return paper
+        if _is_of_paper(family, spec.depth):
+            paper = replace(spec, family=family, design=None)
+            if paper.residual == design:
+                return paper
     return spec
 
 
@@ -318,3 +327,25 @@ def vgg19_spec(
         image_size=image_size or 224,
         in_channels=in_channels or 3,
     )
+
+
+def _problems(spec: ModelSpec) -> Iterator[str]:
+    """Yield what of ``spec`` is beyond any net of its family, in words."""
+    of_paper = spec.family in (Family.IMAGENET, Family.CIFAR, Family.VGG)
+    if not int(of_paper) <= spec.num_classes <= MOST_CLASSES:
+        yield f"{spec.num_classes} classes"
+    if not 0 <= spec.image_size <= LARGEST_SIDE:  # 0: not known yet
+        yield f"images of {spec.image_size} pixels: a side has 1 to {LARGEST_SIDE}"
+    if not int(spec.family is not Family.CUSTOM) <= spec.in_channels <= LARGEST_CHANNELS:
+        yield f"pictures of {spec.in_channels} channels"
+    if not (_is_of_paper(spec.family, spec.depth) if of_paper else spec.depth >= 0):
+        yield f"depth {spec.depth}"
+    if spec.factory is not None and spec.family is not Family.CUSTOM:
+        yield f"a factory of its own ({spec.factory[:80]!r})"
+
+
+def _is_of_paper(family: Family, depth: int) -> bool:
+    """Whether the paper has such a net: of CIFAR's, any that is not beyond reason."""
+    if family is Family.CIFAR:
+        return 8 <= depth <= 2 * MOST_BLOCKS + 2 and (depth - 2) % 6 == 0
+    return depth == 19 if family is Family.VGG else depth in PAPER_BLOCKS

@@ -66,17 +66,6 @@ def start_anew(out: Path) -> None:
         path.unlink()
 
 
-def remove_halves(out: Path) -> None:
-    """Remove the unfinished files that a killed process left; each is as large as a checkpoint.
-
-    Raises:
-        OSError: a file can't be removed.
-    """
-    for name in _ALL:
-        for half in out.glob(f".{name}.*.tmp"):
-            half.unlink(missing_ok=True)
-
-
 class Claim:
     """A folder that other trainings keep out of, from :meth:`take` to the end of the ``with``.
 

@@ -62,7 +62,7 @@ def _lines_until(path: Path, steps: int, epochs: int) -> list[str]:
     kept = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
         # The last line may have been cut off in the middle.
-        with contextlib.suppress(ValueError, KeyError, TypeError):
+        with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
             entry = json.loads(line)
             done = entry["kind"] == "step" or entry["number"] <= epochs
             if entry["steps"] <= steps and done and line.endswith("\n"):

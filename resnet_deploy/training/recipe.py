@@ -10,9 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import cattrs
-
-from resnet_deploy.errors import SpecError
+from resnet_deploy.errors import SpecError, one_line
+from resnet_deploy.parsing import read_text, strict_converter, structured
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import RECIPE_FIELDS, Recipe
 
@@ -27,10 +26,13 @@ RECIPES = ("cifar", "cifar-fast", "nvidia", "transfer", "qat")
 _SMALL = 64
 """Pixels below which an image is CIFAR's kind rather than ImageNet's."""
 
+_MOST_BYTES = 1 << 20
+"""Of a recipe's file: there are two dozen fields."""
+
 _FROM_EPOCHS = "from_epochs"
 """A table of a recipe's file: by a number of epochs, what runs of at least that length change."""
 
-_converter = cattrs.Converter(forbid_extra_keys=True)
+_converter = strict_converter(forbid_extra_keys=True)
 
 
 def read_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
@@ -45,8 +47,8 @@ def read_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     """
     try:
         values = tomllib.loads(recipe_text(name))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SpecError(f"the recipe {name} is not TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is no TOMLDecodeError
+        raise SpecError(f"the recipe {name} is not TOML: {one_line(error)}") from error
     longer = values.pop(_FROM_EPOCHS, {})
     changes = dict(changes or {})
     own = recipe_of(values, name)
@@ -84,9 +86,9 @@ def recipe_text(name: str) -> str:
             f"no recipe is called {name!r}: use {', '.join(RECIPES)}, or name a TOML file"
         )
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        return read_text(path, _MOST_BYTES)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or one_line(error)
         raise SpecError(f"cannot read the recipe {name}: {reason}") from error
 
 
@@ -101,14 +103,11 @@ def recipe_of(values: Mapping[str, Any], name: str = "recipe") -> Recipe:
             raise SpecError(
                 f"{name} says {field!r}, which no recipe has: {', '.join(RECIPE_FIELDS)}"
             )
-    _check_types(values, name)
     try:
-        return _converter.structure(dict(values), Recipe)
-    except cattrs.BaseValidationError as error:
-        if inner := _spec_error(error):
-            raise inner from error
-        reasons = "; ".join(cattrs.transform_error(error, path=name))
-        raise SpecError(f"the recipe {reasons}") from error
+        return structured(_converter, dict(values), Recipe)
+    except ValueError as error:
+        reason = one_line(error).removeprefix("recipe: ")
+        raise SpecError(f"the recipe {name}: {reason}") from error
 
 
 def to_values(recipe: Recipe) -> dict[str, Any]:
@@ -131,37 +130,3 @@ def _tables(name: str, longer: Any) -> list[tuple[int, dict[str, Any]]]:
             f"the recipe {name}: write [{_FROM_EPOCHS}.90] above what runs of 90 epochs and more "
             "change"
         ) from error
-
-
-def _check_types(values: Mapping[str, Any], name: str) -> None:
-    """Refuse what a converter would bend into shape: ``true`` for 1, ``"0.1"`` for 0.1."""
-    usual = Recipe()
-    for field, value in values.items():
-        default = getattr(usual, field)
-        if isinstance(default, bool):
-            fits = isinstance(value, bool)
-        elif isinstance(default, enum.Enum):
-            known = [member.value for member in type(default)]
-            if value not in known:
-                raise SpecError(f"{name}: {field} = {value!r} is not one of {', '.join(known)}")
-            fits = True
-        elif isinstance(default, tuple):
-            fits = isinstance(value, list | tuple) and all(map(_is_number, value))
-        elif isinstance(default, int):
-            fits = isinstance(value, int) and not isinstance(value, bool)
-        else:
-            fits = _is_number(value)
-        if not fits:
-            raise SpecError(
-                f"{name}: {field} = {value!r} is of the wrong kind, as in {field} = {default!r}"
-            )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _spec_error(error: BaseException) -> SpecError | None:
-    if isinstance(error, SpecError):
-        return error
-    return next(filter(None, map(_spec_error, getattr(error, "exceptions", ()))), None)

@@ -27,7 +27,6 @@ from resnet_deploy.training.folder import (
     RUN_FILE,
     Claim,
     check_run_folder,
-    remove_halves,
     start_anew,
 )
 from resnet_deploy.training.loop import Training
@@ -188,7 +187,6 @@ class _Run:
         if not self.crew.leads:
             yield
             return
-        remove_halves(self.out)
         if not self.resumed:
             start_anew(self.out)
         content = {"command": environment.command, "settings": self.settings}

@@ -12,7 +12,7 @@ from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.artifact.recording import recorded
 from resnet_deploy.errors import ArtifactError
-from tests.support.cards import card, saved, tiny
+from tests.support.cards import saved, tiny, tiny_card
 
 
 def test_recording_changes_the_card_alone(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_recording_changes_the_card_alone(tmp_path: Path) -> None:
     assert twice.card.accuracy == (other, better)
     assert once.made_sha256 == twice.made_sha256 == made.sha256 != twice.sha256
     assert read_model(made.path).graph == tiny().graph
-    assert replace(twice.card.remade(), min_onnxruntime=None) == card()
+    assert replace(twice.card.remade(), min_onnxruntime=None) == tiny_card()
 
 
 def test_a_file_replaced_meanwhile_is_not_recorded_in(tmp_path: Path) -> None:

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.errors import CheckpointError, SpecError
-from resnet_deploy.spec import InputContract, InputFormat, ModelSpec, resnet_spec, vgg19_spec
+from resnet_deploy.spec import (
+    Family,
+    InputContract,
+    InputFormat,
+    Learned,
+    ModelSpec,
+    resnet_spec,
+    vgg19_spec,
+)
 from tests.support.cards import full_card
 from tests.support.contracts import square
 
@@ -37,7 +45,6 @@ def test_preprocessing_for_another_size_is_resized_as_usual() -> None:
     assert full_card().preprocess_for(224) == replace(own, resize=(256, 256), height=224, width=224)
 
 
-shares = st.floats(0, 1)
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(-1e300, 1e300) | names,
@@ -48,10 +55,10 @@ accuracies = st.builds(
     Accuracy,
     data=names,
     samples=st.integers(1, 10**6),
-    top1=shares,
-    top5=st.none() | shares,
-    of=st.none() | st.integers(1, 10**6),
-    data_sha256=st.none() | names,
+    top1=st.floats(0, 0.5),
+    top5=st.none() | st.floats(0.5, 1),
+    of=st.none() | st.integers(10**6, 10**7),
+    data_sha256=st.none() | st.text("0123456789abcdef", min_size=1, max_size=64),
 )
 ranges = st.tuples(st.floats(-1e38, 0), st.floats(0, 1e38))
 
@@ -95,10 +102,7 @@ def test_a_card_comes_back_as_it_was(card: WeightsCard) -> None:
     [
         ({"preprocess": InputContract.for_size(32)}, "a network for 16 pixels and images of 32"),
         ({"labels": ("cat", "dog")}, "2 class names for 3 classes"),
-        ({"model": ModelSpec(**{**vars(full_card().model), "num_classes": 0})}, "0 classes"),
-        ({"accuracy": (Accuracy(data="d", samples=5, top1=1.5),)}, "an accuracy of 1.5 on 5 im"),
-        ({"accuracy": (Accuracy(data="d", samples=0, top1=1.0),)}, "an accuracy of 1 on 0 im"),
-        ({"int8_accuracy": (Accuracy(data="d", samples=1, top1=float("nan")),)}, "of nan"),
+        ({"model": ModelSpec(family=Family.CUSTOM, num_classes=0, image_size=16)}, "0 classes"),
         ({"activation_ranges": {"a": (1.0, 0.0)}}, "a range of 1 to 0 for a"),
         ({"activation_ranges": {"a": (0.0, float("inf"))}}, "a range of 0 to inf for a"),
         ({"activation_ranges": {"a": (1.0, 2.0)}}, "a range of 1 to 2 for a"),
@@ -112,11 +116,44 @@ def test_what_no_training_can_give_is_refused(change: dict[str, Any], message: s
 
 
 @pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"samples": 5, "top1": 1.5}, "a top-1 of 150 % on 5 images"),
+        ({"samples": 5, "top1": -0.5}, "a top-1 of -50 % on 5 images"),
+        ({"samples": 0, "top1": 1.0}, "a top-1 of 100 % on 0 images"),
+        ({"samples": 1, "top1": float("nan")}, "a top-1 of nan %"),
+        ({"samples": 9, "top1": 0.5, "top5": 0.4}, "a top-1 of 50 %, top-5 of 40 %"),
+        ({"samples": 9, "top1": 0.5, "of": 8}, "on 9 of 8 images"),
+        ({"samples": 9, "top1": 0.5, "data_sha256": "no"}, "is no SHA-256"),
+    ],
+)
+def test_accuracies_that_nothing_can_have(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        Accuracy(data="d", **values)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"std": (0.0, 1.0, 1.0)}, "standard deviation"),
-        ({"mean": (0.0, float("nan"), 1.0)}, "a mean"),
+        ({"std": (0.0, 1.0, 1.0)}, "std must be positive"),
+        ({"std": (1.0, float("nan"), 1.0)}, "finite"),
+        ({"std": (-1.0, 1.0, 1.0)}, "std must be positive"),
+        ({"mean": (0.0, float("nan"), 1.0)}, "finite"),
+        ({"mean": (0.0, 1e30, 1.0)}, "finite"),
+        ({"range": (0.0, 1e30)}, "black to white"),
         ({"resize": (0, 9)}, "images of 0 pixels"),
+        ({"height": 10**9}, "images of 1000000000 pixels"),
+        ({"learned": {"weight": Learned.CARD}}, "'weight'"),
+    ],
+)
+def test_pictures_that_nobody_can_prepare(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        replace(full_card().preprocess, **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
         ({"format": InputFormat.UINT8_NHWC}, "trained on float-nchw"),
         ({"resize_in_graph": True}, "trained on float-nchw"),
     ],

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,6 +181,10 @@ def test_a_sweep_is_read_as_several_results(tmp_path: Path):
     ("text", "message"),
     [
         ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON .*nested"),
+        ('{"a": 1, "a": 2}', "is not JSON .*twice"),
+        ("NaN", "is not JSON"),
+        ("9" * 5000, "is not JSON"),
         ("{}", "not of bench --json"),
         ("[]", "not of bench --json"),
         ('"text"', "not of bench --json"),
@@ -195,3 +200,57 @@ def test_other_files_are_refused_in_one_line(text, message, tmp_path: Path):
     with pytest.raises(ArtifactError, match=message) as caught:
         load_results(path)
     assert "\n" not in str(caught.value)
+
+
+def test_pipes_and_devices_are_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
+        with pytest.raises(ArtifactError, match="it is no file"):
+            load_results(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rounds_ns": []}, "holds no measurement"),
+        ({"rounds_ns": [[]] * 18}, "holds no measurement"),
+        ({"rounds_ns": [[0]] * 18}, "holds no measurement"),
+        ({"rounds_ns": [[-5]] * 18}, "holds no measurement"),
+        ({"rounds_ns": [[10**300]] * 18}, "holds no measurement"),
+        ({"rounds_ns": [[1.5]] * 18}, "rounds_ns: 1.5 is no whole number"),
+        ({"rounds_ns": [["1"]] * 18}, "rounds_ns: '1' is no whole number"),
+        ({"rounds_ns": [[True]] * 18}, "rounds_ns: true is no whole number"),
+        ({"rounds_ns": "123"}, "rounds_ns: '123' is no list"),
+        ({"processes": [3]}, "holds no measurement"),
+        ({"processes": [-1, 19]}, "holds no measurement"),
+        ({"images_per_slice": [0.0]}, "holds no measurement"),
+        ({"load_ns": -1}, "holds no measurement"),
+        ({"cold_starts": [{"startup_ns": -1, "load_ns": 0, "first_run_ns": 0}]}, "no measurement"),
+        ({"subject__batch_size": 0}, "holds no measurement"),
+        ({"subject__batch_size": 10**300}, "holds no measurement"),
+        ({"subject__instances": 0}, "holds no measurement"),
+        ({"subject__label": ""}, "holds no measurement"),
+        ({"subject__label": "x" * 60_000}, "holds no measurement"),
+        ({"subject__label": 5}, "label: 5 is no text"),
+    ],
+)
+def test_measurements_that_nobody_can_have_made(change, message, tmp_path: Path):
+    path = written(tmp_path / "a.json", samples("a", 5.0))
+    data = json.loads(path.read_text())
+    (one,) = data["subjects"]
+    for key, value in change.items():
+        place = one["subject"] if key.startswith("subject__") else one
+        place[key.removeprefix("subject__")] = value
+    path.write_text(json.dumps(data))
+    with pytest.raises(ArtifactError, match=message) as caught:
+        load_results(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_reference_of_other_rounds_is_refused(tmp_path: Path):
+    few = samples("torch", 40.0)
+    few = replace(few, rounds_ns=few.rounds_ns[:1], processes=())
+    old = written(tmp_path / "old.json", samples("torch", 40.0), samples("a", 5.0))
+    new = written(tmp_path / "new.json", few, samples("a", 5.0))
+    with pytest.raises(SpecError, match="not measured in the same rounds"):
+        compare_runs(old, new, max_regress=0.05, relative_to="torch")

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from resnet_deploy.artifact.files import sha256_of
-from resnet_deploy.bundles.manifest import MANIFEST_FILE, check_folder, listed_files, write_folder
+from resnet_deploy.bundles.manifest import (
+    MANIFEST_FILE,
+    UNFINISHED_FILE,
+    check_folder,
+    listed_files,
+    write_folder,
+)
 from resnet_deploy.errors import ArtifactError
 
 
@@ -32,6 +38,58 @@ def test_a_newer_bundle_replaces_an_older_one_and_leaves_builds(tmp_path):
     assert (folder / "code").read_text() == "new"
     assert not (folder / "golden").exists(), "Triton takes an empty folder for a model"
     assert (folder / "build/selftest").exists()
+
+
+class KilledError(BaseException):
+    """Nothing is done after it."""
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["new", "replaced"])
+@pytest.mark.parametrize("moves", [0, 1, 2, 3])
+def test_a_run_that_is_killed_while_files_are_moved_leaves_no_mixture(
+    before, moves, tmp_path, monkeypatch
+):
+    folder = tmp_path / "bundle"
+    if before:
+        _write(folder, code="old", golden__gone="case", same="same")
+    left = moves
+    real = Path.replace
+
+    def replace(path, target):
+        nonlocal left
+        if target.name != UNFINISHED_FILE:
+            if left == 0:
+                raise KilledError
+            left -= 1
+        return real(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        with pytest.raises(KilledError):
+            _write(folder, code="new", golden__case="case", same="same")
+    assert not (folder / MANIFEST_FILE).exists(), "it would be of other files"
+    check_folder(folder, force=False)  # the next run may go on
+    _write(folder, code="newer", same="same")
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    assert names == {MANIFEST_FILE, "code", "same"}
+    assert (folder / "code").read_text() == "newer"
+
+
+def test_what_a_user_changed_after_a_kill_is_not_replaced(tmp_path, monkeypatch):
+    folder = tmp_path / "bundle"
+    _write(folder, code="old")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda path, **_: (_ for _ in ()).throw(KilledError()))
+        with pytest.raises(KilledError):
+            _write(folder, code="new")
+    (folder / "code").write_text("my own work")
+    with pytest.raises(ArtifactError, match=r"code was changed since it was written"):
+        check_folder(folder, force=False)
+
+
+def test_what_a_killed_run_did_not_finish_is_nobodys_work(tmp_path):
+    (tmp_path / ".resnet-deploy-0123456789abcdef.tmp").write_bytes(b"half")
+    check_folder(tmp_path, force=False)
 
 
 def test_what_a_user_changed_is_not_replaced(tmp_path):

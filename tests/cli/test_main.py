@@ -45,8 +45,12 @@ def test_unknown_verbs_and_options_are_usage_errors() -> None:
 
 @pytest.mark.parametrize(
     ("number", "code", "word"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
-    ids=["Ctrl-C", "SIGTERM"],
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 129, "hung up"),
+    ],
+    ids=["Ctrl-C", "SIGTERM", "SIGHUP"],
 )
 @pytest.mark.parametrize("swallowed", [False, True])
 def test_a_signal_cleans_up_and_is_told_by_the_exit_code(
@@ -74,3 +78,68 @@ def test_a_signal_cleans_up_and_is_told_by_the_exit_code(
     assert result.stderr == f"resnet-deploy: {word}; no file was left half written\n"
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["&", "nohup"])
+def test_a_signal_that_the_shell_ignores_stays_ignored(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @click.command()
+    def killed() -> None:
+        os.kill(os.getpid(), number)
+        click.echo("done")
+
+    monkeypatch.setattr(resnet_deploy.cli.doctor, "command", killed)
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        result = CliRunner().invoke(cli, ["doctor"])
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+    assert (result.exit_code, result.output) == (0, "done\n")
+
+
+WITHOUT_A_VERB = """
+import atexit, os, signal, sys, tempfile
+from pathlib import Path
+import click
+import resnet_deploy.cli.doctor
+from resnet_deploy.artifact.unfinished import Scratch
+from resnet_deploy.cli import main
+
+kept = []
+
+@click.command()
+def verb():
+    kept.append(Scratch())
+
+class Before(main.LazyGroup):
+    def invoke(self, ctx):
+        os.kill(os.getpid(), {number})
+        return super().invoke(ctx)
+
+resnet_deploy.cli.doctor.command = verb
+if {before}:
+    main.cli.__class__ = Before
+else:
+    atexit.register(lambda: os.kill(os.getpid(), {number}))
+sys.argv = ["resnet-deploy", "doctor"]
+main.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("before", [True, False], ids=["before it", "after it"])
+def test_a_signal_outside_of_the_verb(number: signal.Signals, before: bool, tmp_path: Path) -> None:
+    code = WITHOUT_A_VERB.format(number=int(number), before=before)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    # What was asked for is done by then, and what is temporary still has to go.
+    assert done.returncode == (128 + number if before else 0), done.stderr
+    assert len(done.stderr.splitlines()) == before
+    assert not list(tmp_path.iterdir())

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.fuzz.coverage import Coverage
 from tests.fuzz.doors import SURFACES
 from tests.fuzz.loop import FOUND, Door, Found, findings, keep, thin
-from tests.fuzz.record import add, covered, draw
+from tests.fuzz.record import add, count_lines, covered, draw
 from tests.fuzz.watch import Watch
 
 FOUND_HERE = Path(__file__).with_name("found")
@@ -32,6 +32,7 @@ def main() -> None:
     asked = parser.parse_args()
     bad = sum(_fuzz(name, asked) for name in asked.doors or SURFACES)
     if asked.record:
+        count_lines()
         draw()
     sys.exit(1 if bad else 0)
 
@@ -49,7 +50,7 @@ def _fuzz(name: str, asked: argparse.Namespace) -> int:
         inputs, bad, reached = guided(surface, **limits, tell=_tell)
     else:
         # Lines are only followed where they lead to something.
-        coverage = Coverage(surface.modules) if asked.grow else None
+        coverage = Coverage(surface) if asked.grow else None
         with Door(surface, watch, coverage) as door:
             for found in findings(door, **limits, reached=reached.append):
                 if isinstance(found, Found):
@@ -61,21 +62,14 @@ def _fuzz(name: str, asked: argparse.Namespace) -> int:
     seconds = time.process_time() - started
     if asked.grow:
         thin(surface, watch, reached)
-    if asked.record or asked.missing or asked.grow:
-        lines = covered(surface, watch)
-        print(f"{name}: {lines.share:.1%} of lines by the corpus", flush=True)
+    if asked.missing or asked.grow:
+        lines = covered(surface)
+        print(f"{name}: {lines.share:.1%} of lines by seeds and corpus", flush=True)
         if asked.missing:
             print(*lines.missing(), sep="\n", flush=True)
-        if asked.record:
-            add(
-                surface,
-                lines,
-                engine=asked.engine,
-                seed=asked.seed,
-                inputs=inputs,
-                findings=bad,
-                seconds=seconds,
-            )
+    if asked.record:
+        run = {"engine": asked.engine, "seed": asked.seed, "inputs": inputs, "findings": bad}
+        add(surface, {**run, "cpu_seconds": round(seconds, 1)})
     return bad
 
 

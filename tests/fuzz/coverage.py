@@ -9,26 +9,33 @@ from __future__ import annotations
 import ast
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
 
 import resnet_deploy
+from tests.fuzz.doors import Surface
 
 _PACKAGE: Final = Path(resnet_deploy.__file__).parent
 
 Line = tuple[str, int]
 
 
-def lines_of(module: str) -> frozenset[Line]:
-    """Return the lines in functions of the file ``module``, a path below the package."""
+def lines_of(module: str, beyond: Collection[str] = ()) -> frozenset[Line]:
+    """Return the lines in functions of the file ``module``, a path below the package.
+
+    Functions called as in ``beyond`` are left out.
+    """
     path = str(_PACKAGE / module)
     source = Path(path).read_text(encoding="utf-8")
     bodies: set[int] = set()
+    outside: set[int] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            bodies.update(range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
+            body = range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)
+            (outside if node.name in beyond else bodies).update(body)
+    bodies -= outside
     found: set[int] = set()
     codes = [compile(source, path, "exec", dont_inherit=True)]
     while codes:
@@ -39,12 +46,13 @@ def lines_of(module: str) -> frozenset[Line]:
 
 
 class Coverage:
-    """Counts lines of ``modules``, paths below the package, while :meth:`watching`."""
+    """Counts lines of the modules of ``surfaces`` while :meth:`watching`."""
 
-    def __init__(self, modules: Iterable[str]) -> None:
+    def __init__(self, *surfaces: Surface) -> None:
         self.lines: dict[str, frozenset[Line]] = {}
-        for module in modules:
-            self.lines[module] = lines_of(module)
+        for surface in surfaces:
+            for module in surface.modules:
+                self.lines[module] = lines_of(module, surface.beyond)
         self._names = {str(_PACKAGE / module): module for module in self.lines}
         self.seen: set[Line] = set()
         self._left: dict[CodeType, set[int]] = {}

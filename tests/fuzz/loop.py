@@ -66,7 +66,7 @@ def thin(surface: Surface, watch: Watch, more: Sequence[bytes]) -> None:
 
     Small ones come first; what was a finding stays.
     """
-    coverage, folder = Coverage(surface.modules), CORPUS / surface.name
+    coverage, folder = Coverage(surface), CORPUS / surface.name
     reached = [path for path in folder.glob("*") if not path.name.startswith(FOUND)]
     inputs = sorted({*more, *(path.read_bytes() for path in reached)}, key=lambda d: (len(d), d))
     with Door(surface, watch, coverage) as door:
@@ -118,6 +118,7 @@ class Door:
     def _warm(self, data: bytes, root: Path) -> None:
         with tempfile.TemporaryDirectory(dir=root) as folder:
             self._fill(Path(folder), dict(self.surface.beside()))
+            Path(folder, self.surface.file).parent.mkdir(parents=True, exist_ok=True)
             Path(folder, self.surface.file).write_bytes(data)
             with contextlib.suppress(ResnetDeployError):
                 self.surface.read(Path(folder, self.surface.file))
@@ -140,6 +141,7 @@ class Door:
         if self.surface.writes or not any(folder.iterdir()):
             self._fill(folder, self._beside)
         path = folder / self.surface.file
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         self._outside.touched()
         coverage = self.coverage if traced else None

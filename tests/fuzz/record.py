@@ -24,47 +24,32 @@ _END: Final = "<!-- end of figures -->\n"
 _PACKAGES: Final = ("numpy", "onnx", "pillow", "pyarrow", "safetensors", "torch")
 
 
-def covered(surface: Surface, watch: Watch) -> Coverage:
-    """Return which lines the door's seeds and corpus reach, without what chance makes of them."""
-    coverage = Coverage(surface.modules)
-    with Door(surface, watch, coverage) as door:
-        for data in (*surface.seeds(), *corpus_of(surface)):
-            door.read(data)
+def covered(*surfaces: Surface) -> Coverage:
+    """Return which lines the seeds and corpora reach, without what chance makes of them."""
+    coverage, watch = Coverage(*surfaces), Watch()
+    for surface in surfaces:
+        with Door(surface, watch, coverage) as door:
+            for data in (*surface.seeds(), *corpus_of(surface)):
+                door.read(data)
     return coverage
 
 
-def add(
-    surface: Surface,
-    coverage: Coverage,
-    *,
-    engine: str,
-    seed: int,
-    inputs: int,
-    findings: int,
-    seconds: float,
-) -> None:
-    """Add a run to the results; ``seconds`` are those of the CPU.
+def add(surface: Surface, run: dict[str, Any]) -> None:
+    """Add a ``run`` to the results.
 
     Inputs of an earlier run with the same seed are the same, so that its figures are replaced.
     """
     content = _read()
-    door = content["doors"].setdefault(surface.name, {})
-    run = {
-        "engine": engine,
-        "seed": seed,
-        "inputs": inputs,
-        "findings": findings,
-        "cpu_seconds": round(seconds, 1),
-    }
-    others = [one for one in door.get("runs", []) if (one["engine"], one["seed"]) != (engine, seed)]
+    door = content["doors"].get(surface.name, {"runs": []})
+    same = {key: run[key] for key in ("engine", "seed")}
+    others = [one for one in door["runs"] if not same.items() <= one.items()]
     corpus = corpus_of(surface)
     content["doors"][surface.name] = {
         "runs": [*others, run],
         "seeds": len(surface.seeds()),
         "corpus": len(corpus),
         "corpus_bytes": sum(map(len, corpus)),
-        "lines": {module: len(lines) for module, lines in coverage.lines.items()},
-        "reached": {module: len(ls & coverage.seen) for module, ls in coverage.lines.items()},
+        "modules": list(surface.modules),
     }
     content["python"] = platform.python_version()
     content["versions"] = {name: importlib.metadata.version(name) for name in _PACKAGES}
@@ -76,31 +61,37 @@ def add(
 
 def _read() -> dict[str, Any]:
     if not RESULTS.exists():
-        return {"command": "python -m tests.fuzz --record", "doors": {}}
+        return {"command": "python -m tests.fuzz --record", "doors": {}, "modules": {}}
     content: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
     return content
 
 
+def count_lines() -> None:
+    """Put into the results which lines of every module the doors reach."""
+    content, coverage = _read(), covered(*SURFACES.values())
+    content["modules"] = {
+        module: {"lines": len(lines), "reached": len(lines & coverage.seen)}
+        for module, lines in sorted(coverage.lines.items())
+    }
+    write_atomically(RESULTS, (json.dumps(content, indent=1) + "\n").encode())
+
+
 def table() -> str:
     """Return the recorded figures in Markdown."""
-    doors = _read()["doors"]
+    content = _read()
     rows = ["| door | inputs | findings | corpus | lines reached |", "|---|--:|--:|--:|--:|"]
-    totals = [0, 0, 0, 0, 0]
-    for name, door in doors.items():
-        figures = (
-            sum(run["inputs"] for run in door["runs"]),
-            sum(run["findings"] for run in door["runs"]),
-            door["corpus"],
-            sum(door["reached"].values()),
-            sum(door["lines"].values()),
-        )
-        totals = [a + b for a, b in zip(totals, figures, strict=True)]
-        rows.append(_row(name, *figures))
-    rows.append(_row("all", *totals))
+    runs = found = corpus = 0
+    for name, door in content["doors"].items():
+        own = [sum(run[key] for run in door["runs"]) for key in ("inputs", "findings")]
+        modules = [content["modules"][module] for module in door["modules"]]
+        rows.append(_row(name, own[0], own[1], door["corpus"], modules))
+        runs, found, corpus = runs + own[0], found + own[1], corpus + door["corpus"]
+    rows.append(_row("all", runs, found, corpus, list(content["modules"].values())))
     return "\n".join(rows) + "\n"
 
 
-def _row(name: str, inputs: int, found: int, corpus: int, reached: int, lines: int) -> str:
+def _row(name: str, inputs: int, found: int, corpus: int, modules: list[dict[str, int]]) -> str:
+    lines, reached = (sum(module[key] for module in modules) for key in ("lines", "reached"))
     share = f"{reached:,} of {lines:,} ({100 * reached / max(1, lines):.0f} %)"
     return f"| {name} | {inputs:,} | {found} | {corpus} | {share} |"
 

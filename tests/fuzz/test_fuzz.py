@@ -157,7 +157,7 @@ def test_the_watch_ends_what_takes_too_long(monkeypatch):
 
 def test_an_input_that_reaches_new_lines_is_changed_further():
     surface = SURFACES["labels"]
-    coverage = Coverage(surface.modules)
+    coverage = Coverage(surface)
     kept: list[bytes] = []
     with Door(surface, WATCH, coverage) as door:
         assert not coverage.seen

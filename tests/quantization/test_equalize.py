@@ -19,11 +19,10 @@ from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.graph.layers import layers_of
 from resnet_deploy.passes.zero_pad_shortcut import zero_pad_shortcut
 from resnet_deploy.quantization import static
-from resnet_deploy.quantization.equalize import (
-    Equalized,
+from resnet_deploy.quantization.equalize import Equalized, equalize
+from resnet_deploy.quantization.least_noise import (
     RoundedTensor,
     RoundedWeights,
-    equalize,
     largest_weights,
     predicted_noise,
 )

@@ -19,7 +19,7 @@ from resnet_deploy.spec import (
 )
 
 CARD = Card(
-    model=resnet_spec(20),
+    model=resnet_spec(20, num_classes=4),
     preprocess=InputContract.for_size(224),
     weights=WeightsSource(kind="file", file="net.pth", sha256="0123456789abcdef"),
     labels=("cat [x]", "dog", "frog", "car"),
@@ -49,7 +49,7 @@ def test_a_float_file() -> None:
         "licence: MIT",
         "input: RGB 0 to 1, shorter side 256 bilinear, centre 224, "
         "mean 0.485 0.456 0.406, std 0.229 0.224 0.225",
-        "output: logits of 10 classes (cat [x], dog, frog, …)",
+        "output: logits of 4 classes (cat [x], dog, frog, …)",
         "fp32 parity: within 1.5e-07 of the largest logit",
         "accuracy: not recorded (evaluate --data DIR --record)",
         "steps: export",
@@ -116,8 +116,8 @@ def test_unusual_origins_and_outputs() -> None:
     assert "other: 0.123" in found
     assert "calibration: batchnorm statistics; mse, effort fast, for auto" in found
     assert not any("accuracy" in line for line in found)
-    top = replace(CARD, labels=(), output=OutputSpec(kind=OutputKind.TOP_K, k=5))
-    assert "output: top 5 of 10 classes, without names" in lines(top)
+    top = replace(CARD, labels=(), output=OutputSpec(kind=OutputKind.TOP_K, k=3))
+    assert "output: top 3 of 4 classes, without names" in lines(top)
 
 
 def test_real_files_have_all_that_is_asked_for(tiny_export: Path) -> None:

@@ -11,7 +11,7 @@ from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Accuracy, Card, WeightsSource
 from resnet_deploy.artifact.onnx_file import save
 from resnet_deploy.artifact.weights_card import WeightsCard
-from resnet_deploy.spec import InputContract, resnet_spec
+from resnet_deploy.spec import Family, InputContract, ModelSpec, resnet_spec
 from tests.support.graphs import noise, parse
 
 
@@ -51,7 +51,7 @@ def tiny() -> onnx.ModelProto:
 
 def card(**changed: object) -> Card:
     values = {
-        "model": resnet_spec(20),
+        "model": resnet_spec(20, num_classes=2),
         "preprocess": InputContract.for_size(32),
         "weights": WeightsSource(kind="file", file="r20.th", sha256="ab"),
         "labels": ("cat", "Hündin"),
@@ -61,5 +61,14 @@ def card(**changed: object) -> Card:
     return Card(**{**values, **changed}).with_step("export", {"opset": 17})  # type: ignore[arg-type]
 
 
+def tiny_card(**changed: object) -> Card:
+    """The card of :func:`tiny`."""
+    own = {
+        "model": ModelSpec(family=Family.CUSTOM, num_classes=2, image_size=4),
+        "preprocess": InputContract.for_size(4),
+    }
+    return card(**{**own, **changed})
+
+
 def saved(tmp_path: Path) -> Artifact:
-    return save(tiny(), tmp_path / "tiny.onnx", card())
+    return save(tiny(), tmp_path / "tiny.onnx", tiny_card())

@@ -100,7 +100,7 @@ def test_a_run_goes_on_from_a_save_in_the_middle_as_after_a_kill(
     assert [position.step for position in saves] == [1, 2, 3, 0]
     with (tmp_path / "metrics.jsonl").open("a") as stream:
         stream.write('{"kind": "epoch", "steps": 6, "number": 2}\n{"kind": "ste')
-    (tmp_path / ".last.pt.abc.tmp").write_bytes(b"half")
+    (tmp_path / ".resnet-deploy-0123456789abcdef.tmp").write_bytes(b"half")
     run(replace(asked, resume=True))
     assert same(tmp_path, finished)
     assert not list(tmp_path.glob(".*"))

@@ -138,3 +138,9 @@ def test_tensors_stay_inside_their_storage(offset: Any, size: Any, stride: Any) 
     storage = tensors.Storage(torch.float32, torch.zeros(16, dtype=torch.uint8))
     with pytest.raises((bounds.Damaged, bounds.Refused)):
         storage.tensor(offset, size, stride, bounds.Budget(16))
+
+
+def test_half_a_character_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    path.write_bytes(b"(dp0\nV\\ud83d\\ude00\\ud800x\nI1\ns.")
+    assert read_weights(path) == {"\U0001f600\ufffdx": 1}

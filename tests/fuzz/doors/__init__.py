@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tests.fuzz.doors import graphs, images, records, weights
+from tests.fuzz.doors import graphs, images, nets, records, weights
 from tests.fuzz.doors.surface import Surface as Surface
 
 SURFACES: Final[Mapping[str, Surface]] = {
     surface.name: surface
-    for surface in (*weights.SURFACES, *graphs.SURFACES, *images.SURFACES, *records.SURFACES)
+    for kind in (weights, nets, graphs, images, records)
+    for surface in kind.SURFACES
 }
 """By name; a new door is a line in one of these modules."""

@@ -67,6 +67,30 @@ def _summarize(path: Path) -> object:
     return render(api.summary(path), 100)
 
 
+def _with_external_data() -> list[bytes]:
+    """Return files whose weights lie beside them, said in every way and wrongly."""
+    found = []
+    for said in (
+        {"location": "weights.bin"},
+        {"location": "weights.bin", "length": "432", "checksum": "0" * 40},
+        {"location": "./weights.bin", "offset": "16"},
+        {"location": "weights.bin", "offset": "-1", "length": "x"},
+        {"location": "missing.bin"},
+        {"location": "../x"},
+        {"location": "/etc/hostname"},
+        {"location": "."},
+        {},
+    ):
+        model = onnx.ModelProto.FromString(_onnx_files()[0])
+        tensor = model.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in said.items():
+            tensor.external_data.add(key=key, value=value)
+        found.append(model.SerializeToString())
+    return found
+
+
 def _carded() -> list[bytes]:
     """Return a file of this program's: a card with a history in its metadata."""
     from resnet_deploy.artifact.card import CARD_KEY
@@ -96,6 +120,26 @@ def _with_metadata() -> list[bytes]:
             "labels": '["a", "b", "c", "d"]',
         },
         {"mean": "[0.4, 0.4, 0.4]", "std": "0.2", "crop_pct": "0.9", "layout": "NCHW"},
+        {
+            "author": "Ultralytics",
+            "task": "classify",
+            "imgsz": "(32, 32)",
+            "channels": "3",
+            "names": "[a, 'b'",
+        },
+        {
+            "preprocess": '{"size": {"height": 32, "width": 32}, "do_normalize": false}',
+            "channel_order": "bgr",
+            "interpolation": "3",
+            "image_size": "32x32",
+        },
+        {
+            "transforms": '{"size": 36, "crop_size": {"shortest_edge": 32}, "do_center_crop": 1}',
+            "Image.BitmapPixelFormat": "Rgba8",
+            "Image.ColorSpaceGamma": "Linear",
+            "Image.NominalPixelRange": "x",
+            "color_mode": "gray",
+        },
     ):
         model = onnx.ModelProto.FromString(_onnx_files()[0])
         for key, value in said.items():
@@ -111,14 +155,29 @@ def _of_other_tools() -> list[bytes]:
     texts = (
         "g (float[N,3,8,8] x) => (float[N,4] y, float[N,4] z) {"
         " p = GlobalAveragePool(x) f = Flatten(p) y = MatMul(f, w) z = Softmax(y) }",
+        "g (float[N,3,8,8] x, float[N,2] extra) => (float[N,3] y) {"
+        " p = ReduceMean<axes=[2,3], keepdims=0>(x) y = Identity(p) }",
+        "g (double[N,1,8,8] x) => (double[N,4] y) { p = Flatten(x) y = Gemm(p, v) }",
+        "g (float[N,3,8,8] x) => (float[N,4] y, float[N,4] z, int64[N] k, float[N,3,8,8] m) {"
+        " m = Conv<group=3, strides=[1,1]>(x, c) p = GlobalAveragePool(m) f = Flatten(p)"
+        " y = MatMul(f, w) z = MatMul(f, w) k = ArgMax<axis=1, keepdims=0>(y) }",
+        "g (uint8[1,8,8,3] x) => (float[1,4] y) {"
+        " c = Cast<to=1>(x) t = Transpose<perm=[0,3,1,2]>(c) s = Sub(t, mean) d = Div(s, std)"
+        " p = ReduceMean<axes=[2,3], keepdims=0>(d) q = MatMul(p, w) y = Softmax(q) }",
         "g (float16[1,8,8,3] x) => (float[1,3] y) {"
         " c = Cast<to=1>(x) t = Transpose<perm=[0,3,1,2]>(c)"
         " r = ReduceMean<axes=[2,3], keepdims=0>(t) y = Identity(r) }",
     )
-    weights = {"w": np.ones((3, 4), np.float32)}
+    stored = {
+        "w": np.ones((3, 4), np.float32),
+        "v": np.ones((64, 4), np.float64),
+        "c": np.ones((3, 1, 1, 1), np.float32),
+        "mean": np.full((3, 1, 1), 128, np.float32),
+        "std": np.full((3, 1, 1), 64, np.float32),
+    }
     return [
-        parse(texts[0], weights).SerializeToString(),
-        parse(texts[1], {}).SerializeToString(),
+        parse(text, {k: v for k, v in stored.items() if f" {k})" in text}).SerializeToString()
+        for text in texts
     ]
 
 
@@ -127,11 +186,15 @@ SURFACES: Final = (
         name="onnx",
         file="a.onnx",
         beside=lambda: {"weights.bin": bytes(432)},
-        seeds=lambda: [*_onnx_files(), *_of_other_tools()],
+        seeds=lambda: [*_onnx_files(), *_of_other_tools(), *_with_external_data()],
         read=_summarize,
         modules=(
             *("artifact/model_file.py", "artifact/onnx_file.py", "artifact/external_data.py"),
             *("artifact/well_formed.py", "summarize.py"),
+        ),
+        beyond=(
+            *("save", "make", "write", "with_card", "check_replaceable", "load_beside", "_stamped"),
+            *("_in_scratch", "summarize_spec", "_paper_flops"),
         ),
     ),
     Surface(

@@ -1,7 +1,11 @@
-"""Images and labels: pictures, arrays, tables, and files of names."""
+"""Images and labels: pictures, arrays, tables, and files of names.
+
+Long because each kind of file is made here.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -9,19 +13,38 @@ import pickle
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from PIL import Image
 
+from resnet_deploy.errors import DatasetError
 from tests.fuzz.doors.surface import Surface
+
+_TURNED: Final = b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
+"""Of EXIF: orientation 6."""
 
 
 def _pictures() -> list[bytes]:
     pixels = np.random.default_rng(0).integers(0, 256, (9, 11, 4), np.uint8)
     rgba, rgb = Image.fromarray(pixels), Image.fromarray(pixels[..., :3].copy())
     found = []
-    for image, form, options in (
+    made: tuple[tuple[Image.Image, str, dict[str, Any]], ...] = (
+        *(
+            (rgb, form, {})
+            for form in ("DIB", "ICO", "TGA", "PCX", "SGI", "DDS", "JPEG2000", "MPO")
+        ),
+        *((rgb.convert("1"), form, {}) for form in ("XBM", "MSP", "PPM")),
+        (rgb.convert("CMYK"), "JPEG", {}),
+        (rgb.convert("L"), "PNG", {}),
+        (rgba.convert("LA"), "PNG", {}),
+        (rgb.convert("I"), "TIFF", {}),
+        (rgb.convert("F"), "TIFF", {}),
+        (Image.fromarray(pixels[..., 0].astype(np.uint16) * 200), "TIFF", {}),
+        (rgb, "TIFF", {"compression": "jpeg"}),
+        (rgb, "TIFF", {"compression": "tiff_deflate"}),
+        (rgb, "GIF", {"save_all": True, "append_images": [rgb]}),
+        (rgb, "JPEG", {"exif": b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01" + _TURNED}),
         (rgb, "JPEG", {"exif": b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x00\x00"}),
         (rgba, "PNG", {}),
         (rgb.convert("P"), "PNG", {"transparency": 0}),
@@ -31,10 +54,12 @@ def _pictures() -> list[bytes]:
         (rgb, "PPM", {}),
         (rgba, "TIFF", {"compression": "tiff_lzw"}),
         (rgb, "WEBP", {}),
-    ):
+    )
+    for image, form, options in made:
         stream = io.BytesIO()
-        image.save(stream, form, **options)
-        found.append(stream.getvalue())
+        with contextlib.suppress(KeyError, OSError, ValueError):  # not all are built in everywhere
+            image.save(stream, form, **options)
+            found.append(stream.getvalue())
     return found
 
 
@@ -43,7 +68,23 @@ def _npz() -> list[bytes]:
     plain, packed = io.BytesIO(), io.BytesIO()
     np.savez(plain, images=images, labels=labels[:, 0])
     np.savez_compressed(packed, x_test=images / 255.0, y_test=labels)
-    return [plain.getvalue(), packed.getvalue()]
+    found = [plain.getvalue(), packed.getvalue()]
+    for arrays in (
+        {"x_train": images, "y_train": labels, "x_test": images[..., 0], "y_test": labels + 3},
+        {"x": np.moveaxis(images, -1, 1), "y": labels[:, 0] / 1.0, "class_names": ["a", "b"]},
+        {"data": np.ones((2, 4, 4, 5), np.float64)},
+        {"images": np.full((2, 4, 4, 5), np.nan)},
+        {"images": images.astype(np.int32) - 1000},
+        {"images": images[:0]},
+        {"images": images, "labels": labels[:1, 0]},
+        {"images": images, "labels": labels[:, 0], "class_names": ["a"]},
+        {"images": images.astype("U1")},
+        {"other": images},
+    ):
+        stream = io.BytesIO()
+        np.savez(stream, **arrays)
+        found.append(stream.getvalue())
+    return [*found, *_npy()]
 
 
 def _npy() -> list[bytes]:
@@ -54,7 +95,13 @@ def _npy() -> list[bytes]:
 
 def _idx() -> list[bytes]:
     plain = struct.pack(">4B3I", 0, 0, 8, 3, 2, 5, 5) + bytes(50)
-    return [plain, gzip.compress(plain)]
+    grown = struct.pack(">4B4I", 0, 0, 8, 4, 2, 3, 4, 4) + bytes(96)
+    other = struct.pack(">4B1I", 0, 0, 13, 1, 2) + bytes(8)
+    return [plain, gzip.compress(plain, mtime=0), grown, other]
+
+
+def _idx_labels() -> list[bytes]:
+    return [struct.pack(">4B1I", 0, 0, 8, 1, 2) + b"\x00\x01"]
 
 
 def _cifar() -> list[bytes]:
@@ -63,7 +110,23 @@ def _cifar() -> list[bytes]:
         b"labels": [0, 1],
         b"filenames": [b"a.png", b"b.png"],
     }
-    return [pickle.dumps(content, protocol) for protocol in (0, 2, 4)]
+    fine = {
+        "data": content[b"data"],
+        "fine_labels": np.array([3, 4]),
+        "coarse_labels": [0, np.int64(1)],
+    }
+    mixed = {"data": [content[b"data"], np.arange(3, dtype=">f4").reshape(3, 1)], "labels": {1, 2}}
+    contents = (content, fine, mixed, {b"data": 1}, {**content, b"labels": [0.7, "x"]}, [1])
+    return [pickle.dumps(one, protocol) for one in contents for protocol in (2, 4, 5)]
+
+
+def _cifar_names() -> list[bytes]:
+    return [pickle.dumps({b"label_names": [b"cat", b"dog"], b"num_vis": 3072}, 2)]
+
+
+def _cifar_hundred() -> Mapping[str, bytes]:
+    batch = {"data": np.zeros((2, 3072), np.uint8), "fine_labels": [0, 1]}
+    return {"cifar-100-python/train": pickle.dumps(batch, 2), "cifar-100-python/test": b"\x80\x02."}
 
 
 def _labels() -> list[bytes]:
@@ -75,6 +138,20 @@ def _labels() -> list[bytes]:
         b'{"0": ["n01440764", "tench"], "1": ["n01443537", "goldfish"]}',
         b"{0: 'cat', 1: 'dog'}",
         b"id,name\n0,cat\n1,dog\n",
+        b'[{"id": 1, "name": "dog"}, {"id": 0, "name": "cat"}]',
+        b'[{"name": "dog"}, {"name": "cat"}]',
+        b'{"cat": 0, "dog": 1}',
+        b'{"n01440764": "tench", "n01443537": ["goldfish", 3]}',
+        b'{"id2label": {"0": "cat"}}',
+        b"0: cat\n1: dog\n",
+        b"0 cat\n1 dog\n",
+        b"index\twnid\tname\n0\tn01440764\ttench\n",
+        b"cat\n\ndog\n",
+        b"\xef\xbb\xbfcat\r\ndog\r\n",
+        b"1,cat\n0,dog\n",
+        b"cat,0\ndog,1\n",
+        b"name\ncat\n",
+        b"<html>",
     ]
 
 
@@ -84,8 +161,8 @@ def _read_dataset(path: Path) -> object:
 
     dataset = open_dataset(path)
     dataset.fingerprint()
-    if dataset.labelled:
-        dataset.label(0)
+    with contextlib.suppress(DatasetError):
+        dataset.label(len(dataset) - 1)
     return to_rgb(dataset.image(0))
 
 
@@ -93,12 +170,33 @@ def _read_picture(path: Path) -> object:
     from resnet_deploy.data.images import is_image, read_image, to_rgb
 
     is_image(path)
+    is_image(path.with_suffix(".png"))
     return to_rgb(read_image(path))
+
+
+def _read_folder(path: Path) -> object:
+    """Read the dataset of the input's folder, of the part for tests and the one for training."""
+    from resnet_deploy.data.datasets import open_dataset
+
+    test = open_dataset(path.parent)
+    train = open_dataset(path.parent, train=True)
+    return [(each.fingerprint(), each.classes, len(each), each.image(0)) for each in (test, train)]
+
+
+def _read_hundred(path: Path) -> object:
+    from resnet_deploy.data.datasets import open_dataset
+
+    dataset = open_dataset(path.parents[1], train=True)
+    return dataset.classes, dataset.fingerprint()
 
 
 def _read_labels(path: Path) -> object:
     from resnet_deploy.data.labels_file import read_labels_file
 
+    table = path.with_name("labels.csv")
+    table.write_bytes(path.read_bytes())
+    with contextlib.suppress(DatasetError):
+        read_labels_file(table)
     return read_labels_file(path)
 
 
@@ -115,6 +213,13 @@ def _parquet() -> list[bytes]:
             metadata={"huggingface": json.dumps(described)},
         ),
         pa.table({"jpg": [picture], "class": ["cat"]}),
+        pa.table({"image": [{"bytes": None, "path": "a.png"}], "label": [5]}),
+        pa.table({"image": [b"no picture"] * 2, "label": [[1], None]}),
+        pa.table({"other": [1]}),
+        pa.table({"image": pa.array([], pa.binary())}),
+        pa.table(
+            {"image": [picture], "label": [7]}, metadata={"huggingface": json.dumps(described)}
+        ),
     ):
         stream = io.BytesIO()
         parquet.write_table(table, stream)
@@ -163,7 +268,7 @@ SURFACES: Final = (
         file="a.npz",
         seeds=_npz,
         read=_read_dataset,
-        modules=("data/npz.py", "data/arrays.py"),
+        modules=("data/npz.py", "data/npy.py", "data/arrays.py"),
     ),
     Surface(name="npy", file="a.npy", seeds=_npy, read=_read_dataset, modules=("data/npy.py",)),
     Surface(
@@ -172,6 +277,46 @@ SURFACES: Final = (
         seeds=_idx,
         read=_read_dataset,
         modules=("data/idx.py",),
+    ),
+    Surface(
+        name="idx-folders",
+        file="t10k-labels-idx1-ubyte",
+        beside=lambda: {
+            "t10k-images-idx3-ubyte": _idx()[0],
+            "train-images-idx3-ubyte.gz": _idx()[1],
+        },
+        seeds=_idx_labels,
+        read=_read_folder,
+        modules=("data/idx.py",),
+    ),
+    Surface(
+        name="cifar-folders",
+        file="batches.meta",
+        beside=lambda: dict.fromkeys(
+            ("test_batch", *(f"data_batch_{number}" for number in range(1, 6))), _cifar()[0]
+        ),
+        seeds=_cifar_names,
+        read=_read_folder,
+        modules=("data/cifar.py",),
+    ),
+    Surface(
+        name="cifar-100-folders",
+        file="cifar-100-python/meta",
+        beside=_cifar_hundred,
+        seeds=lambda: [pickle.dumps({b"fine_label_names": [b"cat", b"dog"]}, 2)],
+        read=_read_hundred,
+        modules=("data/cifar.py",),
+    ),
+    Surface(
+        name="parquet-folders",
+        file="data/train-00000-of-00002.parquet",
+        beside=lambda: {
+            "data/train-00001-of-00002.parquet": _parquet()[0],
+            "data/test-00000-of-00001.parquet": _parquet()[1],
+        },
+        seeds=_parquet,
+        read=lambda path: _read_folder(path.parent),
+        modules=("data/parquet.py",),
     ),
     Surface(
         name="cifar",
@@ -193,6 +338,7 @@ SURFACES: Final = (
         seeds=_labels,
         read=_read_labels,
         modules=("data/labels_file.py",),
+        writes=True,
     ),
     Surface(
         name="image-labels",

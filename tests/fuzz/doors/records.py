@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from resnet_deploy.errors import ResnetDeployError
 from tests.fuzz.doors.surface import Surface
 
 if TYPE_CHECKING:
@@ -18,16 +20,28 @@ if TYPE_CHECKING:
 _BENCHMARK: Final = Path(__file__).parents[3] / "bench" / "results" / "resnet34.json"
 
 
+_GOLDEN: Final = Path(__file__).parents[2] / "golden"
+
+
 def _recipes() -> list[bytes]:
     from resnet_deploy import api
 
-    return [api.recipe_text(recipe=name).encode() for name in ("cifar-fast", "transfer")]
+    own = [api.recipe_text(recipe=name).encode() for name in ("cifar-fast", "transfer")]
+    others = (
+        b"epochs = 3\n[from_epochs.2]\nlr = 0.1\n[from_epochs.90]\nepochs = 90\n",
+        b"epochs = 3\n[from_epochs.x]\nlr = 0.1\n",
+        b"from_epochs = 3\nepochs = 2\nlr = 0.1\n",
+        b"epochs = -1\nlr = 0.1\naugment = 'crop'\n",
+        b"milestones = [0.5]\naugment = 'no'\ncompile = 1\n",
+    )
+    return [*own, *others]
 
 
 def _cards() -> list[bytes]:
     from tests.support.cards import card
 
-    return [card().to_json().encode()]
+    old = [path.read_bytes() for path in sorted(_GOLDEN.glob("card*.json"))]
+    return [card().to_json().encode(), *old]
 
 
 def _manifests() -> list[bytes]:
@@ -37,19 +51,23 @@ def _manifests() -> list[bytes]:
 
 
 def _benchmarks() -> list[bytes]:
-    return [_BENCHMARK.read_bytes()]
+    one = json.loads(_BENCHMARK.read_bytes())
+    results = {"results": [one]} if "subjects" in one else one
+    return [_BENCHMARK.read_bytes(), json.dumps(results).encode()]
 
 
 def _read_recipe(path: Path) -> object:
     from resnet_deploy import api
+    from resnet_deploy.training.recipe import read_recipe
 
-    return api.recipe_text(recipe=str(path))
+    return read_recipe(str(path), {"epochs": 3}), api.recipe_text(recipe=str(path))
 
 
 def _read_card(path: Path) -> object:
     from resnet_deploy.artifact.card import Card
 
-    return Card.from_json(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    card = Card.from_json(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    return card.to_json(), card.overflow
 
 
 def _read_manifest(path: Path) -> object:
@@ -64,7 +82,9 @@ def _compare(path: Path) -> object:
     from resnet_deploy import api
     from resnet_deploy.report import render
 
-    return render(api.compare(_BENCHMARK, path), 100)
+    with contextlib.suppress(ResnetDeployError):
+        api.compare(_BENCHMARK, path, relative_to="int8")
+    return render(api.compare(path, _BENCHMARK), 100), render(api.compare(_BENCHMARK, path), 100)
 
 
 _TRIAL: Final = b"a file that was tried"
@@ -168,6 +188,7 @@ SURFACES: Final = (
         seeds=_cards,
         read=_read_card,
         modules=("artifact/card.py", "artifact/card_json.py"),
+        beyond=("with_step", "with_accuracy", "remade"),
     ),
     Surface(
         name="recipes",
@@ -175,6 +196,7 @@ SURFACES: Final = (
         seeds=_recipes,
         read=_read_recipe,
         modules=("training/recipe.py",),
+        beyond=("default_recipe", "to_values"),
     ),
     Surface(
         name="manifests",
@@ -183,6 +205,10 @@ SURFACES: Final = (
         seeds=_manifests,
         read=_read_manifest,
         modules=("bundles/manifest.py",),
+        beyond=(
+            *("manifest", "described", "size", "_place", "_network", "_runtime", "_case"),
+            "_label",
+        ),
         writes=True,
     ),
     Surface(
@@ -199,6 +225,7 @@ SURFACES: Final = (
         seeds=_tunings,
         read=_resume,
         modules=("tuning/store.py", "results/tuning.py"),
+        beyond=("save", "_write_best", "file"),
         writes=True,
     ),
     Surface(
@@ -207,6 +234,7 @@ SURFACES: Final = (
         seeds=_calibrations,
         read=_calibrate,
         modules=("quantization/histogram.py",),
+        beyond=("sample_rows",),
         writes=True,
     ),
 )

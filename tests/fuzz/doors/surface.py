@@ -21,6 +21,7 @@ class Surface:
         read: does what the program does with the file at a path.
         modules: the modules that read this kind of file, below the package: the lines in them
             that run are what the corpus grows by.
+        beyond: functions in them that read nothing, such as those that write the file.
         writes: whether reading writes into the folder.
     """
 
@@ -30,4 +31,10 @@ class Surface:
     seeds: Callable[[], list[bytes]]
     read: Callable[[Path], object]
     modules: tuple[str, ...]
+    beyond: tuple[str, ...] = ()
     writes: bool = False
+
+
+def without(files: Mapping[str, bytes], name: str) -> Mapping[str, bytes]:
+    """Return ``files`` but for the one called ``name``."""
+    return {other: content for other, content in files.items() if other != name}

@@ -1,0 +1,210 @@
+"""What is killed: every verb that writes or runs something, on nets of a few milliseconds.
+
+Each command writes into ``out/`` below the folder that it runs in, and finds what it reads in
+``inputs`` beside that. What lies in ``out/`` afterwards is judged by what the files hold.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from resnet_deploy.artifact.files import sha256_of
+from resnet_deploy.artifact.onnx_file import load
+from resnet_deploy.bundles.manifest import MANIFEST_FILE, UNFINISHED_FILE
+from resnet_deploy.errors import ResnetDeployError
+from resnet_deploy.quantization.histogram import ActivationHistograms
+from tests.support.tiny_model import save_colour_model
+from tests.support.training_images import folder as labelled_folder
+from tests.support.training_runs import made_up
+
+Run = Callable[..., int]
+"""Runs the command in a folder to its end, and returns its exit code."""
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A command.
+
+    Args:
+        arguments: after ``resnet-deploy``; ``{inputs}`` stands for the folder of what is read.
+        older: options of a command whose files the killed one replaces; None: the same command.
+        same: whether the same command writes the same bytes.
+        code: of a run that nothing stops.
+        brings: files of ``inputs`` that lie in ``out/`` before, because they are replaced there.
+    """
+
+    arguments: tuple[str, ...]
+    older: tuple[str, ...] | None = None
+    same: bool = False
+    code: int = 0
+    brings: tuple[str, ...] = ()
+
+    def command(self, inputs: Path, *, older: bool = False) -> list[str]:
+        """Return the arguments, by default of the command itself."""
+        words = (*self.arguments, *((self.older or ()) if older else ()))
+        return [word.format(inputs=inputs) for word in words]
+
+
+_QUICK = ("-q", "--threads", "1", "--report", "out/page.html", "--json", "out/result.json")
+_NET = ("--depth", "8", "--image-size", "16", "--num-classes", "3")
+_TRAIN = (
+    *("train", *_NET, "--recipe", "cifar-fast", "--epochs", "1", "--batch-size", "8"),
+    *("--precision", "float32", "--save-seconds", "0", "--data", "{inputs}/made-up.npz"),
+    *("-o", "out", *_QUICK),
+)
+_BUNDLE = ("bundle", "{inputs}/colours.onnx", "-o", "out", "-q", "--pictures", "2")
+_OTHER = ("--seed", "1")
+
+VICTIMS: dict[str, Victim] = {
+    "export": Victim(
+        (
+            *("export", *_NET, "-o", "out", "--calibration-samples", "8", "--keep-slow"),
+            *("--calibration-cache", "out/cache", *_QUICK),
+        ),
+        older=_OTHER,
+    ),
+    "quantize": Victim(
+        (
+            *("quantize", "{inputs}/resnet8.onnx", "-o", "out", "--calibration-samples", "8"),
+            *("--calibration-cache", "out/cache", "--keep-slow", "-q", "--threads", "1"),
+            *("--json", "out/result.json"),
+        ),
+        older=_OTHER,
+    ),
+    "verify": Victim(
+        ("verify", "{inputs}/resnet8.int8.onnx", "--against", "{inputs}/resnet8.onnx", *_QUICK)
+    ),
+    "bench": Victim(
+        (
+            *("bench", "{inputs}/colours.onnx", "--runner", "ort", "--rounds", "3", "--runs", "3"),
+            *("--time-limit", "2", *_QUICK),
+        )
+    ),
+    "evaluate": Victim(
+        ("evaluate", "out/colours.onnx", "--data", "{inputs}/data/test", "--record", *_QUICK),
+        brings=("colours.onnx",),
+    ),
+    "predict": Victim(("predict", "{inputs}/colours.onnx", "{inputs}/data/test/a/0.png", *_QUICK)),
+    "summary": Victim(("summary", "{inputs}/resnet8.int8.onnx", *_QUICK[3:])),
+    "doctor": Victim(("doctor", *_QUICK[3:])),
+    "bundle cpp": Victim((*_BUNDLE, "--target", "cpp"), older=_OTHER, same=True),
+    "bundle web": Victim((*_BUNDLE, "--target", "web"), older=_OTHER, same=True),
+    "bundle triton": Victim((*_BUNDLE, "--target", "triton"), older=_OTHER, same=True),
+    "train": Victim((*_TRAIN, "--force"), older=_OTHER),
+    "train --resume": Victim((*_TRAIN, "--resume")),
+    "tune": Victim(
+        (
+            *("tune", "{inputs}/resnet8.onnx", "--data", "{inputs}/data/test", "-o", "out"),
+            *("--min-agreement", "0.1", "--time-limit", "2s", "--seed", "0", "-q"),
+        )
+    ),
+}
+
+
+def make_inputs(inputs: Path, run: Run, names: Iterable[str]) -> None:
+    """Fill ``inputs`` with what the commands of ``names`` read."""
+    inputs.mkdir()
+    labelled_folder(inputs / "data")
+    made_up(inputs / "made-up.npz")
+    save_colour_model(inputs / "colours.onnx", labels=("a", "b", "c"))
+    if not any("resnet8" in word for name in names for word in VICTIMS[name].arguments):
+        return
+    words = VICTIMS["export"].command(inputs)
+    assert run(words, cwd=inputs) == 0
+    for path in (inputs / "out").glob("*.onnx"):
+        shutil.move(path, inputs)
+    shutil.rmtree(inputs / "out")
+
+
+def files_in(folder: Path) -> dict[str, Path]:
+    """Return the files of ``folder``, by their names relative to it."""
+    return {
+        str(path.relative_to(folder)): path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() or path.is_symlink()
+    }
+
+
+def remains(folder: Path) -> list[str]:
+    """Return what a killed run may leave: files that have no name of their own yet."""
+    return [
+        name
+        for name in files_in(folder)
+        if Path(name).name.startswith(".") and name.endswith(".tmp")
+    ]
+
+
+def halves(out: Path) -> Iterator[str]:
+    """Yield what is wrong with the files in ``out``, all but the :func:`remains`."""
+    left = set(remains(out))
+    for name, path in files_in(out).items():
+        if name in left:
+            continue
+        try:
+            _read(path)
+        except (ResnetDeployError, ValueError, KeyError, RuntimeError, OSError) as error:
+            yield f"{name} is half written: {type(error).__name__}: {str(error)[:100]}"
+    yield from _mixed(out)
+
+
+def _read(path: Path) -> None:
+    """Read a file to its end."""
+    data = path.read_bytes()
+    if path.suffix == ".onnx":
+        import onnx
+
+        assert load(path).card is not None, "every file of this tool has a card"
+        onnx.checker.check_model(onnx.load_model_from_string(data))
+    elif path.suffix == ".json":
+        json.loads(data)
+    elif path.suffix == ".jsonl":
+        if data and not data.endswith(b"\n"):
+            raise ValueError("its last line has no end")
+        for line in data.splitlines():
+            json.loads(line)
+    elif path.suffix == ".html" and path.name in ("page.html", "tune.html"):
+        if not data.rstrip().endswith(b"</html>"):
+            raise ValueError("it has no end")
+    elif path.suffix == ".pt":
+        import torch
+
+        torch.load(path, weights_only=True)
+    elif path.suffix == ".safetensors":
+        from safetensors.torch import load as read
+
+        read(data)
+    elif path.parent.name == "cache":
+        ActivationHistograms.from_bytes(data)
+
+
+def _mixed(out: Path) -> Iterator[str]:
+    """Yield what a bundle's manifest says of files that are others: two bundles, mixed."""
+    manifest = out / MANIFEST_FILE
+    if not manifest.is_file():
+        if any(out.rglob("case-*")) and not (out / UNFINISHED_FILE).is_file():
+            yield "files of a bundle lie there, and nothing says which"
+        return
+    for name, digest in json.loads(manifest.read_bytes())["files"].items():
+        path = out / name
+        if not path.is_file():
+            yield f"{name} is in the manifest and not there"
+        elif sha256_of(path) != digest:
+            yield f"{name} is of another bundle than the manifest"
+
+
+def processes_of(session: int) -> list[int]:
+    """Return the processes of a session that are not just waiting to be collected."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:  # it has ended meanwhile
+                continue
+            if int(fields[3]) == session and fields[0] not in "ZX":
+                found.append(int(entry.name))
+    return found

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from resnet_deploy.errors import SpecError
+from resnet_deploy.parsing import DEEPEST, strict_converter, strict_json, structured
+
+
+class Word(str, enum.Enum):
+    YES = "yes"
+    NO = "no"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    share: float
+
+    def __post_init__(self) -> None:
+        if self.share > 1:
+            raise SpecError(f"{self.share:g} is no share")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    name: str
+    count: int = 0
+    share: float = 0.0
+    flag: bool = False
+    word: Word = Word.YES
+    maybe: float | None = None
+    names: tuple[str, ...] = ()
+    pair: tuple[int, int] = (0, 0)
+    table: dict[str, float] = field(default_factory=dict)
+    inner: tuple[Inner, ...] = ()
+    anything: dict[str, Any] = field(default_factory=dict)
+
+
+GOOD: dict[str, Any] = {
+    "name": "n",
+    "count": 3,
+    "share": 1,
+    "flag": True,
+    "word": "no",
+    "maybe": None,
+    "names": ["a", "b"],
+    "pair": [1, 2],
+    "table": {"a": 0.5},
+    "inner": [{"share": 0.5}],
+    "anything": {"a": [1, None]},
+}
+
+
+def outer(**changed: Any) -> Outer:
+    return structured(strict_converter(forbid_extra_keys=True), {**GOOD, **changed}, Outer)
+
+
+def test_values_of_the_right_kind() -> None:
+    found = outer()
+    assert (found.share, type(found.share), found.word, found.pair) == (1.0, float, Word.NO, (1, 2))
+    assert found.inner == (Inner(share=0.5),)
+    assert found.anything == {"a": [1, None]}
+
+
+@pytest.mark.parametrize(
+    ("field_", "value", "said"),
+    [
+        ("name", 5, "name: 5 is no text"),
+        ("name", None, "name: null is no text"),
+        ("name", "x" * 100_000, "name: a text of 100000 letters"),
+        ("count", 3.0, "count: 3.0 is no whole number"),
+        ("count", "3", "count: '3' is no whole number"),
+        ("count", True, "count: true is no whole number"),
+        ("share", "0.5", "share: '0.5' is no number"),
+        ("share", "inf", "share: 'inf' is no number"),
+        ("share", float("nan"), "share: nan is no number"),
+        ("share", 10**310, "is no number"),
+        ("share", False, "share: false is no number"),
+        ("flag", "false", "flag: 'false' is neither true nor false"),
+        ("flag", 1, "flag: 1 is neither true nor false"),
+        ("word", "maybe", "word: 'maybe' is none of yes, no"),
+        ("word", ["yes"], "word: a list of 1 is none of yes, no"),
+        ("maybe", "1", "maybe: '1' is no number"),
+        ("names", "ab", "names: 'ab' is no list"),
+        ("names", {"a": 1}, "names: an object of 1 is no list"),
+        ("names", ["a", 1], "names: 1 is no text"),
+        ("pair", [1], "pair: 1 values where there are 2"),
+        ("pair", [1, 2, 3], "pair: 3 values where there are 2"),
+        ("pair", [1, 2.5], "pair: 2.5 is no whole number"),
+        ("table", [["a", 1]], "table: a list of 1 is no object"),
+        ("table", {"a": "1"}, "table: '1' is no number"),
+        ("inner", [5], "inner: 5 is no object"),
+        ("inner", [{}], "inner: 'share' is missing"),
+        ("inner", [{"share": 0.5, "more": 1}], "inner: 'more' is nothing that it has"),
+        ("inner", [{"share": 7}], "inner: 7 is no share"),
+        ("other", 1, "'other' is nothing that it has"),
+    ],
+)
+def test_nothing_is_bent_into_shape(field_: str, value: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)) as caught:
+        outer(**{field_: value})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [None, 5, "text", [GOOD]])
+def test_what_is_no_object(data: Any) -> None:
+    with pytest.raises(ValueError, match="is no object"):
+        structured(strict_converter(), data, Outer)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 1_000_000, "nested"),
+        ("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1), "nested"),
+        ('{"a":' * 100_000, "nested"),
+        ('{"a": 1, "a": 2}', "'a' is there twice"),
+        ("9" * 5000, "a number of 5000 digits"),
+        ("-" + "9" * 5000, "a number of 5001 digits"),
+        ("NaN", "NaN is no number"),
+        ("-Infinity", "-Infinity is no number"),
+        ("1e999", "1e999 is no number"),
+        ("9" * 350, "is no number"),
+        ('"\\ud800"', "surrogates"),
+        ("", "Expecting value"),
+        ('"abc', "Unterminated"),
+        ("\0", "Expecting value"),
+    ],
+)
+def test_json_that_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        strict_json(text)
+
+
+def test_brackets_in_texts_are_not_counted() -> None:
+    text = "[" * 1000 + '\\"' + "[" * 1000
+    assert strict_json('["' + text + '", [1]]') == [text.replace('\\"', '"'), [1]]
+    assert strict_json("[" * DEEPEST + "]" * DEEPEST)
+
+
+def test_many_quotes_take_no_time() -> None:
+    """A string that never ends is looked at once, not from each of its quotes."""
+    with pytest.raises(ValueError, match="Unterminated"):
+        strict_json('"' + '\\"' * 1_000_000)
