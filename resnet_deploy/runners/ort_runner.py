@@ -201,7 +201,7 @@ def open_session(model: Path | bytes, spec: SessionSpec) -> onnxruntime.Inferenc
     import onnxruntime as ort
 
     source = str(model) if isinstance(model, Path) else model
-    if isinstance(source, str) and not _is_unicode(source):
+    if isinstance(model, Path) and not _is_unicode(str(model)):
         raise RunnerError(
             f"ONNX Runtime opens no file whose path is not UTF-8: rename or move {model}"
         )
