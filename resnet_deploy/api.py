@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from resnet_deploy.errors import SpecError
+from resnet_deploy.paths import resolved
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.spec import (
     DEFAULT_REAL_PICTURES,
@@ -1539,7 +1540,7 @@ def _reference(
     if against is None or isinstance(against, Network):
         return against
     path = _path(against)
-    if path.resolve() == artifact.path.resolve():
+    if resolved(path) == resolved(artifact.path):
         raise SpecError(f"{artifact.path} equals itself: name another file with --against")
     return path
 

@@ -22,7 +22,7 @@ def cache_folder() -> Path:
     not everybody may.
 
     Raises:
-        ArtifactError: everybody may write in it, or it is another user's.
+        ArtifactError: everybody may write in it, or it is another user's; there is no home folder.
     """
     folder = _named() or _usual()
     if hasattr(os, "getuid") and folder.is_dir():
@@ -51,7 +51,13 @@ def _named() -> Path | None:
 
 def _usual() -> Path:
     shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "resnet-deploy"
+    try:
+        return (Path(shared) if shared else Path.home() / ".cache") / "resnet-deploy"
+    except RuntimeError as error:  # no HOME, and no such user, as in many containers
+        raise ArtifactError(
+            f"there is no home folder to keep a cache in: set {CACHE_VARIABLE} to a folder of your "
+            "own"
+        ) from error
 
 
 def _check_owner(folder: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 import onnx
 
 from resnet_deploy.errors import ArtifactError
+from resnet_deploy.paths import resolved
 
 _MOST_SHOWN = 80
 """Letters of a name that a message repeats; it is a stranger's and may have thousands."""
@@ -40,7 +41,7 @@ def read_external_data(model: onnx.ModelProto, path: Path) -> None:
         ArtifactError: they point out of the model's folder, are missing, or are shorter or longer
             than their shape says.
     """
-    folders = (path.parent.resolve(), path.resolve().parent)
+    folders = (resolved(path.parent), resolved(path).parent)
     sizes: dict[Path, int] = {}
     total = 0
     for tensor in tensors_of(model.graph):
@@ -66,7 +67,7 @@ def second_files(model: onnx.ModelProto, path: Path) -> set[Path]:
     Raises:
         ArtifactError: as :func:`read_external_data`.
     """
-    folders = (path.parent.resolve(), path.resolve().parent)
+    folders = (resolved(path.parent), resolved(path).parent)
     locations = {
         entry.value: tensor
         for tensor in tensors_of(model.graph)
@@ -103,7 +104,7 @@ def _file_of(
     if odd or relative.is_absolute() or ".." in relative.parts:
         raise refused
     try:
-        found = (path.parent / relative).resolve()
+        found = resolved(path.parent / relative)
         inside = any(found.is_relative_to(folder) for folder in folders)
         there = inside and found.is_file()
     except (OSError, RuntimeError, ValueError) as error:  # too long a name, a ring of links

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from resnet_deploy.artifact.unfinished import Unfinished, in_turn
@@ -107,6 +109,7 @@ def staged(
     try:
         for path, data in contents.items():
             with _cannot_write(path):
+                _check_file(path)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if path.parent not in beside:
                     beside[path.parent] = Unfinished(path.parent)
@@ -118,6 +121,18 @@ def staged(
         with interrupts_deferred():
             for unfinished in beside.values():
                 unfinished.remove()
+
+
+def _check_file(path: Path) -> None:
+    """Refuse to put a file in the place of something else: root could replace ``/dev/null``.
+
+    Raises:
+        OSError: there is a folder, a device, a pipe or a socket.
+    """
+    with suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            raise OSError(errno.EEXIST, "there is something else than a file")
 
 
 def _fill(descriptor: int, data: bytes | Path, *, lasting: bool) -> None:

@@ -8,6 +8,7 @@ on them goes with it, and the next run that makes one there removes those that n
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
 import re
@@ -20,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from resnet_deploy.errors import ArtifactError
 from resnet_deploy.processes.interrupts import interrupts_deferred
 
 _NAME = re.compile(r"\.resnet-deploy-([0-9a-f]{16})(-[0-9]+)?\.tmp")
@@ -166,26 +168,49 @@ def _wait_for(descriptor: int) -> None:
             time.sleep(0.01)
 
 
-def _new_folder(parent: Path) -> tuple[Path, int | None]:
-    """Make a folder that is held; its descriptor is None where folders can't be opened."""
-    remove_abandoned(parent)
-    while True:
-        path = parent / _name(secrets.token_hex(8))
-        path.mkdir(0o700)
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except OSError:
-            return path, None
-        if _held(path, descriptor):
-            return path, descriptor
-        os.close(descriptor)
+class _Folder:
+    """A folder in ``parent`` that is held by this process until :meth:`remove`, or its end."""
+
+    def __init__(self, parent: Path) -> None:
+        self._maker = os.getpid()
+        self._descriptor: int | None = None
+        remove_abandoned(parent)
+        with interrupts_deferred():
+            self.path = self._made(parent)
+            # A signal may keep its user from removing it, even at the first step of a ``finally``.
+            atexit.register(self.remove)
+
+    def _made(self, parent: Path) -> Path:
+        while True:
+            path = parent / _name(secrets.token_hex(8))
+            path.mkdir(0o700)
+            if not _LOCKABLE:
+                return path
+            self._descriptor = os.open(path, os.O_RDONLY)
+            if _held(path, self._descriptor):
+                return path
+            os.close(self._descriptor)
+
+    def remove(self) -> None:
+        """Remove it, unless it is the folder of the process that this one was forked from."""
+        if os.getpid() != self._maker:
+            return
+        with interrupts_deferred():
+            shutil.rmtree(self.path, ignore_errors=True)
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+            atexit.unregister(self.remove)
 
 
-def _remove_folder(path: Path, descriptor: int | None) -> None:
-    with interrupts_deferred():
-        shutil.rmtree(path, ignore_errors=True)
-        if descriptor is not None:
-            os.close(descriptor)
+def _in_temporary_folder() -> _Folder:
+    try:
+        return _Folder(Path(tempfile.gettempdir()))
+    except OSError as error:
+        raise ArtifactError(
+            f"no temporary folder can be made ({error.strerror or error}): set TMPDIR to a folder "
+            "that can be written and has room"
+        ) from error
 
 
 class Scratch:
@@ -194,13 +219,13 @@ class Scratch:
     What a verb makes is a value; runtimes in other processes still need a file to open.
 
     Raises:
-        OSError: no folder can be made in ``TMPDIR``.
+        ArtifactError: no folder can be made in ``TMPDIR``.
     """
 
     def __init__(self) -> None:
-        with interrupts_deferred():
-            self.folder, descriptor = _new_folder(Path(tempfile.gettempdir()))
-            weakref.finalize(self, _remove_folder, self.folder, descriptor)
+        made = _in_temporary_folder()
+        self.folder = made.path
+        weakref.finalize(self, made.remove).atexit = False  # that is seen to already
 
 
 @contextmanager
@@ -208,13 +233,11 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     """Give a folder that is there until the block ends, by default in ``TMPDIR``.
 
     Raises:
-        OSError: it can't be made.
+        ArtifactError: no folder can be made in ``TMPDIR``.
+        OSError: none can be made in ``parent``.
     """
-    made: tuple[Path, int | None] | None = None
+    made = _in_temporary_folder() if parent is None else _Folder(parent)
     try:
-        with interrupts_deferred():
-            made = _new_folder(parent or Path(tempfile.gettempdir()))
-        yield made[0]
+        yield made.path
     finally:
-        if made is not None:
-            _remove_folder(*made)
+        made.remove()

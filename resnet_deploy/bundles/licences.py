@@ -42,12 +42,6 @@ _SHARP: Final = Component(
     role="Not in this folder: only where you install it, which puts it into node_modules/.",
     text=f"{_APACHE}npm installs the licences of libvips and of what is inside beside it.",
 )
-_STB: Final = Component(
-    name="stb_image",
-    licence="MIT OR Unlicense",
-    role="Not in this folder: classify has it inside only where it is built with RESNET_STB.",
-    text="Its licence is at the end of stb_image.h.",
-)
 
 
 def licence_files(kit: Kit) -> dict[str, bytes]:
@@ -157,7 +151,7 @@ def _image_libraries() -> list[Component]:
             ("libwebp", "BSD-3-Clause"),
             ("zlib", "Zlib"),
         )
-    ] + [_STB]
+    ]
 
 
 def _document(parts: Sequence[Component]) -> str:

@@ -17,6 +17,7 @@ from resnet_deploy.bundles.kit import Kit, Network
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.parsing import read_text, strict_json
+from resnet_deploy.paths import resolved
 from resnet_deploy.processes.interrupts import interrupts_deferred
 from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.input_contract import FIELDS
@@ -72,7 +73,8 @@ def manifest(kit: Kit, files: Mapping[str, Content]) -> bytes:
         "files": {name: _digest(files[name]) for name in sorted(files)},
     }
     text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False)
-    return f"{visible_json(text)}\n".encode()
+    # The name of a file that it is made from may be no Unicode.
+    return f"{visible_json(text)}\n".encode(errors="replace")
 
 
 def described(spec: InputContract) -> dict[str, Any]:
@@ -124,11 +126,11 @@ def _listed(folder: Path, path: Path) -> dict[str, frozenset[str]] | None:
         data = strict_json(read_text(path))
         if data["tool"]["name"] != _TOOL:
             return None
-        root = folder.resolve()
+        root = resolved(folder)
         return {
             str(name): frozenset([digest] if isinstance(digest, str) else map(str, digest))
             for name, digest in data["files"].items()
-            if (folder / name).resolve().is_relative_to(root)
+            if resolved(folder / name).is_relative_to(root)
         }
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}") from error

@@ -48,7 +48,7 @@ def render(template: str, values: Mapping[str, Any]) -> bytes:
     Raises:
         ArtifactError: a value that has to be a plain word or a number is none.
     """
-    return _environment().get_template(template).render(**values).encode()
+    return _environment().get_template(template).render(**values).encode(errors="replace")
 
 
 def templates_in(folder: str) -> tuple[str, ...]:
@@ -128,7 +128,10 @@ def c_string(text: str) -> str:
         raise ArtifactError(
             f"the name {text[:40]!r} holds NUL, where C ends a name: rename it in the file"
         )
-    body = (chr(byte) if chr(byte) in _LITERAL else f"\\{byte:03o}" for byte in text.encode())
+    body = (
+        chr(byte) if chr(byte) in _LITERAL else f"\\{byte:03o}"
+        for byte in text.encode(errors="replace")
+    )
     return f'"{"".join(body)}"'
 
 

@@ -20,6 +20,7 @@ from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.errors import MissingDependencyError, SpecError
 from resnet_deploy.isa.debian import PrivateApt, release_of_debian, unpack
 from resnet_deploy.isa.instruction_sets import machine
+from resnet_deploy.paths import resolved
 from resnet_deploy.spec import BundleRuntime
 
 THIRD_PARTY: Final = "third_party"
@@ -230,7 +231,7 @@ def _fetched_headers() -> Path:
 def _package(name: str) -> Path:
     """Return the folder of an installed wheel, without importing it."""
     try:
-        return Path(str(importlib.metadata.distribution(name).locate_file(name))).resolve()
+        return resolved(Path(str(importlib.metadata.distribution(name).locate_file(name))))
     except importlib.metadata.PackageNotFoundError:
         raise MissingDependencyError(
             f"{name} is not installed, so there is nothing to ship: pip install {name}"
@@ -240,7 +241,7 @@ def _package(name: str) -> Path:
 def _files(folder: Path, top: Path) -> Iterator[Path]:
     """Yield the files of ``folder``, sorted; a link is followed only where it stays in ``top``."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        target = path.resolve()
+        target = resolved(path)
         if target.is_file() and target.is_relative_to(top):
             yield path
 
@@ -262,7 +263,7 @@ def _headers(folder: Path, *, nested: bool) -> dict[str, Path]:
     Raises:
         SpecError: there are far too many for headers, or one is far too large.
     """
-    top = folder.resolve()
+    top = resolved(folder)
     found: dict[str, Path] = {}
     waiting = [top]
     while waiting:

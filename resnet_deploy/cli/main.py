@@ -10,7 +10,9 @@ from __future__ import annotations
 import errno
 import gc
 import importlib
+import io
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -147,8 +149,28 @@ def cli() -> None:
     """Deploy a trained ResNet on CPUs: fast, small, and proven equal."""
 
 
+def _open_standard_streams() -> None:
+    """Make the three streams usable, whatever was started without them or with few letters.
+
+    Of a stream that is closed the number would go to the next file that is opened, and what a
+    library prints would be written into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Run the command line; the entry point of the ``resnet-deploy`` script."""
+    _open_standard_streams()
     # Never left: a signal that comes when the verb has ended finds all done, and must not keep the
     # interpreter from removing what is temporary.
     outside = Interrupts(spared=sys.maxsize)

@@ -16,6 +16,7 @@ from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.cli.options import PATH
 from resnet_deploy.cli.verbosity import together, verbosity_options
 from resnet_deploy.errors import ArtifactError
+from resnet_deploy.paths import resolved
 from resnet_deploy.visible import shell_line
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def replace_card(
     follow_links: bool = False,
 ) -> None:
     """Replace the file of ``artifact`` by the same network whose card says what was found."""
-    path = artifact.path.resolve()  # a link stays one
+    path = resolved(artifact.path)  # a link stays one
     made = api.record(
         artifact, result, data=data, labels_file=labels_file, follow_links=follow_links
     )
@@ -128,7 +129,8 @@ def keep(result: Result) -> None:
 
     target = _asked(_JSON)
     if target == "-":
-        click.echo(report.json(result), nl=False)
+        # As bytes: JSON is UTF-8, whatever letters the terminal has.
+        click.echo(report.json(result).encode(), nl=False)
     elif target is not None:
         check_replaceable("json", Path(target))
         write_atomically(Path(target), report.json(result).encode())
@@ -152,14 +154,15 @@ def check_replaceable(option: str, path: Path) -> None:
     Raises:
         ArtifactError: ``path`` exists and is something else.
     """
-    if not path.exists():
-        return
     try:
-        content = path.read_bytes()
+        if not path.exists():
+            return
+        # A pipe has no end, and neither has /dev/zero.
+        content = path.read_bytes() if path.is_file() else None
     except OSError as error:
         raise ArtifactError(f"--{option} {path}: {error.strerror}: choose another name") from error
     kind, is_kind = _KINDS[option]
-    if not is_kind(content):
+    if content is None or not is_kind(content):
         raise ArtifactError(f"--{option} {path} exists and is not {kind}: choose another name")
 
 

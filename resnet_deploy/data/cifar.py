@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from resnet_deploy.data.arrays import ArrayDataset, array_dataset
 from resnet_deploy.errors import DatasetError
+from resnet_deploy.paths import resolved
 from resnet_deploy.pickles.bounds import Budget, Damaged, Refused
 from resnet_deploy.pickles.numpy_arrays import NumpyArray, numpy_builders
 from resnet_deploy.pickles.stand_ins import Named, StandIn
@@ -52,7 +53,7 @@ def open_cifar(path: Path, *, train: bool = False) -> ArrayDataset:
     if path.is_dir():
         folder = _batch_folder(path) or path
         files = _batches(folder, train=train)
-        name = f"{folder.resolve().name}/{'train' if train else 'test'}"
+        name = f"{resolved(folder).name}/{'train' if train else 'test'}"
     else:
         folder, files, name = path.parent, [path], path.name
     parts = [_read_batch(file) for file in files]

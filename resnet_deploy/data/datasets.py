@@ -15,6 +15,7 @@ from resnet_deploy.data.listing import Links
 from resnet_deploy.data.npz import open_npy, open_npz
 from resnet_deploy.data.parquet import open_parquet, parquet_files
 from resnet_deploy.errors import DatasetError
+from resnet_deploy.paths import resolved
 
 _TAR_MAGIC_AT = 257
 
@@ -137,7 +138,7 @@ def _open_arrays(path: Path, links: Links, *, train: bool) -> Dataset | None:
             for file in files or place.iterdir():
                 links.check(str(file))
         if files:
-            return open_parquet(path.resolve().name, files, train=train)
+            return open_parquet(resolved(path).name, files, train=train)
         if arrays:
             return (open_cifar if is_cifar_folder(place) else open_idx)(place, train=train)
         inside = [entry for entry in place.iterdir() if not entry.name.startswith(".")]

@@ -16,6 +16,7 @@ from resnet_deploy.data.labels import class_order
 from resnet_deploy.data.listing import Links, Listing, counted, first_few
 from resnet_deploy.data.splits import EVALUATION_SPLITS, TRAINING_SPLITS, find_part
 from resnet_deploy.errors import DatasetError
+from resnet_deploy.paths import resolved
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ def open_folder(
             that leads out of the folder.
     """
     links = Links(root, follow_links)
-    name = root.resolve().name
+    name = resolved(root).name
     if labels_file is not None:
         return _with_labels(root, name, labels_file, links, train=train)
     place, split = find_part(root, links, train=train)

@@ -17,6 +17,7 @@ from resnet_deploy.data.labels_file import read_text
 from resnet_deploy.data.listing import Listing, counted, first_few
 from resnet_deploy.data.splits import is_split, wanted_split
 from resnet_deploy.errors import DatasetError
+from resnet_deploy.paths import resolved
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class _Names:
 
     def __init__(self, listing: Listing, source: Path) -> None:
         self._exact = set(listing.images)
-        self._folder = listing.root.resolve().name
+        self._folder = resolved(listing.root).name
         self._source = source
         self._loose: dict[str, list[str]] = defaultdict(list)
         for file in listing.images:

@@ -12,6 +12,7 @@ from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.artifact.onnx_file import with_card
+from resnet_deploy.collection import set_aside
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.deployment.calibration_notices import calibration_notices
@@ -173,6 +174,7 @@ class Begun:
     calibrated: Calibrated
 
 
+@set_aside()
 def begin_int8(fp32: Artifact, plan: Plan, progress: Progress) -> Begun:
     """Return the int8 parameters of ``fp32``; the file is not made yet.
 
@@ -189,6 +191,7 @@ def begin_int8(fp32: Artifact, plan: Plan, progress: Progress) -> Begun:
     return Begun(macs=macs, layers=layers, calibrated=calibrated)
 
 
+@set_aside()
 def make_int8(fp32: Artifact, begun: Begun, plan: Plan, progress: Progress) -> MadeInt8:
     """Return the int8 file of ``fp32``, which was ``begun``: inspected, compared, judged.
 

@@ -23,6 +23,7 @@ from resnet_deploy.deployment.hearing import Heard
 from resnet_deploy.deployment.source import with_first_card, with_input
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.models.network import Network
+from resnet_deploy.paths import resolved
 from resnet_deploy.quantization.kernels import resolve_target
 from resnet_deploy.quantization.quantized import NOTHING_KNOWN, Known
 from resnet_deploy.quantization.static import check_as_trained
@@ -33,7 +34,9 @@ from resnet_deploy.spec import InputContract, OutputSpec, Overflow, QuantSpec, R
 from resnet_deploy.spec.deploy import DeploySpec, ExportSpec
 
 SYNTHETIC_SAMPLES = 32
-"""Synthetic images differ little; more of them move no range."""
+_FEWEST_SYNTHETIC = 16
+_SYNTHETIC_PIXELS = _FEWEST_SYNTHETIC * 224 * 224
+"""Synthetic images differ little: more of them, or half as many of this size, move no range."""
 
 SYNTHETIC_NOTICE = (
     "no calibration images: int8 ranges come from synthetic images, which measures speed, "
@@ -126,7 +129,8 @@ def images_for(
     """
     seed, samples, size = quant.seed, quant.samples, calibration_batch_size(preprocess)
     if calibration is None:
-        samples = min(samples, SYNTHETIC_SAMPLES)
+        enough = max(_FEWEST_SYNTHETIC, _SYNTHETIC_PIXELS // preprocess.pixels)
+        samples = min(samples, enough, SYNTHETIC_SAMPLES)
         return synthetic_calibration(preprocess, samples=samples, seed=seed, batch_size=size)
     return calibration_images(calibration, preprocess, samples=samples, seed=seed, batch_size=size)
 
@@ -186,7 +190,7 @@ def _plan_of_file(
     out = source.path.with_name(name) if spec.out is None else spec.out
     out = out if out.suffix == ".onnx" else out / name
     check_folder(out.parent)
-    if out.resolve() == source.path.resolve():
+    if resolved(out) == resolved(source.path):
         raise SpecError(f"{out} is the file to be quantized: choose another name with -o")
     check_replaceable(out, force=spec.force)
     fp32 = with_input(fp32, spec.input)

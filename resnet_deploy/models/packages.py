@@ -21,6 +21,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from resnet_deploy.errors import MissingDependencyError, SpecError, one_line
+from resnet_deploy.paths import resolved
 
 PACKAGES = {
     "timm": ("timm", "pip install 'resnet-deploy[timm]'"),
@@ -153,7 +154,7 @@ class PackagedNet:
         own |= {"num_channels": in_channels} if in_channels else {}
         try:
             config = package.AutoConfig.from_pretrained(
-                str(folder.resolve()), local_files_only=True, trust_remote_code=False, **own
+                str(resolved(folder)), local_files_only=True, trust_remote_code=False, **own
             )
             net = package.AutoModelForImageClassification.from_config(
                 config, trust_remote_code=False

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM) + (
     (signal.SIGHUP,) if sys.platform != "win32" else ()  # the terminal has gone
@@ -33,11 +34,15 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         main = threading.current_thread() is threading.main_thread()
-        self._previous = [
-            (number, signal.signal(number, self._note))
-            for number in (_SIGNALS if main else ())
-            if signal.getsignal(number) is not signal.SIG_IGN
-        ]
+        self._previous: list[tuple[signal.Signals, Any]] = []
+        try:
+            for number in _SIGNALS if main else ():
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._previous.append((number, signal.getsignal(number)))
+                    signal.signal(number, self._note)
+        except KeyboardInterrupt:  # by a handler that was not replaced yet
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:

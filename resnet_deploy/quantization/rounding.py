@@ -9,6 +9,8 @@ plane algorithm of 1986. It needs neither gradients nor PyTorch; `bench/accuracy
 
 Both ways to round keep pairs of codes within limits where these are given: a pair whose weights are
 too large together is brought under its limit, most of it by the weight that matters less.
+
+A little long: the limits and the two ways to round that keep to them are read in one piece.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from resnet_deploy.arrays import Array
 
 LARGEST_CODE = 127
 
-_DAMPING = 1e-4
+DAMPING = 1e-4
 """Added to the diagonal, as a share of its mean: dead inputs have no variance at all."""
 
 _CACHED_VALUES = 32768
@@ -49,6 +51,12 @@ class PairLimits:
     second: NDArray[np.intp]
     most: int
     least: int
+
+    def partners(self, depth: int) -> NDArray[np.intp]:
+        """Return of ``depth`` weights the place of the other one of its pair each, or -1."""
+        found = np.full(depth, -1, np.intp)
+        found[self.first], found[self.second] = self.second, self.first
+        return found
 
     def exceeded(self, codes: Array) -> NDArray[np.bool_]:
         """Return which rows of ``codes`` ``(O, K)`` have a pair beyond its limit."""
@@ -229,9 +237,10 @@ class Nearest:
         found = np.empty(scales.shape)
         for rows in _cached_rows(*weight.shape):
             part = weight[rows]
+            steps = np.empty_like(part)
             for errors, scale in zip(found, scales, strict=True):
                 step = scale[rows].astype(np.float32)
-                steps = part / step[:, None]
+                np.divide(part, step[:, None], out=steps)
                 off = limits.nearest(steps, importance)
                 off -= steps
                 np.square(off, out=off)
@@ -311,15 +320,13 @@ class Compensation:
         """Return the place of the other weight of each pair in this order, or -1."""
         place = np.empty_like(self._order)
         place[self._order] = np.arange(len(place))
-        partners = np.full(len(place), -1, np.intp)
-        first, second = place[limits.first], place[limits.second]
-        partners[first], partners[second] = second, first
-        return partners
+        partners = limits.partners(len(place))[self._order]
+        return np.where(partners >= 0, place[partners], -1)
 
 
 def _factor(covariance: Array) -> NDArray[np.float32] | None:
     """Return upper triangular ``R``, ``R R^T`` = ``covariance``, damped; None if that is zero."""
-    damping = _DAMPING * float(np.diagonal(covariance).mean())
+    damping = DAMPING * float(np.diagonal(covariance).mean())
     if damping <= 0:  # inputs that never vary are the bias's affair
         return None
     reversed_ = covariance[::-1, ::-1].copy()

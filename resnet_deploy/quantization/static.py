@@ -198,6 +198,7 @@ def quantize_static(
             spec.target_isa,
             moments,
             allow_overflow=spec.allow_overflow,
+            thorough=best,
             threads=1 if best else threads or default_threads(),
         )
     return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights, exponents)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from resnet_deploy.errors import MissingDependencyError, RunnerError
 from resnet_deploy.runners.openvino_runner import properties, reason
-from resnet_deploy.runners.ort_runner import OrtRunner, session_options
+from resnet_deploy.runners.ort_runner import OrtRunner, session_options, source_of
 from resnet_deploy.runners.session_options import is_openvino_property
 from resnet_deploy.spec import SessionSpec
 
@@ -60,9 +60,7 @@ class OrtOpenVinoRunner(OrtRunner):
         where = model if isinstance(model, Path) else "the model"
         try:
             options.add_provider_for_devices(list(self._devices), {"load_config": configuration})
-            session = ort.InferenceSession(
-                str(model) if isinstance(model, Path) else model, options
-            )
+            session = ort.InferenceSession(source_of(model), options)
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise RunnerError(
                 f"OpenVINO in ONNX Runtime {ort.__version__} refuses {where}: {reason(error)}"

@@ -191,23 +191,33 @@ def _set_attribute(options: onnxruntime.SessionOptions, key: str, value: str) ->
         ) from error
 
 
+def source_of(model: Path | bytes) -> str | bytes:
+    """Return what ONNX Runtime opens ``model`` by: it takes no paths that are not Unicode.
+
+    Raises:
+        OSError: the file can't be read.
+    """
+    if isinstance(model, bytes):
+        return model
+    try:
+        str(model).encode()
+    except UnicodeEncodeError:
+        return model.read_bytes()
+    return str(model)
+
+
 def open_session(model: Path | bytes, spec: SessionSpec) -> onnxruntime.InferenceSession:
     """Open ``model`` (a file, or a serialised ModelProto) on the CPU.
 
     Raises:
-        RunnerError: ONNX Runtime refuses the model, or can't be told its path.
+        RunnerError: ONNX Runtime refuses the model.
         SpecError: as :func:`session_options`.
     """
     import onnxruntime as ort
 
-    source = str(model) if isinstance(model, Path) else model
-    if isinstance(model, Path) and not _is_unicode(str(model)):
-        raise RunnerError(
-            f"ONNX Runtime opens no file whose path is not UTF-8: rename or move {model}"
-        )
     options = session_options(spec)
     try:
-        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(source_of(model), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base class
         where = model if isinstance(model, Path) else "the model"
         if isinstance(model, Path) and (reason := _why_it_is_old(model)):
@@ -233,11 +243,3 @@ def _spec_of(tensor: onnxruntime.NodeArg) -> TensorSpec:
     kind = tensor.type.removeprefix("tensor(").removesuffix(")")
     dims = tuple(dim if isinstance(dim, int) else None for dim in tensor.shape)
     return TensorSpec(name=tensor.name, dtype=_NUMPY_NAMES.get(kind, kind), shape=dims)
-
-
-def _is_unicode(path: str) -> bool:
-    try:
-        path.encode()
-    except UnicodeEncodeError:  # of bytes that are no UTF-8 Python makes halves of surrogate pairs
-        return False
-    return True

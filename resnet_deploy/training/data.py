@@ -18,6 +18,7 @@ from resnet_deploy.data.preprocess import in_channels_of, prepare
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.data.splits import TRAINING_SPLITS
 from resnet_deploy.errors import DatasetError, SpecError
+from resnet_deploy.paths import resolved
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.spec import ChannelOrder, InputContract, InputFormat
 
@@ -148,7 +149,7 @@ def open_training_data(
         train=parts[0],
         test=parts[1],
         classes=train.classes,
-        name=path.resolve().name,
+        name=resolved(path).name,
         fingerprint=digest.hexdigest(),
     )
 

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Self
 
-from resnet_deploy.artifact.files import check_folder
+from resnet_deploy.artifact.files import check_folder, check_within
 from resnet_deploy.errors import SpecError
+from resnet_deploy.paths import resolved
 from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.weights.weights_file import MODEL_FILE
 
@@ -25,11 +26,12 @@ def check_run_folder(request: TrainRequest) -> None:
     """Refuse a folder that can't be the run's, before the work and not after it.
 
     Raises:
-        ArtifactError: it can't be made.
+        ArtifactError: it can't be made, or TensorBoard's files would go where a link in it leads.
         SpecError: it holds a run already, or what the run would replace.
     """
     out = request.out
     check_folder(out)
+    check_within(out, [f"{BOARD_FOLDER}/events"])
     held = [name for name in _ALL if (out / name).exists()]
     if held and not (request.resume or request.force):
         raise SpecError(
@@ -42,7 +44,7 @@ def check_run_folder(request: TrainRequest) -> None:
             "place; or choose another folder"
         )
     weights = Path(request.weights)
-    if weights.exists() and out.resolve() in (weights.resolve(), *weights.resolve().parents):
+    if weights.exists() and resolved(out) in (resolved(weights), *resolved(weights).parents):
         raise SpecError(
             f"--weights {weights} lies in -o {out}, where the run would replace it: choose another "
             "folder"

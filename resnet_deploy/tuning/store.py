@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from resnet_deploy.artifact.card import Accuracy
-from resnet_deploy.artifact.files import sha256_of, write_atomically
+from resnet_deploy.artifact.files import check_within, sha256_of, write_atomically
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import load, save
 from resnet_deploy.errors import ArtifactError, SpecError
@@ -28,7 +28,7 @@ class Store:
         name: stem of the best file, ``NAME.tuned.onnx``.
 
     Raises:
-        ArtifactError: the folder can't be made.
+        ArtifactError: the folder can't be made, or its files would go where a link in it leads.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -36,6 +36,7 @@ class Store:
         self.evidence = folder / "tune.json"
         self.cache = folder / "cache"
         self._trials = folder / "trials"
+        check_within(folder, ["trials/file", "cache/file"])
         try:
             self._trials.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -118,3 +120,36 @@ def test_nobody_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with in_turn([tmp_path]):
         write_together({tmp_path / "a": b"1", tmp_path / "b": b"1"})
     assert names(tmp_path) == {"a", "b"}
+
+
+@pytest.mark.parametrize("step", range(12))
+def test_a_signal_at_any_step_of_the_removal_leaves_no_folder(step: int, tmp_path: Path) -> None:
+    code = f"""
+import signal, sys
+from resnet_deploy.artifact.unfinished import scratch_folder
+from resnet_deploy.processes.interrupts import Interrupts
+
+left = {step} * 3
+
+def at_step(frame, event, argument):
+    global left
+    if event == "line" and frame.f_code.co_filename.endswith(("unfinished.py", "interrupts.py")):
+        left -= 1
+        if left == 0:
+            signal.raise_signal(signal.SIGHUP)
+    return at_step
+
+outside = Interrupts(spared=sys.maxsize)
+outside.__enter__()
+try:
+    with Interrupts(), scratch_folder() as folder:
+        (folder / "file").write_bytes(b"")
+        sys._getframe().f_trace = at_step
+        sys.settrace(at_step)
+except KeyboardInterrupt:
+    pass
+sys.settrace(None)
+"""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert names(tmp_path) == set()

@@ -50,18 +50,15 @@ def test_sanitizers_find_nothing(
     folders = f"{ort / 'lib'}:{tmp_path / 'build/bundle'}"
     # The runtimes' libraries are no code that the sanitizer has seen: of their locks it knows
     # nothing, so what it reports from inside them says nothing either.
-    variables = {
-        "LD_LIBRARY_PATH": folders,
-        "TSAN_OPTIONS": "ignore_noninstrumented_modules=1",
-    }
+    seen = "ignore_noninstrumented_modules=1"
     for runtime in ("onnxruntime", "openvino"):
         command = ["build/stress", "bundle", "100", runtime]
-        run(command, tmp_path, **variables)
+        run(command, tmp_path, LD_LIBRARY_PATH=folders, TSAN_OPTIONS=seen)
         if sanitizers == "thread":
             racing = subprocess.run(
                 [*command, "race"],
                 cwd=tmp_path,
-                env={**os.environ, **variables},
+                env={**os.environ, "LD_LIBRARY_PATH": folders, "TSAN_OPTIONS": seen},
                 capture_output=True,
                 text=True,
                 check=False,

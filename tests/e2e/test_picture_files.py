@@ -5,12 +5,10 @@ The browser's part is in tests/e2e/web/test_picture_files.py.
 
 from __future__ import annotations
 
-import ctypes
 import io
 import re
 import runpy
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +18,12 @@ from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.data.images import MAX_PIXELS
 from resnet_deploy.spec import BundleTarget
 from tests.support import npm
-from tests.support.native_toolchain import NATIVE_TEMPLATES, STRICT, run, tool
+from tests.support.native_pictures import compiled
+from tests.support.native_toolchain import NATIVE_TEMPLATES
 from tests.support.picture_files import NOT_IN_JAVASCRIPT, NOT_PORTED, Found, check, picture_files
 from tests.support.tiny_model import save_colour_model
 
 TEMPLATES = NATIVE_TEMPLATES.parent
-SOURCE = Path(__file__).parent / "native/pictures.cpp"
-LIBRARIES = {"JPEG": ("-ljpeg",), "PNG": ("-lpng", "-lz"), "WEBP": ("-lwebpdemux", "-lwebp")}
 SHARP = {"sharp": "0.35.5"}
 
 _EVERY = """
@@ -46,31 +43,6 @@ for (const file of readdirSync('files')) {
 """
 
 
-def compiled(folder: Path, formats: tuple[str, ...]) -> Callable[[bytes], Found]:
-    """Return the C++ decoder, built with the libraries of ``formats``."""
-    library = folder / "libpictures.so"
-    includes = (f"-I{TEMPLATES / 'cpp/include'}", f"-I{NATIVE_TEMPLATES / 'include'}")
-    command = [tool("g++", "g++"), "-std=c++17", "-O1", *STRICT.split(), "-shared", "-fPIC"]
-    command += [*(f"-DRESNET_HAS_{name}" for name in formats), *includes, str(SOURCE)]
-    run(
-        [*command, "-o", str(library), *(flag for name in formats for flag in LIBRARIES[name])],
-        folder,
-    )
-    loaded = ctypes.CDLL(str(library))
-    loaded.decode_picture.restype = ctypes.c_bool
-    loaded.picture_error.restype = ctypes.c_char_p
-
-    def read(data: bytes) -> Found:
-        size = (ctypes.c_int * 2)()
-        if not loaded.decode_picture(data, ctypes.c_size_t(len(data)), size):
-            return str(loaded.picture_error().decode())
-        pixels = np.empty((size[1], size[0], 3), np.uint8)
-        loaded.picture_pixels(pixels.ctypes.data_as(ctypes.c_void_p))
-        return pixels
-
-    return read
-
-
 def test_files_say_the_orientation_of_their_names() -> None:
     """Else the comparisons below would be of pictures that nothing turns."""
     named = {name: re.match(r"(?:exif|xmp|text)-(\d)", name) for name in picture_files()}
@@ -82,7 +54,7 @@ def test_files_say_the_orientation_of_their_names() -> None:
 
 
 def test_cpp_reads_what_python_reads(tmp_path: Path) -> None:
-    read = compiled(tmp_path, tuple(LIBRARIES))
+    read = compiled(tmp_path)
     check({name: read(data) for name, data in picture_files().items()}, NOT_PORTED)
 
 

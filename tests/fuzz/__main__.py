@@ -1,5 +1,7 @@
 """Fuzz the doors: ``make fuzz``, or ``python -m tests.fuzz [DOOR …] [--seconds 60]``.
 
+What bundles hold in C++ and JavaScript has surfaces of its own: ``bundled [SURFACE …]``.
+
 Findings are written to ``tests/fuzz/found/DOOR/``; once mended, they belong into the corpus.
 """
 
@@ -10,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.fuzz import bundled
 from tests.fuzz.coverage import Coverage
 from tests.fuzz.doors import SURFACES
 from tests.fuzz.loop import FOUND, Door, Found, findings, keep, thin
@@ -20,6 +23,8 @@ FOUND_HERE = Path(__file__).with_name("found")
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["bundled"]:
+        sys.exit(bundled.main(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("doors", nargs="*", choices=[*SURFACES, []], metavar="DOOR")
     parser.add_argument("--inputs", type=int, default=10**9, help="for each door, at most")

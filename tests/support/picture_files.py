@@ -114,7 +114,7 @@ def _jpegs() -> Iterator[tuple[str, bytes]]:
     yield "bad-no-end.jpg", plain[:-2]
 
 
-def _chunk(name: bytes, content: bytes) -> bytes:
+def chunk(name: bytes, content: bytes) -> bytes:
     sum_ = struct.pack(">I", zlib.crc32(name + content))
     return struct.pack(">I", len(content)) + name + content + sum_
 
@@ -143,8 +143,8 @@ def _png(
     else:
         rows = _packed(samples, bits)
     header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, int(interlaced))
-    chunks = (_chunk(b"IHDR", header), *before, _chunk(b"IDAT", zlib.compress(rows)))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + _chunk(b"IEND", b"")
+    chunks = (chunk(b"IHDR", header), *before, chunk(b"IDAT", zlib.compress(rows)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + chunk(b"IEND", b"")
 
 
 def _pngs() -> Iterator[tuple[str, bytes]]:
@@ -155,7 +155,7 @@ def _pngs() -> Iterator[tuple[str, bytes]]:
     for kind, name in names.items():
         for bits in depths[kind]:
             samples = rng.integers(0, 2**bits, (11, 13, channels[kind]))
-            colours = _chunk(b"PLTE", rng.integers(0, 256, 3 << bits, np.uint8).tobytes())
+            colours = chunk(b"PLTE", rng.integers(0, 256, 3 << bits, np.uint8).tobytes())
             palette = (colours,) if kind == 3 else ()
             yield f"{name}-{bits}.png", _png(samples, kind, bits, *palette)
             interlaced = _png(samples, kind, bits, *palette, interlaced=True)
@@ -164,21 +164,21 @@ def _pngs() -> Iterator[tuple[str, bytes]]:
             if kind == 3:
                 clear = rng.integers(0, 256, max(2**bits - 1, 1), np.uint8).tobytes()
             if kind in (0, 2, 3):
-                with_clear = _png(samples, kind, bits, *palette, _chunk(b"tRNS", clear))
+                with_clear = _png(samples, kind, bits, *palette, chunk(b"tRNS", clear))
                 yield f"{name}-{bits}-clear.png", with_clear
     photo = _photo()
     yield "filtered.png", _saved(photo, "PNG")
-    yield "gamma.png", _png(np.asarray(photo), 2, 8, _chunk(b"gAMA", struct.pack(">I", 100000)))
-    few = _chunk(b"PLTE", rng.integers(0, 256, 30, np.uint8).tobytes())
+    yield "gamma.png", _png(np.asarray(photo), 2, 8, chunk(b"gAMA", struct.pack(">I", 100000)))
+    few = chunk(b"PLTE", rng.integers(0, 256, 30, np.uint8).tobytes())
     yield "palette-short.png", _png(rng.integers(0, 16, (11, 13, 1)), 3, 8, few)
     for orientation in (3, 6):
         yield f"exif-{orientation}.png", _saved(photo, "PNG", exif=_exif(orientation))
     xmp = b"XML:com.adobe.xmp\0\0\0\0\0" + _xmp(8)
-    yield "xmp-8.png", _png(np.asarray(photo), 2, 8, _chunk(b"iTXt", xmp))
+    yield "xmp-8.png", _png(np.asarray(photo), 2, 8, chunk(b"iTXt", xmp))
     hexadecimal = (_EXIF + _exif(6)).hex()
     profile = f"\nexif\n{len(hexadecimal) // 2:8}\n{hexadecimal}\n".encode()
     text = b"Raw profile type exif\0\0" + zlib.compress(profile)
-    yield "text-6.png", _png(np.asarray(photo), 2, 8, _chunk(b"zTXt", text))
+    yield "text-6.png", _png(np.asarray(photo), 2, 8, chunk(b"zTXt", text))
 
 
 def _webps() -> Iterator[tuple[str, bytes]]:

@@ -22,6 +22,10 @@ import { checkSize, damaged, onWhite, text, truncated, upright, viewOf } from '.
  * @property {Turned} turned
  */
 
+// Texts that may say how the picture is turned.
+const EXIF = 'Raw profile type exif';
+const XMP = 'XML:com.adobe.xmp';
+
 const GREY = 0;
 const RGB = 2;
 const PALETTE = 3;
@@ -64,35 +68,48 @@ const CHECKSUMS = new Uint32Array(256).map((_, byte) => {
 export async function readPng(bytes, name) {
   const png = await chunks(bytes, name);
   const { width, height, interlaced } = png;
-  const passes = interlaced ? PASSES : [[0, 0, 1, 1]];
-  const sizes = passes.map(([left, top, across, down]) => ({
-    columns: Math.ceil((width - left) / across),
-    rows: Math.ceil((height - top) / down),
-  }));
-  const perPixel = KINDS[png.kind].channels * png.bits;
-  const lines = sizes.map(({ columns }) =>
-    columns > 0 ? 1 + Math.ceil((columns * perPixel) / 8) : 0,
-  );
-  const wanted = sizes.reduce((sum, { rows }, i) => sum + Math.max(rows, 0) * lines[i], 0);
-  const raw = await inflated(png.parts, wanted);
-  if (raw.length < wanted) throw png.isCut ? truncated(name) : damaged(name, 'too few pixels');
   const data = new Uint8Array(width * height * 3);
-  const paint = painter(png, name);
-  let at = 0;
-  passes.forEach(([left, top, across, down], pass) => {
-    const { columns, rows } = sizes[pass];
-    if (columns < 1 || rows < 1) return;
-    const line = lines[pass];
-    const part = raw.subarray(at, at + rows * line);
-    at += rows * line;
-    unfilter(part, line, Math.max(perPixel >> 3, 1), name);
-    for (let row = 0; row < rows; row++) {
-      const samples = part.subarray(row * line + 1, (row + 1) * line);
-      let to = ((top + row * down) * width + left) * 3;
-      for (let x = 0; x < columns; x++, to += 3 * across) paint(samples, x, data, to);
+  const stream = new Unpacked(png.parts);
+  try {
+    for (const pass of interlaced ? PASSES : [[0, 0, 1, 1]]) {
+      await readPass(png, pass, stream, data, name);
     }
-  });
+  } finally {
+    await stream.close();
+  }
   return upright({ data, width, height }, png.turned);
+}
+
+/**
+ * Paints the pixels of one pass. Of the samples two rows are kept: all of them may be much more
+ * than the pixels.
+ *
+ * @param {Png} png
+ * @param {number[]} pass
+ * @param {Unpacked} stream
+ * @param {Uint8Array} data
+ * @param {string} name
+ */
+async function readPass(png, [left, top, across, down], stream, data, name) {
+  const columns = Math.ceil((png.width - left) / across);
+  const rows = Math.ceil((png.height - top) / down);
+  if (columns < 1 || rows < 1) return;
+  const perPixel = KINDS[png.kind].channels * png.bits;
+  const paint = painter(png, name);
+  const line = 1 + Math.ceil((columns * perPixel) / 8);
+  let [row, above] = [new Uint8Array(line), new Uint8Array(line)];
+  for (let y = 0; y < rows; y++) {
+    let filled = stream.take(row, 0);
+    while (filled < line) {
+      if (!(await stream.more())) throw png.isCut ? truncated(name) : damaged(name, 'too few pixels');
+      filled = stream.take(row, filled);
+    }
+    unfilter(row, above, Math.max(perPixel >> 3, 1), name);
+    const samples = row.subarray(1);
+    let to = ((top + y * down) * png.width + left) * 3;
+    for (let x = 0; x < columns; x++, to += 3 * across) paint(samples, x, data, to);
+    [row, above] = [above, row];
+  }
 }
 
 /**
@@ -122,6 +139,9 @@ async function chunks(bytes, name) {
     isCut: false,
     turned: {},
   };
+  // The last text of a keyword counts, and none but that is unpacked.
+  /** @type {Map<string, { chunk: string, content: Uint8Array }>} */
+  const texts = new Map();
   for (let at = 8; at + 8 <= bytes.length;) {
     const length = view.getUint32(at);
     const chunk = text(bytes, at + 4, 4);
@@ -140,10 +160,18 @@ async function chunks(bytes, name) {
     png.isCut ||= behind > bytes.length;
     if (chunk === 'IDAT') png.parts.push(content);
     else if (chunk === 'eXIf') png.turned.exif = content;
-    else if (/^([iz]TXt|tEXt)$/.test(chunk)) await readText(chunk, content, png.turned);
+    else if (/^([iz]TXt|tEXt)$/.test(chunk)) {
+      const keyword = text(content, 0, Math.max(content.subarray(0, 80).indexOf(0), 0));
+      if ([EXIF, XMP].includes(keyword)) texts.set(keyword, { chunk, content });
+    }
     at = behind;
   }
   if (png.parts.length === 0) throw truncated(name);
+  for (const [keyword, { chunk, content }] of texts) {
+    const said = await readText(chunk, content);
+    if (keyword === XMP) png.turned.xmp = said;
+    else png.turned.exif ??= rawProfile(said);
+  }
   if (kind === PALETTE && png.palette.length === 0) throw damaged(name, 'it has no palette');
   if (kind === PALETTE && (png.clear?.length ?? 0) > 256) {
     throw damaged(name, 'its transparency is too long');
@@ -152,17 +180,14 @@ async function chunks(bytes, name) {
 }
 
 /**
- * Takes XMP, and EXIF as ImageMagick writes it, from a chunk of text.
+ * Returns the text in the content of a chunk.
  *
  * @param {string} chunk
  * @param {Uint8Array} content
- * @param {Turned} turned
+ * @returns {Promise<string>}
  */
-async function readText(chunk, content, turned) {
-  const end = content.indexOf(0);
-  const keyword = text(content, 0, Math.max(end, 0));
-  if (keyword !== 'XML:com.adobe.xmp' && keyword !== 'Raw profile type exif') return;
-  let body = content.subarray(end + 1);
+async function readText(chunk, content) {
+  let body = content.subarray(content.indexOf(0) + 1);
   let packed = false;
   if (chunk === 'zTXt') {
     body = body.subarray(1);
@@ -173,14 +198,24 @@ async function readText(chunk, content, turned) {
     const language = body.indexOf(0, 2);
     body = body.subarray(body.indexOf(0, language + 1) + 1);
   }
+  if (!packed) return text(body, 0);
+  const stream = new Unpacked([body]);
   // A profile has 64 KiB at most where it comes from; a text of gigabytes is no such thing.
-  const said = text(packed ? await inflated([body], 1 << 20) : body, 0);
-  if (keyword.startsWith('XML')) {
-    turned.xmp ??= said;
-  } else {
-    const digits = said.split('\n').slice(3).join('').match(/[0-9a-fA-F]{2}/g) ?? [];
-    turned.exif ??= Uint8Array.from(digits, (pair) => parseInt(pair, 16));
-  }
+  const unpacked = new Uint8Array(1 << 20);
+  let filled = 0;
+  while (filled < unpacked.length && (await stream.more())) filled = stream.take(unpacked, filled);
+  await stream.close();
+  return text(unpacked, 0, filled);
+}
+
+/**
+ * Returns EXIF from a text as ImageMagick writes it: three lines, then hexadecimal digits.
+ *
+ * @param {string} said
+ */
+function rawProfile(said) {
+  const digits = said.split('\n').slice(3).join('').match(/[0-9a-fA-F]{2}/g) ?? [];
+  return Uint8Array.from(digits, (pair) => parseInt(pair, 16));
 }
 
 /** @param {Uint8Array} bytes */
@@ -190,64 +225,71 @@ function checksum(bytes) {
   return (sum ^ 0xffffffff) >>> 0;
 }
 
-/**
- * Returns the first bytes that a zlib stream unpacks to; fewer where it ends or is broken.
- *
- * @param {Uint8Array[]} parts
- * @param {number} most
- * @returns {Promise<Uint8Array>}
- */
-async function inflated(parts, most) {
-  const stream = new DecompressionStream('deflate');
-  const writer = stream.writable.getWriter();
-  const written = (async () => {
-    for (const part of parts) await writer.write(/** @type {BufferSource} */ (part));
-    await writer.close();
-  })();
-  // What is wrong shows when it is read.
-  written.catch(() => undefined);
-  const reader = stream.readable.getReader();
-  /** @type {Uint8Array[]} */
-  const found = [];
-  let count = 0;
-  while (count < most) {
-    // What came before an error counts, as in Python.
-    const { done, value } = await reader.read().catch(() => ({ done: true, value: undefined }));
-    if (done || value === undefined) break;
-    found.push(value);
-    count += value.length;
+/** What a zlib stream unpacks to, piece by piece. */
+class Unpacked {
+  /** @type {Uint8Array} */
+  #piece = new Uint8Array();
+  #at = 0;
+  #reader;
+
+  /** @param {Uint8Array[]} parts */
+  constructor(parts) {
+    const stream = new DecompressionStream('deflate');
+    const writer = stream.writable.getWriter();
+    const written = (async () => {
+      for (const part of parts) await writer.write(/** @type {BufferSource} */ (part));
+      await writer.close();
+    })();
+    // What is wrong shows when it is read.
+    written.catch(() => undefined);
+    this.#reader = stream.readable.getReader();
   }
-  await reader.cancel().catch(() => undefined);
-  const out = new Uint8Array(Math.min(count, most));
-  let at = 0;
-  for (const piece of found) {
-    const part = piece.subarray(0, out.length - at);
-    out.set(part, at);
-    at += part.length;
+
+  /**
+   * Writes what is there of the current piece to `to`, from `start` on; returns where it stops.
+   *
+   * @param {Uint8Array} to
+   * @param {number} start
+   */
+  take(to, start) {
+    const part = this.#piece.subarray(this.#at, this.#at + to.length - start);
+    to.set(part, start);
+    this.#at += part.length;
+    return start + part.length;
   }
-  return out;
+
+  /** Goes on to the next piece; false: it ends or is broken. What came before counts, as in Python. */
+  async more() {
+    const { done, value } = await this.#reader
+      .read()
+      .catch(() => ({ done: true, value: undefined }));
+    if (done || value === undefined) return false;
+    this.#piece = value;
+    this.#at = 0;
+    return true;
+  }
+
+  async close() {
+    await this.#reader.cancel().catch(() => undefined);
+  }
 }
 
 /**
- * Undoes the filters of rows, in their place.
+ * Undoes the filter of a row, in its place.
  *
- * @param {Uint8Array} rows Each with the number of its filter in front.
- * @param {number} line
+ * @param {Uint8Array} row With the number of its filter in front.
+ * @param {Uint8Array} above The row before it, undone.
  * @param {number} step Bytes from a pixel to the next.
  * @param {string} name
  */
-function unfilter(rows, line, step, name) {
-  for (let start = 0; start < rows.length; start += line) {
-    const filter = rows[start];
-    if (filter > 4) throw damaged(name, 'a filter');
-    if (filter === 0) continue;
-    for (let i = 1; i < line; i++) {
-      const at = start + i;
-      const left = i > step ? rows[at - step] : 0;
-      const above = start > 0 ? rows[at - line] : 0;
-      const corner = start > 0 && i > step ? rows[at - line - step] : 0;
-      rows[at] += predicted(filter, left, above, corner);
-    }
+function unfilter(row, above, step, name) {
+  const filter = row[0];
+  if (filter > 4) throw damaged(name, 'a filter');
+  if (filter === 0) return;
+  for (let i = 1; i < row.length; i++) {
+    const left = i > step ? row[i - step] : 0;
+    const corner = i > step ? above[i - step] : 0;
+    row[i] += predicted(filter, left, above[i], corner);
   }
 }
 

@@ -28,21 +28,16 @@ constexpr char help[] =
     "  --help           print this and exit\n"
     "\n"
     "Reads"
-#if defined(RESNET_HAS_JPEG) || defined(RESNET_HAS_STB)
+#ifdef RESNET_HAS_JPEG
     " JPEG,"
 #endif
-#if defined(RESNET_HAS_PNG) || defined(RESNET_HAS_STB)
+#ifdef RESNET_HAS_PNG
     " PNG,"
 #endif
 #ifdef RESNET_HAS_WEBP
     " WebP,"
 #endif
-    " GIF, BMP, PPM, PGM and PBM files"
-#ifdef RESNET_HAS_STB
-    "; JPEG and PNG by stb_image, whose pixels are not quite Python's.\n";
-#else
-    ".\n";
-#endif
+    " GIF, BMP, PPM, PGM and PBM files.\n";
 
 /// What was asked for on the command line.
 struct Asked {

@@ -7,7 +7,7 @@
 //
 // JPEG, PNG and WebP need libjpeg-turbo, libpng and libwebp: RESNET_HAS_JPEG, RESNET_HAS_PNG and
 // RESNET_HAS_WEBP say which are there (CMake's target resnet_pictures sets them). PPM, PGM, PBM,
-// GIF and BMP need nothing. RESNET_HAS_STB takes JPEG and PNG from stb_image, whose pixels differ.
+// GIF and BMP need nothing.
 #pragma once
 
 #include <filesystem>
@@ -21,15 +21,11 @@
 #include "resnet/files.hpp"
 #include "resnet/netpbm.hpp"
 
-#ifdef RESNET_HAS_STB
-#include "resnet/decode_stb.hpp"
-#else
 #ifdef RESNET_HAS_JPEG
 #include "resnet/decode_jpeg.hpp"
 #endif
 #ifdef RESNET_HAS_PNG
 #include "resnet/decode_png.hpp"
-#endif
 #endif
 #ifdef RESNET_HAS_WEBP
 #include "resnet/decode_webp.hpp"
@@ -74,18 +70,14 @@ inline OwnedPicture decode_picture(std::string_view data, const std::string &whe
   if (starts("GIF87a") || starts("GIF89a")) return detail::decode_gif(data, where);
   if (starts("BM")) return detail::decode_bmp(data, where);
   if (starts("\xff\xd8\xff")) {
-#if defined(RESNET_HAS_STB)
-    return detail::decode_stb(data, where);
-#elif defined(RESNET_HAS_JPEG)
+#ifdef RESNET_HAS_JPEG
     return detail::decode_jpeg(data, where);
 #else
     detail::needs_library(where, "JPEG", "libjpeg62-turbo-dev");
 #endif
   }
   if (starts("\x89PNG\r\n\x1a\n")) {
-#if defined(RESNET_HAS_STB)
-    return detail::decode_stb(data, where);
-#elif defined(RESNET_HAS_PNG)
+#ifdef RESNET_HAS_PNG
     return detail::decode_png(data, where);
 #else
     detail::needs_library(where, "PNG", "libpng-dev");

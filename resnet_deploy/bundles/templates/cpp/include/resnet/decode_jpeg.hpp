@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <jpeglib.h>
@@ -51,6 +50,20 @@ inline Turned jpeg_turned(std::string_view data) {
   return turned;
 }
 
+/// Inks as Adobe stores them, upside down, to RGB as Pillow's convert() computes it.
+inline void inks_to_rgb(const std::uint8_t *inks, std::size_t pixels, std::uint8_t *rgb) {
+  for (std::size_t i = 0; i < pixels; ++i, inks += 4, rgb += 3) {
+    const int white = inks[3];
+    for (int channel = 0; channel < 3; ++channel) {
+      const int product = (255 - inks[channel]) * white + 128;
+      rgb[channel] = static_cast<std::uint8_t>(white - (((product >> 8) + product) >> 8));
+    }
+  }
+}
+
+/// A progressive file has about ten. Each goes over all pixels, however few bytes it has.
+constexpr int most_scans = 100;
+
 /// One decompression. What libjpeg refuses comes back as false with a message: it must not unwind
 /// C++ objects on its way, so all of them live here.
 class JpegDecoder {
@@ -62,6 +75,11 @@ class JpegDecoder {
     };
     // Warnings are not printed; where data end, reading stops below.
     errors_.manager.output_message = [](j_common_ptr) {};
+    progress_.progress_monitor = [](j_common_ptr info) {
+      if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= most_scans) return;
+      reinterpret_cast<Errors *>(info->err)->many_scans = true;
+      std::longjmp(reinterpret_cast<Errors *>(info->err)->jump, 1);
+    };
   }
   JpegDecoder(const JpegDecoder &) = delete;
   JpegDecoder &operator=(const JpegDecoder &) = delete;
@@ -71,6 +89,7 @@ class JpegDecoder {
   bool read_header() {
     if (setjmp(errors_.jump) != 0) return false;
     jpeg_create_decompress(&info_);
+    info_.progress = &progress_;
     source_.init_source = [](j_decompress_ptr) {};
     // Nothing follows: "suspended" then is "truncated", which a source in memory would hide.
     source_.fill_input_buffer = [](j_decompress_ptr) -> boolean { return FALSE; };
@@ -95,20 +114,26 @@ class JpegDecoder {
   int components() const { return info_.num_components; }
   int bits() const { return info_.data_precision; }
 
-  /// Fills rows of RGB, grey or inks; false: see message().
-  bool read_rows(std::vector<std::uint8_t> &rows) {
+  /// Fills the picture from rows of grey, RGB or inks; false: see message().
+  bool read_rows(int components, OwnedPicture &picture) {
+    const auto width = static_cast<std::size_t>(picture.width);
+    line_.resize(width * static_cast<std::size_t>(components));
     if (setjmp(errors_.jump) != 0) return false;
-    info_.out_color_space = info_.num_components == 1   ? JCS_GRAYSCALE
-                            : info_.num_components == 4 ? JCS_CMYK
-                                                        : JCS_RGB;
+    info_.out_color_space = components == 1   ? JCS_GRAYSCALE
+                            : components == 4 ? JCS_CMYK
+                                              : JCS_RGB;
     info_.dct_method = JDCT_ISLOW;
     info_.do_fancy_upsampling = TRUE;
     truncated_ = jpeg_start_decompress(&info_) == FALSE;
-    const std::size_t line = static_cast<std::size_t>(info_.output_width) *
-                             static_cast<std::size_t>(info_.output_components);
     while (!truncated_ && info_.output_scanline < info_.output_height) {
-      JSAMPROW row = rows.data() + line * info_.output_scanline;
+      std::uint8_t *to = picture.rgb.data() + width * 3 * info_.output_scanline;
+      JSAMPROW row = components == 3 ? to : line_.data();
       truncated_ = jpeg_read_scanlines(&info_, &row, 1) == 0;
+      if (!truncated_ && components == 1) {
+        for (std::size_t i = 0; i < width; ++i, to += 3) to[0] = to[1] = to[2] = line_[i];
+      } else if (!truncated_ && components == 4) {
+        inks_to_rgb(line_.data(), width, to);
+      }
     }
     // A wrong marker behind the last row is an error of Pillow's too, a missing one is not.
     if (!truncated_) jpeg_finish_decompress(&info_);
@@ -118,6 +143,7 @@ class JpegDecoder {
   bool truncated() const { return truncated_; }
 
   std::string message() {
+    if (errors_.many_scans) return "it has more than " + std::to_string(most_scans) + " scans";
     char text[JMSG_LENGTH_MAX] = "";
     errors_.manager.format_message(reinterpret_cast<j_common_ptr>(&info_), text);
     return text;
@@ -127,26 +153,19 @@ class JpegDecoder {
   struct Errors {
     jpeg_error_mgr manager;
     std::jmp_buf jump;
+    bool many_scans;
   };
   std::string_view data_;
   Errors errors_{};
   jpeg_source_mgr source_{};
+  jpeg_progress_mgr progress_{};
   jpeg_decompress_struct info_{};
+  std::vector<std::uint8_t> line_;  // of grey or inks
   bool truncated_ = false;
 };
 
-/// Inks as Adobe stores them, upside down, to RGB as Pillow's convert() computes it.
-inline void inks_to_rgb(const std::uint8_t *inks, std::size_t pixels, std::uint8_t *rgb) {
-  for (std::size_t i = 0; i < pixels; ++i, inks += 4, rgb += 3) {
-    const int white = inks[3];
-    for (int channel = 0; channel < 3; ++channel) {
-      const int product = (255 - inks[channel]) * white + 128;
-      rgb[channel] = static_cast<std::uint8_t>(white - (((product >> 8) + product) >> 8));
-    }
-  }
-}
-
-inline OwnedPicture decode_jpeg(std::string_view data, const std::string &where) {
+/// The pixels as they are stored.
+inline OwnedPicture jpeg_pixels(std::string_view data, const std::string &where) {
   JpegDecoder decoder(data);
   const auto fail = [&]() {
     if (decoder.truncated()) is_truncated(where);
@@ -164,21 +183,13 @@ inline OwnedPicture decode_jpeg(std::string_view data, const std::string &where)
                          " bits a channel: save it with 8 bits");
   }
   OwnedPicture picture = room_for(decoder.width(), decoder.height());
-  const std::size_t pixels = picture.rgb.size() / 3;
-  if (components == 3) {
-    if (!decoder.read_rows(picture.rgb)) fail();
-  } else {
-    std::vector<std::uint8_t> rows(pixels * static_cast<std::size_t>(components));
-    if (!decoder.read_rows(rows)) fail();
-    if (components == 4) {
-      inks_to_rgb(rows.data(), pixels, picture.rgb.data());
-    } else {
-      for (std::size_t i = 0; i < pixels; ++i) {
-        for (std::size_t k = 0; k < 3; ++k) picture.rgb[3 * i + k] = rows[i];
-      }
-    }
-  }
-  return upright(std::move(picture), jpeg_turned(data).orientation());
+  if (!decoder.read_rows(components, picture)) fail();
+  return picture;
+}
+
+/// The decoder's memory is given back before a second picture is made.
+inline OwnedPicture decode_jpeg(std::string_view data, const std::string &where) {
+  return upright(jpeg_pixels(data, where), jpeg_turned(data).orientation());
 }
 
 }  // namespace detail

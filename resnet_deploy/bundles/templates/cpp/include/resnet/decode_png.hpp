@@ -2,6 +2,7 @@
 // PNG by libpng, which hands over plain samples: what they become is decided here, as in Pillow.
 #pragma once
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +23,44 @@ namespace detail {
 struct PngFacts {
   Turned turned;
   std::string transparency;  ///< the content of tRNS
+  std::uint64_t packed = 0;  ///< bytes of compressed pixels
 };
+
+/// Unpacks a zlib stream up to a limit; what comes before an error counts.
+inline std::string unpacked(std::string_view packed) {
+  constexpr std::size_t most = 1 << 20;  // as Python takes of a text
+  std::string text(most, '\0');
+  z_stream stream{};
+  stream.next_in = reinterpret_cast<Bytef *>(const_cast<char *>(packed.data()));
+  stream.avail_in = static_cast<uInt>(packed.size());
+  stream.next_out = reinterpret_cast<Bytef *>(&text[0]);
+  stream.avail_out = static_cast<uInt>(text.size());
+  if (inflateInit(&stream) != Z_OK) return {};
+  inflate(&stream, Z_FINISH);
+  text.resize(text.size() - stream.avail_out);
+  inflateEnd(&stream);
+  return text;
+}
+
+/// The text in the content of a chunk tEXt, zTXt or iTXt.
+inline std::string png_text(std::string_view name, std::string_view content) {
+  const auto behind_zero = [&content] {
+    const std::size_t end = content.find('\0');
+    content.remove_prefix(end == std::string_view::npos ? content.size() : end + 1);
+  };
+  behind_zero();  // the keyword
+  if (name == "tEXt") return std::string(content);
+  bool is_packed = true;
+  if (name == "iTXt") {
+    is_packed = content.substr(0, 1) == "\1";
+    content.remove_prefix(std::min<std::size_t>(content.size(), 2));
+    behind_zero();  // the language
+    behind_zero();  // the keyword in it
+  } else {
+    content.remove_prefix(std::min<std::size_t>(content.size(), 1));
+  }
+  return is_packed ? unpacked(content) : std::string(content);
+}
 
 /// EXIF as ImageMagick writes it into text: three lines of header, then hexadecimal digits.
 inline std::string raw_profile(const std::string &text) {
@@ -49,13 +87,16 @@ inline std::string raw_profile(const std::string &text) {
 
 /// Walks over the chunks. Those before the pixels must have a right checksum, as Pillow has it.
 inline PngFacts png_facts(std::string_view data, const std::string &where) {
-  const std::string_view xmp("XML:com.adobe.xmp\0\0\0", 20);
+  const std::string_view profile("Raw profile type exif\0", 22), xmp("XML:com.adobe.xmp\0", 18);
   PngFacts facts;
+  // The last text of a keyword counts, and none but that is unpacked.
+  std::pair<std::string_view, std::string_view> of_exif, of_xmp;
   const ByteReader bytes(data, where);
   bool before_pixels = true;
   for (std::size_t at = 8; data.size() - at >= 12;) {
     const std::size_t length = bytes.be32(at);
     const std::string_view name = data.substr(at + 4, 4);
+    if (name == "IDAT") facts.packed += std::min(length, data.size() - at - 8);
     if (length > data.size() - at - 12) break;
     const std::string_view content = data.substr(at + 8, length);
     if (name == "IDAT") before_pixels = false;
@@ -66,13 +107,17 @@ inline PngFacts png_facts(std::string_view data, const std::string &where) {
     }
     if (name == "eXIf") facts.turned.exif = content;
     if (name == "tRNS" && before_pixels) facts.transparency = content;
-    // Language and translated keyword may stand between the keyword and the text.
-    if (name == "iTXt" && content.substr(0, xmp.size() - 1) == xmp.substr(0, xmp.size() - 1)) {
-      facts.turned.xmp = content;
+    if (name == "tEXt" || name == "zTXt" || name == "iTXt") {
+      if (content.substr(0, profile.size()) == profile) of_exif = {name, content};
+      if (content.substr(0, xmp.size()) == xmp) of_xmp = {name, content};
     }
     if (name == "IEND") break;
     at += 12 + length;
   }
+  if (facts.turned.exif.empty()) {
+    facts.turned.exif = raw_profile(png_text(of_exif.first, of_exif.second));
+  }
+  facts.turned.xmp = png_text(of_xmp.first, of_xmp.second);
   return facts;
 }
 
@@ -101,11 +146,15 @@ class PngDecoder {
       self->data_.copy(reinterpret_cast<char *>(to), count, self->at_);
       self->at_ += count;
     });
-    // The size is checked by the caller, and text is read by png_facts() and below.
+    // The size is checked by the caller. What is neither header, palette nor pixels is read by
+    // png_facts(), or by nobody: libpng would unpack and keep it.
     png_set_user_limits(png_, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_crc_action(png_, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
+    png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
     png_read_info(png_, info_);
     png_set_packing(png_);
+    // Of 16 bits the upper eight count, but for grey ones, which are rounded.
+    if (colour_type() != PNG_COLOR_TYPE_GRAY) png_set_strip_16(png_);
     passes_ = png_set_interlace_handling(png_);
     png_read_update_info(png_, info_);
     return true;
@@ -113,7 +162,8 @@ class PngDecoder {
 
   std::int64_t width() const { return png_get_image_width(png_, info_); }
   std::int64_t height() const { return png_get_image_height(png_, info_); }
-  int bits() const { return bits_of_; }
+  int bits() const { return bits_of_; }  ///< as the file has them
+  int channels() const { return png_get_channels(png_, info_); }
   int colour_type() const { return png_get_color_type(png_, info_); }
   std::size_t line() const { return png_get_rowbytes(png_, info_); }
 
@@ -136,17 +186,6 @@ class PngDecoder {
     int count = 0;
     png_get_PLTE(png_, info_, &colours, &count);
     return {colours, count};
-  }
-
-  /// A text before the pixels; empty where there is none.
-  std::string text(const std::string &keyword) const {
-    png_textp texts = nullptr;
-    int count = 0;
-    png_get_text(png_, info_, &texts, &count);
-    for (int i = 0; i < count; ++i) {
-      if (keyword == texts[i].key) return std::string(texts[i].text, texts[i].text_length);
-    }
-    return {};
   }
 
   bool truncated() const { return truncated_; }
@@ -175,7 +214,7 @@ inline void opaque_samples(const std::vector<std::uint8_t> &rows, std::size_t sa
                            const PngDecoder &decoder, const std::string &transparency,
                            const std::string &where, OwnedPicture &picture) {
   const bool grey = decoder.colour_type() == PNG_COLOR_TYPE_GRAY;
-  const std::size_t step = decoder.bits() == 16 ? 2 : 1, count = grey ? 1 : 3;
+  const std::size_t count = grey ? 1 : 3;
   const std::size_t line = decoder.line(), width = samples;
   const unsigned factor = decoder.bits() < 8 ? 255U / ((1U << decoder.bits()) - 1U) : 1U;
   std::uint8_t clear[3] = {0, 0, 0};
@@ -191,9 +230,9 @@ inline void opaque_samples(const std::vector<std::uint8_t> &rows, std::size_t sa
   std::uint8_t *to = picture.rgb.data();
   for (std::size_t y = 0; y < static_cast<std::size_t>(picture.height); ++y) {
     const std::uint8_t *from = rows.data() + y * line;
-    for (std::size_t x = 0; x < width; ++x, from += step * count, to += 3) {
+    for (std::size_t x = 0; x < width; ++x, from += count, to += 3) {
       for (std::size_t k = 0; k < 3; ++k) {
-        to[k] = static_cast<std::uint8_t>(from[grey ? 0 : step * k] * factor);
+        to[k] = static_cast<std::uint8_t>(from[grey ? 0 : k] * factor);
       }
       if (has_clear && to[0] == clear[0] && to[1] == clear[1] && to[2] == clear[2]) {
         to[0] = to[1] = to[2] = 255;
@@ -202,8 +241,9 @@ inline void opaque_samples(const std::vector<std::uint8_t> &rows, std::size_t sa
   }
 }
 
-inline OwnedPicture decode_png(std::string_view data, const std::string &where) {
-  PngFacts facts = png_facts(data, where);
+/// The pixels as they are stored.
+inline OwnedPicture png_pixels(std::string_view data, const PngFacts &facts,
+                               const std::string &where) {
   const ByteReader bytes(data, where);
   check_size(bytes.be32(16), bytes.be32(20), where);
   PngDecoder decoder(data);
@@ -214,13 +254,16 @@ inline OwnedPicture decode_png(std::string_view data, const std::string &where) 
   };
   if (!decoder.read_header()) fail();
   check_size(decoder.width(), decoder.height(), where);
+  // No byte unpacks to more than 1032: two bits to 258 (RFC 1951, section 3.2.5).
+  const std::uint64_t bits = static_cast<std::uint64_t>(decoder.width() * decoder.height()) *
+                             static_cast<std::uint64_t>(decoder.channels() * decoder.bits());
+  if (bits / 8 > facts.packed * 1032) is_truncated(where);
   OwnedPicture picture = room_for(decoder.width(), decoder.height());
   const std::size_t line = decoder.line();
   std::vector<std::uint8_t> rows(line * static_cast<std::size_t>(picture.height));
   if (!decoder.read_rows(rows)) fail();
   const auto width = static_cast<std::size_t>(picture.width);
   const std::size_t pixels = picture.rgb.size() / 3;
-  const bool deep = decoder.bits() == 16;
   std::uint8_t *to = picture.rgb.data();
   switch (decoder.colour_type()) {
     case PNG_COLOR_TYPE_PALETTE: {
@@ -242,16 +285,16 @@ inline OwnedPicture decode_png(std::string_view data, const std::string &where) 
     case PNG_COLOR_TYPE_GRAY_ALPHA:
     case PNG_COLOR_TYPE_RGB_ALPHA: {
       const bool grey = decoder.colour_type() == PNG_COLOR_TYPE_GRAY_ALPHA;
-      const std::size_t step = deep ? 2 : 1, count = grey ? 2 : 4;
+      const std::size_t count = grey ? 2 : 4;
       const std::uint8_t *from = rows.data();
-      for (std::size_t i = 0; i < pixels; ++i, from += step * count, to += 3) {
-        const std::uint8_t alpha = from[step * (count - 1)];
-        for (std::size_t k = 0; k < 3; ++k) to[k] = on_white(from[grey ? 0 : step * k], alpha);
+      for (std::size_t i = 0; i < pixels; ++i, from += count, to += 3) {
+        const std::uint8_t alpha = from[count - 1];
+        for (std::size_t k = 0; k < 3; ++k) to[k] = on_white(from[grey ? 0 : k], alpha);
       }
       break;
     }
     case PNG_COLOR_TYPE_GRAY:
-      if (deep) {
+      if (decoder.bits() == 16) {
         for (std::size_t i = 0; i < pixels; ++i, to += 3) {
           const std::uint32_t value = static_cast<std::uint32_t>(rows[2 * i]) << 8 |
                                       rows[2 * i + 1];
@@ -263,11 +306,13 @@ inline OwnedPicture decode_png(std::string_view data, const std::string &where) 
     default:
       opaque_samples(rows, width, decoder, facts.transparency, where, picture);
   }
-  if (facts.turned.exif.empty()) {
-    facts.turned.exif = raw_profile(decoder.text("Raw profile type exif"));
-  }
-  if (facts.turned.xmp.empty()) facts.turned.xmp = decoder.text("XML:com.adobe.xmp");
-  return upright(std::move(picture), facts.turned.orientation());
+  return picture;
+}
+
+/// The decoder's memory is given back before a second picture is made.
+inline OwnedPicture decode_png(std::string_view data, const std::string &where) {
+  const PngFacts facts = png_facts(data, where);
+  return upright(png_pixels(data, facts, where), facts.turned.orientation());
 }
 
 }  // namespace detail
