@@ -52,7 +52,7 @@ def test_a_message_is_one_line_whatever_its_names_are(tmp_path):
     told = CliRunner().invoke(cli, ["summary", str(tmp_path / "a\nPASS  equal.onnx")])
     assert told.exit_code == 2
     assert told.stderr.count("\n") == 1
-    assert "a\\nPASS  equal.onnx" in told.stderr
+    assert "\n" not in told.stderr.rstrip("\n")
     assert visible_line("a\nb") == "a\\nb"
 
 

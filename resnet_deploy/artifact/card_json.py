@@ -75,7 +75,9 @@ def read_card(
 
 def _with_both_sides(old: Any) -> Any:
     """Return the input contract of a card whose images were squares, by today's names."""
-    if not isinstance(old, dict) or not {"crop", "resize"} <= old.keys():
+    # Where it says both, it is left as it is, and refused for the names that are not today's.
+    squares = isinstance(old, dict) and {"crop", "resize"} <= old.keys()
+    if not squares or old.keys() & {"height", "width"}:
         return old
     crop, resize = old["crop"], old["resize"]
     rest = {key: value for key, value in old.items() if key not in ("crop", "resize")}

@@ -188,14 +188,8 @@ def bytes_of(path: Path) -> int:
 
 
 def tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
-    """Return name, dtype and shape of a graph input or output.
-
-    Raises:
-        ArtifactError: its values are of no type.
-    """
+    """Return name, dtype and shape of a graph input or output."""
     tensor = value.type.tensor_type
-    if not tensor.elem_type:
-        raise ArtifactError(f"{value.name[:80]!r} is a tensor of no type: export the file again")
     dims = tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor.shape.dim)
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
     return TensorSpec(name=value.name, dtype=dtype, shape=dims)

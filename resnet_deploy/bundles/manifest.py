@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeAlias
 
 from resnet_deploy.artifact.files import check_within, sha256_of, staged, write_atomically
@@ -34,6 +34,9 @@ UNFINISHED_FILE = ".resnet-deploy-bundle.json"
 """Lies in a bundle's folder as long as its files are moved there, and where that was killed."""
 
 _TOOL = "resnet-deploy"
+
+_LONGEST_NAME, _LONGEST_PATH = 255, 1024
+"""Bytes; no system has files of longer names, and asking for one is an error."""
 
 Content: TypeAlias = bytes | Path
 """What a file of a bundle holds, or the file that it is a copy of."""
@@ -130,12 +133,21 @@ def _listed(folder: Path, path: Path) -> dict[str, frozenset[str]] | None:
         return {
             str(name): frozenset([digest] if isinstance(digest, str) else map(str, digest))
             for name, digest in data["files"].items()
-            if resolved(folder / name).is_relative_to(root)
+            if _is_below(name) and resolved(folder / name).is_relative_to(root)
         }
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _is_below(name: str) -> bool:
+    """Whether ``name`` leads down and nowhere else: empty folders are removed up along it."""
+    path = PurePath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        return False
+    sizes = [len(part.encode()) for part in path.parts]
+    return max(sizes) <= _LONGEST_NAME and sum(sizes) <= _LONGEST_PATH
 
 
 def size(content: Content) -> int:

@@ -17,6 +17,6 @@ def check_licence(text: str) -> None:
     """
     if text and not _SPDX.fullmatch(text):
         raise SpecError(
-            f"--licence {text!r} is no SPDX expression: name it as Apache-2.0, MIT or "
+            f"--licence {text[:60]!r} is no SPDX expression: name it as Apache-2.0, MIT or "
             "LicenseRef-MyTerms, joined by AND, OR and WITH"
         )

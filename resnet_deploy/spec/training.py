@@ -53,7 +53,10 @@ class Precision(str, enum.Enum):
 
 _LEAST = {"epochs": 1, "batch_size": 1, "lr_batch": 0, "pad": 0, "freeze": 0}
 _MOST = 1_000_000
-"""No count of a recipe means anything beyond it."""
+"""No count and no factor of a recipe means anything beyond it."""
+
+_MOST_PAD = 256
+"""A border is kept in memory around every picture of a batch, and is a few pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +128,11 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
             value = getattr(self, name)
-            self._check(name, least <= value <= _MOST, f"must be from {least} to {_MOST}")
+            most = _MOST_PAD if name == "pad" else _MOST
+            self._check(name, least <= value <= most, f"must be from {least} to {most}")
         self._check("lr", self.lr > 0, "must be positive")
+        for name in ("lr", "weight_decay", "warmup_epochs", "mixup", "clip_norm"):
+            self._check(name, getattr(self, name) <= _MOST, f"must be at most {_MOST}")
         for name in ("weight_decay", "warmup_epochs", "mixup", "clip_norm"):
             self._check(name, getattr(self, name) >= 0, "must not be negative")
         for name in ("momentum", "label_smoothing", "ema"):

@@ -198,3 +198,24 @@ def test_a_card_of_nonsense_is_refused_in_one_line(old: str, new: str) -> None:
     assert old in text
     with pytest.raises(ArtifactError, match="the model card is damaged"):
         Card.from_json(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 0), "what type"),
+        (lambda m: setattr(m.opset_import[0], "version", 999), "operator set 999"),
+        (
+            lambda m: setattr(m.graph.input[0].type.tensor_type.shape.dim[2], "dim_value", 2**31),
+            "no picture is as large",
+        ),
+    ],
+    ids=["input", "opset", "size"],
+)
+def test_what_no_classifier_has_is_one_line(change, message, tmp_path: Path) -> None:
+    model = tiny()
+    change(model)
+    onnx.save(model, tmp_path / "odd.onnx")
+    with pytest.raises(ArtifactError, match=message) as caught:
+        load(tmp_path / "odd.onnx")
+    assert "\n" not in str(caught.value)

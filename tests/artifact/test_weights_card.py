@@ -164,6 +164,16 @@ def test_preprocessing_of_nonsense(change: dict[str, Any], message: str) -> None
         full_card(preprocess=preprocess)
 
 
+def test_a_size_in_old_and_in_new_words_is_refused() -> None:
+    text = (GOLDEN / "weights-card-format-1.json").read_text(encoding="utf-8")
+    card = json.loads(text)
+    assert WeightsCard.from_json(text)
+    for change in ({"height": 32.9}, {"crop": 16.9}, {"crop": "16"}, {"resize": [16, 16]}):
+        odd = {**card, "preprocess": {**card["preprocess"], **change}}
+        with pytest.raises(CheckpointError, match="the weights card is damaged"):
+            WeightsCard.from_json(json.dumps(odd))
+
+
 def test_numbers_that_json_has_not_are_never_written() -> None:
     with pytest.raises(ValueError, match="JSON"):
         full_card(training={"loss": float("nan")}).to_json()

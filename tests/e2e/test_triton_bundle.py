@@ -27,6 +27,7 @@ from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.spec import BundleRuntime, BundleTarget
 from tests.support.array_nets import maps_model
 from tests.support.contract_nets import NETS
+from tests.support.hostile import NAMES, classes_model, tensors_model
 from tests.support.tiny_model import save_colour_model
 from tests.support.triton_models import resizing_model, top_2_model
 from tests.support.triton_packages import server
@@ -113,6 +114,8 @@ def served(resnet20_export: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         "fixed batch": save_colour_model(folder / "fixed.onnx", shape=(2, 3, 8, 8)).path,
         "any size": resizing_model(folder / "any-size.onnx"),
         "arrays": maps_model(folder / "arrays.onnx"),
+        "hostile classes": classes_model(folder / "$(touch OWNED) classes.onnx").path,
+        "hostile tensors": tensors_model(folder / "--hostile-tensors.onnx").path,
         **{name: make(folder / f"{name}.onnx") for name, make in NETS.items()},
     }
     bundles = {name: folder / name for name in models}
@@ -182,14 +185,34 @@ def client(bundle: Path, *arguments: object) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.parametrize(
-    "name", ["int8", "openvino", "top-2", "fixed batch", "any size", "arrays", *NETS]
+    "name",
+    [
+        "int8",
+        "openvino",
+        "top-2",
+        "fixed batch",
+        "any size",
+        "arrays",
+        "hostile classes",
+        "hostile tensors",
+        *NETS,
+    ],
 )
 def test_the_self_test_passes(served: Served, name: str) -> None:
     done = client(served.bundles[name], "--self-test", "--url", served.url)
     assert done.returncode == 0, done.stderr + served.log.read_text(errors="replace")[-5000:]
-    what = "value" if name == "arrays" else "score"
+    what = "value" if name in ("arrays", "hostile tensors") else "score"
     assert done.stdout.startswith(f"PASS 7 cases; largest difference of a {what} ")
     assert "7 inputs made here are equal" in done.stdout
+
+
+def test_hostile_names_are_shown_as_text(served: Served) -> None:
+    bundle = served.bundles["hostile tensors"]
+    shown = client(bundle, bundle / "golden/small.ppm", "--url", served.url).stdout.splitlines()
+    assert [line.partition(": 3, norm ")[0] for line in shown[1:]] == [
+        f"  {''.join(c if c.isprintable() else ' ' for c in name)}" for name in NAMES
+    ]
+    assert not list(served.repository.parent.rglob("OWNED"))
 
 
 def test_arrays_are_shown_and_compared(served: Served, tmp_path: Path) -> None:

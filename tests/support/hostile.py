@@ -132,12 +132,10 @@ def classes_model(path: Path) -> Artifact:
     card = Card(
         model=ModelSpec(family=Family.CUSTOM, num_classes=len(NAMES), image_size=8),
         preprocess=square(8, mean=(0, 0, 0), std=(1, 1, 1)),
-        weights=WeightsSource(kind="file", file=_ALL, sha256=_ALL),
+        weights=WeightsSource(kind="file", file=_ALL, sha256="0" * 64),
         labels=NAMES,
-        licence=_ALL,
         versions={_ALL: _ALL},
         accuracy=(Accuracy(data=_ALL, samples=1, top1=1.0),),
-        proven_isas=NAMES,
         assumed=NAMES,
     )
     return save(colour_model(weights), path, card)
