@@ -19,6 +19,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from hypothesis import HealthCheck, settings
 
+# A shell starts what runs in the background with Ctrl-C ignored, and the commands that tests stop
+# would inherit that.
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, usual)
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 settings.register_profile(

@@ -6,6 +6,7 @@ module path. Arguments: the ONNX file, and an empty folder for ``model.ort`` and
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,13 +19,12 @@ _ALIGNMENT = 64
 def main() -> None:
     """Convert what the command line names."""
     source, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    import onnxruntime as ort
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     from onnxruntime.tools.convert_onnx_models_to_ort import (
         OptimizationStyle,
         convert_onnx_models_to_ort,
     )
 
-    ort.disable_telemetry_events()
     convert_onnx_models_to_ort(
         source, folder, [OptimizationStyle.Runtime], enable_type_reduction=True
     )

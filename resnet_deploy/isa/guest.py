@@ -8,6 +8,7 @@ then one line after each batch how many images are done.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ def main() -> None:
     request: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     sys.path[:0] = request["site"]
     import numpy as np
+
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime as ort
 
     _tell(_cpu_features(np))
     # As ort_runner.session_options does: spinning threads cost an emulator dearly.
-    ort.disable_telemetry_events()
     options = ort.SessionOptions()
     options.intra_op_num_threads = request["threads"]
     options.inter_op_num_threads = 1

@@ -151,7 +151,8 @@ def session_options(spec: SessionSpec) -> onnxruntime.SessionOptions:
     """
     import onnxruntime as ort
 
-    ort.disable_telemetry_events()  # nothing is sent anywhere
+    # For a program that imported it first: the environment variable then came too late.
+    ort.disable_telemetry_events()
     options = ort.SessionOptions()
     options.intra_op_num_threads = spec.threads or default_threads()
     options.inter_op_num_threads = 1

@@ -30,6 +30,7 @@ from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import InputFormat, SessionSpec
 from tests.support.contracts import square
 from tests.support.cpp_bundle import SNIPPETS_PICTURE, Built, build, commands_of, snippet
+from tests.support.homes import empty_home, left_in
 from tests.support.native_classifier import (
     BAD_ARGUMENT,
     BAD_BUNDLE,
@@ -88,6 +89,15 @@ def test_three_commands_from_the_readme_to_a_pass(built: Built) -> None:
     for line, name in zip(passes, ("ONNX Runtime", "OpenVINO"), strict=True):
         assert line.startswith(f"PASS model.onnx: {built.report.cases} cases, inputs equal")
         assert re.search(rf"classes equal in all .*; {name} \d+\.\d+\.\d+$", line)
+
+
+def test_onnxruntime_has_nothing_to_send(built: Built, tmp_path: Path) -> None:
+    """Its telemetry begins with files: an identifier of the machine and a queue of events."""
+    command = ["build/selftest", "."]
+    subprocess.run(
+        command, cwd=built.folder, env=empty_home(tmp_path), capture_output=True, check=True
+    )
+    assert left_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(

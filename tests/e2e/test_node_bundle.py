@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from resnet_deploy.bundles.golden import Pixels
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import BundleTarget, SessionSpec
 from tests.support.exports import exported
+from tests.support.homes import empty_home, left_in
 from tests.support.npm import ci, find_node, run
 
 PRECISIONS = {"fp32": "resnet20.onnx", "int8": "resnet20.int8.onnx"}
@@ -58,6 +60,13 @@ def int8(bundles: dict[str, Path]) -> Path:
 def script(node: str, folder: Path, code: str) -> str:
     """What a module says that stands in ``folder``."""
     return run([node, "--input-type=module", "--eval", code], folder).stdout
+
+
+def test_onnxruntime_has_nothing_to_send(node: str, int8: Path, tmp_path: Path) -> None:
+    """Its telemetry begins with files: an identifier of the machine and a queue of events."""
+    command = [node, "--test", "selftest.test.mjs"]
+    subprocess.run(command, cwd=int8, env=empty_home(tmp_path), capture_output=True, check=True)
+    assert left_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -69,6 +69,8 @@ export async function readPicture(path) {
 
 /** @returns {Promise<typeof import('onnxruntime-node')>} */
 async function openRuntime() {
+  // Official builds of ONNX Runtime report to their maker unless this is set before they are loaded.
+  process.env.ORT_DISABLE_TELEMETRY ??= '1';
   try {
     return await import('onnxruntime-node');
   } catch (error) {

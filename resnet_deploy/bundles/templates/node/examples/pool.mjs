@@ -38,6 +38,8 @@ export class Pool {
    * @throws {Error} The classifier can't be opened.
    */
   static async open(workers, threads) {
+    // A worker has a copy of the environment, and ONNX Runtime looks at that of the program.
+    process.env.ORT_DISABLE_TELEMETRY ??= '1';
     const pool = new Pool(threads);
     try {
       await Promise.all(Array.from({ length: workers }, () => pool.#start()));
