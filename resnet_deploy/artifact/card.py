@@ -218,7 +218,9 @@ def _problems(card: Card) -> Iterator[str]:
     model, height, width = card.model, card.preprocess.height, card.preprocess.width
     if model.image_size not in (height, width):
         yield f"a network for {model.image_size} pixels and images of {height}x{width}"
-    if model.in_channels not in (0, card.preprocess.channels):
+    # Of the nets of other tools' files older releases wrote 3, whatever they take.
+    known = model.in_channels and card.weights.kind != "onnx"
+    if known and model.in_channels != card.preprocess.channels:
         yield f"a network for {model.in_channels} and images of {card.preprocess.channels} channels"
     classes, k = model.num_classes, card.output.k
     # One value may stand for two classes.
