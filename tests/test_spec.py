@@ -33,6 +33,20 @@ def test_no_such_depth(depth: int) -> None:
         resnet_spec(depth)
 
 
+@pytest.mark.parametrize(
+    ("family", "depth"), [(Family.IMAGENET, 33), (Family.CIFAR, 18), (Family.VGG, 16)]
+)
+def test_a_spec_has_a_depth_of_its_family(family: Family, depth: int) -> None:
+    with pytest.raises(SpecError, match=f"no {family.value} net has depth {depth}"):
+        ModelSpec(family=family, depth=depth)
+
+
+@pytest.mark.parametrize("spec", [vgg19_spec(), ModelSpec(family=Family.CUSTOM, factory="a:net")])
+def test_only_residual_nets_have_a_design(spec: ModelSpec) -> None:
+    with pytest.raises(SpecError, match=f"{spec.name} is no residual net"):
+        _ = spec.residual
+
+
 def test_a_cifar_stem_takes_small_images() -> None:
     assert resnet_spec(18, stem=Stem.CIFAR, num_classes=10).image_size == 32
     assert resnet_spec(18, stem=Stem.CIFAR, image_size=64).image_size == 64

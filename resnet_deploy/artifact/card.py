@@ -215,7 +215,14 @@ def _isas_of(steps: Sequence[Step]) -> tuple[str, ...]:
 
 def _problems(card: Card) -> Iterator[str]:
     """Yield what is wrong, in words; the graph is asked where the card is read from a file."""
-    classes, k = card.model.num_classes, card.output.k
+    model, height, width = card.model, card.preprocess.height, card.preprocess.width
+    if model.image_size not in (height, width):
+        yield f"a network for {model.image_size} pixels and images of {height}x{width}"
+    # Of the nets of other tools' files older releases wrote 3, whatever they take.
+    known = model.in_channels and card.weights.kind != "onnx"
+    if known and model.in_channels != card.preprocess.channels:
+        yield f"a network for {model.in_channels} and images of {card.preprocess.channels} channels"
+    classes, k = model.num_classes, card.output.k
     # One value may stand for two classes.
     fits = (0, 1, 2) if card.output.kind is OutputKind.BINARY else (0, classes or len(card.labels))
     if len(card.labels) not in fits:

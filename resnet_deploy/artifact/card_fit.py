@@ -51,11 +51,6 @@ def misfit(
 
 def _input(card: Card, image: TensorSpec) -> Iterator[str]:
     contract = card.preprocess
-    if card.model.in_channels not in (0, contract.channels):
-        yield f"pictures of {card.model.in_channels} and of {contract.channels} channels"
-    if card.model.image_size not in (contract.height, contract.width):
-        size = f"{contract.height}x{contract.width}"
-        yield f"a network for {card.model.image_size} pixels and images of {size}"
     if contract.format.is_float != image.dtype.startswith(("float", "bfloat")):
         yield f"an input of {contract.format.value}, and the graph takes {image.dtype}"
     said: tuple[int | None, ...] = contract.shape

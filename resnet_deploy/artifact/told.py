@@ -51,9 +51,16 @@ def as_fed(artifact: Artifact, options: InputOptions) -> Artifact:
 
 
 def as_contract(artifact: Artifact, contract: InputContract) -> Artifact:
-    """Return ``artifact``, whose images are prepared as ``contract`` says."""
+    """Return ``artifact``, whose images are prepared as ``contract`` says.
+
+    Whether its graph takes them is asked where they are prepared.
+    """
     card = artifact.card
-    card = None if card is None else replace(card, preprocess=contract)
+    if card is not None:
+        own = card.model.image_size in (contract.height, contract.width)
+        size = card.model.image_size if own else contract.side
+        model = replace(card.model, image_size=size, in_channels=contract.channels)
+        card = replace(card, preprocess=contract, model=model)
     return replace(artifact, preprocess=contract, card=card)
 
 

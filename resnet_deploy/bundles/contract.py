@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import UnsupportedGraphError
 from resnet_deploy.runners.classes import check_has_classes
 from resnet_deploy.spec import ChannelOrder, InputContract, OutputKind
-from resnet_deploy.spec.input_words import listed
 
 _ARRAYS = (OutputKind.EMBEDDING, OutputKind.FEATURES)
 """Kinds whose values belong to no class."""
@@ -56,9 +52,8 @@ def contract_of(artifact: Artifact) -> Contract:
     """Return the contract of ``artifact``.
 
     Raises:
-        UnsupportedGraphError: it does not take images as its input contract says, or this has a
-            number that float32 can't hold; it gives labels, other values than float32, or does not
-            say how many classes there are.
+        UnsupportedGraphError: it does not take images as its input contract says, gives labels or
+            other values than float32, or does not say how many classes there are.
     """
     gives_arrays = artifact.output_kind in _ARRAYS
     if not gives_arrays:
@@ -75,7 +70,6 @@ def contract_of(artifact: Artifact) -> Contract:
             f"{artifact.path} takes {preprocess.channels} channels ({kind}), and the code of "
             "bundles reads RGB and grey ones: run it with resnet-deploy evaluate"
         )
-    _check_numbers(artifact.path, preprocess)
     k, classes = (0, 0) if gives_arrays else _counts(artifact)
     if artifact.input.dtype not in ("float32", "uint8"):
         raise UnsupportedGraphError(
@@ -113,18 +107,6 @@ def contract_of(artifact: Artifact) -> Contract:
             for index, label in enumerate(labels or [""] * classes)
         ),
     )
-
-
-def _check_numbers(path: Path, spec: InputContract) -> None:
-    """Refuse what generated code could not spell, or would divide by: a card is a stranger's."""
-    with np.errstate(over="ignore", under="ignore"):
-        values = np.array([spec.divisor, *spec.range, *spec.mean, *spec.std]).astype(np.float32)
-        divisors = np.array([spec.divisor, *spec.std]).astype(np.float32)
-    if not (np.isfinite(values).all() and (divisors > 0).all()):
-        raise UnsupportedGraphError(
-            f"{path} has an input contract whose mean {listed(spec.mean)}, std {listed(spec.std)} "
-            f"or range {listed(spec.range)} is of no use in float32: say --mean, --std or --range"
-        )
 
 
 def _counts(artifact: Artifact) -> tuple[int, int]:

@@ -98,6 +98,7 @@ def _card_of(source: Artifact) -> Card:
             family=Family.CUSTOM,
             num_classes=last if by_name else 0,
             image_size=source.preprocess.side,
+            in_channels=source.preprocess.channels,
         ),
         output=OutputSpec(kind=kind, k=(last or 1) if kind is OutputKind.TOP_K else 0),
         labels=source.class_names if source.labels and kind.has_names else (),

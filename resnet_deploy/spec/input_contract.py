@@ -23,6 +23,7 @@ from resnet_deploy.spec.input_words import (
     Pair,
     ResizeMode,
     bytes_per_unit,
+    check_range,
     listed,
 )
 
@@ -120,8 +121,7 @@ class InputContract:
                 raise SpecError(f"--{name} {listed(numbers)} must be finite numbers")
         if not min(self.std) >= LEAST_STD:
             raise SpecError(f"--std must be positive, not {min(self.std):g}")
-        if not -LARGEST_LEVEL < self.range[0] < self.range[1] < LARGEST_LEVEL:
-            raise SpecError(f"--range {listed(self.range)} must go from black to white")
+        check_range(self.range)
         for side in (self.height, self.width, *self.resize):
             if not 1 <= side <= LARGEST_SIDE:
                 raise SpecError(f"images of {side} pixels: a side has 1 to {LARGEST_SIDE}")

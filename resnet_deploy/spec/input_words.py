@@ -170,9 +170,19 @@ def range_of(value: Sequence[float] | str | None) -> tuple[float, float] | None:
         low, high = map(float, value)
     except (TypeError, ValueError) as error:
         raise SpecError(f"--range {value!r} is none: use 0-1, 0-255, -1-1 or LOW-HIGH") from error
-    if not -LARGEST_LEVEL < low < high < LARGEST_LEVEL:
-        raise SpecError(f"--range {low:g} to {high:g} must be two numbers, black below white")
+    check_range((low, high))
     return low, high
+
+
+def check_range(scale: tuple[float, float]) -> None:
+    """Refuse what is no range of pixels, or so narrow that float32 can't hold its inverse.
+
+    Raises:
+        SpecError: black is not below white, or one of them is not finite.
+    """
+    low, high = scale
+    if not (low > -LARGEST_LEVEL and high < LARGEST_LEVEL and high - low >= LEAST_STD):
+        raise SpecError(f"--range {low:g} to {high:g} must be two numbers, black below white")
 
 
 def pair_of(name: str, value: Sequence[int] | int | str | None) -> Pair | None:

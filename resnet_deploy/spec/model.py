@@ -169,7 +169,7 @@ class ModelSpec:
         """The design of a residual net.
 
         Raises:
-            SpecError: it is none, or no net of the paper has its depth.
+            SpecError: it is none.
         """
         if self.design is not None:
             return self.design
@@ -177,10 +177,8 @@ class ModelSpec:
             each = (self.depth - 2) // 6
             three = (each, each, each)
             return uniform_design(BlockKind.BASIC, three, base=16, num_classes=self.num_classes)
-        if self.family is not Family.IMAGENET or self.depth not in PAPER_BLOCKS:
-            raise SpecError(
-                f"no ImageNet ResNet has depth {self.depth}: use one of {list(PAPER_BLOCKS)}"
-            )
+        if self.family is not Family.IMAGENET:
+            raise SpecError(f"{self.name} is no residual net, which alone has a design")
         block, blocks = PAPER_BLOCKS[self.depth]
         return uniform_design(block, blocks, num_classes=self.num_classes)
 

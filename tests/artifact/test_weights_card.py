@@ -140,7 +140,7 @@ def test_accuracies_that_nothing_can_have(values: dict[str, Any], message: str) 
         ({"std": (-1.0, 1.0, 1.0)}, "std must be positive"),
         ({"mean": (0.0, float("nan"), 1.0)}, "finite"),
         ({"mean": (0.0, 1e30, 1.0)}, "finite"),
-        ({"range": (0.0, 1e30)}, "black to white"),
+        ({"range": (0.0, 1e30)}, "black below white"),
         ({"resize": (0, 9)}, "images of 0 pixels"),
         ({"height": 10**9}, "images of 1000000000 pixels"),
         ({"learned": {"weight": Learned.CARD}}, "'weight'"),

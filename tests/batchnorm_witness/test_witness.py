@@ -330,7 +330,7 @@ def test_the_pretrained_resnet20_contradicts_nothing_on_real_pictures(cifar10_te
 def test_verify_asks_a_network_a_file_and_a_checkpoint(tmp_path: Path) -> None:
     network = Network(
         module=remembering(resnet_spec(8), HALF),
-        spec=resnet_spec(8),
+        spec=resnet_spec(8, image_size=SIDE),
         preprocess=USUAL.as_assumed(),
         source=WeightsSource(kind="file", file="net.pth"),
     )

@@ -27,6 +27,8 @@ from tests.support.cli import refused
 from tests.support.training_images import folder
 from tests.support.training_runs import CLASSES, made_up, weights
 
+pytestmark = pytest.mark.usefixtures("signals_arrive")
+
 NET = ("--depth", 8, "--image-size", 16, "--threads", 1, "--recipe", "cifar-fast")
 QUICK = ("--epochs", 1, "--batch-size", 8, "--precision", "float32")
 
@@ -127,8 +129,8 @@ def test_ctrl_c_while_decoding_leaves_nothing(
     ("options", "words"),
     [
         (("--epochs", 0), ["epochs = 0 must be from 1"]),
-        (("--lr", "inf"), ["lr = inf must be a finite number"]),
-        (("--lr", "nan"), ["lr = nan must be a finite number"]),
+        (("--lr", "inf"), ["the recipe cifar-fast: lr: inf is no number"]),
+        (("--lr", "nan"), ["the recipe cifar-fast: lr: nan is no number"]),
         (("--batch-size", 4000), ["batch_size = 4000", "only 25 images"]),
         (("--freeze", 5), ["freeze = 5 leaves nothing to train"]),
         (("--recipe", "nowhere.toml"), ["no recipe is called 'nowhere.toml'", "cifar-fast"]),

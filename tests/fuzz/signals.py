@@ -102,6 +102,7 @@ def _work(arguments: Sequence[str], cwd: Path, trap: Trap | None, said: Path) ->
     os.chdir(cwd)
     write_into(said / "stdout", said / "stderr")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ignores it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and this one where it was started by nohup
     touches = _Touches(trap)
     (said / "begun").touch()
     sys.addaudithook(touches.hear)

@@ -123,7 +123,5 @@ def test_class_count_of_a_factory_is_checked(nets: str) -> None:
 def test_specs_without_a_module() -> None:
     with pytest.raises(SpecError, match="came as an ONNX file"):
         build(ModelSpec(family=Family.CUSTOM))
-    with pytest.raises(SpecError, match="no ImageNet ResNet has depth 33"):
-        build(ModelSpec(family=Family.IMAGENET, depth=33))
     with pytest.raises(SpecError, match="--image-size 16 is too small"):
         build(vgg19_spec(image_size=16))

@@ -2,19 +2,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from resnet_deploy.processes.interrupts import Interrupts, interrupts_deferred
 
-
-@pytest.fixture
-def heard() -> Iterator[None]:
-    """Makes Ctrl-C an exception also where the tests were started in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("signals_arrive")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -53,7 +46,6 @@ def test_other_threads_can_not_and_need_not_listen() -> None:
     assert seen == [None]
 
 
-@pytest.mark.usefixtures("heard")
 def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
     done = False
     with pytest.raises(KeyboardInterrupt), interrupts_deferred():  # noqa: PT012

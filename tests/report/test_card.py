@@ -19,7 +19,7 @@ from resnet_deploy.spec import (
 )
 
 CARD = Card(
-    model=resnet_spec(20, num_classes=4),
+    model=resnet_spec(20, num_classes=4, image_size=224),
     preprocess=InputContract.for_size(224),
     weights=WeightsSource(kind="file", file="net.pth", sha256="0123456789abcdef"),
     labels=("cat [x]", "dog", "frog", "car"),

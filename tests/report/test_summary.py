@@ -26,7 +26,7 @@ STAGES = (
 NET = ModelSummary(name="resnet18", stages=STAGES, paper_flops=1.8e9)
 CARD = json.loads(
     Card(
-        model=resnet_spec(20, num_classes=2),
+        model=resnet_spec(20, num_classes=2, image_size=224),
         preprocess=InputContract.for_size(224),
         weights=WeightsSource(kind="file", file="net.pth", sha256="0123456789abcdef"),
         labels=("cat [x]", "dog"),

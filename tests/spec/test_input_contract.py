@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from resnet_deploy.spec import (
     Learned,
     ResizeMode,
 )
+from resnet_deploy.spec.input_words import LARGEST_LEVEL, LEAST_STD
 
 USUAL = InputContract.for_size(224).as_assumed()
 
@@ -93,6 +95,50 @@ def test_a_squash_goes_straight_to_the_size_unless_something_else_is_said() -> N
     assert said(resize_mode="pad", image_size="48x192").sentence.startswith(
         "RGB 0 to 1, padded to 48x192 bilinear, mean"
     )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"mean": (math.nan, 0.0, 0.0)}, "--mean nan 0 0 must be finite numbers"),
+        ({"mean": (0.0, 1e300, 0.0)}, "--mean 0 1e[+]300 0 must be finite numbers"),
+        ({"std": (1.0, 1.0, 0.0)}, "--std must be positive, not 0"),
+        ({"std": (1.0, 1e-60, 1.0)}, "--std must be positive, not 1e-60"),
+        ({"std": (1.0, math.inf, 1.0)}, "--std 1 inf 1 must be finite numbers"),
+        ({"range": (0.0, 1e-60)}, "--range 0 to 1e-60 must be two numbers, black below white"),
+        ({"range": (-1e308, 1e308)}, "--range -1e[+]308 to 1e[+]308 must be two numbers"),
+        ({"range": (math.nan, 1.0)}, "--range nan to 1 must be two numbers"),
+        ({"range": (1.0, 0.0)}, "--range 1 to 0 must be two numbers, black below white"),
+    ],
+    ids=str,
+)
+def test_numbers_of_no_use_in_float32_are_refused(
+    numbers: dict[str, tuple[float, ...]], said: str
+) -> None:
+    with pytest.raises(SpecError, match=said):
+        replace(USUAL, **numbers)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"mean": (LARGEST_LEVEL - 1,) * 3},
+        {"std": (LEAST_STD,) * 3},
+        {"range": (0.0, LEAST_STD)},
+        {"range": (1 - LARGEST_LEVEL, LARGEST_LEVEL - 1)},
+    ],
+    ids=str,
+)
+def test_numbers_that_are_not_refused_can_be_spelt_in_float32(
+    numbers: dict[str, tuple[float, ...]],
+) -> None:
+    """Bundled code multiplies and divides by all of these."""
+    spec = replace(USUAL, **numbers)  # type: ignore[arg-type]
+    values = np.array([spec.divisor, *spec.range, *spec.mean, *spec.std, *spec.levels], np.float32)
+    divisors = np.array([spec.divisor, *spec.std, *spec.slopes], np.float32)
+    assert np.isfinite(values).all()
+    assert np.isfinite(1 / divisors).all()
+    assert (divisors > 0).all()
 
 
 def test_bands_are_as_many_as_their_means() -> None:

@@ -39,6 +39,12 @@ def test_a_wrong_value_is_named(field: str, value: Any) -> None:
         replace(Recipe(), **{field: value})
 
 
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_a_number_that_is_not_finite_is_said_to_be_none(value: float) -> None:
+    with pytest.raises(SpecError, match=f"^recipe: lr = {value} must be a finite number$"):
+        replace(Recipe(), lr=value)
+
+
 @pytest.mark.parametrize("milestones", [(), (0.5, 0.5), (0.75, 0.5), (0.0,), (1.0,), (math.nan,)])
 def test_steps_need_increasing_milestones(milestones: tuple[float, ...]) -> None:
     with pytest.raises(SpecError, match="milestones"):

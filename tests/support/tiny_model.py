@@ -51,9 +51,15 @@ def save_colour_model(
     """Write :func:`colour_model` with a card."""
     model = colour_model(weights, shape=shape)
     classes = 3 if weights is None else len(weights)
+    preprocess = preprocess or square(8, mean=(0, 0, 0), std=(1, 1, 1))
     card = Card(
-        model=ModelSpec(family=Family.CUSTOM, num_classes=classes, image_size=8),
-        preprocess=preprocess or square(8, mean=(0, 0, 0), std=(1, 1, 1)),
+        model=ModelSpec(
+            family=Family.CUSTOM,
+            num_classes=classes,
+            image_size=preprocess.height,
+            in_channels=preprocess.channels,
+        ),
+        preprocess=preprocess,
         weights=WeightsSource(kind="random", seed=0),
         labels=labels,
     )

@@ -29,6 +29,8 @@ from tests.support.training_runs import (
     same,
 )
 
+pytestmark = pytest.mark.usefixtures("signals_arrive")
+
 ONE_EPOCH = replace(RECIPE, epochs=1)
 
 

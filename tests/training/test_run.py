@@ -30,6 +30,8 @@ from tests.support.training_runs import (
     weights,
 )
 
+pytestmark = pytest.mark.usefixtures("signals_arrive")
+
 EVERYTHING = replace(
     RECIPE,
     ema=0.9,

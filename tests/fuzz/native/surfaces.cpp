@@ -39,11 +39,17 @@
 
 #include "resnet/contract.hpp"
 #include "resnet/decode.hpp"
+#include "resnet/files.hpp"
 #include "resnet/golden.hpp"
+#include "resnet/netpbm.hpp"
+#include "resnet/printable.hpp"
 #include "resnet/program.hpp"
+#include "resnet/runtime.hpp"
+#include "resnet_classifier.h"
 #include "resnet_classifier.hpp"
 
-// The programs of a bundle, whose functions have no other door.
+// The programs of a bundle, whose functions have no other door. All that they include is above: a
+// header that is read first in here would declare its things in the wrong place.
 #define main main_of_program
 namespace selftest {
 #include "selftest.cpp"
