@@ -10,7 +10,6 @@ import signal
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 # Tests run side by side, and so do the commands they start: two processes of two threads each take
 # 1.7 times the time of both. It must be said before PyTorch is imported.
@@ -54,21 +53,6 @@ def _settle() -> None:
     """
     gc.collect()
     gc.freeze()
-
-
-@pytest.fixture
-def signals_arrive() -> Iterator[None]:
-    """Undo nohup and a shell's ``&``, under which tests may run: what is ignored never arrives."""
-    usual: dict[signal.Signals, Any] = {
-        signal.SIGINT: signal.default_int_handler,
-        signal.SIGHUP: signal.SIG_DFL,
-    }
-    ignored = [number for number in usual if signal.getsignal(number) is signal.SIG_IGN]
-    for number in ignored:
-        signal.signal(number, usual[number])
-    yield
-    for number in ignored:
-        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,6 @@ from click.testing import CliRunner
 import resnet_deploy.cli.doctor
 from resnet_deploy.cli.main import VERBS, cli
 
-pytestmark = pytest.mark.usefixtures("signals_arrive")
-
 HEAVY = ("torch", "onnx", "onnxruntime", "numpy", "PIL", "rich", "onnx_ir", "psutil", "cattrs")
 
 

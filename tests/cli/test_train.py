@@ -27,8 +27,6 @@ from tests.support.cli import refused
 from tests.support.training_images import folder
 from tests.support.training_runs import CLASSES, made_up, weights
 
-pytestmark = pytest.mark.usefixtures("signals_arrive")
-
 NET = ("--depth", 8, "--image-size", 16, "--threads", 1, "--recipe", "cifar-fast")
 QUICK = ("--epochs", 1, "--batch-size", 8, "--precision", "float32")
 

@@ -7,8 +7,6 @@ import pytest
 
 from resnet_deploy.processes.interrupts import Interrupts, interrupts_deferred
 
-pytestmark = pytest.mark.usefixtures("signals_arrive")
-
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_both_signals_interrupt_at_once_and_the_first_is_remembered(number: signal.Signals) -> None:

@@ -29,8 +29,6 @@ from tests.support.training_runs import (
     same,
 )
 
-pytestmark = pytest.mark.usefixtures("signals_arrive")
-
 ONE_EPOCH = replace(RECIPE, epochs=1)
 
 

@@ -30,8 +30,6 @@ from tests.support.training_runs import (
     weights,
 )
 
-pytestmark = pytest.mark.usefixtures("signals_arrive")
-
 EVERYTHING = replace(
     RECIPE,
     ema=0.9,

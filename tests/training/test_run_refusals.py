@@ -36,8 +36,6 @@ from tests.support.training_runs import (
     weights,
 )
 
-pytestmark = pytest.mark.usefixtures("signals_arrive")
-
 
 @pytest.mark.parametrize(
     ("changes", "words"),
