@@ -1,6 +1,7 @@
 """``manifest.json``: what is in a bundle, what it was made from, and what it must do.
 
-By it a bundle is written into a folder without overwriting files that are not a bundle's.
+By it a bundle is written into a folder without overwriting files that are not a bundle's. Long,
+since what it may name and what may be removed by it are one question.
 """
 
 from __future__ import annotations

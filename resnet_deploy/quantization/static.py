@@ -1,4 +1,7 @@
-"""An fp32 graph becomes an int8 graph: rewrite, plan, observe, choose parameters, write Q/DQ."""
+"""An fp32 graph becomes an int8 graph: rewrite, plan, observe, choose parameters, write Q/DQ.
+
+A little long: it is the one list of these steps, in their order.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which network: the paper's families, depths and variants."""
+"""Which network: the paper's families, depths and variants.
+
+Long, since each property comes with what it may be and what it may not be beside others.
+"""
 
 from __future__ import annotations
 

@@ -5,7 +5,8 @@ is about to be opened for writing, moved or removed, or a process to be started,
 later. What a run leaves is a finding unless every file is the old one or a whole one, nothing
 unfinished is left (SIGKILL may leave files, which the next run of the same command removes), the
 exit code and the one line on stderr are right, all processes have ended, and the same command then
-ends as if nothing had been.
+ends as if nothing had been. Long, as the process that is killed and the one that looks at what it
+left are read together.
 """
 
 from __future__ import annotations
