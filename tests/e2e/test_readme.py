@@ -1,6 +1,7 @@
 """The README's ``resnet-deploy`` lines run as they stand, in order, in one folder.
 
-So do the Python blocks of the README and of every page of ``docs``, in one namespace per page.
+So do the Python blocks of the README and of every page of ``docs``, in one namespace per page; the
+tutorials have a module of their own.
 """
 
 import shlex
@@ -25,7 +26,7 @@ FIRST = {shlex.split(command)[1]: command for command in reversed(COMMANDS)}.val
 SCRIPTS = {
     str(page.relative_to(ROOT)): "\n".join(found)
     for page in PAGES
-    if (found := blocks(page, "python"))
+    if (found := blocks(page, "python")) and page.parent.name != "tutorials"
 }
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
