@@ -7,9 +7,9 @@ in no package: Triton's Python backend runs the same file there, and costs a cop
 more. Without ``--model`` the net is the ResNet-20 of ``export --weights cifar10`` in int8. Every
 answer is compared with the scores that were recorded in the bundle.
 
-A tenth of the seconds each goes to a constant concurrency of 1, 4 and 16, and to an open loop at 0.5
-and 0.8 of what 16 gave; the rest to 16 again, while bad requests come all the time. Then SIGTERM
-comes under load: all that was accepted must be answered, and the server must end by itself.
+A tenth of the seconds each goes to a constant concurrency of 1, 4 and 16, and to an open loop at
+0.5 and 0.8 of what 16 gave; the rest to 16 again, while bad requests come all the time. Then
+SIGTERM comes under load: all that was accepted must be answered, and the server must end by itself.
 
 The exit code is 1 unless no request failed. ``results/serving.json`` gets what was found.
 """
@@ -19,12 +19,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import signal
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -47,6 +50,29 @@ RESULT = Path(__file__).parent / "results" / "serving.json"
 CONCURRENCY: Final = (1, 4, 16)
 SHARES_OF_MOST: Final = (0.5, 0.8)
 DRAIN_CONNECTIONS: Final = 32
+
+
+@contextmanager
+def serving(bundle: Bundle, folder: Path) -> Iterator[Triton]:
+    """Start a server with the bundle's model, and wait until it answers.
+
+    ``config.pbtxt`` gets as many threads as there are CPUs, as the bundle's README says.
+    """
+    repository = stand_in([bundle.folder], folder / "repository")
+    config = repository / bundle.model / "config.pbtxt"
+    text = config.read_text()
+    instances = re.findall(r"count: (\d+)", text)
+    threads = max((psutil.cpu_count() or 1) // int(instances[0]), 1)
+    key = 'parameters { key: "intra_op_thread_count" value: { string_value: '
+    config.write_text(re.sub(re.escape(key) + r'"\d+"', f'{key}"{threads}"', text))
+    with running(repository, folder / "server.log") as triton:
+        ready(triton, bundle)
+        yield triton
+
+
+def client_of(bundle: Bundle, triton: Triton) -> Client:
+    """Return what sends the bundle's cases to the server."""
+    return Client(bundle, urlsplit(triton.url).port or 0)
 
 
 def ready(triton: Triton, bundle: Bundle, seconds: float = 60) -> None:
@@ -86,8 +112,14 @@ def memory_mb(triton: Triton) -> float:
     return float(sum(one.memory_info().rss for one in family) / 2**20)
 
 
-async def drained(client: Client, triton: Triton, connections: int, after: float) -> dict[str, Any]:
-    """End the server by SIGTERM ``after`` seconds of load; return what became of the requests.
+async def drained(
+    client: Client,
+    triton: Triton,
+    connections: int,
+    after: float,
+    end: signal.Signals = signal.SIGTERM,
+) -> dict[str, Any]:
+    """End the server by a signal ``after`` seconds of load; return what became of the requests.
 
     What was sent before the signal was accepted: its connection stood, and was read from.
     """
@@ -95,7 +127,7 @@ async def drained(client: Client, triton: Triton, connections: int, after: float
     load = asyncio.create_task(client.constant(connections, 60, stop))
     await asyncio.sleep(after)
     sent, answered = client.sent, client.answered
-    triton.process.send_signal(signal.SIGTERM)
+    triton.process.send_signal(end)
     stop.set()
     start = time.perf_counter()
     found = await load
@@ -112,8 +144,7 @@ async def drained(client: Client, triton: Triton, connections: int, after: float
 
 def measured(bundle: Bundle, triton: Triton, seconds: float) -> dict[str, Any]:
     """Return the record of all loads, bad requests and the end."""
-    ready(triton, bundle)
-    client = Client(bundle, urlsplit(triton.url).port or 0)
+    client = client_of(bundle, triton)
     bad, tenth = bad_requests(bundle), seconds / 10
     loads: dict[str, Any] = {}
 
@@ -160,9 +191,7 @@ def good(record: dict[str, Any]) -> bool:
     """Return whether no request failed, and the server ended as it should."""
     drain = record["drain"]
     ended = drain["exit_code"] == 0 and drain["exit_seconds"] < drain["limit_seconds"]
-    return ended and not any(
-        load["fault_count"] for load in (drain, *record["loads"].values())
-    )
+    return ended and not any(load["fault_count"] for load in (drain, *record["loads"].values()))
 
 
 def show(record: dict[str, Any]) -> None:
@@ -199,9 +228,9 @@ def main() -> int:
             api.deploy(api.load("cifar10"), folder / "net", input="uint8-nhwc").check()
         model = asked.model or folder / "net/resnet20.int8.onnx"
         pack(model, BundleTarget.TRITON, folder / "bundle")
-        repository = stand_in([folder / "bundle"], folder / "repository")
-        with running(repository, folder / "server.log") as triton:
-            found = measured(Bundle(folder / "bundle"), triton, asked.seconds)
+        bundle = Bundle(folder / "bundle")
+        with serving(bundle, folder) as triton:
+            found = measured(bundle, triton, asked.seconds)
     record = {
         "environment": to_dict(environment(f"python bench/serving.py --seconds {asked.seconds:g}")),
         "server": "Triton 2.51, Python backend",

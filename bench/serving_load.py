@@ -187,9 +187,7 @@ async def refusals(client: Client, bad: Sequence[Bad]) -> dict[str, int]:
         load = Load()
         async with Connection.open(client.port) as connection:
             good = await client.one(connection, load)
-            found[request.name], _, body = await connection.ask(
-                request.data, ends=request.ends
-            )
+            found[request.name], _, body = await connection.ask(request.data, ends=request.ends)
         async with Connection.open(client.port) as connection:
             good = good and await client.one(connection, load)
         said = body[:200].decode(errors="replace")

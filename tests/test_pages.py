@@ -34,7 +34,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_what_the_threat_model_says_is_shown_by_tests_that_exist() -> None:
-    text = (ROOT / "docs" / "threats.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "explanation" / "threats.md").read_text(encoding="utf-8")
     named = re.findall(r"`(tests/[^`]+\.py)(?:::(\w+))?`", text)
     assert len(named) > 12
     for file, test in named:
@@ -46,7 +46,7 @@ def test_the_readme_is_short_and_begins_with_the_commands_and_the_picture() -> N
     assert len(lines) < 200
     top = lines[:15]
     assert top.index("make demo") < top.index("make test")
-    assert any("docs/demo.svg" in line for line in top)
+    assert any("docs/images/demo.svg" in line for line in top)
 
 
 def test_the_picture_shows_the_recorded_run() -> None:
@@ -77,7 +77,7 @@ def test_each_thing_to_add_takes_at_most_four_files_that_exist() -> None:
 
 
 def test_the_rooms_of_the_design_are_those_of_the_package() -> None:
-    text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "explanation" / "design.md").read_text(encoding="utf-8")
     table = text.partition("| room |")[2].partition("\n\n")[0]
     cells = re.findall(r"^\| (`[^|]*) \|", table, re.M)
     rooms = {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}

@@ -1,18 +1,14 @@
 """Triton bundles on Triton's own server.
 
-What stands in for its backends is in ``tests/support/triton_server.py``. Everything else is the real
-thing: the parser and the checks of ``config.pbtxt``, HTTP, the batcher, warm-up and labels.
+What stands in for its backends is in ``tests/support/triton_server.py``. Everything else is the
+real thing: the parser and the checks of ``config.pbtxt``, HTTP, the batcher, warm-up and labels.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
-import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -30,6 +26,7 @@ from tests.support.hostile import NAMES, classes_model, tensors_model
 from tests.support.tiny_model import save_colour_model
 from tests.support.triton_models import resizing_model, top_2_model
 from tests.support.triton_server import running, stand_in
+
 
 @dataclass(frozen=True)
 class Served:
