@@ -1,4 +1,4 @@
-"""Seeds of ONNX files: layers by the names of modules, sizes beyond reason, words that contradict."""
+"""Seeds of ONNX files: rare layers, sizes beyond reason, words that contradict the graph."""
 
 from __future__ import annotations
 

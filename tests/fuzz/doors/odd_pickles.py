@@ -1,4 +1,4 @@
-"""Seeds that PyTorch does not write today: pickles by hand, archives packed otherwise, TorchScript."""
+"""Seeds that PyTorch does not write today: pickles by hand, archives packed otherwise."""
 
 from __future__ import annotations
 
