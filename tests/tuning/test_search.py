@@ -271,3 +271,19 @@ def test_no_file_tried_can_overflow(searched: Searched) -> None:
         if trial.recipe.int8
     ]
     assert {card.overflow for card in cards if card is not None} == {Overflow.NEVER}
+
+
+@pytest.mark.parametrize("evidence", ["deleted", "of another file"])
+def test_a_file_that_no_evidence_names_is_made_anew(
+    evidence: str, net: Path, track: Track, tmp_path: Path
+) -> None:
+    """A search that was killed before it had any evidence may have been of another network."""
+    report = search(net, tmp_path)
+    stale = tmp_path / "trials" / report.trials[1].file
+    shutil.copy(tmp_path / "trials" / report.trials[0].file, stale)
+    if evidence == "deleted":
+        (tmp_path / "tune.json").unlink()
+    again = search(net, tmp_path)
+    assert {trial.name: trial.sha256 for trial in again.trials} == {
+        trial.name: trial.sha256 for trial in report.trials
+    }
