@@ -44,6 +44,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return outside.with_links(page.file.src_uri, shown)
 
 
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Give the theme's search dialog the name that screen readers ask for."""
+    del page, config
+    return output.replace('role="dialog"', 'role="dialog" aria-label="Search"', 1)
+
+
 def _add(files: Files, config: MkDocsConfig, pages: Mapping[str, str]) -> None:
     for place, text in pages.items():
         files.append(File.generated(config, place, content=text, inclusion=InclusionLevel.INCLUDED))
