@@ -70,6 +70,14 @@ class ImageFolder:
             raise DatasetError(f"{self.root} has no class folders, so its images have no labels")
         return self.labels[index]
 
+    def part(self, indices: Sequence[int]) -> ImageFolder:
+        """Return some of the images, without their labels."""
+        return ImageFolder(
+            name=self.name,
+            root=self.root.absolute(),
+            files=tuple(self.files[index] for index in indices),
+        )
+
     def fingerprint(self) -> str:
         """Return the SHA-256 of all names, sizes and labels from a file; images are not read."""
         digest = hashlib.sha256()
