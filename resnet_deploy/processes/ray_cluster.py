@@ -16,8 +16,10 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 from resnet_deploy.errors import (
@@ -49,8 +51,53 @@ _LONGEST_SOCKET_FOLDER = 40
 """Letters: Ray's sockets lie deeper, and the names of sockets have at most 107 bytes."""
 
 
+class Cluster:
+    """A cluster that this process is connected to, and workers of it that wait for the next job."""
+
+    def __init__(self, ray: Any, spec: ClusterSpec) -> None:
+        self.ray = ray
+        self._spec = spec
+        self._kind = ray.remote(num_cpus=1, max_restarts=0, scheduling_strategy="SPREAD")(_Worker)
+        self._idle: list[Any] = []
+
+    @property
+    def workers(self) -> int:
+        """How many processes of one core each are meant to work.
+
+        Raises:
+            RunnerError: the cluster has no CPUs.
+        """
+        if self._spec.workers:
+            return self._spec.workers
+        found = int(self.ray.cluster_resources().get("CPU", 0))
+        if not found:
+            raise RunnerError(f"the cluster {self._spec} has no CPUs: start a node that has some")
+        return found
+
+    def map(self, job: Job[S, R], shards: Iterable[S]) -> Generator[R, None, None]:
+        """Yield what ``job`` makes of each of ``shards``, in order.
+
+        Raises:
+            ResnetDeployError: see :func:`~resnet_deploy.processes.shards.in_shards`.
+        """
+        with RayPool(self, job) as pool:
+            yield from in_shards(pool, shards)
+
+    def take(self) -> Any:
+        """Return a worker that has nothing to do."""
+        return self._idle.pop() if self._idle else self._kind.remote()
+
+    def give_back(self, worker: Any) -> None:
+        """Keep ``worker`` for the next job: starting one takes seconds."""
+        worker.close.remote()
+        self._idle.append(worker)
+
+
+_CONNECTED: ContextVar[Cluster | None] = ContextVar("_CONNECTED", default=None)
+
+
 @contextmanager
-def connected(spec: ClusterSpec, threads: int) -> Iterator[None]:
+def connected(spec: ClusterSpec, threads: int) -> Iterator[Cluster]:
     """Connect this process to the cluster of ``spec`` in the block; a Ray of its own then ends.
 
     Where it is connected already, by a block around this one or by the program itself, that is
@@ -60,10 +107,21 @@ def connected(spec: ClusterSpec, threads: int) -> Iterator[None]:
         MissingDependencyError: Ray is not installed.
         RunnerError: there is no cluster at that address, or it can't be used from here.
     """
-    ray = _imported()
-    if ray.is_initialized():
-        yield
+    around = _CONNECTED.get()
+    if around is not None:
+        yield around
         return
+    ray = _imported()
+    with ExitStack() as stack:
+        if not ray.is_initialized():
+            stack.enter_context(_started(ray, spec, threads))
+        cluster = Cluster(ray, spec)
+        stack.callback(_CONNECTED.reset, _CONNECTED.set(cluster))
+        yield cluster
+
+
+@contextmanager
+def _started(ray: Any, spec: ClusterSpec, threads: int) -> Iterator[None]:
     with ExitStack() as stack:
         if spec.host:
             _check_reachable(spec)
@@ -86,41 +144,12 @@ def connected(spec: ClusterSpec, threads: int) -> Iterator[None]:
         yield
 
 
-def on_cluster(
-    spec: ClusterSpec, job: Job[S, R], shards: Iterable[S]
-) -> Generator[R, None, None]:
-    """Yield what ``job`` makes of each of ``shards``, in order, on the cluster that is connected.
-
-    Raises:
-        ResnetDeployError: see :func:`~resnet_deploy.processes.shards.in_shards`.
-    """
-    with RayPool(job, workers_of(spec)) as pool:
-        yield from in_shards(pool, shards)
-
-
-def workers_of(spec: ClusterSpec) -> int:
-    """Return how many workers the cluster of ``spec``, which is connected, has for this work.
-
-    Raises:
-        RunnerError: it has none.
-    """
-    if spec.workers:
-        return spec.workers
-    found = int(_imported().cluster_resources().get("CPU", 0))
-    if not found:
-        raise RunnerError(f"the cluster {spec} has no CPUs: start a node that has some")
-    return found
-
-
 class RayPool(Generic[S, R]):
-    """Implements ``Pool`` with one actor per worker; a context manager that ends them."""
+    """Implements ``Pool`` with one actor per worker; a context manager."""
 
-    def __init__(self, job: Job[S, R], workers: int) -> None:
-        self._ray = _imported()
-        self.workers = workers
-        self._actor = self._ray.remote(
-            num_cpus=1, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD"
-        )(_Worker)
+    def __init__(self, cluster: Cluster, job: Job[S, R]) -> None:
+        self._cluster, self._ray = cluster, cluster.ray
+        self.workers = cluster.workers
         self._job = self._ray.put(job)
         self._actors: dict[int, Any] = {}
         self._tickets: dict[Any, tuple[int, int]] = {}  # reference: ticket, worker
@@ -129,8 +158,8 @@ class RayPool(Generic[S, R]):
     def start(self, worker: int) -> int:
         """See ``Pool.start``."""
         self._end(worker)
-        actor = self._actors[worker] = self._actor.remote(self._job)
-        return self._asked(actor.open.remote(), worker)
+        actor = self._actors[worker] = self._cluster.take()
+        return self._asked(actor.open.remote(self._job), worker)
 
     def submit(self, worker: int, shard: S) -> int:
         """See ``Pool.submit``."""
@@ -138,10 +167,10 @@ class RayPool(Generic[S, R]):
 
     def wait(self, seconds: float) -> Sequence[Answer[R]]:
         """See ``Pool.wait``."""
-        if not self._tickets:
-            threading.Event().wait(seconds)
-            return []
         pending = list(self._tickets)
+        if not pending:
+            time.sleep(seconds)
+            return []
         ready, _ = self._ray.wait(pending, num_returns=1, timeout=seconds)
         if ready and len(pending) > 1:
             ready, _ = self._ray.wait(pending, num_returns=len(pending), timeout=0)
@@ -153,13 +182,14 @@ class RayPool(Generic[S, R]):
         return self._next
 
     def _answer(self, reference: Any) -> Answer[R]:
-        ticket, _ = self._tickets.pop(reference)
+        ticket, worker = self._tickets.pop(reference)
         errors = self._ray.exceptions
         try:
             value = self._ray.get(reference)
         except errors.RayTaskError as error:  # a fault of ours: its traceback is the worker's
             raise error.as_instanceof_cause() from None
         except errors.RayError as error:
+            self._end(worker)
             return Answer(ticket=ticket, lost=_how_lost(error))
         if isinstance(value, ResnetDeployError):
             return Answer(ticket=ticket, error=value)
@@ -175,24 +205,27 @@ class RayPool(Generic[S, R]):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for worker in list(self._actors):
-            self._end(worker)
+        for worker in {worker for _, worker in self._tickets.values()}:
+            self._end(worker)  # what it does is wanted by nobody
+        while self._actors:
+            self._cluster.give_back(self._actors.popitem()[1])
 
 
 class _Worker:
     """What runs in an actor; this package's own errors are answers, as they may be the user's."""
 
-    def __init__(self, job: Job[Any, Any]) -> None:
-        self._job = job
+    def __init__(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started all this
 
-    def open(self) -> object:
+    def open(self, job: Job[Any, Any]) -> object:
         try:
-            self._work = self._job.open()
+            self._work = job.open()
         except ResnetDeployError as error:
             return error
-        del self._job
         return os.getpid()
+
+    def close(self) -> None:
+        del self._work
 
     def work(self, shard: object) -> object:
         try:

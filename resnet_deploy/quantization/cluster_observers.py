@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.data.loader import prepared
 from resnet_deploy.data.shards import PictureShard, picture_shards
-from resnet_deploy.processes.ray_cluster import connected, on_cluster, workers_of
+from resnet_deploy.processes.ray_cluster import connected
 from resnet_deploy.quantization.histogram import ActivationHistograms
 from resnet_deploy.quantization.observers import Observer, pieces
 from resnet_deploy.runners.alike import Machine
@@ -71,14 +71,14 @@ def observed_on_cluster(
         RunnerError: ONNX Runtime can't run the model, or the cluster can't be used.
     """
     job = CalibrationJob(model=model, tensors=tuple(tensors), preprocess=images.preprocess)
-    with connected(cluster, threads):
+    with connected(cluster, threads) as connection:
         shards = picture_shards(
             images.dataset,
             images.indices,
             batch_size=images.batch_size,
             pixels=images.preprocess.pixels,
-            workers=workers_of(cluster),
+            workers=connection.workers,
         )
-        with closing(on_cluster(cluster, job, shards)) as counted:
+        with closing(connection.map(job, shards)) as counted:
             for data in counted:
                 yield ActivationHistograms.from_bytes(data)

@@ -26,7 +26,7 @@ from resnet_deploy.data.loader import (
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.data.shards import PictureShard, picture_shards
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.processes.ray_cluster import connected, on_cluster, workers_of
+from resnet_deploy.processes.ray_cluster import connected
 from resnet_deploy.runners.alike import Machine
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.ort_runner import OrtRunner
@@ -147,16 +147,16 @@ def answers_to(
         )
         return
     job = AnswerJob.of(artifacts, ask)
-    with connected(cluster, workers):
+    with connected(cluster, workers) as connection:
         shards = picture_shards(
             dataset,
             indices,
             batch_size=batch_size_for(specs, batch_size),
             pixels=max(spec.pixels for spec in specs),
-            workers=workers_of(cluster),
+            workers=connection.workers,
             tolerant=leave_out is not None,
         )
-        with closing(on_cluster(cluster, job, shards)) as answered:
+        with closing(connection.map(job, shards)) as answered:
             yield from read_ones(chain.from_iterable(answered), leave_out)
 
 

@@ -1,4 +1,4 @@
-"""Shards count once and in order, whatever happens to the workers: without Ray, and without time."""
+"""Shards count once and in order, whatever happens to workers: without Ray, and at once."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_what_ends_every_worker_is_named(seed: int) -> None:
     pool = FakePool(2, seed=seed, chance=0.1)
     pool.poison = {77}
     results: list[int] = []
-    with pytest.raises(DatasetError, match="^number 77 ends whatever process reads it") as caught:
+    with pytest.raises(DatasetError, match=r"^number 77 ends whatever process reads it") as caught:
         results.extend(in_shards(pool, some(30)))
     assert results == [sum(shard.numbers) for shard in some(9)]  # all in front of it
     assert "\n" not in str(caught.value)
@@ -119,7 +119,7 @@ def test_what_ends_every_worker_is_left_out_where_that_is_wanted(seed: int) -> N
 def test_a_single_one_is_named_at_once() -> None:
     pool = FakePool(1)
     pool.poison = {3}
-    with pytest.raises(DatasetError, match="^number 3 ends"):
+    with pytest.raises(DatasetError, match=r"^number 3 ends"):
         list(in_shards(pool, some(5, size=1)))
     assert pool.lost == TRIES
 
