@@ -9,7 +9,7 @@ MODEL  := artifacts/resnet34.onnx
 SOURCE := $(shell find resnet_deploy -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format fuzz kill bench dist clean
+.PHONY: help demo test lint format docs fuzz kill bench dist clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ lint: $(READY)  ## check style, types, layers and spelling
 format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The message that is turned off is Material's, about what MkDocs may become.
+docs: $(READY)  ## build the site into build/site; open build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 fuzz: $(READY)  ## read damaged files of every kind; FUZZ='onnx --seconds 600' for one, and longer
 	$(BIN)/python -W ignore -m tests.fuzz $(FUZZ)

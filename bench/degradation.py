@@ -5,8 +5,8 @@ epochs (``bench/degradation.toml``), two at a time with one thread each. Every n
 folder in ``--runs``; started again, finished ones are taken as they are and others go on where they
 stopped. Run it as ``python bench/degradation.py --data CIFAR`` with CIFAR-10 as ``resnet-deploy
 train`` takes it. It prints the last errors, writes ``bench/results/degradation.json`` and
-``docs/degradation.svg``, and exits with 1 where the paper's finding does not show. ``--draw`` only
-draws anew.
+``docs/images/degradation.svg``, and exits with 1 where the paper's finding does not show.
+``--draw`` only draws anew.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from resnet_deploy.training.recipe import read_recipe
 HERE = Path(__file__).parent
 RECIPE = HERE / "degradation.toml"
 RESULT = HERE / "results" / "degradation.json"
-FIGURE = HERE.parent / "docs" / "degradation.svg"
+FIGURE = HERE.parent / "docs" / "images" / "degradation.svg"
 COMMAND = "python bench/degradation.py --data CIFAR"
 
 PAPER = {

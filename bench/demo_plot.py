@@ -1,4 +1,4 @@
-"""What ``make demo`` shows, as bars: ``docs/demo.svg`` from ``results/resnet34.json``.
+"""What ``make demo`` shows, as bars: ``docs/images/demo.svg`` from ``results/resnet34.json``.
 
 Run it as ``python bench/demo_plot.py``; ``bench/int8_speed.py`` does so after each recording.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RECORD = HERE / "results" / "resnet34.json"
-FIGURE = HERE.parent / "docs" / "demo.svg"
+FIGURE = HERE.parent / "docs" / "images" / "demo.svg"
 
 WIDTH, LEFT, RIGHT, ROW, TOP = 760, 176, 224, 34, 44
 COLOURS = ("#8c8c8c", "#1f77b4", "#d62728")

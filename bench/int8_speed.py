@@ -3,7 +3,7 @@
 Run it as ``python bench/int8_speed.py`` on a machine that does nothing else. It exports both
 networks (random weights: speed does not depend on their values), measures each with
 ``resnet-deploy bench``, and writes one JSON file per network to ``bench/results``, and
-``docs/demo.svg``.
+``docs/images/demo.svg``.
 """
 
 from __future__ import annotations

@@ -155,7 +155,8 @@ def test_a_picture_that_ends_every_worker_is_named(
 
 def test_errors_are_those_of_one_process(cluster: ClusterSpec) -> None:
     images = calibration()
-    bad = replace(images, dataset=replace(images.dataset, images=np.zeros((45, 9, 9, 5), np.uint8)))
+    bands = array_dataset("bands", np.zeros((45, 9, 9, 5), np.uint8), None)
+    bad = replace(images, dataset=bands)
     messages = []
     for where in (None, cluster):
         with pytest.raises(DatasetError) as caught:

@@ -1,4 +1,4 @@
-"""Write the recorded runs into ``README.md``, ``docs/peers.md``, ``bench/README.md`` and the plot.
+"""Write the recorded runs into the READMEs, ``docs/explanation/peers.md`` and the plot.
 
 Run it as ``python -m peers.draw`` in ``bench/``.
 """
@@ -22,22 +22,22 @@ def record_as(kind: str) -> Path:
 
 
 def write_all() -> None:
-    """Rewrite the marked blocks and ``docs/peers.svg`` from what is recorded."""
+    """Rewrite the marked blocks and ``docs/images/peers.svg`` from what is recorded."""
     root = BENCH.parent
     record = _read(RECORD)
     lesser = {kind: _read(path) for kind in KINDS if (path := record_as(kind)).exists()}
     cpus = by_cpu(record, lesser)
     blocks = [
         (root / "README.md", "cpus", cpus),
-        (root / "docs" / "peers.md", "cpus", cpus),
-        (root / "docs" / "peers.md", "peers", short(record)),
+        (root / "docs" / "explanation" / "peers.md", "cpus", cpus),
+        (root / "docs" / "explanation" / "peers.md", "peers", short(record)),
         (BENCH / "README.md", "peers", full(record)),
         *((BENCH / "README.md", f"peers-{kind}", full(known)) for kind, known in lesser.items()),
     ]
     for path, name, block in blocks:
         text = path.read_text(encoding="utf-8")
         path.write_text(replace_block(text, name, block), encoding="utf-8")
-    (root / "docs" / "peers.svg").write_text(draw(record), encoding="utf-8")
+    (root / "docs" / "images" / "peers.svg").write_text(draw(record), encoding="utf-8")
 
 
 def _read(path: Path) -> Record:

@@ -56,7 +56,7 @@ def _times(record: Record, key: str) -> str:
 
 
 def short(record: Record) -> str:
-    """Return the table of ``docs/peers.md``: batch size 1, all cores."""
+    """Return the table of ``docs/explanation/peers.md``: batch size 1, all cores."""
     threads = max(run["threads"] for run in record["runs"])
     runs = [run for run in record["runs"] if (run["batch"], run["threads"]) == (1, threads)]
     rows = [[*_name(record, key), *_cells(runs, key, _plain)] for key in _keys(record)]
@@ -69,7 +69,7 @@ def short(record: Record) -> str:
         "brackets the time as a multiple of the first row's (median of paired rounds). "
         f"Files are of {_title(runs[-1]['net'])}. {_agreement_text(record)}"
     )
-    plot = "![Fastest runs as bars](peers.svg)"
+    plot = "![Fastest runs as bars](../images/peers.svg)"
     return f"{intro.strip()}\n\n{table}\n\n{plot}\n\n{_missing(record, runs)}".strip()
 
 

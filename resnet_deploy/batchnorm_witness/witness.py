@@ -4,7 +4,7 @@ Tensors don't tell the channel order, the scaling, where zeros are padded or whe
 strides. But each BatchNorm remembers the mean and variance of what training gave it. Real pictures
 give it the same only where they are fed as then, through the same layers; so each answer is tried,
 and the one clearly closest is taken. How clearly is measured by ``bench/witness.py``, and described
-in ``docs/witness.md``.
+in ``docs/explanation/witness.md``.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def cpus(artifact: Artifact, runtimes: Sequence[Runtime]) -> Written:
             f"{saturates}, and may answer something else: for it, export without --allow-overflow."
         )
     if BundleRuntime.OPENVINO in kinds:
-        # Measured: docs/bundles.md.
+        # Measured: docs/reference/bundles.md.
         sentences.append(
             "Without VNNI OpenVINO rounds in other places: scores are as close to fp32, but differ "
             "by some hundredths of the largest, so the self-test fails; ONNX Runtime gives the "

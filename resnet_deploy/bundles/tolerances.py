@@ -62,7 +62,7 @@ def tolerance(artifact: Artifact, runtime: Runtime, target: BundleTarget) -> flo
     """Return the bound on ``max |value - recorded| / max |recorded|`` over one golden case.
 
     All targets came out alike, but for Triton's OpenVINO: its backend can't be told to compute in
-    float32. docs/bundles.md has what was measured.
+    float32. docs/reference/bundles.md has what was measured.
     """
     bounds = _bounds(runtime, target)
     found = bounds[artifact.precision]

@@ -189,4 +189,4 @@ def _hint(key: str) -> str:
     close = difflib.get_close_matches(key, [*CONFIG_KEYS, *ATTRIBUTES], n=3, cutoff=0.6)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    return "docs/runners.md lists all of them"
+    return "docs/how-to/runners.md lists all of them"

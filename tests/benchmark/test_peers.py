@@ -80,7 +80,7 @@ def test_the_pages_have_the_markers() -> None:
     table = module("table")
     for path, names in {
         ROOT / "README.md": ("cpus",),
-        ROOT / "docs" / "peers.md": ("cpus", "peers"),
+        ROOT / "docs" / "explanation" / "peers.md": ("cpus", "peers"),
         ROOT / "bench" / "README.md": ("peers", "peers-vnni", "peers-avx2"),
     }.items():
         for name in names:

@@ -78,7 +78,7 @@ def test_a_command_that_fails_would_be_seen(tmp_path: Path) -> None:
 
 
 def test_the_readme_and_the_page_on_the_api_have_python_blocks() -> None:
-    assert {"README.md", "docs/api.md"} <= set(SCRIPTS)
+    assert {"README.md", "docs/reference/api.md"} <= set(SCRIPTS)
 
 
 @pytest.mark.parametrize("page", SCRIPTS)

@@ -25,7 +25,7 @@ from tests.fuzz.engines import CppFuzzer, JavaScriptFuzzer, Tally
 Fuzzers = dict[str, tuple[CppFuzzer | JavaScriptFuzzer, Mapping[str, int]]]
 
 RESULTS: Final = Path(__file__).parents[2] / "bench/results/fuzz_bundled.json"
-PAGE: Final = Path(__file__).parents[2] / "docs/fuzzing.md"
+PAGE: Final = Path(__file__).parents[2] / "docs/explanation/fuzzing.md"
 
 _BEGIN: Final = "<!-- figures: python -m tests.fuzz.bundled --record -->\n"
 _END: Final = "<!-- end of figures of bundles -->\n"

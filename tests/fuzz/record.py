@@ -1,4 +1,4 @@
-"""What was fuzzed, in ``bench/results/fuzz.json``, and the table of it in ``docs/fuzzing.md``."""
+"""What was fuzzed, in ``bench/results/fuzz.json``, and its table in ``docs/explanation``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fuzz.watch import Watch
 
 _ROOT: Final = Path(__file__).parents[2]
 RESULTS: Final = _ROOT / "bench" / "results" / "fuzz.json"
-PAGE: Final = _ROOT / "docs" / "fuzzing.md"
+PAGE: Final = _ROOT / "docs" / "explanation" / "fuzzing.md"
 
 _BEGIN: Final = "<!-- figures: python -m tests.fuzz --record -->\n"
 _END: Final = "<!-- end of figures -->\n"

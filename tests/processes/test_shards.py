@@ -85,8 +85,9 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "_FIRST_PAUSE", 0.0)
 
 
-def some(count: int, size: int = 8, **how: bool) -> list[Numbers]:
-    return [Numbers(tuple(range(n * size, (n + 1) * size)), **how) for n in range(count)]
+def some(count: int, size: int = 8, *, tolerant: bool = False) -> list[Numbers]:
+    starts = range(0, count * size, size)
+    return [Numbers(tuple(range(start, start + size)), tolerant) for start in starts]
 
 
 @pytest.mark.parametrize("seed", range(20))

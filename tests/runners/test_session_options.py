@@ -68,7 +68,7 @@ def test_options_reach_onnxruntime_and_win_over_the_fields():
     [
         (["session.intra_op.allow_spining=0"], "did you mean session.intra_op.allow_spinning"),
         (["intra_op_threads=2"], "did you mean intra_op_num_threads"),
-        (["qqq=2"], "docs/runners.md"),
+        (["qqq=2"], "docs/how-to/runners.md"),
         (["session.dynamic_block_base"], "write KEY=VALUE"),
         (["session.dynamic_block_base=many"], "'many': use a whole number"),
         (["session.set_denormal_as_zero=true"], "'true': use 0 or 1"),

@@ -8,8 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 """The folder of the project."""
 
-PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-"""The README and the pages of ``docs``."""
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+"""The README and the pages of ``docs`` and its folders."""
 
 
 def blocks(page: Path, language: str) -> list[str]:

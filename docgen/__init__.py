@@ -1,0 +1,1 @@
+"""What the site has besides the pages that are written: references, figures, screenshots."""
