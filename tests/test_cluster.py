@@ -87,7 +87,7 @@ def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Any:
         raise ImportError(name)
 
-    monkeypatch.setattr("resnet_deploy.processes.ray_cluster.importlib.import_module", missing)
+    monkeypatch.setattr("resnet_deploy.processes.ray_session.importlib.import_module", missing)
     with (
         pytest.raises(MissingDependencyError, match=r"pip install 'resnet-deploy\[cluster\]'"),
         connected(LOCAL, 2),
@@ -142,7 +142,7 @@ def test_calibration_survives_workers(cluster: ClusterSpec, tmp_path: Path) -> N
 
 
 def test_a_picture_that_ends_every_worker_is_named(
-    cluster: ClusterSpec, monkeypatch: pytest.MonkeyPatch
+    cluster: ClusterSpec, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(shards, "_MOST_PICTURES", 2)
     monkeypatch.setattr("resnet_deploy.processes.shards.TRIES", 2)
@@ -151,6 +151,8 @@ def test_a_picture_that_ends_every_worker_is_named(
     killing = replace(images, dataset=Deadly.of(images.dataset, {38}))
     with pytest.raises(DatasetError, match=r"^noise\[38\] ends whatever process reads it \("):
         observe(model(), TENSORS, killing, images=45, cluster=cluster)
+    time.sleep(1)  # Ray has noticed, too
+    assert capfd.readouterr() == ("", "")
 
 
 def test_errors_are_those_of_one_process(cluster: ClusterSpec) -> None:

@@ -7,15 +7,9 @@ what every worker needs is in Ray's object store, once per machine.
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
-import secrets
 import signal
-import socket
-import sys
-import tempfile
-import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,11 +17,10 @@ from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 from resnet_deploy.errors import (
-    MissingDependencyError,
     ResnetDeployError,
     RunnerError,
-    one_line,
 )
+from resnet_deploy.processes.ray_session import imported, started
 from resnet_deploy.processes.shards import Answer, Job, Shard, in_shards
 from resnet_deploy.spec.cluster import ClusterSpec
 
@@ -35,20 +28,6 @@ logger = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=Shard)
 R = TypeVar("R")
-
-INSTALL = "pip install 'resnet-deploy[cluster]'"
-
-_CONNECT_SECONDS = 5.0
-
-_QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_gcs_server_request_timeout_seconds": "10",
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
-}
-"""What Ray reads from the environment when it is imported, unless the user has set it."""
-
-_LONGEST_SOCKET_FOLDER = 40
-"""Letters: Ray's sockets lie deeper, and the names of sockets have at most 107 bytes."""
 
 
 class Cluster:
@@ -111,37 +90,13 @@ def connected(spec: ClusterSpec, threads: int) -> Iterator[Cluster]:
     if around is not None:
         yield around
         return
-    ray = _imported()
+    ray = imported()
     with ExitStack() as stack:
         if not ray.is_initialized():
-            stack.enter_context(_started(ray, spec, threads))
+            stack.enter_context(started(ray, spec, threads))
         cluster = Cluster(ray, spec)
         stack.callback(_CONNECTED.reset, _CONNECTED.set(cluster))
         yield cluster
-
-
-@contextmanager
-def _started(ray: Any, spec: ClusterSpec, threads: int) -> Iterator[None]:
-    with ExitStack() as stack:
-        if spec.host:
-            _check_reachable(spec)
-            how: dict[str, Any] = {"address": f"{spec.host}:{spec.port}"}
-        else:
-            folder = stack.enter_context(_socket_folder())
-            how = {
-                "address": "local",
-                "num_cpus": spec.workers or threads,
-                "include_dashboard": False,
-                "_temp_dir": folder,
-            }
-            stack.enter_context(_own_token())
-        stack.callback(ray.shutdown, wait_for_processes=not spec.host)
-        try:
-            with _handlers_kept(), _silent_stderr():
-                ray.init(**how, log_to_driver=False, configure_logging=False)
-        except Exception as error:  # of many kinds, some of them pages long
-            raise RunnerError(_why_not(spec, error)) from error
-        yield
 
 
 class RayPool(Generic[S, R]):
@@ -243,111 +198,3 @@ def _how_lost(error: BaseException) -> str:
     if "node" in kind.lower() or "node died" in text.lower():
         return "its node is gone"
     return "its process died"
-
-
-def _imported() -> Any:
-    """Return the package ``ray``.
-
-    Raises:
-        MissingDependencyError: it is not installed.
-    """
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    try:
-        ray = importlib.import_module("ray")
-    except ImportError as error:
-        raise MissingDependencyError(f"--cluster needs the package ray: {INSTALL}") from error
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    return ray
-
-
-def _check_reachable(spec: ClusterSpec) -> None:
-    try:
-        socket.create_connection((spec.host, spec.port), _CONNECT_SECONDS).close()
-    except OSError as error:
-        raise RunnerError(
-            f"no cluster answers at {spec} ({one_line(error)}): name the head node's address, "
-            "which ray start --head tells"
-        ) from error
-    if not importlib.import_module("ray._private.services").find_node_ids():
-        raise RunnerError(
-            f"this machine is no node of {spec}: let it join first, with or without CPUs, by "
-            f"ray start --address={spec.host}:{spec.port} --num-cpus=0"
-        )
-
-
-def _why_not(spec: ClusterSpec, error: BaseException) -> str:
-    cause = error.__cause__ or error
-    if not spec.host:
-        return f"Ray does not start on this machine: {one_line(cause)}"
-    return (
-        f"{spec} can't be used: {one_line(cause)}; it must run the same releases of Python and "
-        "Ray, and this machine must be one of its nodes"
-    )
-
-
-@contextmanager
-def _socket_folder() -> Iterator[str]:
-    """Give a folder for Ray's logs and sockets, with a name that is short enough for these."""
-    usual = tempfile.gettempdir()
-    parent = usual if len(usual) < _LONGEST_SOCKET_FOLDER else "/tmp"  # noqa: S108
-    with tempfile.TemporaryDirectory(
-        prefix="rd-ray-", dir=parent, ignore_cleanup_errors=True
-    ) as folder:
-        yield folder
-
-
-@contextmanager
-def _own_token() -> Iterator[None]:
-    """Let only this process and its own use the Ray that it starts, whose ports are open to all."""
-    names = ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    _read_token_anew()
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-        _read_token_anew()
-
-
-def _read_token_anew() -> None:
-    """Let Ray forget what it has read of the environment: it does so once per process."""
-    ray = importlib.import_module("ray._raylet")
-    ray.Config.initialize("")
-    ray.AuthenticationTokenLoader.instance().reset_cache()
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Drop what is written to stderr, also by C++: there are errors, and they say it again."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)
-
-
-@contextmanager
-def _handlers_kept() -> Iterator[None]:
-    """Keep the handler of SIGTERM, in whose place ``ray.init`` puts one that exits."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    kept = signal.getsignal(signal.SIGTERM)
-    stopped = False
-    try:
-        yield
-    except SystemExit:
-        stopped = True
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if kept is None else kept)
-    if stopped:
-        signal.raise_signal(signal.SIGTERM)
