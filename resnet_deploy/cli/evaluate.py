@@ -42,7 +42,7 @@ _words = Words(api.evaluate)
 @cluster_option(_words)
 @threads_option(_words)
 @output_options
-def command(artifact: Path, data: Path, record: bool, **words: Any) -> None:
+def command(artifact: Path, data: Path | str, record: bool, **words: Any) -> None:
     """Measure the accuracy of MODEL.onnx on labelled images.
 
     Images are prepared as the model's card says. Classes are matched by name, by WordNet id for

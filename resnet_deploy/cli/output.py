@@ -17,7 +17,7 @@ from resnet_deploy.cli.options import PATH
 from resnet_deploy.cli.verbosity import together, verbosity_options
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.paths import resolved
-from resnet_deploy.visible import shell_line
+from resnet_deploy.visible import shell_line, without_secrets
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,10 +73,13 @@ def output_options(function: F) -> F:
 
 
 def here() -> Environment:
-    """Return where this runs, and the command that repeats it, quoted for a shell."""
+    """Return where this runs, and the command that repeats it, quoted for a shell.
+
+    What is secret in a URL is left out: the command goes into cards and pages.
+    """
     from resnet_deploy.runners.cpu import environment
 
-    return environment(shell_line(["resnet-deploy", *sys.argv[1:]]))
+    return environment(shell_line(["resnet-deploy", *map(without_secrets, sys.argv[1:])]))
 
 
 def prints() -> bool:
@@ -101,9 +104,9 @@ def show(result: Result, then: Callable[[], object] | None = None) -> None:
 def replace_card(
     artifact: Artifact,
     result: EvalResult | AnswerResult | IsaReport,
-    data: Path | None = None,
+    data: Path | str | None = None,
     *,
-    labels_file: Path | None = None,
+    labels_file: Path | str | None = None,
     follow_links: bool = False,
 ) -> None:
     """Replace the file of ``artifact`` by the same network whose card says what was found."""

@@ -67,7 +67,7 @@ class ArrayDataset:
         return int(self.labels[index])
 
     def part(self, indices: Sequence[int]) -> ArrayDataset:
-        """Return some of the images, without their labels."""
+        """Return the images ``indices``, which ascend, without their labels."""
         return ArrayDataset(
             name=self.name, images=self.images[list(indices)], numbers=tuple(indices)
         )

@@ -18,9 +18,9 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_deploy.data.asking import UnreachableError
 from resnet_deploy.data.bands import prepare_bands
-from resnet_deploy.data.datasets import Dataset
-from resnet_deploy.data.folder import ImageFolder
+from resnet_deploy.data.datasets import Dataset, NamedDataset
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.processes.in_order import in_order
@@ -32,7 +32,10 @@ R = TypeVar("R")
 Tensors = tuple[NDArray[Any], ...]
 
 LeaveOut = Callable[[int, DatasetError], None]
-"""Called with the index of an image that can't be read, and why."""
+"""Called with the index of an image that can't be read, and why.
+
+A server that can't be reached is no fault of an image, and ends the work.
+"""
 
 _BATCHES_AHEAD = 1
 
@@ -201,7 +204,7 @@ class MapBatch(Generic[R]):
             try:
                 tensors, cost = _timed(self._dataset, index, self._distinct)
             except DatasetError as error:
-                if not self._tolerant:
+                if not self._tolerant or isinstance(error, UnreachableError):
                     raise
                 bad.append((index, error))
             else:
@@ -230,8 +233,8 @@ class _Part(Protocol):
 
 def image_name(dataset: Dataset, index: int) -> str:
     """Return what to call one image: its path inside the folder, or its place in the array."""
-    if isinstance(dataset, ImageFolder):
-        return dataset.files[index]
+    if isinstance(dataset, NamedDataset):
+        return dataset.names[index]
     if isinstance(dataset, _Part) and dataset.numbers:
         index = dataset.numbers[index]
     return f"{dataset.name}[{index}]"
@@ -275,7 +278,7 @@ def _collect(
         try:
             rows.append(future.result())
         except DatasetError as error:
-            if leave_out is None:
+            if leave_out is None or isinstance(error, UnreachableError):
                 raise
             leave_out(index, error)
         else:

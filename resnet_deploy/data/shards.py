@@ -28,7 +28,7 @@ class Divisible(Protocol):
     """A dataset of which a part can be sent to another process."""
 
     def part(self, indices: Sequence[int]) -> Dataset:
-        """Return the images ``indices`` alone, in this order; labels stay behind.
+        """Return the images ``indices``, which ascend, alone; labels stay behind.
 
         It is pickled, and should be small: it says where pictures lie, if others can read them
         there.
@@ -138,10 +138,12 @@ def _part(dataset: Dataset, indices: tuple[int, ...]) -> tuple[Dataset, tuple[in
     """Return what has the images ``indices`` of ``dataset``, and their places in it."""
     if isinstance(dataset, SyntheticDataset):
         return dataset, indices
-    places = tuple(range(len(indices)))
+    ascending = sorted(set(indices))
+    place_of = {index: place for place, index in enumerate(ascending)}
+    places = tuple(place_of[index] for index in indices)
     if isinstance(dataset, Divisible):
-        return dataset.part(indices), places
-    return _Decoded.of(dataset, indices), places
+        return dataset.part(ascending), places
+    return _Decoded.of(dataset, ascending), places
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -192,7 +192,7 @@ def _refuse_empty_classes(part: Dataset) -> None:
     """A class folder without images is a copy that went wrong: the class would vanish."""
     if not isinstance(part, ImageFolder):
         return
-    for name in sorted(path.name for path in part.root.iterdir() if path.is_dir()):
+    for name in sorted(path.name for path in Path(str(part.root)).iterdir() if path.is_dir()):
         if not name.startswith(".") and name not in part.classes:
             raise DatasetError(f"{part.root / name} holds no images: fill or remove the folder")
 
