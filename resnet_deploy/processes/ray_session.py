@@ -38,6 +38,7 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_gcs_server_request_timeout_seconds": "10",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_worker_niceness": "0",  # workers are this command, which has a priority
 }
 """What Ray reads from the environment when it is imported, unless the user has set it."""
 
@@ -189,7 +190,7 @@ def _read_token_anew() -> None:
 @contextmanager
 def _told_as_log() -> Iterator[None]:
     """Log what Ray tells of workers that died: it prints that to stdout, whatever it is asked."""
-    module = importlib.import_module("ray._private.worker")
+    module: Any = importlib.import_module("ray._private.worker")
     printing = module.print_to_stdstream
 
     def log(data: dict[str, Any], ignore_prefix: bool = False) -> None:
