@@ -15,7 +15,7 @@ from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.onnx_file import opened_file
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.loader import image_name
-from resnet_deploy.data.sampling import spread_sample
+from resnet_deploy.data.sampling import in_order
 from resnet_deploy.errors import DatasetError, SpecError, UnsupportedGraphError
 from resnet_deploy.evaluation import (
     check_finite,
@@ -74,7 +74,7 @@ def score_answers(
             "(DIR/<class>/*.jpg), or another model with --against"
         )
     start = time.perf_counter()
-    indices = sorted(spread_sample(dataset, limit or len(dataset), seed=0))
+    indices = in_order(dataset, limit)
     skipped: list[str] = []
 
     def leave_out(index: int, error: DatasetError) -> None:
