@@ -316,8 +316,8 @@ def _resume(path: Path) -> object:
     """Do what ``train --resume`` does before its first step."""
     from dataclasses import replace
 
+    from resnet_deploy.artifact.claim import Claim
     from resnet_deploy.progress import silent
-    from resnet_deploy.training.folder import Claim
     from resnet_deploy.training.run import _Run
 
     request, training = replace(_run_folder()[0], out=path.parent), _training()
