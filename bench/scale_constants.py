@@ -25,7 +25,6 @@ from typing import Any, Final
 from unittest import mock
 
 import numpy as np
-from resnet_deploy.processes.ray_cluster import connected
 from whole_commands import HERE, run
 
 from resnet_deploy import api
@@ -34,6 +33,8 @@ from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.folder import image_files
 from resnet_deploy.data.images import read_image
 from resnet_deploy.data.preprocess import input_preprocess, prepare
+from resnet_deploy.evaluation import confidences, ranks
+from resnet_deploy.processes.ray_cluster import connected
 from resnet_deploy.quantization import static
 from resnet_deploy.quantization.calibrate import observe
 from resnet_deploy.quantization.histogram import ActivationHistograms
@@ -44,6 +45,7 @@ from resnet_deploy.spec import ClusterSpec, SessionSpec
 
 RESULT = Path(__file__).parent / "results" / "scale_constants.json"
 BATCH: Final = 8
+CLASSES: Final = 1000
 SHARD: Final = 16
 COMMAND: Final = "python bench/scale_constants.py --photos DIR"
 ONE_CORE: Final = SessionSpec(threads=1, spin=False)
@@ -130,6 +132,22 @@ def counting(model: Path, inputs: Sequence[Any], photos: Path) -> dict[str, floa
     raise SystemExit("quantize asked for no histograms")
 
 
+def scoring() -> float:
+    """Return what ``evaluate`` does where the answers come together, for a picture."""
+    scores = np.random.default_rng(0).normal(size=(BATCH, CLASSES)).astype(np.float32)
+    truth = order = np.arange(CLASSES)
+
+    def remember() -> None:
+        logits = scores.astype(np.float64)
+        np.isfinite(logits).all()
+        ranks(logits, truth[:BATCH])
+        logits.argmax(axis=1)
+        confidences(logits, probabilities=False)
+        logits[:, order]
+
+    return seconds(remember, times=200) / BATCH
+
+
 def starting(model: Path) -> float:
     """Return what a process costs until it has answered one picture of zeros."""
     code = (
@@ -201,13 +219,14 @@ def main() -> None:
         found, inputs = pictures(asked.photos, asked.pictures, fp32)
         again = [prepare(read_image(image_files(asked.photos)[0]), input_preprocess(load(int8)))]
         calibration = counting(fp32, inputs, asked.photos)
-        answers = SHARD * 1000 * 4  # float32 scores of 1,000 classes
+        answers = SHARD * CLASSES * 4  # scores in float32
         record: dict[str, Any] = {
             "environment": to_dict(environment(f"{COMMAND} --pictures {len(inputs)}")),
             "batch": BATCH,
             "shard": SHARD,
             "pictures": found,
             "infer": {"fp32": inference(fp32, inputs), "int8": inference(int8, again * BATCH)},
+            "score": scoring(),
             "calibration": calibration,
             "start": {"fp32": starting(fp32)},
             "model_bytes": {"fp32": fp32.stat().st_size, "int8": int8.stat().st_size},

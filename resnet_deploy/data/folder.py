@@ -16,7 +16,7 @@ from resnet_deploy.data.image_labels import ImageLabels, label_images
 from resnet_deploy.data.images import read_image
 from resnet_deploy.data.labels import class_order
 from resnet_deploy.data.listing import Links, Listing, Tree, counted, first_few, tree_of
-from resnet_deploy.data.names import Names
+from resnet_deploy.data.names import Names, NamesBuilder
 from resnet_deploy.data.places import Place, called
 from resnet_deploy.data.splits import EVALUATION_SPLITS, TRAINING_SPLITS, find_part
 from resnet_deploy.errors import DatasetError
@@ -77,6 +77,14 @@ class ImageFolder:
         if not self.labels:
             raise DatasetError(f"{self.root} has no class folders, so its images have no labels")
         return self.labels[index]
+
+    def part(self, indices: Sequence[int]) -> ImageFolder:
+        """Return the images ``indices``, which ascend, without their labels."""
+        root = self.root.absolute() if isinstance(self.root, Path) else self.root
+        chosen = NamesBuilder()
+        for index in indices:
+            chosen.add(self.files[index], self.files.stamp(index))
+        return ImageFolder(name=self.name, root=root, files=chosen.done())
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of all names, sizes and labels from a file; images are not read.
