@@ -15,10 +15,11 @@ from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.data.image_labels import ImageLabels, label_images
 from resnet_deploy.data.images import read_image
 from resnet_deploy.data.labels import class_order
-from resnet_deploy.data.listing import Links, Listing, Tree, counted, first_few, tree_of
+from resnet_deploy.data.listing import Listing, Tree, counted, first_few
 from resnet_deploy.data.names import Names
 from resnet_deploy.data.places import Place, called
 from resnet_deploy.data.splits import EVALUATION_SPLITS, TRAINING_SPLITS, find_part
+from resnet_deploy.data.trees import Links, tree_of
 from resnet_deploy.errors import DatasetError
 
 logger = logging.getLogger(__name__)

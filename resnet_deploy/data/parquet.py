@@ -24,9 +24,9 @@ from PIL import Image
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.data.images import decode
 from resnet_deploy.data.labels import class_order
-from resnet_deploy.data.listing import files_called
 from resnet_deploy.data.places import Place
-from resnet_deploy.data.splits import is_split, wanted_split
+from resnet_deploy.data.splits import of_part
+from resnet_deploy.data.trees import files_called
 from resnet_deploy.errors import (
     DatasetError,
     MissingDependencyError,
@@ -74,14 +74,7 @@ def open_parquet(name: str, files: Sequence[Place], *, train: bool = False) -> P
         DatasetError: a file is damaged, or has no column of images.
         MissingDependencyError: pyarrow is not installed.
     """
-    parts = {path: re.split(r"[^A-Za-z]", path.stem)[0] for path in files}
-    named = [part for part in parts.values() if is_split(part)]
-    wanted = wanted_split(named, train=train)
-    if wanted is not None:
-        files = [path for path in files if parts[path].casefold() == wanted.casefold()]
-        name = f"{name}/{wanted}"
-    elif named and len(named) == len(files):
-        raise DatasetError(f"{name} holds parquet files of {named[0]} only: name others")
+    name, files = of_part(name, files, lambda stem: re.split(r"[^A-Za-z]", stem)[:1], train=train)
     for path in files:
         _check_ends(path)
     return ParquetDataset(name, files)
