@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Literal
 
-from resnet_deploy.data.names import Names
+from resnet_deploy.data.names import Names, NamesBuilder
 from resnet_deploy.data.remote import Remote, Status
 from resnet_deploy.errors import DatasetError
 
@@ -68,6 +68,19 @@ class Inside:
 
     def __truediv__(self, name: str, /) -> Inside:
         return Inside(self.archive, f"{self.path}/{name}" if self.path else name)
+
+    def holding(self, names: Iterable[str]) -> Inside:
+        """Return the same folder with the files ``names`` alone, to be sent elsewhere."""
+        index = NamesBuilder()
+        for name in names:
+            path = (self / name).path
+            place = self.archive.index.find(path)
+            if place is not None:
+                index.add(path, self.archive.index.stamp(place))
+        shards = tuple(
+            shard.absolute() if isinstance(shard, Path) else shard for shard in self.archive.shards
+        )
+        return Inside(replace(self.archive, shards=shards, index=index.done()), self.path)
 
     @property
     def name(self) -> str:

@@ -18,7 +18,8 @@ from resnet_deploy.data.listing import Listing, counted, first_few
 from resnet_deploy.data.names import Names
 from resnet_deploy.data.places import Place, called
 from resnet_deploy.data.splits import is_split, wanted_split
-from resnet_deploy.errors import DatasetError
+from resnet_deploy.errors import DatasetError, one_line
+from resnet_deploy.plain_values import strict_json
 
 logger = logging.getLogger(__name__)
 
@@ -204,11 +205,11 @@ def _of_part(rows: list[T], parts: Sequence[str], *, train: bool) -> list[T]:
 def _json_rows(path: Place, text: str, *, train: bool) -> list[Row]:
     try:
         try:
-            data = json.loads(text)
-        except ValueError:
-            data = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path} is no JSON that can be read ({error})") from error
+            data = strict_json(text)
+        except json.JSONDecodeError:
+            data = [strict_json(line) for line in text.splitlines() if line.strip()]
+    except ValueError as error:
+        raise DatasetError(f"{path} is no JSON that can be read ({one_line(error)})") from error
     if isinstance(data, dict) and _column(list(data), _FILES) is None:
         return [_two(path, [str(name), _scalar(path, label)]) for name, label in data.items()]
     objects = data if isinstance(data, list) else [data]

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import importlib
 import io
-import json
 import re
 import threading
 from collections import OrderedDict
@@ -33,6 +32,7 @@ from resnet_deploy.errors import (
     ResnetDeployError,
     one_line,
 )
+from resnet_deploy.plain_values import RefusedValuesError, strict_json
 
 INSTALL = "pip install 'resnet-deploy[data]'"
 
@@ -112,7 +112,7 @@ class ParquetDataset:
                 schema = file.schema_arrow
                 self._opened[path] = file, _image_column(path, schema)
                 label = next((column for column in _LABELS if column in schema.names), None)
-                names = names or _class_names(schema, label)
+                names = names or _class_names(path, schema, label)
                 for group in range(file.metadata.num_row_groups):
                     self._groups.append((path, group))
                     self._starts.append(self._count)
@@ -268,11 +268,15 @@ def _image_column(path: Place, schema: Any) -> str:
     return wanted[0]
 
 
-def _class_names(schema: Any, label: str | None) -> tuple[str, ...]:
+def _class_names(path: Place, schema: Any, label: str | None) -> tuple[str, ...]:
     """Return the names in what Hugging Face's datasets leave in the schema, or none."""
     try:
-        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+        features = strict_json(schema.metadata[b"huggingface"].decode())["info"]["features"]
         names = features[label]["names"]
+    except RefusedValuesError as error:
+        raise DatasetError(
+            f"{path} has class names that can't be believed: {error}; write it again"
+        ) from error
     except (KeyError, TypeError, ValueError):
         return ()
     return tuple(map(str, names)) if isinstance(names, list) else ()

@@ -7,7 +7,6 @@ header by header, to find the images; then each image is read where it lies.
 
 from __future__ import annotations
 
-import json
 import logging
 from array import array
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from resnet_deploy.data.names import NamesBuilder
 from resnet_deploy.data.places import Place
 from resnet_deploy.data.tar_members import Member, tar_members
 from resnet_deploy.errors import DatasetError
+from resnet_deploy.plain_values import strict_json
 
 logger = logging.getLogger(__name__)
 
@@ -141,8 +141,8 @@ class _Shards:
         stream.seek(member.offset)
         try:
             text = stream.read(member.size).decode("utf-8-sig").strip()
-            label = label_of(what, json.loads(text)) if kind == "json" else text
-        except (ValueError, RecursionError) as error:
+            label = label_of(what, strict_json(text)) if kind == "json" else text
+        except ValueError as error:
             raise DatasetError(f"{what} can't be read as a label") from error
         if kind == "txt" and (label is None or len(label.split("\n")) > 1):
             return None

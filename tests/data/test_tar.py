@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import pickle
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -122,6 +123,18 @@ def test_a_packed_folder_is_what_it_unpacks_to(tmp_path, packed, form, train, ca
     for index in range(len(two)):
         assert one.image(index).tobytes() == two.image(index).tobytes()
         assert one.label(index) == two.label(index)
+
+
+def test_a_part_travels_with_its_own_names_only(shards, monkeypatch):
+    whole = open_dataset(shards, train=True)
+    part = whole.part([1, 6])  # type: ignore[attr-defined]
+    sent = pickle.dumps(part)
+    assert len(sent) < 1500
+    assert b"000002.png" not in sent
+    monkeypatch.chdir("/")
+    again = pickle.loads(sent)
+    assert [again.image(index).height for index in (0, 1)] == [5, 10]
+    assert list(again.names) == [whole.names[1], whole.names[6]]  # type: ignore[attr-defined]
 
 
 def test_labels_in_a_file_of_an_archive(tmp_path):
