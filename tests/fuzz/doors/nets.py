@@ -83,7 +83,7 @@ def _read_state_dict(path: Path) -> object:
             continue  # an integer times a text of it is a long text
         with contextlib.suppress(RuntimeError, ValueError, OverflowError):
             if not _ENDLESS_NUMBER.search(key) and math.prod(shape) <= _MOST_VALUES:
-                state[key.encode(errors="replace").decode()] = zero.reshape(()).expand(*shape)
+                state[key.encode(errors="replace").decode()] = zero.reshape(()).expand(shape)
     reading = _reading(state, "a.pth")
     number = content.get("request", len(content)) if isinstance(content, dict) else 0
     asked = _REQUESTS[number % len(_REQUESTS) if type(number) is int else 0]
