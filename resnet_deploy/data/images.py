@@ -76,9 +76,9 @@ def read_image(path: Place) -> Image.Image:
     if isinstance(path, Path) and not path.is_file():
         raise DatasetError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
     # What a server answers is no damage of the picture.
-    data = None if isinstance(path, Path) else path.read_bytes()
+    data = b"" if isinstance(path, Path) else path.read_bytes()
     try:
-        with _Bounded(Path(path)) if data is None else io.BytesIO(data) as stream:
+        with _Bounded(path) if isinstance(path, Path) else io.BytesIO(data) as stream:
             return decode(stream)
     except Exception as error:  # a broken file can make Pillow raise almost anything
         raise DatasetError(
