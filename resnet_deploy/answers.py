@@ -16,7 +16,7 @@ from resnet_deploy.artifact.onnx_file import opened_file
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.loader import Batch, image_name, map_batches
 from resnet_deploy.data.preprocess import input_preprocess
-from resnet_deploy.data.sampling import spread_sample
+from resnet_deploy.data.sampling import in_order
 from resnet_deploy.errors import DatasetError, SpecError, UnsupportedGraphError
 from resnet_deploy.evaluation import (
     ONE_CORE,
@@ -74,7 +74,7 @@ def score_answers(
             "(DIR/<class>/*.jpg), or another model with --against"
         )
     start = time.perf_counter()
-    indices = sorted(spread_sample(dataset, limit or len(dataset), seed=0))
+    indices = in_order(dataset, limit)
     skipped: list[str] = []
 
     def leave_out(index: int, error: DatasetError) -> None:

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from resnet_deploy.errors import SpecError
-from resnet_deploy.paths import resolved
+from resnet_deploy.paths import resolved, url_scheme
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.spec import (
     DEFAULT_REAL_PICTURES,
@@ -1359,6 +1359,8 @@ def train(
         padding,
         pool,
     )
+    if isinstance(data, str) and url_scheme(data):
+        raise SpecError("training reads a folder of this machine again and again: copy it first")
     changes = {
         "epochs": epochs,
         "batch_size": batch_size,
@@ -1680,14 +1682,15 @@ def _data(
 ) -> Data | None:
     """Return where images are and how to open them, or None."""
     from resnet_deploy.data.datasets import Source
+    from resnet_deploy.data.places import place_of
 
     if given is None:
         if labels_file is not None:
-            raise SpecError(f"{labels_file} has labels of no images: name them with --data")
+            raise SpecError("--labels-file has labels of no images: name them with --data")
         return None
     if isinstance(given, str | os.PathLike):
-        labels = None if labels_file is None else Path(labels_file)
-        return Source(path=Path(given), labels_file=labels, follow_links=follow_links)
+        labels = None if labels_file is None else place_of(labels_file)
+        return Source(path=place_of(given), labels_file=labels, follow_links=follow_links)
     if labels_file is not None:
         raise SpecError("labels_file is for a folder of images: an open dataset has its labels")
     return given

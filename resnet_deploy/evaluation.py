@@ -24,7 +24,7 @@ from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.labels import has_background, match_classes, output_names
 from resnet_deploy.data.loader import Batch, image_name, map_batches
 from resnet_deploy.data.preprocess import input_preprocess
-from resnet_deploy.data.sampling import spread_sample
+from resnet_deploy.data.sampling import in_order
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Agreement, EvalResult, OutputDiff
@@ -86,7 +86,7 @@ def score(
             f"{dataset.name} has no labels, so there is no accuracy: give class folders "
             "(DIR/<class>/*.jpg) or, with --labels-file, a labels file"
         )
-    indices = sorted(spread_sample(dataset, limit or len(dataset), seed=0))
+    indices = in_order(dataset, limit)
     data = f"{dataset.name} (sha256 {dataset.fingerprint()[:12]})"
     left_out: list[tuple[str, DatasetError]] = []
 

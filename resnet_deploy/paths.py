@@ -1,9 +1,12 @@
-"""Where paths lead."""
+"""Where paths lead, and what is none but a URL."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
 
 def resolved(path: Path) -> Path:
@@ -12,3 +15,9 @@ def resolved(path: Path) -> Path:
     ``Path.resolve`` raises RuntimeError there.
     """
     return Path(os.path.realpath(path))
+
+
+def url_scheme(text: str) -> str | None:
+    """Return ``s3`` of ``s3://bucket/folder``, in lower case, and None of what is no URL."""
+    found = _URL.match(text)
+    return found and found[1].lower()

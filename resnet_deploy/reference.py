@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -66,7 +67,7 @@ class FileReference:
         self.name = f"{self._artifact.path.name} on {runner}"
         self.format = self._artifact.preprocess.format
         self._path = self._artifact.plain
-        self._session = SessionSpec(threads=threads)
+        self._session = SessionSpec(threads=threads, spin=False)
         self._runner: Runner = open_runner(runner, self._path, self._session)
         self._runner_name = runner
 
@@ -87,7 +88,7 @@ class FileReference:
 
             observed = TorchRunner(self._path, self._session).trace(images, tensors)
         else:
-            plain = SessionSpec(threads=self._session.threads, optimization=Optimization.OFF)
+            plain = replace(self._session, optimization=Optimization.OFF)
             observed = OrtRunner(self._path, plain).trace(images, tensors)
         return {name: layer.value(observed) for name, layer in wanted.items()}
 

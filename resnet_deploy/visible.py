@@ -7,6 +7,8 @@ as another one.
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import unicodedata
 from collections.abc import Iterable
@@ -15,6 +17,15 @@ _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u20
 
 _OBEYED = frozenset(("Cc", "Cs", "Zl", "Zp"))
 """Control characters, halves of surrogate pairs, and the separators of lines and paragraphs."""
+
+_URL = re.compile(
+    r"(\b[A-Za-z][A-Za-z0-9+.-]*://)([^\s/?#'\"<>]*)([^\s?#'\"<>]*)([?#][^\s'\"<>]*)?"
+)
+
+_SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|ACCESS_KEY|API_KEY", re.IGNORECASE)
+
+_SHORTEST_SECRET = 16
+"""Letters; a shorter value of such a variable may be any word of a message."""
 
 
 def visible(text: str) -> str:
@@ -25,6 +36,26 @@ def visible(text: str) -> str:
         character.encode("unicode_escape").decode() if _is_obeyed(character) else character
         for character in text
     )
+
+
+def without_secrets(text: str) -> str:
+    """Return ``text`` with what can be a key left out: *** stands for it.
+
+    That is what comes before the @ and behind the ? of a URL (a user and a password, the signature
+    of a signed one), and the value of a variable of the environment that is called a secret.
+    """
+    if "://" in text:
+        text = _URL.sub(_public, text)
+    for name, value in os.environ.items():
+        if len(value) >= _SHORTEST_SECRET and value in text and _SECRET.search(name):
+            text = text.replace(value, "***")
+    return text
+
+
+def _public(url: re.Match[str]) -> str:
+    scheme, authority, path, behind = url.groups()
+    _, at, host = authority.rpartition("@")
+    return f"{scheme}{'***@' if at else ''}{host}{path}{'?***' if behind else ''}"
 
 
 def _is_obeyed(character: str) -> bool:

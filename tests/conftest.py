@@ -14,6 +14,9 @@ from pathlib import Path
 # Tests run side by side, and so do the commands they start: two processes of two threads each take
 # 1.7 times the time of both. It must be said before PyTorch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Where more threads are asked for, those that wait must not keep the other process from working:
+# OpenMP's spin at the end of every operator, and a small net then takes 15 times the CPU time.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 from hypothesis import HealthCheck, settings

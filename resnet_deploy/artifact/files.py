@@ -10,12 +10,14 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
-from resnet_deploy.artifact.unfinished import Unfinished, in_turn
+from resnet_deploy.artifact.unfinished import Unfinished, in_turn, is_unfinished, no_room
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.processes.interrupts import interrupts_deferred
 
 _CHUNK_BYTES = 1 << 20
+_NOTHING: Mapping[Path, str] = MappingProxyType({})
 
 
 def sha256_of(path: Path) -> str:
@@ -70,21 +72,39 @@ def write_atomically(path: Path, data: bytes, *, lasting: bool = True) -> None:
     write_together({path: data}, lasting=lasting)
 
 
-def write_together(contents: Mapping[Path, bytes | Path], *, lasting: bool = True) -> None:
+def write_together(
+    contents: Mapping[Path, bytes | Path],
+    *,
+    about: Mapping[Path, str] = _NOTHING,
+    lasting: bool = True,
+) -> None:
     """Write several files; none is moved into place before all are on disk.
 
     ``contents`` is what a file holds, or the file that it becomes a copy of: those may be large.
-    ``lasting`` is that of :func:`write_atomically`. Of two runs that write the same files at once,
-    one comes after the other.
+    ``about`` are files that these tell of, with the SHA-256 that they had. ``lasting`` is that of
+    :func:`write_atomically`. Of two runs that write the same files at once, one comes after the
+    other.
 
     Raises:
-        ArtifactError: a folder or a file can't be written. All are as they were before, unless
-            moving failed between two files; the message names the one that was not replaced.
+        ArtifactError: a folder or a file can't be written, or what it tells of was replaced. All
+            are as they were before, unless moving failed between two files; the message names the
+            one that was not replaced.
     """
     with staged(contents, lasting=lasting) as move:
-        folders = {path.parent for path in contents} if len(contents) > 1 else ()
+        written = [*contents, *about]
+        folders = {path.parent for path in written} if len(written) > 1 else ()
         with in_turn(folders), interrupts_deferred():
+            for path, digest in about.items():
+                if not path.is_file() or sha256_of(path) != digest:
+                    raise ArtifactError(
+                        f"{path} was replaced by another command meanwhile: {_listed(contents)} "
+                        "would tell of a file that is gone; run one after the other"
+                    )
             move()
+
+
+def _listed(paths: Iterable[Path]) -> str:
+    return " and ".join(map(str, paths))
 
 
 @contextmanager
@@ -93,13 +113,15 @@ def staged(
 ) -> Iterator[Callable[[], None]]:
     """Write files under other names beside their places; give what moves them, the first last.
 
-    What is not moved when the block ends is removed. For the rest see :func:`write_together`.
+    What is not moved when the block ends is removed, and so are the folders that were made for it.
+    For the rest see :func:`write_together`.
 
     Raises:
         ArtifactError: a folder or a file can't be written; nothing was changed.
     """
     beside: dict[Path, Unfinished] = {}
     ready: dict[Path, Path] = {}
+    made: list[Path] = []
 
     def move() -> None:
         for path in reversed(ready):
@@ -110,7 +132,7 @@ def staged(
         for path, data in contents.items():
             with _cannot_write(path):
                 _check_file(path)
-                path.parent.mkdir(parents=True, exist_ok=True)
+                _make_folder(path.parent, made)
                 if path.parent not in beside:
                     beside[path.parent] = Unfinished(path.parent)
                 ready[path], descriptor = beside[path.parent].new()
@@ -121,6 +143,16 @@ def staged(
         with interrupts_deferred():
             for unfinished in beside.values():
                 unfinished.remove()
+            for folder in reversed(made):
+                with suppress(OSError):  # it holds something, as most do
+                    folder.rmdir()
+
+
+def _make_folder(folder: Path, made: list[Path]) -> None:
+    """Make ``folder`` and those above it, as far as they are missing, and note them in ``made``."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    made += reversed(missing)
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _check_file(path: Path) -> None:
@@ -157,6 +189,8 @@ def _cannot_write(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if is_unfinished(path.parent):
+            raise no_room(path.parent.parent, error) from error
         raise ArtifactError(
             f"cannot write {path}: {error.strerror or error}; nothing was changed there"
         ) from error

@@ -9,6 +9,7 @@ on them goes with it, and the next run that makes one there removes those that n
 from __future__ import annotations
 
 import atexit
+import errno
 import importlib.util
 import os
 import re
@@ -21,12 +22,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from resnet_deploy.errors import ArtifactError
+from resnet_deploy.errors import ArtifactError, ResnetDeployError
 from resnet_deploy.processes.interrupts import interrupts_deferred
 
 _NAME = re.compile(r"\.resnet-deploy-([0-9a-f]{16})(-[0-9]+)?\.tmp")
 _TURN_SECONDS = 10.0
-_LOCKABLE = importlib.util.find_spec("fcntl") is not None
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_OTHER_FOLDER = "set TMPDIR to a folder that can be written and has room"
+LOCKABLE = importlib.util.find_spec("fcntl") is not None
 _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
@@ -62,7 +65,7 @@ def _remove(first: Path, followers: Iterable[Path]) -> None:
         try:
             descriptor = os.open(first, os.O_RDONLY | _SAFELY)
             stack.callback(os.close, descriptor)
-            _lock(descriptor)
+            lock(descriptor)
         except FileNotFoundError:
             pass  # it is the last to go: those that follow it are nobody's
         for path in followers:
@@ -77,13 +80,13 @@ def _name(token: str, number: int = 0) -> str:
     return f".resnet-deploy-{token}{f'-{number}' if number else ''}.tmp"
 
 
-def _lock(descriptor: int, *, wait: bool = False) -> None:
+def lock(descriptor: int, *, wait: bool = False) -> None:
     """Lock an open file or folder.
 
     Raises:
         OSError: somebody else has it locked, or it can't be locked here.
     """
-    if not _LOCKABLE:
+    if not LOCKABLE:
         raise OSError("this system locks no files")
     import fcntl
 
@@ -96,7 +99,7 @@ def _held(path: Path, descriptor: int) -> bool:
     Another run may have taken it for abandoned before it was locked.
     """
     with suppress(OSError):
-        _lock(descriptor, wait=True)
+        lock(descriptor, wait=True)
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -125,7 +128,7 @@ class Unfinished:
         path = self._folder / _name(self._token, len(self._paths))
         self._paths.append(path)  # before it is there: a signal may come at any moment
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _SAFELY, 0o600)
-        if len(self._paths) == 1 and _LOCKABLE:
+        if len(self._paths) == 1 and LOCKABLE:
             if not _held(path, descriptor):
                 os.close(descriptor)
                 self._token, self._paths = secrets.token_hex(8), []
@@ -161,7 +164,7 @@ def _wait_for(descriptor: int) -> None:
     end = time.monotonic() + _TURN_SECONDS
     while True:
         try:
-            return _lock(descriptor)
+            return lock(descriptor)
         except BlockingIOError:
             if time.monotonic() > end:
                 raise
@@ -184,7 +187,7 @@ class _Folder:
         while True:
             path = parent / _name(secrets.token_hex(8))
             path.mkdir(0o700)
-            if not _LOCKABLE:
+            if not LOCKABLE:
                 return path
             self._descriptor = os.open(path, os.O_RDONLY)
             if _held(path, self._descriptor):
@@ -208,9 +211,28 @@ def _in_temporary_folder() -> _Folder:
         return _Folder(Path(tempfile.gettempdir()))
     except OSError as error:
         raise ArtifactError(
-            f"no temporary folder can be made ({error.strerror or error}): set TMPDIR to a folder "
-            "that can be written and has room"
+            f"no temporary folder can be made ({error.strerror or error}): {_OTHER_FOLDER}"
         ) from error
+
+
+def no_room(parent: Path, error: OSError) -> ArtifactError:
+    """Return what is said where a temporary file could not be written below ``parent``."""
+    return ArtifactError(
+        f"cannot write a temporary file in {parent}: {error.strerror or error}: {_OTHER_FOLDER}"
+    )
+
+
+def _is_full(folder: Path, error: Exception) -> bool:
+    """Whether ``error`` came as there was no room in ``folder``.
+
+    Libraries and child processes that could not write to the end say all sorts of things. That no
+    block is free is what they have in common.
+    """
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return True
+    with suppress(OSError, AttributeError):  # Windows has no statvfs
+        return os.statvfs(folder).f_bavail == 0
+    return False
 
 
 class Scratch:
@@ -233,11 +255,16 @@ def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     """Give a folder that is there until the block ends, by default in ``TMPDIR``.
 
     Raises:
-        ArtifactError: no folder can be made in ``TMPDIR``.
+        ArtifactError: no folder can be made in ``TMPDIR``, or the block failed as its disk is full.
         OSError: none can be made in ``parent``.
     """
     made = _in_temporary_folder() if parent is None else _Folder(parent)
     try:
         yield made.path
+    except (OSError, ResnetDeployError) as error:
+        if parent is None and _is_full(made.path, error):
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise no_room(made.path.parent, full) from error
+        raise
     finally:
         made.remove()

@@ -233,25 +233,30 @@ def check_folder(folder: Path, *, force: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ArtifactError(f"{folder} is a file: name a folder with -o")
-    # A full disk may have left empty folders behind, a killed run what is not finished.
-    if force or not any(path.is_file() and not is_unfinished(path) for path in folder.rglob("*")):
-        return
-    listed = listed_files(folder)
-    if listed is None:
-        raise ArtifactError(
-            f"{folder} is not empty and holds no bundle: name another folder with -o, or --force "
-            "to write into it"
-        )
-    changed = [
-        name
-        for name, digests in listed.items()
-        if (folder / name).is_file() and sha256_of(folder / name) not in digests
-    ]
+    # A killed run may have left empty folders, and what is not finished.
+    with in_turn([folder]):
+        if force or not any(map(_is_finished, folder.rglob("*"))):
+            return
+        listed = listed_files(folder)
+        if listed is None:
+            raise ArtifactError(
+                f"{folder} is not empty and holds no bundle: name another folder with -o, or "
+                "--force to write into it"
+            )
+        changed = [
+            name
+            for name, digests in listed.items()
+            if (folder / name).is_file() and sha256_of(folder / name) not in digests
+        ]
     if changed:
         raise ArtifactError(
             f"{folder / sorted(changed)[0]} was changed since it was written: move your changes "
             "away, or --force to replace them"
         )
+
+
+def _is_finished(path: Path) -> bool:
+    return path.is_file() and not is_unfinished(path)
 
 
 def write_folder(folder: Path, files: Mapping[str, Content], *, force: bool = False) -> None:
@@ -263,14 +268,9 @@ def write_folder(folder: Path, files: Mapping[str, Content], *, force: bool = Fa
             bundle is then as it was.
     """
     check_within(folder, files)
-    listed = listed_files(folder) or {}
-    for name, data in files.items():
-        path = folder / name
-        foreign = name not in listed and name != MANIFEST_FILE and path.is_file()
-        if foreign and not force and sha256_of(path) != _digest(data):
-            raise ArtifactError(
-                f"{path} was not written by resnet-deploy: move it away, or --force to replace it"
-            )
+    if not force:
+        with in_turn([folder]):
+            _check_foreign(folder, files)
     # The manifest comes last: a folder with a manifest holds all that it lists.
     ordered = sorted(files, key=lambda name: (name != MANIFEST_FILE, name))
     contents = {folder / name: files[name] for name in ordered}
@@ -286,6 +286,17 @@ def write_folder(folder: Path, files: Mapping[str, Content], *, force: bool = Fa
                 path.unlink()
             _remove_empty(path.parent, folder)
         (folder / UNFINISHED_FILE).unlink()
+
+
+def _check_foreign(folder: Path, files: Mapping[str, Content]) -> None:
+    listed = listed_files(folder) or {}
+    for name, data in files.items():
+        path = folder / name
+        foreign = name not in listed and name != MANIFEST_FILE and path.is_file()
+        if foreign and sha256_of(path) != _digest(data):
+            raise ArtifactError(
+                f"{path} was not written by resnet-deploy: move it away, or --force to replace it"
+            )
 
 
 def _of_both(listed: Mapping[str, frozenset[str]], files: Mapping[str, Content]) -> bytes:

@@ -38,6 +38,15 @@ _THREADS: Final = 2
 """Of each instance. The product is the number of CPUs that the server gets: threads that wait for
 each other's core cost more than one core less."""
 
+OLDEST_RELEASE: Final = "26.05"
+"""Of Triton. One request ends older ones: JSON that is nested deeply (pull request 156 of
+triton-inference-server/common), or a body of millions of chunks (CVE-2025-23310)."""
+
+GRACE_SECONDS: Final = 40
+"""Between SIGTERM and SIGKILL. Told to end, Triton takes no new connection and waits up to 30
+seconds (``--exit-timeout-secs``) until all are closed; Docker would kill it after 10, Kubernetes in
+the moment when Triton stops waiting."""
+
 _LONGEST_NAME: Final = 40
 """Kubernetes allows 63 characters, and KServe appends to them."""
 
@@ -55,8 +64,8 @@ _DATA_TYPES: Final = {
 }
 
 _COMMANDS: Final = (
-    "docker run --rm --detach --name {name} --cpus {cpus} --publish 8000:8000 "
-    '--volume "$PWD/model_repository:/models:ro" tritonserver:YY.MM-py3 '
+    "docker run --rm --detach --name {name} --cpus {cpus} --stop-timeout {grace} "
+    '--publish 8000:8000 --volume "$PWD/model_repository:/models:ro" tritonserver:YY.MM-py3 '
     "tritonserver --model-repository=/models",
     "python3 -m pip install numpy pillow",
     "python3 client.py --self-test",
@@ -81,12 +90,15 @@ def render(kit: Kit) -> Rendered:
     batched = free and not openvino
     instances, threads = _instances_and_threads(kit)
     commands = tuple(
-        Written(command.format(name=name, cpus=instances * threads)) for command in _COMMANDS
+        Written(command.format(name=name, cpus=instances * threads, grace=GRACE_SECONDS))
+        for command in _COMMANDS
     )
     own = kit.render_folder(
         "triton",
         name=name,
         repository=REPOSITORY,
+        oldest_release=OLDEST_RELEASE,
+        grace_seconds=GRACE_SECONDS,
         batched=batched,
         runtime=runtime,
         openvino=openvino,
@@ -116,8 +128,8 @@ def render(kit: Kit) -> Rendered:
         files=files,
         commands=commands,
         notes=(
-            "the first command needs Docker and NVIDIA's tritonserver image; put its release for "
-            "YY.MM",
+            "the first command needs Docker and NVIDIA's tritonserver image; put its release, "
+            f"{OLDEST_RELEASE} or later, for YY.MM",
             *_left_behind(kit),
         ),
     )

@@ -38,7 +38,7 @@ _words = Words(api.evaluate)
 @_words("--batch-size", type=click.IntRange(1))
 @threads_option(_words)
 @output_options
-def command(artifact: Path, data: Path, record: bool, **words: Any) -> None:
+def command(artifact: Path, data: Path | str, record: bool, **words: Any) -> None:
     """Measure the accuracy of MODEL.onnx on labelled images.
 
     Images are prepared as the model's card says. Classes are matched by name, by WordNet id for

@@ -32,7 +32,7 @@ from resnet_deploy.errors import (
 )
 from resnet_deploy.processes.interrupts import Interrupts
 from resnet_deploy.version import __version__
-from resnet_deploy.visible import visible, visible_line
+from resnet_deploy.visible import visible, visible_line, without_secrets
 
 VERBS = {
     "train": "Train a ResNet, or fine-tune one, for export.",
@@ -62,7 +62,7 @@ class VisibleFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of ``record``, and the traceback that it may have."""
-        return visible(super().format(record))
+        return visible(without_secrets(super().format(record)))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """Return the line alone."""
@@ -107,7 +107,7 @@ class LazyGroup(click.Group):
         except ToldError:
             ctx.exit(2)
         except click.ClickException as error:
-            error.message = visible_line(error.message)  # type: ignore[misc]  # click shows no other
+            error.message = visible_line(without_secrets(error.message))  # type: ignore[misc]  # click shows no other
             raise
         except (click.exceptions.Exit, click.Abort):
             raise
@@ -116,8 +116,9 @@ class LazyGroup(click.Group):
                 raise  # click ends quietly when nobody reads the output any more
             code, message = _verdict(error, interrupts.seen)
             if code == UNEXPECTED and logging.getLogger("resnet_deploy").isEnabledFor(logging.INFO):
-                click.echo(visible("".join(traceback.format_exception(error))), err=True, nl=False)
-            click.echo(f"resnet-deploy: {visible_line(message)}", err=True)
+                trace = without_secrets("".join(traceback.format_exception(error)))
+                click.echo(visible(trace), err=True, nl=False)
+            click.echo(f"resnet-deploy: {visible_line(without_secrets(message))}", err=True)
             ctx.exit(code)
 
 

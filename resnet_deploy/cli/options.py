@@ -15,6 +15,7 @@ import click
 
 from resnet_deploy import api
 from resnet_deploy.cli.verbosity import together
+from resnet_deploy.paths import url_scheme
 from resnet_deploy.spec import (
     EXPORTED_FORMATS,
     CalibrationMethod,
@@ -41,6 +42,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
 """A path that the library checks, so that every bad file gets the library's one line."""
+
+
+class DataType(click.Path):
+    """A path as :data:`PATH` is one, or a URL, which stays text."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a path, or the URL."""
+        if isinstance(value, str) and url_scheme(value):
+            return value
+        return super().convert(value, param, ctx)
+
+
+DATA = DataType(path_type=Path)
 
 MOST_THREADS = 1024
 """More threads than any CPU of today has; asking for thousands only hangs."""
@@ -161,10 +177,13 @@ def file_argument(keyword: str = "artifact", *, metavar: str = "MODEL.onnx") -> 
 
 def data_option(words: Words, **settings: Any) -> Callable[[F], F]:
     """``--data``: where images are; ``--labels-file`` and ``--follow-links`` where they apply."""
-    text = "Image folder (DIR/<class>/*.jpg), CIFAR batches, IDX, .npz or parquet files."
-    options = [words("--data", **{"type": PATH, "help": text, **settings})]
+    text = (
+        "Image folder (DIR/<class>/*.jpg), CIFAR batches, IDX, .npz or parquet files; folders and "
+        "parquet by URL, too (s3://, gs://, hf://, http://)."
+    )
+    options = [words("--data", **{"type": DATA, "help": text, **settings})]
     if "labels_file" in words.keywords:
-        options.append(words("--labels-file", type=PATH))
+        options.append(words("--labels-file", type=DATA))
     return together(*options, follow_links_option(words))
 
 
@@ -208,7 +227,7 @@ def network_options(words: Words) -> Callable[[F], F]:
 def quantization_options(words: Words) -> Callable[[F], F]:
     """``--calibration`` to ``--verify``: how int8 is made, and whether it is compared."""
     return together(
-        words("--calibration", type=PATH, metavar="DIR|FILE"),
+        words("--calibration", type=DATA, metavar="DIR|FILE|URL"),
         words("--calibration-method", type=choice(CalibrationMethod)),
         words("--calibration-samples", type=click.IntRange(1)),
         words("--workers", type=click.IntRange(1, _MOST_WORKERS)),

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from resnet_deploy import api
-from resnet_deploy.artifact.files import write_atomically
+from resnet_deploy.artifact.files import write_together
 from resnet_deploy.cli.options import PATH
 from resnet_deploy.cli.verbosity import together, verbosity_options
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.paths import resolved
-from resnet_deploy.visible import shell_line
+from resnet_deploy.visible import shell_line, without_secrets
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,8 +34,8 @@ _PIPED_WIDTH = 240
 _NARROWEST = 80
 """Columns: enough for one table in a pipe."""
 
-_JSON = "resnet_deploy.json"
-_PAGES = "resnet_deploy.pages"
+_ON_STDOUT = "resnet_deploy.json_on_stdout"
+_FILES = "resnet_deploy.files"
 _PAGE_MARK = b'<meta name="generator" content="resnet-deploy '
 """What every page of this tool has in its first ``_HEAD`` bytes."""
 
@@ -73,16 +73,18 @@ def output_options(function: F) -> F:
 
 
 def here() -> Environment:
-    """Return where this runs, and the command that repeats it, quoted for a shell."""
+    """Return where this runs, and the command that repeats it, quoted for a shell.
+
+    What is secret in a URL is left out: the command goes into cards and pages.
+    """
     from resnet_deploy.runners.cpu import environment
 
-    return environment(shell_line(["resnet-deploy", *sys.argv[1:]]))
+    return environment(shell_line(["resnet-deploy", *map(without_secrets, sys.argv[1:])]))
 
 
 def prints() -> bool:
     """Return whether results go to stdout as text: JSON there stands alone."""
-    target: str | None = _asked(_JSON)
-    return target != "-"
+    return not _asked(_ON_STDOUT)
 
 
 def show(result: Result, then: Callable[[], object] | None = None) -> None:
@@ -101,9 +103,9 @@ def show(result: Result, then: Callable[[], object] | None = None) -> None:
 def replace_card(
     artifact: Artifact,
     result: EvalResult | AnswerResult | IsaReport,
-    data: Path | None = None,
+    data: Path | str | None = None,
     *,
-    labels_file: Path | None = None,
+    labels_file: Path | str | None = None,
     follow_links: bool = False,
 ) -> None:
     """Replace the file of ``artifact`` by the same network whose card says what was found."""
@@ -124,20 +126,24 @@ def print_result(result: Result) -> None:
 
 
 def keep(result: Result) -> None:
-    """Write ``result`` to the files that ``--json``, ``--report`` and the like name."""
+    """Write ``result`` to the files that ``--json``, ``--report`` and the like name, or to none."""
     from resnet_deploy import report
 
-    target = _asked(_JSON)
-    if target == "-":
+    if _asked(_ON_STDOUT):
         # As bytes: JSON is UTF-8, whatever letters the terminal has.
         click.echo(report.json(result).encode(), nl=False)
-    elif target is not None:
-        check_replaceable("json", Path(target))
-        write_atomically(Path(target), report.json(result).encode())
-    writers = {"report": report.html, "csv": report.csv, "markdown": report.markdown}
-    for option, path in (_asked(_PAGES) or {}).items():
+    writers = {
+        "json": report.json,
+        "report": report.html,
+        "csv": report.csv,
+        "markdown": report.markdown,
+    }
+    named: dict[str, Path] = _asked(_FILES) or {}
+    for option, path in named.items():
         check_replaceable(option, path)
-        write_atomically(path, writers[option](result).encode())
+    about = {Path(path): digest for path, digest in result.written.items()} if named else {}
+    contents = {path: writers[option](result).encode() for option, path in named.items()}
+    write_together(contents, about=about)
 
 
 def console() -> Console:
@@ -197,27 +203,47 @@ _KINDS: dict[str, tuple[str, Callable[[bytes], bool]]] = {
 
 
 def _note_json(ctx: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        if value != "-":
-            check_replaceable("json", Path(value))  # before the work, not after it
-        ctx.meta[_JSON] = value
+    if value == "-":
+        ctx.meta[_ON_STDOUT] = True
+    elif value is not None:
+        _note(ctx, "json", Path(value))
 
 
 def _note_page(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> None:
     if value is not None:
         assert parameter.name is not None, "every option has a name"
-        check_replaceable(parameter.name, value)
-        ctx.meta.setdefault(_PAGES, {})[parameter.name] = value
+        _note(ctx, parameter.name, value)
+
+
+def _note(ctx: click.Context, option: str, path: Path) -> None:
+    """Note where a result goes, after a look at that place: before the work, not after it.
+
+    Raises:
+        ArtifactError: something else is there, or goes there.
+    """
+    check_replaceable(option, path)
+    files: dict[str, Path] = ctx.meta.setdefault(_FILES, {})
+    for other, taken in files.items():
+        if resolved(taken) == resolved(path):
+            raise ArtifactError(
+                f"--{option} {path} is where --{other} is written: choose another name"
+            )
+    files[option] = path
 
 
 def report_to(path: Path) -> None:
-    """Write the page to ``path`` unless ``--report`` names another file."""
-    click.get_current_context().meta.setdefault(_PAGES, {}).setdefault("report", path)
+    """Write the page to ``path`` unless ``--report`` names another file.
+
+    Raises:
+        ArtifactError: something else is there, or goes there.
+    """
+    if not asked_for_report():
+        _note(click.get_current_context(), "report", path)
 
 
 def asked_for_report() -> bool:
     """Return whether a file was asked for by ``--report``."""
-    return "report" in (_asked(_PAGES) or {})
+    return "report" in (_asked(_FILES) or {})
 
 
 def _asked(key: str) -> Any:

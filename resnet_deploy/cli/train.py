@@ -13,6 +13,7 @@ import click
 
 from resnet_deploy import api
 from resnet_deploy.cli.options import (
+    DATA,
     PATH,
     NumbersType,
     Words,
@@ -40,7 +41,7 @@ _words = Words(api.train)
 
 @click.command("train")
 @network_options(_words)
-@_words("--data", type=PATH, required=False)
+@_words("--data", type=DATA, required=False)
 @_words("--recipe", metavar="[cifar|cifar-fast|nvidia|transfer|FILE.toml]")
 @_words("-o", "--out", type=PATH, metavar="RUN_DIR", required=False)
 @_words("--weights", metavar="[random|imagenet|cifar10|FILE|FOLDER]")
@@ -65,7 +66,7 @@ _words = Words(api.train)
 @threads_option(_words)
 @_words("--force")
 @output_options
-def command(data: Path | None, out: Path | None, show_recipe: bool, **words: Any) -> None:
+def command(data: Path | str | None, out: Path | None, show_recipe: bool, **words: Any) -> None:
     """Train a ResNet, or fine-tune one, for export.
 
     RUN_DIR gets the checkpoint, the metrics, and model.safetensors, which carries class names,

@@ -10,6 +10,7 @@ import click
 
 from resnet_deploy import api
 from resnet_deploy.cli.options import (
+    DATA,
     PATH,
     Words,
     answer_options,
@@ -54,7 +55,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only from 
 @_words("--objective", type=choice(Objective))
 @_words("--time-limit", type=Duration(), default="10m")
 @_words("-o", "--out", type=PATH)
-@_words("--calibration", type=PATH)
+@_words("--calibration", type=DATA)
 @_words("--keep-input")
 @answer_options(_words)
 @picture_options()

@@ -9,9 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from resnet_deploy.artifact.files import sha256_of
-from resnet_deploy.data.datasets import Data, Dataset, opened
-from resnet_deploy.data.folder import ImageFolder
+from resnet_deploy.data.datasets import Data, Dataset, NamedDataset, opened
 from resnet_deploy.data.loader import prepared_batches
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.data.synthetic import SyntheticDataset
@@ -64,12 +62,11 @@ class CalibrationImages:
         """
         try:
             digest = hashlib.sha256(f"{self.fingerprint()} {self.preprocess}".encode())
-            if isinstance(self.dataset, ImageFolder):
-                for index in self.indices:
-                    path = self.dataset.root / self.dataset.files[index]
-                    digest.update(sha256_of(path).encode())
         except OSError as error:
             raise DatasetError(f"cannot read image {error.filename}: {error.strerror}") from error
+        if isinstance(self.dataset, NamedDataset):
+            for index in self.indices:
+                digest.update(self.dataset.content(index).encode())
         return digest.hexdigest()
 
     def after(self, images: int) -> CalibrationImages:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 
@@ -14,8 +15,9 @@ from resnet_deploy.data.idx import is_idx_folder, open_idx
 from resnet_deploy.data.listing import Links
 from resnet_deploy.data.npz import open_npy, open_npz
 from resnet_deploy.data.parquet import open_parquet, parquet_files
+from resnet_deploy.data.places import Place, called, expanded
+from resnet_deploy.data.remote import Remote
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.paths import resolved
 
 _TAR_MAGIC_AT = 257
 
@@ -53,19 +55,35 @@ class Dataset(Protocol):
         """Return a SHA-256 that changes with the data, not with the place it lies in."""
 
 
+@runtime_checkable
+class NamedDataset(Dataset, Protocol):
+    """Images that have names where they lie, and not numbers only."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What each image is called, the same on every machine."""
+
+    def content(self, index: int) -> str:
+        """Return a text that changes with the bytes of one image."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A path to open, and how: see :func:`open_dataset`.
+    """A path or URL to open, and how: see :func:`open_dataset`.
 
-    It is opened once: large folders take time to list, and warnings are read once.
+    It is opened once: large folders take time to list, and warnings are read once. A copy in
+    another process, to which it is sent as where and how, opens it anew.
     """
 
-    path: Path
-    labels_file: Path | None = None
+    path: Place
+    labels_file: Place | None = None
     follow_links: bool = False
     _opened: dict[bool, Dataset] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _source, (self.path, self.labels_file, self.follow_links)
 
     def open(self, *, train: bool) -> Dataset:
         """Return the dataset; see :func:`open_dataset`."""
@@ -82,7 +100,11 @@ class Source:
         return self._opened[train]
 
 
-Data = Path | Source | Dataset
+def _source(path: Place, labels_file: Place | None, follow_links: bool) -> Source:
+    return Source(path=path, labels_file=labels_file, follow_links=follow_links)
+
+
+Data = Path | Remote | Source | Dataset
 """Where images come from: what :func:`open_dataset` takes, or what it returned."""
 
 
@@ -90,31 +112,35 @@ def opened(data: Data, *, train: bool = False) -> Dataset:
     """Return the dataset that ``data`` is, or tells where to find; see :func:`open_dataset`."""
     if isinstance(data, Source):
         return data.open(train=train)
-    return open_dataset(data, train=train) if isinstance(data, Path) else data
+    return open_dataset(data, train=train) if isinstance(data, Path | Remote) else data
 
 
 def open_dataset(
-    path: Path,
+    path: Place,
     *,
     train: bool = False,
-    labels_file: Path | None = None,
+    labels_file: Place | None = None,
     follow_links: bool = False,
 ) -> Dataset:
     """Open a dataset: an image folder, CIFAR python batches, IDX, ``.npz`` or parquet files.
 
     Where a path holds training and test images, the test images are meant; with ``train``, as
     for calibration, the training images. ``labels_file`` and ``follow_links`` are for image
-    folders: see :func:`~resnet_deploy.data.folder.open_folder`.
+    folders: see :func:`~resnet_deploy.data.folder.open_folder`. A name with ``{000..099}`` stands
+    for that many files.
 
     Raises:
         DatasetError: nothing there, an unknown format, or damaged data.
-        MissingDependencyError: parquet, and pyarrow is not installed.
+        MissingDependencyError: parquet or a URL, and the package that reads it is not installed.
     """
+    several = expanded(path) if "{" in path.name and not path.exists() else ()
+    if several:
+        return _open_files(path, several, train=train)
     if not path.exists():
         raise DatasetError(f"{path} does not exist: name a folder of images or a dataset file")
     try:
         if path.is_dir() and labels_file is None:
-            arrays = _open_arrays(path, Links(path, follow_links), train=train)
+            arrays = _open_arrays(path, follow_links=follow_links, train=train)
             if arrays is not None:
                 return arrays
         if path.is_dir():
@@ -128,9 +154,12 @@ def open_dataset(
         raise DatasetError(f"cannot read {error.filename or path}: {error.strerror}") from error
 
 
-def _open_arrays(path: Path, links: Links, *, train: bool) -> Dataset | None:
+def _open_arrays(path: Place, *, follow_links: bool, train: bool) -> Dataset | None:
     """Open a folder of files that hold many images each; None if it is none."""
-    place = path
+    if not isinstance(path, Path):
+        files = parquet_files(path)
+        return open_parquet(path.name, files, train=train) if files else None
+    links, place = Links(path, follow_links), path
     for _ in range(_DEEPEST):
         files = parquet_files(place)
         arrays = is_cifar_folder(place) or is_idx_folder(place)
@@ -138,7 +167,7 @@ def _open_arrays(path: Path, links: Links, *, train: bool) -> Dataset | None:
             for file in files or place.iterdir():
                 links.check(str(file))
         if files:
-            return open_parquet(resolved(path).name, files, train=train)
+            return open_parquet(called(path), files, train=train)
         if arrays:
             return (open_cifar if is_cifar_folder(place) else open_idx)(place, train=train)
         inside = [entry for entry in place.iterdir() if not entry.name.startswith(".")]
@@ -149,7 +178,17 @@ def _open_arrays(path: Path, links: Links, *, train: bool) -> Dataset | None:
     return None
 
 
-def _open_file(path: Path, *, train: bool) -> Dataset:
+def _open_files(path: Place, files: Sequence[Place], *, train: bool) -> Dataset:
+    """Open files of one kind, which a name with ranges stands for."""
+    missing = next((file for file in files if not file.exists()), None)
+    if missing is not None:
+        raise DatasetError(f"{missing} does not exist, and {path} stands for it: name others")
+    if path.suffix.lower() != ".parquet":
+        raise DatasetError(f"{path} stands for several files, which is for parquet")
+    return open_parquet(path.name, files, train=train)
+
+
+def _open_file(path: Place, *, train: bool) -> Dataset:
     """Tell the format by content: CIFAR batches and IDX files have no suffix of their own."""
     if not path.is_file():
         raise DatasetError(f"{path} is neither a file nor a folder")
@@ -161,12 +200,16 @@ def _open_file(path: Path, *, train: bool) -> Dataset:
         tar = stream.read(5) == b"ustar"
     if tar:
         raise DatasetError(f"{path} is a tar archive: unpack it first, and name the folder")
+    if head == b"PAR1" or path.suffix.lower() == ".parquet":
+        return open_parquet(path.name, [path], train=train)
+    if not isinstance(path, Path):
+        raise DatasetError(
+            f"{path} is neither a folder of images nor parquet: copy other files to this machine"
+        )
     if head[:2] == b"PK":
         return open_npz(path, train=train)
     if head == b"\x93NUM":
         return open_npy(path)
-    if head == b"PAR1" or path.suffix.lower() == ".parquet":
-        return open_parquet(path.name, [path], train=train)
     if head[:2] == b"\x80\x02" or (head[:1] == b"\x80" and head[1:2] <= b"\x05"):
         return open_cifar(path, train=train)
     if head[:2] in (b"\x00\x00", b"\x1f\x8b"):

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
 
+from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.data.image_labels import ImageLabels, label_images
 from resnet_deploy.data.images import read_image
 from resnet_deploy.data.labels import class_order
-from resnet_deploy.data.listing import Links, Listing, counted, first_few
+from resnet_deploy.data.listing import Links, Listing, Tree, counted, first_few, tree_of
+from resnet_deploy.data.names import Names
+from resnet_deploy.data.places import Place, called
 from resnet_deploy.data.splits import EVALUATION_SPLITS, TRAINING_SPLITS, find_part
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.paths import resolved
 
 logger = logging.getLogger(__name__)
 
@@ -37,17 +40,22 @@ class ImageFolder:
     """
 
     name: str
-    root: Path
-    files: tuple[str, ...]
-    labels: tuple[int, ...] = ()
+    root: Place
+    files: Names
+    labels: array[int] = field(default_factory=lambda: array("i"))
     classes: tuple[str, ...] = ()
     split: str = ""
-    labels_file: Path | None = None
+    labels_file: Place | None = None
 
     @property
     def labelled(self) -> bool:
         """Whether the classes of the images are known."""
         return bool(self.labels)
+
+    @property
+    def names(self) -> Names:
+        """What each image is called: its path below the folder."""
+        return self.files
 
     def __len__(self) -> int:
         return len(self.files)
@@ -71,22 +79,39 @@ class ImageFolder:
         return self.labels[index]
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of all names, sizes and labels from a file; images are not read."""
+        """Return the SHA-256 of all names, sizes and labels from a file; images are not read.
+
+        It is the same wherever they lie: sizes of remote files are those that their server listed.
+        """
         digest = hashlib.sha256()
-        for file in self.files:
-            digest.update(
-                f"{file}\0{(self.root / file).stat().st_size}\n".encode(errors="surrogateescape")
-            )
+        for name, stamp in self.files.stamped():
+            size = stamp.partition(" ")[0] if stamp else (self.root / name).stat().st_size
+            digest.update(f"{name}\0{size}\n".encode(errors="surrogateescape"))
         if self.labels_file is not None:
-            digest.update(f"{self.classes}\0{self.labels}".encode())
+            digest.update(f"{self.classes}\0{tuple(self.labels)}".encode())
         return digest.hexdigest()
+
+    def content(self, index: int) -> str:
+        """Return what changes with the bytes of one image: their SHA-256, or a server's ETag.
+
+        Raises:
+            DatasetError: it can't be read.
+        """
+        place = self.root / self.files[index]
+        if isinstance(place, Path):
+            try:
+                return sha256_of(place)
+            except OSError as error:
+                raise DatasetError(f"cannot read image {place}: {error.strerror}") from error
+        etag = self.files.stamp(index).partition(" ")[2]
+        return etag or hashlib.sha256(place.read_bytes()).hexdigest()
 
 
 def open_folder(
-    root: Path,
+    root: Place,
     *,
     train: bool = False,
-    labels_file: Path | None = None,
+    labels_file: Place | None = None,
     follow_links: bool = False,
 ) -> ImageFolder:
     """Open a folder of images.
@@ -108,8 +133,8 @@ def open_folder(
         DatasetError: no images, only training images where others are asked for, or a link
             that leads out of the folder.
     """
-    links = Links(root, follow_links)
-    name = resolved(root).name
+    links = tree_of(root, follow_links=follow_links)
+    name = called(root)
     if labels_file is not None:
         return _with_labels(root, name, labels_file, links, train=train)
     place, split = find_part(root, links, train=train)
@@ -118,7 +143,7 @@ def open_folder(
         raise DatasetError(_why_empty(root, listing))
     folder = _labels_found(root, listing, split, links, train=train)
     if folder is None:
-        folder = _in_class_folders(listing, links)
+        folder = _in_class_folders(listing)
         if split and not train:
             folder = _with_trained_classes(folder, place, split, links)
     _tell_left_out(listing, folder, links)
@@ -140,19 +165,26 @@ def image_files(folder: Path, *, follow_links: bool = False) -> tuple[Path, ...]
     return tuple(folder / file for file in listing.images)
 
 
-def _in_class_folders(listing: Listing, links: Links) -> ImageFolder:
-    inside = tuple(file for file in listing.images if "/" in file)
-    if not inside:
+def _in_class_folders(listing: Listing) -> ImageFolder:
+    found: set[str] = set()
+    beside = False
+    for file in listing.images:
+        folder, slash, _ = file.partition("/")
+        if slash:
+            found.add(folder)
+        else:
+            beside = True
+    if not found:
         return ImageFolder(name="", root=listing.root, files=listing.images)
-    folders = [file.partition("/")[0] for file in inside]
-    classes = class_order(folders)
+    inside = listing.images.kept(lambda file: "/" in file) if beside else listing.images
+    classes = class_order(found)
     index = {name: i for i, name in enumerate(classes)}
-    labels = tuple(index[folder] for folder in folders)
+    labels = array("i", (index[file.partition("/")[0]] for file in inside))
     return ImageFolder(name="", root=listing.root, files=inside, labels=labels, classes=classes)
 
 
 def _with_trained_classes(
-    folder: ImageFolder, place: Path, split: str, links: Links
+    folder: ImageFolder, place: Place, split: str, links: Tree
 ) -> ImageFolder:
     """Return test images with the classes of the training images, if theirs are among them.
 
@@ -162,17 +194,20 @@ def _with_trained_classes(
     names = [part.name for part in links.folders(beside) if part.name.casefold() in TRAINING_SPLITS]
     if not names or not folder.labels:
         return folder
-    trained = [kind.name for kind in links.folders(beside / names[0]) if links.holds_images(kind)]
+    kinds = links.folders(beside / names[0])
+    if not set(folder.classes) < {kind.name for kind in kinds}:
+        return folder
+    trained = [kind.name for kind in kinds if links.holds_images(kind)]
     if not set(folder.classes) < set(trained):
         return folder
     classes = class_order(trained)
     places = [classes.index(name) for name in folder.classes]
-    labels = tuple(places[label] for label in folder.labels)
+    labels = array("i", (places[label] for label in folder.labels))
     return replace(folder, classes=classes, labels=labels)
 
 
 def _with_labels(
-    root: Path, name: str, labels_file: Path, links: Links, *, train: bool
+    root: Place, name: str, labels_file: Place, links: Tree, *, train: bool
 ) -> ImageFolder:
     """Open the part that is wanted with the labels in a file, or the whole if they name that."""
     try:
@@ -192,7 +227,7 @@ def _with_labels(
 
 
 def _labels_found(
-    root: Path, listing: Listing, split: str, links: Links, *, train: bool
+    root: Place, listing: Listing, split: str, links: Tree, *, train: bool
 ) -> ImageFolder | None:
     """Return images with the labels in a file that lies beside them, if they need one."""
     if len({file.partition("/")[0] for file in listing.images if "/" in file}) > 1:
@@ -217,7 +252,7 @@ def _labels_found(
 
 
 def _labelled(
-    name: str, listing: Listing, found: ImageLabels, labels_file: Path, split: str = ""
+    name: str, listing: Listing, found: ImageLabels, labels_file: Place, split: str = ""
 ) -> ImageFolder:
     return ImageFolder(
         name=name,
@@ -230,7 +265,7 @@ def _labelled(
     )
 
 
-def _in_order(others: tuple[str, ...], split: str, *, train: bool) -> list[str]:
+def _in_order(others: Sequence[str], split: str, *, train: bool) -> list[str]:
     """Return which of the files beside images may hold their labels, the likeliest first."""
     parts = TRAINING_SPLITS if train else EVALUATION_SPLITS
     likely = [*_FOUND, *_of_split(split), *(name for part in parts for name in _of_split(part))]
@@ -246,9 +281,9 @@ def _of_split(split: str) -> tuple[str, ...]:
     return (f"{key}.csv", f"{key}.txt", f"{key}_labels.csv") if key else ()
 
 
-def _tell_left_out(listing: Listing, folder: ImageFolder, links: Links) -> None:
+def _tell_left_out(listing: Listing, folder: ImageFolder, links: Tree) -> None:
     if folder.labels_file is None and folder.labels:
-        beside = [file for file in listing.images if "/" not in file]
+        beside = listing.images.kept(lambda file: "/" not in file)
         if beside:
             count = counted(len(beside), "image lies", "images lie")
             logger.warning("%s beside the class folders: %s", count, first_few(beside))
@@ -258,7 +293,10 @@ def _tell_left_out(listing: Listing, folder: ImageFolder, links: Links) -> None:
             count = counted(len(empty), "folder holds", "folders hold")
             logger.warning("%s no image that can be read: %s", count, first_few(empty))
     used = folder.labels_file
-    _tell_others([file for file in listing.others if used is None or listing.root / file != used])
+    others = listing.others
+    if used is not None:
+        others = others.kept(lambda file: listing.root / file != used)
+    _tell_others(others)
     if listing.unentered:
         count = counted(len(listing.unentered), "linked folder is", "linked folders are")
         logger.warning(
@@ -272,7 +310,7 @@ def _tell_others(others: Sequence[str]) -> None:
         logger.warning("%s that can be read: %s", count, first_few(others))
 
 
-def _why_empty(root: Path, listing: Listing) -> str:
+def _why_empty(root: Place, listing: Listing) -> str:
     archives = [name for name in listing.others if name.lower().endswith(ARCHIVES)]
     if archives:
         return f"{root} holds archives and no images ({first_few(archives)}): unpack them first"

@@ -6,18 +6,19 @@ import csv
 import json
 import logging
 import re
+from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from resnet_deploy.data.labels import class_order
 from resnet_deploy.data.labels_file import read_text
 from resnet_deploy.data.listing import Listing, counted, first_few
+from resnet_deploy.data.names import Names
+from resnet_deploy.data.places import Place, called
 from resnet_deploy.data.splits import is_split, wanted_split
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.paths import resolved
 
 logger = logging.getLogger(__name__)
 
@@ -41,12 +42,12 @@ T = TypeVar("T")
 class ImageLabels:
     """Images with labels: ``labels[i]``, which points into ``classes``, is that of ``files[i]``."""
 
-    files: tuple[str, ...]
-    labels: tuple[int, ...]
+    files: Names
+    labels: array[int]
     classes: tuple[str, ...]
 
 
-def label_images(path: Path, listing: Listing, *, train: bool = False) -> ImageLabels:
+def label_images(path: Place, listing: Listing, *, train: bool = False) -> ImageLabels:
     """Return the images of ``listing`` whose labels the file at ``path`` tells.
 
     A row has the name of an image below the folder, with or without its folders and its suffix,
@@ -84,24 +85,23 @@ def label_images(path: Path, listing: Listing, *, train: bool = False) -> ImageL
     if absent:
         count = counted(len(absent), "row")
         logger.warning("%s of %s without an image: %s", count, path.name, first_few(absent))
-    unlabelled = [file for file in listing.images if file not in found]
+    unlabelled = listing.images.kept(lambda file: file not in found)
     if unlabelled:
         count = counted(len(unlabelled), "image is", "images are")
         logger.warning("%s not in %s: %s", count, path.name, first_few(unlabelled))
     classes = class_order(found.values())
     index = {name: i for i, name in enumerate(classes)}
-    files = tuple(sorted(found))
-    return ImageLabels(
-        files=files, labels=tuple(index[found[file]] for file in files), classes=classes
-    )
+    files = listing.images.kept(found.__contains__)
+    labels = array("i", (index[found[file]] for file in files))
+    return ImageLabels(files=files, labels=labels, classes=classes)
 
 
 class _Names:
     """Finds the image that a row of a file means; only what is listed can be found."""
 
-    def __init__(self, listing: Listing, source: Path) -> None:
+    def __init__(self, listing: Listing, source: Place) -> None:
         self._exact = set(listing.images)
-        self._folder = resolved(listing.root).name
+        self._folder = called(listing.root)
         self._source = source
         self._loose: dict[str, list[str]] = defaultdict(list)
         for file in listing.images:
@@ -137,7 +137,7 @@ class _Names:
         return None
 
 
-def _rows(path: Path, *, train: bool) -> list[Row]:
+def _rows(path: Place, *, train: bool) -> list[Row]:
     """Return image and label of each row.
 
     Raises:
@@ -160,7 +160,7 @@ def _rows(path: Path, *, train: bool) -> list[Row]:
     return rows
 
 
-def _cells(path: Path, text: str, separator: str) -> list[list[str]]:
+def _cells(path: Place, text: str, separator: str) -> list[list[str]]:
     try:
         table = csv.reader(text.splitlines(keepends=True), delimiter=separator)
         return [
@@ -170,7 +170,7 @@ def _cells(path: Path, text: str, separator: str) -> list[list[str]]:
         raise DatasetError(f"{path} is no CSV that can be read: {error}") from error
 
 
-def _table(path: Path, cells: Sequence[Sequence[str]], *, train: bool) -> list[Row]:
+def _table(path: Place, cells: Sequence[Sequence[str]], *, train: bool) -> list[Row]:
     heads = cells[0]
     file, label, part = (_column(heads, names) for names in (_FILES, _LABELS, _PARTS))
     if len(heads) == 2 and (file is None or label is None or file == label):
@@ -201,7 +201,7 @@ def _of_part(rows: list[T], parts: Sequence[str], *, train: bool) -> list[T]:
     ]
 
 
-def _json_rows(path: Path, text: str, *, train: bool) -> list[Row]:
+def _json_rows(path: Place, text: str, *, train: bool) -> list[Row]:
     try:
         try:
             data = json.loads(text)
@@ -234,13 +234,13 @@ def _column(heads: Sequence[str], patterns: Sequence[str]) -> int | None:
     return None
 
 
-def _scalar(path: Path, label: object) -> str:
+def _scalar(path: Place, label: object) -> str:
     if not isinstance(label, str | int) or isinstance(label, bool):
         raise DatasetError(f"{path} has a label {str(label)[:40]!r}: give a name or a number")
     return str(label)
 
 
-def _two(path: Path, cells: Sequence[str]) -> Row:
+def _two(path: Place, cells: Sequence[str]) -> Row:
     if len(cells) != 2 or not all(cells):
         raise DatasetError(
             f"{path} has the line {' '.join(cells)[:60]!r}: give an image and its label a line"

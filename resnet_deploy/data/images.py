@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import os
 import re
 import threading
@@ -15,6 +16,7 @@ from typing import IO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from resnet_deploy.data.places import Place
 from resnet_deploy.errors import DatasetError, one_line
 
 _USUAL = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")
@@ -60,7 +62,7 @@ _UPRIGHT = {
 _warnings_lock = threading.Lock()
 
 
-def read_image(path: Path) -> Image.Image:
+def read_image(path: Place) -> Image.Image:
     """Return the image in ``path`` as 8-bit RGB, or RGBA where it has transparency, upright.
 
     The EXIF orientation is applied. Grayscale, palette and CMYK become RGB; 16-bit gray keeps its
@@ -69,12 +71,14 @@ def read_image(path: Path) -> Image.Image:
 
     Raises:
         DatasetError: the file is missing, truncated, no image, has more than :data:`MAX_PIXELS`,
-            or holds pixels that have no obvious RGB value.
+            or holds pixels that have no obvious RGB value, or its server does not answer.
     """
-    if not path.is_file():
+    if isinstance(path, Path) and not path.is_file():
         raise DatasetError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
+    # What a server answers is no damage of the picture.
+    data = None if isinstance(path, Path) else path.read_bytes()
     try:
-        with path.open("rb") as stream:
+        with path.open("rb") if data is None else io.BytesIO(data) as stream:
             return decode(stream)
     except Exception as error:  # a broken file can make Pillow raise almost anything
         raise DatasetError(

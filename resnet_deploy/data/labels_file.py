@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import csv
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from resnet_deploy.data.listing import counted
+from resnet_deploy.data.places import Place
 from resnet_deploy.errors import DatasetError
 
 _LARGEST = 64 << 20
@@ -75,7 +77,7 @@ def read_labels_file(path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def read_text(path: Path, what: str = "labels of images", most: int = _LARGEST) -> str:
+def read_text(path: Place, what: str = "labels of images", most: int = _LARGEST) -> str:
     """Return the text in ``path``.
 
     Raises:
@@ -87,7 +89,8 @@ def read_text(path: Path, what: str = "labels of images", most: int = _LARGEST) 
             raise DatasetError(f"cannot read {what} from {path}: {why}")
         if path.stat().st_size > most:
             raise DatasetError(f"cannot read {what} from {path}: {most >> 20} MiB are the most")
-        return path.read_text(encoding="utf-8-sig")
+        # As Path.read_text does, which ends lines as Python does.
+        return io.TextIOWrapper(io.BytesIO(path.read_bytes()), encoding="utf-8-sig").read()
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path} is no UTF-8 text: it can't hold {what}") from error
     except OSError as error:

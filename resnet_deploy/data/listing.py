@@ -1,4 +1,9 @@
-"""Which files of a folder are images, and which links may be followed to find them."""
+"""Which files of a folder are images, and which links may be followed to find them.
+
+A :class:`Tree` says what lies in a folder; :class:`Links` is that of this machine's folders,
+:class:`Objects` that of a bucket or a web server. Files are taken one after the other, so that
+memory does not grow with their number.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,13 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+from resnet_deploy.data.asking import Absent
 from resnet_deploy.data.images import has_image_suffix, is_image
+from resnet_deploy.data.names import Names, NamesBuilder
+from resnet_deploy.data.places import Place
+from resnet_deploy.data.remote import Remote
 from resnet_deploy.errors import DatasetError
 
 _OF_A_MAC = "__MACOSX"
@@ -22,12 +32,43 @@ class Listing:
     """What lies below ``root``: relative paths, sorted, with forward slashes; nothing hidden.
 
     ``others`` are files that are no images, ``unentered`` links to folders that were not followed.
+    Stamps of images are their sizes in bytes and ETags, where a server told them.
     """
 
-    root: Path
-    images: tuple[str, ...]
-    others: tuple[str, ...]
-    unentered: tuple[str, ...]
+    root: Place
+    images: Names
+    others: Names
+    unentered: tuple[str, ...] = ()
+
+
+class Tree(Protocol):
+    """What lies in a folder and below; what is hidden is left out everywhere."""
+
+    def check(self, place: str) -> None:
+        """Refuse what may not be read.
+
+        Raises:
+            DatasetError: ``place`` is a link that leads out of the dataset.
+        """
+
+    def folders(self, folder: Place) -> list[Place]:
+        """Return the folders in ``folder`` that may be entered, sorted."""
+
+    def holds_images(self, folder: Place) -> bool:
+        """Whether an image lies somewhere below."""
+
+    def images_beside(self, folder: Place) -> bool:
+        """Whether an image lies directly in ``folder``."""
+
+    def list(self, root: Place) -> Listing:
+        """Return what lies below ``root``."""
+
+
+def tree_of(place: Place, *, follow_links: bool = False) -> Tree:
+    """Return what lies in a folder, wherever it is."""
+    if isinstance(place, Remote):
+        return Objects()
+    return Links(place if isinstance(place, Path) else Path(str(place)), follow_links)
 
 
 @dataclass(frozen=True)
@@ -52,51 +93,52 @@ class Links:
                 "links, or copy what it points to"
             )
 
-    def folders(self, folder: Path) -> list[Path]:
+    def folders(self, folder: Place) -> list[Place]:
         """Return the folders in ``folder`` that may be entered, sorted; hidden ones are left out.
 
         Raises:
             DatasetError: ``folder`` can't be listed, or a link leads out.
         """
-        found = []
+        found: list[Place] = []
         for entry in _entries(str(folder)):
             if _is_folder(entry):
                 self.check(entry.path)
                 if self.follow or not entry.is_symlink():
                     found.append(folder / entry.name)
-        return sorted(found)
+        return sorted(found, key=lambda place: place.name)
 
-    def holds_images(self, folder: Path) -> bool:
+    def holds_images(self, folder: Place) -> bool:
         """Whether an image lies somewhere below; stops at the first, as folders can be large."""
-        return any(self._counts(entry) for entry in self._walk(folder) if not _is_folder(entry))
+        return any(
+            self._counts(entry) for entry in self._walk(str(folder)) if not _is_folder(entry)
+        )
 
-    def images_beside(self, folder: Path) -> bool:
+    def images_beside(self, folder: Place) -> bool:
         """Whether an image lies directly in ``folder``."""
         return any(self._counts(entry) for entry in _entries(str(folder)) if not _is_folder(entry))
 
-    def list(self, root: Path) -> Listing:
+    def list(self, root: Place) -> Listing:
         """Return what lies below ``root``.
 
         Raises:
             DatasetError: a folder can't be listed, or an image or a folder is a link that leads
                 out.
         """
-        images: list[str] = []
-        others: list[str] = []
+        images, others = NamesBuilder(), NamesBuilder()
         unentered: list[str] = []
         start = len(str(root).rstrip(os.sep)) + 1
-        for entry in self._walk(root):
+        for entry in self._walk(str(root)):
             name = entry.path[start:].replace(os.sep, "/")
             if _is_folder(entry):
                 unentered.append(name)
             elif self._counts(entry):
-                images.append(name)
+                images.add(name)
             else:
-                others.append(name)
+                others.add(name)
         return Listing(
             root=root,
-            images=tuple(sorted(images)),
-            others=tuple(sorted(others)),
+            images=images.done(),
+            others=others.done(),
             unentered=tuple(sorted(unentered)),
         )
 
@@ -112,9 +154,9 @@ class Links:
             return False
         return is_image(Path(entry.path))
 
-    def _walk(self, root: Path) -> Iterator[os.DirEntry[str]]:
+    def _walk(self, root: str) -> Iterator[os.DirEntry[str]]:
         """Yield every file below, and links to folders that are not entered."""
-        pending: list[tuple[str, tuple[str, ...]]] = [(str(root), ())]
+        pending: list[tuple[str, tuple[str, ...]]] = [(root, ())]
         while pending:
             folder, above = pending.pop()
             if self.follow:
@@ -139,6 +181,83 @@ class Links:
         return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.top))
 
 
+class Objects:
+    """What lies in a bucket or on a web server; images are told by the suffixes of their names."""
+
+    def check(self, place: str) -> None:
+        """Refuse nothing: there are no links."""
+
+    def folders(self, folder: Place) -> list[Place]:
+        """Return the folders in ``folder``, sorted.
+
+        Raises:
+            DatasetError: the server does not answer or refuses.
+        """
+        found = {entry.name for entry in _remote(folder).entries() if entry.is_folder}
+        return [folder / name for name in sorted(found) if not _is_hidden(name)]
+
+    def holds_images(self, folder: Place) -> bool:
+        """Whether an image lies somewhere below; stops at the first."""
+        return any(self._counts(entry.name) for entry in _remote(folder).below())
+
+    def images_beside(self, folder: Place) -> bool:
+        """Whether an image lies directly in ``folder``."""
+        entries = _remote(folder).entries()
+        return any(self._counts(entry.name) for entry in entries if not entry.is_folder)
+
+    def list(self, root: Place) -> Listing:
+        """Return what lies below ``root``.
+
+        Raises:
+            DatasetError: the server does not answer or refuses.
+        """
+        images, others = NamesBuilder(), NamesBuilder()
+        for entry in _remote(root).below():
+            if _is_hidden(entry.name):
+                continue
+            if has_image_suffix(entry.name):
+                images.add(entry.name, f"{entry.size} {entry.etag}")
+            else:
+                others.add(entry.name)
+        return Listing(root=root, images=images.done(), others=others.done())
+
+    def _counts(self, name: str) -> bool:
+        return has_image_suffix(name) and not _is_hidden(name)
+
+
+def _remote(place: Place) -> Remote:
+    assert isinstance(place, Remote), "the tree of a remote folder has remote folders"
+    return place
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == _OF_A_MAC for part in name.split("/"))
+
+
+def files_called(folder: Place, suffix: str) -> tuple[Place, ...]:
+    """Return the files directly in ``folder`` whose names end with ``suffix``, sorted.
+
+    None are there if ``folder`` is not, or holds images as well: then it is looked no further.
+
+    Raises:
+        DatasetError: it can't be listed.
+    """
+    found: list[str] = []
+    try:
+        if isinstance(folder, Remote):
+            names = (entry.name for entry in folder.entries() if not entry.is_folder)
+        else:
+            names = (entry.name for entry in _entries(str(folder)) if not _is_folder(entry))
+        for name in names if isinstance(folder, Remote) or folder.is_dir() else ():
+            if name.endswith(suffix) and not _is_hidden(name):
+                found.append(name)
+            elif has_image_suffix(name) and not found:
+                return ()
+    except Absent:
+        return ()
+    return tuple(folder / name for name in sorted(found))
+
+
 def first_few(names: Sequence[str]) -> str:
     """Return the first of ``names`` for a message, with dots for the rest."""
     return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
@@ -149,14 +268,12 @@ def counted(count: int, one: str, several: str = "") -> str:
     return f"{count} {one if count == 1 else several or one + 's'}"
 
 
-def _entries(folder: str) -> list[os.DirEntry[str]]:
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return [
-                entry
-                for entry in entries
-                if not entry.name.startswith(".") and entry.name != _OF_A_MAC
-            ]
+            for entry in entries:
+                if not entry.name.startswith(".") and entry.name != _OF_A_MAC:
+                    yield entry
     except OSError as error:
         raise DatasetError(f"cannot list {error.filename}: {error.strerror}") from error
 

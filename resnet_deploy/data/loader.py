@@ -18,9 +18,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_deploy.data.asking import UnreachableError
 from resnet_deploy.data.bands import prepare_bands
-from resnet_deploy.data.datasets import Dataset
-from resnet_deploy.data.folder import ImageFolder
+from resnet_deploy.data.datasets import Dataset, NamedDataset
 from resnet_deploy.data.preprocess import prepare
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.processes.in_order import in_order
@@ -32,7 +32,10 @@ R = TypeVar("R")
 Tensors = tuple[NDArray[Any], ...]
 
 LeaveOut = Callable[[int, DatasetError], None]
-"""Called with the index of an image that can't be read, and why."""
+"""Called with the index of an image that can't be read, and why.
+
+A server that can't be reached is no fault of an image, and ends the work.
+"""
 
 _BATCHES_AHEAD = 1
 
@@ -150,7 +153,7 @@ def map_batches(
             try:
                 tensors, cost = _timed(dataset, index, distinct)
             except DatasetError as error:
-                if leave_out is None:
+                if leave_out is None or isinstance(error, UnreachableError):
                     raise
                 bad.append((index, error))
             else:
@@ -179,8 +182,8 @@ def map_batches(
 
 def image_name(dataset: Dataset, index: int) -> str:
     """Return what to call one image: its path inside the folder, or its place in the array."""
-    if isinstance(dataset, ImageFolder):
-        return dataset.files[index]
+    if isinstance(dataset, NamedDataset):
+        return dataset.names[index]
     return f"{dataset.name}[{index}]"
 
 
@@ -213,7 +216,7 @@ def _collect(
         try:
             rows.append(future.result())
         except DatasetError as error:
-            if leave_out is None:
+            if leave_out is None or isinstance(error, UnreachableError):
                 raise
             leave_out(index, error)
         else:

@@ -24,6 +24,8 @@ from PIL import Image
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.data.images import decode
 from resnet_deploy.data.labels import class_order
+from resnet_deploy.data.listing import files_called
+from resnet_deploy.data.places import Place
 from resnet_deploy.data.splits import is_split, wanted_split
 from resnet_deploy.errors import (
     DatasetError,
@@ -49,23 +51,20 @@ _LARGEST_KEPT = 128 << 20
 """Bytes of a row group of which several are kept."""
 
 
-def parquet_files(folder: Path) -> tuple[Path, ...]:
+def parquet_files(folder: Place) -> tuple[Place, ...]:
     """Return the parquet files in ``folder``, or in a folder ``data`` there, sorted.
 
     ``metadata.parquet`` describes images beside it and is none.
     """
     for place in (folder, folder / "data"):
-        found = sorted(
-            path
-            for path in place.glob("*.parquet")
-            if path.stem != "metadata" and not path.name.startswith(".") and path.is_file()
-        )
+        files = files_called(place, ".parquet")
+        found = tuple(file for file in files if file.stem != "metadata")
         if found:
-            return tuple(found)
+            return found
     return ()
 
 
-def open_parquet(name: str, files: Sequence[Path], *, train: bool = False) -> ParquetDataset:
+def open_parquet(name: str, files: Sequence[Place], *, train: bool = False) -> ParquetDataset:
     """Open images and labels in parquet ``files``, as many as there are shards.
 
     Of files that are called ``test-00000-of-00001.parquet`` or the like, those of one part are
@@ -100,15 +99,15 @@ class ParquetDataset:
         MissingDependencyError: pyarrow is not installed.
     """
 
-    def __init__(self, name: str, files: Sequence[Path]) -> None:
+    def __init__(self, name: str, files: Sequence[Place]) -> None:
         self.name = name
         self.classes: tuple[str, ...] = ()
         self._labels: list[int] = []
         self._fingerprint = ""
         self._lock = threading.Lock()
         self._files = tuple(files)
-        self._opened: dict[Path, tuple[Any, str]] = {}
-        self._groups: list[tuple[Path, int]] = []
+        self._opened: dict[Place, tuple[Any, str]] = {}
+        self._groups: list[tuple[Place, int]] = []
         self._starts: list[int] = []
         self._kept: OrderedDict[int, list[Any]] = OrderedDict()
         self._count = 0
@@ -116,7 +115,7 @@ class ParquetDataset:
         names: tuple[str, ...] = ()
         for path in files:
             with _readable(path):
-                file = _pyarrow().ParquetFile(path)
+                file = _pyarrow().ParquetFile(path if isinstance(path, Path) else path.open("rb"))
                 schema = file.schema_arrow
                 self._opened[path] = file, _image_column(path, schema)
                 label = next((column for column in _LABELS if column in schema.names), None)
@@ -166,11 +165,14 @@ class ParquetDataset:
         return self._labels[index]
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the files, and of labels and class names."""
+        """Return the SHA-256 of the files, and of labels and class names.
+
+        Of a remote file its name, size and ETag count: to read all of it would take long.
+        """
         if not self._fingerprint:
             digest = hashlib.sha256(f"{self.classes} {self._labels}".encode())
             for path in self._files:
-                digest.update(sha256_of(path).encode())
+                digest.update(_fingerprint(path).encode())
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
 
@@ -216,7 +218,14 @@ class ParquetDataset:
             return images
 
 
-def _check_ends(path: Path) -> None:
+def _fingerprint(path: Place) -> str:
+    if isinstance(path, Path):
+        return sha256_of(path)
+    status = path.stat()
+    return f"{path.name} {status.st_size} {getattr(status, 'etag', '')}"
+
+
+def _check_ends(path: Place) -> None:
     """Refuse a file without the footer of parquet, whether pyarrow is installed or not."""
     size = path.stat().st_size
     with path.open("rb") as stream:
@@ -238,7 +247,7 @@ def _pyarrow() -> Any:
 
 
 @contextlib.contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(path: Place) -> Iterator[None]:
     """Turn whatever pyarrow makes of a damaged file into one line."""
     try:
         yield
@@ -248,7 +257,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise DatasetError(f"{path} is a damaged parquet file: {one_line(error)}") from error
 
 
-def _image_column(path: Path, schema: Any) -> str:
+def _image_column(path: Place, schema: Any) -> str:
     """Return the name of the column with images: bytes, or structs with a field ``bytes``."""
 
     def holds_bytes(name: str) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
+from itertools import islice
 
-from resnet_deploy.data.listing import Links
+from resnet_deploy.data.listing import Tree
+from resnet_deploy.data.places import Place
 from resnet_deploy.errors import DatasetError
 
 _DEEPEST = 8
@@ -34,7 +35,7 @@ def is_split(name: str) -> bool:
     return name.casefold() in SPLITS
 
 
-def find_part(root: Path, links: Links, *, train: bool) -> tuple[Path, str]:
+def find_part(root: Place, links: Tree, *, train: bool) -> tuple[Place, str]:
     """Return the folder that is meant by ``root``, and the name of the part that it is.
 
     Raises:
@@ -59,7 +60,7 @@ def find_part(root: Path, links: Links, *, train: bool) -> tuple[Path, str]:
     return place, split
 
 
-def _splits(folders: list[Path], links: Links) -> list[str]:
+def _splits(folders: list[Place], links: Tree) -> list[str]:
     """Return the names of the folders that are parts of a dataset.
 
     That needs class folders inside, as a class may be called ``test``; or that nothing but parts
@@ -73,11 +74,12 @@ def _splits(folders: list[Path], links: Links) -> list[str]:
     return deep
 
 
-def _is_set(folder: Path, links: Links) -> bool:
+def _is_set(folder: Place, links: Tree) -> bool:
     """Whether a folder in a folder is a dataset, and no class with images of its own."""
     if links.images_beside(folder):
         return False
-    inside = [child for child in links.folders(folder) if links.holds_images(child)]
+    filled = (child for child in links.folders(folder) if links.holds_images(child))
+    inside = list(islice(filled, 2))
     if len(inside) == 1:
         return is_split(inside[0].name) or _is_set(inside[0], links)
     return bool(inside)

@@ -144,8 +144,10 @@ def with_scales(state: State) -> State:
 def neutral_norm(bias: Tensor) -> State:
     """Return a BatchNorm that only adds ``bias``, whatever its epsilon: it is lost in the variance.
 
-    All variances are the same, by which nothing takes it for one that was trained.
+    All variances are the same, by which nothing takes it for one that was trained. Its numbers are
+    float32 or wider: float16 has no variance as large.
     """
+    bias = bias.to(torch.promote_types(bias.dtype, torch.float32))
     return {
         "weight": torch.full_like(bias, 2.0**10),
         "bias": bias,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import logging
+import math
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -41,6 +42,9 @@ from resnet_deploy.runners.ort_runner import serialized_with_outputs
 logger = logging.getLogger(__name__)
 
 _SUFFIX = ".calibration.npz"
+
+_CLOCK_SECONDS = 60.0
+"""What clocks of two machines that share a folder may differ by."""
 
 _FORMAT = f"1 {BINS} {ENOUGH_VALUES}"
 """Part of every key; the number counts changes in how values are counted."""
@@ -157,18 +161,28 @@ class CalibrationCache:
         try:
             make_cache_for(self.folder)
             write_atomically(self._path(key), histograms.to_bytes())
-            self._prune()
+            self._prune(self._path(key))
         except (ArtifactError, OSError) as error:
             logger.warning("calibration goes on without its cache: %s", error)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{_SUFFIX}"
 
-    def _prune(self) -> None:
+    def _prune(self, newest: Path) -> None:
+        """Remove the longest unused entries; what is younger than ``newest`` counts as oldest.
+
+        Its time is of a clock that was set back since: it would stay for years, and all that is
+        made from now on would go in its place.
+        """
         entries = [(path, path.stat()) for path in self.folder.glob(f"*{_SUFFIX}")]
-        entries.sort(key=lambda entry: entry[1].st_mtime_ns, reverse=True)
+        now = newest.stat().st_mtime + _CLOCK_SECONDS
+
+        def age(entry: tuple[Path, os.stat_result]) -> float:
+            changed = entry[1].st_mtime
+            return math.inf if changed > now else -changed
+
         total = 0
-        for path, stat in entries:
+        for path, stat in sorted(entries, key=age):
             total += stat.st_size
             if total > self.most_bytes:
                 path.unlink(missing_ok=True)

@@ -33,6 +33,11 @@ class Result:
         return None
 
     @property
+    def written(self) -> Mapping[str, str]:
+        """Paths of the files that it is about and that its verb wrote, with their SHA-256."""
+        return {}
+
+    @property
     def reason(self) -> str | None:
         """What failed, in one line; None where nothing did."""
         return self._failure() if self.passed is False else None

@@ -94,6 +94,11 @@ class Deployment(Result):
         close = all(report.passed for report in self.parity.values())
         return bool(self.files) and kept and close and not self.kept_fp32
 
+    @property
+    def written(self) -> dict[str, str]:
+        """Paths of the files, with their SHA-256."""
+        return {path: self.sha256[kind] for kind, path in self.files.items()}
+
     def _failure(self) -> str:
         wrong = [report.reason for report in self.parity.values() if report.reason is not None]
         if not self.parity and self.witness is not None and self.witness.reason is not None:

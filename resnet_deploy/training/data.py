@@ -15,7 +15,7 @@ from resnet_deploy.data.datasets import Dataset, open_dataset
 from resnet_deploy.data.folder import ImageFolder
 from resnet_deploy.data.loader import image_name, prepared_batches
 from resnet_deploy.data.preprocess import in_channels_of, prepare
-from resnet_deploy.data.sampling import spread_sample
+from resnet_deploy.data.sampling import in_order
 from resnet_deploy.data.splits import TRAINING_SPLITS
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.paths import resolved
@@ -192,7 +192,7 @@ def _refuse_empty_classes(part: Dataset) -> None:
     """A class folder without images is a copy that went wrong: the class would vanish."""
     if not isinstance(part, ImageFolder):
         return
-    for name in sorted(path.name for path in part.root.iterdir() if path.is_dir()):
+    for name in sorted(path.name for path in Path(str(part.root)).iterdir() if path.is_dir()):
         if not name.startswith(".") and name not in part.classes:
             raise DatasetError(f"{part.root / name} holds no images: fill or remove the folder")
 
@@ -212,7 +212,7 @@ def _class_map(path: Path, train: Dataset, test: Dataset) -> tuple[int, ...]:
 def _choose(
     dataset: Dataset, to_class: Sequence[int], preprocess: InputContract, limit: int | None
 ) -> LabelledImages:
-    chosen = range(len(dataset)) if limit is None else sorted(spread_sample(dataset, limit, seed=0))
+    chosen = in_order(dataset, limit)
     places = np.array(chosen, dtype=np.int64)
     labels = np.array([to_class[dataset.label(index)] for index in chosen], dtype=np.int64)
     return LabelledImages(dataset=dataset, places=places, labels=labels, preprocess=preprocess)

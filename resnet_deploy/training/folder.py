@@ -1,10 +1,8 @@
-"""The folder of a run: what may lie in it, what goes when a run starts anew, who writes to it."""
+"""The folder of a run: what may lie in it, what goes when a run starts anew."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Self
 
 from resnet_deploy.artifact.files import check_folder, check_within
 from resnet_deploy.errors import SpecError
@@ -32,7 +30,7 @@ def check_run_folder(request: TrainRequest) -> None:
     out = request.out
     check_folder(out)
     check_within(out, [f"{BOARD_FOLDER}/events"])
-    held = [name for name in _ALL if (out / name).exists()]
+    held = _held(out)
     if held and not (request.resume or request.force):
         raise SpecError(
             f"{out} holds a run already ({held[0]}): --resume continues it, --force starts anew in "
@@ -51,6 +49,22 @@ def check_run_folder(request: TrainRequest) -> None:
         )
 
 
+def check_still_new(request: TrainRequest) -> None:
+    """Refuse a folder that another run has come to since :func:`check_run_folder`.
+
+    Raises:
+        SpecError: it holds a run by now.
+    """
+    if (held := _held(request.out)) and not request.force:
+        raise SpecError(
+            f"{request.out} holds another run by now ({held[0]}): choose another folder"
+        )
+
+
+def _held(out: Path) -> list[str]:
+    return [name for name in _ALL if (out / name).exists()]
+
+
 def start_anew(out: Path) -> None:
     """Remove what an earlier run left in ``out``, so that nothing of it passes for the new one's.
 
@@ -59,56 +73,10 @@ def start_anew(out: Path) -> None:
     Raises:
         OSError: a file can't be removed.
     """
-    held = [out / name for name in _ALL if (out / name).exists()]
+    held = [out / name for name in _held(out)]
     if not held:
         return
     for events in (out / BOARD_FOLDER).glob("events.out.tfevents.*"):
         events.unlink()
     for path in held:
         path.unlink()
-
-
-class Claim:
-    """A folder that other trainings keep out of, from :meth:`take` to the end of the ``with``.
-
-    A second training would replace the checkpoints of the first. The system drops the claim with
-    the process, however that ends, and nothing stays in the folder. Where folders can't be locked
-    (Windows, some network file systems) nothing is claimed.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._descriptor: int | None = None
-
-    def take(self) -> None:
-        """Claim the folder, if it exists by now.
-
-        Raises:
-            SpecError: another training has it.
-        """
-        try:
-            import fcntl
-        except ImportError:
-            return
-        if self._descriptor is not None or not self._folder.is_dir():
-            return
-        descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise SpecError(
-                f"another training is writing to {self._folder}: wait for it, or choose another "
-                "folder"
-            ) from None
-        except OSError:
-            os.close(descriptor)
-            return
-        self._descriptor = descriptor
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,13 @@ class Metrics:
         """
         line = json.dumps({"kind": kind, "steps": steps, **figures})
         try:
-            with self._path.open("a", encoding="utf-8") as stream:
-                stream.write(line + "\n")
+            before = self._path.stat().st_size
+            try:
+                with self._path.open("ab") as stream:
+                    stream.write(f"{line}\n".encode())
+            except OSError:
+                os.truncate(self._path, before)  # of a disk that got full within the line
+                raise
         except OSError as error:
             raise ArtifactError(f"cannot write {self._path}: {error.strerror}") from error
         if self._board is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from resnet_deploy.artifact.claim import Claim
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import CheckpointError, SpecError, one_line
 from resnet_deploy.processes.interrupts import Interrupts
@@ -25,8 +26,8 @@ from resnet_deploy.training.folder import (
     LAST_FILE,
     METRICS_FILE,
     RUN_FILE,
-    Claim,
     check_run_folder,
+    check_still_new,
     start_anew,
 )
 from resnet_deploy.training.loop import Training
@@ -64,7 +65,7 @@ def train(
 
     Raises:
         SpecError: the request contradicts itself, its data, or the run it continues; or another
-            training is writing to its folder.
+            command is writing to its folder.
         DatasetError: the images can't be used.
         CheckpointError: weights or checkpoint can't be read, or don't fit.
         TrainingError: the loss is not finite, or another process was lost.
@@ -80,9 +81,9 @@ def train(
         if not crew.leads:
             progress = silent
         torch.manual_seed(request.seed)  # for nets with Dropout
-        check_run_folder(request)
         if crew.leads:
-            claim.take()
+            claim.take_if_there()
+        check_run_folder(request)
         training = prepare(request, crew, progress)
         run = _Run(request=request, training=training, progress=progress, claim=claim)
         if request.resume and run.last.exists():
@@ -187,12 +188,13 @@ class _Run:
         if not self.crew.leads:
             yield
             return
+        if self.claim.take():
+            check_still_new(self.request)
         if not self.resumed:
             start_anew(self.out)
         content = {"command": environment.command, "settings": self.settings}
         text = visible_json(json.dumps(content, indent=2, ensure_ascii=False)) + "\n"
         write_atomically(self.out / RUN_FILE, text.encode())
-        self.claim.take()  # the folder may be a new one
         self._metrics = Metrics(
             self.out / METRICS_FILE, steps=self.training.steps, epochs=len(self.training.epochs)
         )

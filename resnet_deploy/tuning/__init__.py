@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from resnet_deploy.artifact.artifact import Artifact
+from resnet_deploy.artifact.claim import Claim
 from resnet_deploy.data.calibration import CalibrationImages, calibration_images
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.preprocess import input_preprocess
@@ -61,8 +62,8 @@ def tune(
         progress: told about every stage.
 
     Raises:
-        ResnetDeployError: the file or the images can't be used. Candidates that can't run here
-            are named in the report instead.
+        ResnetDeployError: the file or the images can't be used, or another search is writing to
+            ``out``. Candidates that can't run here are named in the report instead.
     """
     deadline = Deadline(progress, spec.time_limit, time.monotonic())
     path = source.path
@@ -73,7 +74,30 @@ def tune(
             f"tuning compares classes, and {path} gives {source.output_kind.value}: export it with "
             "--output logits"
         )
-    store = Store(out, path.stem)
+    with Claim(out) as claim:
+        claim.take()
+        return _searched(
+            source,
+            Store(out, path.stem),
+            spec,
+            deadline,
+            data=data,
+            calibration=calibration,
+            environment=environment,
+        )
+
+
+def _searched(
+    source: Artifact,
+    store: Store,
+    spec: TuneSpec,
+    deadline: Deadline,
+    *,
+    data: Data,
+    calibration: Data | None,
+    environment: Environment,
+) -> TuningReport:
+    path = source.path
     images, calibration, samples = _images(source, data, calibration, spec)
     labelled = images.dataset.labelled
     if spec.max_drop is not None and not labelled:

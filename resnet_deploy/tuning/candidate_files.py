@@ -7,7 +7,7 @@ from pathlib import Path
 
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import make, write
+from resnet_deploy.artifact.onnx_file import make
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.deployment.float_layers import FloatLayers
@@ -53,10 +53,9 @@ class CandidateFiles:
         Raises:
             ResnetDeployError: the network can't be made into it.
         """
-        path = self.store.file(options.name)
-        if not path.exists():
-            write(self._made(options), path)
-        return path
+        if self.store.has(options.name):
+            return self.store.file(options.name)
+        return self.store.keep(self._made(options), options.name)
 
     def mixed(self, options: FileOptions) -> tuple[FileOptions, Path]:
         """Return ``options`` with as much in float as the budget needs, and its file.
@@ -80,7 +79,7 @@ class CandidateFiles:
         if budget.float_stream:
             found = replace(found, residual_stream=ResidualStream.FLOAT32)
         made = calibrated.within(budget)
-        return found, write(made.artifact, self.store.file(found.name)).path
+        return found, self.store.keep(made.artifact, found.name)
 
     def _made(self, options: FileOptions) -> Artifact:
         if options.int8:

@@ -6,10 +6,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.files import check_within, sha256_of, write_atomically
 from resnet_deploy.artifact.model_file import read_model
-from resnet_deploy.artifact.onnx_file import load, save
+from resnet_deploy.artifact.onnx_file import load, save, write
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.results import Trial, TuningReport, read_tuning, to_dict
 from resnet_deploy.runners.ort_config import TRAVELLING, set_ort_config
@@ -36,6 +37,7 @@ class Store:
         self.evidence = folder / "tune.json"
         self.cache = folder / "cache"
         self._trials = folder / "trials"
+        self._known: set[str] = set()
         check_within(folder, ["trials/file", "cache/file"])
         try:
             self._trials.mkdir(parents=True, exist_ok=True)
@@ -47,6 +49,24 @@ class Store:
     def file(self, name: str) -> Path:
         """Return where the file of the options called ``name`` is, or will be."""
         return self._trials / f"{name}.onnx"
+
+    def has(self, name: str) -> bool:
+        """Return whether the file of the options called ``name`` is of this search.
+
+        What the evidence does not name may be of another network: of a search that was killed
+        before it had any, or whose evidence was deleted.
+        """
+        return self.file(name).name in self._known
+
+    def keep(self, artifact: Artifact, name: str) -> Path:
+        """Write the file of the options called ``name``; return where it is.
+
+        Raises:
+            ArtifactError: it can't be written, or another tool's file is there.
+        """
+        path = write(artifact, self.file(name)).path
+        self._known.add(path.name)
+        return path
 
     def resume(self, report: TuningReport) -> TuningReport:
         """Return ``report`` with the trials of an earlier search for the same, if there was one.
@@ -69,9 +89,11 @@ class Store:
             )
         if not earlier.trials or not self._is_there(earlier.trials[0]):
             return report  # all speeds are against the first one
+        trials = tuple(trial for trial in earlier.trials if self._is_there(trial))
+        self._known = {trial.file for trial in trials}
         return replace(
             report,
-            trials=tuple(trial for trial in earlier.trials if self._is_there(trial)),
+            trials=trials,
             skipped=earlier.skipped,
             seconds=earlier.seconds,
             least_seconds=earlier.least_seconds,

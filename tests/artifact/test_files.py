@@ -42,6 +42,10 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(ArtifactError, match=r"cannot write .*file: No space left on device"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
+    with pytest.raises(ArtifactError, match=r"cannot write .*deep: No space left on device"):
+        write_together(
+            {tmp_path / "so" / "deep": b"new", tmp_path / "so" / "much" / "deep": b"new"}
+        )
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 

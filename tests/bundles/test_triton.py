@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import json
 import re
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import yaml
 from google.protobuf import text_format
 from PIL import Image
 
@@ -26,7 +24,6 @@ from resnet_deploy.spec import BundleRuntime, BundleTarget, InputFormat
 from tests.support.contracts import drawn
 from tests.support.tiny_model import save_colour_model
 from tests.support.triton_models import resizing_model, top_2_model
-from tests.support.triton_packages import schemas
 
 TYPES = {"float32": "TYPE_FP32", "uint8": "TYPE_UINT8", "int64": "TYPE_INT64"}
 
@@ -173,49 +170,6 @@ def test_the_manifest_says_where_things_are(tiny_export: Path, tmp_path: Path) -
     assert set(manifest["files"]) >= {file, manifest["labels"]}
     assert (tmp_path / file).read_bytes() == (tiny_export / "resnet8.onnx").read_bytes()
     assert onnx.load(tmp_path / file).graph.node
-
-
-def test_kserve_knows_every_key(tiny_export: Path, tmp_path: Path) -> None:
-    repository = bundled(tiny_export / "resnet8.int8.onnx", tmp_path)
-    service = yaml.safe_load((tmp_path / "kserve.yaml").read_text())
-    assert (service["apiVersion"], service["kind"]) == (
-        "serving.kserve.io/v1beta1",
-        "InferenceService",
-    )
-    assert service["metadata"] == {"name": repository.name}
-    check(service, "V1beta1InferenceService")
-    model = service["spec"]["predictor"]["model"]
-    assert model["storageUri"].endswith("/model_repository")
-    assert model["resources"]["limits"]["cpu"] == "4"
-
-
-def check(value: Any, kind: str) -> None:
-    """Compare ``value`` with what KServe's Python package says about the class ``kind``."""
-    plain = {"str": str, "int": int, "bool": bool, "float": float}
-    if kind in plain:
-        assert isinstance(value, plain[kind])
-    if not kind.startswith("V1beta1"):
-        return  # Kubernetes' own types are in a package of their own
-    types, keys = fields(kind)
-    attributes = {key: attribute for attribute, key in keys.items()}
-    assert value.keys() <= attributes.keys(), kind
-    for key, inner in value.items():
-        check(inner, types[attributes[key]])
-
-
-def fields(kind: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return type and key by attribute, read from the source: importing it needs a cluster's."""
-    words = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in kind)
-    path = schemas() / f"kserve/models/{words.strip('_')}.py"
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = {
-        target.id: ast.literal_eval(node.value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    return found["openapi_types"], found["attribute_map"]
 
 
 def test_the_client_prepares_pictures_as_python_does(tmp_path: Path) -> None:

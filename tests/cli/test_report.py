@@ -9,7 +9,7 @@ from PIL import Image
 
 from resnet_deploy.report import write
 from resnet_deploy.results import ModelSummary
-from tests.support.cli import run
+from tests.support.cli import refused, run
 from tests.support.html_reading import read
 from tests.support.tiny_model import COLOURS, save_colour_model
 
@@ -118,3 +118,25 @@ def test_a_name_that_is_no_unicode_does_not_cost_the_page(tmp_path):
     summary = ModelSummary(name="\udcff.onnx", stages=())
     write(summary, tmp_path / "page.html")
     assert rb"\udcff.onnx" in (tmp_path / "page.html").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--json", "same", "--report", "same"), "is where --json is written"),
+        (("--csv", "same", "--markdown", "./same"), "is where --csv is written"),
+    ],
+)
+def test_two_results_in_one_file_are_refused(
+    options: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused(run("doctor", *options), said)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pages_are_written_all_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_bytes(b"")
+    refused(run("doctor", "--json", "a.json", "--csv", "file/b.csv"), "cannot write file/b.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

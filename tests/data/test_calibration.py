@@ -42,6 +42,63 @@ def test_sample_is_the_same_in_every_numpy():
     assert spread_sample(_dataset([4, 4]), 8, seed=0) == (3, 6, 2, 7, 1, 4, 0, 5)
 
 
+class _Named:
+    """Empty images with names, in the order that is given."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.classes = tuple(sorted({name.partition("/")[0] for name in names}))
+        self.labelled = len(self.classes) > 1
+        self.name = "named"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def image(self, index: int) -> Image.Image:
+        return Image.new("RGB", (1, 1))
+
+    def label(self, index: int) -> int:
+        return self.classes.index(self.names[index].partition("/")[0])
+
+    def fingerprint(self) -> str:
+        return ""
+
+    def content(self, index: int) -> str:
+        return ""
+
+    def drawn(self, count: int, seed: int = 0) -> list[str]:
+        return [self.names[index] for index in spread_sample(self, count, seed)]
+
+
+CATS, DOGS = ([f"{kind}/{number}.png" for number in range(40)] for kind in ("cat", "dog"))
+
+
+def test_named_images_are_drawn_by_their_names():
+    drawn = _Named(*CATS, *DOGS).drawn(10)
+    # Written down: every machine and release takes these.
+    assert drawn[:4] == ["dog/39.png", "cat/33.png", "dog/0.png", "cat/0.png"]
+    assert Counter(name[:3] for name in drawn) == {"cat": 5, "dog": 5}
+    assert _Named(*DOGS[::-1], *CATS).drawn(10) == drawn
+    assert _Named(*CATS, *DOGS).drawn(10, seed=1) != drawn
+    assert sorted(_Named(*CATS, *DOGS).drawn(100)) == sorted(CATS + DOGS)
+
+
+def test_a_folder_that_grows_elsewhere_gives_the_same_sample():
+    drawn = _Named(*CATS, *DOGS).drawn(10)
+    more = [f"dog/new/{number}.png" for number in range(500)]
+    grown = _Named(*CATS, *DOGS, *more).drawn(10)
+    assert [name for name in grown if name in CATS] == [name for name in drawn if name in CATS]
+    assert set(grown) - set(drawn) <= set(more)
+
+
+def test_a_sample_in_pieces_is_that_of_the_whole(monkeypatch):
+    for dataset in (_Named(*CATS, *DOGS, "emu/1.png"), _dataset([50, 3, 50])):
+        whole = [spread_sample(dataset, count, seed=2) for count in (1, 9, 60, 200)]
+        monkeypatch.setattr("resnet_deploy.data.sampling._CHUNK", 7)
+        assert [spread_sample(dataset, count, seed=2) for count in (1, 9, 60, 200)] == whole
+        monkeypatch.undo()
+
+
 def _folder(root: Path, count: int = 6) -> Path:
     for index in range(count):
         for name in ("a", "b"):

@@ -45,7 +45,7 @@ def test_parts_by_their_usual_names(tmp_path, train, test):
     root = _put(tmp_path / "set", f"{train}/a/1.png", f"{train}/b/1.png", f"{test}/a/2.png")
     found = open_dataset(root)
     assert isinstance(found, ImageFolder)
-    assert (found.name, found.files) == (f"set/{test}", ("a/2.png",))
+    assert (found.name, *found.files) == (f"set/{test}", "a/2.png")
     assert open_dataset(root, train=True).name == f"set/{train}"
 
 

@@ -5,13 +5,16 @@ Long because one build, which takes half a minute, serves all of it.
 
 from __future__ import annotations
 
+import ctypes
 import io
 import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -526,6 +529,38 @@ def test_the_server_answers_and_outlives_bad_requests(examples: Path, built: Bui
             waiting.sendall(body[-1:])
             assert waiting.recv(100).startswith(b"HTTP/1.1 200 OK")
         assert server.wait(20) == 0
+
+
+def test_the_server_answers_all_that_it_has_when_it_ends(examples: Path, built: Built) -> None:
+    body = (built.folder / "golden/photo-like.ppm").read_bytes()
+    request = f"POST / HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    command = [str(examples / "server"), str(built.folder), "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, ExitStack() as end:
+        end.callback(server.kill)
+        assert server.stdout is not None
+        port = int(server.stdout.readline().rpartition(":")[2])
+
+        def connected(data: bytes) -> socket.socket:
+            client = socket.create_connection(("127.0.0.1", port), timeout=20)
+            client.sendall(data)
+            return end.enter_context(closing(client))
+
+        begun = [connected(request[:-1]) for _ in range(4)]
+        time.sleep(0.5)  # now each worker reads one of them
+        server.send_signal(signal.SIGSTOP)
+        whole = [connected(request) for _ in range(20)]  # in the system's queue
+        silent = [connected(b"") for _ in range(8)]
+        for thread in Path(f"/proc/{server.pid}/task").iterdir():  # workers hear signals, too
+            ctypes.CDLL(None).tgkill(server.pid, int(thread.name), signal.SIGTERM)
+        server.send_signal(signal.SIGCONT)
+        start = time.monotonic()
+        for client in begun:
+            client.sendall(request[-1:])
+        answers = [client.recv(100).split(b"\r\n")[0] for client in (*begun, *whole)]
+        assert answers == [b"HTTP/1.1 200 OK"] * 24
+        assert all(client.recv(100).startswith(b"HTTP/1.1 408 ") for client in silent)
+        assert server.wait(20) == 0
+        assert time.monotonic() - start < 9  # they have half a second each, and four workers
 
 
 def test_cmake_says_where_onnxruntime_is_missing(built: Built, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.fuzz import bundled
 from tests.fuzz.coverage import Coverage
 from tests.fuzz.doors import SURFACES
 from tests.fuzz.loop import FOUND, Door, Found, findings, keep, thin
-from tests.fuzz.record import add, count_lines, covered, draw
+from tests.fuzz.record import add, count_lines, covered_at, draw
 from tests.fuzz.watch import Watch
 
 FOUND_HERE = Path(__file__).with_name("found")
@@ -68,7 +68,7 @@ def _fuzz(name: str, asked: argparse.Namespace) -> int:
     if asked.grow:
         thin(surface, watch, reached)
     if asked.missing or asked.grow:
-        lines = covered(surface)
+        lines = covered_at(surface)
         print(f"{name}: {lines.share:.1%} of lines by seeds and corpus", flush=True)
         if asked.missing:
             print(*lines.missing(), sep="\n", flush=True)

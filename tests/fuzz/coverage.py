@@ -25,7 +25,8 @@ Line = tuple[str, int]
 def lines_of(module: str, beyond: Collection[str] = ()) -> frozenset[Line]:
     """Return the lines in functions of the file ``module``, a path below the package.
 
-    Functions called as in ``beyond`` are left out.
+    Functions called as in ``beyond`` are left out, and so are those of a protocol, which only say
+    what others do.
     """
     path = str(_PACKAGE / module)
     source = Path(path).read_text(encoding="utf-8")
@@ -34,7 +35,7 @@ def lines_of(module: str, beyond: Collection[str] = ()) -> frozenset[Line]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             body = range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)
-            (outside if node.name in beyond else bodies).update(body)
+            (outside if node.name in beyond or _says_nothing(node) else bodies).update(body)
     bodies -= outside
     found: set[int] = set()
     codes = [compile(source, path, "exec", dont_inherit=True)]
@@ -45,14 +46,25 @@ def lines_of(module: str, beyond: Collection[str] = ()) -> frozenset[Line]:
     return frozenset((module, line) for line in found & bodies)
 
 
+def _says_nothing(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    last = node.body[-1]
+    return isinstance(last, ast.Expr) and (
+        isinstance(last.value, ast.Constant) and last.value.value is ...
+    )
+
+
 class Coverage:
-    """Counts lines of the modules of ``surfaces`` while :meth:`watching`."""
+    """Counts lines of the modules of ``surfaces`` while :meth:`watching`.
+
+    Of a module that several of them read, what is beyond all of them is left out.
+    """
 
     def __init__(self, *surfaces: Surface) -> None:
         self.lines: dict[str, frozenset[Line]] = {}
         for surface in surfaces:
             for module in surface.modules:
-                self.lines[module] = lines_of(module, surface.beyond)
+                own = lines_of(module, surface.beyond)
+                self.lines[module] = own | self.lines.get(module, frozenset())
         self._names = {str(_PACKAGE / module): module for module in self.lines}
         self.seen: set[Line] = set()
         self._left: dict[CodeType, set[int]] = {}

@@ -162,6 +162,7 @@ def findings(
 ) -> Iterator[Found | int]:
     """Yield each finding of a new kind; at last, how many inputs were read.
 
+    The seeds and the corpus come first, as they are, and don't count.
     The loop ends after ``inputs``, or after ``seconds``. ``reached`` is called with what runs
     lines that nothing before it ran, if the door has a ``coverage``.
     """

@@ -34,6 +34,18 @@ def covered(*surfaces: Surface) -> Coverage:
     return coverage
 
 
+def covered_at(surface: Surface) -> Coverage:
+    """Return which lines of the modules of ``surface`` are reached, by it or another that has them.
+
+    So does the table of the page count.
+    """
+    modules = set(surface.modules)
+    sharing = (one for one in SURFACES.values() if modules & set(one.modules))
+    coverage = covered(*sharing)
+    coverage.lines = {module: coverage.lines[module] for module in surface.modules}
+    return coverage
+
+
 def add(surface: Surface, run: dict[str, Any]) -> None:
     """Add a ``run`` to the results.
 

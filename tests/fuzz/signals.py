@@ -28,15 +28,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz.victims import (
-    VICTIMS,
-    Victim,
-    halves,
-    make_inputs,
-    processes_of,
-    remains,
-)
+from tests.fuzz.victims import VICTIMS, Victim, make_inputs, processes_of
 from tests.support.forks import FORKS, write_into
+from tests.support.whole_files import halves, remains
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 """Those that are sent; the reader of stdout goes away as often as each of them comes."""

@@ -6,6 +6,7 @@ import ctypes
 import importlib
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from resnet_deploy.errors import DatasetError
 from tests.fuzz.coverage import Coverage
 from tests.fuzz.doors import SURFACES, Surface
-from tests.fuzz.loop import CORPUS, LARGEST, Door, Found, corpus_of, findings
+from tests.fuzz.loop import CORPUS, LARGEST, Door, Found, findings
 from tests.fuzz.record import PAGE, table
 from tests.fuzz.watch import Watch
 
@@ -25,15 +26,9 @@ WATCH = Watch()
 @pytest.mark.parametrize("name", SURFACES)
 @pytest.mark.filterwarnings("ignore")
 def test_nothing_is_found_at_this_door(name):
-    surface = SURFACES[name]
-    with Door(surface, WATCH) as door:
-        bad: dict[str | None, bytes] = {}
-        for data in (*surface.seeds(), *corpus_of(surface)):
-            bad |= {door.read(data): data[:60]}
-        bad.pop(None)
-        assert not bad
+    with Door(SURFACES[name], WATCH) as door:
         found = list(findings(door, inputs=INPUTS, seconds=60, seed=0))
-    assert not [each.what for each in found if isinstance(each, Found)]
+    assert not [(each.what, each.data[:60]) for each in found if isinstance(each, Found)]
     assert found == [INPUTS]
 
 
@@ -156,7 +151,7 @@ def test_the_watch_ends_what_takes_too_long(monkeypatch):
 
 
 def test_an_input_that_reaches_new_lines_is_changed_further():
-    surface = SURFACES["labels"]
+    surface = replace(SURFACES["labels"], name="x", seeds=lambda: [b"cat\ndog\n", b'["cat"]'])
     coverage = Coverage(surface)
     kept: list[bytes] = []
     with Door(surface, WATCH, coverage) as door:
@@ -165,6 +160,6 @@ def test_an_input_that_reaches_new_lines_is_changed_further():
             door.read(data)
         before = coverage.share
         list(findings(door, inputs=400, seconds=60, seed=1, reached=kept.append))
-    assert 0.3 < before < coverage.share <= 1
+    assert 0.1 < before < coverage.share <= 1
     assert kept
     assert all(":" in line for line in coverage.missing())

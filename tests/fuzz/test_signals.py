@@ -10,7 +10,7 @@ import pytest
 
 from resnet_deploy.bundles.manifest import MANIFEST_FILE
 from tests.fuzz.signals import killed
-from tests.fuzz.victims import halves, remains
+from tests.support.whole_files import halves, remains
 
 VERBS = ("predict", "evaluate", "bundle cpp", "train")
 

@@ -92,12 +92,17 @@ def test_a_batchnorm_without_affine_has_scale_one() -> None:
     assert torch.equal(whole(x), norm(x))
 
 
-@pytest.mark.parametrize("eps", [None, 1e-3])
-def test_a_folded_net_is_loaded_and_says_so(eps: float | None, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("eps", "dtype"),
+    [(None, torch.float32), (1e-3, torch.float32), (None, torch.float16), (None, torch.bfloat16)],
+)
+def test_a_folded_net_is_loaded_and_says_so(
+    eps: float | None, dtype: torch.dtype, tmp_path: Path
+) -> None:
     module = build(SPEC, seed=1)
-    folded, _ = fold_batchnorm(copy.deepcopy(module))
+    folded = fold_batchnorm(copy.deepcopy(module))[0].to(dtype).float()
     state = {
-        key: tensor
+        key: tensor.to(dtype)
         for key, tensor in folded.state_dict().items()
         if ".bn" not in key and not key.startswith("bn1") and ".downsample.1." not in key
     }

@@ -257,6 +257,17 @@ def test_the_longest_unused_entries_go_first(tmp_path: Path) -> None:
     assert kept == {"not-ours", "newest", "used"}
 
 
+def test_entries_of_a_clock_that_was_set_back_do_not_stay_for_ever(tmp_path: Path) -> None:
+    size = len(histograms().to_bytes())
+    cache = CalibrationCache(folder=tmp_path, most_bytes=int(2.5 * size))
+    for key in ("future", "later"):
+        cache.save(key, histograms())
+        os.utime(tmp_path / f"{key}.calibration.npz", (4_000_000_000, 4_000_000_000))
+    for key in ("one", "other"):
+        cache.save(key, histograms())
+    assert {path.name.partition(".")[0] for path in entries(tmp_path)} == {"one", "other"}
+
+
 def test_the_key_names_model_tensors_data_and_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {
         cache_key(b"model", ["a"], "data"),

@@ -36,7 +36,7 @@ def write_into(stdout: Path, stderr: Path | None = None) -> None:
     os.dup2(descriptors[-1], 2)
 
 
-def _work(arguments: Sequence[str], cwd: Path, environment: dict[str, str], said: Path) -> None:
+def work(arguments: Sequence[str], cwd: Path, environment: dict[str, str], said: Path) -> None:
     from resnet_deploy.cli.main import main
 
     os.environ.clear()
@@ -52,7 +52,7 @@ def run_forked(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the command in ``cwd`` and return how it ended and what it said."""
     with tempfile.TemporaryDirectory() as name:
         said = Path(name)
-        process = FORKS.Process(target=_work, args=(arguments, cwd, dict(os.environ), said))
+        process = FORKS.Process(target=work, args=(arguments, cwd, dict(os.environ), said))
         process.start()
         process.join()
         assert process.exitcode is not None

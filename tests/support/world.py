@@ -7,10 +7,13 @@ import os
 import resource
 import signal
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+
+import pytest
 
 SECONDS = 60
 _BYTES = 2 << 30
@@ -102,3 +105,43 @@ def rights_of_any_user() -> Iterator[None]:
     finally:
         data[0].effective = effective
         libc.capset(ctypes.byref(header), data)
+
+
+@contextmanager
+def small_files() -> Iterator[None]:
+    """Let no file grow over a kilobyte, as on a disk that gets full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+_PAGE = 4096
+
+
+def pages_of(folder: Path) -> int:
+    """Return the blocks that the files of ``folder`` take on a :func:`small_disk`."""
+    return sum(-(-path.stat().st_size // _PAGE) for path in folder.rglob("*") if path.is_file())
+
+
+@contextmanager
+def small_disk(folder: Path, pages: int) -> Iterator[None]:
+    """Let ``folder`` be a disk of ``pages`` blocks, empty at first, until the block ends.
+
+    It takes root, or a container that may mount; elsewhere the test is skipped.
+    """
+    size = f"size={max(1, pages) * _PAGE}"
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

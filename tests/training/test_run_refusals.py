@@ -164,7 +164,7 @@ def test_a_folder_that_another_training_writes_to(
 
     train(asked, environment("made up"), progress=at_step(STEPS + 1, 8, start_another))
     assert said == [
-        f"another training is writing to {asked.out}: wait for it, or choose another folder"
+        f"another command is writing to {asked.out}: wait for it, or choose another folder"
     ]
     assert same(asked.out, finished)
     run(replace(asked, force=True))  # the first one has left

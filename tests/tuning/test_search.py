@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,16 @@ from tests.support.track import Track
 SPEC = TuneSpec(max_drop=100.0, time_limit=600.0, calibration_samples=32, threads=1)
 
 
+def made_up_times(patch: pytest.MonkeyPatch) -> Track:
+    found = Track()
+    patch.setattr("resnet_deploy.tuning.search.race", found.race)
+    patch.setattr("resnet_deploy.tuning.search.runner_status", list)
+    return found
+
+
 @pytest.fixture
 def track(monkeypatch: pytest.MonkeyPatch) -> Track:
-    found = Track()
-    monkeypatch.setattr("resnet_deploy.tuning.search.race", found.race)
-    monkeypatch.setattr("resnet_deploy.tuning.search.runner_status", list)
-    return found
+    return made_up_times(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -45,17 +50,32 @@ def search(net: Path, out: Path, spec: TuneSpec = SPEC) -> TuningReport:
     return tune(load(net / "net.onnx"), out, spec, data=net / "data", environment=HERE)
 
 
-def test_the_best_file_is_there_with_what_it_is_run_with(
-    net: Path, track: Track, tmp_path: Path
-) -> None:
-    report = search(net, tmp_path)
+@dataclass(frozen=True)
+class Searched:
+    """A search from start to end; tests must not change its folder."""
 
+    report: TuningReport
+    folder: Path
+    raced: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def searched(net: Path, tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    folder = tmp_path_factory.mktemp("searched")
+    with pytest.MonkeyPatch.context() as patch:
+        track = made_up_times(patch)
+        report = search(net, folder)
+    return Searched(report, folder, tuple(track.raced))
+
+
+def test_the_best_file_is_there_with_what_it_is_run_with(searched: Searched) -> None:
+    report = searched.report
     best = report.best
     assert best is not None
     assert best.recipe.input is not InputFormat.FLOAT_NCHW
     assert report.complete
-    assert len(set(track.raced[:-3])) == len(track.raced[:-3])
-    file = tmp_path / "net.tuned.onnx"
+    assert len(set(searched.raced[:-3])) == len(searched.raced[:-3])
+    file = searched.folder / "net.tuned.onnx"
     artifact = load(file)
     assert artifact.card is not None
     step = artifact.card.steps[-1]
@@ -72,17 +92,14 @@ def test_the_best_file_is_there_with_what_it_is_run_with(
     assert json.loads(properties[ORT_CONFIG_KEY]) == {
         "session_options": {"intra_op_num_threads": 1}
     }
-    evidence = json.loads((tmp_path / "tune.json").read_text())
+    evidence = json.loads((searched.folder / "tune.json").read_text())
     assert len(evidence["trials"]) == len(report.trials)
     assert evidence["passed"]
 
 
-def test_no_image_sets_a_range_and_counts_for_accuracy(
-    net: Path, track: Track, tmp_path: Path
-) -> None:
+def test_no_image_sets_a_range_and_counts_for_accuracy(net: Path, searched: Searched) -> None:
     images = len(list((net / "data").glob("*/*")))
-    report = search(net, tmp_path)
-    assert report.trials[0].fidelity.samples == images - min(32, images // 2)
+    assert searched.report.trials[0].fidelity.samples == images - min(32, images // 2)
 
 
 @pytest.mark.parametrize("when", [1, 4])
@@ -105,22 +122,25 @@ def test_a_killed_search_leaves_the_best_and_goes_on(
     assert len(report.trials) > when
 
 
-def test_a_folder_of_another_search_is_refused(net: Path, track: Track, tmp_path: Path) -> None:
-    search(net, tmp_path)
+def test_a_folder_of_another_search_is_refused(
+    net: Path, searched: Searched, track: Track, tmp_path: Path
+) -> None:
+    shutil.copytree(searched.folder, tmp_path, dirs_exist_ok=True)
     with pytest.raises(SpecError, match="another search"):
         search(net, tmp_path, TuneSpec(max_drop=1.0, calibration_samples=32, threads=1))
     (tmp_path / "tune.json").write_text("{")
     with pytest.raises(SpecError, match="no record of this version"):
         search(net, tmp_path)
+    assert not track.raced
 
 
 def test_trials_whose_file_was_changed_are_done_again(
-    net: Path, track: Track, tmp_path: Path
+    net: Path, searched: Searched, track: Track, tmp_path: Path
 ) -> None:
-    report = search(net, tmp_path)
+    report = searched.report
+    shutil.copytree(searched.folder, tmp_path, dirs_exist_ok=True)
     changed = tmp_path / "trials" / report.trials[1].file
     changed.unlink()
-    track.raced.clear()
     search(net, tmp_path)
     assert track.raced[0].startswith(report.trials[1].recipe.name)
 
@@ -244,9 +264,26 @@ def test_a_drop_needs_labels(net: Path, tmp_path: Path) -> None:
         tune(load(net / "net.onnx"), tmp_path / "out", SPEC, data=flat, environment=HERE)
 
 
-def test_no_file_tried_can_overflow(net: Path, track: Track, tmp_path: Path) -> None:
-    report = tune(load(net / "net.onnx"), tmp_path, SPEC, data=net / "data", environment=HERE)
+def test_no_file_tried_can_overflow(searched: Searched) -> None:
     cards = [
-        load(tmp_path / "trials" / trial.file).card for trial in report.trials if trial.recipe.int8
+        load(searched.folder / "trials" / trial.file).card
+        for trial in searched.report.trials
+        if trial.recipe.int8
     ]
     assert {card.overflow for card in cards if card is not None} == {Overflow.NEVER}
+
+
+@pytest.mark.parametrize("evidence", ["deleted", "of another file"])
+def test_a_file_that_no_evidence_names_is_made_anew(
+    evidence: str, net: Path, track: Track, tmp_path: Path
+) -> None:
+    """A search that was killed before it had any evidence may have been of another network."""
+    report = search(net, tmp_path)
+    stale = tmp_path / "trials" / report.trials[1].file
+    shutil.copy(tmp_path / "trials" / report.trials[0].file, stale)
+    if evidence == "deleted":
+        (tmp_path / "tune.json").unlink()
+    again = search(net, tmp_path)
+    assert {trial.name: trial.sha256 for trial in again.trials} == {
+        trial.name: trial.sha256 for trial in report.trials
+    }

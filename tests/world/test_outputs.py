@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +15,7 @@ from tests.support.cli import refused, run
 from tests.support.tiny_model import save_colour_model
 from tests.support.training_images import folder as labelled_folder
 from tests.support.training_runs import made_up
-from tests.support.world import OUTPUTS, no_hang, rights_of_any_user
+from tests.support.world import OUTPUTS, no_hang, rights_of_any_user, small_files
 
 NET = ("--depth", "8", "--image-size", "16", "--num-classes", "3", "--threads", "1")
 QUICK = ("--epochs", "1", "--batch-size", "8", "--precision", "float32", "--recipe", "cifar-fast")
@@ -94,17 +91,6 @@ def _old_files(writer: str, things: Path) -> dict[str, bytes]:
     if writer == "record":
         shutil.copy(things / "colours.onnx", things / "out")
     return {path.name: path.read_bytes() for path in (things / "out").iterdir()}
-
-
-@contextmanager
-def small_files() -> Iterator[None]:
-    """Let no file grow over a kilobyte, as on a disk that gets full."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize("writer", WRITERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from resnet_deploy.errors import ResnetDeployError
+from tests.fuzz.doors import odd_graphs
 from tests.fuzz.doors.surface import Surface
 
 
@@ -65,6 +68,15 @@ def _summarize(path: Path) -> object:
     from resnet_deploy.report import render
 
     return render(api.summary(path), 100)
+
+
+def _summarize_outputs(path: Path) -> object:
+    """Summarize a file as it is, and with an output that its user names."""
+    from resnet_deploy import api
+
+    with contextlib.suppress(ResnetDeployError):
+        api.summary(path, output_name="z")
+    return _summarize(path)
 
 
 def _with_external_data() -> list[bytes]:
@@ -186,8 +198,12 @@ SURFACES: Final = (
         name="onnx",
         file="a.onnx",
         beside=lambda: {"weights.bin": bytes(432)},
-        seeds=lambda: [*_onnx_files(), *_of_other_tools(), *_with_external_data()],
-        read=_summarize,
+        seeds=lambda: [
+            *(*_onnx_files(), *_of_other_tools(), *_with_external_data()),
+            *(*odd_graphs.carded(), *odd_graphs.layers(), *odd_graphs.external()),
+            *odd_graphs.inputs(),
+        ],
+        read=_summarize_outputs,
         modules=(
             *("artifact/model_file.py", "artifact/onnx_file.py", "artifact/external_data.py"),
             *("artifact/well_formed.py", "summarize.py"),
@@ -200,7 +216,10 @@ SURFACES: Final = (
     Surface(
         name="onnx-metadata",
         file="a.onnx",
-        seeds=lambda: [*_carded(), *_with_metadata()],
+        seeds=lambda: [
+            *(*_carded(), *odd_graphs.carded(), *_with_metadata(), *odd_graphs.told()),
+            *(*odd_graphs.inputs(), *odd_graphs.layers()),
+        ],
         read=_summarize,
         modules=(
             *("artifact/metadata.py", "artifact/picture_metadata.py", "artifact/describe.py"),

@@ -152,6 +152,11 @@ def _labels() -> list[bytes]:
         b"cat,0\ndog,1\n",
         b"name\ncat\n",
         b"<html>",
+        b'[{"title": "cat"}]',
+        b"n01440764 1 tench\nn01443537 2 goldfish\n",
+        b"n01440764,tench\nn01443537,goldfish\n",
+        b"cat,a,b\ndog,a,b\n",
+        b'"' + b"a" * 200_000 + b'"\n',
     ]
 
 

@@ -17,7 +17,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from resnet_deploy.errors import ResnetDeployError
+from resnet_deploy.spec import Shortcut, Stem, Variant
+from resnet_deploy.spec.model_request import ModelRequest
+from tests.fuzz.doors import states
 from tests.fuzz.doors.surface import Surface, without
+from tests.fuzz.doors.varied import varied
 
 NET: Final = "tests.support.training_nets:with_dropout"
 
@@ -28,7 +32,7 @@ def _whole_nets() -> list[bytes]:
     from tests.support.layouts import canonical
 
     found = []
-    for state in (canonical(), canonical(bottleneck=True)):
+    for state in (canonical(bottleneck=True), *states.nets()[::2]):
         stream = io.BytesIO()
         torch.save({key: value.half() for key, value in state.items()}, stream)
         found.append(stream.getvalue())
@@ -36,45 +40,38 @@ def _whole_nets() -> list[bytes]:
 
 
 def _state_dicts() -> list[bytes]:
-    """Return names and shapes of tensors, by the words of several projects."""
-    from resnet_deploy.spec import vgg19_spec
-    from tests.support.layouts import canonical, preactivated, prefixed, without_head
-    from tests.support.states import hugging_face, shapes_of
+    """Return names and shapes of tensors, by the words of several projects.
 
-    whole = canonical()
-    deep, wide = canonical(deep=True, avg_down=True), canonical(bottleneck=True, se=True)
-    states = [
-        *(whole, deep, wide, preactivated(), without_head(whole), shapes_of(vgg19_spec())),
-        *(hugging_face(whole), prefixed(whole, "module."), prefixed(wide, "encoder.")),
-        {**prefixed(whole, "a."), **prefixed(deep, "b.")},
-        {**prefixed(without_head(whole), "backbone."), "head.weight": whole["fc.weight"]},
-        {
-            **without_head(whole),
-            "head.0.weight": whole["fc.weight"],
-            "head.0.bias": whole["fc.bias"],
-        },
-        {key: value for key, value in whole.items() if "bn" not in key},
-        {key: value for key, value in whole.items() if "downsample" not in key},
-        {**whole, "mean": whole["conv1.weight"][0, :, :1, :1], "loss.weight": whole["fc.weight"]},
-    ]
-    found = []
-    for state in states:
-        shapes = {key: list(value.shape) for key, value in state.items()}
-        found.append(json.dumps(shapes).encode())
-    return found
+    What is asked of each is one of :data:`_REQUESTS`.
+    """
+    from resnet_deploy.spec import resnet_spec, vgg19_spec
+    from tests.support.states import shapes_of
+
+    small, vgg = shapes_of(resnet_spec(8)), shapes_of(vgg19_spec())
+    asked = (
+        *((state, 0) for state in (*states.nets(), *states.puzzles())),
+        *((small, number) for number in range(1, len(_REQUESTS))),
+        *((vgg, number) for number in range(4)),
+        (shapes_of(resnet_spec(50)), 6),
+    )
+    return [_shapes(state, number) for state, number in asked]
+
+
+def _shapes(state: Mapping[str, Any], request: int) -> bytes:
+    shapes: dict[str, Any] = {key: list(value.shape) for key, value in state.items()}
+    return json.dumps({**shapes, "request": request}).encode()
 
 
 def _read_state_dict(path: Path) -> object:
     """Tell a net by names and shapes of its tensors, which take no memory here.
 
     Names with endless numbers or half characters come no further than the file that holds them.
-    The number of the names says what its user says of it.
+    What its user says of it follows from ``request``, or else from the number of the names.
     """
     import torch
 
     from resnet_deploy.loading.checkpoint import _ENDLESS_NUMBER, _reading
     from resnet_deploy.models.infer import infer_spec, left_open
-    from resnet_deploy.spec.model_request import ModelRequest
 
     try:
         content = json.loads(path.read_bytes())
@@ -86,13 +83,10 @@ def _read_state_dict(path: Path) -> object:
             if not _ENDLESS_NUMBER.search(key) and math.prod(shape) <= _MOST_VALUES:
                 state[key.encode(errors="replace").decode()] = zero.reshape(()).expand(*shape)
     reading = _reading(state, "a.pth")
-    found = []
-    for request in ({}, _REQUESTS[len(content) % len(_REQUESTS)]):
-        with contextlib.suppress(ResnetDeployError):
-            asked = ModelRequest(**request)
-            spec = infer_spec(reading.state, asked, "a.pth")
-            found.append((spec.name, left_open(spec, asked)))
-    return found
+    number = content.get("request", len(content)) if isinstance(content, dict) else 0
+    asked = _REQUESTS[number % len(_REQUESTS) if type(number) is int else 0]
+    spec = infer_spec(reading.state, asked, "a.pth")
+    return spec.name, left_open(spec, asked)
 
 
 def _weights_cards() -> list[bytes]:
@@ -100,7 +94,18 @@ def _weights_cards() -> list[bytes]:
 
     golden = Path(__file__).parents[2] / "golden"
     old = [path.read_bytes() for path in sorted(golden.glob("weights-card*.json"))]
-    return [full_card().to_json().encode(), *old]
+    new = full_card().to_json().encode()
+    wrong: tuple[dict[str, Any], ...] = (
+        {"activation_ranges": {}},
+        {"training": {"overflow": "never"}},
+        {"model.image_size": 48},
+        {"preprocess.format": "uint8-nhwc"},
+        {"model.num_classes": 0, "labels": []},
+        {"labels": ["a"]},
+        {"activation_ranges": {"layer1.0": [1.0, 2.0]}},
+        {"licence": "x\n" * 3},
+    )
+    return [new, *old, *varied(new, *wrong)]
 
 
 def _configs() -> list[bytes]:
@@ -204,8 +209,19 @@ def _hub() -> Mapping[str, bytes]:
 def _hub_configs() -> list[bytes]:
     pictures = {"input_size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.2] * 3, "crop_pct": 0.9}
     named = {"num_classes": 5, "label_names": list("abcde"), "pretrained_cfg": pictures}
-    contents = (named, pictures, {"architecture": "resnet18", "pretrained_cfg": pictures})
-    return [json.dumps(content).encode() for content in contents]
+    grey = {**pictures, "input_size": [1, 32, 32], "mean": [0.5], "std": [0.2]}
+    bottleneck = {"architecture": "resnet50", **named}
+    asked = (
+        *((named, 0), (pictures, 1), (grey, 0), ({"architecture": "resnet10t", **named}, 0)),
+        *(({"architecture": "resnet18", "pretrained_cfg": pictures}, 2), (bottleneck, 2)),
+        ({**named, "pretrained_cfg": {**pictures, "mean": [0.5] * 4}}, 1),
+        ({"architectures": ["ResNetForImageClassification"], "model_type": "resnet"}, 0),
+    )
+    found = []
+    for content, number in asked:
+        text = json.dumps(content).encode()
+        found.append(text + b" " * ((number - len(text)) % len(_HUB_OPTIONS)))
+    return found
 
 
 def _preprocessors() -> list[bytes]:
@@ -250,7 +266,6 @@ def _run_folder() -> tuple[Any, bytes]:
     """Return the request of a finished run, and its last checkpoint."""
     from dataclasses import replace
 
-    from resnet_deploy.spec.model_request import ModelRequest
     from tests.support.training_runs import RECIPE, made_up, request, run
 
     # Kept as long as the process: a door's reads compare the run with its data.
@@ -267,6 +282,27 @@ def _run_folder() -> tuple[Any, bytes]:
     return asked, (folder / "run" / "last.pt").read_bytes()
 
 
+def _checkpoints() -> list[bytes]:
+    """Return the last checkpoint of the run, and the same with entries of other kinds."""
+    import torch
+
+    found = [_run_folder()[1]]
+    changes: tuple[dict[str, Any], ...] = (
+        {"format": 10**6},
+        {"epochs": 3},
+        {"best": None},
+        {"crew": (1, 2, 3)},
+        {"settings": {}},
+        {"position": {}},
+    )
+    for changed in changes:
+        content = torch.load(io.BytesIO(found[0]), weights_only=False)
+        stream = io.BytesIO()
+        torch.save({**content, **changed}, stream)
+        found.append(stream.getvalue())
+    return found
+
+
 @functools.cache
 def _training() -> Any:
     from resnet_deploy.progress import silent
@@ -280,8 +316,8 @@ def _resume(path: Path) -> object:
     """Do what ``train --resume`` does before its first step."""
     from dataclasses import replace
 
+    from resnet_deploy.artifact.claim import Claim
     from resnet_deploy.progress import silent
-    from resnet_deploy.training.folder import Claim
     from resnet_deploy.training.run import _Run
 
     request, training = replace(_run_folder()[0], out=path.parent), _training()
@@ -295,25 +331,60 @@ def _load_folder(path: Path) -> object:
     return _load(path.parent)
 
 
+_HUB_OPTIONS: Final[tuple[dict[str, Any], ...]] = (
+    {},
+    {"image_size": 64},
+    {"bn_eps": 0.01, "variant": "v1"},
+)
+
+
+def _load_hub(path: Path) -> object:
+    """Load a folder as it is, or as its user says; the length of the file chooses."""
+    from resnet_deploy import api
+
+    options = _HUB_OPTIONS[path.stat().st_size % len(_HUB_OPTIONS)]
+    return api.load(str(path.parent), **options)
+
+
+def _load_published(path: Path) -> object:
+    """Load a file of a published name, and one that was downloaded as such."""
+    from resnet_deploy.loading.beside import contract_for, stated_by_release
+    from resnet_deploy.loading.releases import published
+
+    stated = stated_by_release(published(path), ModelRequest())
+    return contract_for(64, 3, stated, ModelRequest(), path.name), _load(path)
+
+
 _MOST_VALUES: Final = 10**7
 """Of a tensor: what a file holds more of was paid for before."""
 
-_REQUESTS: Final[tuple[dict[str, Any], ...]] = (
-    {"num_classes": 3},
-    {"image_size": 64, "variant": "v1"},
-    {"depth": 18},
-    {"model": "vgg19"},
-    {"in_channels": 1},
+_REQUESTS: Final = (
+    ModelRequest(),
+    ModelRequest(num_classes=3),
+    ModelRequest(image_size=64, variant=Variant.V1),
+    ModelRequest(depth=18),
+    ModelRequest(model="vgg19"),
+    ModelRequest(in_channels=1),
+    ModelRequest(model="resnet50"),
+    ModelRequest(stem=Stem.CIFAR, shortcut=Shortcut.C),
+    ModelRequest(stem=Stem.CIFAR_POOL),
+    ModelRequest(stem=Stem.IMAGENET),
+    ModelRequest(shortcut=Shortcut.A_END),
+    ModelRequest(shortcut=Shortcut.B),
+    ModelRequest(plain=True),
+    ModelRequest(model="seresnet20"),
+    ModelRequest(model="resnext50_32x4d"),
 )
 
 
 SURFACES: Final = (
     Surface(
         name="nets",
-        file="a.pth",
+        file="resnet18-f37072fd.pth",  # as torchvision calls one of its own
         seeds=_whole_nets,
-        read=_load,
-        modules=("loading/reading.py",),
+        read=_load_published,
+        modules=("loading/reading.py", "loading/beside.py", "loading/releases.py"),
+        beyond=("stated_by_module",),
     ),
     Surface(
         name="state-dicts",
@@ -343,8 +414,9 @@ SURFACES: Final = (
         file="config.json",
         beside=lambda: without(_hub(), "config.json"),
         seeds=_hub_configs,
-        read=_load_folder,
+        read=_load_hub,
         modules=("loading/beside.py",),
+        beyond=("stated_by_module",),
     ),
     Surface(
         name="preprocessors",
@@ -357,7 +429,7 @@ SURFACES: Final = (
     Surface(
         name="runs",
         file="last.pt",
-        seeds=lambda: [_run_folder()[1]],
+        seeds=_checkpoints,
         read=_resume,
         modules=("training/checkpoint.py",),
         beyond=("save_checkpoint",),

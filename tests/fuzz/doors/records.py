@@ -1,4 +1,7 @@
-"""What this program wrote earlier: cards, recipes, manifests, records, caches."""
+"""What this program wrote earlier: cards, recipes, manifests, records, caches.
+
+Long because each kind of file is made here.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ import contextlib
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from resnet_deploy.errors import ResnetDeployError
 from tests.fuzz.doors.surface import Surface
+from tests.fuzz.doors.varied import varied
 
 if TYPE_CHECKING:
     from resnet_deploy.results import TuningReport
@@ -41,19 +45,69 @@ def _cards() -> list[bytes]:
     from tests.support.cards import card
 
     old = [path.read_bytes() for path in sorted(_GOLDEN.glob("card*.json"))]
-    return [card().to_json().encode(), *old]
+    new = card().to_json().encode()
+    accuracy = {"data": "d", "samples": 9, "top1": 0.5, "top5": 0.4, "of": 10}
+    wrong: tuple[dict[str, Any], ...] = (
+        {"weights.kind": "elsewhere"},
+        {"weights.seed": -1},
+        {"weights.sha256": "no digits"},
+        {"accuracy": [accuracy]},
+        {"accuracy": [{**accuracy, "top5": None, "of": None, "samples": 0}]},
+        {"model.image_size": 48},
+        {"model.in_channels": 1},
+        {"labels": ["a"]},
+        {"output": {"k": 3, "kind": "top-k", "stride": 32}},
+        {"parity": {"images samples": 0}},
+        {"proven_isas": ["none"]},
+        {"min_onnxruntime": "new"},
+    )
+    of_squares = (
+        {"steps": [{"name": "verdict", "options": {"proven_isas": "arm64"}}]},
+        {"steps": [{"name": "verdict", "options": {"proven_isas": ["arm64"]}}]},
+        {"weights.kind": "onnx"},
+        {"preprocess.height": 32},
+    )
+    return [
+        *(new, *old, b"[]", *varied(new, *wrong)),
+        *varied((_GOLDEN / "card-format-2.json").read_bytes(), *of_squares),
+    ]
+
+
+_BUNDLE: Final = ("a.txt", "b.txt", "models/1/model.onnx", "kept/a.txt")
+"""Files of an older bundle; the newer one has the second alone."""
 
 
 def _manifests() -> list[bytes]:
-    files = {"a.txt": hashlib.sha256(b"old").hexdigest()}
+    files = dict.fromkeys(_BUNDLE, hashlib.sha256(b"old").hexdigest())
     manifest = {"tool": {"name": "resnet-deploy", "version": "0"}, "files": files}
-    return [json.dumps(manifest).encode()]
+    outside = dict.fromkeys(("/a", "../a", "", "a" * 300, "./a.txt", "kept/../../a"), "")
+    plain = json.dumps(manifest).encode()
+    changes: tuple[dict[str, Any], ...] = (
+        *({"tool.name": "another"}, {"files": {"a.txt": files["a.txt"]}}),
+        *({"files": {"a.txt": ["0" * 64]}}, {"files": {**files, **outside}}),
+    )
+    return [plain, *varied(plain, *changes)]
 
 
 def _benchmarks() -> list[bytes]:
     one = json.loads(_BENCHMARK.read_bytes())
     results = {"results": [one]} if "subjects" in one else one
-    return [_BENCHMARK.read_bytes(), json.dumps(results).encode()]
+    rounds = [subject["rounds_ns"] for subject in one["subjects"]]
+    renamed = {f"subjects.{index}.subject.label": f"other {index}" for index in range(len(rounds))}
+    start = {"startup_ns": 1, "load_ns": 1, "first_run_ns": 1}
+    changes: tuple[dict[str, Any], ...] = (
+        renamed,
+        {"environment.cpu": "another", "environment.versions.onnx": "2.0"},
+        {"subjects.0.rounds_ns": rounds[0][:3], "subjects.1.subject.batch_size": 2},
+        {"subjects.0.cold_starts": [start]},
+        {"subjects": []},
+        {"subjects": 1},
+        {"results": 1},
+    )
+    return [
+        *(_BENCHMARK.read_bytes(), json.dumps(results).encode()),
+        *varied(_BENCHMARK.read_bytes(), *changes),
+    ]
 
 
 def _read_recipe(path: Path) -> object:
@@ -83,7 +137,7 @@ def _compare(path: Path) -> object:
     from resnet_deploy.report import render
 
     with contextlib.suppress(ResnetDeployError):
-        api.compare(_BENCHMARK, path, relative_to="int8")
+        api.compare(_BENCHMARK, path, relative_to="PyTorch fp32")
     return render(api.compare(path, _BENCHMARK), 100), render(api.compare(_BENCHMARK, path), 100)
 
 
@@ -134,18 +188,37 @@ def _tuning() -> TuningReport:
 def _tunings() -> list[bytes]:
     from resnet_deploy.results import to_dict
 
-    return [json.dumps(to_dict(_tuning())).encode()]
+    own = json.dumps(to_dict(_tuning())).encode()
+    of_size, strict = {"spec.objective": "size"}, {"spec.max_drop": 1.0, "spec.min_agreement": 0.9}
+    lost = {"trials.0.fidelity.paired": None, "trials.0.fidelity.right": 0, **strict}
+    other: tuple[dict[str, Any], ...] = (
+        *(of_size, strict, lost, {"spec.min_agreement": 1.0, "trials.0.fidelity.agreeing": 1}),
+        *({"trials.0.file": "b.onnx"}, {"trials.1.sha256": "1" * 64}, {"trials": []}),
+        *({"trials.0.file": "../a.onnx"}, {"trials.0.rounds_ms": []}, {"model": "another.onnx"}),
+    )
+    return [own, *varied(own, *other)]
 
 
 def _resume(path: Path) -> object:
-    """Do what ``tune`` does before its first trial, and show what it ends with."""
+    """Do what ``tune`` does before its first trial and at its end, and what ``bundle`` reads.
+
+    The search is for what the file says; where it says that of another model, that is told.
+    """
     from dataclasses import replace
 
     from resnet_deploy.report import render
+    from resnet_deploy.results import read_tuning
     from resnet_deploy.tuning.store import Store
 
-    report = Store(path.parent, "net").resume(replace(_tuning(), trials=(), skipped={}))
-    return render(report, 100) if report.trials else None
+    store, own = Store(path.parent, "net"), replace(_tuning(), trials=(), skipped={})
+    with contextlib.suppress(ResnetDeployError):
+        store.resume(own)
+    found = read_tuning(path)
+    report = store.resume(replace(own, spec=found.spec))
+    if report.trials:
+        render(report, 100)
+        report.check()
+    return None if found.best is None else found.best.measured
 
 
 _TENSORS: Final = ("input", "relu")
@@ -201,7 +274,7 @@ SURFACES: Final = (
     Surface(
         name="manifests",
         file="manifest.json",
-        beside=lambda: {"a.txt": b"old"},
+        beside=lambda: dict.fromkeys((*_BUNDLE, "kept/own.txt"), b"old"),
         seeds=_manifests,
         read=_read_manifest,
         modules=("bundles/manifest.py",),

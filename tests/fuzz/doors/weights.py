@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import pickle
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tests.fuzz.doors import odd_pickles
 from tests.fuzz.doors.surface import Surface, without
 
 
@@ -111,11 +113,12 @@ def _checkpoints() -> list[bytes]:
             stream = io.BytesIO()
             torch.save(content, stream, _use_new_zipfile_serialization=modern)
             found.append(stream.getvalue())
-    for content in _other_weights():
+    for content in (*_other_weights(), *odd_pickles.wrapped()):
         stream = io.BytesIO()
         torch.save(content, stream)
         found.append(stream.getvalue())
-    return [*found, *_plain_pickles(), *_no_checkpoints()]
+    odd = (*odd_pickles.archives(found[0]), *odd_pickles.modules(), *odd_pickles.pickles())
+    return [*found, *odd, *_plain_pickles(), *_no_checkpoints()]
 
 
 def _safetensors() -> list[bytes]:
@@ -129,10 +132,12 @@ def _safetensors() -> list[bytes]:
 def _read_weights(path: Path) -> object:
     from resnet_deploy.loading.wrappers import unwrap
     from resnet_deploy.weights.weights_file import card_of, read_weights
+    from resnet_deploy.weights.whole_module import notices_of
 
     content = read_weights(path)
     card_of(path, content)
-    return unwrap(content)
+    found = unwrap(content)
+    return found, notices_of(path, content, found.state)
 
 
 def _distributed() -> Mapping[str, bytes]:
@@ -147,6 +152,51 @@ def _distributed() -> Mapping[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         save(state, checkpoint_id=folder, no_dist=True)
         return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def _distributed_lists() -> list[bytes]:
+    """Return lists of what the file of the process holds: right ones, in chunks, and wrong ones."""
+    whole = pickle.loads(_distributed()[".metadata"])
+    whole.storage_meta = None  # a number drawn at random, and the folder's name
+    name, twice = "model.conv1.weight", (8, 3, 1, 1)
+    index, place = next(entry for entry in whole.storage_data.items() if entry[0].fqn == name)
+    half = {"size": twice}
+    changes: tuple[tuple[dict[str, Any], dict[tuple[int, ...], dict[str, Any]]], ...] = (
+        ({}, {(0, 0, 0, 0): {}}),
+        (half, {(0, 0, 0, 0): {}, (4, 0, 0, 0): {}}),
+        (half, {(0, 0, 0, 0): {}, (3, 0, 0, 0): {}}),
+        (half, {(0, 0, 0, 0): {}, (5, 0, 0, 0): {}}),
+        (half, {(0, 0, 0, 0): {}, (4, 0): {}}),
+        (half, {(0, 0, 0, 0): {}}),
+        ({"size": (-1,)}, {(0, 0, 0, 0): {}}),
+        ({}, {(0, 0, 0, 0): {"transform_descriptors": ["zstd"]}}),
+        ({}, {(0, 0, 0, 0): {"relative_path": "__1_0.distcp"}}),
+        ({}, {(0, 0, 0, 0): {"length": 10**6}}),
+        ({}, {(0, 0, 0, 0): {"offset": "0"}}),
+    )
+    found = []
+    for tensor, chunks in changes:
+        content = copy.deepcopy(whole)
+        for key, value in tensor.items():
+            setattr(content.state_dict_metadata[name], key, value)
+        del content.storage_data[index]
+        for offset, changed in chunks.items():
+            own = type(index)(fqn=name, offset=offset)
+            content.storage_data[own] = type(place)(**{**vars(place), **changed})
+        found.append(pickle.dumps(content, 2))
+    inside = copy.deepcopy(whole)
+    inside.planner_data["optimizer.state.x"] = ("model", "conv1.weight", "x")
+    wrong: list[Any] = [inside, {}, _with(whole, state_dict_metadata=[])]
+    wrong.append(_with(whole, storage_data=1))
+    for damaged in wrong:
+        found.append(pickle.dumps(damaged, 2))
+    return found
+
+
+def _with(content: Any, **changed: Any) -> Any:
+    result = copy.copy(content)
+    vars(result).update(changed)
+    return result
 
 
 def _shard_lists() -> list[bytes]:
@@ -206,7 +256,7 @@ SURFACES: Final = (
         name="distributed",
         file=".metadata",
         beside=lambda: without(_distributed(), ".metadata"),
-        seeds=lambda: [_distributed()[".metadata"]],
+        seeds=_distributed_lists,
         read=_read_list,
         modules=("weights/distributed.py",),
     ),

@@ -4,9 +4,11 @@
 //   server FOLDER [PORT]                            port 0: any that is free; it is printed
 //   curl --data-binary @picture.ppm 127.0.0.1:PORT  a binary PPM or PGM in, JSON out
 //
-// Each request is bounded in size and time, and a bad one is answered and forgotten. SIGTERM and
-// SIGINT let the requests that were accepted finish. For POSIX systems.
+// Each request is bounded in size and time, and a bad one is answered and forgotten. After SIGTERM or
+// SIGINT all are answered that the system has a connection of; who is still sending has `hurry` to
+// end, or `last_call` where no worker had begun to read. For POSIX systems.
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -36,7 +38,11 @@ namespace {
 
 constexpr std::size_t max_header = 16 << 10, max_body = 64 << 20, max_waiting = 64;
 constexpr std::size_t worker_count = 4, named_classes = 5;
-constexpr std::chrono::seconds patience{10};
+constexpr std::chrono::milliseconds patience{10000}, hurry{3000}, last_call{500};
+
+/// A signal handler may do little else than write into a pipe. Nobody reads the byte: that there is
+/// one says to all who look that the server ends.
+int wake[2] = {-1, -1};
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0  // where it is missing, SIGPIPE is ignored below
@@ -49,17 +55,23 @@ struct Refused : std::runtime_error {
   const char *status;
 };
 
+bool ending() {
+  pollfd told{wake[0], POLLIN, 0};
+  return poll(&told, 1, 0) > 0;
+}
+
 class Connection {
  public:
-  explicit Connection(int socket) : socket_(socket) {}
+  explicit Connection(int socket)
+      : socket_(socket), hurried_(ending()), deadline_(now() + (hurried_ ? last_call : patience)) {}
 
   /// Reads on for a while: closed beside unread bytes, a socket takes its answer back.
   ~Connection() {
     shutdown(socket_, SHUT_WR);
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    const auto end = now() + std::chrono::seconds(1);
     std::array<char, 65536> unread;
     pollfd ready{socket_, POLLIN, 0};
-    while (std::chrono::steady_clock::now() < end && poll(&ready, 1, 200) > 0 &&
+    while (now() < end && poll(&ready, 1, 200) > 0 &&
            recv(socket_, unread.data(), unread.size(), 0) > 0) {
     }
     close(socket_);
@@ -70,12 +82,7 @@ class Connection {
 
   /// Appends what comes next to `text`. Throws Refused: nothing more comes, or not in time.
   void receive(std::string &text) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        deadline_ - std::chrono::steady_clock::now());
-    pollfd ready{socket_, POLLIN, 0};
-    if (left.count() <= 0 || poll(&ready, 1, static_cast<int>(left.count())) <= 0) {
-      throw Refused("408 Request Timeout", "the request took too long");
-    }
+    if (!wait_for(POLLIN, deadline_)) throw Refused("408 Request Timeout", "the request took too long");
     std::array<char, 65536> part;
     const ssize_t got = recv(socket_, part.data(), part.size(), 0);
     if (got <= 0) throw Refused("400 Bad Request", "the request ends too early");
@@ -83,9 +90,9 @@ class Connection {
   }
 
   void send_all(const std::string &text) {
+    Clock::time_point deadline = now() + (hurried_ ? hurry : patience);
     for (std::size_t at = 0; at < text.size();) {
-      pollfd ready{socket_, POLLOUT, 0};
-      if (poll(&ready, 1, 1000 * static_cast<int>(patience.count())) <= 0) return;
+      if (!wait_for(POLLOUT, deadline)) return;
       const ssize_t sent =
           send(socket_, text.data() + at, text.size() - at, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (sent <= 0) return;  // the client has gone
@@ -94,8 +101,33 @@ class Connection {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  static Clock::time_point now() { return Clock::now(); }
+
+  /// Returns whether the socket is ready before the deadline, which comes near as the server ends.
+  bool wait_for(short events, Clock::time_point &deadline) {
+    for (;;) {
+      const auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(deadline - now()).count();
+      if (left <= 0) return false;
+      std::array<pollfd, 2> ready{pollfd{socket_, events, 0},
+                                  pollfd{hurried_ ? -1 : wake[0], POLLIN, 0}};
+      if (poll(ready.data(), ready.size(), static_cast<int>(left)) < 0) {
+        if (errno != EINTR) return false;  // a signal may reach any thread
+        continue;
+      }
+      if (ready[0].revents != 0) return true;
+      if (ready[1].revents != 0) {
+        hurried_ = true;
+        deadline = std::min(deadline, now() + hurry);
+      }
+    }
+  }
+
   int socket_;
-  std::chrono::steady_clock::time_point deadline_ = std::chrono::steady_clock::now() + patience;
+  bool hurried_;
+  Clock::time_point deadline_;
 };
 
 /// The value of a header in lower case, or "".
@@ -217,8 +249,6 @@ class Queue {
   bool closed_ = false;
 };
 
-int wake[2];  // a signal handler may do little else than write into a pipe
-
 extern "C" void stop(int) {
   const char byte = 0;
   if (write(wake[1], &byte, 1) < 0) std::_Exit(1);
@@ -235,6 +265,7 @@ int listen_on(int port) {
   auto *any = reinterpret_cast<sockaddr *>(&address);
   if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
       bind(listener, any, size) != 0 || listen(listener, 64) != 0 ||
+      fcntl(listener, F_SETFL, O_NONBLOCK) != 0 ||
       getsockname(listener, any, &size) != 0) {
     throw std::runtime_error("cannot listen: " + std::string(std::strerror(errno)));
   }
@@ -258,14 +289,19 @@ void run(const char *folder, int port) {
       for (int socket; (socket = queue.take()) >= 0;) serve(classifier, socket);
     });
   }
-  std::array<pollfd, 2> ready{pollfd{listener, POLLIN, 0}, pollfd{wake[0], POLLIN, 0}};
-  while (ready[1].revents == 0) {
-    if (poll(ready.data(), ready.size(), -1) < 0 || (ready[0].revents & POLLIN) == 0) continue;
+  const auto took_one = [&] {
     const int socket = accept(listener, nullptr, nullptr);
-    if (socket < 0 || queue.put(socket)) continue;
+    if (socket < 0 || queue.put(socket)) return socket >= 0;
     Connection client(socket);
     respond(client, "503 Service Unavailable", "{\"error\": \"too many requests\"}");
+    return true;
+  };
+  std::array<pollfd, 2> ready{pollfd{listener, POLLIN, 0}, pollfd{wake[0], POLLIN, 0}};
+  while (ready[1].revents == 0) {
+    if (poll(ready.data(), ready.size(), -1) > 0 && (ready[0].revents & POLLIN) != 0) took_one();
   }
+  while (took_one()) {
+  }  // closed beside connections that wait for it, a listener resets them
   close(listener);
   queue.close();
   for (std::thread &worker : workers) worker.join();

@@ -1,0 +1,172 @@
+"""Datasets on web servers, and that nothing tells what is secret in their URLs."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from PIL import Image
+
+from resnet_deploy.artifact.onnx_file import load
+from resnet_deploy.data.datasets import open_dataset
+from resnet_deploy.data.places import expanded, place_of
+from resnet_deploy.errors import DatasetError, MissingDependencyError
+from resnet_deploy.visible import without_secrets
+from tests.support.cli import refused, run
+from tests.support.object_store import forget
+from tests.support.web_server import PASSWORD, SIGNATURE, USER, web_server
+
+SIGNED = f"?X-Amz-Signature={SIGNATURE}"
+
+
+def _png(red: int) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (32, 32), (red, 0, 0)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow as pa
+
+    root = tmp_path_factory.mktemp("site")
+    for number, name in enumerate(("pets/cat/1 a.png", "pets/dog/2%.png", "pets/dog/deep/3.png")):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(_png(number))
+    for number in (8, 9, 10):
+        table = pa.table({"image": [_png(number)] * 5, "label": [0, 1, 2, 3, number % 4]})
+        parquet.write_table(table, root / f"pets-{number}.parquet")
+    return root
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch, web_server(site) as made:
+        patch.setattr("resnet_deploy.data.asking._WAITS", (0.01,))
+        forget()
+        yield made
+    forget()
+
+
+def test_class_folders_by_a_servers_lists_of_links(site, address):
+    here, there = (open_dataset(place_of(f"{at}/pets")) for at in (site, f"http://{address}"))
+    assert there.name == here.name == "pets"
+    assert list(there.names) == list(here.names)  # type: ignore[attr-defined]
+    assert [there.image(index).getpixel((0, 0)) for index in range(3)] == [
+        (0, 0, 0),
+        (1, 0, 0),
+        (2, 0, 0),
+    ]
+
+
+def test_parquet_by_url_and_ranges_of_names(site, address):
+    one = open_dataset(place_of(f"http://{address}/pets-8.parquet"))
+    assert (len(one), one.label(4), one.image(0).getpixel((0, 0))) == (5, 0, (8, 0, 0))
+    for at in (site, f"http://{address}"):
+        several = open_dataset(place_of(f"{at}/pets-{{8..10}}.parquet"))
+        assert (len(several), several.label(14)) == (15, 2)
+        assert several.image(14).getpixel((0, 0)) == (10, 0, 0)
+        with pytest.raises(DatasetError, match=r"pets-11.parquet does not exist, and"):
+            open_dataset(place_of(f"{at}/pets-{{8..11}}.parquet"))
+    folder = open_dataset(place_of(f"http://{address}/"))
+    assert len(folder) == 15
+    assert folder.fingerprint() != several.fingerprint() != one.fingerprint()
+
+
+def test_ranges():
+    names = [place.name for place in expanded(Path("a/{09..11}-{1..2}.tar"))]
+    assert names == ["09-1.tar", "09-2.tar", "10-1.tar", "10-2.tar", "11-1.tar", "11-2.tar"]
+    assert expanded(Path("a/{1..1}.tar")) == (Path("a/1.tar"),)
+    for text in ("{2..1}.tar", "{0..100000}.tar", "{0..999}{0..999}.tar"):
+        with pytest.raises(DatasetError, match="is no range of at most"):
+            expanded(Path(text))
+
+
+def test_a_file_url_is_a_path(site):
+    assert place_of(f"file://{site}/a%20b") == site / "a b"
+
+
+def test_what_is_not_there_or_not_installed(address, monkeypatch, site):
+    with pytest.raises(DatasetError, match=r"/none does not exist"):
+        open_dataset(place_of(f"http://{address}/none"))
+    with pytest.raises(DatasetError, match="can't be reached"):
+        open_dataset(place_of("http://127.0.0.1:9/pets"))
+    with pytest.raises(DatasetError, match="neither a folder of images nor parquet"):
+        open_dataset(place_of(f"http://{address}/pets/cat/1%20a.png"))
+    for url, package in (("gs://bucket/x", "gcsfs"), ("hf://datasets/a/b", "huggingface_hub")):
+        monkeypatch.setitem(sys.modules, package, None)
+        forget()
+        with pytest.raises(MissingDependencyError, match=f"pip install fsspec {package}"):
+            open_dataset(place_of(url))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://u:p@host/a?b=c: no", "https://***@host/a?*** no"),
+        ("url='https://host/a?b=c', x", "url='https://host/a?***', x"),
+        ("s3://bucket/a@b.png and http://host:80/x", "s3://bucket/a@b.png and http://host:80/x"),
+        ("--data=http://u@[::1]:9/#frag", "--data=http://***@[::1]:9/?***"),
+        ("a key wJalrXUtnFEMI/K7MDENG", "a key ***"),
+        ("no URL at all, a@b ?", "no URL at all, a@b ?"),
+    ],
+)
+def test_what_is_secret_is_left_out(text, shown, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG")
+    assert without_secrets(text) == shown
+
+
+def test_no_writer_tells_a_password_or_a_signature(
+    site, tmp_path, tiny_export, caplog, monkeypatch
+):
+    """Cards, JSON, pages, tables, logs, terminals and errors."""
+    caplog.set_level(logging.DEBUG, logger="resnet_deploy")
+    tiny_file, int8 = tmp_path / "tiny.onnx", tmp_path / "int8.onnx"
+    shutil.copy(tiny_export / "resnet8.onnx", tiny_file)
+
+    def ran(*words: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["resnet-deploy", *map(str, words)])
+        return run(*words)
+
+    with web_server(site, secret=True) as address:
+        url = f"http://{USER}:{PASSWORD}@{address}/pets-{{8..10}}.parquet{SIGNED}"
+        outputs = [tmp_path / f"out.{kind}" for kind in ("json", "html", "csv", "md")]
+        flags = ("--json", "--report", "--csv", "--markdown")
+        written = [word for pair in zip(flags, outputs, strict=True) for word in pair]
+        said = [ran("evaluate", "-v", tiny_file, "--data", url, "--record", *written)]
+        assert said[0].exit_code == 0, said[0].output
+        said.append(
+            ran("quantize", "-v", tiny_file, "--calibration", url, "-o", int8, "--no-verify")
+        )
+        assert said[1].exit_code == 0, said[1].output
+        for wrong in (
+            url.replace(PASSWORD, "another-password-here"),
+            url.replace("/pets-", "/none-"),
+            url.replace("{8..10}", "8").replace("pets-8.parquet", "pets/cat/1%20a.png"),
+            url.replace("http://", "https://"),
+            url.replace("http://", "sftp://"),
+            url.replace("http://", "s3://"),
+        ):
+            forget()
+            said.append(ran("evaluate", "-v", tiny_file, "--data", wrong))
+            refused(said[-1])
+        assert "access is denied" in said[2].stderr
+        assert "does not exist" in said[3].stderr
+    texts = [result.output + result.stderr for result in said]
+    texts += [path.read_text() for path in outputs]
+    texts += [str(load(path).card) for path in (tiny_file, int8)]
+    texts += [path.read_bytes().decode("latin-1") for path in (tiny_file, int8)]
+    texts += [without_secrets(record.getMessage()) for record in caplog.records]
+    for text in texts:
+        for secret in (USER, PASSWORD, SIGNATURE, "another-password-here"):
+            assert secret not in text
+    recorded = json.loads(outputs[0].read_text())
+    assert "***@127.0.0.1" in json.dumps(recorded)
