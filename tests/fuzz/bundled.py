@@ -47,7 +47,7 @@ SHARES: Final[Mapping[str, int]] = {
     "golden": 1,
     "server": 8,
 }
-"""Of 100 inputs of C++: more where one costs less (a BMP of a few bytes may be 0.5 GB of pixels)."""
+"""Of 100 inputs of C++: more where one costs less (few bytes of BMP may be 0.5 GB of pixels)."""
 
 _FEWER: Final = 100
 """JavaScript takes so much longer."""
