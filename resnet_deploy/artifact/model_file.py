@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 
-from resnet_deploy.artifact.external_data import read_external_data, second_files
+from resnet_deploy.artifact.external_data import (
+    read_external_data,
+    second_files,
+    tensors_of,
+)
 from resnet_deploy.artifact.well_formed import fault_of
 from resnet_deploy.canonical import canonical
 from resnet_deploy.canonical.answers import tensors_for_answers
@@ -185,6 +189,23 @@ def bytes_of(path: Path) -> int:
     """
     files = second_files(parse_model(path), path)
     return path.stat().st_size + sum(file.stat().st_size for file in files)
+
+
+def bytes_with_weights(path: Path) -> bytes:
+    """Return the file at ``path``, with the weights in it that lie beside it.
+
+    Raises:
+        ArtifactError: they can't be read, or make it larger than one file can be.
+    """
+    model = parse_model(path)
+    if all(each.data_location != onnx.TensorProto.EXTERNAL for each in tensors_of(model.graph)):
+        return path.read_bytes()
+    read_external_data(model, path)
+    try:
+        whole: bytes = model.SerializeToString()
+    except (ValueError, EncodeError) as error:
+        raise ArtifactError(f"{path} with its weights is more than one file can hold") from error
+    return whole
 
 
 def tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:

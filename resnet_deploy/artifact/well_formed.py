@@ -1,11 +1,13 @@
 """What the ONNX format promises of a parsed file and protobuf does not check.
 
-Names that are no UTF-8 come out of protobuf as bytes, and numbers of types and sizes as they are.
+Names that are no UTF-8 come out of protobuf as bytes, numbers of types and sizes as they are, and
+maps as lists, in which a key may stand twice.
 Nothing behind this door expects either.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import onnx
@@ -14,6 +16,9 @@ from google.protobuf.message import Message
 
 _TYPES: Final = frozenset(onnx.TensorProto.DataType.values())
 _TYPE_FIELDS: Final = frozenset(("data_type", "elem_type"))
+_KEYED: Final = frozenset(("metadata_props", "external_data"))
+"""Lists of keys and values."""
+
 _LARGEST: Final = 2**40
 """Of one dimension: a tensor of bytes that long has a terabyte."""
 
@@ -21,10 +26,22 @@ _LARGEST: Final = 2**40
 def fault_of(message: Message) -> str | None:
     """Return what is wrong with a model, or with a part of one, in words; None: nothing is."""
     for field, value in message.ListFields():
+        if field.name in _KEYED and (key := _differing(value)) is not None:
+            return f"two values for {key[:40]!r} in its {field.name.replace('_', ' ')}"
         parts = value if _is_list(value) else (value,)
         for part in parts:
             if (fault := _fault(field, part)) is not None:
                 return fault
+    return None
+
+
+def _differing(entries: Iterable[Any]) -> str | bytes | None:
+    """Return a key of ``entries`` that has two values, of which each reader takes another."""
+    found: dict[str | bytes, object] = {}
+    for entry in entries:
+        if found.setdefault(entry.key, entry.value) != entry.value:
+            key: str | bytes = entry.key
+            return key
     return None
 
 

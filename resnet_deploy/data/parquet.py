@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import importlib
 import io
-import json
 import re
 import threading
 from collections import OrderedDict
@@ -24,15 +23,16 @@ from PIL import Image
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.data.images import decode
 from resnet_deploy.data.labels import class_order
-from resnet_deploy.data.listing import files_called
 from resnet_deploy.data.places import Place
-from resnet_deploy.data.splits import is_split, wanted_split
+from resnet_deploy.data.splits import of_part
+from resnet_deploy.data.trees import files_called
 from resnet_deploy.errors import (
     DatasetError,
     MissingDependencyError,
     ResnetDeployError,
     one_line,
 )
+from resnet_deploy.plain_values import RefusedValuesError, strict_json
 
 INSTALL = "pip install 'resnet-deploy[data]'"
 
@@ -74,14 +74,7 @@ def open_parquet(name: str, files: Sequence[Place], *, train: bool = False) -> P
         DatasetError: a file is damaged, or has no column of images.
         MissingDependencyError: pyarrow is not installed.
     """
-    parts = {path: re.split(r"[^A-Za-z]", path.stem)[0] for path in files}
-    named = [part for part in parts.values() if is_split(part)]
-    wanted = wanted_split(named, train=train)
-    if wanted is not None:
-        files = [path for path in files if parts[path].casefold() == wanted.casefold()]
-        name = f"{name}/{wanted}"
-    elif named and len(named) == len(files):
-        raise DatasetError(f"{name} holds parquet files of {named[0]} only: name others")
+    name, files = of_part(name, files, lambda stem: re.split(r"[^A-Za-z]", stem)[:1], train=train)
     for path in files:
         _check_ends(path)
     return ParquetDataset(name, files)
@@ -119,7 +112,7 @@ class ParquetDataset:
                 schema = file.schema_arrow
                 self._opened[path] = file, _image_column(path, schema)
                 label = next((column for column in _LABELS if column in schema.names), None)
-                names = names or _class_names(schema, label)
+                names = names or _class_names(path, schema, label)
                 for group in range(file.metadata.num_row_groups):
                     self._groups.append((path, group))
                     self._starts.append(self._count)
@@ -275,11 +268,15 @@ def _image_column(path: Place, schema: Any) -> str:
     return wanted[0]
 
 
-def _class_names(schema: Any, label: str | None) -> tuple[str, ...]:
+def _class_names(path: Place, schema: Any, label: str | None) -> tuple[str, ...]:
     """Return the names in what Hugging Face's datasets leave in the schema, or none."""
     try:
-        features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+        features = strict_json(schema.metadata[b"huggingface"].decode())["info"]["features"]
         names = features[label]["names"]
+    except RefusedValuesError as error:
+        raise DatasetError(
+            f"{path} has class names that can't be believed: {error}; write it again"
+        ) from error
     except (KeyError, TypeError, ValueError):
         return ()
     return tuple(map(str, names)) if isinstance(names, list) else ()
