@@ -113,10 +113,17 @@ class ParquetDataset:
                 self._opened[path] = file, _image_column(path, schema)
                 label = next((column for column in _LABELS if column in schema.names), None)
                 names = names or _class_names(path, schema, label)
+                size = path.stat().st_size
                 for group in range(file.metadata.num_row_groups):
+                    rows = file.metadata.row_group(group).num_rows
+                    # Each image has a length and more, even where most are the same.
+                    if not 0 <= rows <= size:
+                        raise DatasetError(
+                            f"{path} claims {rows} images in {size} bytes: it is damaged"
+                        )
                     self._groups.append((path, group))
                     self._starts.append(self._count)
-                    self._count += file.metadata.row_group(group).num_rows
+                    self._count += rows
                 if label is not None:
                     labels += file.read([label])[label].to_pylist()
         if not self._count:
@@ -201,6 +208,11 @@ class ParquetDataset:
             with _readable(path):
                 rows = file.read_row_group(group, [column])[column].to_pylist()
             images = [row.get("bytes") if isinstance(row, dict) else row for row in rows]
+            claimed = file.metadata.row_group(group).num_rows
+            if len(images) != claimed:
+                raise DatasetError(
+                    f"{path} has {len(images)} images where it claims {claimed}: it is damaged"
+                )
             if not all(isinstance(image, bytes) for image in images):
                 raise DatasetError(
                     f"{path} names images instead of holding them: name the folder of images"
