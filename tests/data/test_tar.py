@@ -39,7 +39,7 @@ def _tar(files: Mapping[str, bytes], form: int = tarfile.PAX_FORMAT) -> bytes:
 
 def _shard(first: int, labels: str = "cls") -> bytes:
     """Return four samples, from number ``first`` on, of the classes 0 to 2."""
-    files = {}
+    files: dict[str, bytes] = {}
     for number in range(first, first + 4):
         label = json.dumps({"label": number % 3, "caption": "x" * 300})
         told = {"cls": str(number % 3), "json": label, "txt": f"class {number % 3}\n"}
