@@ -341,7 +341,7 @@ def _systems(scheme: str, process: int) -> Any:
     return made
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=4096)
 def _status(place: Remote, minute: int) -> Status:
     """Ask once in a while: formats look at the same few files again and again."""
     del minute

@@ -99,6 +99,16 @@ def test_without_pyarrow_the_command_is_told(tmp_path, monkeypatch):
         open_dataset(tmp_path)
 
 
+def test_parquet_counts_where_a_picture_lies_beside_it(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow as pa
+
+    for name in ("0.png", "z.png"):
+        (tmp_path / name).write_bytes(_png(9))
+    parquet.write_table(pa.table({"image": [_png(1)]}), tmp_path / "a.parquet")
+    assert len(open_dataset(tmp_path)) == 1
+
+
 def test_a_part_travels_and_reads_where_the_files_lie(tmp_path, monkeypatch):
     pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     for shard in range(2):
