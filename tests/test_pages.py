@@ -19,7 +19,13 @@ from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.cli.main import cli
 from tests.support.markdown import PAGES, ROOT
 
-LINKED = (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "bench" / "README.md")
+LINKED = (
+    *PAGES,
+    ROOT / "README.zh.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+    ROOT / "bench" / "README.md",
+)
 PACKAGE = ROOT / "resnet_deploy"
 MADE = {
     ROOT / "docs" / place: text

@@ -126,9 +126,14 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_every_lesson_has_commands() -> None:
     assert {page.name for page in LESSONS} | {"index.md"} == {
-        path.name for path in LESSONS[0].parent.glob("*.md")
+        path.name for path in LESSONS[0].parent.glob("*.md") if ".zh" not in path.name
     }
     assert all(lines(page) for page in (*LESSONS, *TASKS))
+
+
+@pytest.mark.parametrize("page", [README, LESSONS[-1]], ids=lambda page: page.name)
+def test_the_chinese_page_has_the_same_commands(page: Path) -> None:
+    assert lines(page.with_suffix(".zh.md")) == lines(page)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
