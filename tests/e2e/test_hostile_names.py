@@ -71,7 +71,6 @@ def test_cpp(models: dict[str, Path], folder: Path) -> None:
             folder / "cpp",
             ORT=str(root),
             CXXFLAGS=f"-O0 {STRICT}",
-            CMAKE_BUILD_PARALLEL_LEVEL="2",
         )
         if command == selftest:
             assert said.startswith("PASS model.onnx: 7 cases")
