@@ -1,4 +1,4 @@
-"""From the JSON of a file to typed values: parsed at one door per format, trusted behind it.
+"""From the plain values of a file to typed ones: parsed at one door per format, trusted behind it.
 
 A file may come from anywhere. ``"false"`` is not False, ``"abc"`` are not three names, 32.9 is not
 32 and 1 is not True: nothing is bent into shape.
@@ -10,74 +10,20 @@ import dataclasses
 import enum
 import json
 import math
-import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
 import cattrs
 from cattrs.gen import make_dict_structure_fn
 
 from resnet_deploy.errors import one_line
+from resnet_deploy.plain_values import finite
 
 _T = TypeVar("_T")
 _Hook = Callable[[Any, Any], Any]
 
-DEEPEST = 100
-"""Lists and objects in one another; our own files have ten."""
-
 _LONGEST = 1 << 16
 """Letters of one text: names that somebody gives have a few dozen."""
-
-_MOST_BYTES = 256 << 20
-"""Of a file of JSON: a benchmark of an hour has a few."""
-
-_MOST_DIGITS = 400
-"""Python converts whole numbers in the square of their digits."""
-
-_BRACKET = re.compile(r'"[^"\\]*(?:\\.?[^"\\]*)*"?|[\[{\]}]', re.DOTALL)
-"""Or a whole string, in which brackets mean nothing."""
-
-
-def strict_json(text: str) -> Any:
-    """Return what JSON ``text`` holds.
-
-    Raises:
-        ValueError: it is no JSON, is nested too deeply, says a key of an object twice, or holds a
-            number that is not finite or half a character.
-    """
-    _check_depth(text)
-    data = json.loads(
-        text,
-        parse_constant=_finite,
-        parse_float=_finite,
-        parse_int=_whole,
-        object_pairs_hook=_object,
-    )
-    # Half a surrogate pair is no text that can be written anywhere.
-    json.dumps(data, ensure_ascii=False).encode()
-    return data
-
-
-def read_text(path: Path, most: int = _MOST_BYTES) -> str:
-    """Return the text in the file ``path``.
-
-    Raises:
-        OSError: it can't be read.
-        ValueError: it is no regular file (a pipe has no end), is no UTF-8, or has more than
-            ``most`` bytes.
-    """
-    path.stat()  # says why, where there is none
-    if not path.is_file():
-        raise ValueError("it is no file")
-    with path.open("rb") as stream:
-        data = stream.read(most + 1)
-    if len(data) > most:
-        raise ValueError(f"it is larger than {most >> 20} MiB")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError("it is no UTF-8 text") from error
 
 
 def strict_converter(*, forbid_extra_keys: bool = False) -> cattrs.Converter:
@@ -115,45 +61,6 @@ def structured(converter: cattrs.Converter, data: Any, kind: type[_T]) -> _T:
         raise ValueError(_reason(error)) from error
 
 
-def _check_depth(text: str) -> None:
-    """Refuse what json, which calls itself for each bracket, could not leave again.
-
-    Raises:
-        ValueError: there are too many brackets in one another.
-    """
-    depth = 0
-    for found in _BRACKET.finditer(text):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
-        if depth > DEEPEST:
-            raise ValueError(f"it is nested more than {DEEPEST} deep")
-
-
-def _finite(digits: str) -> float:
-    """Refuse ``NaN`` and ``Infinity``, which Python alone writes into JSON."""
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError(f"{digits[:20]} is no number")
-    return number
-
-
-def _whole(digits: str) -> int:
-    """Refuse whole numbers too large for a float, which fields of floats would choke on."""
-    if len(digits) > _MOST_DIGITS:
-        raise ValueError(f"a number of {len(digits)} digits")
-    _finite(digits)
-    return int(digits)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a key that is there twice: which value counts depends on who reads."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in found if keys.count(key) > 1)
-        raise ValueError(f"{twice[:40]!r} is there twice")
-    return found
-
-
 def _is_tuple(kind: Any) -> bool:
     return get_origin(kind) is tuple
 
@@ -177,7 +84,7 @@ def _as_int(value: Any, _: Any) -> int:
 def _as_float(value: Any, _: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError(f"{_shown(value)} is no number")
-    return _finite(str(value)) if isinstance(value, int) else _finite_float(value)
+    return finite(str(value)) if isinstance(value, int) else _finite_float(value)
 
 
 def _finite_float(value: float) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from resnet_deploy.errors import SpecError
-from resnet_deploy.parsing import DEEPEST, strict_converter, strict_json, structured
+from resnet_deploy.parsing import strict_converter, structured
 
 
 class Word(str, enum.Enum):
@@ -110,39 +110,3 @@ def test_nothing_is_bent_into_shape(field_: str, value: Any, said: str) -> None:
 def test_what_is_no_object(data: Any) -> None:
     with pytest.raises(ValueError, match="is no object"):
         structured(strict_converter(), data, Outer)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("[" * 1_000_000, "nested"),
-        ("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1), "nested"),
-        ('{"a":' * 100_000, "nested"),
-        ('{"a": 1, "a": 2}', "'a' is there twice"),
-        ("9" * 5000, "a number of 5000 digits"),
-        ("-" + "9" * 5000, "a number of 5001 digits"),
-        ("NaN", "NaN is no number"),
-        ("-Infinity", "-Infinity is no number"),
-        ("1e999", "1e999 is no number"),
-        ("9" * 350, "is no number"),
-        ('"\\ud800"', "surrogates"),
-        ("", "Expecting value"),
-        ('"abc', "Unterminated"),
-        ("\0", "Expecting value"),
-    ],
-)
-def test_json_that_is_refused(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        strict_json(text)
-
-
-def test_brackets_in_texts_are_not_counted() -> None:
-    text = "[" * 1000 + '\\"' + "[" * 1000
-    assert strict_json('["' + text + '", [1]]') == [text.replace('\\"', '"'), [1]]
-    assert strict_json("[" * DEEPEST + "]" * DEEPEST)
-
-
-def test_many_quotes_take_no_time() -> None:
-    """A string that never ends is looked at once, not from each of its quotes."""
-    with pytest.raises(ValueError, match="Unterminated"):
-        strict_json('"' + '\\"' * 1_000_000)

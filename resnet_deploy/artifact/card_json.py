@@ -7,7 +7,8 @@ from typing import Any, Protocol, TypeVar
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from resnet_deploy.errors import ResnetDeployError, one_line
-from resnet_deploy.parsing import strict_converter, strict_json, structured
+from resnet_deploy.parsing import strict_converter, structured
+from resnet_deploy.plain_values import strict_json
 from resnet_deploy.spec import InputContract, ModelSpec
 
 converter = strict_converter(forbid_extra_keys=True)

@@ -12,7 +12,7 @@ from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import CARD_KEY, Card
 from resnet_deploy.artifact.card_fit import misfit
 from resnet_deploy.artifact.files import sha256_of
-from resnet_deploy.artifact.metadata import class_names
+from resnet_deploy.artifact.metadata import class_names, refused
 from resnet_deploy.artifact.model_file import TensorSpec, metadata_of, tensor_spec
 from resnet_deploy.artifact.output_kind import PROBABILITIES, assumed_output, is_guess, kind_of
 from resnet_deploy.canonical.floats import stored_types
@@ -62,7 +62,7 @@ def describe(model: onnx.ModelProto, path: Path, *, opset: int | None = None) ->
         output = sized_output(model, [size or likely for size, likely in usual])
         meaning = meaning_of(model.graph, output)
     else:
-        contract, notices = card.preprocess, ()
+        contract, notices = card.preprocess, tuple(refused(metadata))
         meaning = meaning_of(model.graph)
     names = _fitting(class_names(metadata), meaning.values)
     kind = kind_of(meaning, card, len(names))

@@ -5,9 +5,9 @@ It is data of a stranger: read as a literal of JSON or Python, never run, and bo
 
 from __future__ import annotations
 
-import ast
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+from resnet_deploy.plain_values import RefusedValuesError, json_or_literal
 
 _LONGEST = 1 << 20
 """Characters of one entry: ImageNet-21k's names take half of them."""
@@ -37,17 +37,33 @@ def class_names(metadata: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def literal(text: str) -> object:
-    """Return what ``text`` says in JSON or as a Python literal; None where it is neither."""
-    if len(text) > _LONGEST or _nesting(text) > _MOST_NESTED:
+    """Return what ``text`` says in JSON or as a Python literal.
+
+    None where it is neither, or says what :func:`refused` tells.
+    """
+    if not _is_short(text):
         return None
     try:
-        found: object = json.loads(text)
-    except (ValueError, RecursionError):
-        try:
-            found = ast.literal_eval(text.strip())
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-            return None
+        found: object = json_or_literal(text)
+    except ValueError:
+        return None
     return found
+
+
+def refused(metadata: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each entry that says something ambiguous, and is ignored for it."""
+    for key, text in metadata.items():
+        if text.lstrip()[:1] in ("{", "[", "(") and _is_short(text):
+            try:
+                json_or_literal(text)
+            except RefusedValuesError as error:
+                yield f"metadata says {key[:40]!r} {text[:60]!r}, which is ignored ({error})"
+            except ValueError:
+                pass
+
+
+def _is_short(text: str) -> bool:
+    return len(text) <= _LONGEST and _nesting(text) <= _MOST_NESTED
 
 
 def _nesting(text: str) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from resnet_deploy.artifact.metadata import literal
+from resnet_deploy.artifact.metadata import literal, refused
 from resnet_deploy.errors import SpecError, one_line
 from resnet_deploy.spec import InputOptions
 
@@ -72,7 +72,7 @@ def picture_metadata(
 
     Values that nothing can be done with are named in a notice; unknown keys are no matter.
     """
-    notices: list[str] = []
+    notices = list(refused(metadata))
     plain = {key.lower(): value for key, value in metadata.items()}
     said: Said = {}
     for source in (_configs(plain), _own(plain), _ultralytics(plain), _of_onnx(plain, notices)):

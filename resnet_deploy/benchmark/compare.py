@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from resnet_deploy.errors import ArtifactError, SpecError, one_line
-from resnet_deploy.parsing import read_text, strict_json
+from resnet_deploy.plain_values import read_text, strict_json
 from resnet_deploy.results import BenchmarkResult, BenchSamples, from_dict
 from resnet_deploy.results.interval import FEWEST_PROCESSES
 from resnet_deploy.results.ratio import group_medians

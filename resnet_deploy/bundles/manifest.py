@@ -17,8 +17,8 @@ from resnet_deploy.artifact.unfinished import in_turn, is_unfinished
 from resnet_deploy.bundles.kit import Kit, Network
 from resnet_deploy.bundles.runtime import Runtime
 from resnet_deploy.errors import ArtifactError
-from resnet_deploy.parsing import read_text, strict_json
 from resnet_deploy.paths import resolved
+from resnet_deploy.plain_values import read_text, strict_json
 from resnet_deploy.processes.interrupts import interrupts_deferred
 from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.input_contract import FIELDS

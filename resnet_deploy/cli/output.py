@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,8 @@ from resnet_deploy.cli.options import PATH
 from resnet_deploy.cli.verbosity import together, verbosity_options
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.paths import resolved
-from resnet_deploy.visible import shell_line, without_secrets
+from resnet_deploy.plain_values import strict_json
+from resnet_deploy.visible import recorded_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,7 +79,7 @@ def here() -> Environment:
     """
     from resnet_deploy.runners.cpu import environment
 
-    return environment(shell_line(["resnet-deploy", *map(without_secrets, sys.argv[1:])]))
+    return environment(recorded_line(["resnet-deploy", *sys.argv[1:]]))
 
 
 def prints() -> bool:
@@ -174,7 +174,7 @@ def check_replaceable(option: str, path: Path) -> None:
 
 def _is_json(content: bytes) -> bool:
     try:
-        json.loads(content)
+        strict_json(content.decode())
     except ValueError:
         return False
     return True

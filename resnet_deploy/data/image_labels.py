@@ -18,7 +18,8 @@ from resnet_deploy.data.listing import Listing, counted, first_few
 from resnet_deploy.data.names import Names
 from resnet_deploy.data.places import Place, called
 from resnet_deploy.data.splits import is_split, wanted_split
-from resnet_deploy.errors import DatasetError
+from resnet_deploy.errors import DatasetError, one_line
+from resnet_deploy.plain_values import strict_json
 
 logger = logging.getLogger(__name__)
 
@@ -204,11 +205,11 @@ def _of_part(rows: list[T], parts: Sequence[str], *, train: bool) -> list[T]:
 def _json_rows(path: Place, text: str, *, train: bool) -> list[Row]:
     try:
         try:
-            data = json.loads(text)
-        except ValueError:
-            data = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{path} is no JSON that can be read ({error})") from error
+            data = strict_json(text)
+        except json.JSONDecodeError:
+            data = [strict_json(line) for line in text.splitlines() if line.strip()]
+    except ValueError as error:
+        raise DatasetError(f"{path} is no JSON that can be read ({one_line(error)})") from error
     if isinstance(data, dict) and _column(list(data), _FILES) is None:
         return [_two(path, [str(name), _scalar(path, label)]) for name, label in data.items()]
     objects = data if isinstance(data, list) else [data]
@@ -225,6 +226,18 @@ def _json_rows(path: Place, text: str, *, train: bool) -> list[Row]:
     return _of_part(rows, parts, train=train)
 
 
+def label_of(what: str, entry: object) -> str | None:
+    """Return the label in what JSON says of one image, or None; ``what`` is named in errors.
+
+    Raises:
+        DatasetError: it is no name and no number.
+    """
+    if not isinstance(entry, dict):
+        return None
+    place = _column(list(entry), _LABELS)
+    return None if place is None else _scalar(what, list(entry.values())[place])
+
+
 def _column(heads: Sequence[str], patterns: Sequence[str]) -> int | None:
     """Return the place of the first head that the first possible pattern matches, or None."""
     for pattern in patterns:
@@ -234,7 +247,7 @@ def _column(heads: Sequence[str], patterns: Sequence[str]) -> int | None:
     return None
 
 
-def _scalar(path: Place, label: object) -> str:
+def _scalar(path: Place | str, label: object) -> str:
     if not isinstance(label, str | int) or isinstance(label, bool):
         raise DatasetError(f"{path} has a label {str(label)[:40]!r}: give a name or a number")
     return str(label)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 from resnet_deploy.data.listing import counted
 from resnet_deploy.data.places import Place
 from resnet_deploy.errors import DatasetError
+from resnet_deploy.plain_values import RefusedValuesError, json_or_literal
 
 _LARGEST = 64 << 20
 """Bytes of a file with labels of images: twice those of all 1.3 million of ImageNet."""
@@ -99,11 +98,10 @@ def read_text(path: Place, what: str = "labels of images", most: int = _LARGEST)
 
 def _from_json(path: Path, text: str) -> list[str]:
     try:
-        try:
-            data = json.loads(text)
-        except ValueError:
-            data = ast.literal_eval(text)  # what print() makes of a dict is published, too
-    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError) as error:
+        data = json_or_literal(text)
+    except RefusedValuesError as error:
+        raise DatasetError(f"{path} looks like JSON, but {error}: {_WHAT}") from error
+    except ValueError as error:
         raise DatasetError(f"{path} looks like JSON but can't be read as such: {_WHAT}") from error
     inside = data if isinstance(data, dict) else {}
     data = next((inside[key] for key in _INSIDE if isinstance(inside.get(key), dict | list)), data)

@@ -5,7 +5,9 @@ Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
 from __future__ import annotations
 
+import io
 import math
+import sys
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -32,21 +34,25 @@ _HEADERS = {
 class NpzFile:
     """The arrays of an ``.npz`` archive by name; each is read when it is asked for.
 
+    Args:
+        path: of the archive.
+        data: its bytes, where they are in no file; ``path`` is what messages call it.
+
     Raises:
         DatasetError: the archive, or the array that is asked for, is damaged or a bomb.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, data: bytes | None = None) -> None:
         self._path = path
         try:
-            self._archive = zipfile.ZipFile(path)
+            self._archive = zipfile.ZipFile(path if data is None else io.BytesIO(data))
         except Exception as error:  # zipfile raises whatever struct, zlib and the codecs do
             raise _damaged(path, error) from error
-        self._members = {
-            info.filename.removesuffix(_SUFFIX): info
-            for info in self._archive.infolist()
-            if info.filename.endswith(_SUFFIX)
-        }
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        for info in self._archive.infolist():
+            name = info.filename.removesuffix(_SUFFIX)
+            if name != info.filename and self._members.setdefault(name, info) is not info:
+                raise DatasetError(f"{path} holds {name[:40]!r} twice: save each array once")
 
     def __enter__(self) -> NpzFile:
         return self
@@ -59,8 +65,11 @@ class NpzFile:
         """The names of the arrays, in the order of the archive."""
         return tuple(self._members)
 
-    def first(self, names: tuple[str, ...]) -> NDArray[Any] | None:
-        """Return the first array of ``names`` there is, or None."""
+    def first(self, names: tuple[str, ...], most: int | None = None) -> NDArray[Any] | None:
+        """Return the first array of ``names`` there is, or None.
+
+        It may unpack to ``most`` bytes; None: as far as pictures do.
+        """
         name = next((name for name in names if name in self._members), None)
         if name is None:
             return None
@@ -70,6 +79,10 @@ class NpzFile:
                 f"{self._path}: {name!r} unpacks to {info.file_size >> 30} GB, "
                 f"{info.file_size // max(1, info.compress_size)} times its size: no pictures do"
             )
+        if most is not None and info.file_size > most:
+            raise DatasetError(
+                f"{self._path}: {name!r} has {info.file_size} bytes, of at most {most}"
+            )
         try:
             with self._archive.open(info) as stream:
                 return _read(stream, info.file_size)
@@ -77,13 +90,15 @@ class NpzFile:
             raise _damaged(self._path, error) from error
 
 
-def read_npy(path: Path) -> NDArray[Any]:
-    """Return the array in ``path``.
+def read_npy(path: Path, data: bytes | None = None) -> NDArray[Any]:
+    """Return the array in ``path``, or in ``data``, which was read from there.
 
     Raises:
         DatasetError: it is no ``.npy`` file of numbers or texts, or damaged.
     """
     try:
+        if data is not None:
+            return _read(io.BytesIO(data), len(data))
         with path.open("rb") as stream:
             return _read(stream, path.stat().st_size)
     except Exception as error:  # as above
@@ -103,6 +118,11 @@ def _read(stream: IO[bytes], size: int) -> NDArray[Any]:
         raise ValueError(f"it claims {claimed} bytes of values in {size}")
     stream.seek(0)
     array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+    if array.dtype.kind == "U" and array.size and array.itemsize:
+        # NumPy does not look at them before it makes a text of them, and then it is no ValueError.
+        letters = np.ascontiguousarray(array).reshape(-1).view(array.dtype.byteorder + "u4")
+        if letters.max() > sys.maxunicode:
+            raise ValueError("it holds texts of letters that there are none of")
     return array
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from contextlib import suppress
 
 import onnx
 import onnx_ir as ir
+
+from resnet_deploy.plain_values import json_or_literal
 
 MODULE_KEY = "resnet_deploy.module"
 """Metadata of a node: the path of the torch module it came from; empty for the network itself."""
@@ -38,9 +39,10 @@ def torch_module(node: ir.Node | onnx.NodeProto) -> str | None:
     if dot and leaf == "weight":
         return owner
     if _SCOPES_KEY in metadata:
-        with suppress(ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            scopes = ast.literal_eval(metadata[_SCOPES_KEY])
-            return str(scopes[-2]) if len(scopes) > 1 else ""
+        with suppress(ValueError):
+            scopes = json_or_literal(metadata[_SCOPES_KEY])
+            if isinstance(scopes, list):
+                return str(scopes[-2]) if len(scopes) > 1 else ""
     return _torchscript_module(node.name or "") or None
 
 

@@ -15,7 +15,8 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.cache import make_cache_for
 from resnet_deploy.artifact.files import sha256_of, write_atomically
 from resnet_deploy.artifact.unfinished import scratch_folder
-from resnet_deploy.errors import RunnerError
+from resnet_deploy.data.npy import read_npy
+from resnet_deploy.errors import DatasetError, RunnerError
 from resnet_deploy.isa import guest
 from resnet_deploy.isa.instruction_sets import Isa
 from resnet_deploy.isa.tools import Tools, find_tools, isa_folder, onnxruntime_version
@@ -157,8 +158,11 @@ def _read_entry(entry: Path, count: int) -> Array | None:
     data, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
     if hashlib.sha256(data).digest() != digest:
         return None
-    logits: Array = np.load(io.BytesIO(data), allow_pickle=False)
-    return logits if len(logits) == count else None
+    try:
+        logits: Array = read_npy(entry, data)
+    except DatasetError:
+        return None
+    return logits if logits.ndim and len(logits) == count else None
 
 
 def _write_entry(entry: Path, logits: Array) -> None:

@@ -5,13 +5,13 @@ Keys that nobody here knows are left alone: such files hold much that is of no c
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from resnet_deploy.errors import CheckpointError, one_line
+from resnet_deploy.plain_values import read_text, strict_json
 
 _LARGEST_BYTES = 4 << 20
 """The names of 21,841 classes take half of it."""
@@ -164,19 +164,16 @@ def read_config(path: Path) -> Fields | None:
     """Return what the JSON file ``path`` holds; None where there is no such file.
 
     Raises:
-        CheckpointError: it can't be read, is larger than 4 MB, or holds no JSON object.
+        CheckpointError: it can't be read, is larger than 4 MiB, holds no JSON object, or says
+            something twice.
     """
     if not path.is_file():  # nor is a pipe, which has no end
         return None
     try:
-        with path.open("rb") as stream:
-            data = stream.read(_LARGEST_BYTES + 1)
-        if len(data) > _LARGEST_BYTES:
-            raise ValueError(f"larger than {_LARGEST_BYTES >> 20} MB")
-        content = json.loads(data.decode("utf-8-sig"))
+        content = strict_json(read_text(path, _LARGEST_BYTES))
         if not isinstance(content, dict):
-            raise TypeError(f"{_shown(content)} and not an object")
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise ValueError(f"{_shown(content)} and not an object")
+    except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{path} beside the weights is not a valid config ({one_line(error, 100)}): repair or "
             "remove it"

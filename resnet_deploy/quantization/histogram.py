@@ -11,11 +11,13 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.data.npy import NpzFile
 from resnet_deploy.errors import DatasetError
 
 BINS = 8192
@@ -26,8 +28,20 @@ _HALF = BINS // 2
 _SMALLEST_EXPONENT = -100
 """Below 2^-100 the bins per unit would overflow float32; such values count as next to zero."""
 
+_LARGEST_EXPONENT = 128
+"""Of float32."""
+
 ENOUGH_VALUES = 32768
 """Values per image and tensor beyond which :func:`sample_rows` leaves rows out."""
+
+
+_AS_FILE = Path("histograms.npz")
+_HEADER = 1024
+"""Bytes in front of an array's values."""
+
+_MOST_TENSORS = 8192
+_MOST_NAMES = 16 << 20
+"""Bytes of their names; the largest nets have some hundred, of some dozen letters."""
 
 
 @dataclass(eq=False)
@@ -156,19 +170,34 @@ class ActivationHistograms:
             ValueError: ``data`` is something else, or damaged.
         """
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            names = [str(name) for name in arrays["names"]]
-            return cls(_histograms(names, arrays), int(arrays["images"]))
-        except Exception as error:  # a damaged archive can make zipfile raise almost anything
+            with NpzFile(_AS_FILE, data) as file:
+                names = [str(name) for name in _stored(file, "names", _MOST_NAMES)]
+                if len(names) > _MOST_TENSORS or len(set(names)) < len(names):
+                    raise ValueError(f"{len(names)} tensors, or two of one name")
+                images = int(_stored(file, "images", _HEADER))
+                return cls(_histograms(names, file), images)
+        except Exception as error:  # whatever NumPy makes of arrays of other shapes
             raise ValueError(f"no histograms: {error}") from error
 
 
-def _histograms(names: list[str], arrays: dict[str, Array]) -> dict[str, Histogram]:
-    counts, exponents = arrays["counts"], arrays["exponents"]
-    zeros, extremes = arrays["zeros"], arrays["extremes"]
+def _stored(file: NpzFile, name: str, most: int) -> Array:
+    found = file.first((name,), most)
+    if found is None:
+        raise ValueError(f"there is no array {name!r}")
+    return found
+
+
+def _histograms(names: list[str], file: NpzFile) -> dict[str, Histogram]:
+    counts, exponents, zeros, extremes = (
+        _stored(file, name, _HEADER + 8 * values * len(names))
+        for name, values in (("counts", BINS), ("exponents", 1), ("zeros", 1), ("extremes", 2))
+    )
     if counts.shape != (len(names), BINS) or counts.dtype != np.int64:
         raise ValueError(f"counts are {counts.shape} {counts.dtype}")
+    if min(counts.min(initial=0), zeros.min(initial=0)) < 0:
+        raise ValueError("counts below zero")
+    if not all(math.isnan(k) or _SMALLEST_EXPONENT <= k <= _LARGEST_EXPONENT for k in exponents):
+        raise ValueError("bins that no float32 falls into")
     return {
         name: Histogram(
             counts=np.array(counts[row], np.int64),

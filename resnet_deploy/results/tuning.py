@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resnet_deploy.errors import ArtifactError, one_line
-from resnet_deploy.parsing import read_text, strict_json
+from resnet_deploy.plain_values import read_text, strict_json
 from resnet_deploy.results.base import Result, from_dict
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.ratio import Ratio

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import enum
 import importlib.resources
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from resnet_deploy.errors import SpecError, one_line
-from resnet_deploy.parsing import read_text, strict_converter, structured
+from resnet_deploy.parsing import strict_converter, structured
+from resnet_deploy.plain_values import read_text, strict_toml
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.spec.training import RECIPE_FIELDS, Recipe
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 RECIPES = ("cifar", "cifar-fast", "nvidia", "transfer", "qat")
 """Names of the recipes in this package, ``recipes/<name>.toml``."""
@@ -46,8 +41,8 @@ def read_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
         SpecError: there is no such recipe, or it says what no recipe can.
     """
     try:
-        values = tomllib.loads(recipe_text(name))
-    except (ValueError, RecursionError) as error:  # a number of 5,000 digits is no TOMLDecodeError
+        values = strict_toml(recipe_text(name))
+    except ValueError as error:
         raise SpecError(f"the recipe {name} is not TOML: {one_line(error)}") from error
     longer = values.pop(_FROM_EPOCHS, {})
     changes = dict(changes or {})

@@ -10,6 +10,10 @@ from torch import Tensor
 from resnet_deploy.dependencies import require
 from resnet_deploy.errors import one_line
 from resnet_deploy.pickles.bounds import Damaged
+from resnet_deploy.plain_values import strict_json
+
+_LARGEST_HEADER = 100_000_000
+"""That of the library."""
 
 
 def is_safetensors(head: bytes) -> bool:
@@ -24,10 +28,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         Damaged: it breaks the rules of the format, or was cut short.
         MissingDependencyError: the package is not installed.
     """
-    with path.open("rb") as stream:
-        (header_bytes,) = struct.unpack("<Q", stream.read(8))
-    if header_bytes + 8 > path.stat().st_size:
-        raise Damaged("cut short")
+    _check_header(path)
     require("safetensors", f"reading {path.name}")
     from safetensors import safe_open
     from safetensors.torch import load_file
@@ -38,3 +39,20 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         return load_file(path), metadata
     except Exception as error:  # SafetensorError, and what the bindings let through
         raise Damaged(one_line(error)) from error
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a header that says something twice, of which the library takes the last.
+
+    Raises:
+        Damaged: it does, is no JSON, or is longer than the file.
+    """
+    with path.open("rb") as stream:
+        (count,) = struct.unpack("<Q", stream.read(8))
+        if count > min(path.stat().st_size - 8, _LARGEST_HEADER):
+            raise Damaged("cut short")
+        header = stream.read(count)
+    try:
+        strict_json(header.decode())
+    except ValueError as error:
+        raise Damaged(f"a header that can't be read: {one_line(error, 80)}") from error

@@ -5,11 +5,12 @@ Source: https://huggingface.co/docs/safetensors/en/metadata_parsing, "sharded sa
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from resnet_deploy.errors import one_line
 from resnet_deploy.pickles.bounds import Damaged, Refused
+from resnet_deploy.plain_values import read_text, strict_json
 
 INDEX_SUFFIX = ".index.json"
 
@@ -21,12 +22,13 @@ def shards_of(index: Path) -> dict[Path, set[str]]:
     """Return the files that ``index`` lists, and the names of the tensors in each.
 
     Raises:
-        Damaged: it is no such list.
+        Damaged: it is no such list, or lists a tensor twice.
         Refused: it names a file elsewhere, or one that is missing.
     """
-    if index.stat().st_size > _LARGEST_INDEX:
-        raise Damaged("an index of more than 64 MB")
-    content = json.loads(index.read_bytes())
+    try:
+        content = strict_json(read_text(index, _LARGEST_INDEX))
+    except ValueError as error:
+        raise Damaged(f"an index that can't be read: {one_line(error, 80)}") from error
     listed = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(listed, dict) or not listed:
         raise Damaged("an index without a weight_map")

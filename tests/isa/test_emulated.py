@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -65,7 +66,13 @@ def test_a_fixed_batch_size_is_kept(tmp_path, images):
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda data: data[:-1], lambda data: b"", lambda data: b"x" * 99]
+    "damage",
+    [
+        lambda data: data[:-1],
+        lambda data: b"",
+        lambda data: b"x" * 99,
+        lambda data: b"x" + hashlib.sha256(b"x").digest(),
+    ],
 )
 def test_a_damaged_entry_is_made_again(model, images, damage):
     first = emulate(HERE, model, images, batch_size=5)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from resnet_deploy.quantization.histogram import (
+    BINS,
     ENOUGH_VALUES,
     ActivationHistograms,
     Histogram,
@@ -75,6 +76,36 @@ def test_every_cut_and_every_flipped_byte_is_noticed_or_harmless() -> None:
             assert state(ActivationHistograms.from_bytes(bytes(damaged))) == state(histograms)
         except ValueError:
             continue
+
+
+def stored(**changed: np.ndarray) -> bytes:
+    """Return histograms of one tensor, with arrays ``changed``."""
+    with np.load(io.BytesIO(learned([np.ones(3, np.float32)]).to_bytes())) as file:
+        arrays = {name: file[name] for name in file.files}
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **{**arrays, **changed})
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"counts": np.zeros((20_000, BINS), np.int8)}, "of at most"),
+        ({"exponents": np.zeros(5_000_000)}, "of at most"),
+        ({"zeros": np.zeros((1000, 1000), np.int8)}, "of at most"),
+        ({"images": np.zeros(10_000_000)}, "of at most"),
+        ({"names": np.array(["x" * 1000, *"abc"] * 2000)}, "of at most"),
+        ({"names": np.array([str(number) for number in range(10_000)])}, "10000 tensors"),
+        ({"names": np.array(["a", "a"])}, "two of one name"),
+        ({"counts": np.full((2, BINS), -1)}, "below zero"),
+        ({"exponents": np.array([10.0**9, 0])}, "no float32"),
+        ({"exponents": np.array([np.inf, 0])}, "no float32"),
+        ({"counts": np.zeros((2, BINS))}, "float64"),
+    ],
+)
+def test_arrays_are_bounded_before_they_are_read(changed: dict[str, np.ndarray], said: str) -> None:
+    with pytest.raises(ValueError, match=f"no histograms.*{said}"):
+        ActivationHistograms.from_bytes(stored(**changed))
 
 
 def test_pickles_are_never_loaded() -> None:
