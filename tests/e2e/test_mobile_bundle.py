@@ -25,7 +25,7 @@ from tests.support.cross_compiler import (
     compile_for_android,
     compile_object,
 )
-from tests.support.native_toolchain import PLAIN, headers, ort_root, run, tool, unavailable
+from tests.support.native_toolchain import headers, ort_root, run, tool, unavailable
 
 JAVA = Path(__file__).parent / "java"
 
@@ -71,7 +71,7 @@ def built(resnet20_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Bu
             ["sh", "-c", there],
             folder / "bundle",
             CXXFLAGS="-Wall -Wextra -Werror",
-            CMAKE_BUILD_TYPE=PLAIN,
+            CMAKE_BUILD_PARALLEL_LEVEL="2",
         )
     return Built(folder / "bundle", said)
 
@@ -154,7 +154,7 @@ def test_features_are_the_same_natively_and_in_java(output_exports: Path, tmp_pa
     folder = tmp_path / "bundle"
     configure = ["cmake", "-S", "android", "-B", "build", "-DCMAKE_BUILD_TYPE=None"]
     run([*configure, f"-DORT_ROOT={ort_root(tmp_path / 'ort')}"], folder)
-    run(["cmake", "--build", "build"], folder)
+    run(["cmake", "--build", "build"], folder, CMAKE_BUILD_PARALLEL_LEVEL="2")
     said = run(["ctest", "--test-dir", "build", "--verbose"], folder)
     assert len(re.findall(r"PASS model\.(?:onnx|ort): 7 cases, inputs equal, values", said)) == 4
 
