@@ -153,9 +153,9 @@ def test_mobile(models: dict[str, Path], folder: Path) -> None:
     values = np.fromfile(broken, "<f4").reshape(len(NAMES), -1)
     values[next(place for place, name in enumerate(NAMES) if "\x1b" in name)] += 100
     values.tofile(broken)
-    said = java("tensors", "SelfTest", expect=1)
-    assert said.startswith("FAIL: model.onnx with ")
-    assert not any(map(steers, said.rstrip("\n")))
+    failure = java("tensors", "SelfTest", expect=1)
+    assert failure.startswith("FAIL: model.onnx with ")
+    assert not any(map(steers, failure.rstrip("\n")))
 
 
 _NAMES_IN_NODE = """
@@ -203,8 +203,8 @@ def test_node(models: dict[str, Path], folder: Path, kind: str) -> None:
     else:
         assert outputs == list(IN_JAVASCRIPT)
     command = [node, "--input-type=module", "--eval", _FAILURES_IN_NODE, json.dumps(NAMES)]
-    said = npm.run(command, folder / "node").stdout.splitlines()
-    for name, message in zip(NAMES, map(json.loads, said), strict=True):
+    messages = npm.run(command, folder / "node").stdout.splitlines()
+    for name, message in zip(NAMES, map(json.loads, messages), strict=True):
         shown = "".join("?" if steers(letter) else letter for letter in name)
         value = "value [0] is 5, recorded 1: 4.0e+0 of the largest, allowed 0.1"
         assert message == f"FAIL grey: {shown} {value}"
