@@ -146,8 +146,8 @@ def test_mobile(models: dict[str, Path], folder: Path) -> None:
         return run([tool("java", ""), *where, f"resnetdeploy.{main}", kind], folder, expect=expect)
 
     for kind, names in {"classes": LABELS, "tensors": list(NAMES)}.items():
-        said = java(kind, "Names").splitlines()
-        assert [bytes.fromhex(line).decode() for line in said] == names
+        lines = java(kind, "Names").splitlines()
+        assert [bytes.fromhex(line).decode() for line in lines] == names
     assert java("tensors", "SelfTest").startswith("PASS model.onnx: 7 cases")
     broken = folder / "tensors/golden/grey.model.scores"
     values = np.fromfile(broken, "<f4").reshape(len(NAMES), -1)
@@ -203,8 +203,8 @@ def test_node(models: dict[str, Path], folder: Path, kind: str) -> None:
     else:
         assert outputs == list(IN_JAVASCRIPT)
     command = [node, "--input-type=module", "--eval", _FAILURES_IN_NODE, json.dumps(NAMES)]
-    messages = npm.run(command, folder / "node").stdout.splitlines()
-    for name, message in zip(NAMES, map(json.loads, messages), strict=True):
+    failures = map(json.loads, npm.run(command, folder / "node").stdout.splitlines())
+    for name, message in zip(NAMES, failures, strict=True):
         shown = "".join("?" if steers(letter) else letter for letter in name)
         value = "value [0] is 5, recorded 1: 4.0e+0 of the largest, allowed 0.1"
         assert message == f"FAIL grey: {shown} {value}"
