@@ -14,12 +14,10 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.onnx_file import opened_file
 from resnet_deploy.data.datasets import Dataset
-from resnet_deploy.data.loader import Batch, image_name, map_batches
-from resnet_deploy.data.preprocess import input_preprocess
+from resnet_deploy.data.loader import image_name
 from resnet_deploy.data.sampling import in_order
 from resnet_deploy.errors import DatasetError, SpecError, UnsupportedGraphError
 from resnet_deploy.evaluation import (
-    ONE_CORE,
     check_finite,
     check_positive,
     fast_batch_size,
@@ -29,11 +27,12 @@ from resnet_deploy.evaluation import (
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import AnswerAgreement, AnswerResult, LabelCounts
 from resnet_deploy.results.throughput import Spent, Throughput
-from resnet_deploy.runners.base import infer_any
+from resnet_deploy.runners.answering import ONE_CORE, answers_to
+from resnet_deploy.runners.base import Runner, infer_any
 from resnet_deploy.runners.classes import rows_of
 from resnet_deploy.runners.compare import cosines, decisions, difference, is_constant, nearest
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import NOTHING_TOLD, OutputKind, Told
+from resnet_deploy.spec import NOTHING_TOLD, ClusterSpec, OutputKind, Told
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +47,7 @@ def score_answers(
     against: Path | Artifact | None = None,
     told: Told = NOTHING_TOLD,
     threads: int = 0,
+    cluster: ClusterSpec | None = None,
     batch_size: int | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
@@ -89,26 +89,22 @@ def score_answers(
             for artifact in artifacts
         ]
 
-        def found(batch: Batch) -> list[Array]:
-            names = [image_name(dataset, index) for index in batch.indices]
-            rows = []
-            for artifact, runner, inputs in zip(artifacts, runners, batch.inputs, strict=True):
-                values = rows_of(artifact, infer_any(runner, inputs))
-                check_finite(artifact, values.astype(np.float64), names.__getitem__)
-                rows.append(values)
-            return rows
-
         workers = workers_for(threads)
         spent, running = Spent(), time.perf_counter()
-        for mapped in map_batches(
+        answered = answers_to(
             dataset,
             indices,
-            [input_preprocess(artifact) for artifact in artifacts],
-            found,
+            list(zip(artifacts, runners, strict=True)),
+            _rows,
             batch_size=batch_size or fast_batch_size(model),
             workers=workers,
+            cluster=cluster,
             leave_out=leave_out if skip_bad else None,
-        ):
+        )
+        for mapped in stack.enter_context(closing(answered)):
+            names = [image_name(dataset, index) for index in mapped.indices]
+            for artifact, values in zip(artifacts, mapped.value, strict=True):
+                check_finite(artifact, values.astype(np.float64), names.__getitem__)
             for kept, values in zip(pieces, mapped.value, strict=True):
                 kept.append(values)
             read += mapped.indices
@@ -159,6 +155,10 @@ def average_precision(scores: Array, has: Array) -> float | None:
     hits = has[np.argsort(-scores, kind="stable")]
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
     return float(precision[hits].mean())
+
+
+def _rows(artifact: Artifact, runner: Runner, batch: Array) -> Array:
+    return rows_of(artifact, infer_any(runner, batch))
 
 
 def _check(artifacts: Sequence[Artifact]) -> None:

@@ -40,6 +40,7 @@ from resnet_deploy.spec import (
     BundleRuntime,
     BundleTarget,
     CalibrationMethod,
+    ClusterSpec,
     Effort,
     FirstConv,
     InputFormat,
@@ -63,7 +64,7 @@ from resnet_deploy.spec import (
 )
 from resnet_deploy.spec.deploy import DeploySpec, ExportSpec, LoadSpec, SmallPrecision
 from resnet_deploy.spec.model_request import ModelRequest
-from resnet_deploy.visible import shell_line
+from resnet_deploy.visible import recorded_line
 
 if TYPE_CHECKING:
     from resnet_deploy.arrays import Array
@@ -257,7 +258,8 @@ def quantize(
     residual_stream: str = "uint8",
     runtime: str = "ort",
     exclude: str | Sequence[str] = (),
-    workers: int = 1,
+    workers: int | None = None,
+    cluster: str | None = None,
     input: str | None = None,
     output_kind: str | None = None,
     output_name: str | None = None,
@@ -296,7 +298,10 @@ def quantize(
         runtime: What a float residual stream is laid out for, and checked and timed on: ort, or
             openvino, whose int8 convolutions write float by themselves, so that less is rounded.
         exclude: Torch modules that stay float, as globs such as layer4.*.
-        workers: Processes that share the calibration images; same result.
+        workers: Processes that share the calibration images, by default this one alone, or one for
+            each CPU of the cluster; same result.
+        cluster: Spread the work over a Ray cluster: ray (on this machine, for as long as it takes)
+            or ray://HOST:PORT (the head node of one that runs); same result.
         input: What the file takes; by default what ``fp32`` does.
         output_kind: What the file answers, where it does not tell: logits, probabilities, sigmoid
             (one class of several), binary (one value for two classes), multi-label, embedding,
@@ -339,6 +344,7 @@ def quantize(
         runtime,
         exclude,
         workers,
+        cluster,
         seed,
     )
     spec = for_cpu(spec, _here(environment))
@@ -402,7 +408,8 @@ def deploy(
     residual_stream: str = "uint8",
     runtime: str = "ort",
     exclude: str | Sequence[str] = (),
-    workers: int = 1,
+    workers: int | None = None,
+    cluster: str | None = None,
     verify: bool = True,
     witness: bool = True,
     allow_float_ops: bool | None = None,
@@ -497,6 +504,7 @@ def deploy(
             runtime,
             exclude,
             workers,
+            cluster,
             seed,
         ),
         verify=verify,
@@ -887,6 +895,8 @@ def evaluate(
     limit: int | None = None,
     skip_bad: bool = False,
     batch_size: int | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
     threads: int = 0,
     environment: Environment | None = None,
     progress: Progress = silent,
@@ -910,6 +920,8 @@ def evaluate(
         limit: Take this many images, spread evenly over the classes.
         skip_bad: Leave out images that can't be read, and name them, instead of stopping.
         batch_size: Images per run; by default what is fast: 8 photos, 32 small pictures.
+        workers: How many processes of the cluster share the images, by default one for each of its
+            CPUs; same result.
         threads: How many images are decoded and run at a time, each on one core.
         environment: Recorded in the result.
         progress: Told after each batch.
@@ -918,6 +930,9 @@ def evaluate(
     from resnet_deploy.data.datasets import opened
     from resnet_deploy.evaluation import score
 
+    if workers is not None and cluster is None:
+        raise SpecError("--workers are processes of a --cluster: here it is --threads that count")
+    spread = _cluster(cluster, workers)
     # A wrong model is named before a large dataset is listed.
     model = _judged(artifact, output_kind, output_name, input_options)
     images = opened(_required(data, labels_file, follow_links=follow_links))
@@ -928,6 +943,7 @@ def evaluate(
             images,
             against=other,
             threads=threads,
+            cluster=spread,
             batch_size=batch_size,
             limit=limit,
             skip_bad=skip_bad,
@@ -939,6 +955,7 @@ def evaluate(
         images,
         against=other,
         threads=threads,
+        cluster=spread,
         batch_size=batch_size,
         limit=limit,
         skip_bad=skip_bad,
@@ -1487,7 +1504,8 @@ def _quant_spec(
     residual_stream: str,
     runtime: str,
     exclude: str | Sequence[str],
-    workers: int,
+    workers: int | None,
+    cluster: str | None,
     seed: int,
 ) -> QuantSpec:
     from resnet_deploy.artifact.cache import cache_folder
@@ -1503,10 +1521,15 @@ def _quant_spec(
         residual_stream=_one_of(ResidualStream, residual_stream),
         runtime=_one_of(Runtime, runtime),
         exclude=_names(exclude),
-        workers=workers,
+        workers=1 if workers is None or cluster is not None else workers,
+        cluster=_cluster(cluster, workers),
         seed=seed,
         calibration_cache=None if no_cache else folder,
     )
+
+
+def _cluster(cluster: str | None, workers: int | None) -> ClusterSpec | None:
+    return None if cluster is None else ClusterSpec.parse(cluster, workers or 0)
 
 
 def _tolerance(
@@ -1730,4 +1753,4 @@ def _here(environment: Environment | None) -> Environment:
         return environment
     from resnet_deploy.runners.cpu import environment as found
 
-    return found(shell_line(sys.orig_argv))
+    return found(recorded_line(sys.orig_argv))

@@ -16,32 +16,31 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.card import Accuracy
 from resnet_deploy.artifact.made_for import warn_on_onnxruntime
 from resnet_deploy.artifact.onnx_file import opened_file
 from resnet_deploy.data.datasets import Dataset
 from resnet_deploy.data.labels import has_background, match_classes, output_names
-from resnet_deploy.data.loader import Batch, image_name, map_batches
+from resnet_deploy.data.loader import image_name
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.data.sampling import in_order
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Agreement, EvalResult, OutputDiff
 from resnet_deploy.results.throughput import Spent, Throughput
+from resnet_deploy.runners.answering import ONE_CORE, answers_to
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import check_has_classes, class_scores, listed_classes
 from resnet_deploy.runners.compare import difference
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import NOTHING_TOLD, InputContract, SessionSpec, Told
+from resnet_deploy.spec import NOTHING_TOLD, ClusterSpec, InputContract, SessionSpec, Told
 
 logger = logging.getLogger(__name__)
 
 Logits = NDArray[np.float64]
-
-ONE_CORE = SessionSpec(threads=1, spin=False)
-"""How a file is opened that several threads run, each on images of its own."""
 
 _BATCH_PIXELS = 8 * 224 * 224
 _LARGEST_BATCH = 32
@@ -54,6 +53,7 @@ def score(
     against: Path | Artifact | None = None,
     told: Told = NOTHING_TOLD,
     threads: int = 0,
+    cluster: ClusterSpec | None = None,
     batch_size: int | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
@@ -68,6 +68,7 @@ def score(
         told: what the user says of both files.
         threads: how many images are decoded, prepared and run at a time, each on one core; 0 means
             the physical cores allowed here.
+        cluster: where images are decoded, prepared and run instead.
         batch_size: images per run; None means :func:`fast_batch_size`.
         limit: take that many images, spread evenly over the classes, the same ones every time.
         skip_bad: leave out images that can't be read instead of stopping; the result names them.
@@ -106,25 +107,23 @@ def score(
             _check_same_classes(model, reference)
         compared: list[OutputDiff] = []
 
-        def answers(batch: Batch) -> list[Logits]:
-            inputs = zip(subjects, batch.inputs, strict=True)
-            return [subject.logits(given, batch.indices) for subject, given in inputs]
-
         workers = workers_for(threads)
         spent, running = Spent(), time.perf_counter()
-        for mapped in map_batches(
+        answered = answers_to(
             dataset,
             indices,
-            [subject.preprocess for subject in subjects],
-            answers,
+            [(subject.artifact, subject.runner) for subject in subjects],
+            class_scores,
             batch_size=batch_size or fast_batch_size(model.artifact),
             workers=workers,
+            cluster=cluster,
             leave_out=leave_out if skip_bad else None,
-        ):
+        )
+        for mapped in stack.enter_context(closing(answered)):
             labels = [dataset.label(index) for index in mapped.indices]
             logits = [
-                subject.remember(answered, labels)
-                for subject, answered in zip(subjects, mapped.value, strict=True)
+                subject.remember(subject.logits(scores, mapped.indices), labels)
+                for subject, scores in zip(subjects, mapped.value, strict=True)
             ]
             if reference is not None:
                 compared.append(difference("logits", logits[1], logits[0]))
@@ -261,12 +260,12 @@ class _Subject:
         self.predicted: list[int] = []
         self.confidences: list[float] = []
         self._dataset = dataset
-        self._runner: Runner = OrtRunner(artifact.plain, ONE_CORE)
+        self.runner: Runner = OrtRunner(artifact.plain, ONE_CORE)
         # One empty image tells the number of classes, which the file need not declare, and
         # finds a model that can't run before thousands of images are read.
         shape = (1, *self.preprocess.shape)
         blank = np.zeros(shape, self.artifact.input.dtype)
-        outputs = class_scores(self.artifact, self._runner, blank).shape[1]
+        outputs = class_scores(self.artifact, self.runner, blank).shape[1]
         matched = matched_outputs(artifact, dataset, outputs)
         self.matched = len(matched)
         rest = sorted(set(range(outputs)) - set(matched))
@@ -279,14 +278,11 @@ class _Subject:
 
     def close(self) -> None:
         """Free the model."""
-        self._runner.close()
+        self.runner.close()
 
-    def logits(self, batch: NDArray[np.float32], indices: Sequence[int]) -> Logits:
-        """Return the answers ``(N, outputs)`` to ``batch``, images ``indices``.
-
-        Several threads may ask at once.
-        """
-        logits = class_scores(self.artifact, self._runner, batch).astype(np.float64)
+    def logits(self, scores: Array, indices: Sequence[int]) -> Logits:
+        """Return ``scores`` of the images ``indices``, if all are numbers."""
+        logits = scores.astype(np.float64)
         check_finite(self.artifact, logits, lambda i: image_name(self._dataset, indices[i]))
         return logits
 

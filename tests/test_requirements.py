@@ -20,7 +20,7 @@ DISTRIBUTIONS = {"google": ["protobuf"], "PIL": ["pillow"], "tomli": ["tomli"]}
 """Module -> distribution, where the installed metadata does not tell the one that is meant."""
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-OPTIONAL = {"data", "openvino", "train"}
+OPTIONAL = {"cluster", "data", "openvino", "train"}
 """The extras that a part of the package imports from."""
 
 
@@ -73,7 +73,7 @@ def test_the_install_command_names_what_such_a_host_lacks():
 
 def test_the_constraints_name_dependencies():
     declared = {name_of(need) for need in PROJECT["dependencies"]}
-    for extra in ("docs", "openvino", "timm"):
+    for extra in ("cluster", "docs", "openvino", "timm"):
         declared |= {name_of(need) for need in PROJECT["optional-dependencies"][extra]}
     pins = lines_of(ROOT / "constraints.txt")
     assert {name_of(pin) for pin in pins} <= declared

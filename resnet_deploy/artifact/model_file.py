@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, EncodeError
 
-from resnet_deploy.artifact.external_data import read_external_data, second_files
+from resnet_deploy.artifact.external_data import (
+    read_external_data,
+    second_files,
+    tensors_of,
+)
 from resnet_deploy.artifact.well_formed import fault_of
 from resnet_deploy.canonical import canonical
 from resnet_deploy.canonical.answers import tensors_for_answers
@@ -17,7 +21,7 @@ from resnet_deploy.canonical.experimental import replace_experimental
 from resnet_deploy.canonical.floats import forget_stored
 from resnet_deploy.canonical.inputs import allow_unlisted
 from resnet_deploy.canonical.metadata import last_metadata
-from resnet_deploy.canonical.order import sort_nodes
+from resnet_deploy.canonical.order import every_node, sort_nodes
 from resnet_deploy.canonical.sizes import free_sizes
 from resnet_deploy.canonical.undescribed import describe_outputs
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError, one_line
@@ -120,14 +124,33 @@ def plain_model(path: Path) -> onnx.ModelProto:
 def _whole_model(path: Path) -> onnx.ModelProto:
     """Return the model at ``path`` with its weights, and without what only the checker refuses."""
     model = parse_model(path)
+    _check_ends(model, path)
     read_external_data(model, path)
     name_default_domain(model)
-    sort_nodes(model)
+    try:
+        sort_nodes(model)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from error
     replace_experimental(model)
     allow_unlisted(model)
     describe_outputs(model)
     last_metadata(model)
     return model
+
+
+def _check_ends(model: onnx.ModelProto, path: Path) -> None:
+    """Refuse a graph that may go round for ever: nothing can stop ONNX Runtime in it.
+
+    Raises:
+        UnsupportedGraphError: there is a Loop. How often it goes round is computed.
+    """
+    for nodes in (model.graph.node, *(function.node for function in model.functions)):
+        for node in every_node(nodes):
+            if node.op_type == "Loop":
+                raise UnsupportedGraphError(
+                    f"{path}: Loop node {node.name or node.output[:1]!r} may never end, and no "
+                    "image network needs one: export the network without it"
+                )
 
 
 def _has_kernels(model: onnx.ModelProto) -> bool:
@@ -185,6 +208,23 @@ def bytes_of(path: Path) -> int:
     """
     files = second_files(parse_model(path), path)
     return path.stat().st_size + sum(file.stat().st_size for file in files)
+
+
+def bytes_with_weights(path: Path) -> bytes:
+    """Return the file at ``path``, with the weights in it that lie beside it.
+
+    Raises:
+        ArtifactError: they can't be read, or make it larger than one file can be.
+    """
+    model = parse_model(path)
+    if all(each.data_location != onnx.TensorProto.EXTERNAL for each in tensors_of(model.graph)):
+        return path.read_bytes()
+    read_external_data(model, path)
+    try:
+        whole: bytes = model.SerializeToString()
+    except (ValueError, EncodeError) as error:
+        raise ArtifactError(f"{path} with its weights is more than one file can hold") from error
+    return whole
 
 
 def tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:

@@ -9,9 +9,11 @@ import click
 
 from resnet_deploy import api
 from resnet_deploy.cli.options import (
+    MOST_WORKERS,
     PATH,
     Words,
     answer_options,
+    cluster_option,
     data_option,
     file_argument,
     picture_options,
@@ -36,6 +38,8 @@ _words = Words(api.evaluate)
     "--record", is_flag=True, help="Write top-1, top-5 and the number of images into the card."
 )
 @_words("--batch-size", type=click.IntRange(1))
+@_words("--workers", type=click.IntRange(1, MOST_WORKERS))
+@cluster_option(_words)
 @threads_option(_words)
 @output_options
 def command(artifact: Path, data: Path | str, record: bool, **words: Any) -> None:

@@ -61,7 +61,7 @@ DATA = DataType(path_type=Path)
 MOST_THREADS = 1024
 """More threads than any CPU of today has; asking for thousands only hangs."""
 
-_MOST_WORKERS = 256
+MOST_WORKERS = 256
 """Each has the model in memory."""
 
 _ARGUMENT = re.compile(r"^    (\w+): (.*(?:\n     +.*)*)", re.MULTILINE)
@@ -178,8 +178,8 @@ def file_argument(keyword: str = "artifact", *, metavar: str = "MODEL.onnx") -> 
 def data_option(words: Words, **settings: Any) -> Callable[[F], F]:
     """``--data``: where images are; ``--labels-file`` and ``--follow-links`` where they apply."""
     text = (
-        "Image folder (DIR/<class>/*.jpg), CIFAR batches, IDX, .npz or parquet files; folders and "
-        "parquet by URL, too (s3://, gs://, hf://, http://)."
+        "Image folder (DIR/<class>/*.jpg), CIFAR batches, IDX, .npz, parquet or .tar; folders, "
+        "parquet and tar by URL, too (s3://, gs://, hf://, http://)."
     )
     options = [words("--data", **{"type": DATA, "help": text, **settings})]
     if "labels_file" in words.keywords:
@@ -206,6 +206,11 @@ def threads_option(words: Words) -> Callable[[F], F]:
     )
 
 
+def cluster_option(words: Words) -> Callable[[F], F]:
+    """``--cluster``: where the work is spread over."""
+    return words("--cluster", metavar="ray[://HOST:PORT]")
+
+
 def network_options(words: Words) -> Callable[[F], F]:
     """``--depth`` to ``--image-size``: which network."""
     return together(
@@ -230,7 +235,8 @@ def quantization_options(words: Words) -> Callable[[F], F]:
         words("--calibration", type=DATA, metavar="DIR|FILE|URL"),
         words("--calibration-method", type=choice(CalibrationMethod)),
         words("--calibration-samples", type=click.IntRange(1)),
-        words("--workers", type=click.IntRange(1, _MOST_WORKERS)),
+        words("--workers", type=click.IntRange(1, MOST_WORKERS)),
+        cluster_option(words),
         words(
             "--calibration-cache",
             type=click.Path(path_type=Path, file_okay=False),

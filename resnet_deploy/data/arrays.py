@@ -23,13 +23,15 @@ class ArrayDataset:
     """Images ``(N, H, W)`` or ``(N, H, W, C)``, in uint8 where C is 1, 3 or 4.
 
     Of another number of channels they are no pictures but bands, in uint8 or float32. ``labels``
-    holds one class index per image, or is None.
+    holds one class index per image, or is None. ``numbers`` are those of the images in the dataset
+    that they are a part of.
     """
 
     name: str
     images: NDArray[Any]
     labels: NDArray[np.int64] | None = None
     classes: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
 
     @property
     def labelled(self) -> bool:
@@ -63,6 +65,12 @@ class ArrayDataset:
         if self.labels is None:
             raise DatasetError(f"{self.name} has no labels")
         return int(self.labels[index])
+
+    def part(self, indices: Sequence[int]) -> ArrayDataset:
+        """Return the images ``indices``, which ascend, without their labels."""
+        return ArrayDataset(
+            name=self.name, images=self.images[list(indices)], numbers=tuple(indices)
+        )
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of pixels, labels and class names."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,9 +77,7 @@ def prepared_batches(
         DatasetError: an image can't be read, and ``leave_out`` is None.
     """
     distinct = tuple(dict.fromkeys(specs))
-    if any(spec.resize_in_graph for spec in specs):
-        batch_size = 1  # images of different sizes don't stack
-    chunks = [tuple(indices[i : i + batch_size]) for i in range(0, len(indices), batch_size)]
+    chunks = in_batches(indices, batch_size_for(specs, batch_size))
     pending: deque[tuple[tuple[int, ...], list[Future[Tensors]]]] = deque()
     pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
 
@@ -138,22 +136,75 @@ def map_batches(
         DatasetError: an image can't be read, and ``leave_out`` is None.
         Exception: what ``work`` raises, when the batches in front of it were yielded.
     """
-    distinct = tuple(dict.fromkeys(specs))
-    places = [distinct.index(spec) for spec in specs]
-    if any(spec.resize_in_graph for spec in specs):
-        batch_size = 1  # images of different sizes don't stack
-    chunks = (tuple(indices[i : i + batch_size]) for i in range(0, len(indices), batch_size))
+    one = MapBatch(dataset, specs, work, tolerant=leave_out is not None)
+    # Those that wait are numbers only: their images are not decoded yet.
+    chunks = in_batches(indices, batch_size_for(specs, batch_size))
+    yield from read_ones(in_order(one, chunks, workers=workers, waiting=workers), leave_out)
 
-    def whole(chunk: tuple[int, ...]) -> tuple[Mapped[R] | None, list[tuple[int, DatasetError]]]:
+
+Left = list[tuple[int, DatasetError]]
+"""Images of a batch that can't be read, and why."""
+
+
+def read_ones(
+    mapped: Iterable[tuple[Mapped[R] | None, Left]], leave_out: LeaveOut | None
+) -> Iterator[Mapped[R]]:
+    """Yield what became of batches, and tell ``leave_out`` what is missing in them."""
+    for found, bad in mapped:
+        for index, error in bad:
+            assert leave_out is not None, "an error is raised otherwise"
+            leave_out(index, error)
+        if found is not None:
+            yield found
+
+
+def batch_size_for(specs: Sequence[InputContract], wanted: int) -> int:
+    """Return how many images are in a batch: images of different sizes don't stack."""
+    return 1 if any(spec.resize_in_graph for spec in specs) else wanted
+
+
+def in_batches(indices: Sequence[int], batch_size: int) -> Iterator[tuple[int, ...]]:
+    """Yield ``indices`` in order, ``batch_size`` at a time; the last ones may be fewer."""
+    return (tuple(indices[i : i + batch_size]) for i in range(0, len(indices), batch_size))
+
+
+class MapBatch(Generic[R]):
+    """Decodes, prepares and works on the images of one batch, in the thread that asks.
+
+    Arguments are those of :func:`map_batches`; it may be called in several threads at once. If
+    ``tolerant``, images that can't be read are left out, else they are errors.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        specs: Sequence[InputContract],
+        work: Callable[[Batch], R],
+        *,
+        tolerant: bool,
+    ) -> None:
+        self._dataset = dataset
+        self._distinct = tuple(dict.fromkeys(specs))
+        self._places = [self._distinct.index(spec) for spec in specs]
+        self._work = work
+        self._tolerant = tolerant
+
+    def __call__(self, chunk: Sequence[int]) -> tuple[Mapped[R] | None, Left]:
+        """Return what became of the images ``chunk``, and which of them can't be read.
+
+        Raises:
+            DatasetError: one can't be read, and that is an error.
+            Exception: what the work on them raises.
+        """
         spent = Spent()
         kept: list[int] = []
         rows: list[Tensors] = []
-        bad: list[tuple[int, DatasetError]] = []
+        bad: Left = []
         for index in chunk:
             try:
-                tensors, cost = _timed(dataset, index, distinct)
+                tensors, cost = _timed(self._dataset, index, self._distinct)
             except DatasetError as error:
-                if leave_out is None or isinstance(error, UnreachableError):
+                if not self._tolerant or isinstance(error, UnreachableError):
                     raise
                 bad.append((index, error))
             else:
@@ -165,26 +216,37 @@ def map_batches(
         begin = time.thread_time()
         stacked = [np.stack(column) for column in zip(*rows, strict=True)]
         del rows
-        batch = Batch(indices=tuple(kept), inputs=tuple(stacked[place] for place in places))
+        batch = Batch(indices=tuple(kept), inputs=tuple(stacked[place] for place in self._places))
         prepared = time.thread_time()
-        value = work(batch)
+        value = self._work(batch)
         spent += Spent(resizing=prepared - begin, inference=time.thread_time() - prepared)
         return Mapped(indices=batch.indices, value=value, spent=spent), bad
 
-    # Those that wait are numbers only: their images are not decoded yet.
-    for found, bad in in_order(whole, chunks, workers=workers, waiting=workers):
-        for index, error in bad:
-            assert leave_out is not None, "an error is raised otherwise"
-            leave_out(index, error)
-        if found is not None:
-            yield found
+
+@runtime_checkable
+class _Part(Protocol):
+    """A part of a dataset, whose images are still known by their numbers in the whole."""
+
+    @property
+    def numbers(self) -> tuple[int, ...]: ...
 
 
 def image_name(dataset: Dataset, index: int) -> str:
     """Return what to call one image: its path inside the folder, or its place in the array."""
     if isinstance(dataset, NamedDataset):
         return dataset.names[index]
+    if isinstance(dataset, _Part) and dataset.numbers:
+        index = dataset.numbers[index]
     return f"{dataset.name}[{index}]"
+
+
+def prepared(dataset: Dataset, indices: Sequence[int], spec: InputContract) -> NDArray[Any]:
+    """Return the images ``indices`` as one batch, prepared in this thread.
+
+    Raises:
+        DatasetError: an image can't be read.
+    """
+    return np.stack([_prepare(dataset, index, (spec,))[0] for index in indices])
 
 
 def _prepare(dataset: Dataset, index: int, specs: Sequence[InputContract]) -> Tensors:

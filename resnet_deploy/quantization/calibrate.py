@@ -29,6 +29,7 @@ from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.processes.engine import Engine
 from resnet_deploy.progress import Progress, silent
+from resnet_deploy.quantization.cluster_observers import observed_on_cluster
 from resnet_deploy.quantization.histogram import (
     BINS,
     ENOUGH_VALUES,
@@ -38,6 +39,7 @@ from resnet_deploy.quantization.histogram import (
 from resnet_deploy.quantization.observers import ThreadObservers, process_observers
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.ort_runner import serialized_with_outputs
+from resnet_deploy.spec import ClusterSpec
 
 logger = logging.getLogger(__name__)
 
@@ -58,18 +60,21 @@ def observe(
     images: int,
     threads: int = 0,
     workers: int = 1,
+    cluster: ClusterSpec | None = None,
     cache: CalibrationCache | None = None,
     progress: Progress = silent,
 ) -> dict[str, Histogram]:
     """Return a histogram of each of ``tensors`` over all ``batches``.
 
-    The same images give the same histograms, whatever their order, ``threads`` and ``workers``.
+    The same images give the same histograms, whatever their order, ``threads``, ``workers`` and
+    ``cluster``.
 
     ``tensors`` are float tensors of the fp32 ``model``, its input among them if wanted. ``batches``
     are ``images`` images, float32 ``(N, C, H, W)``; a model of fixed batch size gets them in pieces
     of that size. ``workers`` processes (1 is this one) share the images, and the ``threads``, of
-    which 0 are the physical cores allowed here. In ``cache`` histograms are kept, and unfinished
-    ones taken up, if ``batches`` are :class:`CalibrationImages`, which can tell what they hold.
+    which 0 are the physical cores allowed here. If ``batches`` are :class:`CalibrationImages`,
+    which can tell what they hold, the workers of a ``cluster`` read the images where they lie, and
+    histograms are kept in ``cache``, and unfinished ones taken up.
 
     Raises:
         DatasetError: an activation is NaN or infinite.
@@ -92,28 +97,53 @@ def observe(
         batches = batches.after(total.images)
     else:
         cache = None
-    started = saved = time.monotonic()
-    done = resumed = total.images
+    kept = _Kept(cache, key)
+    started, resumed = time.monotonic(), total.images
     threads = threads or default_threads()
-    observers: AbstractContextManager[Engine[Array, ActivationHistograms]] = (
-        ThreadObservers(exposed, tensors, threads)
-        if workers == 1
-        else process_observers(exposed, tensors, threads, workers)
-    )
-    del exposed
-    with observers as engine:
-        for batch in batches:
-            engine.submit(batch)
-            done += len(batch)
-            progress("calibrating", done, images)
-            if cache is not None and time.monotonic() - saved > cache.checkpoint_seconds:
-                _collect(engine, total)
-                cache.save(key, total)
-                saved = time.monotonic()
-        _collect(engine, total)
+    if cluster is not None and isinstance(batches, CalibrationImages):
+        for part in observed_on_cluster(cluster, exposed, tensors, batches, threads):
+            total.merge(part)
+            progress("calibrating", total.images, images)
+            kept.save_if_due(total)
+    else:
+        observers: AbstractContextManager[Engine[Array, ActivationHistograms]] = (
+            ThreadObservers(exposed, tensors, threads)
+            if workers == 1
+            else process_observers(exposed, tensors, threads, workers)
+        )
+        del exposed
+        done = resumed
+        with observers as engine:
+            for batch in batches:
+                engine.submit(batch)
+                done += len(batch)
+                progress("calibrating", done, images)
+                if kept.due:
+                    _collect(engine, total)
+                    kept.save_if_due(total)
+            _collect(engine, total)
     if cache and (resumed or time.monotonic() - started >= cache.worthwhile_seconds):
         cache.save(key, total)
     return total.histograms
+
+
+class _Kept:
+    """Keeps what was counted so far every now and then, if there is a cache."""
+
+    def __init__(self, cache: CalibrationCache | None, key: str) -> None:
+        self._cache = cache
+        self._key = key
+        self._saved = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        cache = self._cache
+        return cache is not None and time.monotonic() - self._saved > cache.checkpoint_seconds
+
+    def save_if_due(self, total: ActivationHistograms) -> None:
+        if self._cache is not None and self.due:
+            self._cache.save(self._key, total)
+            self._saved = time.monotonic()
 
 
 def _collect(engine: Engine[Array, ActivationHistograms], total: ActivationHistograms) -> None:

@@ -32,7 +32,7 @@ _PIXELS_PER_RUN = 224 * 224
 _MOST_IMAGES_PER_RUN = 32
 
 
-class _Observer:
+class Observer:
     """Implements ``Worker``: runs a share of the images, and keeps histograms of its own."""
 
     def __init__(self, session: onnxruntime.InferenceSession, tensors: Sequence[str]) -> None:
@@ -93,7 +93,7 @@ class ThreadObservers(AbstractContextManager["ThreadObservers"]):
         session = open_session(model, SessionSpec(threads=1, spin=False))
         size = session.get_inputs()[0].shape[0]
         self._batch_size = size if isinstance(size, int) else None
-        self._pool = WorkerPool([_Observer(session, tensors) for _ in range(threads)])
+        self._pool = WorkerPool([Observer(session, tensors) for _ in range(threads)])
 
     def submit(self, task: Array) -> None:
         """See ``Engine.submit``.

@@ -297,6 +297,7 @@ def _observed(
             images=images,
             threads=threads,
             workers=spec.workers,
+            cluster=spec.cluster,
             cache=cache,
             progress=progress,
         )

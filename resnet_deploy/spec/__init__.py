@@ -8,6 +8,7 @@ from resnet_deploy.spec.bundle import (
     BundleRuntime,
     BundleTarget,
 )
+from resnet_deploy.spec.cluster import ClusterSpec
 from resnet_deploy.spec.input_contract import (
     CENTER_CROP_RATIO,
     FIELDS,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_deploy.errors import SpecError
+from resnet_deploy.spec.cluster import ClusterSpec
 
 
 class CalibrationMethod(str, enum.Enum):
@@ -124,8 +125,8 @@ class QuantSpec:
     No sum of products overflows on any CPU, whatever the image, unless ``allow_overflow``: weights
     are then rounded as CPUs that add up in 32 bits can take them.
     ``runtime`` says for which one the float parts of ``residual_stream`` are laid out. ``workers``
-    processes share the calibration images; ``calibration_cache`` is the folder where their
-    histograms are kept, or None. Neither changes the result.
+    processes share the calibration images, or those of a ``cluster``; ``calibration_cache`` is the
+    folder where their histograms are kept, or None. None of them changes the result.
 
     Raises:
         SpecError: there are no workers, or a ``runtime`` is chosen that changes nothing, or that
@@ -143,6 +144,7 @@ class QuantSpec:
     seed: int = 0
     exclude: tuple[str, ...] = ()
     workers: int = 1
+    cluster: ClusterSpec | None = None
     calibration_cache: Path | None = None
 
     def __post_init__(self) -> None:
