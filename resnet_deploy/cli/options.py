@@ -178,8 +178,8 @@ def file_argument(keyword: str = "artifact", *, metavar: str = "MODEL.onnx") -> 
 def data_option(words: Words, **settings: Any) -> Callable[[F], F]:
     """``--data``: where images are; ``--labels-file`` and ``--follow-links`` where they apply."""
     text = (
-        "Image folder (DIR/<class>/*.jpg), CIFAR batches, IDX, .npz or parquet files; folders and "
-        "parquet by URL, too (s3://, gs://, hf://, http://)."
+        "Image folder (DIR/<class>/*.jpg), CIFAR batches, IDX, .npz, parquet or .tar; folders, "
+        "parquet and tar by URL, too (s3://, gs://, hf://, http://)."
     )
     options = [words("--data", **{"type": DATA, "help": text, **settings})]
     if "labels_file" in words.keywords:

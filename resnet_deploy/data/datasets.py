@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,17 +10,19 @@ from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 
+from resnet_deploy.data.archives import is_tar
 from resnet_deploy.data.cifar import is_cifar_folder, open_cifar
 from resnet_deploy.data.folder import ARCHIVES, ImageFolder, open_folder
 from resnet_deploy.data.idx import is_idx_folder, open_idx
-from resnet_deploy.data.listing import Links
+from resnet_deploy.data.listing import Tree
 from resnet_deploy.data.npz import open_npy, open_npz
 from resnet_deploy.data.parquet import open_parquet, parquet_files
 from resnet_deploy.data.places import Place, called, expanded
 from resnet_deploy.data.remote import Remote
+from resnet_deploy.data.splits import is_split, of_part, wanted_split
+from resnet_deploy.data.tar import open_tar
+from resnet_deploy.data.trees import files_called, tree_of
 from resnet_deploy.errors import DatasetError
-
-_TAR_MAGIC_AT = 257
 
 _DEEPEST = 8
 """How many folders in folders are looked through."""
@@ -122,7 +125,7 @@ def open_dataset(
     labels_file: Place | None = None,
     follow_links: bool = False,
 ) -> Dataset:
-    """Open a dataset: an image folder, CIFAR python batches, IDX, ``.npz`` or parquet files.
+    """Open a dataset: an image folder, CIFAR python batches, IDX, ``.npz``, parquet or tar files.
 
     Where a path holds training and test images, the test images are meant; with ``train``, as
     for calibration, the training images. ``labels_file`` and ``follow_links`` are for image
@@ -135,18 +138,19 @@ def open_dataset(
     """
     several = expanded(path) if "{" in path.name and not path.exists() else ()
     if several:
-        return _open_files(path, several, train=train)
+        return _open_files(path, several, train=train, labels_file=labels_file)
     if not path.exists():
         raise DatasetError(f"{path} does not exist: name a folder of images or a dataset file")
     try:
-        if path.is_dir() and labels_file is None:
-            arrays = _open_arrays(path, follow_links=follow_links, train=train)
-            if arrays is not None:
-                return arrays
         if path.is_dir():
-            return open_folder(
+            found = _open_many(
                 path, train=train, labels_file=labels_file, follow_links=follow_links
             )
+            return found or open_folder(
+                path, train=train, labels_file=labels_file, follow_links=follow_links
+            )
+        if path.is_file() and is_tar(path):
+            return open_tar(path.name, [path], train=train, labels_file=labels_file)
         if labels_file is not None:
             raise DatasetError(f"{path} is no folder of images, which labels in a file are for")
         return _open_file(path, train=train)
@@ -154,37 +158,63 @@ def open_dataset(
         raise DatasetError(f"cannot read {error.filename or path}: {error.strerror}") from error
 
 
-def _open_arrays(path: Place, *, follow_links: bool, train: bool) -> Dataset | None:
+def _open_many(
+    path: Place, *, train: bool, labels_file: Place | None, follow_links: bool
+) -> Dataset | None:
     """Open a folder of files that hold many images each; None if it is none."""
-    if not isinstance(path, Path):
-        files = parquet_files(path)
-        return open_parquet(path.name, files, train=train) if files else None
-    links, place = Links(path, follow_links), path
+    tree, place, name = tree_of(path, follow_links=follow_links), path, called(path)
     for _ in range(_DEEPEST):
-        files = parquet_files(place)
-        arrays = is_cifar_folder(place) or is_idx_folder(place)
-        if files or arrays:
-            for file in files or place.iterdir():
-                links.check(str(file))
+        tars = tar_files(place, tree, train=train)
+        for tar in tars:
+            tree.check(str(tar))
+        if tars:
+            name, tars = of_part(name, tars, _words, train=train)
+            return open_tar(name, tars, train=train, labels_file=labels_file)
+        files = () if labels_file else parquet_files(place)
+        for file in files:
+            tree.check(str(file))
         if files:
-            return open_parquet(called(path), files, train=train)
-        if arrays:
+            return open_parquet(name, files, train=train)
+        if not isinstance(place, Path):
+            return None
+        if labels_file is None and (is_cifar_folder(place) or is_idx_folder(place)):
+            for entry in place.iterdir():
+                tree.check(str(entry))
             return (open_cifar if is_cifar_folder(place) else open_idx)(place, train=train)
         inside = [entry for entry in place.iterdir() if not entry.name.startswith(".")]
         if len(inside) != 1 or not inside[0].is_dir():
             return None
-        links.check(str(inside[0]))
+        tree.check(str(inside[0]))
         place = inside[0]
     return None
 
 
-def _open_files(path: Place, files: Sequence[Place], *, train: bool) -> Dataset:
+def tar_files(folder: Place, tree: Tree, *, train: bool) -> Sequence[Place]:
+    """Return the tar archives in a folder, or in that of the part that is wanted."""
+    found = files_called(folder, ".tar")
+    if found:
+        return found
+    parts = {place.name: place for place in tree.folders(folder) if is_split(place.name)}
+    filled = {name: files_called(place, ".tar") for name, place in parts.items()}
+    wanted = wanted_split([name for name, files in filled.items() if files], train=train)
+    return () if wanted is None else filled[wanted]
+
+
+def _words(stem: str) -> list[str]:
+    return re.split(r"[^A-Za-z]+", stem)
+
+
+def _open_files(
+    path: Place, files: Sequence[Place], *, train: bool, labels_file: Place | None
+) -> Dataset:
     """Open files of one kind, which a name with ranges stands for."""
     missing = next((file for file in files if not file.exists()), None)
     if missing is not None:
         raise DatasetError(f"{missing} does not exist, and {path} stands for it: name others")
+    if path.suffix.lower() == ".tar":
+        return open_tar(path.name, files, train=train, labels_file=labels_file)
     if path.suffix.lower() != ".parquet":
-        raise DatasetError(f"{path} stands for several files, which is for parquet")
+        raise DatasetError(f"{path} stands for several files, which is for .tar and .parquet")
     return open_parquet(path.name, files, train=train)
 
 
@@ -193,18 +223,17 @@ def _open_file(path: Place, *, train: bool) -> Dataset:
     if not path.is_file():
         raise DatasetError(f"{path} is neither a file nor a folder")
     if path.name.lower().endswith(ARCHIVES):
-        raise DatasetError(f"{path} is an archive: unpack it first, and name the folder")
+        raise DatasetError(
+            f"{path} is an archive: unpack it first, and name the folder; a .tar that is not "
+            "compressed is read as it is"
+        )
     with path.open("rb") as stream:
         head = stream.read(4)
-        stream.seek(_TAR_MAGIC_AT)
-        tar = stream.read(5) == b"ustar"
-    if tar:
-        raise DatasetError(f"{path} is a tar archive: unpack it first, and name the folder")
     if head == b"PAR1" or path.suffix.lower() == ".parquet":
         return open_parquet(path.name, [path], train=train)
     if not isinstance(path, Path):
         raise DatasetError(
-            f"{path} is neither a folder of images nor parquet: copy other files to this machine"
+            f"{path} is no folder of images, parquet or .tar: copy other files to this machine"
         )
     if head[:2] == b"PK":
         return open_npz(path, train=train)

@@ -12,13 +12,15 @@ from pathlib import Path
 from PIL import Image
 
 from resnet_deploy.artifact.files import sha256_of
+from resnet_deploy.data.archives import Inside
 from resnet_deploy.data.image_labels import ImageLabels, label_images
 from resnet_deploy.data.images import read_image
 from resnet_deploy.data.labels import class_order
-from resnet_deploy.data.listing import Links, Listing, Tree, counted, first_few, tree_of
+from resnet_deploy.data.listing import Listing, Tree, counted, first_few
 from resnet_deploy.data.names import Names, NamesBuilder
 from resnet_deploy.data.places import Place, called
 from resnet_deploy.data.splits import EVALUATION_SPLITS, TRAINING_SPLITS, find_part
+from resnet_deploy.data.trees import Links, tree_of
 from resnet_deploy.errors import DatasetError
 
 logger = logging.getLogger(__name__)
@@ -80,11 +82,15 @@ class ImageFolder:
 
     def part(self, indices: Sequence[int]) -> ImageFolder:
         """Return the images ``indices``, which ascend, without their labels."""
-        root = self.root.absolute() if isinstance(self.root, Path) else self.root
         chosen = NamesBuilder()
         for index in indices:
             chosen.add(self.files[index], self.files.stamp(index))
-        return ImageFolder(name=self.name, root=root, files=chosen.done())
+        files, root = chosen.done(), self.root
+        if isinstance(root, Path):
+            root = root.absolute()
+        elif isinstance(root, Inside):
+            root = root.holding(files)
+        return ImageFolder(name=self.name, root=root, files=files)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of all names, sizes and labels from a file; images are not read.

@@ -94,9 +94,11 @@ def _read(path: Path) -> NDArray[Any]:
     try:
         with gzip.open(path) if zipped else path.open("rb") as stream:
             dtype, shape = _header(path, stream.read(4), stream)
+            # Of no pictures, too, one has a size.
+            claimed = dtype.itemsize * math.prod(max(1, length) for length in shape)
+            if claimed > _MAX_BYTES:
+                raise DatasetError(f"{path} claims {claimed >> 30} GB of values: it is damaged")
             size = dtype.itemsize * math.prod(shape)
-            if size > _MAX_BYTES:
-                raise DatasetError(f"{path} claims {size >> 30} GB of values: it is damaged")
             if size > path.stat().st_size * (_DEFLATE_RATIO if zipped else 1):
                 raise DatasetError(
                     f"{path} is cut short ({size} bytes of values expected): get it again"

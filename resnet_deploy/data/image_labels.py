@@ -226,6 +226,18 @@ def _json_rows(path: Place, text: str, *, train: bool) -> list[Row]:
     return _of_part(rows, parts, train=train)
 
 
+def label_of(what: str, entry: object) -> str | None:
+    """Return the label in what JSON says of one image, or None; ``what`` is named in errors.
+
+    Raises:
+        DatasetError: it is no name and no number.
+    """
+    if not isinstance(entry, dict):
+        return None
+    place = _column(list(entry), _LABELS)
+    return None if place is None else _scalar(what, list(entry.values())[place])
+
+
 def _column(heads: Sequence[str], patterns: Sequence[str]) -> int | None:
     """Return the place of the first head that the first possible pattern matches, or None."""
     for pattern in patterns:
@@ -235,7 +247,7 @@ def _column(heads: Sequence[str], patterns: Sequence[str]) -> int | None:
     return None
 
 
-def _scalar(path: Place, label: object) -> str:
+def _scalar(path: Place | str, label: object) -> str:
     if not isinstance(label, str | int) or isinstance(label, bool):
         raise DatasetError(f"{path} has a label {str(label)[:40]!r}: give a name or a number")
     return str(label)

@@ -76,9 +76,9 @@ def read_image(path: Place) -> Image.Image:
     if isinstance(path, Path) and not path.is_file():
         raise DatasetError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
     # What a server answers is no damage of the picture.
-    data = None if isinstance(path, Path) else path.read_bytes()
+    data = b"" if isinstance(path, Path) else path.read_bytes()
     try:
-        with path.open("rb") if data is None else io.BytesIO(data) as stream:
+        with _Bounded(path) if isinstance(path, Path) else io.BytesIO(data) as stream:
             return decode(stream)
     except Exception as error:  # a broken file can make Pillow raise almost anything
         raise DatasetError(
@@ -120,7 +120,7 @@ def is_image(path: Path) -> bool:
         return False
     formats = _other_formats()
     try:
-        with path.open("rb") as stream:
+        with _Bounded(path) as stream:
             head = stream.read(_HEAD)
             if _CERTAIN.match(head):
                 return True
@@ -132,6 +132,23 @@ def is_image(path: Path) -> bool:
     except Exception:  # as in decode()
         return False
     return True
+
+
+class _Bounded(io.BufferedReader):
+    """The file ``path``; no more is asked of it than it holds.
+
+    Python makes room for all that is asked for, and formats say how long their parts are: up to
+    4 GB in a file of 300 bytes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        raw = path.open("rb", buffering=0)
+        super().__init__(raw)
+        self._size = os.fstat(raw.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next ``size`` bytes, or all that there are."""
+        return super().read(size if size is None else min(size, self._size))
 
 
 def has_image_suffix(name: str) -> bool:

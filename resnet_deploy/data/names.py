@@ -79,10 +79,10 @@ class Names(Sequence[str]):
         """Return what is noted of the name at ``index``."""
         return self._record(index)[1]
 
-    def stamped(self) -> Iterator[tuple[str, str]]:
-        """Yield every name with its stamp, in order."""
-        start = 0
-        for first in range(0, self._count, _RUN):
+    def stamped(self, begin: int = 0) -> Iterator[tuple[str, str]]:
+        """Yield every name with its stamp, in order, from place ``begin`` on."""
+        start = self._read_ends(begin - 1, 1)[0] if 0 < begin <= self._count else 0
+        for first in range(begin, self._count, _RUN):
             ends = self._read_ends(first, min(_RUN, self._count - first))
             at = 0
             while at < len(ends):
@@ -103,9 +103,13 @@ class Names(Sequence[str]):
                 builder.add(name, stamp)
         return builder.done()
 
+    def at_or_behind(self, name: str, begin: int = 0) -> int:
+        """Return the place of the first that is ``name`` or comes behind it, from ``begin`` on."""
+        return bisect.bisect_left(self, name, begin)
+
     def find(self, name: str) -> int | None:
         """Return the place of ``name``, or None."""
-        place = bisect.bisect_left(self, name)
+        place = self.at_or_behind(name)
         return place if place < len(self) and self[place] == name else None
 
     def _record(self, index: int) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -117,6 +118,11 @@ def _read(stream: IO[bytes], size: int) -> NDArray[Any]:
         raise ValueError(f"it claims {claimed} bytes of values in {size}")
     stream.seek(0)
     array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+    if array.dtype.kind == "U" and array.size and array.itemsize:
+        # NumPy does not look at them before it makes a text of them, and then it is no ValueError.
+        letters = np.ascontiguousarray(array).reshape(-1).view(array.dtype.byteorder + "u4")
+        if letters.max() > sys.maxunicode:
+            raise ValueError("it holds texts of letters that there are none of")
     return array
 
 

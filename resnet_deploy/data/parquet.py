@@ -23,9 +23,9 @@ from PIL import Image
 from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.data.images import decode
 from resnet_deploy.data.labels import class_order
-from resnet_deploy.data.listing import files_called
 from resnet_deploy.data.places import Place
-from resnet_deploy.data.splits import is_split, wanted_split
+from resnet_deploy.data.splits import of_part
+from resnet_deploy.data.trees import files_called
 from resnet_deploy.errors import (
     DatasetError,
     MissingDependencyError,
@@ -74,14 +74,7 @@ def open_parquet(name: str, files: Sequence[Place], *, train: bool = False) -> P
         DatasetError: a file is damaged, or has no column of images.
         MissingDependencyError: pyarrow is not installed.
     """
-    parts = {path: re.split(r"[^A-Za-z]", path.stem)[0] for path in files}
-    named = [part for part in parts.values() if is_split(part)]
-    wanted = wanted_split(named, train=train)
-    if wanted is not None:
-        files = [path for path in files if parts[path].casefold() == wanted.casefold()]
-        name = f"{name}/{wanted}"
-    elif named and len(named) == len(files):
-        raise DatasetError(f"{name} holds parquet files of {named[0]} only: name others")
+    name, files = of_part(name, files, lambda stem: re.split(r"[^A-Za-z]", stem)[:1], train=train)
     for path in files:
         _check_ends(path)
     return ParquetDataset(name, files)
@@ -120,10 +113,17 @@ class ParquetDataset:
                 self._opened[path] = file, _image_column(path, schema)
                 label = next((column for column in _LABELS if column in schema.names), None)
                 names = names or _class_names(path, schema, label)
+                size = path.stat().st_size
                 for group in range(file.metadata.num_row_groups):
+                    rows = file.metadata.row_group(group).num_rows
+                    # Each image has a length and more, even where most are the same.
+                    if not 0 <= rows <= size:
+                        raise DatasetError(
+                            f"{path} claims {rows} images in {size} bytes: it is damaged"
+                        )
                     self._groups.append((path, group))
                     self._starts.append(self._count)
-                    self._count += file.metadata.row_group(group).num_rows
+                    self._count += rows
                 if label is not None:
                     labels += file.read([label])[label].to_pylist()
         if not self._count:
@@ -208,6 +208,11 @@ class ParquetDataset:
             with _readable(path):
                 rows = file.read_row_group(group, [column])[column].to_pylist()
             images = [row.get("bytes") if isinstance(row, dict) else row for row in rows]
+            claimed = file.metadata.row_group(group).num_rows
+            if len(images) != claimed:
+                raise DatasetError(
+                    f"{path} has {len(images)} images where it claims {claimed}: it is damaged"
+                )
             if not all(isinstance(image, bytes) for image in images):
                 raise DatasetError(
                     f"{path} names images instead of holding them: name the folder of images"

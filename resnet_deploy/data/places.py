@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -17,13 +18,16 @@ from resnet_deploy.errors import DatasetError
 from resnet_deploy.paths import resolved, url_scheme
 from resnet_deploy.visible import without_secrets
 
+if TYPE_CHECKING:
+    from resnet_deploy.data.archives import Inside
+
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 _MOST_FILES = 100_000
 """That one name with ``{0..9}`` stands for."""
 
 
-Place = Path | Remote
+Place: TypeAlias = "Path | Remote | Inside"
 """A file or a folder. ``str`` of it is for people: what is secret in a URL is left out."""
 
 

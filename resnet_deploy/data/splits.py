@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from resnet_deploy.data.listing import Tree
@@ -33,6 +33,31 @@ def wanted_split(names: Iterable[str], *, train: bool) -> str | None:
 def is_split(name: str) -> bool:
     """Whether ``name`` is the usual name of a part."""
     return name.casefold() in SPLITS
+
+
+def of_part(
+    name: str, files: Sequence[Place], words: Callable[[str], Sequence[str]], *, train: bool
+) -> tuple[str, Sequence[Place]]:
+    """Return the files of the part that is wanted, and what they are called together.
+
+    ``words`` gives the words of a file's name of which one may be that of a part.
+
+    Raises:
+        DatasetError: all are of another part.
+    """
+    parts = {
+        place: next(filter(is_split, words(file.stem)), "") for place, file in enumerate(files)
+    }
+    named = [part for part in parts.values() if part]
+    wanted = wanted_split(named, train=train)
+    if wanted is not None:
+        key = wanted.casefold()
+        chosen = [file for place, file in enumerate(files) if parts[place].casefold() == key]
+        return f"{name}/{wanted}", chosen
+    if named and len(named) == len(files):
+        kind = files[0].suffix.removeprefix(".")
+        raise DatasetError(f"{name} holds {kind} files of {named[0]} only: name others")
+    return name, files
 
 
 def find_part(root: Place, links: Tree, *, train: bool) -> tuple[Place, str]:

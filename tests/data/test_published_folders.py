@@ -170,15 +170,13 @@ def test_linked_folders_inside_are_told(tmp_path, caplog):
     assert caplog.messages == ["1 linked folder is not entered (--follow-links does): kitten"]
 
 
-@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.zip", "a.rar", "noname"])
-def test_archives_are_told_to_be_unpacked(tmp_path, name):
-    data = bytes(257) + b"ustar" + bytes(300)
-    (tmp_path / name).write_bytes(data)
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.zip", "a.rar"])
+def test_packed_archives_are_told_to_be_unpacked(tmp_path, name):
+    (tmp_path / name).write_bytes(bytes(600))
     with pytest.raises(DatasetError, match=r"archive.*: unpack it first"):
         open_dataset(tmp_path / name)
-    if name != "noname":
-        with pytest.raises(DatasetError, match=f"holds archives .*{name}.*unpack them first"):
-            open_dataset(tmp_path)
+    with pytest.raises(DatasetError, match=f"holds archives .*{name}.*unpack them first"):
+        open_dataset(tmp_path)
 
 
 def test_a_folder_of_arrays_is_looked_through_and_its_links_are_checked(tmp_path):

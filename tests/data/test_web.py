@@ -99,7 +99,7 @@ def test_what_is_not_there_or_not_installed(address, monkeypatch, site):
         open_dataset(place_of(f"http://{address}/none"))
     with pytest.raises(DatasetError, match="can't be reached"):
         open_dataset(place_of("http://127.0.0.1:9/pets"))
-    with pytest.raises(DatasetError, match="neither a folder of images nor parquet"):
+    with pytest.raises(DatasetError, match=r"is no folder of images, parquet or \.tar"):
         open_dataset(place_of(f"http://{address}/pets/cat/1%20a.png"))
     for url, package in (("gs://bucket/x", "gcsfs"), ("hf://datasets/a/b", "huggingface_hub")):
         monkeypatch.setitem(sys.modules, package, None)

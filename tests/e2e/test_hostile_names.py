@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -16,7 +18,7 @@ from tests.support import npm
 from tests.support.browser import find_browser
 from tests.support.devtools import Tab, open_browser
 from tests.support.hostile import IN_JAVASCRIPT, NAMES, classes_model, tensors_model
-from tests.support.native_toolchain import STRICT, ort_root, run, tool
+from tests.support.native_toolchain import NATIVE_TEMPLATES, STRICT, ort_root, run, tool
 from tests.support.static_server import serve
 from tests.support.web_pages import clean, open_page, verdict_of
 
@@ -26,7 +28,9 @@ LABELS = [one_line(name) or f"class {index}" for index, name in enumerate(NAMES)
 """As bundles have the names of classes: one a line."""
 
 FOLDER = "it's $(touch OWNED) `touch OWNED` \N{POUND SIGN} & x"
-"""CMake knows no quotes in the paths of its own files."""
+"""CMake builds here; where it can't is :data:`UNBUILDABLE`."""
+
+UNBUILDABLE = ('a"b', "a;b", "a|b", "a:b", "a\nb", "a${HOME}b", "a$<1:x>b")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +84,34 @@ def test_cpp(models: dict[str, Path], folder: Path) -> None:
     assert shown == [f"  {''.join('?' if steers(c) else c for c in name)}" for name in NAMES]
 
 
+@pytest.mark.parametrize("name", UNBUILDABLE)
+@pytest.mark.parametrize("target", ["cpp", "mobile/android"])
+def test_cmake_says_where_it_cannot_build(target: str, name: str, tmp_path: Path) -> None:
+    """Its own files would be nonsense, and so would be what it says of them."""
+    tool("cmake", "cmake")
+    lists = (NATIVE_TEMPLATES.parent / target / "CMakeLists.txt").read_text()
+    before = lists.partition("cmake_minimum_required(VERSION 3.16)\n")[2].partition("\nproject(")[0]
+    assert before == '{% include "partials/folder_names.cmake" %}'
+    check = (NATIVE_TEMPLATES.parent / "partials/folder_names.cmake").read_text()
+    (tmp_path / name).mkdir()
+    (tmp_path / "good (£ & $ 'x' @y@ #)").mkdir()
+    for folder in tmp_path.iterdir():
+        (folder / "CMakeLists.txt").write_text(
+            f"cmake_minimum_required(VERSION 3.16)\n{check}project(x NONE)\n"
+        )
+        done = subprocess.run(
+            ["cmake", "-S", ".", "-B", "build"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode == 0) is (folder.name != name)
+        if done.returncode:
+            assert "copy this one to another place" in " ".join(done.stderr.split())
+            assert "Syntax" not in done.stderr
+
+
 def steers(character: str) -> bool:
     return character == "\n" or visible(character) != character
 
@@ -109,14 +141,21 @@ def test_mobile(models: dict[str, Path], folder: Path) -> None:
     ]
     run([str(javac), "-encoding", "UTF-8", "-d", "java", *map(str, sources)], folder)
 
-    def java(kind: str, main: str) -> str:
+    def java(kind: str, main: str, *, expect: int = 0) -> str:
         where = [f"-Djava.library.path={folder / kind}", "-cp", "java"]
-        return run([tool("java", ""), *where, f"resnetdeploy.{main}", kind], folder)
+        return run([tool("java", ""), *where, f"resnetdeploy.{main}", kind], folder, expect=expect)
 
     for kind, names in {"classes": LABELS, "tensors": list(NAMES)}.items():
         said = java(kind, "Names").splitlines()
         assert [bytes.fromhex(line).decode() for line in said] == names
     assert java("tensors", "SelfTest").startswith("PASS model.onnx: 7 cases")
+    broken = folder / "tensors/golden/grey.model.scores"
+    values = np.fromfile(broken, "<f4").reshape(len(NAMES), -1)
+    values[next(place for place, name in enumerate(NAMES) if "\x1b" in name)] += 100
+    values.tofile(broken)
+    said = java("tensors", "SelfTest", expect=1)
+    assert said.startswith("FAIL: model.onnx with ")
+    assert not any(map(steers, said.rstrip("\n")))
 
 
 _NAMES_IN_NODE = """
@@ -125,6 +164,28 @@ const classifier = await openClassifier({ threads: 1 });
 const picture = { data: new Uint8Array(192), width: 8, height: 8 };
 const outputs = await classifier.outputs(picture);
 console.log(JSON.stringify([classifier.labels, outputs.map(({ name }) => name)]));
+"""
+
+
+_FAILURES_IN_NODE = """
+import { goldenResults, verdict } from './lib/selftest.mjs';
+const case_ = { name: 'grey', picture: 'p', input: 'i', input_shape: [1], answers: [] };
+case_.answers.push({ network: 'model.onnx', scores: 's', top1_is_decided: false });
+const floats = (...values) => new Uint8Array(Float32Array.from(values).buffer);
+const files = { p: new TextEncoder().encode('P5 1 1 255 x'), i: floats(0), s: floats(1) };
+for (const name of JSON.parse(process.argv[1])) {
+  const classifier = {
+    contract: { outputs: [{ every: 1 }], numClasses: 0 },
+    network: { file: 'model.onnx', precision: 'fp32', tolerance: 0.1 },
+    prepare: () => ({ data: new Float32Array(1), shape: [1] }),
+    run: async () => ({ outputs: [{ name, shape: [1], data: Float32Array.of(5) }] }),
+  };
+  const results = [];
+  for await (const one of goldenResults(classifier, { golden: [case_] }, async (f) => files[f])) {
+    results.push(one);
+  }
+  console.log(JSON.stringify(verdict(results, classifier).message));
+}
 """
 
 
@@ -141,6 +202,12 @@ def test_node(models: dict[str, Path], folder: Path, kind: str) -> None:
         assert labels == LABELS
     else:
         assert outputs == list(IN_JAVASCRIPT)
+    command = [node, "--input-type=module", "--eval", _FAILURES_IN_NODE, json.dumps(NAMES)]
+    said = npm.run(command, folder / "node").stdout.splitlines()
+    for name, message in zip(NAMES, map(json.loads, said), strict=True):
+        shown = "".join("?" if steers(letter) else letter for letter in name)
+        value = "value [0] is 5, recorded 1: 4.0e+0 of the largest, allowed 0.1"
+        assert message == f"FAIL grey: {shown} {value}"
 
 
 def shown_names(tab: Tab, picture: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Changes to zip archives, gzip files and NumPy's headers that leave the container whole."""
+"""Changes to zip and tar archives, gzip files and NumPy's headers that leave them whole."""
 
 from __future__ import annotations
 
@@ -114,3 +114,36 @@ def change_npy(data: bytes, chance: random.Random, _: Deeper) -> bytes | None:
         )
     packed = header.encode("latin-1")[:65000]
     return data[:8] + struct.pack("<H", len(packed)) + packed + data[10 + length :]
+
+
+_FIELDS = ((0, 100), (124, 12), (156, 1), (157, 100), (257, 8), (345, 155))
+"""Of a tar's header, offset and length: name, size, type, aim of a link, magic, prefix."""
+
+
+def change_tar(data: bytes, chance: random.Random, deeper: Deeper) -> bytes | None:
+    """Change a field of a header, whose checksum stays right, or what is behind it."""
+    headers = [
+        at
+        for at in range(0, len(data) - 511, 512)
+        if re.fullmatch(rb"0*([0-7]+)[ \0]{1,2}", data[at + 148 : at + 156])
+        and _tar_sum(data[at : at + 512]) == int(data[at + 148 : at + 155].strip(b" \0") or b"0", 8)
+    ]
+    if not headers:
+        return None
+    at = chance.choice(headers)
+    if chance.random() < 0.4:
+        end = min((other for other in headers if other > at), default=len(data))
+        content = deeper(data[at + 512 : end])
+        return data[: at + 512] + content + bytes(-len(content) % 512) + data[end:]
+    start, length = chance.choice(_FIELDS)
+    field = deeper(data[at + start : at + start + length])[:length].ljust(length, b"\0")
+    if start == 156:
+        field = chance.choice((b"0", b"1", b"2", b"5", b"L", b"K", b"x", b"g", b"S", b"\0"))
+    header = bytearray(data[at : at + 512])
+    header[start : start + length] = field
+    header[148:156] = b"%06o\0 " % _tar_sum(header)
+    return data[:at] + bytes(header) + data[at + 512 :]
+
+
+def _tar_sum(header: bytes | bytearray) -> int:
+    return sum(header[:148]) + 8 * 32 + sum(header[156:512])

@@ -11,7 +11,13 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from tests.fuzz.containers import change_gzip, change_npy, change_zip, change_zip_records
+from tests.fuzz.containers import (
+    change_gzip,
+    change_npy,
+    change_tar,
+    change_zip,
+    change_zip_records,
+)
 from tests.fuzz.pickle_codes import change_pickle
 from tests.fuzz.picture_parts import change_jpeg, change_png, change_tiff
 from tests.fuzz.protobuf_fields import change_protobuf
@@ -27,7 +33,7 @@ _LARGEST = 1 << 20
 
 _PARTS: Final = (
     *(change_zip, change_zip_records, change_gzip, change_npy, change_json, change_toml),
-    *(change_pickle, change_png, change_jpeg, change_tiff, change_protobuf),
+    *(change_pickle, change_png, change_jpeg, change_tiff, change_protobuf, change_tar),
 )
 """Each returns None for a file that is not of its format."""
 

@@ -73,7 +73,9 @@ def ort_root(folder: Path, library: Path | None = None) -> Path:
     return folder
 
 
-def run(command: list[str], folder: Path, seconds: int = 300, **variables: str) -> str:
+def run(
+    command: list[str], folder: Path, seconds: int = 300, *, expect: int = 0, **variables: str
+) -> str:
     """Run ``command`` in ``folder`` and return what it says; a failure shows all of it."""
     done = subprocess.run(
         command,
@@ -85,7 +87,7 @@ def run(command: list[str], folder: Path, seconds: int = 300, **variables: str) 
         check=False,
         env={**os.environ, **variables},
     )
-    assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+    assert done.returncode == expect, f"{command}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
     return done.stdout
 
 

@@ -11,6 +11,7 @@ import io
 import json
 import pickle
 import struct
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -242,6 +243,35 @@ def _two_pictures() -> Mapping[str, bytes]:
     return {"a/1.png": _picture("PNG"), "a/2.png": _picture("PNG")}
 
 
+def _tar(
+    files: Mapping[str, bytes], form: int = tarfile.PAX_FORMAT, kind: bytes = tarfile.REGTYPE
+) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=form) as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.size = kind, len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def _tars() -> list[bytes]:
+    picture = _picture("PNG")
+    long = f"{'d' * 90}/{'e' * 90}.png"
+    return [
+        *(_tar({long: picture, "b/ä.png": picture}, form) for form in (0, 1, 2)),
+        _tar({"a/1.png": picture, "a/1.cls": b"1", "b/2.png": picture, "b/2.cls": b"0"}),
+        _tar({"1.png": picture, "1.seg.png": picture, "1.json": b'{"label": "cat"}'}),
+        _tar({"1.jpg": picture, "1.png": picture, "1.txt": b"cat"}),
+        _tar({"1.png": picture, "1.txt": b"what is on it " * 20, "2.png": picture}),
+        _tar({"1.png": picture, "labels.csv": b"1.png,cat\n"}),
+        _tar({"train/a/1.png": picture, "val/a/1.png": picture, "val/b/._2.png": b"", "c/": b""}),
+        _tar({"a/1.png": picture, "./a/1.png": picture}),
+        *(_tar({"a/1.png": b""}, kind=kind) for kind in (tarfile.SYMTYPE, tarfile.GNUTYPE_SPARSE)),
+        _tar({"a/1.png": picture})[:1024],
+    ]
+
+
 def _image_labels() -> list[bytes]:
     return [
         b"a/1.png cat\na/2.png dog\n",
@@ -336,6 +366,13 @@ SURFACES: Final = (
         seeds=_parquet,
         read=_read_dataset,
         modules=("data/parquet.py",),
+    ),
+    Surface(
+        name="tars",
+        file="a.tar",
+        seeds=_tars,
+        read=_read_dataset,
+        modules=("data/tar.py", "data/tar_members.py", "data/archives.py"),
     ),
     Surface(
         name="labels",

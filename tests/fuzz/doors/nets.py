@@ -79,9 +79,11 @@ def _read_state_dict(path: Path) -> object:
         return None
     zero, state = torch.zeros(1), {}
     for key, shape in content.items() if isinstance(content, dict) else ():
-        with contextlib.suppress(TypeError, RuntimeError, ValueError, OverflowError):
+        if not (isinstance(shape, list) and all(type(length) is int for length in shape)):
+            continue  # an integer times a text of it is a long text
+        with contextlib.suppress(RuntimeError, ValueError, OverflowError):
             if not _ENDLESS_NUMBER.search(key) and math.prod(shape) <= _MOST_VALUES:
-                state[key.encode(errors="replace").decode()] = zero.reshape(()).expand(*shape)
+                state[key.encode(errors="replace").decode()] = zero.reshape(()).expand(shape)
     reading = _reading(state, "a.pth")
     number = content.get("request", len(content)) if isinstance(content, dict) else 0
     asked = _REQUESTS[number % len(_REQUESTS) if type(number) is int else 0]

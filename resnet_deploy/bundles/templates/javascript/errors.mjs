@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-/** An error that one line explains: what is wrong, where, what to do. */
+/**
+ * An error that one line explains: what is wrong, where, what to do. Names in it are shown as
+ * {@link printable} does.
+ */
 export class ClassifierError extends Error {
   /**
    * @param {string} message
    * @param {ErrorOptions} [options]
    */
   constructor(message, options) {
-    super(message, options);
+    super(printable(message), options);
     this.name = 'ClassifierError';
   }
 }
@@ -19,5 +22,17 @@ export class ClassifierError extends Error {
  */
 export function oneLine(error) {
   const text = error instanceof Error ? error.message : String(error);
-  return text.split(/\s*\n\s*/).filter(Boolean).join('; ');
+  return printable(text.split(/\s*\n\s*/).filter(Boolean).join('; '));
+}
+
+/**
+ * Returns a name out of a file with a question mark in place of each character that a terminal or a
+ * page would obey: a control character, a separator of lines, a mark that turns the direction of
+ * writing.
+ *
+ * @param {string} text
+ */
+export function printable(text) {
+  const obeyed = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+  return text.replace(obeyed, '?');
 }

@@ -2,6 +2,7 @@
 // Golden cases: pictures, the exact inputs that they become, and what ONNX Runtime answered where
 // the bundle was made.
 
+import { printable } from './errors.mjs';
 import { readNetpbm } from './netpbm.mjs';
 
 /** @typedef {import('./types.d.mts').CaseResult} CaseResult */
@@ -172,7 +173,8 @@ function result(classifier, golden, inputDifference, scoreDifference, message, d
   const { name } = golden;
   const network = classifier.network.file;
   const ok = message === '';
-  return { name, network, ok, inputDifference, scoreDifference, decided, message };
+  const figures = { inputDifference, scoreDifference, decided };
+  return { name, network, ok, ...figures, message: printable(message) };
 }
 
 /**

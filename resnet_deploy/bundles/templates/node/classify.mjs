@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The likeliest classes of each picture: node classify.mjs --help
 
-import { commandLine, misused, printable, wholeNumber } from './command.mjs';
+import { commandLine, misused, wholeNumber } from './command.mjs';
 import { ClassifierError, MOST_THREADS, contract, openClassifier, readPicture } from './index.mjs';
+import { printable } from './lib/errors.mjs';
 
 const USAGE = `usage: node classify.mjs [--top K] [--threads N] PICTURE ...
 
@@ -36,7 +37,7 @@ async function classify(classifier, file) {
     ({ label, probability }) =>
       `  ${(100 * probability).toFixed(1).padStart(5)} %  ${printable(label)}`,
   );
-  console.log([file, ...lines].join('\n'));
+  console.log([printable(file), ...lines].join('\n'));
 }
 
 /** @param {unknown} error */

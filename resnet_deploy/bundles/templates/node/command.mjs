@@ -3,6 +3,8 @@
 
 import { parseArgs } from 'node:util';
 
+import { printable } from './lib/errors.mjs';
+
 /**
  * Returns the options, each with its text, and the other words of the command line. `--help` prints
  * `usage` and ends the program with 0; what the program does not know ends it with 2.
@@ -48,17 +50,8 @@ function readerGone(error) {
  * @returns {never}
  */
 export function misused(usage, what) {
-  console.error(`${what}; ${usage.split('\n')[0]}`);
+  console.error(`${printable(what)}; ${usage.split('\n')[0]}`);
   return process.exit(2);
-}
-
-/**
- * Returns a name out of a file as a terminal may show it: without what would move its cursor.
- *
- * @param {string} name
- */
-export function printable(name) {
-  return name.replace(/\p{C}+/gu, ' ');
 }
 
 /**

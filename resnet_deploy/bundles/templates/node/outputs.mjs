@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The arrays of each picture: node outputs.mjs --help
 
-import { commandLine, misused, printable, wholeNumber } from './command.mjs';
+import { commandLine, misused, wholeNumber } from './command.mjs';
 import { ClassifierError, MOST_THREADS, openClassifier, readPicture } from './index.mjs';
+import { printable } from './lib/errors.mjs';
 import { norm } from './lib/outputs.mjs';
 
 const USAGE = `usage: node outputs.mjs [--threads N] PICTURE ...
@@ -36,7 +37,7 @@ async function describe(classifier, file) {
     ({ name, shape, data }) =>
       `  ${printable(name)}: ${shape.join(' x ')}, norm ${norm(data).toPrecision(6)}`,
   );
-  console.log([file, ...lines].join('\n'));
+  console.log([printable(file), ...lines].join('\n'));
 }
 
 /** @param {unknown} error */

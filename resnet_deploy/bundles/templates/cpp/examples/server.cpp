@@ -32,6 +32,7 @@
 #include <vector>
 
 #include "resnet/netpbm.hpp"
+#include "resnet/printable.hpp"
 #include "resnet_classifier.hpp"
 
 namespace {
@@ -276,7 +277,9 @@ int listen_on(int port) {
 
 void run(const char *folder, int port) {
   resnet::Classifier classifier(folder);
-  if (!classifier.notice().empty()) std::fprintf(stderr, "%s\n", classifier.notice().c_str());
+  if (!classifier.notice().empty()) {
+    std::fprintf(stderr, "%s\n", resnet::printable(classifier.notice()).c_str());
+  }
   if (pipe(wake) != 0) throw std::runtime_error("there is no pipe");
   std::signal(SIGTERM, stop);
   std::signal(SIGINT, stop);
@@ -324,7 +327,7 @@ int main(int argc, char **argv) {
   try {
     run(argv[1], static_cast<int>(port));
   } catch (const std::exception &error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
+    std::fprintf(stderr, "error: %s\n", resnet::printable(error.what()).c_str());
     return 1;
   }
   return 0;

@@ -41,6 +41,23 @@ static uint8_t *read_ppm(const char *name, int *width, int *height) {
   return rgb;
 }
 
+/* Puts question marks in place of what a terminal would obey in UTF-8: control characters,
+   separators of lines, marks that turn the direction of writing. */
+static const char *printable(char *text) {
+  for (unsigned char *at = (unsigned char *)text; *at != 0; ++at) {
+    const int control = *at < 0x20 || *at == 0x7f;
+    const int latin = *at == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f;
+    const int arabic = *at == 0xd8 && at[1] == 0x9c;
+    const int general = *at == 0xe2 && at[1] == 0x80 &&
+                        (at[2] == 0x8e || at[2] == 0x8f || (at[2] >= 0xa8 && at[2] <= 0xae));
+    const int isolate = *at == 0xe2 && at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9;
+    if (control) *at = '?';
+    if (latin || arabic) memset(at, '?', 2);
+    if (general || isolate) memset(at, '?', 3);
+  }
+  return text;
+}
+
 /* Writes what one picture shows, or what is wrong with it; 0: it was named. */
 static int name_one(resnet_classifier *classifier, const char *picture, char *answer) {
   int width = 0, height = 0;
@@ -129,7 +146,9 @@ int main(int argc, char **argv) {
   }
   for (long i = 0; i < started; ++i) pthread_join(pool[i], NULL);
   if (all.next < all.count) all.failures += 1; /* no thread could be started */
-  for (int i = 0; i < all.next; ++i) printf("%s: %s\n", all.pictures[i], all.answers[i]);
+  for (int i = 0; i < all.next; ++i) {
+    printf("%s: %s\n", printable(all.pictures[i]), printable(all.answers[i]));
+  }
   resnet_close(all.shared);
   pthread_mutex_destroy(&all.mutex);
   free(all.answers);

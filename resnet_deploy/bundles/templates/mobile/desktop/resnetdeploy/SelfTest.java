@@ -98,16 +98,14 @@ final class SelfTest {
         boolean passed = false;
         for (Recording recording : RECORDINGS) {
             try (ResnetClassifier classifier = open(folder, recording)) {
-                System.out.println(run(classifier, folder, recording));
+                say(run(classifier, folder, recording));
                 passed = true;
             } catch (Absent absent) {
-                System.out.println(
-                        "not tested: " + recording.model + " with " + recording.runtime + ": "
-                                + absent.getMessage());
+                say("not tested: " + recording.model + " with " + recording.runtime + ": "
+                        + absent.getMessage());
             } catch (Different | IOException | RuntimeException error) {
-                System.out.println(
-                        "FAIL: " + recording.model + " with " + recording.runtime + ": "
-                                + error.getMessage());
+                say("FAIL: " + recording.model + " with " + recording.runtime + ": "
+                        + error.getMessage());
                 System.exit(1);
             }
         }
@@ -115,6 +113,14 @@ final class SelfTest {
             System.out.println("FAIL: no runtime of this bundle is here");
             System.exit(1);
         }
+    }
+
+    /** Prints a line with a question mark in place of what a terminal would obey in a name. */
+    private static void say(String line) {
+        System.out.println(line.replaceAll(
+                "[\\p{Cc}\\p{Zl}\\p{Zp}\\x{61c}\\x{200e}\\x{200f}\\x{202a}-\\x{202e}"
+                        + "\\x{2066}-\\x{2069}]",
+                "?"));
     }
 
     private static ResnetClassifier open(File folder, Recording recording)
