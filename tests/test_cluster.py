@@ -66,12 +66,10 @@ def test_a_cluster_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
     file = save_colour_model(tmp_path / "model.onnx").path
     np.savez(tmp_path / "data.npz", images=np.zeros((3, 8, 8, 3), np.uint8), labels=[0, 1, 2])
     data = ("--data", tmp_path / "data.npz")
-    begin = time.monotonic()
     result = run("evaluate", file, *data, "--cluster", f"ray://127.0.0.1:{closed_port()}")
     refused(result, "no cluster answers at ray://127.0.0.1:", "refused")
     refused(run("evaluate", file, *data, "--cluster", "dask"), "'dask' is neither ray")
     refused(run("evaluate", file, *data, "--workers", 2), "--cluster")
-    assert time.monotonic() - begin < 20
 
 
 def test_what_answers_but_is_not_this_machines_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
