@@ -64,7 +64,7 @@ from resnet_deploy.spec import (
 )
 from resnet_deploy.spec.deploy import DeploySpec, ExportSpec, LoadSpec, SmallPrecision
 from resnet_deploy.spec.model_request import ModelRequest
-from resnet_deploy.visible import shell_line
+from resnet_deploy.visible import recorded_line
 
 if TYPE_CHECKING:
     from resnet_deploy.arrays import Array
@@ -1768,4 +1768,4 @@ def _here(environment: Environment | None) -> Environment:
         return environment
     from resnet_deploy.runners.cpu import environment as found
 
-    return found(shell_line(sys.orig_argv))
+    return found(recorded_line(sys.orig_argv))
