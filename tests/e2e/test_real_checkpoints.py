@@ -115,18 +115,20 @@ def test_photos_through_resnet18(photos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_bytes_lose_nothing_on_a_real_checkpoint(
-    shared_data: Path, cifar10_train: Path, cifar10_test: Path, tmp_path: Path
+    shared_data: Path,
+    exported: Callable[[int], Path],
+    cifar10_train: Path,
+    cifar10_test: Path,
+    tmp_path: Path,
 ) -> None:
     checkpoint = shared_data / "cifar10/checkpoints" / CHECKPOINTS[20]
-    for options in (("--no-int8", "-o", "floats"), ("--input", "uint8-nhwc", "-o", "bytes")):
-        *given, folder = options
-        images = ("--calibration", cifar10_train, "--no-witness")
-        done = run("export", "--weights", checkpoint, *images, *given, tmp_path / folder)
-        assert done.exit_code == 0, done.stderr
-    reference, few = tmp_path / "floats/resnet20.onnx", ("--limit", 1000)
+    given = ("--calibration", cifar10_train, "--no-witness", "--input", "uint8-nhwc")
+    done = run("export", "--weights", checkpoint, *given, "-o", tmp_path)
+    assert done.exit_code == 0, done.stderr
+    reference, few = exported(20) / "resnet20.onnx", ("--limit", 1000)
 
-    fp32 = evaluated(tmp_path / "bytes/resnet20.onnx", cifar10_test, reference, tmp_path, *few)
-    int8 = evaluated(tmp_path / "bytes/resnet20.int8.onnx", cifar10_test, reference, tmp_path, *few)
+    fp32 = evaluated(tmp_path / "resnet20.onnx", cifar10_test, reference, tmp_path, *few)
+    int8 = evaluated(tmp_path / "resnet20.int8.onnx", cifar10_test, reference, tmp_path, *few)
 
     assert fp32["against"]["agreement"] == 1.0
     assert fp32["against"]["sqnr_db"] > 100

@@ -37,6 +37,8 @@ def _recipes() -> list[bytes]:
         b"from_epochs = 3\nepochs = 2\nlr = 0.1\n",
         b"epochs = -1\nlr = 0.1\naugment = 'crop'\n",
         b"milestones = [0.5]\naugment = 'no'\ncompile = 1\n",
+        b"epochs = " + b"[" * 9999,
+        b"epochs = 9" + b"9" * 5000,
     )
     return [*own, *others]
 
@@ -270,7 +272,7 @@ SURFACES: Final = (
         file="a.toml",
         seeds=_recipes,
         read=_read_recipe,
-        modules=("training/recipe.py",),
+        modules=("training/recipe.py", "plain_values.py"),
         beyond=("default_recipe", "to_values"),
     ),
     Surface(
@@ -308,7 +310,7 @@ SURFACES: Final = (
         file="key.calibration.npz",
         seeds=_calibrations,
         read=_calibrate,
-        modules=("quantization/histogram.py",),
+        modules=("quantization/histogram.py", "data/npy.py"),
         beyond=("sample_rows",),
         writes=True,
     ),
