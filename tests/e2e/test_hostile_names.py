@@ -75,7 +75,6 @@ def test_cpp(models: dict[str, Path], folder: Path) -> None:
             folder / "cpp",
             ORT=str(root),
             CXXFLAGS=f"-O0 {STRICT}",
-            CMAKE_BUILD_PARALLEL_LEVEL="2",
         )
         if command == selftest:
             assert said.startswith("PASS model.onnx: 7 cases")
@@ -153,9 +152,9 @@ def test_mobile(models: dict[str, Path], folder: Path) -> None:
     values = np.fromfile(broken, "<f4").reshape(len(NAMES), -1)
     values[next(place for place, name in enumerate(NAMES) if "\x1b" in name)] += 100
     values.tofile(broken)
-    said = java("tensors", "SelfTest", expect=1)
-    assert said.startswith("FAIL: model.onnx with ")
-    assert not any(map(steers, said.rstrip("\n")))
+    failure = java("tensors", "SelfTest", expect=1)
+    assert failure.startswith("FAIL: model.onnx with ")
+    assert not any(map(steers, failure.rstrip("\n")))
 
 
 _NAMES_IN_NODE = """

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.forks import run_forked
+from tests.support.forks import run_forked, script_forked
 from tests.support.markdown import PAGES, ROOT, blocks
 
 COMMANDS = [
@@ -84,11 +84,21 @@ def test_the_tour_and_the_page_on_the_api_have_python_blocks() -> None:
 
 @pytest.mark.parametrize("page", SCRIPTS)
 def test_python_blocks_run(page: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPTS[page]],
-        cwd=with_images(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """The README's are started as a user does, those of the pages where PyTorch is."""
+    with_images(tmp_path)
+    if page == "README.md":
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", SCRIPTS[page]],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    else:
+        done = script_forked(SCRIPTS[page], tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(3)", "import warnings; warnings.warn('old')"])
+def test_a_block_that_fails_would_be_seen(code: str, tmp_path: Path) -> None:
+    assert script_forked(code, tmp_path).returncode != 0
