@@ -22,13 +22,16 @@ from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.model_file import bytes_of, parse_model, read_model
 from resnet_deploy.artifact.onnx_file import opened_file
 from resnet_deploy.dependencies import require
+from resnet_deploy.errors import ArtifactError
 from resnet_deploy.graph.constants import ints
 from resnet_deploy.graph.module_names import module_of, torch_module
 from resnet_deploy.graph.releases import min_onnxruntime
+from resnet_deploy.graph.skeleton import skeleton
 from resnet_deploy.models.layers import Layer, conv_text, layers_of_module, pool_text
 from resnet_deploy.results import ModelSummary, Stage
 from resnet_deploy.rewrites.static_shapes import with_shapes
-from resnet_deploy.spec import Family, ModelSpec, OutputSpec, Stem
+from resnet_deploy.runners.ort_runner import open_session
+from resnet_deploy.spec import Family, ModelSpec, OutputSpec, SessionSpec, Stem
 
 logger = logging.getLogger(__name__)
 
@@ -94,10 +97,12 @@ def summarize_artifact(given: Path | Artifact) -> ModelSummary:
     Raises:
         ArtifactError: the file can't be read.
         UnsupportedGraphError: its shapes can't be inferred.
+        RunnerError: its operators and weights don't fit, and ONNX Runtime refuses them.
     """
     artifact = opened_file(given)
     model = read_model(artifact.plain)
     card = artifact.card
+    _check_fits(model, artifact)
     named = any(torch_module(node) for node in model.graph.node)
     layers = _layers_of_graph(model, artifact, named=named)
     if named:
@@ -117,6 +122,18 @@ def summarize_artifact(given: Path | Artifact) -> ModelSummary:
         min_onnxruntime=min_onnxruntime(model if card else parse_model(artifact.path)),
         card=json.loads(card.to_json()) if card else None,
     )
+
+
+def _check_fits(model: onnx.ModelProto, artifact: Artifact) -> None:
+    """Refuse a damaged graph as the verbs do that run it; inference alone is too strict.
+
+    Raises:
+        RunnerError: ONNX Runtime refuses it as well.
+    """
+    try:
+        onnx.shape_inference.infer_shapes(skeleton(model), check_type=True, strict_mode=True)
+    except (onnx.shape_inference.InferenceError, ValueError, RuntimeError):
+        open_session(artifact.plain, SessionSpec(spin=False))
 
 
 def _paper_flops(spec: ModelSpec, output: OutputSpec | None = None) -> float | None:
@@ -192,6 +209,8 @@ def _layers_of_graph(model: onnx.ModelProto, artifact: Artifact, *, named: bool)
     for node in ir.from_proto(with_shapes(model, artifact)).graph:
         if node.op_type in _QDQ or node.op_type == "Constant":
             continue
+        if node.op_type in _CONVOLUTIONS:
+            _check_channels(node, artifact.path)
         if _multiplies(node) and not _node_macs(node):
             unknown.append(str(node.name or node.outputs[0].name))
         indices = _WEIGHT_INPUTS.get(node.op_type, range(len(node.inputs)))
@@ -218,6 +237,21 @@ def _layers_of_graph(model: onnx.ModelProto, artifact: Artifact, *, named: bool)
             unknown[0],
         )
     return layers
+
+
+def _check_channels(node: ir.Node, path: Path) -> None:
+    """Refuse a convolution of other channels than it gets: ONNX Runtime sees that when it runs.
+
+    Raises:
+        ArtifactError: the file is damaged.
+    """
+    image, weight = _dims(node.inputs[0]), _dims(node.inputs[_CONVOLUTIONS[node.op_type]])
+    groups = node.attributes.get_int("group", 1)
+    if len(image) > 1 and len(weight) > 1 and image[1] and image[1] != weight[1] * groups:
+        raise ArtifactError(
+            f"{path} is damaged: its {node.op_type} node {node.name or node.outputs[0].name!r} "
+            f"takes {weight[1]} x {groups} channels and gets {image[1]}"
+        )
 
 
 def _multiplies(node: ir.Node) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from resnet_deploy.artifact.card import Card, WeightsSource
 from resnet_deploy.artifact.onnx_file import save as save_artifact
@@ -27,6 +29,7 @@ from resnet_deploy.spec import (
     vgg19_spec,
 )
 from resnet_deploy.summarize import summarize_artifact, summarize_spec
+from tests.support.cli import refused, run
 from tests.support.graphs import noise, parse
 
 TOTALS = [
@@ -278,3 +281,68 @@ def test_layers_that_cannot_be_counted_are_named(
     onnx.save(model, tmp_path / "net.onnx")
     assert summarize_artifact(tmp_path / "net.onnx").macs == 0
     assert "the shapes of 1 layers can't be inferred, from y on" in caplog.text
+
+
+def _two_names(model: onnx.ModelProto) -> None:
+    model.graph.node[1].name = model.graph.node[0].name = "same"
+
+
+def _too_many_bytes(model: onnx.ModelProto) -> None:
+    model.graph.initializer[0].raw_data += b"12345678"
+
+
+def _borrowed_attribute(model: onnx.ModelProto) -> None:
+    model.graph.node[0].attribute.add(name="group", ref_attr_name="x", type=onnx.AttributeProto.INT)
+
+
+def _endless(model: onnx.ModelProto) -> None:
+    model.graph.node.add(op_type="Loop", name="round", output=["never"])
+
+
+def _waits_for_itself(model: onnx.ModelProto) -> None:
+    model.graph.node[0].input[0] = model.graph.node[1].output[0]
+
+
+def _other_weights(*shape: int, dtype: type = np.float32) -> Callable[[onnx.ModelProto], None]:
+    def change(model: onnx.ModelProto) -> None:
+        weight = model.graph.initializer[0]
+        weight.CopyFrom(onnx.numpy_helper.from_array(np.ones(shape, dtype), weight.name))
+
+    return change
+
+
+def _group(model: onnx.ModelProto) -> None:
+    model.graph.node[0].attribute.add(name="group", i=-1, type=onnx.AttributeProto.INT)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(_two_names, _too_many_bytes, _borrowed_attribute, _endless, _waits_for_itself, _group),
+        *(_other_weights(4, 5, 1, 1), _other_weights(4, 3)),
+        _other_weights(4, 3, 1, 1, dtype=np.int32),
+    ],
+)
+def test_what_no_verb_can_run_is_not_described(
+    damage: Callable[[onnx.ModelProto], None], tmp_path: Path
+) -> None:
+    model = parse(
+        """
+        net (float[N, 3, 8, 8] input) => (float[N, 4] logits)
+        {
+            c = Conv(input, w)
+            r = Relu(c)
+            p = GlobalAveragePool(r)
+            logits = Flatten(p)
+        }
+        """,
+        {"w": np.ones((4, 3, 1, 1), np.float32)},
+    )
+    path, picture = tmp_path / "net.onnx", tmp_path / "p.png"
+    Image.new("RGB", (8, 8)).save(picture)
+    path.write_bytes(model.SerializeToString())
+    assert run("summary", path).exit_code == run("predict", path, picture).exit_code == 0
+    damage(model)
+    path.write_bytes(model.SerializeToString())
+    refused(run("summary", path), str(path))
+    refused(run("predict", path, picture), str(path))

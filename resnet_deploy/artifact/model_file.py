@@ -21,7 +21,7 @@ from resnet_deploy.canonical.experimental import replace_experimental
 from resnet_deploy.canonical.floats import forget_stored
 from resnet_deploy.canonical.inputs import allow_unlisted
 from resnet_deploy.canonical.metadata import last_metadata
-from resnet_deploy.canonical.order import sort_nodes
+from resnet_deploy.canonical.order import every_node, sort_nodes
 from resnet_deploy.canonical.sizes import free_sizes
 from resnet_deploy.canonical.undescribed import describe_outputs
 from resnet_deploy.errors import ArtifactError, UnsupportedGraphError, one_line
@@ -124,14 +124,33 @@ def plain_model(path: Path) -> onnx.ModelProto:
 def _whole_model(path: Path) -> onnx.ModelProto:
     """Return the model at ``path`` with its weights, and without what only the checker refuses."""
     model = parse_model(path)
+    _check_ends(model, path)
     read_external_data(model, path)
     name_default_domain(model)
-    sort_nodes(model)
+    try:
+        sort_nodes(model)
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}") from error
     replace_experimental(model)
     allow_unlisted(model)
     describe_outputs(model)
     last_metadata(model)
     return model
+
+
+def _check_ends(model: onnx.ModelProto, path: Path) -> None:
+    """Refuse a graph that may go round for ever: nothing can stop ONNX Runtime in it.
+
+    Raises:
+        UnsupportedGraphError: there is a Loop. How often it goes round is computed.
+    """
+    for nodes in (model.graph.node, *(function.node for function in model.functions)):
+        for node in every_node(nodes):
+            if node.op_type == "Loop":
+                raise UnsupportedGraphError(
+                    f"{path}: Loop node {node.name or node.output[:1]!r} may never end, and no "
+                    "image network needs one: export the network without it"
+                )
 
 
 def _has_kernels(model: onnx.ModelProto) -> bool:

@@ -7,12 +7,15 @@ Nothing behind this door expects either.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, Final
 
 import onnx
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+
+from resnet_deploy.graph.skeleton import ITEM_SIZES
 
 _TYPES: Final = frozenset(onnx.TensorProto.DataType.values())
 _TYPE_FIELDS: Final = frozenset(("data_type", "elem_type"))
@@ -25,6 +28,10 @@ _LARGEST: Final = 2**40
 
 def fault_of(message: Message) -> str | None:
     """Return what is wrong with a model, or with a part of one, in words; None: nothing is."""
+    if isinstance(message, onnx.FunctionProto):
+        return None  # an attribute of its nodes may be the caller's; onnx's checker reads the rest
+    if (fault := _together(message)) is not None:
+        return fault
     for field, value in message.ListFields():
         if field.name in _KEYED and (key := _differing(value)) is not None:
             return f"two values for {key[:40]!r} in its {field.name.replace('_', ' ')}"
@@ -32,6 +39,38 @@ def fault_of(message: Message) -> str | None:
         for part in parts:
             if (fault := _fault(field, part)) is not None:
                 return fault
+    return None
+
+
+def _together(message: Message) -> str | None:
+    """Return what is wrong with fields of ``message`` that are each as they may be."""
+    if isinstance(message, onnx.TensorProto):
+        return _wrong_size(message)
+    if isinstance(message, onnx.GraphProto) and (name := _twice(message)) is not None:
+        return f"two nodes of the name {name[:40]!r}"
+    if isinstance(message, onnx.AttributeProto) and message.ref_attr_name:
+        return f"an attribute {message.name[:40]!r} that is another one's, outside of a function"
+    return None
+
+
+def _wrong_size(tensor: onnx.TensorProto) -> str | None:
+    """Return what is wrong with the bytes of a tensor: onnx's checker lets it have too many."""
+    size = ITEM_SIZES.get(tensor.data_type, 0)
+    if not size or not tensor.HasField("raw_data"):
+        return None
+    wanted = math.prod(tensor.dims) * size
+    if len(tensor.raw_data) <= wanted or any(length < 0 for length in tensor.dims):
+        return None
+    return f"a tensor {tensor.name[:40]!r} of {len(tensor.raw_data)} bytes, where {wanted} are due"
+
+
+def _twice(graph: onnx.GraphProto) -> str | None:
+    """Return a name that two nodes have, which ONNX Runtime refuses."""
+    found: set[str] = set()
+    for node in graph.node:
+        if isinstance(node.name, str) and node.name in found:
+            return node.name
+        found.add(node.name or f"\0{len(found)}")
     return None
 
 

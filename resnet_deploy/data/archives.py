@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Literal
 
+from resnet_deploy.data.asking import UnreachableError
 from resnet_deploy.data.names import Names, NamesBuilder
 from resnet_deploy.data.remote import Remote, Status
 from resnet_deploy.errors import DatasetError
@@ -53,7 +54,7 @@ class Archive:
                 stream.seek(offset)
                 return stream.read(size)
         except OSError as error:
-            raise DatasetError(f"cannot read {shard}: {error.strerror}") from error
+            raise UnreachableError(f"cannot read {shard}: {error.strerror}") from error
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ _LOST = (
 
 
 class UnreachableError(DatasetError):
-    """A server that does not answer or refuses: no fault of one picture, so none is left out."""
+    """What holds the pictures can't be read: no fault of one of them, so none is left out."""
 
 
 class Absent(DatasetError):  # noqa: N818 - not a fault of itself

@@ -190,14 +190,17 @@ def _open_many(
 
 
 def tar_files(folder: Place, tree: Tree, *, train: bool) -> Sequence[Place]:
-    """Return the tar archives in a folder, or in that of the part that is wanted."""
+    """Return the tar archives in a folder, or in that of the part that is wanted.
+
+    Where images lie as well, they are what was unpacked of the archives, and none is returned.
+    """
     found = files_called(folder, ".tar")
-    if found:
-        return found
-    parts = {place.name: place for place in tree.folders(folder) if is_split(place.name)}
-    filled = {name: files_called(place, ".tar") for name, place in parts.items()}
-    wanted = wanted_split([name for name, files in filled.items() if files], train=train)
-    return () if wanted is None else filled[wanted]
+    if not found:
+        parts = {place.name: place for place in tree.folders(folder) if is_split(place.name)}
+        filled = {name: files_called(place, ".tar") for name, place in parts.items()}
+        wanted = wanted_split([name for name, files in filled.items() if files], train=train)
+        found = () if wanted is None else filled[wanted]
+    return () if found and tree.holds_images(folder) else found
 
 
 def _words(stem: str) -> list[str]:

@@ -7,14 +7,11 @@ a column of class indices, and their names in the metadata of the schema.
 from __future__ import annotations
 
 import bisect
-import contextlib
 import hashlib
-import importlib
 import io
 import re
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,31 +21,15 @@ from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.data.images import decode
 from resnet_deploy.data.labels import class_order
 from resnet_deploy.data.places import Place
+from resnet_deploy.data.row_groups import RowGroups, readable
 from resnet_deploy.data.splits import of_part
 from resnet_deploy.data.trees import files_called
-from resnet_deploy.errors import (
-    DatasetError,
-    MissingDependencyError,
-    ResnetDeployError,
-    one_line,
-)
+from resnet_deploy.errors import DatasetError, one_line
 from resnet_deploy.plain_values import RefusedValuesError, strict_json
 
-INSTALL = "pip install 'resnet-deploy[data]'"
-
 _MAGIC = b"PAR1"
-_IMAGES = ("image", "img", "picture", "photo", "jpg", "png", "webp", "bytes", "content")
 _LABELS = ("label", "labels", "fine_label", "class", "category", "target", "cls", "y")
 """Names of columns; the first that is there counts."""
-
-_MOST_BYTES = 1 << 30
-"""Unpacked images of one row group, which is read at once."""
-
-_KEPT = 4
-"""Row groups in memory: one for each thread that decodes."""
-
-_LARGEST_KEPT = 128 << 20
-"""Bytes of a row group of which several are kept."""
 
 
 def parquet_files(folder: Place) -> tuple[Place, ...]:
@@ -97,20 +78,17 @@ class ParquetDataset:
         self.classes: tuple[str, ...] = ()
         self._labels: list[int] = []
         self._fingerprint = ""
-        self._lock = threading.Lock()
         self._files = tuple(files)
-        self._opened: dict[Place, tuple[Any, str]] = {}
+        self._reader = RowGroups()
         self._groups: list[tuple[Place, int]] = []
         self._starts: list[int] = []
-        self._kept: OrderedDict[int, list[Any]] = OrderedDict()
         self._count = 0
         labels: list[Any] = []
         names: tuple[str, ...] = ()
         for path in files:
-            with _readable(path):
-                file = _pyarrow().ParquetFile(path if isinstance(path, Path) else path.open("rb"))
+            file, _ = self._reader.open(path)
+            with readable(path):
                 schema = file.schema_arrow
-                self._opened[path] = file, _image_column(path, schema)
                 label = next((column for column in _LABELS if column in schema.names), None)
                 names = names or _class_names(path, schema, label)
                 size = path.stat().st_size
@@ -146,13 +124,18 @@ class ParquetDataset:
             DatasetError: it can't be read.
         """
         group = bisect.bisect_right(self._starts, index) - 1
-        data = self._group(group)[index - self._starts[group]]
-        try:
-            return decode(io.BytesIO(data))
-        except Exception as error:  # a broken file can make Pillow raise almost anything
-            raise DatasetError(
-                f"cannot read image {index} of {self.name}: {one_line(error)}"
-            ) from error
+        data = self._reader.images(*self._groups[group])[index - self._starts[group]]
+        return _decoded(data, index, self.name)
+
+    def part(self, indices: Sequence[int]) -> ParquetRows:
+        """Return the images ``indices``, which ascend, without their labels."""
+        rows = []
+        for index in indices:
+            number = bisect.bisect_right(self._starts, index) - 1
+            path, group = self._groups[number]
+            place = path.absolute() if isinstance(path, Path) else path
+            rows.append((place, group, index - self._starts[number]))
+        return ParquetRows(name=self.name, rows=tuple(rows), numbers=tuple(indices))
 
     def label(self, index: int) -> int:
         """Return the class index of one image.
@@ -191,36 +174,50 @@ class ParquetDataset:
         elif any(label not in (None, -1) for label in labels):
             raise DatasetError(f"{self.name} has labels that are no class index and no name")
 
-    def _group(self, number: int) -> list[Any]:
-        """Return the encoded images of a row group."""
-        with self._lock:
-            if number in self._kept:
-                self._kept.move_to_end(number)
-                return self._kept[number]
-            path, group = self._groups[number]
-            file, column = self._opened[path]
-            size = file.metadata.row_group(group).total_byte_size
-            if size > _MOST_BYTES:
-                raise DatasetError(
-                    f"{path} has a row group of {size >> 20} MiB, too large to read at once: write "
-                    "it with smaller ones"
-                )
-            with _readable(path):
-                rows = file.read_row_group(group, [column])[column].to_pylist()
-            images = [row.get("bytes") if isinstance(row, dict) else row for row in rows]
-            claimed = file.metadata.row_group(group).num_rows
-            if len(images) != claimed:
-                raise DatasetError(
-                    f"{path} has {len(images)} images where it claims {claimed}: it is damaged"
-                )
-            if not all(isinstance(image, bytes) for image in images):
-                raise DatasetError(
-                    f"{path} names images instead of holding them: name the folder of images"
-                )
-            while self._kept and (len(self._kept) >= _KEPT or size > _LARGEST_KEPT):
-                self._kept.popitem(last=False)
-            self._kept[number] = images
-            return images
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ParquetRows:
+    """Some images of a :class:`ParquetDataset`: file, row group and row of each.
+
+    ``numbers`` are those of the images in the whole.
+    """
+
+    name: str
+    rows: tuple[tuple[Place, int, int], ...]
+    numbers: tuple[int, ...]
+    classes: tuple[str, ...] = ()
+    labelled: bool = False
+    _reader: RowGroups = field(default_factory=RowGroups, init=False, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def image(self, index: int) -> Image.Image:
+        """Decode one image into RGB.
+
+        Raises:
+            DatasetError: it can't be read.
+        """
+        path, group, row = self.rows[index]
+        return _decoded(self._reader.images(path, group)[row], self.numbers[index], self.name)
+
+    def label(self, index: int) -> int:
+        """Raise DatasetError: labels stay behind."""
+        raise DatasetError(f"this part of {self.name} has no labels")
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the files' names and sizes, and of which rows these are."""
+        digest = hashlib.sha256(repr([row[1:] for row in self.rows]).encode())
+        for path in dict.fromkeys(row[0] for row in self.rows):
+            digest.update(f"{path.name}\0{path.stat().st_size}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
+
+def _decoded(data: bytes, number: int, name: str) -> Image.Image:
+    try:
+        return decode(io.BytesIO(data))
+    except Exception as error:  # a broken file can make Pillow raise almost anything
+        raise DatasetError(f"cannot read image {number} of {name}: {one_line(error)}") from error
 
 
 def _fingerprint(path: Place) -> str:
@@ -240,44 +237,6 @@ def _check_ends(path: Place) -> None:
     length = int.from_bytes(tail[:4], "little")
     if head != _MAGIC or tail[4:] != _MAGIC or not 0 < length <= size - 12:
         raise DatasetError(f"{path} is a damaged parquet file: copy it again")
-
-
-def _pyarrow() -> Any:
-    try:
-        return importlib.import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"reading parquet needs the package pyarrow: {INSTALL}"
-        ) from error
-
-
-@contextlib.contextmanager
-def _readable(path: Place) -> Iterator[None]:
-    """Turn whatever pyarrow makes of a damaged file into one line."""
-    try:
-        yield
-    except ResnetDeployError:
-        raise
-    except Exception as error:
-        raise DatasetError(f"{path} is a damaged parquet file: {one_line(error)}") from error
-
-
-def _image_column(path: Place, schema: Any) -> str:
-    """Return the name of the column with images: bytes, or structs with a field ``bytes``."""
-
-    def holds_bytes(name: str) -> bool:
-        kind = schema.field(name).type
-        if str(kind).startswith("struct<"):
-            return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
-        return str(kind) in ("binary", "large_binary")
-
-    found = [name for name in schema.names if holds_bytes(name)]
-    wanted = [name for name in _IMAGES if name in found] or found
-    if not wanted:
-        raise DatasetError(
-            f"{path} is parquet without images: it has the columns {', '.join(schema.names[:5])}"
-        )
-    return wanted[0]
 
 
 def _class_names(path: Place, schema: Any, label: str | None) -> tuple[str, ...]:

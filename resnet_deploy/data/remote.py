@@ -18,6 +18,7 @@ from typing import IO, Any, Literal
 from urllib.parse import quote, unquote
 
 from resnet_deploy.data.asking import Absent, asked, status_of
+from resnet_deploy.data.web import LARGEST_PAGE, names_in, part_of
 from resnet_deploy.errors import DatasetError, MissingDependencyError
 from resnet_deploy.visible import without_secrets
 
@@ -182,20 +183,18 @@ class Remote:
             return b""
 
         def request() -> bytes:
+            system = _system(self)
             try:
-                data: bytes = _system(self).cat_file(self._target, start=start, end=stop)
+                if self._is_web:
+                    return part_of(system, self._target, str(self), start, stop)
+                data: bytes = system.cat_file(self._target, start=start, end=stop)
             except Exception as error:
                 if status_of(error) == 416:  # behind the end
                     return b""
                 raise
-            return data
+            return data[: stop - start]
 
-        data = asked(str(self), request)
-        if len(data) > stop - start:
-            if start == 0:
-                return data[:stop]
-            raise DatasetError(f"{self}: the server sends whole files only: copy it to a folder")
-        return data
+        return asked(str(self), request)
 
     def read_bytes(self) -> bytes:
         """Return the whole file, of a gibibyte at most.
@@ -247,22 +246,23 @@ class Remote:
     def _entries(self) -> Iterator[Entry]:
         if self.query:
             raise DatasetError(f"{self}: a signed URL names one file, and no folder")
-        folder = f"{self._target}/" if self._is_web else self._target
-        for entry in asked(str(self), lambda: _system(self).ls(folder, detail=True)):
-            whole = str(entry["name"])
-            if self._is_web:  # links of a page, which may lead anywhere, or sort it (?C=N)
-                found = whole.startswith(folder) and "?" not in whole and "#" not in whole
-                name = unquote(whole[len(folder) :]) if found else ""
-            else:
-                name = whole.rstrip("/").rpartition("/")[2]
-            is_folder = entry["type"] == "directory" or name.endswith("/")
-            name = name.rstrip("/")
-            if name in ("", ".", "..") or "/" in name or "\0" in name:
+        if self._is_web:
+            folder = Remote(self.scheme, f"{self.path}/")
+            page = folder.read(0, LARGEST_PAGE)
+            # Behind a user and a password, a server's links name neither.
+            server, slash, path = self.path.partition("/")
+            plain = f"{self.scheme}://{server.rpartition('@')[2]}{slash}{path}/"
+            for name, is_folder in names_in(page, plain).items():
+                yield Entry(name=name, is_folder=is_folder)
+            return
+        for entry in asked(str(self), lambda: _system(self).ls(self._target, detail=True)):
+            name = str(entry["name"]).rstrip("/").rpartition("/")[2]
+            if name in ("", ".", "..") or "\0" in name:
                 continue
             size = entry.get("size")
             yield Entry(
                 name=name,
-                is_folder=is_folder,
+                is_folder=entry["type"] == "directory",
                 size=-1 if size is None else int(size),
                 etag=_etag(entry),
             )
@@ -341,7 +341,7 @@ def _systems(scheme: str, process: int) -> Any:
     return made
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=4096)
 def _status(place: Remote, minute: int) -> Status:
     """Ask once in a while: formats look at the same few files again and again."""
     del minute

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from resnet_deploy.data.archives import Inside
@@ -22,6 +23,8 @@ from resnet_deploy.data.names import NamesBuilder
 from resnet_deploy.data.places import Place
 from resnet_deploy.data.remote import Remote
 from resnet_deploy.errors import DatasetError
+
+_MOST_ENTRIES = 10_000
 
 
 def tree_of(place: Place, *, follow_links: bool = False) -> Tree:
@@ -257,25 +260,25 @@ def _remote(place: Place) -> Remote:
 def files_called(folder: Place, suffix: str) -> tuple[Place, ...]:
     """Return the files directly in ``folder`` whose names end with ``suffix``, sorted.
 
-    None are there if ``folder`` is not, or holds images as well: then it is looked no further.
+    None are there if ``folder`` is not. Of a remote one the first 10,000 entries are looked at:
+    shards are not that many, and pictures may be millions.
 
     Raises:
         DatasetError: it can't be listed.
     """
-    found: list[str] = []
     try:
         if isinstance(folder, Remote):
-            names = (entry.name for entry in folder.entries() if not entry.is_folder)
+            few = islice(folder.entries(), _MOST_ENTRIES)
+            names = [entry.name for entry in few if not entry.is_folder]
+        elif isinstance(folder, Path) and folder.is_dir():
+            names = [entry.name for entry in _entries(str(folder)) if entry.name.endswith(suffix)]
+            names = [name for name in names if (folder / name).is_file()]
         else:
-            names = (entry.name for entry in _entries(str(folder)) if not _is_folder(entry))
-        for name in names if isinstance(folder, Remote) or folder.is_dir() else ():
-            if name.endswith(suffix) and not is_hidden(name):
-                found.append(name)
-            elif has_image_suffix(name) and not found:
-                return ()
+            return ()
     except Absent:
         return ()
-    return tuple(folder / name for name in sorted(found))
+    found = sorted(name for name in names if name.endswith(suffix) and not is_hidden(name))
+    return tuple(folder / name for name in found)
 
 
 def _entries(folder: str) -> Iterator[os.DirEntry[str]]:

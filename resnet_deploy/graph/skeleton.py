@@ -15,7 +15,7 @@ MOST_SETTLED = 4096
 _MOST_FLOATS = 64
 """Likewise of floats: scales of a Resize."""
 
-_ITEM_SIZES: dict[int, int] = {
+ITEM_SIZES: dict[int, int] = {
     onnx.TensorProto.FLOAT: 4,
     onnx.TensorProto.DOUBLE: 8,
     onnx.TensorProto.FLOAT16: 2,
@@ -106,7 +106,7 @@ def _without(message: P, field: str) -> P:
 
 def _item_size(tensor: onnx.TensorProto) -> int:
     """Return the bytes of an element where they are stored as they are; 0 elsewhere."""
-    return _ITEM_SIZES.get(tensor.data_type, 0) if tensor.HasField("raw_data") else 0
+    return ITEM_SIZES.get(tensor.data_type, 0) if tensor.HasField("raw_data") else 0
 
 
 def known_dims(graph: onnx.GraphProto) -> dict[str, tuple[int | None, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from resnet_deploy.data.datasets import open_dataset
+from resnet_deploy.data.loader import image_name
 from resnet_deploy.errors import DatasetError, MissingDependencyError
 
 
@@ -95,6 +97,34 @@ def test_without_pyarrow_the_command_is_told(tmp_path, monkeypatch):
     (tmp_path / "a.parquet").write_bytes(content)
     with pytest.raises(MissingDependencyError, match=r"pip install 'resnet-deploy\[data\]'"):
         open_dataset(tmp_path)
+
+
+def test_parquet_counts_where_a_picture_lies_beside_it(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow as pa
+
+    for name in ("0.png", "z.png"):
+        (tmp_path / name).write_bytes(_png(9))
+    parquet.write_table(pa.table({"image": [_png(1)]}), tmp_path / "a.parquet")
+    assert len(open_dataset(tmp_path)) == 1
+
+
+def test_a_part_travels_and_reads_where_the_files_lie(tmp_path, monkeypatch):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    for shard in range(2):
+        table = pa.table({"image": [_png(4 * shard + row) for row in range(4)], "label": [0] * 4})
+        parquet.write_table(table, tmp_path / f"{shard}.parquet", row_group_size=3)
+    monkeypatch.chdir(tmp_path)
+    whole = open_dataset(Path())
+    part = whole.part([1, 3, 6])  # type: ignore[attr-defined]
+    monkeypatch.chdir("/")
+    sent = pickle.loads(pickle.dumps(part))
+    assert [sent.image(at).getpixel((0, 0))[0] for at in range(3)] == [1, 3, 6]
+    assert image_name(sent, 2) == image_name(whole, 6)
+    before = part.fingerprint()
+    assert sent.fingerprint() == before
+    (tmp_path / "1.parquet").write_bytes(b"PAR1")
+    assert sent.fingerprint() != before
 
 
 def test_parts_of_another_name_only(tmp_path):

@@ -12,8 +12,11 @@ from PIL import Image
 
 from resnet_deploy.data.asking import UnreachableError
 from resnet_deploy.data.datasets import Source, open_dataset
+from resnet_deploy.data.loader import map_batches, prepared_batches
 from resnet_deploy.data.places import place_of
 from resnet_deploy.errors import DatasetError
+from tests.support.cli import run
+from tests.support.contracts import square
 from tests.support.object_store import SECRET, Store, forget, object_store, reading
 
 
@@ -82,6 +85,7 @@ def test_what_opens_a_dataset_travels(store):
     assert whole.image(1).size == (4, 5)
 
 
+SPEC = square(8)
 BUSY = (503, b"<Error><Code>SlowDown</Code><Message>later</Message></Error>")
 DENIED = (403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
 
@@ -129,6 +133,44 @@ def test_a_connection_that_is_always_lost_is_no_bad_picture(store):
             dataset.image(0)
     finally:
         store.answers.clear()
+
+
+def test_skip_bad_leaves_out_no_picture_that_could_not_be_fetched(store):
+    dataset = open_dataset(place_of("s3://pets"))
+    left: list[int] = []
+
+    def leave_out(index: int, error: DatasetError) -> None:
+        left.append(index)
+
+    for batches in (
+        prepared_batches(dataset, [0], [SPEC], batch_size=1, leave_out=leave_out),
+        map_batches(
+            dataset,
+            [0],
+            [SPEC],
+            lambda batch: len(batch.indices),
+            batch_size=1,
+            workers=1,
+            leave_out=leave_out,
+        ),
+    ):
+        store.answers[:] = [DENIED] * 99
+        try:
+            with pytest.raises(UnreachableError, match="access is denied"):
+                list(batches)
+        finally:
+            store.answers.clear()
+    assert not left
+
+
+def test_a_bucket_calibrates_to_the_bytes_of_the_folder(store, pets, tiny_export, tmp_path):
+    model = tiny_export / "resnet8.onnx"
+    files = [tmp_path / "here.int8.onnx", tmp_path / "there.int8.onnx"]
+    for data, file in zip((pets, "s3://pets"), files, strict=True):
+        words = ("--calibration", data, "-o", file, "--no-verify", "--no-calibration-cache")
+        result = run("quantize", model, *words)
+        assert result.exit_code == 0, result.output
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_no_credentials_and_nobody_there(store, monkeypatch):

@@ -39,7 +39,7 @@ def _tar(files: Mapping[str, bytes], form: int = tarfile.PAX_FORMAT) -> bytes:
 
 def _shard(first: int, labels: str = "cls") -> bytes:
     """Return four samples, from number ``first`` on, of the classes 0 to 2."""
-    files = {}
+    files: dict[str, bytes] = {}
     for number in range(first, first + 4):
         label = json.dumps({"label": number % 3, "caption": "x" * 300})
         told = {"cls": str(number % 3), "json": label, "txt": f"class {number % 3}\n"}
@@ -135,6 +135,24 @@ def test_a_part_travels_with_its_own_names_only(shards, monkeypatch):
     again = pickle.loads(sent)
     assert [again.image(index).height for index in (0, 1)] == [5, 10]
     assert list(again.names) == [whole.names[1], whole.names[6]]  # type: ignore[attr-defined]
+
+
+def test_images_count_where_their_archive_lies_beside_them(tmp_path, packed, caplog):
+    for place in ("cat", "dog"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "1.png").write_bytes(_png(0))
+    for name in ("a.tar", "z.tar"):
+        (tmp_path / name).write_bytes(_tar(packed))
+    assert open_dataset(tmp_path).classes == ("cat", "dog")
+    assert caplog.messages == ["2 files are no images that can be read: a.tar, z.tar"]
+
+
+def test_shards_in_folders_of_parts(tmp_path):
+    for part, first in (("train", 0), ("val", 4)):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "0.tar").write_bytes(_shard(first))
+    for train, height in ((True, 4), (False, 8)):
+        assert open_dataset(tmp_path, train=train).image(0).height == height
 
 
 def test_labels_in_a_file_of_an_archive(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
@@ -9,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -17,6 +19,7 @@ from PIL import Image
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.data.places import expanded, place_of
+from resnet_deploy.data.web import names_in
 from resnet_deploy.errors import DatasetError, MissingDependencyError
 from resnet_deploy.visible import without_secrets
 from tests.support.cli import refused, run
@@ -79,6 +82,33 @@ def test_parquet_by_url_and_ranges_of_names(site, address):
     folder = open_dataset(place_of(f"http://{address}/"))
     assert len(folder) == 15
     assert folder.fingerprint() != several.fingerprint() != one.fingerprint()
+
+
+def test_a_page_of_links_leads_nowhere_else():
+    page = b"""<a href="?C=N;O=D">Name</a> <a href='../'>up</a> <a href=/x/y/b.png>b</a>
+        <A HREF="a%20b.png">a</A> <a href="sub/">sub</a> <a href="sub/deep.png">d</a> <a>none</a>
+        <a href="http://host/x/y/c.png#part">c</a> <a href="http://other/x/y/d.png">d</a>
+        <a href="//[bad/e.png">e</a> <a href="%2e%2e/">up</a> <a href="f%00.png">f</a> <a href="g"""
+    assert names_in(page, "http://host/x/y/") == {"b.png": False, "a b.png": False, "sub": True}
+
+
+def test_a_server_that_sends_whole_files_is_not_read_to_their_end(site, monkeypatch):
+    sent: list[int] = []
+
+    def endless(handler: Any) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(1 << 16):
+                sent.append(handler.wfile.write(bytes(1 << 16)))
+
+    with web_server(site) as address:
+        place = place_of(f"http://{address}/endless")
+        monkeypatch.setattr("tests.support.web_server._Handler.do_GET", endless)
+        assert place.read(0, 1000) == bytes(1000)  # type: ignore[union-attr]
+        with pytest.raises(DatasetError, match="whole files and no parts"):
+            place.read(1000, 2000)  # type: ignore[union-attr]
+    assert sum(sent) < 64 << 20
 
 
 def test_ranges():

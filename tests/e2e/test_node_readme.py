@@ -10,8 +10,10 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +129,27 @@ def serving(bundle: Path, *options: str, errors: str = "") -> Iterator[Site]:
             assert re.fullmatch(f"({errors}){{1,2}}", said)
         finally:
             process.kill()
+
+
+def test_who_never_sends_the_rest_does_not_hold_up_the_end(bundle: Path) -> None:
+    picture = (bundle / "golden/photo-like.ppm").read_bytes()
+    head = f"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: {len(picture)}\r\n\r\n".encode()
+    with serving(bundle) as site, contextlib.ExitStack() as end:
+        begun, late, no_head = (
+            end.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=20))
+            for _ in range(3)
+        )
+        begun.sendall(head + picture[:-1])
+        late.sendall(head + picture[:-1])
+        no_head.sendall(head[:20])
+        assert site.post(picture)[0] == 200  # so those have come as well
+        start = time.monotonic()
+        site.stop()
+        begun.sendall(picture[-1:])
+        assert begun.recv(100).startswith(b"HTTP/1.1 200 ")
+        assert late.recv(100).startswith(b"HTTP/1.1 408 ")
+        assert no_head.recv(100) == b""
+        assert time.monotonic() - start < 15
 
 
 def test_the_server_answers_refuses_and_goes_on(bundle: Path) -> None:

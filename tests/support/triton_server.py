@@ -24,7 +24,7 @@ import pytest
 
 from tests.support.triton_packages import server
 
-DRAIN_SECONDS: Final = 10
+DRAIN_SECONDS: Final = 20
 """How long the server may take to answer what it has accepted, once it is told to end."""
 
 STAND_IN = """

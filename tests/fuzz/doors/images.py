@@ -351,7 +351,7 @@ SURFACES: Final = (
         },
         seeds=_parquet,
         read=lambda path: _read_folder(path.parent),
-        modules=("data/parquet.py",),
+        modules=("data/parquet.py", "data/row_groups.py"),
     ),
     Surface(
         name="cifar",
@@ -365,7 +365,7 @@ SURFACES: Final = (
         file="a.parquet",
         seeds=_parquet,
         read=_read_dataset,
-        modules=("data/parquet.py",),
+        modules=("data/parquet.py", "data/row_groups.py"),
     ),
     Surface(
         name="tars",

@@ -21,13 +21,17 @@ Answers on 127.0.0.1 with the likeliest classes of the picture in the body of a 
   --threads N   how many CPUs each of them may use (default: 1)
   --help        this text
 
-SIGTERM and SIGINT end it once the requests that run are answered.`;
+SIGTERM and SIGINT end it once the requests that run are answered. Who is still sending has 3
+seconds.`;
 
 /** Bytes of a request's body. */
 const MOST_BYTES = 32e6;
 
 /** Requests for each worker, the one it works on among them; more are told to come back. */
 const MOST_REQUESTS = 8;
+
+/** Milliseconds that a client has for the rest of its request once the server is told to end. */
+const HURRY = 3000;
 
 const { values, positionals } = commandLine(USAGE, ['port', 'workers', 'threads']);
 const port = wholeNumber(USAGE, 'port', values.port, 0, 65535) ?? 8080;
@@ -52,6 +56,9 @@ class Refusal extends Error {
   }
 }
 
+/** @type {Set<(error: Refusal) => void>} What refuses a body of which not all has come. */
+const receiving = new Set();
+
 /**
  * @param {import('node:http').IncomingMessage} request
  * @returns {Promise<Uint8Array>}
@@ -59,6 +66,8 @@ class Refusal extends Error {
  */
 function body(request) {
   return new Promise((resolve, reject) => {
+    receiving.add(reject);
+    request.on('close', () => receiving.delete(reject));
     const tooMuch = new Refusal(413, `send at most ${MOST_BYTES} bytes`);
     if (Number(request.headers['content-length']) > MOST_BYTES) reject(tooMuch);
     /** @type {Uint8Array[]} */
@@ -147,5 +156,10 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
       console.log('all requests are answered: bye');
     });
     server.closeIdleConnections();
+    setTimeout(() => {
+      for (const refuse of receiving) refuse(new Refusal(408, 'the server ends: send it again'));
+      // Nor does who has sent a part of a head, which is no request yet, hold up the end.
+      setInterval(() => running === 0 && server.closeAllConnections(), 50).unref();
+    }, HURRY).unref();
   });
 }
