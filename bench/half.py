@@ -66,8 +66,9 @@ def accuracy(checkpoint: Path, train: Path, test: Path) -> list[dict[str, Any]]:
         for kind, name in WAYS[1:]:
             row = {"net": files["fp32"].stem, "file": kind, "runner": name}
             try:
-                with closing(open_runner(name, files[kind], SessionSpec())) as runner:
-                    found = baseline.fidelity(runner, load(files[kind]))
+                file, session = files[kind], SessionSpec()
+                with closing(open_runner(name, file, session)) as runner:
+                    found = baseline.fidelity(runner, file, session, load(file))
             except ResnetDeployError as error:
                 rows.append({**row, "error": str(error)})
                 continue

@@ -65,8 +65,9 @@ def accuracy(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]
                 residual_stream=stream,
                 runtime=runtime,
             )
-            with closing(open_runner(runtime, made.path, quiet_session(0))) as runner:
-                found = baseline.fidelity(runner)
+            session = quiet_session(0)
+            with closing(open_runner(runtime, made.path, session)) as runner:
+                found = baseline.fidelity(runner, made.path, session)
             yield {
                 "model": checkpoint.stem,
                 "stream": stream,

@@ -33,6 +33,7 @@ from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.folder import image_files
 from resnet_deploy.data.images import read_image
 from resnet_deploy.data.preprocess import input_preprocess, prepare
+from resnet_deploy.errors import RunnerError
 from resnet_deploy.evaluation import confidences, ranks
 from resnet_deploy.processes.ray_cluster import connected
 from resnet_deploy.quantization import static
@@ -176,8 +177,8 @@ class EmptyShard:
     def halves(self) -> tuple[EmptyShard, ...]:
         return ()
 
-    def without(self, culprit: EmptyShard) -> None:
-        del culprit
+    def without(self, culprit: EmptyShard, why: str) -> EmptyShard:
+        raise RunnerError(f"{culprit.name}: {why}")
 
 
 @dataclass(frozen=True)
@@ -196,9 +197,8 @@ def dispatching(result_bytes: int, *, shards: int = 400, workers: int = 2) -> di
     with connected(ClusterSpec(workers=workers), workers) as cluster:
         for count in (2 * workers, shards):  # the first ones start the workers
             wall, start = time.perf_counter(), time.process_time()
-            found = sum(
-                map(len, cluster.map(EmptyJob(result_bytes), map(EmptyShard, range(count))))
-            )
+            empty = map(EmptyShard, range(count))
+            found = sum(len(answer) for answer in cluster.map(EmptyJob(result_bytes), empty))
             taken = time.process_time() - start
             wall = time.perf_counter() - wall
             assert found == count * result_bytes

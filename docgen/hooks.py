@@ -11,7 +11,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
-from docgen import api_pages, command_line, outside
+from docgen import api_pages, command_line, outside, screenshots
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -30,13 +30,24 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         assert place is not None
         data = (outside.ROOT / path).read_bytes()
         files.append(File.generated(config, place, content=data, inclusion=InclusionLevel.INCLUDED))
+    for place, data in screenshots.take().items():
+        files.append(File.generated(config, place, content=data, inclusion=InclusionLevel.INCLUDED))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Point the links of a page into the site."""
-    del config, files
-    return outside.with_links(page.file.src_uri, markdown)
+    """Point the links of a page into the site, and put its screenshots in."""
+    del config
+    up = "../" * page.file.src_uri.count("/")
+    there = any(file.src_uri.startswith("images/reports/") for file in files)
+    shown = screenshots.with_pictures(markdown, up, there)
+    return outside.with_links(page.file.src_uri, shown)
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Give the theme's search dialog the name that screen readers ask for."""
+    del page, config
+    return output.replace('role="dialog"', 'role="dialog" aria-label="Search"', 1)
 
 
 def _add(files: Files, config: MkDocsConfig, pages: Mapping[str, str]) -> None:

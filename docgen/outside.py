@@ -19,6 +19,7 @@ PAGES = {
     "CHANGELOG.md": "project/changelog.md",
     "bench/README.md": "project/bench.md",
     "README.md": "index.md",
+    "README.zh.md": "index.md",
 }
 """Path in the project => page of the site; what the README says is said by the first page."""
 
@@ -28,7 +29,7 @@ _FENCE = re.compile(r"(^```.*?^```)", re.S | re.M)
 
 def project_path(page: str) -> str:
     """Return where ``page`` of the site lies in the project."""
-    back = {site: path for path, site in PAGES.items() if path != "README.md"}
+    back = {site: path for path, site in PAGES.items() if site != "index.md"}
     return back.get(page, f"docs/{page}")
 
 

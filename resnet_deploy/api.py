@@ -64,7 +64,7 @@ from resnet_deploy.spec import (
 )
 from resnet_deploy.spec.deploy import DeploySpec, ExportSpec, LoadSpec, SmallPrecision
 from resnet_deploy.spec.model_request import ModelRequest
-from resnet_deploy.visible import shell_line
+from resnet_deploy.visible import recorded_line
 
 if TYPE_CHECKING:
     from resnet_deploy.arrays import Array
@@ -464,6 +464,7 @@ def deploy(
     """
     from resnet_deploy.artifact.artifact import Artifact
     from resnet_deploy.deployment.deploy import deploy as deploy_source
+    from resnet_deploy.processes.ray_cluster import kept_connected
 
     budget = None
     if max_drop is not None or min_agreement is not None:
@@ -516,14 +517,15 @@ def deploy(
         force=force,
         threads=threads,
     )
-    return deploy_source(
-        source,
-        spec,
-        calibration=_data(calibration, follow_links=follow_links),
-        data=_data(data, labels_file, follow_links=follow_links),
-        environment=_here(environment),
-        progress=progress,
-    )
+    with kept_connected():
+        return deploy_source(
+            source,
+            spec,
+            calibration=_data(calibration, follow_links=follow_links),
+            data=_data(data, labels_file, follow_links=follow_links),
+            environment=_here(environment),
+            progress=progress,
+        )
 
 
 def save(artifact: Artifact, path: StrPath, *, force: bool = False) -> Artifact:
@@ -930,9 +932,7 @@ def evaluate(
     from resnet_deploy.data.datasets import opened
     from resnet_deploy.evaluation import score
 
-    if workers is not None and cluster is None:
-        raise SpecError("--workers are processes of a --cluster: here it is --threads that count")
-    spread = _cluster(cluster, workers)
+    spread = _cluster_alone(cluster, workers)
     # A wrong model is named before a large dataset is listed.
     model = _judged(artifact, output_kind, output_name, input_options)
     images = opened(_required(data, labels_file, follow_links=follow_links))
@@ -1139,6 +1139,8 @@ def tune(
     output_kind: str | None = None,
     output_name: str | None = None,
     input_options: InputOptions | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
     seed: int = 0,
     threads: int = 0,
     environment: Environment | None = None,
@@ -1167,13 +1169,17 @@ def tune(
         calibration: Images that set the int8 ranges; by default some of data, which are not used
             for accuracy then.
         keep_input: Don't try other input formats.
+        workers: How many processes of the cluster calibrate and measure accuracy, by default one
+            for each of its CPUs; files are timed on this machine.
         seed: Of everything random.
         threads: Threads of the runner.
         environment: Recorded in the result.
         progress: Told about every stage.
     """
+    from resnet_deploy.processes.ray_cluster import kept_connected
     from resnet_deploy.tuning import tune as search
 
+    spread = _cluster_alone(cluster, workers)
     spec = TuneSpec(
         objective=_one_of(Objective, objective),
         max_drop=max_drop,
@@ -1186,15 +1192,17 @@ def tune(
     source = _judged(artifact, output_kind, output_name, input_options)
     if out is None:
         _check_saved(source)
-    return search(
-        source,
-        source.path.with_name(f"{source.path.stem}.tuned") if out is None else Path(out),
-        spec,
-        data=_required(data, labels_file, follow_links=follow_links),
-        calibration=_data(calibration, follow_links=follow_links),
-        environment=_here(environment),
-        progress=progress,
-    )
+    with kept_connected():
+        return search(
+            source,
+            source.path.with_name(f"{source.path.stem}.tuned") if out is None else Path(out),
+            spec,
+            data=_required(data, labels_file, follow_links=follow_links),
+            calibration=_data(calibration, follow_links=follow_links),
+            cluster=spread,
+            environment=_here(environment),
+            progress=progress,
+        )
 
 
 def bundle(
@@ -1532,6 +1540,13 @@ def _cluster(cluster: str | None, workers: int | None) -> ClusterSpec | None:
     return None if cluster is None else ClusterSpec.parse(cluster, workers or 0)
 
 
+def _cluster_alone(cluster: str | None, workers: int | None) -> ClusterSpec | None:
+    """Return the cluster where work is not shared by processes of this machine."""
+    if workers is not None and cluster is None:
+        raise SpecError("--workers are processes of a --cluster: here it is --threads that count")
+    return _cluster(cluster, workers)
+
+
 def _tolerance(
     max_relative: float | None,
     min_sqnr: float | None,
@@ -1753,4 +1768,4 @@ def _here(environment: Environment | None) -> Environment:
         return environment
     from resnet_deploy.runners.cpu import environment as found
 
-    return found(shell_line(sys.orig_argv))
+    return found(recorded_line(sys.orig_argv))

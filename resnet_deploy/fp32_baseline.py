@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from contextlib import closing
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -17,11 +19,13 @@ from resnet_deploy.evaluation import matched_outputs
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Fidelity
 from resnet_deploy.results.accuracy import paired_top1
+from resnet_deploy.runners.answering import AnswerJob, Opening, answers_on_cluster
 from resnet_deploy.runners.base import Runner
 from resnet_deploy.runners.classes import class_scores
 from resnet_deploy.runners.compare import check_varies, difference_and_top1
+from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import InputContract, SessionSpec
+from resnet_deploy.spec import ClusterSpec, InputContract, SessionSpec
 
 KEPT_BYTES = 512 << 20
 """Preprocessed images up to this size are decoded once, more are decoded every time."""
@@ -48,8 +52,9 @@ class Fp32Baseline:
     """The fp32 file's logits on some images, which other files are compared with.
 
     ``fp32`` is run on ``images`` once; if ``labelled``, files are compared with their labels too.
-    Preprocessed images of up to ``kept_bytes`` in all stay in memory. ``progress`` is told after
-    each batch, here and in :meth:`fidelity`.
+    Preprocessed images of up to ``kept_bytes`` in all stay in memory. On a ``cluster``, its workers
+    prepare them and run the files, in the same batches. ``progress`` is told after each batch, here
+    and in :meth:`fidelity`.
 
     Raises:
         DatasetError: an image can't be read, or the classes don't fit the model.
@@ -63,6 +68,7 @@ class Fp32Baseline:
         *,
         labelled: bool,
         threads: int = 0,
+        cluster: ClusterSpec | None = None,
         kept_bytes: int = KEPT_BYTES,
         progress: Progress = silent,
     ) -> None:
@@ -70,11 +76,16 @@ class Fp32Baseline:
         self.samples = len(images)
         self._progress = progress
         self._artifact = fp32
+        self._images = images
+        self._threads, self._cluster = threads or default_threads(), cluster
         self._batches: Iterable[Array] = images
-        if self.samples * images.preprocess.values * 4 <= kept_bytes:
+        keep = self.samples * images.preprocess.values * 4 <= kept_bytes
+        if cluster is None and keep:
             self._batches = tuple(images)
-        with closing(OrtRunner(fp32.plain, quiet_session(threads))) as runner:
-            self._expected = self._logits(runner, self._artifact)
+        session = quiet_session(self._threads)
+        with closing(OrtRunner(fp32.plain, session)) as runner:
+            opening = Opening(artifact=fp32, path=fp32.plain, session=session)
+            self._expected = self._logits(runner, opening)
         check_varies(self._expected, f"the answer of {fp32.path.name}", self.data)
         self._truth: Array | None = None
         if labelled:
@@ -86,12 +97,17 @@ class Fp32Baseline:
         """Return an image ``count`` times, as the fp32 file takes it."""
         return np.repeat(next(iter(self._batches))[:1], count, axis=0)
 
-    def fidelity(self, runner: Runner, artifact: Artifact | None = None) -> Fidelity:
+    def fidelity(
+        self, runner: Runner, path: Path, session: SessionSpec, artifact: Artifact | None = None
+    ) -> Fidelity:
         """Return how close what ``runner`` has open is to the fp32 file on ONNX Runtime.
 
-        It gives the same classes; ``artifact`` is its file if that takes another input.
+        It is the file at ``path``, opened with ``session``, and gives the same classes;
+        ``artifact`` is what is known of it if it takes another input.
         """
-        logits = self._logits(runner, artifact or self._artifact)
+        artifact = artifact or self._artifact
+        opening = Opening(artifact=artifact, path=path, runner=runner.name, session=session)
+        logits = self._logits(runner, opening)
         paired, right = None, None
         if self._truth is not None:
             hits = logits.argmax(axis=1) == self._truth
@@ -109,15 +125,37 @@ class Fp32Baseline:
             right=right,
         )
 
-    def _logits(self, runner: Runner, artifact: Artifact) -> Array:
+    def _logits(self, runner: Runner, opening: Opening) -> Array:
         pieces: list[Array] = []
         done = 0
-        own, target = self._artifact.preprocess, artifact.preprocess
-        for batch in self._batches:
-            pieces.append(class_scores(artifact, runner, convert(batch, own, target)))
-            done += len(batch)
-            self._progress("evaluating", done, self.samples)
+        with closing(self._answered(runner, opening)) as answered:
+            for scores in answered:
+                pieces.append(scores)
+                done += len(scores)
+                self._progress("evaluating", done, self.samples)
         return np.concatenate(pieces)
+
+    def _answered(self, runner: Runner, opening: Opening) -> Generator[Array, None, None]:
+        """Yield the scores of one batch after the other."""
+        own = self._artifact.preprocess
+        if self._cluster is None:
+            for batch in self._batches:
+                yield _scores(own, opening.artifact, runner, batch)
+            return
+        for mapped in answers_on_cluster(
+            self._images.dataset,
+            self._images.indices,
+            AnswerJob.of([opening], partial(_scores, own), [self._images.preprocess]),
+            self._cluster,
+            batch_size=self._images.batch_size,
+            threads=self._threads,
+        ):
+            yield mapped.value[0]
+
+
+def _scores(own: InputContract, artifact: Artifact, runner: Runner, batch: Array) -> Array:
+    """Return what a file says to a batch that was prepared as ``own`` says."""
+    return class_scores(artifact, runner, convert(batch, own, artifact.preprocess))
 
 
 def quiet_session(threads: int) -> SessionSpec:

@@ -40,6 +40,8 @@ _TIMED_SECONDS = 0.5
 
 _MOST_RUNS = 100
 
+_INT8, _MIXED = "all.onnx", "mixed.onnx"
+
 
 def unseen_images(calibration: CalibrationImages, *, seed: int) -> CalibrationImages:
     """Return other images of the calibration data: ranges always fit those they are taken from."""
@@ -73,7 +75,8 @@ class MixedPrecision(AbstractContextManager["MixedPrecision"]):
         self._exclude = exclude
         self._folder = folder
         self._runtime = runtime
-        self._int8 = self._open("all.onnx", ())
+        self._session = quiet_session(self.threads)
+        self._int8 = self._open(_INT8, ())
         self.batch_size = self._int8.input.shape[0] or 1
 
     def __exit__(self, *exception: object) -> None:
@@ -95,10 +98,11 @@ class MixedPrecision(AbstractContextManager["MixedPrecision"]):
             RunnerError: ONNX Runtime refuses the file.
         """
         if not layers and stream is None:
-            return MixedTrial(float_layers=(), fidelity=baseline.fidelity(self._int8))
+            fidelity = baseline.fidelity(self._int8, self._path(_INT8), self._session)
+            return MixedTrial(float_layers=(), fidelity=fidelity)
         modules = tuple(dict.fromkeys(name for layer in layers for name in self.layers[layer]))
-        with closing(self._open("mixed.onnx", modules, stream)) as mixed:
-            fidelity = baseline.fidelity(mixed)
+        with closing(self._open(_MIXED, modules, stream)) as mixed:
+            fidelity = baseline.fidelity(mixed, self._path(_MIXED), self._session)
             images = baseline.first(self.batch_size)
             watches = [Stopwatch(runner, images, self.batch_size) for runner in (self._int8, mixed)]
             int8_ns, mixed_ns = take_turns(
@@ -115,10 +119,13 @@ class MixedPrecision(AbstractContextManager["MixedPrecision"]):
     def _open(
         self, name: str, float_layers: tuple[str, ...], stream: QuantizedNet | None = None
     ) -> Runner:
-        path = self._folder / name
+        path = self._path(name)
         graph = (stream or self._net).write(excluding(self._exclude, float_layers))
         path.write_bytes(graph.SerializeToString())
-        return open_runner(self._runtime.value, path, quiet_session(self.threads))
+        return open_runner(self._runtime.value, path, self._session)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name
 
 
 def rank_layers(

@@ -19,8 +19,10 @@ _OBEYED = frozenset(("Cc", "Cs", "Zl", "Zp"))
 """Control characters, halves of surrogate pairs, and the separators of lines and paragraphs."""
 
 _URL = re.compile(
-    r"(\b[A-Za-z][A-Za-z0-9+.-]*://)([^\s/?#'\"<>]*)([^\s?#'\"<>]*)([?#][^\s'\"<>]*)?"
+    r"(\b[A-Za-z][A-Za-z0-9+.-]*://)([^\s/?#<>]*@)?([^\s?#'\"<>]*)"
+    r"([?#]\S*?(?=['\")>\],;:.]*(?:\s|$)))?"
 )
+"""Scheme, user and password, host and path, query; what ends a sentence behind it is not of it."""
 
 _SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|ACCESS_KEY|API_KEY", re.IGNORECASE)
 
@@ -53,9 +55,8 @@ def without_secrets(text: str) -> str:
 
 
 def _public(url: re.Match[str]) -> str:
-    scheme, authority, path, behind = url.groups()
-    _, at, host = authority.rpartition("@")
-    return f"{scheme}{'***@' if at else ''}{host}{path}{'?***' if behind else ''}"
+    scheme, user, place, behind = url.groups()
+    return f"{scheme}{'***@' if user else ''}{place}{'?***' if behind else ''}"
 
 
 def _is_obeyed(character: str) -> bool:
@@ -82,6 +83,14 @@ def visible_json(text: str) -> str:
         else character
         for character in text
     )
+
+
+def recorded_line(words: Iterable[str]) -> str:
+    """Return a command as :func:`shell_line` does, for a record that others read.
+
+    What is secret in its URLs is left out.
+    """
+    return shell_line(map(without_secrets, words))
 
 
 def shell_line(words: Iterable[str]) -> str:

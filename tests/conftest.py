@@ -68,6 +68,21 @@ def as_talkative_as_before() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_power_cut() -> Iterator[None]:
+    """Leave it to the system when a file reaches the disk: no test cuts the power.
+
+    A test of what happens then, when the disk is full for instance, puts its own in the place.
+    """
+
+    def fsync(file: int) -> None:
+        os.fstat(file)  # an error where there is no such file, as before
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def torch_export() -> Iterator[Callable[..., object]]:
     """Let a process trace the same net once; return the ``torch.onnx.export`` that always does."""
     import torch

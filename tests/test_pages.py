@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from docgen import api_pages, command_line
+from resnet_deploy.artifact.card import Card
+from resnet_deploy.artifact.weights_card import WeightsCard
+from resnet_deploy.cli.main import cli
 from tests.support.markdown import PAGES, ROOT
 
-LINKED = (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "bench" / "README.md")
+LINKED = (
+    *PAGES,
+    ROOT / "README.zh.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+    ROOT / "bench" / "README.md",
+)
 PACKAGE = ROOT / "resnet_deploy"
 MADE = {
     ROOT / "docs" / place: text
@@ -43,6 +55,53 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(path), target
 
 
+def commands(page: Path) -> list[str]:
+    """Return what ``page`` tells a reader to run of this project's, prompt or none."""
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"^( *)```(?:sh|console)\n(.*?)^\1```", text, re.S | re.M)
+    every = [line.strip() for _, block in found for line in block.splitlines()]
+    bare = [line.removeprefix("$ ").removeprefix(".venv/bin/") for line in every]
+    return [line for line in bare if line.startswith("resnet-deploy ")]
+
+
+def parsed(command: str) -> None:
+    """Have click read ``command``, down to the options of its verb."""
+    verb, *words = shlex.split(command, comments=True)[1:]
+    found = cli.get_command(click.Context(cli), verb)
+    assert found is not None, command
+    with click.Context(cli) as context:
+        found.make_context(verb, words, parent=context).close()
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_has_verbs_and_options_that_exist(page: Path) -> None:
+    for command in commands(page):
+        parsed(command)
+
+
+def test_a_command_that_does_not_exist_would_be_seen() -> None:
+    with pytest.raises(click.NoSuchOption):
+        parsed("resnet-deploy export --no-such-option")
+
+
+def test_the_glossary_is_in_order_and_its_terms_are_used_in_code() -> None:
+    text = (ROOT / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| `([^`]+)` \|$", text, re.M)
+    terms = [term for term, _ in rows]
+    assert len(terms) > 30
+    assert terms == sorted(terms, key=str.lower)
+    for term, place in rows:
+        code = re.sub(r"[ _-]", "", (ROOT / place).read_text(encoding="utf-8").lower())
+        assert re.sub(r"[ -]", "", term.lower()) in code, (term, place)
+
+
+def test_the_page_on_file_formats_has_every_field_of_a_card() -> None:
+    text = (ROOT / "docs" / "reference" / "file-formats.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)`", text))
+    for card in (Card, WeightsCard):
+        assert {field.name for field in dataclasses.fields(card)} <= named
+
+
 def test_what_the_threat_model_says_is_shown_by_tests_that_exist() -> None:
     text = (ROOT / "docs" / "explanation" / "threats.md").read_text(encoding="utf-8")
     named = re.findall(r"`(tests/[^`]+\.py)(?:::(\w+))?`", text)
@@ -53,7 +112,7 @@ def test_what_the_threat_model_says_is_shown_by_tests_that_exist() -> None:
 
 def test_the_readme_is_short_and_begins_with_the_commands_and_the_picture() -> None:
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    assert len(lines) < 200
+    assert len(lines) < 120
     top = lines[:15]
     assert top.index("make demo") < top.index("make test")
     assert any("docs/images/demo.svg" in line for line in top)

@@ -16,7 +16,7 @@ from resnet_deploy.fp32_baseline import Fp32Baseline, all_images
 from resnet_deploy.quantization.quantized import excluding
 from resnet_deploy.quantization.static import QuantizedNet, quantize_static
 from resnet_deploy.sensitivity import MixedPrecision, int8_layers, rank_layers, unseen_images
-from resnet_deploy.spec import InputContract, QuantSpec
+from resnet_deploy.spec import InputContract, QuantSpec, SessionSpec
 from tests.support.graphs import noise, parse
 from tests.support.ruined_net import RUINED, SIZE, ruined_net
 from tests.support.sensitivity import same_turns
@@ -84,7 +84,8 @@ def test_the_fp32_file_is_its_own_equal(ruined: Path) -> None:
 
     test = all_images(ruined / "data", PREPROCESS, seed=0)
     baseline = Fp32Baseline(load(ruined / "net.onnx"), test, labelled=True)
-    found = baseline.fidelity(OrtRunner(ruined / "net.onnx"))
+    file = ruined / "net.onnx"
+    found = baseline.fidelity(OrtRunner(file), file, SessionSpec())
     assert (found.samples, found.agreement, found.drop) == (64, 1.0, 0.0)
     assert found.sqnr_db > 100
 
@@ -93,10 +94,10 @@ def test_large_data_is_decoded_every_time(ruined: Path) -> None:
     from resnet_deploy.runners.ort_runner import OrtRunner
 
     test = all_images(ruined / "data", PREPROCESS, seed=0)
-    runner = OrtRunner(ruined / "net.onnx")
+    opened = OrtRunner(ruined / "net.onnx"), ruined / "net.onnx", SessionSpec()
     kept = Fp32Baseline(load(ruined / "net.onnx"), test, labelled=True)
     streamed = Fp32Baseline(load(ruined / "net.onnx"), test, labelled=True, kept_bytes=0)
-    assert streamed.fidelity(runner) == kept.fidelity(runner)
+    assert streamed.fidelity(*opened) == kept.fidelity(*opened)
 
 
 def test_classes_that_do_not_fit(ruined: Path, tmp_path: Path) -> None:

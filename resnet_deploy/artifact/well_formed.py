@@ -19,8 +19,8 @@ from resnet_deploy.graph.skeleton import ITEM_SIZES
 
 _TYPES: Final = frozenset(onnx.TensorProto.DataType.values())
 _TYPE_FIELDS: Final = frozenset(("data_type", "elem_type"))
-_KEYED: Final = frozenset(("metadata_props", "external_data"))
-"""Lists of keys and values."""
+_KEYED: Final = frozenset(("external_data",))
+"""Lists of keys and values; of metadata the last one counts, as ONNX Runtime has it."""
 
 _LARGEST: Final = 2**40
 """Of one dimension: a tensor of bytes that long has a terabyte."""

@@ -17,7 +17,7 @@ from resnet_deploy.cli.verbosity import together, verbosity_options
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.paths import resolved
 from resnet_deploy.plain_values import strict_json
-from resnet_deploy.visible import shell_line, without_secrets
+from resnet_deploy.visible import recorded_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,7 +79,7 @@ def here() -> Environment:
     """
     from resnet_deploy.runners.cpu import environment
 
-    return environment(shell_line(["resnet-deploy", *map(without_secrets, sys.argv[1:])]))
+    return environment(recorded_line(["resnet-deploy", *sys.argv[1:]]))
 
 
 def prints() -> bool:

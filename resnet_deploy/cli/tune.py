@@ -11,10 +11,12 @@ import click
 from resnet_deploy import api
 from resnet_deploy.cli.options import (
     DATA,
+    MOST_WORKERS,
     PATH,
     Words,
     answer_options,
     choice,
+    cluster_option,
     data_option,
     file_argument,
     picture_options,
@@ -59,6 +61,8 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only from 
 @_words("--keep-input")
 @answer_options(_words)
 @picture_options()
+@_words("--workers", type=click.IntRange(1, MOST_WORKERS))
+@cluster_option(_words)
 @seed_option(_words)
 @threads_option(_words)
 @output_options

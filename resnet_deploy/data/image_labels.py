@@ -32,6 +32,9 @@ _LABELS = (
 _PARTS = ("split|subset|set|data set|partition",)
 """Heads of columns, as patterns in any case: the first that a column matches counts."""
 
+_NO_OUTPUT = re.compile(r"-[0-9]+|[+-]?[0-9]*\.[0-9]+")
+"""Numbers that count nothing: -1 often says that an image has no label."""
+
 _LEADS_OUT = re.compile(r"^/|^[A-Za-z]:|(^|/)\.\.(/|$)")
 """Absolute, with a drive, or up."""
 
@@ -260,4 +263,10 @@ def _two(path: Place, cells: Sequence[str]) -> Row:
         raise DatasetError(
             f"{path} has the line {' '.join(cells)[:60]!r}: give an image and its label a line"
         )
-    return cells[0].strip(), cells[1].strip()
+    name, label = cells[0].strip(), cells[1].strip()
+    if _NO_OUTPUT.fullmatch(label):
+        raise DatasetError(
+            f"{path} gives {name} the label {label}, which is no class index (0, 1, 2, …): write "
+            "it as one, or leave the image out"
+        )
+    return name, label

@@ -89,6 +89,7 @@ def match_classes(
     if None in by_name:
         by_name = _by_parts(dataset_classes, output_names(labels, num_classes)) or by_name
     if None not in by_name:
+        _check_differ(dataset_classes)
         return tuple(index for index in by_name if index is not None)
     if all(map(_NUMBER.fullmatch, dataset_classes)):
         if background and min(map(int, dataset_classes), default=1) == 0:
@@ -111,6 +112,19 @@ def match_classes(
                 "the model's labels: rename the class folders"
             )
     return tuple(range(num_classes))
+
+
+def _check_differ(classes: Sequence[str]) -> None:
+    """Refuse two classes of one name, of which one would count as the other.
+
+    Raises:
+        DatasetError: there are two.
+    """
+    name, count = Counter(classes).most_common(1)[0] if classes else ("", 0)
+    if count > 1:
+        raise DatasetError(
+            f"the data has {count} classes that are called {name!r}: name them differently"
+        )
 
 
 def _by_number(classes: Sequence[str], num_classes: int) -> tuple[int, ...]:

@@ -73,10 +73,16 @@ class PictureShard:
             for part in (slice(middle), slice(middle, None))
         )
 
-    def without(self, culprit: PictureShard) -> PictureShard | None:
-        """See ``Shard.without``."""
+    def without(self, culprit: PictureShard, why: str) -> PictureShard:
+        """See ``Shard.without``.
+
+        Raises:
+            DatasetError: pictures that can't be read are errors.
+        """
         if not self.tolerant:
-            return None
+            raise DatasetError(
+                f"{culprit.name} ends whatever process reads it ({why}): take it out of the data"
+            )
         return replace(self, gone=self.gone.union(culprit.indices))
 
     def check(self) -> None:

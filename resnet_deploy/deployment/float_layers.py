@@ -124,6 +124,7 @@ class FloatLayers:
             images,
             labelled=self._labelled,
             threads=self._spec.threads,
+            cluster=self._spec.quant.cluster,
             progress=self._progress,
         )
 

@@ -112,7 +112,8 @@ def _computed(state: State, layer: str, parameter: str) -> tuple[tuple[str, ...]
         names = tuple(layer + form.format(parameter) for form in forms)
         if all(name in state and state[name].is_floating_point() for name in names):
             more = [key for key in _parts(state, layer, parameter) if key not in names]
-            tensor = None if more else compute(tuple(state[name] for name in names))
+            # As float32, which the net will be: parts may be of several types, or of eight bits.
+            tensor = None if more else compute(tuple(state[name].float() for name in names))
             if tensor is not None:
                 return names, kind, tensor
     parts = ", ".join(_parts(state, layer, parameter))
@@ -145,9 +146,9 @@ def neutral_norm(bias: Tensor) -> State:
     """Return a BatchNorm that only adds ``bias``, whatever its epsilon: it is lost in the variance.
 
     All variances are the same, by which nothing takes it for one that was trained. Its numbers are
-    float32 or wider: float16 has no variance as large.
+    float32: float16 has no variance as large.
     """
-    bias = bias.to(torch.promote_types(bias.dtype, torch.float32))
+    bias = bias.float()
     return {
         "weight": torch.full_like(bias, 2.0**10),
         "bias": bias,

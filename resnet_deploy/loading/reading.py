@@ -282,7 +282,7 @@ def _absorbed(net: State) -> State:
         mean = None if norm is None else result.get(f"{norm}.running_mean")
         if mean is None or mean.shape != bias.shape or not mean.is_floating_point():
             continue
-        result[f"{norm}.running_mean"] = mean - bias.to(mean.dtype)
+        result[f"{norm}.running_mean"] = mean.float() - bias.float()
         del result[key]
     return result
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from resnet_deploy.errors import (
@@ -72,7 +73,29 @@ class Cluster:
         self._idle.append(worker)
 
 
-_CONNECTED: ContextVar[Cluster | None] = ContextVar("_CONNECTED", default=None)
+@dataclass
+class _Kept:
+    """What is connected from its first use on, to the end of a block."""
+
+    stack: ExitStack
+    cluster: Cluster | None = None
+
+
+_KEPT: ContextVar[_Kept | None] = ContextVar("_KEPT", default=None)
+
+
+@contextmanager
+def kept_connected() -> Iterator[None]:
+    """Let what is connected in the block stay so until it ends, for all that is done there."""
+    if _KEPT.get() is not None:
+        yield
+        return
+    with ExitStack() as stack:
+        token = _KEPT.set(_Kept(stack))
+        try:
+            yield
+        finally:
+            _KEPT.reset(token)
 
 
 @contextmanager
@@ -86,17 +109,15 @@ def connected(spec: ClusterSpec, threads: int) -> Iterator[Cluster]:
         MissingDependencyError: Ray is not installed.
         RunnerError: there is no cluster at that address, or it can't be used from here.
     """
-    around = _CONNECTED.get()
-    if around is not None:
-        yield around
-        return
-    ray = imported()
-    with ExitStack() as stack:
-        if not ray.is_initialized():
-            stack.enter_context(started(ray, spec, threads))
-        cluster = Cluster(ray, spec)
-        stack.callback(_CONNECTED.reset, _CONNECTED.set(cluster))
-        yield cluster
+    with kept_connected():
+        kept = _KEPT.get()
+        assert kept is not None, "it is set in this block"
+        if kept.cluster is None:
+            ray = imported()
+            if not ray.is_initialized():
+                kept.stack.enter_context(started(ray, spec, threads))
+            kept.cluster = Cluster(ray, spec)
+        yield kept.cluster
 
 
 class RayPool(Generic[S, R]):

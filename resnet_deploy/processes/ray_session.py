@@ -31,6 +31,7 @@ INSTALL = "pip install 'resnet-deploy[cluster]'"
 
 _CONNECT_SECONDS = 5.0
 _GOODBYE_SECONDS = 3.0
+_STARTS = 3
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -70,11 +71,28 @@ def started(ray: Any, spec: ClusterSpec, threads: int) -> Iterator[None]:
         stack.enter_context(_told_as_log())
         stack.callback(ray.shutdown, wait_for_processes=not spec.host)
         try:
-            with _handlers_kept(), _silent_stderr():
-                ray.init(**how, log_to_driver=False, configure_logging=False)
+            _init(ray, how)
         except Exception as error:  # of many kinds, some of them pages long
             raise RunnerError(_why_not(spec, error)) from error
         yield
+
+
+def _init(ray: Any, how: dict[str, Any]) -> None:
+    """Connect; on a busy machine a node may miss the 30 s that Ray gives it, and gets them again.
+
+    Raises:
+        Exception: of any kind.
+    """
+    for attempt in range(1, _STARTS + 1):
+        try:
+            with _handlers_kept(), _silent_stderr():
+                ray.init(**how, log_to_driver=False, configure_logging=False)
+            return
+        except Exception as error:
+            if attempt == _STARTS or "timed out during startup" not in str(error):
+                raise
+            logger.info("Ray did not start in time: trying again")
+            ray.shutdown()
 
 
 def imported() -> Any:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar, cast
 
-from resnet_deploy.errors import DatasetError, ResnetDeployError, RunnerError
+from resnet_deploy.errors import ResnetDeployError, RunnerError
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +56,12 @@ class Shard(Protocol):
     def halves(self: S) -> Sequence[S]:
         """Return the same work in two parts; none where it holds one thing."""
 
-    def without(self: S, culprit: S) -> S | None:
-        """Return this without the one thing ``culprit``; None where that is an error."""
+    def without(self: S, culprit: S, why: str) -> S:
+        """Return this without the one thing ``culprit``, which ends workers: ``why`` tells how.
+
+        Raises:
+            ResnetDeployError: it can't be done without.
+        """
 
 
 class Job(Protocol[S_contra, R_co]):
@@ -128,8 +132,7 @@ def in_shards(pool: Pool[S, R], shards: Iterable[S]) -> Generator[R, None, None]
     room, in this thread.
 
     Raises:
-        ResnetDeployError: what a shard raises, when those in front of it were yielded; a
-            DatasetError where one picture ends whatever process reads it.
+        ResnetDeployError: what a shard raises, when those in front of it were yielded.
         RunnerError: workers are lost one after the other.
     """
     yield from _Run(pool, shards).results()
@@ -282,15 +285,10 @@ class _Run(Generic[S, R]):
     def _named(self, entry: _Entry[S], reason: str) -> None:
         """The one thing in ``entry`` ends whatever works on it: leave it out, or say so."""
         top = entry.top
-        rest = top.shard.without(entry.shard)
-        if rest is not None:
+        try:
+            rest = top.shard.without(entry.shard, f"{reason}, {TRIES} times in a row")
+        except ResnetDeployError as error:
+            top.dropped = True
+            self._done[top.number] = Answer(ticket=-1, error=error)
+        else:
             self._instead(top, rest)
-            return
-        top.dropped = True
-        self._done[top.number] = Answer(
-            ticket=-1,
-            error=DatasetError(
-                f"{entry.shard.name} ends whatever process reads it ({reason}), {TRIES} times in "
-                "a row: take it out of the data"
-            ),
-        )

@@ -25,6 +25,7 @@ BINS = 8192
 
 _HALF = BINS // 2
 
+_LARGEST = float(np.finfo(np.float32).max)
 _SMALLEST_EXPONENT = -100
 """Below 2^-100 the bins per unit would overflow float32; such values count as next to zero."""
 
@@ -198,6 +199,10 @@ def _histograms(names: list[str], file: NpzFile) -> dict[str, Histogram]:
         raise ValueError("counts below zero")
     if not all(math.isnan(k) or _SMALLEST_EXPONENT <= k <= _LARGEST_EXPONENT for k in exponents):
         raise ValueError("bins that no float32 falls into")
+    for low, high in extremes:
+        nothing_counted = low == math.inf and high == -math.inf
+        if not (nothing_counted or -_LARGEST <= low <= high <= _LARGEST):
+            raise ValueError("a lowest and a highest value that are no float32")
     return {
         name: Histogram(
             counts=np.array(counts[row], np.int64),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from pathlib import Path
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.artifact import Artifact
@@ -29,8 +30,8 @@ from resnet_deploy.errors import DatasetError
 from resnet_deploy.processes.ray_cluster import connected
 from resnet_deploy.runners.alike import Machine
 from resnet_deploy.runners.base import Runner
-from resnet_deploy.runners.ort_runner import OrtRunner
-from resnet_deploy.spec import ClusterSpec, SessionSpec
+from resnet_deploy.runners.registry import open_runner
+from resnet_deploy.spec import ClusterSpec, InputContract, SessionSpec
 
 Ask = Callable[[Artifact, Runner, Array], Array]
 """Returns what a file that is open answers to a batch; a function that can be pickled."""
@@ -42,23 +43,39 @@ Answered = list[tuple[Mapped[tuple[Array, ...]] | None, Left]]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Opening:
+    """A file, and how it is opened; ``artifact`` is what is known of it."""
+
+    artifact: Artifact
+    path: Path
+    runner: str = "ort"
+    session: SessionSpec = ONE_CORE
+
+
+@dataclass(frozen=True, kw_only=True)
 class AnswerJob:
     """Implements ``Job``: asks files about the pictures of a shard, one batch after the other.
 
-    ``models`` are the bytes of what is run of ``artifacts``.
+    ``models`` are the bytes of the files of ``openings``; pictures are prepared for each of them as
+    ``specs`` say.
     """
 
-    artifacts: tuple[Artifact, ...]
+    openings: tuple[Opening, ...]
     models: tuple[bytes, ...]
+    specs: tuple[InputContract, ...]
     ask: Ask
     machine: Machine = field(default_factory=Machine.here)
 
     @classmethod
-    def of(cls, artifacts: Sequence[Artifact], ask: Ask) -> AnswerJob:
-        """Return what asks ``artifacts``, whose files are read now."""
+    def of(cls, openings: Sequence[Opening], ask: Ask, specs: Sequence[InputContract]) -> AnswerJob:
+        """Return what asks the files of ``openings``, which are read now."""
         return cls(
-            artifacts=tuple(replace(each, copy=None, scratch=None) for each in artifacts),
-            models=tuple(bytes_with_weights(each.plain) for each in artifacts),
+            openings=tuple(
+                replace(each, artifact=replace(each.artifact, copy=None, scratch=None))
+                for each in openings
+            ),
+            models=tuple(bytes_with_weights(each.path) for each in openings),
+            specs=tuple(specs),
             ask=ask,
         )
 
@@ -66,24 +83,23 @@ class AnswerJob:
         """See ``Job.open``.
 
         Raises:
-            RunnerError: ONNX Runtime refuses a model, or computes otherwise here.
+            ResnetDeployError: a runtime refuses a model or is missing, or computes otherwise here.
         """
         self.machine.check_here()
         opened: list[tuple[Artifact, Runner]] = []
-        for artifact, model in zip(self.artifacts, self.models, strict=True):
+        for opening, model in zip(self.openings, self.models, strict=True):
             with scratch_folder() as folder:
-                path = folder / artifact.path.name
+                path = folder / opening.path.name
                 path.write_bytes(model)
-                opened.append((artifact, OrtRunner(path, ONE_CORE)))
+                runner = open_runner(opening.runner, path, opening.session)
+                opened.append((opening.artifact, runner))
 
         def work(batch: Batch) -> tuple[Array, ...]:
             return _asked(self.ask, opened, batch)
 
-        specs = [input_preprocess(artifact) for artifact in self.artifacts]
-
         def answer(shard: PictureShard) -> Answered:
             shard.check()
-            one = MapBatch(shard.dataset, specs, work, tolerant=shard.tolerant)
+            one = MapBatch(shard.dataset, self.specs, work, tolerant=shard.tolerant)
             index_of = dict(zip(shard.places, shard.indices, strict=True))
             answered: Answered = []
             for places, gone in shard.batches():
@@ -146,13 +162,40 @@ def answers_to(
             leave_out=leave_out,
         )
         return
-    job = AnswerJob.of(artifacts, ask)
-    with connected(cluster, workers) as connection:
+    openings = [Opening(artifact=artifact, path=artifact.plain) for artifact in artifacts]
+    yield from answers_on_cluster(
+        dataset,
+        indices,
+        AnswerJob.of(openings, ask, specs),
+        cluster,
+        batch_size=batch_size,
+        threads=workers,
+        leave_out=leave_out,
+    )
+
+
+def answers_on_cluster(
+    dataset: Dataset,
+    indices: Sequence[int],
+    job: AnswerJob,
+    cluster: ClusterSpec,
+    *,
+    batch_size: int,
+    threads: int,
+    leave_out: LeaveOut | None = None,
+) -> Generator[Mapped[tuple[Array, ...]], None, None]:
+    """Yield what the files of ``job`` answer to the images ``indices``, as :func:`answers_to` does.
+
+    Raises:
+        DatasetError: an image can't be read, and ``leave_out`` is None.
+        RunnerError: a file can't be run, or the cluster can't be used.
+    """
+    with connected(cluster, threads) as connection:
         shards = picture_shards(
             dataset,
             indices,
-            batch_size=batch_size_for(specs, batch_size),
-            pixels=max(spec.pixels for spec in specs),
+            batch_size=batch_size_for(job.specs, batch_size),
+            pixels=max(spec.pixels for spec in job.specs),
             workers=connection.workers,
             tolerant=leave_out is not None,
         )

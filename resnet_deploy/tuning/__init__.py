@@ -25,7 +25,7 @@ from resnet_deploy.fp32_baseline import Fp32Baseline, all_images
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import Environment, TuningReport
 from resnet_deploy.runners.cpu import default_threads
-from resnet_deploy.spec import TuneSpec
+from resnet_deploy.spec import ClusterSpec, TuneSpec
 from resnet_deploy.tuning.candidate_files import CandidateFiles
 from resnet_deploy.tuning.deadline import Deadline, probe
 from resnet_deploy.tuning.search import Search, reference_seconds
@@ -45,6 +45,7 @@ def tune(
     *,
     data: Data,
     calibration: Data | None = None,
+    cluster: ClusterSpec | None = None,
     environment: Environment,
     progress: Progress = silent,
 ) -> TuningReport:
@@ -58,6 +59,7 @@ def tune(
         data: images on which accuracy is measured; labelled, if a drop in top-1 is bounded.
         calibration: images that set the int8 ranges; None takes some of ``data``, and measures
             accuracy on the others.
+        cluster: where images are calibrated on and accuracy is measured; files are timed here.
         environment: where this runs.
         progress: told about every stage.
 
@@ -83,6 +85,7 @@ def tune(
             deadline,
             data=data,
             calibration=calibration,
+            cluster=cluster,
             environment=environment,
         )
 
@@ -95,6 +98,7 @@ def _searched(
     *,
     data: Data,
     calibration: Data | None,
+    cluster: ClusterSpec | None,
     environment: Environment,
 ) -> TuningReport:
     path = source.path
@@ -126,6 +130,7 @@ def _searched(
         images,
         labelled=labelled,
         threads=threads,
+        cluster=cluster,
         progress=deadline,
     )
     files = CandidateFiles(
@@ -135,6 +140,7 @@ def _searched(
         samples=samples,
         data=data,
         spec=spec,
+        cluster=cluster,
         environment=environment,
         progress=deadline,
     )

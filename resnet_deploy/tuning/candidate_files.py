@@ -18,7 +18,7 @@ from resnet_deploy.errors import RunnerError
 from resnet_deploy.progress import Progress
 from resnet_deploy.quantization.quantized import Calibrated, calibrate, excluding
 from resnet_deploy.results import Environment
-from resnet_deploy.spec import FileOptions, QuantSpec, ResidualStream, TuneSpec
+from resnet_deploy.spec import ClusterSpec, FileOptions, QuantSpec, ResidualStream, TuneSpec
 from resnet_deploy.spec.deploy import DeploySpec
 from resnet_deploy.tuning.store import Store
 
@@ -34,6 +34,7 @@ class CandidateFiles:
         samples: see ``calibration``.
         data: images on which a search for float layers measures accuracy.
         spec: what is looked for.
+        cluster: what calibrates, if it is not this machine.
         environment: where this runs.
         progress: told while a file is made.
     """
@@ -44,6 +45,7 @@ class CandidateFiles:
     samples: int
     data: Data
     spec: TuneSpec
+    cluster: ClusterSpec | None
     environment: Environment
     progress: Progress
 
@@ -108,6 +110,7 @@ class CandidateFiles:
             exclude=excluding((), options.float_layers),
             samples=self.samples,
             seed=self.spec.seed,
+            cluster=self.cluster,
             calibration_cache=self.store.cache,
         )
         spec = for_cpu(spec, self.environment)

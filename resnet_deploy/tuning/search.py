@@ -137,7 +137,7 @@ class Search:
     def _fidelity(self, file: Path, setting: RunOptions) -> Fidelity:
         session = SessionSpec(threads=self.threads, options=setting.options)
         with closing(open_runner(setting.runner, file, session)) as runner:
-            return self.baseline.fidelity(runner, load(file))
+            return self.baseline.fidelity(runner, file, session, load(file))
 
     def _try_settings(self) -> None:
         installed = {status.name for status in runner_status() if status.installed}

@@ -31,8 +31,15 @@ _OF_ONE_VERB = {
 }
 """Modules that only one verb calls."""
 
-_OTHER_PROGRAMS = ("bundles/", "isa/debian.py", "isa/tools.py", "weights/foreign.py")
-"""Modules that name options of other commands: of Docker, CMake, pip, a conversion."""
+_OTHER_PROGRAMS = (
+    "bundles/",
+    "data/tar.py",
+    "isa/debian.py",
+    "isa/tools.py",
+    "processes/ray_session.py",
+    "weights/foreign.py",
+)
+"""Modules that name options of other commands: of Docker, CMake, pip, tar, Ray, a conversion."""
 
 _OTHER_VERBS = {"verification.py": {"--resize-in-graph"}}
 """Options of export, which these messages name as such."""

@@ -185,3 +185,11 @@ def test_a_file_that_is_found_and_tells_nothing_is_named(flat, caplog):
 def test_only_a_folder_has_labels_in_a_file(flat):
     with pytest.raises(DatasetError, match="is no folder of images"):
         open_dataset(flat / "0.png", labels_file=flat / "x")
+
+
+@pytest.mark.parametrize("label", ["-1", "0.7", "-0.5", ".5", "1.0"])
+def test_a_number_that_counts_nothing_is_no_label(label: str, flat: Path, tmp_path: Path) -> None:
+    file = tmp_path / "labels.txt"
+    file.write_text(f"0.png 0\n1.png 1\n2.png {label}\n")
+    with pytest.raises(DatasetError, match="is no class index"):
+        open_dataset(flat, labels_file=file)

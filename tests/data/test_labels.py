@@ -253,3 +253,9 @@ def test_other_1001_names_have_no_background():
     assert match_classes(("0", "1000"), labels, 1001) == (0, 1000)
     with pytest.raises(DatasetError, match="rename the class folders"):
         match_classes(("n01440764", "n01443537"), labels, 1001)
+
+
+def test_two_classes_of_one_name_are_not_told_apart() -> None:
+    with pytest.raises(DatasetError, match="2 classes that are called 'a'"):
+        match_classes(("a", "a", "b"), ("a", "b", "c"), 3)
+    assert match_classes(("crane", "a", "crane"), ("crane", "a", "crane"), 3) == (0, 1, 2)

@@ -141,7 +141,10 @@ def test_what_is_not_there_or_not_installed(address, monkeypatch, site):
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("https://u:p@host/a?b=c: no", "https://***@host/a?*** no"),
+        ("https://u:p@host/a?b=c: no", "https://***@host/a?***: no"),
+        ("https://u:p'w\"@host/a?b='c'&d", "https://***@host/a?***"),
+        ("(https://u:p@host/a?b)", "(https://***@host/a?***)"),
+        ("https://host/a@b.png", "https://host/a@b.png"),
         ("url='https://host/a?b=c', x", "url='https://host/a?***', x"),
         ("s3://bucket/a@b.png and http://host:80/x", "s3://bucket/a@b.png and http://host:80/x"),
         ("--data=http://u@[::1]:9/#frag", "--data=http://***@[::1]:9/?***"),

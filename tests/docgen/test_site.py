@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -15,7 +16,10 @@ import pytest
 
 import resnet_deploy
 from resnet_deploy.cli.main import VERBS, cli
+from tests.support.browser import find_browser
+from tests.support.devtools import Browser, open_browser
 from tests.support.markdown import ROOT
+from tests.support.npm import find_node, modules
 
 
 class Page(HTMLParser):
@@ -128,3 +132,57 @@ def test_every_option_is_on_the_page_of_its_verb(verb: str, site: Path) -> None:
     flags = [flag for one in command.params if isinstance(one, click.Option) for flag in one.opts]
     assert flags
     assert [flag for flag in flags if flag not in text] == []
+
+
+AXE = {"axe-core": "4.14.1"}
+LOOKED_AT = (
+    "index.html",
+    "tutorials/own-checkpoint.html",
+    "reference/cli/predict.html",
+    "explanation/depth.html",
+    "how-to/reports.html",
+)
+FAULTS = """
+axe.run(document, {resultTypes: ['violations']}).then((found) => found.violations
+  .filter((one) => ['serious', 'critical'].includes(one.impact))
+  .map((one) => [one.id, one.nodes[0].html.slice(0, 200), one.nodes[0].failureSummary]))
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with open_browser(find_browser(), tmp_path_factory.mktemp("browser")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    find_node()
+    return (modules(AXE) / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_no_serious_fault_for_readers_with_other_means(
+    width: int, dark: bool, site: Path, browser: Browser, axe: str
+) -> None:
+    """axe-core looks at pages on a desktop in light and on a phone in the dark."""
+    for page in LOOKED_AT:
+        tab = browser.open((site / page).as_uri(), width=width, height=900, dark=dark)
+        tab.evaluate(f"{axe}; 0")
+        assert tab.evaluate(FAULTS) == [], page
+        # Tables and code are scrolled by themselves, the page is not.
+        assert tab.evaluate("document.documentElement.scrollWidth") == width, page
+        assert tab.complaints == []
+    tab.evaluate("document.querySelector('h1').innerHTML = '<button></button>'")
+    assert [fault[0] for fault in tab.evaluate(FAULTS)] == ["button-name"]
+
+
+def test_the_search_finds_a_page_with_the_keyboard_alone(site: Path, browser: Browser) -> None:
+    tab = browser.open((site / "index.html").as_uri(), width=1280, height=900)
+    tab.press("Tab")
+    tab.evaluate("document.querySelector('.md-search__input').focus()")
+    tab.send("Input.insertText", text="squeeze-and-excitation")
+    links = "[...document.querySelectorAll('.md-search-result__link')].map((one) => one.href)"
+    found = tab.wait_for(f"{links}.length && {links}")
+    assert any("reference/family.html" in link for link in found)
+    assert [url for url in tab.requests if url.startswith("http")] == []

@@ -109,7 +109,7 @@ def test_node(model: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_cpp(model: Path, tmp_path: Path) -> None:
-    built = build(model, tmp_path / "bundle", ort_root(tmp_path / "ort"))
+    built = build(model, tmp_path / "bundle", ort_root(tmp_path / "ort"), optimized=False)
     passed = r"PASS model.onnx: 7 cases, inputs equal, values within \S+ of the largest \(allowed "
     for line, runtime in zip(built.said.splitlines(), ("ONNX Runtime", "OpenVINO"), strict=True):
         assert re.match(passed + rf"5e-05\); {runtime} ", line)
@@ -169,8 +169,8 @@ def test_java(model: Path, tmp_path: Path) -> None:
     tool("javac", "default-jdk-headless")
     folder, build_folder = tmp_path / "bundle", tmp_path / "build"
     pack(model, BundleTarget.MOBILE, folder)
-    where = f"-DORT_ROOT={ort_root(tmp_path / 'ort')}"
-    run([tool("cmake", "cmake"), "-S", "bundle/android", "-B", "build", where], tmp_path)
+    where = (f"-DORT_ROOT={ort_root(tmp_path / 'ort')}", "-DCMAKE_BUILD_TYPE=None")
+    run([tool("cmake", "cmake"), "-S", "bundle/android", "-B", "build", *where], tmp_path)
     targets = ["--target", "resnet_classifier_jni", "classes"]
     run(["cmake", "--build", "build", *targets], tmp_path, seconds=300)
     command = [java, "-Xcheck:jni", f"-Djava.library.path={build_folder}"]

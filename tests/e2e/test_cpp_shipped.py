@@ -14,7 +14,7 @@ from resnet_deploy.results import BundleReport
 from resnet_deploy.spec import BundleRuntime, BundleTarget
 from tests.support.bare_root import bare_root, run_in
 from tests.support.cpp_bundle import blocks
-from tests.support.native_toolchain import STRICT, headers, run, tool
+from tests.support.native_toolchain import PLAIN, STRICT, headers, run, tool
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def installed(resnet20_export: Path, tmp_path_factory: pytest.TempPathFactory) -
     tool("g++", "g++")
     commands = [line for block in blocks(folder / "README.md", "sh") for line in block.splitlines()]
     said = [
-        run(["sh", "-c", command], folder, CXXFLAGS=STRICT, CMAKE_BUILD_PARALLEL_LEVEL="2")
+        run(["sh", "-c", command], folder, CXXFLAGS=STRICT, CMAKE_BUILD_TYPE=PLAIN)
         for command in commands
     ]
     return Installed(folder, report, said)

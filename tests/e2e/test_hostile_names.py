@@ -75,7 +75,6 @@ def test_cpp(models: dict[str, Path], folder: Path) -> None:
             folder / "cpp",
             ORT=str(root),
             CXXFLAGS=f"-O0 {STRICT}",
-            CMAKE_BUILD_PARALLEL_LEVEL="2",
         )
         if command == selftest:
             assert said.startswith("PASS model.onnx: 7 cases")
@@ -146,16 +145,16 @@ def test_mobile(models: dict[str, Path], folder: Path) -> None:
         return run([tool("java", ""), *where, f"resnetdeploy.{main}", kind], folder, expect=expect)
 
     for kind, names in {"classes": LABELS, "tensors": list(NAMES)}.items():
-        said = java(kind, "Names").splitlines()
-        assert [bytes.fromhex(line).decode() for line in said] == names
+        lines = java(kind, "Names").splitlines()
+        assert [bytes.fromhex(line).decode() for line in lines] == names
     assert java("tensors", "SelfTest").startswith("PASS model.onnx: 7 cases")
     broken = folder / "tensors/golden/grey.model.scores"
     values = np.fromfile(broken, "<f4").reshape(len(NAMES), -1)
     values[next(place for place, name in enumerate(NAMES) if "\x1b" in name)] += 100
     values.tofile(broken)
-    said = java("tensors", "SelfTest", expect=1)
-    assert said.startswith("FAIL: model.onnx with ")
-    assert not any(map(steers, said.rstrip("\n")))
+    failure = java("tensors", "SelfTest", expect=1)
+    assert failure.startswith("FAIL: model.onnx with ")
+    assert not any(map(steers, failure.rstrip("\n")))
 
 
 _NAMES_IN_NODE = """
@@ -203,8 +202,8 @@ def test_node(models: dict[str, Path], folder: Path, kind: str) -> None:
     else:
         assert outputs == list(IN_JAVASCRIPT)
     command = [node, "--input-type=module", "--eval", _FAILURES_IN_NODE, json.dumps(NAMES)]
-    said = npm.run(command, folder / "node").stdout.splitlines()
-    for name, message in zip(NAMES, map(json.loads, said), strict=True):
+    failures = map(json.loads, npm.run(command, folder / "node").stdout.splitlines())
+    for name, message in zip(NAMES, failures, strict=True):
         shown = "".join("?" if steers(letter) else letter for letter in name)
         value = "value [0] is 5, recorded 1: 4.0e+0 of the largest, allowed 0.1"
         assert message == f"FAIL grey: {shown} {value}"

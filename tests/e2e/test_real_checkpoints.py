@@ -1,6 +1,9 @@
 """The main job on real weights and real images: CIFAR-10 ResNets of He et al., section 4.2."""
 
 import json
+import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,38 +29,65 @@ def evaluated(model: Path, data: Path, against: Path, folder: Path, *few: object
     return result
 
 
-def pytorch_top1(checkpoint: Path, data: Path) -> float:
-    """Top-1 of the original net, BatchNorm not folded, in PyTorch."""
-    module = resolve(ModelRequest(), str(checkpoint)).module
-    dataset = open_dataset(data)
-    right = 0
+@pytest.fixture(scope="module")
+def prepared(cifar10_test: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """All test images in batches, and their labels."""
+    dataset = open_dataset(cifar10_test)
+    batches = []
     for start in range(0, len(dataset), 250):
         chunk = range(start, min(start + 250, len(dataset)))
-        batch = np.stack([prepare(dataset.image(i), InputContract.for_size(32)) for i in chunk])
-        with torch.inference_mode():
-            found = module(torch.from_numpy(batch)).argmax(1).numpy()
-        right += int((found == np.array([dataset.label(i) for i in chunk])).sum())
-    return right / len(dataset)
+        images = [prepare(dataset.image(i), InputContract.for_size(32)) for i in chunk]
+        labels = torch.tensor([dataset.label(i) for i in chunk])
+        batches.append((torch.from_numpy(np.stack(images)), labels))
+    return batches
+
+
+def pytorch_top1(checkpoint: Path, batches: list[tuple[torch.Tensor, torch.Tensor]]) -> float:
+    """Top-1 of the original net, BatchNorm not folded, in PyTorch."""
+    module = resolve(ModelRequest(), str(checkpoint)).module
+    with torch.inference_mode():
+        right = sum(int((module(images).argmax(1) == labels).sum()) for images, labels in batches)
+    return right / sum(len(labels) for _, labels in batches)
+
+
+@pytest.fixture(scope="module")
+def exported(
+    shared_data: Path, cifar10_train: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[int], Path]:
+    """Return the folder of the files of the net of a depth, exported once."""
+
+    @cache
+    def export(depth: int) -> Path:
+        folder = tmp_path_factory.mktemp(f"resnet{depth}")
+        checkpoint = shared_data / "cifar10/checkpoints" / CHECKPOINTS[depth]
+        # The depth is read from the weights for one of the two; the other has no witness to hear.
+        name = ("--depth", depth) if depth == 20 else ("--no-witness",)
+        images = ("--calibration", cifar10_train)
+        done = run("export", *name, "--weights", checkpoint, *images, "-o", folder)
+        assert done.exit_code == 0, done.stderr
+        return folder
+
+    return export
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", CHECKPOINTS)
 def test_accuracy_survives(
-    depth: int, shared_data: Path, cifar10_train: Path, cifar10_test: Path, tmp_path: Path
+    depth: int,
+    shared_data: Path,
+    exported: Callable[[int], Path],
+    cifar10_test: Path,
+    prepared: list[tuple[torch.Tensor, torch.Tensor]],
+    tmp_path: Path,
 ) -> None:
     checkpoint = shared_data / "cifar10/checkpoints" / CHECKPOINTS[depth]
-    # The depth is read from the weights for one of the two; the other has no witness to hear.
-    name = ("--depth", depth) if depth == 20 else ("--no-witness",)
-    done = run(
-        "export", *name, "--weights", checkpoint, "--calibration", cifar10_train, "-o", tmp_path
-    )
-    assert done.exit_code == 0, done.stderr
-    fp32, int8 = tmp_path / f"resnet{depth}.onnx", tmp_path / f"resnet{depth}.int8.onnx"
+    folder = exported(depth)
+    fp32, int8 = folder / f"resnet{depth}.onnx", folder / f"resnet{depth}.int8.onnx"
 
     result = evaluated(int8, cifar10_test, fp32, tmp_path)
 
     assert result["samples"] == 5000
-    assert result["against"]["top1"] == pytorch_top1(checkpoint, cifar10_test)
+    assert result["against"]["top1"] == pytorch_top1(checkpoint, prepared)
     assert abs(result["top1"] - result["against"]["top1"]) <= 0.003
     assert result["against"]["agreement"] >= 0.98
     assert result["against"]["sqnr_db"] > 27
@@ -68,7 +98,11 @@ def test_accuracy_survives(
 @pytest.mark.slow
 def test_photos_through_resnet18(photos: Path, tmp_path: Path) -> None:
     """Untrained weights, real photos: decoding, calibration and the fast graph at 224 pixels."""
-    images = ("--calibration", photos, "--calibration-samples", 48)
+    some = tmp_path / "some"
+    some.mkdir()
+    for photo in sorted(photos.iterdir())[::3]:
+        shutil.copy(photo, some)
+    images = ("--calibration", some, "--calibration-samples", 32)
     done = run("export", "--depth", 18, *images, "-o", tmp_path, "--no-simplify")
     assert done.exit_code == 0, done.stdout + done.stderr
     assert "18 QLinearConv" not in done.stdout  # 20 with the projections
@@ -81,18 +115,20 @@ def test_photos_through_resnet18(photos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_bytes_lose_nothing_on_a_real_checkpoint(
-    shared_data: Path, cifar10_train: Path, cifar10_test: Path, tmp_path: Path
+    shared_data: Path,
+    exported: Callable[[int], Path],
+    cifar10_train: Path,
+    cifar10_test: Path,
+    tmp_path: Path,
 ) -> None:
     checkpoint = shared_data / "cifar10/checkpoints" / CHECKPOINTS[20]
-    for options in (("--no-int8", "-o", "floats"), ("--input", "uint8-nhwc", "-o", "bytes")):
-        *given, folder = options
-        images = ("--calibration", cifar10_train, "--no-witness")
-        done = run("export", "--weights", checkpoint, *images, *given, tmp_path / folder)
-        assert done.exit_code == 0, done.stderr
-    reference, few = tmp_path / "floats/resnet20.onnx", ("--limit", 1000)
+    given = ("--calibration", cifar10_train, "--no-witness", "--input", "uint8-nhwc")
+    done = run("export", "--weights", checkpoint, *given, "-o", tmp_path)
+    assert done.exit_code == 0, done.stderr
+    reference, few = exported(20) / "resnet20.onnx", ("--limit", 1000)
 
-    fp32 = evaluated(tmp_path / "bytes/resnet20.onnx", cifar10_test, reference, tmp_path, *few)
-    int8 = evaluated(tmp_path / "bytes/resnet20.int8.onnx", cifar10_test, reference, tmp_path, *few)
+    fp32 = evaluated(tmp_path / "resnet20.onnx", cifar10_test, reference, tmp_path, *few)
+    int8 = evaluated(tmp_path / "resnet20.int8.onnx", cifar10_test, reference, tmp_path, *few)
 
     assert fp32["against"]["agreement"] == 1.0
     assert fp32["against"]["sqnr_db"] > 100

@@ -80,6 +80,44 @@ def test_parts_that_do_not_tell_are_refused() -> None:
         with_computed_weights({"fc.weight_orig": torch.ones(2), "fc.weight_mask": torch.ones(3)})
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"fc.weight_g": (2, 1), "fc.weight_v": (2, 3)},
+        {"fc.weight_orig": (2, 3), "fc.weight_u": (2,), "fc.weight_v": (3,)},
+        {"fc.weight_orig": (2, 3), "fc.weight_mask": (2, 3)},
+    ],
+)
+@pytest.mark.parametrize("kind", [torch.float16, torch.float8_e4m3fn])
+def test_parts_may_be_of_types_that_nothing_computes_with(
+    parts: dict[str, tuple[int, ...]], kind: torch.dtype
+) -> None:
+    whole = {name: torch.ones(shape) for name, shape in parts.items()}
+    expected, _ = with_computed_weights(whole)
+    first = next(iter(parts))
+    for narrow in (
+        {**whole, first: whole[first].to(kind)},
+        {k: v.to(kind) for k, v in whole.items()},
+    ):
+        state, _ = with_computed_weights(narrow)
+        assert torch.equal(state["fc.weight"], expected["fc.weight"])
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float8_e4m3fn])
+def test_biases_in_front_of_batchnorms_may_be_narrow(kind: torch.dtype, tmp_path: Path) -> None:
+    state = {
+        key: tensor.to(kind) if tensor.is_floating_point() else tensor
+        for key, tensor in build(SPEC, seed=1).state_dict().items()
+    }
+    plain = tmp_path / "plain.pth"
+    torch.save(state, plain)
+    biased = tmp_path / "biased.pth"
+    torch.save({**state, "conv1.bias": torch.zeros(len(state["conv1.weight"])).to(kind)}, biased)
+    x = torch.randn(2, 3, 32, 32)
+    first, second = (resolve(ModelRequest(), str(path)) for path in (plain, biased))
+    torch.testing.assert_close(first.module(x), second.module(x))
+
+
 def test_a_batchnorm_without_affine_has_scale_one() -> None:
     norm = nn.BatchNorm2d(3, affine=False).eval()
     assert norm.running_mean is not None
@@ -94,7 +132,10 @@ def test_a_batchnorm_without_affine_has_scale_one() -> None:
 
 @pytest.mark.parametrize(
     ("eps", "dtype"),
-    [(None, torch.float32), (1e-3, torch.float32), (None, torch.float16), (None, torch.bfloat16)],
+    [
+        *((None, torch.float32), (1e-3, torch.float32)),
+        *((None, torch.float16), (None, torch.bfloat16), (None, torch.float8_e4m3fn)),
+    ],
 )
 def test_a_folded_net_is_loaded_and_says_so(
     eps: float | None, dtype: torch.dtype, tmp_path: Path

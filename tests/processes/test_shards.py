@@ -30,9 +30,10 @@ class Numbers:
         parts = (self.numbers[:middle], self.numbers[middle:])
         return [replace(self, numbers=part) for part in parts] if middle else []
 
-    def without(self, culprit: Numbers) -> Numbers | None:
-        gone = self.gone.union(culprit.numbers)
-        return replace(self, gone=gone) if self.tolerant else None
+    def without(self, culprit: Numbers, why: str) -> Numbers:
+        if not self.tolerant:
+            raise DatasetError(f"{culprit.name} ends whatever process reads it ({why})")
+        return replace(self, gone=self.gone.union(culprit.numbers))
 
 
 class FakePool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,23 +12,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_SECONDS = 60
+from docgen.browser import QUIET, installed
 
-QUIET = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--hide-scrollbars",
-    # The browser itself looks for updates all the same: nothing is to leave the machine.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)
-"""Flags of a browser that shows nothing and asks nobody."""
+_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -56,10 +41,9 @@ def colours(picture: Image.Image) -> int:
 
 def find_browser() -> str:
     """Return a Chromium; without one the test is skipped, and fails where CI should have it."""
-    for name in _NAMES:
-        found = shutil.which(name)
-        if found is not None:
-            return found
+    found = installed()
+    if found is not None:
+        return found
     reason = "no Chromium to look at the pages with: apt-get install chromium"
     if os.environ.get("CI"):
         pytest.fail(reason)

@@ -12,7 +12,7 @@ from resnet_deploy.bundles.bundling import pack
 from resnet_deploy.results import BundleReport
 from resnet_deploy.spec import BundleRuntime, BundleTarget
 from tests.support.native_classifier import shared_library
-from tests.support.native_toolchain import STRICT, openvino_root, run, tool
+from tests.support.native_toolchain import PLAIN, STRICT, openvino_root, run, tool
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,20 @@ class Built:
         return static, *(f"-Wl,-rpath,{folder}" for folder in folders), "-ldl", "-pthread"
 
 
-def build(model: Path, folder: Path, ort: Path) -> Built:
+def build(model: Path, folder: Path, ort: Path, *, optimized: bool = True) -> Built:
     """Bundle ``model`` for both runtimes into ``folder`` and do what its README says.
 
-    ONNX Runtime is that in ``ort``, OpenVINO the installed one.
+    ONNX Runtime is that in ``ort``, OpenVINO the installed one. Not ``optimized``, it takes half
+    the time.
     """
     report = pack(model, BundleTarget.CPP, folder, runtime=BundleRuntime.BOTH)
     tool("cmake", "cmake")
     tool("g++", "g++")
-    said = ""
+    said, build_type = "", "" if optimized else PLAIN  # by default CMake decides
     for command in commands_of(folder / "README.md"):
         line = command.replace("/path/of/onnxruntime", str(ort))
         line = line.replace("/path/of/openvino", str(openvino_root()))
-        said = run(["sh", "-c", line], folder, CXXFLAGS=STRICT, CMAKE_BUILD_PARALLEL_LEVEL="2")
+        said = run(["sh", "-c", line], folder, CXXFLAGS=STRICT, CMAKE_BUILD_TYPE=build_type)
     library = shared_library(
         folder / "build/libresnet_classifier.a",
         folder.parent / "libclassifier.so",

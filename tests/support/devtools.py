@@ -20,7 +20,7 @@ from typing import Any
 
 from PIL import Image
 
-from tests.support.browser import QUIET
+from docgen.browser import QUIET
 
 _SECONDS = 60.0
 

@@ -12,9 +12,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 # One server serves a whole test process, so its modules are those of all who use it. Optimizers
 # and the exporter import torch._dynamo; ONNX Runtime, which starts a thread, is left to those who
@@ -36,28 +38,52 @@ def write_into(stdout: Path, stderr: Path | None = None) -> None:
     os.dup2(descriptors[-1], 2)
 
 
-def work(arguments: Sequence[str], cwd: Path, environment: dict[str, str], said: Path) -> None:
-    from resnet_deploy.cli.main import main
-
+def _within(cwd: Path, environment: dict[str, str], said: Path) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)
     write_into(said / "stdout", said / "stderr")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ignores it
+
+
+def work(arguments: Sequence[str], cwd: Path, environment: dict[str, str], said: Path) -> None:
+    from resnet_deploy.cli.main import main
+
+    _within(cwd, environment, said)
     sys.argv = ["resnet-deploy", *arguments]
     main()
 
 
+def _script(code: str, cwd: Path, environment: dict[str, str], said: Path) -> None:
+    _within(cwd, environment, said)
+    warnings.simplefilter("error")
+    exec(compile(code, "<script>", "exec"), {"__name__": "__main__"})
+
+
 def run_forked(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the command in ``cwd`` and return how it ended and what it said."""
+    return _run(work, arguments, cwd)
+
+
+def script_forked(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run Python ``code`` in ``cwd``, warnings being errors; return how it ended and all it said.
+
+    It has no module of its own: what another process is to unpickle has to lie elsewhere.
+    """
+    return _run(_script, code, cwd)
+
+
+def _run(
+    do: Callable[[Any, Path, dict[str, str], Path], None], what: str | tuple[str, ...], cwd: Path
+) -> subprocess.CompletedProcess[str]:
     with tempfile.TemporaryDirectory() as name:
         said = Path(name)
-        process = FORKS.Process(target=work, args=(arguments, cwd, dict(os.environ), said))
+        process = FORKS.Process(target=do, args=(what, cwd, dict(os.environ), said))
         process.start()
         process.join()
         assert process.exitcode is not None
         return subprocess.CompletedProcess(
-            ["resnet-deploy", *arguments],
+            what,
             process.exitcode,
             (said / "stdout").read_text("utf-8"),
             (said / "stderr").read_text("utf-8"),

@@ -86,7 +86,7 @@ def test_it_trains_and_deploys(net: ModelRequest, size: int, tmp_path: Path) -> 
         model=net.model if net.is_custom else None,
         weights=result.files["model"],
         calibration=data,
-        simplify=True,
+        simplify=size == 96,  # each net once
     )
     assert deployment.passed
     assert {path.suffix for path in map(Path, deployment.files.values())} == {".onnx"}

@@ -379,7 +379,7 @@ SURFACES: Final = (
         file="labels.txt",
         seeds=_labels,
         read=_read_labels,
-        modules=("data/labels_file.py",),
+        modules=("data/labels_file.py", "plain_values.py"),
         writes=True,
     ),
     Surface(

@@ -31,10 +31,11 @@ def _whole_nets() -> list[bytes]:
 
     from tests.support.layouts import canonical
 
+    whole = (canonical(bottleneck=True), *states.nets()[:14:3])
     found = []
-    for state in (canonical(bottleneck=True), *states.nets()[::2]):
+    for state in (*({k: v.half() for k, v in net.items()} for net in whole), *states.narrow()):
         stream = io.BytesIO()
-        torch.save({key: value.half() for key, value in state.items()}, stream)
+        torch.save(state, stream)
         found.append(stream.getvalue())
     return found
 
@@ -165,7 +166,14 @@ def _configs() -> list[bytes]:
         {},
         [],
     )
-    return [json.dumps(content).encode() for content in contents]
+    texts = (
+        b'{"a": 1' + b"0" * 500 + b"}",
+        b'{"a": NaN}',
+        b'{"a": 1, "a": 2}',
+        b'["\\ud800"]',
+        b"\xff",
+    )
+    return [*(json.dumps(content).encode() for content in contents), *texts, b"[" * 200]
 
 
 def _load(path: Path) -> object:
@@ -393,7 +401,12 @@ SURFACES: Final = (
         file="a.json",
         seeds=_state_dicts,
         read=_read_state_dict,
-        modules=("loading/reading.py", "models/infer.py", "models/infer_design.py"),
+        modules=(
+            *("loading/reading.py", "loading/bystanders.py", "loading/computed_weights.py"),
+            *("loading/structure.py", "models/heads.py", "models/infer.py"),
+            "models/infer_design.py",
+        ),
+        beyond=("head_module", "forward", "__init__"),
     ),
     Surface(
         name="weights-cards",
@@ -408,7 +421,7 @@ SURFACES: Final = (
         file="config.json",
         seeds=_configs,
         read=_read_config,
-        modules=("loading/config_file.py", "loading/hub_config.py"),
+        modules=("loading/config_file.py", "loading/hub_config.py", "plain_values.py"),
         beyond=("module_pictures",),
     ),
     Surface(

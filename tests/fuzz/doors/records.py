@@ -37,6 +37,8 @@ def _recipes() -> list[bytes]:
         b"from_epochs = 3\nepochs = 2\nlr = 0.1\n",
         b"epochs = -1\nlr = 0.1\naugment = 'crop'\n",
         b"milestones = [0.5]\naugment = 'no'\ncompile = 1\n",
+        b"epochs = " + b"[" * 9999,
+        b"epochs = 9" + b"9" * 5000,
     )
     return [*own, *others]
 
@@ -186,8 +188,10 @@ def _tuning() -> TuningReport:
 
 
 def _tunings() -> list[bytes]:
+    from resnet_deploy.report import render
     from resnet_deploy.results import to_dict
 
+    render(_tuning(), 100)  # its view is imported by a name that is made up: not by a file's
     own = json.dumps(to_dict(_tuning())).encode()
     of_size, strict = {"spec.objective": "size"}, {"spec.max_drop": 1.0, "spec.min_agreement": 0.9}
     lost = {"trials.0.fidelity.paired": None, "trials.0.fidelity.right": 0, **strict}
@@ -268,7 +272,7 @@ SURFACES: Final = (
         file="a.toml",
         seeds=_recipes,
         read=_read_recipe,
-        modules=("training/recipe.py",),
+        modules=("training/recipe.py", "plain_values.py"),
         beyond=("default_recipe", "to_values"),
     ),
     Surface(
@@ -306,7 +310,7 @@ SURFACES: Final = (
         file="key.calibration.npz",
         seeds=_calibrations,
         read=_calibrate,
-        modules=("quantization/histogram.py",),
+        modules=("quantization/histogram.py", "data/npy.py"),
         beyond=("sample_rows",),
         writes=True,
     ),

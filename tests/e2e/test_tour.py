@@ -1,6 +1,7 @@
-"""The README's ``resnet-deploy`` lines run as they stand, in order, in one folder.
+"""The ``resnet-deploy`` lines of the tour run as they stand, in order, in one folder.
 
-So do the Python blocks of the README and of every page of ``docs``, in one namespace per page.
+So do the Python blocks of every page of ``docs``, in one namespace per page; the README and the
+tutorials have a module of their own.
 """
 
 import shlex
@@ -12,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.forks import run_forked
+from tests.support.forks import run_forked, script_forked
 from tests.support.markdown import PAGES, ROOT, blocks
 
 COMMANDS = [
     line
-    for block in blocks(ROOT / "README.md", "sh")
+    for block in blocks(ROOT / "docs" / "how-to" / "tour.md", "sh")
     for line in block.splitlines()
     if line.startswith("resnet-deploy ")
 ]
@@ -25,7 +26,7 @@ FIRST = {shlex.split(command)[1]: command for command in reversed(COMMANDS)}.val
 SCRIPTS = {
     str(page.relative_to(ROOT)): "\n".join(found)
     for page in PAGES
-    if (found := blocks(page, "python"))
+    if (found := blocks(page, "python")) and page.parent.name != "tutorials" and page.parent != ROOT
 }
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -46,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return with_images(tmp_path_factory.mktemp("readme"))
 
 
-def test_the_readme_shows_every_verb() -> None:
+def test_the_tour_shows_every_verb() -> None:
     from resnet_deploy.cli.main import VERBS
 
     assert {shlex.split(command)[1] for command in COMMANDS} == set(VERBS)
@@ -77,17 +78,27 @@ def test_a_command_that_fails_would_be_seen(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
-def test_the_readme_and_the_page_on_the_api_have_python_blocks() -> None:
-    assert {"README.md", "docs/reference/api.md"} <= set(SCRIPTS)
+def test_the_tour_and_the_page_on_the_api_have_python_blocks() -> None:
+    assert {"docs/how-to/tour.md", "docs/reference/api.md"} <= set(SCRIPTS)
 
 
 @pytest.mark.parametrize("page", SCRIPTS)
 def test_python_blocks_run(page: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPTS[page]],
-        cwd=with_images(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """The README's are started as a user does, those of the pages where PyTorch is."""
+    with_images(tmp_path)
+    if page == "README.md":
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", SCRIPTS[page]],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    else:
+        done = script_forked(SCRIPTS[page], tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit(3)", "import warnings; warnings.warn('old')"])
+def test_a_block_that_fails_would_be_seen(code: str, tmp_path: Path) -> None:
+    assert script_forked(code, tmp_path).returncode != 0
