@@ -18,6 +18,7 @@ PAGES = {
     "SECURITY.md": "project/security.md",
     "CHANGELOG.md": "project/changelog.md",
     "bench/README.md": "project/bench.md",
+    "resnet_deploy/models/pretrained/README.md": "project/pretrained.md",
     "README.md": "index.md",
     "README.zh.md": "index.md",
 }

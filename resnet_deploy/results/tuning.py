@@ -20,6 +20,9 @@ _AS_FAST = 0.98
 _LONGEST = 1e12
 """Milliseconds of a run, or times as fast: what is beyond was not measured."""
 
+_LONGEST_NAME = 255
+"""Bytes of a file's name, on every usual file system."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
@@ -193,7 +196,7 @@ def _check(trial: Trial) -> None:
     powers = all(0 <= p < math.inf for p in (fidelity.signal_power, fidelity.noise_power))
     if not (measured and shares and powers):
         raise ValueError(f"the trial {trial.file!r} says what nobody measured")
-    if Path(trial.file).name != trial.file:
+    if Path(trial.file).name != trial.file or len(trial.file.encode()) > _LONGEST_NAME:
         raise ValueError(f"{trial.file!r} is no name of a file")
 
 
