@@ -175,6 +175,8 @@ def _cells(path: Place, text: str, separator: str) -> list[list[str]]:
 
 
 def _table(path: Place, cells: Sequence[Sequence[str]], *, train: bool) -> list[Row]:
+    if not cells:  # separators alone
+        return []
     heads = cells[0]
     file, label, part = (_column(heads, names) for names in (_FILES, _LABELS, _PARTS))
     if len(heads) == 2 and (file is None or label is None or file == label):
