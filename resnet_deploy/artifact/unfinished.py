@@ -189,10 +189,11 @@ class _Folder:
             path.mkdir(0o700)
             if not LOCKABLE:
                 return path
-            self._descriptor = os.open(path, os.O_RDONLY)
-            if _held(path, self._descriptor):
-                return path
-            os.close(self._descriptor)
+            with suppress(FileNotFoundError):  # another run took it for abandoned already
+                self._descriptor = os.open(path, os.O_RDONLY)
+                if _held(path, self._descriptor):
+                    return path
+                os.close(self._descriptor)
 
     def remove(self) -> None:
         """Remove it, unless it is the folder of the process that this one was forked from."""

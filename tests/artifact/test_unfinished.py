@@ -37,6 +37,24 @@ def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     assert names(tmp_path) == {"file"}
 
 
+def test_a_folder_that_another_run_takes_for_abandoned_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it is locked, nobody can tell it from one that a killed run left."""
+    opened, taken = os.open, []
+
+    def too_late(path: Path, *words: int) -> int:
+        if not taken and is_unfinished(Path(path)):
+            taken.append(Path(path))
+            Path(path).rmdir()
+        return opened(path, *words)
+
+    monkeypatch.setattr(os, "open", too_late)
+    with scratch_folder(tmp_path) as folder:
+        assert folder.is_dir()
+        assert [folder] != taken != []
+
+
 def test_files_of_other_names_stay(tmp_path: Path) -> None:
     theirs = {".resnet-deploy-mine.tmp", f"resnet-deploy-{TOKEN}.tmp", f".resnet-deploy-{TOKEN}"}
     for name in theirs:

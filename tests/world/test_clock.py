@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     ),
     "bundle": ("bundle", "colours.onnx", "--target", "cpp", "-o", "bundle", "--pictures", "1"),
     "tune": (
-        *("tune", "colours.onnx", "--data", "data/test", "-o", "tuned", "--min-agreement", "0.1"),
+        *("tune", "colours.onnx", "--data", "data/test", "-o", "tuned", "--min-agreement", "0"),
         *("--time-limit", "1s", "--threads", "1"),
     ),
     "train": ("train", *NET, *QUICK, "--data", "made-up.npz", "-o", "run", "--save-seconds", "0"),
