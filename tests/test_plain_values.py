@@ -182,14 +182,6 @@ def _names_in_parquet(folder: Path) -> object:
     return open_dataset(folder / "a.parquet")
 
 
-def _metadata_twice(folder: Path) -> object:
-    model = tiny()
-    for name in ("a", "b"):
-        model.metadata_props.add(key="names", value=name)
-    (folder / "a.onnx").write_bytes(model.SerializeToString())
-    return api.summary(folder / "a.onnx")
-
-
 def _location_twice(folder: Path) -> object:
     model = tiny()
     weight = model.graph.initializer[0]
@@ -225,7 +217,6 @@ def _arrays_twice(folder: Path) -> object:
         (_image_labels, "'a.png'"),
         (_lines_of_labels, "'label'"),
         (_names_in_parquet, "'names'"),
-        (_metadata_twice, "'names'"),
         (_location_twice, "'location'"),
         (_arrays_twice, "'images'"),
     ],
