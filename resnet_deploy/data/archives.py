@@ -12,6 +12,7 @@ from resnet_deploy.data.asking import UnreachableError
 from resnet_deploy.data.names import Names, NamesBuilder
 from resnet_deploy.data.remote import Remote, Status
 from resnet_deploy.errors import DatasetError
+from resnet_deploy.visible import visible_line
 
 if TYPE_CHECKING:
     from resnet_deploy.data.places import Place
@@ -46,7 +47,8 @@ class Archive:
         number, offset, size = self.where(place)
         shard = self.shards[number]
         if size > _LARGEST:
-            raise DatasetError(f"{shard}: {self.index[place]} has more than {_LARGEST >> 20} MiB")
+            name = visible_line(self.index[place])
+            raise DatasetError(f"{shard}: {name} has more than {_LARGEST >> 20} MiB")
         if isinstance(shard, Remote):
             return shard.read(offset, offset + size)
         try:
@@ -65,7 +67,8 @@ class Inside:
     path: str = ""
 
     def __str__(self) -> str:
-        return f"{self.archive.name}/{self.path}" if self.path else self.archive.name
+        path = visible_line(self.path)  # unlike a folder's, it is a stranger's from its first part
+        return f"{self.archive.name}/{path}" if path else self.archive.name
 
     def __truediv__(self, name: str, /) -> Inside:
         return Inside(self.archive, f"{self.path}/{name}" if self.path else name)

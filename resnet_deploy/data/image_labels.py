@@ -20,6 +20,7 @@ from resnet_deploy.data.places import Place, called
 from resnet_deploy.data.splits import is_split, wanted_split
 from resnet_deploy.errors import DatasetError, one_line
 from resnet_deploy.plain_values import strict_json
+from resnet_deploy.visible import visible_line
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,8 @@ def label_images(path: Place, listing: Listing, *, train: bool = False) -> Image
             absent.append(name)
         elif found.setdefault(file, label) != label:
             raise DatasetError(
-                f"{path} gives {file} the labels {found[file]!r} and {label!r}: keep one"
+                f"{path} gives {visible_line(file)} the labels {found[file]!r} and {label!r}: "
+                "keep one"
             )
     if not found:
         raise DatasetError(
@@ -132,9 +134,9 @@ class _Names:
                 return tried
             several = self._loose.get(tried, ())
             if len(several) > 1:
+                either = visible_line(" or ".join(several[:2]))
                 raise DatasetError(
-                    f"{self._source} names {name!r}, which can be {several[0]} or {several[1]}: "
-                    "write the folder, too"
+                    f"{self._source} names {name!r}, which can be {either}: write the folder, too"
                 )
             if several:
                 return several[0]
@@ -266,7 +268,7 @@ def _two(path: Place, cells: Sequence[str]) -> Row:
     name, label = cells[0].strip(), cells[1].strip()
     if _NO_OUTPUT.fullmatch(label):
         raise DatasetError(
-            f"{path} gives {name} the label {label}, which is no class index (0, 1, 2, …): write "
-            "it as one, or leave the image out"
+            f"{path} gives {visible_line(name)} the label {label}, which is no class index "
+            "(0, 1, 2, …): write it as one, or leave the image out"
         )
     return name, label

@@ -82,7 +82,7 @@ def read_image(path: Place) -> Image.Image:
             return decode(stream)
     except Exception as error:  # a broken file can make Pillow raise almost anything
         raise DatasetError(
-            f"cannot read image {path}: {_reason(error)}; replace or remove it"
+            f"cannot read image {path}: {why_unread(error)}; replace or remove it"
         ) from error
 
 
@@ -259,7 +259,8 @@ def _pillow_silenced() -> Iterator[None]:
         yield
 
 
-def _reason(error: Exception) -> str:
+def why_unread(error: Exception) -> str:
+    """Return in words why :func:`decode` raised ``error``."""
     if isinstance(error, UnidentifiedImageError):
         return "it is no JPEG, PNG or other format that Pillow reads here, or it is damaged"
     if isinstance(error, Image.DecompressionBombError):

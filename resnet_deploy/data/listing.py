@@ -8,6 +8,7 @@ from typing import Protocol
 
 from resnet_deploy.data.names import Names
 from resnet_deploy.data.places import Place
+from resnet_deploy.visible import visible_line
 
 OF_A_MAC = "__MACOSX"
 """A folder of hidden files that macOS packs into archives."""
@@ -59,8 +60,8 @@ def is_hidden(name: str) -> bool:
 
 
 def first_few(names: Sequence[str]) -> str:
-    """Return the first of ``names`` for a message, with dots for the rest."""
-    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+    """Return the first of ``names`` for a message, which is one line, with dots for the rest."""
+    return visible_line(", ".join(names[:_NAMED])) + (", …" if len(names) > _NAMED else "")
 
 
 def counted(count: int, one: str, several: str = "") -> str:

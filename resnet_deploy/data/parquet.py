@@ -18,13 +18,13 @@ from typing import Any
 from PIL import Image
 
 from resnet_deploy.artifact.files import sha256_of
-from resnet_deploy.data.images import decode
+from resnet_deploy.data.images import decode, why_unread
 from resnet_deploy.data.labels import class_order
 from resnet_deploy.data.places import Place
 from resnet_deploy.data.row_groups import RowGroups, readable
 from resnet_deploy.data.splits import of_part
 from resnet_deploy.data.trees import files_called
-from resnet_deploy.errors import DatasetError, one_line
+from resnet_deploy.errors import DatasetError
 from resnet_deploy.plain_values import RefusedValuesError, strict_json
 
 _MAGIC = b"PAR1"
@@ -217,7 +217,7 @@ def _decoded(data: bytes, number: int, name: str) -> Image.Image:
     try:
         return decode(io.BytesIO(data))
     except Exception as error:  # a broken file can make Pillow raise almost anything
-        raise DatasetError(f"cannot read image {number} of {name}: {one_line(error)}") from error
+        raise DatasetError(f"cannot read image {number} of {name}: {why_unread(error)}") from error
 
 
 def _fingerprint(path: Place) -> str:

@@ -25,6 +25,7 @@ from resnet_deploy.data.places import Place
 from resnet_deploy.data.tar_members import Member, tar_members
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.plain_values import strict_json
+from resnet_deploy.visible import visible_line
 
 logger = logging.getLogger(__name__)
 
@@ -108,8 +109,8 @@ class _Shards:
                 yield member
             elif has_image_suffix(member.name):
                 raise DatasetError(
-                    f"{self.places[shard]}: {member.name} is a link: pack what it points to "
-                    "(tar --dereference --hard-dereference)"
+                    f"{self.places[shard]}: {visible_line(member.name)} is a link: pack what it "
+                    "points to (tar --dereference --hard-dereference)"
                 )
 
     def samples(self) -> Iterator[tuple[int, _Sample, IO[bytes]]]:
@@ -135,7 +136,7 @@ class _Shards:
         member = sample.beside.get(kind)
         if member is None:
             return None
-        what = f"{self.places[shard]}: {member.name}"
+        what = f"{self.places[shard]}: {visible_line(member.name)}"
         if member.size > _LARGEST_LABEL:
             raise DatasetError(f"{what} is too large for a label")
         stream.seek(member.offset)
@@ -174,7 +175,7 @@ def _labelled(shards: _Shards, kind: str) -> ImageFolder:
             "%s without a label in .%s: %s",
             counted(unlabelled, "image is", "images are"),
             kind,
-            ", ".join(missing),
+            visible_line(", ".join(missing)),
         )
     logger.info("labels of %s are read from .%s", shards.name, kind)
     samples = index.done()
@@ -186,7 +187,9 @@ def _labelled(shards: _Shards, kind: str) -> ImageFolder:
     before = None
     for name, stamp in samples.stamped():
         if name == before:
-            raise DatasetError(f"{shards.name} has two images called {name}: give each a name")
+            raise DatasetError(
+                f"{shards.name} has two images called {visible_line(name)}: give each a name"
+            )
         before = name
         where, offset, size, label = stamp.split(" ", 3)
         etag = shards.etags[int(where)]
@@ -216,7 +219,7 @@ def _picture(shards: _Shards, shard: int, sample: _Sample) -> Member:
     plain = [one for one in sample.pictures if "." not in one.name[len(sample.key) + 1 :]]
     found = sample.pictures if len(sample.pictures) == 1 else plain
     if len(found) != 1:
-        names = ", ".join(member.name for member in sample.pictures[:3])
+        names = visible_line(", ".join(member.name for member in sample.pictures[:3]))
         raise DatasetError(f"{shards.places[shard]}: {names} are pictures of one sample: keep one")
     return found[0]
 
@@ -233,7 +236,7 @@ def _archive(shards: _Shards, *, prefixed: bool) -> Archive:
     before = None
     for name in names:
         if name == before:
-            raise DatasetError(f"{shards.name} holds {name} twice: pack it anew")
+            raise DatasetError(f"{shards.name} holds {visible_line(name)} twice: pack it anew")
         before = name
     return Archive(name=shards.name, shards=shards.places, etags=shards.etags, index=names)
 

@@ -147,6 +147,7 @@ def test_rows_and_images_without_each_other_are_counted(flat, caplog):
         ('{"0.png": [1, 2]}', r"a label '\[1, 2\]'"),
         ('[{"file_name": "0.png"}]', "without file_name or label"),
         ("x" * 200_000 + ",1\n", "no CSV that can be read"),
+        ('file,label\n"a\n0.png",-1\n', r"gives a\\n0\.png the label -1"),
     ],
 )
 def test_bad_files_are_refused_in_one_line(flat, tmp_path, text, message):

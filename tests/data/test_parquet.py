@@ -73,6 +73,17 @@ def test_damaged_inside(tmp_path):
         [open_dataset(path).image(i) for i in range(25)]
 
 
+def test_what_is_no_picture_is_told_as_in_a_folder(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow as pa
+
+    parquet.write_table(pa.table({"image": [b"no picture"]}), tmp_path / "a.parquet")
+    dataset = open_dataset(tmp_path / "a.parquet")
+    for one in (dataset, dataset.part([0])):  # type: ignore[attr-defined]
+        with pytest.raises(DatasetError, match=r"image 0 of a\.parquet: it is no JPEG, PNG or"):
+            one.image(0)
+
+
 def test_parquet_without_images(tmp_path):
     import pyarrow
     import pyarrow.parquet

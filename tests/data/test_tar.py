@@ -205,6 +205,15 @@ HUGE[148:156] = b"%06o\0 " % (sum(HUGE[:148]) + 8 * 32 + sum(HUGE[156:512]))
         (_tar({"1.jpg": b"", "1.json": b"[" * 9999}), r"1.json can't be read"),
         (bytes(HUGE), "header that is too long"),
         (_tar({}), "holds no images"),
+        (_tar({"a\nb.md": b""}), r"no images, but a\\nb\.md:"),
+        (_linked(tarfile.SYMTYPE, "a\n1.png"), r"a\\n1\.png is a link: pack what"),
+        (_tar({"\n1.png": b"", "./\n1.png": b""}), r"holds \\n1\.png twice"),
+        (_tar({"\n1.jpg": b"", "\n1.png": b"", "\n1.cls": b"0"}), "are pictures of one sample"),
+        (_tar({"\n1.jpg": b"", "\n1.cls": b"\xff"}), r"\\n1.cls can't be read as a label"),
+        (
+            _tar({"\n.jpg": b"", "\n.cls": b"0", "b.cls": b"", "./\n.jpg": b"", "./\n.cls": b"1"}),
+            "two images called",
+        ),
     ],
 )
 def test_what_can_not_be_read_is_one_line(tmp_path, data, words):

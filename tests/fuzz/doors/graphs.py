@@ -71,11 +71,14 @@ def _summarize(path: Path) -> object:
 
 
 def _summarize_outputs(path: Path) -> object:
-    """Summarize a file as it is, and with an output that its user names."""
+    """Summarize a file as it is, and with an output that its user names; take its bytes."""
     from resnet_deploy import api
+    from resnet_deploy.artifact.model_file import bytes_with_weights
 
     with contextlib.suppress(ResnetDeployError):
         api.summary(path, output_name="z")
+    with contextlib.suppress(ResnetDeployError):
+        bytes_with_weights(path)
     return _summarize(path)
 
 
@@ -201,7 +204,7 @@ SURFACES: Final = (
         seeds=lambda: [
             *(*_onnx_files(), *_of_other_tools(), *_with_external_data()),
             *(*odd_graphs.carded(), *odd_graphs.layers(), *odd_graphs.external()),
-            *odd_graphs.inputs(),
+            *(*odd_graphs.inputs(), *odd_graphs.stages(), *odd_graphs.faults()),
         ],
         read=_summarize_outputs,
         modules=(

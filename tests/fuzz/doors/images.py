@@ -6,24 +6,32 @@ Long because each kind of file is made here.
 from __future__ import annotations
 
 import contextlib
+import copy
 import gzip
 import io
-import json
 import pickle
 import struct
-import tarfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from PIL import Image
 
 from resnet_deploy.errors import DatasetError
+from tests.fuzz.doors.picture import picture
 from tests.fuzz.doors.surface import Surface
+from tests.fuzz.doors.tables import tables
+from tests.fuzz.doors.tars import packed, tars
+
+if TYPE_CHECKING:
+    from resnet_deploy.data.datasets import Dataset
 
 _TURNED: Final = b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00"
 """Of EXIF: orientation 6."""
+
+_CHOSEN: Final = 6
+"""Pictures that a shard has at most: more than there are row groups in memory."""
 
 
 def _pictures() -> list[bytes]:
@@ -162,14 +170,41 @@ def _labels() -> list[bytes]:
 
 
 def _read_dataset(path: Path) -> object:
-    from resnet_deploy.data.datasets import open_dataset
+    from resnet_deploy.data.datasets import NamedDataset, open_dataset
     from resnet_deploy.data.images import to_rgb
 
     dataset = open_dataset(path)
     dataset.fingerprint()
     with contextlib.suppress(DatasetError):
         dataset.label(len(dataset) - 1)
+    _read_elsewhere(dataset)
+    if isinstance(dataset, NamedDataset):
+        dataset.content(0)
     return to_rgb(dataset.image(0))
+
+
+def _read_elsewhere(dataset: Dataset) -> None:
+    """Read the first pictures as a worker of a cluster does, from what it is sent."""
+    from resnet_deploy.data.shards import picture_shards
+
+    chosen = range(min(len(dataset), _CHOSEN))
+    for shard in picture_shards(dataset, chosen, batch_size=_CHOSEN, pixels=1, workers=1):
+        sent = copy.deepcopy(shard)  # pickled it would be the same, and the watch refuses pickles
+        sent.check()
+        for place in sent.places:
+            with contextlib.suppress(DatasetError):
+                sent.dataset.image(place)
+
+
+def _read_tar(path: Path) -> object:
+    """Read an archive, with another one that it is a shard beside, and with labels of a file."""
+    from resnet_deploy.data.datasets import open_dataset
+
+    with contextlib.suppress(DatasetError):
+        _read_dataset(path.with_name("a-{0..1}.tar"))
+    with contextlib.suppress(DatasetError):
+        open_dataset(path, train=True, labels_file=path.with_name("labels.csv")).fingerprint()
+    return _read_dataset(path)
 
 
 def _read_picture(path: Path) -> object:
@@ -206,70 +241,8 @@ def _read_labels(path: Path) -> object:
     return read_labels_file(path)
 
 
-def _parquet() -> list[bytes]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    picture = _picture("PNG")
-    described = {"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}
-    found = []
-    for table in (
-        pa.table(
-            {"image": [{"bytes": picture, "path": "a.png"}] * 2, "label": [0, 1]},
-            metadata={"huggingface": json.dumps(described)},
-        ),
-        pa.table({"jpg": [picture], "class": ["cat"]}),
-        pa.table({"image": [{"bytes": None, "path": "a.png"}], "label": [5]}),
-        pa.table({"image": [b"no picture"] * 2, "label": [[1], None]}),
-        pa.table({"other": [1]}),
-        pa.table({"image": pa.array([], pa.binary())}),
-        pa.table(
-            {"image": [picture], "label": [7]}, metadata={"huggingface": json.dumps(described)}
-        ),
-    ):
-        stream = io.BytesIO()
-        parquet.write_table(table, stream)
-        found.append(stream.getvalue())
-    return found
-
-
-def _picture(form: str) -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (4, 4)).save(stream, form)
-    return stream.getvalue()
-
-
 def _two_pictures() -> Mapping[str, bytes]:
-    return {"a/1.png": _picture("PNG"), "a/2.png": _picture("PNG")}
-
-
-def _tar(
-    files: Mapping[str, bytes], form: int = tarfile.PAX_FORMAT, kind: bytes = tarfile.REGTYPE
-) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w", format=form) as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.type, entry.size = kind, len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return stream.getvalue()
-
-
-def _tars() -> list[bytes]:
-    picture = _picture("PNG")
-    long = f"{'d' * 90}/{'e' * 90}.png"
-    return [
-        *(_tar({long: picture, "b/ä.png": picture}, form) for form in (0, 1, 2)),
-        _tar({"a/1.png": picture, "a/1.cls": b"1", "b/2.png": picture, "b/2.cls": b"0"}),
-        _tar({"1.png": picture, "1.seg.png": picture, "1.json": b'{"label": "cat"}'}),
-        _tar({"1.jpg": picture, "1.png": picture, "1.txt": b"cat"}),
-        _tar({"1.png": picture, "1.txt": b"what is on it " * 20, "2.png": picture}),
-        _tar({"1.png": picture, "labels.csv": b"1.png,cat\n"}),
-        _tar({"train/a/1.png": picture, "val/a/1.png": picture, "val/b/._2.png": b"", "c/": b""}),
-        _tar({"a/1.png": picture, "./a/1.png": picture}),
-        *(_tar({"a/1.png": b""}, kind=kind) for kind in (tarfile.SYMTYPE, tarfile.GNUTYPE_SPARSE)),
-        _tar({"a/1.png": picture})[:1024],
-    ]
+    return {"a/1.png": picture("PNG"), "a/2.png": picture("PNG")}
 
 
 def _image_labels() -> list[bytes]:
@@ -346,12 +319,13 @@ SURFACES: Final = (
         name="parquet-folders",
         file="data/train-00000-of-00002.parquet",
         beside=lambda: {
-            "data/train-00001-of-00002.parquet": _parquet()[0],
-            "data/test-00000-of-00001.parquet": _parquet()[1],
+            "data/train-00001-of-00002.parquet": tables()[0],
+            "data/test-00000-of-00001.parquet": tables()[1],
         },
-        seeds=_parquet,
+        seeds=tables,
         read=lambda path: _read_folder(path.parent),
         modules=("data/parquet.py", "data/row_groups.py"),
+        beyond=("_pyarrow",),
     ),
     Surface(
         name="cifar",
@@ -363,15 +337,20 @@ SURFACES: Final = (
     Surface(
         name="parquet",
         file="a.parquet",
-        seeds=_parquet,
+        seeds=tables,
         read=_read_dataset,
         modules=("data/parquet.py", "data/row_groups.py"),
+        beyond=("_pyarrow",),
     ),
     Surface(
         name="tars",
-        file="a.tar",
-        seeds=_tars,
-        read=_read_dataset,
+        file="a-0.tar",
+        beside=lambda: {
+            "a-1.tar": packed({"8.png": picture("PNG"), "8.cls": b"1"}),
+            "labels.csv": b"1.png,cat\n2.png,dog\n",
+        },
+        seeds=tars,
+        read=_read_tar,
         modules=("data/tar.py", "data/tar_members.py", "data/archives.py"),
     ),
     Surface(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -60,6 +60,90 @@ def carded() -> list[bytes]:
         model.metadata_props.add(key=CARD_KEY, value=text)
         found.append(model.SerializeToString())
     return [*found, _net({CARD_KEY: "{}"}).SerializeToString()]
+
+
+def stages() -> list[bytes]:
+    """Return nets that their cards fit: with three and with eight sums, and with sixteen layers."""
+    from resnet_deploy.artifact.card import CARD_KEY
+    from resnet_deploy.spec import InputContract, resnet_spec, vgg19_spec
+    from tests.support.cards import card
+
+    found = []
+    for spec, layers, sums in (
+        (resnet_spec(8, num_classes=2), [f"layer{i}.0.conv1" for i in (1, 2, 3)], True),
+        (
+            resnet_spec(18, num_classes=2, image_size=32),
+            [f"layer{i // 2 + 1}.{i % 2}.conv2" for i in range(8)],
+            True,
+        ),
+        (vgg19_spec(num_classes=2, image_size=32), [f"features.{2 * i}" for i in range(16)], False),
+    ):
+        model = _stacked(layers, sums=sums)
+        text = card(model=spec, preprocess=InputContract.for_size(32)).to_json()
+        model.metadata_props.add(key=CARD_KEY, value=text)
+        found.append(model.SerializeToString())
+    return found
+
+
+def _stacked(layers: Sequence[str], *, sums: bool) -> onnx.ModelProto:
+    """Return a net of convolutions of torch's modules ``layers``, each with a shortcut or none."""
+    named = {"c0": "conv1", "m": "maxpool", "p": "avgpool", "y": "fc" if sums else "classifier.6"}
+    lines, last = ["c0 = Conv<pads=[1,1,1,1]>(x, w)", "m = MaxPool<kernel_shape=[2,2]>(c0)"], "m"
+    for number, layer in enumerate(layers, 1):
+        named[f"c{number}"] = layer
+        lines.append(f"c{number} = Conv(m, k)" if last == "m" else f"c{number} = Conv({last}, k)")
+        if sums:
+            lines.append(f"s{number} = Add(c{number}, {last})")
+        last = f"{'s' if sums else 'c'}{number}"
+    lines += [f"p = GlobalAveragePool({last})", "f = Flatten(p)", "y = Gemm(f, v, b)"]
+    text = f"g (float[N,3,32,32] x) => (float[N,2] y) {{ {' '.join(lines)} }}"
+    model = _parsed(text, {**_ONES, "k": np.ones((4, 4, 1, 1), np.float32)})
+    for node in model.graph.node:
+        if (module := named.get(node.output[0])) is not None:
+            top, dot, _ = module.partition(".")
+            node.name = f"/{top}/{module}/{node.op_type}" if dot else f"/{top}/{node.op_type}"
+    return model
+
+
+def faults() -> list[bytes]:
+    """Return graphs that protobuf lets pass and nobody can run, and some that are only odd."""
+    one = "g (float[N,3,8,8] x) => (float[N,4] y) {"
+    rest = " p = GlobalAveragePool(c) y = Flatten(p) }"
+    wide = {"w": np.ones((4, 5, 1, 1), np.float32)}
+    fits = {"w": np.ones((4, 3, 1, 1), np.float32)}
+    quantized = {**fits, "s": np.array(0.5, np.float32), "z": np.array(0, np.int8)}
+    quantized["w"] = np.ones((4, 3, 1, 1), np.int8)
+    turned = " q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z)"
+    models = [
+        _parsed(f"{one} c = Conv(x, w){rest}", wide),
+        _parsed(f"{one}{turned} e = DequantizeLinear(w, s, z) c = Conv(d, e){rest}", quantized),
+        _parsed(
+            f"{one} n = NonZero(x) h = Shape(n) r = Reshape(x, h) c = Conv(x, w)"
+            " t = MatMul(r, r) u = ReduceMean<keepdims=0>(t) a = Add(c, u)"
+            " p = GlobalAveragePool(a) y = Flatten(p) }",
+            fits,
+        ),
+    ]
+    twice, referred, long, circle, sparse, function = (_net() for _ in range(6))
+    for node in twice.graph.node:
+        node.name = "same"
+    referred.graph.node[0].attribute[0].ref_attr_name = "other"
+    long.graph.initializer[0].raw_data += b"more"
+    circle.graph.node[0].input[0] = circle.graph.node[1].output[0]
+    stored = sparse.graph.sparse_initializer.add(dims=[2**20] * 2)
+    stored.values.CopyFrom(onnx.numpy_helper.from_array(np.ones(1, np.float32), "sparse"))
+    stored.indices.CopyFrom(onnx.numpy_helper.from_array(np.zeros(1, np.int64)))
+    made = onnx.helper.make_node("Relu", ["a"], ["b"])
+    opset = onnx.helper.make_opsetid("", 17)
+    function.functions.append(
+        onnx.helper.make_function("own", "Rectify", ["a"], ["b"], [made], [opset])
+    )
+    function.opset_import.append(onnx.helper.make_opsetid("own", 1))
+    function.graph.node[1].domain, function.graph.node[1].op_type = "own", "Rectify"
+    differing = onnx.ModelProto.FromString(_outside("weights.bin"))
+    differing.graph.initializer[0].external_data.add(key="location", value="other.bin")
+    models += [twice, referred, long, circle, sparse, function, differing]
+    return [model.SerializeToString() for model in models]
 
 
 def layers() -> list[bytes]:
