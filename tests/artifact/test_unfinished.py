@@ -41,7 +41,8 @@ def test_a_folder_that_another_run_takes_for_abandoned_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before it is locked, nobody can tell it from one that a killed run left."""
-    opened, taken = os.open, []
+    opened = os.open
+    taken: list[Path] = []
 
     def too_late(path: Path, *words: int) -> int:
         if not taken and is_unfinished(Path(path)):
