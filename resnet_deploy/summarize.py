@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import groupby
@@ -169,16 +170,16 @@ def _stage_name(path: str, family: Family) -> str:
     """Return the paper's name for the stage of a module path such as ``layer1.0.conv2``."""
     top = path.split(".", 1)[0]
     if family in (Family.IMAGENET, Family.CIFAR, Family.RESIDUAL):
-        if top.startswith("layer"):
-            return f"conv{int(top.removeprefix('layer')) + 1}_x"
+        if stage := re.fullmatch(r"layer(\d{1,9})", top, re.ASCII):
+            return f"conv{int(stage[1]) + 1}_x"
         # The max-pool is the first line of conv2_x, the average pool of the last row.
         return {"bn1": "conv1", "maxpool": "conv2_x", "avgpool": "fc", "norm": "fc"}.get(top, top)
     if family is Family.VGG:
         if top != "features":
             return "fc"
-        index = int(path.split(".")[1])
-        return f"conv{sum(end < index for end in _VGG_STAGES) + 1}_x"
-    return top
+        if place := re.match(r"features\.(\d{1,9})(?!\d)", path, re.ASCII):
+            return f"conv{sum(end < int(place[1]) for end in _VGG_STAGES) + 1}_x"
+    return top  # a stranger's name for it
 
 
 def _layers_text(layers: Iterable[Layer]) -> str:
