@@ -53,7 +53,9 @@ def view(result: Any) -> Document:
     name = type(result).__name__
     if name not in VIEWS:
         raise SpecError(f"no report shows {name}")
-    module = importlib.import_module(f"resnet_deploy.report.views.{VIEWS[name]}")
+    # A dry run has done nothing that the verb's own view could show.
+    shown = VIEWS[name] if getattr(result, "preview", None) is None else "preview"
+    module = importlib.import_module(f"resnet_deploy.report.views.{shown}")
     document: Document = module.view(result)
     pictures = getattr(result, "preprocess", None)
     if pictures is None:
