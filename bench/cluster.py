@@ -15,7 +15,7 @@ parts:
 - ``overhead``: seconds of a local Ray beside those of ``--workers 2``, its start-up apart.
 - ``memory``: peak memory of the command for 1,000 pictures and for ``--entries``.
 
-The record is ``results/cluster.json``.
+The record is ``results/cluster.json``; what a run does not measure stays there.
 """
 
 from __future__ import annotations
@@ -287,8 +287,11 @@ def main() -> None:
                 asked.copies,
             ),
         ]
-        record: dict[str, Any] = {"environment": to_dict(environment("python bench/cluster.py"))}
-        rows: dict[str, dict[str, Any]] = {work.name: {} for work in works}
+        record: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+        record["environment"] = to_dict(environment("python bench/cluster.py"))
+        rows: dict[str, dict[str, Any]] = record.get("ways", {})
+        for work in works:
+            rows.setdefault(work.name, {})
         for work in works:
             if "same" in parts:
                 rows[work.name]["one process"] = done(work, folder, [])
