@@ -65,7 +65,7 @@ def level(sdist: Path, time: int) -> None:
 
 
 def check_metadata(archives: Sequence[Path]) -> None:
-    """Raise SystemExit where twine finds fault with the metadata of an archive, warnings included."""
+    """Raise SystemExit where twine finds fault with an archive's metadata, warnings included."""
     command = [sys.executable, "-m", "twine", "check", "--strict", *map(str, archives)]
     done = subprocess.run(
         command,

@@ -130,7 +130,7 @@ def test_the_metadata_lets_people_find_the_package() -> None:
     assert "Typing :: Typed" in stated
     assert len(project["keywords"]) == len(set(project["keywords"])) > 5
     assert all(url.startswith("https://") for url in project["urls"].values())
-    # Each Python that is claimed is one that `requires-python` lets in, and the lowest is among them.
+    # Each Python that is claimed is one that is let in, and the lowest is among them.
     numbers = [each.rpartition(" ")[2] for each in stated if re.search(r":: 3\.\d+$", each)]
     lets_in = SpecifierSet(project["requires-python"])
     assert all(number in lets_in for number in numbers)
