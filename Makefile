@@ -47,7 +47,7 @@ kill: $(READY)  ## end every verb at random moments; KILL='train --kills 100' fo
 bench: $(READY)  ## measure beside the peers, record, draw; PEERS='--photos DIR …' as bench/README.md
 	PYTHONPATH=bench $(BIN)/python -m peers $(PEERS)
 
-dist: $(READY)  ## build sdist and wheel twice, compare them, list what they are made of
+dist: $(READY)  ## build sdist and wheel twice, compare and check them, list what they are made of
 	$(BIN)/python -m release
 
 clean:  ## remove everything that can be made again

@@ -26,6 +26,8 @@ LINKED = (
     ROOT / "CONTRIBUTING.md",
     ROOT / "SECURITY.md",
     ROOT / "bench" / "README.md",
+    ROOT / "examples" / "node" / "README.md",
+    ROOT / "examples" / "web" / "README.md",
 )
 PACKAGE = ROOT / "resnet_deploy"
 MADE = {

@@ -16,8 +16,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.graph.constants import unique_name
 from resnet_deploy.graph.skeleton import inferred_dims, skeleton
+from resnet_deploy.graph.unique_name import unique_name
 
 _BROADCASTS = 7
 """From here on Add and its kin broadcast as numpy does; before, along an attribute ``axis``."""
