@@ -200,7 +200,7 @@ def model_name(stem: str) -> str:
 def labelled(contract: Contract) -> bool:
     """Return whether Triton can name the classes itself: one value for each, of one image.
 
-    In a top-K net's outputs and in arrays the place of a value is no class.
+    In a top-K net's outputs and in arrays the place of a value is not a class.
     """
     by_class = contract.has_classes and contract.output_kind is not OutputKind.TOP_K
     return by_class and contract.batch in (None, 1)

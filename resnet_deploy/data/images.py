@@ -29,7 +29,7 @@ _SUFFIX = re.compile(r"\.(jpe?g|jpe|jfif|a?png|bmp|webp|tiff?|p[bgpn]m|gif)", re
 
 _NOT_READ = frozenset(("EPS", "WMF", "PDF", "MPEG", "BUFR", "GRIB", "HDF5", "FITS", "IPTC", "PCD"))
 """What Pillow knows and is not asked for: EPS starts Ghostscript, FITS unpacks gzip of any size,
-and the others are no images or have no decoder."""
+and the others are not images or have no decoder."""
 
 _TEXT = re.compile(
     r"\.(txt|[ct]sv|jsonl?|xml|html?|md|ya?ml|py|parquet|np[yz]|tar|zip)", re.IGNORECASE
@@ -68,7 +68,7 @@ _warnings_lock = threading.Lock()
 def read_image(path: Place) -> Image.Image:
     """Return the image in ``path`` as 8-bit RGB, or RGBA where it has transparency, upright.
 
-    The EXIF orientation is applied. Grayscale, palette and CMYK become RGB; 16-bit gray keeps its
+    The EXIF orientation is applied. Grey, palette and CMYK become RGB; 16-bit grey keeps its
     upper 8 bits, rounded. :func:`to_rgb` lays transparent pixels on white.
     Of an animation the first frame counts.
 
@@ -93,7 +93,7 @@ def decode(stream: IO[bytes]) -> Image.Image:
     """Return the image in ``stream`` as :func:`read_image` does.
 
     Raises:
-        Exception: of almost any kind, if the bytes are no image that can be read.
+        Exception: of almost any kind, if the bytes are not an image that can be read.
     """
     with _pillow_silenced():
         image = _opened(stream)
@@ -140,7 +140,7 @@ def is_image(path: Path) -> bool:
 
 
 class _Bounded(io.BufferedReader):
-    """The file ``path``; no more is asked of it than it holds.
+    """The file ``path``; no more is read than it holds.
 
     Python makes room for all that is asked for, and formats say how long their parts are: up to
     4 GB in a file of 300 bytes.
@@ -293,7 +293,7 @@ def _libtiff_setters() -> tuple[Callable[[int | None], int | None], ...]:
 def why_unread(error: Exception) -> str:
     """Return in words why :func:`decode` raised ``error``."""
     if isinstance(error, UnidentifiedImageError):
-        return "it is no JPEG, PNG or other format that Pillow reads here, or it is damaged"
+        return "it is not a JPEG, PNG or other format that Pillow reads here, or it is damaged"
     if isinstance(error, Image.DecompressionBombError):
         return f"it has more than {MAX_PIXELS:,} pixels, which is not safe to decode"
     if isinstance(error, OSError) and error.strerror:

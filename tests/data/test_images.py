@@ -143,7 +143,7 @@ def test_what_is_no_image_is_refused(tmp_path):
     postscript = tmp_path / "run.jpg"
     postscript.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n")
     for path in (text, empty, postscript):
-        with pytest.raises(DatasetError, match=f"{path.name}: it is no JPEG"):
+        with pytest.raises(DatasetError, match=f"{path.name}: it is not a JPEG"):
             read_image(path)
 
 
