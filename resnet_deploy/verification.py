@@ -154,7 +154,7 @@ def compare(
 class VerificationImages:
     """Prepared images to compare on, and what the data are called.
 
-    ``real``: they are no synthetic ones. ``calibrated``: int8 ranges were set by the same images,
+    ``real``: they are not synthetic ones. ``calibrated``: int8 ranges were set by the same images,
     which fit them better than others.
     """
 
@@ -269,7 +269,7 @@ def _converted(images: Array, prepared: InputContract, reference: Reference) -> 
 
 
 def _tolerance_of_case(tolerance: Tolerance, samples: int, all_samples: int) -> Tolerance:
-    """A share of agreement needs all samples; full agreement can be asked of any number."""
+    """A share of agreement needs all samples; full agreement can be required of any number."""
     if tolerance.min_agreement in (None, 1.0) or samples == all_samples:
         return tolerance
     return replace(tolerance, min_agreement=None)

@@ -28,6 +28,7 @@ from resnet_deploy.errors import (
     MissingDependencyError,
     ResnetDeployError,
     ToldError,
+    TrainingError,
     one_line,
 )
 from resnet_deploy.processes.interrupts import Interrupts
@@ -116,8 +117,6 @@ class LazyGroup(click.Group):
                 if isinstance(ctx.obj, Interrupts) and ctx.obj.seen is not None:
                     signal.raise_signal(ctx.obj.seen)
                 return super().invoke(ctx)
-        except ToldError:
-            ctx.exit(2)
         except click.ClickException as error:
             error.message = visible_line(without_secrets(error.message))  # type: ignore[misc]  # click shows no other
             raise
@@ -126,6 +125,9 @@ class LazyGroup(click.Group):
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click ends quietly when nobody reads the output any more
+            error = _lost(error) or error
+            if isinstance(error, ToldError):
+                ctx.exit(2)
             code, message = _verdict(error, interrupts.seen)
             if code == UNEXPECTED and logging.getLogger("resnet_deploy").isEnabledFor(logging.INFO):
                 trace = without_secrets("".join(traceback.format_exception(error)))
@@ -134,9 +136,21 @@ class LazyGroup(click.Group):
             ctx.exit(code)
 
 
+def _lost(error: BaseException | None) -> TrainingError | None:
+    """Return the end of a training that was on its way out when ``error`` came in between.
+
+    When torchrun sees that one process is gone it sends SIGTERM to the others, which may know by
+    then: what they know is to be told.
+    """
+    while error is not None and not isinstance(error, TrainingError):
+        error = error.__context__
+    return error
+
+
 def _verdict(error: BaseException, stopped_by: signal.Signals | None) -> tuple[int, str]:
     """Return the exit code and the line that ``error`` becomes."""
-    if stopped_by is not None or isinstance(error, KeyboardInterrupt):
+    interrupted = stopped_by is not None and not isinstance(error, TrainingError)
+    if interrupted or isinstance(error, KeyboardInterrupt):
         stopped_by = stopped_by or signal.SIGINT
         how = _STOPPED.get(stopped_by.name, "interrupted")
         # 128 + the signal's number, as a shell reports it.

@@ -129,7 +129,7 @@ def _largest(
                 for name, value in {fp32.input.name: part, **runner.trace(part, tensors)}.items():
                     most = float(np.abs(value).max(initial=0.0))
                     known = found.get(name, 0.0)
-                    # Whatever is no number stays: nothing compares with it.
+                    # Whatever is not a number stays: nothing compares with it.
                     found[name] = known if most <= known or np.isnan(known) else most
             done += len(batch)
             progress(ImageStage("looking at values"), done, len(images))

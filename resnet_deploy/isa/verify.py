@@ -34,7 +34,7 @@ from resnet_deploy.verification import BATCH_SIZES, default_tolerance
 logger = logging.getLogger(__name__)
 
 ISA_MIN_AGREEMENT = 0.999
-"""Top-1 agreement of another CPU with this one, asked of trained nets on real images."""
+"""Top-1 agreement of another CPU with this one, required of trained nets on real images."""
 
 
 def runnable_isas(names: Sequence[str]) -> tuple[Isa, ...]:
@@ -168,7 +168,7 @@ def _compared(
 ) -> IsaRun:
     """Compare the outputs of ``there`` with those of ``here``, and with the ``right`` ones."""
     name = ", ".join(spec.name for spec in artifact.outputs)
-    # Classes of a top-K file are no numbers to compare; where two are a tie they swap places.
+    # Classes of a top-K file are not numbers to compare; where two are a tie they swap places.
     kind = artifact.output_kind
     by_class = kind.has_classes and kind is not OutputKind.TOP_K
     logits = difference(name, here, there.logits)

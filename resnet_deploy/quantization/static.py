@@ -114,7 +114,7 @@ def quantize_static(
         spec: how ranges are chosen, how weights are rounded, and what stays float.
         batches: preprocessed calibration images.
         images: how many they are.
-        synthetic: they are no pictures, so channels are not equalised by what they show.
+        synthetic: they are not pictures, so channels are not equalised by what they show.
         preprocess: how they were made from pixels; the input's u8 codes are then the pixels
             themselves. None: the input gets a range like any other tensor.
         statistics: by torch module, what BatchNorm tells about the layers; given, only tensors
