@@ -56,7 +56,7 @@ _METRICS_BYTES = (1_000, 5_000_000)
 
 @dataclass(frozen=True)
 class _Step:
-    """Seconds that an image takes to be decoded, to be trained on and to be tested, measured here.
+    """Seconds that an image takes to be decoded, to be trained on and to be tested, measured.
 
     ``kept`` is the bytes that a forward pass keeps of an image for the backward pass.
     """
@@ -184,7 +184,7 @@ def _preview(
         phases=tuple(_phases(request, training, step, in_memory=in_memory)),
         memory_bytes=whole((sum(span[0] for span in spans), sum(span[1] for span in spans))),
         memory_basis=f"{weights / 1e6:,.0f} MB of weights, {step.kept / 1e6:,.1f} MB kept of each "
-        f"image in a batch of {batch}, {decoded / 1e6 if in_memory else 0:,.0f} MB of decoded images",
+        f"image in a batch of {batch}, {decoded / 1e6 if in_memory else 0:,.0f} MB of images",
         available_bytes=psutil.virtual_memory().available,
         notices=(*training.trainable.notices, *notices),
     )
@@ -210,7 +210,7 @@ def _phases(
         yield PlannedPhase(
             name="decoding",
             seconds=between(count * step.decoded, (0.3, 1.5)),
-            basis=f"{count:,} images, {1e3 * step.decoded:.3g} ms each, measured here",
+            basis=f"{count:,} images, {1e3 * step.decoded:.3g} ms each, measured",
         )
     left = recipe.epochs * training.steps_per_epoch - training.steps
     images = left * recipe.batch_size / world
@@ -220,7 +220,7 @@ def _phases(
             max(seconds[0], images * step.decoded / torch.get_num_threads()),
             seconds[1] + images * step.decoded,
         )
-    basis = f"{1e3 * step.trained:.3g} ms an image, measured here"
+    basis = f"{1e3 * step.trained:.3g} ms an image, measured"
     if request.qat:
         seconds = seconds[0] * _QAT[0], seconds[1] * _QAT[1]
         basis += f"; --qat takes {_QAT[0]:g} to {_QAT[1]:g} times as long, as recorded"
@@ -232,5 +232,5 @@ def _phases(
     yield PlannedPhase(
         name=f"testing after each of {epochs} epochs",
         seconds=between(tested * step.tested, _AROUND),
-        basis=f"{len(training.data.test):,} images, {1e3 * step.tested:.3g} ms each, measured here",
+        basis=f"{len(training.data.test):,} images, {1e3 * step.tested:.3g} ms each, measured",
     )

@@ -15,6 +15,7 @@ from resnet_deploy.artifact.model_file import bytes_of, read_model
 from resnet_deploy.data.calibration import calibration_batch_size
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.deployment.foresee import (
+    MEANING,
     Measured,
     activation_bytes,
     calibration_memory,
@@ -69,14 +70,15 @@ def foresee(
     batch = calibration_batch_size(images.preprocess)
     files = list(_candidates(request))
     done = len(request.report.trials)
-    notices = (f"{done} trials of an earlier search are taken up",) if done else ()
+    notices: tuple[str, ...] = (MEANING,)
+    notices += (f"{done} trials of an earlier search are taken up",) if done else ()
     if cluster is not None:
         notices += ("the times are those of this machine alone: the cluster was not asked",)
     first = PlannedPhase(
         name="the default int8 file",
         seconds=(0.0, 0.0) if done else between(least, _AROUND),
-        basis=f"accuracy on {len(images)} images, calibration on {request.samples}, one race; "
-        "reading and running an image were measured here",
+        basis=f"accuracy on {len(images)} images, calibration on {request.samples}; reading and "
+        "running one measured",
     )
     rest = PlannedPhase(
         name=f"{len(files)} other files and ways to run them",
