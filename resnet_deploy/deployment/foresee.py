@@ -1,7 +1,7 @@
 """What a deployment would do: all that can be refused is, a few images run, and nothing is written.
 
 How long an image takes is measured here. How many such runs a phase is worth was recorded, and so
-was what the libraries take: see the constants, and ``bench/README.md``.
+was what the libraries take: see the constants.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _RECORDED = "recorded"
 
 MEANING = (
     "measured: on a few images, here and now; recorded: on two cores of a Xeon with AVX-512, for "
-    "ResNet-20, -34 and -50"
+    "ResNet-20 and -34"
 )
 """What the words of a basis mean."""
 

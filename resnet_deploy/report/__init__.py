@@ -66,11 +66,14 @@ def view(result: Any) -> Document:
     return replace(document, sections=(told, *document.sections))
 
 
-def render(result: Any, width: int) -> Group:
-    """Return ``result`` for a terminal of ``width`` columns, to be printed by rich."""
+def render(result: Any, width: int, *, detail: bool = False) -> Group:
+    """Return ``result`` for a terminal of ``width`` columns, to be printed by rich.
+
+    With ``detail`` it has the sections that are on pages alone otherwise.
+    """
     from resnet_deploy.report.terminal import renderable
 
-    return renderable(view(result), width)
+    return renderable(view(result), width, detail=detail)
 
 
 def html(result: Any) -> str:

@@ -42,10 +42,10 @@ _AROUND = (0.6, 1.8)
 """How far an estimate from a few images is off: larger batches are faster, reading waits."""
 
 _QAT = (2.0, 6.0)
-"""How many times as long a step through the rounding of int8 takes; recorded for ResNet-20."""
+"""How many times as long a step through the rounding of int8 is taken to last; not measured."""
 
 _LIBRARIES_BYTES = (350e6, 800e6)
-"""PyTorch with nothing loaded; recorded."""
+"""PyTorch with nothing loaded: a part of what was recorded for exports."""
 
 _COPIES_OF_WEIGHTS = (4.0, 9.0)
 """Weights, gradients, momentum and what is copied for a checkpoint; a moving average."""
@@ -223,7 +223,7 @@ def _phases(
     basis = f"{1e3 * step.trained:.3g} ms an image, measured"
     if request.qat:
         seconds = seconds[0] * _QAT[0], seconds[1] * _QAT[1]
-        basis += f"; --qat takes {_QAT[0]:g} to {_QAT[1]:g} times as long, as recorded"
+        basis += f"; --qat is taken to be {_QAT[0]:g} to {_QAT[1]:g} times as long"
     yield PlannedPhase(
         name=f"training {left:,} steps of {recipe.batch_size} images", seconds=seconds, basis=basis
     )
