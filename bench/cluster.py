@@ -79,7 +79,7 @@ class Work:
 
 
 def told(result: Path) -> str:
-    """Return a hash of what ``evaluate`` wrote, but for times and the command."""
+    """Return a hash of what ``evaluate`` wrote, except for times and the command."""
     found = json.loads(result.read_text())
     found.pop("seconds")
     found["environment"].pop("command")

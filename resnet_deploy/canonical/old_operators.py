@@ -369,7 +369,7 @@ def _lp_pool(node: onnx.NodeProto, old: OldGraph) -> list[onnx.NodeProto]:
     if order is None or order.type != onnx.AttributeProto.FLOAT:
         return [node]
     if not order.f.is_integer():
-        raise CantRaiseError(node, "its order is no integer")
+        raise CantRaiseError(node, "its order is not an integer")
     copy = old.without(node, "p")
     copy.attribute.append(helper.make_attribute("p", int(order.f)))
     return [copy]
