@@ -138,7 +138,9 @@ def tried(wheel: Path, version: str, bound: str, cache: Path) -> dict[str, Any]:
         job = folder / "job"
         job.mkdir()
         command = [inside, "-I", ROOT / "release/main_job.py", job, ROOT / "artifacts"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        # PYTHONPATH would lead to the package that lies here, not to the one that was installed.
+        own = {name: word for name, word in os.environ.items() if not name.startswith("PYTHON")}
+        done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
     steps = [json.loads(line) for line in done.stdout.splitlines()]
     if done.returncode != 0:
         last = steps[-1] if steps else {"step": "start", "error": done.stderr.strip()[-500:]}
