@@ -17,15 +17,18 @@ COPY pyproject.toml constraints.txt requirements-runtime.txt README.md LICENSE .
 COPY resnet_deploy resnet_deploy
 
 FROM source AS build-runtime
+ARG PIP_EXTRA_INDEX_URL
 RUN pip install --no-cache-dir -c constraints.txt -r requirements-runtime.txt \
     && pip install --no-cache-dir --no-deps .
 
 FROM source AS build-full
+ARG PIP_EXTRA_INDEX_URL
 RUN pip install --no-cache-dir -c constraints.txt .
 
+# Whoever starts it by `--user` has no folder of his own: what is kept is kept in /tmp.
 FROM base AS user
-RUN useradd --create-home --uid 1000 deploy \
-    && install --directory --owner=deploy --group=deploy /work
+ENV HOME=/tmp
+RUN install --directory --owner=1000 --group=1000 /work
 USER 1000:1000
 WORKDIR /work
 ENTRYPOINT ["resnet-deploy"]

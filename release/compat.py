@@ -1,9 +1,9 @@
 """Try the package with the oldest and the newest dependencies: ``python -m release.compat``.
 
-For each Python that the package claims, and each end of its dependencies' ranges, an environment
-of its own gets the wheel of what is committed and runs :mod:`release.main_job`. What came of it is
-kept in ``release/compatibility.json``, of which the table in ``docs/reference/compatibility.md`` is
-made. ``--python 3.12`` and ``--bound oldest`` try a part and leave the record of the others.
+For each Python and each end of its dependencies' ranges, an environment of its own gets the wheel
+of what is committed and runs :mod:`release.main_job`. What came of it is kept in
+``release/compatibility.json``, of which the table in ``docs/reference/compatibility.md`` is made.
+``--python 3.12`` and ``--bound oldest`` try a part and leave the record of the others.
 
 The oldest ones are the lowest releases in range of which the registry has wheels for that Python;
 what they depend on in turn is the newest that fits. Of PyTorch the newest is the release that
@@ -38,6 +38,7 @@ ROOT = Path(__file__).parents[1]
 RECORD = ROOT / "release/compatibility.json"
 PAGE = ROOT / "docs/reference/compatibility.md"
 BEGIN, END = "<!-- table:begin -->\n", "<!-- table:end -->\n"
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 BOUNDS = {"oldest": "lowest-direct", "newest": "highest"}
 """What is tried => what uv calls it."""
 
@@ -55,12 +56,6 @@ def project() -> dict[str, Any]:
 def dependencies() -> list[Requirement]:
     """Return what the package needs without extras."""
     return [Requirement(line) for line in project()["dependencies"]]
-
-
-def claimed() -> list[str]:
-    """Return the Pythons that the metadata names, as ``3.10``."""
-    last = [line.rpartition(" ")[2] for line in project()["classifiers"] if ":: Python ::" in line]
-    return [word for word in last if word.startswith("3.")]
 
 
 def find_python(version: str) -> Path | None:
@@ -165,7 +160,7 @@ def keep(row: dict[str, Any]) -> None:
     """Put a row into the record, in the place of the one it replaces, and write the page."""
     rows = {(one["python"], one["bound"]): one for one in read_record()}
     rows[row["python"], row["bound"]] = row
-    order = sorted(rows.values(), key=lambda one: (claimed().index(one["python"]), one["bound"]))
+    order = sorted(rows.values(), key=lambda one: (PYTHONS.index(one["python"]), one["bound"]))
     RECORD.write_text(json.dumps(order, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), order), encoding="utf-8")
 
@@ -202,7 +197,7 @@ def table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 def main() -> None:
     """Try what was asked for, keep what came of it, and end with 1 if anything failed."""
     parser = argparse.ArgumentParser(prog="python -m release.compat", description=__doc__)
-    parser.add_argument("--python", action="append", choices=claimed())
+    parser.add_argument("--python", action="append", choices=PYTHONS)
     parser.add_argument("--bound", action="append", choices=list(BOUNDS))
     words = parser.parse_args()
     good = True
@@ -212,7 +207,7 @@ def main() -> None:
             # One end's packages serve all Pythons; both ends' would fill a disk.
             with tempfile.TemporaryDirectory(prefix="compat-") as fresh:
                 cache = Path(os.environ.get("UV_CACHE_DIR", fresh))
-                for version in words.python or claimed():
+                for version in words.python or PYTHONS:
                     row = tried(wheel, version, bound, cache)
                     keep(row)
                     good = good and not row["failed"]

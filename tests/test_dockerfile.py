@@ -29,7 +29,7 @@ def instructions(file: Path) -> list[tuple[str, str]]:
     return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines) if word]
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.parent.name)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_hadolint_finds_nothing(file: Path) -> None:
     beside = Path(sys.executable).with_name("hadolint")
     hadolint = str(beside) if beside.exists() else shutil.which("hadolint")
@@ -42,7 +42,7 @@ def test_hadolint_finds_nothing(file: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.parent.name)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_an_image_is_of_a_fixed_base_and_nobody_is_root_in_it(file: Path) -> None:
     stages: dict[str, str] = {}
     user: dict[str, str] = {}
