@@ -79,7 +79,7 @@ class Work:
 
 
 def told(result: Path) -> str:
-    """Return a hash of what ``evaluate`` wrote, but for times and the command."""
+    """Return a hash of what ``evaluate`` wrote, except for times and the command."""
     found = json.loads(result.read_text())
     found.pop("seconds")
     found["environment"].pop("command")
@@ -95,6 +95,7 @@ def done(
     prefix: Callable[[Sequence[str]], list[str]] = list,
 ) -> dict[str, Any]:
     """Calibrate and evaluate one way; return hashes of what came out, and seconds."""
+    print(f"{work.name}: {' '.join(how) or 'one process'}", file=sys.stderr)
     int8, result = folder / f"{work.fp32.stem}.int8.onnx", folder / "result.json"
     begin = time.perf_counter()
     started(prefix, work.quantize(int8, *how))
@@ -262,6 +263,7 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=100_000)
     asked = parser.parse_args()
     parts = asked.parts.split(",")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended
     with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as name:
         folder, photos = Path(name), Path(name, "photos")
         spread(asked.photos, asked.copies, photos)

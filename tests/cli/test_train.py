@@ -129,8 +129,8 @@ def test_ctrl_c_while_decoding_leaves_nothing(
     ("options", "words"),
     [
         (("--epochs", 0), ["epochs = 0 must be from 1"]),
-        (("--lr", "inf"), ["the recipe cifar-fast: lr: inf is no number"]),
-        (("--lr", "nan"), ["the recipe cifar-fast: lr: nan is no number"]),
+        (("--lr", "inf"), ["the recipe cifar-fast: lr: inf is not a number"]),
+        (("--lr", "nan"), ["the recipe cifar-fast: lr: nan is not a number"]),
         (("--batch-size", 4000), ["batch_size = 4000", "only 25 images"]),
         (("--freeze", 5), ["freeze = 5 leaves nothing to train"]),
         (("--recipe", "nowhere.toml"), ["no recipe is called 'nowhere.toml'", "cifar-fast"]),

@@ -89,7 +89,7 @@ def test_a_web_page(start: Path) -> None:
             tab.wait_for(says(file.name))
             said = tab.evaluate("document.querySelector('output').textContent")
             if file == broken:
-                assert said.startswith("broken.png is no JPEG, PNG, WebP, GIF, BMP")
+                assert said.startswith("broken.png is not a JPEG, PNG, WebP, GIF, BMP")
             else:
                 check(said, picture.name, picture)
         assert tab.complaints == []
