@@ -132,7 +132,8 @@ def tried(wheel: Path, version: str, bound: str, cache: Path) -> dict[str, Any]:
         row["versions"] = wanted(listed)
         job = folder / "job"
         job.mkdir()
-        command = [inside, "-I", ROOT / "release/main_job.py", job, ROOT / "artifacts"]
+        places = (ROOT / "release/main_job.py", job, ROOT / "artifacts")
+        command = [str(inside), "-I", *map(str, places)]
         # PYTHONPATH would lead to the package that lies here, not to the one that was installed.
         own = {name: word for name, word in os.environ.items() if not name.startswith("PYTHON")}
         done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
