@@ -65,8 +65,8 @@ def load(recorded: Path) -> None:
 
     rd.export(rd.load("cifar10"))
     fp32, int8 = (recorded / f"resnet20-cifar10{end}.onnx" for end in ("", ".int8"))
-    rd.verify(rd.load(fp32)).check()
-    rd.verify(rd.load(int8), against=rd.load(fp32)).check()
+    rd.verify(fp32).check()
+    rd.verify(int8, against=fp32).check()
 
 
 def bundle() -> None:
