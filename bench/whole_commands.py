@@ -59,7 +59,7 @@ def in_turn(
     rounds: int,
     codes: Sequence[int] = (0,),
 ) -> list[dict[str, Any]]:
-    """Return all runs of every command on every tree, but for a first round, which reads files.
+    """Return all runs of every command on every tree, except for a first round, which reads files.
 
     The trees take turns within a round, and the second goes first in every other one.
     """

@@ -34,7 +34,7 @@ change.
 _ERRORS = """\
 # Errors
 
-Everything that a user can act upon is a `ResnetDeployError` with one line: what is wrong, where,
+Everything that a user can act on is a `ResnetDeployError` with one line: what is wrong, where,
 what to do.
 """
 

@@ -120,7 +120,7 @@ def _rows(context: click.Context, command: click.Command) -> Iterator[str]:
         if record is None:  # an argument: the usage has it
             continue
         names, text = record
-        # Choices are parted by bars, which part the columns of a table as well.
+        # Choices are separated by bars, as are the columns of a table.
         shown = names.replace("|", "\\|")
         yield f"| `{shown}` | {_escaped(text)} |\n"
 

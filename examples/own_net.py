@@ -1,4 +1,4 @@
-"""A training as many have one: plain PyTorch, a small residual net, a checkpoint at the end.
+"""A training loop like many: plain PyTorch, a small residual net, a checkpoint at the end.
 
 ``python examples/own_net.py images signs.pth`` takes about ten seconds. Nothing in it knows of
 resnet-deploy, and the file that it writes says of the pictures neither their size nor that they

@@ -1,7 +1,8 @@
 """Make a release: ``python -m release [OUT]``, ``dist`` unless told otherwise.
 
 Refuses dependencies of known faults, builds sdist and wheel twice from what is committed, compares
-them byte by byte, and lists what they are made of in a CycloneDX file beside them.
+them byte by byte, has twine check what an index would show of them, and lists what they are made of
+in a CycloneDX file beside them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from release.advisories import complaints
-from release.archives import build, commit_time, sha256
+from release.archives import build, check_metadata, commit_time, sha256
 from release.sbom import as_json, bill_of_materials
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +29,7 @@ def main(out: Path) -> None:
         for one, other in zip(first, second, strict=True):
             if sha256(one) != sha256(other):
                 raise SystemExit(f"{one.name} differs when it is built twice: it is not released")
+        check_metadata(first)
         out.mkdir(parents=True, exist_ok=True)
         made = [Path(shutil.copy(path, out)) for path in first]
     bill = bill_of_materials(made, time)

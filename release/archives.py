@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 _MASK = 0o022
@@ -61,6 +62,21 @@ def level(sdist: Path, time: int) -> None:
             kept.addfile(entry, content)
     with sdist.open("wb") as stream, gzip.GzipFile("", "wb", fileobj=stream, mtime=time) as packed:
         packed.write(plain.getvalue())
+
+
+def check_metadata(archives: Sequence[Path]) -> None:
+    """Raise SystemExit where twine finds fault with an archive's metadata, warnings included."""
+    command = [sys.executable, "-m", "twine", "check", "--strict", *map(str, archives)]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "NO_COLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"twine refuses the archives: they are not released\n{done.stdout}")
 
 
 def sha256(path: Path) -> str:

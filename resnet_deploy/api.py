@@ -14,7 +14,7 @@ Words that mean the same in every signature:
   started Python.
 - ``progress``: called as ``progress(stage, done, total)``.
 
-Every function raises a :class:`~resnet_deploy.errors.ResnetDeployError` with one line to act upon.
+Every function raises a :class:`~resnet_deploy.errors.ResnetDeployError` with one line to act on.
 A check that fails is a result: see ``result.check()``.
 """
 
@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.paths import resolved, url_scheme
-from resnet_deploy.progress import Progress, silent
+from resnet_deploy.progress import Progress, phase, silent
 from resnet_deploy.spec import (
     DEFAULT_REAL_PICTURES,
     NOTHING_TOLD,
@@ -184,7 +184,8 @@ def load(
     from resnet_deploy.dependencies import require
 
     require("torch", "building the network")
-    from resnet_deploy.loading.checkpoint import load_network
+    with phase(progress, "importing PyTorch"):
+        from resnet_deploy.loading.checkpoint import load_network
 
     return load_network(spec, progress=progress)
 
@@ -1204,7 +1205,7 @@ def tune(
 
     Tries input formats, int8 kernels, calibration methods, effort, runtimes, threads, session
     options and, where nothing else keeps the budget, float layers. Accuracy is measured on data,
-    speed in turns with the default int8 file. The best so far is always OUT/NAME.tuned.onnx, its
+    speed alternately with the default int8 file. The best so far is always OUT/NAME.tuned.onnx, its
     evidence OUT/tune.json. The same call goes on after an interruption.
 
     The other words are those of :func:`quantize`.
@@ -1835,7 +1836,7 @@ def _network(given: Network | Artifact) -> Network:
 
     if not isinstance(given, Network):
         what = getattr(given, "path", given)
-        raise SpecError(f"{what} is no network: export takes what load makes of weights")
+        raise SpecError(f"{what} is not a network: export takes what load makes of weights")
     return given
 
 

@@ -9,7 +9,7 @@
     ├── ArtifactError            an ONNX file that can't be read, or a path that may not be written
     ├── UnsupportedGraphError    a graph that this tool can't work on
     ├── ExportError              a PyTorch module that can't become a correct ONNX file
-    ├── TrainingError            a loss that is no number, a lost process
+    ├── TrainingError            a loss that is not a number, a lost process
     │   └── ToldError            another process of the same training failed first, and tells why
     ├── CheckFailed              the verdict of a result is no, and somebody asked
     ├── RunnerError              a runtime that refused or lost a model
@@ -42,7 +42,7 @@ _SHORT_NAME = re.compile(r"(?:operator\(\)|\w+) ")
 
 
 class ResnetDeployError(Exception):
-    """Base of every error that the user can act upon."""
+    """Base of every error that the user can act on."""
 
 
 class SpecError(ResnetDeployError):

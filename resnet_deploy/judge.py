@@ -183,7 +183,7 @@ def judge_bf16(
 
 
 def faster(first: Path, second: Path, images: Array, *, threads: int) -> float:
-    """Return how many times as fast as ``first`` the file ``second`` surely is, at batch size 1.
+    """Return how many times as fast as ``first`` the file ``second`` is at least, at batch size 1.
 
     That is the smaller of what the median over the rounds and the fastest runs say.
     """

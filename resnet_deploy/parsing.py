@@ -77,19 +77,19 @@ def _as_bool(value: Any, _: Any) -> bool:
 
 def _as_int(value: Any, _: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"{_shown(value)} is no whole number")
+        raise ValueError(f"{_shown(value)} is not a whole number")
     return value
 
 
 def _as_float(value: Any, _: Any) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ValueError(f"{_shown(value)} is no number")
+        raise ValueError(f"{_shown(value)} is not a number")
     return finite(str(value)) if isinstance(value, int) else _finite_float(value)
 
 
 def _finite_float(value: float) -> float:
     if not math.isfinite(value):
-        raise ValueError(f"{value} is no number")
+        raise ValueError(f"{value} is not a number")
     return value
 
 
@@ -98,7 +98,7 @@ def _as_str(value: Any, kind: Any) -> Any:
     if issubclass(kind, enum.Enum):
         return _as_member(value, kind)
     if not isinstance(value, str):
-        raise ValueError(f"{_shown(value)} is no text")
+        raise ValueError(f"{_shown(value)} is not text")
     if len(value) > _LONGEST:
         raise ValueError(f"a text of {len(value)} letters")
     return value
@@ -119,7 +119,7 @@ def _class_hook(converter: cattrs.Converter, kind: Any) -> _Hook:
 
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
-            raise ValueError(f"{_shown(value)} is no object")
+            raise ValueError(f"{_shown(value)} is not an object")
         return parse(value, kind)
 
     return hook
@@ -130,7 +130,7 @@ def _tuple_hook(converter: cattrs.Converter, kinds: tuple[Any, ...]) -> _Hook:
 
     def hook(value: Any, _: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
-            raise ValueError(f"{_shown(value)} is no list")
+            raise ValueError(f"{_shown(value)} is not a list")
         if not many and len(value) != len(kinds):
             raise ValueError(f"{len(value)} values where there are {len(kinds)}")
         each = (kinds[0],) * len(value) if many else kinds
@@ -142,7 +142,7 @@ def _tuple_hook(converter: cattrs.Converter, kinds: tuple[Any, ...]) -> _Hook:
 def _dict_hook(converter: cattrs.Converter, kinds: tuple[Any, ...]) -> _Hook:
     def hook(value: Any, _: Any) -> dict[Any, Any]:
         if not isinstance(value, dict):
-            raise ValueError(f"{_shown(value)} is no object")
+            raise ValueError(f"{_shown(value)} is not an object")
         return {
             converter.structure(key, kinds[0]): converter.structure(held, kinds[1])
             for key, held in value.items()

@@ -18,6 +18,6 @@ def resolved(path: Path) -> Path:
 
 
 def url_scheme(text: str) -> str | None:
-    """Return ``s3`` of ``s3://bucket/folder``, in lower case, and None of what is no URL."""
+    """Return ``s3`` of ``s3://bucket/folder``, in lower case, and None of what is not a URL."""
     found = _URL.match(text)
     return found and found[1].lower()

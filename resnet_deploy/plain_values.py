@@ -45,7 +45,7 @@ def strict_json(text: str) -> Any:
     """Return what JSON ``text`` holds.
 
     Raises:
-        json.JSONDecodeError: it is no JSON.
+        json.JSONDecodeError: it is not JSON.
         RefusedValuesError: an object has two values for one key; it is nested too deeply, or holds
             a number that is not finite or half a character.
     """
@@ -90,7 +90,7 @@ def strict_toml(text: str) -> dict[str, Any]:
     """Return what TOML ``text`` holds; the format itself has no key twice.
 
     Raises:
-        ValueError: it is no TOML, or is nested too deeply.
+        ValueError: it is not TOML, or is nested too deeply.
     """
     try:
         return tomllib.loads(text)
@@ -103,12 +103,12 @@ def read_text(path: Path, most: int = _MOST_BYTES) -> str:
 
     Raises:
         OSError: it can't be read.
-        ValueError: it is no regular file (a pipe has no end), is no UTF-8, or has more than
+        ValueError: it is not a regular file (a pipe has no end), is not UTF-8, or has more than
             ``most`` bytes.
     """
     path.stat()  # says why, where there is none
     if not path.is_file():
-        raise ValueError("it is no file")
+        raise ValueError("it is not a file")
     with path.open("rb") as stream:
         data = stream.read(most + 1)
     if len(data) > most:
@@ -116,7 +116,7 @@ def read_text(path: Path, most: int = _MOST_BYTES) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError("it is no UTF-8 text") from error
+        raise ValueError("it is not UTF-8 text") from error
 
 
 def _check_depth(text: str) -> None:
@@ -133,7 +133,7 @@ def _check_depth(text: str) -> None:
 
 
 def _check_characters(text: str) -> None:
-    """Refuse half a surrogate pair, which is no text that can be written anywhere.
+    """Refuse half a surrogate pair, which is not text that can be written anywhere.
 
     Raises:
         RefusedValuesError: there is one.
@@ -148,7 +148,7 @@ def finite(digits: str) -> float:
     """Refuse ``NaN`` and ``Infinity``, which Python alone writes into JSON."""
     number = float(digits)
     if not math.isfinite(number):
-        raise RefusedValuesError(f"{digits[:20]} is no number")
+        raise RefusedValuesError(f"{digits[:20]} is not a number")
     return number
 
 

@@ -25,12 +25,12 @@ _TIMEOUT_SECONDS = 300
 _MAX_RELATIVE = 1e-5
 _CHILD = """
 import sys
-sys.modules["torch"] = None
+sys.modules["torch"] = sys.modules["sympy"] = None
 import onnx, onnxsim
 model, checked = onnxsim.simplify(onnx.load(sys.argv[1]), skipped_optimizers=sys.argv[3:])
 onnx.save(model, sys.argv[2])
 """
-"""onnxsim imports torch, which takes longer than its work, and needs it for nothing done here."""
+"""onnxsim imports torch and SymPy, which takes longer than its work, and does without them here."""
 
 
 _FOLDING = ("fuse_bn_into_conv",)

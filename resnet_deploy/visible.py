@@ -94,7 +94,7 @@ def recorded_line(words: Iterable[str]) -> str:
 
 
 def shell_line(words: Iterable[str]) -> str:
-    """Return a command for bash, zsh and ksh that hands over these very ``words``.
+    """Return a command for bash, zsh and ksh that hands over exactly these ``words``.
 
     It is one line in which nothing steers a terminal: a word with such characters stands in
     ``$'...'``, its bytes as octal escapes.
@@ -113,7 +113,7 @@ def _in_dollar_quotes(character: str) -> str:
         return f"\\{character}"
     if character != "\n" and not _is_obeyed(character):
         return character
-    # A name of a file that is no UTF-8 has its bytes as halves of surrogate pairs.
+    # A name of a file that is not UTF-8 has its bytes as halves of surrogate pairs.
     is_byte = "\udc80" <= character <= "\udcff"
     data = character.encode(errors="surrogateescape" if is_byte else "surrogatepass")
     return "".join(f"\\{byte:03o}" for byte in data)

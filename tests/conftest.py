@@ -168,7 +168,7 @@ def cifar10_train(extracted: Extractor) -> Path:
 
 @pytest.fixture(scope="session")
 def photos(extracted: Extractor) -> Path:
-    """A folder with 125 photos of ImageNet classes, of many sizes, a few of them grayscale."""
+    """A folder with 125 photos of ImageNet classes, of many sizes, a few of them grey."""
     return extracted("imagenet-sample/images.tar")
 
 

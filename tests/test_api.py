@@ -33,7 +33,7 @@ def test_what_is_no_file_is_refused_by_name(network, tmp_path):
 
 def test_what_is_no_network_is_refused(tiny_export: Path) -> None:
     for given in ("cifar10", load(tiny_export / "resnet8.onnx")):
-        with pytest.raises(SpecError, match="is no network: export takes what load makes"):
+        with pytest.raises(SpecError, match="is not a network: export takes what load makes"):
             api.export(given)  # type: ignore[arg-type]
 
 

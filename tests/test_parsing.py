@@ -22,7 +22,7 @@ class Inner:
 
     def __post_init__(self) -> None:
         if self.share > 1:
-            raise SpecError(f"{self.share:g} is no share")
+            raise SpecError(f"{self.share:g} is not a share")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,34 +69,34 @@ def test_values_of_the_right_kind() -> None:
 @pytest.mark.parametrize(
     ("field_", "value", "said"),
     [
-        ("name", 5, "name: 5 is no text"),
-        ("name", None, "name: null is no text"),
+        ("name", 5, "name: 5 is not text"),
+        ("name", None, "name: null is not text"),
         ("name", "x" * 100_000, "name: a text of 100000 letters"),
-        ("count", 3.0, "count: 3.0 is no whole number"),
-        ("count", "3", "count: '3' is no whole number"),
-        ("count", True, "count: true is no whole number"),
-        ("share", "0.5", "share: '0.5' is no number"),
-        ("share", "inf", "share: 'inf' is no number"),
-        ("share", float("nan"), "share: nan is no number"),
-        ("share", 10**310, "is no number"),
-        ("share", False, "share: false is no number"),
+        ("count", 3.0, "count: 3.0 is not a whole number"),
+        ("count", "3", "count: '3' is not a whole number"),
+        ("count", True, "count: true is not a whole number"),
+        ("share", "0.5", "share: '0.5' is not a number"),
+        ("share", "inf", "share: 'inf' is not a number"),
+        ("share", float("nan"), "share: nan is not a number"),
+        ("share", 10**310, "is not a number"),
+        ("share", False, "share: false is not a number"),
         ("flag", "false", "flag: 'false' is neither true nor false"),
         ("flag", 1, "flag: 1 is neither true nor false"),
         ("word", "maybe", "word: 'maybe' is none of yes, no"),
         ("word", ["yes"], "word: a list of 1 is none of yes, no"),
-        ("maybe", "1", "maybe: '1' is no number"),
-        ("names", "ab", "names: 'ab' is no list"),
-        ("names", {"a": 1}, "names: an object of 1 is no list"),
-        ("names", ["a", 1], "names: 1 is no text"),
+        ("maybe", "1", "maybe: '1' is not a number"),
+        ("names", "ab", "names: 'ab' is not a list"),
+        ("names", {"a": 1}, "names: an object of 1 is not a list"),
+        ("names", ["a", 1], "names: 1 is not text"),
         ("pair", [1], "pair: 1 values where there are 2"),
         ("pair", [1, 2, 3], "pair: 3 values where there are 2"),
-        ("pair", [1, 2.5], "pair: 2.5 is no whole number"),
-        ("table", [["a", 1]], "table: a list of 1 is no object"),
-        ("table", {"a": "1"}, "table: '1' is no number"),
-        ("inner", [5], "inner: 5 is no object"),
+        ("pair", [1, 2.5], "pair: 2.5 is not a whole number"),
+        ("table", [["a", 1]], "table: a list of 1 is not an object"),
+        ("table", {"a": "1"}, "table: '1' is not a number"),
+        ("inner", [5], "inner: 5 is not an object"),
         ("inner", [{}], "inner: 'share' is missing"),
         ("inner", [{"share": 0.5, "more": 1}], "inner: 'more' is nothing that it has"),
-        ("inner", [{"share": 7}], "inner: 7 is no share"),
+        ("inner", [{"share": 7}], "inner: 7 is not a share"),
         ("other", 1, "'other' is nothing that it has"),
     ],
 )
@@ -108,5 +108,5 @@ def test_nothing_is_bent_into_shape(field_: str, value: Any, said: str) -> None:
 
 @pytest.mark.parametrize("data", [None, 5, "text", [GOOD]])
 def test_what_is_no_object(data: Any) -> None:
-    with pytest.raises(ValueError, match="is no object"):
+    with pytest.raises(ValueError, match="is not an object"):
         structured(strict_converter(), data, Outer)

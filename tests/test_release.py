@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import configparser
 import io
+import re
 import sys
 import tarfile
 import zipfile
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from packaging.metadata import Metadata
+from packaging.specifiers import SpecifierSet
+from trove_classifiers import classifiers
 
 from release.__main__ import main
 from release.advisories import complaints, read_advisories
-from release.archives import level, sha256
+from release.archives import check_metadata, level, sha256
 from release.sbom import as_json, bill_of_materials
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 PROJECT = Path(__file__).parents[1]
 TIME = 1_700_000_000
@@ -71,12 +82,56 @@ def test_the_bill_names_what_comes_along(tmp_path: Path) -> None:
     assert as_json(bill) == as_json(bill_of_materials([wheel], TIME))
 
 
+def test_an_archive_that_an_index_would_show_wrongly_is_refused(tmp_path: Path) -> None:
+    wheel = tmp_path / "some-1-py3-none-any.whl"
+    metadata = "Metadata-Version: 2.4\nName: some\nVersion: 1\n"
+    for description in ("", "Description-Content-Type: text/markdown\n\n# Some\n"):
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr("some-1.dist-info/METADATA", metadata + description)
+        if description:
+            check_metadata([wheel])
+        else:
+            with pytest.raises(SystemExit, match="`long_description` missing"):
+                check_metadata([wheel])
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="make dist is for Unix")
-def test_archives_built_twice_are_equal(tmp_path: Path) -> None:
+def test_archives_built_twice_are_equal_and_say_what_they_are(tmp_path: Path) -> None:
     main(tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
+        read = {
+            name: archive.read(f"{wheel.name.rsplit('-', 3)[0]}.dist-info/{name}").decode()
+            for name in ("METADATA", "entry_points.txt")
+        }
     assert {"resnet_deploy/py.typed", "resnet_deploy/cli/main.py"} <= names
     assert not [name for name in names if name.startswith(("tests", "release", "bench"))]
     assert len(list(tmp_path.glob("*.cdx.json"))) == 1
+    said = Metadata.from_email(read["METADATA"], validate=True)
+    assert (said.license_expression, said.description_content_type) == (
+        "Apache-2.0",
+        "text/markdown",
+    )
+    assert said.description == (PROJECT / "README.md").read_text(encoding="utf-8")
+    points = configparser.ConfigParser()
+    points.read_string(read["entry_points.txt"])
+    assert dict(points["console_scripts"]) == {"resnet-deploy": "resnet_deploy.__main__:main"}
+    point = EntryPoint(
+        "resnet-deploy", points["console_scripts"]["resnet-deploy"], "console_scripts"
+    )
+    assert callable(point.load())
+
+
+def test_the_metadata_lets_people_find_the_package() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    stated = project["classifiers"]
+    assert set(stated) <= classifiers
+    assert "Typing :: Typed" in stated
+    assert len(project["keywords"]) == len(set(project["keywords"])) > 5
+    assert all(url.startswith("https://") for url in project["urls"].values())
+    # Each Python that is claimed is one that is let in, and the lowest is among them.
+    numbers = [each.rpartition(" ")[2] for each in stated if re.search(r":: 3\.\d+$", each)]
+    lets_in = SpecifierSet(project["requires-python"])
+    assert all(number in lets_in for number in numbers)
+    assert project["requires-python"] == f">={numbers[0]}"

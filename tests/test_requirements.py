@@ -73,7 +73,7 @@ def test_the_install_command_names_what_such_a_host_lacks():
 
 def test_the_constraints_name_dependencies():
     declared = {name_of(need) for need in PROJECT["dependencies"]}
-    for extra in ("cluster", "docs", "openvino", "timm"):
+    for extra in ("cluster", "dev", "docs", "openvino", "timm"):
         declared |= {name_of(need) for need in PROJECT["optional-dependencies"][extra]}
     pins = lines_of(ROOT / "constraints.txt")
     assert {name_of(pin) for pin in pins} <= declared

@@ -43,7 +43,7 @@ def test_a_spec_has_a_depth_of_its_family(family: Family, depth: int) -> None:
 
 @pytest.mark.parametrize("spec", [vgg19_spec(), ModelSpec(family=Family.CUSTOM, factory="a:net")])
 def test_only_residual_nets_have_a_design(spec: ModelSpec) -> None:
-    with pytest.raises(SpecError, match=f"{spec.name} is no residual net"):
+    with pytest.raises(SpecError, match=f"{spec.name} is not a residual net"):
         _ = spec.residual
 
 

@@ -25,7 +25,7 @@ class Artifact:
     not say. ``stored`` is the type of the weights in the file. ``names`` of classes are what
     another exporter left in the file; ``notices`` are about what it says of its pictures and can't
     be done, or contradicts its graph. ``taken`` tells which of several outputs was taken unasked.
-    ``copy`` is what is read and run where the file itself is no plain classifier, see
+    ``copy`` is what is read and run where the file itself is not a plain classifier, see
     :attr:`plain`. ``scratch`` keeps the temporary folder of a copy, or of a file that was not saved
     yet; it goes with the last artifact that refers to it.
     """
@@ -53,7 +53,7 @@ class Artifact:
     def plain(self) -> Path:
         """What is read and run: the file, or a copy of it as a plain classifier.
 
-        A copy is made where an output is no tensor, where one of several outputs is taken, and
+        A copy is made where an output is not a tensor, where one of several outputs is taken, and
         where the file as it is can't be fed; messages and results name ``path`` all the same.
         """
         return self.copy or self.path

@@ -1,7 +1,7 @@
 """The model card: everything a receiver of an ONNX file needs to know, as JSON inside it.
 
-Nothing in a card depends on the time or the place, but for what ``tune`` measured: the same input
-gives the same bytes.
+Nothing in a card depends on the time or the place, except for what ``tune`` measured: the same
+input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -245,10 +245,10 @@ def _is_isa(name: object) -> bool:
 
 
 def _check_hash(digits: str | None) -> None:
-    """Refuse what are no digits of a SHA-256.
+    """Refuse what are not digits of a SHA-256.
 
     Raises:
         SpecError: it is none.
     """
     if digits is not None and not _HASH.fullmatch(digits):
-        raise SpecError(f"{digits[:80]!r} is no SHA-256")
+        raise SpecError(f"{digits[:80]!r} is not a SHA-256")

@@ -55,12 +55,12 @@ def read_card(
     up to ``squares`` images had one side.
 
     Raises:
-        ResnetDeployError: of ``error_type``; the text is no card, or one of another format.
+        ResnetDeployError: of ``error_type``; the text is not a card, or one of another format.
     """
     try:
         data = strict_json(text)
         if not isinstance(data, dict) or "format" not in data:
-            raise ValueError("it is no object with a format")
+            raise ValueError("it is not an object with a format")
         written = data["format"]
         if written not in formats or not isinstance(written, int) or isinstance(written, bool):
             raise error_type(

@@ -25,7 +25,7 @@ def warn_on_onnxruntime(artifact: Artifact) -> None:
     if is_for_openvino(artifact):
         logger.warning(
             "%s is laid out for OpenVINO: ONNX Runtime, which runs it here, gives the same answers "
-            "but for rounding, with the convolutions in front of its sums in float, slowly",
+            "except for rounding, with the convolutions in front of its sums in float, slowly",
             artifact.path.name,
         )
 

@@ -59,9 +59,9 @@ class ReadFile:
     """A model that was read, in its canonical spelling.
 
     ``as_it_was``: a runtime that opens the file itself takes and gives what the model does. It is
-    not where an output is no tensor, where the batch can't be anything but 0, or where ONNX Runtime
-    has no kernels for the opset, for ``spatial=0`` or for convolutions of the type ``not_run``,
-    which run in float32. ``opset`` is the file's own.
+    not where an output is not a tensor, where the batch can't be anything but 0, or where ONNX
+    Runtime has no kernels for the opset, for ``spatial=0`` or for convolutions of the type
+    ``not_run``, which run in float32. ``opset`` is the file's own.
     """
 
     model: onnx.ModelProto
@@ -105,7 +105,7 @@ def read_file(path: Path) -> ReadFile:
 
 
 def plain_model(path: Path) -> onnx.ModelProto:
-    """Return the model at ``path`` as it is, but for outputs that are no tensors and odd sizes.
+    """Return the model at ``path`` as it is, except for outputs that are not tensors and odd sizes.
 
     It computes what the file does with the same operators and types, so it takes as long. Where
     ONNX Runtime has no kernels for its opset, it is the canonical model.
@@ -139,10 +139,10 @@ def _whole_model(path: Path) -> onnx.ModelProto:
 
 
 def _check_ends(model: onnx.ModelProto, path: Path) -> None:
-    """Refuse a graph that may go round for ever: nothing can stop ONNX Runtime in it.
+    """Refuse a graph that may loop forever: nothing can stop ONNX Runtime in it.
 
     Raises:
-        UnsupportedGraphError: there is a Loop. How often it goes round is computed.
+        UnsupportedGraphError: there is a Loop. How often it runs is computed.
     """
     for nodes in (model.graph.node, *(function.node for function in model.functions)):
         for node in every_node(nodes):
@@ -255,7 +255,7 @@ def parse_model(path: Path) -> onnx.ModelProto:
         model.ParseFromString(path.read_bytes())
     except DecodeError as error:
         raise ArtifactError(
-            f"{path} is no ONNX file, or it was cut short: export or copy it again"
+            f"{path} is not an ONNX file, or it was cut short: export or copy it again"
         ) from error
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}") from error

@@ -67,7 +67,7 @@ def _remove(first: Path, followers: Iterable[Path]) -> None:
             stack.callback(os.close, descriptor)
             lock(descriptor)
         except FileNotFoundError:
-            pass  # it is the last to go: those that follow it are nobody's
+            pass  # it is the last to go: those that follow it are abandoned
         for path in followers:
             path.unlink(missing_ok=True)
         if first.is_dir():

@@ -30,7 +30,7 @@ OVERFLOW_KEY = "overflow"
 """
 
 _LARGEST = 1e38
-"""Beyond it a scale is no float32."""
+"""Beyond it a scale is not a float32."""
 
 
 @dataclass(frozen=True, kw_only=True)

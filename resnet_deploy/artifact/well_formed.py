@@ -92,7 +92,7 @@ def _fault(field: FieldDescriptor, value: Any) -> str | None:
     if isinstance(value, Message):
         return fault_of(value)
     if field.type == FieldDescriptor.TYPE_STRING and not isinstance(value, str):
-        return f"a {field.name.replace('_', ' ')} that is no UTF-8 text: {value[:40]!r}"
+        return f"a {field.name.replace('_', ' ')} that is not UTF-8 text: {value[:40]!r}"
     if field.name in _TYPE_FIELDS and value not in _TYPES:
         return f"a tensor of type {value}, which ONNX does not know"
     if field.name == "dims" and not 0 <= value <= _LARGEST:

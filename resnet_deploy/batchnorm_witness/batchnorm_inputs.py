@@ -51,7 +51,7 @@ def divergences(
     Args:
         module: in eval mode.
         batches: its inputs, float32.
-        last: the path of the BatchNorm after which nothing need be computed.
+        last: the path of the BatchNorm after which nothing is computed.
     """
     norms = witnesses(module)
     moments: dict[str, Moments] = {}

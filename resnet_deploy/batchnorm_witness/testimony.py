@@ -84,7 +84,7 @@ def ask_file(
     if contract.format is InputFormat.UINT8_S2D:
         return _silent(name, images, "it takes blocks of pixels: ask its checkpoint")
     if contract.channel_order is ChannelOrder.BANDS:
-        return _silent(name, images, "it takes bands, and these are no pictures")
+        return _silent(name, images, "it takes bands, and these are not pictures")
     if not contract.format.is_float:
         count = contract.channels
         contract = replace(contract, range=BYTES, mean=(0.0,) * count, std=(1.0,) * count)

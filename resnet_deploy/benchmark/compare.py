@@ -92,7 +92,7 @@ def _each(data: Any) -> list[Any]:
     """Return the results in a record of one run, or of several.
 
     Raises:
-        ValueError: they are no list.
+        ValueError: they are not a list.
     """
     found = data.get("results", [data]) if isinstance(data, dict) else None
     if not isinstance(found, list):
@@ -127,7 +127,7 @@ def compare_runs(
     Raises:
         ArtifactError: a file is not of ``bench --json``.
         SpecError: the files have no subject in common, or not the reference, or ``max_regress`` is
-            no share.
+            not a share.
     """
     if not 0 < max_regress < 1:
         raise SpecError(f"max_regress must be above 0 and below 1, not {max_regress:g}")

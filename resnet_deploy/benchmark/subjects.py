@@ -40,7 +40,7 @@ def open_models(models: Sequence[Path], output_name: str | None = None) -> list[
 
     Raises:
         SpecError: there is no model.
-        ArtifactError: one of the files is no ONNX image classifier.
+        ArtifactError: one of the files is not an ONNX image classifier.
     """
     if not models:
         raise SpecError("there is nothing to measure: name at least one ONNX file")

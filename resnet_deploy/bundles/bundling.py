@@ -93,7 +93,7 @@ def pack(
         SpecError: ``count`` is out of bounds; ``runtime`` or ``alternative`` is not for this
             target, or ``alternative`` is another network; a runtime can't come along.
         MissingDependencyError: the bundle takes OpenVINO, and that is not installed; or the runtime
-            that should come along can't be had.
+            that should come along is not available.
         DatasetError: an image can't be read.
         RunnerError: the network can't be run, or answers on this CPU what it should not.
     """

@@ -173,7 +173,7 @@ def _text(name: str) -> str:
 
 
 def _package_folder(distribution: str) -> Path | None:
-    """Return the installed package's folder; None: there is none, or it is no folder."""
+    """Return the installed package's folder; None: there is none, or it is not a folder."""
     try:
         found = importlib.metadata.distribution(distribution).locate_file(distribution)
     except importlib.metadata.PackageNotFoundError:

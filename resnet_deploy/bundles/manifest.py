@@ -233,7 +233,7 @@ def check_folder(folder: Path, *, force: bool) -> None:
     build made, stay as they are.
 
     Raises:
-        ArtifactError: ``folder`` is a file, holds something that is no bundle, or holds a bundle
+        ArtifactError: ``folder`` is a file, holds something that is not a bundle, or holds a bundle
             whose files were changed by hand.
     """
     if folder.exists() and not folder.is_dir():

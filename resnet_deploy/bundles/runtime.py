@@ -195,8 +195,8 @@ def _why_of_layout(wanted: BundleRuntime, first: BundleRuntime) -> str:
         )
     asked = "as asked for, though" if wanted is BundleRuntime.ORT else "there is no other here, but"
     return (
-        f"{asked} the file is laid out for OpenVINO: ONNX Runtime gives the same answers but for "
-        "rounding, slowly"
+        f"{asked} the file is laid out for OpenVINO: ONNX Runtime gives the same answers except "
+        "for rounding, slowly"
     )
 
 

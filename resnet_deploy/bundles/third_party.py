@@ -148,7 +148,7 @@ def debian_headers() -> Path:
     """Return the folder of ONNX Runtime's C and C++ headers; fetched once and kept.
 
     Raises:
-        MissingDependencyError: this is no Debian, or there is no network.
+        MissingDependencyError: this is not Debian, or there is no network.
     """
     release = release_of_debian()
     # Other releases than an old stable Debian are looked at as they are.
@@ -223,8 +223,8 @@ def _fetched_headers() -> Path:
         return debian_headers()
     except MissingDependencyError as error:
         raise MissingDependencyError(
-            f"ONNX Runtime's wheel has no headers, and Debian's can't be had: {error}; or name the "
-            "folder include of an unpacked release with --runtime-headers"
+            f"ONNX Runtime's wheel has no headers, and Debian's are not available: {error}; or "
+            "name the folder include of an unpacked release with --runtime-headers"
         ) from error
 
 
@@ -274,8 +274,8 @@ def _headers(folder: Path, *, nested: bool) -> dict[str, Path]:
             found[path.relative_to(top).as_posix()] = path
             if len(found) > _MOST_HEADERS or path.stat().st_size > _LARGEST_HEADER:
                 raise SpecError(
-                    f"{folder} is no folder of headers: it has more than {_MOST_HEADERS} files, or "
-                    f"one of more than {_LARGEST_HEADER} bytes"
+                    f"{folder} is not a folder of headers: it has more than {_MOST_HEADERS} files, "
+                    f"or one of more than {_LARGEST_HEADER} bytes"
                 )
         if nested:
             waiting += (path for path in inner.iterdir() if path.is_dir() and not path.is_symlink())

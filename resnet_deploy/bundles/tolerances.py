@@ -61,8 +61,8 @@ off by more than ten times as much.
 def tolerance(artifact: Artifact, runtime: Runtime, target: BundleTarget) -> float:
     """Return the bound on ``max |value - recorded| / max |recorded|`` over one golden case.
 
-    All targets came out alike, but for Triton's OpenVINO: its backend can't be told to compute in
-    float32. docs/reference/bundles.md has what was measured.
+    All targets came out alike, except for Triton's OpenVINO: its backend can't be told to compute
+    in float32. docs/reference/bundles.md has what was measured.
     """
     bounds = _bounds(runtime, target)
     found = bounds[artifact.precision]

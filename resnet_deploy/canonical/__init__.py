@@ -1,10 +1,10 @@
 """What other tools write  =>  one spelling of the same computation.
 
 Every file is read through :func:`canonical`, so that the rest of the package knows one way to write
-a network: initializers are no inputs, the batch is a number or free, weights are plain initializers
-in float32. A step works in place on a model that was read whole, is cheap where it finds nothing,
-and computes the same values; what changes them is in :mod:`resnet_deploy.rewrites`, what makes a
-graph better is in :mod:`resnet_deploy.passes`.
+a network: initializers are not inputs, the batch is a number or free, weights are plain
+initializers in float32. A step works in place on a model that was read whole, is cheap where it
+finds nothing, and computes the same values; what changes them is in :mod:`resnet_deploy.rewrites`,
+what makes a graph better is in :mod:`resnet_deploy.passes`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Outputs that are no tensors  =>  the tensors in front of them.
+"""Outputs that are not tensors  =>  the tensors in front of them.
 
 Classifiers that scikit-learn, Custom Vision or ML.NET wrote end in a ZipMap: a sequence of maps
 from the name of a class to its score. The scores are the answer, and the names are kept as the
@@ -33,7 +33,7 @@ _MOST_CLASSES = 1 << 16
 
 
 def tensors_for_answers(model: onnx.ModelProto) -> int:
-    """Make outputs that are no tensors of numbers into the scores that they are made of.
+    """Make outputs that are not tensors of numbers into the scores that they are made of.
 
     Raises:
         UnsupportedGraphError: none of the outputs is one, or made of one.

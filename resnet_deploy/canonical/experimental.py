@@ -15,8 +15,8 @@ from onnx import helper, numpy_helper
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.canonical.order import set_nodes
-from resnet_deploy.graph.constants import unique_name
 from resnet_deploy.graph.releases import opset_of
+from resnet_deploy.graph.unique_name import unique_name
 
 _LAST = 9
 """Opset up to which ONNX Runtime has them."""

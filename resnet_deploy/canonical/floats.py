@@ -59,7 +59,7 @@ def stored_types(model: onnx.ModelProto) -> dict[str, str]:
 
 
 def weights_type(model: onnx.ModelProto) -> str:
-    """Return numpy's name of the type that most weights of ``model`` have, where it is no float32.
+    """Return numpy's name of the type that most weights of ``model`` have, if not float32.
 
     ``float32`` where there is no other, as for a file that was not widened by this package.
     """

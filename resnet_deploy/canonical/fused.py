@@ -19,8 +19,8 @@ from onnx import NodeProto, helper, numpy_helper
 from resnet_deploy.canonical.order import set_nodes
 from resnet_deploy.canonical.outputs import drop_unused
 from resnet_deploy.errors import UnsupportedGraphError
-from resnet_deploy.graph.constants import unique_name
 from resnet_deploy.graph.releases import opset_of
+from resnet_deploy.graph.unique_name import unique_name
 
 _MICROSOFT = "com.microsoft"
 _BLOCKED = ("com.microsoft.nchwc", "com.ms.internal.nhwc")

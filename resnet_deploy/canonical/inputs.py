@@ -14,7 +14,7 @@ _FIRST_WITH_CONSTANTS = 4
 
 
 def allow_unlisted(model: onnx.ModelProto) -> None:
-    """Raise the IR version of a file with initializers that are no inputs, as it says they are.
+    """Raise the IR version of a file with initializers that are not inputs, as it says they are.
 
     Tools that drop the inputs leave the version as it was; ONNX Runtime does not mind.
     """

@@ -16,8 +16,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.graph.constants import unique_name
 from resnet_deploy.graph.skeleton import inferred_dims, skeleton
+from resnet_deploy.graph.unique_name import unique_name
 
 _BROADCASTS = 7
 """From here on Add and its kin broadcast as numpy does; before, along an attribute ``axis``."""
@@ -369,7 +369,7 @@ def _lp_pool(node: onnx.NodeProto, old: OldGraph) -> list[onnx.NodeProto]:
     if order is None or order.type != onnx.AttributeProto.FLOAT:
         return [node]
     if not order.f.is_integer():
-        raise CantRaiseError(node, "its order is no integer")
+        raise CantRaiseError(node, "its order is not an integer")
     copy = old.without(node, "p")
     copy.attribute.append(helper.make_attribute("p", int(order.f)))
     return [copy]

@@ -10,8 +10,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from resnet_deploy.canonical.order import read_by, set_nodes
-from resnet_deploy.graph.constants import unique_name
 from resnet_deploy.graph.releases import opset_of
+from resnet_deploy.graph.unique_name import unique_name
 
 _TESTS = 7
 """From here on a Dropout is for inference unless told otherwise."""

@@ -18,9 +18,9 @@ from onnx import numpy_helper
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.canonical.order import read_by, set_nodes
-from resnet_deploy.graph.constants import unique_name
 from resnet_deploy.graph.settling import known_shapes, settled
 from resnet_deploy.graph.skeleton import skeleton
+from resnet_deploy.graph.unique_name import unique_name
 
 _BATCHES = (1, 97)
 """Sizes that nothing but the batch itself is likely to have in common."""

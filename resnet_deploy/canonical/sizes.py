@@ -1,9 +1,9 @@
-"""Sizes that are no sizes  =>  free ones.
+"""Sizes that are not sizes  =>  free ones.
 
 A batch of any size is a name, or nothing (ONNX, docs/IR.md); other tools write -1, as TensorFlow
 does, or 0, as MXNet and Caffe do, often in the output alone. ONNX Runtime takes -1 for a free size
-and refuses every batch where the input says 0. A size below 1 is no picture's either, so height and
-width are treated alike.
+and refuses every batch where the input says 0. A size below 1 is not a picture's either, so height
+and width are treated alike.
 """
 
 from __future__ import annotations

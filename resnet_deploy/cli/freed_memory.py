@@ -11,7 +11,7 @@ _LARGEST = 2**25
 
 
 def keep_freed_memory() -> None:
-    """Ask glibc to keep freed memory, but for very large blocks; another C library does as it does.
+    """Ask glibc to keep freed memory, except for huge blocks; another C library does as it does.
 
     Large arrays come and go. Each time the system takes their pages away and gives others, filled
     with zeros: two thirds of the page faults of an export.

@@ -23,7 +23,7 @@ import click
 
 from resnet_deploy.cli.freed_memory import keep_freed_memory
 from resnet_deploy.cli.verbosity import verbosity_options
-from resnet_deploy.errors import UNEXPECTED, ToldError, verdict_on
+from resnet_deploy.errors import UNEXPECTED, ToldError, TrainingError, verdict_on
 from resnet_deploy.processes.interrupts import Interrupts
 from resnet_deploy.version import __version__
 from resnet_deploy.visible import visible, visible_line, without_secrets
@@ -60,6 +60,18 @@ class VisibleFormatter(logging.Formatter):
         return visible_line(super().formatMessage(record))
 
 
+class _LogOnStderr(logging.Handler):
+    """Writes to what is stderr at the time: a progress bar stands in for it to keep lines apart."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line of ``record``."""
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:
+            self.handleError(record)
+
+
 class LazyGroup(click.Group):
     """A group that imports a verb only when it is called or asked for its own help."""
 
@@ -81,7 +93,7 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; expected errors become one line and an exit code."""
-        heard = logging.StreamHandler(sys.stderr)
+        heard = _LogOnStderr()
         heard.setFormatter(VisibleFormatter("%(message)s"))
         logging.basicConfig(level=logging.WARNING, handlers=[heard])
         # torch swallows the exception while importing itself, and fails later with nonsense.
@@ -91,8 +103,6 @@ class LazyGroup(click.Group):
                 if isinstance(ctx.obj, Interrupts) and ctx.obj.seen is not None:
                     signal.raise_signal(ctx.obj.seen)
                 return super().invoke(ctx)
-        except ToldError:
-            ctx.exit(2)
         except click.ClickException as error:
             error.message = visible_line(without_secrets(error.message))  # type: ignore[misc]  # click shows no other
             raise
@@ -101,6 +111,9 @@ class LazyGroup(click.Group):
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click ends quietly when nobody reads the output any more
+            error = _lost(error) or error
+            if isinstance(error, ToldError):
+                ctx.exit(2)
             code, message = _verdict(error, interrupts.seen)
             if code == UNEXPECTED and logging.getLogger("resnet_deploy").isEnabledFor(logging.INFO):
                 trace = without_secrets("".join(traceback.format_exception(error)))
@@ -109,9 +122,21 @@ class LazyGroup(click.Group):
             ctx.exit(code)
 
 
+def _lost(error: BaseException | None) -> TrainingError | None:
+    """Return the end of a training that was on its way out when ``error`` came in between.
+
+    When torchrun sees that one process is gone it sends SIGTERM to the others, which may know by
+    then: what they know is to be told.
+    """
+    while error is not None and not isinstance(error, TrainingError):
+        error = error.__context__
+    return error
+
+
 def _verdict(error: BaseException, stopped_by: signal.Signals | None) -> tuple[int, str]:
     """Return the exit code and the line that ``error`` becomes."""
-    if stopped_by is not None or isinstance(error, KeyboardInterrupt):
+    interrupted = stopped_by is not None and not isinstance(error, TrainingError)
+    if interrupted or isinstance(error, KeyboardInterrupt):
         stopped_by = stopped_by or signal.SIGINT
         how = _STOPPED.get(stopped_by.name, "interrupted")
         # 128 + the signal's number, as a shell reports it.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PIPED_WIDTH = 240
-"""Columns when nobody's terminal sets them: no table of this tool is wider."""
+"""Columns when no terminal sets them: no table of this tool is wider."""
 
 _NARROWEST = 80
 """Columns: enough for one table in a pipe."""

@@ -45,7 +45,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only from 
             return value
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value))
         if match is None:
-            self.fail(f"{value!r} is no time such as 90, 90s, 10m or 1h", param, ctx)
+            self.fail(f"{value!r} is not a time such as 90, 90s, 10m or 1h", param, ctx)
         return float(match[1]) * _UNITS[match[2]]
 
 
@@ -71,7 +71,7 @@ def command(artifact: Path, out: Path | None, **words: Any) -> None:
 
     Tries input formats, int8 kernels, calibration methods, effort, runtimes, threads, session
     options and, where nothing else keeps the budget, float layers. Accuracy is measured on --data,
-    speed in turns with the default int8 file. The best so far is always OUT/NAME.tuned.onnx, its
+    speed alternately with the default int8 file. The best so far is always OUT/NAME.tuned.onnx, its
     evidence OUT/tune.json; in the end OUT/tune.html (or --report) draws the Pareto front. The same
     command goes on after an interruption. Exit code 1: nothing keeps the budget.
     """

@@ -22,7 +22,7 @@ PICTURE_CHANNELS = (1, 3, 4)
 class ArrayDataset:
     """Images ``(N, H, W)`` or ``(N, H, W, C)``, in uint8 where C is 1, 3 or 4.
 
-    Of another number of channels they are no pictures but bands, in uint8 or float32. ``labels``
+    Of another number of channels they are not pictures but bands, in uint8 or float32. ``labels``
     holds one class index per image, or is None. ``numbers`` are those of the images in the dataset
     that they are a part of.
     """
@@ -93,7 +93,7 @@ def array_dataset(
     labels name themselves: ``0`` to the highest one.
 
     Raises:
-        DatasetError: no images, another shape, counts that differ, or labels that are no class.
+        DatasetError: no images, another shape, counts that differ, or labels that are not a class.
     """
     if images.ndim == 4 and has_channels_first(images.shape):
         images = images.transpose(0, 2, 3, 1)
@@ -144,5 +144,5 @@ def _class_indices(name: str, labels: NDArray[Any]) -> NDArray[np.int64]:
     whole = labels.astype(np.int64) if np.isfinite(labels).all() else np.full(1, -1)
     # A million classes is beyond every image classifier: such a "label" is something else.
     if not np.array_equal(whole, labels) or not np.all((whole >= 0) & (whole < 10**6)):
-        raise DatasetError(f"{name} has labels that are no class index (0, 1, 2, …)")
+        raise DatasetError(f"{name} has labels that are not a class index (0, 1, 2, …)")
     return whole

@@ -71,7 +71,7 @@ def asked(where: str, request: Callable[[], T]) -> T:
 
     Raises:
         Absent: there is no such thing.
-        UnreachableError: it can't be had.
+        UnreachableError: it is not available.
     """
     for tries, wait in enumerate((*_WAITS, 0), 1):
         try:

@@ -88,7 +88,7 @@ def _read_batch(path: Path) -> tuple[NDArray[Any], NDArray[Any], bool]:
     fine = "fine_labels" in batch
     data, labels = batch.get("data"), batch.get("fine_labels" if fine else "labels")
     if not isinstance(data, np.ndarray) or not isinstance(labels, list | np.ndarray):
-        raise DatasetError(f"{path} is no CIFAR batch: it has no data and labels")
+        raise DatasetError(f"{path} is not a CIFAR batch: it has no data and labels")
     if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3072:
         raise DatasetError(
             f"{path} holds {data.dtype} data of shape {list(data.shape)}: a CIFAR batch has "
@@ -107,7 +107,7 @@ def _class_indices(path: Path, labels: list[Any] | NDArray[Any]) -> NDArray[np.i
     else:
         whole = labels.dtype.kind in "iu" and labels.ndim == 1
     if not whole or not all(0 <= int(label) < _MOST_CLASSES for label in labels):
-        raise DatasetError(f"{path} has labels that are no class index (0, 1, 2, …)")
+        raise DatasetError(f"{path} has labels that are not a class index (0, 1, 2, …)")
     return np.array(labels, dtype=np.int64)
 
 
@@ -128,10 +128,10 @@ def _unpickle(path: Path) -> dict[str, Any]:
         raise DatasetError(f"{path} {refusal}") from refusal
     except Exception as error:  # damaged pickles raise almost anything
         raise DatasetError(
-            f"{path} is no CIFAR batch, or it was cut short: unpack the archive again"
+            f"{path} is not a CIFAR batch, or it was cut short: unpack the archive again"
         ) from error
     if not isinstance(content, dict):
-        raise DatasetError(f"{path} is no CIFAR batch: it holds no dictionary")
+        raise DatasetError(f"{path} is not a CIFAR batch: it holds no dictionary")
     return content
 
 

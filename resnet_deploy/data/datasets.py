@@ -152,7 +152,7 @@ def open_dataset(
         if path.is_file() and is_tar(path):
             return open_tar(path.name, [path], train=train, labels_file=labels_file)
         if labels_file is not None:
-            raise DatasetError(f"{path} is no folder of images, which labels in a file are for")
+            raise DatasetError(f"{path} is not a folder of images, which labels in a file are for")
         return _open_file(path, train=train)
     except OSError as error:
         raise DatasetError(f"cannot read {error.filename or path}: {error.strerror}") from error
@@ -236,7 +236,7 @@ def _open_file(path: Place, *, train: bool) -> Dataset:
         return open_parquet(path.name, [path], train=train)
     if not isinstance(path, Path):
         raise DatasetError(
-            f"{path} is no folder of images, parquet or .tar: copy other files to this machine"
+            f"{path} is not a folder of images, parquet or .tar: copy other files to this machine"
         )
     if head[:2] == b"PK":
         return open_npz(path, train=train)
@@ -247,6 +247,6 @@ def _open_file(path: Place, *, train: bool) -> Dataset:
     if head[:2] in (b"\x00\x00", b"\x1f\x8b"):
         return open_idx(path, train=train)
     raise DatasetError(
-        f"{path} is no dataset that can be read (image folder, CIFAR python batch, IDX file, "
+        f"{path} is not a dataset that can be read (image folder, CIFAR python batch, IDX file, "
         ".npz, .npy, parquet): name the folder, or unpack the archive first"
     )

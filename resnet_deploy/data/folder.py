@@ -320,7 +320,7 @@ def _tell_left_out(listing: Listing, folder: ImageFolder, links: Tree) -> None:
 
 def _tell_others(others: Sequence[str]) -> None:
     if others:
-        count = counted(len(others), "file is no image", "files are no images")
+        count = counted(len(others), "file is not an image", "files are not images")
         logger.warning("%s that can be read: %s", count, first_few(others))
 
 

@@ -116,7 +116,7 @@ def _read(path: Path) -> NDArray[Any]:
 def _header(path: Path, magic: bytes, stream: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
     known = len(magic) == 4 and magic[:2] == b"\0\0" and magic[2] in _DTYPES
     if not known or not 1 <= magic[3] <= 4:
-        raise DatasetError(f"{path} is no IDX file (it starts with {magic.hex(' ')})")
+        raise DatasetError(f"{path} is not an IDX file (it starts with {magic.hex(' ')})")
     sizes = stream.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
         raise DatasetError(f"{path} is cut short inside its header: get it again")

@@ -173,7 +173,7 @@ def _cells(path: Place, text: str, separator: str) -> list[list[str]]:
             [cell.strip() for cell in row] for row in table if any(cell.strip() for cell in row)
         ]
     except csv.Error as error:
-        raise DatasetError(f"{path} is no CSV that can be read: {error}") from error
+        raise DatasetError(f"{path} is not a CSV that can be read: {error}") from error
 
 
 def _table(path: Place, cells: Sequence[Sequence[str]], *, train: bool) -> list[Row]:
@@ -216,7 +216,7 @@ def _json_rows(path: Place, text: str, *, train: bool) -> list[Row]:
         except json.JSONDecodeError:
             data = [strict_json(line) for line in text.splitlines() if line.strip()]
     except ValueError as error:
-        raise DatasetError(f"{path} is no JSON that can be read ({one_line(error)})") from error
+        raise DatasetError(f"{path} is not JSON that can be read ({one_line(error)})") from error
     if isinstance(data, dict) and _column(list(data), _FILES) is None:
         return [_two(path, [str(name), _scalar(path, label)]) for name, label in data.items()]
     objects = data if isinstance(data, list) else [data]
@@ -237,7 +237,7 @@ def label_of(what: str, entry: object) -> str | None:
     """Return the label in what JSON says of one image, or None; ``what`` is named in errors.
 
     Raises:
-        DatasetError: it is no name and no number.
+        DatasetError: it is neither a name nor a number.
     """
     if not isinstance(entry, dict):
         return None
@@ -268,7 +268,7 @@ def _two(path: Place, cells: Sequence[str]) -> Row:
     name, label = cells[0].strip(), cells[1].strip()
     if _NO_OUTPUT.fullmatch(label):
         raise DatasetError(
-            f"{path} gives {visible_line(name)} the label {label}, which is no class index "
+            f"{path} gives {visible_line(name)} the label {label}, which is not a class index "
             "(0, 1, 2, …): write it as one, or leave the image out"
         )
     return name, label

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import io
 import os
 import re
+import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from resnet_deploy.data.missing_pixels import check_rows, check_strips
 from resnet_deploy.data.places import Place
 from resnet_deploy.errors import DatasetError, one_line
 
@@ -26,7 +29,7 @@ _SUFFIX = re.compile(r"\.(jpe?g|jpe|jfif|a?png|bmp|webp|tiff?|p[bgpn]m|gif)", re
 
 _NOT_READ = frozenset(("EPS", "WMF", "PDF", "MPEG", "BUFR", "GRIB", "HDF5", "FITS", "IPTC", "PCD"))
 """What Pillow knows and is not asked for: EPS starts Ghostscript, FITS unpacks gzip of any size,
-and the others are no images or have no decoder."""
+and the others are not images or have no decoder."""
 
 _TEXT = re.compile(
     r"\.(txt|[ct]sv|jsonl?|xml|html?|md|ya?ml|py|parquet|np[yz]|tar|zip)", re.IGNORECASE
@@ -65,7 +68,7 @@ _warnings_lock = threading.Lock()
 def read_image(path: Place) -> Image.Image:
     """Return the image in ``path`` as 8-bit RGB, or RGBA where it has transparency, upright.
 
-    The EXIF orientation is applied. Grayscale, palette and CMYK become RGB; 16-bit gray keeps its
+    The EXIF orientation is applied. Grey, palette and CMYK become RGB; 16-bit grey keeps its
     upper 8 bits, rounded. :func:`to_rgb` lays transparent pixels on white.
     Of an animation the first frame counts.
 
@@ -90,16 +93,18 @@ def decode(stream: IO[bytes]) -> Image.Image:
     """Return the image in ``stream`` as :func:`read_image` does.
 
     Raises:
-        Exception: of almost any kind, if the bytes are no image that can be read.
+        Exception: of almost any kind, if the bytes are not an image that can be read.
     """
     with _pillow_silenced():
         image = _opened(stream)
     # Pillow's own limit can be changed by whoever imports it.
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError
+    check_strips(image)
     # Only the TIFF decoder warns while decoding; the others may run side by side.
-    with _pillow_silenced() if image.format == "TIFF" else contextlib.nullcontext():
+    with _tiff_silenced() if image.format == "TIFF" else contextlib.nullcontext():
         image.load()
+    check_rows(image, stream)
     # After load(): the TIFF decoder has by then turned the image itself.
     turn = _UPRIGHT.get(_orientation(image))
     pixels = to_pixels(image)
@@ -135,7 +140,7 @@ def is_image(path: Path) -> bool:
 
 
 class _Bounded(io.BufferedReader):
-    """The file ``path``; no more is asked of it than it holds.
+    """The file ``path``; no more is read than it holds.
 
     Python makes room for all that is asked for, and formats say how long their parts are: up to
     4 GB in a file of 300 bytes.
@@ -259,10 +264,36 @@ def _pillow_silenced() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _tiff_silenced() -> Iterator[None]:
+    """Silence Pillow's warnings, and libtiff, which prints what is wrong with a file on stderr.
+
+    Pillow has no word for that; where its modules do not tell of libtiff's functions, as on
+    Windows, the lines are printed.
+    """
+    with _pillow_silenced(), contextlib.ExitStack() as stack:
+        for setter in _libtiff_setters():
+            stack.callback(setter, setter(None))
+        yield
+
+
+@functools.cache
+def _libtiff_setters() -> tuple[Callable[[int | None], int | None], ...]:
+    """Return the functions that set who hears libtiff's errors and warnings, and who did."""
+    try:
+        library = ctypes.CDLL(sys.modules["PIL._imaging"].__file__)
+        setters = (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler)
+    except (AttributeError, OSError):
+        return ()
+    for setter in setters:
+        setter.restype, setter.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
+    return setters
+
+
 def why_unread(error: Exception) -> str:
     """Return in words why :func:`decode` raised ``error``."""
     if isinstance(error, UnidentifiedImageError):
-        return "it is no JPEG, PNG or other format that Pillow reads here, or it is damaged"
+        return "it is not a JPEG, PNG or other format that Pillow reads here, or it is damaged"
     if isinstance(error, Image.DecompressionBombError):
         return f"it has more than {MAX_PIXELS:,} pixels, which is not safe to decode"
     if isinstance(error, OSError) and error.strerror:

@@ -76,7 +76,7 @@ def match_classes(
     are as many classes as outputs, which then match in their order.
 
     Raises:
-        DatasetError: none of these holds, numbers are no outputs, or some names match at other
+        DatasetError: none of these holds, numbers are not outputs, or some names match at other
             positions.
     """
     by_name = _by_name(dataset_classes, labels)
@@ -130,11 +130,11 @@ def _check_differ(classes: Sequence[str]) -> None:
 def _by_number(classes: Sequence[str], num_classes: int) -> tuple[int, ...]:
     """Return classes that are numbers as outputs.
 
-    Numbers of which some are no output count classes from 1, or are years: their order tells
+    Numbers of which some are not an output count classes from 1, or are years: their order tells
     which output each is, if text and numbers sort alike and all are there.
 
     Raises:
-        DatasetError: there are numbers that are no outputs, and their order tells nothing.
+        DatasetError: there are numbers that are not outputs, and their order tells nothing.
     """
     outputs = tuple(map(int, classes))
     if max(outputs, default=0) < num_classes:
@@ -168,7 +168,7 @@ def _by_name(classes: Sequence[str], labels: Sequence[str]) -> list[int | None]:
 def _by_parts(classes: Sequence[str], labels: Sequence[str]) -> list[int | None] | None:
     """Return the label each class is by its WordNet id or by a part of its name.
 
-    None if one is no label, or two are the same one: then the parts don't tell them apart.
+    None if one is not a label, or two are the same one: then the parts don't tell them apart.
     """
     parts = [_parts(label) for label in labels]
     ids, *names = (_unique([part[way] for part in parts]) for way in range(3))

@@ -80,18 +80,18 @@ def read_text(path: Place, what: str = "labels of images", most: int = _LARGEST)
     """Return the text in ``path``.
 
     Raises:
-        DatasetError: the file can't be read, is no text in UTF-8, or has more than ``most`` bytes.
+        DatasetError: the file can't be read, is not text in UTF-8, or has more than ``most`` bytes.
     """
     try:
         if not path.is_file():
-            why = "it is no file" if path.exists() else "it does not exist"
+            why = "it is not a file" if path.exists() else "it does not exist"
             raise DatasetError(f"cannot read {what} from {path}: {why}")
         if path.stat().st_size > most:
             raise DatasetError(f"cannot read {what} from {path}: {most >> 20} MiB are the most")
         # As Path.read_text does, which ends lines as Python does.
         return io.TextIOWrapper(io.BytesIO(path.read_bytes()), encoding="utf-8-sig").read()
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is no UTF-8 text: it can't hold {what}") from error
+        raise DatasetError(f"{path} is not UTF-8 text: it can't hold {what}") from error
     except OSError as error:
         raise DatasetError(f"cannot read {what} from {path}: {error.strerror}") from error
 
@@ -172,7 +172,7 @@ def _table(path: Path, lines: list[str]) -> list[str] | None:
             for row in csv.reader(lines, delimiter=separator, skipinitialspace=True)
         ]
     except csv.Error as error:
-        raise DatasetError(f"{path} is no CSV that can be read: {error}") from error
+        raise DatasetError(f"{path} is not a CSV that can be read: {error}") from error
     heads = [head.casefold() for head in rows[0]]
     name = next((heads.index(head) for head in _NAME_HEADS if head in heads), None)
     index = next((heads.index(head) for head in _INDEX_HEADS if head in heads), None)

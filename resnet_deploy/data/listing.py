@@ -21,7 +21,7 @@ _NAMED = 3
 class Listing:
     """What lies below ``root``: relative paths, sorted, with forward slashes; nothing hidden.
 
-    ``others`` are files that are no images, ``unentered`` links to folders that were not followed.
+    ``others`` are files that are not images, ``unentered`` links to folders that were not followed.
     Stamps of images are their sizes in bytes and ETags, where a server told them.
     """
 

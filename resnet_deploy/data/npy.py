@@ -119,7 +119,7 @@ def _read(stream: IO[bytes], size: int) -> NDArray[Any]:
     stream.seek(0)
     array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
     if array.dtype.kind == "U" and array.size and array.itemsize:
-        # NumPy does not look at them before it makes a text of them, and then it is no ValueError.
+        # NumPy does not look at them before it makes a text of them, and then raises another error.
         letters = np.ascontiguousarray(array).reshape(-1).view(array.dtype.byteorder + "u4")
         if letters.max() > sys.maxunicode:
             raise ValueError("it holds texts of letters that there are none of")
@@ -133,4 +133,4 @@ def _damaged(path: Path, error: Exception) -> DatasetError:
         return DatasetError(f"cannot read {path}: {error.strerror}")
     kind = path.suffix or _SUFFIX
     how = "plain arrays with numpy.savez" if kind == ".npz" else "a plain array with numpy.save"
-    return DatasetError(f"{path} is no readable {kind} file ({one_line(error)}): save {how}")
+    return DatasetError(f"{path} is not a readable {kind} file ({one_line(error)}): save {how}")

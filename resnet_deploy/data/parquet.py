@@ -172,7 +172,7 @@ class ParquetDataset:
             index = {label: position for position, label in enumerate(self.classes)}
             self._labels = [index[label] for label in labels]
         elif any(label not in (None, -1) for label in labels):
-            raise DatasetError(f"{self.name} has labels that are no class index and no name")
+            raise DatasetError(f"{self.name} has labels that are neither a class index nor a name")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -68,7 +68,8 @@ def expanded(place: Place) -> tuple[Place, ...]:
         first, last = int(found[1]), int(found[2])
         if last < first or (last - first + 1) * len(names) > _MOST_FILES:
             raise DatasetError(
-                f"{place} has a range {found[0]} that is no range of at most {_MOST_FILES:,} files"
+                f"{place} has a range {found[0]} that is not a range of at most "
+                f"{_MOST_FILES:,} files"
             )
         width = len(found[1]) if found[1].startswith("0") else 0
         numbers = [f"{number:0{width}d}" for number in range(first, last + 1)]

@@ -207,7 +207,7 @@ class Remote:
             pieces.append(self.read(start, start + _PIECE))
             if len(pieces[-1]) < _PIECE:
                 return b"".join(pieces)
-        raise DatasetError(f"{self} has more than {_MOST_BYTES >> 20} MiB: that is no picture")
+        raise DatasetError(f"{self} has more than {_MOST_BYTES >> 20} MiB: that is not a picture")
 
     def open(self, mode: Literal["rb"] = "rb", /) -> IO[bytes]:
         """Return a stream of which parts are requested as they are read."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from resnet_deploy.data.datasets import Dataset, NamedDataset
 
 _CHUNK = 1 << 16
-"""Images that are looked at at once."""
+"""Images that are read at the same time."""
 
 
 def spread_sample(dataset: Dataset, count: int, seed: int) -> tuple[int, ...]:

@@ -128,7 +128,7 @@ def _held(kind: bytes, stated: int, length: bytes | None, what: str) -> int:
     if kind == b"S":
         raise _sparse(what)
     if length is not None and (not length.isdigit() or len(length) > 18):
-        raise DatasetError(f"{what} has a size that is no number")
+        raise DatasetError(f"{what} has a size that is not a number")
     if kind in _LINKS or kind in _EMPTY:
         return 0
     return stated if length is None else int(length)

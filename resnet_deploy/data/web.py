@@ -61,7 +61,7 @@ def names_in(page: bytes, folder: str) -> dict[str, bool]:
     for link in links.found:
         try:
             url = urljoin(folder, link)
-        except ValueError:  # brackets that are no address
+        except ValueError:  # brackets that are not an address
             continue
         if not url.startswith(folder) or "?" in url or "#" in url:
             continue

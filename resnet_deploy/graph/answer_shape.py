@@ -37,7 +37,7 @@ def sized_output(model: onnx.ModelProto, image: Sequence[int]) -> onnx.ValueInfo
     batch = dims[0].dim_value or _BATCH
     for dim, size in zip(dims, (batch, *image), strict=True):
         dim.dim_value = size
-    # What was written for free sizes would stand against these.
+    # Shapes that were written for unknown sizes would contradict these.
     del bare.graph.value_info[:]
     bare.graph.output[0].type.tensor_type.ClearField("shape")
     try:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-
 import numpy as np
 import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
+from resnet_deploy.graph.unique_name import unique_name
 
 
 def constant(value: ir.Value | None) -> Array | None:
@@ -24,15 +23,6 @@ def optional_input(node: ir.Node, index: int) -> ir.Value | None:
 def ints(node: ir.Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
     """Return the integers of attribute ``name`` of ``node``, or ``default`` where it has none."""
     return tuple(node.attributes.get_ints(name, default))
-
-
-def unique_name(name: str, taken: Container[str]) -> str:
-    """Return ``name``, with a number if it is ``taken``."""
-    unique, number = name, 0
-    while unique in taken:
-        number += 1
-        unique = f"{name}_{number}"
-    return unique
 
 
 def new_initializer(graph: ir.Graph, name: str, array: Array) -> ir.Value:

@@ -23,8 +23,8 @@ _RELEASES = (
 )
 """First release of ONNX Runtime with an operator set and an IR version.
 
-Its documentation ("Compatibility") up to 1.20, but for the IR version of 1.15, which it gives as 8:
-1.15.1 loads 9. From there on what the released packages load.
+Its documentation ("Compatibility") up to 1.20, except for the IR version of 1.15, which it gives as
+8: 1.15.1 loads 9. From there on what the released packages load.
 """
 
 FIRST_OPSET = 7
@@ -61,7 +61,7 @@ def newest_opset(release: str) -> int:
     A release newer than the newest that is known here reads what that one reads.
 
     Raises:
-        SpecError: ``release`` is no version from 1.7 on.
+        SpecError: ``release`` is not a version from 1.7 on.
     """
     major, _, rest = release.partition(".")
     minor = rest.partition(".")[0]

@@ -90,7 +90,7 @@ P = TypeVar("P", bound=Message)
 
 
 def _without(message: P, field: str) -> P:
-    """Return a copy of ``message`` but for one ``field``, which is not copied."""
+    """Return a copy of ``message`` except for one ``field``, which is not copied."""
     copied = type(message)()
     for known, value in message.ListFields():
         if known.name == field:

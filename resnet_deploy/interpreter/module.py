@@ -199,7 +199,7 @@ class _Builder:
 def _path_of(proto: onnx.NodeProto) -> str:
     if path := torch_module(proto):
         return path
-    # A foreign node's own name may have dots and slashes that are no path.
+    # A foreign node's own name may have dots and slashes that are not a path.
     return re.sub(r"\W+", "_", module_of(proto)).strip("_") or proto.op_type
 
 

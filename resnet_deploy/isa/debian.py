@@ -51,7 +51,7 @@ class PrivateApt:
             looked at for it.
 
     Raises:
-        MissingDependencyError: this is no Debian.
+        MissingDependencyError: this is not Debian.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class PrivateApt:
 
 
 def release_of_debian() -> tuple[str, int] | None:
-    """Return this machine's release, such as ``("bookworm", 12)``; None: it is no stable Debian."""
+    """Return this machine's release, such as ``("bookworm", 12)``; None: not a stable Debian."""
     path = Path("/etc/os-release")
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     found = dict(re.findall(r'^(ID|VERSION_CODENAME|VERSION_ID)="?([\w.]+)"?$', text, re.MULTILINE))
@@ -154,7 +154,7 @@ def unpack(packages: Sequence[Path], folder: Path) -> None:
     """Unpack the files of ``packages`` under ``folder``, as if it were the root.
 
     Raises:
-        MissingDependencyError: this is no Debian, or a package is damaged.
+        MissingDependencyError: this is not Debian, or a package is damaged.
     """
     dpkg = _program("dpkg")
     folder.mkdir(parents=True, exist_ok=True)

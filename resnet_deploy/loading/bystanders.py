@@ -1,7 +1,7 @@
 """What lies beside a net in a state dict: other nets, losses, metrics, counters, projection heads.
 
-What surely changes nothing that the net computes is left out, in a notice that names it. What might
-is left in, so that it becomes an error.
+What certainly changes nothing that the net computes is left out, in a notice that names it. What
+might is left in, so that it becomes an error.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def self_supervised(state: State) -> bool:
 
 
 def beside_the_net(state: State, prefixes: Sequence[str]) -> Prefixed:
-    """Split ``state`` into the net to take and the rest, and leave out what is surely no part.
+    """Split ``state`` into the net to take and the rest, and leave out what is certainly no part.
 
     Raises:
         CheckpointError: several nets, and nothing says which.

@@ -258,7 +258,7 @@ def _tensors(
 
 
 def _reading(raw: State, name: str) -> Reading:
-    """Return the tensors with torchvision's keys; refuse what is no net of the family by name."""
+    """Return the tensors with torchvision's keys; refuse nets outside the family by name."""
     if stranger := recognised(raw):
         raise CheckpointError(f"{name} {stranger}")
     try:

@@ -44,12 +44,12 @@ def _masked(parts: _Parts) -> Tensor | None:
 
 
 _FORMS: tuple[tuple[tuple[str, ...], str, Callable[[_Parts], Tensor | None]], ...] = (
-    (("{}_g", "{}_v"), "weight normalization", _normed),
-    (("{}_orig", "{}_u", "{}_v"), "spectral normalization", _spectral),
+    (("{}_g", "{}_v"), "weight normalisation", _normed),
+    (("{}_orig", "{}_u", "{}_v"), "spectral normalisation", _spectral),
     (("{}_orig", "{}_mask"), "pruning", _masked),
     (
         ("parametrizations.{}.original0", "parametrizations.{}.original1"),
-        "weight normalization",
+        "weight normalisation",
         _normed,
     ),
     (
@@ -58,7 +58,7 @@ _FORMS: tuple[tuple[tuple[str, ...], str, Callable[[_Parts], Tensor | None]], ..
             "parametrizations.{}.0._u",
             "parametrizations.{}.0._v",
         ),
-        "spectral normalization",
+        "spectral normalisation",
         _spectral,
     ),
 )

@@ -230,7 +230,7 @@ def _with_head(
         )
     result = {key: tensor for key, tensor in net.items() if key not in inner}
     if projected and inner:
-        told = f"the projection head ({next(iter(inner))}, …) is left out: it is no classifier"
+        told = f"the projection head ({next(iter(inner))}, …) is left out: it is not a classifier"
         return result, (told,)
     for tensors, heads in ((net, inner), (split.outer, outer)):
         result |= {f"fc{match[2]}": tensors[key] for key, match in heads.items()}
@@ -270,8 +270,8 @@ def _behind_pools(net: State) -> State:
 def _absorbed(net: State) -> State:
     """Move the bias of a convolution in front of a BatchNorm into its running mean, which it is.
 
-    ``(x + b - mean) = x - (mean - b)``. Only where the BatchNorm surely reads the convolution: in
-    blocks that normalise behind it (BatchNorm 1 of a block has the size of what conv1 gives, and
+    ``(x + b - mean) = x - (mean - b)``. Only where the BatchNorm certainly reads the convolution:
+    in blocks that normalise behind it (BatchNorm 1 of a block has the size of what conv1 gives, and
     none of its input's), and the stem.
     """
     if _is_preactivated(net):

@@ -1,4 +1,4 @@
-"""What a checkpoint is that is no net of the family, told from its keys and shapes, and what runs.
+"""What a checkpoint outside the family is, told from its keys and shapes, and what runs it.
 
 A stranger is a row of :data:`STRANGERS`: what it is called, patterns that all have to match some
 key, and ``--model`` for it, if timm or torchvision have it. Some have every key of a residual net,
@@ -61,7 +61,7 @@ def recognised(state: State) -> str | None:
 
 
 def _refusal(name: str, model: str, known: Sequence[str]) -> str:
-    """Return the words of a refusal; ``known`` nets have these very tensors."""
+    """Return the words of a refusal; ``known`` nets have exactly these tensors."""
     if known and model not in known:
         # A rule that took it for another net was wrong about its name, too.
         name = _owned(known[0]) if model else f"{name} ({_owned(known[0])})"
@@ -78,7 +78,7 @@ def _owned(model: str) -> str:
 
 
 def strange_keys(state: State) -> str:
-    """Return the first keys that are no residual net's, for a refusal."""
+    """Return the first keys that are not a residual net's, for a refusal."""
     known = ("bn1.", "layer", "fc.", "conv1.weight")
     strange = [key for key in state if not key.startswith(known)] or list(state)
     return ", ".join(repr(key) for key in strange[:3])
@@ -93,7 +93,7 @@ def _volumes(state: State) -> str | None:
 
 
 def _without_statistics(state: State) -> str | None:
-    """Tell nets whose normalisation is no BatchNorm: GroupNorm keeps no running mean."""
+    """Tell nets whose normalisation is not BatchNorm: GroupNorm keeps no running mean."""
     norms = [key for key in state if re.search(r"layer1\.0\.(?:bn|norm)1\.weight$", key)]
     norms = [key for key in norms if state[key].ndim == 1]
     if not norms or any(key[: -len("weight")] + "running_mean" in state for key in norms):

@@ -94,7 +94,7 @@ class _OtherNet(Exception):  # noqa: N818 - control flow within this module
 
 
 def by_structure(state: State) -> Structure | None:
-    """Return ``state`` with torchvision's keys; None: its shapes are no residual net's.
+    """Return ``state`` with torchvision's keys; None: its shapes are not a residual net's.
 
     ``trouble`` of the result says why a net that is one can't be read for sure.
     """
@@ -121,9 +121,9 @@ def by_structure(state: State) -> Structure | None:
     return Structure(
         named,
         notices=(
-            f"the names of its layers are no known layout's: read by structure, as {kind} blocks "
-            f"{counts} ({first} is layer1.0.conv1, {blocks[-1].main[0].conv.path} the first of "
-            "the last block)",
+            f"the names of its layers are not a known layout's: read by structure, as {kind} "
+            f"blocks {counts} ({first} is layer1.0.conv1, {blocks[-1].main[0].conv.path} the first "
+            "of the last block)",
         ),
         assumed={
             "structure": "by structure, that every stage but the first halves the maps, that ReLU "

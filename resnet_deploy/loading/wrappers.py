@@ -156,7 +156,7 @@ def convolutions_of(tensors: Iterable[Tensor]) -> list[tuple[int, ...]]:
 def _check_whole(found: _Found) -> None:
     if found.broken:
         raise CheckpointError(
-            f"{found.broken!r:.100} is no tensor, which the rest of its layer is: save "
+            f"{found.broken!r:.100} is not a tensor, which the rest of its layer is: save "
             "model.state_dict()"
         )
 

@@ -147,8 +147,8 @@ class PackagedNet:
         folder = Path(self.name)
         if not (folder / "config.json").is_file():
             raise SpecError(
-                f"--model {self.model}: {folder} is no folder with a config.json, as transformers' "
-                "save_pretrained writes it"
+                f"--model {self.model}: {folder} is not a folder with a config.json, as "
+                "transformers' save_pretrained writes it"
             )
         own: dict[str, Any] = {"num_labels": num_classes} if num_classes else {}
         own |= {"num_channels": in_channels} if in_channels else {}
@@ -179,7 +179,7 @@ def packaged(model: str | None) -> PackagedNet | None:
     """Return the net that ``--model`` names in another package; None: it names none.
 
     Raises:
-        SpecError: it is no name.
+        SpecError: it is not a name.
     """
     prefix, colon, name = (model or "").partition(":")
     if not colon or prefix not in PACKAGES:

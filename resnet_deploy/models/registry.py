@@ -203,7 +203,7 @@ def _architecture(spec: ModelSpec) -> nn.Module:
         in_channels=spec.in_channels,
     )
     if spec.plain and design.order is not Order.POST:
-        raise SpecError(f"{spec.name} is no net without shortcuts: drop --plain")
+        raise SpecError(f"{spec.name} is not a net without shortcuts: drop --plain")
     if design.order is not Order.IRESNET:
         return ResNet(design, options)
     halved = 2 ** len(design.stages)

@@ -1,4 +1,4 @@
-"""What is said of a net beside its tensors, and by the card of the weights first of all."""
+"""What is said of a net beside its tensors, and by the card of the weights before all else."""
 
 from __future__ import annotations
 

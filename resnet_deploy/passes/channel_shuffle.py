@@ -50,7 +50,7 @@ def _replace(graph: ir.Graph, node: ir.Node) -> str | None:
         return f"its channels are not known, or more than {_MOST_CHANNELS}"
     sources = _sources(node, channels) if gathers else _shuffled(first, node, last, channels)
     if sources is None:
-        return "it is no shuffle of channels, or computed at run time"
+        return "it is not a shuffle of channels, or computed at run time"
     weight = np.zeros((len(sources), channels, 1, 1), np.float32)
     weight[np.arange(len(sources)), sources] = 1
     name = str(node.name)

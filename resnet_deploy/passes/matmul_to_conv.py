@@ -33,7 +33,7 @@ def _replace(graph: ir.Graph, product: ir.Node) -> str | None:
     if x is None or x.shape is None or len(x.shape) != _RANK:
         return "its input is not known to be an image"
     if weight is None or weight.ndim != 2:
-        return "its weights are no constant matrix"
+        return "its weights are not a constant matrix"
     last, bias = product, np.zeros(weight.shape[1], np.float32)
     uses = list(product.outputs[0].uses())
     if len(uses) == 1 and not product.outputs[0].is_graph_output():

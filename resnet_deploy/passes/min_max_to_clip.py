@@ -16,7 +16,7 @@ from resnet_deploy.passes.result import PassResult, rewrite_each
 def min_max_to_clip(model: ir.Model) -> PassResult:
     """Replace every Max with zero, every Min behind one, and every Clip of them.
 
-    Refuses bounds that are no single number, and a lower one above the upper one.
+    Refuses bounds that are not a single number, and a lower one above the upper one.
     """
     return rewrite_each(model, ("Min", "Max"), _replace, candidate=_has_bound)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from resnet_deploy.graph.constants import unique_name
 from resnet_deploy.graph.module_names import MODULE_KEY, module_of, torch_module
+from resnet_deploy.graph.unique_name import unique_name
 from resnet_deploy.passes.result import PassResult
 
 _FUNCTIONAL = {"Add": "add", "Relu": "relu", "Flatten": "flatten", "Concat": "cat"}

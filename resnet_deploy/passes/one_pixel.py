@@ -155,7 +155,7 @@ def _same_batch(first: ir.Value, second: ir.Value) -> bool:
 
 
 def _is_vector(value: ir.Value) -> bool:
-    """Whether all dimensions behind the first are 1 but for at most one, which is known."""
+    """Whether all dimensions behind the first are 1 except for at most one, which is known."""
     shape = value.shape
     if shape is None or len(shape) < 2:
         return False

@@ -48,7 +48,7 @@ def rewrite_each(
     """Call ``rewrite`` with every node of ``op_types`` that is a ``candidate``, in order.
 
     It returns None where it rewrote the node, else why it did not. What was chosen to stay float
-    is no candidate.
+    is not a candidate.
     """
     count, refusals = 0, []
     for node in list(model.graph):

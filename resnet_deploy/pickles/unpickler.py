@@ -143,7 +143,7 @@ class Unpickler:
                 target.elements = []
             target = target.elements
         if not isinstance(target, list):
-            raise Damaged("appends to what is no list")
+            raise Damaged("appends to what is not a list")
         target.extend(items)
 
     def _set_items(self, items: list[Any]) -> None:
@@ -153,7 +153,7 @@ class Unpickler:
                 target.entries = {}
             target = target.entries
         if not isinstance(target, dict) or len(items) % 2:
-            raise Damaged("sets items of what is no dict")
+            raise Damaged("sets items of what is not a dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
             target[checked_key(key)] = value
 
@@ -163,7 +163,7 @@ class Unpickler:
 
     def _global(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
-            raise Damaged("a name that is no text")
+            raise Damaged("a name that is not text")
         full = name_of(module, name)
         self._push(self._names.setdefault(full, Named(full)))
 
@@ -191,11 +191,11 @@ class Unpickler:
     def _made(self, function: Any, arguments: Any) -> Any:
         """Return what our builder makes where Python would call ``function``; or a stand-in."""
         if not isinstance(arguments, tuple):
-            raise Damaged("arguments that are no tuple")
+            raise Damaged("arguments that are not a tuple")
         if isinstance(function, StandIn):
             return StandIn(function.of, arguments)
         if not isinstance(function, Named):
-            raise Damaged("calls what is no function")
+            raise Damaged("calls what is not a function")
         name = function.name
         if name in ("copyreg.__newobj__", "copyreg.__newobj_ex__", "copyreg._reconstructor"):
             created = arguments[0]

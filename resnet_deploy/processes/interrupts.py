@@ -94,7 +94,7 @@ def last_words(words: str, *, seconds: float) -> Iterator[None]:
         # The C half of a signal's handler sends its number, whatever Python is doing.
         while number := reader.recv(1):
             if number[0] in _SIGNALS and not over.wait(seconds):
-                os.write(2, f"{words}\n".encode())  # a lock of sys.stderr may be taken for ever
+                os.write(2, f"{words}\n".encode())  # a lock of sys.stderr may be taken forever
                 os._exit(2)
 
     listener = threading.Thread(target=listen, daemon=True)

@@ -28,7 +28,7 @@ class ChildProcess:
         folder: where it runs, an existing folder: ``python -m`` imports from there first, so it
             should not be the user's.
         name: what errors call it.
-        timeout: seconds to wait for any one answer; None waits for ever.
+        timeout: seconds to wait for any one answer; None waits forever.
         late_advice: what to do about a process that did not answer in time.
         dead_advice: what to do about a process that died.
         environment: all of its variables; None means those of this process.

@@ -126,7 +126,7 @@ def _check_reachable(spec: ClusterSpec) -> None:
         ) from error
     if not importlib.import_module("ray._private.services").find_node_ids():
         raise RunnerError(
-            f"this machine is no node of {spec}: let it join first, with or without CPUs, by "
+            f"this machine is not a node of {spec}: let it join first, with or without CPUs, by "
             f"ray start --address={spec.host}:{spec.port} --num-cpus=0"
         )
 
@@ -172,7 +172,7 @@ def _ends_with_us(folder: str) -> Iterator[None]:
     """Let no process of the Ray in ``folder`` outlive the block.
 
     Its raylet starts others, which do not always notice that it has gone: while it starts, they
-    wait for ever. As the subreaper this process gets them as its own children then.
+    wait forever. As the subreaper this process gets them as its own children then.
     """
     linux = sys.platform == "linux"
     if linux:

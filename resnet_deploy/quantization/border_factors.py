@@ -177,7 +177,7 @@ class Chain:
         axis: int | None = None,
         channels: int | None = None,
     ) -> ir.Value:
-        """Return the result, called after the value; it has its shape, but for ``channels``."""
+        """Return the result, called after the value; it has its shape, except for ``channels``."""
         name = f"{self._value.name}.{name}"
         metadata = {**self._module, **({FLOAT_KEY: STREAM} if self.stream else {})}
         attributes = {} if axis is None else {"axis": axis}

@@ -2,7 +2,7 @@
 
 The mean and the spread of each convolution's output are known (:class:`ChannelStatistics`). Each
 tensor is stood for by some thousand samples per channel. A convolution's are drawn; every other
-operator simply computes its samples from those of its inputs. Sample i of all tensors belongs to
+operator computes its samples from those of its inputs. Sample i of all tensors belongs to
 the same place of the same image.
 
 Two properties of real activations decide how long the tails are, and with them the ranges:

@@ -202,7 +202,7 @@ def _histograms(names: list[str], file: NpzFile) -> dict[str, Histogram]:
     for low, high in extremes:
         nothing_counted = low == math.inf and high == -math.inf
         if not (nothing_counted or -_LARGEST <= low <= high <= _LARGEST):
-            raise ValueError("a lowest and a highest value that are no float32")
+            raise ValueError("a lowest and a highest value that are not float32")
     return {
         name: Histogram(
             counts=np.array(counts[row], np.int64),

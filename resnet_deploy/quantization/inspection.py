@@ -44,7 +44,7 @@ def inspect_int8(path: Path, exclude: tuple[str, ...] = ()) -> Inspection:
     QuantizeLinear and after the last int8 operator is not: it prepares the image and serves the
     logits. ``exclude`` are the globs of the layers that were asked to stay
     float: what runs in float together with them is marked as requested, and so are the stages that
-    stay float because the net is faster so, and a residual stream that is kept in float, but for
+    stay float because the net is faster so, and a residual stream that is kept in float, except for
     layers next to it that fell back. Operators that are float on purpose in every int8 net
     (LayerNormalization, GELU, Softmax), and what ONNX Runtime converts around them, are intended.
 

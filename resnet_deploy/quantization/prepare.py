@@ -39,10 +39,10 @@ def prepare(
     residual_stream: ResidualStream = ResidualStream.UINT8,
     runtime: Runtime = Runtime.ORT,
 ) -> onnx.ModelProto:
-    """Return ``model`` cleaned and rewritten for int8, but for the operators called ``in_float``.
+    """Return ``model`` cleaned and rewritten for int8, except for operators called ``in_float``.
 
     A float ``residual_stream`` is marked, in the form for ``runtime``. It computes the same in
-    fp32, but for the border of bytes: see ``rewrites/byte_input.py``.
+    fp32, except for the border of bytes: see ``rewrites/byte_input.py``.
 
     Raises:
         UnsupportedGraphError: it is int8 already.

@@ -1,8 +1,8 @@
 """Terms of a sum that a ReLU follows: which of their values make a difference.
 
-In ``relu(x + y)`` a very negative ``y`` does not matter: where ``x + y`` is below zero, any ``y``
-up to ``-x`` gives the same. So ``y`` may be clipped there, and what counts of it are two other
-tensors, each zero where the other one is not:
+In ``relu(x + y)`` a strongly negative ``y`` does not matter: where ``x + y`` is below zero, any
+``y`` up to ``-x`` gives the same. So ``y`` may be clipped there, and what counts of it are two
+other tensors, each zero where the other one is not:
 
 - ``active``: ``y`` where the sum is above zero. There rounding and clipping change the result.
 - ``inactive``: ``-x`` elsewhere. Only a lowest code above that would change the result, by as much.

@@ -100,7 +100,7 @@ def json(result: Any) -> str:
     from resnet_deploy.results import to_dict
 
     text = visible_json(json.dumps(to_dict(result), indent=2, ensure_ascii=False)) + "\n"
-    # Many readers refuse halves of surrogate pairs, which a file name that is no UTF-8 has.
+    # Many readers refuse halves of surrogate pairs, which a file name that is not UTF-8 has.
     return text.encode(errors="replace").decode()
 
 

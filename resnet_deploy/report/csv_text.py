@@ -16,7 +16,7 @@ def text(document: Document) -> str:
     """Return all tables, a blank line between two; their captions where there are several.
 
     Numbers are written as they were measured, not as a table rounds them; what can't be known is
-    empty. Names are as a terminal shows them: JSON has the very ones.
+    empty. Names are as a terminal shows them: JSON has them unchanged.
     """
     tables = [
         block

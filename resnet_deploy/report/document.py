@@ -143,7 +143,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer in a word and in sentences without a capital or a full stop.
+    """The answer in short and in sentences without a capital or a full stop.
 
     ``status`` is ``good``, ``bad`` or ``plain``.
     """

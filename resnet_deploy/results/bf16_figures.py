@@ -19,8 +19,8 @@ class Bf16Figures:
     """The fp32 file on OpenVINO in bfloat16; no other file, no calibration.
 
     ``fp32_ns[r]`` and ``bf16_ns[r]`` are the fastest runs of round r: float32 on the runtime of the
-    int8 file and bfloat16 on OpenVINO, in turns, batch size 1. ``sqnr_db`` and ``agreement`` are of
-    the outputs beside those of fp32 on ``samples`` images, None where there is no such answer.
+    int8 file and bfloat16 on OpenVINO, interleaved, batch size 1. ``sqnr_db`` and ``agreement`` are
+    of the outputs beside those of fp32 on ``samples`` images, None where there is no such answer.
     ``unmeasured`` is why all of that is missing, empty where it is not.
     """
 
@@ -49,7 +49,7 @@ class Bf16Figures:
         return median_interval(self.ratios) if self.ratios else None
 
     def is_better(self, int8_ratio: float, *, int8_pays: bool) -> bool:
-        """Return whether it is surely faster than fp32, keeps its answers, and int8 is no match.
+        """Return whether it is certainly faster than fp32, keeps its answers, and int8 is no match.
 
         Args:
             int8_ratio: how many times as fast as fp32 int8 is.

@@ -80,7 +80,7 @@ class OutputDiff(SignalToNoise):
     def merge(self, part: OutputDiff) -> OutputDiff:
         """Return the difference over the samples of both, which are of the same tensor.
 
-        The parts of a batch, of a dataset or of several processes give what the whole does, but
+        The parts of a batch, of a dataset or of several processes give what the whole does, except
         for the order in which floats are added.
         """
         return replace(

@@ -36,9 +36,9 @@ _CALM = 1.1
 class Int8Figures:
     """What int8 brings and costs.
 
-    ``fp32_ns[r]`` and ``int8_ns[r]`` are the fastest runs of round r, the two files in turns, batch
-    size 1. ``sqnr_db`` and ``agreement`` compare the outputs with fp32 on ``samples`` images, None
-    where nothing was compared; ``answer`` is what agrees, such as the class, and there is no
+    ``fp32_ns[r]`` and ``int8_ns[r]`` are the fastest runs of round r, the two files interleaved,
+    batch size 1. ``sqnr_db`` and ``agreement`` compare the outputs with fp32 on ``samples`` images,
+    None where nothing was compared; ``answer`` is what agrees, such as the class, and there is no
     agreement of features; ``calibrated`` if those images set the ranges; ``untold`` is why their
     answers tell nothing, if so. The cosines are of embeddings. ``float_layers`` stayed in float,
     whoever wanted it; ``float_stages`` are parts of the net that stayed so because it is faster, in
@@ -91,7 +91,7 @@ class Int8Figures:
 
     @property
     def worth(self) -> Worth:
-        """The verdict in a word."""
+        """The verdict in short."""
         return worth(self.interval, self.agreement_interval)
 
     @property

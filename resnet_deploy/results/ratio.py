@@ -1,4 +1,4 @@
-"""How much faster one subject of a benchmark is than another, and how surely."""
+"""How much faster one subject of a benchmark is than another, and how certainly."""
 
 from __future__ import annotations
 

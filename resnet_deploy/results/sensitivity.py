@@ -53,7 +53,7 @@ class Fidelity(SignalToNoise):
 
 @dataclass(frozen=True, kw_only=True)
 class PairedTimes:
-    """The int8 file and one with float layers, run in turns.
+    """The int8 file and one with float layers, run alternately.
 
     ``int8_ns[r]`` and ``mixed_ns[r]`` are the fastest runs of round r, in nanoseconds.
     """
@@ -99,7 +99,7 @@ def gain_per_ms(before: Fidelity, after: Fidelity, times: PairedTimes) -> float:
     """Return the share of the noise removed per millisecond lost.
 
     What is lost is taken from the upper end of the interval, and is at least 0.5 % of a run: what
-    can't be told on a busy machine must not pass for free.
+    can't be told on a busy machine must not pass as costing nothing.
     """
     slowdown = max(times.interval[1] - 1, RESOLUTION)
     return noise_removed(before, after) / (slowdown * times.int8_ms)
@@ -172,8 +172,8 @@ class SensitivityReport(Result):
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         return (
             "ONNX Runtime with all optimisations; time at batch size "
-            f"{self.batch_size} on {threads} without spinning: both files in turns in one process, "
-            "the fastest run of each round, the median ratio of the rounds"
+            f"{self.batch_size} on {threads} without spinning: both files alternately in one "
+            "process, the fastest run of each round, the median ratio of the rounds"
         )
 
 

@@ -28,7 +28,7 @@ _LONGEST_NAME = 255
 class Trial:
     """One file run in one way.
 
-    ``ratio`` is how many times faster it is than the reference trial, measured in turns with it;
+    ``ratio`` is how many times faster it is than the reference trial, measured alternately with it;
     the reference itself has none. ``rounds_ms`` are its median run (or its milliseconds per image,
     for throughput) in each round, ``file_bytes`` its size. ``fidelity`` was measured on ``runner``
     as it is; where only threads or ONNX Runtime's options differ from a trial whose outputs are
@@ -164,7 +164,7 @@ def read_tuning(path: Path) -> TuningReport:
     """Return the report that ``tune`` wrote to ``path``.
 
     Raises:
-        ArtifactError: it can't be read, or is no record of this version's.
+        ArtifactError: it can't be read, or is not a record of this version's.
     """
     try:
         report = from_dict(TuningReport, strict_json(read_text(path)))
@@ -173,7 +173,9 @@ def read_tuning(path: Path) -> TuningReport:
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise ArtifactError(f"{path} is no record of this version's ({one_line(error)})") from error
+        raise ArtifactError(
+            f"{path} is not a record of this version's ({one_line(error)})"
+        ) from error
     return report
 
 
@@ -197,7 +199,7 @@ def _check(trial: Trial) -> None:
     if not (measured and shares and powers):
         raise ValueError(f"the trial {trial.file!r} says what nobody measured")
     if Path(trial.file).name != trial.file or len(trial.file.encode()) > _LONGEST_NAME:
-        raise ValueError(f"{trial.file!r} is no name of a file")
+        raise ValueError(f"{trial.file!r} is not a name of a file")
 
 
 def _beats(better: Sequence[float], worse: Sequence[float]) -> bool:

@@ -251,7 +251,7 @@ class _Halving:
 
 def _out_of_range(most: float, limit: float, what: str) -> str:
     """Return why a tensor whose largest magnitude is ``most`` can't be float16; else nothing."""
-    if not most <= limit:  # what is no number, too
+    if not most <= limit:  # what is not a number, too
         room = "" if limit == LARGEST else f", of which a {HEADROOM:g}th is left for other images"
         return f"{what} of {most:,.0f}: float16 ends at 65,504{room}"
     if 0 < most < SMALLEST:

@@ -88,7 +88,7 @@ def choose_opset(opset: int | None, target_ort: str | None) -> int:
     """Return the opset to write: ``opset`` (17 if None), but nothing ``target_ort`` can't read.
 
     Raises:
-        SpecError: the opset is outside 13 to 23, or ``target_ort`` is no version from 1.7 on.
+        SpecError: the opset is outside 13 to 23, or ``target_ort`` is not a version from 1.7 on.
     """
     wanted = DEFAULT_OPSET if opset is None else opset
     if not MIN_OPSET <= wanted <= MAX_OPSET:

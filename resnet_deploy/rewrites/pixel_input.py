@@ -88,7 +88,7 @@ def _only_consumer(value: ir.Value) -> tuple[ir.Value, ir.Node | None]:
 
 def _reason_against(node: ir.Node) -> str | None:
     if node.op_type != "Conv":
-        return f"it reads the images, and is no convolution but {node.op_type}"
+        return f"it reads the images, and is not a convolution but {node.op_type}"
     weight = constant(node.inputs[1])
     if weight is None or (len(node.inputs) > 2 and constant(node.inputs[2]) is None):
         return "its weights are computed at run time"

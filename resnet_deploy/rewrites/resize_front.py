@@ -87,7 +87,7 @@ def resize_front(model: onnx.ModelProto, preprocess: InputContract) -> onnx.Mode
 
 
 def without_front(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return what :func:`resize_front` was given, but for its types; other models as they are."""
+    """Return what :func:`resize_front` was given, in other types; other models as they are."""
     inner = f"{model.graph.input[0].name}.cropped"
     last = next((i for i, node in enumerate(model.graph.node) if inner in node.output), None)
     if last is None:

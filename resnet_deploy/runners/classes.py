@@ -63,7 +63,7 @@ _USES = {
     f"classes; to name classes {_CLASSES}",
     OutputKind.FEATURES: f"name the output that counts classes with --output-name, or {_CLASSES}",
 }
-"""What to do with an answer that is no class."""
+"""What to do with an answer that is not a class."""
 
 
 def listed_classes(artifact: Artifact) -> int | None:

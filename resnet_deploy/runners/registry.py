@@ -56,7 +56,7 @@ def open_runner(name: str, path: Path, spec: SessionSpec) -> Runner:
 
     Raises:
         SpecError: no runner is called ``name``, or it has no such session option.
-        ArtifactError: the file is no ONNX image classifier.
+        ArtifactError: the file is not an ONNX image classifier.
         MissingDependencyError: the runtime is not installed.
         UnsupportedGraphError, RunnerError: the runtime can't take this model.
     """

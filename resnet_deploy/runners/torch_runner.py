@@ -33,7 +33,7 @@ class TorchRunner(Runner):
     The thread count is PyTorch's own, hence the whole process's.
 
     Raises:
-        ArtifactError: the file is no ONNX image classifier.
+        ArtifactError: the file is not an ONNX image classifier.
         MissingDependencyError: torch is not installed.
         SpecError: ``spec`` has session options, which are ONNX Runtime's.
         UnsupportedGraphError: an operator can't be rebuilt.

@@ -100,7 +100,7 @@ class DeploySpec:
         threads: of ONNX Runtime; 0 means the physical cores allowed here.
 
     Raises:
-        SpecError: ``name`` is no file name, or both ``int8`` and ``half`` are asked for.
+        SpecError: ``name`` is not a file name, or both ``int8`` and ``half`` are asked for.
     """
 
     out: Path | None = None

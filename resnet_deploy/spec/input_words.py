@@ -130,7 +130,7 @@ LARGEST_LEVEL = 1e6
 """Far above any range of pixels, and far below where float32 would lose a grey level."""
 
 LEAST_STD = 1e-9
-"""Far below that of any picture, and far above where its inverse is no float32."""
+"""Far below that of any picture, and far above where its inverse is not a float32."""
 
 
 def check_numbers(name: str, value: Sequence[float] | float | None) -> Numbers | None:
@@ -147,7 +147,7 @@ def check_numbers(name: str, value: Sequence[float] | float | None) -> Numbers |
     try:
         numbers = tuple(float(number) for number in numbers)
     except (TypeError, ValueError) as error:
-        raise SpecError(f"--{name} {value!r} is no list of numbers") from error
+        raise SpecError(f"--{name} {value!r} is not a list of numbers") from error
     if not all(math.isfinite(number) and abs(number) < LARGEST_LEVEL for number in numbers):
         raise SpecError(f"--{name} {listed(numbers)} must be finite numbers")
     return numbers
@@ -175,7 +175,7 @@ def range_of(value: Sequence[float] | str | None) -> tuple[float, float] | None:
 
 
 def check_range(scale: tuple[float, float]) -> None:
-    """Refuse what is no range of pixels, or so narrow that float32 can't hold its inverse.
+    """Refuse what is not a range of pixels, or so narrow that float32 can't hold its inverse.
 
     Raises:
         SpecError: black is not below white, or one of them is not finite.
@@ -196,7 +196,7 @@ def pair_of(name: str, value: Sequence[int] | int | str | None) -> Pair | None:
     if isinstance(value, str):
         found = _PAIR.fullmatch(value.strip())
         if found is None:
-            raise SpecError(f"--{name} {value!r} is no size: use pixels, or HEIGHTxWIDTH")
+            raise SpecError(f"--{name} {value!r} is not a size: use pixels, or HEIGHTxWIDTH")
         value = (int(found[1]), int(found[2] or found[1]))
     pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
     whole = all(isinstance(side, int) and not isinstance(side, bool) for side in pair)
@@ -217,7 +217,7 @@ def share_of(value: float | str | None) -> float | None:
     try:
         return None if value is None else float(value)
     except (TypeError, ValueError) as error:
-        raise SpecError(f"--crop {value!r} is no share of the picture, such as 0.875") from error
+        raise SpecError(f"--crop {value!r} is not a share of the picture, such as 0.875") from error
 
 
 def bytes_per_unit(scale: tuple[float, float]) -> float:

@@ -104,7 +104,7 @@ MOST_CLASSES = 100_000_000
 
 
 def check_bn_eps(eps: float) -> None:
-    """Refuse what is no epsilon of a BatchNorm.
+    """Refuse what is not an epsilon of a BatchNorm.
 
     Raises:
         SpecError: it is not above 0 and at most 1.
@@ -181,7 +181,7 @@ class ModelSpec:
             three = (each, each, each)
             return uniform_design(BlockKind.BASIC, three, base=16, num_classes=self.num_classes)
         if self.family is not Family.IMAGENET:
-            raise SpecError(f"{self.name} is no residual net, which alone has a design")
+            raise SpecError(f"{self.name} is not a residual net, which alone has a design")
         block, blocks = PAPER_BLOCKS[self.depth]
         return uniform_design(block, blocks, num_classes=self.num_classes)
 

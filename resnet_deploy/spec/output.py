@@ -52,7 +52,7 @@ class OutputKind(str, enum.Enum):
 
 
 _EXPORTED = (OutputKind.LOGITS, OutputKind.SOFTMAX, OutputKind.EMBEDDING, OutputKind.FEATURES)
-"""What ``export`` makes, but for top-K."""
+"""What ``export`` makes, except for top-K."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,6 +41,6 @@ INT8_TOLERANCE = Tolerance(min_sqnr_db=15.0, min_cosine=0.98)
 """Int8 against fp32. A sound int8 ResNet has 25 to 45 dB; a broken layer leaves a few."""
 
 INT8_MIN_AGREEMENT = 0.9
-"""Top-1 agreement of int8 with fp32, asked of trained nets on at least 100 real images."""
+"""Top-1 agreement of int8 with fp32, required of trained nets on at least 100 real images."""
 
 ENOUGH_FOR_AGREEMENT = 100

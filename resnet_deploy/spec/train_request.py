@@ -36,8 +36,8 @@ class TrainRequest:
         force: replace the run in ``out``.
 
     Raises:
-        SpecError: ``licence`` is no SPDX expression, mean or std can't be that of images, or two
-            options contradict each other.
+        SpecError: ``licence`` is not an SPDX expression, mean or std can't be that of images, or
+            two options contradict each other.
     """
 
     model: ModelRequest

@@ -106,10 +106,12 @@ def crew_of_environment(environment: Mapping[str, str] = os.environ) -> Iterator
     except BaseException as error:
         if not _is_first(store):
             raise ToldError(f"process {crew.rank} ends as another one failed") from error
+        # torchrun may see the loss as well, and its SIGTERM arrive while the error is on its way.
+        cause = error.__context__ if isinstance(error, KeyboardInterrupt) else error
         # gloo tells of a closed connection by a plain RuntimeError that names its source file;
         # DistributedDataParallel of idle parameters, at the second step, by another.
-        reason = str(error) if isinstance(error, RuntimeError) else ""
-        if isinstance(error, dist.DistError) or "gloo" in reason:
+        reason = str(cause) if isinstance(cause, RuntimeError) else ""
+        if isinstance(cause, dist.DistError) or "gloo" in reason:
             raise TrainingError(
                 f"process {crew.rank} of {crew.world} lost another one: the last checkpoint is "
                 "whole; --resume continues from it"

@@ -2,9 +2,10 @@
 
 The search goes from what promises most to what promises least: how the file is made, how it is
 run, and layers in float where nothing else keeps the budget. Every candidate is run for its
-accuracy and timed in turns with one reference; the best so far is on disk after each of them. The
-reference comes first, however long it takes, and what it takes is said before; all else is stopped
-where the time limit ends. Accuracy is measured on as many images as the limit leaves time for.
+accuracy and timed alternately with one reference; the best so far is on disk after each of them.
+The reference comes first, however long it takes, and what it takes is said before; all else is
+stopped where the time limit ends. Accuracy is measured on as many images as the limit leaves time
+for.
 """
 
 from __future__ import annotations

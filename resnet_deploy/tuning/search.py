@@ -45,7 +45,7 @@ _RUNTIMES = ("openvino", "ort-openvino")
 """Runtimes that read an ONNX file, besides ONNX Runtime: a program can ship these."""
 
 _RACE_SECONDS = 6.0
-"""For a file that is timed in turns with the reference."""
+"""For a file that is timed alternately with the reference."""
 
 _FINAL_SECONDS = 10.0
 """Per leader, in the last race."""

@@ -1,4 +1,4 @@
-"""Times candidates in turns with the reference, each in processes of its own."""
+"""Times candidates alternately with the reference, each in processes of its own."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def race(entrants: Sequence[Entrant], report: TuningReport, *, seconds: float) -
     Without trials in ``report``, the only entrant is the reference itself.
 
     Args:
-        entrants: what is timed, in turns.
+        entrants: what is timed, one after the other in each round.
         report: says what for, and what against.
         seconds: for all of them together and the reference.
 

@@ -34,7 +34,7 @@ def parts_of(metadata: Path) -> list[Path]:
 def read_distributed(metadata: Path) -> dict[str, Any]:
     """Return the tensors of the checkpoint whose :data:`METADATA_FILE` this is, nested as saved.
 
-    What is no tensor is left out, and so are the states of optimizers.
+    What is not a tensor is left out, and so are the states of optimizers.
 
     Raises:
         Damaged: a file breaks the rules of the format.
@@ -136,7 +136,7 @@ def _chunk(place: dict[Any, Any], files: dict[str, Path], budget: Budget) -> Ten
         stream.seek(offset)
         tensor = read_torch(stream.read(length), budget)
     if not isinstance(tensor, Tensor):
-        raise Damaged("a chunk that is no tensor")
+        raise Damaged("a chunk that is not a tensor")
     return tensor
 
 

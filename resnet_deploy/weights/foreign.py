@@ -1,4 +1,4 @@
-"""Files that are no PyTorch weights: what each is, and how its weights come here."""
+"""Files that are not PyTorch weights: what each is, and how its weights come here."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class _Plain:
 
 
 def _check_parameter(key: Any, value: Any) -> None:
-    """Refuse what is no plain tensor where one of the weights should be."""
+    """Refuse what is not a plain tensor where one of the weights should be."""
     if not isinstance(key, str):
         return
     for pattern, reason in _UNREADABLE_KEYS:

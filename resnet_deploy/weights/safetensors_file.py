@@ -45,7 +45,7 @@ def _check_header(path: Path) -> None:
     """Refuse a header that says something twice, of which the library takes the last.
 
     Raises:
-        Damaged: it does, is no JSON, or is longer than the file.
+        Damaged: it does, is not JSON, or is longer than the file.
     """
     with path.open("rb") as stream:
         (count,) = struct.unpack("<Q", stream.read(8))

@@ -1,7 +1,7 @@
 """PyTorch's files, zip archives and those before them, and pickles of tensors or arrays.
 
 Source: https://github.com/pytorch/pytorch/blob/main/torch/serialization.py, ``_save``,
-``_legacy_save``; for TorchScript torch/csrc/jit/docs/serialization.md.
+``_legacy_save``; for TorchScript ``torch/csrc/jit/docs/serialization.md``.
 """
 
 from __future__ import annotations

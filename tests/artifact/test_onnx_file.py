@@ -74,7 +74,7 @@ def test_licences_are_spdx_expressions(text: str) -> None:
 
 @pytest.mark.parametrize("text", [" ", "MIT OR", "Apache License 2.0", "MIT\n", "MIT, BSD", "©"])
 def test_other_licences_are_refused(text: str) -> None:
-    with pytest.raises(SpecError, match="is no SPDX expression"):
+    with pytest.raises(SpecError, match="is not an SPDX expression"):
         check_licence(text)
 
 
@@ -87,8 +87,8 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"", "holds no ONNX graph"),
-        (b"\xff\xd8\xff\xe0 a jpeg", "is no ONNX file|holds no ONNX graph"),
-        (b"PK\x03\x04" + bytes(100), "is no ONNX file|holds no ONNX graph"),
+        (b"\xff\xd8\xff\xe0 a jpeg", "is not an ONNX file|holds no ONNX graph"),
+        (b"PK\x03\x04" + bytes(100), "is not an ONNX file|holds no ONNX graph"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:

@@ -124,7 +124,7 @@ def test_what_no_training_can_give_is_refused(change: dict[str, Any], message: s
         ({"samples": 1, "top1": float("nan")}, "a top-1 of nan %"),
         ({"samples": 9, "top1": 0.5, "top5": 0.4}, "a top-1 of 50 %, top-5 of 40 %"),
         ({"samples": 9, "top1": 0.5, "of": 8}, "on 9 of 8 images"),
-        ({"samples": 9, "top1": 0.5, "data_sha256": "no"}, "is no SHA-256"),
+        ({"samples": 9, "top1": 0.5, "data_sha256": "no"}, "is not a SHA-256"),
     ],
 )
 def test_accuracies_that_nothing_can_have(values: dict[str, Any], message: str) -> None:

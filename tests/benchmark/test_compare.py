@@ -205,7 +205,7 @@ def test_other_files_are_refused_in_one_line(text, message, tmp_path: Path):
 def test_pipes_and_devices_are_not_waited_for(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
-        with pytest.raises(ArtifactError, match="it is no file"):
+        with pytest.raises(ArtifactError, match="it is not a file"):
             load_results(path)
 
 
@@ -217,10 +217,10 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path: Path):
         ({"rounds_ns": [[0]] * 18}, "holds no measurement"),
         ({"rounds_ns": [[-5]] * 18}, "holds no measurement"),
         ({"rounds_ns": [[10**300]] * 18}, "holds no measurement"),
-        ({"rounds_ns": [[1.5]] * 18}, "rounds_ns: 1.5 is no whole number"),
-        ({"rounds_ns": [["1"]] * 18}, "rounds_ns: '1' is no whole number"),
-        ({"rounds_ns": [[True]] * 18}, "rounds_ns: true is no whole number"),
-        ({"rounds_ns": "123"}, "rounds_ns: '123' is no list"),
+        ({"rounds_ns": [[1.5]] * 18}, "rounds_ns: 1.5 is not a whole number"),
+        ({"rounds_ns": [["1"]] * 18}, "rounds_ns: '1' is not a whole number"),
+        ({"rounds_ns": [[True]] * 18}, "rounds_ns: true is not a whole number"),
+        ({"rounds_ns": "123"}, "rounds_ns: '123' is not a list"),
         ({"processes": [3]}, "holds no measurement"),
         ({"processes": [-1, 19]}, "holds no measurement"),
         ({"images_per_slice": [0.0]}, "holds no measurement"),
@@ -231,7 +231,7 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path: Path):
         ({"subject__instances": 0}, "holds no measurement"),
         ({"subject__label": ""}, "holds no measurement"),
         ({"subject__label": "x" * 60_000}, "holds no measurement"),
-        ({"subject__label": 5}, "label: 5 is no text"),
+        ({"subject__label": 5}, "label: 5 is not text"),
     ],
 )
 def test_measurements_that_nobody_can_have_made(change, message, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""The table of ``bench/foreign.py``, which is no package of this project's: loaded by path."""
+"""The table of ``bench/foreign.py``, which is not a package of this project's: loaded by path."""
 
 from __future__ import annotations
 

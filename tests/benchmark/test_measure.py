@@ -52,7 +52,7 @@ MS = 1_000_000
 
 
 class Lab:
-    """Starts mock processes; each label has its latencies in ms, repeated for ever."""
+    """Starts mock processes; each label has its latencies in ms, repeated forever."""
 
     def __init__(self, latencies: dict[str, list[float]], logits: dict[str, list[float]]) -> None:
         self.clock = FakeClock()

@@ -1,4 +1,4 @@
-"""The renderers of ``bench/peers``, which is no package of this project's: loaded by path."""
+"""The renderers of ``bench/peers``, which is not a package of this project's: loaded by path."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_every_bundle_has_its_licence_and_those_of_others(kit, target):
     text = files["THIRD_PARTY_LICENSES"].decode()
     assert "MIT-CMU License" in text
     assert "Copyright (c) Microsoft Corporation" in text
-    # Whoever ships the bundle ships ONNX Runtime, but for the server.
+    # Whoever ships the bundle ships ONNX Runtime, except for the server.
     shipped = target is not BundleTarget.TRITON
     assert ("THIRD PARTY SOFTWARE NOTICES AND INFORMATION" in text) == shipped
     assert ("libjpeg-turbo" in text.partition("=" * 80)[0]) == (target is BundleTarget.CPP)

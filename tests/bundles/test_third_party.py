@@ -87,7 +87,7 @@ def test_headers_that_are_none_are_refused(release, tmp_path):
         pack(tmp_path / "no.onnx", BundleTarget.CPP, tmp_path / "b", runtime_headers=release)
     with (release / "include/huge.h").open("wb") as stream:
         stream.truncate(10_000_000)
-    with pytest.raises(SpecError, match="is no folder of headers"):
+    with pytest.raises(SpecError, match="is not a folder of headers"):
         shipped([ORT], release)
 
 

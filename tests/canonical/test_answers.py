@@ -1,4 +1,4 @@
-"""Outputs that are no tensors, and labels beside the scores."""
+"""Outputs that are not tensors, and labels beside the scores."""
 
 from __future__ import annotations
 

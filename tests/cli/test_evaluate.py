@@ -132,7 +132,7 @@ def test_skip_bad(model, data, tmp_path):
         (["missing.onnx", "--data", "data"], "missing.onnx does not exist"),
         (["model.onnx", "--data", "missing"], "missing does not exist"),
         (["model.onnx", "--data", "data/red"], "has no labels"),
-        (["model.onnx", "--data", "model.onnx"], "is no dataset"),
+        (["model.onnx", "--data", "model.onnx"], "is not a dataset"),
         (["model.onnx", "--data", "data", "--against", "data/red/0.png"], "no ONNX file"),
     ],
 )

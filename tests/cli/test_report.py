@@ -16,7 +16,7 @@ from tests.support.tiny_model import COLOURS, save_colour_model
 
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
-    """``evaluate`` on a class whose name is no HTML."""
+    """``evaluate`` on a class whose name is not HTML."""
     for colour in (*COLOURS[:2], "blue"):
         folder = tmp_path / "data" / colour
         folder.mkdir(parents=True)

@@ -14,7 +14,9 @@ import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from resnet_deploy import api
 from resnet_deploy.cli.main import cli
+from resnet_deploy.errors import ToldError, TrainingError
 from resnet_deploy.loading.checkpoint import resolve
 from resnet_deploy.models.registry import build
 from resnet_deploy.results import from_dict
@@ -127,8 +129,8 @@ def test_ctrl_c_while_decoding_leaves_nothing(
     ("options", "words"),
     [
         (("--epochs", 0), ["epochs = 0 must be from 1"]),
-        (("--lr", "inf"), ["the recipe cifar-fast: lr: inf is no number"]),
-        (("--lr", "nan"), ["the recipe cifar-fast: lr: nan is no number"]),
+        (("--lr", "inf"), ["the recipe cifar-fast: lr: inf is not a number"]),
+        (("--lr", "nan"), ["the recipe cifar-fast: lr: nan is not a number"]),
         (("--batch-size", 4000), ["batch_size = 4000", "only 25 images"]),
         (("--freeze", 5), ["freeze = 5 leaves nothing to train"]),
         (("--recipe", "nowhere.toml"), ["no recipe is called 'nowhere.toml'", "cifar-fast"]),
@@ -258,3 +260,27 @@ def test_the_recipe_goes_with_the_task(options: tuple[object, ...], name: str) -
     from resnet_deploy.training.recipe import recipe_text
 
     assert train(*options, "--show-recipe").stdout == recipe_text(name)
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        (
+            TrainingError("process 0 of 2 lost another one"),
+            "error: process 0 of 2 lost another one",
+        ),
+        (ToldError("process 1 ends as another one failed"), None),
+    ],
+)
+def test_a_signal_does_not_hide_why_a_training_ends(
+    told: TrainingError, line: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*data: object, **words: object) -> None:
+        try:
+            raise told
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(api, "train", train)
+    result = CliRunner().invoke(cli, ["train", "--data", "images", "-o", "run"])
+    assert (result.exit_code, result.stderr) == (2, f"resnet-deploy: {line}\n" if line else "")

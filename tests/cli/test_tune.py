@@ -105,7 +105,7 @@ def test_bad_input_is_one_line(
 def test_what_is_no_time_is_a_usage_error(net: Path, limit: str) -> None:
     done = run(*command(net, *ENOUGH, f"--time-limit={limit}"))
     assert done.exit_code == 2
-    assert "is no time such as 90, 90s, 10m or 1h" in done.stderr
+    assert "is not a time such as 90, 90s, 10m or 1h" in done.stderr
 
 
 @pytest.mark.parametrize(

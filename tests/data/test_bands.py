@@ -61,5 +61,5 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="NaN or infinite"):
         open_dataset(tmp_path / "nan.npy")
     (tmp_path / "cut.npy").write_bytes((tmp_path / "nan.npy").read_bytes()[:100])
-    with pytest.raises(DatasetError, match="is no readable"):
+    with pytest.raises(DatasetError, match="is not a readable"):
         open_dataset(tmp_path / "cut.npy")

@@ -151,7 +151,7 @@ def test_truncated_and_missing_batches(tmp_path):
     data = (root / "test_batch").read_bytes()
     for length in (2, 30, len(data) // 2, len(data) - 1):
         (root / "test_batch").write_bytes(data[:length])
-        with pytest.raises(DatasetError, match="test_batch is no CIFAR batch, or it was cut"):
+        with pytest.raises(DatasetError, match="test_batch is not a CIFAR batch, or it was cut"):
             open_dataset(root)
     (root / "data_batch_3").unlink()
     with pytest.raises(DatasetError, match="no data_batch_3"):

@@ -170,7 +170,7 @@ def test_a_name_that_fits_two_images_is_refused(flat, tmp_path):
 def test_files_that_are_no_text(flat, tmp_path):
     for path, message in (
         (flat / "0.png", "no UTF-8 text"),
-        (tmp_path, "it is no file"),
+        (tmp_path, "it is not a file"),
         (tmp_path / "gone", "it does not exist"),
     ):
         with pytest.raises(DatasetError, match=message):
@@ -184,7 +184,7 @@ def test_a_file_that_is_found_and_tells_nothing_is_named(flat, caplog):
 
 
 def test_only_a_folder_has_labels_in_a_file(flat):
-    with pytest.raises(DatasetError, match="is no folder of images"):
+    with pytest.raises(DatasetError, match="is not a folder of images"):
         open_dataset(flat / "0.png", labels_file=flat / "x")
 
 
@@ -192,5 +192,5 @@ def test_only_a_folder_has_labels_in_a_file(flat):
 def test_a_number_that_counts_nothing_is_no_label(label: str, flat: Path, tmp_path: Path) -> None:
     file = tmp_path / "labels.txt"
     file.write_text(f"0.png 0\n1.png 1\n2.png {label}\n")
-    with pytest.raises(DatasetError, match="is no class index"):
+    with pytest.raises(DatasetError, match="is not a class index"):
         open_dataset(flat, labels_file=file)

@@ -19,7 +19,7 @@ SPEC = square(8)
 
 @pytest.fixture
 def folder(tmp_path):
-    """Seven gray pictures, of which 2, 3 and 5 are broken: with batches of 2, 2-3 is all bad."""
+    """Seven grey pictures, of which 2, 3 and 5 are broken: with batches of 2, 2-3 is all bad."""
     (tmp_path / "a").mkdir()
     for index in range(7):
         Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / f"a/{index}.png")

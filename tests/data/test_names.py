@@ -1,4 +1,4 @@
-"""Sorted names, in memory and on the disk, and how much memory very many of them take."""
+"""Sorted names, in memory and on the disk, and how much memory a million of them take."""
 
 from __future__ import annotations
 

@@ -175,5 +175,5 @@ def test_other_files_are_refused(tmp_path):
     for name, data in (("data.bin", b"\x37\x7a"), ("photo.jpg", b"\xff\xd8\xff"), ("empty", b"")):
         path = tmp_path / name
         path.write_bytes(data)
-        with pytest.raises(DatasetError, match=rf"{name} is no dataset"):
+        with pytest.raises(DatasetError, match=rf"{name} is not a dataset"):
             open_dataset(path)

@@ -80,7 +80,7 @@ def test_what_is_no_picture_is_told_as_in_a_folder(tmp_path):
     parquet.write_table(pa.table({"image": [b"no picture"]}), tmp_path / "a.parquet")
     dataset = open_dataset(tmp_path / "a.parquet")
     for one in (dataset, dataset.part([0])):  # type: ignore[attr-defined]
-        with pytest.raises(DatasetError, match=r"image 0 of a\.parquet: it is no JPEG, PNG or"):
+        with pytest.raises(DatasetError, match=r"image 0 of a\.parquet: it is not a JPEG, PNG or"):
             one.image(0)
 
 

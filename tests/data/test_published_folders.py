@@ -1,4 +1,4 @@
-"""Folders as they are published: parts by any name, numbers, formats, links, what is left out."""
+"""Folders as they are published: splits of any name, numbers, formats, links, what is left out."""
 
 from __future__ import annotations
 
@@ -119,11 +119,11 @@ def test_what_is_left_out_is_named(tmp_path, caplog):
     assert caplog.messages == [
         "1 image lies beside the class folders: beside.png",
         "1 folder holds no image that can be read: empty",
-        "5 files are no images that can be read: a.txt, cat/b.xml, cat/pipe.png, …",
+        "5 files are not images that can be read: a.txt, cat/b.xml, cat/pipe.png, …",
     ]
     caplog.clear()
     assert len(image_files(root)) == 3
-    assert "5 files are no images that can be read" in caplog.text
+    assert "5 files are not images that can be read" in caplog.text
 
 
 def test_a_source_is_opened_and_warned_of_once(tmp_path, caplog):

@@ -64,7 +64,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def packed() -> dict[str, bytes]:
-    """Two parts of class folders, files that are no images, and a folder around them."""
+    """Two parts of class folders, files that are not images, and a folder around them."""
     names = ("train/cat/1.png", "train/dog/2.png", "train/emu/3.png", "val/cat/4.png")
     files = {f"./pets/{name}": _png(red) for red, name in enumerate(names)}
     files["./pets/val/dog/" + "long " * 40 + "ä.png"] = _png(9)
@@ -144,7 +144,7 @@ def test_images_count_where_their_archive_lies_beside_them(tmp_path, packed, cap
     for name in ("a.tar", "z.tar"):
         (tmp_path / name).write_bytes(_tar(packed))
     assert open_dataset(tmp_path).classes == ("cat", "dog")
-    assert caplog.messages == ["2 files are no images that can be read: a.tar, z.tar"]
+    assert caplog.messages == ["2 files are not images that can be read: a.tar, z.tar"]
 
 
 def test_shards_in_folders_of_parts(tmp_path):

@@ -116,7 +116,7 @@ def test_ranges():
     assert names == ["09-1.tar", "09-2.tar", "10-1.tar", "10-2.tar", "11-1.tar", "11-2.tar"]
     assert expanded(Path("a/{1..1}.tar")) == (Path("a/1.tar"),)
     for text in ("{2..1}.tar", "{0..100000}.tar", "{0..999}{0..999}.tar"):
-        with pytest.raises(DatasetError, match="is no range of at most"):
+        with pytest.raises(DatasetError, match="is not a range of at most"):
             expanded(Path(text))
 
 
@@ -129,7 +129,7 @@ def test_what_is_not_there_or_not_installed(address, monkeypatch, site):
         open_dataset(place_of(f"http://{address}/none"))
     with pytest.raises(DatasetError, match="can't be reached"):
         open_dataset(place_of("http://127.0.0.1:9/pets"))
-    with pytest.raises(DatasetError, match=r"is no folder of images, parquet or \.tar"):
+    with pytest.raises(DatasetError, match=r"is not a folder of images, parquet or \.tar"):
         open_dataset(place_of(f"http://{address}/pets/cat/1%20a.png"))
     for url, package in (("gs://bucket/x", "gcsfs"), ("hf://datasets/a/b", "huggingface_hub")):
         monkeypatch.setitem(sys.modules, package, None)

@@ -507,7 +507,7 @@ def test_the_server_answers_and_outlives_bad_requests(examples: Path, built: Bui
                 named.label for named in expected
             ]
         for wrong, (status, why) in {
-            b"": (400, "the body is no binary PPM"),
+            b"": (400, "the body is not a binary PPM"),
             body[:-1]: (400, "is truncated"),
             b"P6 99999 99999 255 ": (400, "pixels"),
         }.items():

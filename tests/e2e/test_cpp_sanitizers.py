@@ -48,7 +48,7 @@ def test_sanitizers_find_nothing(
     run(["cmake", "--build", "build", "-j2", "--target", *targets], tmp_path)
     # Their dlopen() looks into the RUNPATH of the sanitizer's library, not of the program.
     folders = f"{ort / 'lib'}:{tmp_path / 'build/bundle'}"
-    # The runtimes' libraries are no code that the sanitizer has seen: of their locks it knows
+    # The runtimes' libraries are not code that the sanitizer has seen: of their locks it knows
     # nothing, so what it reports from inside them says nothing either.
     seen = "ignore_noninstrumented_modules=1"
     for runtime in ("onnxruntime", "openvino"):

@@ -90,7 +90,7 @@ const label: string = best[0].label + each[0][0].label;
 const { scores } = await classifier.answer(await readPicture(label));
 const sum: number = scores.reduce((a, b) => a + b) + contract.numClasses;
 export { sum, ClassifierError };
-// @ts-expect-error: a path is no picture.
+// @ts-expect-error: a path is not a picture.
 await classifier.classify('picture.ppm');
 // @ts-expect-error: one picture is no batch.
 await classifier.classifyBatch(picture);

@@ -157,12 +157,18 @@ def test_the_net_of_the_second_lesson_reads_signs_and_says_how_it_was_trained(fo
     assert "scaling: -1 to 1, not ImageNet's mean and std (assumed)" in told.stdout + told.stderr
 
 
-@pytest.mark.parametrize("name", ["main.cpp", "CMakeLists.txt"])
-def test_the_first_lesson_shows_the_program_that_is_built(name: str) -> None:
-    page = ROOT / "docs" / "tutorials" / "hub-to-cpp.md"
-    shown = {"main.cpp": "cpp", "CMakeLists.txt": "cmake"}[name]
-    text = (ROOT / "examples" / "cpp" / name).read_text(encoding="utf-8")
-    assert blocks(page, shown) == [text]
+@pytest.mark.parametrize(
+    ("page", "language", "file"),
+    [
+        ("hub-to-cpp", "cpp", "cpp/main.cpp"),
+        ("hub-to-cpp", "cmake", "cpp/CMakeLists.txt"),
+        ("web-page", "js", "web/main.js"),
+        ("web-page", "html", "web/index.html"),
+    ],
+)
+def test_a_lesson_shows_the_example_that_is_run(page: str, language: str, file: str) -> None:
+    text = (ROOT / "examples" / file).read_text(encoding="utf-8")
+    assert blocks(ROOT / "docs" / "tutorials" / f"{page}.md", language) == [text]
 
 
 @pytest.mark.parametrize("page", [README, *(page for page in LESSONS if blocks(page, "python"))])

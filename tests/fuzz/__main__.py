@@ -2,7 +2,7 @@
 
 What bundles hold in C++ and JavaScript has surfaces of its own: ``bundled [SURFACE …]``.
 
-Findings are written to ``tests/fuzz/found/DOOR/``; once mended, they belong into the corpus.
+Findings are written to ``tests/fuzz/found/DOOR/``; once fixed, they belong into the corpus.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ and its libFuzzer coverage leads the way; g++ gets changes at random.
 
 A finding is an error that is not of the bundle's own type, what AddressSanitizer or
 UndefinedBehaviorSanitizer reports, more than 2 GiB, or more than 30 s. It is kept in
-``tests/fuzz/found/``; once mended, it belongs into the corpus.
+``tests/fuzz/found/``; once fixed, it belongs into the corpus.
 """
 
 from __future__ import annotations

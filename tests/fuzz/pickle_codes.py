@@ -91,7 +91,7 @@ def change_pickle(data: bytes, chance: random.Random, _: Callable[[bytes], bytes
 
 
 def _other_argument(argument: object, chance: random.Random) -> bytes:
-    """Return operations that push a value like ``argument``, but for its size or kind."""
+    """Return operations that push a value like ``argument``, except for its size or kind."""
     if isinstance(argument, str):
         values = ("", argument[::-1], argument + "x", "cuda", "../x", "\x00\u202e", "a" * 3000)
         return pickle.dumps(chance.choice(values), 2)[2:-1]

@@ -78,7 +78,7 @@ def change_json(data: bytes, chance: random.Random, _: Deeper) -> bytes | None:
 
 
 def _copied(value: Any) -> Any:
-    """Return ``value`` again: a value inside itself is no JSON."""
+    """Return ``value`` again: a value inside itself is not JSON."""
     try:
         return json.loads(json.dumps(value))
     except RecursionError:

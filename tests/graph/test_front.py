@@ -191,7 +191,7 @@ def test_arithmetic_behind_a_reversal_is_in_the_order_of_the_input(
 
 
 def test_keras_layers() -> None:
-    """Rescaling and Normalization, in NHWC, in front of the Transpose."""
+    """``Rescaling`` and ``Normalization``, in NHWC, in front of the Transpose."""
     steps = """a = Mul(x, n) b = Sub(a, m) c = Div(b, s)
         f = Transpose<perm=[0,3,1,2]>(c)"""
     weights = {"n": np.float32(1 / 255), "m": at(MEAN, NHWC), "s": at(STD, NHWC)}

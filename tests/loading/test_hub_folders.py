@@ -215,7 +215,7 @@ def test_a_border_is_padded_and_said(tmp_path: Path) -> None:
         ({"crop_pct": 0.001}, "crop_pct is 0.001, which resizes pictures to 224000 pixels"),
         ({"crop_mode": "spiral"}, "crop_mode is 'spiral', none of center, squash, border"),
         ({"mean": [0.5, "x", 0.5]}, "mean is .*, not one finite number, nor three"),
-        ({"std": [float("nan")] * 3}, "is not a valid config .NaN is no number.: repair"),
+        ({"std": [float("nan")] * 3}, "is not a valid config .NaN is not a number.: repair"),
         ({"std": [-0.2, 0.2, 0.2]}, "std is .*, negative"),
         ({"pretrained_cfg": 3}, "pretrained_cfg is 3, not an object"),
         ({"label_names": 3}, "label_names is 3, neither a list of names nor an object"),

@@ -1,4 +1,4 @@
-"""What is no net of the family is named, with the next command; what is one passes."""
+"""What is not a net of the family is named, with the next command; what is one passes."""
 
 from __future__ import annotations
 

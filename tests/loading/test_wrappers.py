@@ -118,7 +118,7 @@ def test_the_way_out_is_an_expression_that_works() -> None:
 
 def test_a_layer_with_something_else_than_a_tensor_is_refused() -> None:
     """Without its bias, the classifier would be one that has none."""
-    with pytest.raises(CheckpointError, match=r"'fc.bias' is no tensor"):
+    with pytest.raises(CheckpointError, match=r"'fc.bias' is not a tensor"):
         unwrap({"state_dict": {**STATE, "fc.bias": [0.0] * 5}})
 
 

@@ -34,7 +34,7 @@ from tests.support.terminal import printed
 named = pytest.mark.parametrize("name", [*NAMES, "[red]x[/red]", "nul\0"], ids=repr)
 
 STEERS = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""What a terminal or a reader obeys, but for ends of lines."""
+"""What a terminal or a reader obeys, except for ends of lines."""
 
 
 def document(name: str) -> Document:

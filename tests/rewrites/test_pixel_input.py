@@ -90,7 +90,7 @@ def test_without_a_mean_the_convolution_pads_by_itself() -> None:
           y = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(r, w, b)
         }
         """,
-            Refusal("r", "it reads the images, and is no convolution but Relu"),
+            Refusal("r", "it reads the images, and is not a convolution but Relu"),
         ),
         (
             """

@@ -178,11 +178,11 @@ def test_grey_has_one_channel_and_layout_another_shape() -> None:
         ({"layout": "CHWN"}, "use NCHW, NHWC"),
         ({"resize": 0}, "at least 1"),
         ({"resize": "9000"}, "at most 8192"),
-        ({"resize": "a"}, "is no size"),
+        ({"resize": "a"}, "is not a size"),
         ({"resize_mode": "stretch"}, "use crop, squash, pad"),
         ({"interpolation": "cubic"}, "use nearest, box, bilinear, bicubic, lanczos"),
         ({"crop": 224.0}, "for pixels use --resize"),
-        ({"crop": "whole"}, "is no share"),
+        ({"crop": "whole"}, "is not a share"),
         ({"range": ("a", "b")}, "use 0-1, 0-255, -1-1"),
         ({"resize": 32.5}, "at least 1 and at most 8192 pixels, not 32.5"),
         ({"image_size": True}, "not True"),
@@ -203,7 +203,7 @@ def test_every_field_says_where_it_was_learned() -> None:
     assert contract.learned["mean"] is Learned.CONFIG
     assert "mean" not in contract.sentence.partition("(")[2]
     assert "--image-size" in contract.assumption("a.onnx")
-    # What the graph does itself is nobody's to say.
+    # What the graph does itself, no option may say.
     baked = replace(USUAL, format=InputFormat.UINT8_NHWC, resize_in_graph=True)
     assert baked.assumed == ("layout", "size", "channel_order")
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY"
-"""Of Amazon's documentation: nobody's."""
+"""Of Amazon's documentation: no account's."""
 
 Answer = tuple[int, bytes]
 

@@ -83,7 +83,7 @@ def weights(out: Path) -> dict[str, bytes]:
 
 
 def same(out: Path, other: Path) -> bool:
-    """Whether two runs ended alike, bit for bit, but for their times."""
+    """Whether two runs ended alike, bit for bit, except for their times."""
     return weights(out) == weights(other) != {} and lines(out) == lines(other) != []
 
 

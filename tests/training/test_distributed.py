@@ -75,6 +75,21 @@ def fail(rank: int) -> str:
     return "nothing"
 
 
+def lose(rank: int) -> str:
+    """Return what process 0 says where SIGTERM comes while it unwinds from a loss."""
+    try:
+        with crew_of_environment() as crew:
+            crew.total(0.0)  # both have joined
+            if rank == 1:
+                return "nothing"
+            try:
+                raise RuntimeError("[x/gloo/transport/tcp/pair.cc:5] Connection closed by peer")
+            finally:
+                raise KeyboardInterrupt
+    except TrainingError as error:
+        return f"{type(error).__name__}: {error}"
+
+
 def disagree(rank: int) -> str:
     try:
         with crew_of_environment() as crew:
@@ -119,6 +134,8 @@ def work(rank: int, ports: list[int], out: Path) -> None:
     said.append(fail(rank))
     os.environ["MASTER_PORT"] = str(ports[3])
     said.append(leave_idle(rank))
+    os.environ["MASTER_PORT"] = str(ports[4])
+    said.append(lose(rank))
     torch.save({"results": results, "said": said}, out / f"{rank}.pt")
 
 
@@ -134,7 +151,7 @@ def free_ports(count: int) -> list[int]:
 def processes(tmp_path_factory: pytest.TempPathFactory):
     """What two processes found, each."""
     out = tmp_path_factory.mktemp("processes")
-    spawn(work, (free_ports(4), out), nprocs=2)  # type: ignore[no-untyped-call]
+    spawn(work, (free_ports(5), out), nprocs=2)  # type: ignore[no-untyped-call]
     return [torch.load(out / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
@@ -178,6 +195,11 @@ def test_parameters_that_no_logit_depends_on_are_told_of(processes) -> None:
     said = sorted(found["said"][2] for found in processes)
     assert said[0].startswith("SpecError: the network has parameters")
     assert said[1].startswith("ToldError")
+
+
+def test_a_signal_does_not_hide_that_a_process_is_lost(processes) -> None:
+    said = processes[0]["said"][3]
+    assert said.startswith("TrainingError: process 0 of 2 lost another one: the last checkpoint")
 
 
 def test_without_torchrun_there_is_one_process() -> None:

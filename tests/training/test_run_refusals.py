@@ -122,7 +122,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(
 def test_a_loss_that_is_no_number_names_epoch_step_and_batch(
     seconds: float, data: Path, tmp_path: Path
 ) -> None:
-    # Weights grow a million million times a step; their squares are no float32 in the third.
+    # Weights grow 10^12 times a step; their squares are not float32 in the third.
     recipe = replace(RECIPE, lr=1e6, weight_decay=1e6)
     with pytest.raises(TrainingError, match=r"in epoch 1, (after )?step") as caught:
         run(request(data, tmp_path, recipe=recipe, save_seconds=seconds))

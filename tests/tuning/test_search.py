@@ -167,7 +167,7 @@ def test_without_time_the_reference_is_still_measured(
 
 
 class Clock:
-    """Stands still, but for 100 seconds with each step of the work called ``slow``."""
+    """Stands still, except for 100 seconds with each step of the work called ``slow``."""
 
     def __init__(self) -> None:
         self.now = 0.0

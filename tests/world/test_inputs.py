@@ -1,4 +1,4 @@
-"""What is no file, or may not be read, where a file is asked for: one line, at once."""
+"""What is not a file, or may not be read, where a file is asked for: one line, at once."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def cautions(result: BenchmarkResult) -> tuple[str, ...]:
     # Instances that run at once do slow each other down.
     return tuple(
         f"the machine was busy: half the runs of {s.subject.label} took more than "
-        f"{s.p50_ms / s.min_ms:.1f}x its fastest; ratios are of pairs that ran in turns, times are "
+        f"{s.p50_ms / s.min_ms:.1f}x its fastest; ratios are of interleaved pairs, times are "
         "not: repeat it when idle"
         for s in result.subjects
         if s.p50_ms > _BUSY * s.min_ms and not result.spec.throughput

@@ -39,7 +39,9 @@ def candidate(
     )
 
 
-def pareto(candidates: Sequence[Point], *, title: str, lost: str, caption: str = "") -> Scatter:
+def pareto_front(
+    candidates: Sequence[Point], *, title: str, lost: str, caption: str = ""
+) -> Scatter:
     """Return candidates as a chart with its front; ``lost`` is what is on the y axis."""
     # NaN compares as nothing: it goes last.
     ordered = sorted(candidates, key=lambda p: (not p.named, math.isnan(p.x), p.x, p.text))

@@ -16,7 +16,7 @@ from resnet_deploy.report.document import (
     Tile,
 )
 from resnet_deploy.report.views.evaluation import points_lost
-from resnet_deploy.report.views.pareto import candidate, pareto
+from resnet_deploy.report.views.pareto import candidate, pareto_front
 from resnet_deploy.results import (
     BudgetReport,
     Fidelity,
@@ -133,7 +133,7 @@ def search_section(budget: BudgetReport) -> Section:
         )
         for trial in budget.trials
     ]
-    chart = pareto(candidates, title=title, lost=lost)
+    chart = pareto_front(candidates, title=title, lost=lost)
     table = Table.of(
         title,
         sorted(budget.trials, key=taken),

@@ -9,7 +9,7 @@ from pathlib import Path
 from resnet_deploy.report import words
 from resnet_deploy.report.chart import Estimate, Forest
 from resnet_deploy.report.document import Cell, Document, Section, Table, Tile, Tone, Verdict
-from resnet_deploy.report.views.pareto import candidate, pareto
+from resnet_deploy.report.views.pareto import candidate, pareto_front
 from resnet_deploy.report.views.sensitivity import just_missed
 from resnet_deploy.results import Trial, TuningReport
 from resnet_deploy.spec import Objective
@@ -74,7 +74,7 @@ def view(report: TuningReport) -> Document:
         )
         for row in ordered
     ]
-    chart = pareto(
+    chart = pareto_front(
         candidates,
         title=title,
         lost="% of images with another class than fp32",
@@ -195,8 +195,8 @@ def _speeds(ordered: list[_Standing]) -> Forest:
             )
             for row in ordered
         ],
-        caption="Measured in turns with the default. Where the interval crosses the dashed line at "
-        "1, no difference can be told. Muted ones lose more than was allowed.",
+        caption="Measured alternately with the default. Where the interval crosses the dashed line "
+        "at 1, no difference can be told. Muted ones lose more than was allowed.",
         reference=1.0,
         log=True,
     )
@@ -256,7 +256,7 @@ def _method(report: TuningReport) -> tuple[str, ...]:
         *notes,
         "front: nothing beats it in speed, agreement and size at once",
         f"accuracy on {words.plural(report.trials[0].fidelity.samples, 'image')} that set no range",
-        "speeds are paired with the default's, in processes of their own, in turns; times are "
+        "speeds are paired with the default's, in processes of their own, interleaved; times are "
         "those of the default divided by them",
         f"{words.plural(len(report.trials), 'trial')} in {report.seconds:.0f} s",
     )

@@ -124,7 +124,7 @@ def test_a_broken_picture_is_named_and_the_next_one_works(page, site, picture, t
         (tmp_path / name).write_bytes(data)
         page.choose("#file", tmp_path / name)
         page.wait_for(f"document.getElementById('error').textContent.startsWith('{name}')")
-        said = "is truncated" if name == "short.png" else "is no JPEG, PNG, WebP, GIF, BMP"
+        said = "is truncated" if name == "short.png" else "is not a JPEG, PNG, WebP, GIF, BMP"
         assert said in text(page, "error")
         check_nothing_is_left(page)
     page.choose("#file", picture)
@@ -164,7 +164,7 @@ _HOLD = """
 
 
 def test_nothing_of_an_older_picture_stays_beside_a_newer_one(page, site, picture, tmp_path):
-    """While one is read, after one that can't be, after what is no file: and nothing moves."""
+    """While one is read, after one that can't be, after what is not a file: and nothing moves."""
     page.resize(width=390, height=844)
     page.choose("#file", picture)
     shown_classes(page, picture)

@@ -71,7 +71,7 @@ def _summarize(path: Path) -> object:
 
 
 def _summarize_outputs(path: Path) -> object:
-    """Summarize a file as it is, and with an output that its user names; take its bytes."""
+    """Summarise a file as it is, and with an output that its user names; take its bytes."""
     from resnet_deploy import api
     from resnet_deploy.artifact.model_file import bytes_with_weights
 

@@ -43,7 +43,7 @@ def _whole_nets() -> list[bytes]:
 def _state_dicts() -> list[bytes]:
     """Return names and shapes of tensors, by the words of several projects.
 
-    What is asked of each is one of :data:`_REQUESTS`.
+    What each is asked is one of :data:`_REQUESTS`.
     """
     from resnet_deploy.spec import resnet_spec, vgg19_spec
     from tests.support.states import shapes_of

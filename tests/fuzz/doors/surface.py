@@ -36,5 +36,5 @@ class Surface:
 
 
 def without(files: Mapping[str, bytes], name: str) -> Mapping[str, bytes]:
-    """Return ``files`` but for the one called ``name``."""
+    """Return ``files`` except for the one called ``name``."""
     return {other: content for other, content in files.items() if other != name}

@@ -3,7 +3,7 @@
 //   node loop.mjs '{"lib": …, "surface": "png", "seeds": FOLDER, "found": FOLDER, "inputs": 1000,
 //                   "seconds": 60, "seed": 0}'
 //
-// A finding is an exception that is no ClassifierError of one line, an input that takes more than
+// A finding is an exception that is not a ClassifierError of one line, an input that takes more than
 // 30 s, or a process of more than 2 GiB. The last line of output is JSON: how many inputs were
 // read, and what was found.
 import { createHash } from 'node:crypto';

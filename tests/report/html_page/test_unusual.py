@@ -11,7 +11,7 @@ from resnet_deploy.report import html
 from resnet_deploy.report.chart import Point
 from resnet_deploy.report.document import Document, Section
 from resnet_deploy.report.html_page.writer import page
-from resnet_deploy.report.views.pareto import candidate, pareto
+from resnet_deploy.report.views.pareto import candidate, pareto_front
 from resnet_deploy.results import BenchmarkSweep, Profile, paired_ratios
 from tests.support.html_reading import Reading, read
 from tests.support.reports.benchmarks import bench_result, bench_samples, profile, profiled, tuning
@@ -25,7 +25,7 @@ from tests.support.reports.quality import (
 
 
 def drawn(candidates: list[Point]) -> Reading:
-    chart = pareto(candidates, title="test", lost="points")
+    chart = pareto_front(candidates, title="test", lost="points")
     section = Section("test", (chart,))
     return read(page(Document(topic="Test", title="test", sections=(section,))))
 

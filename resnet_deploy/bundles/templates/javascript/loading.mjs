@@ -17,7 +17,7 @@ export const MOST_THREADS = 1024;
  * @param {unknown} threads Asked for; undefined and 0 leave the number to ONNX Runtime.
  * @param {string} [name] What to call it in errors.
  * @param {number} [most]
- * @throws {ClassifierError} It is no number of threads.
+ * @throws {ClassifierError} It is not a number of threads.
  */
 export function checkThreads(threads, name = 'threads', most = MOST_THREADS) {
   if (threads === undefined) return;

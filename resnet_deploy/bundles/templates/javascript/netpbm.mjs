@@ -24,7 +24,7 @@ const isSpace = (byte) => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d);
 export function readNetpbm(bytes, name = 'the picture') {
   const magic = String.fromCharCode(...bytes.subarray(0, 2));
   if (!['P4', 'P5', 'P6'].includes(magic)) {
-    throw new ClassifierError(`${name} is no binary PPM (P6), PGM (P5) or PBM (P4) picture`);
+    throw new ClassifierError(`${name} is not a binary PPM (P6), PGM (P5) or PBM (P4) picture`);
   }
   const [width, height, largest, start] = header(bytes, magic === 'P4' ? 2 : 3, name);
   checkSize(width, height, name);

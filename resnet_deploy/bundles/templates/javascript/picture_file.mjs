@@ -91,7 +91,7 @@ export async function readPictureFile(bytes, name, platform) {
     );
   }
   throw new ClassifierError(
-    `${name} is no JPEG, PNG, WebP, GIF, BMP, PPM, PGM or PBM file, or it is damaged`,
+    `${name} is not a JPEG, PNG, WebP, GIF, BMP, PPM, PGM or PBM file, or it is damaged`,
   );
 }
 
@@ -177,7 +177,7 @@ function jpegFacts(bytes, name) {
     if (length < 2 || at + length > bytes.length) throw truncated(name);
     if (marker === 0xda) break;
     const content = bytes.subarray(at + 2, at + length);
-    // Start of frame, but for the tables and the reserved marker among its numbers.
+    // Start of frame, except for the tables and the reserved marker among its numbers.
     if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker)) {
       frameFacts(content, facts, name);
     }

@@ -25,7 +25,7 @@ import { readNetpbm } from './netpbm.mjs';
  */
 
 /**
- * Yields what comes of each golden case, in the order of the manifest. A case that can't be read or
+ * Yields the outcome of each golden case, in the order of the manifest. A case that can't be read or
  * run is a result as well.
  *
  * @param {Tested} classifier

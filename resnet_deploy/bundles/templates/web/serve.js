@@ -71,7 +71,7 @@ if (word === '--help' || word === '-h') {
 }
 const port = /^\d{1,5}$/.test(word) ? Number(word) : NaN;
 if (more.length > 0 || !(port < 65536)) {
-  const what = more.length > 0 ? `${more[0]} is too much` : `${word} is no port`;
+  const what = more.length > 0 ? `${more[0]} is too much` : `${word} is not a port`;
   console.error(`${what}; ${USAGE.split('\n')[0]}`);
   process.exit(2);
 }

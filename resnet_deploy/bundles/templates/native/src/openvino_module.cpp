@@ -23,7 +23,7 @@ namespace {
 /// OpenVINO's errors begin with where in its sources they come from; the last line says what.
 std::string last_line(const std::string &text) {
   const std::size_t end = text.find_last_not_of(" \t\r\n");
-  if (end == std::string::npos) return "an error without a word";
+  if (end == std::string::npos) return "an error without a message";
   const std::size_t line = text.rfind('\n', end);
   return text.substr(line == std::string::npos ? 0 : line + 1, end - line);
 }

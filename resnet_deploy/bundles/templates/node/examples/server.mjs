@@ -158,7 +158,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
     server.closeIdleConnections();
     setTimeout(() => {
       for (const refuse of receiving) refuse(new Refusal(408, 'the server ends: send it again'));
-      // Nor does who has sent a part of a head, which is no request yet, hold up the end.
+      // Nor does who has sent a part of a head, which is not a request yet, hold up the end.
       setInterval(() => running === 0 && server.closeAllConnections(), 50).unref();
     }, HURRY).unref();
   });

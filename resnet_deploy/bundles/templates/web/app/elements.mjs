@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Returns the element with an id that the page surely has.
+ * Returns the element with an id that the page always has.
  *
  * @param {string} id
  * @returns {HTMLElement}

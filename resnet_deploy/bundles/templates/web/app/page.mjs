@@ -291,7 +291,7 @@ function shortened(name) {
 /** @param {number} share */
 const percent = (share) => `${(100 * share).toFixed(1)}\u00a0%`;
 
-/** Waits until what was said is on the screen; a hidden page draws nothing, so not for ever. */
+/** Waits until what was said is on the screen; a hidden page draws nothing, so not forever. */
 function painted() {
   return new Promise((resolve) => {
     requestAnimationFrame(() => setTimeout(resolve));

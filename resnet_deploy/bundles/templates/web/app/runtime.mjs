@@ -49,7 +49,7 @@ export async function openRuntime(wanted = 0) {
  * Returns the threads that the address of the page asks for, as in `index.html?threads=2`.
  *
  * @param {string} search `location.search`.
- * @returns {number | string | undefined} What it says, where that is no number.
+ * @returns {number | string | undefined} What it says, where that is not a number.
  */
 export function wantedThreads(search) {
   const text = new URLSearchParams(search).get('threads');

@@ -22,7 +22,7 @@ const CLEARLY = 0.75;
  */
 
 /**
- * Runs all networks in turns and returns what each round took, in ms.
+ * Runs all networks alternately and returns what each round took, in ms.
  *
  * @param {readonly Classifier[]} classifiers
  * @param {Input} input

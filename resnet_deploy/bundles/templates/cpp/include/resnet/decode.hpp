@@ -95,7 +95,7 @@ inline OwnedPicture decode_picture(std::string_view data, const std::string &whe
     detail::bad_image(where, "is " + format + ", which is not read here: save it as PNG or JPEG");
   }
   detail::bad_image(where,
-                    "is no JPEG, PNG, WebP, GIF, BMP, PPM, PGM or PBM file, or it is damaged");
+                    "is not a JPEG, PNG, WebP, GIF, BMP, PPM, PGM or PBM file, or it is damaged");
 }
 
 /// Returns the picture in a file. Throws Error as decode_picture, and if it can't be read.

@@ -153,7 +153,7 @@ class PngDecoder {
     png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
     png_read_info(png_, info_);
     png_set_packing(png_);
-    // Of 16 bits the upper eight count, but for grey ones, which are rounded.
+    // Of 16 bits the upper eight count, except for grey ones, which are rounded.
     if (colour_type() != PNG_COLOR_TYPE_GRAY) png_set_strip_16(png_);
     passes_ = png_set_interlace_handling(png_);
     png_read_update_info(png_, info_);

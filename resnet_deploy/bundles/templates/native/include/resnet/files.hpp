@@ -32,7 +32,7 @@ inline std::string read_file(const std::filesystem::path &path) {
     throw Error(Code::bad_bundle, name + " does not exist: check the path");
   }
   if (type != std::filesystem::file_type::regular) {
-    throw Error(Code::bad_bundle, name + " is no file that can be read");
+    throw Error(Code::bad_bundle, name + " is not a file that can be read");
   }
   std::ifstream stream(path, std::ios::binary | std::ios::ate);
   const std::streamoff size = stream.tellg();

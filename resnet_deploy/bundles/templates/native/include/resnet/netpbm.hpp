@@ -69,7 +69,7 @@ inline OwnedPicture read_netpbm(std::string_view data, const std::string &where)
   const std::string_view magic = data.substr(0, 2);
   const bool colour = magic == "P6", bitmap = magic == "P4";
   if (!colour && !bitmap && magic != "P5") {
-    throw Error(Code::bad_image, where + " is no binary PPM, PGM or PBM file");
+    throw Error(Code::bad_image, where + " is not a binary PPM, PGM or PBM file");
   }
   data.remove_prefix(2);
   OwnedPicture picture;

@@ -36,7 +36,7 @@ struct CallMemory {
   std::unique_ptr<Request> request;
 };
 
-/// Hands out memory, each to one call at a time, and keeps it for the next.
+/// Lends memory, each to one call at a time, and keeps it for the next.
 class CallMemoryPool {
  public:
   class Lease {
@@ -156,7 +156,7 @@ class Network {
     return Error(Code::runtime, "the network gives NaN or infinity for " + which);
   }
 
-  /// The first place in the batch with a value that is no number; behind the last: there is none.
+  /// The first place in the batch with a value that is not a number; behind the last: there is none.
   std::size_t bad_place(const CallMemory &memory) const {
     std::size_t first = std::numeric_limits<std::size_t>::max();
     for (std::size_t i = 0; i < contract_.output_count; ++i) {

@@ -249,7 +249,7 @@ class OnnxRuntime final : public Runtime {
       }
     }
 
-    /// Where XNNPACK is asked for and can't be had, the session is one without.
+    /// Where XNNPACK is asked for and not available, the session is one without.
     void open(const RuntimeChoice &choice, std::string_view model, const Options &options) {
       if (options.xnnpack) {
         try {

@@ -66,7 +66,7 @@ class Runtime {
   virtual const char *name() const = 0;     ///< such as "ONNX Runtime"
   virtual const char *version() const = 0;  ///< such as "1.22.0"
 
-  /// What was asked for and can't be had, in one line; empty: nothing.
+  /// What was asked for and is not available, in one line; empty: nothing.
   virtual std::string notice() const = 0;
 };
 
