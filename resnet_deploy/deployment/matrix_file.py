@@ -125,7 +125,7 @@ def _named(values: Mapping[str, Any], kind: str) -> dict[str, CellOptions]:
 def _entries(values: Mapping[str, Any], kind: str) -> Iterable[tuple[str, dict[str, Any]]]:
     entries = values.get(kind, [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise SpecError(f"{kind!r} is no list of tables: write [[{kind}]]")
+        raise SpecError(f"{kind!r} is not a list of tables: write [[{kind}]]")
     if len(entries) > MOST_CELLS:
         raise SpecError(f"{len(entries)} times [[{kind}]]: there are at most {MOST_CELLS} cells")
     return [(f"[[{kind}]] {number}", entry) for number, entry in enumerate(entries, 1)]
@@ -162,13 +162,13 @@ def _included(
 
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
-        raise SpecError(f"{where} is no text")
+        raise SpecError(f"{where} is not text")
     return value
 
 
 def _options(table: object, where: str, besides: tuple[str, ...] = ()) -> CellOptions:
     if not isinstance(table, dict):
-        raise SpecError(f"{where} is no table of options")
+        raise SpecError(f"{where} is not a table of options")
     _check_known(table, (*_FIELDS, *besides), where)
     try:
         return structured(

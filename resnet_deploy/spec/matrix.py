@@ -107,7 +107,7 @@ class CellOptions:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What is said but for where things lie."""
+        """What is said apart from where things lie."""
         return {name: value for name, value in self.said.items() if name not in _PLACES}
 
     @property
