@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from resnet_deploy.data.datasets import Data
 from resnet_deploy.deployment.cell_identity import cell_identity
 from resnet_deploy.errors import RunnerError, verdict_on
 from resnet_deploy.models.network import Network
+from resnet_deploy.processes.interrupts import Interrupts
 from resnet_deploy.progress import Progress, silent
 from resnet_deploy.results import BundleReport, Deployment, Environment
 from resnet_deploy.results.matrix import CellResult, CellState
@@ -150,7 +152,27 @@ class CellJob:
         return self.work
 
     def work(self, shard: CellShard) -> Outcome:
-        """Return what became of ``shard``: an error is one of its results."""
+        """Return what became of ``shard``: an error is one of its results.
+
+        A signal is none: torch swallows its exception while it imports itself, and what it fails
+        with later is no fault of the cell.
+        """
+        if self.folder is not None:
+            return self._tried(shard)
+        outcome, interrupts = None, Interrupts()
+        try:
+            with interrupts:
+                outcome = self._tried(shard)
+        except KeyboardInterrupt:
+            if interrupts.seen is None:
+                raise
+        if interrupts.seen is not None:
+            signal.raise_signal(interrupts.seen)  # for who handles it around this
+        if outcome is None:
+            raise KeyboardInterrupt
+        return outcome
+
+    def _tried(self, shard: CellShard) -> Outcome:
         began = time.perf_counter()
         with _heard() as notices:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from resnet_deploy.deployment.matrix import deploy_matrix
 from resnet_deploy.errors import SpecError
+from resnet_deploy.processes.interrupts import Interrupts
 from resnet_deploy.results import CellResult, CellState, MatrixReport
 from resnet_deploy.spec import BundleTarget, ClusterSpec
 from resnet_deploy.spec.matrix import CellOptions
@@ -123,6 +125,14 @@ def test_an_interrupt_leaves_whole_cells(quick: CellOptions, tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         made(matrix(b=replace(quick, name="stop")), tmp_path / "new" / "out")
     assert not (tmp_path / "new").exists()
+
+
+def test_an_interrupt_that_torch_swallows_fails_no_cell(quick: CellOptions, tmp_path: Path) -> None:
+    swallowed = matrix(a=quick, b=replace(quick, name="swallowed"), c=quick)
+    with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt):
+        made(swallowed, tmp_path / "out")
+    assert interrupts.seen is signal.SIGTERM
+    assert sorted(contents(tmp_path / "out")) == ["net/a/manifest.json", "net/a/net.onnx"]
 
 
 def test_nothing_is_made_where_cells_are_listed(quick: CellOptions, tmp_path: Path) -> None:

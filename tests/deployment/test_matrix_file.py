@@ -14,6 +14,7 @@ from resnet_deploy.deployment.matrix_file import read_matrix
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec import BundleTarget, InputFormat, InputOptions, Stem
 from resnet_deploy.spec.matrix import CellOptions, Matrix
+from tests.support.markdown import ROOT, blocks
 
 TWO_BY_TWO = """
 [defaults]
@@ -70,6 +71,12 @@ def test_pairs_are_left_out_and_taken_in_again(tmp_path: Path) -> None:
     rest = '[[exclude]]\ntarget = "s*"\n[[include]]\nnet = "b"\ntarget = "server"\nresize = 7'
     matrix = read(tmp_path, TWO_BY_TWO + rest)
     assert [cell.place for cell in matrix.cells] == ["a/web", "b/web", "b/server"]
+
+
+@pytest.mark.parametrize("page", ["matrix", "tour"])
+def test_what_pages_show_is_a_matrix(page: str, tmp_path: Path) -> None:
+    (shown,) = blocks(ROOT / "docs" / "how-to" / f"{page}.md", "toml")
+    assert read(tmp_path, shown).cells
 
 
 ONE = "[nets.a]\n[targets.t]\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.datasets import Data
 from resnet_deploy.errors import DatasetError
+from resnet_deploy.models.network import Network
 from resnet_deploy.progress import Progress
 from resnet_deploy.results import BundleReport, Deployment, Environment
 from resnet_deploy.spec import ClusterSpec
@@ -35,7 +37,7 @@ class QuickVerbs:
 
     def deploy(
         self,
-        source: Artifact,
+        source: Network | Artifact,
         options: CellOptions,
         out: Path,
         *,
@@ -49,6 +51,10 @@ class QuickVerbs:
             raise ZeroDivisionError
         if options.name == "stop":
             raise KeyboardInterrupt
+        if options.name == "swallowed":
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+            raise AttributeError("module 'torch' has no attribute 'nn'")
         if options.name == "deadly":
             os.kill(os.getpid(), signal.SIGKILL)
         path = out / "net.onnx"
