@@ -12,6 +12,7 @@ import click
 
 from resnet_deploy import api
 from resnet_deploy.artifact.files import write_together
+from resnet_deploy.cli.completion import listed
 from resnet_deploy.cli.options import PATH
 from resnet_deploy.cli.verbosity import together, verbosity_options
 from resnet_deploy.errors import ArtifactError
@@ -54,6 +55,7 @@ def output_options(function: F) -> F:
             flag_value="-",
             default=None,
             metavar="[FILE]",
+            shell_complete=listed("[FILE]"),
             expose_value=False,
             callback=_note_json,
             help="Write the result as JSON to FILE; without FILE to stdout.",
