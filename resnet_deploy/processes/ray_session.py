@@ -60,11 +60,6 @@ def started(ray: Any, spec: ClusterSpec, threads: int) -> Iterator[None]:
             how: dict[str, Any] = {"address": f"{spec.host}:{spec.port}"}
         else:
             folder = stack.enter_context(_socket_folder())
-            # What a worker that is ended leaves behind goes with this one.
-            scratch = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="rd-ray-", ignore_cleanup_errors=True)
-            )
-            stack.enter_context(_environment(TMPDIR=scratch))
             stack.enter_context(_ends_with_us(folder))
             how = {
                 "address": "local",
@@ -150,21 +145,6 @@ def _socket_folder() -> Iterator[str]:
         prefix="rd-ray-", dir=parent, ignore_cleanup_errors=True
     ) as folder:
         yield folder
-
-
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    """Set ``variables`` for the processes that are started in the block."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager
