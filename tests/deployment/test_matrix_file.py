@@ -46,7 +46,7 @@ def test_options_are_those_of_load_and_deploy() -> None:
     verbs = {*inspect.signature(api.load).parameters, *inspect.signature(api.deploy).parameters}
     asked = verbs | {field.name for field in fields(InputOptions)}
     of_the_command = {"source", "out", "input_options", "workers", "cluster", "threads", "force"}
-    of_the_command |= {"environment", "progress", "dry_run"}
+    of_the_command |= {"environment", "progress", "dry_run", "download"}
     words = {field.name for field in fields(CellOptions)}
     assert words == (asked - of_the_command) | {"bundle", "bundle_data"}
 
