@@ -10,6 +10,7 @@ import pytest
 import resnet_deploy as rd
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.report import html
+from resnet_deploy.visible import visible_line
 from tests.support.html_reading import read
 from tests.support.markdown import ROOT
 from tests.support.reports.quality import evaluation
@@ -51,7 +52,7 @@ def test_names_of_a_file_are_text() -> None:
     )
     shown = read(hostile._repr_html_())
     assert {"script", "style", "iframe"}.isdisjoint(shown.tags)
-    assert "alert" in shown.texts["caption"][0]
+    assert shown.texts["caption"] == [visible_line(Path(HOSTILE).name)]
     assert "\x1b" not in hostile._repr_html_()
 
 
@@ -62,6 +63,7 @@ def test_a_network_says_what_is_assumed_of_it() -> None:
     assert shown.texts["caption"] == ["resnet8"]
     facts = dict(zip(shown.texts["th"], shown.texts["td"], strict=True))
     assert facts["weights"] == "random"
-    assert facts["assumed"] == net.assumption != ""
-    hostile = replace(net, labels=(HOSTILE, "b", "c", "d"))
+    assert "assumed" not in facts  # of random weights nothing is
+    hostile = replace(net, labels=(HOSTILE, "b", "c", "d"), assumed={"padding": HOSTILE})
+    assert "alert" in read(hostile._repr_html_()).texts["td"][-1]
     assert {"script", "style", "iframe"}.isdisjoint(read(hostile._repr_html_()).tags)
