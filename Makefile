@@ -17,8 +17,8 @@ help:  ## this list
 demo: $(MODEL)  ## export ResNet-34 to verified fp32 and int8 files, then bench them
 	$(BIN)/resnet-deploy bench $(MODEL)
 
-# A file stays with one worker: what its fixtures made is made once. Files keep their order: those
-# of few tests, which would come last, take the longest.
+# A file stays with one worker: what its fixtures made is made once. Files keep the order that
+# tests/conftest.py gives them; else those of few tests, which take the longest, would come last.
 test: $(READY)  ## run all tests
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 

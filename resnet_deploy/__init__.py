@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import TYPE_CHECKING, Any
 
 from resnet_deploy.version import __version__
 
@@ -27,7 +26,12 @@ from resnet_deploy.version import __version__
 # file with the machine's identifier behind.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+# Type checkers read this as that of the module typing, which takes longer to import than all else.
+TYPE_CHECKING = False
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from resnet_deploy.api import (
         bench,
         bundle,

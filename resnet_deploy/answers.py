@@ -24,7 +24,7 @@ from resnet_deploy.evaluation import (
     matched_outputs,
     workers_for,
 )
-from resnet_deploy.progress import Progress, silent
+from resnet_deploy.progress import ImageStage, Progress, silent
 from resnet_deploy.results import AnswerAgreement, AnswerResult, LabelCounts
 from resnet_deploy.results.throughput import Spent, Throughput
 from resnet_deploy.runners.answering import ONE_CORE, answers_to
@@ -109,7 +109,7 @@ def score_answers(
                 kept.append(values)
             read += mapped.indices
             spent += mapped.spent
-            progress("evaluating", len(read) + len(skipped), len(indices))
+            progress(ImageStage("evaluating"), len(read) + len(skipped), len(indices))
         taken = time.perf_counter() - running
         logger.info("%s", Throughput(spent=spent, seconds=taken, workers=workers))
     if not read:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.paths import resolved, url_scheme
-from resnet_deploy.progress import Progress, silent
+from resnet_deploy.progress import Progress, phase, silent
 from resnet_deploy.spec import (
     DEFAULT_REAL_PICTURES,
     NOTHING_TOLD,
@@ -180,7 +180,8 @@ def load(
     from resnet_deploy.dependencies import require
 
     require("torch", "building the network")
-    from resnet_deploy.loading.checkpoint import load_network
+    with phase(progress, "importing PyTorch"):
+        from resnet_deploy.loading.checkpoint import load_network
 
     return load_network(spec, progress=progress)
 

@@ -27,7 +27,7 @@ from resnet_deploy.data.loader import image_name
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.data.sampling import in_order
 from resnet_deploy.errors import DatasetError, RunnerError, SpecError
-from resnet_deploy.progress import Progress, silent
+from resnet_deploy.progress import ImageStage, Progress, silent
 from resnet_deploy.results import Agreement, EvalResult, OutputDiff
 from resnet_deploy.results.throughput import Spent, Throughput
 from resnet_deploy.runners.answering import ONE_CORE, answers_to
@@ -129,7 +129,7 @@ def score(
                 compared.append(difference("logits", logits[1], logits[0]))
             truth += labels
             spent += mapped.spent
-            progress("evaluating", len(truth) + len(left_out), len(indices))
+            progress(ImageStage("evaluating"), len(truth) + len(left_out), len(indices))
         taken = time.perf_counter() - running
         logger.info("%s", Throughput(spent=spent, seconds=taken, workers=workers))
     if not truth:

@@ -27,7 +27,7 @@ from resnet_deploy.models.network import Network
 from resnet_deploy.models.outputs import shaped, tensor_names
 from resnet_deploy.models.tracing import ONE_AT_A_TIME
 from resnet_deploy.passes import PassResult, counts_text, run_passes
-from resnet_deploy.progress import Progress, silent
+from resnet_deploy.progress import Progress, phase, silent
 from resnet_deploy.rewrites.bake_input import bake_input
 from resnet_deploy.rewrites.opset import choose_opset, set_opset
 from resnet_deploy.rewrites.output_head import output_head
@@ -64,7 +64,6 @@ def export_network(
         MissingDependencyError: onnxscript is not installed.
     """
     require("onnxscript", "exporting")
-    progress("exporting", 0, 1)
     opset = opset_of_export(spec)
     preprocess = replace(network.preprocess, format=spec.input)
     baked = (preprocess.baked_assumption,) if preprocess.baked_assumption else ()
@@ -89,6 +88,7 @@ def export_network(
         opset=opset,
         batch_size=spec.batch_size,
         output=spec.output,
+        progress=progress,
     )
     if spec.fold:
         # What has no convolution in front of it became one by a pass, or went into the next.
@@ -100,11 +100,10 @@ def export_network(
     options = {"exporter": "dynamo", "opset": opset, "batch_size": spec.batch_size}
     card = card.with_step("export", options)
     if spec.simplify:
-        graph, outcome = simplify(graph)
+        with phase(progress, "simplifying"):
+            graph, outcome = simplify(graph)
         card = card.with_step("simplify", {"outcome": outcome})
-    artifact = make(bake_input(graph, preprocess), card, f"{name or network.spec.name}.onnx")
-    progress("exporting", 1, 1)
-    return artifact
+    return make(bake_input(graph, preprocess), card, f"{name or network.spec.name}.onnx")
 
 
 def opset_of_export(spec: ExportSpec) -> int:
@@ -131,6 +130,7 @@ def export_graph(
     opset: int,
     batch_size: int | None = None,
     output: OutputSpec = LOGITS,
+    progress: Progress = silent,
 ) -> onnx.ModelProto:
     """Return the ONNX graph of ``module``, cleaned by the default passes.
 
@@ -143,6 +143,7 @@ def export_graph(
         opset: of the result.
         batch_size: fixed first dimension; None keeps it dynamic.
         output: names the graph's outputs; softmax and top-K are put behind the logits here.
+        progress: told about tracing and cleaning.
 
     Every node carries the path of its torch module. Weights are inside the graph.
 
@@ -151,9 +152,11 @@ def export_graph(
         MissingDependencyError: onnxscript is not installed.
     """
     example = torch.zeros(_EXAMPLE_BATCH, in_channels, image_size, image_size)
-    program = _trace(module, example, tensor_names(module, output))
+    with phase(progress, "tracing"):
+        program = _trace(module, example, tensor_names(module, output))
     model = program.model
-    results = run_passes(model)
+    with phase(progress, "cleaning the graph"):
+        results = run_passes(model)
     results["output_head"] = PassResult(output_head(model, output))
     logger.info("graph passes: %s", counts_text(results))
     try:

@@ -16,7 +16,7 @@ from resnet_deploy.data.datasets import Data, opened
 from resnet_deploy.data.formats import convert
 from resnet_deploy.data.sampling import spread_sample
 from resnet_deploy.evaluation import matched_outputs
-from resnet_deploy.progress import Progress, silent
+from resnet_deploy.progress import ImageStage, Progress, silent
 from resnet_deploy.results import Fidelity
 from resnet_deploy.results.accuracy import paired_top1
 from resnet_deploy.runners.answering import AnswerJob, Opening, answers_on_cluster
@@ -132,7 +132,7 @@ class Fp32Baseline:
             for scores in answered:
                 pieces.append(scores)
                 done += len(scores)
-                self._progress("evaluating", done, self.samples)
+                self._progress(ImageStage("evaluating"), done, self.samples)
         return np.concatenate(pieces)
 
     def _answered(self, runner: Runner, opening: Opening) -> Generator[Array, None, None]:

@@ -20,7 +20,7 @@ from resnet_deploy.data.loader import prepared_batches
 from resnet_deploy.data.preprocess import input_preprocess
 from resnet_deploy.errors import DatasetError, SpecError, UnsupportedGraphError
 from resnet_deploy.evaluation import Logits, check_finite, class_names, softmax
-from resnet_deploy.progress import Progress, silent
+from resnet_deploy.progress import ImageStage, Progress, silent
 from resnet_deploy.results import Prediction, ScoredClass
 from resnet_deploy.runners.classes import check_has_names, class_scores, listed_classes
 from resnet_deploy.runners.ort_runner import OrtRunner
@@ -89,7 +89,7 @@ def classify(
                 Prediction(image=name, classes=_best(artifact, row, top_k, classes))
                 for name, row in zip(names, logits, strict=True)
             ]
-            progress("classifying", len(found), len(images))
+            progress(ImageStage("classifying"), len(found), len(images))
     if not artifact.class_names and not classes[0].startswith("class "):
         logger.warning(
             "%s names no classes: its %d outputs are taken for ImageNet's%s",

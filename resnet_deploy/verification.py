@@ -29,7 +29,7 @@ from resnet_deploy.data.datasets import Data
 from resnet_deploy.data.formats import convert
 from resnet_deploy.errors import RunnerError, SpecError
 from resnet_deploy.graph.layers import layers_of
-from resnet_deploy.progress import Progress, silent
+from resnet_deploy.progress import Progress, phase, silent
 from resnet_deploy.reference import Reference
 from resnet_deploy.results import Environment, OutputDiff, ParityCase, ParityReport
 from resnet_deploy.runners.base import filled, infer_every
@@ -104,9 +104,11 @@ def compare(
         warn_on_onnxruntime(artifact)
     tolerance = tolerance or default_tolerance(artifact, len(images), meaningful=meaningful)
     plan = _plan(artifact, len(images))
-    expected = right_outputs(artifact.preprocess, reference, images)
+    with phase(progress, "asking the reference"):
+        expected = right_outputs(artifact.preprocess, reference, images)
     right = Expected(artifact, expected, data)
-    cases = []
+    cases: list[ParityCase] = []
+    progress("verifying", 0, len(plan) + elsewhere)
     turns = [("ort", *turn) for turn in _turns(plan)]
     if elsewhere:  # last: its figures are those of the file
         turns.append(("openvino", Optimization.ALL, [plan[-1]]))
@@ -137,7 +139,8 @@ def compare(
     if per_layer:
         size = artifact.input.shape[0] or BATCH_SIZES[-1]
         some = filled(images[:size], artifact.input.shape[0] or 1)
-        layers = compare_layers(artifact, reference, some, threads=threads)
+        with phase(progress, "comparing layers"):
+            layers = compare_layers(artifact, reference, some, threads=threads)
     return ParityReport(
         model=str(artifact.path),
         data=data,

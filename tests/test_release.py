@@ -116,7 +116,7 @@ def test_archives_built_twice_are_equal_and_say_what_they_are(tmp_path: Path) ->
     assert said.description == (PROJECT / "README.md").read_text(encoding="utf-8")
     points = configparser.ConfigParser()
     points.read_string(read["entry_points.txt"])
-    assert dict(points["console_scripts"]) == {"resnet-deploy": "resnet_deploy.cli.main:main"}
+    assert dict(points["console_scripts"]) == {"resnet-deploy": "resnet_deploy.__main__:main"}
     point = EntryPoint(
         "resnet-deploy", points["console_scripts"]["resnet-deploy"], "console_scripts"
     )

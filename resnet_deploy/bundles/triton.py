@@ -13,6 +13,7 @@ what runs side by side, and ``INFERENCE_NUM_THREADS`` is for all of them.
 
 from __future__ import annotations
 
+import importlib.resources
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +28,9 @@ from resnet_deploy.spec import BundleRuntime, OutputKind
 from resnet_deploy.visible import shell_line
 
 REPOSITORY: Final = "model_repository"
+
+_CHECKS: Final = "missing_pixels.py"
+"""What the client refuses pictures by, as the library does: its own module."""
 
 MAX_BATCH_SIZE: Final = 8
 _PREFERRED_BATCH_SIZES: Final = (4, 8)
@@ -124,6 +128,8 @@ def render(kit: Kit) -> Rendered:
         if file is not None:
             files[f"{folder}/{file}"] = files.pop(file)
     files["client.py"] = files.pop("client.py.j2")  # called .py it would be taken for Python
+    checks = importlib.resources.files("resnet_deploy.data").joinpath(_CHECKS)
+    files[_CHECKS] = b"# SPDX-License-Identifier: Apache-2.0\n" + checks.read_bytes()
     return Rendered(
         files=files,
         commands=commands,

@@ -70,6 +70,18 @@ class VisibleFormatter(logging.Formatter):
         return visible_line(super().formatMessage(record))
 
 
+class _LogOnStderr(logging.Handler):
+    """Writes to what is stderr at the time: a progress bar stands in for it to keep lines apart."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line of ``record``."""
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:
+            self.handleError(record)
+
+
 _LONGEST = 2000
 """Letters of an error: what it repeats of a file is a stranger's."""
 
@@ -95,7 +107,7 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; expected errors become one line and an exit code."""
-        heard = logging.StreamHandler(sys.stderr)
+        heard = _LogOnStderr()
         heard.setFormatter(VisibleFormatter("%(message)s"))
         logging.basicConfig(level=logging.WARNING, handlers=[heard])
         # torch swallows the exception while importing itself, and fails later with nonsense.

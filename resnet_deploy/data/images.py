@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import io
 import os
 import re
+import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from resnet_deploy.data.missing_pixels import check_rows, check_strips
 from resnet_deploy.data.places import Place
 from resnet_deploy.errors import DatasetError, one_line
 
@@ -97,9 +100,11 @@ def decode(stream: IO[bytes]) -> Image.Image:
     # Pillow's own limit can be changed by whoever imports it.
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError
+    check_strips(image)
     # Only the TIFF decoder warns while decoding; the others may run side by side.
-    with _pillow_silenced() if image.format == "TIFF" else contextlib.nullcontext():
+    with _tiff_silenced() if image.format == "TIFF" else contextlib.nullcontext():
         image.load()
+    check_rows(image, stream)
     # After load(): the TIFF decoder has by then turned the image itself.
     turn = _UPRIGHT.get(_orientation(image))
     pixels = to_pixels(image)
@@ -257,6 +262,32 @@ def _pillow_silenced() -> Iterator[None]:
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextlib.contextmanager
+def _tiff_silenced() -> Iterator[None]:
+    """Silence Pillow's warnings, and libtiff, which prints what is wrong with a file on stderr.
+
+    Pillow has no word for that; where its modules do not tell of libtiff's functions, as on
+    Windows, the lines are printed.
+    """
+    with _pillow_silenced(), contextlib.ExitStack() as stack:
+        for setter in _libtiff_setters():
+            stack.callback(setter, setter(None))
+        yield
+
+
+@functools.cache
+def _libtiff_setters() -> tuple[Callable[[int | None], int | None], ...]:
+    """Return the functions that set who hears libtiff's errors and warnings, and who did."""
+    try:
+        library = ctypes.CDLL(sys.modules["PIL._imaging"].__file__)
+        setters = (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler)
+    except (AttributeError, OSError):
+        return ()
+    for setter in setters:
+        setter.restype, setter.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
+    return setters
 
 
 def why_unread(error: Exception) -> str:

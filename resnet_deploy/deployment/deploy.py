@@ -109,7 +109,7 @@ def _proven(plan: Plan, progress: Progress) -> tuple[Made, Begun | None]:
     made = make_fp32(plan, progress)
     if not plan.spec.int8:
         return prove_fp32(made, plan, progress), None
-    with beside(lambda told: prove_fp32(made, plan, told)) as proof:
+    with beside(lambda told: prove_fp32(made, plan, told), progress) as proof:
         try:
             begun = begin_int8(made.artifact, plan, progress)
         except ResnetDeployError:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 
-from resnet_deploy.arrays import Array
 from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.artifact.onnx_file import make
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import SpecError, UnsupportedGraphError
 from resnet_deploy.fp32_baseline import quiet_session
-from resnet_deploy.progress import Progress
+from resnet_deploy.progress import ImageStage, Progress
 from resnet_deploy.rewrites.half_precision import half_precision, watched
 from resnet_deploy.runners.base import filled
 from resnet_deploy.runners.ort_runner import OrtRunner
@@ -110,7 +109,7 @@ def _notices(images: CalibrationImages, kept: Mapping[str, str]) -> Iterator[str
 
 def _largest(
     fp32: Artifact,
-    images: Iterable[Array],
+    images: CalibrationImages,
     tensors: tuple[str, ...],
     *,
     threads: int,
@@ -120,8 +119,8 @@ def _largest(
     found: dict[str, float] = {}
     size = fp32.input.shape[0]
     with closing(OrtRunner(fp32.plain, quiet_session(threads))) as runner:
-        for done, batch in enumerate(images):
-            progress("looking at values", done, 0)
+        done = 0
+        for batch in images:
             # What fixes its batch gets whole ones, the last one filled.
             step = size or len(batch)
             whole = filled(batch, step)
@@ -132,4 +131,6 @@ def _largest(
                     known = found.get(name, 0.0)
                     # Whatever is not a number stays: nothing compares with it.
                     found[name] = known if most <= known or np.isnan(known) else most
+            done += len(batch)
+            progress(ImageStage("looking at values"), done, len(images))
     return found

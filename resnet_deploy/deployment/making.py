@@ -23,7 +23,7 @@ from resnet_deploy.deployment.plan import SYNTHETIC_NOTICE, Plan
 from resnet_deploy.isa.instruction_sets import ISAS, is_native
 from resnet_deploy.judge import faster, judge, judge_bf16, judged_again
 from resnet_deploy.processes.beside import beside
-from resnet_deploy.progress import Progress
+from resnet_deploy.progress import ImageStage, Progress, phase
 from resnet_deploy.quantization.quantized import Calibrated, Quantized, calibrate
 from resnet_deploy.quantization.stages import Stage
 from resnet_deploy.results import BudgetReport, Inspection, ParityReport, SensitivityReport, Verdict
@@ -39,6 +39,7 @@ from resnet_deploy.verification import (
     verification_images,
 )
 
+TIMING = "timing int8 against fp32"
 _JUDGED_PIXELS = 8 * 224 * 224
 _MOST_JUDGED = 128
 """Of the images on which overflows are counted."""
@@ -93,7 +94,7 @@ def make_fp32(plan: Plan, progress: Progress) -> Made:
     from resnet_deploy.exporter import export_network
 
     name = plan.paths["fp32"].stem
-    with beside(lambda told: _ask_ahead(plan, told)):
+    with beside(lambda told: _ask_ahead(plan, told), progress):
         artifact = export_network(plan.source, plan.spec.export, name=name, progress=progress)
     if plan.heard is not None and plan.heard.report is not None:
         artifact = with_card(artifact, _heard(artifact, plan))
@@ -115,8 +116,9 @@ def _ask_ahead(plan: Plan, progress: Progress) -> None:
     images = verification_images(None, prepared, seed=plan.spec.quant.seed).images
     size = BATCH_SIZES[-1]
     for start in range(0, len(images), size):
-        progress("asking the reference", start, len(images))
         right_outputs(prepared, plan.reference, images[start : start + size])
+        done = min(start + size, len(images))
+        progress(ImageStage("asking the reference ahead"), done, len(images))
 
 
 def prove_fp32(fp32: Made, plan: Plan, progress: Progress) -> Made:
@@ -210,11 +212,13 @@ def make_int8(fp32: Artifact, begun: Begun, plan: Plan, progress: Progress) -> M
             write_atomically(path, best.artifact.path.read_bytes())
 
     ranking, budget = layers.find(calibrated, keep)
-    made = calibrated.quantized(name=path.name) if budget is None else within(budget)
+    with phase(progress, "writing int8"):
+        made = calibrated.quantized(name=path.name) if budget is None else within(budget)
     parity = _compared(made.artifact, plan, plan.calibration, progress)
     artifact, verdict = made.artifact, None
     if parity is not None:
-        verdict = _judged(fp32, made, parity, macs, plan)
+        with phase(progress, TIMING):
+            verdict = _judged(fp32, made, parity, macs, plan)
         # What a budget keeps in float was measured already, and trained ranges are of the whole. A
         # float stream was asked for as it is.
         stream = spec.quant.residual_stream is not ResidualStream.UINT8
@@ -225,11 +229,16 @@ def make_int8(fp32: Artifact, begun: Begun, plan: Plan, progress: Progress) -> M
                 all_int8_ratio, made = verdict.ratio, mix.made
                 parity = _compared(made.artifact, plan, plan.calibration, progress)
                 assert parity is not None, "the whole was compared"
-                verdict = _judged(fp32, made, parity, macs, plan, mix.stages, all_int8_ratio)
+                with phase(progress, TIMING):
+                    verdict = _judged(fp32, made, parity, macs, plan, mix.stages, all_int8_ratio)
             else:  # later, so that what made the machine busy may be over
-                verdict = judged_again(verdict, fp32.plain, made.artifact.path, _first_image(plan))
+                with phase(progress, TIMING):
+                    verdict = judged_again(
+                        verdict, fp32.plain, made.artifact.path, _first_image(plan)
+                    )
         if verdict.brings_little:
-            verdict = replace(verdict, bf16=_in_bf16(fp32, plan))
+            with phase(progress, "timing bfloat16"):
+                verdict = replace(verdict, bf16=_in_bf16(fp32, plan))
         artifact = _with_figures(made.artifact, parity, verdict, plan)
     notices = _int8_notices(
         plan.images, amx=made.amx, data_free=calibrated.data_free, trained=bool(plan.known.trained)

@@ -21,7 +21,7 @@ from resnet_deploy.isa import guest
 from resnet_deploy.isa.instruction_sets import Isa
 from resnet_deploy.isa.tools import Tools, find_tools, isa_folder, onnxruntime_version
 from resnet_deploy.processes import one_shot
-from resnet_deploy.progress import Progress, silent
+from resnet_deploy.progress import ImageStage, Progress, silent
 from resnet_deploy.runners.base import filled
 from resnet_deploy.runners.cpu import default_threads
 
@@ -107,12 +107,17 @@ def _run(
         }
         (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
 
+        starting = f"starting {isa.name} in QEMU"
+        progress(starting, 0, 1)
+
         def handle(line: str) -> None:
             message = json.loads(line)
             if isinstance(message, list):
                 _check_features(isa, set(message))
+                progress(starting, 1, 1)
+                progress(ImageStage(isa.name), 0, len(images))
             else:
-                progress(isa.name, message, len(images))
+                progress(ImageStage(isa.name), message, len(images))
 
         ended = one_shot.run(
             [*tools.command, guest.__file__, str(folder / "request.json")],

@@ -22,7 +22,7 @@ from resnet_deploy.isa.emulated import EmulatedLogits, emulate
 from resnet_deploy.isa.instruction_sets import Isa, is_native, isa_named
 from resnet_deploy.isa.tools import find_tools
 from resnet_deploy.models.network import Network
-from resnet_deploy.progress import Progress, silent
+from resnet_deploy.progress import Progress, phase, silent
 from resnet_deploy.reference import Reference, reference_for
 from resnet_deploy.results import Environment, IsaReport, IsaRun
 from resnet_deploy.runners.base import filled
@@ -88,10 +88,14 @@ def compare_isas(
         raise RunnerError("there is nothing to compare: give at least one image")
     artifact = opened_file(path, told)
     batch_size = artifact.input.shape[0] or BATCH_SIZES[-1]
-    with closing(OrtRunner(artifact.plain, SessionSpec(threads=threads, spin=False))) as runner:
+    session = SessionSpec(threads=threads, spin=False)
+    with phase(progress, "running here"), closing(OrtRunner(artifact.plain, session)) as runner:
         here = _values(runner.infer_all, images, batch_size)
     check_varies(here, f"the answer of {artifact.path.name}", data)
-    right = None if reference is None else _values(reference.outputs, images, batch_size)
+    right = None
+    if reference is not None:
+        with phase(progress, "asking the reference"):
+            right = _values(reference.outputs, images, batch_size)
     runs = []
     for isa in isas:
         if is_native(isa):

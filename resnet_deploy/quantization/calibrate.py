@@ -28,7 +28,7 @@ from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.data.calibration import CalibrationImages
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.processes.engine import Engine
-from resnet_deploy.progress import Progress, silent
+from resnet_deploy.progress import ImageStage, Progress, silent
 from resnet_deploy.quantization.cluster_observers import observed_on_cluster
 from resnet_deploy.quantization.histogram import (
     BINS,
@@ -91,7 +91,7 @@ def observe(
         total = cache.load(key, tensors, images) or total
         if total.images:
             logger.info("%d of %d images are in the calibration cache", total.images, images)
-            progress("calibrating", total.images, images)
+            progress(ImageStage("calibrating"), total.images, images)
         if total.images == images:
             return total.histograms
         batches = batches.after(total.images)
@@ -103,7 +103,7 @@ def observe(
     if cluster is not None and isinstance(batches, CalibrationImages):
         for part in observed_on_cluster(cluster, exposed, tensors, batches, threads):
             total.merge(part)
-            progress("calibrating", total.images, images)
+            progress(ImageStage("calibrating"), total.images, images)
             kept.save_if_due(total)
     else:
         observers: AbstractContextManager[Engine[Array, ActivationHistograms]] = (
@@ -117,7 +117,7 @@ def observe(
             for batch in batches:
                 engine.submit(batch)
                 done += len(batch)
-                progress("calibrating", done, images)
+                progress(ImageStage("calibrating"), done, images)
                 if kept.due:
                     _collect(engine, total)
                     kept.save_if_due(total)

@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from resnet_deploy.arrays import Array
 from resnet_deploy.errors import DatasetError
-from resnet_deploy.progress import Progress
+from resnet_deploy.progress import ImageStage, Progress
 from resnet_deploy.quantization.moments import stride_for_means, traced
 from resnet_deploy.quantization.relu_sums import ReluTerm, extended
 
@@ -146,7 +146,7 @@ def channel_ranges(
                 ranges = ChannelRanges.of(tensor, values)
                 known = found.get(tensor.name)
                 found[tensor.name] = ranges if known is None else known.joined(ranges, count / done)
-            progress("looking at channels", min(done, images), images)
+            progress(ImageStage("looking at channels"), min(done, images), images)
     for name, ranges in found.items():
         if not (np.isfinite(ranges.low).all() and np.isfinite(ranges.high).all()):
             raise DatasetError(

@@ -21,7 +21,7 @@ from resnet_deploy.artifact.model_file import read_model
 from resnet_deploy.errors import RunnerError
 from resnet_deploy.graph.constants import constant
 from resnet_deploy.graph.module_names import module_of
-from resnet_deploy.progress import Progress, silent
+from resnet_deploy.progress import ImageStage, Progress, silent
 from resnet_deploy.quantization.kernels import (
     INT16,
     can_overflow,
@@ -80,7 +80,7 @@ def count_saturation(
                     for layer in risky:
                         layer.count(values[layer.source][:count])
                 done += len(batch)
-                progress("counting overflows", done, images)
+                progress(ImageStage("counting overflows"), done, images)
         if not done:
             raise RunnerError("there is nothing to count: give at least one image")
     return SaturationReport(

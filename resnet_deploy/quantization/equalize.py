@@ -102,7 +102,7 @@ def equalize(
     rounded, readers = _tensors(groups, plan, seen), _readers(groups, plan, seen)
     moving = _moving(groups, rounded.values())
     if thorough:
-        gains = _gains(prepared, rounded, batches, threads, progress)
+        gains = _gains(prepared, rounded, batches, images, threads, progress)
         rounded, readers = _weighed(rounded, readers, gains)
     exponents = best_exponents(moving, list(rounded.values()), list(readers.values()))
     if not exponents.any():
@@ -193,12 +193,13 @@ def _gains(
     prepared: onnx.ModelProto,
     tensors: Mapping[str, RoundedTensor],
     batches: Iterable[Array],
+    images: int,
     threads: int,
     progress: Progress,
 ) -> dict[str, float]:
     """Return, by name, the noise at the outputs for each unit of predicted noise of a tensor."""
     steps = {name: tensor.step for name, tensor in tensors.items() if tensor.step > 0}
-    noise, signal = noise_at_outputs(prepared, steps, batches, threads, progress)
+    noise, signal = noise_at_outputs(prepared, steps, batches, images, threads, progress)
     gains = {name: noise[name] / tensors[name].noise for name in steps}
     return gains | {name: 1 / power for name, power in signal.items() if power > 0}
 

@@ -31,6 +31,7 @@ def noise_at_outputs(
     model: onnx.ModelProto,
     steps: Mapping[str, float],
     batches: Iterable[Array],
+    images: int,
     threads: int,
     progress: Progress,
 ) -> tuple[dict[str, float], dict[str, float]]:
@@ -61,8 +62,9 @@ def noise_at_outputs(
             for number in range(len(steps)):
                 found = zip(run(number), exact, strict=True)
                 errors[number] += [np.square(x - y).sum() for x, y in found]
+                rounded = done * len(steps) + (number + 1) * count
+                progress("rounding tensors", rounded, min(images, _ENOUGH_IMAGES) * len(steps))
             done += count
-            progress("rounding tensors", min(done, _ENOUGH_IMAGES), _ENOUGH_IMAGES)
     shares = np.divide(errors, signal, out=np.zeros_like(errors), where=signal > 0)
     noise = dict(zip(steps, shares.sum(axis=1).tolist(), strict=True))
     return noise, dict(zip(outputs, (signal / max(done, 1)).tolist(), strict=True))

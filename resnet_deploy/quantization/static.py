@@ -143,7 +143,7 @@ def quantize_static(
     if spec.exclude:
         planned(prepared, spec.exclude)  # a wrong glob is named before the work
     if trained is not None:
-        return _as_trained(prepared, spec, trained)
+        return _as_trained(prepared, spec, trained, progress)
     exponents: Mapping[str, Exponents] = {}
     if statistics is None and not synthetic:
         found = equalize(
@@ -203,12 +203,16 @@ def quantize_static(
             allow_overflow=spec.allow_overflow,
             thorough=best,
             threads=1 if best else threads or default_threads(),
+            progress=progress,
         )
     return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights, exponents)
 
 
 def _as_trained(
-    prepared: onnx.ModelProto, spec: QuantSpec, trained: Mapping[str, tuple[float, float]]
+    prepared: onnx.ModelProto,
+    spec: QuantSpec,
+    trained: Mapping[str, tuple[float, float]],
+    progress: Progress,
 ) -> QuantizedNet:
     """Return the int8 parameters that quantization-aware training computed with.
 
@@ -232,6 +236,7 @@ def _as_trained(
         spec.target_isa,
         allow_overflow=spec.allow_overflow,
         trained=True,
+        progress=progress,
     )
     return QuantizedNet(prepared, _of_every_tensor(plan, parameters), weights)
 

@@ -16,6 +16,7 @@ from resnet_deploy.arrays import Array
 from resnet_deploy.graph.constants import constant
 from resnet_deploy.passes.zero_pad_shortcut import COPIES_KEY
 from resnet_deploy.processes.in_order import in_order
+from resnet_deploy.progress import Progress, silent
 from resnet_deploy.quantization.exchange import Exchange
 from resnet_deploy.quantization.kernels import group_of, pair_limits, weight_zero_point
 from resnet_deploy.quantization.limited import keep_within
@@ -251,6 +252,7 @@ def quantize_layers(
     trained: bool = False,
     thorough: bool = False,
     threads: int = 1,
+    progress: Progress = silent,
 ) -> dict[str, QuantizedWeights]:
     """Return the quantized weights of every int8 layer of ``model``, by node name.
 
@@ -260,7 +262,7 @@ def quantize_layers(
     those of quantization-aware training, which did not know the layout of the image. ``thorough``
     is as of :func:`quantize_weights`.
     ``threads`` is how many layers are in work at a time: covariances are large, and what is
-    computed with them keeps all cores busy by itself.
+    computed with them keeps all cores busy by itself. ``progress`` is told after each.
     """
     nodes = weighted_layers(model, plan)
     scales = {
@@ -286,9 +288,14 @@ def quantize_layers(
             thorough=thorough,
         )
 
-    found = dict(in_order(quantized, moments, workers=threads))
+    found: dict[str, QuantizedWeights] = {}
     rest: Iterable[tuple[str, None]] = ((name, None) for name in nodes if name not in found)
-    return found | dict(in_order(quantized, rest, workers=threads))
+    known: tuple[Iterable[tuple[str, Moments | None]], ...] = (moments, rest)
+    for layers in known:
+        for name, weights in in_order(quantized, layers, workers=threads):
+            found[name] = weights
+            progress("rounding weights", len(found), len(nodes))
+    return found
 
 
 def reads_image(plan: Plan, node: ir.Node) -> bool:

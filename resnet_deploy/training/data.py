@@ -19,7 +19,7 @@ from resnet_deploy.data.sampling import in_order
 from resnet_deploy.data.splits import TRAINING_SPLITS
 from resnet_deploy.errors import DatasetError, SpecError
 from resnet_deploy.paths import resolved
-from resnet_deploy.progress import Progress, silent
+from resnet_deploy.progress import ImageStage, Progress, silent
 from resnet_deploy.spec import ChannelOrder, InputContract, InputFormat
 
 Pixels = NDArray[np.uint8]
@@ -228,6 +228,6 @@ def _decoded(parts: Sequence[LabelledImages], progress: Progress) -> list[Labell
             kept[start : start + len(batch.indices)] = batch.inputs[0]
             start += len(batch.indices)
             done += len(batch.indices)
-            progress("decoding", done, total)
+            progress(ImageStage("decoding"), done, total)
         result.append(replace(part, kept=kept))
     return result

@@ -1,4 +1,7 @@
-"""Gradient descent: a step, an epoch, an evaluation, and the state between two steps."""
+"""Gradient descent: a step, an epoch, an evaluation, and the state between two steps.
+
+A little long: it is the one class that all of a training's state lives in.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resnet_deploy.errors import SpecError, TrainingError, one_line
+from resnet_deploy.progress import ImageStage, Progress, silent
 from resnet_deploy.results.training import Epoch
 from resnet_deploy.spec.training import Precision, Recipe
 from resnet_deploy.training.average import MovingAverage
@@ -103,11 +107,12 @@ class Training:
         """The fingerprint of the test images, which takes a look at all of them."""
         return self.data.test.dataset.fingerprint()
 
-    def train_epoch(self, after_step: Callable[[], bool]) -> bool:
+    def train_epoch(self, after_step: Callable[[], bool], progress: Progress = silent) -> bool:
         """Do what is left of the epoch, and evaluate.
 
         Args:
             after_step: called between two steps; True asks to stop there.
+            progress: told about the evaluation.
 
         Returns:
             False when ``after_step`` asked to stop in the middle.
@@ -138,10 +143,10 @@ class Training:
                 position.seconds += time.perf_counter() - start
                 if after_step():
                     return False
-        self._finish_epoch()
+        self._finish_epoch(progress)
         return True
 
-    def evaluate(self, network: nn.Module) -> tuple[float, float]:
+    def evaluate(self, network: nn.Module, progress: Progress = silent) -> tuple[float, float]:
         """Return mean loss and top-1, as a share, of ``network`` on the test images.
 
         In float32 whatever the training computes in: this is what the exported file will do. All
@@ -165,6 +170,7 @@ class Training:
                 loss += float(F.cross_entropy(logits, batch.labels, reduction="sum"))
                 right += float((logits.argmax(1) == batch.labels).sum())
                 count += len(batch.labels)
+                progress(ImageStage("testing"), int(count), len(self.data.test) // self.crew.world)
         loss, right, count = self.crew.total(loss, right, count)
         return loss / count, right / count
 
@@ -254,9 +260,9 @@ class Training:
             )
         return logits.float()
 
-    def _finish_epoch(self) -> None:
+    def _finish_epoch(self, progress: Progress) -> None:
         position = self.position
-        loss, top1 = self.evaluate(self.evaluated)
+        loss, top1 = self.evaluate(self.evaluated, progress)
         to_train_mode(self._trained, self.recipe)
         if not math.isfinite(loss):
             raise TrainingError(

@@ -15,7 +15,7 @@ from resnet_deploy.artifact.claim import Claim
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import CheckpointError, SpecError, one_line
 from resnet_deploy.processes.interrupts import Interrupts
-from resnet_deploy.progress import Progress, silent
+from resnet_deploy.progress import ImageStage, Progress, silent
 from resnet_deploy.results import Environment
 from resnet_deploy.results.training import Epoch, TrainingResult
 from resnet_deploy.runners.cpu import default_threads
@@ -147,7 +147,9 @@ class _Run:
         with self._writing(environment), Interrupts(spared=1) as interrupts:
             stopped = False
             while not (training.finished or stopped):
-                stopped = not training.train_epoch(lambda: self._after_step(interrupts))
+                stopped = not training.train_epoch(
+                    lambda: self._after_step(interrupts), self.progress
+                )
                 # Lines come before the state that they lead to: a run that is killed in between
                 # writes them again, and drops these when it goes on.
                 if not stopped and self._metrics is not None:
@@ -208,7 +210,9 @@ class _Run:
         position = training.position
         every = training.steps_per_epoch
         size = training.recipe.batch_size
-        self.progress("training", training.steps * size, training.recipe.epochs * every * size)
+        self.progress(
+            ImageStage("training"), training.steps * size, training.recipe.epochs * every * size
+        )
         if self._metrics is not None and training.steps % _STEPS_PER_LINE == 0:
             figures = {
                 "epoch": position.epoch + 1,

@@ -17,6 +17,8 @@ from resnet_deploy.runners.ort_runner import OrtRunner
 FEWEST_IMAGES = 500
 """On fewer accuracy is not measured for want of time."""
 
+TIME = "seconds of the time limit"
+
 _PROBED = 8
 """Images that are run for an estimate."""
 
@@ -53,6 +55,8 @@ class Deadline:
         Raises:
             TimeIsUp: this happened within :meth:`stopping`, and its time is over.
         """
+        spent = min(self.limit, time.monotonic() - self.begin)
+        self.progress(TIME, int(spent), int(self.limit))
         self.progress(stage, done, total)
         if self._end is not None and time.monotonic() >= self._end:
             raise TimeIsUp

@@ -5,8 +5,6 @@ Long because the three share files that take seconds to make.
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from resnet_deploy.spec import resnet_spec
 from resnet_deploy.weights.weights_file import write_weights
 from tests.support.cards import full_card
 from tests.support.cli import refused, run
+from tests.support.forks import run_forked
 from tests.support.graphs import noise, parse
 from tests.support.states import state_of
 
@@ -267,9 +266,9 @@ def test_factories_without_usable_weights(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_verbosity(tiny_export: Path, tmp_path: Path) -> None:
     def stderr(*options: str) -> str:
-        command = [sys.executable, "-m", "resnet_deploy", "quantize", *options]
-        command += [str(tiny_export / "resnet8.onnx"), "-o", str(tmp_path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        file = str(tiny_export / "resnet8.onnx")
+        done = run_forked("quantize", *options, file, "-o", str(tmp_path), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
         return done.stderr
 
     assert stderr() == ""

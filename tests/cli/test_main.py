@@ -80,6 +80,25 @@ def test_a_signal_cleans_up_and_is_told_by_the_exit_code(
     assert signal.getsignal(number) is before
 
 
+@pytest.mark.parametrize("module", ["click", "logging"])
+def test_ctrl_c_while_the_command_line_is_imported_is_one_line(module: str, tmp_path: Path) -> None:
+    stand_in = (
+        "import os, signal\ntry: os.kill(os.getpid(), signal.SIGINT)\n"
+        "except BaseException: raise RuntimeError"  # as a class body makes of it
+    )
+    (tmp_path / f"{module}.py").write_text(stand_in)
+    package = Path(resnet_deploy.cli.doctor.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "resnet_deploy", "doctor"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{package}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == "resnet-deploy: interrupted; no file was left half written\n"
+    assert done.returncode == 130
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["&", "nohup"])
 def test_a_signal_that_the_shell_ignores_stays_ignored(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch

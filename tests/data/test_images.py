@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import os
+import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from resnet_deploy.data.images import read_image, to_rgb
 from resnet_deploy.errors import DatasetError
+from tests.support.picture_files import picture_files
 
 RED = (200, 30, 10)
 
@@ -186,3 +189,34 @@ def test_all_photos_can_be_read(photos):
     assert len(paths) == 125
     with ThreadPoolExecutor(2) as pool:
         assert {image.mode for image in pool.map(read_image, paths)} == {"RGB"}
+
+
+def test_a_png_in_an_icon_is_refused_if_rows_are_missing(tmp_path):
+    data = picture_files()["bad-rows-8.png"]
+    entry = struct.pack("<BBBBHHII", 13, 11, 0, 0, 1, 8, len(data), 22)
+    (tmp_path / "a.ico").write_bytes(struct.pack("<HHH", 0, 1, 1) + entry + data)
+    with pytest.raises(DatasetError, match="it is truncated: it holds fewer pixels"):
+        read_image(tmp_path / "a.ico")
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate"])
+def test_libtiff_prints_nothing_of_its_own(tmp_path, capfd, compression):
+    data = bytearray(
+        _save(_picture(60, 50), tmp_path / "a.tif", compression=compression).read_bytes()
+    )
+    with Image.open(tmp_path / "a.tif") as image:
+        assert isinstance(image, TiffImageFile)
+        start = image.tag_v2[273][0]
+    data[start + 20 : start + 60] = b"\xff\0" * 20
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(DatasetError):
+        read_image(tmp_path / "a.tif")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_black_pictures_are_whole(tmp_path):
+    """Their last row looks as if it were missing, and a byte holds a thousand pixels."""
+    for side in (1, 2, 1500):
+        for mode in ("L", "RGBA", "I;16"):
+            path = _save(Image.new(mode, (side, side)), tmp_path / "a.png", compress_level=9)
+            assert read_image(path).size == (side, side)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from resnet_deploy.isa.emulated import emulate
 from resnet_deploy.isa.instruction_sets import ISAS, is_native
 from resnet_deploy.isa.tools import fetch_tools
 from resnet_deploy.runners.ort_runner import OrtRunner
+from tests.support.cli import run
 
 CHANNELS = 16
 
@@ -96,34 +95,18 @@ def test_a_trained_net_on_arm64_and_avx2(
     shared_data: Path, cifar10_test: Path, tmp_path: Path
 ) -> None:
     checkpoint = shared_data / "cifar10/checkpoints/resnet20-12fca82f.th"
-    assert (
-        cli(
-            "export",
-            "--weights",
-            checkpoint,
-            "--calibration",
-            cifar10_test,
-            "--no-witness",
-            "-o",
-            tmp_path,
-        )
-        == 0
-    )
+    given = ("--calibration", cifar10_test, "--no-witness")
+    done = run("export", "--weights", checkpoint, *given, "-o", tmp_path)
+    assert done.exit_code == 0, done.stderr
     int8, found = tmp_path / "resnet20.int8.onnx", tmp_path / "isa.json"
     options = ("--data", cifar10_test, "--samples", 60, "--json", found)
-    assert cli("verify", int8, "--isa", "x86-avx2,arm64", *options) == 0
+    done = run("verify", int8, "--isa", "x86-avx2,arm64", *options)
+    assert done.exit_code == 0, done.stderr
     report = json.loads(found.read_text())
     avx2, arm64 = report["runs"]
     assert (avx2["isa"], arm64["isa"]) == ("x86-avx2", "arm64")
     assert report["proven"] == ["x86-avx2", "arm64"]
-    for run in (avx2, arm64):
-        assert run["agreement"] == 1
-        assert run["bit_identical"]
+    for emulation in (avx2, arm64):
+        assert emulation["agreement"] == 1
+        assert emulation["bit_identical"]
     assert arm64["reference_agreement"] > 0.9
-
-
-def cli(*arguments: object) -> int:
-    command = [sys.executable, "-m", "resnet_deploy", *(str(one) for one in arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr
-    return done.returncode

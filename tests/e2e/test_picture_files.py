@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from resnet_deploy.bundles.bundling import pack
@@ -110,8 +111,11 @@ def _found(folder: Path, name: str) -> Found:
     return np.frombuffer(data[8:], np.uint8).reshape(height, width, 3)
 
 
-def test_tritons_client_reads_what_python_reads(tmp_path: Path) -> None:
+def test_tritons_client_reads_what_python_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bundle = bundled(BundleTarget.TRITON, tmp_path / "triton")
+    monkeypatch.syspath_prepend(bundle)  # as Python does with the folder of a script
     client = runpy.run_path(str(next(bundle.rglob("client.py"))))
     found: dict[str, Found] = {}
     for name, data in picture_files().items():

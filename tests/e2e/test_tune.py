@@ -1,13 +1,12 @@
-"""``tune`` as a user runs it, and killed in the middle."""
+"""``tune`` in a process of its own, killed in the middle."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from PIL import Image
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.synthetic import synthetic_images
 from resnet_deploy.runners.ort_runner import OrtRunner
+from tests.support.forks import FORKS, work
 
 
 @pytest.fixture
@@ -28,33 +28,38 @@ def folder(tiny_export: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(folder: Path, seconds: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "resnet_deploy", "tune", "resnet8.onnx", "--data", "images"]
-    command += ["--min-agreement", "0.5", "--time-limit", f"{seconds}s"]
-    return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+def start(folder: Path, seconds: int, said: Path) -> ForkServerProcess:
+    said.mkdir()
+    words = ["tune", "resnet8.onnx", "--data", "images", "--min-agreement", "0.5"]
+    words += ["--time-limit", f"{seconds}s"]
+    process: ForkServerProcess = FORKS.Process(
+        target=work, args=(words, folder, dict(os.environ), said)
     )
+    process.start()
+    return process
 
 
 def test_a_killed_search_goes_on_and_ends_with_what_to_ship(folder: Path) -> None:
     evidence = folder / "resnet8.tuned/tune.json"
     best = folder / "resnet8.tuned/resnet8.tuned.onnx"
-    process = start(folder, 600)
+    process = start(folder, 600, folder / "killed")
     end = time.monotonic() + 120
     while not evidence.exists() and time.monotonic() < end:
         time.sleep(0.1)
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.kill()
+    process.join(60)
 
     assert load(best).quantized
     OrtRunner(best).close()
     known = len(json.loads(evidence.read_text())["trials"])
     assert known >= 1
 
-    process = start(folder, 8)
-    stdout, stderr = process.communicate(timeout=120)
+    said = folder / "said"
+    process = start(folder, 8, said)
+    process.join(120)
 
-    assert process.returncode == 0, stdout + stderr
+    stdout, stderr = ((said / name).read_text("utf-8") for name in ("stdout", "stderr"))
+    assert process.exitcode == 0, stdout + stderr
     assert "PASS" in stdout
     assert "resnet-deploy bench" in stdout
     assert "ended the search early" in stdout

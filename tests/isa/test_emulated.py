@@ -17,6 +17,7 @@ from resnet_deploy.isa import emulated
 from resnet_deploy.isa.emulated import emulate
 from resnet_deploy.isa.instruction_sets import ISAS
 from resnet_deploy.isa.tools import Tools, host_site, isa_folder
+from resnet_deploy.progress import ImageStage
 from resnet_deploy.runners.base import filled
 from resnet_deploy.runners.ort_runner import OrtRunner
 from tests.support.runner_graphs import cnn, random
@@ -49,7 +50,10 @@ def test_logits_are_those_of_onnx_runtime_and_are_kept(model, images):
     first = emulate(
         HERE, model, images, batch_size=2, progress=lambda *arguments: seen.append(arguments)
     )
-    assert seen == [("arm64", 2, 6), ("arm64", 4, 6), ("arm64", 6, 6)]
+    starting, running = [seen[:2], seen[2:]]
+    assert starting == [("starting arm64 in QEMU", 0, 1), ("starting arm64 in QEMU", 1, 1)]
+    assert running == [("arm64", done, 6) for done in (0, 2, 4, 6)]
+    assert isinstance(running[0][0], ImageStage)
     assert first.logits.tobytes() == OrtRunner(model).infer(images).tobytes()
     assert not first.cached
     again = emulate(HERE, model, images, batch_size=2)

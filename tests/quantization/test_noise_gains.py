@@ -34,7 +34,9 @@ def chain(amplified: float = 8.0) -> Any:
 def test_a_tensor_in_front_of_a_layer_counts_as_often_as_that_amplifies_it() -> None:
     images = np.abs(noise(20, 3, 12, 12, seed=1))
     steps = {"r": 0.01, "s": 0.01}
-    found, signal = noise_at_outputs(chain(), steps, [images[:15], images[15:]], 1, silent)
+    found, signal = noise_at_outputs(
+        chain(), steps, [images[:15], images[15:]], len(images), 1, silent
+    )
     assert found["r"] / found["s"] == pytest.approx(64, rel=0.5)
     weights = np.abs(noise(4, 3, 1, 1))[:, :, 0, 0]
     logits = 8 * np.einsum("oc,nchw->no", weights, images[:16]) / 144
@@ -44,15 +46,15 @@ def test_a_tensor_in_front_of_a_layer_counts_as_often_as_that_amplifies_it() -> 
 def test_the_graph_is_left_as_it_was() -> None:
     model = chain()
     before = model.SerializeToString(deterministic=True)
-    noise_at_outputs(model, {"r": 0.1, "p": 0.1}, [noise(2, 3, 12, 12)], 1, silent)
+    noise_at_outputs(model, {"r": 0.1, "p": 0.1}, [noise(2, 3, 12, 12)], 2, 1, silent)
     assert model.SerializeToString(deterministic=True) == before
 
 
 def test_a_batch_of_fixed_size_is_filled_up() -> None:
     model, images = chain(), np.abs(noise(5, 3, 12, 12, seed=1))
-    wanted = noise_at_outputs(model, {"r": 0.1}, [images], 1, silent)
+    wanted = noise_at_outputs(model, {"r": 0.1}, [images], len(images), 1, silent)
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2
-    found = noise_at_outputs(model, {"r": 0.1}, [images], 1, silent)
+    found = noise_at_outputs(model, {"r": 0.1}, [images], len(images), 1, silent)
     assert found[0] == pytest.approx(wanted[0], rel=1e-4)
     assert found[1] == pytest.approx(wanted[1], rel=1e-4)
 

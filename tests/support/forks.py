@@ -18,13 +18,10 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
-# One server serves a whole test process, so its modules are those of all who use it. Optimizers
-# and the exporter import torch._dynamo; ONNX Runtime, which starts a thread, is left to those who
-# run it.
+# One server serves a whole test process, so its modules are those of all who use it. ONNX Runtime,
+# which starts a thread, is left to those who run it.
 FORKS: ForkServerContext = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    ["resnet_deploy.training.run", "resnet_deploy.exporter", "torch._dynamo"]
-)
+FORKS.set_forkserver_preload(["tests.support.preloaded"])
 
 
 def write_into(stdout: Path, stderr: Path | None = None) -> None:
@@ -54,15 +51,30 @@ def work(arguments: Sequence[str], cwd: Path, environment: dict[str, str], said:
     main()
 
 
+def _with_new_modules(
+    arguments: Sequence[str], cwd: Path, environment: dict[str, str], said: Path
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "resnet_deploy"]:
+        del sys.modules[name]
+    _within(cwd, environment, said)  # so that what an import says is kept
+    work(arguments, cwd, environment, said)
+
+
 def _script(code: str, cwd: Path, environment: dict[str, str], said: Path) -> None:
     _within(cwd, environment, said)
     warnings.simplefilter("error")
     exec(compile(code, "<script>", "exec"), {"__name__": "__main__"})
 
 
-def run_forked(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command in ``cwd`` and return how it ended and what it said."""
-    return _run(work, arguments, cwd)
+def run_forked(
+    *arguments: str, cwd: Path, new_modules: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in ``cwd`` and return how it ended and what it said.
+
+    With ``new_modules`` it imports all of this project itself, in the order of a command that is
+    started by a user: modules that need one another are found out.
+    """
+    return _run(_with_new_modules if new_modules else work, arguments, cwd)
 
 
 def script_forked(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -134,8 +134,14 @@ def _packed(samples: NDArray[Any], bits: int) -> bytes:
 
 
 def _png(
-    samples: NDArray[Any], kind: int, bits: int, *before: bytes, interlaced: bool = False
+    samples: NDArray[Any],
+    kind: int,
+    bits: int,
+    *before: bytes,
+    interlaced: bool = False,
+    missing: int = 0,
 ) -> bytes:
+    """Return a PNG; the last ``missing`` bytes of its pixels are left out, then they are packed."""
     height, width = samples.shape[:2]
     if interlaced:
         parts = [samples[y::down, x::across] for x, y, across, down in _PASSES]
@@ -143,7 +149,8 @@ def _png(
     else:
         rows = _packed(samples, bits)
     header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, int(interlaced))
-    chunks = (chunk(b"IHDR", header), *before, chunk(b"IDAT", zlib.compress(rows)))
+    packed = zlib.compress(rows[: len(rows) - missing])
+    chunks = (chunk(b"IHDR", header), *before, chunk(b"IDAT", packed))
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + chunk(b"IEND", b"")
 
 
@@ -166,7 +173,11 @@ def _pngs() -> Iterator[tuple[str, bytes]]:
             if kind in (0, 2, 3):
                 with_clear = _png(samples, kind, bits, *palette, chunk(b"tRNS", clear))
                 yield f"{name}-{bits}-clear.png", with_clear
+    black = np.zeros((11, 13, 4), np.uint8)  # as if rows were missing
+    yield "black.png", _png(black, 6, 8)
+    yield "black-interlaced.png", _png(black, 6, 8, interlaced=True)
     photo = _photo()
+    yield "more.png", _saved(photo, "PNG") + b"behind its end"
     yield "filtered.png", _saved(photo, "PNG")
     yield "gamma.png", _png(np.asarray(photo), 2, 8, chunk(b"gAMA", struct.pack(">I", 100000)))
     few = chunk(b"PLTE", rng.integers(0, 256, 30, np.uint8).tobytes())
@@ -305,6 +316,18 @@ def _bad() -> Iterator[tuple[str, bytes]]:
             yield f"bad-{share:g}.{suffix}", data[: int(len(data) * share)]
     yield "bad-progressive.jpg", _saved(photo, "JPEG", progressive=True)[:-40]
     yield "bad-empty.png", b""
+    samples = np.full((11, 13, 1), 9)
+    for bits in (4, 8, 16):  # streams that end in good order, a row or a pass too early
+        row = 1 + -(-13 * bits // 8)
+        yield f"bad-rows-{bits}.png", _png(samples, 0, bits, missing=row)
+        yield f"bad-row-{bits}.png", _png(samples, 0, bits, missing=1)
+        yield f"bad-pass-{bits}.png", _png(samples, 0, bits, interlaced=True, missing=5 * row)
+    yield "bad-columns.png", _png(samples[:1], 0, 8, interlaced=True, missing=1 + 6)
+    for packed in (None, "tiff_lzw"):
+        tiff = _saved(photo, "TIFF", compression=packed, tiffinfo={278: 10})
+        listed = struct.pack("<HHI", 273, 4, 5)
+        place = tiff.index(listed)
+        yield f"bad-strips-{packed}.tif", tiff[:place] + listed[:4] + b"\4" + tiff[place + 5 :]
     yield "bad-text.jpg", b"hello"
     side = int(MAX_PIXELS**0.5) + 1
     ppm = f"P6 {side} {side} 255\n".encode()

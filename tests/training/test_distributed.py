@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from torch.multiprocessing.spawn import spawn
 
 from resnet_deploy.errors import SpecError, ToldError, TrainingError
 from resnet_deploy.spec.model_request import ModelRequest
@@ -19,6 +18,7 @@ from resnet_deploy.training.distributed import Crew, crew_of_environment
 from resnet_deploy.training.loop import Training
 from resnet_deploy.training.network import new_network
 from resnet_deploy.training.whole_batchnorm import WholeBatchNorm2d, synchronize_batchnorm
+from tests.support.forks import FORKS
 from tests.support.training_images import SIZE, labelled_images
 
 CLASSES = ("a", "b", "c")
@@ -151,7 +151,13 @@ def free_ports(count: int) -> list[int]:
 def processes(tmp_path_factory: pytest.TempPathFactory):
     """What two processes found, each."""
     out = tmp_path_factory.mktemp("processes")
-    spawn(work, (free_ports(5), out), nprocs=2)  # type: ignore[no-untyped-call]
+    ports = free_ports(5)
+    both = [FORKS.Process(target=work, args=(rank, ports, out)) for rank in (0, 1)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
     return [torch.load(out / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 

@@ -23,6 +23,7 @@ from tests.fuzz.doors.picture import picture
 from tests.fuzz.doors.surface import Surface
 from tests.fuzz.doors.tables import tables
 from tests.fuzz.doors.tars import packed, tars
+from tests.support.picture_files import picture_files
 
 if TYPE_CHECKING:
     from resnet_deploy.data.datasets import Dataset
@@ -69,7 +70,14 @@ def _pictures() -> list[bytes]:
         with contextlib.suppress(KeyError, OSError, ValueError):  # not all are built in everywhere
             image.save(stream, form, **options)
             found.append(stream.getvalue())
-    return found
+    return [*found, *_incomplete()]
+
+
+def _incomplete() -> list[bytes]:
+    """Return pictures of which pixels are missing, or that look so."""
+    files = picture_files()
+    names = ("black.png", "grey-4-interlaced.png", "bad-rows-8.png", "bad-pass-16.png")
+    return [files[name] for name in (*names, "bad-strips-None.tif", "bad-strips-tiff_lzw.tif")]
 
 
 def _npz() -> list[bytes]:
@@ -269,7 +277,8 @@ SURFACES: Final = (
         file="picture",
         seeds=_pictures,
         read=_read_picture,
-        modules=("data/images.py",),
+        modules=("data/images.py", "data/missing_pixels.py"),
+        beyond=("_libtiff_setters",),
     ),
     Surface(
         name="npz",
