@@ -9,7 +9,7 @@ MODEL  := artifacts/resnet34.onnx
 SOURCE := $(shell find resnet_deploy -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs fuzz kill bench dist clean
+.PHONY: help demo test lint format docs fuzz kill bench dist compat clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench: $(READY)  ## measure beside the peers, record, draw; PEERS='--photos DIR 
 
 dist: $(READY)  ## build sdist and wheel twice, compare and check them, list what they are made of
 	$(BIN)/python -m release
+
+compat: $(READY)  ## try oldest and newest dependencies; COMPAT='--python 3.12 --bound oldest' for one
+	$(BIN)/python -m release.compat $(COMPAT)
 
 clean:  ## remove everything that can be made again
 	rm -rf $(VENV) build dist *.egg-info .*_cache .hypothesis artifacts/resnet34*.onnx

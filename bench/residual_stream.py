@@ -1,11 +1,13 @@
 """What a residual stream in float brings and costs, on ONNX Runtime and on OpenVINO.
 
-    python bench/residual_stream.py accuracy --train DIR --test DIR CHECKPOINT...
+    python bench/residual_stream.py accuracy --train DIR --test DIR [--seeds N...] [--samples N...]
+        CHECKPOINT...
     python bench/residual_stream.py time [--depths 34 50] [--threads 1 2] [--rounds N]
 
-``accuracy`` makes int8 files with the effort ``best`` from 512 images of ``--train``, CIFAR-10 in
-folders, and compares their logits with fp32 on all images of ``--test``, each on the runtime that
-it is laid out for. ``time`` makes ImageNet nets with random weights, and runs a file with its
+``accuracy`` makes int8 files with the effort ``best`` from ``--samples`` images of ``--train``,
+CIFAR-10 in folders, and compares their logits with fp32 on all images of ``--test``, each on the
+runtime that it is laid out for. Each of ``--seeds`` draws other images: what one sample is worth is
+seen in several only. ``time`` makes ImageNet nets with random weights, and runs a file with its
 stream in uint8 and one in float32 alternately on the same runtime, batch 1. OpenVINO's files have a
 plain first convolution. Both print a table and write their part of
 ``results/residual_stream.json``.
@@ -19,6 +21,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +59,13 @@ def accuracy(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]
         fp32 = api.save(api.export(net), folder / f"{checkpoint.stem}.onnx")
         images = all_images(open_dataset(given.test), fp32.preprocess, seed=0)
         baseline = Fp32Baseline(fp32, images, labelled=True)
-        for stream, runtime in (("uint8", "ort"), ("float32", "ort"), ("float32", "openvino")):
+        files = (("uint8", "ort"), ("float32", "ort"), ("float32", "openvino"))
+        for samples, seed, (stream, runtime) in product(given.samples, given.seeds, files):
             made = api.quantize(
                 fp32,
                 calibration=given.train,
+                calibration_samples=samples,
+                seed=seed,
                 effort="best",
                 target_isa="portable",
                 residual_stream=stream,
@@ -70,6 +76,8 @@ def accuracy(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]
                 found = baseline.fidelity(runner, made.path, session)
             yield {
                 "model": checkpoint.stem,
+                "calibration": samples,
+                "seed": seed,
                 "stream": stream,
                 "runtime": runtime,
                 "sqnr_db": found.sqnr_db,
@@ -115,6 +123,8 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
     if "stream" in row:
         return {
             "model": row["model"],
+            "calibration": str(row["calibration"]),
+            "seed": str(row["seed"]),
             "stream": row["stream"],
             "runtime": row["runtime"],
             "SQNR": f"{row['sqnr_db']:.2f} dB",
@@ -139,6 +149,8 @@ def main() -> None:
     close.add_argument("checkpoints", nargs="+", type=Path)
     close.add_argument("--train", required=True, type=Path)
     close.add_argument("--test", required=True, type=Path)
+    close.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    close.add_argument("--samples", nargs="+", type=int, default=[512])
     fast = commands.add_parser("time")
     fast.add_argument("--depths", nargs="+", type=int, default=[34, 50])
     fast.add_argument("--threads", nargs="+", type=int, default=[1, 2])

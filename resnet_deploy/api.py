@@ -116,6 +116,7 @@ def load(
     labels: StrPath | Sequence[str] = (),
     licence: str = "",
     input_options: InputOptions | None = None,
+    download: bool = True,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Network | Artifact:
@@ -146,6 +147,7 @@ def load(
         labels: File with the class names (one a line, synset lines, JSON, CSV), or the names.
         licence: Licence of the weights, as Apache-2.0, for the files' card; by default their own.
         input_options: How pictures become the input, as far as the weights don't say it themselves.
+        download: Fetch published weights that are not in the cache; without, random ones stand in.
         seed: Of everything random.
         progress: Told about downloads.
     """
@@ -168,10 +170,11 @@ def load(
         labels=_labels(labels),
         licence=licence,
         preprocess=input_options or InputOptions(),
+        download=download,
         seed=seed,
     )
     if spec.weights.endswith(".onnx"):
-        if spec != LoadSpec(weights=spec.weights, seed=seed):
+        if spec != LoadSpec(weights=spec.weights, download=download, seed=seed):
             raise SpecError(
                 f"{weights} is an ONNX file, which says itself what it is: drop --depth and all "
                 "other words about the network, its labels, licence and preprocessing"
@@ -424,6 +427,7 @@ def deploy(
     seed: int = 0,
     threads: int = 0,
     force: bool = False,
+    dry_run: bool = False,
     environment: Environment | None = None,
     progress: Progress = silent,
 ) -> Deployment:
@@ -460,11 +464,14 @@ def deploy(
         seed: Of everything random.
         threads: Threads of the runner.
         force: Replace files that resnet-deploy did not write.
+        dry_run: Write nothing: refuse what would be refused, and say what would be written, how
+            long it would take and in how much memory.
         environment: Recorded in the result.
         progress: Told about every stage.
     """
     from resnet_deploy.artifact.artifact import Artifact
     from resnet_deploy.deployment.deploy import deploy as deploy_source
+    from resnet_deploy.deployment.foresee import foresee
     from resnet_deploy.processes.ray_cluster import kept_connected
 
     budget = None
@@ -518,8 +525,9 @@ def deploy(
         force=force,
         threads=threads,
     )
+    work = foresee if dry_run else deploy_source
     with kept_connected():
-        return deploy_source(
+        return work(
             source,
             spec,
             calibration=_data(calibration, follow_links=follow_links),
@@ -1144,6 +1152,7 @@ def tune(
     cluster: str | None = None,
     seed: int = 0,
     threads: int = 0,
+    dry_run: bool = False,
     environment: Environment | None = None,
     progress: Progress = silent,
 ) -> TuningReport:
@@ -1174,11 +1183,14 @@ def tune(
             for each of its CPUs; files are timed on this machine.
         seed: Of everything random.
         threads: Threads of the runner.
+        dry_run: Write nothing: refuse what would be refused, and say what would be tried and
+            written, how long it would take and in how much memory.
         environment: Recorded in the result.
         progress: Told about every stage.
     """
     from resnet_deploy.processes.ray_cluster import kept_connected
     from resnet_deploy.tuning import tune as search
+    from resnet_deploy.tuning.foresee import foresee
 
     spread = _cluster_alone(cluster, workers)
     spec = TuneSpec(
@@ -1193,8 +1205,9 @@ def tune(
     source = _judged(artifact, output_kind, output_name, input_options)
     if out is None:
         _check_saved(source)
+    work = foresee if dry_run else search
     with kept_connected():
-        return search(
+        return work(
             source,
             source.path.with_name(f"{source.path.stem}.tuned") if out is None else Path(out),
             spec,
@@ -1324,6 +1337,7 @@ def train(
     seed: int = 0,
     threads: int = 0,
     force: bool = False,
+    dry_run: bool = False,
     environment: Environment | None = None,
     progress: Progress = silent,
     on_epoch: Callable[[Epoch, int], None] | None = None,
@@ -1363,6 +1377,8 @@ def train(
         seed: Of everything random.
         threads: Threads of the runner.
         force: Replace files that resnet-deploy did not write.
+        dry_run: Write nothing: refuse what would be refused, and say what would be written, how
+            long it would take and in how much memory; images are not all decoded.
         environment: Recorded in the result.
         progress: Told about every stage.
         on_epoch: Called with every finished epoch, and with the number of all.
@@ -1403,9 +1419,11 @@ def train(
     )
     require("torch", "training")
     require("safetensors", "training")
+    from resnet_deploy.training.foresee import foresee
     from resnet_deploy.training.run import train as run
 
-    return run(
+    work = foresee if dry_run else run
+    return work(
         TrainRequest(
             model=request,
             data=Path(data),

@@ -24,14 +24,14 @@ _MOST_SHOWN = 80
 _MOST_SHARED = 4
 """How often the bytes of second files may be read on average: few tensors share weights."""
 
-_BITS: dict[int, int] = {
-    onnx.TensorProto.INT4: 4,
-    onnx.TensorProto.UINT4: 4,
-    onnx.TensorProto.FLOAT4E2M1: 4,
-    onnx.TensorProto.INT2: 2,
-    onnx.TensorProto.UINT2: 2,
+_BITS = {
+    21: 4,  # UINT4
+    22: 4,  # INT4
+    23: 4,  # FLOAT4E2M1
+    25: 2,  # UINT2
+    26: 2,  # INT2
 }
-"""Of types that share a byte."""
+"""Of types that share a byte, by their numbers in onnx.proto: older releases lack the names."""
 
 
 def read_external_data(model: onnx.ModelProto, path: Path) -> None:

@@ -110,6 +110,8 @@ class LazyGroup(click.Group):
         heard = _LogOnStderr()
         heard.setFormatter(VisibleFormatter("%(message)s"))
         logging.basicConfig(level=logging.WARNING, handlers=[heard])
+        # Of a damaged picture Pillow says more than the error that it raises.
+        logging.getLogger("PIL").setLevel(logging.CRITICAL)
         # torch swallows the exception while importing itself, and fails later with nonsense.
         interrupts = Interrupts()
         try:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from resnet_deploy import api
+from resnet_deploy.cli.completion import listed
 from resnet_deploy.cli.verbosity import together
 from resnet_deploy.paths import url_scheme
 from resnet_deploy.spec import (
@@ -128,6 +129,8 @@ class Words:
         elif default == "":
             usual["default"] = ""
         usual |= settings
+        if "metavar" in usual and "type" not in usual:  # a type completes its values itself
+            usual["shell_complete"] = listed(usual["metavar"])
         if usual.get("multiple"):
             usual["help"] = f"{usual['help'].removesuffix('.')}; may be repeated."
         return click.option(*flags, **usual)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 
 from resnet_deploy import api
 from resnet_deploy.artifact.files import write_together
+from resnet_deploy.cli.completion import listed
 from resnet_deploy.cli.options import PATH
 from resnet_deploy.cli.verbosity import together, verbosity_options
 from resnet_deploy.errors import ArtifactError
@@ -54,6 +56,7 @@ def output_options(function: F) -> F:
             flag_value="-",
             default=None,
             metavar="[FILE]",
+            shell_complete=listed("[FILE]"),
             expose_value=False,
             callback=_note_json,
             help="Write the result as JSON to FILE; without FILE to stdout.",
@@ -117,12 +120,13 @@ def replace_card(
 
 
 def print_result(result: Result) -> None:
-    """Print ``result`` as tables."""
+    """Print ``result`` as tables, with all details after ``-v``."""
     from resnet_deploy.report import render
 
     out = console()
     out.width = max(_NARROWEST, out.width)
-    out.print(render(result, out.width))
+    detail = logging.getLogger("resnet_deploy").isEnabledFor(logging.INFO)
+    out.print(render(result, out.width, detail=detail))
 
 
 def keep(result: Result) -> None:
