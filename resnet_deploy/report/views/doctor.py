@@ -62,7 +62,7 @@ _RUN = ("this CPU", "emulated")
 
 
 def _wanted(diagnosis: Diagnosis) -> dict[str, list[str]]:
-    """Return what is missing by the command that installs it, or by what is wrong where none does."""
+    """Return what is missing by the command that installs it, or by what is wrong without one."""
     found: dict[str, list[str]] = {}
     for missing in diagnosis.missing:
         found.setdefault(missing.install, []).append(f"{missing.package} ({missing.needed_for})")
