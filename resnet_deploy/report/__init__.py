@@ -84,6 +84,17 @@ def html(result: Any) -> str:
     return page(view(result))
 
 
+def notebook(value: Any) -> str:
+    """Return a result, an artifact or a network as a notebook shows it: HTML without scripts."""
+    from resnet_deploy.report import notebook_html as shown
+
+    name = type(value).__name__
+    if name in ("Artifact", "Network"):
+        facts: str = getattr(shown, name.lower())(value)
+        return facts
+    return shown.frame(view(value).title, html(value))
+
+
 def csv(result: Any) -> str:
     """Return the tables of ``result`` as CSV, with numbers that are not rounded."""
     from resnet_deploy.report.csv_text import text
