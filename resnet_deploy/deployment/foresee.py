@@ -29,7 +29,7 @@ from resnet_deploy.results import Deployment, Environment
 from resnet_deploy.results.preview import PlannedFile, PlannedPhase, Preview, between, whole
 from resnet_deploy.spec import Effort
 from resnet_deploy.spec.deploy import DeploySpec
-from resnet_deploy.verification import right_outputs
+from resnet_deploy.verification import BATCH_SIZES, MOST_IMAGES, right_outputs
 
 _EXPORTER_SECONDS = (4.0, 15.0)
 """What PyTorch's exporter imports and warms up, whatever it traces."""
@@ -51,10 +51,8 @@ _ROUNDING_SECONDS = (0.1, 4.0)
 _ROUNDING_SECONDS_BEST = (2.0, 20.0)
 """The same with covariances."""
 
-_PROVED = 128
-"""Images that a file is compared on, once by it and once by its reference; seldom more."""
-
-_SHARE_PROVED = (0.2, 3.0)
+_PROOF = (0.15, 2.0)
+"""What a run of the comparison takes of one in PyTorch, batch by batch; half of them are of it."""
 
 _TIMING_SECONDS = (2.0, 30.0)
 
@@ -75,7 +73,7 @@ _RECORDED = "recorded"
 
 MEANING = (
     "measured: on a few images, here and now; recorded: on two cores of a Xeon with AVX-512, for "
-    "ResNet-20 and -34"
+    "ResNet-20, -34 and -50"
 )
 """What the words of a basis mean."""
 
@@ -267,18 +265,27 @@ def _phases(plan: Plan, costs: Measured, *, asked: bool) -> Iterator[PlannedPhas
             basis=f"{layers} layers; {_RECORDED}",
         )
     files = len(plan.paths) if spec.verify else 0
+    runs = sum(_compared_runs(plan, kind) for kind in plan.paths)
     if spec.int8:
         yield from calibration_phases(costs, images, best=spec.quant.effort is Effort.BEST)
     if files:
         yield PlannedPhase(
             name="comparing with the reference",
-            seconds=between(2 * _PROVED * files * costs.run, _SHARE_PROVED),
-            basis=f"{files} files, {run}",
+            seconds=between(runs * costs.run, _PROOF),
+            basis=f"{files} files, {runs} runs in all, {run}",
         )
     if spec.int8 and spec.verify:
         yield PlannedPhase(
             name="timing int8 against fp32", seconds=_TIMING_SECONDS, basis=_RECORDED
         )
+
+
+def _compared_runs(plan: Plan, kind: str) -> int:
+    """Return how many images are run to compare a file: as ``verification`` has it."""
+    few = sum(BATCH_SIZES)
+    real = kind != "fp32" and plan.calibration is not None
+    images = min(MOST_IMAGES, len(plan.images.dataset)) if real else few
+    return 2 * few + 2 * images  # every batch size twice, and all by the file and its reference
 
 
 def calibration_phases(costs: Measured, images: int, *, best: bool) -> Iterator[PlannedPhase]:
