@@ -369,7 +369,7 @@ SURFACES: Final = (
         seeds=_tunings,
         read=_resume,
         modules=("tuning/store.py", "results/tuning.py"),
-        beyond=("save", "_write_best", "file"),
+        beyond=("make", "save", "_write_best", "file"),
         writes=True,
     ),
     Surface(
