@@ -66,7 +66,7 @@ FP16_PROBABILITIES = replace(FP16_TOLERANCE, max_relative=0.1)
 
 _HALVES = ("fp16", "bf16")
 
-_REAL_IMAGES = 128
+MOST_IMAGES = 128
 """How many real images are compared when a file is made: top-1 agreement is a statistic."""
 
 
@@ -169,7 +169,7 @@ def verification_images(
     preprocess: InputContract,
     *,
     seed: int = 0,
-    samples: int = _REAL_IMAGES,
+    samples: int = MOST_IMAGES,
     calibrated: Collection[int] = (),
 ) -> VerificationImages:
     """Return images of ``data`` to compare on, or synthetic ones without data.

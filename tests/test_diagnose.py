@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from resnet_deploy.dependencies import INSTALL
+from resnet_deploy.dependencies import INSTALL, MAKING
 from resnet_deploy.diagnose import diagnose, missing_packages, runners_here
 from resnet_deploy.errors import RunnerError
+from resnet_deploy.isa.tools import FETCH_COMMAND
 from resnet_deploy.report import csv
-from resnet_deploy.results import to_dict
+from resnet_deploy.results import Diagnosis, Missing, to_dict
 from resnet_deploy.runners.cpu import environment, has_vnni
 from resnet_deploy.runners.registry import RUNNERS
 from tests.support.environment import HERE
+from tests.support.terminal import printed
 
 
 @pytest.mark.parametrize(
@@ -92,3 +94,38 @@ def test_kernels_that_could_be_fetched_are_missing(monkeypatch):
     assert found.isas["x86-avx2"] == "not fetched"
     assert found.missing[-1].package == "emulators"
     assert found.missing[-1].install == "resnet-deploy doctor --fetch-isa-tools"
+
+
+def everything_missing() -> Diagnosis:
+    """Return the worst of all machines."""
+    found = diagnose(replace(HERE, cpu="A processor with a very long name " * 5))
+    problems = {
+        "torch": f"not installed: {INSTALL}",
+        "torch-channels-last": f"not installed: {INSTALL}",
+        "torch-compile": "needs a C++ compiler, which is not installed, and its headers besides",
+        "ort-openvino": "not installed: pip install x; lists no device here, on Intel CPUs only",
+        "openvino": "not installed: pip install 'resnet-deploy[openvino]'",
+        "openvino-bf16": "this CPU does not compute in bfloat16, which is a pity for this runner",
+    }
+    runners = tuple(
+        replace(one, installed=one.name not in problems, problem=problems.get(one.name, ""))
+        for one in found.runners
+    )
+    absent = tuple(Missing(package=p, needed_for=n, install=INSTALL) for p, n in MAKING.items())
+    emulators = Missing(package="emulators", needed_for="verify --isa", install=FETCH_COMMAND)
+    return replace(found, runners=runners, missing=(*absent, emulators))
+
+
+def test_one_screen_says_what_is_missing_and_how_to_mend_it():
+    for found in (everything_missing(), replace(everything_missing(), missing=(), runners=())):
+        lines = printed(found, width=80).splitlines()
+        assert len(lines) <= 24
+        assert max(map(len, lines)) <= 80
+    lines = [line.strip() for line in printed(everything_missing(), width=80).splitlines()]
+    assert [line for line in lines if line.startswith("$")] == [
+        f"$ {INSTALL}",
+        f"$ {FETCH_COMMAND}",
+        "$ pip install 'resnet-deploy[openvino]'",
+    ]
+    assert any(line.startswith("runner torch-compile: needs a C++ compiler") for line in lines)
+    assert "runner openvino" in lines  # and not the plugin, which no installation would help

@@ -33,13 +33,16 @@ def check_folder(out: Path) -> None:
     """Refuse an output folder that can't be made, before the work and not after it.
 
     Raises:
-        ArtifactError: ``out``, or what is above it, is a file, or a link that leads nowhere.
+        ArtifactError: ``out``, or what is above it, is a file, a link that leads nowhere, or not
+            writable.
     """
     if out.is_symlink() and not out.exists():
         raise ArtifactError(f"-o {out}: it is a link that leads nowhere: name another folder")
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise ArtifactError(f"-o {out}: {existing} is a file, not a folder: name another folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ArtifactError(f"-o {out}: {existing} can't be written to: name another folder")
 
 
 def check_within(folder: Path, names: Iterable[str]) -> None:

@@ -72,6 +72,7 @@ _loads, _deploys = Words(api.load), Words(api.deploy)
 @seed_option(_deploys)
 @threads_option(_deploys)
 @_deploys("--force")
+@_deploys("--dry-run")
 @output_options
 def command(labels: Path | None, seed: int, **words: Any) -> None:
     """Turn a ResNet checkpoint into verified fp32 and int8 ONNX files.
@@ -92,6 +93,12 @@ def command(labels: Path | None, seed: int, **words: Any) -> None:
         )
     network = without(words, api.load)
     with ProgressBar() as progress:
-        net = api.load(**network, labels=labels or (), seed=seed, progress=progress)
+        net = api.load(
+            **network,
+            labels=labels or (),
+            download=not words["dry_run"],
+            seed=seed,
+            progress=progress,
+        )
         result = api.deploy(net, **words, seed=seed, environment=here(), progress=progress)
     show(result)

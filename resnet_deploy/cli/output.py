@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -119,12 +120,13 @@ def replace_card(
 
 
 def print_result(result: Result) -> None:
-    """Print ``result`` as tables."""
+    """Print ``result`` as tables, with all details after ``-v``."""
     from resnet_deploy.report import render
 
     out = console()
     out.width = max(_NARROWEST, out.width)
-    out.print(render(result, out.width))
+    detail = logging.getLogger("resnet_deploy").isEnabledFor(logging.INFO)
+    out.print(render(result, out.width, detail=detail))
 
 
 def keep(result: Result) -> None:

@@ -65,6 +65,7 @@ _words = Words(api.train)
 @seed_option(_words)
 @threads_option(_words)
 @_words("--force")
+@_words("--dry-run")
 @output_options
 def command(data: Path | str | None, out: Path | None, show_recipe: bool, **words: Any) -> None:
     """Train a ResNet, or fine-tune one, for export.

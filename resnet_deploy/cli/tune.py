@@ -65,6 +65,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only from 
 @cluster_option(_words)
 @seed_option(_words)
 @threads_option(_words)
+@_words("--dry-run")
 @output_options
 def command(artifact: Path, out: Path | None, **words: Any) -> None:
     """Find the fastest or smallest file of an fp32 MODEL.onnx that keeps an accuracy budget.
@@ -75,8 +76,9 @@ def command(artifact: Path, out: Path | None, **words: Any) -> None:
     evidence OUT/tune.json; in the end OUT/tune.html (or --report) draws the Pareto front. The same
     command goes on after an interruption. Exit code 1: nothing keeps the budget.
     """
-    folder = out or artifact.with_name(f"{artifact.stem}.tuned")
-    report_to(folder / "tune.html")
+    if not words["dry_run"]:
+        folder = out or artifact.with_name(f"{artifact.stem}.tuned")
+        report_to(folder / "tune.html")
     with ProgressBar() as progress:
         result = api.tune(artifact, out, **words, environment=here(), progress=progress)
     show(result)

@@ -19,7 +19,7 @@ from resnet_deploy.data.npz import open_npy, open_npz
 from resnet_deploy.data.parquet import open_parquet, parquet_files
 from resnet_deploy.data.places import Place, called, expanded
 from resnet_deploy.data.remote import Remote
-from resnet_deploy.data.splits import is_split, of_part, wanted_split
+from resnet_deploy.data.splits import check_whole, is_split, of_part, wanted_split
 from resnet_deploy.data.tar import open_tar
 from resnet_deploy.data.trees import files_called, tree_of
 from resnet_deploy.errors import DatasetError
@@ -169,12 +169,13 @@ def _open_many(
             tree.check(str(tar))
         if tars:
             name, tars = of_part(name, tars, _words, train=train)
+            check_whole(name, tars)
             return open_tar(name, tars, train=train, labels_file=labels_file)
         files = () if labels_file else parquet_files(place)
         for file in files:
             tree.check(str(file))
         if files:
-            return open_parquet(name, files, train=train)
+            return open_parquet(name, files, train=train, whole=True)
         if not isinstance(place, Path):
             return None
         if labels_file is None and (is_cifar_folder(place) or is_idx_folder(place)):

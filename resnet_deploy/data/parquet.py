@@ -21,8 +21,8 @@ from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.data.images import decode, why_unread
 from resnet_deploy.data.labels import class_order
 from resnet_deploy.data.places import Place
-from resnet_deploy.data.row_groups import RowGroups, readable
-from resnet_deploy.data.splits import of_part
+from resnet_deploy.data.row_groups import LONGEST_LABEL, RowGroups, labels_in, readable
+from resnet_deploy.data.splits import check_whole, of_part
 from resnet_deploy.data.trees import files_called
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.plain_values import RefusedValuesError, strict_json
@@ -45,17 +45,22 @@ def parquet_files(folder: Place) -> tuple[Place, ...]:
     return ()
 
 
-def open_parquet(name: str, files: Sequence[Place], *, train: bool = False) -> ParquetDataset:
+def open_parquet(
+    name: str, files: Sequence[Place], *, train: bool = False, whole: bool = False
+) -> ParquetDataset:
     """Open images and labels in parquet ``files``, as many as there are shards.
 
     Of files that are called ``test-00000-of-00001.parquet`` or the like, those of one part are
-    taken: the test images, or the training images with ``train``.
+    taken: the test images, or the training images with ``train``. Where ``files`` are the
+    ``whole`` of a folder, none of those that are numbered so may be missing.
 
     Raises:
-        DatasetError: a file is damaged, or has no column of images.
+        DatasetError: a file is damaged or missing, or has no column of images.
         MissingDependencyError: pyarrow is not installed.
     """
     name, files = of_part(name, files, lambda stem: re.split(r"[^A-Za-z]", stem)[:1], train=train)
+    if whole:
+        check_whole(name, files)
     for path in files:
         _check_ends(path)
     return ParquetDataset(name, files)
@@ -90,7 +95,12 @@ class ParquetDataset:
             with readable(path):
                 schema = file.schema_arrow
                 label = next((column for column in _LABELS if column in schema.names), None)
-                names = names or _class_names(path, schema, label)
+                own = _class_names(path, schema, label)
+                if names and own and own != names:
+                    raise DatasetError(
+                        f"{path} names other classes than {files[0]}: write both with one list"
+                    )
+                names = names or own
                 size = path.stat().st_size
                 for group in range(file.metadata.num_row_groups):
                     rows = file.metadata.row_group(group).num_rows
@@ -103,11 +113,15 @@ class ParquetDataset:
                     self._starts.append(self._count)
                     self._count += rows
                 if label is not None:
-                    labels += file.read([label])[label].to_pylist()
+                    labels += labels_in(path, file, label)
         if not self._count:
             raise DatasetError(f"{name} is parquet without rows: name files with images")
-        if len(labels) == self._count:
-            self._set_labels(labels, names)
+        if labels and len(labels) != self._count:
+            raise DatasetError(
+                f"{name} has {self._count} images and {len(labels)} labels: write all files with "
+                "the column of labels, or none"
+            )
+        self._set_labels(labels, names)
 
     @property
     def labelled(self) -> bool:
@@ -160,14 +174,16 @@ class ParquetDataset:
         return self._fingerprint
 
     def _set_labels(self, labels: Sequence[Any], names: Sequence[str]) -> None:
+        if not labels:
+            return
         if all(isinstance(label, int) and 0 <= label < 10**6 for label in labels):
             self.classes = tuple(names) or tuple(str(number) for number in range(max(labels) + 1))
             if max(labels) >= len(self.classes):
                 raise DatasetError(
                     f"{self.name} has a label {max(labels)} but only {len(self.classes)} names"
                 )
-            self._labels = list(labels)
-        elif all(isinstance(label, str) and label for label in labels):
+            self._labels = list(map(int, labels))
+        elif all(isinstance(label, str) and label.strip() for label in labels):
             self.classes = class_order(labels)
             index = {label: position for position, label in enumerate(self.classes)}
             self._labels = [index[label] for label in labels]
@@ -250,4 +266,11 @@ def _class_names(path: Place, schema: Any, label: str | None) -> tuple[str, ...]
         ) from error
     except (KeyError, TypeError, ValueError):
         return ()
-    return tuple(map(str, names)) if isinstance(names, list) else ()
+    if not isinstance(names, list) or not names:
+        return ()
+    if not all(isinstance(name, str) and 0 < len(name.strip()) <= LONGEST_LABEL for name in names):
+        raise DatasetError(
+            f"{path} has class names that are no text of at most {LONGEST_LABEL} letters: write it "
+            "again"
+        )
+    return tuple(names)

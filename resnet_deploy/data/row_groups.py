@@ -23,8 +23,20 @@ INSTALL = "pip install 'resnet-deploy[data]'"
 _COLUMNS = ("image", "img", "picture", "photo", "jpg", "png", "webp", "bytes", "content")
 """Names of columns with images; the first that is there counts."""
 
+_BYTES = ("binary", "large_binary")
+
 _MOST_BYTES = 1 << 30
 """Unpacked images of one row group, which is read at once."""
+
+_PART_BYTES = 1 << 26
+"""What one step of reading may unpack to. A value that is stored once, in a dictionary, may be that
+of all rows, so what a file says of its size is no bound for them."""
+
+_MOST_ROWS = 1 << 16
+"""Labels of one step."""
+
+LONGEST_LABEL = 1000
+"""Letters of the name of a class."""
 
 _KEPT = 4
 """Row groups in memory: one for each thread that decodes."""
@@ -80,13 +92,15 @@ class RowGroups:
             file, column = self.open(path)
             size = file.metadata.row_group(group).total_byte_size
             if size > _MOST_BYTES:
-                raise DatasetError(
-                    f"{path} has a row group of {size >> 20} MiB, too large to read at once: write "
-                    "it with smaller ones"
-                )
+                raise _too_large(path, size)
+            images: list[Any] = []
+            unpacked = 0
             with readable(path):
-                rows = file.read_row_group(group, [column])[column].to_pylist()
-            images: list[Any] = [row.get("bytes") if isinstance(row, dict) else row for row in rows]
+                for row in _rows(file, group, column, min(size, _PART_BYTES)):
+                    images.append(row.get("bytes") if isinstance(row, dict) else row)
+                    unpacked += len(images[-1] or b"")
+                    if unpacked > _MOST_BYTES:
+                        raise _too_large(path, unpacked)
             claimed = file.metadata.row_group(group).num_rows
             if len(images) != claimed:
                 raise DatasetError(
@@ -100,6 +114,53 @@ class RowGroups:
                 self._kept.popitem(last=False)
             self._kept[key] = images
             return images
+
+
+def labels_in(path: Place, file: Any, column: str) -> list[Any]:
+    """Return the labels in a ``column`` of pyarrow's ``file``: numbers, names, or None.
+
+    Raises:
+        DatasetError: they are of a kind that no label has, or too long for a name.
+    """
+    arrow = importlib.import_module("pyarrow")
+    kind = file.schema_arrow.field(column).type
+    if arrow.types.is_dictionary(kind):
+        kind = kind.value_type
+    text = arrow.types.is_string(kind) or arrow.types.is_large_string(kind)
+    if not text and not arrow.types.is_null(kind) and not arrow.types.is_primitive(kind):
+        raise DatasetError(
+            f"{path} has labels of the kind {one_line(str(kind), 40)}: a label is a number or a "
+            "name"
+        )
+    found: list[Any] = []
+    shared: dict[Any, Any] = {}  # names are those of a few classes
+    for group in range(file.metadata.num_row_groups):
+        size = file.metadata.row_group(group).total_byte_size if text else 0
+        for label in _rows(file, group, column, size):
+            if isinstance(label, str) and len(label) > LONGEST_LABEL:
+                raise DatasetError(
+                    f"{path} has a label of {len(label)} letters: a name has {LONGEST_LABEL} at "
+                    "most"
+                )
+            found.append(shared.setdefault(label, label))
+    return found
+
+
+def _rows(file: Any, group: int, column: str, largest: int) -> Iterator[Any]:
+    """Yield the rows of a ``column`` of which one value has at most ``largest`` bytes."""
+    rows = max(1, min(_MOST_ROWS, _PART_BYTES // max(1, largest)))
+    # Of structs the bytes alone: what else is in them may be of any size.
+    leaf = file.schema_arrow.field(column).type
+    name = f"{column}.bytes" if str(leaf).startswith("struct<") else column
+    for batch in file.iter_batches(rows, row_groups=[group], columns=[name]):
+        yield from batch.column(0).to_pylist()
+
+
+def _too_large(path: Place, size: int) -> DatasetError:
+    return DatasetError(
+        f"{path} has a row group of {size >> 20} MiB, too large to read at once: write it with "
+        "smaller ones"
+    )
 
 
 def _pyarrow() -> Any:
@@ -128,8 +189,9 @@ def _image_column(path: Place, schema: Any) -> str:
     def holds_bytes(name: str) -> bool:
         kind = schema.field(name).type
         if str(kind).startswith("struct<"):
-            return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
-        return str(kind) in ("binary", "large_binary")
+            fields = (kind.field(place) for place in range(kind.num_fields))
+            return any(one.name == "bytes" and str(one.type) in _BYTES for one in fields)
+        return str(kind) in _BYTES
 
     found = [name for name in schema.names if holds_bytes(name)]
     wanted = [name for name in _COLUMNS if name in found] or found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
@@ -11,6 +12,9 @@ from resnet_deploy.errors import DatasetError
 
 _DEEPEST = 8
 """How many folders in folders are looked through."""
+
+_NUMBERED = re.compile(r"(.*?)(\d{1,9})(-of-\d{1,9}\b.*)", re.DOTALL | re.ASCII)
+"""The name of a file of a set, as Hugging Face's datasets and TensorFlow's have it."""
 
 EVALUATION_SPLITS = ("test", "testing", "val", "valid", "validation", "dev", "eval")
 """Names of what a network is evaluated on, in any case; the first that is there counts."""
@@ -58,6 +62,27 @@ def of_part(
         kind = files[0].suffix.removeprefix(".")
         raise DatasetError(f"{name} holds {kind} files of {named[0]} only: name others")
     return name, files
+
+
+def check_whole(name: str, files: Iterable[Place]) -> None:
+    """Check that no file of a numbered set (``test-00000-of-00002.parquet``) is missing.
+
+    Raises:
+        DatasetError: one is; ``name`` is that of the folder.
+    """
+    sets: dict[tuple[str, str], set[int]] = {}
+    for file in files:
+        if numbered := _NUMBERED.fullmatch(file.name):
+            before, number, behind = numbered.groups()
+            sets.setdefault((before, behind), set()).add(int(number))
+    for (before, behind), held in sets.items():
+        total = int(behind.partition("-of-")[2].partition(".")[0])
+        missing = next((number for number in range(total) if number not in held), None)
+        if missing is not None:
+            raise DatasetError(
+                f"{name} holds {len(held)} of {total} files {before}…{behind}; number {missing} "
+                "is missing: get it, or name files that are there, as 0000{0..3} stands for four"
+            )
 
 
 def find_part(root: Place, links: Tree, *, train: bool) -> tuple[Place, str]:

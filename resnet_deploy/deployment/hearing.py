@@ -93,7 +93,7 @@ def hear(
     Raises:
         DatasetError: the pictures can't be read.
     """
-    if pictures is None or not _may_know(source):
+    if pictures is None or not may_know(source):
         return Heard(source=source)
     from resnet_deploy.batchnorm_witness.testimony import (
         as_told,
@@ -125,7 +125,7 @@ def unfolded(model: onnx.ModelProto) -> onnx.ModelProto:
     return simplify(model, fold_batchnorm=False)[0]
 
 
-def _may_know(source: Network | Artifact) -> bool:
+def may_know(source: Network | Artifact) -> bool:
     """Whether there can be BatchNorms that remember, and something that they are asked about.
 
     What a card or a published file's hash says needs no witness, and asking a ResNet-50 takes a

@@ -25,7 +25,7 @@ from resnet_deploy.loading.beside import (
 )
 from resnet_deploy.loading.bystanders import counters_dropped
 from resnet_deploy.loading.computed_weights import with_computed_weights, with_scales
-from resnet_deploy.loading.imagenet import CIFAR10_FILE, fetch
+from resnet_deploy.loading.imagenet import CIFAR10_FILE, fetch, to_download
 from resnet_deploy.loading.packaged import (
     build_for,
     refuse_published,
@@ -73,7 +73,13 @@ def load_network(request: LoadSpec, *, progress: Progress = silent) -> Network:
         MissingDependencyError: the file needs a package that is not installed.
     """
     progress("loading", 0, 1)
-    network = resolve(request.model, request.weights, seed=request.seed, progress=progress)
+    network = resolve(
+        request.model,
+        request.weights,
+        seed=request.seed,
+        download=request.download,
+        progress=progress,
+    )
     given, classes = request.labels, network.spec.num_classes
     if given and len(given) != classes:
         raise SpecError(f"--labels names {len(given)} classes, the model has {classes}")
@@ -98,6 +104,7 @@ def resolve(
     weights: str = "random",
     *,
     seed: int = 0,
+    download: bool = True,
     progress: Progress = silent,
 ) -> Network:
     """Return the network of ``request`` with ``weights``.
@@ -109,6 +116,8 @@ def resolve(
             or of a folder of a training run or a hub. A factory keeps the weights it made when
             this is ``random``.
         seed: of random weights.
+        download: fetch a published file that is not in the cache; without, random weights stand in
+            for it, and a notice says so.
         progress: told about the download.
 
     Raises:
@@ -125,6 +134,9 @@ def resolve(
         return _from_file(request, weights_in(Path(weights)), kind="file", seed=seed)
     if request.is_custom:
         raise refuse_published(request, weights)
+    if weights == "imagenet" and not download and (name := to_download(request.spec())):
+        notice = f"{name} is downloaded first; without it, random weights stand in here"
+        return replace(_without_file(request, seed), notices=(notice,))
     if weights == "imagenet":
         return _from_file(request, fetch(request.spec(), progress=progress), kind=weights)
     if not CIFAR10_FILE.is_file():

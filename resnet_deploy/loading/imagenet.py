@@ -67,12 +67,11 @@ def fetch(spec: ModelSpec, *, progress: Progress = silent) -> Path:
         SpecError: nothing is published for this network.
         CheckpointError: no connection, no such file, or its hash is wrong. No file is left.
     """
-    name = published_file(spec)
-    path = cache_folder() / name
-    expected = SHA256.get(name) or path.stem.rpartition("-")[2]
-    if path.is_file() and sha256_of(path).startswith(expected):
+    path = cache_folder() / published_file(spec)
+    if _is_cached(path):
         return path
-    url = f"{os.environ.get(URL_VARIABLE, BASE_URL).rstrip('/')}/{name}"
+    url = f"{os.environ.get(URL_VARIABLE, BASE_URL).rstrip('/')}/{path.name}"
+    expected = _digest_of(path.name)
     data = _download(url, progress)
     if not hashlib.sha256(data).hexdigest().startswith(expected):
         raise CheckpointError(
@@ -85,6 +84,26 @@ def fetch(spec: ModelSpec, *, progress: Progress = silent) -> Path:
     except ArtifactError as error:
         raise CheckpointError(f"{error}; set {CACHE_VARIABLE} to a writable folder") from error
     return path
+
+
+def to_download(spec: ModelSpec) -> str | None:
+    """Return the name of the published file of ``spec`` if :func:`fetch` would download it.
+
+    Raises:
+        SpecError: nothing is published for this network.
+    """
+    name = published_file(spec)
+    return None if _is_cached(cache_folder() / name) else name
+
+
+def _is_cached(path: Path) -> bool:
+    """Return whether the published file that ``path`` names lies there, whole."""
+    return path.is_file() and sha256_of(path).startswith(_digest_of(path.name))
+
+
+def _digest_of(name: str) -> str:
+    """Return how the SHA-256 of a published file begins."""
+    return SHA256.get(name) or Path(name).stem.rpartition("-")[2]
 
 
 def published_file(spec: ModelSpec) -> str:

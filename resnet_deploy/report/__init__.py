@@ -29,6 +29,7 @@ VIEWS = {
     "Diagnosis": "doctor",
     "EvalResult": "evaluation",
     "IsaReport": "isa",
+    "MatrixReport": "matrix",
     "ModelSummary": "summary",
     "ParityReport": "parity",
     "Predictions": "prediction",
@@ -53,7 +54,9 @@ def view(result: Any) -> Document:
     name = type(result).__name__
     if name not in VIEWS:
         raise SpecError(f"no report shows {name}")
-    module = importlib.import_module(f"resnet_deploy.report.views.{VIEWS[name]}")
+    # A dry run has done nothing that the verb's own view could show.
+    shown = VIEWS[name] if getattr(result, "preview", None) is None else "preview"
+    module = importlib.import_module(f"resnet_deploy.report.views.{shown}")
     document: Document = module.view(result)
     pictures = getattr(result, "preprocess", None)
     if pictures is None:
@@ -64,11 +67,14 @@ def view(result: Any) -> Document:
     return replace(document, sections=(told, *document.sections))
 
 
-def render(result: Any, width: int) -> Group:
-    """Return ``result`` for a terminal of ``width`` columns, to be printed by rich."""
+def render(result: Any, width: int, *, detail: bool = False) -> Group:
+    """Return ``result`` for a terminal of ``width`` columns, to be printed by rich.
+
+    With ``detail`` it has the sections that are on pages alone otherwise.
+    """
     from resnet_deploy.report.terminal import renderable
 
-    return renderable(view(result), width)
+    return renderable(view(result), width, detail=detail)
 
 
 def html(result: Any) -> str:
@@ -76,6 +82,17 @@ def html(result: Any) -> str:
     from resnet_deploy.report.html_page.writer import page
 
     return page(view(result))
+
+
+def notebook(value: Any) -> str:
+    """Return a result, an artifact or a network as a notebook shows it: HTML without scripts."""
+    from resnet_deploy.report import notebook_html as shown
+
+    name = type(value).__name__
+    if name in ("Artifact", "Network"):
+        facts: str = getattr(shown, name.lower())(value)
+        return facts
+    return shown.frame(view(value).title, html(value))
 
 
 def csv(result: Any) -> str:

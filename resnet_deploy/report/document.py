@@ -123,7 +123,7 @@ Block = Chart | Table | Notes
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what is below it; a terminal leaves ``detail`` out."""
+    """A heading and what is below it; a terminal leaves ``detail`` out unless asked for it."""
 
     title: str
     blocks: tuple[Block, ...]

@@ -27,11 +27,14 @@ _MOST_WORDS = 24
 _GAP = 2
 
 
-def renderable(document: Document, width: int) -> Group:
-    """Return ``document`` for ``width`` columns: no number is cut off where 40 are enough."""
+def renderable(document: Document, width: int, *, detail: bool = False) -> Group:
+    """Return ``document`` for ``width`` columns: no number is cut off where 40 are enough.
+
+    Sections that are ``detail`` are left out without that.
+    """
     parts: list[RenderableType] = []
     for section in document.sections:
-        for block in () if section.detail else section.said:
+        for block in section.said if detail or not section.detail else ():
             if isinstance(block, Table):
                 if parts and isinstance(parts[-1], Text):
                     parts.append(Text(""))

@@ -23,6 +23,21 @@ def megabytes(count: float) -> str:
     return f"{count / 1e6:,.1f} MB" if count < 1e8 else f"{count / 1e6:,.0f} MB"
 
 
+def span_of_time(seconds: tuple[float, float]) -> str:
+    """Return an estimate from the least to the most, as ``10 s to 2 min``: no digit too many."""
+    least, most = map(_rounded_time, seconds)
+    return f"up to {most}" if seconds[0] < 1 else least if least == most else f"{least} to {most}"
+
+
+def _rounded_time(seconds: float) -> str:
+    if seconds < 1:
+        return "1 s"
+    for unit, size in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{float(f'{seconds / size:.2g}'):g} {unit}"
+    return f"{float(f'{seconds:.2g}'):g} s"
+
+
 def decibels(value: float) -> str:
     """Return a ratio in dB: infinite without noise; minus infinite and NaN are the worst."""
     if math.isnan(value):

@@ -8,6 +8,7 @@ from typing import Any
 from resnet_deploy.results.base import Result
 from resnet_deploy.results.environment import Environment
 from resnet_deploy.results.parity import Inspection, ParityReport
+from resnet_deploy.results.preview import Preview
 from resnet_deploy.results.sensitivity import BudgetReport, SensitivityReport
 from resnet_deploy.results.verdict import Verdict
 from resnet_deploy.results.witness import WitnessReport
@@ -67,7 +68,8 @@ class Deployment(Result):
     failed.
     Where an accuracy ``budget`` was asked for, the best file is there even when a check failed.
     ``kept_fp32``: the int8 file was good but hardly faster than fp32, and so was not written.
-    ``witness`` is what BatchNorm said of the source, where it was asked.
+    ``witness`` is what BatchNorm said of the source, where it was asked. With a ``preview`` nothing
+    was done.
     """
 
     DERIVED = ("passed",)
@@ -86,10 +88,13 @@ class Deployment(Result):
     kept_fp32: bool = False
     preprocess: InputContract | None = None
     witness: WitnessReport | None = None
+    preview: Preview | None = None
 
     @property
     def passed(self) -> bool:
-        """True when every check that was run passed, and the files were written."""
+        """True when every check that was run passed, and the files were written or a dry run's."""
+        if self.preview is not None:
+            return True
         kept = self.budget is None or self.budget.held
         close = all(report.passed for report in self.parity.values())
         return bool(self.files) and kept and close and not self.kept_fp32

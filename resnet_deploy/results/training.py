@@ -7,6 +7,7 @@ from typing import Any
 
 from resnet_deploy.results.base import Result
 from resnet_deploy.results.environment import Environment
+from resnet_deploy.results.preview import Preview
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,7 @@ class TrainingResult(Result):
     what was written, by role: ``run``, ``last`` (the checkpoint), ``metrics``, and at the end
     ``model`` and ``best``. ``interrupted`` is the name of the signal that ended it early.
     ``export`` is the command that deploys what was trained. ``leads`` is False in all processes of
-    a training but one.
+    a training but one. With a ``preview`` nothing was trained.
     """
 
     DERIVED = ("top1", "seconds")
@@ -67,6 +68,7 @@ class TrainingResult(Result):
     threads: int = 0
     precision: str = "float32"
     leads: bool = True
+    preview: Preview | None = None
 
     @property
     def top1(self) -> float | None:

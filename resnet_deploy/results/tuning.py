@@ -11,6 +11,7 @@ from resnet_deploy.errors import ArtifactError, one_line
 from resnet_deploy.plain_values import read_text, strict_json
 from resnet_deploy.results.base import Result, from_dict
 from resnet_deploy.results.environment import Environment
+from resnet_deploy.results.preview import Preview
 from resnet_deploy.results.ratio import Ratio
 from resnet_deploy.results.sensitivity import Fidelity
 from resnet_deploy.spec import FileOptions, InputContract, Objective, RunOptions, TuneSpec
@@ -81,7 +82,7 @@ class TuningReport(Result):
     why; ``untried`` what was left out, or stopped in the middle, for want of time: ``complete`` if
     nothing was. ``seconds`` count interrupted searches too; ``least_seconds`` is what the first
     trial was estimated to take, before it was begun. ``shipped`` is the path of the best file, None
-    where that is not known.
+    where that is not known. With a ``preview`` nothing was tried.
     """
 
     DERIVED = ("passed",)
@@ -99,6 +100,7 @@ class TuningReport(Result):
     least_seconds: float | None = None
     shipped: str | None = None
     preprocess: InputContract | None = None
+    preview: Preview | None = None
 
     @property
     def reference_ms(self) -> float:
@@ -143,8 +145,8 @@ class TuningReport(Result):
 
     @property
     def passed(self) -> bool:
-        """Whether something keeps the budget."""
-        return self.best is not None
+        """Whether something keeps the budget, or this is a dry run, which tries nothing."""
+        return self.best is not None or self.preview is not None
 
     def _failure(self) -> str:
         return f"{self.model}: none of the {len(self.trials)} trials keeps the accuracy budget"

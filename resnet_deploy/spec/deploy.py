@@ -32,7 +32,8 @@ class LoadSpec:
 
     ``weights`` is ``random``, ``imagenet``, ``cifar10``, a checkpoint, or the folder of a training
     run. ``labels``, ``licence`` (an SPDX expression) and ``preprocess`` go before what the card of
-    the weights says, if they have one. ``seed`` is that of random weights.
+    the weights says, if they have one. ``seed`` is that of random weights. Without ``download``
+    random weights stand in for a published file that is not in the cache.
 
     Raises:
         SpecError: ``licence`` is something else.
@@ -44,6 +45,7 @@ class LoadSpec:
     licence: str = ""
     preprocess: InputOptions = field(default_factory=InputOptions)
     seed: int = 0
+    download: bool = True
 
     def __post_init__(self) -> None:
         check_licence(self.licence)

@@ -14,6 +14,7 @@ from resnet_deploy.spec.input_contract import (
 )
 from resnet_deploy.spec.input_words import (
     INTERPOLATIONS,
+    LARGEST_SIDE,
     ChannelOrder,
     InputFormat,
     Layout,
@@ -92,10 +93,10 @@ class InputOptions:
                 f"{', '.join(INTERPOLATIONS)}"
             )
         put(self, "crop", share_of(self.crop))
-        if self.crop is not None and not 0 < self.crop <= 1:
+        if self.crop is not None and not 1 / LARGEST_SIDE <= self.crop <= 1:
             raise SpecError(
-                f"--crop {self.crop:g} must be a share of the resized picture, from above 0 to 1; "
-                "for pixels use --resize"
+                f"--crop {self.crop:g} must be a share of the resized picture, from above "
+                f"{1 / LARGEST_SIDE:.4f} to 1; for pixels use --resize"
             )
         if self.crop is not None and self.resize is not None:
             raise SpecError("--crop and --resize both set the size before the crop: give one")
@@ -274,5 +275,5 @@ def _member(kind: type[E], name: str, value: object) -> E | None:
     found = by_name.get(str(value).lower().replace("gray", "grey"))
     if found is None:
         words = ", ".join(str(member.value) for member in kind)
-        raise SpecError(f"--{name.replace('_', '-')} {value} is unknown: use {words}")
+        raise SpecError(f"--{name.replace('_', '-')} {str(value)[:60]!r} is unknown: use {words}")
     return found

@@ -16,7 +16,7 @@ from resnet_deploy.spec import InputContract
 from resnet_deploy.spec.input_words import Numbers
 from resnet_deploy.spec.train_request import TrainRequest
 from resnet_deploy.spec.training import Precision
-from resnet_deploy.training.data import open_training_data
+from resnet_deploy.training.data import MEMORY, open_training_data
 from resnet_deploy.training.distributed import Crew
 from resnet_deploy.training.loop import Training
 from resnet_deploy.training.network import check_trainable, new_network, trained_network
@@ -24,8 +24,12 @@ from resnet_deploy.training.qat import calibration_sample, prepare_qat
 from resnet_deploy.training.whole_batchnorm import synchronize_batchnorm
 
 
-def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
+def prepare(
+    request: TrainRequest, crew: Crew, progress: Progress, *, dry_run: bool = False
+) -> Training:
     """Return the training that ``request`` asks for, before its first step.
+
+    In a ``dry_run`` no image is decoded, and the network computes in float with ``--qat`` as well.
 
     Raises:
         SpecError: the request contradicts itself, its weights or its data.
@@ -34,7 +38,7 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
         UnsupportedGraphError: a network that can't be trained through int8.
     """
     model, recipe = request.model, request.recipe
-    loaded = _load(request, progress)
+    loaded = _load(request, progress, download=not dry_run)
     if loaded is None and model.is_custom:
         # A package says what size of pictures its net is for.
         model = replace(model, image_size=spec_of(model).image_size)
@@ -59,6 +63,7 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
         progress=progress,
         limit=request.limit,
         follow_links=request.follow_links,
+        memory=0 if dry_run else MEMORY,
     )
     if loaded is None:
         trainable = new_network(model, data.classes, recipe, request.seed)
@@ -70,7 +75,7 @@ def prepare(request: TrainRequest, crew: Crew, progress: Progress) -> Training:
             f"{trainable.spec.in_channels}"
         )
     qat = None
-    if request.qat:
+    if request.qat and not dry_run:
         qat = prepare_qat(
             trainable.module,
             trainable.spec,
@@ -103,10 +108,11 @@ def _each(given: Numbers | None, usual: Numbers) -> Numbers:
     return given * len(usual) if len(given) == 1 else given
 
 
-def _load(request: TrainRequest, progress: Progress) -> Network | None:
+def _load(request: TrainRequest, progress: Progress, *, download: bool) -> Network | None:
     if request.weights == "random":
         return None
-    loaded = resolve(replace(request.model, num_classes=None), request.weights, progress=progress)
+    model = replace(request.model, num_classes=None)
+    loaded = resolve(model, request.weights, download=download, progress=progress)
     if loaded.card is not None and loaded.card.activation_ranges and not request.qat:
         raise SpecError(
             f"--weights {request.weights} were trained with --qat, which leaves no BatchNorm to "

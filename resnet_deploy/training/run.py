@@ -85,7 +85,7 @@ def train(
             claim.take_if_there()
         check_run_folder(request)
         training = prepare(request, crew, progress)
-        run = _Run(request=request, training=training, progress=progress, claim=claim)
+        run = Run(request=request, training=training, progress=progress, claim=claim)
         if request.resume and run.last.exists():
             run.restore()
         crew.check_equal("data", int(training.data.fingerprint[:6], 16))
@@ -94,7 +94,7 @@ def train(
 
 
 @dataclass(kw_only=True)
-class _Run:
+class Run:
     """A training, and the folder that it is kept in."""
 
     request: TrainRequest

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resnet_deploy.artifact.artifact import Artifact
@@ -69,6 +69,54 @@ def tune(
             ``out``. Candidates that can't run here are named in the report instead.
     """
     deadline = Deadline(progress, spec.time_limit, time.monotonic())
+    with Claim(out) as claim:
+        claim.take()
+        request = opened_request(
+            source, out, spec, data=data, calibration=calibration, environment=environment
+        )
+        request.store.make()
+        return _searched(request, deadline, data=data, cluster=cluster)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A search that was not refused, before anything is run or written.
+
+    Args:
+        source: the fp32 file, with a card.
+        store: where the search is kept.
+        images: on which accuracy can be measured.
+        calibration: where those for the ranges come from, which are ``samples``.
+        report: what is known so far: the trials of an earlier search for the same.
+    """
+
+    source: Artifact
+    store: Store
+    images: CalibrationImages
+    calibration: Data
+    samples: int
+    report: TuningReport
+
+    @property
+    def threads(self) -> int:
+        """How many a runner uses."""
+        return self.report.spec.threads or default_threads()
+
+
+def opened_request(
+    source: Artifact,
+    out: Path,
+    spec: TuneSpec,
+    *,
+    data: Data,
+    calibration: Data | None,
+    environment: Environment,
+) -> Request:
+    """Return the search that the arguments, those of :func:`tune`, ask for.
+
+    Raises:
+        ResnetDeployError: the file or the images can't be used, or ``out`` holds something else.
+    """
     path = source.path
     check_source(source)
     source = with_first_card(source)
@@ -77,35 +125,9 @@ def tune(
             f"tuning compares classes, and {path} gives {source.output_kind.value}: export it with "
             "--output logits"
         )
-    with Claim(out) as claim:
-        claim.take()
-        return _searched(
-            source,
-            Store(out, path.stem),
-            spec,
-            deadline,
-            data=data,
-            calibration=calibration,
-            cluster=cluster,
-            environment=environment,
-        )
-
-
-def _searched(
-    source: Artifact,
-    store: Store,
-    spec: TuneSpec,
-    deadline: Deadline,
-    *,
-    data: Data,
-    calibration: Data | None,
-    cluster: ClusterSpec | None,
-    environment: Environment,
-) -> TuningReport:
-    path = source.path
+    store = Store(out, path.stem)
     images, calibration, samples = _images(source, data, calibration, spec)
-    labelled = images.dataset.labelled
-    if spec.max_drop is not None and not labelled:
+    if spec.max_drop is not None and not images.dataset.labelled:
         raise DatasetError(
             f"--max-drop needs to know what is right, and {images.name} has no labels: give "
             "DIR/<class>/*.jpg, or use --min-agreement"
@@ -119,17 +141,30 @@ def _searched(
         shipped=str(store.best),
         preprocess=source.preprocess,
     )
-    report = store.resume(report)
-    threads = spec.threads or default_threads()
+    return Request(
+        source=source,
+        store=store,
+        images=images,
+        calibration=calibration,
+        samples=samples,
+        report=store.resume(report),
+    )
+
+
+def _searched(
+    request: Request, deadline: Deadline, *, data: Data, cluster: ClusterSpec | None
+) -> TuningReport:
+    source, store, report = request.source, request.store, request.report
+    images, spec, threads = request.images, report.spec, request.threads
     if report.trials:  # what is compared with them is measured on the same images
         images = replace(images, indices=images.indices[: report.trials[0].fidelity.samples])
     else:
-        images, least = _within_time(source, images, spec, calibrated=samples, threads=threads)
+        images, least = within_time(request)
         report = replace(report, least_seconds=least)
     baseline = Fp32Baseline(
         source,
         images,
-        labelled=labelled,
+        labelled=images.dataset.labelled,
         threads=threads,
         cluster=cluster,
         progress=deadline,
@@ -137,26 +172,26 @@ def _searched(
     files = CandidateFiles(
         source=source,
         store=store,
-        calibration=calibration,
-        samples=samples,
+        calibration=request.calibration,
+        samples=request.samples,
         data=data,
         spec=spec,
         cluster=cluster,
-        environment=environment,
+        environment=report.environment,
         progress=deadline,
     )
     return Search(source, store, files, baseline, report, threads, deadline).run()
 
 
-def _within_time(
-    source: Artifact, images: CalibrationImages, spec: TuneSpec, *, calibrated: int, threads: int
-) -> tuple[CalibrationImages, float]:
+def within_time(request: Request) -> tuple[CalibrationImages, float]:
     """Return as many of ``images`` as there is time for, and what the first trial will take.
 
     Where that is more than the time limit, it is said before it begins.
     """
-    costs = probe(source, images, threads=threads)
-    limit, race = spec.time_limit, reference_seconds(spec.time_limit)
+    images, calibrated = request.images, request.samples
+    costs = probe(request.source, images, threads=request.threads)
+    limit = request.report.spec.time_limit
+    race = reference_seconds(limit)
     count = costs.images_within(_ACCURACY_SHARE * limit, len(images))
     least = costs.least(count, calibrated=calibrated, race=race)
     if least > limit:

@@ -25,11 +25,11 @@ class Store:
     leaves both usable, and the next one with the same request takes the trials up.
 
     Args:
-        folder: made if it isn't there.
+        folder: made by :meth:`make`.
         name: stem of the best file, ``NAME.tuned.onnx``.
 
     Raises:
-        ArtifactError: the folder can't be made, or its files would go where a link in it leads.
+        ArtifactError: its files would go where a link in it leads.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -39,11 +39,19 @@ class Store:
         self._trials = folder / "trials"
         self._known: set[str] = set()
         check_within(folder, ["trials/file", "cache/file"])
+
+    def make(self) -> None:
+        """Make the folder, if it isn't there, before the work.
+
+        Raises:
+            ArtifactError: it can't be made.
+        """
         try:
             self._trials.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ArtifactError(
-                f"cannot make the folder {folder}: {error.strerror}: name another with -o"
+                f"cannot make the folder {self.evidence.parent}: {error.strerror}: name another "
+                "with -o"
             ) from error
 
     def file(self, name: str) -> Path:

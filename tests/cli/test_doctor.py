@@ -8,8 +8,18 @@ from resnet_deploy.cli.main import cli
 from resnet_deploy.errors import MissingDependencyError
 
 
-def test_doctor_in_words():
+def test_doctor_in_one_screen():
     done = CliRunner().invoke(cli, ["doctor"])
+    assert done.exit_code == 0
+    lines = done.output.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    for word in ("core", "GB free", "int8: ", "runners: ", "ort", "missing", "doctor -v"):
+        assert word in done.output
+
+
+def test_doctor_with_all_details():
+    done = CliRunner().invoke(cli, ["doctor", "-v"])
     assert done.exit_code == 0
     for word in ("CPU", "int8", "cores to use", "memory", "onnxruntime", "CPUExecutionProvider"):
         assert word in done.output

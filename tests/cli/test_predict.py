@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,16 @@ def test_works_without_torch(model):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_pillow_logs_of_a_bad_image_is_not_repeated(model, tmp_path):
+    Image.new("RGB", (5, 5)).save(tmp_path / "odd.tif")
+    data = bytearray((tmp_path / "odd.tif").read_bytes())
+    place = data.index(struct.pack("<HHI", 277, 3, 1)) + 8  # SamplesPerPixel
+    data[place : place + 2] = struct.pack("<H", 2048)
+    (tmp_path / "odd.tif").write_bytes(data)
+    command = [sys.executable, "-m", "resnet_deploy", "predict", "model.onnx", "odd.tif"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("resnet-deploy: error: cannot read image odd.tif")
+    assert done.stderr.count("\n") == 1

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from resnet_deploy.data import row_groups
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.data.loader import image_name
 from resnet_deploy.errors import DatasetError, MissingDependencyError
@@ -142,3 +143,50 @@ def test_parts_of_another_name_only(tmp_path):
     (tmp_path / "train-0.parquet").write_bytes(b"PAR1")
     with pytest.raises(DatasetError, match="parquet files of train only"):
         open_dataset(tmp_path)
+
+
+def test_a_missing_file_of_a_folder_is_told(tmp_path):
+    for shard in (0, 2):
+        _write(tmp_path / f"data/test-0000{shard}-of-00003.parquet", labels=[0], names=["a"])
+    with pytest.raises(DatasetError, match=r"holds 2 of 3 files test-….*; number 1 is missing"):
+        open_dataset(tmp_path)
+    assert len(open_dataset(tmp_path / "data/test-00002-of-00003.parquet")) == 25
+    assert len(open_dataset(tmp_path / "data/test-0000{0..0}-of-00003.parquet")) == 25
+
+
+def test_files_that_contradict_each_other_are_told(tmp_path):
+    _write(tmp_path / "names/a.parquet", labels=[0], names=["cat", "dog"])
+    _write(tmp_path / "names/b.parquet", labels=[0], names=["dog", "cat"])
+    with pytest.raises(DatasetError, match=r"b\.parquet names other classes than .*a\.parquet"):
+        open_dataset(tmp_path / "names")
+    _write(tmp_path / "labels/a.parquet", labels=[0])
+    _write(tmp_path / "labels/b.parquet")
+    with pytest.raises(DatasetError, match="50 images and 25 labels"):
+        open_dataset(tmp_path / "labels")
+
+
+@pytest.mark.parametrize("names", [["cat", None], ["cat", 1], ["cat", " "], ["cat", "x" * 1001]])
+def test_class_names_are_texts(tmp_path, names):
+    path = _write(tmp_path / "a.parquet", labels=[0, 1], names=names)
+    with pytest.raises(DatasetError, match="class names that are no text"):
+        open_dataset(path)
+
+
+@pytest.mark.parametrize("label", ["x" * 1001, [0] * 1000, b"cat", {"name": "cat"}])
+def test_labels_are_numbers_or_names(tmp_path, label):
+    path = _write(tmp_path / "a.parquet", labels=[label])
+    with pytest.raises(DatasetError, match=r"a label of 1001 letters|labels of the kind"):
+        open_dataset(path)
+
+
+def test_a_value_that_is_stored_once_is_not_unpacked_for_all_rows(tmp_path, monkeypatch):
+    """A picture of some kB in a dictionary may be that of any number of rows."""
+    monkeypatch.setattr(row_groups, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(row_groups, "_PART_BYTES", 1 << 16)
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = arrow.table({"image": [bytes(20_000)] * 100})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    dataset = open_dataset(tmp_path / "a.parquet")
+    assert (tmp_path / "a.parquet").stat().st_size < 25_000
+    with pytest.raises(DatasetError, match="has a row group of 1 MiB, too large to read"):
+        dataset.image(0)

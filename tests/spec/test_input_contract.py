@@ -173,7 +173,7 @@ def test_grey_has_one_channel_and_layout_another_shape() -> None:
         ({"range": "1-0"}, "black below white"),
         (
             {"channel_order": "CMYK"},
-            "--channel-order CMYK is unknown: use RGB, BGR, grey, RGBA, bands",
+            "--channel-order 'CMYK' is unknown: use RGB, BGR, grey, RGBA, bands",
         ),
         ({"layout": "CHWN"}, "use NCHW, NHWC"),
         ({"resize": 0}, "at least 1"),
@@ -183,6 +183,8 @@ def test_grey_has_one_channel_and_layout_another_shape() -> None:
         ({"interpolation": "cubic"}, "use nearest, box, bilinear, bicubic, lanczos"),
         ({"crop": 224.0}, "for pixels use --resize"),
         ({"crop": "whole"}, "is not a share"),
+        ({"crop": 5e-324}, "from above 0.0001 to 1"),  # that fits no number of pixels
+        ({"layout": "NC\nHW"}, "use NCHW, NHWC"),
         ({"range": ("a", "b")}, "use 0-1, 0-255, -1-1"),
         ({"resize": 32.5}, "at least 1 and at most 8192 pixels, not 32.5"),
         ({"image_size": True}, "not True"),

@@ -1,14 +1,24 @@
-"""What this machine can run."""
+"""What this machine can run: one screen, and everything that was found below it."""
 
 from __future__ import annotations
 
-from resnet_deploy.report.document import Document, Section, Table
+import re
+import textwrap
+from collections.abc import Iterator
+
+from resnet_deploy.report.document import Document, Notes, Section, Table
 from resnet_deploy.report.words import versions
 from resnet_deploy.results import Diagnosis
 
+_COLUMNS = 74
+"""Of a line, so that it fits into 80 with what stands in front of it."""
+
+_TO_INSTALL = re.compile(r"not installed: ([^;]+)$")
+"""The problem of a runner that one command solves."""
+
 
 def view(diagnosis: Diagnosis) -> Document:
-    """Return what was looked for, and what was found."""
+    """Return what is fast here and what is missing; what was looked for and found is detail."""
     table = Table.of(
         "What this machine can run",
         _rows(diagnosis),
@@ -18,9 +28,59 @@ def view(diagnosis: Diagnosis) -> Document:
     return Document(
         topic="Doctor",
         title=diagnosis.environment.cpu,
-        sections=(Section("This machine", (table,)),),
+        sections=(
+            Section("In short", (Notes(tuple(_screen(diagnosis))),)),
+            Section("This machine", (table,), detail=True),
+        ),
         environment=diagnosis.environment,
     )
+
+
+def _screen(diagnosis: Diagnosis) -> Iterator[str]:
+    """Yield 24 lines at most, whatever is missing."""
+    env = diagnosis.environment
+    memory = f"{diagnosis.available_bytes / 1e9:.1f} of {diagnosis.memory_bytes / 1e9:.1f} GB free"
+    cores = f"{env.cores} core{'s' * (env.cores != 1)} to use, {memory}"
+    yield _short(f"{env.cpu}: {cores}") if len(env.cpu) < _COLUMNS // 2 else _short(env.cpu)
+    yield "fast here" if diagnosis.vnni else "what to expect here"
+    ready = [runner.name for runner in diagnosis.runners if not runner.problem]
+    kernels = [f"{name} ({how})" for name, how in diagnosis.isas.items() if how in _RUN]
+    yield from _item(f"int8: {diagnosis.int8}")
+    yield from _item(f"runners: {', '.join(ready) or 'none'}")
+    yield from _item(f"kernels that verify --isa runs: {', '.join(kernels) or 'none'}")
+    wanted = _wanted(diagnosis)
+    yield "missing" if wanted else "nothing is missing"
+    for command, names in wanted.items():
+        mended = command.startswith(("pip ", "resnet-deploy "))
+        yield "  " + _short(", ".join(names) if mended else f"{', '.join(names)}: {command}")
+        if mended:
+            yield f"    $ {command}"
+    yield "more, with versions and vector extensions: resnet-deploy doctor -v"
+
+
+_RUN = ("this CPU", "emulated")
+
+
+def _wanted(diagnosis: Diagnosis) -> dict[str, list[str]]:
+    """Return what is missing by the command that installs it, or by what is wrong without one."""
+    found: dict[str, list[str]] = {}
+    for missing in diagnosis.missing:
+        found.setdefault(missing.install, []).append(f"{missing.package} ({missing.needed_for})")
+    for runner in diagnosis.runners:
+        if runner.problem:
+            command = _TO_INSTALL.match(runner.problem)
+            what = command[1] if command else runner.problem
+            found.setdefault(what, []).append(f"runner {runner.name}")
+    return found
+
+
+def _item(text: str) -> list[str]:
+    lines = textwrap.wrap(text, _COLUMNS - 4, max_lines=2, placeholder=" …")
+    return [f"  {lines[0]}", *(f"    {line}" for line in lines[1:])]
+
+
+def _short(text: str) -> str:
+    return textwrap.shorten(text, _COLUMNS, placeholder=" …")
 
 
 def _rows(diagnosis: Diagnosis) -> list[tuple[str, str]]:

@@ -328,11 +328,11 @@ def _resume(path: Path) -> object:
 
     from resnet_deploy.artifact.claim import Claim
     from resnet_deploy.progress import silent
-    from resnet_deploy.training.run import _Run
+    from resnet_deploy.training.run import Run
 
     request, training = replace(_run_folder()[0], out=path.parent), _training()
     with Claim(path.parent) as claim:
-        run = _Run(request=request, training=training, progress=silent, claim=claim)
+        run = Run(request=request, training=training, progress=silent, claim=claim)
         run.restore()
     return training.finished, training.steps, [e.images_per_second for e in training.epochs]
 
