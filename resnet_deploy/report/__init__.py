@@ -29,6 +29,7 @@ VIEWS = {
     "Diagnosis": "doctor",
     "EvalResult": "evaluation",
     "IsaReport": "isa",
+    "MatrixReport": "matrix",
     "ModelSummary": "summary",
     "ParityReport": "parity",
     "Predictions": "prediction",
