@@ -15,6 +15,7 @@ FOLDER = "reference/cli"
 _FAILS = {
     "train": "never: a training that can't go on is bad input, or ended by a signal",
     "export": "a check does not hold, or int8 is hardly faster (`keep fp32`)",
+    "deploy": "a cell failed, for whatever reason: its line, the table and `--json` say why",
     "quantize": "a check does not hold, or int8 is hardly faster (`keep fp32`)",
     "tune": "nothing that was tried keeps the budget",
     "verify": "the file does not compute what its reference computes",

@@ -11,7 +11,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
-from docgen import api_pages, command_line, outside, screenshots
+from docgen import api_pages, command_line, notebooks, outside, screenshots
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -21,7 +21,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for path, site in outside.PAGES.items()
         if site != "index.md"
     }
-    _add(files, config, {**command_line.pages(), **api_pages.pages(), **copies})
+    made = {**command_line.pages(), **api_pages.pages(), **notebooks.pages()}
+    _add(files, config, {**made, **copies})
     linked: set[str] = set()
     for file in files.documentation_pages():
         linked |= outside.linked_files(file.src_uri, file.content_string)

@@ -18,6 +18,8 @@ PAGES = {
     "SECURITY.md": "project/security.md",
     "CHANGELOG.md": "project/changelog.md",
     "bench/README.md": "project/bench.md",
+    "examples/node/README.md": "project/example-node.md",
+    "examples/web/README.md": "project/example-web.md",
     "resnet_deploy/models/pretrained/README.md": "project/pretrained.md",
     "README.md": "index.md",
     "README.zh.md": "index.md",

@@ -21,13 +21,14 @@ A check that fails is a result: see ``result.check()``.
 from __future__ import annotations
 
 import enum
+import inspect
 import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.paths import resolved, url_scheme
@@ -63,6 +64,7 @@ from resnet_deploy.spec import (
     Variant,
 )
 from resnet_deploy.spec.deploy import DeploySpec, ExportSpec, LoadSpec, SmallPrecision
+from resnet_deploy.spec.matrix import CellOptions
 from resnet_deploy.spec.model_request import ModelRequest
 from resnet_deploy.visible import recorded_line
 
@@ -76,11 +78,13 @@ if TYPE_CHECKING:
         BenchmarkResult,
         BenchmarkSweep,
         BundleReport,
+        CellResult,
         Deployment,
         Diagnosis,
         Environment,
         EvalResult,
         IsaReport,
+        MatrixReport,
         ModelSummary,
         ParityReport,
         Predictions,
@@ -535,6 +539,56 @@ def deploy(
             environment=_here(environment),
             progress=progress,
         )
+
+
+def deploy_matrix(
+    matrix: StrPath,
+    out: StrPath = "artifacts",
+    *,
+    workers: int | None = None,
+    cluster: str | None = None,
+    threads: int = 0,
+    force: bool = False,
+    dry_run: bool = False,
+    environment: Environment | None = None,
+    progress: Progress = silent,
+    on_result: Callable[[CellResult], None] | None = None,
+) -> MatrixReport:
+    """Make many nets for many targets, as one TOML file says.
+
+    Each net for each target is a cell, which is deployed into a folder of its own. A cell that
+    fails is a result, and stops no other. What was made before of the same is left as it is.
+
+    The other words are those of :func:`deploy`.
+
+    Args:
+        matrix: The TOML file: [nets.NAME] and [targets.NAME], each with the options of export.
+        out: Folder of the cells, NET/TARGET below it.
+        workers: Processes that make cells, by default this one alone, or one for each CPU of the
+            cluster; same result.
+        cluster: Make cells on a Ray cluster: ray (on this machine, for as long as it takes) or
+            ray://HOST:PORT (the head node of one that runs); same result.
+        dry_run: List the cells and make none.
+        environment: Recorded in the result.
+        progress: Told how many cells are done.
+        on_result: Called with what became of each cell, when it is known.
+    """
+    from resnet_deploy.deployment.matrix import deploy_matrix as deploy_cells
+    from resnet_deploy.deployment.matrix_file import read_matrix
+
+    return deploy_cells(
+        read_matrix(Path(matrix)),
+        Path(out),
+        _CellVerbs,
+        workers=None if cluster is not None else workers,
+        cluster=_cluster(cluster, workers),
+        threads=threads,
+        force=force,
+        dry_run=dry_run,
+        environment=_here(environment),
+        progress=progress,
+        on_result=on_result,
+    )
 
 
 def save(artifact: Artifact, path: StrPath, *, force: bool = False) -> Artifact:
@@ -1487,6 +1541,79 @@ def doctor(
     if fetch_isa_tools:
         fetch_tools(progress)
     return diagnose(_here(environment))
+
+
+@dataclass(frozen=True)
+class _CellVerbs:
+    """Implements ``Verbs``: what these functions make of the words of a cell.
+
+    ``workers`` or a ``cluster`` share its calibration.
+    """
+
+    workers: int | None = None
+    cluster: ClusterSpec | None = None
+
+    def load(self, options: CellOptions) -> Network | Artifact:
+        weights = options.weights or "random"
+        words = _words_of(load, options)
+        pictures = InputOptions(**_words_of(InputOptions, options, without=("image_size",)))
+        spoken = pictures if pictures.says_something else None
+        if not weights.endswith(".onnx"):
+            return load(**words, input_options=spoken)
+        if len(words) > 1 + ("seed" in words):
+            load(**words)  # says what a file does not take
+        return _heard(weights, options.output_kind, options.output_name, spoken)
+
+    def pictures(self, options: CellOptions) -> tuple[Data | None, Data | None, Data | None]:
+        links = bool(options.follow_links)
+        return (
+            _data(options.calibration, follow_links=links),
+            _data(options.data, options.labels_file, follow_links=links),
+            _data(options.bundle_data, follow_links=links),
+        )
+
+    def deploy(
+        self,
+        source: Network | Artifact,
+        options: CellOptions,
+        out: Path,
+        *,
+        threads: int,
+        environment: Environment,
+        progress: Progress,
+    ) -> Deployment:
+        from resnet_deploy.models.network import Network
+
+        told = () if isinstance(source, Network) else ("output_kind", "output_name")
+        return deploy(
+            source,
+            out,
+            **_words_of(deploy, options, without=told),
+            workers=self.workers if self.cluster is None else self.cluster.workers or None,
+            cluster=None if self.cluster is None else str(self.cluster),
+            threads=threads,
+            environment=environment,
+            progress=progress,
+        )
+
+    def bundle(self, path: Path, options: CellOptions, out: Path) -> BundleReport:
+        assert options.bundle is not None, "nobody asks for a bundle of nothing"
+        return bundle(
+            path,
+            options.bundle,
+            out,
+            data=options.bundle_data,
+            follow_links=bool(options.follow_links),
+            seed=options.seed or 0,
+        )
+
+
+def _words_of(
+    function: Callable[..., Any], options: CellOptions, *, without: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return what ``options`` say of the words of ``function``."""
+    taken = inspect.signature(function).parameters.keys() - set(without)
+    return {name: value for name, value in options.said.items() if name in taken}
 
 
 def _request(

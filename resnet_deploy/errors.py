@@ -23,6 +23,12 @@ from __future__ import annotations
 
 import re
 
+UNEXPECTED = 70
+"""EX_SOFTWARE of sysexits.h: neither a check that failed nor the user's doing."""
+
+_LONGEST = 2000
+"""Letters of an error: what it repeats of a file is a stranger's."""
+
 _CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
 _RUNNING = re.compile(
     r"Non-zero status code returned while running (\w+) node\."
@@ -81,6 +87,23 @@ class RunnerError(ResnetDeployError):
 
 class MissingDependencyError(ResnetDeployError):
     """An optional package is not installed; the message names the install command."""
+
+
+def verdict_on(error: BaseException) -> tuple[int, str]:
+    """Return the exit code that ``error`` means, and what is said of it in one line."""
+    if isinstance(error, CheckFailed):
+        return 1, str(error)
+    if isinstance(error, MissingDependencyError):
+        return 3, str(error)
+    if isinstance(error, ResnetDeployError):
+        return 2, one_line(error, _LONGEST)
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        return 2, f"{error.strerror or error}{where}"
+    return UNEXPECTED, (
+        f"internal error: {type(error).__name__}: {one_line(error)}; this is a fault of "
+        "resnet-deploy: report it with the command and what -v shows"
+    )
 
 
 def one_line(error: BaseException | str, most: int = 300) -> str:

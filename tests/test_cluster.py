@@ -24,6 +24,7 @@ from resnet_deploy.answers import score_answers
 from resnet_deploy.data import shards
 from resnet_deploy.data.arrays import ArrayDataset, array_dataset
 from resnet_deploy.data.datasets import open_dataset
+from resnet_deploy.deployment.matrix import deploy_matrix
 from resnet_deploy.errors import DatasetError, MissingDependencyError, RunnerError, SpecError
 from resnet_deploy.evaluation import score
 from resnet_deploy.fp32_baseline import Fp32Baseline, all_images, quiet_session
@@ -37,9 +38,12 @@ from resnet_deploy.runners.answering import AnswerJob, Opening
 from resnet_deploy.runners.classes import class_scores
 from resnet_deploy.runners.ort_runner import OrtRunner
 from resnet_deploy.spec import ClusterSpec
+from resnet_deploy.spec.matrix import CellOptions
 from tests.support.calibration import TENSORS, calibration, model
 from tests.support.cli import refused, run
 from tests.support.deadly import Deadly
+from tests.support.environment import HERE
+from tests.support.matrix import QuickVerbs, matrix
 from tests.support.tiny_model import COLOURS, save_colour_model
 
 LOCAL = ClusterSpec(workers=2)
@@ -260,6 +264,23 @@ def test_accuracy_of_candidates(cluster: ClusterSpec, photos: Path, tmp_path: Pa
             found.append((baseline.fidelity(runner, other, session), told))
     assert found[0] == found[1]
     assert found[0][0].samples == 44
+
+
+def test_cells_of_a_matrix(cluster: ClusterSpec, tmp_path: Path) -> None:
+    weights = str(save_colour_model(tmp_path / "model.onnx").path)
+    quick = CellOptions(weights=weights, keep_slow=True)
+    cells = {name: replace(quick, seed=seed) for seed, name in enumerate("abc")}
+    asked = matrix(wrong=replace(quick, name="missing"), **cells)
+    found = []
+    for name, where in (("here", None), ("there", cluster)):
+        report = deploy_matrix(asked, tmp_path / name, QuickVerbs, cluster=where, environment=HERE)
+        files = {
+            str(path.relative_to(tmp_path / name)): path.read_bytes()
+            for path in (tmp_path / name).rglob("*.*")
+        }
+        found.append((files, [(cell.state, cell.reason, cell.code) for cell in report.cells]))
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 6
 
 
 def test_other_files_on_another_machine_are_noticed(

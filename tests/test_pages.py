@@ -14,7 +14,7 @@ from typing import Any
 import click
 import pytest
 
-from docgen import api_pages, command_line
+from docgen import api_pages, command_line, notebooks
 from resnet_deploy.artifact.card import Card
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.cli.main import cli
@@ -32,7 +32,8 @@ LINKED = (
 PACKAGE = ROOT / "resnet_deploy"
 MADE = {
     ROOT / "docs" / place: text
-    for place, text in {**command_line.pages(), **api_pages.pages()}.items()
+    for made in (command_line, api_pages, notebooks)
+    for place, text in made.pages().items()
 }
 """Pages that only the site has."""
 

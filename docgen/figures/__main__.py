@@ -1,7 +1,7 @@
 """Write all figures into ``docs/images``; with ``--record``, measure what the charts show before.
 
-``python -m docgen.figures --record FOLDER --tuned FOLDER.tuned`` takes pictures of CIFAR-10's
-classes and what ``tune`` left; the figures of a commit are drawn from ``docgen/records``.
+``python -m docgen.figures --record FOLDER`` takes pictures of CIFAR-10's classes; the figures of a
+commit are drawn from ``docgen/records`` and ``bench/results``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ FIGURES = {
     "pipeline.svg": schemes.pipeline,
     "block.svg": schemes.block,
     "ranges.svg": charts.ranges,
+    "pareto.svg": charts.pareto,
 }
 
 
@@ -30,16 +31,11 @@ def main() -> None:
     """Draw."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--record", type=Path, metavar="FOLDER")
-    parser.add_argument("--tuned", type=Path, metavar="FOLDER")
     asked = parser.parse_args()
     if asked.record is not None:
         from docgen.figures import measured
 
         _keep("ranges.json", measured.ranges(asked.record))
-    if asked.tuned is not None:
-        from docgen.figures import measured
-
-        _keep("pareto.json", measured.pareto(asked.tuned))
     for name, draw in FIGURES.items():
         (IMAGES / name).write_text(draw(), encoding="utf-8")
 

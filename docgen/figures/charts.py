@@ -1,18 +1,23 @@
-"""Charts of what was recorded: the ranges of a layer, and the trials of a tuning."""
+"""Charts of what was recorded: the ranges of a layer, and the files of all tools."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from docgen.figures.sheet import finished
-from resnet_deploy.report.chart import Point, Scatter
 from resnet_deploy.report.html_page.charts.drawing import WIDTH, Drawing
 from resnet_deploy.report.html_page.charts.scale import Scale, draw_axis
 from resnet_deploy.report.html_page.charts.scatter import scatter
+from resnet_deploy.report.views.pareto import candidate, pareto_front
 
 RECORDS: Final = Path(__file__).parents[1] / "records"
+PEERS: Final = Path(__file__).parents[2] / "bench" / "results" / "peers.json"
+
+_TIMED: Final = "resnet50"
 
 
 def _record(name: str) -> dict[str, Any]:
@@ -52,9 +57,45 @@ def ranges() -> str:
 
 
 def pareto() -> str:
-    """Return the trials of a tuning by time and closeness, as ``tune.html`` draws them."""
-    record = _record("pareto.json")
-    points = [Point(**point) for point in record["points"]]
-    return finished(
-        scatter(Scatter(record["title"], record["axis"], y_axis=record["y_axis"], points=points))
+    """Return what each tool's file costs in time, and in answers that differ from fp32's.
+
+    Drawn of the run of ``make bench`` on the CPU with AMX, as the table of the page on peers is.
+    """
+    record = json.loads(PEERS.read_text(encoding="utf-8"))
+    threads = max(run["threads"] for run in record["runs"])
+    (run,) = (
+        run
+        for run in record["runs"]
+        if (run["net"], run["batch"], run["threads"]) == (_TIMED, 1, threads)
     )
+    found = {}
+    for key, (tool, precision) in record["labels"].items():
+        time = run["subjects"].get(key, {}).get("min_ms")
+        agreements = [one["subjects"].get(key, {}).get("agreement") for one in record["agreement"]]
+        if time is not None and None not in agreements:
+            lost = 100 * (1 - sum(agreements) / len(agreements))
+            found[f"{tool}, {precision}"] = (time, lost)
+    points = []
+    for name, (time, lost) in found.items():
+        front = _on_front(time, lost, found.values())
+        ours = name.startswith("resnet-deploy") and "OpenVINO" in name
+        mark = "resnet-deploy" if ours else ""
+        point = candidate(name, time, lost, front=front, size=0.05, mark=mark)
+        # Our files on OpenVINO lie side by side: the best of them has the name of all.
+        points.append(replace(point, named=front or not ours))
+    nets = " and ".join(_written(one["net"]) for one in record["agreement"])
+    chart = pareto_front(
+        points,
+        title="Time, and answers that differ from fp32's, of the files of all tools",
+        lost=f"% of CIFAR-10 pictures with another class than fp32's, mean of {nets}",
+    )
+    axis = f"milliseconds per run of {_written(_TIMED)}, batch size 1, {threads} threads"
+    return finished(scatter(replace(chart, axis=axis)))
+
+
+def _on_front(time: float, lost: float, others: Iterable[tuple[float, float]]) -> bool:
+    return not any(a <= time and b <= lost and (a, b) != (time, lost) for a, b in others)
+
+
+def _written(net: str) -> str:
+    return net.replace("resnet", "ResNet-")

@@ -1,8 +1,7 @@
-"""What the charts show, measured: the values of one layer, and the trials of a tuning."""
+"""What a chart shows, measured: the values of one layer."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,6 @@ from resnet_deploy.data.calibration import calibration_images
 from resnet_deploy.quantization.calibrate import observe
 from resnet_deploy.quantization.histogram import BINS
 from resnet_deploy.quantization.ranges import choose_range
-from resnet_deploy.report.chart import Scatter
-from resnet_deploy.report.views.tuning import view
-from resnet_deploy.results.tuning import read_tuning
 from resnet_deploy.spec import CalibrationMethod
 
 _IMAGES, _BARS = 128, 64
@@ -52,22 +48,4 @@ def ranges(data: Path) -> dict[str, Any]:
         "bin_width": width * merged,
         "counts": [int(count) for count in counts],
         "ends": ends,
-    }
-
-
-def pareto(folder: Path) -> dict[str, Any]:
-    """Return the chart of the trials that ``tune`` left in ``folder``."""
-    document = view(read_tuning(folder / "tune.json"))
-    charts = [
-        part
-        for section in document.sections
-        for part in section.blocks
-        if isinstance(part, Scatter)
-    ]
-    (chart,) = charts
-    return {
-        "title": chart.title,
-        "axis": chart.axis,
-        "y_axis": chart.y_axis,
-        "points": [dataclasses.asdict(point) for point in chart.points],
     }

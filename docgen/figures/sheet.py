@@ -17,6 +17,7 @@ svg { background: #fff } text { font: 13px sans-serif; fill: #222 }
 .entropy { stroke: #2ca02c } .mse { stroke: #1f77b4; stroke-width: 3 }
 .front { fill: none; stroke: #1f77b4; stroke-width: 1.75; stroke-opacity: 0.7 }
 .point { fill: #1f77b4; fill-opacity: 0.75; stroke: #fff }
+.point.muted { fill: #9e9e9e } .name.muted { fill: #666; font-weight: normal }
 """
 
 

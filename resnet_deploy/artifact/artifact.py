@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,3 +115,9 @@ class Artifact:
         """Shape of one image's input; what is dynamic is taken from the input contract."""
         likely = self.preprocess.shape
         return tuple(n or usual for n, usual in zip(self.input.shape[1:], likely, strict=True))
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        # The reports are a layer above this one, which must not import them.
+        html: str = importlib.import_module("resnet_deploy.report").notebook(self)
+        return html

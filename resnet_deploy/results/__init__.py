@@ -38,6 +38,7 @@ from resnet_deploy.results.evaluation import (
 )
 from resnet_deploy.results.interval import median_interval
 from resnet_deploy.results.isa import IsaReport, IsaRun, LayerSaturation, SaturationReport
+from resnet_deploy.results.matrix import CellResult, CellState, MatrixReport
 from resnet_deploy.results.parity import FloatOp, Inspection, ParityCase, ParityReport
 from resnet_deploy.results.preview import PlannedFile, PlannedPhase, Preview
 from resnet_deploy.results.ratio import Ratio

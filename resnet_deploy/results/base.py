@@ -61,8 +61,8 @@ class Result:
         _renderers().write(self, Path(path))
 
     def _repr_html_(self) -> str:
-        """Return the page that a notebook shows."""
-        html: str = _renderers().html(self)
+        """Return what a notebook shows: the page of :meth:`report`, in a frame."""
+        html: str = _renderers().notebook(self)
         return html
 
     def _failure(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -65,6 +66,7 @@ def test_a_link_that_leads_out_is_refused(tmp_path: Path) -> None:
         ({"offset": "99999999999999999999"}, "ends before"),
         ({"length": "8"}, "another size"),
         ({"length": "many"}, "another size"),
+        ({"checksum": "0" * 40}, "not the file whose SHA-1"),
         ({"location": "none.data"}, "no such file"),
         ({"location": "m\0.data"}, "outside"),
         ({"location": "a" * 5000}, "can't be read"),
@@ -89,3 +91,8 @@ def test_many_weights_of_the_same_bytes_are_refused(tmp_path: Path) -> None:
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ArtifactError, match="same bytes"):
         read_model(path)
+
+
+def test_a_checksum_that_is_stated_is_that_of_the_file(tmp_path: Path) -> None:
+    digest = hashlib.sha1(tiny().graph.initializer[0].raw_data, usedforsecurity=False).hexdigest()
+    assert read_model(saved(tmp_path, checksum=digest.upper())).graph.initializer[0].raw_data

@@ -28,6 +28,7 @@ from tests.support.tiny_model import COLOURS, save_colour_model
 
 CALLS: dict[str, tuple[Callable[..., Any], ...]] = {
     "export": (api.load, api.deploy),
+    "deploy": (api.deploy_matrix,),
     "quantize": (api.deploy,),
     "verify": (api.verify, api.verify_isa),
     "bench": (api.bench, api.compare),
@@ -54,6 +55,7 @@ OF_THE_RESULT = {"json", "report", "csv", "markdown"}
 OF_THE_LOG = {"help", "quiet", "verbose"}
 
 OWN_DEFAULTS = {
+    ("deploy", "out"): Path("artifacts"),
     ("export", "out"): Path("artifacts"),
     ("export", "labels"): None,
 }
@@ -62,6 +64,7 @@ OWN_DEFAULTS = {
 ARGUMENTS: dict[str, list[str]] = {
     "train": ["--data", "data", "-o", "run"],
     "export": [],
+    "deploy": ["--matrix", "m.toml"],
     "quantize": ["net.onnx"],
     "tune": ["net.onnx", "--data", "data"],
     "verify": ["net.onnx"],

@@ -44,7 +44,10 @@ def with_images(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return with_images(tmp_path_factory.mktemp("readme"))
+    made = with_images(tmp_path_factory.mktemp("readme"))
+    (matrix,) = blocks(ROOT / "docs" / "how-to" / "tour.md", "toml")
+    (made / "matrix.toml").write_text(matrix, encoding="utf-8")
+    return made
 
 
 def test_the_tour_shows_every_verb() -> None:

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from tests.support.forks import run_forked, script_forked
-from tests.support.markdown import ROOT, blocks
+from tests.support.markdown import PAGES, ROOT, blocks
 
 LESSONS = [
     ROOT / "docs" / "tutorials" / f"{name}.md"
@@ -129,6 +129,12 @@ def test_every_lesson_has_commands() -> None:
         path.name for path in LESSONS[0].parent.glob("*.md") if ".zh" not in path.name
     }
     assert all(lines(page) for page in (*LESSONS, *TASKS))
+
+
+def test_every_page_with_commands_to_run_is_run() -> None:
+    """A block without a prompt promises that it was run; the tour has a module of its own."""
+    promised = {page for page in PAGES if lines(page) and ".zh" not in page.name}
+    assert promised == {*LESSONS, *TASKS, README, ROOT / "docs" / "how-to" / "tour.md"}
 
 
 @pytest.mark.parametrize("page", [README, LESSONS[-1]], ids=lambda page: page.name)

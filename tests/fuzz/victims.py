@@ -53,6 +53,20 @@ _TRAIN = (
 _BUNDLE = ("bundle", "{inputs}/colours.onnx", "-o", "out", "-q", "--pictures", "2")
 _OTHER = ("--seed", "1")
 
+_MATRIX = """
+[defaults]
+depth = 8
+image-size = 16
+num-classes = 3
+simplify = false
+int8 = false
+[nets.one]
+[nets.two]
+seed = 1
+[targets.any]
+bundle = "cpp"
+"""
+
 VICTIMS: dict[str, Victim] = {
     "export": Victim(
         (
@@ -60,6 +74,9 @@ VICTIMS: dict[str, Victim] = {
             *("--calibration-cache", "out/cache", *_QUICK),
         ),
         older=_OTHER,
+    ),
+    "deploy": Victim(
+        ("deploy", "--matrix", "{inputs}/matrix.toml", "-o", "out", *_QUICK), same=False
     ),
     "quantize": Victim(
         (
@@ -105,6 +122,7 @@ def make_inputs(inputs: Path, run: Run, names: Iterable[str]) -> None:
     labelled_folder(inputs / "data")
     made_up(inputs / "made-up.npz")
     save_colour_model(inputs / "colours.onnx", labels=("a", "b", "c"))
+    (inputs / "matrix.toml").write_text(_MATRIX, encoding="utf-8")
     if not any("resnet8" in word for name in names for word in VICTIMS[name].arguments):
         return
     words = VICTIMS["export"].command(inputs)

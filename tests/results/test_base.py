@@ -346,7 +346,7 @@ def test_renderers_are_found_when_asked_for(
     written: list[tuple[Result, Path]] = []
     renderers = SimpleNamespace(
         write=lambda result, path: written.append((result, path)),
-        html=lambda result: f"<p>{result.model}</p>",
+        notebook=lambda result: f"<p>{result.model}</p>",
     )
     monkeypatch.setitem(sys.modules, "resnet_deploy.report", renderers)
     BUNDLE.report(tmp_path / "bundle.html")

@@ -14,7 +14,7 @@ _COLUMNS = 74
 """Of a line, so that it fits into 80 with what stands in front of it."""
 
 _TO_INSTALL = re.compile(r"not installed: ([^;]+)$")
-"""The problem of a runner that one command mends."""
+"""The problem of a runner that one command solves."""
 
 
 def view(diagnosis: Diagnosis) -> Document:
@@ -62,7 +62,7 @@ _RUN = ("this CPU", "emulated")
 
 
 def _wanted(diagnosis: Diagnosis) -> dict[str, list[str]]:
-    """Return what is missing by the command that mends it, or by what is wrong where none does."""
+    """Return what is missing by the command that installs it, or by what is wrong without one."""
     found: dict[str, list[str]] = {}
     for missing in diagnosis.missing:
         found.setdefault(missing.install, []).append(f"{missing.package} ({missing.needed_for})")

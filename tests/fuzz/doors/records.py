@@ -43,6 +43,62 @@ def _recipes() -> list[bytes]:
     return [*own, *others]
 
 
+def _matrices() -> list[bytes]:
+    whole = b"""
+[defaults]
+calibration = "photos"
+keep-slow = true
+[nets.a]
+depth = 18
+mean = [0.5, 0.5, 0.5]
+[nets.b]
+weights = "b.pth"
+stem = "cifar"
+resize = 256
+[targets.page]
+bundle = "web"
+std = 0.5
+[targets.server]
+exclude = ["layer4.*"]
+resize = "48x64"
+[[exclude]]
+net = "a"
+target = "s*"
+[[include]]
+net = "a"
+target = "server"
+seed = 3
+"""
+    least = b"[nets.a]\n[targets.t]\n"
+    pair = b"[[include]]\nnet = 'a'\ntarget = 't'\n"
+    others = (
+        *(
+            b"",
+            b"[nets]\n",
+            b"nets = 3\n",
+            b"a = [",
+            b"[nets.a]\nseed = 1\n[targets.t]\nseed = 2\n",
+        ),
+        *(b"[nets.a]\n[nets.A]\n[targets.t]\n", b"[nets.'../a']\n[targets.t]\n", b"\xff"),
+        *(least + pair + pair, least + b"[[include]]\nnet = 'a'\n", least + b"exclude = 3\n"),
+        *(least + b"[[exclude]]\nnet = 'a'\n", least + b"[[exclude]]\nnet = 'b'\n"),
+        *(least + b"[[exclude]]\n", least + b"[[exclude]]\nnet = 3\n"),
+        *(least + b"[[include]]\nnet = 'b'\n", least + b"zzzzzz = 3\n", b"[nets.a]\nplain = 1\n"),
+        *(b"nets = {a = 3}\n", b"[nets.a]\ndepth = 'x'\n[targets.t]\n"),
+        b"".join(b"[%s.n%d]\n" % (kind, n) for kind in (b"nets", b"targets") for n in range(101)),
+        least + b"[[exclude]]\n" * 10_001,
+    )
+    return [whole, *others]
+
+
+def _read_matrix(path: Path) -> object:
+    from resnet_deploy.deployment.matrix_file import read_matrix
+
+    return [
+        (cell.place, cell.options.timed, cell.options.content) for cell in read_matrix(path).cells
+    ]
+
+
 def _cards() -> list[bytes]:
     from tests.support.cards import card
 
@@ -280,6 +336,13 @@ SURFACES: Final = (
         beyond=("default_recipe", "to_values"),
     ),
     Surface(
+        name="matrices",
+        file="m.toml",
+        seeds=_matrices,
+        read=_read_matrix,
+        modules=("deployment/matrix_file.py", "spec/matrix.py"),
+    ),
+    Surface(
         name="manifests",
         file="manifest.json",
         beside=lambda: dict.fromkeys((*_BUNDLE, "kept/own.txt"), b"old"),
@@ -306,7 +369,7 @@ SURFACES: Final = (
         seeds=_tunings,
         read=_resume,
         modules=("tuning/store.py", "results/tuning.py"),
-        beyond=("save", "_write_best", "file"),
+        beyond=("make", "save", "_write_best", "file"),
         writes=True,
     ),
     Surface(

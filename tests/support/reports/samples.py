@@ -12,8 +12,11 @@ from resnet_deploy.results import (
     BundledRuntime,
     BundleReport,
     Candidate,
+    CellResult,
+    CellState,
     Diagnosis,
     LabelCounts,
+    MatrixReport,
     Missing,
     ModelSummary,
     Prediction,
@@ -101,6 +104,35 @@ def bundle() -> BundleReport:
         ratio=1.31,
         commands=("cmake -B build", "cmake --build build"),
         notes=("ONNX Runtime 1.14 or later",),
+    )
+
+
+def matrix() -> MatrixReport:
+    """Return a cell in each state."""
+
+    def cell(target: str, state: CellState, **words: Any) -> CellResult:
+        folder = f"out/resnet34/{target}"
+        return CellResult(net="resnet34", target=target, folder=folder, state=state, **words)
+
+    return MatrixReport(
+        matrix="nets/m.toml",
+        folder="out",
+        cells=(
+            cell(
+                "page",
+                CellState.DONE,
+                files={"out/resnet34/page/resnet34.onnx": "0" * 64},
+                seconds=12.34,
+                notices=("no calibration images",),
+                deployment=deployment(),
+                bundle=bundle(),
+            ),
+            cell("server", CellState.UNCHANGED, timed="it is timed whether int8 is faster"),
+            cell("phone", CellState.FAILED, reason="no such weights", code=2, seconds=0.1),
+        ),
+        seconds=13.0,
+        environment=ENVIRONMENT,
+        notices=("1 of 3 cells are made in this process",),
     )
 
 
@@ -234,6 +266,7 @@ RESULTS: dict[str, Any] = {
     "answers": answers(),
     "bundle": bundle(),
     "doctor": diagnosis(),
+    "matrix": matrix(),
     "predict": predictions(),
     "summary": summary(),
     "train": training(),

@@ -71,6 +71,7 @@ def _draw_label(drawing: Drawing, point: Point, x: float, y: float, boxes: list[
         (x, y + gap + 10, "middle", x - width / 2),
         (x + gap, y - gap, "start", x + gap),
         (x - gap, y + gap + 10, "end", x - gap - width),
+        (x + gap, y + gap + 10, "start", x + gap),
     )
     for at, baseline, anchor, start in places:
         box = (start, baseline - _LINE + 4, start + width, baseline + 4)
