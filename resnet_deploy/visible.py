@@ -7,11 +7,14 @@ as another one.
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import re
 import shlex
 import unicodedata
 from collections.abc import Iterable
+from typing import Any
 
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -70,13 +73,22 @@ def visible_line(text: str) -> str:
     return visible(text).replace("\n", "\\n")
 
 
-def visible_json(text: str) -> str:
-    """Return JSON with such characters in its strings spelled as JSON does: the same values.
+def visible_json(value: Any, *, indent: int = 2, sort_keys: bool = False) -> bytes:
+    """Return ``value`` as JSON in UTF-8, one line per item, with such characters spelled there.
 
-    Halves of surrogate pairs stay: many readers refuse them, however they are spelled.
+    They are the same values, but for halves of surrogate pairs, which a file name that is not UTF-8
+    has and many readers refuse: each is a question mark. However long it gets, little more than
+    the text itself is in memory.
     """
-    if text.isascii():
-        return text
+    encoder = json.JSONEncoder(indent=indent, sort_keys=sort_keys, ensure_ascii=False)
+    text = io.BytesIO()
+    for piece in encoder.iterencode(value):
+        text.write((piece if piece.isascii() else _spelled(piece)).encode(errors="replace"))
+    text.write(b"\n")
+    return text.getvalue()
+
+
+def _spelled(text: str) -> str:
     return "".join(
         f"\\u{ord(character):04x}"
         if _is_obeyed(character) and unicodedata.category(character) != "Cs"

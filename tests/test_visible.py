@@ -32,8 +32,8 @@ def test_nothing_else_changes(text):
 
 @given(st.text(st.characters(codec=None)))
 def test_json_keeps_its_values(text):
-    shown = visible_json(json.dumps([text], ensure_ascii=False))
-    assert json.loads(shown) == [text]
+    shown = visible_json([text]).decode().replace("\n", "")
+    assert json.loads(shown) == [text.encode(errors="replace").decode()]
     assert not any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in shown)
 
 

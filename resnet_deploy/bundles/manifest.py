@@ -76,9 +76,7 @@ def manifest(kit: Kit, files: Mapping[str, Content]) -> bytes:
         "golden": [_case(kit, index, files) for index in range(len(kit.cases))],
         "files": digests(files),
     }
-    text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False)
-    # The name of a file that it is made from may be no Unicode.
-    return f"{visible_json(text)}\n".encode(errors="replace")
+    return visible_json(data, indent=1, sort_keys=True)
 
 
 def described(spec: InputContract) -> dict[str, Any]:

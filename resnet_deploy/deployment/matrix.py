@@ -7,7 +7,6 @@ made in this process, when the others are done; its calibration is spread instea
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -252,8 +251,7 @@ def _record(outcome: Outcome) -> bytes:
         "passed": outcome.result.state is CellState.DONE,
         "files": manifest.digests(outcome.files),
     }
-    text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False)
-    return f"{visible_json(text)}\n".encode(errors="replace")
+    return visible_json(data, indent=1, sort_keys=True)
 
 
 @contextmanager

@@ -111,13 +111,9 @@ def markdown(result: Any) -> str:
 
 def json(result: Any) -> str:
     """Return all fields of ``result`` and what follows from them, as indented JSON."""
-    import json
-
     from resnet_deploy.results import to_dict
 
-    text = visible_json(json.dumps(to_dict(result), indent=2, ensure_ascii=False)) + "\n"
-    # Many readers refuse halves of surrogate pairs, which a file name that is not UTF-8 has.
-    return text.encode(errors="replace").decode()
+    return visible_json(to_dict(result)).decode()
 
 
 def write(result: Any, path: Path) -> None:

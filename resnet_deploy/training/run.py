@@ -195,8 +195,7 @@ class Run:
         if not self.resumed:
             start_anew(self.out)
         content = {"command": environment.command, "settings": self.settings}
-        text = visible_json(json.dumps(content, indent=2, ensure_ascii=False)) + "\n"
-        write_atomically(self.out / RUN_FILE, text.encode())
+        write_atomically(self.out / RUN_FILE, visible_json(content))
         self._metrics = Metrics(
             self.out / METRICS_FILE, steps=self.training.steps, epochs=len(self.training.epochs)
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,8 +114,7 @@ class Store:
         """Write the best file of ``report``, then the evidence."""
         if report.best is not None:
             self._write_best(report.best, report)
-        text = visible_json(json.dumps(to_dict(report), indent=1, ensure_ascii=False)) + "\n"
-        write_atomically(self.evidence, text.encode())
+        write_atomically(self.evidence, visible_json(to_dict(report), indent=1))
 
     def _write_best(self, best: Trial, report: TuningReport) -> None:
         """Copy the file of ``best``, with what to run it with in its metadata."""
