@@ -11,7 +11,7 @@ from tests.support.reports.samples import diagnosis
 
 
 def words(found: Diagnosis) -> dict[str, str]:
-    (table,) = view(found).sections[0].blocks
+    (table,) = view(found).sections[1].blocks
     assert isinstance(table, Table)
     return {what.text: said.text for what, said in table.rows}
 
