@@ -76,7 +76,7 @@ def visible_line(text: str) -> str:
 def visible_json(value: Any, *, indent: int = 2, sort_keys: bool = False) -> bytes:
     """Return ``value`` as JSON in UTF-8, one line per item, with such characters spelled there.
 
-    They are the same values, but for halves of surrogate pairs, which a file name that is not UTF-8
+    They are the same values, except for halves of surrogate pairs, which a file name not in UTF-8
     has and many readers refuse: each is a question mark. However long it gets, little more than
     the text itself is in memory.
     """
