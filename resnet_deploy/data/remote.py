@@ -3,6 +3,8 @@
 Credentials come from where each server's own tools look for them, never from here: ``AWS_*`` and
 the files of AWS, ``GOOGLE_APPLICATION_CREDENTIALS``, ``HF_TOKEN``. Requests that fail for a while
 are repeated in one place, :func:`asked`; the libraries' own repeats are off.
+
+A little long: it is one class with what the rest of the package asks a ``Path`` for.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 How long an image takes is measured here. How many such runs a phase is worth was recorded, and so
 was what the libraries take: see the constants. Those of the witness and of ``best`` are assumed.
+
+A little long: each constant stands beside the phase that it is of.
 """
 
 from __future__ import annotations
