@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Where more threads are asked for, those that wait must not keep the other process from working:
 # OpenMP's spin at the end of every operator, and a small net then takes 15 times the CPU time.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Of the hundreds of processes that tests start, each would compile this project's modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 import pytest
 from hypothesis import HealthCheck, settings
