@@ -82,7 +82,7 @@ def test_what_answers_but_is_not_this_machines_cluster(monkeypatch: pytest.Monke
     with socket.create_server(("127.0.0.1", 0)) as server:
         spec = ClusterSpec(host="127.0.0.1", port=server.getsockname()[1])
         with (
-            pytest.raises(RunnerError, match=r"no node of ray://.*ray start --address=127"),
+            pytest.raises(RunnerError, match=r"not a node of ray://.*ray start --address=127"),
             connected(spec, 2),
         ):
             pass

@@ -100,7 +100,7 @@ def test_a_card_of_another_network(
         ({"weights__kind": "heaven"}, "no weights come from 'heaven'"),
         ({"weights__seed": -1}, "-1 is no seed"),
         ({"made_sha256": "zz"}, "'zz' is not a SHA-256"),
-        ({"licence": "MIT\n; rm"}, "no SPDX expression"),
+        ({"licence": "MIT\n; rm"}, "not an SPDX expression"),
         ({"min_onnxruntime": "banana"}, "'banana' for a release"),
         ({"format": True}, "has format True"),
         ({"format": 4.0}, "has format 4.0"),

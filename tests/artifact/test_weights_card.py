@@ -106,7 +106,7 @@ def test_a_card_comes_back_as_it_was(card: WeightsCard) -> None:
         ({"activation_ranges": {"a": (1.0, 0.0)}}, "a range of 1 to 0 for a"),
         ({"activation_ranges": {"a": (0.0, float("inf"))}}, "a range of 0 to inf for a"),
         ({"activation_ranges": {"a": (1.0, 2.0)}}, "a range of 1 to 2 for a"),
-        ({"licence": "my own"}, "no SPDX expression"),
+        ({"licence": "my own"}, "not an SPDX expression"),
     ],
 )
 def test_what_no_training_can_give_is_refused(change: dict[str, Any], message: str) -> None:

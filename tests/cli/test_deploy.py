@@ -157,7 +157,7 @@ def test_bad_options(tmp_path: Path) -> None:
     refused(run("export", "--depth", 19), "no ResNet has depth 19")
     refused(run("export", "--depth", 8, "--opset", 5), "--opset 5")
     refused(run("export", "--depth", 8, "--target-ort", "new"), "--target-ort")
-    refused(run("export", "--depth", 8, "--licence", "my own"), "no SPDX expression")
+    refused(run("export", "--depth", 8, "--licence", "my own"), "not an SPDX expression")
     refused(run("export", "--depth", 8, "--name", "../evil"), "--name")
     refused(run("export", "--depth", 8, "--std", "0,1,1"), "--std must be positive")
     refused(run("export", "--model", "nothing_here:f"), "nothing_here")

@@ -133,7 +133,7 @@ def test_skip_bad(model, data, tmp_path):
         (["model.onnx", "--data", "missing"], "missing does not exist"),
         (["model.onnx", "--data", "data/red"], "has no labels"),
         (["model.onnx", "--data", "model.onnx"], "is not a dataset"),
-        (["model.onnx", "--data", "data", "--against", "data/red/0.png"], "no ONNX file"),
+        (["model.onnx", "--data", "data", "--against", "data/red/0.png"], "not an ONNX file"),
     ],
 )
 def test_bad_input_is_one_line(model, data, monkeypatch, arguments, message):

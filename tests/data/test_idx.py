@@ -86,9 +86,9 @@ GOOD = _bytes(PIXELS)
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"\0\0", "no IDX file"),
-        (b"\0\0\x07\x03" + GOOD[4:], "no IDX file .it starts with 00 00 07 03"),
-        (b"\0\0\x08\x09" + GOOD[4:], "no IDX file"),
+        (b"\0\0", "not an IDX file"),
+        (b"\0\0\x07\x03" + GOOD[4:], "not an IDX file .it starts with 00 00 07 03"),
+        (b"\0\0\x08\x09" + GOOD[4:], "not an IDX file"),
         (GOOD[:9], "cut short inside its header"),
         (GOOD[:-1], "is cut short"),
         (GOOD + b"!", "longer than it claims"),

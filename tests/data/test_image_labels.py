@@ -142,11 +142,11 @@ def test_rows_and_images_without_each_other_are_counted(flat, caplog):
         ("a,b,c\n1,2,3\n", "has the columns a, b, c: call those"),
         ("file,label,x\n0.png,1\n", "row 2 has not 3 columns"),
         ("", "is empty"),
-        ("{", "no JSON that can be read"),
+        ("{", "not JSON that can be read"),
         ("[1, 2]", "no objects with file_name and label"),
         ('{"0.png": [1, 2]}', r"a label '\[1, 2\]'"),
         ('[{"file_name": "0.png"}]', "without file_name or label"),
-        ("x" * 200_000 + ",1\n", "no CSV that can be read"),
+        ("x" * 200_000 + ",1\n", "not a CSV that can be read"),
         ('file,label\n"a\n0.png",-1\n', r"gives a\\n0\.png the label -1"),
     ],
 )
@@ -169,7 +169,7 @@ def test_a_name_that_fits_two_images_is_refused(flat, tmp_path):
 
 def test_files_that_are_no_text(flat, tmp_path):
     for path, message in (
-        (flat / "0.png", "no UTF-8 text"),
+        (flat / "0.png", "not UTF-8 text"),
         (tmp_path, "it is not a file"),
         (tmp_path / "gone", "it does not exist"),
     ):

@@ -228,7 +228,7 @@ def test_what_holds_no_names_is_refused_in_one_line(tmp_path, name, text, messag
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(b"", "is empty"), (b"a\n\nb\n", "blank line 2"), (b"\xff\xfe\x00", "no UTF-8 text")],
+    [(b"", "is empty"), (b"a\n\nb\n", "blank line 2"), (b"\xff\xfe\x00", "not UTF-8 text")],
 )
 def test_bad_labels_files(tmp_path, data, message):
     path = tmp_path / "labels.txt"

@@ -46,12 +46,12 @@ def apart(change: Callable[[nn.Module], nn.Module]) -> nn.Sequential:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (weight_norm, "weight normalization"),
-        (partial(weight_norm, dim=None), "weight normalization"),  # type: ignore[arg-type]
-        (partial(weight_norm, dim=1), "weight normalization"),
-        (parametrizations.weight_norm, "weight normalization"),
-        (spectral_norm, "spectral normalization"),
-        (parametrizations.spectral_norm, "spectral normalization"),
+        (weight_norm, "weight normalisation"),
+        (partial(weight_norm, dim=None), "weight normalisation"),  # type: ignore[arg-type]
+        (partial(weight_norm, dim=1), "weight normalisation"),
+        (parametrizations.weight_norm, "weight normalisation"),
+        (spectral_norm, "spectral normalisation"),
+        (parametrizations.spectral_norm, "spectral normalisation"),
         (partial(prune.random_unstructured, name="weight", amount=0.4), "pruning"),
         (partial(prune.random_unstructured, name="bias", amount=0.4), "pruning"),
     ],

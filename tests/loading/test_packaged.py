@@ -166,7 +166,7 @@ class TestFolders:
             _load(model=f"hf:{folder}")
 
     def test_a_folder_without_a_config(self, tmp_path):
-        with pytest.raises(SpecError, match=r"no folder with a config\.json"):
+        with pytest.raises(SpecError, match=r"is not a folder with a config\.json"):
             _load(model=f"hf:{tmp_path / 'nothing'}")
 
 

@@ -125,7 +125,7 @@ def test_the_best_epoch_is_the_first_of_equals(
 ) -> None:
     run = training(data, replace(RECIPE, epochs=4))
     for top1 in (0.5, 0.75, 0.75, 0.6):
-        monkeypatch.setattr(Training, "evaluate", lambda self, net, top1=top1: (1.0, top1))
+        monkeypatch.setattr(Training, "evaluate", lambda *_, top1=top1: (1.0, top1))
         run.train_epoch(lambda: False)
     assert run.finished
     assert run.best is not None
@@ -134,7 +134,7 @@ def test_the_best_epoch_is_the_first_of_equals(
 
 def test_a_test_loss_that_is_no_number(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     run = training(data)
-    monkeypatch.setattr(Training, "evaluate", lambda self, net: (math.nan, 0.0))
+    monkeypatch.setattr(Training, "evaluate", lambda *_: (math.nan, 0.0))
     with pytest.raises(TrainingError, match="not finite after epoch 1"):
         run.train_epoch(lambda: False)
 

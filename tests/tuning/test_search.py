@@ -129,7 +129,7 @@ def test_a_folder_of_another_search_is_refused(
     with pytest.raises(SpecError, match="another search"):
         search(net, tmp_path, TuneSpec(max_drop=1.0, calibration_samples=32, threads=1))
     (tmp_path / "tune.json").write_text("{")
-    with pytest.raises(SpecError, match="no record of this version"):
+    with pytest.raises(SpecError, match="not a record of this version"):
         search(net, tmp_path)
     assert not track.raced
 
