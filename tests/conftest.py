@@ -18,12 +18,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Where more threads are asked for, those that wait must not keep the other process from working:
 # OpenMP's spin at the end of every operator, and a small net then takes 15 times the CPU time.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# Of the hundreds of processes that tests start, each would compile this project's modules anew.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Of the hundreds of processes that tests start, each would compile this project's modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell starts what runs in the background with Ctrl-C ignored, and the commands that tests stop
 # would inherit that.
