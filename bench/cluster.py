@@ -16,6 +16,7 @@ parts:
 - ``memory``: peak memory of the command for 1,000 pictures and for ``--entries``.
 
 The record is ``results/cluster.json``; what a run does not measure stays there.
+A little long: the parts share the nets, the pictures and the commands.
 """
 
 from __future__ import annotations

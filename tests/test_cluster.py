@@ -1,4 +1,7 @@
-"""One process and a cluster give the same, whatever happens to workers: on a Ray of these tests."""
+"""One process and a cluster give the same, whatever happens to workers: on a Ray of these tests.
+
+A little long: a Ray takes seconds to start, and all of these share it.
+"""
 
 from __future__ import annotations
 

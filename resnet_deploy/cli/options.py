@@ -1,4 +1,7 @@
-"""Options that are keywords of the API: names, defaults and help texts come from its functions."""
+"""Options that are keywords of the API: names, defaults and help texts come from its functions.
+
+A little long: all verbs share these, and a value has one way to be read.
+"""
 
 from __future__ import annotations
 

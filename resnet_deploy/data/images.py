@@ -1,4 +1,7 @@
-"""Decoding one image file into RGB, or RGBA where it is transparent, whatever it was saved as."""
+"""Decoding one image file into RGB, or RGBA where it is transparent, whatever it was saved as.
+
+A little long: what is kept off Pillow and off libtiff stands beside the call that needs it.
+"""
 
 from __future__ import annotations
 
