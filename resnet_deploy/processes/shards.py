@@ -5,6 +5,8 @@ its results are given in that order, so that whoever adds them up adds the same 
 order as one process does. A worker that is lost is started again, and its shard given to the next
 one that is free. A shard that loses worker after worker is cut in halves, which are tried alone,
 until it is clear which one thing ends whatever process works on it.
+
+A little long: what becomes of a shard is decided in one place.
 """
 
 from __future__ import annotations
@@ -151,6 +153,7 @@ class _Run(Generic[S, R]):
         self._yielded = 0
         self._done: dict[int, Answer[R]] = {}
         self._waiting: deque[_Entry[S]] = deque()
+        self._suspects: deque[_Entry[S]] = deque()
         self._free: list[int] = []
         self._starting: dict[int, int] = {}  # ticket: worker
         self._running: dict[int, tuple[int, _Entry[S]]] = {}
@@ -200,7 +203,7 @@ class _Run(Generic[S, R]):
 
     def _fill(self) -> None:
         """Give each worker that is free a shard, as long as there is room."""
-        while self._free and (self._waiting or self._next()):
+        while self._free and (self._waiting or self._next() or self._again()):
             entry = self._waiting.popleft()
             if not entry.top.dropped:
                 worker = self._free.pop()
@@ -216,6 +219,17 @@ class _Run(Generic[S, R]):
             return False
         self._taken += 1
         self._waiting.append(_Entry(*following))
+        return True
+
+    def _again(self) -> bool:
+        """Give what ended its workers another chance, once others have shown what workers can do.
+
+        Until then it waits, however long the others take: what they need is no reason to try it
+        so often that the whole run is given up.
+        """
+        if not self._suspects or (self._running and not self._successes):
+            return False
+        self._waiting.append(self._suspects.popleft())
         return True
 
     def _take(self, answer: Answer[R]) -> None:
@@ -284,11 +298,14 @@ class _Run(Generic[S, R]):
             self._waiting.extendleft(reversed(entry.parts))
         elif self._successes:
             self._named(entry, reason)
-        else:  # workers end whatever they do: nothing is said of this one
-            self._waiting.append(entry)
+        else:  # workers may end whatever they do: nothing is said of this one yet
+            if entry.losses == TRIES:
+                self._lost_in_a_row = 0  # it may have been this one each time
+            self._suspects.append(entry)
 
     def _named(self, entry: _Entry[S], reason: str) -> None:
         """The one thing in ``entry`` ends whatever works on it: leave it out, or say so."""
+        self._lost_in_a_row = 0  # all these are accounted for
         top = entry.top
         try:
             rest = top.shard.without(entry.shard, f"{reason}, {TRIES} times in a row")

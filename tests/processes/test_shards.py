@@ -172,3 +172,32 @@ def test_shards_are_asked_for_when_there_is_room() -> None:
 
 def test_nothing_to_do() -> None:
     assert list(in_shards(FakePool(), [])) == []
+
+
+class SlowPool(FakePool):
+    """Answers about number 0 only when there is nothing else to answer."""
+
+    def wait(self, seconds: float) -> Sequence[Answer[int]]:
+        slow = [each for each in self.asked if each[1] is not None and 0 in each[1].numbers]
+        self.asked = [each for each in self.asked if each not in slow]
+        if answers := super().wait(seconds):
+            self.asked += slow
+            return answers
+        self.asked += slow
+        return super().wait(seconds)
+
+
+def test_one_shard_that_takes_long_does_not_make_another_one_everybody_s_fault() -> None:
+    pool = SlowPool(2)
+    pool.poison = {1, 2, 3, 4, 5}
+    with pytest.raises(DatasetError, match=r"^number 1 ends whatever process reads it"):
+        list(in_shards(pool, some(10, 1)))
+    assert pool.lost <= len(pool.poison) * TRIES + 1
+
+
+def test_many_that_end_workers_are_each_named() -> None:
+    """However long another one takes: with all that is known, none of it is a riddle."""
+    pool = SlowPool(2)
+    pool.poison = set(range(2, 20))
+    results = in_shards(pool, some(40, 1, tolerant=True), ordered=False)
+    assert sorted(results) == sorted([0] * 18 + [0, 1, *range(20, 40)])
