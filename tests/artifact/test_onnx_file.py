@@ -11,8 +11,9 @@ from resnet_deploy.artifact.onnx_file import check_replaceable, load, save
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.spec.licence import check_licence
 from tests.support.cards import card, saved, tiny, tiny_card
+from tests.support.contracts import square
 from tests.support.graphs import parse
-from tests.support.tiny_model import save_colour_model, square
+from tests.support.tiny_model import save_colour_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
