@@ -1,4 +1,4 @@
-# `make demo` shows what the project does, `make test` proves it. Each target sets up .venv itself
+# `make demo` shows what the project does, `make test` and `make e2e` prove it. Each target sets up .venv itself
 # when it is missing or older than what it is made from.
 
 PYTHON ?= python3
@@ -9,18 +9,24 @@ MODEL  := artifacts/resnet34.onnx
 SOURCE := $(shell find resnet_deploy -name '*.py')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs fuzz kill bench dist compat clean
+.PHONY: help demo test e2e lint format docs fuzz kill bench dist compat clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 demo: $(MODEL)  ## export ResNet-34 to verified fp32 and int8 files, then bench them
 	$(BIN)/resnet-deploy bench $(MODEL)
 
 # A file stays with one worker: what its fixtures made is made once. Files keep the order that
 # tests/conftest.py gives them; else those of few tests, which take the longest, would come last.
-test: $(READY)  ## run all tests
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+
+test: $(READY)  ## run the tests of everything but whole programs
+	$(PYTEST) --ignore=tests/e2e
+	@echo "Whole programs (compilers, browsers, every command of the pages): make e2e"
+
+e2e: $(READY)  ## run the tests of whole programs: compilers, browsers, every command of the pages
+	$(PYTEST) tests/e2e
 
 lint: $(READY)  ## check style, types, layers, spelling and wording
 	$(BIN)/ruff check .

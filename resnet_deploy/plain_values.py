@@ -8,6 +8,7 @@ processes has just said to another, or ONNX Runtime to us, is read where it is s
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import math
 import re
@@ -40,6 +41,31 @@ _MOST_DIGITS = 400
 _MOST_BITS = 1024
 """Of a whole number: more are no float."""
 
+_MOST_PARTS = 32
+"""Of a key of TOML, between its dots: its reader takes the square of them; ours have three."""
+
+_NO_KEY = re.compile(
+    r'"""(?:[^\\]|\\.)*?(?:"{3,5}|\Z)|' + r"'''.*?(?:'{3,5}|\Z)"
+    r'|"(?:[^"\\\n]|\\[^\n])*"?' + r"|'[^'\n]*'?|#[^\n]*",
+    re.DOTALL,
+)
+"""A string or a comment of TOML, or the start of one that nothing ends."""
+
+_BETWEEN_KEYS = re.compile(r"[=\n,{}\[\]]+")
+
+MOST_WORDS = 1 << 18
+"""Of what Python prints: the names of ImageNet-21k are 90,000."""
+
+_LITERAL_STRING = re.compile(
+    r"'{3}(?:[^\\]|\\.)*?(?:'{3}|\Z)|" + r'"{3}(?:[^\\]|\\.)*?(?:"{3}|\Z)'
+    r"|'(?:[^'\\\n]|\\.)*'?|" + r'"(?:[^"\\\n]|\\.)*"?|#[^\n]*',
+    re.DOTALL,
+)
+"""A string or a comment of Python, or the start of one that nothing ends."""
+
+_FORMATTED = re.compile(r"[fF][rR]?\Z|[rR][fF]\Z")
+_WORD = re.compile(r"\w+|[^\w\s]")
+
 _BRACKET = re.compile(r'"[^"\\]*(?:\\.?[^"\\]*)*"?|[\[{\]}]', re.DOTALL)
 """Or a whole string, in which brackets mean nothing."""
 
@@ -64,19 +90,21 @@ def strict_json(text: str) -> Any:
     return data
 
 
-def json_or_literal(text: str) -> Any:
+def json_or_literal(text: str, most: int = MOST_WORDS) -> Any:
     """Return what ``text`` holds in JSON, or as ``print`` shows Python's values.
 
-    Class names are published in both.
+    Class names are published in both. ``most`` is how many words and marks Python's may have, a
+    string being one: its parser takes 500 bytes and more for each.
 
     Raises:
-        RefusedValuesError: it is one of them, and beyond what :func:`strict_json` takes.
+        RefusedValuesError: it is one of them, and beyond what :func:`strict_json` takes, or longer.
         ValueError: it is neither.
     """
     try:
         return strict_json(text)
     except json.JSONDecodeError:
         pass
+    _check_words(text, most)
     try:
         tree = ast.parse(text.strip(), mode="eval")
         for node in ast.walk(tree):
@@ -95,6 +123,9 @@ def strict_toml(text: str) -> dict[str, Any]:
     Raises:
         ValueError: it is not TOML, or is nested too deeply.
     """
+    bare = _BETWEEN_KEYS.split(_NO_KEY.sub("", text))
+    if (parts := max(key.count(".") for key in bare) + 1) > _MOST_PARTS:
+        raise RefusedValuesError(f"a key of {parts} parts")
     try:
         return tomllib.loads(text)
     except RecursionError as error:
@@ -133,6 +164,26 @@ def _check_depth(text: str) -> None:
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
         if depth > DEEPEST:
             raise RefusedValuesError(f"it is nested more than {DEEPEST} deep")
+
+
+def _check_words(text: str, most: int) -> None:
+    """Refuse what Python's parser would take too much memory or time for.
+
+    Raises:
+        RefusedValuesError: there are more than ``most`` words.
+        ValueError: there is an f-string, which is no literal, and read in the square of its parts.
+    """
+    bare, end = [], 0
+    for found in _LITERAL_STRING.finditer(text):
+        if found[0][0] != "#" and _FORMATTED.search(
+            text[max(0, found.start() - 2) : found.start()]
+        ):
+            raise ValueError("an f-string")
+        bare += [text[end : found.start()], " _ "]
+        end = found.end()
+    words = _WORD.finditer("".join((*bare, text[end:])))
+    if next(itertools.islice(words, most, None), None) is not None:
+        raise RefusedValuesError(f"it has more than {most} words")
 
 
 def _check_characters(text: str) -> None:

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -119,6 +120,42 @@ def cluster() -> Iterator[ClusterSpec]:
     with connected(LOCAL, 2):
         assert signal.getsignal(signal.SIGTERM) is handler
         yield LOCAL
+
+
+_KNOCK = """
+import sys
+from ray._raylet import GcsClient
+
+GcsClient(address=sys.argv[1]).internal_kv_keys(b"", None, 10)
+print("in")
+"""
+
+
+def test_a_stranger_is_refused(cluster: ClusterSpec) -> None:
+    """Ray's ports are open to every user of the machine: only who has its token may use them."""
+    address = importlib.import_module("ray").get_runtime_context().gcs_address
+    told = []
+    for change in (
+        {},
+        {"RAY_AUTH_TOKEN": "0" * 64},
+        {"RAY_AUTH_TOKEN": "", "RAY_AUTH_MODE": "disabled"},
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", _KNOCK, address],
+            env={**os.environ, **change},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        told.append((done.returncode, done.stdout, "InvalidAuthToken" in done.stderr))
+    assert told == [(0, "in\n", False), (1, "", True), (1, "", True)]
+
+
+def test_what_workers_leave_goes_with_ray(cluster: ClusterSpec) -> None:
+    ray = importlib.import_module("ray")
+    folder = Path(ray.get(ray.remote(tempfile.gettempdir).remote()))
+    assert folder.name.startswith("rd-ray-")
+    assert folder.parent == Path(tempfile.gettempdir())
 
 
 def state(histograms: dict[str, Histogram]) -> bytes:

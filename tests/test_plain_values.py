@@ -106,11 +106,58 @@ def test_what_is_ambiguous_is_no_literal_either(text: str, said: str) -> None:
         json_or_literal(text)
 
 
-@pytest.mark.parametrize("text", ["cat", "{[]: 1}", "{**{}}", "f()", "('" * 9000, "-" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("cat", "{[]: 1}", "{**{}}", "f()", "('" * 9000, "-" * 100_000),
+        # Python's parser reads it in the square of its parts.
+        *("[f'" + "{1}" * 300_000 + "']", "['a', rF'b']"),
+    ],
+)
 def test_what_is_neither(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w") as caught:
         json_or_literal(text)
     assert not isinstance(caught.value, RefusedValuesError)
+
+
+def test_what_python_would_take_gigabytes_to_parse() -> None:
+    """Half a kilobyte a word: 10 MB of them are 5 GB."""
+    for text in ("[" + "1,1" * 300_000, "[" + "1+" * 200_000, "a." * 200_000):
+        with pytest.raises(RefusedValuesError, match="more than 262144 words"):
+            json_or_literal(text)
+    names = [f"it's {number}, \"of\" {{1}} f'x' [many]" for number in range(5_000)]
+    assert json_or_literal(repr(names)) == names
+    with pytest.raises(RefusedValuesError, match="more than 512 words"):
+        json_or_literal(repr(names), 512)
+
+
+DOTS = ".".join("a" * 9000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{DOTS} = 1",
+        f"[{DOTS}]",
+        f"[[ {DOTS} ]]",
+        ".".join(["'a'"] * 9000) + " = 1",
+        f"x = 1.5 # 'y\n{DOTS} = 1",
+        f'x = """a"""" # two\n{DOTS} = 1',
+        f"x = ['''a'''', {{{DOTS} = 1}}, 'x']",
+        f'x = "a\\""\n{DOTS} = 1 # "',
+        f"x = 'a\\'\n{DOTS} = 1 # '",
+    ],
+)
+def test_keys_of_many_parts_are_not_read(text: str) -> None:
+    """TOML's reader takes the square of their number: half a million, an hour."""
+    with pytest.raises(RefusedValuesError, match="a key of 9000 parts"):
+        strict_toml(text)
+
+
+def test_dots_in_texts_are_no_parts_of_a_key() -> None:
+    dots = "." * 1000
+    text = f"a = '{dots}'\nb = \"{dots}\"\nc = '''\n{dots}'''\n# {dots}\n[d.'{dots}']\n"
+    assert strict_toml(text) == {"a": dots, "b": dots, "c": dots, "d": {dots: {}}}
 
 
 @pytest.mark.parametrize("text", ["a = 1\na = 2", "a = " + "[" * 10_000, "a = " + "9" * 5000])
@@ -245,6 +292,12 @@ def test_what_is_no_output_of_json_is_not_replaced(content: bytes, tmp_path: Pat
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(ArtifactError, match="is not"):
         check_replaceable("json", tmp_path / "a.json")
+
+
+def test_scopes_of_a_node_are_few() -> None:
+    node = onnx.helper.make_node("Relu", ["x"], ["y"])
+    node.metadata_props.add(key="pkg.torch.onnx.name_scopes", value=repr(["a"] * 9000))
+    assert torch_module(node) is None
 
 
 @pytest.mark.parametrize("scopes", ["{1: 2, 3: 4}", "3", "{'a', 'b'}", "[" * 9999, "['', 'a']"])

@@ -142,7 +142,8 @@ def _ultralytics(metadata: Mapping[str, str]) -> Said:
 
 def _own(metadata: Mapping[str, str]) -> Said:
     """Return what single keys say."""
-    return _by_alias({key: _value(text) for key, text in metadata.items()})
+    known = {key for keys in _ALIASES.values() for key in keys}
+    return _by_alias({key: _value(text) for key, text in metadata.items() if key in known})
 
 
 def _value(text: str) -> object:

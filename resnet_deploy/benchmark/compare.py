@@ -69,7 +69,7 @@ def _is_measured(samples: BenchSamples) -> bool:
     runs = [run for runs in samples.rounds_ns for run in runs]
     times = (*runs, *samples.images_per_slice)
     complete = all(samples.rounds_ns) and (runs or samples.images_per_slice)
-    return bool(complete) and all(0 < time < _LONGEST for time in times)
+    return bool(complete) and all(1 / _LONGEST < time < _LONGEST for time in times)
 
 
 def _is_possible(samples: BenchSamples) -> bool:
@@ -125,14 +125,14 @@ def compare_runs(
         relative_to: label of the subject, such as PyTorch, whose own change is the machine's.
 
     Raises:
-        ArtifactError: a file is not of ``bench --json``.
+        ArtifactError: a file is not of ``bench --json``, or holds a subject twice.
         SpecError: the files have no subject in common, or not the reference, or ``max_regress`` is
             not a share.
     """
     if not 0 < max_regress < 1:
         raise SpecError(f"max_regress must be above 0 and below 1, not {max_regress:g}")
     before, after = load_results(old), load_results(new)
-    first, second = _samples(before), _samples(after)
+    first, second = _samples(before, old), _samples(after, new)
     common = [key for key in first if key in second and key.label != relative_to]
     if not common:
         raise SpecError(
@@ -175,18 +175,28 @@ def compare_runs(
     )
 
 
-def _samples(results: Sequence[BenchmarkResult]) -> dict[_Key, BenchSamples]:
-    return {
-        _Key(
-            label=samples.subject.label,
-            batch_size=samples.subject.batch_size,
-            threads=samples.subject.threads,
-            instances=samples.subject.instances,
-            throughput=bool(samples.images_per_slice),
-        ): samples
-        for result in results
-        for samples in result.subjects
-    }
+def _samples(results: Sequence[BenchmarkResult], path: Path) -> dict[_Key, BenchSamples]:
+    """Return what was measured in the file ``path``, by subject.
+
+    Raises:
+        ArtifactError: a subject is there twice; which of them counts would be a guess.
+    """
+    found: dict[_Key, BenchSamples] = {}
+    for samples in (samples for result in results for samples in result.subjects):
+        if (key := _key(samples)) in found:
+            raise ArtifactError(f"{path} holds {key} twice: name a file with one measurement of it")
+        found[key] = samples
+    return found
+
+
+def _key(samples: BenchSamples) -> _Key:
+    return _Key(
+        label=samples.subject.label,
+        batch_size=samples.subject.batch_size,
+        threads=samples.subject.threads,
+        instances=samples.subject.instances,
+        throughput=bool(samples.images_per_slice),
+    )
 
 
 def _reference(

@@ -12,31 +12,12 @@ from resnet_deploy.artifact.card import Card, Step
 from resnet_deploy.bundles.contract import one_line
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.results import Trial, read_tuning
+from resnet_deploy.spec.tuning import MOST_AT_ONCE, TUNED_OPTIONS
 
 EVIDENCE: Final = "tune.json"
 
 _LAST: Final = ("verdict", "witness")
 """Steps that leave a file as it is; behind any other one, ``tune`` measured another file."""
-
-_OPTIONS: Final = {
-    "ort": ("session.intra_op.allow_spinning", "session.dynamic_block_base"),
-    "ort-openvino": ("session.intra_op.allow_spinning", "session.dynamic_block_base"),
-    "openvino": (
-        "ENABLE_CPU_PINNING",
-        "ENABLE_HYPER_THREADING",
-        "INFERENCE_PRECISION_HINT",
-        "NUM_STREAMS",
-        "PERFORMANCE_HINT",
-        "SCHEDULING_CORE_TYPE",
-    ),
-}
-"""By runner, the options that a bundle takes from a card.
-
-They are those that change speed or precision. Others write files, and a card is anyone's.
-"""
-
-_MOST: Final = 1024
-"""Threads, instances or pictures in a batch: more were never measured by ``tune``."""
 
 _LONGEST: Final = 100
 """Characters of a CPU's name."""
@@ -163,13 +144,13 @@ def _tune_step(card: Card | None) -> Step | None:
 
 def _count(said: dict[str, Any], name: str) -> int:
     value = said.get(name, 1)
-    if type(value) is not int or not 1 <= value <= _MOST:
+    if type(value) is not int or not 1 <= value <= MOST_AT_ONCE:
         raise ValueError(f"{name} is {value!r:.40}")
     return value
 
 
 def _options(said: dict[str, Any], runner: str) -> tuple[tuple[str, str], ...]:
-    known = _OPTIONS[runner]
+    known = TUNED_OPTIONS[runner]
     for key, value in said.items():
         if key not in known or not isinstance(value, str):
             raise ValueError(f"option {key!r:.60}")

@@ -110,7 +110,8 @@ class LazyGroup(click.Group):
             raise
         except (click.exceptions.Exit, click.Abort):
             raise
-        except (Exception, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
+            # A verb that something below it ended has done nothing: that is no success.
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # click ends quietly when nobody reads the output any more
             error = _lost(error) or error

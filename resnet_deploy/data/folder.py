@@ -329,4 +329,7 @@ def _why_empty(root: Place, listing: Listing) -> str:
     if archives:
         return f"{root} holds archives and no images ({first_few(archives)}): unpack them first"
     others = f", but {first_few(listing.others)}" if listing.others else ""
+    if isinstance(root, Inside):
+        expected = "pack DIR/<class>/*.jpg, or pictures and files of labels (.cls, .txt, .json)"
+        return f"{root}, an archive, holds no images{others}: {expected}"
     return f"{root} holds no images{others}: expected DIR/<class>/*.jpg, CIFAR batches or IDX files"

@@ -24,6 +24,11 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_-])?")
 _OF_WINDOWS = re.compile(r"(?i)(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
 """Names of devices there, in every folder."""
 
+_OF_THE_COMMAND = {
+    "calibration-cache": "where it lies is the user's to say, by RESNET_DEPLOY_CACHE: drop it",
+}
+"""Words of ``export`` that no file may say: it would be written there."""
+
 _FIELDS = {field.name.replace("_", "-"): field.name for field in fields(CellOptions)}
 _PAIR = ("net", "target")
 
@@ -182,6 +187,8 @@ def _options(table: object, where: str, besides: tuple[str, ...] = ()) -> CellOp
 def _check_known(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
     names = tuple(known)
     for key in table:
+        if key in _OF_THE_COMMAND:
+            raise SpecError(f"{where} says {key!r}: {_OF_THE_COMMAND[key]}")
         if key not in names:
             raise SpecError(f"{where} has no {key[:80]!r}{_near(key, names)}")
 

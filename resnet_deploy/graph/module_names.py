@@ -13,6 +13,9 @@ MODULE_KEY = "resnet_deploy.module"
 """Metadata of a node: the path of the torch module it came from; empty for the network itself."""
 
 _SCOPES_KEY = "pkg.torch.onnx.name_scopes"
+_MOST_WORDS = 1 << 9
+"""Of a node's scopes, commas counted: a few for each module around it."""
+
 _WEIGHTED = ("Conv", "Gemm", "MatMul")
 
 
@@ -40,7 +43,7 @@ def torch_module(node: ir.Node | onnx.NodeProto) -> str | None:
         return owner
     if _SCOPES_KEY in metadata:
         with suppress(ValueError):
-            scopes = json_or_literal(metadata[_SCOPES_KEY])
+            scopes = json_or_literal(metadata[_SCOPES_KEY], _MOST_WORDS)
             if isinstance(scopes, list):
                 return str(scopes[-2]) if len(scopes) > 1 else ""
     return _torchscript_module(node.name or "") or None

@@ -105,7 +105,7 @@ def _made(spec: ModelSpec, factory: str, seed: int) -> Any:
         assert own is not None, "there is no net of another package"
         try:
             return own()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise SpecError(f"{factory} failed with {_one_line(error)}") from error
 
 
@@ -164,7 +164,7 @@ def count_classes(module: nn.Module, image_size: int, name: str, channels: int =
     try:
         with ONE_AT_A_TIME, torch.no_grad():
             logits = module(torch.zeros(2, channels, image_size, image_size))
-    except Exception as error:  # user code may raise anything
+    except (Exception, SystemExit) as error:  # user code may raise anything
         raise SpecError(
             f"{name} fails on a batch of shape (2, {channels}, {image_size}, {image_size}): "
             f"{_one_line(error)}; another size is set by --image-size, other channels by "

@@ -68,6 +68,7 @@ def started(ray: Any, spec: ClusterSpec, threads: int) -> Iterator[None]:
                 "_temp_dir": folder,
             }
             stack.enter_context(_own_token())
+            stack.enter_context(_scratch())
         stack.enter_context(_told_as_log())
         stack.callback(ray.shutdown, wait_for_processes=not spec.host)
         try:
@@ -148,6 +149,35 @@ def _socket_folder() -> Iterator[str]:
 
 
 @contextmanager
+def _scratch() -> Iterator[None]:
+    """Give the processes that Ray starts a temporary folder, which goes with what they leave there.
+
+    One that is ended can't tidy up. This process keeps its own.
+    """
+    tempfile.gettempdir()  # it is looked up once
+    with (
+        tempfile.TemporaryDirectory(prefix="rd-ray-", ignore_cleanup_errors=True) as folder,
+        _environment(TMPDIR=folder),
+    ):
+        yield
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Set ``variables`` for the processes that are started in the block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
 def _ends_with_us(folder: str) -> Iterator[None]:
     """Let no process of the Ray in ``folder`` outlive the block.
 
@@ -185,16 +215,12 @@ def _is_of_ray(process: psutil.Process, folder: str) -> bool:
 @contextmanager
 def _own_token() -> Iterator[None]:
     """Let only this process and its own use the Ray that it starts, whose ports are open to all."""
-    names = ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    _read_token_anew()
+    token = os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
     try:
-        yield
+        with _environment(RAY_AUTH_TOKEN=token, RAY_AUTH_MODE="token"):
+            _read_token_anew()
+            yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
         _read_token_anew()
 
 

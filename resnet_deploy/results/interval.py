@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import statistics
+import sys
 from collections.abc import Sequence
 
 CONFIDENCE = 0.99
@@ -22,6 +23,8 @@ ONE_PROCESS_LUCK = 1.03
 
 An allowance, not a measurement: from one process each, no smaller difference is told.
 """
+
+_LARGEST_LOG = math.log(sys.float_info.max)
 
 
 class Estimated:
@@ -95,6 +98,12 @@ def difference_interval(
     freedom = (first + second) ** 2 / (first**2 / (len(before) - 1) + second**2 / (len(after) - 1))
     reach = t_quantile(max(1, math.floor(freedom)), confidence) * math.sqrt(first + second)
     return middle - reach, middle + reach
+
+
+def of_logarithms(ends: tuple[float, float]) -> tuple[float, float]:
+    """Return the interval whose ``ends`` are logarithms: from 0, and infinite beyond all floats."""
+    low, high = (math.exp(end) if end < _LARGEST_LOG else math.inf for end in ends)
+    return low, high
 
 
 @functools.cache

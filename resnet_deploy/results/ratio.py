@@ -14,6 +14,7 @@ from resnet_deploy.results.interval import (
     Estimated,
     mean_interval,
     median_interval,
+    of_logarithms,
 )
 
 
@@ -79,8 +80,7 @@ class Ratio(Estimated):
         if not self._many:
             low, high = median_interval(self.rounds, CONFIDENCE)
             return low / ONE_PROCESS_LUCK, high * ONE_PROCESS_LUCK
-        low, high = mean_interval(self._logs)
-        return math.exp(low), math.exp(high)
+        return of_logarithms(mean_interval(self._logs))
 
 
 def group_medians(rounds: Sequence[float], processes: Sequence[int]) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from resnet_deploy.results.base import Result
 from resnet_deploy.results.closeness import apart
-from resnet_deploy.results.interval import Estimated, difference_interval
+from resnet_deploy.results.interval import Estimated, difference_interval, of_logarithms
 
 
 class ChangeVerdict(str, enum.Enum):
@@ -64,10 +64,8 @@ class Change(Estimated):
         """The confidence interval of the slowdown."""
         if min(len(self.before), len(self.after)) < 2:
             return 0.0, math.inf
-        low, high = difference_interval(
-            [math.log(cost) for cost in self.before], [math.log(cost) for cost in self.after]
-        )
-        return math.exp(low), math.exp(high)
+        before, after = ([math.log(cost) for cost in costs] for costs in (self.before, self.after))
+        return of_logarithms(difference_interval(before, after))
 
 
 @dataclass(frozen=True, kw_only=True)

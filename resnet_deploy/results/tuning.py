@@ -21,6 +21,12 @@ _AS_FAST = 0.98
 _LONGEST = 1e12
 """Milliseconds of a run, or times as fast: what is beyond was not measured."""
 
+_STRONGEST = 1e100
+"""Power of a signal: squares of float32 are from 1e-90 to 1e77."""
+
+_MOST_TRIALS = 1000
+"""Of a search, which tries some dozens: each is compared with all others."""
+
 _LONGEST_NAME = 255
 """Bytes of a file's name, on every usual file system."""
 
@@ -170,6 +176,8 @@ def read_tuning(path: Path) -> TuningReport:
     """
     try:
         report = from_dict(TuningReport, strict_json(read_text(path)))
+        if len(report.trials) > _MOST_TRIALS:
+            raise ValueError(f"{len(report.trials)} trials")
         for trial in report.trials:
             _check(trial)
     except OSError as error:
@@ -189,16 +197,19 @@ def _check(trial: Trial) -> None:
     """
     fidelity, ratio, paired = trial.fidelity, trial.ratio, trial.fidelity.paired
     times = (*trial.rounds_ms, *(() if ratio is None else (*ratio.rounds, ratio.minima)))
-    counts = [trial.file_bytes, fidelity.agreeing, fidelity.right or 0]
+    counts = [fidelity.agreeing, fidelity.right or 0]
     counts += [] if paired is None else [paired.newly_right, paired.newly_wrong]
     samples = [fidelity.samples] if paired is None else [fidelity.samples, paired.samples]
-    measured = bool(trial.rounds_ms) and all(0 < time < _LONGEST for time in times)
+    measured = bool(trial.rounds_ms) and all(1 / _LONGEST < time < _LONGEST for time in times)
     if ratio is not None:
         processes = ratio.processes or (len(ratio.rounds),)
         measured &= min(processes) > 0 and sum(processes) == len(ratio.rounds)
-    shares = min(samples) > 0 and min(counts) >= 0 and max(counts[1:]) <= min(samples)
-    powers = all(0 <= p < math.inf for p in (fidelity.signal_power, fidelity.noise_power))
-    if not (measured and shares and powers):
+    shares = min(samples) > 0 and min(counts) >= 0 and max(counts) <= min(samples)
+    powers = all(
+        p == 0 or 1 / _STRONGEST < p < _STRONGEST
+        for p in (fidelity.signal_power, fidelity.noise_power)
+    )
+    if not (measured and shares and powers and trial.file_bytes > 0):
         raise ValueError(f"the trial {trial.file!r} says what nobody measured")
     if Path(trial.file).name != trial.file or len(trial.file.encode()) > _LONGEST_NAME:
         raise ValueError(f"{trial.file!r} is not a name of a file")

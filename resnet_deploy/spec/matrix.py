@@ -19,7 +19,7 @@ from resnet_deploy.spec.quant import CalibrationMethod, Effort, FirstConv, Resid
 
 _PLACES = frozenset(
     (
-        *("weights", "labels", "calibration", "calibration_cache", "no_calibration_cache"),
+        *("weights", "labels", "calibration", "no_calibration_cache"),
         *("data", "labels_file", "bundle_data"),
     )
 )
@@ -76,7 +76,6 @@ class CellOptions:
     calibration: str | None = None
     calibration_method: CalibrationMethod | None = None
     calibration_samples: int | None = None
-    calibration_cache: str | None = None
     no_calibration_cache: bool | None = None
     effort: Effort | None = None
     target_isa: str | None = None

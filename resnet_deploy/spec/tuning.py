@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec.budget import Budget
@@ -16,6 +18,28 @@ from resnet_deploy.spec.quant import (
     Runtime,
     TargetIsa,
 )
+
+TUNED_OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "ort": ("session.intra_op.allow_spinning", "session.dynamic_block_base"),
+        "ort-openvino": ("session.intra_op.allow_spinning", "session.dynamic_block_base"),
+        "openvino": (
+            "ENABLE_CPU_PINNING",
+            "ENABLE_HYPER_THREADING",
+            "INFERENCE_PRECISION_HINT",
+            "NUM_STREAMS",
+            "PERFORMANCE_HINT",
+            "SCHEDULING_CORE_TYPE",
+        ),
+    }
+)
+"""By runner, the options that change speed or precision alone.
+
+Others write files, and what ``tune`` keeps on disk, in cards or beside them, is anyone's.
+"""
+
+MOST_AT_ONCE = 1024
+"""Threads, instances or pictures in a batch: more were never measured by ``tune``."""
 
 
 class Objective(str, enum.Enum):
@@ -101,13 +125,27 @@ class FileOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a file runs: ``instances`` processes of ``threads`` each, ``options`` the runtime's."""
+    """How a file runs: ``instances`` processes of ``threads`` each, ``options`` the runtime's.
+
+    Raises:
+        SpecError: no search tries this.
+    """
 
     runner: str
     threads: int
     instances: int = 1
     batch_size: int = 1
     options: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "instances", "batch_size"):
+            if not 1 <= (count := getattr(self, name)) <= MOST_AT_ONCE:
+                raise SpecError(f"{name} is {count!r:.40}")
+        if self.runner not in TUNED_OPTIONS:
+            raise SpecError(f"the runner is {self.runner!r:.40}")
+        for key, _ in self.options:
+            if key not in TUNED_OPTIONS[self.runner]:
+                raise SpecError(f"option {key!r:.60}")
 
     @property
     def name(self) -> str:

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,16 @@ from torch import Tensor
 
 from resnet_deploy.artifact.files import write_atomically
 from resnet_deploy.errors import CheckpointError
+from resnet_deploy.parsing import strict_converter, structured
+from resnet_deploy.plain_values import strict_json
 from resnet_deploy.results.training import Epoch
 from resnet_deploy.weights.weights_file import read_weights
 
 FORMAT = 1
 
 State = dict[str, Tensor]
+
+_converter = strict_converter(forbid_extra_keys=True)
 
 
 @dataclass(kw_only=True)
@@ -104,15 +110,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
         found = content.pop("format")
         if found != FORMAT:
             raise CheckpointError(
-                f"{path} has format {found}, this version reads {FORMAT}: continue with the "
+                f"{path} has format {found!r:.40}, this version reads {FORMAT}: continue with the "
                 "resnet-deploy that wrote it"
             )
-        threads, world = content["crew"]
-        content["crew"] = (int(threads), int(world))
-        content["position"] = Position(**content["position"])
-        content["best"] = None if content["best"] is None else Best(**content["best"])
-        content["epochs"] = [Epoch(**epoch) for epoch in content["epochs"]]
-        return Checkpoint(**content)
+        return _parsed(content)
     except CheckpointError:
         raise
     except Exception as error:  # entries of other kinds surface as anything from KeyError up
@@ -120,3 +121,40 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{path} is damaged, or not a checkpoint of a training ({type(error).__name__}): "
             "remove it to start anew"
         ) from error
+
+
+def _parsed(content: Mapping[str, Any]) -> Checkpoint:
+    """Return ``content`` typed; whether it is of this run is asked where that is known."""
+    best = content["best"]
+    parsed = {
+        # Plain values alone: what is compared with a tensor is neither equal nor not.
+        "settings": structured(
+            _converter, strict_json(json.dumps(content["settings"])), dict[str, Any]
+        ),
+        "card": structured(_converter, content["card"], str),
+        "crew": structured(_converter, content["crew"], tuple[int, int]),
+        "position": structured(_converter, content["position"], Position),
+        "epochs": list(structured(_converter, content["epochs"], tuple[Epoch, ...])),
+        "best": None
+        if best is None
+        else Best(
+            epoch=structured(_converter, best["epoch"], int),
+            top1=structured(_converter, best["top1"], float),
+            state=_state(best["state"]),
+        ),
+        "optimizer": structured(_converter, content["optimizer"], dict[str, Any]),
+    }
+    states = ("network", "model", *(name for name in ("average", "ema") if content.get(name)))
+    return Checkpoint(**{**content, **parsed, **{name: _state(content[name]) for name in states}})
+
+
+def _state(given: Any) -> State:
+    """Return ``given`` if it is tensors by name.
+
+    Raises:
+        TypeError: it isn't.
+    """
+    state = dict(given)
+    if not all(isinstance(n, str) and isinstance(t, Tensor) for n, t in state.items()):
+        raise TypeError("a state dict of something else than tensors")
+    return state

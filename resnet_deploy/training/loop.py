@@ -196,9 +196,12 @@ class Training:
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to the moment of ``checkpoint``."""
+        """Go back to the moment of ``checkpoint``, which fits."""
         self.network.load_state_dict(checkpoint.network)
-        self.optimizer.load_state_dict(checkpoint.optimizer)
+        # The recipe says how it steps, not the file.
+        groups = self.optimizer.state_dict()["param_groups"]
+        momentum = checkpoint.optimizer["state"]
+        self.optimizer.load_state_dict({"state": momentum, "param_groups": groups})
         if self.average is not None and checkpoint.average is not None:
             self.average.module.load_state_dict(checkpoint.average)
         self.position = replace(checkpoint.position)

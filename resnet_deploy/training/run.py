@@ -36,6 +36,7 @@ from resnet_deploy.training.metrics import Metrics
 from resnet_deploy.training.outcome import export_command, weights_card, write_outcome
 from resnet_deploy.training.preparing import prepare
 from resnet_deploy.training.recipe import to_values
+from resnet_deploy.training.resuming import check_fits
 from resnet_deploy.visible import visible_json
 
 _STEPS_PER_LINE = 50
@@ -132,6 +133,7 @@ class Run:
                 "its last digits differ from those of a run that was never stopped"
             )
         try:
+            check_fits(self.training, checkpoint)
             self.training.restore(checkpoint)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             # A factory's code may have changed, which settings don't tell.

@@ -120,7 +120,11 @@ class Store:
         """Copy the file of ``best``, with what to run it with in its metadata."""
         source = self._trials / best.file
         artifact, model = load(source), read_model(source)
-        assert artifact.card is not None, "every trial was saved with a card"
+        if artifact.card is None:  # the evidence of an earlier search is anyone's
+            raise ArtifactError(
+                f"{source} has no card, so no search made it: delete {self.evidence}, or name "
+                "another folder with -o"
+            )
         setting, fidelity, measured = best.setting, best.fidelity, best.measured
         if setting.runner.startswith("ort"):
             # The others don't travel in a file; the card and the report name them.

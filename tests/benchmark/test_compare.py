@@ -11,6 +11,7 @@ import pytest
 
 from resnet_deploy.benchmark import compare_runs, load_results
 from resnet_deploy.errors import ArtifactError, SpecError
+from resnet_deploy.report import csv, html, markdown
 from resnet_deploy.results import (
     BenchmarkResult,
     BenchSamples,
@@ -224,6 +225,7 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path: Path):
         ({"processes": [3]}, "holds no measurement"),
         ({"processes": [-1, 19]}, "holds no measurement"),
         ({"images_per_slice": [0.0]}, "holds no measurement"),
+        ({"images_per_slice": [1e-320] * 18}, "holds no measurement"),
         ({"load_ns": -1}, "holds no measurement"),
         ({"cold_starts": [{"startup_ns": -1, "load_ns": 0, "first_run_ns": 0}]}, "no measurement"),
         ({"subject__batch_size": 0}, "holds no measurement"),
@@ -245,6 +247,28 @@ def test_measurements_that_nobody_can_have_made(change, message, tmp_path: Path)
     with pytest.raises(ArtifactError, match=message) as caught:
         load_results(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_subject_that_is_there_twice_is_not_the_last_of_the_two(tmp_path: Path):
+    old = written(tmp_path / "old.json", samples("a", 5.0))
+    slow, again = (
+        json.loads(written(tmp_path / "x.json", samples("a", ms)).read_text()) for ms in (9.0, 5.0)
+    )
+    (tmp_path / "new.json").write_text(json.dumps({"results": [slow, again]}))
+    with pytest.raises(ArtifactError, match=r"new\.json holds a \(batch 1, 2 threads\) twice"):
+        compare_runs(old, tmp_path / "new.json", max_regress=0.05)
+
+
+def test_rounds_that_differ_beyond_all_floats_tell_nothing(tmp_path: Path):
+    """The interval of two rounds is as wide as the float range of its logarithms, and wider."""
+    few = replace(samples("a", 5.0), processes=())
+    wild = replace(few, rounds_ns=((1,), (10**17,)))
+    old = written(tmp_path / "old.json", replace(few, rounds_ns=few.rounds_ns[:2]))
+    report = compare_runs(old, written(tmp_path / "new.json", wild), max_regress=0.05)
+    assert report.changes[0].interval == (0.0, math.inf)
+    assert report.changes[0].verdict is ChangeVerdict.UNCLEAR
+    for write in (html, csv, markdown):
+        assert "can" in write(report)
 
 
 def test_a_reference_of_other_rounds_is_refused(tmp_path: Path):

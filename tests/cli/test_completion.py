@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shlex
 import shutil
 import subprocess
@@ -13,9 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.markdown import ROOT
-
-SECONDS = 0.3
-"""Of the processor, from the Tab key to the answer."""
 
 _MODULES = """
 import sys
@@ -88,22 +84,17 @@ def test_words_or_files(bash: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("words", [["resnet-deploy", ""], ["resnet-deploy", "export", "--"]])
-def test_it_comes_at_once(bash: dict[str, str], words: list[str]) -> None:
-    spent = []
+def test_nothing_heavy_is_imported_for_it(words: list[str]) -> None:
     asking = {
         "_RESNET_DEPLOY_COMPLETE": "bash_complete",
         "COMP_WORDS": " ".join(words),
         "COMP_CWORD": str(len(words) - 1),
     }
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run(
-            ["resnet-deploy"], env={**bash, **asking}, capture_output=True, check=True
-        )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-        assert done.stdout.count(b"plain,") > 10
-    assert min(spent) < SECONDS
-    subprocess.run(
-        [sys.executable, "-c", _MODULES], env={**os.environ, **asking}, cwd=ROOT, check=True
+    done = subprocess.run(
+        [sys.executable, "-c", _MODULES],
+        env={**os.environ, **asking},
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     )
+    assert done.stdout.count(b"plain,") > 10

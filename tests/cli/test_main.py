@@ -38,6 +38,17 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.stderr.strip() == "[]"
 
 
+def test_what_ends_the_program_below_a_verb_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def leaving() -> None:
+        sys.exit(0)
+
+    monkeypatch.setattr(resnet_deploy.cli.doctor, "command", leaving)
+    result = CliRunner().invoke(cli, ["doctor"])
+    assert result.exit_code == 70
+    assert result.stderr.startswith("resnet-deploy: internal error: SystemExit: 0")
+
+
 def test_unknown_verbs_and_options_are_usage_errors() -> None:
     assert CliRunner().invoke(cli, ["explode"]).exit_code == 2
     assert CliRunner().invoke(cli, ["export", "--explode"]).exit_code == 2

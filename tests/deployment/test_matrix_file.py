@@ -46,7 +46,7 @@ def test_options_are_those_of_load_and_deploy() -> None:
     verbs = {*inspect.signature(api.load).parameters, *inspect.signature(api.deploy).parameters}
     asked = verbs | {field.name for field in fields(InputOptions)}
     of_the_command = {"source", "out", "input_options", "workers", "cluster", "threads", "force"}
-    of_the_command |= {"environment", "progress", "dry_run", "download"}
+    of_the_command |= {"environment", "progress", "dry_run", "download", "calibration_cache"}
     words = {field.name for field in fields(CellOptions)}
     assert words == (asked - of_the_command) | {"bundle", "bundle_data"}
 
@@ -92,6 +92,8 @@ REFUSED = {
     ),
     "[nets.a]\ndepht = 3\n[targets.t]": "[nets.a] has no 'depht': the nearest is 'depth'",
     "[nets.a]\nworkers = 3\n[targets.t]": "[nets.a] has no 'workers'",
+    "[defaults]\ncalibration-cache = '/etc'": "[defaults] says 'calibration-cache': where it lies",
+    "[nets.a]\ncalibration-cache = '/etc'\n[targets.t]": "by RESNET_DEPLOY_CACHE: drop it",
     "[nets.a]\ndepth = '18'\n[targets.t]": "[nets.a] 'depth': '18' is not a whole number",
     "[nets.a]\nkeep-slow = 1\n[targets.t]": "[nets.a] 'keep-slow': 1 is neither true nor false",
     "[nets.a]\nstem = 'x'\n[targets.t]": f"'stem': 'x' is none of {next(iter(Stem)).value}",

@@ -41,6 +41,13 @@ class Argmax(nn.Module):
     def forward(self, x):
         return x.flatten(1).argmax(1, keepdim=True)
 
+class Leaving(nn.Module):
+    def forward(self, x):
+        raise SystemExit(0)
+
+def leaves():
+    raise SystemExit(0)
+
 number = 3
 """
 
@@ -86,6 +93,8 @@ def test_half_precision_net_becomes_float32(nets: str) -> None:
         ("number", "is a int, not callable"),
         ("string", "returned a str"),
         ("raises", "failed with RuntimeError: no weights"),
+        ("leaves", "failed with SystemExit: 0"),
+        ("Leaving", "SystemExit: 0"),
         ("features", "shape \\(2, 4, 222, 222\\)"),
         ("linear", "fails on a batch of shape \\(2, 3, 224, 224\\).*--image-size"),
         ("Pair", "returns a tuple"),

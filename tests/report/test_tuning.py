@@ -54,11 +54,10 @@ def test_the_verdict_and_how_to_run_it() -> None:
 
 def test_throughput_on_another_runtime_with_options() -> None:
     first = REPORT.trials[0]
-    setting = replace(
-        first.setting, runner="openvino", instances=2, batch_size=4, options=(("a", "1"),)
-    )
+    options = (("NUM_STREAMS", "1"),)
+    setting = replace(first.setting, runner="openvino", instances=2, batch_size=4, options=options)
     steps = view(replace(REPORT, trials=(replace(first, setting=setting),))).steps
-    assert "--throughput --instances 2 --batch-size 4 --session-option a=1" in steps[1]
+    assert "--throughput --instances 2 --batch-size 4 --session-option NUM_STREAMS=1" in steps[1]
     assert steps[2].startswith("with   OpenVINO: PERFORMANCE_HINT=LATENCY")
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from resnet_deploy.errors import SpecError
+from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.results import (
     Ratio,
     Trial,
     TuningReport,
     from_dict,
+    read_tuning,
     to_dict,
 )
 from resnet_deploy.spec import Effort, FileOptions, InputFormat, Objective, RunOptions, TuneSpec
+from tests.fuzz.doors.varied import varied
 from tests.support.environment import HERE
 from tests.support.sensitivity import fidelity
 
@@ -116,12 +121,57 @@ def test_a_report_is_read_back_from_json() -> None:
     assert data["trials"][1]["speed"] == pytest.approx(1.3)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"ratio.rounds": [1e-320] * 8}, "says what nobody measured"),
+        ({"rounds_ms": [1e-320]}, "says what nobody measured"),
+        ({"file_bytes": 0}, "says what nobody measured"),
+        ({"fidelity.noise_power": 1e308, "fidelity.signal_power": 1e-320}, "nobody measured"),
+        ({"setting.threads": 0}, "threads is 0"),
+        ({"setting.instances": -1}, "instances is -1"),
+        ({"setting.batch_size": 10**9}, "batch_size is 1000000000"),
+        ({"setting.runner": "mine"}, "the runner is 'mine'"),
+        # ONNX Runtime and OpenVINO would write there, when the search goes on.
+        ({"setting.options": [["optimized_model_filepath", "x"]]}, "'optimized_model_filepath'"),
+        ({"setting.options": [["profile_file_prefix", "x"]]}, "option 'profile_file_prefix'"),
+        ({"setting.runner": "openvino", "setting.options": [["CACHE_DIR", "x"]]}, "'CACHE_DIR'"),
+    ],
+)
+def test_evidence_of_what_no_search_tries(
+    change: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    found = report(trial(None, wrong=1), trial(1.3, wrong=2))
+    own = json.dumps(to_dict(found)).encode()
+    (tmp_path / "tune.json").write_bytes(own)
+    assert read_tuning(tmp_path / "tune.json") == found
+    (text,) = varied(own, {f"trials.1.{key}": each for key, each in change.items()})
+    (tmp_path / "tune.json").write_bytes(text)
+    with pytest.raises(ArtifactError, match=said):
+        read_tuning(tmp_path / "tune.json")
+
+
+def test_evidence_of_more_trials_than_can_be_compared(tmp_path: Path) -> None:
+    data = to_dict(report(trial(None)))
+    data["trials"] *= 1001
+    (tmp_path / "tune.json").write_text(json.dumps(data))
+    with pytest.raises(ArtifactError, match="1001 trials"):
+        read_tuning(tmp_path / "tune.json")
+
+
+def test_an_interval_beyond_all_floats_is_told_as_such() -> None:
+    rounds = (5e-324, 1e300, 1e300, 1e300)
+    wild = Ratio(subject="0", reference="r", rounds=rounds, minima=1.0, processes=(1,) * 4)
+    assert wild.interval == (0.0, math.inf)
+
+
 def test_names_tell_recipes_and_settings_apart() -> None:
     assert REFERENCE.name == "int8-mse-fast-portable-float-nchw"
     assert replace(REFERENCE, int8=False).name == "fp32-float-nchw"
     assert replace(REFERENCE, float_layers=("a", "b")).name.endswith("-2float")
-    setting = RunOptions(runner="ort", threads=1, instances=2, batch_size=4, options=(("k", "v"),))
-    assert setting.name == "ort, 1 thread, 2 instances, batch 4, k=v"
+    options = (("NUM_STREAMS", "2"),)
+    setting = RunOptions(runner="openvino", threads=1, instances=2, batch_size=4, options=options)
+    assert setting.name == "openvino, 1 thread, 2 instances, batch 4, NUM_STREAMS=2"
 
 
 @pytest.mark.parametrize(

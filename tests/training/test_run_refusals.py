@@ -36,6 +36,16 @@ from tests.support.training_runs import (
     weights,
 )
 
+AVERAGED = replace(RECIPE, ema=0.9)
+
+
+@pytest.fixture(scope="module")
+def averaged(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was stopped in its second epoch, with a moving average."""
+    out = tmp_path_factory.mktemp("averaged") / "run"
+    run(request(data, out, recipe=AVERAGED), stop_at=STEPS + 1)
+    return out
+
 
 @pytest.mark.parametrize(
     ("changes", "words"),
@@ -81,6 +91,83 @@ def test_a_last_checkpoint_that_is_none(
     with pytest.raises(CheckpointError, match=words):
         run(request(data, out, resume=True))
     assert (out / "last.pt").read_bytes() == before
+
+
+def _at(*place: Any, value: Any) -> Any:
+    """Return what puts ``value`` at a place of a checkpoint."""
+
+    def change(content: Any) -> None:
+        for part in place[:-1]:
+            content = content[part]
+        content[place[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _at("settings", value=[1]),
+        _at("settings", "seed", value=torch.ones(2)),
+        _at("optimizer", value={}),
+        _at("optimizer", "state", value=[1]),
+        _at("optimizer", "state", value={"x": {}}),
+        _at("optimizer", "state", 0, value={"momentum_buffer": "x"}),
+        _at("optimizer", "state", 0, value={"momentum_buffer": torch.ones(3)}),
+        _at("optimizer", "state", 99, value={"momentum_buffer": None}),
+        _at("average", value=None),
+        _at("average", value=[1]),
+        _at("rng", value=None),
+        _at("position", "epoch", value=-1),
+        _at("position", "epoch", value=10**9),
+        _at("position", "epoch", value=0.5),
+        _at("position", "step", value=10**9),
+        _at("position", "step", value=-1),
+        _at("position", "loss", value="x"),
+        _at("position", "images", value=0),
+        _at("position", "seconds", value=-1e9),
+        _at("best", value=None),
+        _at("best", "top1", value=7.0),
+        _at("best", "epoch", value=3),
+        _at("best", "state", value=7),
+        _at("best", "state", value={"fc.weight": torch.ones(2)}),
+        _at("epochs", value=[]),
+        _at("epochs", 0, "test_top1", value="7"),
+        _at("epochs", 0, "number", value=2),
+        lambda content: content["epochs"][0].update(test_top1=9.0),
+        lambda content: content["epochs"].append(content["epochs"][0]),
+        _at("crew", value=(0, -5)),
+        _at("card", value=5),
+        _at("more", value=5),
+    ],
+)
+def test_a_moment_that_no_run_has_come_to(
+    change: Any, data: Path, averaged: Path, tmp_path: Path
+) -> None:
+    out = copied(averaged, tmp_path / "run")
+    content = torch.load(out / "last.pt", weights_only=False)
+    change(content)
+    torch.save(content, out / "last.pt")
+    with pytest.raises(CheckpointError, match=r"does not fit .* any more|is damaged") as said:
+        run(request(data, out, recipe=AVERAGED, resume=True))
+    assert "\n" not in str(said.value)
+
+
+def test_the_recipe_says_how_a_run_goes_on_and_not_its_file(
+    data: Path, averaged: Path, tmp_path: Path
+) -> None:
+    """Uphill, or with another momentum, would be told as the run that was asked for."""
+    ended = []
+    for name in ("as it was", "changed"):
+        out = copied(averaged, tmp_path / name)
+        content = torch.load(out / "last.pt", weights_only=False)
+        if name == "changed":
+            for group in content["optimizer"]["param_groups"]:
+                group |= {"maximize": True, "momentum": 0.1, "scale": None, "params": []}
+        torch.save(content, out / "last.pt")
+        run(request(data, out, recipe=AVERAGED, resume=True))
+        ended.append(weights(out))
+    assert ended[0] == ended[1] != {}
 
 
 def test_a_factory_that_changed_since(

@@ -211,7 +211,9 @@ def _tuning() -> TuningReport:
     trials = tuple(
         Trial(
             recipe=FileOptions(input=input_format, int8=index > 0),
-            setting=RunOptions(runner="ort", threads=1, options=(("session.x", "0"),)[:index]),
+            setting=RunOptions(
+                runner="ort", threads=1, options=(("session.dynamic_block_base", "4"),)[:index]
+            ),
             file="a.onnx",
             sha256=hashlib.sha256(_TRIAL).hexdigest(),
             file_bytes=len(_TRIAL),
