@@ -18,7 +18,7 @@ from torch import Tensor
 
 from resnet_deploy.errors import CheckpointError
 from resnet_deploy.models.layouts import State
-from resnet_deploy.pickles.bounds import LONGEST_NAME
+from resnet_deploy.pickles.bounds import LONGEST_NAME, MOST_TENSORS
 
 _DEEPEST = 8
 """More wrappers than any framework nests; a dict that holds itself has no end."""
@@ -29,9 +29,6 @@ _MOST_ENTRIES = 10_000
 _MOST_PARTS = 4_000_000
 """Of all dicts and lists that are looked into, as many as a pickle can write: one that is in many
 others counts each time."""
-
-_MOST_TENSORS = 20_000
-"""Of a net and those beside it: ten times as many as the deepest has."""
 
 _MOST_AVERAGED = 64
 """Averages in one file."""
@@ -171,7 +168,7 @@ def convolutions_of(tensors: Iterable[Tensor]) -> list[tuple[int, ...]]:
 def _check_sizes(found: list[_Found]) -> None:
     """Refuse what no net has, before all names are looked at in many ways."""
     for entry in found:
-        if len(entry.state) > _MOST_TENSORS:
+        if len(entry.state) > MOST_TENSORS:
             raise CheckpointError(
                 f"{entry.name:.80} holds {len(entry.state)} tensors, and no net has so many "
                 "layers: the file is damaged or made up"

@@ -22,6 +22,9 @@ _FREE_VIEWS = 1 << 30
 LONGEST_NAME = 1000
 """Letters of the name of a tensor: some of PyTorch's wrappers put a word in front of every part."""
 
+MOST_TENSORS = 20_000
+"""Of a net and those beside it: ten times as many as the deepest has."""
+
 _MOST_OPERATIONS = 4_000_000
 """Of all pickles in a file: a ResNet-200 with its optimizer takes 100,000."""
 

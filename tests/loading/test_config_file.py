@@ -120,12 +120,14 @@ def test_labels(value: Any, names: tuple[str, ...]) -> None:
     [
         ({"0": "a", "2": "b"}, "not numbered from 0 on without a gap"),
         ({"a": 0, "b": 1}, "not numbered by class"),
+        (["a", " \n"], "without a name for class 1"),
+        ([True, False], "not a list of names"),
         ({"0": "a", "00": "b"}, "without a gap"),
         ("a, b", "neither a list of names nor"),
         ([["a"]], "not a list of names"),
         ([None], "not a list of names"),
     ],
-    ids=range(6),
+    ids=range(8),
 )
 def test_labels_that_are_none(value: Any, reason: str) -> None:
     with pytest.raises(CheckpointError, match=reason):

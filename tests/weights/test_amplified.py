@@ -6,6 +6,7 @@ Each file has some hundred kilobytes. Without a bound it takes minutes, or gigab
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 import struct
@@ -296,3 +297,11 @@ def test_a_tar_of_digits_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "w.pth").write_bytes(bytes(header) + digits + bytes(2048))
     with no_hang(), pytest.raises(CheckpointError, match="is a tar archive: unpack it first"):
         read_weights(tmp_path / "w.pth")
+
+
+def test_a_header_of_more_tensors_than_any_net_has(tmp_path: Path) -> None:
+    empty = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    header = json.dumps({f"a{number}": empty for number in range(20_001)}).encode()
+    (tmp_path / "w.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    with pytest.raises(CheckpointError, match="a header of 20001 tensors"):
+        read_weights(tmp_path / "w.safetensors")
