@@ -22,7 +22,7 @@ from resnet_deploy.plain_values import finite
 _T = TypeVar("_T")
 _Hook = Callable[[Any, Any], Any]
 
-_LONGEST = 1 << 16
+LONGEST_TEXT = 1 << 16
 """Letters of one text: names that somebody gives have a few dozen."""
 
 
@@ -99,7 +99,7 @@ def _as_str(value: Any, kind: Any) -> Any:
         return _as_member(value, kind)
     if not isinstance(value, str):
         raise ValueError(f"{_shown(value)} is not text")
-    if len(value) > _LONGEST:
+    if len(value) > LONGEST_TEXT:
         raise ValueError(f"a text of {len(value)} letters")
     return value
 

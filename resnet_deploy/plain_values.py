@@ -38,6 +38,9 @@ _MOST_BYTES = 256 << 20
 _MOST_DIGITS = 400
 """Python converts whole numbers in the square of their digits."""
 
+_MOST_BITS = 1024
+"""Of a whole number: more are no float."""
+
 _MOST_PARTS = 32
 """Of a key of TOML, between its dots: its reader takes the square of them; ours have three."""
 
@@ -107,8 +110,8 @@ def json_or_literal(text: str, most: int = MOST_WORDS) -> Any:
         for node in ast.walk(tree):
             if isinstance(node, ast.Dict):
                 _check_keys([ast.literal_eval(key) for key in node.keys if key is not None])
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                _check_characters(node.value)
+            elif isinstance(node, ast.Constant):
+                _check_constant(node.value)
         return ast.literal_eval(tree)
     except (SyntaxError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(one_line(error)) from error
@@ -193,6 +196,16 @@ def _check_characters(text: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise RefusedValuesError(f"half a character ({error.reason})") from error
+
+
+def _check_constant(value: object) -> None:
+    """Refuse what JSON has no words for; hexadecimal digits are read however many there are."""
+    if isinstance(value, str):
+        _check_characters(value)
+    elif isinstance(value, float):
+        finite(str(value))
+    elif isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise RefusedValuesError(f"a number of {value.bit_length()} bits")
 
 
 def finite(digits: str) -> float:

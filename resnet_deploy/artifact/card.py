@@ -14,6 +14,7 @@ from typing import Any
 
 from resnet_deploy.artifact.card_json import converter, read_card, written_format
 from resnet_deploy.errors import ArtifactError, SpecError
+from resnet_deploy.parsing import LONGEST_TEXT
 from resnet_deploy.spec import FIELDS, InputContract, ModelSpec, OutputKind, OutputSpec, Overflow
 from resnet_deploy.spec.licence import check_licence
 
@@ -227,6 +228,7 @@ def _problems(card: Card) -> Iterator[str]:
     fits = (0, 1, 2) if card.output.kind is OutputKind.BINARY else (0, classes or len(card.labels))
     if len(card.labels) not in fits:
         yield f"{len(card.labels)} class names for {classes} classes"
+    yield from long_labels(card.labels)
     if classes and k > classes:
         yield f"the best {k} of {classes} classes"
     for name, figure in card.parity.items():
@@ -238,6 +240,13 @@ def _problems(card: Card) -> Iterator[str]:
     release = card.min_onnxruntime
     if release is not None and not _RELEASE.fullmatch(release):
         yield f"{release[:40]!r} for a release of ONNX Runtime"
+
+
+def long_labels(labels: Iterable[str]) -> Iterator[str]:
+    """Yield which names are longer than any text in a card that is read, in words."""
+    for number, label in enumerate(labels):
+        if len(label) > LONGEST_TEXT:
+            yield f"a name of {len(label)} letters for class {number}"
 
 
 def _is_isa(name: object) -> bool:

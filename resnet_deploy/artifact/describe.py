@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,9 @@ _WITH_BACKGROUND = 1001
 
 _LARGEST_SIZE = 1 << 16
 """Of an axis of the input."""
+
+_MOST_VALUES = 100_000_000
+"""Of the input that is fed at once: 600 pictures of ImageNet's, or one of 5,700 pixels square."""
 
 _MOST_SHOWN = 4
 """Inputs that a message lists."""
@@ -64,6 +68,7 @@ def describe(model: onnx.ModelProto, path: Path, *, opset: int | None = None) ->
     else:
         contract, notices = card.preprocess, tuple(refused(metadata))
         meaning = meaning_of(model.graph)
+    _check_values(path, spec, contract.shape)
     names = _fitting(class_names(metadata), meaning.values)
     kind = kind_of(meaning, card, len(names))
     outputs = tuple(_as_stored(tensor_spec(value), stored) for value in model.graph.output)
@@ -88,6 +93,21 @@ def describe(model: onnx.ModelProto, path: Path, *, opset: int | None = None) ->
         quantized=any(map(_is_int8, model.graph.node)),
         card=card,
     )
+
+
+def _check_values(path: Path, spec: TensorSpec, likely: Sequence[int]) -> None:
+    """Refuse an input that takes gigabytes, whatever the file is: its batch, or its card, says so.
+
+    Raises:
+        ArtifactError: it does.
+    """
+    sides = (size or usual for size, usual in zip(spec.shape[1:], likely, strict=True))
+    values = math.prod(sides) * (spec.shape[0] or 1)
+    if values > _MOST_VALUES:
+        raise ArtifactError(
+            f"{path} takes an input {spec}, {values:,} values at once where {_MOST_VALUES:,} are "
+            "the most: export it for a free or smaller batch, or smaller pictures"
+        )
 
 
 def _card(text: str, path: Path) -> Card:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from resnet_deploy.artifact.card import Accuracy
+from resnet_deploy.artifact.card import Accuracy, long_labels
 from resnet_deploy.artifact.card_json import converter, read_card, written_format
 from resnet_deploy.errors import CheckpointError, SpecError
 from resnet_deploy.spec import InputContract, InputFormat, ModelSpec, Overflow
@@ -130,6 +130,7 @@ def _problems(card: WeightsCard) -> Iterator[str]:
         yield f"{model.num_classes} classes"
     if len(card.labels) not in (0, model.num_classes):
         yield f"{len(card.labels)} class names for {model.num_classes} classes"
+    yield from long_labels(card.labels)
     for name, (least, largest) in card.activation_ranges.items():
         if not -_LARGEST <= least <= 0 <= largest <= _LARGEST:
             yield f"a range of {least:g} to {largest:g} for {name}"

@@ -39,8 +39,12 @@ Pixels = NDArray[np.uint8]
 _LONGEST_SIDE = 1024
 """Larger images are made smaller: a self-test needs no full-size photos."""
 
+_MOST_BYTES = 1 << 30
+"""Of all inputs, which are kept until the bundle is written."""
+
 _WORDS = "resnet 34: 3x3 conv, 64\nRGB, not BGR. Bilinear."
 _SEED = 0
+_FLOAT_BYTES = 4
 _REAL = "real-"
 
 
@@ -134,8 +138,16 @@ def golden_cases(
 
     Raises:
         DatasetError: an image can't be read.
+        UnsupportedGraphError: they are too large to be kept together.
     """
     images = golden_images(contract.preprocess)
+    spec = contract.preprocess
+    together = len(images) + (0 if dataset is None else count)
+    if together * spec.height * spec.width * spec.channels * _FLOAT_BYTES > _MOST_BYTES:
+        raise UnsupportedGraphError(
+            f"the {together} pictures of a self-test of {spec.height}x{spec.width} pixels take "
+            f"more than {_MOST_BYTES >> 30} GiB: bundles hold networks for smaller ones"
+        )
     if dataset is not None:
         for number, index in enumerate(spread_sample(dataset, count, seed)):
             image = to_rgb(dataset.image(index))

@@ -39,6 +39,9 @@ TOOL = "resnet-deploy"
 _LONGEST_NAME, _LONGEST_PATH = 255, 1024
 """Bytes; no system has files of longer names, and asking for one is an error."""
 
+_MOST_FILES, _DEEPEST = 10_000, 32
+"""A bundle has some dozens of files, a few folders deep: each costs a look at all above it."""
+
 Content: TypeAlias = bytes | Path
 """What a file of a bundle holds, or the file that it is a copy of."""
 
@@ -128,6 +131,8 @@ def _listed(folder: Path, path: Path) -> dict[str, frozenset[str]] | None:
         data = strict_json(read_text(path))
         if data["tool"]["name"] != TOOL:
             return None
+        if len(data["files"]) > _MOST_FILES:
+            return None
         root = resolved(folder)
         return {
             str(name): frozenset([digest] if isinstance(digest, str) else map(str, digest))
@@ -143,10 +148,21 @@ def _listed(folder: Path, path: Path) -> dict[str, frozenset[str]] | None:
 def _is_below(name: str) -> bool:
     """Whether ``name`` leads down and nowhere else: empty folders are removed up along it."""
     path = PurePath(name)
-    if not path.parts or path.is_absolute() or ".." in path.parts:
+    if not path.parts or path.is_absolute() or ".." in path.parts or len(path.parts) > _DEEPEST:
         return False
     sizes = [len(part.encode()) for part in path.parts]
     return max(sizes) <= _LONGEST_NAME and sum(sizes) <= _LONGEST_PATH
+
+
+def is_as_listed(folder: Path, name: str, digests: frozenset[str]) -> bool:
+    """Whether the file ``name`` of a bundle in ``folder`` is there, and as it was written.
+
+    What became a pipe or a device since is not: to open it is to wait.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    return (folder / name).is_file() and sha256_of(folder / name) in digests
 
 
 def size(content: Content) -> int:
@@ -249,7 +265,7 @@ def check_folder(folder: Path, *, force: bool) -> None:
         changed = [
             name
             for name, digests in listed.items()
-            if (folder / name).is_file() and sha256_of(folder / name) not in digests
+            if (folder / name).is_file() and not is_as_listed(folder, name, digests)
         ]
     if changed:
         raise ArtifactError(

@@ -17,6 +17,12 @@ from resnet_deploy.errors import DatasetError
 PICTURE_CHANNELS = (1, 3, 4)
 """Grey, RGB and RGBA."""
 
+_MOST_IMAGES = 1 << 26
+"""A thousand MNISTs; of one pixel each they may be as many as a file has bytes, and more."""
+
+_MOST_CLASSES = 10**6
+"""Beyond every image classifier: such a "label" is something else."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ArrayDataset:
@@ -100,13 +106,11 @@ def array_dataset(
     check_shape(name, images)
     if len(images) == 0:
         raise DatasetError(f"{name} holds no images")
+    if len(images) > _MOST_IMAGES:
+        raise DatasetError(f"{name} holds {len(images)} images: {_MOST_IMAGES} are the most")
     if labels is None:
         return ArrayDataset(name=name, images=images)
-    labels = _class_indices(name, labels)
-    if len(labels) != len(images):
-        raise DatasetError(
-            f"{name} has {len(images)} images but {len(labels)} labels: they must be paired"
-        )
+    labels = _class_indices(name, labels, len(images))
     names = tuple(classes) or tuple(str(index) for index in range(int(labels.max()) + 1))
     if labels.max() >= len(names):
         raise DatasetError(f"{name} has a label {labels.max()} but only {len(names)} class names")
@@ -133,7 +137,7 @@ def has_channels_first(shape: Sequence[int]) -> bool:
     return pictures[0] if pictures[0] != pictures[1] else not pictures[1] and first < last
 
 
-def _class_indices(name: str, labels: NDArray[Any]) -> NDArray[np.int64]:
+def _class_indices(name: str, labels: NDArray[Any], count: int) -> NDArray[np.int64]:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "iuf":
@@ -141,8 +145,13 @@ def _class_indices(name: str, labels: NDArray[Any]) -> NDArray[np.int64]:
             f"{name} has labels of shape {list(labels.shape)} and type {labels.dtype}: give one "
             "class index per image"
         )
-    whole = labels.astype(np.int64) if np.isfinite(labels).all() else np.full(1, -1)
-    # A million classes is beyond every image classifier: such a "label" is something else.
-    if not np.array_equal(whole, labels) or not np.all((whole >= 0) & (whole < 10**6)):
+    if len(labels) != count:
+        raise DatasetError(
+            f"{name} has {count} images but {len(labels)} labels: they must be paired"
+        )
+    with np.errstate(invalid="ignore"):  # a NaN compares as false, and NumPy would tell it
+        known = bool(np.all((labels >= 0) & (labels < _MOST_CLASSES)))
+    whole = labels.astype(np.int64) if known else np.full(1, -1)
+    if not known or not np.array_equal(whole, labels):
         raise DatasetError(f"{name} has labels that are not a class index (0, 1, 2, …)")
     return whole

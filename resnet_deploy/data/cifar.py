@@ -73,12 +73,12 @@ def _batch_folder(folder: Path) -> Path | None:
 
 
 def _batches(folder: Path, *, train: bool) -> list[Path]:
-    if (folder / "meta").is_file():
-        return [folder / ("train" if train else "test")]
     names = [f"data_batch_{number}" for number in range(1, 6)] if train else ["test_batch"]
+    if (folder / "meta").is_file():
+        names = ["train" if train else "test"]
     for name in names:
         if not (folder / name).is_file():
-            raise DatasetError(f"{folder} has no {name}: unpack the CIFAR-10 archive again")
+            raise DatasetError(f"{folder} has no {name}: unpack the archive again")
     return [folder / name for name in names]
 
 
@@ -87,6 +87,8 @@ def _read_batch(path: Path) -> tuple[NDArray[Any], NDArray[Any], bool]:
     batch = _unpickle(path)
     fine = "fine_labels" in batch
     data, labels = batch.get("data"), batch.get("fine_labels" if fine else "labels")
+    if isinstance(labels, np.ndarray) and not labels.ndim:
+        labels = None  # one number is none for each image
     if not isinstance(data, np.ndarray) or not isinstance(labels, list | np.ndarray):
         raise DatasetError(f"{path} is not a CIFAR batch: it has no data and labels")
     if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3072:

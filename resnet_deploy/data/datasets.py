@@ -137,11 +137,11 @@ def open_dataset(
         MissingDependencyError: parquet or a URL, and the package that reads it is not installed.
     """
     several = expanded(path) if "{" in path.name and not path.exists() else ()
-    if several:
-        return _open_files(path, several, train=train, labels_file=labels_file)
-    if not path.exists():
+    if not several and not path.exists():
         raise DatasetError(f"{path} does not exist: name a folder of images or a dataset file")
     try:
+        if several:
+            return _open_files(path, several, train=train, labels_file=labels_file)
         if path.is_dir():
             found = _open_many(
                 path, train=train, labels_file=labels_file, follow_links=follow_links
@@ -212,9 +212,10 @@ def _open_files(
     path: Place, files: Sequence[Place], *, train: bool, labels_file: Place | None
 ) -> Dataset:
     """Open files of one kind, which a name with ranges stands for."""
-    missing = next((file for file in files if not file.exists()), None)
+    missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:
-        raise DatasetError(f"{missing} does not exist, and {path} stands for it: name others")
+        why = "is not a file" if missing.exists() else "does not exist"
+        raise DatasetError(f"{missing} {why}, and {path} stands for it: name others")
     if path.suffix.lower() == ".tar":
         return open_tar(path.name, files, train=train, labels_file=labels_file)
     if path.suffix.lower() != ".parquet":

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_deploy.data.arrays import ArrayDataset, array_dataset
+from resnet_deploy.data.bombs import check_unpacked
 from resnet_deploy.errors import DatasetError
 
 _IMAGES = re.compile(r"images?[-._]idx[34]-ubyte(\.gz)?$")
@@ -59,8 +60,11 @@ def open_idx(path: Path, *, train: bool = False) -> ArrayDataset:
 
 
 def _image_files(folder: Path) -> list[Path]:
-    """Return the files of images in ``folder``; of x and x.gz, the same images, only x."""
-    files = sorted(file for file in folder.iterdir() if _IMAGES.search(file.name))
+    """Return the files of images in ``folder``; of x and x.gz, the same images, only x.
+
+    A pipe is none: whoever opens it waits.
+    """
+    files = sorted(f for f in folder.iterdir() if _IMAGES.search(f.name) and f.is_file())
     return [f for f in files if f.suffix != ".gz" or not f.with_suffix("").is_file()]
 
 
@@ -98,8 +102,9 @@ def _read(path: Path) -> NDArray[Any]:
             claimed = dtype.itemsize * math.prod(max(1, length) for length in shape)
             if claimed > _MAX_BYTES:
                 raise DatasetError(f"{path} claims {claimed >> 30} GB of values: it is damaged")
-            size = dtype.itemsize * math.prod(shape)
-            if size > path.stat().st_size * (_DEFLATE_RATIO if zipped else 1):
+            size, held = dtype.itemsize * math.prod(shape), path.stat().st_size
+            check_unpacked(str(path), size if zipped else 0, held)
+            if size > held * (_DEFLATE_RATIO if zipped else 1):
                 raise DatasetError(
                     f"{path} is cut short ({size} bytes of values expected): get it again"
                 )

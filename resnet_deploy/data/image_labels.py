@@ -194,6 +194,9 @@ def _table(path: Place, cells: Sequence[Sequence[str]], *, train: bool) -> list[
     if len(body) != len(cells) - 1:
         bad = next(n for n, row in enumerate(cells, 1) if len(row) != len(heads))
         raise DatasetError(f"{path}: row {bad} has not {len(heads)} columns as the first one")
+    for column in (file, label, part):
+        if column is not None and heads.count(heads[column]) > 1:
+            raise DatasetError(f"{path} has two columns {heads[column]!r:.60}: keep one")
     if part is not None:
         body = _of_part(body, [row[part] for row in body], train=train)
     return [_two(path, [row[file], row[label]]) for row in body]
@@ -266,9 +269,18 @@ def _two(path: Place, cells: Sequence[str]) -> Row:
             f"{path} has the line {' '.join(cells)[:60]!r}: give an image and its label a line"
         )
     name, label = cells[0].strip(), cells[1].strip()
+    check_counts(f"{path} gives {visible_line(name)}", label)
+    return name, label
+
+
+def check_counts(what: str, label: str) -> None:
+    """Refuse a ``label`` that is a number and no class index; ``what`` has it.
+
+    Raises:
+        DatasetError: it is.
+    """
     if _NO_OUTPUT.fullmatch(label):
         raise DatasetError(
-            f"{path} gives {visible_line(name)} the label {label}, which is not a class index "
-            "(0, 1, 2, …): write it as one, or leave the image out"
+            f"{what} the label {label:.40}, which is not a class index (0, 1, 2, …): write it as "
+            "one, or leave the image out"
         )
-    return name, label

@@ -179,6 +179,9 @@ def _table(path: Path, lines: list[str]) -> list[str] | None:
     wnid = next((heads.index(head) for head in _WNID_HEADS if head in heads), None)
     if path.suffix.lower() not in (".csv", ".tsv") and (name is None or index is None):
         return None
+    for column in (name, index, wnid):
+        if column is not None and heads.count(heads[column]) > 1:
+            raise DatasetError(f"{path} has two columns {rows[0][column]!r:.60}: keep one")
     bad = next((number for number, row in enumerate(rows, 1) if len(row) != len(heads)), None)
     if bad is not None:
         raise DatasetError(

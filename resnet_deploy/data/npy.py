@@ -15,14 +15,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resnet_deploy.data.bombs import check_unpacked
 from resnet_deploy.errors import DatasetError, one_line
 
 _SUFFIX = ".npy"
-
-_SMALL = 1 << 30
-_LARGEST_RATIO = 100
-"""Pictures shrink to a half or a tenth, masks to a fiftieth: what unpacks to more than a gigabyte
-and a hundred times its size is a bomb."""
 
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -45,6 +41,7 @@ class NpzFile:
     def __init__(self, path: Path, data: bytes | None = None) -> None:
         self._path = path
         try:
+            self._size = path.stat().st_size if data is None else len(data)
             self._archive = zipfile.ZipFile(path if data is None else io.BytesIO(data))
         except Exception as error:  # zipfile raises whatever struct, zlib and the codecs do
             raise _damaged(path, error) from error
@@ -74,11 +71,8 @@ class NpzFile:
         if name is None:
             return None
         info = self._members[name]
-        if info.file_size > max(_SMALL, _LARGEST_RATIO * info.compress_size):
-            raise DatasetError(
-                f"{self._path}: {name!r} unpacks to {info.file_size >> 30} GB, "
-                f"{info.file_size // max(1, info.compress_size)} times its size: no pictures do"
-            )
+        held = min(info.compress_size, self._size)  # both are claims of the archive
+        check_unpacked(f"{self._path}: {name!r:.80}", info.file_size, held)
         if most is not None and info.file_size > most:
             raise DatasetError(
                 f"{self._path}: {name!r} has {info.file_size} bytes, of at most {most}"

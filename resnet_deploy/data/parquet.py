@@ -101,13 +101,14 @@ class ParquetDataset:
                         f"{path} names other classes than {files[0]}: write both with one list"
                     )
                 names = names or own
-                size = path.stat().st_size
+                size, before = path.stat().st_size, self._count
                 for group in range(file.metadata.num_row_groups):
                     rows = file.metadata.row_group(group).num_rows
                     # Each image has a length and more, even where most are the same.
-                    if not 0 <= rows <= size:
+                    held = self._count - before + rows
+                    if rows < 0 or held > size:
                         raise DatasetError(
-                            f"{path} claims {rows} images in {size} bytes: it is damaged"
+                            f"{path} claims {held} images in {size} bytes: it is damaged"
                         )
                     self._groups.append((path, group))
                     self._starts.append(self._count)

@@ -20,6 +20,14 @@ from typing import IO, Any, Literal
 from urllib.parse import quote, unquote
 
 from resnet_deploy.data.asking import Absent, asked, status_of
+from resnet_deploy.data.server_lists import (
+    Entry,
+    behind_page_of_s3,
+    etag_of,
+    listed,
+    on_page_of_s3,
+    understood,
+)
 from resnet_deploy.data.web import LARGEST_PAGE, names_in, part_of
 from resnet_deploy.errors import DatasetError, MissingDependencyError
 from resnet_deploy.visible import without_secrets
@@ -55,19 +63,6 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "http": {"client_kwargs": {"trust_env": True}},
 }
 """Of fsspec's classes; ``trust_env``: proxies are those of the environment."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A file or a folder that was listed; ``name`` is relative to where it was listed.
-
-    ``size`` is in bytes, -1 if the server does not tell, ``etag`` is empty then.
-    """
-
-    name: str
-    is_folder: bool = False
-    size: int = -1
-    etag: str = ""
 
 
 @dataclass(frozen=True)
@@ -257,17 +252,10 @@ class Remote:
             for name, is_folder in names_in(page, plain).items():
                 yield Entry(name=name, is_folder=is_folder)
             return
-        for entry in asked(str(self), lambda: _system(self).ls(self._target, detail=True)):
-            name = str(entry["name"]).rstrip("/").rpartition("/")[2]
-            if name in ("", ".", "..") or "\0" in name:
-                continue
-            size = entry.get("size")
-            yield Entry(
-                name=name,
-                is_folder=entry["type"] == "directory",
-                size=-1 if size is None else int(size),
-                etag=_etag(entry),
-            )
+        found = asked(str(self), lambda: _system(self).ls(self._target, detail=True))
+        with understood(str(self)):
+            entries = list(listed(found))
+        yield from entries
 
     @property
     def _is_web(self) -> bool:
@@ -353,17 +341,9 @@ def _status(place: Remote, minute: int) -> Status:
     page = place._is_web and str(found.get("mimetype", "")).startswith("text/html")
     return Status(
         st_size=-1 if size is None else int(size),
-        etag=_etag(found),
+        etag=etag_of(found),
         is_folder=found.get("type") == "directory" or page,
     )
-
-
-def _etag(found: dict[str, Any]) -> str:
-    """Return what changes with the content, as the server of each kind calls it."""
-    for key in ("ETag", "etag", "blob_id", "md5Hash", "crc32c"):
-        if found.get(key):
-            return str(found[key]).strip('"').replace("\0", "")
-    return ""
 
 
 def _listed(place: Remote, delimiter: str) -> Iterator[Entry]:
@@ -380,12 +360,11 @@ def _listed(place: Remote, delimiter: str) -> Iterator[Entry]:
             str(place),
             functools.partial(_system(place).call_s3, "list_objects_v2", **request, **more),
         )
-        for folder in page.get("CommonPrefixes", ()):
-            yield Entry(name=folder["Prefix"][len(prefix) :].rstrip("/"), is_folder=True)
-        for found in page.get("Contents", ()):
-            name = found["Key"][len(prefix) :]
-            if name and not name.endswith("/"):  # such an empty object stands for a folder
-                yield Entry(name=name, size=int(found["Size"]), etag=_etag(found))
-        if not page.get("IsTruncated"):
+        with understood(str(place)):
+            entries = list(on_page_of_s3(page, prefix))
+            before, more = more, behind_page_of_s3(page)
+            if more and more == before:
+                raise ValueError("the same page twice")
+        yield from entries
+        if not more:
             return
-        more = {"ContinuationToken": page["NextContinuationToken"]}

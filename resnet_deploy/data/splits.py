@@ -124,12 +124,12 @@ def _splits(folders: list[Place], links: Tree) -> list[str]:
     return deep
 
 
-def _is_set(folder: Place, links: Tree) -> bool:
+def _is_set(folder: Place, links: Tree, depth: int = _DEEPEST) -> bool:
     """Whether a folder in a folder is a dataset, and no class with images of its own."""
-    if links.images_beside(folder):
+    if not depth or links.images_beside(folder):
         return False
     filled = (child for child in links.folders(folder) if links.holds_images(child))
     inside = list(islice(filled, 2))
     if len(inside) == 1:
-        return is_split(inside[0].name) or _is_set(inside[0], links)
+        return is_split(inside[0].name) or _is_set(inside[0], links, depth - 1)
     return bool(inside)

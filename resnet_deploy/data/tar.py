@@ -16,7 +16,7 @@ from typing import IO
 
 from resnet_deploy.data.archives import Archive, Inside
 from resnet_deploy.data.folder import ImageFolder, open_folder
-from resnet_deploy.data.image_labels import label_of
+from resnet_deploy.data.image_labels import check_counts, label_of
 from resnet_deploy.data.images import has_image_suffix
 from resnet_deploy.data.labels import class_order
 from resnet_deploy.data.listing import counted, is_hidden
@@ -41,11 +41,15 @@ _LONGEST_LABEL = 200
 
 @dataclass
 class _Sample:
-    """The pictures that are called the same up to the first dot, and the files beside them."""
+    """The pictures that are called the same up to the first dot, and the files beside them.
+
+    ``doubled`` are the suffixes of which there are two.
+    """
 
     key: str
     pictures: list[Member] = field(default_factory=list)
     beside: dict[str, Member] = field(default_factory=dict)
+    doubled: set[str] = field(default_factory=set)
 
 
 def open_tar(
@@ -100,9 +104,14 @@ class _Shards:
         """Yield the files of one shard; hidden ones are left out.
 
         Raises:
-            DatasetError: it is damaged, or a link is called as an image.
+            DatasetError: it is damaged, or a link or what lies outside is called as an image.
         """
         for member in tar_members(stream, self.sizes[shard], str(self.places[shard])):
+            if ".." in member.name.split("/") and has_image_suffix(member.name):
+                raise DatasetError(
+                    f"{self.places[shard]}: {visible_line(member.name)} leads out of the archive: "
+                    "pack it from the folder that holds it"
+                )
             if is_hidden(member.name):
                 continue
             if not member.is_link:
@@ -124,7 +133,10 @@ class _Shards:
                         if has_image_suffix(member.name):
                             sample.pictures.append(member)
                         else:
-                            sample.beside[member.name[len(key) + 1 :].lower()] = member
+                            suffix = member.name[len(key) + 1 :].lower()
+                            if suffix in sample.beside:
+                                sample.doubled.add(suffix)
+                            sample.beside[suffix] = member
                     yield shard, sample, stream
 
     def label(self, shard: int, sample: _Sample, stream: IO[bytes], kind: str) -> str | None:
@@ -137,6 +149,8 @@ class _Shards:
         if member is None:
             return None
         what = f"{self.places[shard]}: {visible_line(member.name)}"
+        if kind in sample.doubled:
+            raise DatasetError(f"{what} is there twice: keep one")
         if member.size > _LARGEST_LABEL:
             raise DatasetError(f"{what} is too large for a label")
         stream.seek(member.offset)
@@ -147,11 +161,14 @@ class _Shards:
             raise DatasetError(f"{what} can't be read as a label") from error
         if kind == "txt" and (label is None or len(label.split("\n")) > 1):
             return None
+        if label is not None:
+            check_counts(f"{what} has", label)
+            label = " ".join(label.split())
         if label is not None and not 0 < len(label) <= _LONGEST_LABEL:
             if kind == "txt":
                 return None  # it describes the picture
             raise DatasetError(f"{what} holds no label of at most {_LONGEST_LABEL} letters")
-        return label and " ".join(label.split())
+        return label
 
 
 def _labelled(shards: _Shards, kind: str) -> ImageFolder:

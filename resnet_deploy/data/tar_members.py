@@ -27,10 +27,11 @@ _LONGEST_END = 1 << 20
 _MOST_EXTENSIONS = 8
 """In front of one header."""
 
-_FILES = (b"\0", b"0", b"7")
 _LINKS = (b"1", b"2")
 _EMPTY = (b"3", b"4", b"5", b"6")
-"""Types of entries: files; hard and symbolic links; what has no content."""
+_NO_FILES = (b"D", b"N", b"V")
+"""Types of entries: hard and symbolic links; what has no content; GNU's lists of folders, old names
+and labels of tapes. What is none of them is a file, as POSIX has it."""
 
 _LONG_NAME, _PAX = b"L", (b"x", b"X")
 _EXTENSIONS = (_LONG_NAME, b"K", b"g", *_PAX)
@@ -67,7 +68,7 @@ def tar_members(stream: IO[bytes], size: int, called: str) -> Iterator[Member]:
             return _check_end(stream, at + _BLOCK, size, called)
         header, name, held, at = entry
         kind = header[156:157]
-        if kind in _FILES or kind in _LINKS:
+        if kind not in (*_EMPTY, *_NO_FILES):
             text = _text(_own_name(header) if name is None else name, f"{called}: entry {number}")
             if not text.endswith("/"):  # such a file is a folder of old archives
                 yield Member(text, at, held, is_link=kind in _LINKS)
@@ -127,6 +128,8 @@ def _held(kind: bytes, stated: int, length: bytes | None, what: str) -> int:
     """Return how many bytes of content an entry has."""
     if kind == b"S":
         raise _sparse(what)
+    if kind == b"M":
+        raise DatasetError(f"{what} began in another archive: join the volumes first")
     if length is not None and (not length.isdigit() or len(length) > 18):
         raise DatasetError(f"{what} has a size that is not a number")
     if kind in _LINKS or kind in _EMPTY:
@@ -180,9 +183,8 @@ def _text(name: bytes, what: str) -> str:
     if len(name) > _LONGEST_NAME or b"\0" in name:
         raise DatasetError(f"{what} has a name that no file can have")
     text = name.decode(errors="surrogateescape")
-    while text.startswith(("./", "/")):
-        text = text.removeprefix("./").lstrip("/")
-    return text
+    parts = [part for part in text.split("/") if part not in ("", ".")]
+    return "/".join(parts) + "/" * (not parts or text.endswith(("/", "/.")))
 
 
 def _records(content: bytes, what: str) -> dict[bytes, bytes]:

@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import unquote, urljoin
 
 from resnet_deploy.data.asking import UnreachableError
+from resnet_deploy.errors import one_line
+from resnet_deploy.visible import without_secrets
 
 LARGEST_PAGE = 64 << 20
 """Bytes of a page of links: half a million names."""
@@ -54,9 +56,18 @@ def names_in(page: bytes, folder: str) -> dict[str, bool]:
 
     Links that lead elsewhere than directly into ``folder``, a URL with a slash at its end, are left
     out, and so are those that sort the page.
+
+    Raises:
+        UnreachableError: it is no page.
     """
     links = _Links()
-    links.feed(page.decode("utf-8", "replace"))
+    try:
+        links.feed(page.decode("utf-8", "replace"))
+    except AssertionError as error:  # Python's parser raises it for odd declarations
+        raise UnreachableError(
+            f"{without_secrets(folder)}: its page of links can't be read ({one_line(error, 80)}): "
+            "copy the pictures first"
+        ) from error
     found: dict[str, bool] = {}
     for link in links.found:
         try:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from resnet_deploy.artifact.claim import Claim
-from resnet_deploy.artifact.files import check_folder, check_within, sha256_of
+from resnet_deploy.artifact.files import check_folder, check_within
 from resnet_deploy.artifact.unfinished import scratch_folder
 from resnet_deploy.bundles import manifest
 from resnet_deploy.deployment.cells import CellJob, CellShard, Outcome, Verbs
@@ -211,7 +211,7 @@ def _known(folder: Path) -> str:
         record = strict_json(read_text(folder / manifest.MANIFEST_FILE))
         identity, whole = record["identity"], record["passed"] is True
         listed = manifest.listed_files(folder) or {}
-        whole &= all(sha256_of(folder / name) in digests for name, digests in listed.items())
+        whole &= all(manifest.is_as_listed(folder, *each) for each in listed.items())
     except (OSError, ValueError, KeyError, TypeError, ArtifactError):
         return ""
     unfinished = (folder / manifest.UNFINISHED_FILE).exists()

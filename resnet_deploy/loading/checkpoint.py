@@ -60,6 +60,11 @@ from resnet_deploy.weights.weights_file import card_of, read_weights
 from resnet_deploy.weights.weights_folder import digest_of, weights_in
 from resnet_deploy.weights.whole_module import notices_of
 
+_SHARED_TIMES = 8
+_FREE_BYTES = 1 << 30
+"""Of a net's tensors together: layers may share their weights, and all may be one zero, but each
+gets memory of its own when the net is built."""
+
 _ENDLESS_NUMBER = re.compile(r"(?<!\d)\d{5,}(?:\.|$)")
 """As part of a tensor's name: stages and blocks are counted up to their highest number."""
 
@@ -265,8 +270,26 @@ def _tensors(
             f"{path} has a tensor called {endless!r:.60}, and no net has so many layers: the "
             "file is damaged or made up"
         )
+    _check_shared(path, found.state)
     notices = (*notices_of(path, content, found.state), *found.notices)
     return found.state, card_of(path, content), notices, found.labels
+
+
+def _check_shared(path: Path, state: State) -> None:
+    """Refuse tensors that together claim far more memory than they have.
+
+    Raises:
+        CheckpointError: they do.
+    """
+    plain = [tensor for tensor in state.values() if tensor.layout == torch.strided]
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in plain}
+    held = sum(storage.nbytes() for storage in storages.values())
+    claimed = sum(tensor.numel() * max(tensor.element_size(), 4) for tensor in plain)
+    if claimed > _SHARED_TIMES * held + _FREE_BYTES:
+        raise CheckpointError(
+            f"{path}: {claimed >> 20} MiB of weights share {held >> 20} MiB of memory, and a net "
+            "would need all of it: save its layers with weights of their own"
+        )
 
 
 def _reading(raw: State, name: str) -> Reading:

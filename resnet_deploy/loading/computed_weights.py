@@ -8,7 +8,8 @@ does. Sources: ``torch/nn/utils/{weight_norm,spectral_norm,prune,parametrization
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -68,6 +69,8 @@ _PART = re.compile(
     r"(|.*\.)(?:(\w+)_(?:orig|mask|g|u)|parametrizations\.(\w+)\.(?:original\d?|\d+\..+))"
 )
 _PARAMETERS = ("weight", "bias")
+_PREFIX = re.compile(r"(?:^|(?<=\.))(?:(weight|bias)_|parametrizations\.(weight|bias)\.)")
+"""Of the names of all parts of a parameter, behind the layer's."""
 
 
 def with_computed_weights(state: State) -> tuple[State, tuple[str, ...]]:
@@ -82,8 +85,9 @@ def with_computed_weights(state: State) -> tuple[State, tuple[str, ...]]:
     made: dict[str, tuple[str, Tensor]] = {}
     taken: set[str] = set()
     kinds: dict[str, list[str]] = {}
+    parts = _parts(state)
     for layer, parameter in dict.fromkeys((m[1], _parameter(m)) for m in found.values()):
-        names, kind, tensor = _computed(state, layer, parameter)
+        names, kind, tensor = _computed(state, layer, parameter, parts[layer, parameter])
         made[names[0]] = (f"{layer}{parameter}", tensor)
         taken.update(names)
         kinds.setdefault(kind, []).append(f"{layer}{parameter}")
@@ -107,26 +111,32 @@ def _parameter(match: re.Match[str]) -> str:
     return name if name in _PARAMETERS else ""
 
 
-def _computed(state: State, layer: str, parameter: str) -> tuple[tuple[str, ...], str, Tensor]:
+def _computed(
+    state: State, layer: str, parameter: str, parts: Sequence[str]
+) -> tuple[tuple[str, ...], str, Tensor]:
     for forms, kind, compute in _FORMS:
         names = tuple(layer + form.format(parameter) for form in forms)
         if all(name in state and state[name].is_floating_point() for name in names):
-            more = [key for key in _parts(state, layer, parameter) if key not in names]
+            more = [key for key in parts if key not in names]
             # As float32, which the net will be: parts may be of several types, or of eight bits.
             tensor = None if more else compute(tuple(state[name].float() for name in names))
             if tensor is not None:
                 return names, kind, tensor
-    parts = ", ".join(_parts(state, layer, parameter))
     raise CheckpointError(
-        f"{layer}{parameter} is computed from others ({parts:.120}), in a way that they don't "
-        "tell: make it a plain weight (torch.nn.utils.parametrize.remove_parametrizations, or "
-        "prune.remove), and save the state dict again"
+        f"{layer}{parameter} is computed from others ({', '.join(parts):.120}), in a way that "
+        "they don't tell: make it a plain weight "
+        "(torch.nn.utils.parametrize.remove_parametrizations, or prune.remove), and save the "
+        "state dict again"
     )
 
 
-def _parts(state: State, layer: str, parameter: str) -> Iterator[str]:
-    prefixes = (f"{layer}{parameter}_", f"{layer}parametrizations.{parameter}.")
-    return (key for key in state if key.startswith(prefixes))
+def _parts(state: State) -> Mapping[tuple[str, str], Sequence[str]]:
+    """Return the tensors whose names say that they are parts, by layer and parameter."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for key in state:
+        for match in _PREFIX.finditer(key):
+            found[key[: match.start()], match[1] or match[2]].append(key)
+    return found
 
 
 def with_scales(state: State) -> State:

@@ -146,9 +146,12 @@ class Fields:
             value = self._numbered(key, value)
         if not isinstance(value, list):
             raise self.wrong(key, "neither a list of names nor an object of numbered ones")
-        if len(value) > _LARGEST_LABELS or not all(isinstance(n, str | int | float) for n in value):
+        if len(value) > _LARGEST_LABELS or not all(map(_is_label, value)):
             raise self.wrong(key, "not a list of names")
-        return tuple(printable(str(name)) for name in value)
+        names = tuple(printable(str(name)) for name in value)
+        if "" in names:
+            raise self.wrong(key, f"without a name for class {names.index('')}")
+        return names
 
     def _numbered(self, key: str, names: dict[str, Any]) -> list[Any]:
         try:
@@ -189,6 +192,10 @@ def is_side(value: Any) -> bool:
 def printable(text: str) -> str:
     """Return ``text`` in one line, without what a terminal would obey."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _is_label(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def _is_number(value: Any) -> bool:

@@ -49,6 +49,9 @@ _HARMLESS = frozenset(
 _HARMLESS_VALUES = {"output_stride": 32, "act_layer": "relu", "norm_layer": "batchnorm2d"}
 """And what it does without being told so."""
 
+_MOST_STAGES = 100
+"""Of a net; each may have a thousand blocks."""
+
 _MODES = {
     "center": ResizeMode.CROP,
     "squash": ResizeMode.SQUASH,
@@ -262,7 +265,7 @@ def _design(fields: Fields) -> Design | None:
     stem = fields.count("embedding_size")
     if kind not in list(BlockKind) or not depths or len(depths) != len(sizes) or stem is None:
         return None
-    if max(depths) > 1000 or min(depths) < 1:
+    if len(depths) > _MOST_STAGES or max(depths) > 1000 or min(depths) < 1:
         return None
     block = BlockKind(kind)
     inner = 2 if block is BlockKind.BOTTLENECK else 1

@@ -18,12 +18,20 @@ from torch import Tensor
 
 from resnet_deploy.errors import CheckpointError
 from resnet_deploy.models.layouts import State
+from resnet_deploy.pickles.bounds import LONGEST_NAME, MOST_TENSORS
 
 _DEEPEST = 8
 """More wrappers than any framework nests; a dict that holds itself has no end."""
 
 _MOST_ENTRIES = 10_000
 """More than any checkpoint has outside its tensors; a list may hold itself many times."""
+
+_MOST_PARTS = 4_000_000
+"""Of all dicts and lists that are looked into, as many as a pickle can write: one that is in many
+others counts each time."""
+
+_MOST_AVERAGED = 64
+"""Averages in one file."""
 
 _NO_NET = re.compile(
     r"optim|sched|scaler|grad(?:ient)?s?$|param_groups|momentum_buffer|momentums?$|exp_(?:avg|inf)"
@@ -97,12 +105,15 @@ def unwrap(content: Any) -> Unwrapped:
     Raises:
         CheckpointError: several nets, and nothing says which.
     """
-    found = _largest_per_path(_joined(list(_states(content, (), [_MOST_ENTRIES]))))
+    left = [_MOST_ENTRIES, _MOST_PARTS]
+    found = _largest_per_path(_joined(list(_states(content, (), left))))
     if not found:
         return Unwrapped({})
+    _check_sizes(found)
     plain = [entry for entry in found if not entry.averaged]
     averaged = [entry for entry in found if entry.averaged]
-    base = _chosen(plain)
+    same = _Comparison()
+    base = _chosen(plain, same)
     notices: list[str] = []
     for entry in averaged:
         whole = _completed(entry.state, base.state if base else {})
@@ -134,12 +145,13 @@ def unwrap(content: Any) -> Unwrapped:
             if _AVERAGED.search(key.lower()) and not _NO_NET.search(key.lower()):
                 held = "empty" if not value else "no state dict of this net"
                 notices.append(f"{key} in the checkpoint is {held}: {base.name} is used")
+    layers = base.layers
     others = [
         entry.name
         for entry in plain
         if entry is not base
-        and 2 * entry.layers > base.layers
-        and not _same(entry.state, base.state)
+        and 2 * entry.layers > layers
+        and not same.states(entry.state, base.state)
     ]
     if others:
         notices.append(
@@ -153,6 +165,26 @@ def convolutions_of(tensors: Iterable[Tensor]) -> list[tuple[int, ...]]:
     return sorted(tuple(tensor.shape) for tensor in tensors if tensor.ndim == 4)
 
 
+def _check_sizes(found: list[_Found]) -> None:
+    """Refuse what no net has, before all names are looked at in many ways."""
+    for entry in found:
+        if len(entry.state) > MOST_TENSORS:
+            raise CheckpointError(
+                f"{entry.name:.80} holds {len(entry.state)} tensors, and no net has so many "
+                "layers: the file is damaged or made up"
+            )
+        if endless := next((key for key in entry.state if len(key) > LONGEST_NAME), None):
+            raise CheckpointError(
+                f"a tensor has a name of {len(endless)} letters ({endless[:40]!r}…), and no layer "
+                "is called so: the file is damaged or made up"
+            )
+    averages = sum(entry.averaged for entry in found)
+    if averages > _MOST_AVERAGED:
+        raise CheckpointError(
+            f"the checkpoint holds {averages} nets of averaged weights: save one of them alone"
+        )
+
+
 def _check_whole(found: _Found) -> None:
     if found.broken:
         raise CheckpointError(
@@ -164,7 +196,8 @@ def _check_whole(found: _Found) -> None:
 def _states(content: Any, path: tuple[str | int, ...], left: list[int]) -> Iterator[_Found]:
     """Yield the dicts of tensors with layers in ``content``; ``left`` bounds the search."""
     left[0] -= 1
-    if len(path) > _DEEPEST or left[0] < 0:
+    left[1] -= len(content) if isinstance(content, (Mapping, list, tuple)) else 0
+    if len(path) > _DEEPEST or min(left) < 0:
         return
     if isinstance(content, Mapping):
         state = {
@@ -175,7 +208,9 @@ def _states(content: Any, path: tuple[str | int, ...], left: list[int]) -> Itera
         if state:
             yield _Found(path, state, _broken(content, state))
         children: Iterator[tuple[str | int, Any]] = (
-            (key, value) for key, value in content.items() if isinstance(key, (str, int))
+            (key, value)
+            for key, value in content.items()
+            if isinstance(key, int) or (isinstance(key, str) and len(key) <= LONGEST_NAME)
         )
     elif isinstance(content, Sequence) and not isinstance(content, (str, bytes, bytearray)):
         children = enumerate(content)
@@ -205,7 +240,8 @@ def _joined(found: list[_Found]) -> list[_Found]:
     whole = {
         f"{layer.name}.{leaf}": tensor for layer in layers for leaf, tensor in layer.state.items()
     }
-    return [_Found((), whole), *(entry for entry in found if entry not in layers)]
+    taken = {entry.path for entry in layers}
+    return [_Found((), whole), *(entry for entry in found if entry.path not in taken)]
 
 
 def _largest_per_path(found: list[_Found]) -> list[_Found]:
@@ -213,7 +249,7 @@ def _largest_per_path(found: list[_Found]) -> list[_Found]:
     return [entry for entry in found if entry.layers] or found[:1]
 
 
-def _chosen(plain: list[_Found]) -> _Found | None:
+def _chosen(plain: list[_Found], same: _Comparison) -> _Found | None:
     """Return the net to take; the most usual name, else the only large one."""
     if not plain:
         return None
@@ -223,7 +259,7 @@ def _chosen(plain: list[_Found]) -> _Found | None:
     best = large[0]
     usual = [entry for entry in large if entry.preference[0] == best.preference[0]]
     if len(usual) > 1 and usual[0].preference == usual[1].preference:
-        if all(_same(entry.state, best.state) for entry in usual[1:]):
+        if all(same.states(entry.state, best.state) for entry in usual[1:]):
             return best
         names = [entry.name for entry in usual]
         raise CheckpointError(
@@ -233,11 +269,23 @@ def _chosen(plain: list[_Found]) -> _Found | None:
     return best
 
 
-def _same(first: State, second: State) -> bool:
-    return first.keys() == second.keys() and all(
-        tensor.dtype == second[key].dtype and torch.equal(tensor, second[key])
-        for key, tensor in first.items()
-    )
+class _Comparison:
+    """Says which nets are the same; two tensors are compared once, as many nets may share them."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], bool] = {}
+
+    def states(self, first: State, second: State) -> bool:
+        """Whether two nets are the same; their tensors live as long as this."""
+        return first.keys() == second.keys() and all(
+            self._equal(tensor, second[key]) for key, tensor in first.items()
+        )
+
+    def _equal(self, first: Tensor, second: Tensor) -> bool:
+        pair = id(first), id(second)
+        if pair not in self._known:
+            self._known[pair] = first.dtype == second.dtype and torch.equal(first, second)
+        return self._known[pair]
 
 
 def _named_as(averaged: State, base: State) -> State:

@@ -19,8 +19,17 @@ _FREE_BYTES = 16 << 20
 _FREE_VIEWS = 1 << 30
 """Of tensors, in bytes: all of a VGG-19 may be one zero, expanded; a view takes no memory here."""
 
+LONGEST_NAME = 1000
+"""Letters of the name of a tensor: some of PyTorch's wrappers put a word in front of every part."""
+
+MOST_TENSORS = 20_000
+"""Of a net and those beside it: ten times as many as the deepest has."""
+
 _MOST_OPERATIONS = 4_000_000
 """Of all pickles in a file: a ResNet-200 with its optimizer takes 100,000."""
+
+_COPIED_AT_ONCE = 16
+"""References that are copied for the price of one operation."""
 
 
 class Refused(Exception):  # noqa: N818 - a verdict on a file; the door makes an error of it
@@ -69,6 +78,14 @@ class Budget:
                 f"holds more than {_MOST_OPERATIONS:,} objects beside its tensors: save the "
                 "tensors alone"
             )
+
+    def copies(self, count: int) -> None:
+        """Pay for a copy of ``count`` references: one operation can repeat what a million made.
+
+        Raises:
+            Refused: as :meth:`operation`.
+        """
+        self.operation(count // _COPIED_AT_ONCE)
 
     @staticmethod
     def _check(left: int) -> None:

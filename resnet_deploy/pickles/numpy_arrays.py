@@ -21,6 +21,8 @@ from resnet_deploy.pickles.unpickler import Builder
 _CODES = frozenset({"b1", "f2", "f4", "f8", *(f"{kind}{n}" for kind in "iu" for n in (1, 2, 4, 8))})
 
 _MOST_DIMENSIONS = 32
+_LONGEST_WORD = 64
+"""Letters of a code, a byte order or the name of an encoding, and bytes of a number."""
 
 
 class NumpyType:
@@ -58,6 +60,7 @@ class NumpyArray:
             raise Damaged("an array of an unusual kind")
         _, shape, dtype, fortran, data = state
         if isinstance(data, str):
+            self._budget.storage(len(data))
             data = data.encode("latin-1")
         if isinstance(dtype, NumpyType) and isinstance(data, bytes):
             self._state = shape, dtype, bool(fortran), data
@@ -119,9 +122,9 @@ def numpy_builders(budget: Budget) -> dict[str, Builder]:
 
 def _scalar(arguments: tuple[Any, ...]) -> Any:
     """Return a number of NumPy's as Python's."""
-    stated, data = (*arguments, None)[:2]
+    stated, data = (*arguments[:2], None)[:2]
     if isinstance(data, str):
-        data = data.encode("latin-1")
+        data = data[:_LONGEST_WORD].encode("latin-1")
     dtype = stated.dtype if isinstance(stated, NumpyType) else None
     if dtype is None or not isinstance(data, bytes):
         return StandIn("numpy.core.multiarray.scalar", arguments)
@@ -131,4 +134,7 @@ def _scalar(arguments: tuple[Any, ...]) -> Any:
 
 
 def _text(value: Any) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)[:64]
+    """Return a word; what is none is empty: lists that share parts have no end as text."""
+    if isinstance(value, bytes):
+        return value[:_LONGEST_WORD].decode("latin-1")
+    return value[:_LONGEST_WORD] if isinstance(value, str) else ""

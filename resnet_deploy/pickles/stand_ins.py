@@ -58,5 +58,7 @@ class StandIn:
 
 def name_of(module: str, name: str) -> str:
     """Return the dotted name of a global, fit for a line of text."""
+    # Cut first: a file may name millions of times what it spells once, in megabytes.
+    module, name = module[:_LONGEST_NAME], name[:_LONGEST_NAME]
     full = f"{_OLD_MODULES.get(module, module)}.{name}"[:_LONGEST_NAME]
     return "".join(letter if letter.isprintable() else "?" for letter in full)

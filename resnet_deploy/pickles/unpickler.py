@@ -4,7 +4,8 @@ Python's own (``pickle.Unpickler``, and PyTorch's restricted one) build what a f
 the classes that it names, which is what makes pickles programs. Here a name is looked up in a table
 of this package's own builders; all others leave an inert :class:`StandIn` with what the file says.
 What Python's machine does unasked is bounded too: allocating what a length claims, a memo as long
-as its highest index, hashing keys that are tuples of tuples of tuples.
+as its highest index, hashing keys that are tuples of tuples of tuples, copying long arguments again
+and again.
 
 Source: https://github.com/python/cpython/blob/main/Lib/pickle.py, ``_Unpickler``.
 """
@@ -25,6 +26,10 @@ Builder = Callable[[tuple[Any, ...]], Any]
 _MOST_IN_A_KEY = 64
 _LARGEST_KEY = 1 << 60
 """Larger integers may be chosen to have the same hash."""
+
+_PRICE_OF_A_TUPLE = 400
+"""Operations that a key costs which is a tuple: many of them may be chosen to have the same hash,
+and dicts compare such keys with each other."""
 
 _NEVER_IN_A_CHECKPOINT = frozenset(
     f"{module}.{name}"
@@ -155,7 +160,7 @@ class Unpickler:
         if not isinstance(target, dict) or len(items) % 2:
             raise Damaged("sets items of what is not a dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            target[checked_key(key)] = value
+            target[checked_key(key, self._budget)] = value
 
     def _dict_of(self, items: list[Any]) -> None:
         self._push({})
@@ -186,12 +191,15 @@ class Unpickler:
 
     def _new_with_keywords(self) -> None:
         keywords, arguments, function = (self._stack.pop() for _ in range(3))
+        if not isinstance(arguments, tuple):
+            raise Damaged("arguments that are not a tuple")
         self._push(self._made(function, (*arguments, keywords) if keywords else arguments))
 
     def _made(self, function: Any, arguments: Any) -> Any:
         """Return what our builder makes where Python would call ``function``; or a stand-in."""
         if not isinstance(arguments, tuple):
             raise Damaged("arguments that are not a tuple")
+        self._budget.copies(len(arguments))
         if isinstance(function, StandIn):
             return StandIn(function.of, arguments)
         if not isinstance(function, Named):
@@ -219,12 +227,15 @@ class Unpickler:
         # A dict's is the metadata of a state dict, a tensor's its Python attributes: left out.
 
 
-def checked_key(key: Any) -> Any:
+def checked_key(key: Any, budget: Budget) -> Any:
     """Return ``key`` where a dict may hash it: text, numbers, objects, short tuples of them.
 
     Raises:
         Damaged: it is of another kind, or a tree of tuples.
+        Refused: there were too many tuples.
     """
+    if isinstance(key, tuple):
+        budget.operation(_PRICE_OF_A_TUPLE)
     parts = [key]
     for part in parts:
         if isinstance(part, tuple):

@@ -6,9 +6,7 @@ Source: https://github.com/pytorch/pytorch/blob/main/torch/distributed/checkpoin
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +21,17 @@ from resnet_deploy.weights.torch_files import read_torch
 METADATA_FILE = ".metadata"
 _SUFFIX = ".distcp"
 _MOST_CHUNKS = 4096
+_LONGEST_PATH = 64
 _OPTIMIZERS = ("optim", "optimizer", "optimizers", "opt", "optimizer_state_dict")
 
 
 def parts_of(metadata: Path) -> list[Path]:
-    """Return the files that hold the tensors, in order of their names."""
-    return sorted(path for path in metadata.parent.iterdir() if path.suffix == _SUFFIX)
+    """Return the files that hold the tensors, in order of their names.
+
+    A pipe is none: whoever opens it waits.
+    """
+    beside = metadata.parent.iterdir()
+    return sorted(path for path in beside if path.suffix == _SUFFIX and path.is_file())
 
 
 def read_distributed(metadata: Path) -> dict[str, Any]:
@@ -98,28 +101,21 @@ def _joined(
         raise Damaged("a chunk of an unusual offset")
     if len(chunks) == 1 and tuple(chunks[0][1].shape) == size:
         return chunks[0][1]
-    if sum(chunk.numel() for _, chunk in chunks) != math.prod(size) or _overlap(chunks):
+    if sum(chunk.numel() for _, chunk in chunks) != math.prod(size):
         raise Damaged("chunks that are not the whole of their tensor")
     dtype = chunks[0][1].dtype
-    budget.storage(math.prod(size) * dtype.itemsize)
-    tensor = torch.empty(size, dtype=dtype)
+    budget.storage(math.prod(size) * (dtype.itemsize + 1))
+    tensor, filled = torch.empty(size, dtype=dtype), torch.zeros(size, dtype=torch.bool)
     for offset, chunk in chunks:
         for start, length, whole in zip(offset, chunk.shape, size, strict=True):
             if start + length > whole:
                 raise Damaged("a chunk that reaches beyond its tensor")
         region = tuple(slice(o, o + n) for o, n in zip(offset, chunk.shape, strict=True))
         tensor[region] = chunk
+        filled[region] = True
+    if not filled.all():  # some lie over others
+        raise Damaged("chunks that are not the whole of their tensor")
     return tensor
-
-
-def _overlap(chunks: Iterable[tuple[Any, Tensor]]) -> bool:
-    return any(
-        all(
-            a < b + m and b < a + n
-            for a, n, b, m in zip(first, one.shape, second, other.shape, strict=True)
-        )
-        for (first, one), (second, other) in itertools.combinations(chunks, 2)
-    )
 
 
 def _chunk(place: dict[Any, Any], files: dict[str, Path], budget: Budget) -> Tensor:
@@ -132,6 +128,7 @@ def _chunk(place: dict[Any, Any], files: dict[str, Path], budget: Budget) -> Ten
         raise Refused(f"lists {name!r:.60}, which is not beside it: copy the whole folder")
     if offset < 0 or not 0 < length <= files[name].stat().st_size - offset:
         raise Damaged(f"{name:.60} is cut short")
+    budget.storage(length)  # many may claim the same megabytes
     with files[name].open("rb") as stream:
         stream.seek(offset)
         tensor = read_torch(stream.read(length), budget)
@@ -142,6 +139,8 @@ def _chunk(place: dict[Any, Any], files: dict[str, Path], budget: Budget) -> Ten
 
 def _put(result: dict[str, Any], path: tuple[Any, ...], tensor: Tensor) -> None:
     """Put ``tensor`` where it was in the nested dict; of a list, the numbers are names."""
+    if len(path) > _LONGEST_PATH or not all(isinstance(part, str | int) for part in path):
+        raise Damaged("a tensor in an unusual place")
     target = result
     for part in path[:-1]:
         inner = target.setdefault(str(part), {})

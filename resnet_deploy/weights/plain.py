@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from resnet_deploy.pickles.bounds import Refused
+from resnet_deploy.pickles.bounds import LONGEST_NAME, Refused
 from resnet_deploy.pickles.numpy_arrays import NumpyArray
 from resnet_deploy.pickles.stand_ins import StandIn
 from resnet_deploy.weights.whole_module import module_state, tensor_of
@@ -97,7 +97,7 @@ class _Plain:
 
 def _check_parameter(key: Any, value: Any) -> None:
     """Refuse what is not a plain tensor where one of the weights should be."""
-    if not isinstance(key, str):
+    if not isinstance(key, str) or len(key) > LONGEST_NAME:  # whoever takes it for a name refuses
         return
     for pattern, reason in _UNREADABLE_KEYS:
         if pattern.fullmatch(key):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from resnet_deploy.dependencies import require
 from resnet_deploy.errors import one_line
-from resnet_deploy.pickles.bounds import Damaged
+from resnet_deploy.pickles.bounds import MOST_TENSORS, Damaged
 from resnet_deploy.plain_values import strict_json
 
 _LARGEST_HEADER = 100_000_000
@@ -53,6 +53,8 @@ def _check_header(path: Path) -> None:
             raise Damaged("cut short")
         header = stream.read(count)
     try:
-        strict_json(header.decode())
+        listed = strict_json(header.decode())
     except ValueError as error:
         raise Damaged(f"a header that can't be read: {one_line(error, 80)}") from error
+    if len(listed) > MOST_TENSORS:  # before the library makes one of each
+        raise Damaged(f"a header of {len(listed)} tensors")

@@ -84,7 +84,8 @@ def storage_dtype(kind: Any) -> torch.dtype:
     """
     name = kind.name.rpartition(".")[2] if isinstance(kind, Named) else ""
     if name not in _STORAGES:
-        raise Damaged(f"a storage of an unknown kind, {kind!r:.80}")
+        said = repr(kind) if isinstance(kind, Named) else type(kind).__name__
+        raise Damaged(f"a storage of an unknown kind, {said:.80}")
     return _STORAGES[name]
 
 
@@ -140,6 +141,7 @@ def builders(budget: Budget, nested: Callable[[bytes], Any]) -> dict[str, Builde
     def from_type(arguments: tuple[Any, ...]) -> Any:
         function, kind, given, *_ = arguments
         if isinstance(function, Named) and function.name in table and isinstance(given, tuple):
+            budget.copies(len(given))
             return table[function.name](given)
         return StandIn(kind.name if isinstance(kind, Named) else "a tensor", arguments)
 
@@ -158,7 +160,7 @@ def builders(budget: Budget, nested: Callable[[bytes], Any]) -> dict[str, Builde
             return given
         pairs = given if isinstance(given, list) else []
         budget.operation(len(pairs))
-        return {checked_key(key): value for key, value in pairs}
+        return {checked_key(key, budget): value for key, value in pairs}
 
     table: dict[str, Builder] = {
         "torch._utils._rebuild_tensor": rebuild,

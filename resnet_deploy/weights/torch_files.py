@@ -26,6 +26,10 @@ _LEGACY_PROTOCOL = 1001
 _LOCAL_HEADER_BYTES = 30
 _ENCRYPTED = 1
 
+_LONGEST_ID = 8
+_LONGEST_KEY = 200
+"""Parts of what names a storage, and letters of its key; PyTorch writes up to six, and numbers."""
+
 
 def read_torch(data: Data, budget: Budget) -> Any:
     """Return what a file or pickle of PyTorch's holds, by its first bytes.
@@ -78,7 +82,8 @@ class _Archive:
             return copied(self._data, start, entry.file_size, self._budget)
         if entry.compress_type != zipfile.ZIP_DEFLATED:
             raise Refused("is a zip archive of an unusual compression: unpack it first")
-        self._budget.storage(entry.file_size)
+        # What is read counts as well: many entries may claim the same megabytes.
+        self._budget.storage(max(entry.file_size, entry.compress_size))
         packed = self._data[start : start + entry.compress_size]
         content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, entry.file_size + 1)
         if len(content) != entry.file_size:
@@ -137,7 +142,7 @@ def _read_pickles(data: Data, budget: Budget) -> Any:
         first, size = int(offset) * dtype.itemsize, int(length) * dtype.itemsize
         if first < 0 or size < 0 or first + size > len(memory[key]):
             raise Damaged("a view that reaches beyond its storage")
-        return Storage(dtype, views.setdefault(str(view_key), memory[key][first : first + size]))
+        return Storage(dtype, views.setdefault(_text(view_key), memory[key][first : first + size]))
 
     first = _unpickler(data, budget, storage)
     content = first.load()
@@ -158,10 +163,10 @@ def _read_pickles(data: Data, budget: Budget) -> Any:
     following()  # the sizes of C's types, where it was saved
     content = following()
     keys = following()
-    if not isinstance(keys, list) or {str(key) for key in keys} != set(memory):
+    if not isinstance(keys, list) or {_text(key) for key in keys} != set(memory):
         raise Damaged("other storages than its tensors need")
     for key in keys:
-        target, size = memory[str(key)], itemsizes[str(key)]
+        target, size = memory[_text(key)], itemsizes[_text(key)]
         count = int.from_bytes(data[position : position + 8], "little")
         if count * size != len(target):
             raise Damaged("a storage of another size")
@@ -177,7 +182,8 @@ def _unpickler(data: Data, budget: Budget, storage: Any, position: int = 0) -> U
 
 def _storage_id(identity: Any) -> tuple[Any, ...]:
     """Return ``("storage", type, key, location, count, …)``, with text for Python 2's bytes."""
-    if not isinstance(identity, tuple) or len(identity) < 5 or type(identity[4]) is not int:
+    known = isinstance(identity, tuple) and 5 <= len(identity) <= _LONGEST_ID
+    if not known or type(identity[4]) is not int:
         raise Damaged("an unknown persistent id")
     kind, dtype, key, *rest = identity
     if rest[1] < 0:
@@ -193,4 +199,9 @@ def _checked_storage(kind: Any, content: Tensor, count: int) -> Storage:
 
 
 def _text(value: Any) -> str:
+    """Return a short text or a number as text; lists that share parts have no end as such."""
+    if not isinstance(value, int) and not (
+        isinstance(value, str | bytes) and len(value) <= _LONGEST_KEY
+    ):
+        raise Damaged("an unknown persistent id")
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)

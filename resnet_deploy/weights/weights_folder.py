@@ -130,7 +130,7 @@ def _deepspeed(path: Path, files: list[Path]) -> Path | None:
     if latest in files and latest.stat().st_size < 1000:
         step = latest.read_text("utf-8", "replace").strip()
         inner = path / Path(step).name
-        if step and inner != path and inner.is_dir():
+        if Path(step).name not in ("", "..") and inner.is_dir():
             return _deepspeed(inner, [child for child in _children(inner) if child.is_file()])
     whole = [file for file in files if _DEEPSPEED.fullmatch(file.name)]
     parts = [match[1] for file in files if (match := _DEEPSPEED_PART.fullmatch(file.name))]

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from resnet_deploy.pickles.bounds import Damaged, Refused
+from resnet_deploy.pickles.bounds import LONGEST_NAME, Damaged, Refused
 from resnet_deploy.pickles.numpy_arrays import NumpyArray
 from resnet_deploy.pickles.stand_ins import StandIn
 
 _DEEPEST = 64
-_MOST_TENSORS = 100_000
-"""A module that holds another twice, which holds a third twice, … has 2 ** n names."""
+_MOST_PARTS = 100_000
+"""A module that holds another twice, which holds a third twice, … has 2 ** n parts, named or not.
+"""
+
+_MOST_LOOKED_AT = 10_000
+"""Dicts and lists around modules, which may hold each other as often."""
 
 _SCRIPT = "__torch__."
 _MANGLED = re.compile(r"___torch_mangle_\d+\.")
@@ -59,10 +64,7 @@ def module_state(stand_in: StandIn) -> ModuleState | None:
         return None
     script = stand_in.of.startswith(_SCRIPT)
     state = ModuleState(_class_of(stand_in), script=script)
-    for key, value in _tensors(stand_in, "", 0):
-        state[key] = value
-        if len(state) > _MOST_TENSORS:
-            raise Damaged("a module of endless parts")
+    state.update(_tensors(stand_in, "", 0, [_MOST_PARTS]))
     return state
 
 
@@ -70,7 +72,7 @@ def notices_of(path: Path, content: Any, state: dict[str, Tensor]) -> tuple[str,
     """Return what is worth telling of the modules in ``content`` that ``state`` was taken from."""
     taken = {id(tensor) for tensor in state.values()}
     found: list[str] = []
-    for module in _modules(content, 0):
+    for module in _modules(content, 0, [_MOST_LOOKED_AT]):
         if not taken.isdisjoint(id(value) for value in module.values()):
             kind = "a TorchScript archive of" if module.script else "a whole pickled model,"
             found.append(
@@ -80,13 +82,17 @@ def notices_of(path: Path, content: Any, state: dict[str, Tensor]) -> tuple[str,
     return tuple(dict.fromkeys(found))
 
 
-def _modules(content: Any, depth: int) -> Iterator[ModuleState]:
+def _modules(content: Any, depth: int, left: list[int]) -> Iterator[ModuleState]:
+    """Yield the modules in ``content``; ``left`` bounds the search."""
     if isinstance(content, ModuleState):
         yield content
     elif depth < 4 and isinstance(content, dict | list | tuple):
         parts = content.values() if isinstance(content, dict) else content
-        for part in list(parts)[:1000]:
-            yield from _modules(part, depth + 1)
+        for part in islice(parts, 1000):
+            left[0] -= 1
+            if left[0] < 0:
+                return
+            yield from _modules(part, depth + 1, left)
 
 
 def _attributes(stand_in: StandIn) -> dict[Any, Any]:
@@ -106,8 +112,13 @@ def _is_module(stand_in: StandIn) -> bool:
     return stand_in.of.startswith(_SCRIPT) or "_modules" in _attributes(stand_in)
 
 
-def _tensors(stand_in: StandIn, prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
-    """Yield names and tensors (or what stands for them) in the order of ``state_dict()``."""
+def _tensors(
+    stand_in: StandIn, prefix: str, depth: int, left: list[int]
+) -> Iterator[tuple[str, Any]]:
+    """Yield names and tensors (or what stands for them) in the order of ``state_dict()``.
+
+    ``left`` bounds how many parts are looked at, of all modules together.
+    """
     if depth > _DEEPEST:
         raise Damaged("a module that holds itself")
     if ".quantized." in stand_in.of:
@@ -119,16 +130,18 @@ def _tensors(stand_in: StandIn, prefix: str, depth: int) -> Iterator[tuple[str, 
     if stand_in.of.startswith(_SCRIPT):
         own, parts = attributes, attributes
     else:
-        passing = attributes.get("_non_persistent_buffers_set")
+        buffers, passing = _dict(attributes.get("_buffers")), _passing(attributes)
+        left[0] -= len(buffers) + len(passing)
         own = {
             **_dict(attributes.get("_parameters")),
-            **{
-                name: value
-                for name, value in _dict(attributes.get("_buffers")).items()
-                if not isinstance(passing, list) or name not in passing
-            },
+            **{name: value for name, value in buffers.items() if name not in passing},
         }
         parts = _dict(attributes.get("_modules"))
+    left[0] -= 1 + len(own) + len(parts)
+    if left[0] < 0:
+        raise Damaged("a module of endless parts")
+    if not all(isinstance(name, str) and len(name) <= LONGEST_NAME for name in (*own, *parts)):
+        raise Damaged("a module with a part of an unusual name")
     for name, value in own.items():
         found = tensor_of(value)
         script_part = isinstance(found, StandIn) and stand_in.of.startswith(_SCRIPT)
@@ -136,7 +149,14 @@ def _tensors(stand_in: StandIn, prefix: str, depth: int) -> Iterator[tuple[str, 
             yield f"{prefix}{name}", found
     for name, value in parts.items():
         if isinstance(value, StandIn):
-            yield from _tensors(value, f"{prefix}{name}.", depth + 1)
+            yield from _tensors(value, f"{prefix}{name}.", depth + 1, left)
+
+
+def _passing(attributes: Mapping[Any, Any]) -> frozenset[str]:
+    """Return the names of buffers that a state dict leaves out."""
+    names = attributes.get("_non_persistent_buffers_set")
+    found = names if isinstance(names, list) else ()
+    return frozenset(name for name in found if isinstance(name, str))
 
 
 def _dict(value: Any) -> dict[Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from resnet_deploy.artifact.card import CARD_KEY
 from resnet_deploy.artifact.onnx_file import load
-from resnet_deploy.errors import ArtifactError
+from resnet_deploy.errors import ArtifactError, SpecError
 
 ROOT = Path(__file__).parents[2]
 NET = ROOT / "artifacts/resnet20-cifar10.onnx"
@@ -69,6 +70,13 @@ def test_a_card_of_another_network(
         load(path)
     assert said in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_a_card_that_could_not_be_read_again_is_not_made() -> None:
+    card = load(NET).card
+    assert card is not None
+    with pytest.raises(SpecError, match="a name of 70000 letters for class 9"):
+        replace(card, labels=(*NAMES[:9], "x" * 70_000))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from resnet_deploy.artifact.onnx_file import check_replaceable, load, save
 from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.spec.licence import check_licence
 from tests.support.cards import card, saved, tiny, tiny_card
+from tests.support.contracts import square
 from tests.support.graphs import parse
+from tests.support.tiny_model import save_colour_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -219,3 +221,22 @@ def test_what_no_classifier_has_is_one_line(change, message, tmp_path: Path) -> 
     with pytest.raises(ArtifactError, match=message) as caught:
         load(tmp_path / "odd.onnx")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "side"),
+    [((65536, 3, 512, 512), 512), ((16384, 3, "H", "W"), 64), (("N", 3, "H", "W"), 8192)],
+    ids=["a fixed batch", "a batch of what the card says", "the card"],
+)
+def test_an_input_of_gigabytes_is_refused_before_there_is_one(
+    shape: tuple[int | str, ...], side: int, tmp_path: Path
+) -> None:
+    preprocess = square(side, mean=(0, 0, 0), std=(1, 1, 1))
+    with pytest.raises(ArtifactError, match="values at once where 100,000,000 are the most"):
+        save_colour_model(tmp_path / "m.onnx", shape=shape, preprocess=preprocess)
+
+
+def test_an_honest_batch_is_taken(tmp_path: Path) -> None:
+    preprocess = square(224, mean=(0, 0, 0), std=(1, 1, 1))
+    shape = (512, 3, 224, 224)
+    assert save_colour_model(tmp_path / "m.onnx", shape=shape, preprocess=preprocess).input.shape

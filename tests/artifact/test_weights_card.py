@@ -102,6 +102,7 @@ def test_a_card_comes_back_as_it_was(card: WeightsCard) -> None:
     [
         ({"preprocess": InputContract.for_size(32)}, "a network for 16 pixels and images of 32"),
         ({"labels": ("cat", "dog")}, "2 class names for 3 classes"),
+        ({"labels": ("cat", "dog", "x" * 70_000)}, "a name of 70000 letters for class 2"),
         ({"model": ModelSpec(family=Family.CUSTOM, num_classes=0, image_size=16)}, "0 classes"),
         ({"activation_ranges": {"a": (1.0, 0.0)}}, "a range of 1 to 0 for a"),
         ({"activation_ranges": {"a": (0.0, float("inf"))}}, "a range of 0 to inf for a"),

@@ -152,6 +152,19 @@ def test_a_manifest_can_not_point_out_of_its_folder(tmp_path):
     assert precious.exists()
 
 
+def test_a_manifest_of_more_than_a_bundle_has_is_none(tmp_path):
+    """Ten megabytes of names took minutes: each costs a look at all the folders above it."""
+    for files, listed in (
+        ({f"{n}": "x" for n in range(10_001)}, None),
+        ({f"{n}": "x" for n in range(10_000)}, 10_000),
+        ({"/".join("a" * 33): "x", "/".join("a" * 32): "x"}, 1),
+    ):
+        manifest = {"tool": {"name": "resnet-deploy"}, "files": files}
+        (tmp_path / MANIFEST_FILE).write_text(json.dumps(manifest))
+        found = listed_files(tmp_path)
+        assert (None if found is None else len(found)) == listed
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from resnet_deploy.bundles.contract import contract_of
 from resnet_deploy.bundles.golden import Answer, answers, golden_cases, netpbm
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.data.preprocess import prepare
+from resnet_deploy.errors import UnsupportedGraphError
 
 
 def test_netpbm_is_what_pillow_reads():
@@ -40,6 +42,12 @@ def test_real_images_follow_the_synthetic_ones(tiny_contract, tmp_path):
     cases = golden_cases(tiny_contract, open_dataset(tmp_path / "set"), 2, 0)
     assert [case.name for case in cases[-2:]] == ["real-00", "real-01"]
     assert cases[-1].width == 1024, "larger images are made smaller"
+
+
+def test_inputs_of_gigabytes_are_not_kept_together(tiny_contract):
+    wide = replace(tiny_contract.preprocess, height=4096, width=4096)
+    with pytest.raises(UnsupportedGraphError, match="of 4096x4096 pixels take more than"):
+        golden_cases(replace(tiny_contract, preprocess=wide), None, 1, 0)
 
 
 def test_answers_are_those_of_one_image_alone(tiny_export):

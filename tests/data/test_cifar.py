@@ -125,6 +125,7 @@ def test_codecs_may_only_write_bytes(tmp_path):
     [
         ({"data": PIXELS}, "no data and labels"),
         ({"data": PIXELS, "labels": [0]}, "10 images but 1 labels"),
+        ({"data": PIXELS, "labels": np.array(3)}, "no data and labels"),
         ({"data": PIXELS[:, :100], "labels": [0] * 10}, r"shape \[10, 100\]"),
         ({"data": PIXELS.astype(np.int64), "labels": [0] * 10}, "int64"),
         ({"data": PIXELS, "labels": ["cat"] * 10}, "not a class index"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.errors import DatasetError
+from tests.support.world import no_hang
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 4), dtype=np.uint8)
 LABELS = np.array([3, 1, 4, 1, 5, 0], dtype=np.uint8)
@@ -106,3 +108,33 @@ def test_malformed_files(tmp_path, data, message):
     with pytest.raises(DatasetError, match=message) as caught:
         open_dataset(path)
     assert path.name in str(caught.value)
+
+
+def test_a_gzipped_file_is_no_bomb(tmp_path, monkeypatch):
+    monkeypatch.setattr("resnet_deploy.data.bombs._SMALL", 1 << 16)
+    path = _write(tmp_path / "images-idx3-ubyte.gz", np.zeros((1000, 28, 28), np.uint8))
+    with pytest.raises(DatasetError, match=r"ubyte\.gz unpacks to .* times its size"):
+        open_dataset(path)
+    noise = np.random.default_rng(0).integers(0, 256, (1000, 28, 28), np.uint8)
+    assert len(open_dataset(_write(path, noise))) == 1000
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "t10k-images-idx3-ubyte")
+    with pytest.raises(DatasetError, match="holds no images"), no_hang():
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("value", [1e300, np.nan, np.inf, -1, 0.5])
+def test_labels_that_no_index_is(tmp_path, value):
+    images = _write(tmp_path / "images-idx3-ubyte", PIXELS[:1])
+    head = struct.pack(">BBBBI", 0, 0, 0x0E, 1, 1)
+    (tmp_path / "labels-idx1-ubyte").write_bytes(head + struct.pack(">d", value))
+    with pytest.raises(DatasetError, match="labels that are not a class index"):
+        open_dataset(images)
+
+
+def test_more_images_than_any_dataset_has(tmp_path, monkeypatch):
+    monkeypatch.setattr("resnet_deploy.data.arrays._MOST_IMAGES", 5)
+    with pytest.raises(DatasetError, match="holds 6 images: 5 are the most"):
+        open_dataset(_write(tmp_path / "images-idx3-ubyte", PIXELS))

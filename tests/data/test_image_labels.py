@@ -141,6 +141,7 @@ def test_rows_and_images_without_each_other_are_counted(flat, caplog):
         ("3\n4\n", "the line '3': give an image and its label a line"),
         ("a,b,c\n1,2,3\n", "has the columns a, b, c: call those"),
         ("file,label,x\n0.png,1\n", "row 2 has not 3 columns"),
+        ("file,label,label\n0.png,1,2\n", "has two columns 'label': keep one"),
         ("", "is empty"),
         ("{", "not JSON that can be read"),
         ("[1, 2]", "no objects with file_name and label"),

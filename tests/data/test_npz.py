@@ -161,7 +161,7 @@ def test_headers_that_numpy_stumbles_over(tmp_path, suffix, header):
 
 
 def test_an_archive_is_no_bomb(tmp_path, monkeypatch):
-    monkeypatch.setattr("resnet_deploy.data.npy._SMALL", 1 << 16)
+    monkeypatch.setattr("resnet_deploy.data.bombs._SMALL", 1 << 16)
     path = tmp_path / "data.npz"
     np.savez_compressed(path, images=np.zeros((200, 32, 32, 3), np.uint8))
     with pytest.raises(DatasetError, match=r"data\.npz: 'images' unpacks to .* times its size"):
@@ -177,3 +177,49 @@ def test_other_files_are_refused(tmp_path):
         path.write_bytes(data)
         with pytest.raises(DatasetError, match=rf"{name} is not a dataset"):
             open_dataset(path)
+
+
+def test_what_would_be_converted_counts_before(tmp_path, monkeypatch):
+    monkeypatch.setattr("resnet_deploy.data.bombs._SMALL", 1 << 17)
+    np.savez_compressed(tmp_path / "bands.npz", images=np.zeros((20, 32, 32, 5), np.int8))
+    with pytest.raises(DatasetError, match=r"bands\.npz unpacks to .* times its size"):
+        open_dataset(tmp_path / "bands.npz")
+
+
+def test_an_archive_does_not_say_how_large_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("resnet_deploy.data.bombs._SMALL", 1 << 16)
+    path = tmp_path / "data.npz"
+    np.savez_compressed(path, images=np.zeros((200, 32, 32, 3), np.uint8))
+    data = bytearray(path.read_bytes())
+    at = data.index(b"PK\x01\x02")
+    data[at + 20 : at + 24] = struct.pack("<I", 1 << 30)
+    path.write_bytes(data)
+    with pytest.raises(DatasetError, match=r"data\.npz: 'images' unpacks to .* times its size"):
+        open_dataset(path)
+
+
+def test_a_large_picture_is_converted_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr("resnet_deploy.data.npz._AT_ONCE", 7)
+    images = np.random.default_rng(0).random((2, 5, 6, 3))
+    np.savez(tmp_path / "data.npz", images=images)
+    found = open_dataset(tmp_path / "data.npz")
+    assert np.array_equal(np.asarray(found.image(1)), np.rint(images[1] * 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (np.array([b"cat", b"dog"]), ("cat", "dog")),
+        (np.array([3, 7]), ("3", "7")),
+        (np.array([0.5, 1.5]), "class names of type float64"),
+        (np.zeros(1 << 20, "U16"), "has .* bytes, of at most"),
+    ],
+)
+def test_class_names(tmp_path, names, expected):
+    images = np.zeros((2, 4, 4), np.uint8)
+    np.savez_compressed(tmp_path / "data.npz", images=images, labels=[0, 1], classes=names)
+    if isinstance(expected, tuple):
+        assert open_dataset(tmp_path / "data.npz").classes == expected
+        return
+    with pytest.raises(DatasetError, match=expected):
+        open_dataset(tmp_path / "data.npz")

@@ -190,3 +190,17 @@ def test_a_value_that_is_stored_once_is_not_unpacked_for_all_rows(tmp_path, monk
     assert (tmp_path / "a.parquet").stat().st_size < 25_000
     with pytest.raises(DatasetError, match="has a row group of 1 MiB, too large to read"):
         dataset.image(0)
+
+
+def test_rows_of_all_row_groups_need_bytes(tmp_path):
+    """A dictionary holds what all rows have in common, and a row group more rows than bytes."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    count = 3000
+    table = arrow.table({"image": [b""] * count, "label": arrow.array([1] * count, arrow.int8())})
+    table = table.replace_schema_metadata({"filler": "x" * count})
+    with parquet.ParquetWriter(tmp_path / "a.parquet", table.schema, compression="zstd") as file:
+        for _ in range(20):
+            file.write_table(table)
+    assert (tmp_path / "a.parquet").stat().st_size < 10 * count
+    with pytest.raises(DatasetError, match=r"claims \d+ images in \d+ bytes"):
+        open_dataset(tmp_path / "a.parquet")

@@ -86,6 +86,47 @@ def test_what_opens_a_dataset_travels(store):
 
 
 SPEC = square(8)
+
+
+def _page(inside: str) -> tuple[int, bytes]:
+    """Return what S3 answers to who lists a folder."""
+    return 200, f"<ListBucketResult><Name>b</Name>{inside}</ListBucketResult>".encode()
+
+
+_PICTURE = "<Contents><Key>cat/1.png</Key><Size>3</Size></Contents>"
+_MORE = "<IsTruncated>true</IsTruncated>"
+_SAME = _page(f"{_PICTURE}{_MORE}<NextContinuationToken>a</NextContinuationToken>")
+
+
+@pytest.mark.parametrize(
+    ("pages", "words"),
+    [
+        ([_page(_PICTURE + _MORE)], "can't be read (KeyError: 'NextContinuationToken')"),
+        ([_page("<Contents><Key>1.png</Key></Contents>")], "can't be read (KeyError: 'Size')"),
+        ([_page("<Contents><Size>1</Size></Contents>")], "can't be read (KeyError: 'Key')"),
+        ([_page("<CommonPrefixes></CommonPrefixes>")], "can't be read (KeyError: 'Prefix')"),
+        ([_SAME] * 9, "can't be read (ValueError: the same page twice)"),
+    ],
+)
+def test_an_odd_list_is_one_line(store, pages, words):
+    store.answers[:] = pages
+    try:
+        with pytest.raises(UnreachableError) as caught:
+            list(place_of("s3://pets").below())  # type: ignore[union-attr]
+    finally:
+        store.answers.clear()
+    assert words in str(caught.value)
+
+
+def test_names_that_no_file_has_are_left_out(store):
+    keys = ("a%00.png", "a/../b.png", "./c.png", "a//d.png", "a/", "e.png")
+    files = "".join(f"<Contents><Key>in/{key}</Key><Size>1</Size></Contents>" for key in keys)
+    outside = "<Contents><Key>other/f.png</Key><Size>1</Size></Contents>"
+    store.answers[:] = [_page(f"<EncodingType>url</EncodingType>{files}{outside}")]
+    found = [entry.name for entry in place_of("s3://pets/in").below()]  # type: ignore[union-attr]
+    assert found == ["a//d.png", "e.png"]
+
+
 BUSY = (503, b"<Error><Code>SlowDown</Code><Message>later</Message></Error>")
 DENIED = (403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import pickle
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from resnet_deploy.data.places import place_of
 from resnet_deploy.data.tar_members import tar_members
 from resnet_deploy.errors import DatasetError
 from tests.support.object_store import Store, object_store, reading
+from tests.support.world import no_hang
 
 
 def _png(red: int, form: str = "PNG") -> bytes:
@@ -180,6 +182,15 @@ def _linked(kind: bytes, name: str) -> bytes:
     return stream.getvalue()
 
 
+def _of_type(kind: bytes) -> bytes:
+    """Return an archive of two pictures of which the first is of another type."""
+    data = bytearray(_tar({"cat/1.png": _png(1), "dog/1.png": _png(2)}))
+    data[156:157] = kind
+    data[148:156] = b"%06o\0 " % (sum(data[:148]) + 8 * 32 + sum(data[156:512]))
+    return bytes(data)
+
+
+BLANK = b'{"label": "\\u00a0"}'
 WHOLE = _tar({"cat/1.png": _png(1), "dog/1.png": _png(2)})
 HUGE = bytearray(_tar({"a" * 200: b""}, tarfile.GNU_FORMAT))
 HUGE[124:136] = b"77777777777\0"
@@ -210,6 +221,14 @@ HUGE[148:156] = b"%06o\0 " % (sum(HUGE[:148]) + 8 * 32 + sum(HUGE[156:512]))
         (_tar({"\n1.png": b"", "./\n1.png": b""}), r"holds \\n1\.png twice"),
         (_tar({"\n1.jpg": b"", "\n1.png": b"", "\n1.cls": b"0"}), "are pictures of one sample"),
         (_tar({"\n1.jpg": b"", "\n1.cls": b"\xff"}), r"\\n1.cls can't be read as a label"),
+        (_tar({"../1.png": b"", "cat/1.png": b""}), r"\.\./1\.png leads out of the archive"),
+        (_tar({"1.jpg": b"", "1.cls": b"0", "1.CLS": b"1"}), r"1\.CLS is there twice: keep one"),
+        (_tar({"1.jpg": b"", "1.cls": b"-1"}), r"1\.cls has the label -1, which is not a class"),
+        (
+            _tar({"1.jpg": b"", "1.json": b'{"label": 1}', "2.jpg": b"", "2.json": BLANK}),
+            r"2\.json holds no label",
+        ),
+        (_of_type(b"M"), r"entry 1 began in another archive"),
         (
             _tar({"\n.jpg": b"", "\n.cls": b"0", "b.cls": b"", "./\n.jpg": b"", "./\n.cls": b"1"}),
             "two images called",
@@ -241,6 +260,31 @@ def test_pax_headers_are_bounded(headers):
         archive.addfile(entry)
     with pytest.raises(DatasetError):
         list(tar_members(stream, len(stream.getvalue()), "a.tar"))
+
+
+def test_a_type_that_nobody_knows_is_that_of_a_file(tmp_path):
+    (tmp_path / "a.tar").write_bytes(_of_type(b"Z"))
+    assert len(open_dataset(tmp_path / "a.tar")) == 2
+
+
+def test_names_are_those_of_the_unpacked_files(tmp_path):
+    names = ("cat/./1.png", "dog//1.png", "/./dog/2.png", "emu/.")
+    (tmp_path / "a.tar").write_bytes(_tar({name: _png(1) for name in names}))
+    found = open_dataset(tmp_path / "a.tar")
+    assert list(found.names) == ["cat/1.png", "dog/1.png", "dog/2.png"]  # type: ignore[attr-defined]
+
+
+def test_folders_in_folders_without_end(tmp_path):
+    (tmp_path / "a.tar").write_bytes(_tar({"d/" * 1900 + "1.png": _png(1)}))
+    assert open_dataset(tmp_path / "a.tar").classes == ("d",)
+
+
+def test_a_range_of_what_are_no_files(tmp_path):
+    os.mkfifo(tmp_path / "a-0.tar")
+    (tmp_path / "b-0.tar").mkdir()
+    for name in ("a", "b"):
+        with pytest.raises(DatasetError, match=r"-0\.tar is not a file, and"), no_hang():
+            open_dataset(tmp_path / f"{name}-{{0..0}}.tar")
 
 
 def test_members_are_those_that_tarfile_finds(tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,6 +135,22 @@ def test_an_interrupt_that_torch_swallows_fails_no_cell(quick: CellOptions, tmp_
         made(swallowed, tmp_path / "out")
     assert interrupts.seen is signal.SIGTERM
     assert sorted(contents(tmp_path / "out")) == ["net/a/manifest.json", "net/a/net.onnx"]
+
+
+def test_a_pipe_among_the_files_of_a_cell_is_not_waited_for(
+    quick: CellOptions, tmp_path: Path
+) -> None:
+    asked, out = matrix(a=quick), tmp_path / "out"
+    made(asked, out)
+    (name,) = made(asked, out, dry_run=True).cells[0].files
+    Path(name).unlink()
+    os.mkfifo(name)
+    # Who waits for the pipe gets this in place of a file, and forever is 5 s.
+    writer = threading.Timer(5, lambda: Path(name).write_bytes(b""))
+    writer.start()
+    assert not made(asked, out, dry_run=True).cells[0].files
+    assert writer.is_alive()
+    writer.cancel()
 
 
 def test_nothing_is_made_where_cells_are_listed(quick: CellOptions, tmp_path: Path) -> None:

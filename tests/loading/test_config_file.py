@@ -18,6 +18,7 @@ from resnet_deploy.loading.config_file import Fields, read_config
 from resnet_deploy.loading.hub_config import read_hub_config
 from resnet_deploy.loading.preprocessor_config import preprocessor_beside
 from resnet_deploy.spec import InputContract, Learned
+from tests.support.world import no_hang
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,18 @@ def test_what_is_no_config_is_refused_in_one_line(tmp_path: Path, content: bytes
     assert text.startswith(str(tmp_path / "config.json"))
     assert "\n" not in text
     assert len(text) < 400 + len(str(tmp_path))
+
+
+def test_stages_without_end_take_no_memory(tmp_path: Path) -> None:
+    stages = {"depths": [1000] * 300_000, "hidden_sizes": [8] * 300_000, "embedding_size": 8}
+    (tmp_path / "config.json").write_text(json.dumps({"layer_type": "basic", **stages}))
+    fields = read_config(tmp_path / "config.json")
+    assert fields is not None
+    with no_hang():
+        found = read_hub_config(fields, hugging_face=True, model=None, wanted=None)
+    assert found is not None
+    assert found.architecture is not None
+    assert found.architecture.design is None
 
 
 def test_what_is_no_file_says_nothing(tmp_path: Path) -> None:
@@ -107,12 +120,14 @@ def test_labels(value: Any, names: tuple[str, ...]) -> None:
     [
         ({"0": "a", "2": "b"}, "not numbered from 0 on without a gap"),
         ({"a": 0, "b": 1}, "not numbered by class"),
+        (["a", " \n"], "without a name for class 1"),
+        ([True, False], "not a list of names"),
         ({"0": "a", "00": "b"}, "without a gap"),
         ("a, b", "neither a list of names nor"),
         ([["a"]], "not a list of names"),
         ([None], "not a list of names"),
     ],
-    ids=range(6),
+    ids=range(8),
 )
 def test_labels_that_are_none(value: Any, reason: str) -> None:
     with pytest.raises(CheckpointError, match=reason):
