@@ -53,7 +53,7 @@ def test_fp32_parity_with_pytorch(name: str, tmp_path: Path) -> None:
         weights=WeightsSource(kind="random", seed=3),
     )
     artifact = save(graph, tmp_path / "net.onnx", card)
-    shape = (8, 3, spec.image_size, spec.image_size)
+    shape = (5, 3, spec.image_size, spec.image_size)  # as many as the largest batch
     images = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
     report = compare(

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from resnet_deploy.training.checkpoint import load_checkpoint
+from tests.support.forks import run_forked
 
 EPOCHS = 2
 COUNT = 240
@@ -22,12 +23,25 @@ TEST_COUNT = 30
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
-def start(data: Path, out: Path, *options: str, together: bool) -> subprocess.Popen[str]:
-    words = ["-m", "resnet_deploy", "train", "--depth", "8", "--image-size", "16"]
-    words += ["--data", str(data), "--recipe", "cifar-fast", "--batch-size", "12", "--lr", "0.02"]
-    words += ["--precision", "float32", "--threads", "1", "--epochs", str(EPOCHS), "-o", str(out)]
+def training(data: Path, out: Path) -> list[str]:
+    words = ["train", "--depth", "8", "--image-size", "16", "--data", str(data)]
+    words += ["--recipe", "cifar-fast", "--batch-size", "12", "--lr", "0.02"]
+    return [
+        *words,
+        "--precision",
+        "float32",
+        "--threads",
+        "1",
+        "--epochs",
+        str(EPOCHS),
+        "-o",
+        str(out),
+    ]
+
+
+def start(data: Path, out: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, *(TORCHRUN if together else ()), *words, *options],
+        [sys.executable, *TORCHRUN, "-m", "resnet_deploy", *training(data, out), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -68,9 +82,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def alone(data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[float, ...]]:
     """The curve of one process."""
     out = tmp_path_factory.mktemp("alone")
-    process = start(data, out, together=False)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
+    done = run_forked(*training(data, out), cwd=out)
+    assert done.returncode == 0, done.stderr
     return curve(out)
 
 
@@ -79,7 +92,7 @@ def test_a_lost_worker_ends_the_run_and_resume_reaches_the_curve_of_one(
     data: Path, alone: list[tuple[float, ...]], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    torchrun = start(data, out, "--save-seconds", "0", together=True)
+    torchrun = start(data, out, "--save-seconds", "0")
     wait_for(out / "last.pt", torchrun)
     _, worker = sorted(psutil.Process(torchrun.pid).children(), key=lambda one: one.pid)
     worker.send_signal(signal.SIGKILL)
@@ -94,7 +107,7 @@ def test_a_lost_worker_ends_the_run_and_resume_reaches_the_curve_of_one(
     stopped_at = load_checkpoint(out / "last.pt").position
     assert (stopped_at.epoch, stopped_at.step) != (0, 0)
     assert stopped_at.epoch < EPOCHS
-    again = start(data, out, "--resume", together=True)
+    again = start(data, out, "--resume")
     printed, errors = again.communicate(timeout=120)
     assert again.returncode == 0, errors
     assert printed.count("deploy it:") == 1  # one process talks
