@@ -240,6 +240,18 @@ def metadata_of(model: onnx.ModelProto) -> dict[str, str]:
     return {entry.key: entry.value for entry in model.metadata_props}
 
 
+_CUT = "not an ONNX file, or it was cut short: export or copy it again"
+_CHECKPOINT = "a checkpoint, not an ONNX file: resnet-deploy export --weights makes one of it"
+_PICTURE = "a picture, not an ONNX file: the ONNX file comes first"
+_NO_ONNX = (
+    (b"PK\3\4", _CHECKPOINT),
+    (b"\x80\2", _CHECKPOINT),
+    (b"\xff\xd8\xff", _PICTURE),
+    (b"\x89PNG", _PICTURE),
+)
+"""How files begin that are named by mistake where an ONNX file is meant, and what to say."""
+
+
 def parse_model(path: Path) -> onnx.ModelProto:
     """Return the ONNX model at ``path``; its external data stays where it is.
 
@@ -252,11 +264,11 @@ def parse_model(path: Path) -> onnx.ModelProto:
         raise ArtifactError(f"{path} is not a file: name an .onnx file")
     model = onnx.ModelProto()
     try:
-        model.ParseFromString(path.read_bytes())
+        data = path.read_bytes()
+        model.ParseFromString(data)
     except DecodeError as error:
-        raise ArtifactError(
-            f"{path} is not an ONNX file, or it was cut short: export or copy it again"
-        ) from error
+        told = next((kind for magic, kind in _NO_ONNX if data.startswith(magic)), _CUT)
+        raise ArtifactError(f"{path} is {told}") from error
     except OSError as error:
         raise ArtifactError(f"cannot read {path}: {error.strerror}") from error
     # Protobuf parses many files that are not its own, even an empty one.

@@ -8,6 +8,7 @@ SIGTERM.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import errno
 import gc
 import importlib
@@ -44,6 +45,16 @@ VERBS = {
 }
 """Each verb lives in ``resnet_deploy.cli.<verb>`` as a function called ``command``."""
 
+
+_NAMED_BY_OPTIONS = {
+    "export": "name the checkpoint with --weights",
+    "train": "name the pictures with --data, a checkpoint with --weights",
+    "evaluate": "name the pictures with --data, another file with --against",
+    "quantize": "name the pictures with --calibration",
+    "verify": "name the reference with --against, pictures with --data",
+    "tune": "name the pictures with --data",
+}
+"""What to do with one word too many."""
 
 _STOPPED = {"SIGTERM": "terminated", "SIGHUP": "hung up"}
 
@@ -86,6 +97,20 @@ class LazyGroup(click.Group):
         command: click.Command = importlib.import_module(f"resnet_deploy.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; of one that is not there, say which may be meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            begins = [verb for verb in VERBS if verb.startswith(args[0])]
+            near = begins or difflib.get_close_matches(args[0], VERBS)
+            said = error.message.rstrip(".")
+            told = f"Did you mean {near[0]!r}?" if near else "resnet-deploy --help lists them all."
+            error.message = f"{said}. {told}"
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of verbs without importing any of them."""
         with formatter.section("Verbs"):
@@ -106,6 +131,10 @@ class LazyGroup(click.Group):
                     signal.raise_signal(ctx.obj.seen)
                 return super().invoke(ctx)
         except click.ClickException as error:
+            if isinstance(error, click.UsageError) and "extra argument" in error.message:
+                verb = error.ctx.info_name if error.ctx is not None else None
+                hint = _NAMED_BY_OPTIONS.get(verb or "")
+                error.message += f": {hint}" if hint else ""
             error.message = visible_line(without_secrets(error.message))  # type: ignore[misc]  # click shows no other
             raise
         except (click.exceptions.Exit, click.Abort):
@@ -148,11 +177,27 @@ def _verdict(error: BaseException, stopped_by: signal.Signals | None) -> tuple[i
     return code, f"error: {said}" if code in (2, 3) else said
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+_HELP = """Deploy a trained ResNet on CPUs: fast, small, and proven equal.
+
+From a checkpoint to an app:
+
+\b
+  resnet-deploy export --weights net.pth --calibration pictures/ -o out
+  resnet-deploy evaluate out/NAME.int8.onnx --data labelled/ --against out/NAME.onnx
+  resnet-deploy bundle out/NAME.int8.onnx --target cpp -o app
+"""
+
+
+@click.group(
+    cls=LazyGroup,
+    help=_HELP,
+    subcommand_metavar="VERB [ARGS]...",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="resnet-deploy")
 @verbosity_options
 def cli() -> None:
-    """Deploy a trained ResNet on CPUs: fast, small, and proven equal."""
+    """Hold the verbs."""
 
 
 def _open_standard_streams() -> None:

@@ -39,7 +39,7 @@ def verbosity_options(function: F) -> F:
             is_flag=True,
             expose_value=False,
             callback=configure,
-            help="Errors only.",
+            help="No warnings and notices.",
         ),
         click.option(
             "-v", "--verbose", count=True, expose_value=False, callback=configure, help="Say more."

@@ -133,7 +133,9 @@ def _unpickle(path: Path) -> dict[str, Any]:
             f"{path} is not a CIFAR batch, or it was cut short: unpack the archive again"
         ) from error
     if not isinstance(content, dict):
-        raise DatasetError(f"{path} is not a CIFAR batch: it holds no dictionary")
+        raise DatasetError(
+            f"{path} is not a CIFAR batch, whose pickle is a dictionary: name a folder of images"
+        )
     return content
 
 

@@ -101,7 +101,8 @@ def _asked(design: Design, request: ModelRequest, stated: Stated, name: str) -> 
         )
     if asked not in (None, design.depth):
         raise CheckpointError(
-            f"{name} is a ResNet-{design.depth} ({describe(design)}), not {asked}"
+            f"{name} is a ResNet-{design.depth} ({describe(design)}), not {asked}: leave out "
+            "--depth"
         )
     if named is not None:
         small = replace(named.design, stem=design.stem, stem_conv_pool=design.stem_conv_pool)

@@ -55,6 +55,22 @@ def test_unknown_verbs_and_options_are_usage_errors() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["exprot"], "Did you mean 'export'?"),
+        (["eval"], "Did you mean 'evaluate'?"),
+        (["help"], "resnet-deploy --help lists them all."),
+        (["export", "net.pth"], "name the checkpoint with --weights"),
+        (["evaluate", __file__, "pictures", "--data", "."], "name the pictures with --data"),
+    ],
+)
+def test_what_is_meant_is_named(words: list[str], told: str) -> None:
+    said = CliRunner().invoke(cli, words)
+    assert said.exit_code == 2
+    assert said.stderr.rstrip().endswith(told) or f": {told}" in said.stderr
+
+
+@pytest.mark.parametrize(
     ("number", "code", "word"),
     [
         (signal.SIGINT, 130, "interrupted"),

@@ -19,6 +19,9 @@ from resnet_deploy.results import Candidate, Finding, Question, WitnessReport
 _NAMED = 3
 """Answers named in a cell; pages and files have them all."""
 
+_NOTICEABLE = 1.05
+"""How many times better an answer fits that is named beside the one that is held."""
+
 _TONES: dict[Finding, Tone] = {
     Finding.CONFIRMED: "good",
     Finding.CONTRADICTED: "bad",
@@ -57,9 +60,10 @@ def sentences(report: WitnessReport) -> tuple[str, ...]:
 def _open(question: Question) -> str:
     """Return the name of a question, and the answer that fits best if it is another than held."""
     best = question.candidates[0].name
-    if best == question.held or not question.credible:
+    times = question.excess(question.held)
+    if best == question.held or not question.credible or times < _NOTICEABLE:
         return question.name
-    return f"{question.name} ({best} fits {question.excess(question.held):.2g} times better)"
+    return f"{question.name} ({best} fits {times:.2g} times better)"
 
 
 def _verdict(report: WitnessReport) -> Verdict:
