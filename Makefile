@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+USABLE := $(VENV)/.usable
 MODEL  := artifacts/resnet34.onnx
 SOURCE := $(shell find resnet_deploy -name '*.py')
 
@@ -16,6 +17,7 @@ help:  ## this list
 
 demo: $(MODEL)  ## export ResNet-34 to verified fp32 and int8 files, then bench them
 	$(BIN)/resnet-deploy bench $(MODEL)
+	@echo "It is installed in $(VENV): . $(BIN)/activate makes it the command of this shell"
 
 # A file stays with one worker: what its fixtures made is made once. Files keep the order that
 # tests/conftest.py gives them; else those of few tests, which take the longest, would come last.
@@ -63,12 +65,17 @@ clean:  ## remove everything that can be made again
 	rm -rf $(VENV) build dist *.egg-info .*_cache .hypothesis artifacts/resnet34*.onnx
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(MODEL): $(READY) $(SOURCE)
+$(MODEL): $(USABLE) $(SOURCE)
 	$(BIN)/resnet-deploy export --depth 34
 
 # pip is upgraded first: older ones resolve extras with pinned constraints badly.
-$(READY): pyproject.toml constraints.txt
+$(USABLE): pyproject.toml constraints.txt
+	@echo "Installing into $(VENV): PyTorch, ONNX Runtime and what they need, some minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(READY): $(USABLE)
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@

@@ -5,7 +5,11 @@
 #include "resnet/decode.hpp"
 #include "resnet_classifier.hpp"
 
-int main(int, char **words) try {
+int main(int count, char **words) try {
+  if (count != 3) {
+    std::fprintf(stderr, "usage: %s BUNDLE PICTURE\n", words[0]);
+    return 2;
+  }
   resnet::Classifier classifier(words[1]);
   const resnet::OwnedPicture picture = resnet::read_picture(words[2]);
   std::array<resnet::Prediction, 3> best;

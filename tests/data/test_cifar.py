@@ -139,7 +139,7 @@ def test_codecs_may_only_write_bytes(tmp_path):
         ({"data": PIXELS, "labels": [-1] * 10}, "not a class index"),
         ({"data": PIXELS, "labels": [12] * 10}, "only 10 class names"),
         ({"data": PIXELS[:0], "labels": []}, "holds no images"),
-        ([1, 2], "no dictionary"),
+        ([1, 2], "whose pickle is a dictionary"),
     ],
 )
 def test_malformed_batches(tmp_path, batch, message):
