@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from resnet_deploy.artifact.card import WeightsSource
 from resnet_deploy.artifact.weights_card import WeightsCard
 from resnet_deploy.spec import InputContract, ModelSpec
-from resnet_deploy.spec.input_contract import options_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,7 +48,10 @@ class Network:
         untold = self.preprocess.assumed
         said = list(self.assumed.values())
         if untold:
-            said.append(f"how pictures are prepared ({options_of(untold)}; see the line pictures)")
+            guess = self.preprocess.as_options(untold)
+            said.append(
+                f"how pictures are prepared (see the line pictures; if it is right: {guess})"
+            )
         name = self.source.file or self.spec.name
         return f"{name} does not say, so assumed: {', '.join(said)}" if said else ""
 

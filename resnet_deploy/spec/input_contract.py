@@ -1,6 +1,8 @@
 """The input contract: all that a picture goes through before the first convolution.
 
 Every field carries where it was learned. What nothing tells is *assumed*, and said to be.
+
+A little long: the contract is one class, with what follows from its fields.
 """
 
 from __future__ import annotations
@@ -64,6 +66,10 @@ def options_of(names: Iterable[str]) -> str:
     """Return the options that say the fields ``names``."""
     flags = ("image-size" if name == "size" else name.replace("_", "-") for name in names)
     return ", ".join(f"--{flag}" for flag in flags)
+
+
+def _pair(pair: Pair) -> str:
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,9 +205,24 @@ class InputContract:
         """Return what of the file ``name`` is assumed, and how to say what it is, in one line."""
         return (
             f"{name} does not say all of how its pictures are prepared; assumed, as shown under "
-            f"'pictures': {options_of(self.assumed)}. Say what they are: a wrong guess gives wrong "
-            "answers"
+            f"'pictures': {options_of(self.assumed)}. A wrong guess gives wrong answers; if it is "
+            f"right, say so: {self.as_options(self.assumed)}"
         )
+
+    def as_options(self, names: Iterable[str]) -> str:
+        """Return the options that say the fields ``names`` as they are here, for a command line."""
+        values = {
+            "layout": "NHWC" if self.format.channels_last else "NCHW",
+            "size": _pair((self.height, self.width)),
+            "channel_order": self.channel_order.value,
+            "range": "{:g}-{:g}".format(*self.range),
+            "mean": listed(self.mean).replace(" ", ","),
+            "std": listed(self.std).replace(" ", ","),
+            "resize": _pair(self.resize),
+            "resize_mode": self.resize_mode.value,
+            "interpolation": self.interpolation,
+        }
+        return " ".join(f"{options_of([name])} {values[name]}" for name in names)
 
     @property
     def channels(self) -> int:

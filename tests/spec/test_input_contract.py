@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -253,3 +254,24 @@ def test_every_way_to_the_input_leads_back_to_the_pixels(
         level = float(pixels[0, 0, 0, channel])
         slope, offset = contract.slopes[0], contract.levels[0]
         assert first * slope + offset == pytest.approx(level, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        InputOptions(),
+        InputOptions(range="-1-1", channel_order="BGR", layout="NHWC", interpolation="box"),
+        InputOptions(image_size="48x192", resize="64x200", mean=0.5, std=(0.25, 0.5, 0.125)),
+        InputOptions(range="0-255", mean=(123.5, 116.25, 104.0), std=58, resize_mode="squash"),
+    ],
+)
+def test_what_is_assumed_is_said_by_the_options_that_it_names(said: InputOptions) -> None:
+    contract = said.over(InputContract.for_size(224), Learned.ASSUMED)
+    words = contract.as_options(FIELDS).split()
+    told: dict[str, Any] = {
+        name.removeprefix("--").replace("-", "_"): value
+        for name, value in zip(words[::2], words[1::2], strict=True)
+    }
+    told |= {name: tuple(map(float, told[name].split(","))) for name in ("mean", "std")}
+    again = InputOptions(**told).over(InputContract.for_size(32), Learned.OPTION)
+    assert replace(again, learned=contract.learned) == contract
