@@ -108,7 +108,7 @@ class LazyGroup(click.Group):
             near = begins or difflib.get_close_matches(args[0], VERBS)
             said = error.message.rstrip(".")
             told = f"Did you mean {near[0]!r}?" if near else "resnet-deploy --help lists them all."
-            error.message = f"{said}. {told}"
+            error.message = f"{said}. {told}"  # type: ignore[misc]  # click shows no other
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -134,7 +134,7 @@ class LazyGroup(click.Group):
             if isinstance(error, click.UsageError) and "extra argument" in error.message:
                 verb = error.ctx.info_name if error.ctx is not None else None
                 hint = _NAMED_BY_OPTIONS.get(verb or "")
-                error.message += f": {hint}" if hint else ""
+                error.message += f": {hint}" if hint else ""  # type: ignore[misc]
             error.message = visible_line(without_secrets(error.message))  # type: ignore[misc]  # click shows no other
             raise
         except (click.exceptions.Exit, click.Abort):
