@@ -1683,6 +1683,8 @@ def _quant_spec(
 
 
 def _cluster(cluster: str | None, workers: int | None) -> ClusterSpec | None:
+    if workers is not None and workers < 1:
+        raise SpecError(f"there can't be {workers} workers: ask for one at least")
     return None if cluster is None else ClusterSpec.parse(cluster, workers or 0)
 
 

@@ -23,6 +23,8 @@ from __future__ import annotations
 
 import re
 
+from resnet_deploy.visible import without_secrets
+
 UNEXPECTED = 70
 """EX_SOFTWARE of sysexits.h: neither a check that failed nor the user's doing."""
 
@@ -90,7 +92,15 @@ class MissingDependencyError(ResnetDeployError):
 
 
 def verdict_on(error: BaseException) -> tuple[int, str]:
-    """Return the exit code that ``error`` means, and what is said of it in one line."""
+    """Return the exit code that ``error`` means, and what is said of it in one line.
+
+    It may be written into a result, so what is secret is left out.
+    """
+    code, said = _said_of(error)
+    return code, without_secrets(said)
+
+
+def _said_of(error: BaseException) -> tuple[int, str]:
     if isinstance(error, CheckFailed):
         return 1, str(error)
     if isinstance(error, MissingDependencyError):
@@ -110,9 +120,14 @@ def one_line(error: BaseException | str, most: int = 300) -> str:
     """Return what ``error`` says in one line of at most ``most`` characters.
 
     Libraries underneath raise pages of text, or nothing at all: then the kind of error is named.
+    What is secret is left out.
     """
-    text = " ".join(str(error).split())[:most]
-    return text or type(error).__name__
+    return _cut(" ".join(str(error).split()), most) or type(error).__name__
+
+
+def _cut(text: str, most: int) -> str:
+    """Return the beginning of ``text`` without what is secret: half of it would be no URL."""
+    return without_secrets(text[: 4 * most])[:most]
 
 
 def runtime_reason(error: BaseException | str, most: int = 300) -> str:
@@ -155,4 +170,4 @@ def last_line(text: str, otherwise: str = "", most: int = 300) -> str:
     That is where a process that died says why.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:most] if lines else otherwise
+    return _cut(lines[-1], most) if lines else otherwise

@@ -22,10 +22,14 @@ _OBEYED = frozenset(("Cc", "Cs", "Zl", "Zp"))
 """Control characters, halves of surrogate pairs, and the separators of lines and paragraphs."""
 
 _URL = re.compile(
-    r"(\b[A-Za-z][A-Za-z0-9+.-]*://)([^\s/?#<>]*@)?([^\s?#'\"<>]*)"
-    r"([?#]\S*?(?=['\")>\],;:.]*(?:\s|$)))?"
+    r"(\b[A-Za-z][A-Za-z0-9+.-]{1,30}:/{1,2})"  # pathlib makes one slash of two
+    r"([^\s/?#<>]*@|[^\s/?#<>@:\[]*:(?!\d*(?:[/?#'\")>\],;.]|\s|$))\S{,500}@)?"
+    r"([^\s?#'\"<>]*)([?#]\S*?(?=['\")>\],;:.]*(?:\s|$)))?"
 )
-"""Scheme, user and password, host and path, query; what ends a sentence behind it is not of it."""
+"""Scheme, user and password, host and path, query; what ends a sentence behind it is not of it.
+
+Where a colon follows that is before no port, it is before a password with a / or ? in it as it is.
+"""
 
 _SECRET = re.compile(r"SECRET|TOKEN|PASSWORD|ACCESS_KEY|API_KEY", re.IGNORECASE)
 
@@ -49,7 +53,7 @@ def without_secrets(text: str) -> str:
     That is what comes before the @ and behind the ? of a URL (a user and a password, the signature
     of a signed one), and the value of a variable of the environment that is called a secret.
     """
-    if "://" in text:
+    if ":/" in text:
         text = _URL.sub(_public, text)
     for name, value in os.environ.items():
         if len(value) >= _SHORTEST_SECRET and value in text and _SECRET.search(name):

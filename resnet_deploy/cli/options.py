@@ -44,14 +44,32 @@ from resnet_deploy.spec.input_words import INTERPOLATIONS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PATH = click.Path(path_type=Path)
-"""A path that the library checks, so that every bad file gets the library's one line."""
 
+class PathType(click.Path):
+    """A path that the library checks, so that every bad file gets the library's one line.
 
-class DataType(click.Path):
-    """A path as :data:`PATH` is one, or a URL, which stays text."""
+    A URL is none: as one it would name a folder ``https:``, with whatever password stands in it.
+    """
 
     name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a path."""
+        if isinstance(value, str) and url_scheme(value):
+            self.fail(
+                f"{value} is a URL, and only pictures are read from elsewhere (--data, "
+                "--calibration): copy the file here first, and name its path",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
+PATH = PathType(path_type=Path)
+
+
+class DataType(PathType):
+    """A path as :data:`PATH` is one, or a URL, which stays text."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return a path, or the URL."""

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from resnet_deploy.errors import DatasetError, ResnetDeployError, one_line
-from resnet_deploy.visible import without_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +80,7 @@ def asked(where: str, request: Callable[[], T]) -> T:
         except Exception as error:  # of whatever library
             if tries > len(_WAITS) or not _passes(error):
                 raise _told(where, error, tries) from None
-            logger.info("%s: %s; tried again", where, without_secrets(one_line(error)))
+            logger.info("%s: %s; tried again", where, one_line(error))
         time.sleep(wait * random.uniform(1, 1.5))
     raise AssertionError("the last try returns or raises")
 
@@ -153,5 +152,5 @@ def _told(where: str, error: BaseException, tries: int) -> DatasetError:
             "the address"
         )
     else:
-        why = f"it can't be read: {without_secrets(one_line(error))}"
+        why = f"it can't be read: {one_line(error)}"
     return UnreachableError(f"{where}: {why}")

@@ -13,6 +13,7 @@ import functools
 import importlib
 import io
 import os
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -65,6 +66,10 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 """Of fsspec's classes; ``trust_env``: proxies are those of the environment."""
 
 
+_PORT = re.compile(r"[^:]*(?::\d{0,5})?")
+"""Of a host and its port; what stands in brackets is before it."""
+
+
 @dataclass(frozen=True)
 class Status:
     """What a server says of a file."""
@@ -98,6 +103,11 @@ class Remote:
         if scheme in ("http", "https"):
             path, mark, query = path.partition("#")[0].partition("?")
             query = mark + query
+            if not _PORT.fullmatch(path.partition("/")[0].rpartition("@")[2].rpartition("]")[2]):
+                raise DatasetError(
+                    f"{without_secrets(url)} has a port that is not a number: in a user or a password "
+                    "write / as %2F, ? as %3F, # as %23 and : as %3A"
+                )
         elif "@" in path.partition("/")[0]:
             raise DatasetError(
                 f"{without_secrets(url)} has a user or a key in it: credentials of {scheme}:// "

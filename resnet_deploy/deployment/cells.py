@@ -24,6 +24,7 @@ from resnet_deploy.results import BundleReport, Deployment, Environment
 from resnet_deploy.results.matrix import CellResult, CellState
 from resnet_deploy.runners.alike import Machine
 from resnet_deploy.spec.matrix import CellOptions, MatrixCell
+from resnet_deploy.visible import without_secrets
 
 logger = logging.getLogger(__name__)
 
@@ -261,7 +262,7 @@ class _Collected(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.WARNING:
-            self.said.append(record.getMessage())
+            self.said.append(without_secrets(record.getMessage()))
         else:
             logging.getLogger().handle(record)
 

@@ -134,8 +134,9 @@ def _make(
     for cell in matrix.cells:
         shard = _shard(cell, out)
         try:
+            check_folder(Path(shard.folder))
             manifest.check_folder(Path(shard.folder), force=force)
-        except ResnetDeployError as error:  # before the work, not after it
+        except (ResnetDeployError, OSError) as error:  # before the work, not after it
             finish(Outcome(shard=shard, result=shard.failed(error)))
         else:
             shards.append(shard)
@@ -225,7 +226,7 @@ def _kept(outcome: Outcome, *, force: bool) -> CellResult:
         try:
             files = {**outcome.files, manifest.MANIFEST_FILE: _record(outcome)}
             manifest.write_folder(folder, files, force=force)
-        except ResnetDeployError as error:
+        except (ResnetDeployError, OSError) as error:
             return outcome.shard.failed(error, seconds=result.seconds, notices=result.notices)
     elif result.state is not CellState.UNCHANGED:
         return result

@@ -24,6 +24,7 @@ import psutil
 
 from resnet_deploy.errors import MissingDependencyError, RunnerError, one_line
 from resnet_deploy.spec.cluster import ClusterSpec
+from resnet_deploy.visible import recorded_line
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ def started(ray: Any, spec: ClusterSpec, threads: int) -> Iterator[None]:
             stack.enter_context(_own_token())
             stack.enter_context(_scratch())
         stack.enter_context(_told_as_log())
+        stack.enter_context(_public_command())
         stack.callback(ray.shutdown, wait_for_processes=not spec.host)
         try:
             _init(ray, how)
@@ -229,6 +231,22 @@ def _read_token_anew() -> None:
     ray = importlib.import_module("ray._raylet")
     ray.Config.initialize("")
     ray.AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def _public_command() -> Iterator[None]:
+    """Let Ray's list of jobs, which every user of a cluster may read, hold no password of a URL."""
+    module: Any = importlib.import_module("ray._private.utils")
+    told = module.get_entrypoint_name
+
+    def without_what_is_secret() -> str:
+        return recorded_line(sys.orig_argv)
+
+    module.get_entrypoint_name = without_what_is_secret
+    try:
+        yield
+    finally:
+        module.get_entrypoint_name = told
 
 
 @contextmanager

@@ -19,8 +19,16 @@ from PIL import Image
 from resnet_deploy.artifact.onnx_file import load
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.data.places import expanded, place_of
+from resnet_deploy.data.remote import Remote
 from resnet_deploy.data.web import names_in
-from resnet_deploy.errors import DatasetError, MissingDependencyError
+from resnet_deploy.errors import (
+    CheckFailed,
+    DatasetError,
+    MissingDependencyError,
+    last_line,
+    one_line,
+    verdict_on,
+)
 from resnet_deploy.visible import without_secrets
 from tests.support.cli import refused, run
 from tests.support.object_store import forget
@@ -154,6 +162,11 @@ def test_what_is_not_there_or_not_installed(address, monkeypatch, site):
     [
         ("https://u:p@host/a?b=c: no", "https://***@host/a?***: no"),
         ("https://u:p'w\"@host/a?b='c'&d", "https://***@host/a?***"),
+        ("https://u:p/w+x?y#z@host/a b", "https://***@host/a b"),
+        ("https:/u:p@host/a?b", "https:/***@host/a?***"),
+        ("s3://KEY:a/b@bucket/c", "s3://***@bucket/c"),
+        ("see https://host:80, http://[::1]:9/a@b", "see https://host:80, http://[::1]:9/a@b"),
+        ("C:/users/u:p@host", "C:/users/u:p@host"),
         ("(https://u:p@host/a?b)", "(https://***@host/a?***)"),
         ("https://host/a@b.png", "https://host/a@b.png"),
         ("url='https://host/a?b=c', x", "url='https://host/a?***', x"),
@@ -166,6 +179,59 @@ def test_what_is_not_there_or_not_installed(address, monkeypatch, site):
 def test_what_is_secret_is_left_out(text, shown, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG")
     assert without_secrets(text) == shown
+
+
+def test_half_a_secret_is_left_out_as_well(monkeypatch):
+    """What is too long is cut, and a URL without its end would not look like one."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG")
+    for secret in (f"https://{USER}:{PASSWORD}@host/x", "wJalrXUtnFEMI/K7MDENG"):
+        for before in range(250, 300):
+            for said in (
+                one_line(f"{'x' * before} {secret}"),
+                last_line(f"a\n{'x' * before} {secret}"),
+                verdict_on(DatasetError(f"{'x' * (before + 1700)} {secret}"))[1],
+            ):
+                assert USER not in said
+                assert "wJal" not in said
+
+
+def test_what_a_result_may_hold_of_an_error():
+    url = f"https:/{USER}:{PASSWORD}@host/x"
+    for error in (CheckFailed(url), MissingDependencyError(url), FileNotFoundError(2, "no", url)):
+        assert verdict_on(error)[1].replace("no (", "").rstrip(")") == "https:/***@host/x"
+
+
+@pytest.mark.parametrize("word", ["p/w", "p?w", "p#w"])
+def test_a_password_that_is_not_written_as_in_a_url(word):
+    with pytest.raises(
+        DatasetError, match=r"^https://\*\*\*@host/x has a port .* / as %2F"
+    ) as told:
+        place_of(f"https://user:{word}@host/x")
+    assert word not in str(told.value)
+
+
+@pytest.mark.parametrize("host", ["host", "host:80", "[::1]:80", "[::1]", "u:p@host:80", "u@[::1]"])
+def test_hosts_and_ports(host):
+    assert isinstance(place_of(f"https://{host}/x"), Remote)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("evaluate", "URL", "--data", "x"),
+        ("summary", "URL"),
+        ("export", "--weights", "random", "-o", "URL"),
+        ("deploy", "--matrix", "URL"),
+    ],
+)
+def test_a_url_is_no_path(words, tmp_path, monkeypatch):
+    """As one it would be a folder called ``https:``, and its password the name of one in it."""
+    monkeypatch.chdir(tmp_path)
+    url = f"https://{USER}:{PASSWORD}@host/x"
+    told = run(*(url if word == "URL" else word for word in words))
+    assert told.exit_code == 2
+    assert "https://***@host/x is a URL, and only pictures are read from elsewhere" in told.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_writer_tells_a_password_or_a_signature(

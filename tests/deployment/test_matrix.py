@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from resnet_deploy import api
+from resnet_deploy.artifact.files import sha256_of
 from resnet_deploy.deployment.matrix import deploy_matrix
 from resnet_deploy.errors import SpecError
 from resnet_deploy.processes.interrupts import Interrupts
@@ -151,6 +153,51 @@ def test_a_pipe_among_the_files_of_a_cell_is_not_waited_for(
     assert not made(asked, out, dry_run=True).cells[0].files
     assert writer.is_alive()
     writer.cancel()
+
+
+def test_a_folder_that_can_not_be_used_stops_no_other(
+    quick: CellOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked at before the cell is made, and only that cell fails."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "net").write_text("mine")
+    (cell,) = made(matrix(fault=replace(quick, name="fault")), out).cells
+    assert (cell.code, cell.reason.partition(": name")[0]) == (
+        2,
+        f"-o {out}/net/fault: {out}/net is a file, not a folder",
+    )
+    (out / "net").unlink()
+    asked = matrix(a=quick, b=quick)
+    made(asked, out)
+
+    def unreadable(path: Path) -> str:
+        if path.parent.name == "a":
+            raise PermissionError(13, "Permission denied", str(path))
+        return sha256_of(path)
+
+    monkeypatch.setattr("resnet_deploy.bundles.manifest.sha256_of", unreadable)
+    report = made(asked, out)
+    assert states(report) == ["failed", "unchanged"]
+    assert report.cells[0].reason == f"Permission denied ({out}/net/a/net.onnx)"
+    before = contents(out)
+
+    def full(folder: Path, *_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", str(folder))
+
+    monkeypatch.undo()
+    monkeypatch.setattr("resnet_deploy.bundles.manifest.write_folder", full)
+    report = made(matrix(a=replace(quick, seed=2), b=quick), out)
+    assert states(report) == ["failed", "unchanged"]
+    assert contents(out) == before
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_nobody_makes_no_cells(workers: int, tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text("[nets.a]\n[targets.t]\n")
+    for cluster in (None, "ray"):
+        with pytest.raises(SpecError, match=f"there can't be {workers} workers"):
+            api.deploy_matrix(tmp_path / "m.toml", tmp_path, workers=workers, cluster=cluster)
 
 
 def test_nothing_is_made_where_cells_are_listed(quick: CellOptions, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 
 import pytest
 
@@ -24,3 +26,16 @@ def test_each_ray_has_a_token_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Non
     with ray_session._own_token():
         assert os.environ["RAY_AUTH_TOKEN"] == "of the user's own"
     assert os.environ["RAY_AUTH_TOKEN"] == "of the user's own"
+
+
+def test_the_list_of_jobs_holds_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every user of a cluster may read there how each of its jobs was started."""
+    ray_session.imported()
+    utils = importlib.import_module("ray._private.utils")
+    words = ["python", "-m", "resnet_deploy", "evaluate", "--data", "https://u:secret@host/x?sig"]
+    monkeypatch.setattr(sys, "orig_argv", words)
+    before = utils.get_entrypoint_name
+    with ray_session._public_command():
+        shown = utils.get_entrypoint_name()
+    assert shown == "python -m resnet_deploy evaluate --data 'https://***@host/x?***'"
+    assert utils.get_entrypoint_name is before
