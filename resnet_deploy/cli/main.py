@@ -108,8 +108,7 @@ class LazyGroup(click.Group):
             near = begins or difflib.get_close_matches(args[0], VERBS)
             said = error.message.rstrip(".")
             told = f"Did you mean {near[0]!r}?" if near else "resnet-deploy --help lists them all."
-            error.message = f"{said}. {told}"  # type: ignore[misc]  # click shows no other
-            raise
+            raise click.UsageError(f"{said}. {told}", error.ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of verbs without importing any of them."""
@@ -131,11 +130,8 @@ class LazyGroup(click.Group):
                     signal.raise_signal(ctx.obj.seen)
                 return super().invoke(ctx)
         except click.ClickException as error:
-            if isinstance(error, click.UsageError) and "extra argument" in error.message:
-                verb = error.ctx.info_name if error.ctx is not None else None
-                hint = _NAMED_BY_OPTIONS.get(verb or "")
-                error.message += f": {hint}" if hint else ""  # type: ignore[misc]
-            error.message = visible_line(without_secrets(error.message))  # type: ignore[misc]  # click shows no other
+            told = visible_line(without_secrets(error.message + _hint(error)))
+            error.message = told  # type: ignore[misc]  # click shows no other
             raise
         except (click.exceptions.Exit, click.Abort):
             raise
@@ -152,6 +148,15 @@ class LazyGroup(click.Group):
                 click.echo(visible(trace), err=True, nl=False)
             click.echo(f"resnet-deploy: {visible_line(without_secrets(message))}", err=True)
             ctx.exit(code)
+
+
+def _hint(error: click.ClickException) -> str:
+    """Return what to do with a word too many, to be put behind the message."""
+    if not isinstance(error, click.UsageError) or "extra argument" not in error.message:
+        return ""
+    verb = error.ctx.info_name if error.ctx is not None else None
+    hint = _NAMED_BY_OPTIONS.get(verb or "")
+    return f": {hint}" if hint else ""
 
 
 def _lost(error: BaseException | None) -> TrainingError | None:

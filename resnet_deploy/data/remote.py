@@ -105,8 +105,8 @@ class Remote:
             query = mark + query
             if not _PORT.fullmatch(path.partition("/")[0].rpartition("@")[2].rpartition("]")[2]):
                 raise DatasetError(
-                    f"{without_secrets(url)} has a port that is no number: in a user or a password "
-                    "write / as %2F, ? as %3F, # as %23 and : as %3A"
+                    f"{without_secrets(url)} has a port that is not a number: in a user or a "
+                    "password write / as %2F, ? as %3F, # as %23 and : as %3A"
                 )
         elif "@" in path.partition("/")[0]:
             raise DatasetError(

@@ -57,7 +57,7 @@ def test_unknown_verbs_and_options_are_usage_errors() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["exprot"], "Did you mean 'export'?"),
+        (["xport"], "Did you mean 'export'?"),
         (["eval"], "Did you mean 'evaluate'?"),
         (["help"], "resnet-deploy --help lists them all."),
         (["export", "net.pth"], "name the checkpoint with --weights"),
