@@ -278,10 +278,10 @@ class Remote:
 
     def _written(self, name: str) -> str:
         """Return a name as it stands in a URL: on the web, not every letter may."""
-        return quote(name) if self._is_web else name
+        return quote(name, errors="surrogateescape") if self._is_web else name
 
     def _read_name(self, name: str) -> str:
-        return unquote(name) if self._is_web else name
+        return unquote(name, errors="surrogateescape") if self._is_web else name
 
 
 class _Stream(io.RawIOBase):

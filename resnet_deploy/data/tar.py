@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import IO
 
@@ -73,8 +73,12 @@ def open_tar(
     kind, flat = _told(shards)
     if kind and labels_file is None:
         return _labelled(shards, kind)
-    archive = _archive(shards, prefixed=len(files) > 1 and flat)
-    return open_folder(Inside(archive), train=train, labels_file=labels_file)
+    prefixed = len(files) > 1 and flat
+    archive = _archive(shards, prefixed=prefixed)
+    found = open_folder(Inside(archive), train=train, labels_file=labels_file)
+    if prefixed and found.labels_file is None:  # which archive a picture is in is no class
+        return replace(found, labels=array("i"), classes=())
+    return found
 
 
 def _told(shards: _Shards) -> tuple[str, bool]:

@@ -76,7 +76,7 @@ def names_in(page: bytes, folder: str) -> dict[str, bool]:
             continue
         if not url.startswith(folder) or "?" in url or "#" in url:
             continue
-        name = unquote(url[len(folder) :])
+        name = unquote(url[len(folder) :], errors="surrogateescape")  # as Python names files
         is_folder = name.endswith("/")
         name = name.removesuffix("/")
         if name not in ("", ".", "..") and "/" not in name and "\0" not in name:

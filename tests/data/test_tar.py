@@ -166,6 +166,18 @@ def test_labels_in_a_file_of_an_archive(tmp_path):
     assert open_dataset(tmp_path / "a.tar", labels_file=tmp_path / "other.csv").classes == ("emu",)
 
 
+def test_an_archive_is_no_class(tmp_path):
+    """Of two shards and a network of two classes all would be right or wrong by their position."""
+    for shard in range(2):
+        (tmp_path / f"a-{shard}.tar").write_bytes(_tar({"1.png": _png(1), "2.png": _png(2)}))
+    found = open_dataset(tmp_path)
+    assert [*found.names] == [f"a-{s}.tar/{n}.png" for s in range(2) for n in (1, 2)]  # type: ignore[attr-defined]
+    assert (found.labelled, found.classes) == (False, ())
+    (tmp_path / "told.csv").write_text("a-0.tar/1.png,cat\na-1.tar/2.png,dog\n")
+    told = open_dataset(tmp_path, labels_file=tmp_path / "told.csv")
+    assert (told.classes, len(told)) == (("cat", "dog"), 2)
+
+
 def test_pictures_without_labels_are_left_out_and_told(tmp_path, caplog):
     files = {"1.png": _png(1), "1.cls": b"7", "2.png": _png(2), "3.cls": b"8"}
     (tmp_path / "a.tar").write_bytes(_tar(files))
