@@ -49,12 +49,16 @@ class PathType(click.Path):
     """A path that the library checks, so that every bad file gets the library's one line.
 
     A URL is none: as one it would name a folder ``https:``, with whatever password stands in it.
+    Neither is nothing, as a variable of a shell has it that was never set: to Python that is the
+    folder in which the command runs.
     """
 
     name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return a path."""
+        if value == "":
+            self.fail("it is empty: name a path, or leave the option out", param, ctx)
         if isinstance(value, str) and url_scheme(value):
             self.fail(
                 f"{value} is a URL, and only pictures are read from elsewhere (--data, "

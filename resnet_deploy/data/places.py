@@ -37,6 +37,8 @@ def place_of(given: str | os.PathLike[str]) -> Place:
     Raises:
         DatasetError: a URL of a kind that can't be read, or with a password where none belongs.
     """
+    if given == "":  # which Python takes for the folder in which it runs
+        raise DatasetError("a name of data is empty: give a path, or a URL")
     text = given if isinstance(given, str) else ""
     kind = url_scheme(text)
     if kind is None:

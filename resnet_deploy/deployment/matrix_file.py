@@ -175,6 +175,9 @@ def _options(table: object, where: str, besides: tuple[str, ...] = ()) -> CellOp
     if not isinstance(table, dict):
         raise SpecError(f"{where} is not a table of options")
     _check_known(table, (*_FIELDS, *besides), where)
+    for key, value in table.items():
+        if value == "":  # to a path that is the folder in which the command runs
+            raise SpecError(f"{where} {key!r} is empty: say what, or leave it out")
     try:
         return structured(
             _CONVERTER, {_FIELDS[key]: value for key, value in table.items()}, CellOptions

@@ -36,7 +36,7 @@ class LoadSpec:
     random weights stand in for a published file that is not in the cache.
 
     Raises:
-        SpecError: ``licence`` is something else.
+        SpecError: ``licence`` is something else, or there is no name in ``weights``.
     """
 
     model: ModelRequest = field(default_factory=ModelRequest)
@@ -48,6 +48,8 @@ class LoadSpec:
     download: bool = True
 
     def __post_init__(self) -> None:
+        if not self.weights:  # as a path that is the folder in which the command runs
+            raise SpecError("--weights is empty: name a checkpoint, or leave it out")
         check_licence(self.licence)
 
 

@@ -257,6 +257,18 @@ def test_a_url_is_no_path(words, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_nothing_is_no_path(tmp_path, monkeypatch):
+    """``--data "$DATA"`` where nobody has set it: not the pictures in the folder it runs in."""
+    monkeypatch.chdir(tmp_path)
+    for words in (("evaluate", "net.onnx", "--data", ""), ("export", "-o", ""), ("summary", "")):
+        told = run(*words)
+        assert told.exit_code == 2
+        assert "it is empty: name a path, or leave the option out" in told.stderr
+    assert "--weights is empty: name a checkpoint" in run("export", "--weights", "").stderr
+    with pytest.raises(DatasetError, match="is empty"):
+        place_of("")
+
+
 def test_no_writer_tells_a_password_or_a_signature(
     site, tmp_path, tiny_export, caplog, monkeypatch
 ):

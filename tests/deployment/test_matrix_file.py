@@ -100,6 +100,8 @@ REFUSED = {
     "[nets.a]\nresize = true\n[targets.t]": "'resize': true is not a whole number",
     "[nets.a]\nresize = [1]\n[targets.t]": "'resize': a list of 1 is not text",
     "[nets.a]\nmean = 'x'\n[targets.t]": "'mean': 'x' is not a list",
+    "[nets.a]\nweights = ''\n[targets.t]": "[nets.a] 'weights' is empty: say what, or leave it out",
+    f"{ONE}[defaults]\ncalibration = ''": "[defaults] 'calibration' is empty",
     "[nets]\na = 3\n[targets.t]": "[nets.a] is not a table of options",
     "[nets.'../a']\n[targets.t]": "the name '../a', which becomes the name of a folder",
     "[nets.'a.']\n[targets.t]": "the name 'a.'",
