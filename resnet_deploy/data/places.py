@@ -21,7 +21,7 @@ from resnet_deploy.visible import without_secrets
 if TYPE_CHECKING:
     from resnet_deploy.data.archives import Inside
 
-_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_RANGE = re.compile(r"\{([0-9]{1,18})\.\.([0-9]{1,18})\}")
 
 _MOST_FILES = 100_000
 """That one name with ``{0..9}`` stands for."""
@@ -45,6 +45,8 @@ def place_of(given: str | os.PathLike[str]) -> Place:
         parts = urlsplit(text)
         if parts.netloc not in ("", "localhost"):
             raise DatasetError(f"{without_secrets(text)} is on another machine: write file:///PATH")
+        if not parts.path:
+            raise DatasetError(f"{without_secrets(text)} names no place: write file:///PATH")
         return Path(url2pathname(parts.path))
     if kind not in SCHEMES:
         known = ", ".join(f"{name}://" for name in (*SCHEMES, "file"))

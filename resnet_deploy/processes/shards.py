@@ -122,6 +122,11 @@ class _Entry(Generic[S]):
         return self if self.whole is None else self.whole.top
 
     @property
+    def cuts(self) -> int:
+        """How often the shard that this is a part of was cut to get it."""
+        return 0 if self.whole is None else self.whole.cuts + 1
+
+    @property
     def patience(self) -> int:
         """How many workers it may lose; only what is not sure yet to be an accident goes on."""
         return 1 if self.whole is not None and self.shard.halves() else TRIES
@@ -159,6 +164,7 @@ class _Run(Generic[S, R]):
         self._running: dict[int, tuple[int, _Entry[S]]] = {}
         self._due: dict[int, float] = {}  # worker: when it is started again
         self._lost_in_a_row = 0
+        self._cuts = 0  # the most, since then
         self._successes = 0
         self._idle_since = time.monotonic()
 
@@ -198,7 +204,11 @@ class _Run(Generic[S, R]):
         if self._running or self._free:
             self._idle_since = now
         elif now - self._idle_since > _IDLE_SECONDS:
-            logger.warning("the cluster has had no free CPU for %.0f s: waiting", _IDLE_SECONDS)
+            logger.warning(
+                "no worker has been ready for %.0f s, as no CPU is free or they start slowly: "
+                "waiting",
+                _IDLE_SECONDS,
+            )
             self._idle_since = math.inf  # once
 
     def _fill(self) -> None:
@@ -248,7 +258,7 @@ class _Run(Generic[S, R]):
             if answer.error is not None:  # a machine that can't do this work at all
                 raise answer.error
         else:
-            self._lost_in_a_row = 0
+            self._lost_in_a_row = self._cuts = 0
             self._successes += 1
             self._finished(entry, answer)
         self._free.append(worker)
@@ -277,12 +287,14 @@ class _Run(Generic[S, R]):
 
     def _lost(self, worker: int, entry: _Entry[S] | None, reason: str) -> None:
         self._lost_in_a_row += 1
+        self._cuts = max(self._cuts, 0 if entry is None else entry.cuts)
         rounds = (self._lost_in_a_row - 1) // self._pool.workers
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**rounds)
         self._due[worker] = time.monotonic() + pause
         what = "" if entry is None else f" with {entry.shard.name}"
         logger.info("a worker was lost%s (%s): another one is started", what, reason)
-        if self._lost_in_a_row > _MOST_LOST_IN_A_ROW + self._pool.workers:
+        # To find one thing in a large shard takes as many more as it is cut.
+        if self._lost_in_a_row > _MOST_LOST_IN_A_ROW + self._pool.workers + self._cuts:
             raise RunnerError(
                 f"{self._lost_in_a_row} workers of the cluster ended one after the other "
                 f"({reason}); use fewer --workers if memory is short"
@@ -299,7 +311,7 @@ class _Run(Generic[S, R]):
         elif self._successes:
             self._named(entry, reason)
         else:  # workers may end whatever they do: nothing is said of this one yet
-            if entry.losses == TRIES:
+            if entry.losses == TRIES and len(self._suspects) < _AHEAD * self._pool.workers:
                 self._lost_in_a_row = 0  # it may have been this one each time
             self._suspects.append(entry)
 

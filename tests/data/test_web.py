@@ -139,8 +139,16 @@ def test_ranges():
             expanded(Path(text))
 
 
+def test_what_is_no_range_of_numbers():
+    """Python reads no numbers of thousands of digits; nobody has so many files."""
+    for name in (f"{{0..{'9' * 5000}}}.tar", "{\u0660..\u0663}.tar", "{a..c}.tar"):
+        assert expanded(place_of(f"http://host/{name}")) == (place_of(f"http://host/{name}"),)
+
+
 def test_a_file_url_is_a_path(site):
     assert place_of(f"file://{site}/a%20b") == site / "a b"
+    with pytest.raises(DatasetError, match="file:// names no place"):
+        place_of("file://")  # not the folder in which the command runs
 
 
 def test_what_is_not_there_or_not_installed(address, monkeypatch, site):

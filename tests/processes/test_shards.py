@@ -126,11 +126,33 @@ def test_a_single_one_is_named_at_once() -> None:
     assert pool.lost == TRIES
 
 
-def test_workers_that_always_end_say_nothing_of_the_shards() -> None:
-    pool = FakePool(2)
+@pytest.mark.parametrize("size", [1, 8, 16, 512])
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_workers_that_always_end_say_nothing_of_the_shards(workers: int, size: int) -> None:
+    pool = FakePool(workers)
     pool.broken = True
     with pytest.raises(RunnerError, match="workers of the cluster ended one after the other"):
-        list(in_shards(pool, some(30)))
+        list(in_shards(pool, some(30, size)))
+    assert pool.lost < 50 + 10 * workers  # each is a process that takes seconds to start
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("first", [0, 512])
+def test_one_of_a_large_shard_is_found_with_one_worker(workers: int, first: int) -> None:
+    """It is lost again and again, with nothing that succeeds between, until the one is found."""
+    pool = FakePool(workers)
+    pool.poison = {first}
+    expected = [sum(set(shard.numbers) - pool.poison) for shard in some(3, 512)]
+    assert list(in_shards(pool, some(3, 512, tolerant=True))) == expected
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_in_any_order_each_counts_once_as_well(seed: int) -> None:
+    pool = FakePool(1 + seed % 4, seed=seed, chance=0.1)
+    pool.poison = {0, 77}
+    expected = [sum(set(shard.numbers) - pool.poison) for shard in some(30)]
+    found = in_shards(pool, some(30, tolerant=True), ordered=False)
+    assert sorted(found) == sorted(expected)
 
 
 def test_an_error_waits_for_what_is_in_front_of_it() -> None:
