@@ -44,7 +44,10 @@ _SHORT_NAME = re.compile(r"(?:operator\(\)|\w+) ")
 
 
 class ResnetDeployError(Exception):
-    """Base of every error that the user can act on."""
+    """Base of every error that the user can act on; what is secret is left out of its text."""
+
+    def __str__(self) -> str:
+        return without_secrets(super().__str__())
 
 
 class SpecError(ResnetDeployError):

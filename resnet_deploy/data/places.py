@@ -16,7 +16,6 @@ from urllib.request import url2pathname
 from resnet_deploy.data.remote import SCHEMES, Remote
 from resnet_deploy.errors import DatasetError
 from resnet_deploy.paths import resolved, url_scheme
-from resnet_deploy.visible import without_secrets
 
 if TYPE_CHECKING:
     from resnet_deploy.data.archives import Inside
@@ -46,9 +45,9 @@ def place_of(given: str | os.PathLike[str]) -> Place:
     if kind == "file":
         parts = urlsplit(text)
         if parts.netloc not in ("", "localhost"):
-            raise DatasetError(f"{without_secrets(text)} is on another machine: write file:///PATH")
+            raise DatasetError(f"{text} is on another machine: write file:///PATH")
         if not parts.path:
-            raise DatasetError(f"{without_secrets(text)} names no place: write file:///PATH")
+            raise DatasetError(f"{text} names no place: write file:///PATH")
         return Path(url2pathname(parts.path))
     if kind not in SCHEMES:
         known = ", ".join(f"{name}://" for name in (*SCHEMES, "file"))

@@ -105,17 +105,17 @@ class Remote:
             query = mark + query
             if not _PORT.fullmatch(path.partition("/")[0].rpartition("@")[2].rpartition("]")[2]):
                 raise DatasetError(
-                    f"{without_secrets(url)} has a port that is not a number: in a user or a "
+                    f"{url} has a port that is not a number: in a user or a "
                     "password write / as %2F, ? as %3F, # as %23 and : as %3A"
                 )
         elif "@" in path.partition("/")[0]:
             raise DatasetError(
-                f"{without_secrets(url)} has a user or a key in it: credentials of {scheme}:// "
+                f"{url} has a user or a key in it: credentials of {scheme}:// "
                 "are read from the environment"
             )
         path = path.rstrip("/")
         if not path:
-            raise DatasetError(f"{without_secrets(url)} names no place: write {scheme}://WHERE")
+            raise DatasetError(f"{url} names no place: write {scheme}://WHERE")
         return cls(scheme, path, query)
 
     def __str__(self) -> str:

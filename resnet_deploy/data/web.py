@@ -12,7 +12,6 @@ from urllib.parse import unquote, urljoin
 
 from resnet_deploy.data.asking import UnreachableError
 from resnet_deploy.errors import one_line
-from resnet_deploy.visible import without_secrets
 
 LARGEST_PAGE = 64 << 20
 """Bytes of a page of links: half a million names."""
@@ -70,7 +69,7 @@ def names_in(page: bytes, folder: str) -> dict[str, bool]:
         links.feed(page.decode("utf-8", "replace"))
     except AssertionError as error:  # Python's parser raises it for odd declarations
         raise UnreachableError(
-            f"{without_secrets(folder)}: its page of links can't be read ({one_line(error, 80)}): "
+            f"{folder}: its page of links can't be read ({one_line(error, 80)}): "
             "copy the pictures first"
         ) from error
     found: dict[str, bool] = {}

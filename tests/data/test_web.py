@@ -7,8 +7,10 @@ import io
 import json
 import logging
 import os
+import pickle
 import shutil
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -239,6 +241,8 @@ def test_half_a_secret_is_left_out_as_well(monkeypatch):
 
 def test_what_a_result_may_hold_of_an_error():
     url = f"https:/{USER}:{PASSWORD}@host/x"
+    assert str(DatasetError(url)) == str(pickle.loads(pickle.dumps(DatasetError(url))))
+    assert "".join(traceback.format_exception(DatasetError(url))).endswith(": https:/***@host/x\n")
     for error in (CheckFailed(url), MissingDependencyError(url), FileNotFoundError(2, "no", url)):
         assert verdict_on(error)[1].replace("no (", "").rstrip(")") == "https:/***@host/x"
 
