@@ -364,6 +364,7 @@ def _listed(place: Remote, delimiter: str) -> Iterator[Entry]:
     bucket, _, inside = place.path.partition("/")
     prefix = f"{inside}/" if inside else ""
     more: dict[str, str] = {}
+    seen: set[str] = set()
     while True:
         request = {"Bucket": bucket, "Prefix": prefix, "Delimiter": delimiter, "MaxKeys": _PAGE}
         page = asked(
@@ -372,9 +373,10 @@ def _listed(place: Remote, delimiter: str) -> Iterator[Entry]:
         )
         with understood(str(place)):
             entries = list(on_page_of_s3(page, prefix))
-            before, more = more, behind_page_of_s3(page)
-            if more and more == before:
+            more = behind_page_of_s3(page)
+            if not seen.isdisjoint(more.values()):
                 raise ValueError("the same page twice")
+            seen.update(more.values())
         yield from entries
         if not more:
             return

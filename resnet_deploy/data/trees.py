@@ -12,17 +12,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 from resnet_deploy.data.archives import Inside
-from resnet_deploy.data.asking import Absent
+from resnet_deploy.data.asking import Absent, UnreachableError
 from resnet_deploy.data.images import has_image_suffix, is_image
 from resnet_deploy.data.listing import OF_A_MAC, Listing, Tree, is_hidden
 from resnet_deploy.data.names import NamesBuilder
 from resnet_deploy.data.places import Place
 from resnet_deploy.data.remote import Remote
 from resnet_deploy.errors import DatasetError
+from resnet_deploy.visible import visible_line
 
 _MOST_ENTRIES = 10_000
 
@@ -184,7 +185,14 @@ class Objects:
                 images.add(entry.name, f"{entry.size} {entry.etag}")
             else:
                 others.add(entry.name)
-        return Listing(root=root, images=images.done(), others=others.done())
+        found = images.done()
+        for one, other in pairwise(found):
+            if one == other:  # pages that overlap; each picture counts once
+                raise UnreachableError(
+                    f"{root}: the server lists {visible_line(one)} twice: try again, or copy the "
+                    "pictures first"
+                )
+        return Listing(root=root, images=found, others=others.done())
 
     def _counts(self, name: str) -> bool:
         return has_image_suffix(name) and not is_hidden(name)

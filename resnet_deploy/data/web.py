@@ -40,6 +40,11 @@ def part_of(system: Any, url: str, where: str, start: int, stop: int) -> bytes:
                 raise UnreachableError(
                     f"{where}: the server sends whole files and no parts of them: copy it first"
                 )
+            told = answer.headers.get("Content-Range", "")
+            if answer.status == 206 and told and not told.startswith(f"bytes {start}-"):
+                raise UnreachableError(
+                    f"{where}: the server sends another part of it than asked for: copy it first"
+                )
             found = bytearray()
             async for chunk in answer.content.iter_chunked(_CHUNK):
                 found += chunk

@@ -14,6 +14,7 @@ from resnet_deploy.data.asking import UnreachableError
 from resnet_deploy.data.datasets import Source, open_dataset
 from resnet_deploy.data.loader import map_batches, prepared_batches
 from resnet_deploy.data.places import place_of
+from resnet_deploy.data.trees import tree_of
 from resnet_deploy.errors import DatasetError
 from tests.support.cli import run
 from tests.support.contracts import square
@@ -97,6 +98,8 @@ _PICTURE = "<Contents><Key>cat/1.png</Key><Size>3</Size></Contents>"
 _MORE = "<IsTruncated>true</IsTruncated>"
 _SAME = _page(f"{_PICTURE}{_MORE}<NextContinuationToken>a</NextContinuationToken>")
 
+_OTHER = _page(f"{_MORE}<NextContinuationToken>b</NextContinuationToken>")
+
 
 @pytest.mark.parametrize(
     ("pages", "words"),
@@ -106,6 +109,7 @@ _SAME = _page(f"{_PICTURE}{_MORE}<NextContinuationToken>a</NextContinuationToken
         ([_page("<Contents><Size>1</Size></Contents>")], "can't be read (KeyError: 'Key')"),
         ([_page("<CommonPrefixes></CommonPrefixes>")], "can't be read (KeyError: 'Prefix')"),
         ([_SAME] * 9, "can't be read (ValueError: the same page twice)"),
+        ([_SAME, _OTHER] * 9, "can't be read (ValueError: the same page twice)"),
     ],
 )
 def test_an_odd_list_is_one_line(store, pages, words):
@@ -116,6 +120,12 @@ def test_an_odd_list_is_one_line(store, pages, words):
     finally:
         store.answers.clear()
     assert words in str(caught.value)
+
+
+def test_pages_that_overlap_count_no_picture_twice(store):
+    store.answers[:] = [_SAME, _page(_PICTURE)]
+    with pytest.raises(UnreachableError, match=r"the server lists cat/1\.png twice"):
+        tree_of(place_of("s3://pets")).list(place_of("s3://pets"))
 
 
 def test_names_that_no_file_has_are_left_out(store):

@@ -112,6 +112,25 @@ def test_a_page_that_is_none_is_one_line(page):
     assert "secret" not in found
 
 
+def test_a_server_that_sends_another_part_is_noticed(site, monkeypatch):
+    """Of an archive that would be another picture."""
+
+    def beginning(handler: Any) -> None:
+        handler.send_response(206)
+        handler.send_header("Content-Range", "bytes 0-3/100")
+        handler.send_header("Content-Length", "4")
+        handler.end_headers()
+        handler.wfile.write(b"abcd")
+
+    with web_server(site) as address:
+        monkeypatch.setattr("tests.support.web_server._Handler.do_GET", beginning)
+        place = place_of(f"http://{address}/a.tar")
+        assert isinstance(place, Remote)
+        assert place.read(0, 4) == b"abcd"
+        with pytest.raises(DatasetError, match="sends another part of it"):
+            place.read(50, 54)
+
+
 def test_a_server_that_sends_whole_files_is_not_read_to_their_end(site, monkeypatch):
     sent: list[int] = []
 
