@@ -137,7 +137,7 @@ class LazyGroup(click.Group):
             raise
         except (Exception, KeyboardInterrupt, SystemExit) as error:
             # A verb that something below it ended has done nothing: that is no success.
-            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            if _is_unread(error):
                 raise  # click ends quietly when nobody reads the output any more
             error = _lost(error) or error
             if isinstance(error, ToldError):
@@ -148,6 +148,13 @@ class LazyGroup(click.Group):
                 click.echo(visible(trace), err=True, nl=False)
             click.echo(f"resnet-deploy: {visible_line(without_secrets(message))}", err=True)
             ctx.exit(code)
+
+
+def _is_unread(error: BaseException) -> bool:
+    """Whether nobody reads the output any more; of that rich makes an exit."""
+    if isinstance(error, SystemExit):
+        return isinstance(error.__context__, BrokenPipeError)
+    return isinstance(error, OSError) and error.errno == errno.EPIPE
 
 
 def _hint(error: click.ClickException) -> str:

@@ -76,7 +76,7 @@ def open_tar(
     prefixed = len(files) > 1 and flat
     archive = _archive(shards, prefixed=prefixed)
     found = open_folder(Inside(archive), train=train, labels_file=labels_file)
-    if prefixed and found.labels_file is None:  # which archive a picture is in is no class
+    if prefixed and found.labels_file is None:  # which archive a picture is in is not a class
         return replace(found, labels=array("i"), classes=())
     return found
 

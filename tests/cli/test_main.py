@@ -49,6 +49,21 @@ def test_what_ends_the_program_below_a_verb_is_no_success(monkeypatch: pytest.Mo
     assert result.stderr.startswith("resnet-deploy: internal error: SystemExit: 0")
 
 
+def test_output_that_nobody_reads_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a closed pipe rich makes an exit."""
+
+    @click.command()
+    def unread() -> None:
+        try:
+            raise BrokenPipeError
+        except BrokenPipeError:
+            sys.exit(1)
+
+    monkeypatch.setattr(resnet_deploy.cli.doctor, "command", unread)
+    result = CliRunner().invoke(cli, ["doctor"])
+    assert (result.exit_code, result.stderr) == (1, "")
+
+
 def test_unknown_verbs_and_options_are_usage_errors() -> None:
     assert CliRunner().invoke(cli, ["explode"]).exit_code == 2
     assert CliRunner().invoke(cli, ["export", "--explode"]).exit_code == 2

@@ -38,7 +38,7 @@ def test_of_a_grey_net_mean_and_std_are_assumed_and_named(tmp_path):
     assert (network.preprocess.mean, network.preprocess.std) == ((0.449,), (0.226,))
     assert {"mean", "std"} <= set(network.preprocess.assumed)
     assert "channel_order" not in network.preprocess.assumed
-    assert "--mean, --std" in network.assumption
+    assert "--mean 0.449 --std 0.226" in network.assumption
 
 
 def test_a_contradiction_and_counts_that_no_picture_has(tmp_path):
