@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 import psutil
 
-from resnet_deploy.errors import ResnetDeployError, RunnerError
+from resnet_deploy.errors import ResnetDeployError, one_line
 from resnet_deploy.processes.messages import Data, Message, serve
 from resnet_deploy.processes.parent import ChildProcess
 from resnet_deploy.processes.shards import Answer, Job, Shard
@@ -93,11 +93,10 @@ class LocalPool(Generic[S, R]):
 
     def _ask(self, ticket: int, child: ChildProcess, do: str, data: bytes) -> None:
         try:
-            said = child.ask(do, data=data).data
-        except RunnerError as error:  # it has no other: what a job raises is an answer
-            self._answers.put(Answer(ticket=ticket, lost=str(error)))
+            value = pickle.loads(child.ask(do, data=data).data)  # noqa: S301 - this program wrote it
+        except Exception as error:  # whatever it is: who waits for an answer must get one
+            self._answers.put(Answer(ticket=ticket, lost=one_line(error)))
             return
-        value = pickle.loads(said)  # noqa: S301 - this program wrote it
         if isinstance(value, ResnetDeployError):
             self._answers.put(Answer(ticket=ticket, error=value))
         else:
