@@ -190,15 +190,15 @@ def test_what_is_not_there_or_not_installed(address, monkeypatch, site):
 def test_a_name_that_is_not_in_utf_8(tmp_path):
     """Old archives were unpacked with names in Latin-1; they are the same here and there."""
     (tmp_path / "cat").mkdir()
-    name = b"cat/caf\xe9.png"
+    name = b"cat/ete\xe9.png"
     Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).write_bytes(_png(3))
     with web_server(tmp_path) as address:
         found = open_dataset(place_of(f"http://{address}"))
         assert found.image(0).getpixel((0, 0)) == (3, 0, 0)
-    page = b"<a href='caf%E9.png'>"
-    assert names_in(page, "http://h/") == {os.fsdecode(b"caf\xe9.png"): False}
-    place = place_of("http://h") / os.fsdecode(b"caf\xe9.png")
-    assert (str(place), place.name) == ("http://h/caf%E9.png", os.fsdecode(b"caf\xe9.png"))
+    page = b"<a href='ete%E9.png'>"
+    assert names_in(page, "http://h/") == {os.fsdecode(b"ete\xe9.png"): False}
+    place = place_of("http://h") / os.fsdecode(b"ete\xe9.png")
+    assert (str(place), place.name) == ("http://h/ete%E9.png", os.fsdecode(b"ete\xe9.png"))
 
 
 @pytest.mark.parametrize(
