@@ -1,4 +1,7 @@
-"""Datasets that are folders of image files: ``DIR/<class>/*.jpg``, or with labels in a file."""
+"""Datasets that are folders of image files: ``DIR/<class>/*.jpg``, or with labels in a file.
+
+A little long: what a folder of pictures can mean, and what is wrong with one, is said in one place.
+"""
 
 from __future__ import annotations
 
