@@ -255,7 +255,7 @@ def quantize(
     *,
     calibration: StrPath | Dataset | None = None,
     calibration_method: str = "mse",
-    calibration_samples: int = 512,
+    calibration_samples: int | None = None,
     follow_links: bool = False,
     calibration_cache: StrPath | None = None,
     no_calibration_cache: bool = False,
@@ -289,7 +289,8 @@ def quantize(
         calibration: Images that set the int8 ranges.
         calibration_method: How the range of an activation is chosen from what was seen: minmax,
             percentile, entropy or mse.
-        calibration_samples: How many images are taken, spread over the classes.
+        calibration_samples: How many images are taken, spread over the classes; by default 512, and
+            up to 2048 for effort best where they are smaller than 224x224.
         follow_links: Follow links that lead out of a folder of images; without, they are refused.
         calibration_cache: Where what was seen is kept, for a run that was stopped or another
             method; by default the user's cache folder.
@@ -406,7 +407,7 @@ def deploy(
     precision: str = "int8",
     calibration: StrPath | Dataset | None = None,
     calibration_method: str = "mse",
-    calibration_samples: int = 512,
+    calibration_samples: int | None = None,
     calibration_cache: StrPath | None = None,
     no_calibration_cache: bool = False,
     effort: str = "fast",
@@ -1648,7 +1649,7 @@ def _request(
 
 def _quant_spec(
     method: str,
-    samples: int,
+    samples: int | None,
     cache: StrPath | None,
     no_cache: bool,
     effort: str,

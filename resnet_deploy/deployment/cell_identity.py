@@ -19,7 +19,7 @@ from resnet_deploy.fp32_baseline import all_images
 from resnet_deploy.models.network import Network
 from resnet_deploy.results import Environment
 from resnet_deploy.runners.alike import Machine
-from resnet_deploy.spec import QuantSpec
+from resnet_deploy.spec import Effort, QuantSpec
 from resnet_deploy.spec.matrix import CellOptions
 
 _FORMAT = 1
@@ -49,7 +49,8 @@ def cell_identity(
     if isinstance(source, Artifact):
         contract = input_preprocess(source)
     seed = options.seed or 0
-    samples = options.calibration_samples or QuantSpec().samples
+    quant = QuantSpec(samples=options.calibration_samples, effort=options.effort or Effort.FAST)
+    samples = quant.samples_of(contract.pixels)
     pictures = [
         None
         if calibration is None

@@ -127,7 +127,8 @@ def images_for(
     Raises:
         DatasetError: the images can't be read.
     """
-    seed, samples, size = quant.seed, quant.samples, calibration_batch_size(preprocess)
+    seed, size = quant.seed, calibration_batch_size(preprocess)
+    samples = quant.samples_of(preprocess.pixels)
     if calibration is None:
         enough = max(_FEWEST_SYNTHETIC, _SYNTHETIC_PIXELS // preprocess.pixels)
         samples = min(samples, enough, SYNTHETIC_SAMPLES)

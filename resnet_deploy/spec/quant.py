@@ -118,6 +118,11 @@ class Runtime(str, enum.Enum):
     OPENVINO = "openvino"
 
 
+_SAMPLES = 512
+_MOST_SAMPLES = 2048
+_PHOTO_PIXELS = 224 * 224
+
+
 @dataclass(frozen=True, kw_only=True)
 class QuantSpec:
     """How to quantize: u8 activations per tensor, s8 weights per channel, int32 biases.
@@ -126,11 +131,12 @@ class QuantSpec:
     are then rounded as CPUs that add up in 32 bits can take them.
     ``runtime`` says for which one the float parts of ``residual_stream`` are laid out. ``workers``
     processes share the calibration images, or those of a ``cluster``; ``calibration_cache`` is the
-    folder where their histograms are kept, or None. None of them changes the result.
+    folder where their histograms are kept, or None. None of them changes the result. Unless
+    ``samples`` says how many images there are to be, it is :meth:`samples_of` their size.
 
     Raises:
-        SpecError: there are no workers, or a ``runtime`` is chosen that changes nothing, or that
-            ``target_isa`` is not for.
+        SpecError: there are no workers or images, or a ``runtime`` is chosen that changes nothing,
+            or that ``target_isa`` is not for.
     """
 
     calibration_method: CalibrationMethod = CalibrationMethod.MSE
@@ -140,7 +146,7 @@ class QuantSpec:
     allow_overflow: bool = False
     residual_stream: ResidualStream = ResidualStream.UINT8
     runtime: Runtime = Runtime.ORT
-    samples: int = 512
+    samples: int | None = None
     seed: int = 0
     exclude: tuple[str, ...] = ()
     workers: int = 1
@@ -150,6 +156,8 @@ class QuantSpec:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise SpecError(f"cannot calibrate with {self.workers} workers: ask for at least one")
+        if self.samples is not None and self.samples < 1:
+            raise SpecError(f"cannot calibrate on {self.samples} images: ask for at least one")
         if self.runtime is not Runtime.ORT and self.residual_stream is ResidualStream.UINT8:
             raise SpecError(
                 f"--runtime {self.runtime.value} says how a float residual stream is laid out, and "
@@ -161,3 +169,16 @@ class QuantSpec:
                 "--target-isa x86-amx chooses kernels of ONNX Runtime, and OpenVINO runs such "
                 "layers in float: leave it out, OpenVINO uses AMX by itself"
             )
+
+    def samples_of(self, pixels: int) -> int:
+        """Return how many images of ``pixels`` pixels set the ranges, where there are as many.
+
+        ``best`` fits weights to what the layers see. A small image shows little of that, so that
+        small ones are many more: as many pixels as 512 photos of 224x224 have, and 2,048 images
+        at most.
+        """
+        if self.samples is not None:
+            return self.samples
+        if self.effort is Effort.FAST:
+            return _SAMPLES
+        return min(max(_SAMPLES, _SAMPLES * _PHOTO_PIXELS // pixels), _MOST_SAMPLES)

@@ -129,7 +129,7 @@ def calibration_sample(data: LabelledImages, seed: int) -> CalibrationImages:
     """Return the images that set the ranges: as many as ``export --calibration`` takes."""
     return CalibrationImages(
         dataset=data.dataset,
-        indices=spread_sample(data.dataset, QuantSpec().samples, seed),
+        indices=spread_sample(data.dataset, QuantSpec().samples_of(data.preprocess.pixels), seed),
         preprocess=data.preprocess,
         batch_size=calibration_batch_size(data.preprocess),
     )

@@ -18,6 +18,7 @@ from resnet_deploy.errors import ArtifactError, SpecError
 from resnet_deploy.models.registry import build
 from resnet_deploy.runners.cpu import environment
 from resnet_deploy.spec import (
+    Effort,
     InputFormat,
     InputOptions,
     QuantSpec,
@@ -151,3 +152,24 @@ def test_a_target_of_another_runtime_is_refused():
             runtime=Runtime.OPENVINO,
             residual_stream=ResidualStream.FLOAT32,
         )
+
+
+@pytest.mark.parametrize(
+    ("effort", "edge", "samples"),
+    [
+        (Effort.FAST, 32, 512),
+        (Effort.BEST, 32, 2048),
+        (Effort.BEST, 160, 1003),
+        (Effort.BEST, 224, 512),
+        # Larger photos are not fewer.
+        (Effort.BEST, 448, 512),
+    ],
+)
+def test_best_takes_more_images_where_they_are_small(effort, edge, samples):
+    assert QuantSpec(effort=effort).samples_of(edge * edge) == samples
+    assert QuantSpec(effort=effort, samples=7).samples_of(edge * edge) == 7
+
+
+def test_ranges_of_no_images_are_refused():
+    with pytest.raises(SpecError, match="cannot calibrate on 0 images: ask for at least one"):
+        QuantSpec(samples=0)
