@@ -1,4 +1,4 @@
-"""From a network to an fp32 artifact, through ``torch.onnx.export(dynamo=True)``."""
+"""From a network to an fp32 artifact: plain layers as they are, all else by PyTorch's exporter."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from resnet_deploy.models.network import Network
 from resnet_deploy.models.outputs import shaped, tensor_names
 from resnet_deploy.models.tracing import ONE_AT_A_TIME
 from resnet_deploy.passes import PassResult, counts_text, run_passes
+from resnet_deploy.plain_layers import OPSET, plain_graph
 from resnet_deploy.progress import Progress, phase, silent
 from resnet_deploy.rewrites.bake_input import bake_input
 from resnet_deploy.rewrites.opset import choose_opset, set_opset
@@ -45,9 +46,6 @@ LOGITS = OutputSpec()
 _EXAMPLE_BATCH = 2
 """An example batch of 1 makes the exporter fix the batch size (pytorch #157621)."""
 
-_NATIVE_OPSET = 18
-"""The lowest opset that torch's exporter writes without converting."""
-
 
 @without_collection()
 def export_network(
@@ -61,9 +59,8 @@ def export_network(
     Raises:
         SpecError: ``spec`` asks for what the network or the operator set has not.
         ExportError: the module can't become a correct ONNX file.
-        MissingDependencyError: onnxscript is not installed.
+        MissingDependencyError: PyTorch's exporter is needed, and onnxscript is not installed.
     """
-    require("onnxscript", "exporting")
     opset = opset_of_export(spec)
     preprocess = replace(network.preprocess, format=spec.input)
     baked = (preprocess.baked_assumption,) if preprocess.baked_assumption else ()
@@ -97,8 +94,7 @@ def export_network(
         }
         reasons = [reason for reason in left if reason.partition(":")[0] in kept]
         card = card.with_step("fold_batchnorm", {"not_folded": reasons})
-    options = {"exporter": "dynamo", "opset": opset, "batch_size": spec.batch_size}
-    card = card.with_step("export", options)
+    card = card.with_step("export", {"opset": opset, "batch_size": spec.batch_size})
     if spec.simplify:
         with phase(progress, "simplifying"):
             graph, outcome = simplify(graph)
@@ -149,12 +145,14 @@ def export_graph(
 
     Raises:
         ExportError: the module can't be traced, or fixes the batch size itself.
-        MissingDependencyError: onnxscript is not installed.
+        MissingDependencyError: PyTorch's exporter is needed, and onnxscript is not installed.
     """
-    example = torch.zeros(_EXAMPLE_BATCH, in_channels, image_size, image_size)
+    names = tensor_names(module, output)
     with phase(progress, "tracing"):
-        program = _trace(module, example, tensor_names(module, output))
-    model = program.model
+        model = plain_graph(module, names, image_size=image_size, in_channels=in_channels)
+        if model is None:
+            example = torch.zeros(_EXAMPLE_BATCH, in_channels, image_size, image_size)
+            model = _trace(module, example, names).model
     with phase(progress, "cleaning the graph"):
         results = run_passes(model)
     results["output_head"] = PassResult(output_head(model, output))
@@ -173,6 +171,7 @@ def export_graph(
 def _trace(
     module: nn.Module, example: torch.Tensor, names: tuple[str, ...]
 ) -> torch.onnx.ONNXProgram:
+    require("onnxscript", "exporting")
     batch = torch.export.Dim("batch")
     with ONE_AT_A_TIME, _quiet_exporter():
         try:
@@ -181,7 +180,7 @@ def _trace(
                 (example,),
                 dynamo=True,
                 optimize=True,
-                opset_version=_NATIVE_OPSET,
+                opset_version=OPSET,  # the lowest that it writes without converting
                 dynamic_shapes=({0: batch},),
                 input_names=["input"],
                 output_names=names,

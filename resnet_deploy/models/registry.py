@@ -57,10 +57,12 @@ def skeleton(spec: ModelSpec, device: str = "cpu") -> nn.Module:
             _check_size(module, spec)
     if device == "meta":
         return module
-    module.to_empty(device=device)
-    with torch.no_grad():
-        for tensor in (*module.parameters(), *module.buffers()):
-            tensor.zero_()
+    # Unlike Module.to_empty, this does not have PyTorch import what traces symbolic shapes: 0.7 s.
+    zeros = {
+        name: torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
+        for name, tensor in module.state_dict().items()
+    }
+    module.load_state_dict(zeros, assign=True)
     return module
 
 
