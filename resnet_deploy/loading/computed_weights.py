@@ -33,6 +33,8 @@ def _normed(parts: _Parts) -> Tensor | None:
 def _spectral(parts: _Parts) -> Tensor | None:
     """Return ``W / (u W v)`` (Miyato et al., arXiv:1802.05957)."""
     weight, left, right = parts
+    if weight.ndim == 0:
+        return None
     matrix = weight.flatten(1) if weight.ndim > 1 else weight[:, None]
     if (left.shape, right.shape) != (matrix.shape[:1], matrix.shape[1:]):
         return None

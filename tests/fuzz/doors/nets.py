@@ -82,7 +82,7 @@ def _read_state_dict(path: Path) -> object:
     for key, shape in content.items() if isinstance(content, dict) else ():
         if not (isinstance(shape, list) and all(type(length) is int for length in shape)):
             continue  # an integer times a text of it is a long text
-        with contextlib.suppress(RuntimeError, ValueError, OverflowError):
+        with contextlib.suppress(RuntimeError, ValueError, OverflowError, TypeError):
             if not _ENDLESS_NUMBER.search(key) and math.prod(shape) <= _MOST_VALUES:
                 state[key.encode(errors="replace").decode()] = zero.reshape(()).expand(shape)
     reading = _reading(state, "a.pth")
