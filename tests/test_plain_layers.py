@@ -46,7 +46,7 @@ def graph_of(module: nn.Module, output: OutputSpec = OUTPUTS["logits"]) -> onnx.
 
 
 def content(model: onnx.ModelProto) -> tuple[object, ...]:
-    """Return what ``model`` says, but for the names of integers and the order of constants."""
+    """Return what ``model`` says, except for the names of integers and the order of constants."""
     graph = model.graph
     tensors = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     numbers = {name: str(array.tolist()) for name, array in tensors.items() if array.dtype == int}
