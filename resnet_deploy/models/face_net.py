@@ -45,7 +45,7 @@ class IResNet(ResNet):
 
     def drop_head(self) -> None:
         """Leave out what stands behind the last map, in place; only maps are given then."""
-        self.bn2 = self.fc = self.features = nn.Identity()
+        self.bn2 = self.fc = self.features = nn.Identity().eval()
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         maps = self.feature_maps(x)

@@ -159,7 +159,7 @@ class ResNet(nn.Module):
     def drop_head(self) -> None:
         """Leave out what stands behind the last map, in place; only maps are given then."""
         self.norm = None
-        self.fc = nn.Identity()
+        self.fc = nn.Identity().eval()
 
     def dilate(self, output_stride: int) -> None:
         """Let the last stages dilate their 3x3 convolutions instead of striding, in place.
