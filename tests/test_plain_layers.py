@@ -16,7 +16,7 @@ from resnet_deploy.models.outputs import shape_output
 from resnet_deploy.models.registry import build
 from resnet_deploy.plain_layers import plain_graph
 from resnet_deploy.spec import ModelSpec, OutputSpec, Shortcut, Variant, residual_spec, resnet_spec
-from tests.models.test_family import DESIGNS
+from tests.support.designs import DESIGNS
 
 SIZE = 32
 

@@ -13,7 +13,7 @@ from resnet_deploy.exporter import export_graph
 from resnet_deploy.models.fold import fold_batchnorm
 from resnet_deploy.models.registry import build
 from resnet_deploy.spec import residual_spec
-from tests.models.test_family import DESIGNS
+from tests.support.designs import DESIGNS
 from tests.support.traced_once import traced_once
 
 POOLED = residual_spec(DESIGNS["d"], image_size=32)
