@@ -52,6 +52,7 @@ def read_recipe(name: str, changes: Mapping[str, Any] | None = None) -> Recipe:
         # A shorter run warms up for the same share of it.
         values["warmup_epochs"] = own.warmup_epochs * epochs / own.epochs
     for least, more in _tables(name, longer):
+        _check_fields(more, f"{name}, in {_FROM_EPOCHS}.{least},")  # also where it is not reached
         if epochs >= least:
             values.update(more)
     return recipe_of({**values, **changes}, name)
@@ -93,11 +94,7 @@ def recipe_of(values: Mapping[str, Any], name: str = "recipe") -> Recipe:
     Raises:
         SpecError: an unknown field, a value of the wrong type, or one that no training can have.
     """
-    for field in values:
-        if field not in RECIPE_FIELDS:
-            raise SpecError(
-                f"{name} says {field!r}, which no recipe has: {', '.join(RECIPE_FIELDS)}"
-            )
+    _check_fields(values, name)
     try:
         return structured(_converter, dict(values), Recipe)
     except ValueError as error:
@@ -115,6 +112,14 @@ def to_values(recipe: Recipe) -> dict[str, Any]:
         else value
         for name, value in asdict(recipe).items()
     }
+
+
+def _check_fields(values: Mapping[str, Any], where: str) -> None:
+    for field in values:
+        if field not in RECIPE_FIELDS:
+            raise SpecError(
+                f"{where} says {field!r}, which no recipe has: {', '.join(RECIPE_FIELDS)}"
+            )
 
 
 def _tables(name: str, longer: Any) -> list[tuple[int, dict[str, Any]]]:

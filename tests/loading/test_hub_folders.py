@@ -321,8 +321,12 @@ def test_a_3x3_stem_stays_open(tmp_path: Path) -> None:
         ({"depths": [3, 4, 6, 3]}, "a resnet18 by its tensors, and a net of 34 layers"),
         ({"downsample_in_bottleneck": 1}, "downsample_in_bottleneck is 1, neither true nor false"),
         ({"id2label": {"0": "a", "5": "b"}}, "id2label is .*, not numbered from 0 on"),
+        (
+            {"id2label": {"0": "a", "1": "b"}, "label2id": {"a": 1, "b": 0}},
+            "label2id is .*, and id2label has 'a' as class 0",
+        ),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_transformers_configs_that_are_refused(
     tmp_path: Path, fields: dict[str, Any], message: str
@@ -332,6 +336,26 @@ def test_transformers_configs_that_are_refused(
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=message):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "numbers"),
+    [
+        (["a", "b"], {"a": 0, "b": "1"}),
+        (["a", "a"], {"a": 1}),
+        (["a", "b"], {"x": 5}),
+        (["a", "b"], ["b"]),
+    ],
+    ids=range(4),
+)
+def test_numbers_of_names_that_contradict_nothing(
+    tmp_path: Path, names: list[str], numbers: object
+) -> None:
+    config = {"model_type": "resnet", "id2label": names, "label2id": numbers}
+    spec = resnet_spec(18, num_classes=2)
+    torch.save(hugging_face(shapes_of(spec)), tmp_path / "pytorch_model.bin")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert load(tmp_path).labels == tuple(names)
 
 
 def test_a_config_of_something_else_is_nobodys(tmp_path: Path) -> None:

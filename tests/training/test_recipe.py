@@ -97,6 +97,7 @@ def test_tables_of_longer_runs_apply_in_their_order(tmp_path: Path) -> None:
         ("from_epochs = 5", "from_epochs.90"),
         ("[from_epochs.many]\nlr = 1", "from_epochs.90"),
         ("[from_epochs.1]\nrate = 1", "'rate'"),
+        ("[from_epochs.900]\nrate = 1", "in from_epochs.900, says 'rate', which no recipe has"),
     ],
 )
 def test_a_wrong_file_is_one_line(text: str, words: str, tmp_path: Path) -> None:
