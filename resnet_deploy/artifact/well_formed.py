@@ -26,29 +26,31 @@ _LARGEST: Final = 2**40
 """Of one dimension: a tensor of bytes that long has a terabyte."""
 
 
-def fault_of(message: Message) -> str | None:
-    """Return what is wrong with a model, or with a part of one, in words; None: nothing is."""
-    if isinstance(message, onnx.FunctionProto):
-        return None  # an attribute of its nodes may be the caller's; onnx's checker reads the rest
-    if (fault := _together(message)) is not None:
+def fault_of(message: Message, *, in_function: bool = False) -> str | None:
+    """Return what is wrong with a model, or with a part of one, in words; None: nothing is.
+
+    An attribute ``in_function`` may be the caller's.
+    """
+    in_function = in_function or isinstance(message, onnx.FunctionProto)
+    if (fault := _together(message, in_function=in_function)) is not None:
         return fault
     for field, value in message.ListFields():
         if field.name in _KEYED and (key := _differing(value)) is not None:
             return f"two values for {key[:40]!r} in its {field.name.replace('_', ' ')}"
         parts = value if _is_list(value) else (value,)
         for part in parts:
-            if (fault := _fault(field, part)) is not None:
+            if (fault := _fault(field, part, in_function=in_function)) is not None:
                 return fault
     return None
 
 
-def _together(message: Message) -> str | None:
+def _together(message: Message, *, in_function: bool) -> str | None:
     """Return what is wrong with fields of ``message`` that are each as they may be."""
     if isinstance(message, onnx.TensorProto):
         return _wrong_size(message)
     if isinstance(message, onnx.GraphProto) and (name := _twice(message)) is not None:
         return f"two nodes of the name {name[:40]!r}"
-    if isinstance(message, onnx.AttributeProto) and message.ref_attr_name:
+    if isinstance(message, onnx.AttributeProto) and message.ref_attr_name and not in_function:
         return f"an attribute {message.name[:40]!r} that is another one's, outside of a function"
     return None
 
@@ -88,9 +90,9 @@ def _is_list(value: Any) -> bool:
     return hasattr(value, "__len__") and not isinstance(value, str | bytes | Message)
 
 
-def _fault(field: FieldDescriptor, value: Any) -> str | None:
+def _fault(field: FieldDescriptor, value: Any, *, in_function: bool) -> str | None:
     if isinstance(value, Message):
-        return fault_of(value)
+        return fault_of(value, in_function=in_function)
     if field.type == FieldDescriptor.TYPE_STRING and not isinstance(value, str):
         return f"a {field.name.replace('_', ' ')} that is not UTF-8 text: {value[:40]!r}"
     if field.name in _TYPE_FIELDS and value not in _TYPES:

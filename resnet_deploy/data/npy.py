@@ -26,6 +26,9 @@ _HEADERS = {
 }
 """Version 3.0 is for names of fields in other alphabets, which no array of numbers has."""
 
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""What numpy writes. A header of LZMA claims gigabytes for a few bytes."""
+
 
 class NpzFile:
     """The arrays of an ``.npz`` archive by name; each is read when it is asked for.
@@ -71,6 +74,11 @@ class NpzFile:
         if name is None:
             return None
         info = self._members[name]
+        if info.compress_type not in _PACKINGS:
+            raise DatasetError(
+                f"{self._path}: {name!r:.80} is packed otherwise than numpy does: save plain "
+                "arrays with numpy.savez"
+            )
         held = min(info.compress_size, self._size)  # both are claims of the archive
         check_unpacked(f"{self._path}: {name!r:.80}", info.file_size, held)
         if most is not None and info.file_size > most:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 from pathlib import Path
@@ -223,3 +224,13 @@ def test_class_names(tmp_path, names, expected):
         return
     with pytest.raises(DatasetError, match=expected):
         open_dataset(tmp_path / "data.npz")
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_packings_that_numpy_does_not_write(tmp_path: Path, packing: int) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, RGB)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", packing) as archive:
+        archive.writestr("images.npy", buffer.getvalue())
+    with pytest.raises(DatasetError, match="'images' is packed otherwise than numpy does"):
+        open_dataset(tmp_path / "a.npz")
