@@ -6,6 +6,7 @@ Keys that nobody here knows are left alone: such files hold much that is of no c
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,21 @@ class Fields:
         if "" in names:
             raise self.wrong(key, f"without a name for class {names.index('')}")
         return names
+
+    def check_numbers(self, key: str, labels: tuple[str, ...], source: str) -> None:
+        """Refuse an object ``key`` that gives one of ``labels`` the number of another class.
+
+        The names are those of field ``source``; where the two contradict each other, the file does
+        not say which is right. A name that two classes share has one number only.
+        """
+        numbers = self._data.get(key)
+        if not isinstance(numbers, dict):
+            return
+        shared = Counter(labels)
+        for number, name in enumerate(labels):
+            said = numbers.get(name)
+            if said is not None and str(said) != str(number) and shared[name] == 1:
+                raise self.wrong(key, f"and {source} has {name!r} as class {number}")
 
     def _numbered(self, key: str, names: dict[str, Any]) -> list[Any]:
         try:

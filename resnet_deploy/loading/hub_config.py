@@ -11,7 +11,6 @@ https://github.com/huggingface/transformers.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -234,7 +233,7 @@ def _timm_labels(fields: Fields, trained: Fields) -> tuple[str, ...]:
 
 def _transformers(fields: Fields, *, own_net: bool) -> HubConfig:
     labels = fields.labels("id2label")
-    _check_numbers(fields, labels)
+    fields.check_numbers("label2id", labels, "id2label")
     if any(_PLACEHOLDER_LABEL.fullmatch(label) for label in labels):
         labels = ()
     if own_net:
@@ -258,22 +257,6 @@ def _transformers(fields: Fields, *, own_net: bool) -> HubConfig:
         ),
         labels=labels,
     )
-
-
-def _check_numbers(fields: Fields, labels: tuple[str, ...]) -> None:
-    """Refuse a ``label2id`` that gives one of ``labels`` the number of another class.
-
-    transformers takes the names from ``id2label`` alone; where the two contradict each other, the
-    file does not say which is right. A name that two classes share has one number only.
-    """
-    numbers = fields.value("label2id")
-    if not isinstance(numbers, dict):
-        return
-    shared = Counter(labels)
-    for number, name in enumerate(labels):
-        said = numbers.get(name)
-        if said is not None and str(said) != str(number) and shared[name] == 1:
-            raise fields.wrong("label2id", f"and id2label has {name!r} as class {number}")
 
 
 def _design(fields: Fields) -> Design | None:
