@@ -80,8 +80,8 @@ class ChildProcess:
                 f"{self._name} did not answer within {self._timeout:.0f} s and was ended"
                 f"{self._late_advice}"
             ) from None
-        except OSError:  # the pipe is broken: it died while it was idle
-            message = None
+        except OSError:  # the pipe is broken: it has died, and may have said why before
+            message = self._last_words()
         if message is None:
             raise self._died()
         if isinstance(message, ValueError):
@@ -111,6 +111,15 @@ class ChildProcess:
         except ValueError as error:
             message = error
         self._answers.put(message)
+
+    def _last_words(self) -> Message | ValueError | None:
+        """Return what a process that no longer reads wrote unasked; an "ok" is no reason."""
+        self._reader.join(_GOODBYE_SECONDS)
+        try:
+            message = self._answers.get_nowait()
+        except queue.Empty:
+            return None
+        return None if isinstance(message, Message) and "ok" in message.value else message
 
     def _talks_nonsense(self, text: str) -> RunnerError:
         self.kill()

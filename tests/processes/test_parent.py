@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -114,6 +115,22 @@ def test_a_child_that_dies_or_babbles_is_one_line(code: str, says: str, tmp_path
         child.ask("echo")
     assert "\n" not in str(caught.value)
     assert not psutil.pid_exists(child.pid)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("print('hello')", r"wrote 'hello' instead of an answer$"),
+        ('print(\'{"error": "DatasetError", "message": "no picture"}\')', r"^no picture$"),
+        ("print('{\"ok\": 1}')", r"died \(exit code 0\)"),
+        ("raise SystemExit(3)", r"died \(exit code 3\)"),
+    ],
+)
+def test_a_child_that_ends_before_it_is_asked(code: str, says: str, tmp_path: Path) -> None:
+    with started(tmp_path, code) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(errors.ResnetDeployError, match=says):
+            child.ask("echo")
 
 
 def test_ctrl_c_is_the_parents(tmp_path: Path) -> None:
