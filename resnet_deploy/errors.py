@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import re
 
-from resnet_deploy.visible import without_secrets
+from resnet_deploy.visible import visible_line, without_secrets
 
 UNEXPECTED = 70
 """EX_SOFTWARE of sysexits.h: neither a check that failed nor the user's doing."""
@@ -44,10 +44,13 @@ _SHORT_NAME = re.compile(r"(?:operator\(\)|\w+) ")
 
 
 class ResnetDeployError(Exception):
-    """Base of every error that the user can act on; what is secret is left out of its text."""
+    """Base of every error that the user can act on.
+
+    Its text is one line whatever the names in it are, and what is secret is left out.
+    """
 
     def __str__(self) -> str:
-        return without_secrets(super().__str__())
+        return visible_line(without_secrets(super().__str__()))
 
 
 class SpecError(ResnetDeployError):

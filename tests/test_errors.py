@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from resnet_deploy.errors import runtime_reason
+from resnet_deploy.errors import DatasetError, runtime_reason
 
 RUNNING = "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running "
 SOURCE = "/onnxruntime_src/onnxruntime/core/"
@@ -35,3 +35,9 @@ def test_reasons_of_onnx_runtime_quote_no_cpp(said: str, reason: str) -> None:
     found = runtime_reason(ValueError(said))
     assert reason in found
     assert not any(word in found for word in ("::", ".cc:", ".h:", "was false", "RuntimeError]"))
+
+
+def test_an_error_is_one_line_whatever_the_names_in_it_are() -> None:
+    error = DatasetError("one\ntwo\u2028three\x1b[31m", "four\r\nfive")
+    assert str(DatasetError("one\ntwo\u2028three\x1b[31m")) == r"one\ntwo\u2028three\x1b[31m"
+    assert str(error).splitlines() == [str(error)]

@@ -93,7 +93,7 @@ class ParquetDataset:
         for path in files:
             file, _ = self._reader.open(path)
             with readable(path):
-                schema = file.schema_arrow
+                schema = file.schema
                 label = next((column for column in _LABELS if column in schema.names), None)
                 own = _class_names(path, schema, label)
                 if names and own and own != names:

@@ -7,9 +7,9 @@ import importlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from resnet_deploy.data.parquet_pages import CheckedColumns
 from resnet_deploy.data.places import Place
 from resnet_deploy.errors import (
     DatasetError,
@@ -56,14 +56,14 @@ class RowGroups:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._opened: OrderedDict[Place, tuple[Any, str]] = OrderedDict()
+        self._opened: OrderedDict[Place, tuple[RowGroupFile, str]] = OrderedDict()
         self._kept: OrderedDict[tuple[Place, int], list[bytes]] = OrderedDict()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RowGroups, ()
 
-    def open(self, path: Place) -> tuple[Any, str]:
-        """Return pyarrow's file, and the name of its column of images.
+    def open(self, path: Place) -> tuple[RowGroupFile, str]:
+        """Return the file, and the name of its column of images.
 
         Raises:
             DatasetError: it is damaged, or holds no images.
@@ -73,9 +73,8 @@ class RowGroups:
             while len(self._opened) >= _MOST_OPEN:
                 self._opened.popitem(last=False)
             with readable(path):
-                given = path if isinstance(path, Path) else path.open("rb")
-                file = _pyarrow().ParquetFile(given)
-                self._opened[path] = file, _image_column(path, file.schema_arrow)
+                file = RowGroupFile(path)
+                self._opened[path] = file, _image_column(path, file.schema)
         return self._opened[path]
 
     def images(self, path: Place, group: int) -> list[bytes]:
@@ -96,7 +95,7 @@ class RowGroups:
             images: list[Any] = []
             unpacked = 0
             with readable(path):
-                for row in _rows(file, group, column, min(size, _PART_BYTES)):
+                for row in file.rows(group, column, min(size, _PART_BYTES)):
                     images.append(row.get("bytes") if isinstance(row, dict) else row)
                     unpacked += len(images[-1] or b"")
                     if unpacked > _MOST_BYTES:
@@ -116,14 +115,50 @@ class RowGroups:
             return images
 
 
-def labels_in(path: Place, file: Any, column: str) -> list[Any]:
-    """Return the labels in a ``column`` of pyarrow's ``file``: numbers, names, or None.
+class RowGroupFile:
+    """An open parquet file.
+
+    Args:
+        path: it.
+
+    Attributes:
+        metadata: pyarrow's ``FileMetaData``.
+        schema: pyarrow's ``Schema``.
+
+    Raises:
+        MissingDependencyError: pyarrow is not installed.
+        Exception: the file is damaged; anything that pyarrow raises.
+    """
+
+    def __init__(self, path: Place) -> None:
+        pyarrow = _pyarrow()
+        self._stream = CheckedColumns(path.open("rb"))
+        self._file = pyarrow.ParquetFile(self._stream)
+        self.metadata, self.schema = self._file.metadata, self._file.schema_arrow
+
+    def rows(self, group: int, column: str, largest: int) -> Iterator[Any]:
+        """Yield the rows of a ``column`` of which one value has at most ``largest`` bytes.
+
+        Raises:
+            Exception: the file is damaged; anything that pyarrow raises.
+        """
+        rows = max(1, min(_MOST_ROWS, _PART_BYTES // max(1, largest)))
+        # Of structs the bytes alone: what else is in them may be of any size.
+        leaf = self.schema.field(column).type
+        name = f"{column}.bytes" if str(leaf).startswith("struct<") else column
+        self._stream.only_columns(_MOST_BYTES)
+        for batch in self._file.iter_batches(rows, row_groups=[group], columns=[name]):
+            yield from batch.column(0).to_pylist()
+
+
+def labels_in(path: Place, file: RowGroupFile, column: str) -> list[Any]:
+    """Return the labels in a ``column`` of a ``file``: numbers, names, or None.
 
     Raises:
         DatasetError: they are of a kind that no label has, or too long for a name.
     """
     arrow = importlib.import_module("pyarrow")
-    kind = file.schema_arrow.field(column).type
+    kind = file.schema.field(column).type
     if arrow.types.is_dictionary(kind):
         kind = kind.value_type
     text = arrow.types.is_string(kind) or arrow.types.is_large_string(kind)
@@ -136,7 +171,7 @@ def labels_in(path: Place, file: Any, column: str) -> list[Any]:
     shared: dict[Any, Any] = {}  # names are those of a few classes
     for group in range(file.metadata.num_row_groups):
         size = file.metadata.row_group(group).total_byte_size if text else 0
-        for label in _rows(file, group, column, size):
+        for label in file.rows(group, column, size):
             if isinstance(label, str) and len(label) > LONGEST_LABEL:
                 raise DatasetError(
                     f"{path} has a label of {len(label)} letters: a name has {LONGEST_LABEL} at "
@@ -144,16 +179,6 @@ def labels_in(path: Place, file: Any, column: str) -> list[Any]:
                 )
             found.append(shared.setdefault(label, label))
     return found
-
-
-def _rows(file: Any, group: int, column: str, largest: int) -> Iterator[Any]:
-    """Yield the rows of a ``column`` of which one value has at most ``largest`` bytes."""
-    rows = max(1, min(_MOST_ROWS, _PART_BYTES // max(1, largest)))
-    # Of structs the bytes alone: what else is in them may be of any size.
-    leaf = file.schema_arrow.field(column).type
-    name = f"{column}.bytes" if str(leaf).startswith("struct<") else column
-    for batch in file.iter_batches(rows, row_groups=[group], columns=[name]):
-        yield from batch.column(0).to_pylist()
 
 
 def _too_large(path: Place, size: int) -> DatasetError:
@@ -197,6 +222,7 @@ def _image_column(path: Place, schema: Any) -> str:
     wanted = [name for name in _COLUMNS if name in found] or found
     if not wanted:
         raise DatasetError(
-            f"{path} is parquet without images: it has the columns {', '.join(schema.names[:5])}"
+            f"{path} is parquet without images: it has the columns "
+            f"{one_line(', '.join(schema.names[:5]))}"
         )
     return wanted[0]

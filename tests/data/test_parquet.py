@@ -204,3 +204,10 @@ def test_rows_of_all_row_groups_need_bytes(tmp_path):
     assert (tmp_path / "a.parquet").stat().st_size < 10 * count
     with pytest.raises(DatasetError, match=r"claims \d+ images in \d+ bytes"):
         open_dataset(tmp_path / "a.parquet")
+
+
+def test_names_of_columns_begin_no_line(tmp_path):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pa.table({"la\nbel": [1]}), tmp_path / "a.parquet")
+    with pytest.raises(DatasetError, match=r"it has the columns la bel$"):
+        open_dataset(tmp_path / "a.parquet")

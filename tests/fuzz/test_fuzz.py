@@ -46,8 +46,13 @@ def _told(_):
     raise DatasetError("one line")
 
 
+class _TwoLinesError(DatasetError):
+    def __str__(self):
+        return "two\nlines"
+
+
 def _several_lines(_):
-    raise DatasetError("two\nlines")
+    raise _TwoLinesError
 
 
 def _grows(_):

@@ -21,7 +21,7 @@ from PIL import Image
 from resnet_deploy.errors import DatasetError
 from tests.fuzz.doors.picture import picture
 from tests.fuzz.doors.surface import Surface
-from tests.fuzz.doors.tables import tables
+from tests.fuzz.doors.tables import chunks, tables
 from tests.fuzz.doors.tars import packed, tars
 from tests.support.picture_files import picture_files
 
@@ -223,6 +223,18 @@ def _read_picture(path: Path) -> object:
     return to_rgb(read_image(path))
 
 
+def _read_pages(path: Path) -> object:
+    """Read a column chunk as pyarrow does, which calls from a thread that no line is counted in."""
+    from resnet_deploy.data.parquet_pages import CheckedColumns
+    from resnet_deploy.data.row_groups import readable
+
+    with CheckedColumns(path.open("rb")) as columns, readable(path):
+        columns.only_columns(1 << 30)
+        size = columns.seek(0, io.SEEK_END)
+        columns.seek(0)
+        return len(columns.read(size)), columns.tell()
+
+
 def _read_folder(path: Path) -> object:
     """Read the dataset of the input's folder, of the part for tests and the one for training."""
     from resnet_deploy.data.datasets import open_dataset
@@ -350,6 +362,13 @@ SURFACES: Final = (
         read=_read_dataset,
         modules=("data/parquet.py", "data/row_groups.py"),
         beyond=("_pyarrow",),
+    ),
+    Surface(
+        name="parquet-pages",
+        file="chunk",
+        seeds=chunks,
+        read=_read_pages,
+        modules=("data/parquet_pages.py",),
     ),
     Surface(
         name="tars",
