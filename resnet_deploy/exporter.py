@@ -36,6 +36,7 @@ from resnet_deploy.rewrites.resize_front import RESIZE_OPSET
 from resnet_deploy.runners.cpu import MAKERS, versions
 from resnet_deploy.simplify import simplify
 from resnet_deploy.spec import OutputSpec
+from resnet_deploy.spec.bounds import check_batch
 from resnet_deploy.spec.deploy import ExportSpec
 from resnet_deploy.version import __version__
 
@@ -62,6 +63,8 @@ def export_network(
         MissingDependencyError: PyTorch's exporter is needed, and onnxscript is not installed.
     """
     opset = opset_of_export(spec)
+    if spec.batch_size is not None:
+        check_batch(spec.batch_size, network.spec.in_channels * network.spec.image_size**2)
     preprocess = replace(network.preprocess, format=spec.input)
     baked = (preprocess.baked_assumption,) if preprocess.baked_assumption else ()
     card = Card(

@@ -21,15 +21,13 @@ from resnet_deploy.errors import ArtifactError
 from resnet_deploy.graph.meaning import Meaning, meaning_of
 from resnet_deploy.graph.releases import opset_of
 from resnet_deploy.spec import OutputKind
+from resnet_deploy.spec.bounds import MOST_INPUT_VALUES
 
 _WITH_BACKGROUND = 1001
 """Outputs of TensorFlow's ImageNet nets: the background is in front of the 1000 classes."""
 
 _LARGEST_SIZE = 1 << 16
 """Of an axis of the input."""
-
-_MOST_VALUES = 100_000_000
-"""Of the input that is fed at once: 600 pictures of ImageNet's, or one of 5,700 pixels square."""
 
 _MOST_SHOWN = 4
 """Inputs that a message lists."""
@@ -103,10 +101,11 @@ def _check_values(path: Path, spec: TensorSpec, likely: Sequence[int]) -> None:
     """
     sides = (size or usual for size, usual in zip(spec.shape[1:], likely, strict=True))
     values = math.prod(sides) * (spec.shape[0] or 1)
-    if values > _MOST_VALUES:
+    if values > MOST_INPUT_VALUES:
         raise ArtifactError(
-            f"{path} takes an input {spec}, {values:,} values at once where {_MOST_VALUES:,} are "
-            "the most: export it for a free or smaller batch, or smaller pictures"
+            f"{path} takes an input {spec}, {values:,} values at once where "
+            f"{MOST_INPUT_VALUES:,} are the most: export it for a free or smaller batch, or "
+            "smaller pictures"
         )
 
 

@@ -29,6 +29,9 @@ _NAME = re.compile(r"\.resnet-deploy-([0-9a-f]{16})(-[0-9]+)?\.tmp")
 _TURN_SECONDS = 10.0
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _OTHER_FOLDER = "set TMPDIR to a folder that can be written and has room"
+_NAMED_BY = ("TMPDIR", "TEMP", "TMP")
+"""Variables that name the temporary folder, in Python's order."""
+
 LOCKABLE = importlib.util.find_spec("fcntl") is not None
 _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
@@ -207,7 +210,23 @@ class _Folder:
             atexit.unregister(self.remove)
 
 
+def find_temporary_folder() -> None:
+    """Let Python find its temporary folder, by a file without a name where files can have none.
+
+    Python tries it with a file of its own, once, which stays there where the process is killed.
+    """
+    named = next((path for name in _NAMED_BY if (path := os.environ.get(name))), os.sep + "tmp")
+    with interrupts_deferred(), suppress(OSError):  # told where one is needed
+        if tempfile.tempdir is None and hasattr(os, "O_TMPFILE"):
+            folder = str(Path(named).absolute())
+            with suppress(OSError):  # Python then tries it, and other folders
+                os.close(os.open(folder, os.O_RDWR | os.O_TMPFILE, 0o600))
+                tempfile.tempdir = folder
+        tempfile.gettempdir()
+
+
 def _in_temporary_folder() -> _Folder:
+    find_temporary_folder()
     try:
         return _Folder(Path(tempfile.gettempdir()))
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from resnet_deploy.results import BenchSubject
 from resnet_deploy.runners.cpu import default_threads
 from resnet_deploy.runners.registry import check_runner, options_for
 from resnet_deploy.spec import BenchSpec, Told
+from resnet_deploy.spec.bounds import check_batch
 
 logger = logging.getLogger(__name__)
 
@@ -148,6 +150,7 @@ def _subject(
             f"{artifact.path} is fixed to batch size {fixed} and can't run {spec.batch_size}: "
             f"use --batch-size {fixed}, or export it without --batch-size"
         )
+    check_batch(spec.batch_size, math.prod(artifact.image_shape))
     threads = spec.threads or max(1, default_threads() // spec.instances)
     return BenchSubject(
         label=label,

@@ -12,7 +12,8 @@ from resnet_deploy.artifact.card import Card, Step
 from resnet_deploy.bundles.contract import one_line
 from resnet_deploy.errors import ArtifactError
 from resnet_deploy.results import Trial, read_tuning
-from resnet_deploy.spec.tuning import MOST_AT_ONCE, TUNED_OPTIONS
+from resnet_deploy.spec.bounds import MOST_AT_ONCE
+from resnet_deploy.spec.tuning import TUNED_OPTIONS
 
 EVIDENCE: Final = "tune.json"
 

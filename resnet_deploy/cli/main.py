@@ -17,16 +17,16 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import traceback
 from typing import Any
 
 import click
 
+from resnet_deploy.artifact.unfinished import find_temporary_folder
 from resnet_deploy.cli.freed_memory import keep_freed_memory
 from resnet_deploy.cli.verbosity import verbosity_options
 from resnet_deploy.errors import UNEXPECTED, ToldError, TrainingError, verdict_on
-from resnet_deploy.processes.interrupts import Interrupts, interrupts_deferred
+from resnet_deploy.processes.interrupts import Interrupts
 from resnet_deploy.version import __version__
 from resnet_deploy.visible import visible, visible_line, without_secrets
 
@@ -129,7 +129,7 @@ class LazyGroup(click.Group):
             with interrupts:
                 if isinstance(ctx.obj, Interrupts) and ctx.obj.seen is not None:
                     signal.raise_signal(ctx.obj.seen)
-                _find_temporary_folder()
+                find_temporary_folder()
                 return super().invoke(ctx)
         except click.ClickException as error:
             told = visible_line(without_secrets(error.message + _hint(error)))
@@ -157,15 +157,6 @@ def _is_unread(error: BaseException) -> bool:
     if isinstance(error, SystemExit):
         return isinstance(error.__context__, BrokenPipeError)
     return isinstance(error, OSError) and error.errno == errno.EPIPE
-
-
-def _find_temporary_folder() -> None:
-    """Let Python find the temporary folder while no signal ends it.
-
-    It tries it with a file, once, which stays where a signal comes as the file is opened.
-    """
-    with interrupts_deferred(), contextlib.suppress(OSError):  # told where one is needed
-        tempfile.gettempdir()
 
 
 def _hint(error: click.ClickException) -> str:

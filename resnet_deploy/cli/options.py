@@ -39,6 +39,7 @@ from resnet_deploy.spec import (
     TargetIsa,
     Variant,
 )
+from resnet_deploy.spec.bounds import MOST_AT_ONCE
 from resnet_deploy.spec.deploy import SmallPrecision
 from resnet_deploy.spec.input_words import INTERPOLATIONS
 
@@ -83,9 +84,6 @@ class DataType(PathType):
 
 
 DATA = DataType(path_type=Path)
-
-MOST_THREADS = 1024
-"""More threads than any CPU of today has; asking for thousands only hangs."""
 
 MOST_WORKERS = 256
 """Each has the model in memory."""
@@ -229,7 +227,7 @@ def threads_option(words: Words) -> Callable[[F], F]:
     """``--threads``: how many threads a runner may use."""
     return words(
         "--threads",
-        type=click.IntRange(0, MOST_THREADS),
+        type=click.IntRange(0, MOST_AT_ONCE),
         show_default="physical cores this process may use",
     )
 

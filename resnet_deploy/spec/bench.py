@@ -5,11 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from resnet_deploy.errors import SpecError
+from resnet_deploy.spec.bounds import (
+    MOST_AT_ONCE,
+    MOST_INPUT_VALUES,
+    MOST_SECONDS,
+    check_range,
+)
 
-_LEAST = {
-    **dict.fromkeys(("batch_size", "rounds", "runs_per_round", "rounds_per_process"), 1),
-    **dict.fromkeys(("instances", "cold_starts"), 1),
-    **dict.fromkeys(("threads", "warmup_seconds"), 0),
+_RANGES = {
+    "batch_size": (1, MOST_INPUT_VALUES),
+    **dict.fromkeys(("rounds", "runs_per_round", "rounds_per_process"), (1, 1_000_000)),
+    "cold_starts": (1, 10_000),
+    "instances": (1, MOST_AT_ONCE),
+    "threads": (0, MOST_AT_ONCE),
+    **dict.fromkeys(("warmup_seconds", "time_limit", "slice_seconds"), (0, MOST_SECONDS)),
+    "precision": (0, 1),
 }
 
 
@@ -29,8 +39,8 @@ class BenchSpec:
     that.
 
     Raises:
-        SpecError: a count or a time is too small to measure anything, or there are several
-            instances without ``throughput``.
+        SpecError: a count or a time is too small to measure anything, or larger than can be
+            meant, or there are several instances without ``throughput``.
     """
 
     batch_size: int = 1
@@ -49,12 +59,11 @@ class BenchSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise SpecError(f"{name} must be at least {least}, not {getattr(self, name):g}")
+        for name, (least, most) in _RANGES.items():
+            check_range(self, name, least, most)
         for name in ("time_limit", "precision", "slice_seconds"):
-            if getattr(self, name) <= 0:
-                raise SpecError(f"{name} must be positive, not {getattr(self, name):g}")
+            if getattr(self, name) == 0:
+                raise SpecError(f"{name} must be positive, not 0")
         if self.instances > 1 and not self.throughput:
             raise SpecError(
                 f"{self.instances} instances measure throughput, not latency: use --throughput"

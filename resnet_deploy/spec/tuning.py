@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from resnet_deploy.errors import SpecError
+from resnet_deploy.spec.bounds import MOST_AT_ONCE, MOST_SECONDS, check_range
 from resnet_deploy.spec.budget import Budget
 from resnet_deploy.spec.input_words import InputFormat
 from resnet_deploy.spec.quant import (
@@ -37,9 +38,6 @@ TUNED_OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 Others write files, and what ``tune`` keeps on disk, in cards or beside them, is anyone's.
 """
-
-MOST_AT_ONCE = 1024
-"""Threads, instances or pictures in a batch: more were never measured by ``tune``."""
 
 
 class Objective(str, enum.Enum):
@@ -76,7 +74,9 @@ class TuneSpec:
 
     def __post_init__(self) -> None:
         _ = self.budget  # checks the bounds
-        if self.time_limit <= 0 or self.samples < 1 or self.calibration_samples < 1:
+        check_range(self, "time_limit", 0, MOST_SECONDS)
+        check_range(self, "threads", 0, MOST_AT_ONCE)
+        if self.time_limit == 0 or self.samples < 1 or self.calibration_samples < 1:
             raise SpecError(
                 f"a time limit of {self.time_limit:g} s, {self.samples} images for accuracy and "
                 f"{self.calibration_samples} for calibration: all must be positive"

@@ -6,6 +6,7 @@ import gc
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from resnet_deploy.artifact.files import write_atomically, write_together
 from resnet_deploy.artifact.unfinished import (
     Scratch,
     Unfinished,
+    find_temporary_folder,
     in_turn,
     is_unfinished,
     scratch_folder,
@@ -114,6 +116,35 @@ def test_folders_for_work_are_removed_and_those_of_killed_runs_too(
 def test_a_name_as_long_as_names_can_be(tmp_path: Path) -> None:
     write_atomically(tmp_path / ("x" * 255), b"whole")
     assert names(tmp_path) == {"x" * 255}
+
+
+@pytest.mark.parametrize("variable", ["TMPDIR", "TEMP", "TMP"])
+def test_no_file_is_named_where_the_temporary_folder_is_tried(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TMPDIR", "TEMP", "TMP"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    names_of_files = []
+
+    def hear(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open" and str(arguments[0]).startswith(f"{tmp_path}{os.sep}"):
+            names_of_files.append(arguments[0])
+
+    sys.addaudithook(hear)
+    find_temporary_folder()
+    assert (tempfile.gettempdir(), names_of_files) == (str(tmp_path), [])
+
+
+def test_where_there_is_no_temporary_folder_python_finds_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "gone"))
+    monkeypatch.setenv("TEMP", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    find_temporary_folder()
+    assert tempfile.gettempdir() == str(tmp_path)
 
 
 def test_sets_of_files_are_moved_one_set_after_the_other(tmp_path: Path) -> None:
