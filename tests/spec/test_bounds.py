@@ -28,7 +28,7 @@ def test_numbers_that_no_measurement_can_have(name: str, values: tuple[float, ..
         with pytest.raises(
             SpecError, match=rf"^{name} must be .*, not {re.escape(str(value))}$"
         ) as caught:
-            BenchSpec(**{name: value})
+            BenchSpec(**{name: value})  # type: ignore[arg-type]
         assert len(str(caught.value)) < 100
 
 
