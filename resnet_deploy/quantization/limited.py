@@ -8,12 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnet_deploy.arrays import Array
-from resnet_deploy.quantization.rounding import LARGEST_CODE, PairLimits, Rounder, usable
+from resnet_deploy.quantization.rounding import (
+    LARGEST_CODE,
+    Nearest,
+    PairLimits,
+    Rounder,
+    usable,
+)
 
 _WIDER = 16
 """Scales tried for a channel with pairs beyond their limits, up to that which limits none.
 
 One more is that of seven bits, so that no channel fares worse than with the usual remedy.
+"""
+
+_COARSE = 3
+"""Of the scales of so deep a layer with each weight rounded alone, every third is tried first, and
+then those beside the best of them: nine of 17. The error falls until clipped and limited weights
+matter less than the width of the steps, and rises from there, the more smoothly the more weights
+there are, so that little is missed: less than 1 % of the square error where weights are normally
+distributed.
 """
 
 _DEEP = 600
@@ -48,7 +62,7 @@ def keep_within(
         wider = np.linspace(scale[rows].astype(np.float64), safe[rows], _WIDER)
         scales = usable(np.concatenate([wider, seven_bits[None, rows]]))
         if rounder is rounder.alone or w.shape[1] > _DEEP:
-            errors = rounder.alone.errors(w[rows], scales, limits)
+            errors = _errors_near_the_least(rounder.alone, w[rows], scales, limits)
             few = 1 if rounder is rounder.alone else _FEW
             best = np.argsort(errors, axis=0, kind="stable")[:few]
             scales = np.take_along_axis(scales, best, axis=0)
@@ -64,6 +78,24 @@ def keep_within(
                 least[better] = error[better]
                 scale[rows[better]] = tried[better]
                 codes[rows[better]] = found[better]
+
+
+def _errors_near_the_least(alone: Nearest, w: Array, scales: Array, limits: PairLimits) -> Array:
+    """Return the errors ``(tries, O)`` at ``scales`` near the best; infinite where none is tried.
+
+    All but the last of ``scales`` ``(tries, O)`` ascend.
+    """
+    if w.shape[1] <= _DEEP:
+        return alone.errors(w, scales, limits)
+    found = np.full(scales.shape, np.inf)
+    last = len(scales) - 2
+    coarse = [*range(0, last + 1, _COARSE), last + 1]
+    found[coarse] = alone.errors(w, scales[coarse], limits)
+    best = np.argmin(found[:-1], axis=0)
+    beside = np.clip(best + np.array([[-1], [1]]), 0, last)
+    errors = alone.errors(w, np.take_along_axis(scales, beside, axis=0), limits)
+    np.put_along_axis(found, beside, errors, axis=0)
+    return found
 
 
 def _tried(
