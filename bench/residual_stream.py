@@ -2,14 +2,16 @@
 
     python bench/residual_stream.py accuracy --train DIR --test DIR [--seeds N...] [--samples N...]
         CHECKPOINT...
+    python bench/residual_stream.py efforts --train DIR --test DIR [--seeds N...] CHECKPOINT...
     python bench/residual_stream.py time [--depths 34 50] [--threads 1 2] [--rounds N]
 
 ``accuracy`` makes int8 files with the effort ``best`` from ``--samples`` images of ``--train``,
 CIFAR-10 in folders, and compares their logits with fp32 on all images of ``--test``, each on the
 runtime that it is laid out for. Each of ``--seeds`` draws other images: what one sample is worth is
-seen in several only. ``time`` makes ImageNet nets with random weights, and runs a file with its
-stream in uint8 and one in float32 alternately on the same runtime, batch 1. OpenVINO's files have a
-plain first convolution. Both print a table and write their part of
+seen in several only. ``efforts`` compares the default effort and ``best`` on checkpoints that
+``train`` made, prepared as they say. ``time`` makes ImageNet nets with random weights, and runs a
+file with its stream in uint8 and one in float32 alternately on the same runtime, batch 1.
+OpenVINO's files have a plain first convolution. Each prints a table and writes its part of
 ``results/residual_stream.json``.
 """
 
@@ -18,7 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from itertools import product
@@ -30,6 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from resnet_deploy import api
+from resnet_deploy.artifact.artifact import Artifact
 from resnet_deploy.data.datasets import open_dataset
 from resnet_deploy.fp32_baseline import Fp32Baseline, all_images, quiet_session
 from resnet_deploy.measure.stopwatch import Stopwatch, take_turns
@@ -57,8 +60,7 @@ def accuracy(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]
     for checkpoint in given.checkpoints:
         net = api.load(checkpoint, input_options=_CIFAR)
         fp32 = api.save(api.export(net), folder / f"{checkpoint.stem}.onnx")
-        images = all_images(open_dataset(given.test), fp32.preprocess, seed=0)
-        baseline = Fp32Baseline(fp32, images, labelled=True)
+        score = _scorer(fp32, given.test)
         files = (("uint8", "ort"), ("float32", "ort"), ("float32", "openvino"))
         for samples, seed, (stream, runtime) in product(given.samples, given.seeds, files):
             made = api.quantize(
@@ -71,20 +73,46 @@ def accuracy(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]
                 residual_stream=stream,
                 runtime=runtime,
             )
-            session = quiet_session(0)
-            with closing(open_runner(runtime, made.path, session)) as runner:
-                found = baseline.fidelity(runner, made.path, session)
             yield {
                 "model": checkpoint.stem,
                 "calibration": samples,
                 "seed": seed,
                 "stream": stream,
                 "runtime": runtime,
-                "sqnr_db": found.sqnr_db,
-                "agreement": found.agreement,
-                "drop": found.drop,
-                "samples": found.samples,
+                **score(made, runtime),
             }
+
+
+def efforts(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield a row per checkpoint, seed and effort."""
+    for checkpoint in given.checkpoints:
+        model = checkpoint.parent.name  # the folder of its training
+        fp32 = api.save(api.export(api.load(checkpoint)), folder / f"{model}.onnx")
+        score = _scorer(fp32, given.test)
+        for seed, effort in product(given.seeds, ("fast", "best")):
+            made = api.quantize(
+                fp32, calibration=given.train, seed=seed, effort=effort, target_isa="portable"
+            )
+            yield {"model": model, "seed": seed, "effort": effort, **score(made, "ort")}
+
+
+def _scorer(fp32: Artifact, test: Path) -> Callable[[Artifact, str], dict[str, Any]]:
+    """Return what compares an int8 file with ``fp32`` on all images of ``test``."""
+    images = all_images(open_dataset(test), fp32.preprocess, seed=0)
+    baseline = Fp32Baseline(fp32, images, labelled=True)
+
+    def score(made: Artifact, runtime: str) -> dict[str, Any]:
+        session = quiet_session(0)
+        with closing(open_runner(runtime, made.path, session)) as runner:
+            found = baseline.fidelity(runner, made.path, session)
+        return {
+            "sqnr_db": found.sqnr_db,
+            "agreement": found.agreement,
+            "drop": found.drop,
+            "samples": found.samples,
+        }
+
+    return score
 
 
 def time(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
@@ -120,13 +148,10 @@ def time(given: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _shown(row: dict[str, Any]) -> dict[str, str]:
-    if "stream" in row:
+    if "sqnr_db" in row:
+        names = ("model", "calibration", "seed", "effort", "stream", "runtime")
         return {
-            "model": row["model"],
-            "calibration": str(row["calibration"]),
-            "seed": str(row["seed"]),
-            "stream": row["stream"],
-            "runtime": row["runtime"],
+            **{name: str(row[name]) for name in names if name in row},
             "SQNR": f"{row['sqnr_db']:.2f} dB",
             "same top-1": f"{row['agreement']:.2%}",
             "points lost": f"{row['drop']:+.2f}",
@@ -151,6 +176,11 @@ def main() -> None:
     close.add_argument("--test", required=True, type=Path)
     close.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     close.add_argument("--samples", nargs="+", type=int, default=[512])
+    own = commands.add_parser("efforts")
+    own.add_argument("checkpoints", nargs="+", type=Path)
+    own.add_argument("--train", required=True, type=Path)
+    own.add_argument("--test", required=True, type=Path)
+    own.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     fast = commands.add_parser("time")
     fast.add_argument("--depths", nargs="+", type=int, default=[34, 50])
     fast.add_argument("--threads", nargs="+", type=int, default=[1, 2])
@@ -158,8 +188,8 @@ def main() -> None:
     fast.add_argument("--seconds", type=float, default=20.0, help="for all rounds together")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        measured = accuracy if given.command == "accuracy" else time
-        rows = list(measured(given, Path(folder)))
+        measured = {"accuracy": accuracy, "efforts": efforts, "time": time}
+        rows = list(measured[given.command](given, Path(folder)))
     table = Table(*_shown(rows[0]), title=f"The residual stream in float: {given.command}")
     for row in rows:
         table.add_row(*_shown(row).values())

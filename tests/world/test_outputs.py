@@ -203,6 +203,7 @@ def test_no_temporary_folder(broken: str, things: Path, monkeypatch: pytest.Monk
 def test_no_temporary_folder_anywhere(things: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _old_files("record", things)
     monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(things / "gone"))
     monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: [str(things / "gone")])
     refused(
         run("evaluate", things / "colours.onnx", "--data", things / "data/test", "--record"),
