@@ -142,6 +142,8 @@ class RowGroupFile:
         Raises:
             Exception: the file is damaged; anything that pyarrow raises.
         """
+        if not self.metadata.row_group(group).num_rows:
+            return  # its columns may begin anywhere: pyarrow writes that they do at 0
         rows = max(1, min(_MOST_ROWS, _PART_BYTES // max(1, largest)))
         # Of structs the bytes alone: what else is in them may be of any size.
         leaf = self.schema.field(column).type

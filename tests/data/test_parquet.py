@@ -211,3 +211,18 @@ def test_names_of_columns_begin_no_line(tmp_path):
     parquet.write_table(pa.table({"la\nbel": [1]}), tmp_path / "a.parquet")
     with pytest.raises(DatasetError, match=r"it has the columns la bel$"):
         open_dataset(tmp_path / "a.parquet")
+
+
+def test_a_shard_or_a_row_group_may_be_empty(tmp_path):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    whole = pa.table({"image": [_png(1), _png(2)], "label": [0, 1]})
+    empty = whole.slice(0, 0)
+    parquet.write_table(empty, tmp_path / "a.parquet")
+    with parquet.ParquetWriter(tmp_path / "b.parquet", whole.schema) as writer:
+        for table in (whole.slice(0, 1), empty, whole.slice(1)):
+            writer.write_table(table)
+    dataset = open_dataset(tmp_path)
+    assert [dataset.image(at).getpixel((0, 0))[0] for at in range(2)] == [1, 2]
+    assert [dataset.label(at) for at in range(2)] == [0, 1]
+    with pytest.raises(DatasetError, match="parquet without rows"):
+        open_dataset(tmp_path / "a.parquet")
