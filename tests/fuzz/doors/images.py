@@ -96,12 +96,18 @@ def _npz() -> list[bytes]:
         {"images": images, "labels": labels[:1, 0]},
         {"images": images, "labels": labels[:, 0], "class_names": ["a"]},
         {"images": images.astype("U1")},
+        {"data": np.ones((2, 6, 6, 5), np.float64)},
+        {"data": np.full((2, 6, 6, 5), np.nan)},
+        {"images": images, "labels": labels[:, 0], "class_names": [b"a", b"b"]},
+        {"images": images, "labels": labels[:, 0], "class_names": [0.5, 1.5]},
         {"other": images},
     ):
         stream = io.BytesIO()
         np.savez(stream, **arrays)
         found.append(stream.getvalue())
-    return [*found, *_npy()]
+    large = io.BytesIO()
+    np.savez_compressed(large, images=np.zeros((1, 700, 700, 3), np.float32))
+    return [*found, large.getvalue(), *_npy()]
 
 
 def _npy() -> list[bytes]:
