@@ -222,7 +222,7 @@ def test_a_shard_or_a_row_group_may_be_empty(tmp_path):
         for table in (whole.slice(0, 1), empty, whole.slice(1)):
             writer.write_table(table)
     dataset = open_dataset(tmp_path)
-    assert [dataset.image(at).getpixel((0, 0))[0] for at in range(2)] == [1, 2]
+    assert [dataset.image(at).getpixel((0, 0)) for at in range(2)] == [(1, 0, 0), (2, 0, 0)]
     assert [dataset.label(at) for at in range(2)] == [0, 1]
     with pytest.raises(DatasetError, match="parquet without rows"):
         open_dataset(tmp_path / "a.parquet")
