@@ -190,7 +190,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         measured = {"accuracy": accuracy, "efforts": efforts, "time": time}
         rows = list(measured[given.command](given, Path(folder)))
-    table = Table(*_shown(rows[0]), title=f"The residual stream in float: {given.command}")
+    table = Table(*_shown(rows[0]), title=f"The residual stream: {given.command}")
     for row in rows:
         table.add_row(*_shown(row).values())
     Console(width=110).print(table)
