@@ -18,8 +18,9 @@ _FIXED = {_TRUE: 0, _FALSE: 0, _BYTE: 1, _DOUBLE: 8}
 _DEEPEST = 8
 
 _UNPACKED, _PACKED = (2, _I32), (3, _I32)
-_DICTIONARY, _COUNT = (7, _STRUCT), (1, _I32)
-"""Numbers and kinds of fields: of ``PageHeader``, and of the ``DictionaryPageHeader`` in it."""
+_DATA, _DICTIONARY, _DATA_V2 = (5, _STRUCT), (7, _STRUCT), (8, _STRUCT)
+_COUNT = (1, _I32)
+"""Numbers and kinds of fields: of ``PageHeader``, and the first of each kind of page's own."""
 
 
 class CheckedColumns(io.RawIOBase):
@@ -35,10 +36,14 @@ class CheckedColumns(io.RawIOBase):
         self._size = stream.seek(0, io.SEEK_END)
         self._place = 0
         self._left: int | None = None
+        self._rows = 0
 
-    def only_columns(self, most: int) -> None:
-        """Let column chunks alone be read from now on, which together unpack to ``most`` bytes."""
-        self._left = most
+    def only_columns(self, most: int, rows: int) -> None:
+        """Let column chunks alone be read from now on, which together unpack to ``most`` bytes.
+
+        Each has one value for each of so many ``rows``.
+        """
+        self._left, self._rows = most, rows
 
     def readable(self) -> bool:
         """Return True."""
@@ -67,7 +72,7 @@ class CheckedColumns(io.RawIOBase):
         self._stream.seek(self._place)
         found = self._stream.read(-1 if size is None else size)
         if self._left is not None:
-            self._left -= unpacked_bytes(found, self._left)
+            self._left -= unpacked_bytes(found, self._left, self._rows)
         self._place += len(found)
         return found
 
@@ -78,14 +83,16 @@ class CheckedColumns(io.RawIOBase):
         super().close()
 
 
-def unpacked_bytes(chunk: bytes, most: int) -> int:
+def unpacked_bytes(chunk: bytes, most: int, rows: int) -> int:
     """Return the bytes that the pages of a column chunk claim to unpack to, ``most`` at most.
+
+    They have at most ``rows`` values, and so has the dictionary.
 
     Raises:
         ValueError: a header is damaged, or claims what can't be.
     """
     pages = _Compact(chunk)
-    total = 0
+    total = values = 0
     while not pages.at_end:
         header = pages.struct()
         packed, unpacked = header.get(_PACKED), header.get(_UNPACKED)
@@ -94,9 +101,10 @@ def unpacked_bytes(chunk: bytes, most: int) -> int:
         total += unpacked
         if total > most:
             raise ValueError(f"its pages claim to unpack to {total} bytes, more than is read")
-        # pyarrow makes room for as many values as a dictionary claims; each has a byte or more.
-        if header.get(_DICTIONARY, {}).get(_COUNT, 0) > unpacked:
-            raise ValueError("a dictionary claims more values than it has bytes")
+        # pyarrow makes room for as many values as a page claims, before it looks for them.
+        values += sum(header.get(kind, {}).get(_COUNT, 0) for kind in (_DATA, _DATA_V2))
+        if values > rows or header.get(_DICTIONARY, {}).get(_COUNT, 0) > min(rows, unpacked):
+            raise ValueError(f"its pages claim more values than there are rows, {rows}")
         pages.skip(packed)
     return total
 

@@ -25,15 +25,15 @@ _COLUMNS = ("image", "img", "picture", "photo", "jpg", "png", "webp", "bytes", "
 
 _BYTES = ("binary", "large_binary")
 
-_MOST_BYTES = 1 << 30
+_MOST_BYTES = 1 << 29
 """Unpacked images of one row group, which is read at once."""
 
-_PART_BYTES = 1 << 26
-"""What one step of reading may unpack to. A value that is stored once, in a dictionary, may be that
-of all rows, so what a file says of its size is no bound for them."""
+_MOST_LABEL_BYTES = 1 << 26
+"""Unpacked labels of one row group."""
 
-_MOST_ROWS = 1 << 16
-"""Labels of one step."""
+_NUMBERS, _TEXTS, _IMAGES = 1 << 16, 16, 1
+"""Rows of one step of reading. A value that is stored once, in a dictionary or as the beginning of
+others, may be that of all rows, and no size that a file claims is a bound for them."""
 
 LONGEST_LABEL = 1000
 """Letters of the name of a class."""
@@ -95,7 +95,7 @@ class RowGroups:
             images: list[Any] = []
             unpacked = 0
             with readable(path):
-                for row in file.rows(group, column, min(size, _PART_BYTES)):
+                for row in file.rows(group, column, step=_IMAGES, most=_MOST_BYTES):
                     images.append(row.get("bytes") if isinstance(row, dict) else row)
                     unpacked += len(images[-1] or b"")
                     if unpacked > _MOST_BYTES:
@@ -136,20 +136,20 @@ class RowGroupFile:
         self._file = pyarrow.ParquetFile(self._stream)
         self.metadata, self.schema = self._file.metadata, self._file.schema_arrow
 
-    def rows(self, group: int, column: str, largest: int) -> Iterator[Any]:
-        """Yield the rows of a ``column`` of which one value has at most ``largest`` bytes.
+    def rows(self, group: int, column: str, *, step: int, most: int) -> Iterator[Any]:
+        """Yield the rows of a ``column``, ``step`` at a time, that unpacks to ``most`` bytes.
 
         Raises:
             Exception: the file is damaged; anything that pyarrow raises.
         """
-        if not self.metadata.row_group(group).num_rows:
+        count = self.metadata.row_group(group).num_rows
+        if not count:
             return  # its columns may begin anywhere: pyarrow writes that they do at 0
-        rows = max(1, min(_MOST_ROWS, _PART_BYTES // max(1, largest)))
         # Of structs the bytes alone: what else is in them may be of any size.
         leaf = self.schema.field(column).type
         name = f"{column}.bytes" if str(leaf).startswith("struct<") else column
-        self._stream.only_columns(_MOST_BYTES)
-        for batch in self._file.iter_batches(rows, row_groups=[group], columns=[name]):
+        self._stream.only_columns(most, count)
+        for batch in self._file.iter_batches(step, row_groups=[group], columns=[name]):
             yield from batch.column(0).to_pylist()
 
 
@@ -172,8 +172,8 @@ def labels_in(path: Place, file: RowGroupFile, column: str) -> list[Any]:
     found: list[Any] = []
     shared: dict[Any, Any] = {}  # names are those of a few classes
     for group in range(file.metadata.num_row_groups):
-        size = file.metadata.row_group(group).total_byte_size if text else 0
-        for label in file.rows(group, column, size):
+        step = _TEXTS if text else _NUMBERS
+        for label in file.rows(group, column, step=step, most=_MOST_LABEL_BYTES):
             if isinstance(label, str) and len(label) > LONGEST_LABEL:
                 raise DatasetError(
                     f"{path} has a label of {len(label)} letters: a name has {LONGEST_LABEL} at "

@@ -16,6 +16,10 @@ MOST_INPUT_VALUES = 100_000_000
 """Of the input that is fed at once: 600 pictures of ImageNet's, or one of 5,700 pixels square."""
 
 
+MOST_IMAGES = 1 << 16
+"""In a batch; an ONNX file whose input has a longer axis is refused."""
+
+
 def check_range(spec: Any, name: str, least: float, most: float) -> None:
     """Refuse a number of ``spec`` that is smaller than ``least``, larger than ``most``, or NaN.
 
@@ -34,8 +38,9 @@ def check_batch(batch_size: int, values: int) -> None:
     Raises:
         SpecError: it has more.
     """
-    if batch_size * values > MOST_INPUT_VALUES:
+    if batch_size > MOST_IMAGES or batch_size * values > MOST_INPUT_VALUES:
         raise SpecError(
             f"a batch of {batch_size!r:.40} images of {values:,} values each is more than "
-            f"{MOST_INPUT_VALUES:,} values at once: choose a smaller --batch-size"
+            f"{MOST_IMAGES:,} images or {MOST_INPUT_VALUES:,} values at once: choose a smaller "
+            "--batch-size"
         )

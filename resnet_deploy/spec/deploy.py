@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from resnet_deploy.errors import SpecError
+from resnet_deploy.spec.bounds import check_batch
 from resnet_deploy.spec.budget import Budget
 from resnet_deploy.spec.input_options import InputOptions
 from resnet_deploy.spec.input_words import InputFormat
@@ -76,6 +77,7 @@ class ExportSpec:
     def __post_init__(self) -> None:
         if self.batch_size is not None and self.batch_size < 1:
             raise SpecError(f"batch_size must be at least 1, not {self.batch_size}")
+        check_batch(self.batch_size or 1, 1)
 
 
 @dataclass(frozen=True, kw_only=True)

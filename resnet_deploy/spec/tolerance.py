@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
+
+from resnet_deploy.errors import SpecError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,12 +15,22 @@ class Tolerance:
     ``max_relative`` bounds max |difference| over max |reference|; ``min_sqnr_db`` and
     ``min_cosine`` bound signal to noise and direction of the logits; ``min_agreement`` is the
     share of samples with the same top-1. None: not checked.
+
+    Raises:
+        SpecError: a bound is NaN.
     """
 
     max_relative: float | None = None
     min_sqnr_db: float | None = None
     min_cosine: float | None = None
     min_agreement: float | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            asked = getattr(self, field.name)
+            # Nothing is beyond NaN, so that no check against it could fail.
+            if asked is not None and math.isnan(asked):
+                raise SpecError(f"{field.name} must be a number, not {asked}")
 
     def over(self, default: Tolerance) -> Tolerance:
         """Return ``default`` with what is asked here in place of its own."""

@@ -182,7 +182,6 @@ def test_labels_are_numbers_or_names(tmp_path, label):
 def test_a_value_that_is_stored_once_is_not_unpacked_for_all_rows(tmp_path, monkeypatch):
     """A picture of some kB in a dictionary may be that of any number of rows."""
     monkeypatch.setattr(row_groups, "_MOST_BYTES", 1 << 20)
-    monkeypatch.setattr(row_groups, "_PART_BYTES", 1 << 16)
     arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     table = arrow.table({"image": [bytes(20_000)] * 100})
     parquet.write_table(table, tmp_path / "a.parquet")

@@ -8,6 +8,8 @@ import pytest
 from resnet_deploy.errors import SpecError
 from resnet_deploy.spec import BenchSpec
 from resnet_deploy.spec.bounds import MOST_INPUT_VALUES, check_batch
+from resnet_deploy.spec.deploy import ExportSpec
+from resnet_deploy.spec.tolerance import Tolerance
 
 
 @pytest.mark.parametrize(
@@ -33,8 +35,16 @@ def test_numbers_that_no_measurement_can_have(name: str, values: tuple[float, ..
 
 
 def test_a_batch_is_of_what_can_be_fed_at_once() -> None:
-    check_batch(MOST_INPUT_VALUES // 3, 3)
+    check_batch(2, MOST_INPUT_VALUES // 2)
     with pytest.raises(SpecError, match="choose a smaller --batch-size"):
-        check_batch(MOST_INPUT_VALUES // 3 + 1, 3)
+        check_batch(2, MOST_INPUT_VALUES // 2 + 1)
     with pytest.raises(SpecError, match="choose a smaller --batch-size"):
         check_batch(10**23, 3)
+    with pytest.raises(SpecError, match="images or 100,000,000 values at once"):
+        ExportSpec(batch_size=100_000)
+
+
+@pytest.mark.parametrize("name", ["max_relative", "min_sqnr_db", "min_cosine", "min_agreement"])
+def test_no_check_is_made_against_what_it_can_not_miss(name: str) -> None:
+    with pytest.raises(SpecError, match=rf"^{name} must be a number, not nan"):
+        Tolerance(**{name: math.nan})

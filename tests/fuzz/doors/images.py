@@ -235,7 +235,7 @@ def _read_pages(path: Path) -> object:
     from resnet_deploy.data.row_groups import readable
 
     with CheckedColumns(path.open("rb")) as columns, readable(path):
-        columns.only_columns(1 << 30)
+        columns.only_columns(1 << 29, 8)
         size = columns.seek(0, io.SEEK_END)
         columns.seek(0)
         return len(columns.read(size)), columns.tell()
