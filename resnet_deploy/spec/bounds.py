@@ -38,9 +38,13 @@ def check_batch(batch_size: int, values: int) -> None:
     Raises:
         SpecError: it has more.
     """
-    if batch_size > MOST_IMAGES or batch_size * values > MOST_INPUT_VALUES:
+    if batch_size > MOST_IMAGES:
+        raise SpecError(
+            f"a batch of {batch_size!r:.40} images is more than {MOST_IMAGES:,}: choose a smaller "
+            "--batch-size"
+        )
+    if batch_size * values > MOST_INPUT_VALUES:
         raise SpecError(
             f"a batch of {batch_size!r:.40} images of {values:,} values each is more than "
-            f"{MOST_IMAGES:,} images or {MOST_INPUT_VALUES:,} values at once: choose a smaller "
-            "--batch-size"
+            f"{MOST_INPUT_VALUES:,} values at once: choose a smaller --batch-size"
         )

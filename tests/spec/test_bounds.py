@@ -40,7 +40,7 @@ def test_a_batch_is_of_what_can_be_fed_at_once() -> None:
         check_batch(2, MOST_INPUT_VALUES // 2 + 1)
     with pytest.raises(SpecError, match="choose a smaller --batch-size"):
         check_batch(10**23, 3)
-    with pytest.raises(SpecError, match="images or 100,000,000 values at once"):
+    with pytest.raises(SpecError, match="100000 images is more than 65,536"):
         ExportSpec(batch_size=100_000)
 
 
