@@ -1,8 +1,8 @@
 """What a residual stream in float brings and costs, on ONNX Runtime and on OpenVINO.
 
-    python bench/residual_stream.py accuracy --train DIR --test DIR [--seeds N...] [--samples N...]
-        CHECKPOINT...
-    python bench/residual_stream.py efforts --train DIR --test DIR [--seeds N...] CHECKPOINT...
+    python bench/residual_stream.py accuracy CHECKPOINT... --train DIR --test DIR [--seeds N...]
+        [--samples N...]
+    python bench/residual_stream.py efforts CHECKPOINT... --train DIR --test DIR [--seeds N...]
     python bench/residual_stream.py time [--depths 34 50] [--threads 1 2] [--rounds N]
 
 ``accuracy`` makes int8 files with the effort ``best`` from ``--samples`` images of ``--train``,

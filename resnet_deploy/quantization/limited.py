@@ -22,18 +22,18 @@ _WIDER = 16
 One more is that of seven bits, so that no channel fares worse than with the usual remedy.
 """
 
-_COARSE = 3
-"""Of the scales of so deep a layer with each weight rounded alone, every third is tried first, and
-then those beside the best of them: nine of 17. The error falls until clipped and limited weights
-matter less than the width of the steps, and rises from there, the more smoothly the more weights
-there are, so that little is missed: less than 1 % of the square error where weights are normally
-distributed.
-"""
-
 _DEEP = 600
 _FEW = 3
 """Weights per channel above which few of these scales are tried with weights rounded together:
 those of least error with each rounded alone.
+"""
+
+_COARSE = 3
+"""Of the scales of a layer that is so deep, with each weight rounded alone, every third is tried
+first, and then those beside the best of them: nine of 17. The error falls until clipped and limited weights
+matter less than the width of the steps, and rises from there, the more smoothly the more weights
+there are, so that little is missed: less than 1 % of the square error where weights are normally
+distributed.
 """
 
 _VALUES_AT_ONCE = 2**22
