@@ -30,10 +30,10 @@ those of least error with each rounded alone.
 
 _COARSE = 3
 """Of the scales of a layer that is so deep, with each weight rounded alone, every third is tried
-first, and then those beside the best of them: nine of 17. The error falls until clipped and limited weights
-matter less than the width of the steps, and rises from there, the more smoothly the more weights
-there are, so that little is missed: less than 1 % of the square error where weights are normally
-distributed.
+first, and then those beside the best of them: nine of 17. The error falls until clipped and limited
+weights matter less than the width of the steps, and rises from there, the more smoothly the more
+weights there are, so that little is missed: less than 1 % of the square error where weights are
+normally distributed.
 """
 
 _VALUES_AT_ONCE = 2**22
